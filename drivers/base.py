@@ -1,0 +1,281 @@
+"""What every driver speaks: frozen values, three Protocols, one tree of errors.
+
+Errors::
+
+    DriverError
+      NotConnected      (ConnectionError)  the peer cannot be reached, or went away
+      DeadlineMissed    (TimeoutError)     no answer in the time that was left
+      CommandRefused                       the peer answered: not now, not known, not valid
+      ProtocolViolation                    the peer answered something that cannot be
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from drivers.timing import Deadline
+
+__all__ = [
+    "Capture",
+    "CaptureSource",
+    "CommandRefused",
+    "ControllerDown",
+    "ControllerEvent",
+    "ControllerLink",
+    "ControllerResult",
+    "ControllerStatus",
+    "ControllerUp",
+    "DeadlineMissed",
+    "DriverError",
+    "ImageRefused",
+    "Judgement",
+    "NotConnected",
+    "ProtocolViolation",
+    "ProveImage",
+    "Published",
+    "Reason",
+    "Verdict",
+    "VerdictOutput",
+]
+
+
+class Verdict(StrEnum):
+    """What the line does with a part. Only PASS lets it through."""
+
+    PASS = "PASS"
+    REJECT = "REJECT"
+    FAULT = "FAULT"
+
+
+class Judgement(StrEnum):
+    """The controller's own judgement of a part, by its own tools. On its wire 0 is OK, 1 is NG."""
+
+    OK = "OK"
+    NG = "NG"
+
+
+class Reason(StrEnum):
+    """Why a part got its verdict. The value is what the journal, the report and the wire's tables carry."""
+
+    OK = "OK"
+    SCORE = "SCORE"
+    """The anomaly score is at or above the limit."""
+    ALIGN = "ALIGN"
+    """The part could not be registered to the reference image."""
+    NOT_FINITE = "NOT_FINITE"
+    """The inspection arithmetic gave NaN or infinity."""
+    CONTROLLER_NG = "CONTROLLER_NG"
+    """The controller's own tools judged NG."""
+    IMAGE_BROKEN = "IMAGE_BROKEN"
+    """Not proven complete: truncated, zero-filled, empty, or not an image."""
+    IMAGE_SIZE = "IMAGE_SIZE"
+    """A complete image of another width, height or number of channels than the reference."""
+    NO_IMAGE = "NO_IMAGE"
+    """The controller sent a result, its image never came."""
+    NO_RESULT = "NO_RESULT"
+    """The image came, the controller's result never did: nothing proves when it was taken."""
+    NO_ANSWER = "NO_ANSWER"
+    """A trigger was accepted and neither image nor result came."""
+    LATE = "LATE"
+    """The verdict was not ready by the part's deadline."""
+    OVERRUN = "OVERRUN"
+    """The next part arrived before this one was judged: the line is faster than the inspection."""
+    STALE = "STALE"
+    """Arrived around a gap in a link: it may belong to an earlier part."""
+    DUPLICATE = "DUPLICATE"
+    """A count that was already judged came again."""
+    PROGRAM = "PROGRAM"
+    """The controller runs a program that no active bundle belongs to."""
+    NOT_READY = "NOT_READY"
+    """The line was not READY when the part came."""
+    OUTPUT = "OUTPUT"
+    """The digital output could not be written or read back."""
+    JOURNAL = "JOURNAL"
+    """The journal row could not be made durable."""
+    INTERNAL = "INTERNAL"
+    """The inspection failed in a way it should not; the log has the traceback."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """One image as it came from the controller: proven complete, or with the reason why not.
+
+    ``count`` is the controller's total count (None where the name does not carry one), ``session`` its
+    session folder, ``camera`` 1 to 4. ``program`` and ``judgement`` are None where folder and name do
+    not tell. ``path`` is None if nothing was kept. ``received_mono_s`` is monotonic seconds.
+    """
+
+    count: int | None
+    camera: int
+    session: str
+    name: str
+    path: Path | None
+    sha256: str
+    received_mono_s: float
+    program: int | None = None
+    judgement: Judgement | None = None
+    broken: Reason | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ControllerResult:
+    """One result line of the controller, seen live. Items that the output list lacks are None."""
+
+    count: int | None
+    program: int | None
+    judgement: Judgement | None
+    fields: tuple[str, ...]
+    received_mono_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ControllerUp:
+    """The command port answers, pending output was cleared, the controller is in run mode."""
+
+    program: int
+    version: str
+    at_mono_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ControllerDown:
+    """The command port is gone, or the controller left run mode. Everything until the next Up is stale."""
+
+    why: str
+    at_mono_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ControllerStatus:
+    """The controller's program changed while the link was up."""
+
+    program: int
+    at_mono_s: float
+
+
+ControllerEvent = ControllerUp | ControllerDown | ControllerStatus | ControllerResult
+
+
+class Published(StrEnum):
+    """What became of a verdict on its way to the line."""
+
+    PUBLISHED = "PUBLISHED"
+    """Written, echoed and read back in time."""
+    LATE = "LATE"
+    """The deadline passed first; REJECT stands on the wire."""
+    FAILED = "FAILED"
+    """The write failed or was not confirmed; the output is being brought back to REJECT."""
+    WITHHELD = "WITHHELD"
+    """Not written at all: the next part had come, or the line was not READY."""
+
+
+class DriverError(Exception):
+    """Something went wrong with a peer. The message says which peer and what to look at."""
+
+
+class NotConnected(DriverError, ConnectionError):
+    """The peer cannot be reached, or went away."""
+
+
+class DeadlineMissed(DriverError, TimeoutError):
+    """No answer in the time that was left."""
+
+
+class CommandRefused(DriverError):
+    """The controller answered ``ER,<command>,<code>``: 02 unknown, 03 not now, 22 bad parameter."""
+
+    def __init__(self, command: str, code: str, meaning: str) -> None:
+        super().__init__(f"{command} refused with {code}: {meaning}")
+        self.command = command
+        self.code = code
+
+
+class ProtocolViolation(DriverError):
+    """The peer answered something that the protocol does not allow."""
+
+
+class ImageRefused(Exception):
+    """An image file is not proven complete. ``reason`` is IMAGE_BROKEN or IMAGE_SIZE."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
+ProveImage = Callable[[bytes], None]
+"""Returns if the bytes are a complete image; raises ImageRefused otherwise. Called from driver threads."""
+
+
+class CaptureSource(Protocol):
+    """Where images come from. It loses none: what cannot be proven complete comes with ``broken`` set."""
+
+    @property
+    def is_bound(self) -> bool:
+        """The listening socket or the watched folder is there."""
+        ...
+
+    async def run(self) -> None:
+        """Receive until cancelled. A port in use or a missing folder is said once and retried."""
+        ...
+
+    async def next(self) -> Capture:
+        """The next image, in order of arrival. Waits for one."""
+        ...
+
+
+class ControllerLink(Protocol):
+    """The controller's command port. One connection, one command in flight."""
+
+    async def run(self) -> None:
+        """Connect, bring into run mode, resynchronise, keep alive, reconnect; until cancelled."""
+        ...
+
+    async def next(self) -> ControllerEvent:
+        """The next event, in order of arrival. Waits for one."""
+        ...
+
+    async def trigger(self, number: int | None, by: Deadline) -> None:
+        """Send T1 to T4, or TA for None; returns when the controller accepted.
+
+        Raises NotConnected, DeadlineMissed, CommandRefused.
+        """
+        ...
+
+
+class VerdictOutput(Protocol):
+    """Where a verdict leaves the PC. Idle, closed, crashed and unreachable all mean REJECT.
+
+    PASS is a window, not a state: it ends by itself after its hold time, at ``withdraw`` and at ``aclose``.
+    """
+
+    @property
+    def is_confirmed(self) -> bool:
+        """The peer is there and its outputs were read back as what was last written."""
+        ...
+
+    async def run(self, is_ready: Callable[[], bool]) -> None:
+        """Connect, write REJECT, read back, refresh; reconnect; until cancelled. Leaves REJECT behind.
+
+        ``is_ready`` is asked at every refresh: it drives READY and HEARTBEAT, and PASS only stands while true.
+        """
+        ...
+
+    async def publish(self, part_seq: int, verdict: Verdict, by: Deadline) -> Published:
+        """Write the verdict, compare the echo, read it back. Never raises for a peer's fault."""
+        ...
+
+    async def withdraw(self) -> None:
+        """End a PASS window now: the next part is here. Returns when REJECT is written or the peer is down."""
+        ...
+
+    async def read_part_present(self) -> bool:
+        """The part-present input. Raises NotConnected, or DriverError where none is configured."""
+        ...

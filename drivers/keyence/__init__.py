@@ -1,0 +1,1 @@
+"""KEYENCE CV-X: its command port, its image names, its FTP push, its drop folder."""

@@ -1,0 +1,1 @@
+"""The digital output: coils of a Modbus TCP remote I/O."""

@@ -1,0 +1,57 @@
+"""Time for drivers and engine: monotonic only. A timeout is a Deadline, made once and handed down."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from dataclasses import dataclass, field
+
+__all__ = ["Backoff", "Deadline", "monotonic_s"]
+
+
+def monotonic_s() -> float:
+    """Seconds on the clock that no one can set. The same clock that asyncio's event loop uses."""
+    return time.monotonic()
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """A moment on the monotonic clock by which something has to be done."""
+
+    at_mono_s: float
+
+    @classmethod
+    def after(cls, seconds: float) -> Deadline:
+        """The deadline that many seconds from now."""
+        return cls(monotonic_s() + seconds)
+
+    def left_s(self) -> float:
+        """Seconds left, 0.0 once it has passed."""
+        return max(0.0, self.at_mono_s - monotonic_s())
+
+    @property
+    def has_passed(self) -> bool:
+        """Whether the moment is over."""
+        return monotonic_s() >= self.at_mono_s
+
+
+@dataclass(slots=True)
+class Backoff:
+    """Waits between attempts to reach a peer: doubling, with jitter, never above ``cap_s``.
+
+    A line waits for nobody: the cap is one second, so that a peer's return is noticed within it.
+    """
+
+    first_s: float = 0.1
+    cap_s: float = 1.0
+    _next_s: float = field(default=0.0, init=False)
+
+    def reset(self) -> None:
+        """The peer answered: start again from the first wait."""
+        self._next_s = 0.0
+
+    async def sleep(self) -> None:
+        """Wait before the next attempt."""
+        self._next_s = min(self.cap_s, self._next_s * 2 or self.first_s)
+        await asyncio.sleep(random.uniform(self._next_s / 2, self._next_s))

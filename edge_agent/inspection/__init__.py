@@ -1,0 +1,1 @@
+"""Image bytes in, scored inspection out. numpy, OpenCV and ONNX Runtime only."""

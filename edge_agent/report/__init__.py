@@ -1,0 +1,1 @@
+"""Reports a person can read and sign. Made outside the running agent."""

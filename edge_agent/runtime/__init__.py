@@ -1,0 +1,1 @@
+"""The running agent: pairing, one part under one deadline, interlock, supervision."""
