@@ -1,0 +1,66 @@
+"""What every test gets: a failure if it leaves a task, a thread or a socket behind."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import pytest_asyncio
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+_GRACE_S = 2.0
+# Pools of libraries that live as long as the process by design.
+_PROCESS_LIFE_THREADS = ("asyncio_", "pytest_timeout", "ThreadPoolExecutor-libs", "tqdm", "OpenBLAS")
+
+
+def _threads() -> set[threading.Thread]:
+    return {t for t in threading.enumerate() if not t.name.startswith(_PROCESS_LIFE_THREADS)}
+
+
+def _sockets() -> set[str]:
+    found = set()
+    for fd in Path("/proc/self/fd").iterdir():
+        try:
+            target = os.readlink(fd)
+        except OSError:
+            continue
+        if target.startswith("socket:"):
+            found.add(target)
+    return found
+
+
+@pytest.fixture(autouse=True)
+def _no_leaked_threads_or_sockets() -> Iterator[None]:
+    threads_before, sockets_before = _threads(), _sockets()
+    yield
+    until = time.monotonic() + _GRACE_S
+    while True:
+        threads = _threads() - threads_before
+        sockets = _sockets() - sockets_before
+        if not threads and not sockets:
+            return
+        gc.collect()
+        if time.monotonic() > until:
+            break
+        time.sleep(0.02)
+
+    assert not threads, f"threads left behind: {sorted(t.name for t in threads)}"
+    assert not sockets, f"sockets left behind: {sorted(sockets)}"
+
+
+@pytest_asyncio.fixture(autouse=True)
+async def _no_leaked_tasks(request: pytest.FixtureRequest) -> AsyncIterator[None]:
+    """Runs around asynchronous tests only: a synchronous test has no loop to leak into."""
+    before = asyncio.all_tasks()
+    yield
+    leaked = {t for t in asyncio.all_tasks() - before if not t.done() and t is not asyncio.current_task()}
+
+    assert not leaked, f"tasks left behind by {request.node.name}: {leaked}"
