@@ -1,0 +1,124 @@
+"""Uncompressed BMP files: the header, the pixels, and how much of their end is zeros."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from drivers.base import ImageRefused, Reason
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+__all__ = ["Bmp", "bmp_pixels", "bmp_zero_tail_rows", "read_bmp"]
+
+_FILE_HEADER: Final = 14
+_INFO_HEADER: Final = 40
+_BI_RGB: Final = 0
+_BI_BITFIELDS: Final = 3
+_PLAIN_MASKS: Final = (0x00FF0000, 0x0000FF00, 0x000000FF)
+# A sensor clipped at black ends in a few zeros by chance; a lost disk block or network packet is longer.
+_CHANCE_ZERO_BYTES: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Bmp:
+    """What the headers say. ``palette`` is uint8 (256, 3) RGB, None for true colour."""
+
+    width: int
+    height: int
+    bits: int
+    is_bottom_up: bool
+    pixels_at: int
+    palette: npt.NDArray[np.uint8] | None
+    palette_used: int
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of a row that carry pixels."""
+        return self.width * self.bits // 8
+
+    @property
+    def stride(self) -> int:
+        """Bytes of a row in the file: padded to four."""
+        return (self.row_bytes + 3) // 4 * 4
+
+    @property
+    def pixel_bytes(self) -> int:
+        """Bytes of all rows in the file."""
+        return self.stride * self.height
+
+
+def read_bmp(data: bytes) -> Bmp:
+    """Read the headers and prove that the file is as long as they say. Raises ImageRefused(IMAGE_BROKEN)."""
+    if len(data) < _FILE_HEADER + _INFO_HEADER:
+        raise _broken(f"{len(data)} bytes are too few for the headers")
+    file_size, pixels_at = struct.unpack_from("<2xI4xI", data)
+    if file_size != len(data):
+        raise _broken(f"its header says {file_size} bytes, {len(data)} came")
+    header_size, width, height, planes, bits, compression = struct.unpack_from("<IiiHHI", data, _FILE_HEADER)
+    (colours,) = struct.unpack_from("<I", data, _FILE_HEADER + 32)
+    if header_size < _INFO_HEADER or planes != 1 or width <= 0 or height == 0:
+        raise _broken(f"impossible header: size {header_size}, planes {planes}, {width} x {height}")
+    _check_format(data, bits, compression)
+    palette_at = _FILE_HEADER + header_size
+    palette, used = _read_palette(data, palette_at, colours) if bits == 8 else (None, 0)
+    bmp = Bmp(width, abs(height), bits, height > 0, pixels_at, palette, used)
+    if pixels_at < palette_at + 4 * used or pixels_at + bmp.pixel_bytes > len(data):
+        raise _broken(
+            f"{bmp.width} x {bmp.height} at {bits} bits need {bmp.pixel_bytes} bytes from {pixels_at} on, "
+            f"the file has {len(data)}"
+        )
+    return bmp
+
+
+def bmp_pixels(data: bytes, bmp: Bmp) -> npt.NDArray[np.uint8]:
+    """The pixels as (H, W) grey, or (H, W, 3) RGB where the palette or the file has colour."""
+    rows = np.frombuffer(data, np.uint8, bmp.pixel_bytes, bmp.pixels_at).reshape(bmp.height, bmp.stride)
+    rows = rows[::-1, : bmp.row_bytes] if bmp.is_bottom_up else rows[:, : bmp.row_bytes]
+    if bmp.palette is None:
+        return np.ascontiguousarray(rows.reshape(bmp.height, bmp.width, bmp.bits // 8)[..., 2::-1])
+    if bmp.palette_used < 256 and int(rows.max()) >= bmp.palette_used:
+        raise _broken(f"a pixel names colour {int(rows.max())} of a palette of {bmp.palette_used}")
+    palette = bmp.palette
+    used = palette[: bmp.palette_used]
+    if not (used == used[:, :1]).all():
+        return np.ascontiguousarray(palette[rows])
+    if (used[:, 0] == np.arange(bmp.palette_used)).all():
+        return rows.copy()
+    return np.ascontiguousarray(palette[:, 0][rows])
+
+
+def bmp_zero_tail_rows(data: bytes, bmp: Bmp) -> int:
+    """Rows of raw zeros at the end of the pixel data; a part of a row counts from 16 pixel bytes on."""
+    pixels = data[bmp.pixels_at : bmp.pixels_at + bmp.pixel_bytes]
+    whole, part = divmod(len(pixels) - len(pixels.rstrip(b"\0")), bmp.stride)
+    part -= bmp.stride - bmp.row_bytes  # the padding of every good row is zeros
+    return whole + (part >= _CHANCE_ZERO_BYTES)
+
+
+def _check_format(data: bytes, bits: int, compression: int) -> None:
+    if bits not in {8, 24, 32}:
+        raise _broken(f"{bits} bits a pixel are not supported: only 8, 24 and 32 are")
+    if compression == _BI_BITFIELDS and bits == 32:
+        start = _FILE_HEADER + _INFO_HEADER
+        if len(data) < start + 12 or struct.unpack_from("<III", data, start) != _PLAIN_MASKS:
+            raise _broken("a 32-bit file with unusual colour masks is not supported")
+    elif compression != _BI_RGB:
+        raise _broken(f"compression {compression} is not supported: only uncompressed files prove their length")
+
+
+def _read_palette(data: bytes, at: int, colours: int) -> tuple[npt.NDArray[np.uint8], int]:
+    used = colours or 256
+    if used > 256 or at + 4 * used > len(data):
+        raise _broken(f"a palette of {used} colours does not fit")
+    palette = np.zeros((256, 3), np.uint8)
+    palette[:used] = np.frombuffer(data, np.uint8, 4 * used, at).reshape(used, 4)[:, 2::-1]
+    return palette, used
+
+
+def _broken(what: str) -> ImageRefused:
+    return ImageRefused(Reason.IMAGE_BROKEN, f"broken BMP file: {what}")
