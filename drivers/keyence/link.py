@@ -1,0 +1,303 @@
+"""The controller's command port as a ControllerLink: run mode, resynchronisation, polls, events."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING
+
+import structlog
+
+from drivers.base import (
+    CommandRefused,
+    ControllerDown,
+    ControllerResult,
+    ControllerStatus,
+    ControllerUp,
+    DriverError,
+    NotConnected,
+    ProtocolViolation,
+)
+from drivers.keyence.codec import shown
+from drivers.keyence.names import printable, program_number
+from drivers.keyence.results import ResultParser
+from drivers.keyence.session import open_session
+from drivers.timing import Backoff, Deadline, monotonic_s
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from drivers.base import ControllerEvent
+    from drivers.keyence.session import Session
+
+__all__ = ["CvxLink"]
+
+_log = structlog.get_logger()
+
+_POLL_S = 0.5
+_RUN_MODE_POLL_S = 0.1
+_RUN_MODE_TIMEOUT_S = 10.0
+_QUIET_S = 0.05
+_DRAIN_TIMEOUT_S = 2.0
+_EVENTS_MAX = 1024
+_REFUSALS_MAX = 3
+_VERSION_MAX_CHARS = 64
+_SETUP_MODE = "setup mode"
+
+
+class CvxLink:
+    """A CV-X's command port. Idle, unreachable and in setup mode all mean: not up, everything is stale.
+
+    One connection, one command in flight, used from one event loop. Results are emitted only between a
+    ControllerUp and the next ControllerDown. At most ``_EVENTS_MAX`` events wait to be taken; more end the
+    connection, because a line whose results nobody takes is not a line that is inspected.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        result_items: Sequence[str],
+        connect_timeout_s: float,
+        reply_timeout_s: float,
+        poll_s: float = _POLL_S,
+    ) -> None:
+        self._host = host
+        self._port = port
+        self._peer = f"controller {host}:{port}"
+        self._parser = ResultParser(result_items)
+        self._connect_timeout_s = connect_timeout_s
+        self._reply_timeout_s = reply_timeout_s
+        self._poll_s = poll_s
+        self._events: deque[ControllerEvent] = deque()
+        self._arrived = asyncio.Event()
+        self._connection: Session | None = None
+        self._session: Session | None = None  # the connection, once it was resynchronised
+        self._is_live = False
+        self._why_down = ""
+        self._down_since_mono_s: float | None = None
+        self._stale_lines = 0
+        self._last_line_mono_s = 0.0
+        self._unreadable_lines = 0
+        self._program: int | None = None
+
+    # ControllerLink
+
+    async def run(self) -> None:
+        """Connect, bring into run mode, resynchronise, keep alive, reconnect; until cancelled."""
+        backoff = Backoff()
+        try:
+            while True:
+                try:
+                    await self._serve(backoff)
+                except DriverError as err:
+                    self._go_down(str(err))
+                await backoff.sleep()
+        finally:
+            self._is_live = False
+            self._why_down = "the agent stops"
+            _log.info("link_closed", peer=self._peer)
+            self._emit(ControllerDown(self._why_down, monotonic_s()))
+
+    async def next(self) -> ControllerEvent:
+        """The next event, in order of arrival. Waits for one."""
+        while not self._events:
+            self._arrived.clear()
+            await self._arrived.wait()
+        return self._events.popleft()
+
+    async def trigger(self, number: int | None, by: Deadline) -> None:
+        """Send T1 to T4, or TA for None; returns when the controller accepted. Raises as ``command`` does."""
+        if number not in (None, 1, 2, 3, 4):
+            raise ValueError(f"trigger {number!r}: 1 to 4, or None for all")
+        if not self._is_live:
+            raise NotConnected(f"{self._peer} is not up: {self._why_down or 'not connected yet'}")
+        await self.command("TA" if number is None else f"T{number}", by=by)
+
+    async def command(self, name: str, *args: str, by: Deadline) -> tuple[str, ...]:
+        """Send any command of PROTOCOL.md; the values of its reply.
+
+        Raises NotConnected, DeadlineMissed (the connection is dropped), CommandRefused, ProtocolViolation.
+        """
+        if self._session is None:
+            raise NotConnected(f"{self._peer} is not connected: {self._why_down or 'not yet'}")
+        return await self._session.command(name, *args, by=by)
+
+    # one connection
+
+    async def _serve(self, backoff: Backoff) -> None:
+        session = await open_session(self._host, self._port, self._connect_timeout_s, self._on_result)
+        self._connection, self._stale_lines = session, 0
+        try:
+            await self._enter_run_mode(session)
+            while True:
+                await self._resynchronise(session)
+                self._session = session
+                backoff.reset()
+                await self._keep_alive(session)
+                # Somebody chose setup mode: wait for them, never push R0 under their hands.
+                self._go_down(_SETUP_MODE)
+                while await self._read_mode(session) == "0":
+                    await self._pause(session, self._poll_s)
+        finally:
+            self._is_live = False
+            self._connection, self._session = None, None
+            await session.aclose()
+
+    async def _ask(self, session: Session, name: str, *args: str) -> tuple[str, ...]:
+        return await session.ask(name, *args, reply_within_s=self._reply_timeout_s)
+
+    async def _pause(self, session: Session, seconds: float) -> None:
+        """Wait, but not for a connection that is gone."""
+        try:
+            async with asyncio.timeout(seconds):
+                await session.wait_lost()
+        except TimeoutError:
+            return
+        raise session.error
+
+    async def _read_mode(self, session: Session) -> str:
+        values = await self._ask(session, "RM")
+        if values not in (("0",), ("1",)):
+            raise ProtocolViolation(f"{self._peer} answered RM with {shown(','.join(values))}; 0 or 1 was expected")
+        return values[0]
+
+    async def _read_program(self, session: Session) -> int:
+        values = await self._ask(session, "PR")
+        card, number = values if len(values) == 2 else ("", "")
+        if card not in ("1", "2") or not (number.isascii() and number.isdigit() and len(number) <= 4):
+            raise ProtocolViolation(f"{self._peer} answered PR with {shown(','.join(values))}; d,nnn was expected")
+        return program_number(int(card), int(number))
+
+    async def _read_version(self, session: Session) -> str:
+        try:
+            values = await self._ask(session, "VI")
+        except CommandRefused as err:
+            _log.info("version_refused", peer=self._peer, why=str(err))
+            return "unknown"
+        return printable(" ".join(values), _VERSION_MAX_CHARS) or "unknown"
+
+    async def _enter_run_mode(self, session: Session) -> None:
+        if await self._read_mode(session) == "1":
+            return
+        await self._ask(session, "R0")
+        # R0 is answered at once, the mode changes later.
+        by = Deadline.after(_RUN_MODE_TIMEOUT_S)
+        while await self._read_mode(session) == "0":
+            if by.has_passed:
+                raise ProtocolViolation(f"{self._peer} took R0 but is not in run mode after {_RUN_MODE_TIMEOUT_S:g} s")
+            await self._pause(session, _RUN_MODE_POLL_S)
+
+    async def _resynchronise(self, session: Session) -> None:
+        """Clear what the controller still had to output, then open the outputs and say Up."""
+        await self._ask(session, "OE", "0")
+        await self._drain(session)
+        await self._ask(session, "OE", "1")
+        await self._ask(session, "TE", "1")
+        program = await self._read_program(session)
+        version = await self._read_version(session)
+        if session.is_lost:
+            raise session.error
+        if self._stale_lines:
+            _log.info("stale_lines_dropped", peer=self._peer, lines=self._stale_lines)
+            self._stale_lines = 0
+        self._go_up(program, version)
+
+    async def _drain(self, session: Session) -> None:
+        """Wait until no line came for a moment: what was on the wire when OE,0 was answered is read and dropped."""
+        by = Deadline.after(_DRAIN_TIMEOUT_S)
+        self._last_line_mono_s = monotonic_s()
+        while (quiet_s := monotonic_s() - self._last_line_mono_s) < _QUIET_S:
+            if by.has_passed:
+                raise ProtocolViolation(f"{self._peer} goes on sending results after OE,0")
+            await self._pause(session, _QUIET_S - quiet_s)
+
+    async def _keep_alive(self, session: Session) -> None:
+        """Poll RM and PR in turn. Returns when the controller is in setup mode, raises when the link is lost."""
+        refusals = 0
+        ask_mode = True
+        while True:
+            await self._pause(session, self._poll_s)
+            if ask_mode and await self._read_mode(session) == "0":
+                return
+            if not ask_mode:
+                try:
+                    program = await self._read_program(session)
+                except CommandRefused as err:
+                    # PR is for run mode only: the next poll tells whether that is why.
+                    refusals += 1
+                    if refusals >= _REFUSALS_MAX:
+                        raise ProtocolViolation(f"{self._peer} is in run mode but does not tell its program") from err
+                else:
+                    refusals = 0
+                    self._set_program(program)
+            ask_mode = not ask_mode
+
+    # events
+
+    def _emit(self, event: ControllerEvent) -> None:
+        if len(self._events) >= _EVENTS_MAX:
+            why = f"{len(self._events)} events were not taken"
+            _log.error("events_dropped", peer=self._peer, events=len(self._events))
+            self._events.clear()
+            self._is_live = False
+            self._why_down = why
+            event = ControllerDown(why, monotonic_s())
+            if self._connection is not None:
+                self._connection.drop(NotConnected(f"{self._peer}: {why}; the connection is dropped"))
+        self._events.append(event)
+        self._arrived.set()
+
+    def _on_result(self, fields: tuple[str, ...], at_mono_s: float) -> None:
+        self._last_line_mono_s = at_mono_s
+        if not self._is_live:
+            self._stale_lines += 1
+            return
+        result = self._parser.parse(fields, at_mono_s)
+        if (result.count, result.program, result.judgement) == (None, None, None):
+            self._note_unreadable(result)
+        self._emit(result)
+
+    def _note_unreadable(self, result: ControllerResult) -> None:
+        """A flood of bad lines is said 1, 2, 4, 8, ... times."""
+        self._unreadable_lines += 1
+        if self._unreadable_lines & (self._unreadable_lines - 1) == 0:
+            _log.warning(
+                "result_unreadable",
+                peer=self._peer,
+                line=shown(",".join(result.fields)),
+                times=self._unreadable_lines,
+                hint="[controller] result_items must name every field of the controller's output list, in its order",
+            )
+
+    def _set_program(self, program: int) -> None:
+        if program == self._program:
+            return
+        _log.info("program_changed", peer=self._peer, program=program, was=self._program)
+        self._program = program
+        self._emit(ControllerStatus(program, monotonic_s()))
+
+    def _go_up(self, program: int, version: str) -> None:
+        now = monotonic_s()
+        outage_s = None if self._down_since_mono_s is None else round(now - self._down_since_mono_s, 3)
+        _log.info("link_up", peer=self._peer, program=program, version=version, outage_s=outage_s)
+        self._down_since_mono_s = None
+        self._why_down = ""
+        self._program = program
+        self._is_live = True
+        self._emit(ControllerUp(program, version, now))
+
+    def _go_down(self, why: str) -> None:
+        """Once an outage, and once more when setup mode turns into a lost link or back."""
+        self._is_live = False
+        if self._down_since_mono_s is None:
+            self._down_since_mono_s = monotonic_s()
+            _log.warning("link_lost", peer=self._peer, why=why)
+        else:
+            _log.debug("link_retry", peer=self._peer, why=why)
+            if (why == _SETUP_MODE) == (self._why_down == _SETUP_MODE):
+                self._why_down = why
+                return
+        self._why_down = why
+        self._emit(ControllerDown(why, monotonic_s()))

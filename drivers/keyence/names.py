@@ -1,0 +1,105 @@
+"""What the controller says in the names of its image files and folders. Text only: no name ever becomes a path."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from drivers.base import Judgement
+
+__all__ = ["ImageName", "Place", "parse_image_path", "place_of", "printable", "program_number"]
+
+# PROTOCOL.md, "Image names": yymmdd_hhmmss_<count, 10 digits>_CAM<1-4>[_<image type>]_<OK|NG>.<ext>
+_FILE = re.compile(
+    r"(?P<taken>[0-9]{6}_[0-9]{6})_(?P<count>[0-9]{10})_CAM(?P<camera>[1-4])"
+    r"(?:_(?P<kind>[A-Z0-9]{1,32}))?_(?P<judgement>OK|NG)\.(?P<extension>(?i:bmp|jpg|jpeg|png))"
+)
+_SETTINGS_FOLDER = re.compile(r"SD([12])_([0-9]{3})")
+_SESSION_FOLDER = re.compile(r"[0-9]{6}_[0-9]{6}")
+_CAMERA_FOLDER = re.compile(r"CAM([1-4])")
+_NAME_MAX_CHARS = 255
+_SECOND_CARD = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What the folders tell: the program, the session folder and the camera, as far as they are there."""
+
+    program: int | None
+    session: str
+    camera: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ImageName:
+    """What an image's name and folders tell.
+
+    ``taken`` is the controller's own clock as ``yymmdd_hhmmss``: a label, never used to measure time or to order.
+    ``count`` restarts with the program, so (session, count, camera) is the identity. ``kind`` is the image type of
+    multi-image captures (NORMAL, SHAPE, ...), or ''.
+    """
+
+    taken: str
+    count: int
+    camera: int
+    kind: str
+    judgement: Judgement
+    extension: str
+    session: str
+    program: int | None
+
+
+def program_number(card: int, number: int) -> int:
+    """The agent's number of program ``number`` (0 to 999) on SD card ``card``.
+
+    Card 1 keeps its number. Card 2 gets 1000 more: no reference bundle has such a number, so a program of the
+    second card can never be judged by the bundle of its namesake on the first.
+    """
+    return number if card == 1 else number + _SECOND_CARD
+
+
+def place_of(virtual_path: str) -> Place:
+    """Read ``.../SD1_022/<session>/CAM1/<file>``; the folder nearest to the file wins."""
+    program, session, camera = None, "", None
+    for folder in virtual_path.split("/")[:-1]:
+        if match := _SETTINGS_FOLDER.fullmatch(folder):
+            program = program_number(int(match[1]), int(match[2]))
+        elif _SESSION_FOLDER.fullmatch(folder):
+            session = folder
+        elif match := _CAMERA_FOLDER.fullmatch(folder):
+            camera = int(match[1])
+    return Place(program, session, camera)
+
+
+def parse_image_path(virtual_path: str) -> ImageName | None:
+    """Read a name as the controller gives it, with or without folders (``/`` between them); None if it is another.
+
+    A file whose name and folder disagree about the camera is another: nothing says which of the two lies.
+    """
+    match = _FILE.fullmatch(virtual_path.rsplit("/", 1)[-1])
+    if match is None:
+        return None
+    place = place_of(virtual_path)
+    camera = int(match["camera"])
+    kind = match["kind"] or ""
+    if place.camera not in (None, camera) or kind in ("OK", "NG"):
+        return None
+    return ImageName(
+        taken=match["taken"],
+        count=int(match["count"]),
+        camera=camera,
+        kind=kind,
+        judgement=Judgement(match["judgement"]),
+        extension=match["extension"].lower(),
+        session=place.session,
+        program=place.program,
+    )
+
+
+def printable(text: str, limit: int = _NAME_MAX_CHARS) -> str:
+    """A peer's text made harmless for logs, journal and report: everything unprintable escaped, the rest capped."""
+    safe = "".join(
+        char if char.isprintable() and char != "\\" else char.encode("unicode_escape").decode("ascii")
+        for char in text[: limit + 1]
+    )
+    return safe if len(safe) <= limit else safe[: limit - 3] + "..."
