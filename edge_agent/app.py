@@ -1,0 +1,173 @@
+"""The composition root: settings in, a wired agent out. The only place that names concrete drivers."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+from drivers.keyence.folder import WatchedFolder
+from drivers.keyence.ftp_inbox import FtpInbox
+from drivers.keyence.link import CvxLink
+from drivers.modbus.fail_safe import write_reject
+from drivers.modbus.output import CoilOutput
+
+from edge_agent.errors import BundleRejected
+from edge_agent.inspection.bundle import Bundle
+from edge_agent.inspection.decode import prove_complete
+from edge_agent.inspection.inspector import Inspector
+from edge_agent.runtime.engine import Engine, EngineOptions
+from edge_agent.runtime.interlock import Health
+from edge_agent.runtime.supervisor import CONDITIONS, Supervisor, TriggerPlan
+from edge_agent.settings import read_password
+from edge_agent.store.archive import Archive
+from edge_agent.store.journal import Journal
+
+if TYPE_CHECKING:
+    from drivers.base import CaptureSource
+    from edge_agent.settings import ImagesSettings, Settings
+
+__all__ = ["fail_safe", "load_inspectors", "run_agent"]
+
+log = structlog.get_logger(__name__)
+
+
+def load_inspectors(settings: Settings) -> dict[tuple[int, int], Inspector]:
+    """Load, verify and warm up every [[bundle]], by (program, camera).
+
+    Raises BundleRejected: a line never gets READY on a bundle that is missing, altered or made for another place.
+    """
+    inspectors = {}
+    for entry in settings.bundle:
+        bundle = Bundle.load(entry.path)
+        if (bundle.program, bundle.camera) != (entry.program, entry.camera):
+            raise BundleRejected(
+                f"{entry.path} was calibrated for program {bundle.program}, camera {bundle.camera}; "
+                f"line.toml names it for program {entry.program}, camera {entry.camera}",
+                hint="correct the [[bundle]] entry, or calibrate again with --program and --camera",
+            )
+        inspector = Inspector(bundle, threads=settings.inference.threads)
+        took_ms = inspector.warm_up()
+        log.info("bundle_loaded", path=str(entry.path), bundle_id=bundle.id, warm_up_ms=round(took_ms, 1))
+        inspectors[entry.program, entry.camera] = inspector
+    return inspectors
+
+
+async def run_agent(settings: Settings, *, is_simulated: bool = False) -> None:
+    """Run the agent until SIGTERM or SIGINT. Raises EdgeAgentError for what a person has to mend first."""
+    inspectors = load_inspectors(settings)
+    journal = Journal.open(settings.store.journal)
+    try:
+        archive = Archive(
+            settings.store.archive, max_bytes=int(settings.store.archive_max_gib * 2**30), keep=settings.store.keep
+        )
+        swept = archive.sweep()
+        if swept:
+            log.warning("archive_swept", files=swept)
+        output = _output(settings)
+        health = Health.waiting_for(*CONDITIONS)
+        engine = Engine(
+            EngineOptions(
+                cameras=settings.line.cameras,
+                deadline_s=settings.line.deadline_ms / 1000,
+                judgement=settings.line.judgement,
+                trigger_number=None if settings.trigger.number == "all" else settings.trigger.number,
+                boot_id=_boot_id(),
+                is_simulated=is_simulated,
+            ),
+            inspectors=inspectors,
+            journal=journal,
+            archive=archive,
+            output=output,
+            health=health,
+        )
+        supervisor = Supervisor(
+            engine=engine,
+            health=health,
+            link=CvxLink(
+                settings.controller.host,
+                settings.controller.port,
+                result_items=settings.controller.result_items,
+                connect_timeout_s=settings.controller.connect_timeout_ms / 1000,
+                reply_timeout_s=settings.controller.reply_timeout_ms / 1000,
+            ),
+            images=_images(settings.images),
+            output=output,
+            journal=journal,
+            trigger=TriggerPlan(settings.trigger.source, settings.trigger.interval_ms / 1000),
+        )
+        await supervisor.run(_stop_on_signal())
+    finally:
+        journal.close()
+
+
+async def fail_safe(settings: Settings) -> None:
+    """Write REJECT to the output and read it back: what is left to do when the agent is gone.
+
+    Raises DriverError if the remote I/O does not confirm.
+    """
+    output = settings.output
+    await write_reject(
+        output.host,
+        output.port,
+        unit=output.unit,
+        first_coil=output.first_coil,
+        timeout_s=output.write_timeout_ms / 1000,
+    )
+
+
+def _output(settings: Settings) -> CoilOutput:
+    output = settings.output
+    return CoilOutput(
+        output.host,
+        output.port,
+        unit=output.unit,
+        first_coil=output.first_coil,
+        part_present_input=output.part_present_input,
+        pass_hold_s=output.pass_hold_ms / 1000,
+        refresh_s=output.refresh_ms / 1000,
+        write_timeout_s=output.write_timeout_ms / 1000,
+    )
+
+
+def _images(images: ImagesSettings) -> CaptureSource:
+    max_bytes = images.max_mib * 2**20
+    if images.ftp is not None:
+        return FtpInbox(
+            host=images.ftp.host,
+            port=images.ftp.port,
+            user=images.ftp.user,
+            password=read_password(images.ftp.password_file),
+            allowed_peers=images.ftp.allowed_peers,
+            passive_ports=images.ftp.passive_ports,
+            spool=images.spool,
+            max_bytes=max_bytes,
+            prove=prove_complete,
+        )
+    if images.folder is None:
+        raise AssertionError("settings name exactly one source of images")
+    return WatchedFolder(
+        path=images.folder.path,
+        spool=images.spool,
+        rescan_s=images.folder.rescan_ms / 1000,
+        settle_s=images.folder.settle_ms / 1000,
+        max_bytes=max_bytes,
+        prove=prove_complete,
+    )
+
+
+def _stop_on_signal() -> asyncio.Event:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+def _boot_id() -> str:
+    """Names the boot that monotonic times belong to; empty where the kernel does not tell."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""

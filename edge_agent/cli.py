@@ -1,0 +1,352 @@
+"""The command line: parse, call, print, exit code. typer alone at the top: ``--help`` answers at once."""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from calibration.calibrate import Progress
+
+    from edge_agent.settings import Settings
+
+__all__ = ["main"]
+
+_TYPER_USAGE, _EX_USAGE, _EX_SOFTWARE, _EX_IOERR = 2, 64, 70, 74
+
+cli = typer.Typer(
+    name="edge-agent",
+    help="Inspects every part that a KEYENCE CV-X images and drives a fail-safe pass/reject output.",
+    epilog="Exit codes: 0 ok, 1 it ran and the answer is no, 64 usage, 65 data, 69 unavailable, 70 bug, 74 I/O, "
+    "75 already running, 78 config.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+output_cli = typer.Typer(no_args_is_help=True, help="The digital output, by hand.")
+config_cli = typer.Typer(no_args_is_help=True, help="line.toml: check it, print its schema.")
+bundle_cli = typer.Typer(no_args_is_help=True, help="Reference bundles.")
+cli.add_typer(output_cli, name="output")
+cli.add_typer(config_cli, name="config")
+cli.add_typer(bundle_cli, name="bundle")
+
+Config = Annotated[Path, typer.Option("--config", "-c", help="The line's settings.", metavar="line.toml")]
+Json = Annotated[bool, typer.Option("--json", help="One versioned JSON object on stdout, people's text on stderr.")]
+Threads = Annotated[int, typer.Option(min=1, max=64, help="Threads of ONNX Runtime (and of torch in calibration).")]
+
+
+@cli.command()
+def run(
+    config: Config = Path("/etc/edge-agent/line.toml"),
+    *,
+    simulated: Annotated[
+        bool, typer.Option("--simulated", help="Against simulated peers on this machine; drives no real output.")
+    ] = False,
+    simulated_images: Annotated[
+        Path | None, typer.Option(help="With --simulated: images that the simulated camera shows, in name order.")
+    ] = None,
+) -> None:
+    """Inspect parts until stopped.
+
+    Example: edge-agent run --config line.toml
+    """
+    import asyncio
+
+    from edge_agent.app import run_agent
+    from edge_agent.logs import configure_logs
+
+    settings = _settings(config)
+    configure_logs(settings.log.level, settings.log.format)
+    if simulated or settings.controller.kind == "simulated":
+        from edge_agent.simulation import simulated_peers
+
+        with simulated_peers(settings, images=simulated_images) as simulated_settings:
+            asyncio.run(run_agent(simulated_settings, is_simulated=True))
+        return
+    asyncio.run(run_agent(settings))
+
+
+@cli.command("calibrate-reference")
+def calibrate_reference(
+    folder: Annotated[Path, typer.Argument(help="Images of good parts only, 20 or more (40 and up is better).")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The bundle folder to write.")] = Path("bundle"),
+    *,
+    part: Annotated[str, typer.Option(help="Name of the part type.")] = "part",
+    program: Annotated[int, typer.Option(min=0, max=999, help="The controller's program number.")] = 0,
+    camera: Annotated[int, typer.Option(min=1, max=4)] = 1,
+    seed: Annotated[int, typer.Option(help="The same seed and images give the same bundle.")] = 0,
+    crop: Annotated[str, typer.Option(help="auto, full, or x,y,width,height in pixels of the reference.")] = "auto",
+    max_angle_deg: Annotated[float, typer.Option(min=0, max=180, help="How far a part may lie turned.")] = 10.0,
+    report: Annotated[Path | None, typer.Option(help="The HTML report; beside the bundle by default.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing bundle.")] = False,
+    threads: Threads = 2,
+    json_: Json = False,
+) -> None:
+    """Learn what good parts look like: good images in, reference bundle and report out.
+
+    Example: edge-agent calibrate-reference good/ --out bundles/zipper --part zipper --program 1
+    """
+    from calibration.calibrate import CalibrationOptions, calibrate, parse_crop
+    from calibration.reporting import write_report
+
+    options = CalibrationOptions(
+        part=part,
+        program=program,
+        camera=camera,
+        seed=seed,
+        crop=parse_crop(crop),
+        max_angle_deg=max_angle_deg,
+        threads=threads,
+        overwrite=force,
+    )
+    with _progress() as progress:
+        result = calibrate(folder, out, options, progress)
+    report = report or out.with_name(out.name + "-report.html")
+    write_report(report, result)
+    _print(json_, result.to_json() | {"report": str(report)}, [*result.summary(), f"report: {report}"])
+
+
+@cli.command()
+def replay(
+    folder: Annotated[Path, typer.Argument(help="Recorded images (the archive, or any folder of images).")],
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="Take bundles and journal from here.", metavar="line.toml")
+    ] = None,
+    bundle: Annotated[Path | None, typer.Option("--bundle", "-b", help="Judge with this bundle instead.")] = None,
+    journal: Annotated[Path | None, typer.Option(help="Compare with this journal's verdicts.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write an HTML report.")] = None,
+    threads: Threads = 2,
+    json_: Json = False,
+) -> None:
+    """Run recorded images through the production engine; 1 if a verdict differs from the recorded one.
+
+    Example: edge-agent replay /var/lib/edge-agent/archive --config line.toml --report replay.html
+    """
+    from edge_agent.app import load_replay
+    from edge_agent.replay import replay_folder, write_replay_report
+
+    settings = _settings(config) if config else None
+    inspectors, journal_path = load_replay(settings, bundle, journal, threads)
+    with _progress() as progress:
+        result = replay_folder(folder, inspectors, journal_path, progress)
+        if report:
+            write_replay_report(report, result, inspectors, progress)
+    _print(json_, result.to_json(), [*result.summary(), *([f"report: {report}"] if report else [])])
+    raise typer.Exit(result.exit_code)
+
+
+@cli.command()
+def evaluate(
+    dataset: Annotated[Path, typer.Argument(help="A folder in MVTec layout: train/good, test/good, test/<defect>.")],
+    *,
+    method: Annotated[str, typer.Option(help="The score definition: paper.")] = "paper",
+    seeds: Annotated[int, typer.Option(min=1, max=20, help="Calibrate with this many seeds; mean and spread.")] = 1,
+    threads: Threads = 2,
+    json_: Json = False,
+) -> None:
+    """Calibrate on good images, score labelled ones, print ROC AUC and average precision.
+
+    Example: edge-agent evaluate mvtec/bottle --method paper --seeds 3 --json
+    """
+    from calibration.evaluation import evaluate as evaluate_dataset
+
+    with _progress() as progress:
+        result = evaluate_dataset(dataset, method=method, seeds=seeds, threads=threads, progress=progress)
+    _print(json_, result.to_json(), result.summary())
+
+
+@cli.command()
+def simulate(
+    config: Config = Path("line.toml"),
+    *,
+    images: Annotated[
+        Path | None, typer.Option(help="Show these images, in name order, instead of rendered zipper cursors.")
+    ] = None,
+    spacing_ms: Annotated[int, typer.Option(min=50, help="Time between two parts.")] = 2000,
+    announce: Annotated[
+        bool, typer.Option("--announce", help="Print the ports as one JSON line.", hidden=True)
+    ] = False,
+) -> None:
+    """Start a simulated controller and a simulated remote I/O at the addresses of line.toml.
+
+    Example: edge-agent simulate --config line.toml
+    """
+    from edge_agent.logs import configure_logs
+    from edge_agent.simulation import run_simulation
+
+    settings = _settings(config)
+    configure_logs(settings.log.level, settings.log.format)
+    run_simulation(settings, images=images, spacing_s=spacing_ms / 1000, announce=announce)
+
+
+@cli.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Where images, bundle, journal and report go.")] = Path("demo-output"),
+    *,
+    parts: Annotated[int, typer.Option(min=4, max=1000)] = 60,
+    defective: Annotated[int, typer.Option(min=0, help="How many of them are defective.")] = 15,
+    good: Annotated[int, typer.Option(min=20, help="Good parts to calibrate from.")] = 40,
+    width: Annotated[int, typer.Option(min=160, help="Image width; the height is three quarters of it.")] = 1600,
+    spacing_ms: Annotated[int, typer.Option(min=200, help="Time between two parts.")] = 1500,
+    seed: int = 7,
+    json_: Json = False,
+) -> None:
+    """A whole line on this machine: simulated controller and remote I/O, the real agent, a report.
+
+    Example: edge-agent demo
+    """
+    from edge_agent.demo import DemoPlan, run_demo
+
+    plan = DemoPlan(
+        out=out, parts=parts, defective=defective, good=good, width=width, spacing_s=spacing_ms / 1000, seed=seed
+    )
+    with _progress() as progress:
+        result = run_demo(plan, progress, say=lambda line: typer.echo(line, err=json_))
+    _print(json_, result.to_json(), result.summary())
+    raise typer.Exit(result.exit_code)
+
+
+@output_cli.command("fail-safe")
+def output_fail_safe(config: Config = Path("/etc/edge-agent/line.toml")) -> None:
+    """Write REJECT to the output and read it back (systemd's ExecStopPost).
+
+    Example: edge-agent output fail-safe --config line.toml
+    """
+    import asyncio
+
+    from drivers.base import DriverError
+    from edge_agent.app import fail_safe
+    from edge_agent.errors import Unavailable
+
+    settings = _settings(config)
+    try:
+        asyncio.run(fail_safe(settings))
+    except DriverError as err:
+        raise Unavailable(
+            f"REJECT could not be confirmed: {err}", hint="the remote I/O's own watchdog drops PASS in this case"
+        ) from err
+    typer.echo("REJECT written and read back")
+
+
+@config_cli.command("check")
+def config_check(config: Config = Path("line.toml"), *, json_: Json = False) -> None:
+    """Check line.toml: every key, type and range, and that the times fit; 78 with file:line if not.
+
+    Example: edge-agent config check --config line.toml
+    """
+    settings = _settings(config)
+    _print(
+        json_,
+        {"schema_version": 1, "config": str(config), "ok": True, "line": settings.line.name},
+        [f"{config}: ok ({settings.line.name}, {len(settings.bundle)} bundle(s))"],
+    )
+
+
+@config_cli.command("schema")
+def config_schema() -> None:
+    """Print the JSON Schema of line.toml, for an editor.
+
+    Example: edge-agent config schema > line.schema.json
+    """
+    from edge_agent.settings import settings_json_schema
+
+    typer.echo(json.dumps(settings_json_schema(), indent=2))
+
+
+@bundle_cli.command("show")
+def bundle_show(folder: Path, *, json_: Json = False) -> None:
+    """Verify a reference bundle and say what it is; 65 if it is incomplete or altered.
+
+    Example: edge-agent bundle show bundles/zipper
+    """
+    from edge_agent.inspection.bundle import Bundle
+
+    bundle = Bundle.load(folder)
+    facts = {
+        "schema_version": 1,
+        "bundle_id": bundle.id,
+        "part": bundle.part,
+        "program": bundle.program,
+        "camera": bundle.camera,
+        "limit": bundle.limit,
+    }
+    _print(json_, facts, [f"{name}: {value}" for name, value in facts.items() if name != "schema_version"])
+
+
+@cli.command()
+def version(*, json_: Json = False) -> None:
+    """Versions of the agent and of what it computes with.
+
+    Example: edge-agent version --json
+    """
+    from importlib.metadata import version as version_of
+
+    packages = ("edge-agent", "numpy", "onnxruntime", "opencv-python-headless", "pillow", "pymodbus", "pyftpdlib")
+    facts = {name: version_of(name) for name in packages} | {"python": sys.version.split()[0]}
+    _print(json_, {"schema_version": 1} | facts, [f"{name} {number}" for name, number in facts.items()])
+
+
+def main() -> None:
+    """Entry point. Known errors are one line with a hint and their exit code; anything else is a bug (70)."""
+    from edge_agent.errors import EdgeAgentError
+
+    try:
+        cli()
+    except EdgeAgentError as err:
+        typer.echo(f"error: {err}", err=True)
+        if err.hint:
+            typer.echo(f"hint: {err.hint}", err=True)
+        sys.exit(err.exit_code)
+    except SystemExit as err:
+        sys.exit(_EX_USAGE if err.code == _TYPER_USAGE else err.code)
+    except OSError as err:
+        typer.echo(f"error: {err}", err=True)
+        sys.exit(_EX_IOERR)
+    except Exception:
+        traceback.print_exc()
+        typer.echo("error: this is a bug in edge-agent; please report the lines above", err=True)
+        sys.exit(_EX_SOFTWARE)
+
+
+def _settings(config: Path) -> Settings:
+    from edge_agent.settings import load_settings
+
+    return load_settings(config)
+
+
+def _print(as_json: bool, facts: Mapping[str, object], lines: list[str]) -> None:
+    for line in lines:
+        typer.echo(line, err=as_json)
+    if as_json:
+        typer.echo(json.dumps(facts, default=str))
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    """Progress bars on stderr: one a stage, gone from logs and pipes."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+    bars: dict[str, TaskID] = {}
+    with Progress(
+        TextColumn("{task.description:<28}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+    ) as progress:
+
+        def show(stage: str, done: int, total: int) -> None:
+            if stage not in bars:
+                bars[stage] = progress.add_task(stage, total=total)
+            progress.update(bars[stage], completed=done, total=total)
+
+        yield show

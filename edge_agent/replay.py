@@ -1,0 +1,239 @@
+"""Recorded images through the production engine: the same inspection, the same decision, the same verdicts."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import struct
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edge_agent.domain import Capture, ControllerResult, Inspection, Judgement, Outcome, Reason, Verdict
+from edge_agent.errors import DataError
+from edge_agent.runtime.decision import Decision, Evidence, decide
+from edge_agent.store.journal import JournalReader
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from edge_agent.inspection.inspector import Inspector
+    from edge_agent.store.journal import CameraRow, PartRow
+
+__all__ = ["ReplayResult", "ReplayedImage", "replay_folder", "write_replay_report"]
+
+_SUFFIXES = {".bmp", ".png", ".jpg", ".jpeg"}
+
+_OF_THE_LINE = frozenset(
+    {
+        Reason.LATE,
+        Reason.OVERRUN,
+        Reason.STALE,
+        Reason.DUPLICATE,
+        Reason.PROGRAM,
+        Reason.NOT_READY,
+        Reason.NO_IMAGE,
+        Reason.NO_RESULT,
+        Reason.NO_ANSWER,
+        Reason.OUTPUT,
+        Reason.JOURNAL,
+    }
+)
+"""Reasons that no image can tell: such a verdict is taken from the record, the image's score is still compared."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayedImage:
+    """One image, judged again. ``difference`` is empty where nothing was recorded or all is as recorded."""
+
+    path: Path
+    inspection: Inspection
+    verdict: Verdict
+    reason: Reason
+    recorded: PartRow | None
+    difference: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayResult:
+    """A folder, judged again."""
+
+    images: tuple[ReplayedImage, ...]
+
+    @property
+    def compared(self) -> int:
+        """How many images had a recorded verdict to compare with."""
+        return sum(image.recorded is not None for image in self.images)
+
+    @property
+    def differences(self) -> list[ReplayedImage]:
+        """The images whose verdict, reason or score is not what was recorded."""
+        return [image for image in self.images if image.difference]
+
+    @property
+    def exit_code(self) -> int:
+        """1 if any verdict differs from the recorded one."""
+        return 1 if self.differences else 0
+
+    def to_json(self) -> dict[str, object]:
+        """The ``--json`` object."""
+        return {
+            "schema_version": 1,
+            "images": len(self.images),
+            "compared": self.compared,
+            "different": len(self.differences),
+            "verdicts": dict(Counter(str(image.verdict) for image in self.images)),
+            "reasons": dict(Counter(str(image.reason) for image in self.images)),
+            "results": [
+                {
+                    "file": str(image.path),
+                    "sha256": image.inspection.image_sha256,
+                    "part_seq": image.recorded.part_seq if image.recorded else None,
+                    "verdict": image.verdict,
+                    "reason": image.reason,
+                    "outcome": image.inspection.outcome,
+                    "score": image.inspection.score if math.isfinite(image.inspection.score) else None,
+                    "limit": image.inspection.limit if math.isfinite(image.inspection.limit) else None,
+                    "difference": image.difference or None,
+                }
+                for image in self.images
+            ],
+        }
+
+    def summary(self) -> list[str]:
+        """The result in a few lines for a person."""
+        tally = Counter(f"{image.verdict} {image.reason}" for image in self.images)
+        lines = [f"{len(self.images)} images"]
+        lines += [f"  {count:5d}  {what}" for what, count in sorted(tally.items())]
+        if self.compared:
+            lines.append(
+                f"compared with the journal: {self.compared}, "
+                + (f"DIFFERENT: {len(self.differences)}" if self.differences else "all identical, bit for bit")
+            )
+            lines += [f"  {image.path.name}: {image.difference}" for image in self.differences[:20]]
+        else:
+            lines.append("no recorded verdicts to compare with")
+        return lines
+
+
+def replay_folder(
+    folder: Path,
+    inspectors: Mapping[tuple[int, int], Inspector],
+    journal: Path | None,
+    progress: Callable[[str, int, int], None],
+) -> ReplayResult:
+    """Judge every image below ``folder``, in name order; compare with ``journal`` where it knows the image.
+
+    Raises DataError for a folder without images, or an image of a program that no bundle was given for.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder} is not a folder", hint="name the archive, or any folder of images")
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file())
+    if not paths:
+        raise DataError(f"{folder} holds no images ({', '.join(sorted(_SUFFIXES))})")
+    recorded = _recorded(journal)
+    judged: dict[str, Inspection] = {}
+    images = []
+    for done, path in enumerate(paths):
+        progress("replay", done, len(paths))
+        data = path.read_bytes()
+        sha256 = hashlib.sha256(data).hexdigest()
+        row, camera = recorded.get(sha256, (None, None))
+        judged[sha256] = _inspector(inspectors, row, camera, path).inspect(data)
+        images.append((path, sha256, row, camera))
+    progress("replay", len(paths), len(paths))
+    return ReplayResult(tuple(_compare(path, judged[sha], row, camera, judged) for path, sha, row, camera in images))
+
+
+def write_replay_report(
+    path: Path,
+    result: ReplayResult,
+    inspectors: Mapping[tuple[int, int], Inspector],
+    progress: Callable[[str, int, int], None],
+) -> None:
+    """One HTML file with the tally, the scores and pictures of the parts that matter most."""
+    raise AssertionError
+
+
+def _recorded(journal: Path | None) -> dict[str, tuple[PartRow, CameraRow]]:
+    if journal is None:
+        return {}
+    with JournalReader.open(journal) as reader:
+        return {camera.image_sha256: (row, camera) for row in reader.rows() for camera in row.cameras}
+
+
+def _inspector(
+    inspectors: Mapping[tuple[int, int], Inspector], row: PartRow | None, camera: CameraRow | None, path: Path
+) -> Inspector:
+    if row is not None and camera is not None and row.program is not None:
+        found = inspectors.get((row.program, camera.camera))
+        if found is not None:
+            return found
+    if len(inspectors) == 1:
+        return next(iter(inspectors.values()))
+    raise DataError(
+        f"{path.name}: which of the {len(inspectors)} bundles judges it is not known",
+        hint="name one with --bundle, or the journal that recorded the image with --journal",
+    )
+
+
+def _compare(
+    path: Path,
+    inspection: Inspection,
+    row: PartRow | None,
+    camera: CameraRow | None,
+    judged: Mapping[str, Inspection],
+) -> ReplayedImage:
+    if row is None or camera is None:
+        is_ok = inspection.outcome is Outcome.OK
+        verdict = Verdict.PASS if is_ok else Verdict.REJECT
+        return ReplayedImage(path, inspection, verdict, Reason.OK if is_ok else inspection.reason, None, "")
+    decision = _decide_again(row, judged)
+    differences = []
+    if (decision.verdict, decision.reason) != (row.verdict, row.reason):
+        differences.append(f"recorded {row.verdict} {row.reason}, now {decision.verdict} {decision.reason}")
+    if camera.score is not None and _bits(camera.score) != _bits(inspection.score):
+        differences.append(f"recorded score {camera.score!r}, now {inspection.score!r}")
+    if camera.bundle_id and camera.bundle_id != inspection.bundle_id:
+        differences.append(f"recorded with bundle {camera.bundle_id[:12]}, now {inspection.bundle_id[:12]}")
+    return ReplayedImage(path, inspection, decision.verdict, decision.reason, row, "; ".join(differences))
+
+
+def _decide_again(row: PartRow, judged: Mapping[str, Inspection]) -> Decision:
+    """The verdict of the part from its images judged now and from what was recorded of the line."""
+    inspections = {camera.camera: judged[camera.image_sha256] for camera in row.cameras if camera.image_sha256 in judged}
+    if row.reason in _OF_THE_LINE or len(inspections) < len(row.cameras):
+        return Decision(row.verdict, row.reason, row.detail)
+    captures = {
+        camera.camera: Capture(
+            count=row.count,
+            camera=camera.camera,
+            session=row.session,
+            name=camera.image_name,
+            path=None,
+            sha256=camera.image_sha256,
+            received_mono_s=row.first_sign_mono_s,
+            broken=camera.reason if camera.outcome is None else None,
+            detail=camera.detail,
+        )
+        for camera in row.cameras
+    }
+    # A recorded PASS against the controller's NG tells that the line was set to the agent's judgement alone.
+    agent_alone = row.verdict is Verdict.PASS and row.controller_judgement is not Judgement.OK
+    return decide(
+        Evidence(
+            cameras=tuple(camera.camera for camera in row.cameras),
+            judgement_policy="agent" if agent_alone else "both",
+            captures=captures,
+            inspections=inspections,
+            result=ControllerResult(row.count, row.program, row.controller_judgement, (), row.first_sign_mono_s),
+            not_ready="",
+            deadline_passed=False,
+            next_part_is_here=False,
+        )
+    )
+
+
+def _bits(value: float) -> bytes:
+    return struct.pack("<d", value)

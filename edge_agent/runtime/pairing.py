@@ -1,0 +1,187 @@
+"""Which image and which result belong to one part. Pure: no clock, no I/O.
+
+The controller's total count names a part; its session folder says which run of the counter (cv-x-protocol:
+the count restarts on RS and on a program change, so the count alone is no identity). What arrives for a part
+that was already decided never opens a second one; what cannot be placed never joins another part.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from drivers.timing import Deadline
+    from edge_agent.domain import Capture, ControllerResult
+
+__all__ = ["Arrival", "Pairing", "Part"]
+
+_REMEMBERED_PARTS = 256
+_REMEMBERED_SESSIONS = 64
+
+
+class Arrival(StrEnum):
+    """What an image or a result turned out to be."""
+
+    NEW = "NEW"
+    """The first sign of a part."""
+    JOINED = "JOINED"
+    """It belongs to a part that is open."""
+    LATE = "LATE"
+    """Its part was decided without it."""
+    DUPLICATE = "DUPLICATE"
+    """Its part has it already."""
+    UNPLACEABLE = "UNPLACEABLE"
+    """A result without a count: no part can be named."""
+
+
+@dataclass(slots=True)
+class Part:
+    """One part on its way: what is known of it so far."""
+
+    seq: int
+    first_sign_mono_s: float
+    deadline: Deadline
+    count: int | None = None
+    session: str = ""
+    captures: dict[int, Capture] = field(default_factory=dict)
+    result: ControllerResult | None = None
+    stale: str = ""
+    """Why nothing of this part can be trusted to be of now; empty when it can."""
+    repeats_count: bool = False
+    """Its count had already been judged with a result; true after a counter reset, or for a repeated line."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    count: int
+    session: str
+    cameras: frozenset[int]
+    had_result: bool
+
+
+@dataclass(slots=True)
+class Pairing:
+    """Open parts, in order of their first sign, and a bounded memory of decided ones."""
+
+    open_part: Callable[[], Part]
+    """Makes the next part, with its sequence number and its deadline."""
+    parts: list[Part] = field(default_factory=list)
+    _decided: OrderedDict[int, _Decided] = field(default_factory=OrderedDict)
+    _session: str | None = None
+    _retired_sessions: OrderedDict[str, None] = field(default_factory=OrderedDict)
+
+    def on_trigger(self) -> Part:
+        """The agent is about to trigger: the part exists before its count is known."""
+        return self._open(None)
+
+    def on_capture(self, capture: Capture) -> tuple[Arrival, Part | None]:
+        """Place an image."""
+        if capture.count is None:
+            part = self._open(None)
+            part.captures[capture.camera] = capture
+            return Arrival.NEW, part
+        is_of_old_session = self._follow_session(capture.session)
+        part = self._find_open(capture.count, capture.session, may_be_first_image=not is_of_old_session)
+        if part is not None:
+            if capture.camera in part.captures:
+                return Arrival.DUPLICATE, None
+            self._attach(part, capture)
+            return Arrival.JOINED, part
+        decided = self._find_decided(capture.count, capture.session)
+        if decided is not None:
+            return (Arrival.DUPLICATE if capture.camera in decided.cameras else Arrival.LATE), None
+        part = None if is_of_old_session else self._next_triggered()
+        arrival = Arrival.JOINED
+        if part is None:
+            part, arrival = self._open(capture.count), Arrival.NEW
+        self._attach(part, capture)
+        if is_of_old_session:
+            part.stale = f"the image is of session {capture.session!r}, which was over"
+        return arrival, part
+
+    def on_result(self, result: ControllerResult) -> tuple[Arrival, Part | None]:
+        """Place a result line."""
+        if result.count is None:
+            return Arrival.UNPLACEABLE, None
+        part = next((p for p in self.parts if p.count == result.count), None)
+        if part is not None:
+            if part.result is not None:
+                return Arrival.DUPLICATE, None
+            part.result = result
+            return Arrival.JOINED, part
+        decided = [d for d in self._decided.values() if d.count == result.count]
+        if decided and not decided[-1].had_result:
+            return Arrival.LATE, None
+        part, arrival = self._next_triggered(), Arrival.JOINED
+        if part is None:
+            part, arrival = self._open(result.count), Arrival.NEW
+        part.count = result.count
+        part.result = result
+        part.repeats_count = bool(decided)
+        return arrival, part
+
+    def close(self, part: Part) -> None:
+        """The part is decided: what still comes for it is LATE or DUPLICATE."""
+        self.parts.remove(part)
+        if part.count is None:
+            return
+        self._decided[part.seq] = _Decided(part.count, part.session, frozenset(part.captures), part.result is not None)
+        while len(self._decided) > _REMEMBERED_PARTS:
+            self._decided.popitem(last=False)
+
+    def go_stale(self, why: str) -> None:
+        """A link had a gap: nothing that is open can be trusted to be of now."""
+        for part in self.parts:
+            part.stale = part.stale or why
+
+    def _open(self, count: int | None) -> Part:
+        part = self.open_part()
+        part.count = count
+        self.parts.append(part)
+        return part
+
+    @staticmethod
+    def _attach(part: Part, capture: Capture) -> None:
+        part.count = capture.count
+        part.session = capture.session
+        part.captures[capture.camera] = capture
+
+    def _find_open(self, count: int, session: str, *, may_be_first_image: bool) -> Part | None:
+        """The open part that an image of that count and session belongs to."""
+        for part in self.parts:
+            fits = part.session == session if part.captures else may_be_first_image
+            if part.count == count and fits:
+                return part
+        return None
+
+    def _find_decided(self, count: int, session: str) -> _Decided | None:
+        for decided in reversed(self._decided.values()):
+            if decided.count == count and decided.session == session and decided.cameras:
+                return decided
+        last = next(reversed(self._decided.values()), None)
+        # The image of the part that was just decided without one: its session is not known, its count is.
+        if last is not None and last.count == count and not last.cameras:
+            return last
+        return None
+
+    def _next_triggered(self) -> Part | None:
+        """The oldest part that the agent triggered and that no count belongs to yet."""
+        return next((p for p in self.parts if p.count is None and not p.captures and p.result is None), None)
+
+    def _follow_session(self, session: str) -> bool:
+        """Note the session that images come from; true if this one had been over."""
+        if session == self._session:
+            return False
+        if session in self._retired_sessions:
+            return True
+        if self._session is not None:
+            self._retired_sessions[self._session] = None
+            while len(self._retired_sessions) > _REMEMBERED_SESSIONS:
+                self._retired_sessions.popitem(last=False)
+        self._session = session
+        return False

@@ -1,0 +1,169 @@
+"""Runs the links and the engine together, watches their health, tells systemd, and stops them in order."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import structlog
+
+from drivers.base import DriverError
+from drivers.timing import Backoff, monotonic_s
+from edge_agent.runtime.notify import notify
+from edge_agent.store.journal import JournalError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from drivers.base import CaptureSource, ControllerLink, VerdictOutput
+    from edge_agent.runtime.engine import Engine
+    from edge_agent.runtime.interlock import Health
+    from edge_agent.store.journal import Journal
+
+__all__ = ["CONDITIONS", "Supervisor", "TriggerPlan"]
+
+log = structlog.get_logger(__name__)
+
+CONDITIONS = ("controller", "program", "output", "images", "journal", "inference")
+"""What must hold before the line may be READY; the bundle is verified before there is a supervisor at all."""
+
+_TICK_S = 0.05
+_NOTIFY_EVERY_S = 0.5
+_JOURNAL_RETRY_S = 1.0
+_INPUT_POLL_S = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerPlan:
+    """Who starts a part. ``wired``: the controller's own sensor; then the agent only listens."""
+
+    source: Literal["wired", "interval", "input"]
+    interval_s: float
+
+
+class Supervisor:
+    """The running agent: links, engine, health, notification."""
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        health: Health,
+        link: ControllerLink,
+        images: CaptureSource,
+        output: VerdictOutput,
+        journal: Journal,
+        trigger: TriggerPlan,
+    ) -> None:
+        self._engine = engine
+        self._health = health
+        self._link = link
+        self._images = images
+        self._output = output
+        self._journal = journal
+        self._trigger = trigger
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run until ``stop`` is set. On every way out the output has been told REJECT.
+
+        An unexpected error of the engine ends the agent (a bug must not be survived silently); one of a link
+        restarts that link alone.
+        """
+        output = asyncio.create_task(self._kept_running("output", lambda: self._output.run(self._engine.is_ready)))
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                work = [
+                    tasks.create_task(self._engine.run()),
+                    tasks.create_task(self._kept_running("controller", self._link.run)),
+                    tasks.create_task(self._kept_running("images", self._images.run)),
+                    tasks.create_task(self._take_events()),
+                    tasks.create_task(self._take_captures()),
+                    tasks.create_task(self._watch_health()),
+                    tasks.create_task(self._prove_journal()),
+                ]
+                if self._trigger.source != "wired":
+                    work.append(tasks.create_task(self._trigger_parts()))
+                await self._journal.event("START", "the agent is up")
+                notify("READY=1")
+                await stop.wait()
+                notify("STOPPING=1")
+                for task in work:
+                    task.cancel()
+        finally:
+            # Last of all: whatever happened above, the wire says REJECT when the process is gone.
+            output.cancel()
+            await asyncio.gather(output, return_exceptions=True)
+        await self._journal.event("STOP", "stopped on request")
+
+    async def _kept_running(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
+        backoff = Backoff()
+        while True:
+            try:
+                await run()
+                why = "it ended by itself"
+            except Exception as err:
+                log.exception("link_crashed", link=name)
+                why = repr(err)
+            self._health.fails(name, f"restarting after {why}")
+            await backoff.sleep()
+
+    async def _take_events(self) -> None:
+        while True:
+            self._engine.on_event(await self._link.next())
+
+    async def _take_captures(self) -> None:
+        while True:
+            self._engine.on_capture(await self._images.next())
+
+    async def _watch_health(self) -> None:
+        """Look at what can only be looked at, and feed systemd's watchdog from this very loop."""
+        last_notified_s, last_status = 0.0, ""
+        while True:
+            self._look("output", ok=self._output.is_confirmed, why="the remote I/O is not there or not read back")
+            self._look("images", ok=self._images.is_bound, why="the inbox is not open")
+            self._engine.check()
+            now = monotonic_s()
+            status = f"STATUS={self._engine.state}: {self._health}"
+            if now - last_notified_s >= _NOTIFY_EVERY_S or status != last_status:
+                # An overdue inspection is the one thing in here that a restart mends.
+                is_alive = "inference" not in self._health.reasons
+                notify(f"{status}\nWATCHDOG=1" if is_alive else status)
+                last_notified_s, last_status = now, status
+            await asyncio.sleep(_TICK_S)
+
+    def _look(self, condition: str, *, ok: bool, why: str) -> None:
+        if ok:
+            self._health.holds(condition)
+        else:
+            self._health.fails(condition, why)
+
+    async def _prove_journal(self) -> None:
+        """Bring the journal back after a failure: a full disk that was freed needs no restart."""
+        while True:
+            if "journal" in self._health.reasons:
+                try:
+                    await self._journal.prove_writable()
+                    self._health.holds("journal")
+                except JournalError as err:
+                    self._health.fails("journal", str(err))
+            await asyncio.sleep(_JOURNAL_RETRY_S)
+
+    async def _trigger_parts(self) -> None:
+        """Start parts from this side: at an interval, or on the rising edge of the part-present input."""
+        was_present = True  # a part that stands there at start was not seen coming
+        while True:
+            if self._trigger.source == "interval":
+                await asyncio.sleep(self._trigger.interval_s)
+                if self._engine.is_ready():
+                    await self._engine.trigger(self._link)
+                continue
+            await asyncio.sleep(_INPUT_POLL_S)
+            try:
+                is_present = await self._output.read_part_present()
+            except DriverError:  # the output's own supervision says it and mends it
+                was_present = True
+                continue
+            if is_present and not was_present:
+                await self._engine.trigger(self._link)
+            was_present = is_present

@@ -1,0 +1,106 @@
+"""The verdict: PASS needs every proof, and each missing one has its own reason."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_agent.domain import Capture, ControllerResult, Inspection, Judgement, Outcome, Reason, Verdict
+from edge_agent.runtime.decision import Evidence, decide
+
+CAPTURE = Capture(count=7, camera=1, session="s", name="n.bmp", path=None, sha256="", received_mono_s=0.0)
+RESULT = ControllerResult(7, 1, Judgement.OK, ("7", "0"), 0.0)
+OK = Inspection(Outcome.OK, Reason.OK, 1.0, 2.0, "b", "s")
+NG = Inspection(Outcome.NG, Reason.SCORE, 3.0, 2.0, "b", "s", detail="above the limit")
+PROVEN = Evidence(
+    cameras=(1,),
+    judgement_policy="both",
+    captures={1: CAPTURE},
+    inspections={1: OK},
+    result=RESULT,
+    not_ready="",
+    deadline_passed=False,
+    next_part_is_here=False,
+)
+
+
+def test_a_part_with_every_proof_passes() -> None:
+    assert decide(PROVEN).verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize(
+    ("change", "verdict", "reason"),
+    [
+        ({"not_ready": "output: gone"}, Verdict.FAULT, Reason.NOT_READY),
+        ({"program_problem": "program 9 has no [[bundle]]"}, Verdict.FAULT, Reason.PROGRAM),
+        ({"stale": "link gap"}, Verdict.REJECT, Reason.STALE),
+        ({"captures": {}, "inspections": {}}, Verdict.REJECT, Reason.NO_IMAGE),
+        ({"captures": {}, "inspections": {}, "result": None}, Verdict.REJECT, Reason.NO_ANSWER),
+        ({"captures": {}, "inspections": {}, "repeats_count": True}, Verdict.REJECT, Reason.DUPLICATE),
+        ({"result": None}, Verdict.REJECT, Reason.NO_RESULT),
+        ({"captures": {1: replace(CAPTURE, broken=Reason.IMAGE_BROKEN)}}, Verdict.REJECT, Reason.IMAGE_BROKEN),
+        ({"captures": {1: replace(CAPTURE, broken=Reason.IMAGE_SIZE)}}, Verdict.REJECT, Reason.IMAGE_SIZE),
+        ({"captures": {1: replace(CAPTURE, count=None)}}, Verdict.REJECT, Reason.IMAGE_BROKEN),
+        ({"inspections": {}}, Verdict.REJECT, Reason.LATE),
+        ({"inspections": {1: NG}}, Verdict.REJECT, Reason.SCORE),
+        ({"inspections": {1: replace(NG, outcome=Outcome.REVIEW)}}, Verdict.REJECT, Reason.SCORE),
+        ({"result": replace(RESULT, judgement=Judgement.NG)}, Verdict.REJECT, Reason.CONTROLLER_NG),
+        ({"result": replace(RESULT, judgement=None)}, Verdict.REJECT, Reason.CONTROLLER_NG),
+        ({"deadline_passed": True}, Verdict.REJECT, Reason.LATE),
+        ({"next_part_is_here": True}, Verdict.REJECT, Reason.OVERRUN),
+        ({"cameras": (1, 2)}, Verdict.REJECT, Reason.NO_IMAGE),
+    ],
+)
+def test_each_missing_proof_has_its_reason(change: dict[str, object], verdict: Verdict, reason: Reason) -> None:
+    decision = decide(replace(PROVEN, **change))
+
+    assert (decision.verdict, decision.reason) == (verdict, reason)
+
+
+def test_the_agent_alone_decides_when_the_line_says_so() -> None:
+    ng_of_controller = replace(RESULT, judgement=Judgement.NG)
+
+    assert decide(replace(PROVEN, result=ng_of_controller, judgement_policy="agent")).verdict is Verdict.PASS
+
+
+def test_a_part_that_nothing_is_known_of_is_no_pass() -> None:
+    assert decide(Evidence(cameras=(1,), judgement_policy="agent")).verdict is Verdict.FAULT
+
+
+inspections = st.sampled_from([OK, NG, replace(OK, outcome=Outcome.REVIEW), replace(NG, score=math.nan), None])
+
+
+@given(
+    st.builds(
+        Evidence,
+        cameras=st.sampled_from([(1,), (1, 2)]),
+        judgement_policy=st.sampled_from(["agent", "both"]),
+        captures=st.dictionaries(
+            st.integers(1, 2), st.sampled_from([CAPTURE, replace(CAPTURE, broken=Reason.IMAGE_BROKEN)])
+        ),
+        inspections=st.dictionaries(st.integers(1, 2), inspections.filter(lambda i: i is not None)),
+        result=st.sampled_from([None, RESULT, replace(RESULT, judgement=Judgement.NG)]),
+        not_ready=st.sampled_from(["", "x"]),
+        program_problem=st.sampled_from(["", "x"]),
+        stale=st.sampled_from(["", "x"]),
+        repeats_count=st.booleans(),
+        deadline_passed=st.booleans(),
+        next_part_is_here=st.booleans(),
+    )
+)
+def test_pass_implies_every_proof(evidence: Evidence) -> None:
+    if decide(evidence).verdict is not Verdict.PASS:
+        return
+
+    assert not (evidence.not_ready or evidence.program_problem or evidence.stale)
+    assert not (evidence.deadline_passed or evidence.next_part_is_here)
+    assert evidence.result is not None
+    for camera in evidence.cameras:
+        assert evidence.captures[camera].broken is None
+        assert evidence.inspections[camera].outcome is Outcome.OK
+    if evidence.judgement_policy == "both":
+        assert evidence.result.judgement is Judgement.OK

@@ -1,0 +1,191 @@
+"""Pairing: an image and a result meet only in the part they are of; nothing opens a decided part again."""
+
+from __future__ import annotations
+
+import itertools
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from drivers.timing import Deadline
+from edge_agent.domain import Capture, ControllerResult, Judgement
+from edge_agent.runtime.pairing import Arrival, Pairing, Part
+
+
+def capture(count: int | None, session: str = "s1", camera: int = 1) -> Capture:
+    return Capture(count=count, camera=camera, session=session, name="n", path=None, sha256="", received_mono_s=0.0)
+
+
+def result(count: int | None) -> ControllerResult:
+    return ControllerResult(count, None, Judgement.OK, (), 0.0)
+
+
+def pairing() -> Pairing:
+    numbers = itertools.count(1)
+    return Pairing(lambda: Part(next(numbers), 0.0, Deadline(1.0)))
+
+
+def test_image_and_result_of_one_count_meet_in_one_part_in_either_order() -> None:
+    image_first, result_first = pairing(), pairing()
+    _, part = image_first.on_capture(capture(5))
+    arrival, same = image_first.on_result(result(5))
+    _, other = result_first.on_result(result(5))
+    other_arrival, other_same = result_first.on_capture(capture(5))
+
+    assert (arrival, other_arrival) == (Arrival.JOINED, Arrival.JOINED)
+    assert part is same
+    assert other is other_same
+
+
+def test_different_counts_are_different_parts() -> None:
+    pairs = pairing()
+    _, first = pairs.on_capture(capture(5))
+    arrival, second = pairs.on_result(result(6))
+
+    assert arrival is Arrival.NEW
+    assert first is not second
+
+
+def test_the_same_image_twice_is_a_duplicate() -> None:
+    pairs = pairing()
+    pairs.on_capture(capture(5))
+
+    assert pairs.on_capture(capture(5)) == (Arrival.DUPLICATE, None)
+
+
+def test_what_comes_after_the_decision_is_late_and_opens_nothing() -> None:
+    pairs = pairing()
+    _, without_image = pairs.on_result(result(5))
+    pairs.close(without_image)
+    late_image = pairs.on_capture(capture(5))
+    _, without_result = pairs.on_capture(capture(6))
+    pairs.close(without_result)
+    late_result = pairs.on_result(result(6))
+
+    assert late_image == (Arrival.LATE, None)
+    assert late_result == (Arrival.LATE, None)
+    assert pairs.parts == []
+
+
+def test_an_image_that_comes_again_after_its_part_was_decided_is_a_duplicate() -> None:
+    pairs = pairing()
+    _, part = pairs.on_capture(capture(5))
+    pairs.on_result(result(5))
+    pairs.close(part)
+
+    assert pairs.on_capture(capture(5)) == (Arrival.DUPLICATE, None)
+
+
+def test_after_a_counter_reset_the_same_counts_are_new_parts() -> None:
+    pairs = pairing()
+    _, before = pairs.on_capture(capture(1, "s1"))
+    pairs.on_result(result(1))
+    pairs.close(before)
+    arrival, after = pairs.on_capture(capture(1, "s2"))
+    joined, same = pairs.on_result(result(1))
+
+    assert (arrival, joined) == (Arrival.NEW, Arrival.JOINED)
+    assert after is same
+    assert after is not before
+
+
+def test_an_image_of_a_session_that_was_over_never_joins_a_live_result() -> None:
+    pairs = pairing()
+    _, old = pairs.on_capture(capture(4, "s1"))
+    pairs.close(old)
+    _, new = pairs.on_capture(capture(1, "s2"))
+    pairs.close(new)
+    _, live = pairs.on_result(result(5))
+    arrival, stale = pairs.on_capture(capture(5, "s1"))
+
+    assert arrival is Arrival.NEW
+    assert stale is not live
+    assert "over" in stale.stale
+    assert live.captures == {}
+
+
+def test_a_result_line_without_a_count_belongs_to_no_part() -> None:
+    assert pairing().on_result(result(None)) == (Arrival.UNPLACEABLE, None)
+
+
+def test_an_image_without_a_count_is_a_part_of_its_own() -> None:
+    pairs = pairing()
+    _, open_part = pairs.on_result(result(5))
+    arrival, part = pairs.on_capture(capture(None))
+
+    assert arrival is Arrival.NEW
+    assert part is not open_part
+
+
+def test_the_next_new_count_belongs_to_the_part_that_the_agent_triggered() -> None:
+    pairs = pairing()
+    triggered = pairs.on_trigger()
+    arrival, part = pairs.on_result(result(9))
+    image_arrival, image_part = pairs.on_capture(capture(9))
+
+    assert (arrival, image_arrival) == (Arrival.JOINED, Arrival.JOINED)
+    assert part is triggered
+    assert image_part is triggered
+    assert triggered.count == 9
+
+
+def test_all_cameras_of_a_count_meet_in_one_part() -> None:
+    pairs = pairing()
+    _, part = pairs.on_capture(capture(3, camera=1))
+    arrival, same = pairs.on_capture(capture(3, camera=2))
+
+    assert arrival is Arrival.JOINED
+    assert part is same
+    assert sorted(part.captures) == [1, 2]
+
+
+def test_a_gap_makes_every_open_part_stale() -> None:
+    pairs = pairing()
+    _, part = pairs.on_result(result(5))
+    pairs.go_stale("cable")
+
+    assert part.stale == "cable"
+
+
+class PairingMachine(RuleBasedStateMachine):
+    """Any order of arrivals, losses, repetitions and resets: no part ever holds what is not its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pairs = pairing()
+        self.closed: set[int] = set()
+
+    @rule(count=st.integers(1, 6), session=st.sampled_from(["s1", "s2", "s3"]), camera=st.integers(1, 2))
+    def image(self, count: int, session: str, camera: int) -> None:
+        self.check(*self.pairs.on_capture(capture(count, session, camera)))
+
+    @rule(count=st.one_of(st.none(), st.integers(1, 6)))
+    def line(self, count: int | None) -> None:
+        self.check(*self.pairs.on_result(result(count)))
+
+    @rule()
+    def trigger(self) -> None:
+        self.pairs.on_trigger()
+
+    @rule(which=st.integers(0, 5))
+    def decide(self, which: int) -> None:
+        if self.pairs.parts:
+            part = self.pairs.parts[which % len(self.pairs.parts)]
+            self.pairs.close(part)
+            self.closed.add(part.seq)
+
+    def check(self, arrival: Arrival, part: Part | None) -> None:
+        assert (part is None) == (arrival in {Arrival.LATE, Arrival.DUPLICATE, Arrival.UNPLACEABLE})
+        assert part is None or part.seq not in self.closed
+
+    @invariant()
+    def a_part_holds_only_its_own(self) -> None:
+        for part in self.pairs.parts:
+            assert {c.count for c in part.captures.values()} <= {part.count}
+            assert {c.session for c in part.captures.values()} <= {part.session}
+            assert part.result is None or part.result.count == part.count
+
+
+TestPairingMachine = PairingMachine.TestCase
+TestPairingMachine.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
