@@ -1,0 +1,224 @@
+"""Registration: where the part lies against the reference image, to a few hundredths of a pixel.
+
+Coarse: a bank of turned references, by phase correlation at a scale of about 200 pixels. Fine: robust Gauss-Newton on
+the reference's strong edges at the coarse scale, at twice to four times that, and at full resolution.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import cv2
+import numpy as np
+
+from edge_agent.domain import Alignment
+from edge_agent.errors import DataError
+from edge_agent.inspection._coarse import build_bank, candidates
+from edge_agent.inspection._refine import Fit, build_level, refine
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+__all__ = ["Registration", "RegistrationSettings"]
+
+_COARSE_SIDE_PX: Final = 200
+_MIN_SIDE_PX: Final = 32
+_MIN_PIXELS: Final = 64
+_LOST: Final = Alignment(quality=0.0, shift_x_px=0.0, shift_y_px=0.0, angle_deg=0.0, gain=1.0, offset=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationSettings:
+    """The search range and the effort.
+
+    ``max_angle_deg`` up to 180 each way; ``max_shift_fraction`` of width and height, below one half; ``pixels`` chosen
+    at full resolution; ``turn_margin`` is how much better (in correlation) a larger turn must be than a smaller one.
+    """
+
+    max_angle_deg: float = 10.0
+    max_shift_fraction: float = 1 / 3
+    pixels: int = 12_000
+    turn_margin: float = 0.05
+
+
+class Registration:
+    """Registers images to one reference. Immutable after construction; ``register`` may run in any thread.
+
+    ``reference`` is uint8 (H, W) or (H, W, 3); ``mask`` (H, W), non-zero where the reference may be trusted.
+    Raises ValueError for arrays or settings that cannot be, DataError for a reference without structure.
+    """
+
+    def __init__(
+        self,
+        reference: npt.NDArray[np.uint8],
+        settings: RegistrationSettings | None = None,
+        mask: npt.NDArray[np.generic] | None = None,
+    ) -> None:
+        self.settings = settings = settings or RegistrationSettings()
+        _check_settings(settings)
+        _check_image(reference)
+        self._shape = reference.shape
+        height, width = reference.shape[:2]
+        if min(height, width) < _MIN_SIDE_PX:
+            raise ValueError(f"a reference of {width} x {height} is too small: {_MIN_SIDE_PX} pixels a side are needed")
+        if mask is not None and mask.shape != (height, width):
+            raise ValueError(f"the mask is {mask.shape}, the reference {(height, width)}")
+        self._centre = ((width - 1) / 2.0, (height - 1) / 2.0)
+        self._depths = _depths(max(height, width))
+        pyramid = self._pyramid(reference)
+        chosen = None if mask is None else np.ascontiguousarray(mask != 0)
+        masks = [None if chosen is None else chosen[:: 1 << depth, :: 1 << depth] for depth in self._depths]
+        self._levels = [
+            build_level(image, 1 << depth, self._centre_at(depth), self._count(image, depth), part)
+            for depth, image, part in zip(self._depths, pyramid, masks, strict=True)
+        ]
+        if min(level.grey.size for level in self._levels) < _MIN_PIXELS:
+            raise DataError(
+                "the reference image has too little structure to register to",
+                hint="take a sharp, well-lit reference image, and let the mask leave edges of the part in view",
+            )
+        self._bank = build_bank(
+            pyramid[0],
+            1 << self._depths[0],
+            self._centre_at(self._depths[0]),
+            max_angle_rad=math.radians(settings.max_angle_deg),
+            max_shift_fraction=settings.max_shift_fraction,
+            mask=masks[0],
+        )
+
+    def register(self, image: npt.NDArray[np.uint8]) -> Alignment:
+        """Find the part in an image of the reference's shape.
+
+        Content never raises: an image that shows no such part comes back with a quality near 0 and finite numbers.
+        ``quality`` is the plain correlation of the chosen edge pixels, ``offset`` in grey values of 0 to 255.
+        Raises ValueError for another shape or dtype.
+        """
+        self._check_same_shape(image)
+        pyramid = self._pyramid(image)
+        fit = self._coarse_fit(pyramid[0])
+        last = len(self._levels) - 1
+        for index, (level, pixels) in enumerate(zip(self._levels, pyramid, strict=True)):
+            if index:
+                final = index == last
+                fit = refine(level, pixels, fit.pose, iterations=8, stop_px=0.004 if final else 0.03)
+        return _alignment(fit)
+
+    def warp(self, image: npt.NDArray[np.uint8], alignment: Alignment) -> npt.NDArray[np.float32]:
+        """The image resampled (bilinear) into the reference's frame: float32 in [0, 1], same shape.
+
+        Outside the image the border is repeated; gain and offset stay as they are.
+        """
+        self._check_same_shape(image)
+        scaled = image.astype(np.float32) * np.float32(1.0 / 255.0)
+        height, width = self._shape[:2]
+        warped = cv2.warpAffine(
+            scaled,
+            self._matrix(alignment),
+            (width, height),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        return np.asarray(warped, dtype=np.float32)
+
+    def warp_back(self, array_2d: npt.NDArray[np.floating], alignment: Alignment) -> npt.NDArray[np.float32]:
+        """An (H, W) array in the reference's frame, laid over the image: float32, 0 where nothing is known."""
+        height, width = self._shape[:2]
+        if array_2d.shape != (height, width):
+            raise ValueError(f"the array is {array_2d.shape}, the reference {(height, width)}")
+        warped = cv2.warpAffine(
+            np.ascontiguousarray(array_2d, dtype=np.float32),
+            self._matrix(alignment),
+            (width, height),
+            flags=cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_CONSTANT,
+            borderValue=0.0,
+        )
+        return np.asarray(warped, dtype=np.float32)
+
+    def valid_region(self, alignment: Alignment) -> tuple[int, int, int, int]:
+        """A rectangle of the reference that came from inside the image: (left, top, right, bottom), ends exclusive.
+
+        Cut it as ``warped[top:bottom, left:right]``. (0, 0, 0, 0) if there is none.
+        """
+        height, width = self._shape[:2]
+        matrix = self._matrix(alignment)
+        corners = np.array([[0, 0], [width - 1, 0], [width - 1, height - 1], [0, height - 1]], dtype=np.float64)
+        back = (corners - matrix[:, 2]) @ matrix[:, :2]  # the inverse of a rotation is its transpose
+        # The two middle values of a turned rectangle's corners bound a rectangle inside it.
+        xs, ys = np.sort(back[:, 0]), np.sort(back[:, 1])
+        left, top = (max(0, math.ceil(v - 1e-6)) for v in (xs[1], ys[1]))
+        right = min(width, math.floor(xs[2] + 1e-6) + 1)
+        bottom = min(height, math.floor(ys[2] + 1e-6) + 1)
+        return (left, top, right, bottom) if left < right and top < bottom else (0, 0, 0, 0)
+
+    def _coarse_fit(self, image: npt.NDArray[np.uint8]) -> Fit:
+        """The best candidate after a first refinement; of near equals the one that turns the part least."""
+        level = self._levels[0]
+        fits = [refine(level, image, pose, iterations=12, stop_px=0.03) for pose in candidates(self._bank, image)]
+        fits.sort(key=lambda fit: abs(math.remainder(fit.pose.angle_rad, math.tau)))
+        best = fits[0]
+        for fit in fits[1:]:
+            if fit.quality > best.quality + self.settings.turn_margin:
+                best = fit
+        return best
+
+    def _pyramid(self, image: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.uint8]]:
+        """The image's luma at the levels' scales, coarsest first. ``pyrDown`` keeps pixel 2 i over pixel i."""
+        grey = image if image.ndim == 2 else cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY)
+        grey = np.ascontiguousarray(grey)
+        # Half a pixel of blur: bilinear sampling then costs no accuracy, and noise less.
+        found = {0: cv2.GaussianBlur(grey, (3, 3), 0)}
+        for depth in range(1, self._depths[0] + 1):
+            grey = cv2.pyrDown(grey)
+            found[depth] = grey
+        return [np.ascontiguousarray(found[depth], dtype=np.uint8) for depth in self._depths]
+
+    def _centre_at(self, depth: int) -> tuple[float, float]:
+        return self._centre[0] / (1 << depth), self._centre[1] / (1 << depth)
+
+    def _count(self, image: npt.NDArray[np.uint8], depth: int) -> int:
+        return min(image.size // 6, self.settings.pixels >> (0 if depth == 0 else 1))
+
+    def _matrix(self, alignment: Alignment) -> npt.NDArray[np.float64]:
+        """Reference pixel to image pixel, (2, 3)."""
+        angle = math.radians(alignment.angle_deg)
+        cos, sin = math.cos(angle), math.sin(angle)
+        cx, cy = self._centre
+        turn = np.array([[cos, sin], [-sin, cos]])
+        shift = np.array([cx + alignment.shift_x_px, cy + alignment.shift_y_px]) - turn @ np.array([cx, cy])
+        return np.column_stack([turn, shift])
+
+    def _check_same_shape(self, image: npt.NDArray[np.uint8]) -> None:
+        _check_image(image)
+        if image.shape != self._shape:
+            raise ValueError(f"the image is {image.shape}, the reference {self._shape}")
+
+
+def _alignment(fit: Fit) -> Alignment:
+    pose = fit.pose
+    angle_deg = math.degrees(math.remainder(pose.angle_rad, math.tau))
+    values = (fit.quality, pose.x_px, pose.y_px, angle_deg, fit.gain, fit.offset)
+    return Alignment(*values) if all(math.isfinite(v) for v in values) else _LOST
+
+
+def _depths(long_side_px: int) -> list[int]:
+    """Pyramid depths from coarse to full: the coarsest nearest to 200 pixels, one between, 0."""
+    coarse = max(0, round(math.log2(long_side_px / _COARSE_SIDE_PX)))
+    between = [(coarse + 1) // 2] if coarse > 1 else []
+    return sorted({coarse, *between, 0}, reverse=True)
+
+
+def _check_image(image: npt.NDArray[np.uint8]) -> None:
+    if image.dtype != np.uint8 or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)):
+        raise ValueError(f"an image is uint8 (H, W) or (H, W, 3), not {image.dtype} {image.shape}")
+
+
+def _check_settings(settings: RegistrationSettings) -> None:
+    if not 0.0 <= settings.max_angle_deg <= 180.0:
+        raise ValueError(f"max_angle_deg must lie between 0 and 180, not {settings.max_angle_deg}")
+    if not 0.0 < settings.max_shift_fraction < 0.5:
+        raise ValueError(f"max_shift_fraction must lie between 0 and 0.5, not {settings.max_shift_fraction}")
+    if settings.pixels < 500:
+        raise ValueError(f"pixels must be at least 500, not {settings.pixels}")
