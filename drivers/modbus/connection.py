@@ -1,0 +1,213 @@
+"""One connection to a Modbus TCP remote I/O: three requests, each proven or raised. Single use."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import struct
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from pymodbus.client import AsyncModbusTcpClient
+from pymodbus.exceptions import ModbusException
+from pymodbus.pdu import ExceptionResponse
+from pymodbus.pdu.bit_message import (
+    ReadCoilsRequest,
+    ReadCoilsResponse,
+    ReadDiscreteInputsRequest,
+    ReadDiscreteInputsResponse,
+    WriteMultipleCoilsRequest,
+    WriteMultipleCoilsResponse,
+)
+
+from drivers.base import CommandRefused, DeadlineMissed, DriverError, NotConnected, ProtocolViolation
+from drivers.modbus.coils import COIL_NAMES, EXCEPTION_MEANINGS, CoilState, reply_problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pymodbus.pdu import ModbusPDU
+
+__all__ = ["CoilConnection"]
+
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+class CoilConnection:
+    """Writes, compares the echo, reads back. Any failure, and any cancelled request, ends the connection.
+
+    What an ended connection still carries is thrown away where that is possible (TCP reset), so that a write
+    that was given up is not delivered behind a later one. ``timeout_s`` bounds the dial and each request.
+    """
+
+    def __init__(self, host: str, port: int, *, unit: int, timeout_s: float, on_lost: Callable[[], None]) -> None:
+        self._peer = f"{host}:{port}"
+        self._unit = unit
+        self._timeout_s = timeout_s
+        self._on_lost = on_lost
+        self._timer: asyncio.Timeout | None = None
+        self._broken: DriverError | None = None
+        # The library would repeat each failed try as an ERROR of its own; this driver says it once an outage.
+        library_log = logging.getLogger("pymodbus")
+        if library_log.level == logging.NOTSET:
+            library_log.setLevel(logging.CRITICAL)
+        self._client = AsyncModbusTcpClient(
+            host,
+            port=port,
+            timeout=timeout_s,
+            retries=0,
+            reconnect_delay=0,
+            trace_packet=self._see_packet,
+            trace_connect=self._see_connect,
+        )
+
+    @property
+    def is_up(self) -> bool:
+        """Connected, and nothing went wrong so far."""
+        return self._broken is None and self._client.connected
+
+    async def open(self) -> None:
+        """Connect. Raises NotConnected."""
+        try:
+            is_connected = await self._client.connect()
+        except BaseException:
+            self.abort()
+            raise
+        if not is_connected:
+            self.abort()
+            raise NotConnected(
+                f"no connection to the remote I/O at {self._peer} within {self._timeout_s:g} s: "
+                "look at its power, its cable, and at output.host and output.port"
+            )
+        wire = self._socket()
+        if wire is not None:
+            wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            wire.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+
+    async def write(self, first_coil: int, state: CoilState) -> None:
+        """Write all four coils in one request (FC15) and compare the echo.
+
+        Raises NotConnected, DeadlineMissed, CommandRefused, ProtocolViolation.
+        """
+        request = WriteMultipleCoilsRequest(address=first_coil, bits=list(state.bits), dev_id=self._unit)
+        reply = await self._ask("FC15 (write coils)", request, WriteMultipleCoilsResponse)
+        echo, sent = (reply.address, reply.count), (first_coil, len(state.bits))
+        if echo != sent:
+            self._fail(ProtocolViolation(f"{self._peer} echoed coils {echo} (address, count) for a write of {sent}"))
+
+    async def read_back(self, first_coil: int, expected: CoilState) -> None:
+        """Read the four coils (FC1) and compare.
+
+        Raises NotConnected, DeadlineMissed, CommandRefused, ProtocolViolation.
+        """
+        request = ReadCoilsRequest(address=first_coil, count=len(expected.bits), dev_id=self._unit)
+        reply = await self._ask("FC1 (read coils)", request, ReadCoilsResponse)
+        found = tuple(reply.bits[: len(expected.bits)])
+        if found != expected.bits:
+            shown = " ".join(f"{name}={bit:d}" for name, bit in zip(COIL_NAMES, found, strict=False))
+            self._fail(
+                ProtocolViolation(
+                    f"{self._peer} reads back {shown} after {expected} was written: "
+                    "its watchdog dropped the outputs and waits to be cleared, or another client writes them"
+                )
+            )
+
+    async def write_proven(self, first_coil: int, state: CoilState) -> None:
+        """Write, compare the echo, read back, compare. Raises as ``write`` and ``read_back`` do."""
+        await self.write(first_coil, state)
+        await self.read_back(first_coil, state)
+
+    async def read_input(self, address: int) -> bool:
+        """One discrete input (FC2). Raises NotConnected, DeadlineMissed, CommandRefused, ProtocolViolation."""
+        request = ReadDiscreteInputsRequest(address=address, count=1, dev_id=self._unit)
+        reply = await self._ask("FC2 (read input)", request, ReadDiscreteInputsResponse)
+        return bool(reply.bits[0])
+
+    def close(self) -> None:
+        """End the connection in order; nothing is outstanding."""
+        self._broken = self._broken or NotConnected(f"the connection to {self._peer} was closed")
+        self._client.close()
+
+    def abort(self) -> None:
+        """End the connection at once; what was not delivered yet never will be."""
+        wire = self._socket()
+        if wire is not None:
+            wire.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            self._client.ctx.transport.abort()  # type: ignore[attr-defined]
+        self.close()
+
+    async def _ask(self, name: str, request: ModbusPDU, reply_type: type[ModbusPDU]) -> Any:
+        if self._broken is not None:
+            raise self._broken
+        task = asyncio.current_task()
+        cancels_before = task.cancelling() if task is not None else 0
+        try:
+            async with asyncio.timeout(self._timeout_s) as self._timer:
+                reply = await self._client.execute(False, request)
+        except TimeoutError:
+            self._fail(self._broken or self._silence(name))
+        except ModbusException as err:
+            lost = None if self._client.connected else NotConnected(f"{self._peer} is not connected: {err}")
+            self._fail(self._broken or lost or self._silence(name))
+        except BaseException:
+            # Cancelled with the request on the wire: whether the device carries it out is not known.
+            self.abort()
+            self._on_lost()
+            raise
+        finally:
+            self._timer = None
+        if task is not None and task.cancelling() > cancels_before:
+            # asyncio.wait_for of Python 3.11, inside the library, swallows a cancel that meets the reply.
+            self.abort()
+            self._on_lost()
+            raise asyncio.CancelledError
+        self._check(name, request, reply, reply_type)
+        return reply
+
+    def _check(self, name: str, request: ModbusPDU, reply: Any, reply_type: type[ModbusPDU]) -> None:
+        if (reply.transaction_id, reply.dev_id) != (request.transaction_id, request.dev_id):
+            self._fail(
+                ProtocolViolation(
+                    f"{self._peer} answered {name} as transaction {reply.transaction_id}, unit {reply.dev_id}; "
+                    f"asked was transaction {request.transaction_id}, unit {request.dev_id}"
+                )
+            )
+        if isinstance(reply, ExceptionResponse):
+            code = reply.exception_code
+            meaning = EXCEPTION_MEANINGS.get(code, "a code that the protocol does not define")
+            self._fail(CommandRefused(f"{name} by {self._peer}", f"{code:02d}", meaning))
+        if type(reply) is not reply_type:
+            self._fail(ProtocolViolation(f"{self._peer} answered {name} with function code {reply.function_code}"))
+
+    def _silence(self, name: str) -> DeadlineMissed:
+        return DeadlineMissed(f"{self._peer} did not answer {name} within {self._timeout_s:g} s")
+
+    def _fail(self, err: DriverError) -> NoReturn:
+        self._broken = err
+        self.abort()
+        raise err
+
+    def _see_packet(self, is_sending: bool, data: bytes) -> bytes:  # noqa: FBT001 - the library's signature
+        problem = "" if is_sending else reply_problem(data)
+        if not problem:
+            return data
+        self._break(ProtocolViolation(f"{self._peer} sent {data[:40]!r}: {problem}"))
+        return b""
+
+    def _see_connect(self, is_connected: bool) -> None:  # noqa: FBT001 - the library's signature
+        if not is_connected:
+            self._break(NotConnected(f"{self._peer} closed the connection"))
+
+    def _break(self, err: DriverError) -> None:
+        """Called by the library between requests and in them: a request that waits is woken."""
+        self._broken = self._broken or err
+        if self._timer is not None and not self._timer.expired():
+            self._timer.reschedule(asyncio.get_running_loop().time())
+        self._on_lost()
+
+    def _socket(self) -> socket.socket | None:
+        transport: Any = self._client.ctx.transport  # None while not connected, whatever its annotation says
+        if transport is None:
+            return None
+        wire: socket.socket | None = transport.get_extra_info("socket")
+        return wire

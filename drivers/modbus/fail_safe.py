@@ -1,0 +1,26 @@
+"""REJECT from outside the agent: for the service manager, after the agent is gone."""
+
+from __future__ import annotations
+
+from drivers.modbus.coils import RESTING
+from drivers.modbus.connection import CoilConnection
+
+__all__ = ["write_reject"]
+
+
+def _ignore() -> None:
+    """Nobody waits for this connection but the request in flight."""
+
+
+async def write_reject(host: str, port: int, *, unit: int, first_coil: int, timeout_s: float) -> None:
+    """Connect, write the resting state (REJECT, READY and HEARTBEAT off), compare the echo, read it back.
+
+    ``timeout_s`` bounds the dial and each of the two requests. Raises NotConnected, DeadlineMissed,
+    CommandRefused, ProtocolViolation.
+    """
+    connection = CoilConnection(host, port, unit=unit, timeout_s=timeout_s, on_lost=_ignore)
+    try:
+        await connection.open()
+        await connection.write_proven(first_coil, RESTING)
+    finally:
+        connection.close()
