@@ -1,0 +1,217 @@
+"""Where received images wait: proven, durable and under a name of our own, before anyone hears of them.
+
+Folders of the spool: ``.incoming`` (being received), ``ready`` (proven complete), ``broken`` (kept as evidence, the
+newest few), ``left`` (found in ``ready`` at start: the agent stopped before they were archived).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import uuid
+from collections import deque
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import structlog
+
+from drivers.base import Capture, ImageRefused, Reason
+from drivers.keyence.names import parse_image_path, place_of, printable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from drivers.base import ProveImage
+
+__all__ = ["IMAGE_EXTENSIONS", "Spool", "capture_of", "is_image", "sync_folder"]
+
+_log = structlog.get_logger()
+
+IMAGE_EXTENSIONS = frozenset({"bmp", "jpg", "jpeg", "png"})
+_TEXT_EXTENSIONS = frozenset({"txt", "csv", "log"})
+_SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
+_BROKEN_KEPT = 200
+_LEFT_KEPT = 1000
+_DETAIL_MAX_CHARS = 300
+
+
+def extension_of(name: str) -> str:
+    """The lower-case extension of a peer's file name, '' if there is none."""
+    stem, dot, extension = name.rpartition(".")
+    return extension.lower() if dot and stem else ""
+
+
+def is_image(name: str, head: bytes) -> bool:
+    """Whether a received file is one to judge: by its extension, and by its first bytes where that says nothing."""
+    extension = extension_of(name)
+    if extension in IMAGE_EXTENSIONS:
+        return True
+    if extension in _TEXT_EXTENSIONS:
+        return False
+    # A BMP has two reserved words that are zero.
+    return head.startswith(_SIGNATURES) or (head[:2] == b"BM" and head[6:10] == b"\0\0\0\0")
+
+
+def capture_of(virtual_path: str, default_camera: int, received_mono_s: float) -> Capture:
+    """What name and folders of a file tell, as a Capture that has no bytes yet."""
+    shown_name = printable(virtual_path.rsplit("/", 1)[-1])
+    if (name := parse_image_path(virtual_path)) is not None:
+        return Capture(
+            count=name.count,
+            camera=name.camera,
+            session=name.session,
+            name=shown_name,
+            path=None,
+            sha256="",
+            received_mono_s=received_mono_s,
+            program=name.program,
+            judgement=name.judgement,
+        )
+    place = place_of(virtual_path)
+    return Capture(
+        count=None,
+        camera=place.camera or default_camera,
+        session=place.session,
+        name=shown_name,
+        path=None,
+        sha256="",
+        received_mono_s=received_mono_s,
+        program=place.program,
+    )
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename in ``folder`` survive a power cut, where the platform can."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+class Spool:
+    """One source's spool folder. Used by one thread at a time."""
+
+    def __init__(self, root: Path, prove: ProveImage, max_bytes: int) -> None:
+        self.root = root
+        self.max_bytes = max_bytes
+        self._prove = prove
+        self._broken: deque[Path] = deque()
+
+    @property
+    def ready(self) -> Path:
+        """Where proven images lie."""
+        return self.root / "ready"
+
+    def prepare(self) -> None:
+        """Make the folders and put away what an earlier run left.
+
+        Stumps of uploads were never acknowledged: they are deleted. Images in ``ready`` were, but whether they were
+        judged only the journal knows: they are kept in ``left`` and never judged again.
+
+        Raises:
+            OSError: the spool cannot be written.
+        """
+        for folder in (".incoming", "ready", "broken", "left"):
+            (self.root / folder).mkdir(parents=True, exist_ok=True)
+        stumps = list((self.root / ".incoming").iterdir())
+        for stump in stumps:
+            stump.unlink()
+        left = list(self.ready.iterdir())
+        for path in left:
+            path.replace(self.root / "left" / path.name)
+        if stumps or left:
+            _log.warning("spool_left_over", stumps=len(stumps), images=len(left), folder=str(self.root / "left"))
+        self._keep_newest(deque(_by_age(self.root / "left")), _LEFT_KEPT)
+        self._broken = deque(_by_age(self.root / "broken"))
+        self._keep_newest(self._broken, _BROKEN_KEPT)
+
+    def free_bytes(self) -> int:
+        """What the disk has left for us."""
+        return shutil.disk_usage(self.root).free
+
+    def new_incoming(self) -> Path:
+        """A fresh name of our own for a file that is being received."""
+        return self.root / ".incoming" / uuid.uuid4().hex
+
+    def new_ready(self, name: str) -> Path:
+        """A fresh name of our own for a proven file; of the peer's name only a known extension stays."""
+        extension = extension_of(name)
+        return self.ready / f"{uuid.uuid4().hex}.{extension if extension in IMAGE_EXTENSIONS else 'bin'}"
+
+    def admit(self, file: Path, blank: Capture) -> Capture:
+        """Prove a received file and move it to ``ready``, durably; or say why not. The file is ours afterwards."""
+        try:
+            data = file.read_bytes()
+            filled = replace(blank, sha256=hashlib.sha256(data).hexdigest())
+            if refused := self.check(data):
+                return self.refuse(file, filled, refused.reason, refused.detail)
+            _sync_file(file)
+            target = file if file.parent == self.ready else self.new_ready(blank.name)
+            if target != file:
+                file.replace(target)
+            sync_folder(self.ready)
+        except OSError as err:
+            return self.refuse(file, blank, Reason.IMAGE_BROKEN, f"could not be stored: {err}")
+        return replace(filled, path=target)
+
+    def check(self, data: bytes) -> ImageRefused | None:
+        """The proof's answer to these bytes. Never raises."""
+        if not data:
+            return ImageRefused(Reason.IMAGE_BROKEN, "empty: 0 bytes were received")
+        if len(data) > self.max_bytes:
+            return ImageRefused(Reason.IMAGE_BROKEN, f"larger than the {self.max_bytes} bytes that are taken")
+        try:
+            self._prove(data)
+        except ImageRefused as refused:
+            return refused
+        except Exception as err:  # noqa: BLE001 - an image whose proof has a bug must surface, as not judged
+            _log.exception("image_proof_failed", size_bytes=len(data))
+            return ImageRefused(Reason.INTERNAL, f"the proof itself failed: {type(err).__name__}: {err}")
+        return None
+
+    def refuse(self, file: Path | None, blank: Capture, reason: Reason, detail: str) -> Capture:
+        """A broken Capture; what there is of the file is kept for a while in ``broken``. Never raises."""
+        kept = None
+        try:
+            if file is not None and file.stat().st_size > 0:
+                kept = self.root / "broken" / f"{uuid.uuid4().hex}.{_kept_extension(blank.name)}"
+                file.replace(kept)
+                self._broken.append(kept)
+                self._keep_newest(self._broken, _BROKEN_KEPT)
+            elif file is not None:
+                file.unlink()
+        except OSError as err:
+            _log.warning("broken_image_not_kept", file=str(file), why=str(err))
+            kept = None
+        text = printable(detail, _DETAIL_MAX_CHARS)
+        _log.warning("image_broken", image=blank.name, reason=reason.value, detail=text)
+        return replace(blank, path=kept, broken=reason, detail=text)
+
+    def _keep_newest(self, files: deque[Path], kept: int) -> None:
+        while len(files) > kept:
+            oldest = files.popleft()
+            try:
+                oldest.unlink(missing_ok=True)
+            except OSError as err:
+                _log.warning("spool_not_pruned", file=str(oldest), why=str(err))
+
+
+def _by_age(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime_ns)
+
+
+def _sync_file(file: Path) -> None:
+    fd = os.open(file, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _kept_extension(name: str) -> str:
+    extension = extension_of(name)
+    return extension if extension in IMAGE_EXTENSIONS else "bin"
