@@ -1,0 +1,37 @@
+"""line.toml: every key, its type, range and unit; loading it; and errors that point at the line."""
+
+from __future__ import annotations
+
+from edge_agent.settings.load import load_settings, read_password, settings_json_schema
+from edge_agent.settings.models import (
+    BundleSettings,
+    ControllerSettings,
+    FolderSettings,
+    FtpSettings,
+    ImagesSettings,
+    InferenceSettings,
+    LineSettings,
+    LogSettings,
+    OutputSettings,
+    Settings,
+    StoreSettings,
+    TriggerSettings,
+)
+
+__all__ = [
+    "BundleSettings",
+    "ControllerSettings",
+    "FolderSettings",
+    "FtpSettings",
+    "ImagesSettings",
+    "InferenceSettings",
+    "LineSettings",
+    "LogSettings",
+    "OutputSettings",
+    "Settings",
+    "StoreSettings",
+    "TriggerSettings",
+    "load_settings",
+    "read_password",
+    "settings_json_schema",
+]

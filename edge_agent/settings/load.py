@@ -1,0 +1,113 @@
+"""Reads line.toml. What is wrong is said all at once, one line a problem, each with file and line."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import tomllib
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from edge_agent.errors import ConfigError
+from edge_agent.settings.lines import LineIndex
+from edge_agent.settings.models import Settings
+from edge_agent.settings.problems import problems_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["load_settings", "read_password", "settings_json_schema"]
+
+_MOST_BYTES = 1 << 20
+_MOST_PASSWORD_BYTES = 4096
+_HINT = "deploy/line.example.toml explains every key; edge-agent config schema prints the schema for an editor"
+
+
+def load_settings(path: Path) -> Settings:
+    """The settings in ``path``; its relative paths start at the folder the file is in. Raises ConfigError."""
+    text = _decode(path, _read(path, _MOST_BYTES))
+    document = _parse(path, text)
+    try:
+        return Settings.model_validate(document, context={"folder": path.absolute().parent})
+    except ValidationError as err:
+        index = LineIndex(text)
+        found = sorted((index.line(loc), key, message) for loc, key, message in problems_of(err, document))
+        raise ConfigError("\n".join(f"{path}:{line}: {key}: {what}" for line, key, what in found), hint=_HINT) from None
+
+
+def read_password(path: Path) -> str:
+    """The first and only line of a secret file, without its end of line. Raises ConfigError."""
+    text = _decode(path, _read(path, _MOST_PASSWORD_BYTES))
+    password = text.removesuffix("\n").removesuffix("\r")
+    hint = "write the password that is set in the controller into this file, alone on one line"
+    if not password.strip():
+        raise ConfigError(f"{path}: the password file is empty", hint=hint)
+    if not password.isprintable():
+        raise ConfigError(f"{path}: the password file has more than one line, or control characters", hint=hint)
+    return password
+
+
+def settings_json_schema() -> dict[str, Any]:
+    """The JSON Schema of line.toml."""
+    return Settings.model_json_schema()
+
+
+def _read(path: Path, most_bytes: int) -> bytes:
+    try:
+        # Not blocking: opening a pipe by mistake must not hang the start.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: there is no such file", hint=_HINT) from None
+    except (OSError, ValueError) as err:
+        raise ConfigError(f"{path}: cannot be opened: {getattr(err, 'strerror', None) or err}") from None
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            kind = "a directory" if stat.S_ISDIR(status.st_mode) else "not a regular file"
+            raise ConfigError(f"{path}: expected a file (got {kind})")
+        if status.st_mode & stat.S_IWOTH:
+            raise ConfigError(
+                f"{path}: everyone on this PC may write it, so anyone may change what passes", hint=f"chmod o-w {path}"
+            )
+        try:
+            content = file.read(most_bytes + 1)
+        except OSError as err:
+            raise ConfigError(f"{path}: cannot be read: {err.strerror}") from None
+    if len(content) > most_bytes:
+        raise ConfigError(f"{path}: expected at most {most_bytes} bytes: is it the right file?")
+    return content
+
+
+def _decode(path: Path, content: bytes) -> str:
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as err:
+        line = content.count(b"\n", 0, err.start) + 1
+        raise ConfigError(
+            f"{path}:{line}: expected UTF-8 text (got the byte 0x{content[err.start]:02x})",
+            hint="save the file as UTF-8",
+        ) from None
+    # Some editors put a byte order mark in front; it means nothing in UTF-8.
+    return text.removeprefix("\ufeff").replace("\r\n", "\n")
+
+
+def _parse(path: Path, text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as err:
+        what = str(err)
+        place = re.search(r" \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)$", what)
+        line = max(1, text.rstrip("\n").count("\n") + 1)
+        column = ""
+        if place is not None:
+            what = what[: place.start()]
+            if place["line"]:
+                line, column = int(place["line"]), f" at column {place['column']}"
+        raise ConfigError(f"{path}:{line}: not valid TOML{column}: {what}", hint=_HINT) from None
+    except RecursionError:
+        raise ConfigError(f"{path}:1: not valid TOML: brackets are nested too deeply", hint=_HINT) from None
+    except ValueError as err:
+        # Python refuses to turn thousands of digits into a number; that is no TOMLDecodeError.
+        raise ConfigError(f"{path}:1: not valid TOML: {err}", hint=_HINT) from None

@@ -1,0 +1,339 @@
+"""line.toml as frozen models. A key's type, range and unit stand here and nowhere else.
+
+Numbers and texts are strict: ``"3"`` is not 3, ``true`` is not 1, ``3.0`` is not an integer. Lists become
+tuples. A path is relative to the folder of line.toml where the loader gives it, else to the working directory.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    model_validator,
+)
+
+__all__ = [
+    "BundleSettings",
+    "Contradiction",
+    "ControllerSettings",
+    "FolderSettings",
+    "FtpSettings",
+    "ImagesSettings",
+    "InferenceSettings",
+    "LineSettings",
+    "LogSettings",
+    "OutputSettings",
+    "Settings",
+    "StoreSettings",
+    "TriggerSettings",
+]
+
+Loc = tuple[str | int, ...]
+
+
+class Contradiction(ValueError):
+    """Keys that are right alone and wrong together; each problem with the key to point at."""
+
+    def __init__(self, problems: list[tuple[Loc, str]]) -> None:
+        super().__init__("; ".join(message for _, message in problems))
+        self.problems = problems
+
+
+def _usable_path(value: Any) -> Any:
+    if isinstance(value, str) and (not value.strip() or not value.isprintable()):
+        raise ValueError("a path is not empty and has no control characters")
+    return value
+
+
+def _from_folder(path: Path, info: ValidationInfo) -> Path:
+    folder: Path | None = (info.context or {}).get("folder")
+    return path if folder is None else folder / path
+
+
+def _exact(value: Any) -> Any:
+    # To Literal, True and 1.0 are equal to 1.
+    if isinstance(value, (bool, float)):
+        raise ValueError("an integer is written without a point")  # noqa: TRY004 - pydantic takes no TypeError
+    return value
+
+
+def _integer(least: int, most: int) -> Any:
+    return Field(strict=True, ge=least, le=most)
+
+
+Text = Annotated[str, Field(strict=True, min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Port = Annotated[int, _integer(1, 65535)]
+Camera = Annotated[int, _integer(1, 4)]
+Coil = Annotated[int, _integer(0, 65535)]
+Milliseconds = Annotated[int, _integer(1, 600_000)]
+Program = Annotated[int, _integer(0, 999)]
+FilePath = Annotated[Path, BeforeValidator(_usable_path), AfterValidator(_from_folder)]
+
+
+def _say(text: str) -> Any:
+    return Field(description=text)
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LineSettings(_Table):
+    """[line]: the part's time budget and how two judgements become one."""
+
+    name: Annotated[Text, Field(max_length=64, description="what the journal and the reports call this line")] = "line"
+    deadline_ms: Annotated[Milliseconds, _say("from the first sign of a part to PASS on the wire; late is reject")]
+    min_part_spacing_ms: Annotated[Milliseconds, _say("the shortest time between two parts")]
+    judgement: Annotated[
+        Literal["agent", "both"],
+        _say("agent: this inspection decides alone; both: the controller's own NG rejects as well"),
+    ] = "both"
+    cameras: Annotated[
+        tuple[Camera, ...],
+        Field(min_length=1, max_length=4, description="a part passes when all of these cameras pass"),
+    ] = (1,)
+
+
+class ControllerSettings(_Table):
+    """[controller]: the CV-X's command port."""
+
+    kind: Annotated[Literal["cv-x", "simulated"], _say("simulated is never fallen back to, only asked for")] = "cv-x"
+    host: Annotated[Text, _say("address of the controller")] = "127.0.0.1"
+    port: Annotated[Port, _say("its non-procedural TCP port")] = 8500
+    result_items: Annotated[
+        tuple[Literal["count", "program", "judgement", "skip"], ...],
+        Field(min_length=1, max_length=64, description="what each field of the controller's result line is, in order"),
+    ] = ("count", "judgement")
+    connect_timeout_ms: Annotated[Milliseconds, _say("how long one try to connect may take")] = 1000
+    reply_timeout_ms: Annotated[Milliseconds, _say("how long the controller may take to answer a command")] = 1000
+
+
+class TriggerSettings(_Table):
+    """[trigger]: who starts a part."""
+
+    source: Annotated[
+        Literal["wired", "interval", "input"],
+        _say("wired: a sensor on the controller; interval: the agent, by time; input: the agent, on the remote input"),
+    ] = "wired"
+    number: Annotated[
+        Literal[1, 2, 3, 4, "all"],
+        BeforeValidator(_exact),
+        _say('which trigger the agent sends: T1 to T4, or TA for "all"; not for wired'),
+    ] = 1
+    interval_ms: Annotated[Milliseconds, _say("time between two triggers of source interval")] = 2000
+
+
+class FtpSettings(_Table):
+    """[images.ftp]: the FTP server inside the agent that the controller pushes to."""
+
+    host: Annotated[Text, _say("the address to listen on: that of the network card on the camera's network")] = (
+        "127.0.0.1"
+    )
+    port: Annotated[Port, _say("2121 needs no privilege; 21 needs CAP_NET_BIND_SERVICE")] = 2121
+    user: Annotated[Text, _say("the user name set in the controller")] = "cvx"
+    password_file: Annotated[FilePath, _say("a file with the password set in the controller on its first line")]
+    allowed_peers: Annotated[
+        tuple[Text, ...], _say("only these addresses may connect; an empty list lets every address try to log in")
+    ] = ()
+    passive_ports: Annotated[tuple[Port, Port], _say("first and last port for passive transfers, for the firewall")] = (
+        50000,
+        50015,
+    )
+
+
+class FolderSettings(_Table):
+    """[images.folder]: a folder that something else fills."""
+
+    path: Annotated[FilePath, _say("the folder, searched with its subfolders")]
+    rescan_ms: Annotated[Milliseconds, _say("the longest time that a file without a notification goes unseen")] = 1000
+    settle_ms: Annotated[Milliseconds, _say("how long a file that is not yet a whole image may go on growing")] = 300
+
+
+class ImagesSettings(_Table):
+    """[images]: where images come from, and the largest one taken."""
+
+    spool: Annotated[FilePath, _say("received images wait here until they are archived")]
+    max_mib: Annotated[int, _integer(1, 512), _say("a larger file is refused")] = 64
+    ftp: Annotated[FtpSettings | None, _say("the controller pushes over FTP")] = None
+    folder: Annotated[FolderSettings | None, _say("the images come into a folder")] = None
+
+
+class OutputSettings(_Table):
+    """[output]: coils of a Modbus TCP remote I/O."""
+
+    kind: Annotated[Literal["modbus-coils"], _say("what the verdict is written to")] = "modbus-coils"
+    host: Annotated[Text, _say("address of the remote I/O")]
+    port: Annotated[Port, _say("its Modbus TCP port")] = 502
+    unit: Annotated[int, _integer(0, 255), _say("its Modbus unit number")] = 1
+    first_coil: Annotated[Coil, _say("zero-based address of PASS; REJECT, READY and HEARTBEAT follow")] = 0
+    part_present_input: Annotated[Coil | None, _say("zero-based address of the input that sees a part")] = None
+    pass_hold_ms: Annotated[Milliseconds, _say("how long PASS stands; the next part ends it earlier")] = 300
+    refresh_ms: Annotated[Milliseconds, _say("how often the coils are written, which feeds the watchdog")] = 100
+    write_timeout_ms: Annotated[Milliseconds, _say("how long the remote I/O may take to answer")] = 150
+    watchdog_ms: Annotated[Milliseconds, _say("what the remote I/O's own watchdog is set to")] = 500
+
+
+class BundleSettings(_Table):
+    """[[bundle]]: the reference bundle of one controller program and camera."""
+
+    program: Annotated[Program, _say("the controller's program number")]
+    camera: Annotated[Camera, _say("the controller's camera number")] = 1
+    path: Annotated[FilePath, _say("the folder that calibrate-reference wrote")]
+
+
+class StoreSettings(_Table):
+    """[store]: journal and archive."""
+
+    journal: Annotated[FilePath, _say("the SQLite file with a row for every part")]
+    archive: Annotated[FilePath, _say("the folder that judged images go to")]
+    archive_max_gib: Annotated[
+        float,
+        Field(strict=True, gt=0, le=1_000_000, description="the oldest images go when the archive is larger"),
+    ] = 20.0
+    keep: Annotated[Literal["all", "rejects", "none"], _say("which images are archived")] = "all"
+
+
+class InferenceSettings(_Table):
+    """[inference]: threads of ONNX Runtime."""
+
+    threads: Annotated[int, _integer(1, 64), _say("at most the cores of the PC, less one for everything else")] = 2
+
+
+class LogSettings(_Table):
+    """[log]: what goes to stderr."""
+
+    level: Annotated[Literal["debug", "info", "warning", "error"], _say("the least important line written")] = "info"
+    format: Annotated[
+        Literal["auto", "json", "console"], _say("auto: console on a terminal, JSON for the system's journal")
+    ] = "auto"
+
+
+class Settings(_Table):
+    """The whole of line.toml."""
+
+    schema_version: Annotated[Literal[1], BeforeValidator(_exact), _say("the version of this file's keys")]
+    line: LineSettings
+    controller: ControllerSettings = ControllerSettings()
+    trigger: TriggerSettings = TriggerSettings()
+    images: ImagesSettings
+    output: OutputSettings
+    bundle: Annotated[
+        tuple[BundleSettings, ...],
+        Field(min_length=1, max_length=4000, description="one reference bundle for each program and camera"),
+    ]
+    store: StoreSettings
+    inference: InferenceSettings = InferenceSettings()
+    log: LogSettings = LogSettings()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        problems = [
+            *_times(self.line, self.output),
+            *_sources(self),
+            *_bundles(self.bundle, self.line.cameras),
+            *_places(self),
+        ]
+        if problems:
+            raise Contradiction(problems)
+        return self
+
+
+def _times(line: LineSettings, output: OutputSettings) -> list[tuple[Loc, str]]:
+    problems: list[tuple[Loc, str]] = []
+    spacing, answer, watchdog = line.min_part_spacing_ms, output.write_timeout_ms, output.watchdog_ms
+    if line.deadline_ms >= spacing:
+        message = (
+            f"expected below line.min_part_spacing_ms ({spacing}): a verdict that comes after the next part "
+            f"belongs to no part (got {line.deadline_ms})"
+        )
+        problems.append((("line", "deadline_ms"), message))
+    if watchdog + answer > spacing:
+        message = (
+            f"watchdog_ms + write_timeout_ms must be at most line.min_part_spacing_ms ({spacing}): otherwise a "
+            f"PASS of a dead agent could reach the next part (got {watchdog} + {answer})"
+        )
+        problems.append((("output", "watchdog_ms"), message))
+    if output.refresh_ms + answer > watchdog:
+        message = (
+            f"refresh_ms + write_timeout_ms must be at most watchdog_ms ({watchdog}): otherwise the watchdog "
+            f"trips on a healthy agent (got {output.refresh_ms} + {answer})"
+        )
+        problems.append((("output", "refresh_ms"), message))
+    return problems
+
+
+def _sources(settings: Settings) -> list[tuple[Loc, str]]:
+    problems: list[tuple[Loc, str]] = []
+    images, trigger, items = settings.images, settings.trigger, settings.controller.result_items
+    if (images.ftp is None) == (images.folder is None):
+        came = "neither" if images.ftp is None else "both"
+        message = f"name exactly one source of images, [images.ftp] or [images.folder] (got {came})"
+        problems.append((("images",) if images.ftp is None else ("images", "folder"), message))
+    if images.ftp is not None and images.ftp.passive_ports[0] > images.ftp.passive_ports[1]:
+        problems.append((("images", "ftp", "passive_ports"), "expected the lower port first"))
+    if trigger.source == "input" and settings.output.part_present_input is None:
+        message = 'source "input" needs output.part_present_input: the address of the input that sees the part'
+        problems.append((("trigger", "source"), message))
+    if trigger.source == "interval" and trigger.interval_ms < settings.line.min_part_spacing_ms:
+        least = settings.line.min_part_spacing_ms
+        message = f"expected at least line.min_part_spacing_ms ({least}) (got {trigger.interval_ms})"
+        problems.append((("trigger", "interval_ms"), message))
+    doubled = sorted({item for item in items if item != "skip" and items.count(item) > 1})
+    if doubled:
+        problems.append((("controller", "result_items"), f"expected each item once (got {', '.join(doubled)} twice)"))
+    if settings.line.judgement == "both" and "judgement" not in items:
+        message = 'expected "judgement" among the items, because line.judgement is "both"'
+        problems.append((("controller", "result_items"), message))
+    if settings.output.first_coil > 65532:
+        message = f"expected at most 65532, so that four coils fit (got {settings.output.first_coil})"
+        problems.append((("output", "first_coil"), message))
+    return problems
+
+
+def _bundles(bundles: tuple[BundleSettings, ...], cameras: tuple[int, ...]) -> list[tuple[Loc, str]]:
+    problems: list[tuple[Loc, str]] = []
+    if len(set(cameras)) < len(cameras):
+        problems.append((("line", "cameras"), f"expected each camera once (got {list(cameras)})"))
+    first_at: dict[tuple[int, int], int] = {}
+    for at, entry in enumerate(bundles):
+        key = entry.program, entry.camera
+        if key in first_at:
+            message = f"a second [[bundle]] for program {entry.program}, camera {entry.camera}"
+            problems.append((("bundle", at, "program"), message))
+        elif entry.camera not in cameras:
+            message = f"camera {entry.camera} is not in line.cameras ({list(cameras)})"
+            problems.append((("bundle", at, "camera"), message))
+        first_at.setdefault(key, at)
+    for program, at in {program: at for (program, _), at in reversed(first_at.items())}.items():
+        absent = [camera for camera in cameras if (program, camera) not in first_at]
+        problems.extend(
+            (("bundle", at, "program"), f"program {program} has no [[bundle]] for camera {camera} of line.cameras")
+            for camera in absent
+        )
+    return problems
+
+
+def _places(settings: Settings) -> list[tuple[Loc, str]]:
+    """Two uses of one place: the archive's retention would delete what the other one needs."""
+    places: list[tuple[Loc, Path]] = [
+        (("images", "spool"), settings.images.spool),
+        (("store", "journal"), settings.store.journal),
+        (("store", "archive"), settings.store.archive),
+    ]
+    if settings.images.folder is not None:
+        places.append((("images", "folder", "path"), settings.images.folder.path))
+    seen: dict[Path, Loc] = {}
+    problems: list[tuple[Loc, str]] = []
+    for loc, path in places:
+        other = seen.setdefault(path, loc)
+        if other != loc:
+            message = f"expected a place of its own (got {path}, which is {'.'.join(map(str, other))})"
+            problems.append((loc, message))
+    return problems
