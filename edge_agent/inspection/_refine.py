@@ -18,7 +18,7 @@ import numpy as np
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["Fit", "Level", "Pose", "build_level", "refine"]
+__all__ = ["Fit", "Level", "Pose", "build_level", "refine", "start"]
 
 _CAUCHY: Final = 2.385  # 95 % efficiency on Gaussian noise
 _MAD_TO_SIGMA: Final = 1.4826
@@ -27,11 +27,13 @@ _BORDER_PX: Final = 3
 _STRUCTURE_FLOOR: Final = 0.5  # grey values a pixel: weaker gradients are noise
 _CELLS: Final = 24  # along the long side
 _CELL_SHARE: Final = 3  # a cell may hold this many times its fair share of the pixels
+_FLANK_PX: Final = 3.0
 _MAX_STEP_PX: Final = 3.0
 _ANGLE_DAMPING: Final = 0.02
 _GAIN_RANGE: Final = (0.1, 10.0)
 _FULL_VIEW: Final = 0.75
-_FLAT: Final = 1e-6
+_FLAT: Final = 1e-3
+_MIN_INSIDE: Final = 16
 _PAIRS: Final = np.triu_indices(5)
 
 
@@ -58,19 +60,19 @@ class Fit:
 class Level:
     """One pyramid level of the reference: N chosen pixels and everything about them that no image changes.
 
-    ``dx``, ``dy`` (N,) float64 pixels of this level from the image centre; ``grey`` (N,) float64;
-    ``columns`` (5, N) float64 derivatives to angle (in pixels at ``radius_px``), x, y, gain, offset;
-    ``products`` (15, N) float64 their pairwise products.
+    ``dx``, ``dy`` (N,) pixels of this level from the image centre; ``grey`` (N,) grey values; ``columns`` (5, N)
+    derivatives to angle (in pixels at ``radius_px``), x, y, gain, offset; ``products`` (15, N) their pairwise
+    products. All float32: its rounding moves a pose by less than 1e-4 pixels.
     """
 
     scale: float
     centre_px: tuple[float, float]
     radius_px: float
-    dx: npt.NDArray[np.float64]
-    dy: npt.NDArray[np.float64]
-    grey: npt.NDArray[np.float64]
-    columns: npt.NDArray[np.float64]
-    products: npt.NDArray[np.float64]
+    dx: npt.NDArray[np.float32]
+    dy: npt.NDArray[np.float32]
+    grey: npt.NDArray[np.float32]
+    columns: npt.NDArray[np.float32]
+    products: npt.NDArray[np.float32]
     angle_damping: float
 
 
@@ -84,7 +86,8 @@ def build_level(
     """Choose up to ``count`` strong-gradient pixels of (H, W) and precompute; ``centre_px`` in this level's pixels."""
     grey = image.astype(np.float32)
     gx, gy = (cv2.filter2D(grey, cv2.CV_32F, kernel) for kernel in _derivatives())
-    ys, xs = _choose(np.hypot(gx, gy), count, mask)
+    ys, xs = _choose(np.hypot(gx, gy), (count + 1) // 2, mask)
+    ys, xs = _with_flanks(ys, xs, gx, gy, mask)
     tx, ty = gx[ys, xs].astype(np.float64), gy[ys, xs].astype(np.float64)
     dx, dy = xs - centre_px[0], ys - centre_px[1]
     values = grey[ys, xs].astype(np.float64)
@@ -93,62 +96,71 @@ def build_level(
     columns = np.stack([turn, tx, ty, values, np.ones_like(values)])
     # On a part that looks the same at every angle only noise turns it: its edges' lever arms are all there is.
     lever = (tx * tx + ty * ty) * (dx * dx + dy * dy) / radius**2
-    return Level(
-        scale,
-        centre_px,
-        radius,
-        dx,
-        dy,
-        values,
-        columns,
-        columns[_PAIRS[0]] * columns[_PAIRS[1]],
-        _ANGLE_DAMPING * float(lever.mean()) if lever.size else 0.0,
-    )
+    products = columns[_PAIRS[0]] * columns[_PAIRS[1]]
+    damping = _ANGLE_DAMPING * float(lever.mean()) if lever.size else 0.0
+    dx, dy, values, columns, products = (a.astype(np.float32) for a in (dx, dy, values, columns, products))
+    return Level(scale, centre_px, radius, dx, dy, values, columns, products, damping)
 
 
-def refine(level: Level, image: npt.NDArray[np.uint8], pose: Pose, *, iterations: int, stop_px: float) -> Fit:
-    """Improve ``pose`` on this level's image until a step is below ``stop_px`` (of this level). Always finite."""
-    gain, offset = _first_line(level, *_sample(level, image, pose))
+def start(level: Level, image: npt.NDArray[np.uint8], pose: Pose) -> Fit:
+    """A fit to begin with: the pose as given, gain and offset by least squares, kept to what light can do."""
+    values, inside = _sample(level, image, pose)
+    if np.count_nonzero(inside) < _MIN_INSIDE:
+        return Fit(pose, 1.0, 0.0, 0.0)
+    grey, seen = level.grey[inside], values[inside]
+    grey_mean, seen_mean = float(grey.mean()), float(seen.mean())
+    spread = _dot(grey - grey_mean, grey - grey_mean)
+    gain = _dot(grey - grey_mean, seen - seen_mean) / spread if spread > _FLAT else 1.0
+    gain = min(max(gain, 0.25), 4.0)
+    return Fit(pose, gain, seen_mean - gain * grey_mean, 0.0)
+
+
+def refine(level: Level, image: npt.NDArray[np.uint8], fit: Fit, *, iterations: int, stop_px: float) -> Fit:
+    """Improve ``fit`` on this level's image until a step is below ``stop_px`` (of this level). Always finite."""
+    pose, gain, offset = fit.pose, fit.gain, fit.offset
+    values, inside = _sample(level, image, pose)
     for _ in range(iterations):
-        values, inside = _sample(level, image, pose)
-        residual = values - gain * level.grey - offset
-        weights = _cauchy(residual, inside)
-        step = _solve(level, weights, residual, gain)
+        residual = values - np.float32(gain) * level.grey - np.float32(offset)
+        step = _solve(level, _cauchy(residual, inside), residual, gain)
         if step is None:
             break
         pose = _compose(pose, step, level)
         gain = min(max(gain + float(step[3]), _GAIN_RANGE[0]), _GAIN_RANGE[1])
         offset = min(max(offset + float(step[4]), -1e4), 1e4)
-        if max(abs(float(s)) for s in step[:3]) < stop_px:
+        values, inside = _sample(level, image, pose)
+        if float(np.abs(step[:3]).max()) < stop_px:
             break
-    return Fit(pose, gain, offset, _quality(level, *_sample(level, image, pose)))
+    return Fit(pose, gain, offset, _quality(level, values, inside))
 
 
 def _sample(
     level: Level, image: npt.NDArray[np.uint8], pose: Pose
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
     """Bilinear grey values of the image at the chosen pixels' places, and which of them lie inside."""
     height, width = image.shape
-    cos, sin = math.cos(pose.angle_rad), math.sin(pose.angle_rad)
-    x = cos * level.dx + sin * level.dy + (level.centre_px[0] + pose.x_px / level.scale)
-    y = cos * level.dy - sin * level.dx + (level.centre_px[1] + pose.y_px / level.scale)
+    cos, sin = np.float32(math.cos(pose.angle_rad)), np.float32(math.sin(pose.angle_rad))
+    x = cos * level.dx + sin * level.dy + np.float32(level.centre_px[0] + pose.x_px / level.scale)
+    y = cos * level.dy - sin * level.dx + np.float32(level.centre_px[1] + pose.y_px / level.scale)
     inside = (x >= 0.0) & (x < width - 1) & (y >= 0.0) & (y < height - 1)
     np.clip(x, 0.0, width - 1.001, out=x)
     np.clip(y, 0.0, height - 1.001, out=y)
-    column, row = x.astype(np.int64), y.astype(np.int64)
-    fx, fy = x - column, y - row
-    at = row * width + column
+    column, row = x.astype(np.int32), y.astype(np.int32)
+    x -= column
+    y -= row
+    at = (row * width + column).astype(np.intp)
     flat = image.reshape(-1)
-    top_left, top_right = flat[at].astype(np.float64), flat[at + 1]
-    low_left, low_right = flat[at + width].astype(np.float64), flat[at + width + 1]
-    top = top_left + fx * (top_right - top_left)
-    low = low_left + fx * (low_right - low_left)
-    return top + fy * (low - top), inside
+    top, top_right = flat.take(at).astype(np.float32), flat.take(at + 1)
+    low, low_right = flat.take(at + width).astype(np.float32), flat.take(at + (width + 1))
+    top += x * (top_right - top)
+    low += x * (low_right - low)
+    return top + y * (low - top), inside
 
 
-def _cauchy(residual: npt.NDArray[np.float64], inside: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
-    sigma = max(_MAD_TO_SIGMA * float(np.median(np.abs(residual))), _SIGMA_FLOOR)
-    return inside / (1.0 + (residual / (_CAUCHY * sigma)) ** 2)
+def _cauchy(residual: npt.NDArray[np.float32], inside: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
+    # Every fourth pixel is plenty for a scale.
+    sigma = max(_MAD_TO_SIGMA * float(np.median(np.abs(residual[::4]))), _SIGMA_FLOOR)
+    scaled = residual * np.float32(1.0 / (_CAUCHY * sigma))
+    return np.asarray(inside / (np.float32(1.0) + scaled * scaled), dtype=np.float32)
 
 
 def _solve(
@@ -159,7 +171,7 @@ def _solve(
     normal[_PAIRS] = np.einsum("kn,n->k", level.products, weights)
     normal.T[_PAIRS] = normal[_PAIRS]
     right = np.einsum("kn,n->k", level.columns, weights * residual)
-    normal[0, 0] += level.angle_damping * float(np.einsum("n->", weights))
+    normal[0, 0] += level.angle_damping * float(weights.sum())
     normal[np.diag_indices(5)] *= 1.0 + 1e-9
     normal[np.diag_indices(5)] += 1e-9
     try:
@@ -183,34 +195,52 @@ def _compose(pose: Pose, step: npt.NDArray[np.float64], level: Level) -> Pose:
     return Pose(angle, pose.x_px - (cos * dx + sin * dy), pose.y_px - (cos * dy - sin * dx))
 
 
-def _first_line(level: Level, values: npt.NDArray[np.float64], inside: npt.NDArray[np.bool_]) -> tuple[float, float]:
-    """Least-squares gain and offset at the start, kept to what light can do."""
-    if inside.sum() < 16:
-        return 1.0, 0.0
-    grey, seen = level.grey[inside], values[inside]
-    grey_mean, seen_mean = float(grey.mean()), float(seen.mean())
-    spread = float(np.einsum("n,n->", grey - grey_mean, grey - grey_mean))
-    gain = float(np.einsum("n,n->", grey - grey_mean, seen - seen_mean)) / spread if spread > _FLAT else 1.0
-    gain = min(max(gain, 0.25), 4.0)
-    return gain, seen_mean - gain * grey_mean
-
-
-def _quality(level: Level, values: npt.NDArray[np.float64], inside: npt.NDArray[np.bool_]) -> float:
+def _quality(level: Level, values: npt.NDArray[np.float32], inside: npt.NDArray[np.bool_]) -> float:
     """Plain (not robust) zero-mean correlation over the chosen pixels inside the image.
 
     Robust weights would forgive a wrong pose what they forgive a defect. Below three quarters of the pixels in
     view the figure falls with their share: a part that is half outside is not registered, however well it fits.
     """
     share = float(inside.mean())
-    if inside.sum() < 16:
+    if np.count_nonzero(inside) < _MIN_INSIDE:
         return 0.0
     grey, seen = level.grey[inside], values[inside]
     grey, seen = grey - grey.mean(), seen - seen.mean()
-    spread = math.sqrt(float(np.einsum("n,n->", grey, grey)) * float(np.einsum("n,n->", seen, seen)))
+    spread = math.sqrt(_dot(grey, grey) * _dot(seen, seen))
     if spread < _FLAT:
         return 0.0
-    correlation = float(np.einsum("n,n->", grey, seen)) / spread
+    correlation = _dot(grey, seen) / spread
     return max(-1.0, min(1.0, correlation * min(1.0, share / _FULL_VIEW)))
+
+
+def _with_flanks(
+    ys: npt.NDArray[np.int64],
+    xs: npt.NDArray[np.int64],
+    gx: npt.NDArray[np.float32],
+    gy: npt.NDArray[np.float32],
+    mask: npt.NDArray[np.bool_] | None,
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Add, for each edge pixel, one on its bright or its dark side in turn.
+
+    The steepest pixels of an edge all have its middle grey. They tell places, the flanks tell contrast: without them a
+    good part with glints of its own has no gain to fit and no correlation to show.
+    """
+    length = np.hypot(gx[ys, xs], gy[ys, xs])
+    side = np.where(np.arange(ys.size) % 2, _FLANK_PX, -_FLANK_PX)
+    beside_y = ys + np.rint(side * gy[ys, xs] / length).astype(np.int64)
+    beside_x = xs + np.rint(side * gx[ys, xs] / length).astype(np.int64)
+    height, width = gx.shape
+    inside = (beside_y >= 1) & (beside_y < height - 1) & (beside_x >= 1) & (beside_x < width - 1)
+    if mask is not None:
+        inside[inside] = mask[beside_y[inside], beside_x[inside]]
+    at = np.union1d(ys * width + xs, beside_y[inside] * width + beside_x[inside])
+    # Row-major order: neighbours in memory are sampled one after the other.
+    rows, columns = np.divmod(at, width)
+    return rows.astype(np.int64), columns.astype(np.int64)
+
+
+def _dot(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> float:
+    return float(np.einsum("n,n->", a, b))
 
 
 def _derivatives() -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
@@ -239,6 +269,5 @@ def _choose(
     grouped = cell[by_cell]
     rank = np.arange(grouped.size) - np.searchsorted(grouped, grouped, side="left")
     kept = np.sort(by_cell[rank < quota])[:count]
-    # Row-major order: neighbours in memory are sampled one after the other.
     kept = kept[np.lexsort((xs[kept], ys[kept]))]
     return ys[kept].astype(np.int64), xs[kept].astype(np.int64)
