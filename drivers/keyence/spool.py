@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from drivers.base import ProveImage
 
-__all__ = ["IMAGE_EXTENSIONS", "Spool", "capture_of", "is_image", "sync_folder"]
+__all__ = ["IMAGE_EXTENSIONS", "Spool", "capture_of", "extension_of", "is_image", "sync_file", "sync_folder"]
 
 _log = structlog.get_logger()
 
@@ -139,17 +139,19 @@ class Spool:
 
     def new_ready(self, name: str) -> Path:
         """A fresh name of our own for a proven file; of the peer's name only a known extension stays."""
-        extension = extension_of(name)
-        return self.ready / f"{uuid.uuid4().hex}.{extension if extension in IMAGE_EXTENSIONS else 'bin'}"
+        return self.ready / _own_name(name)
 
-    def admit(self, file: Path, blank: Capture) -> Capture:
-        """Prove a received file and move it to ``ready``, durably; or say why not. The file is ours afterwards."""
+    def admit(self, file: Path, blank: Capture, proven: bytes = b"") -> Capture:
+        """Prove a received file and move it to ``ready``, durably; or say why not. The file is ours afterwards.
+
+        ``proven`` are bytes that passed the proof already: the same ones need no second.
+        """
         try:
             data = file.read_bytes()
             filled = replace(blank, sha256=hashlib.sha256(data).hexdigest())
-            if refused := self.check(data):
+            if (not proven or data != proven) and (refused := self.check(data)):
                 return self.refuse(file, filled, refused.reason, refused.detail)
-            _sync_file(file)
+            sync_file(file)
             target = file if file.parent == self.ready else self.new_ready(blank.name)
             if target != file:
                 file.replace(target)
@@ -178,7 +180,9 @@ class Spool:
         kept = None
         try:
             if file is not None and file.stat().st_size > 0:
-                kept = self.root / "broken" / f"{uuid.uuid4().hex}.{_kept_extension(blank.name)}"
+                if not blank.sha256:
+                    blank = replace(blank, sha256=_sha256_of(file))
+                kept = self.root / "broken" / _own_name(blank.name)
                 file.replace(kept)
                 self._broken.append(kept)
                 self._keep_newest(self._broken, _BROKEN_KEPT)
@@ -204,7 +208,8 @@ def _by_age(folder: Path) -> list[Path]:
     return sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime_ns)
 
 
-def _sync_file(file: Path) -> None:
+def sync_file(file: Path) -> None:
+    """Make a file's bytes survive a power cut."""
     fd = os.open(file, os.O_RDONLY)
     try:
         os.fsync(fd)
@@ -212,6 +217,12 @@ def _sync_file(file: Path) -> None:
         os.close(fd)
 
 
-def _kept_extension(name: str) -> str:
+def _own_name(name: str) -> str:
+    """A fresh name of our own: of the peer's only a known extension stays."""
     extension = extension_of(name)
-    return extension if extension in IMAGE_EXTENSIONS else "bin"
+    return f"{uuid.uuid4().hex}.{extension if extension in IMAGE_EXTENSIONS else 'bin'}"
+
+
+def _sha256_of(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -1,0 +1,285 @@
+"""A folder that something else fills with the controller's images, as a CaptureSource.
+
+Events of the operating system are hints that a look is worth while: they overflow and die without a word. Looking is
+the truth. A file is taken by moving it into the spool *before* it surfaces, so that a restart finds it in the watched
+folder (not judged yet) or in the spool (never judged again), never in both.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import shutil
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import structlog
+
+from drivers.base import Reason
+from drivers.keyence.arrivals import Arrivals
+from drivers.keyence.folder_hints import FolderHints
+from drivers.keyence.names import printable
+from drivers.keyence.spool import IMAGE_EXTENSIONS, Spool, capture_of, extension_of, sync_file, sync_folder
+from drivers.timing import Backoff, monotonic_s
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from drivers.base import Capture, ProveImage
+
+__all__ = ["WatchedFolder"]
+
+_log = structlog.get_logger()
+
+_BROKEN_AFTER_SETTLES = 5
+_STALE_DETAIL = "it lay in the folder before the agent watched it"
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """What tells one writing of a file from another."""
+
+    size_bytes: int
+    mtime_ns: int
+    inode: int
+
+
+@dataclass(slots=True)
+class _Look:
+    """A file on its way to being complete."""
+
+    state: _State
+    first_seen_mono_s: float
+    same_since_mono_s: float
+    is_stale: bool
+    is_closed: bool = False
+    proved_at_mono_s: float = 0.0
+
+
+class WatchedFolder:
+    """Takes image files out of ``path``, sub-folders included, into the spool; other files are left alone.
+
+    Complete is a file whose size and mtime did not change for ``settle_s`` (or that its writer closed) and whose
+    bytes pass the proof. One that fails it for five times ``settle_s`` surfaces as broken. Files that lay there
+    before the folder was watched surface as STALE: nothing tells whose part they show. ``received_mono_s`` is when a
+    file was first seen. While nobody takes captures the files wait in the folder.
+    """
+
+    def __init__(
+        self,
+        *,
+        path: Path,
+        spool: Path,
+        rescan_s: float,
+        settle_s: float,
+        max_bytes: int,
+        prove: ProveImage,
+        default_camera: int = 1,
+    ) -> None:
+        self._path = path
+        self._spool = Spool(spool, prove, max_bytes)
+        self._rescan_s = rescan_s
+        self._settle_s = settle_s
+        self._default_camera = default_camera
+        self._arrivals = Arrivals()
+        self._hints = FolderHints(path)
+        self._looks: dict[str, _Look] = {}
+        self._stuck: dict[str, _State] = {}
+        self._identity: tuple[int, int] | None = None
+        self._spool_identity: tuple[int, int] | None = None
+        self._is_bound = False
+        self._is_stopping = False
+        self._complaint = ""
+
+    @property
+    def is_bound(self) -> bool:
+        """The folder is there and was looked through."""
+        return self._is_bound
+
+    async def next(self) -> Capture:
+        """The next image, in order of arrival. Waits for one."""
+        return await self._arrivals.take()
+
+    async def run(self) -> None:
+        """Watch until cancelled. A missing folder is said once and retried."""
+        backoff = Backoff()
+        self._is_stopping = is_prepared = False
+        try:
+            while True:
+                try:
+                    if not is_prepared:
+                        self._spool.prepare()
+                        self._spool_identity = _identity_of(self._spool.root)
+                        is_prepared = True
+                    await self._turn()
+                except OSError as err:
+                    self._unbind(err)
+                    await backoff.sleep()
+                else:
+                    backoff.reset()
+                    await self._hints.wait(self._pause_s())
+        finally:
+            self._is_bound = False
+            await asyncio.to_thread(self._hints.stop)
+
+    async def _turn(self) -> None:
+        """One look through the folder."""
+        identity = _identity_of(self._path)
+        is_new = identity != self._identity
+        if is_new or not self._hints.is_alive:
+            await asyncio.to_thread(self._hints.restart, asyncio.get_running_loop())
+        await self._in_worker(self._hints.take(), self._arrivals.room, is_new)
+        self._identity = identity
+        if not self._is_bound:
+            self._is_bound = True
+            self._complaint = ""
+            _log.info("folder_bound", folder=str(self._path))
+
+    async def _in_worker(self, closed: frozenset[str], room: int, is_stale: bool) -> None:  # noqa: FBT001
+        """Look in a thread; when cancelled, wait until it has let go of the file in its hands."""
+        loop = asyncio.get_running_loop()
+
+        def deliver(capture: Capture) -> None:
+            loop.call_soon_threadsafe(self._arrivals.put, capture)
+
+        work = loop.run_in_executor(None, self._look_through, closed, room, is_stale, deliver)
+        try:
+            await asyncio.shield(work)
+        except asyncio.CancelledError:
+            self._is_stopping = True
+            await asyncio.wait([work])
+            raise
+
+    def _unbind(self, err: OSError) -> None:
+        self._is_bound = False
+        self._identity = None
+        if self._complaint != (complaint := str(err)):
+            self._complaint = complaint
+            _log.warning("folder_not_bound", folder=str(self._path), why=complaint)
+
+    def _pause_s(self) -> float:
+        return min(self._rescan_s, self._settle_s / 2) if self._looks else self._rescan_s
+
+    # in a worker thread from here on, one look at a time
+
+    def _look_through(
+        self,
+        closed: frozenset[str],
+        room: int,
+        is_stale: bool,  # noqa: FBT001 - run_in_executor passes no keywords
+        deliver: Callable[[Capture], object],
+    ) -> None:
+        """Look at every image file; take those that are complete, oldest first, at most ``room``."""
+        now = monotonic_s()
+        seen: dict[str, _State] = dict(self._files(str(self._path)))
+        self._forget(seen)
+        for path, state in seen.items():
+            if self._stuck.get(path) == state:
+                continue
+            look = self._looks.get(path)
+            if look is None:
+                self._looks[path] = _Look(state, now, now, is_stale, path in closed)
+            elif look.state != state:
+                look.state, look.same_since_mono_s, look.is_closed = state, now, path in closed
+                look.proved_at_mono_s = 0.0
+            elif path in closed:
+                look.is_closed = True
+        for path in sorted(self._looks, key=lambda path: (self._looks[path].state.mtime_ns, path)):
+            if room == 0 or self._is_stopping:
+                break
+            if (capture := self._try(path, self._looks[path], now)) is not None:
+                del self._looks[path]
+                deliver(capture)
+                room -= 1
+
+    def _forget(self, seen: dict[str, _State]) -> None:
+        """Files that went away before they were taken: renamed, or deleted by somebody else."""
+        for path in [path for path in self._looks if path not in seen]:
+            del self._looks[path]
+            _log.warning("image_vanished", image=printable(os.path.relpath(path, self._path)))
+        for path in [path for path, state in self._stuck.items() if seen.get(path) != state]:
+            del self._stuck[path]
+
+    def _files(self, folder: str) -> Iterator[tuple[str, _State]]:
+        """Regular image files below ``folder``; links are not followed, the spool is passed over."""
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                with suppress(FileNotFoundError):  # gone between listing and looking
+                    if entry.is_dir(follow_symlinks=False):
+                        stat = entry.stat(follow_symlinks=False)
+                        if (stat.st_dev, stat.st_ino) != self._spool_identity:
+                            yield from self._files(entry.path)
+                    elif extension_of(entry.name) in IMAGE_EXTENSIONS and entry.is_file(follow_symlinks=False):
+                        stat = entry.stat(follow_symlinks=False)
+                        yield entry.path, _State(stat.st_size, stat.st_mtime_ns, stat.st_ino)
+
+    def _try(self, path: str, look: _Look, now: float) -> Capture | None:
+        """Take the file if it is complete, or broken for too long; None: look again later."""
+        blank = self._blank(path, look)
+        same_s = now - look.same_since_mono_s
+        if look.state.size_bytes > self._spool.max_bytes:
+            return self._take(path, look, blank, b"")
+        if not look.is_closed and same_s < self._settle_s:
+            return None
+        is_last = same_s >= _BROKEN_AFTER_SETTLES * self._settle_s
+        if not is_last and now - look.proved_at_mono_s < self._settle_s:
+            return None
+        try:
+            with open(path, "rb") as file:  # noqa: PTH123 - a Path would be made for every look
+                data = file.read()
+        except FileNotFoundError:
+            return None
+        look.proved_at_mono_s = now
+        refused = self._spool.check(data)
+        if refused is not None and not is_last:
+            return None
+        return self._take(path, look, blank, data if refused is None else b"")
+
+    def _blank(self, path: str, look: _Look) -> Capture:
+        virtual_path = os.path.relpath(path, self._path).replace(os.sep, "/")
+        return capture_of(virtual_path, self._default_camera, look.first_seen_mono_s)
+
+    def _take(self, path: str, look: _Look, blank: Capture, proven: bytes) -> Capture | None:
+        """Move the file into the spool, prove what was moved if it is not ``proven``, and only then let it surface."""
+        target = self._spool.new_ready(blank.name)
+        try:
+            self._move(path, target)
+        except FileNotFoundError:
+            return None
+        except OSError as err:
+            self._stuck[path] = look.state
+            why = f"could not be taken out of the watched folder: {err}"
+            return self._spool.refuse(None, blank, Reason.IMAGE_BROKEN, why)
+        capture = self._spool.admit(target, blank, proven)
+        if look.is_stale and capture.broken is None:
+            return replace(capture, broken=Reason.STALE, detail=_STALE_DETAIL)
+        return capture
+
+    def _move(self, path: str, target: Path) -> None:
+        try:
+            os.replace(path, target)  # noqa: PTH105
+        except OSError as err:
+            if err.errno != errno.EXDEV:
+                raise
+        else:
+            return
+        # Another file system: the copy is durable before the original goes; until then only the original counts.
+        copy = self._spool.new_incoming()
+        try:
+            shutil.copyfile(path, copy, follow_symlinks=False)
+            sync_file(copy)
+            copy.replace(target)
+            sync_folder(target.parent)
+            os.unlink(path)  # noqa: PTH108
+        except OSError:
+            copy.unlink(missing_ok=True)
+            target.unlink(missing_ok=True)
+            raise
+
+
+def _identity_of(folder: Path) -> tuple[int, int]:
+    stat = folder.stat()
+    return stat.st_dev, stat.st_ino

@@ -1,0 +1,106 @@
+"""Hints that a folder is worth a look, from the operating system by way of watchdog. They may be lost: no harm."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import structlog
+from watchdog.events import FileSystemEvent, FileSystemEventHandler
+from watchdog.observers import Observer
+
+from drivers.timing import monotonic_s
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from watchdog.observers.api import BaseObserver
+
+__all__ = ["FolderHints"]
+
+_log = structlog.get_logger()
+
+_CLOSED_MAX = 4096
+_RETRY_S = 10.0
+_JOIN_TIMEOUT_S = 5.0
+_WRITTEN = frozenset({"closed", "moved"})
+_WORTH_A_LOOK = _WRITTEN | {"created"}
+
+
+class _Handler(FileSystemEventHandler):
+    """Hands over and nothing else: an exception in here would end the observer's thread for good."""
+
+    def __init__(self, hints: FolderHints, loop: asyncio.AbstractEventLoop) -> None:
+        self._hints = hints
+        self._loop = loop
+
+    def dispatch(self, event: FileSystemEvent) -> None:
+        if event.event_type in _WORTH_A_LOOK:
+            path = event.dest_path if event.event_type == "moved" else event.src_path
+            written = path if event.event_type in _WRITTEN and not event.is_directory else ""
+            with suppress(RuntimeError):  # the loop was closed under us
+                self._loop.call_soon_threadsafe(self._hints.put, written if isinstance(written, str) else "")
+
+
+class FolderHints:
+    """What happened in a folder since it was asked last. Without an observer there is only the passing of time."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._observer: BaseObserver | None = None
+        self._tried_mono_s = -_RETRY_S
+        self._closed: set[str] = set()
+        self._arrived = asyncio.Event()
+
+    @property
+    def is_alive(self) -> bool:
+        """Every thread of the observer lives, or it is too early to try again."""
+        if self._observer is None:
+            return monotonic_s() - self._tried_mono_s < _RETRY_S
+        return self._observer.is_alive() and all(emitter.is_alive() for emitter in self._observer.emitters)
+
+    def restart(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Watch anew. Without success the folder is only looked through from time to time. Blocks."""
+        self.stop()
+        self._tried_mono_s = monotonic_s()
+        observer = Observer()
+        try:
+            observer.schedule(_Handler(self, loop), str(self._path), recursive=True)
+            observer.start()
+        except OSError as err:
+            _log.warning("folder_hints_unavailable", folder=str(self._path), why=str(err), hint="inotify limits?")
+            _end(observer)
+        else:
+            self._observer = observer
+
+    def stop(self) -> None:
+        """End the observer's threads. Blocks. Idempotent."""
+        observer, self._observer = self._observer, None
+        if observer is not None:
+            _end(observer)
+
+    def put(self, closed: str) -> None:
+        """Called on the event loop: something happened; ``closed`` names a file that was written to its end."""
+        if closed and len(self._closed) < _CLOSED_MAX:
+            self._closed.add(closed)
+        self._arrived.set()
+
+    def take(self) -> frozenset[str]:
+        """The files written to their end since the last call."""
+        closed = frozenset(self._closed)
+        self._closed.clear()
+        self._arrived.clear()
+        return closed
+
+    async def wait(self, seconds: float) -> None:
+        """Wait for a hint, at most ``seconds``."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._arrived.wait()
+
+
+def _end(observer: BaseObserver) -> None:
+    observer.stop()
+    with suppress(RuntimeError):  # it was never started
+        observer.join(_JOIN_TIMEOUT_S)
