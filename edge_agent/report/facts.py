@@ -1,0 +1,152 @@
+"""What a report says, as frozen values. Whoever ran the calibration, the replay or the line fills them in.
+
+Pictures are arrays of shape (H, W) grey or (H, W, 3) in RGB order, uint8 in 0..255 or float32 in 0..1.
+Anomaly maps are (H, W) float32 in map units, all of one report in the same unit: they share one colour scale.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from edge_agent.domain import Published, Reason, Verdict
+
+    Picture = NDArray[np.uint8] | NDArray[np.float32]
+    AnomalyMap = NDArray[np.floating[Any]]
+
+__all__ = [
+    "CalibrationFacts",
+    "GoodPartScore",
+    "PartFact",
+    "PartPictures",
+    "RegistrationRow",
+    "RunFacts",
+    "TrainingStep",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class PartPictures:
+    """Input, reconstruction and anomaly map of one image, shown side by side. What is None was not computed."""
+
+    label: str
+    caption: str
+    image: Picture
+    reconstruction: Picture | None = None
+    anomaly_map: AnomalyMap | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationRow:
+    """Where a good part lay against the reference: pixels, counter-clockwise degrees, correlation (1.0: identical)."""
+
+    file: str
+    shift_x_px: float
+    shift_y_px: float
+    angle_deg: float
+    quality: float
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingStep:
+    """Reconstruction errors (mean squares, in the training's own unit) after that many steps."""
+
+    step: int
+    train_error: float
+    held_out_error: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GoodPartScore:
+    """The score of one good part by an inspection that had not seen it."""
+
+    file: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationFacts:
+    """All that a calibration report says. ``limit_statement`` is the promise in words, with its confidence.
+
+    ``crop_px`` is x, y, width, height on ``reference``. ``mean_image_error`` is what showing the mean image as the
+    reconstruction would cost, ``own_variance`` the variance of the good images themselves: an autoencoder that
+    learned lies below both. ``oddest`` are the good parts with the highest scores, for a person to confirm.
+    ``map_range`` fixes the colour scale (low, high); None takes it from all maps of the report together.
+    """
+
+    part: str
+    program: int
+    camera: int
+    bundle_id: str
+    created_utc: str
+    versions: Mapping[str, str]
+    image_count: int
+    image_width_px: int
+    image_height_px: int
+    reference: Picture
+    crop_px: tuple[int, int, int, int] | None
+    registrations: tuple[RegistrationRow, ...]
+    training: tuple[TrainingStep, ...]
+    scores: tuple[GoodPartScore, ...]
+    limit: float
+    limit_statement: str
+    seed: int
+    own_variance: float | None = None
+    mean_image_error: float | None = None
+    oddest: tuple[PartPictures, ...] = ()
+    map_range: tuple[float, float] | None = None
+    timings_s: Mapping[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PartFact:
+    """One part of a run. ``is_defective`` and ``truth`` are what the part really was, None and empty where unknown.
+
+    ``part_seq`` is None for an image that no journal knows. ``label`` is the file or the part's name. ``gate`` is
+    what happened to the part behind the output (``passed``, ``rejected``), empty where nobody watched.
+    """
+
+    part_seq: int | None
+    verdict: Verdict
+    reason: Reason
+    label: str = ""
+    count: int | None = None
+    detail: str = ""
+    score: float | None = None
+    limit: float | None = None
+    latency_ms: float | None = None
+    is_defective: bool | None = None
+    truth: str = ""
+    gate: str = ""
+    published: Published | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """All that a run or replay report says.
+
+    ``differences`` is None where there was no recorded run to compare with, empty if all was identical;
+    ``compared`` is how many parts were. ``map_range`` as in CalibrationFacts. ``deadline_ms`` draws a line into
+    the latency histogram; ``latency_words`` says from what to what was timed.
+    """
+
+    title: str
+    simulated: bool
+    bundle_ids: tuple[str, ...]
+    versions: Mapping[str, str]
+    created_utc: str
+    parts: tuple[PartFact, ...]
+    pictures: tuple[PartPictures, ...] = ()
+    map_range: tuple[float, float] | None = None
+    deadline_ms: float | None = None
+    latency_words: str = "from the first sign of the part to its verdict"
+    differences: tuple[str, ...] | None = None
+    compared: int = 0
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,90 @@
+"""The journal: every part once, durable before its PASS may leave.
+
+One thread named ``journal`` owns the database; the event loop awaits it. Times are monotonic seconds, UTC is a label.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from edge_agent.store.reader import JournalReader
+from edge_agent.store.rows import CameraRow, EventRow, PartRow, PublicationRow
+from edge_agent.store.writer import JournalError, JournalWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Future
+    from pathlib import Path
+
+    from edge_agent.domain import Published
+
+__all__ = ["CameraRow", "EventRow", "Journal", "JournalError", "JournalReader", "PartRow", "PublicationRow"]
+
+
+class Journal:
+    """The agent's journal. Made by ``open``; ``close`` lets the next agent have it."""
+
+    def __init__(self, writer: JournalWriter, thread: ThreadPoolExecutor, next_part_seq: int) -> None:
+        self._writer = writer
+        self._thread = thread
+        self._next_part_seq = next_part_seq
+
+    @classmethod
+    def open(cls, path: Path) -> Journal:
+        """Open or create the journal, check it, bring its schema up to date and prove a durable write.
+
+        Raises AlreadyRunning if another agent holds it, DataError if it is damaged or something else,
+        JournalError if the disk refuses.
+        """
+        thread = ThreadPoolExecutor(1, initializer=_name_thread)
+        try:
+            writer = thread.submit(JournalWriter, path).result()
+            last = thread.submit(lambda: writer.last_part_seq).result()
+        except BaseException:
+            thread.shutdown()
+            raise
+        return cls(writer, thread, last + 1)
+
+    @property
+    def next_part_seq(self) -> int:
+        """The number of the next part: one above the highest in the journal."""
+        return self._next_part_seq
+
+    async def append(self, row: PartRow) -> None:
+        """Return when the row is on the disk; raises JournalError if it is not."""
+        await self._in_thread(lambda: self._writer.append(row))
+        self._next_part_seq = max(self._next_part_seq, row.part_seq + 1)
+
+    async def publication(self, part_seq: int, published: Published, at_mono_s: float, detail: str = "") -> None:
+        """Record durably what became of a part's verdict. Its row must be there. Raises JournalError."""
+        await self._in_thread(lambda: self._writer.publication(part_seq, published, at_mono_s, detail))
+
+    async def event(self, kind: str, detail: str) -> None:
+        """Record durably what happened to the agent: start, stop, READY, FAULT, an operator's action."""
+        await self._in_thread(lambda: self._writer.event(kind, detail))
+
+    async def prove_writable(self) -> None:
+        """Return if a write reaches the disk; raises JournalError if it does not."""
+        await self._in_thread(self._writer.prove)
+
+    def close(self) -> None:
+        """Finish what is being written and let go of the file. A second call does nothing."""
+        try:
+            self._thread.submit(self._writer.close)
+        except RuntimeError:  # the thread has ended: it is closed
+            return
+        self._thread.shutdown()
+
+    async def _in_thread(self, write: Callable[[], None]) -> None:
+        try:
+            written: Future[None] = self._thread.submit(write)
+        except RuntimeError as err:
+            raise JournalError("the journal is closed") from err
+        await asyncio.wrap_future(written)
+
+
+def _name_thread() -> None:
+    threading.current_thread().name = "journal"

@@ -1,0 +1,177 @@
+"""Reading a journal without touching it: for replay, reports and questions, also while an agent writes."""
+
+from __future__ import annotations
+
+import json
+import math
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, Self
+
+from drivers.base import Judgement, Published, Reason, Verdict
+from edge_agent.domain import Alignment, Outcome
+from edge_agent.errors import DataError
+from edge_agent.store.rows import CameraRow, EventRow, PartRow, PublicationRow
+from edge_agent.store.schema import SCHEMA_VERSION, refuse_foreign
+from edge_agent.store.writer import damaged
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from types import TracebackType
+
+__all__ = ["JournalReader"]
+
+
+class JournalReader:
+    """A read-only view of a journal. Use it in one thread, as a context manager."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self._path = path
+        self._connection = connection
+
+    @classmethod
+    def open(cls, path: Path) -> JournalReader:
+        """Open an existing journal. Raises DataError if it is missing, damaged or not of this version."""
+        if not path.is_file():
+            raise DataError(f"there is no journal {path}", hint="name the file that store.journal in line.toml names")
+        connection = None
+        try:
+            connection = _connect(path)
+            version = refuse_foreign(connection, path)
+        except BaseException as err:
+            if connection is not None:
+                connection.close()
+            if isinstance(err, sqlite3.Error):
+                raise damaged(path, err) from err
+            raise
+        if version != SCHEMA_VERSION:
+            connection.close()
+            raise DataError(
+                f"{path} has schema {version}, this edge-agent reads {SCHEMA_VERSION}",
+                hint="edge-agent run brings it up to date when it opens it",
+            )
+        return cls(path, connection)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, err: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._connection.close()
+
+    def rows(self, first_seq: int = 1, last_seq: int | None = None) -> Iterator[PartRow]:
+        """Parts in their order, from ``first_seq`` to ``last_seq`` (included)."""
+        last = 2**63 - 1 if last_seq is None else last_seq
+        return self._parts("SELECT * FROM part WHERE part_seq BETWEEN ? AND ? ORDER BY part_seq", first_seq, last)
+
+    def by_image_sha256(self, sha256: str) -> list[PartRow]:
+        """The parts that this very image was judged for: none, one, or more if it was sent again."""
+        query = "SELECT * FROM part WHERE part_seq IN (SELECT part_seq FROM camera WHERE image_sha256 = ?)"
+        return list(self._parts(query + " ORDER BY part_seq", sha256))
+
+    def counts(self) -> dict[tuple[Verdict, Reason], int]:
+        """How many parts got which verdict for which reason."""
+        query = "SELECT verdict, reason, count(*) FROM part GROUP BY verdict, reason ORDER BY verdict, reason"
+        return {(Verdict(verdict), Reason(reason)): number for verdict, reason, number in self._all(query)}
+
+    def publications(self) -> dict[int, PublicationRow]:
+        """What became of each verdict, by part_seq. A part without one was decided when the agent stopped."""
+        query = "SELECT part_seq, published, at_mono_s, detail FROM publication ORDER BY part_seq"
+        return {
+            seq: PublicationRow(seq, Published(published), at_mono_s, detail)
+            for seq, published, at_mono_s, detail in self._all(query)
+        }
+
+    def events(self) -> list[EventRow]:
+        """All events in their order."""
+        query = "SELECT event_id, kind, detail, at_mono_s, at_utc FROM event ORDER BY event_id"
+        return [EventRow(*found) for found in self._all(query)]
+
+    def _all(self, query: str, *values: int | str) -> list[tuple[Any, ...]]:
+        try:
+            with closing(self._connection.execute(query, values)) as cursor:
+                return [tuple(found) for found in cursor]
+        except sqlite3.DatabaseError as err:
+            raise damaged(self._path, err) from err
+
+    def _parts(self, query: str, *values: int | str) -> Iterator[PartRow]:
+        try:
+            with closing(self._connection.execute(query, values)) as cursor:
+                for found in cursor:
+                    yield self._part(found)
+        except sqlite3.DatabaseError as err:
+            raise damaged(self._path, err) from err
+
+    def _part(self, found: sqlite3.Row) -> PartRow:
+        cameras = self._connection.execute(
+            "SELECT * FROM camera WHERE part_seq = ? ORDER BY camera", (found["part_seq"],)
+        ).fetchall()
+        judgement = found["controller_judgement"]
+        return PartRow(
+            part_seq=found["part_seq"],
+            count=found["controller_count"],
+            session=found["session"],
+            program=found["program"],
+            verdict=Verdict(found["verdict"]),
+            reason=Reason(found["reason"]),
+            detail=found["detail"],
+            score=found["score"],
+            limit=found["score_limit"],
+            bundle_id=found["bundle_id"],
+            cameras=tuple(_camera(camera) for camera in cameras),
+            controller_judgement=None if judgement is None else Judgement(judgement),
+            simulated=bool(found["simulated"]),
+            first_sign_mono_s=found["first_sign_mono_s"],
+            decided_mono_s=found["decided_mono_s"],
+            deadline_mono_s=found["deadline_mono_s"],
+            boot_id=found["boot_id"],
+            decided_utc=found["decided_utc"],
+        )
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    uri = path.resolve().as_uri()
+    connection = sqlite3.connect(f"{uri}?mode=ro", uri=True, isolation_level=None)
+    connection.row_factory = sqlite3.Row
+    try:
+        connection.execute("SELECT 1 FROM sqlite_schema").fetchone()
+    except sqlite3.OperationalError:
+        connection.close()
+        # A journal on read-only media cannot have its shared memory made; without a log beside it nothing is missed.
+        if path.with_name(path.name + "-wal").exists():
+            raise
+        connection = sqlite3.connect(f"{uri}?mode=ro&immutable=1", uri=True, isolation_level=None)
+        connection.row_factory = sqlite3.Row
+    return connection
+
+
+def _camera(found: sqlite3.Row) -> CameraRow:
+    outcome, reason = found["outcome"], found["reason"]
+    return CameraRow(
+        camera=found["camera"],
+        outcome=None if outcome is None else Outcome(outcome),
+        reason=None if reason is None else Reason(reason),
+        detail=found["detail"],
+        score=found["score"],
+        limit=found["score_limit"],
+        bundle_id=found["bundle_id"],
+        image_sha256=found["image_sha256"],
+        image_name=found["image_name"],
+        alignment=_alignment(found),
+        timings_ms=json.loads(found["timings_ms"]),
+    )
+
+
+def _alignment(found: sqlite3.Row) -> Alignment | None:
+    """The alignment; a value that was NaN is NaN again, six of them are no alignment."""
+    columns = ("quality", "shift_x_px", "shift_y_px", "angle_deg", "gain", "offset")
+    values = [found[f"align_{column}"] for column in columns]
+    if all(value is None for value in values):
+        return None
+    return Alignment(*(math.nan if value is None else value for value in values))
