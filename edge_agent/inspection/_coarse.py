@@ -22,14 +22,20 @@ __all__ = ["Bank", "build_bank", "candidates"]
 
 _HALF_STEP_PX: Final = 2.0  # how far a corner may be off between two turns of the bank
 _CUT_OFF: Final = 0.2  # cycles a pixel: above it phases are noise
-_MAX_CANDIDATES: Final = 3
+_MAX_CANDIDATES: Final = 4
+_NEAR_EQUAL: Final = 0.9  # half a step off costs a peak 5 %; a part that looks alike at every angle loses less
+_WORTH_A_LOOK: Final = 0.6
 
 
 @dataclass(frozen=True, slots=True)
 class Bank:
-    """Whitened spectra of the turned references: (A, H, W // 2 + 1) complex64; ``angles_rad`` smallest first."""
+    """Whitened spectra of the turned references, low frequencies only: (A, h, w // 2 + 1) complex64.
 
-    scale: float
+    ``shape`` is (h, w), half the image's: the low-pass leaves nothing for a finer surface to show. ``steps_px`` is what
+    one place on that surface means in full-resolution pixels (y, x); ``angles_rad`` come smallest first.
+    """
+
+    steps_px: tuple[float, float]
     shape: tuple[int, int]
     angles_rad: tuple[float, ...]
     spectra: npt.NDArray[np.complex64]
@@ -55,33 +61,37 @@ def build_bank(
     reference = (image.astype(np.float32) - mean) * weight
     angles = _angles(max_angle_rad, math.hypot(height, width) / 2.0)
     low_pass = _low_pass(height, width)
-    spectra = np.stack([_whiten(_turn(reference, angle, centre_px) * window) * low_pass for angle in angles])
+    shape = height // 2, width // 2
+    spectra = np.stack(
+        [_low(_whiten(_turn(reference, angle, centre_px) * window) * low_pass, shape) for angle in angles]
+    )
     return Bank(
-        scale,
-        (height, width),
+        (scale * height / shape[0], scale * width / shape[1]),
+        shape,
         tuple(angles),
         np.conj(spectra).astype(np.complex64),
         window,
-        _reach(height, max_shift_fraction),
-        _reach(width, max_shift_fraction),
+        _reach(shape[0], max_shift_fraction),
+        _reach(shape[1], max_shift_fraction),
     )
 
 
 def candidates(bank: Bank, image: npt.NDArray[np.uint8]) -> list[Pose]:
-    """The most likely poses of the (H, W) image, best first, plus the one of the smallest turn. Never empty."""
+    """The most likely poses of the (H, W) image, the likeliest first. Never empty."""
     centred = image.astype(np.float32) - float(image.mean())
-    spectrum = _whiten(centred * bank.window)
+    spectrum = _low(_whiten(centred * bank.window), bank.shape)
     surfaces = np.fft.irfft2(bank.spectra * spectrum, s=bank.shape)[:, bank.rows[:, None], bank.columns]
     flat = surfaces.reshape(len(bank.angles_rad), -1)
     peaks = flat.argmax(axis=1)
     heights = flat[np.arange(len(peaks)), peaks]
-    order = [int(i) for i in np.argsort(-heights, kind="stable")]
-    chosen = order[:1]
-    for i in order[1:]:
-        if len(chosen) < _MAX_CANDIDATES and not any(_same(bank, peaks, i, j) for j in chosen):
+    highest = float(heights.max())
+    # The bank is in order of turn: of near equals the first turns the part least.
+    chosen = [int(np.argmax(heights >= _NEAR_EQUAL * highest))]
+    for i in (int(k) for k in np.argsort(-heights, kind="stable")):
+        if len(chosen) == _MAX_CANDIDATES or heights[i] < _WORTH_A_LOOK * highest:
+            break
+        if not any(_same(bank, peaks, i, j) for j in chosen):
             chosen.append(i)
-    if 0 not in chosen and not any(_same(bank, peaks, 0, j) for j in chosen):
-        chosen.append(0)
     return [_pose(bank, i, int(peaks[i])) for i in chosen]
 
 
@@ -91,7 +101,7 @@ def _pose(bank: Bank, index: int, peak: int) -> Pose:
         _signed(int(line[k]), n)
         for line, k, n in zip((bank.rows, bank.columns), (row, column), bank.shape, strict=True)
     )
-    return Pose(bank.angles_rad[index], x * bank.scale, y * bank.scale)
+    return Pose(bank.angles_rad[index], x * bank.steps_px[1], y * bank.steps_px[0])
 
 
 def _same(bank: Bank, peaks: npt.NDArray[np.intp], first: int, second: int) -> bool:
@@ -99,7 +109,7 @@ def _same(bank: Bank, peaks: npt.NDArray[np.intp], first: int, second: int) -> b
     a, b = _pose(bank, first, int(peaks[first])), _pose(bank, second, int(peaks[second]))
     step = abs(bank.angles_rad[1]) if len(bank.angles_rad) > 1 else math.inf
     apart = abs(math.remainder(a.angle_rad - b.angle_rad, math.tau))
-    return apart < 1.5 * step and math.hypot(a.x_px - b.x_px, a.y_px - b.y_px) < 4.0 * bank.scale
+    return apart < 2.5 * step and math.hypot(a.x_px - b.x_px, a.y_px - b.y_px) < 2.5 * max(bank.steps_px)
 
 
 def _angles(max_angle_rad: float, reach_px: float) -> list[float]:
@@ -125,6 +135,14 @@ def _whiten(image: npt.NDArray[np.float32]) -> npt.NDArray[np.complex64]:
     spectrum = np.fft.rfft2(image)
     magnitude = np.abs(spectrum)
     return np.asarray(spectrum / (magnitude + 1e-3 * float(magnitude.mean()) + 1e-9), dtype=np.complex64)
+
+
+def _low(spectrum: npt.NDArray[np.complex64], shape: tuple[int, int]) -> npt.NDArray[np.complex64]:
+    """The spectrum of a (H, W) image, cut to that of the (h, w) image with the same low frequencies."""
+    height, width = shape
+    up = (height + 1) // 2
+    rows = np.concatenate([spectrum[:up], spectrum[spectrum.shape[0] - (height - up) :]])
+    return rows[:, : width // 2 + 1]
 
 
 def _low_pass(height: int, width: int) -> npt.NDArray[np.float32]:

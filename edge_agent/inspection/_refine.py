@@ -30,7 +30,7 @@ _CELL_SHARE: Final = 3  # a cell may hold this many times its fair share of the 
 _FLANK_PX: Final = 3.0
 _MAX_STEP_PX: Final = 3.0
 _ANGLE_DAMPING: Final = 0.02
-_GAIN_RANGE: Final = (0.1, 10.0)
+_GAIN_RANGE: Final = (0.25, 4.0)  # what light and exposure can do to a part that still is the same
 _FULL_VIEW: Final = 0.75
 _FLAT: Final = 1e-3
 _MIN_INSIDE: Final = 16
@@ -111,7 +111,7 @@ def start(level: Level, image: npt.NDArray[np.uint8], pose: Pose) -> Fit:
     grey_mean, seen_mean = float(grey.mean()), float(seen.mean())
     spread = _dot(grey - grey_mean, grey - grey_mean)
     gain = _dot(grey - grey_mean, seen - seen_mean) / spread if spread > _FLAT else 1.0
-    gain = min(max(gain, 0.25), 4.0)
+    gain = min(max(gain, _GAIN_RANGE[0]), _GAIN_RANGE[1])
     return Fit(pose, gain, seen_mean - gain * grey_mean, 0.0)
 
 

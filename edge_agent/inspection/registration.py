@@ -16,7 +16,7 @@ import numpy as np
 from edge_agent.domain import Alignment
 from edge_agent.errors import DataError
 from edge_agent.inspection._coarse import build_bank, candidates
-from edge_agent.inspection._refine import Fit, build_level, refine
+from edge_agent.inspection._refine import Fit, Pose, build_level, refine, start
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -26,6 +26,7 @@ __all__ = ["Registration", "RegistrationSettings"]
 _COARSE_SIDE_PX: Final = 200
 _MIN_SIDE_PX: Final = 32
 _MIN_PIXELS: Final = 64
+_DOUBTFUL: Final = 0.7  # a coarse correlation below this earns a second look
 _LOST: Final = Alignment(quality=0.0, shift_x_px=0.0, shift_y_px=0.0, angle_deg=0.0, gain=1.0, offset=0.0)
 
 
@@ -34,13 +35,14 @@ class RegistrationSettings:
     """The search range and the effort.
 
     ``max_angle_deg`` up to 180 each way; ``max_shift_fraction`` of width and height, below one half; ``pixels`` chosen
-    at full resolution; ``turn_margin`` is how much better (in correlation) a larger turn must be than a smaller one.
+    at full resolution; ``motion_margin`` is how much better (in correlation) a larger motion must
+    be than a smaller one.
     """
 
     max_angle_deg: float = 10.0
     max_shift_fraction: float = 1 / 3
     pixels: int = 12_000
-    turn_margin: float = 0.05
+    motion_margin: float = 0.05
 
 
 class Registration:
@@ -102,7 +104,7 @@ class Registration:
         for index, (level, pixels) in enumerate(zip(self._levels, pyramid, strict=True)):
             if index:
                 final = index == last
-                fit = refine(level, pixels, fit.pose, iterations=8, stop_px=0.004 if final else 0.03)
+                fit = refine(level, pixels, fit, iterations=8, stop_px=0.01 if final else 0.04)
         return _alignment(fit)
 
     def warp(self, image: npt.NDArray[np.uint8], alignment: Alignment) -> npt.NDArray[np.float32]:
@@ -154,15 +156,26 @@ class Registration:
         return (left, top, right, bottom) if left < right and top < bottom else (0, 0, 0, 0)
 
     def _coarse_fit(self, image: npt.NDArray[np.uint8]) -> Fit:
-        """The best candidate after a first refinement; of near equals the one that turns the part least."""
+        """The best candidate after a first refinement; of near equals the one that moves the part least."""
         level = self._levels[0]
-        fits = [refine(level, image, pose, iterations=12, stop_px=0.03) for pose in candidates(self._bank, image)]
-        fits.sort(key=lambda fit: abs(math.remainder(fit.pose.angle_rad, math.tau)))
+
+        def settle(pose: Pose) -> Fit:
+            return refine(level, image, start(level, image, pose), iterations=12, stop_px=0.04)
+
+        fits = [settle(pose) for pose in candidates(self._bank, image)]
+        if max(fit.quality for fit in fits) < _DOUBTFUL:
+            fits.append(settle(Pose(0.0, 0.0, 0.0)))  # a fixture holds the part about where it was
+        fits.sort(key=self._motion_px)
         best = fits[0]
         for fit in fits[1:]:
-            if fit.quality > best.quality + self.settings.turn_margin:
+            if fit.quality > best.quality + self.settings.motion_margin:
                 best = fit
         return best
+
+    def _motion_px(self, fit: Fit) -> float:
+        """How far the farthest pixel moves."""
+        turn = abs(math.remainder(fit.pose.angle_rad, math.tau))
+        return turn * math.hypot(*self._centre) + math.hypot(fit.pose.x_px, fit.pose.y_px)
 
     def _pyramid(self, image: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.uint8]]:
         """The image's luma at the levels' scales, coarsest first. ``pyrDown`` keeps pixel 2 i over pixel i."""
@@ -179,7 +192,8 @@ class Registration:
         return self._centre[0] / (1 << depth), self._centre[1] / (1 << depth)
 
     def _count(self, image: npt.NDArray[np.uint8], depth: int) -> int:
-        return min(image.size // 6, self.settings.pixels >> (0 if depth == 0 else 1))
+        share = {self._depths[0]: 8, 0: 1} if depth else {0: 1}
+        return min(image.size // 6, self.settings.pixels // share.get(depth, 3))
 
     def _matrix(self, alignment: Alignment) -> npt.NDArray[np.float64]:
         """Reference pixel to image pixel, (2, 3)."""

@@ -6,6 +6,7 @@ Run: ``python -m tests.benchmark.registration``
 from __future__ import annotations
 
 import math
+import sys
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,11 +14,13 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from edge_agent.domain import Alignment
+from edge_agent.inspection._refine import Fit, Pose, refine
 from edge_agent.inspection.registration import Registration, RegistrationSettings
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+
+    from edge_agent.domain import Alignment
 
 _OVERSAMPLING = 2
 
@@ -116,7 +119,7 @@ def _measure(scene: Scene, registration: Registration, reach: tuple[float, float
         times.append(1e3 * (time.perf_counter() - start))
         errors.append(rms_px(scene, found, pose))
         qualities.append(found.quality)
-    print(
+    _say(
         f"+-{shift_max:g} px, +-{angle_max:g} deg, n={count}: RMS median {np.median(errors):.3f}, "
         f"p90 {np.quantile(errors, 0.9):.3f}, worst {max(errors):.3f} px; quality {min(qualities):.3f} to "
         f"{max(qualities):.3f}; {np.median(times):.1f} ms median, {max(times):.1f} ms worst"
@@ -136,7 +139,19 @@ def _reject(scene: Scene, registration: Registration) -> None:
         "another part": textured_part(*scene.size, seed=99).image(rng),
     }
     for name, image in odd.items():
-        print(f"{name}: quality {registration.register(image).quality:.3f}")
+        _say(f"{name}: quality {registration.register(image).quality:.3f}")
+
+
+def _off(scene: Scene, registration: Registration) -> None:
+    image = scene.image(np.random.default_rng(13), (1.0, 5.0, -3.0))
+    level, grey = registration._levels[-1], registration._pyramid(image)[-1]
+    for gap in (0.0, 0.5, 1.0, 2.0, 4.0, 8.0):
+        fit = Fit(Pose(math.radians(1.0), 5.0 + gap * 0.8, -3.0 + gap * 0.6), 1.0, 0.0, 0.0)
+        _say(f"{gap:g} px off: quality {refine(level, grey, fit, iterations=0, stop_px=0.0).quality:.3f}")
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
 
 
 def main() -> None:
@@ -145,9 +160,10 @@ def main() -> None:
     reference = scene.image(np.random.default_rng(1))
     start = time.perf_counter()
     registration = Registration(reference, RegistrationSettings())
-    print(f"1600 x 1200 grey, built in {time.perf_counter() - start:.2f} s")
+    _say(f"1600 x 1200 grey, built in {time.perf_counter() - start:.2f} s")
     for reach in ((2.0, 15.0), (8.0, 60.0)):
         _measure(scene, registration, reach, 40)
+    _off(scene, registration)
     _reject(scene, registration)
 
 
