@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import structlog
+
 from drivers.keyence.folder import WatchedFolder
 from drivers.keyence.ftp_inbox import FtpInbox
 from drivers.keyence.link import CvxLink
 from drivers.modbus.fail_safe import write_reject
 from drivers.modbus.output import CoilOutput
-
-from edge_agent.errors import BundleRejected
+from edge_agent.errors import BundleRejected, UsageError
 from edge_agent.inspection.bundle import Bundle
 from edge_agent.inspection.decode import prove_complete
 from edge_agent.inspection.inspector import Inspector
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from drivers.base import CaptureSource
     from edge_agent.settings import ImagesSettings, Settings
 
-__all__ = ["fail_safe", "load_inspectors", "run_agent"]
+__all__ = ["fail_safe", "load_inspectors", "load_replay", "run_agent"]
 
 log = structlog.get_logger(__name__)
 
@@ -101,6 +101,20 @@ async def run_agent(settings: Settings, *, is_simulated: bool = False) -> None:
         await supervisor.run(_stop_on_signal())
     finally:
         journal.close()
+
+
+def load_replay(
+    settings: Settings | None, bundle: Path | None, journal: Path | None, threads: int
+) -> tuple[dict[tuple[int, int], Inspector], Path | None]:
+    """The inspectors and the journal that a replay uses; what is named on the command line goes first."""
+    if settings is None and bundle is None:
+        raise UsageError("nothing to judge with", hint="name line.toml with --config, or a bundle with --bundle")
+    if journal is None and settings is not None and settings.store.journal.exists():
+        journal = settings.store.journal
+    if bundle is not None:
+        loaded = Bundle.load(bundle)
+        return {(loaded.program, loaded.camera): Inspector(loaded, threads=threads)}, journal
+    return load_inspectors(cast("Settings", settings)), journal
 
 
 async def fail_safe(settings: Settings) -> None:

@@ -122,6 +122,7 @@ def replay(
     ] = None,
     bundle: Annotated[Path | None, typer.Option("--bundle", "-b", help="Judge with this bundle instead.")] = None,
     journal: Annotated[Path | None, typer.Option(help="Compare with this journal's verdicts.")] = None,
+    *,
     report: Annotated[Path | None, typer.Option(help="Write an HTML report.")] = None,
     threads: Threads = 2,
     json_: Json = False,
@@ -137,8 +138,8 @@ def replay(
     inspectors, journal_path = load_replay(settings, bundle, journal, threads)
     with _progress() as progress:
         result = replay_folder(folder, inspectors, journal_path, progress)
-        if report:
-            write_replay_report(report, result, inspectors, progress)
+    if report:
+        write_replay_report(report, result, inspectors)
     _print(json_, result.to_json(), [*result.summary(), *([f"report: {report}"] if report else [])])
     raise typer.Exit(result.exit_code)
 
@@ -291,7 +292,7 @@ def version(*, json_: Json = False) -> None:
 
     packages = ("edge-agent", "numpy", "onnxruntime", "opencv-python-headless", "pillow", "pymodbus", "pyftpdlib")
     facts = {name: version_of(name) for name in packages} | {"python": sys.version.split()[0]}
-    _print(json_, {"schema_version": 1} | facts, [f"{name} {number}" for name, number in facts.items()])
+    _print(json_, {"schema_version": 1, **facts}, [f"{name} {number}" for name, number in facts.items()])
 
 
 def main() -> None:
@@ -310,7 +311,7 @@ def main() -> None:
     except OSError as err:
         typer.echo(f"error: {err}", err=True)
         sys.exit(_EX_IOERR)
-    except Exception:
+    except Exception:  # noqa: BLE001 - the last line of defence: said in full, exit code 70
         traceback.print_exc()
         typer.echo("error: this is a bug in edge-agent; please report the lines above", err=True)
         sys.exit(_EX_SOFTWARE)

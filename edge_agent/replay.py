@@ -7,22 +7,27 @@ import math
 import struct
 from collections import Counter
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version as version_of
 from typing import TYPE_CHECKING
 
 from edge_agent.domain import Capture, ControllerResult, Inspection, Judgement, Outcome, Reason, Verdict
 from edge_agent.errors import DataError
+from edge_agent.report.facts import PartFact, PartPictures, RunFacts
+from edge_agent.report.html import write_run_report
 from edge_agent.runtime.decision import Decision, Evidence, decide
 from edge_agent.store.journal import JournalReader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from edge_agent.inspection.inspector import Inspector
     from edge_agent.store.journal import CameraRow, PartRow
 
-__all__ = ["ReplayResult", "ReplayedImage", "replay_folder", "write_replay_report"]
+__all__ = ["ReplayResult", "ReplayedImage", "replay_folder", "versions", "write_replay_report"]
 
+_PICTURES_OF_EACH = 6
 _SUFFIXES = {".bmp", ".png", ".jpg", ".jpeg"}
 
 _OF_THE_LINE = frozenset(
@@ -139,7 +144,7 @@ def replay_folder(
         progress("replay", done, len(paths))
         data = path.read_bytes()
         sha256 = hashlib.sha256(data).hexdigest()
-        row, camera = recorded.get(sha256, (None, None))
+        row, camera = _record_of(path, recorded.get(sha256, []))
         judged[sha256] = _inspector(inspectors, row, camera, path).inspect(data)
         images.append((path, sha256, row, camera))
     progress("replay", len(paths), len(paths))
@@ -147,20 +152,99 @@ def replay_folder(
 
 
 def write_replay_report(
-    path: Path,
-    result: ReplayResult,
-    inspectors: Mapping[tuple[int, int], Inspector],
-    progress: Callable[[str, int, int], None],
+    path: Path, result: ReplayResult, inspectors: Mapping[tuple[int, int], Inspector], *, title: str = "Replay"
 ) -> None:
-    """One HTML file with the tally, the scores and pictures of the parts that matter most."""
-    raise AssertionError
+    """One HTML file: the tally, the scores, and pictures of the parts nearest to and furthest above the limit."""
+    parts = tuple(_fact(image) for image in result.images)
+    write_run_report(
+        path,
+        facts=RunFacts(
+            title=title,
+            simulated=any(image.recorded is not None and image.recorded.simulated for image in result.images),
+            bundle_ids=tuple(sorted({image.inspection.bundle_id for image in result.images})),
+            versions=versions(),
+            created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
+            parts=parts,
+            pictures=tuple(_pictures(image, inspectors) for image in _most_telling(result.images)),
+            latency_words="from the image's bytes to its judgement",
+            differences=tuple(f"{image.path.name}: {image.difference}" for image in result.differences)
+            if result.compared
+            else None,
+            compared=result.compared,
+        ),
+    )
 
 
-def _recorded(journal: Path | None) -> dict[str, tuple[PartRow, CameraRow]]:
+def _fact(image: ReplayedImage) -> PartFact:
+    inspection = image.inspection
+    return PartFact(
+        part_seq=image.recorded.part_seq if image.recorded else None,
+        verdict=image.verdict,
+        reason=image.reason,
+        label=image.path.name,
+        count=image.recorded.count if image.recorded else None,
+        detail=image.difference or inspection.detail,
+        score=_finite(inspection.score),
+        limit=_finite(inspection.limit),
+        latency_ms=sum(inspection.timings_ms.values()),
+    )
+
+
+def _most_telling(images: Sequence[ReplayedImage]) -> list[ReplayedImage]:
+    """The highest scores above the limit and the highest below it: where a person wants to look."""
+    scored = sorted(
+        (image for image in images if math.isfinite(image.inspection.score)),
+        key=lambda image: image.inspection.score / image.inspection.limit,
+        reverse=True,
+    )
+    above = [image for image in scored if image.inspection.score >= image.inspection.limit]
+    below = [image for image in scored if image.inspection.score < image.inspection.limit]
+    return above[:_PICTURES_OF_EACH] + below[:_PICTURES_OF_EACH]
+
+
+def _pictures(image: ReplayedImage, inspectors: Mapping[tuple[int, int], Inspector]) -> PartPictures:
+    by_id = {inspector.bundle.id: inspector for inspector in inspectors.values()}
+    inspection, pictures = by_id[image.inspection.bundle_id].explain(image.path.read_bytes())
+    caption = f"{image.verdict} {image.reason}, score {inspection.score:.4g}, limit {inspection.limit:.4g}"
+    if pictures is None:
+        raise AssertionError("an image with a finite score was decoded")
+    return PartPictures(
+        label=image.path.name,
+        caption=caption,
+        image=pictures.input,
+        reconstruction=pictures.reconstruction,
+        anomaly_map=pictures.anomaly_map,
+    )
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides a score, for the report."""
+    return {
+        name: version_of(name) for name in ("edge-agent", "numpy", "onnxruntime", "opencv-python-headless", "pillow")
+    }
+
+
+def _recorded(journal: Path | None) -> dict[str, list[tuple[PartRow, CameraRow]]]:
     if journal is None:
         return {}
     with JournalReader.open(journal) as reader:
-        return {camera.image_sha256: (row, camera) for row in reader.rows() for camera in row.cameras}
+        found: dict[str, list[tuple[PartRow, CameraRow]]] = {}
+        for row in reader.rows():
+            for camera in row.cameras:
+                found.setdefault(camera.image_sha256, []).append((row, camera))
+        return found
+
+
+def _record_of(path: Path, records: list[tuple[PartRow, CameraRow]]) -> tuple[PartRow | None, CameraRow | None]:
+    """The record of an archived image: by the part its name tells, else the last part that had these bytes."""
+    for row, camera in records:
+        if path.name.startswith(f"part_{row.part_seq:012d}_"):
+            return row, camera
+    return records[-1] if records else (None, None)
 
 
 def _inspector(
@@ -202,7 +286,9 @@ def _compare(
 
 def _decide_again(row: PartRow, judged: Mapping[str, Inspection]) -> Decision:
     """The verdict of the part from its images judged now and from what was recorded of the line."""
-    inspections = {camera.camera: judged[camera.image_sha256] for camera in row.cameras if camera.image_sha256 in judged}
+    inspections = {
+        camera.camera: judged[camera.image_sha256] for camera in row.cameras if camera.image_sha256 in judged
+    }
     if row.reason in _OF_THE_LINE or len(inspections) < len(row.cameras):
         return Decision(row.verdict, row.reason, row.detail)
     captures = {

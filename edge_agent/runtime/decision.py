@@ -27,7 +27,6 @@ class Evidence:
     program_problem: str = ""
     stale: str = ""
     repeats_count: bool = False
-    was_triggered: bool = False
     deadline_passed: bool = True
     next_part_is_here: bool = True
     trigger_problem: str = ""

@@ -25,6 +25,7 @@ from edge_agent.domain import Capture, Inspection, Outcome, Published, Reason, V
 from edge_agent.runtime.decision import Decision, Evidence, decide
 from edge_agent.runtime.interlock import Health, LineEvent, LineState, step
 from edge_agent.runtime.pairing import Arrival, Pairing, Part
+from edge_agent.runtime.programs import Programs
 from edge_agent.store.journal import CameraRow, JournalError, PartRow
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ log = structlog.get_logger(__name__)
 _MOST_OPEN_PARTS = 8
 _INFERENCE_OVERDUE_S = 5.0
 _TRIGGER_RETRY_S = 0.1
+_REASON_MAX = 200
 
 
 class Inspects(Protocol):
@@ -73,7 +75,6 @@ class _Live:
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     inspections: dict[int, Inspection] = field(default_factory=dict)
     inspecting: list[asyncio.Task[None]] = field(default_factory=list)
-    was_triggered: bool = False
     trigger_problem: str = ""
     force_decision: bool = False
 
@@ -105,7 +106,7 @@ class Engine:
         self._next_seq = journal.next_part_seq
         self._live: dict[int, _Live] = {}
         self._newest_seq = 0
-        self._program: int | None = None
+        self._programs = Programs(inspectors.keys(), options.cameras)
         self._tasks: asyncio.TaskGroup | None = None
         self._inference = ThreadPoolExecutor(1, thread_name_prefix="inference")
         self._inference_since_s: float | None = None
@@ -173,17 +174,16 @@ class Engine:
     async def trigger(self, link: ControllerLink) -> None:
         """Start a part from this side: it exists, under its deadline, before the trigger leaves."""
         live = self._live_of(self._pairing.on_trigger(), Arrival.NEW)
-        live.was_triggered = True
         deadline = live.part.deadline
         while True:
             try:
                 await link.trigger(self._options.trigger_number, deadline)
             except CommandRefused as err:
                 # Nothing was imaged after a refusal, so sending again is safe; half the time is for the part itself.
-                live.trigger_problem = str(err)
                 if deadline.left_s() > self._options.deadline_s / 2:
                     await asyncio.sleep(_TRIGGER_RETRY_S)
                     continue
+                live.trigger_problem = str(err)
             except DriverError as err:
                 live.trigger_problem = str(err)
             live.changed.set()
@@ -220,7 +220,7 @@ class Engine:
     # --- inspection -----------------------------------------------------------------------------------
 
     async def _inspect(self, live: _Live, capture: Capture) -> None:
-        inspector = self._inspectors.get((self._program_of(live.part), capture.camera))
+        inspector = self._inspector_of(live.part, capture.camera)
         if inspector is None or capture.path is None:
             return
         path, overtaken = capture.path, asyncio.Event()
@@ -243,7 +243,7 @@ class Engine:
         except Exception as err:
             log.exception("inspection_failed", part_seq=live.part.seq, camera=capture.camera)
             inspection = Inspection(
-                Outcome.NG, Reason.INTERNAL, math.nan, math.nan, "", capture.sha256, detail=repr(err)[:200]
+                Outcome.NG, Reason.INTERNAL, math.nan, math.nan, "", capture.sha256, detail=repr(err)[:_REASON_MAX]
             )
         if inspection is not None:
             live.inspections[capture.camera] = inspection
@@ -302,7 +302,7 @@ class Engine:
     def _is_hopeless(self, part: Part, camera: int) -> bool:
         """Whether no inspection of that camera's image will ever come."""
         broken = part.captures[camera].broken is not None
-        return broken or (self._program_of(part), camera) not in self._inspectors
+        return broken or self._inspector_of(part, camera) is None
 
     def _evidence(self, live: _Live) -> Evidence:
         part = live.part
@@ -315,10 +315,9 @@ class Engine:
             inspections=live.inspections,
             result=part.result,
             not_ready=not_ready,
-            program_problem=self._program_problem(part),
+            program_problem=self._programs.problem_of(part),
             stale=part.stale,
             repeats_count=part.repeats_count,
-            was_triggered=live.was_triggered,
             deadline_passed=part.deadline.has_passed,
             next_part_is_here=self._newest_seq != part.seq,
             trigger_problem=live.trigger_problem,
@@ -367,34 +366,20 @@ class Engine:
     # --- small things ---------------------------------------------------------------------------------
 
     def _set_program(self, program: int) -> None:
-        if self._program is not None and program != self._program:
-            log.info("program_changed", before=self._program, now=program)
-            self._pairing.go_stale(f"the controller changed from program {self._program} to {program}")
+        before, self._programs.current = self._programs.current, program
+        if before is not None and program != before:
+            log.info("program_changed", before=before, now=program)
+            self._pairing.go_stale(f"the controller changed from program {before} to {program}")
             self._wake_all()
-        self._program = program
-        if any(known == program for known, _ in self._inspectors):
-            self._health.holds("program")
+        problem = self._programs.problem()
+        if problem:
+            self._health.fails("program", problem)
         else:
-            self._health.fails("program", f"the controller runs program {program}, which has no [[bundle]]")
+            self._health.holds("program")
 
-    def _program_of(self, part: Part) -> int:
-        """The program the part was imaged with, as far as it tells; the controller's current one otherwise."""
-        told = [c.program for c in part.captures.values()] + [part.result.program if part.result else None]
-        return next(
-            (program for program in told if program is not None), -1 if self._program is None else self._program
-        )
-
-    def _program_problem(self, part: Part) -> str:
-        told = {c.program for c in part.captures.values()} | {part.result.program if part.result else None}
-        told -= {None}
-        if self._program is None:
-            return "the controller's program is not known"
-        if told - {self._program}:
-            names = ", ".join(str(program) for program in sorted(told, key=str))
-            return f"the part was imaged with program {names}, the controller now runs {self._program}"
-        if any((self._program, camera) not in self._inspectors for camera in self._options.cameras):
-            return f"program {self._program} has no [[bundle]]"
-        return ""
+    def _inspector_of(self, part: Part, camera: int) -> Inspects | None:
+        program = self._programs.of(part)
+        return None if program is None else self._inspectors.get((program, camera))
 
     def _row(self, live: _Live, decision: Decision) -> PartRow:
         part = live.part
@@ -403,7 +388,7 @@ class Engine:
             part_seq=part.seq,
             count=part.count,
             session=part.session,
-            program=self._program,
+            program=self._programs.of(part),
             verdict=decision.verdict,
             reason=decision.reason,
             detail=decision.detail,

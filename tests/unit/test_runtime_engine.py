@@ -1,0 +1,372 @@
+"""The engine, with a real journal and archive; its peers are in memory so that each order of events can be made."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pytest
+
+from drivers.base import (
+    Capture,
+    CommandRefused,
+    ControllerDown,
+    ControllerResult,
+    ControllerUp,
+    Judgement,
+    NotConnected,
+    Published,
+    Reason,
+    Verdict,
+)
+from drivers.timing import Deadline, monotonic_s
+from edge_agent.domain import Inspection, Outcome
+from edge_agent.runtime.engine import Engine, EngineOptions
+from edge_agent.runtime.interlock import Health, LineState
+from edge_agent.store.archive import Archive
+from edge_agent.store.journal import Journal, JournalError, JournalReader
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+    from drivers.base import ControllerEvent
+    from edge_agent.store.journal import PartRow
+
+
+@dataclass
+class MemoryOutput:
+    """A VerdictOutput that notes what it was told, in order."""
+
+    said: list[tuple[str, int]] = field(default_factory=list)
+    is_confirmed: bool = True
+
+    async def run(self, is_ready: Callable[[], bool]) -> None:
+        await asyncio.get_running_loop().create_future()
+
+    async def publish(self, part_seq: int, verdict: Verdict, by: Deadline) -> Published:
+        self.said.append((str(verdict), part_seq))
+        return Published.LATE if by.has_passed else Published.PUBLISHED
+
+    async def withdraw(self) -> None:
+        self.said.append(("withdraw", 0))
+
+    async def read_part_present(self) -> bool:
+        return False
+
+
+@dataclass
+class MemoryLink:
+    """A ControllerLink that accepts or refuses triggers."""
+
+    refusals: int = 0
+    error: Exception | None = None
+    triggers: int = 0
+
+    async def run(self) -> None:
+        await asyncio.get_running_loop().create_future()
+
+    async def next(self) -> ControllerEvent:
+        raise AssertionError("the test feeds the engine itself")
+
+    async def trigger(self, number: int | None, by: Deadline) -> None:
+        self.triggers += 1
+        if self.error is not None:
+            raise self.error
+        if self.triggers <= self.refusals:
+            raise CommandRefused("T1", "03", "not now")
+
+
+@dataclass
+class Scripted:
+    """Judges by the image's bytes: good, bad, boom (raises), slow (takes longer than any deadline here)."""
+
+    def inspect(self, data: bytes) -> Inspection:
+        if data == b"boom":
+            raise RuntimeError("native library")
+        if data == b"slow":
+            time.sleep(0.6)
+        is_good = data in {b"good", b"slow"}
+        return Inspection(
+            Outcome.OK if is_good else Outcome.NG,
+            Reason.OK if is_good else Reason.SCORE,
+            1.0 if is_good else 3.0,
+            2.0,
+            "bundle",
+            "sha",
+        )
+
+
+@dataclass
+class Line:
+    engine: Engine
+    output: MemoryOutput
+    journal: Journal
+    health: Health
+    folder: Path
+
+    def image(self, count: int, data: bytes = b"good", session: str = "s", **more: object) -> None:
+        path = self.folder / f"{session}-{count}-{monotonic_s()}.bmp"
+        path.write_bytes(data)
+        facts = {
+            "count": count,
+            "camera": 1,
+            "session": session,
+            "name": path.name,
+            "path": path,
+            "sha256": f"{count:064d}",
+            "received_mono_s": monotonic_s(),
+        }
+        self.engine.on_capture(Capture(**{**facts, **more}))
+
+    def result(self, count: int, judgement: Judgement = Judgement.OK, program: int | None = None) -> None:
+        self.engine.on_event(ControllerResult(count, program, judgement, (str(count),), monotonic_s()))
+
+    async def rows(self, number: int) -> list[PartRow]:
+        """The first ``number`` rows, once they are there and the engine is idle again."""
+        async with asyncio.timeout(10):
+            while not self.engine.is_idle or self.journal.next_part_seq <= number:
+                await asyncio.sleep(0.005)
+        with JournalReader.open(self.folder / "journal.sqlite3") as reader:
+            return list(reader.rows())
+
+
+@asynccontextmanager
+async def line(tmp_path: Path, *, deadline_s: float = 0.4, judgement: str = "both") -> AsyncIterator[Line]:
+    journal = Journal.open(tmp_path / "journal.sqlite3")
+    health, output = Health(), MemoryOutput()
+    options = EngineOptions((1,), deadline_s, judgement, 1, "boot", is_simulated=False)
+    engine = Engine(
+        options,
+        inspectors={(1, 1): Scripted()},
+        journal=journal,
+        archive=Archive(tmp_path / "archive", max_bytes=10**9, keep="all"),
+        output=output,
+        health=health,
+    )
+    running = asyncio.create_task(engine.run())
+    await asyncio.sleep(0)
+    engine.on_event(ControllerUp(1, "CV-X", monotonic_s()))
+    try:
+        yield Line(engine, output, journal, health, tmp_path)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        journal.close()
+
+
+async def test_a_good_part_passes_once_its_row_is_durable(tmp_path: Path) -> None:
+    async with line(tmp_path) as at:
+        at.image(1)
+        at.result(1)
+        (row,) = await at.rows(1)
+
+        assert (row.verdict, row.reason, row.score) == (Verdict.PASS, Reason.OK, 1.0)
+        assert at.output.said == [("withdraw", 0), ("PASS", row.part_seq)]
+        assert at.engine.state is LineState.READY
+
+
+@pytest.mark.parametrize(
+    ("data", "judgement", "reason"),
+    [
+        (b"bad", Judgement.OK, Reason.SCORE),
+        (b"good", Judgement.NG, Reason.CONTROLLER_NG),
+        (b"boom", Judgement.OK, Reason.INTERNAL),
+        (b"slow", Judgement.OK, Reason.LATE),
+    ],
+)
+async def test_a_part_that_is_not_proven_good_is_rejected(
+    tmp_path: Path, data: bytes, judgement: Judgement, reason: Reason
+) -> None:
+    async with line(tmp_path) as at:
+        at.image(1, data)
+        at.result(1, judgement)
+        (row,) = await at.rows(1)
+
+        assert (row.verdict, row.reason) == (Verdict.REJECT, reason)
+        assert ("PASS", row.part_seq) not in at.output.said
+
+
+async def test_a_broken_image_is_rejected_with_its_reason_and_the_line_goes_on(tmp_path: Path) -> None:
+    async with line(tmp_path) as at:
+        at.image(1, broken=Reason.IMAGE_BROKEN, detail="cut at 10 %")
+        at.result(1)
+        await at.rows(1)
+        at.image(2)
+        at.result(2)
+        broken, good = await at.rows(2)
+
+        assert (broken.verdict, broken.reason) == (Verdict.REJECT, Reason.IMAGE_BROKEN)
+        assert "cut at 10 %" in broken.detail
+        assert good.verdict is Verdict.PASS
+
+
+async def test_an_image_without_a_live_result_never_passes(tmp_path: Path) -> None:
+    async with line(tmp_path, deadline_s=0.1) as at:
+        at.image(1)
+        (row,) = await at.rows(1)
+
+        assert (row.verdict, row.reason) == (Verdict.REJECT, Reason.NO_RESULT)
+
+
+async def test_a_result_without_an_image_is_rejected_and_the_late_image_changes_nothing(tmp_path: Path) -> None:
+    async with line(tmp_path, deadline_s=0.1) as at:
+        at.result(1)
+        (row,) = await at.rows(1)
+        at.image(1)
+        rows = await at.rows(1)
+
+        assert (row.verdict, row.reason) == (Verdict.REJECT, Reason.NO_IMAGE)
+        assert rows == [row]
+
+
+async def test_a_gap_of_the_controllers_link_makes_the_open_part_stale_and_the_line_fault(tmp_path: Path) -> None:
+    async with line(tmp_path) as at:
+        at.image(1)
+        at.engine.on_event(ControllerDown("cable", monotonic_s()))
+        (row,) = await at.rows(1)
+        is_ready_in_the_gap = at.engine.is_ready()
+        at.engine.on_event(ControllerUp(1, "CV-X", monotonic_s()))
+
+        assert row.verdict is Verdict.FAULT
+        assert not is_ready_in_the_gap
+        assert at.engine.is_ready()
+
+
+async def test_images_queued_over_a_gap_never_pass(tmp_path: Path) -> None:
+    async with line(tmp_path, deadline_s=0.1) as at:
+        at.engine.on_event(ControllerDown("cable", monotonic_s()))
+        at.engine.on_event(ControllerUp(1, "CV-X", monotonic_s()))
+        for count in range(1, 11):
+            at.image(count)
+        rows = await at.rows(10)
+
+        assert len(rows) == 10
+        assert {row.verdict for row in rows} == {Verdict.REJECT}
+        assert not [said for said, _ in at.output.said if said == "PASS"]
+
+
+async def test_the_next_part_overruns_a_verdict_that_is_not_out_yet(tmp_path: Path) -> None:
+    async with line(tmp_path) as at:
+        at.image(1)
+        at.image(2)
+        at.result(1)
+        at.result(2)
+        first, second = await at.rows(2)
+
+        assert (first.verdict, first.reason) == (Verdict.REJECT, Reason.OVERRUN)
+        assert second.verdict is Verdict.PASS
+        assert ("PASS", first.part_seq) not in at.output.said
+
+
+async def test_a_part_of_a_program_without_a_bundle_is_fault(tmp_path: Path) -> None:
+    async with line(tmp_path) as at:
+        at.image(1, program=9)
+        at.result(1)
+        (row,) = await at.rows(1)
+
+        assert (row.verdict, row.reason) == (Verdict.FAULT, Reason.PROGRAM)
+        assert "9" in row.detail
+
+
+async def test_a_controller_on_an_unknown_program_is_fault_not_the_last_bundle(tmp_path: Path) -> None:
+    async with line(tmp_path) as at:
+        at.engine.on_event(ControllerUp(7, "CV-X", monotonic_s()))
+        at.image(1)
+        at.result(1)
+        (row,) = await at.rows(1)
+
+        assert row.verdict is Verdict.FAULT
+        assert not at.engine.is_ready()
+
+
+async def test_an_unhealthy_line_passes_nothing(tmp_path: Path) -> None:
+    async with line(tmp_path) as at:
+        at.health.fails("output", "gone")
+        at.image(1)
+        at.result(1)
+        (row,) = await at.rows(1)
+
+        assert (row.verdict, row.reason) == (Verdict.FAULT, Reason.NOT_READY)
+        assert "gone" in row.detail
+
+
+async def test_without_a_durable_row_there_is_no_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuse(_row: PartRow) -> None:
+        raise JournalError("disk full")
+
+    async with line(tmp_path) as at:
+        monkeypatch.setattr(at.journal, "append", refuse)
+        at.image(1)
+        at.result(1)
+        async with asyncio.timeout(5):
+            while not at.engine.is_idle:
+                await asyncio.sleep(0.005)
+
+        assert not [said for said, _ in at.output.said if said == "PASS"]
+        assert not at.engine.is_ready()
+        assert "journal" in at.health.reasons
+
+
+async def test_an_agent_triggered_part_takes_the_next_count(tmp_path: Path) -> None:
+    async with line(tmp_path) as at:
+        await at.engine.trigger(MemoryLink())
+        at.result(5)
+        at.image(5)
+        (row,) = await at.rows(1)
+
+        assert (row.verdict, row.count) == (Verdict.PASS, 5)
+
+
+async def test_a_refused_trigger_is_sent_again_while_there_is_time(tmp_path: Path) -> None:
+    async with line(tmp_path, deadline_s=1.0) as at:
+        link = MemoryLink(refusals=2)
+        await at.engine.trigger(link)
+        at.image(5)
+        at.result(5)
+        (row,) = await at.rows(1)
+
+        assert link.triggers == 3
+        assert row.verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize("error", [NotConnected("gone"), CommandRefused("T1", "02", "unknown")])
+async def test_a_trigger_that_never_gets_through_rejects_the_part(tmp_path: Path, error: Exception) -> None:
+    async with line(tmp_path, deadline_s=0.2) as at:
+        await at.engine.trigger(MemoryLink(error=error))
+        (row,) = await at.rows(1)
+
+        assert (row.verdict, row.reason) == (Verdict.REJECT, Reason.NO_ANSWER)
+        assert str(error) in row.detail
+
+
+async def test_received_bytes_are_archived_unchanged_under_the_verdict(tmp_path: Path) -> None:
+    async with line(tmp_path) as at:
+        at.image(1, b"bad")
+        at.result(1)
+        await at.rows(1)
+        async with asyncio.timeout(5):
+            while not (kept := list((tmp_path / "archive").rglob("*REJECT*"))):
+                await asyncio.sleep(0.005)
+
+        assert [path.read_bytes() for path in kept] == [b"bad"]
+
+
+async def test_a_flood_of_parts_keeps_the_number_of_open_ones_bounded(tmp_path: Path) -> None:
+    async with line(tmp_path, deadline_s=2.0) as at:
+        for count in range(1, 41):
+            at.image(count)
+        await asyncio.sleep(0.3)
+        still_open = at.journal.next_part_seq
+        for count in range(33, 41):
+            at.result(count)
+        rows = await at.rows(40)
+
+        assert still_open >= 32
+        assert [row.count for row in rows] == list(range(1, 41))
+        assert [row.verdict for row in rows if row.count < 40] == [Verdict.REJECT] * 39
+        assert math.isclose(rows[-1].score or math.nan, 1.0)
