@@ -92,6 +92,7 @@ class WatchedFolder:
         self._spool_identity: tuple[int, int] | None = None
         self._is_bound = False
         self._is_stopping = False
+        self._was_hinted = False
         self._complaint = ""
 
     @property
@@ -120,7 +121,7 @@ class WatchedFolder:
                     await backoff.sleep()
                 else:
                     backoff.reset()
-                    await self._hints.wait(self._pause_s())
+                    self._was_hinted = await self._hints.wait(self._pause_s())
         finally:
             self._is_bound = False
             await asyncio.to_thread(self._hints.stop)
@@ -161,7 +162,10 @@ class WatchedFolder:
             _log.warning("folder_not_bound", folder=str(self._path), why=complaint)
 
     def _pause_s(self) -> float:
-        return min(self._rescan_s, self._settle_s / 2) if self._looks else self._rescan_s
+        # After a hint look once more soon: what was put into a new sub-folder at once gives no hint of its own.
+        if self._looks or self._was_hinted:
+            return min(self._rescan_s, self._settle_s / 2)
+        return self._rescan_s
 
     # in a worker thread from here on, one look at a time
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import structlog
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 
+from drivers.keyence.library_log import adopt_library_log
 from drivers.timing import monotonic_s
 
 if TYPE_CHECKING:
@@ -62,6 +64,7 @@ class FolderHints:
 
     def restart(self, loop: asyncio.AbstractEventLoop) -> None:
         """Watch anew. Without success the folder is only looked through from time to time. Blocks."""
+        adopt_library_log("watchdog", logging.DEBUG)  # it calls its own stopping an error
         self.stop()
         self._tried_mono_s = monotonic_s()
         observer = Observer()
@@ -93,11 +96,14 @@ class FolderHints:
         self._arrived.clear()
         return closed
 
-    async def wait(self, seconds: float) -> None:
-        """Wait for a hint, at most ``seconds``."""
-        with suppress(TimeoutError):
+    async def wait(self, seconds: float) -> bool:
+        """Wait for a hint, at most ``seconds``; whether one came."""
+        try:
             async with asyncio.timeout(seconds):
                 await self._arrived.wait()
+        except TimeoutError:
+            return False
+        return True
 
 
 def _end(observer: BaseObserver) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import socket
 import threading
 from contextlib import suppress
@@ -14,8 +13,8 @@ import structlog
 from pyftpdlib.ioloop import IOLoop
 
 from drivers.keyence.arrivals import Arrivals
-from drivers.keyence.codec import shown
 from drivers.keyence.ftp_server import FtpRules, make_server
+from drivers.keyence.library_log import adopt_library_log
 from drivers.keyence.spool import Spool
 from drivers.timing import Backoff
 
@@ -33,13 +32,6 @@ _TURN_S = 0.05
 _STOP_TIMEOUT_S = 10.0
 _BACKLOG = 16
 _MIN_FREE_IMAGES = 2
-
-
-class _ToStructlog(logging.Handler):
-    """pyftpdlib's own complaints, in our log and not on stderr."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        _log.warning("ftp_library_said", text=shown(record.getMessage()))
 
 
 class FtpInbox:
@@ -156,7 +148,7 @@ class FtpInbox:
                 thread.join(_STOP_TIMEOUT_S)
 
     def _turn(self, listener: socket.socket, stop: threading.Event) -> None:
-        _quieten_library()
+        adopt_library_log("pyftpdlib")
         with IOLoop() as ioloop:
             server = make_server(listener, self._rules, ioloop)
             while server.is_listening and not stop.is_set():
@@ -166,12 +158,3 @@ class FtpInbox:
         assert self._loop is not None  # noqa: S101 - the FTP thread is started by run()
         with suppress(RuntimeError):  # the loop was closed under us: the image stays in the spool
             self._loop.call_soon_threadsafe(self._arrivals.put, capture)
-
-
-def _quieten_library() -> None:
-    """Without a handler pyftpdlib would configure logging itself, to stderr and with peers' raw text in it."""
-    logger = logging.getLogger("pyftpdlib")
-    if not any(isinstance(handler, _ToStructlog) for handler in logger.handlers):
-        logger.addHandler(_ToStructlog())
-        logger.setLevel(logging.WARNING)
-        logger.propagate = False

@@ -1,0 +1,419 @@
+"""The controller link against a controller that misbehaves: what is late, stale or strange is never believed."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from drivers.base import (
+    CommandRefused,
+    ControllerDown,
+    ControllerEvent,
+    ControllerResult,
+    ControllerStatus,
+    ControllerUp,
+    DeadlineMissed,
+    Judgement,
+    NotConnected,
+    ProtocolViolation,
+)
+from drivers.keyence.link import CvxLink
+from drivers.timing import Deadline
+from tests.fault.keyence_peer import ScriptedController, soon, until
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+
+def link_to(peer: ScriptedController, **changes: Any) -> CvxLink:
+    options: dict[str, Any] = {
+        "result_items": ("count", "judgement"),
+        "connect_timeout_s": 1.0,
+        "reply_timeout_s": 0.2,
+        "poll_s": 0.05,
+    }
+    return CvxLink("127.0.0.1", peer.port, **options | changes)
+
+
+@asynccontextmanager
+async def running(link: CvxLink) -> AsyncIterator[CvxLink]:
+    task = asyncio.create_task(link.run())
+    try:
+        yield link
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def next_of(link: CvxLink, *kinds: type) -> ControllerEvent:
+    """The next event of one of the kinds."""
+    while True:
+        event = await soon(link.next())
+        if isinstance(event, kinds):
+            return event
+
+
+async def test_up_comes_after_pending_output_was_cleared_and_outputs_and_triggers_were_opened() -> None:
+    async with ScriptedController() as peer, running(link_to(peer)) as link:
+        up = await soon(link.next())
+
+        assert isinstance(up, ControllerUp)
+        assert (up.program, up.version) == (22, "CV-X482D 6.0.0000")
+        assert peer.commands[:6] == ["RM", "OE,0", "OE,1", "TE,1", "PR", "VI"]
+
+
+async def test_a_controller_in_setup_mode_is_sent_to_run_mode_and_waited_for() -> None:
+    async with ScriptedController() as peer:
+        peer.mode, peer.r0_polls = 0, 3
+        async with running(link_to(peer)) as link:
+            assert isinstance(await soon(link.next()), ControllerUp)
+
+    assert peer.commands[:7] == ["RM", "R0", "RM", "RM", "RM", "RM", "OE,0"]
+
+
+async def test_a_refused_version_does_not_keep_the_link_down() -> None:
+    async with ScriptedController() as peer:
+        peer.answers["VI"] = b"ER,VI,02\r"
+        async with running(link_to(peer)) as link:
+            up = await next_of(link, ControllerUp)
+
+            assert isinstance(up, ControllerUp)
+            assert up.version == "unknown"
+
+
+async def test_a_result_is_parsed_and_stamped_when_seen() -> None:
+    async with ScriptedController() as peer, running(link_to(peer)) as link:
+        up = await next_of(link, ControllerUp)
+        peer.say(b"0000000031,1\r")
+        result = await soon(link.next())
+
+        assert isinstance(result, ControllerResult)
+        assert (result.count, result.judgement) == (31, Judgement.NG)
+        assert isinstance(up, ControllerUp)
+        assert result.received_mono_s >= up.at_mono_s
+
+
+@pytest.mark.parametrize("reply", [b"T1\r0000000031,0\r", b"0000000031,0\rT1\r", b"T1\r\n0000000031,0\r\n"])
+async def test_result_and_reply_in_one_read_are_told_apart(reply: bytes) -> None:
+    async with ScriptedController() as peer, running(link_to(peer)) as link:
+        await next_of(link, ControllerUp)
+        peer.answers["T1"] = reply
+        await link.trigger(1, Deadline.after(1))
+        result = await soon(link.next())
+
+        assert isinstance(result, ControllerResult)
+        assert result.count == 31
+
+
+async def test_what_came_before_the_end_of_the_resynchronisation_is_no_result() -> None:
+    async with ScriptedController() as peer:
+        peer.greeting = b"0000000001,0\r"
+        peer.answers["OE,0"] = b"0000000002,0\rOE\r0000000003,0\r"
+        peer.answers["OE,1"] = b"OE\r0000000004,0\r"
+        peer.answers["VI"] = b"0000000005,0\rVI,CV-X\r0000000006,0\r"
+        async with running(link_to(peer)) as link:
+            await next_of(link, ControllerUp)
+            peer.say(b"0000000007,0\r")
+            seen = [await soon(link.next())]
+            while not (isinstance(seen[-1], ControllerResult) and seen[-1].count == 7):
+                seen.append(await soon(link.next()))
+
+    # 6 came with the last reply of the resynchronisation: it may be seen by a link that is just up, nothing older.
+    assert [event.count for event in seen if isinstance(event, ControllerResult)] in ([7], [6, 7])
+
+
+@pytest.mark.parametrize(
+    "line", [b"0000000031\r", b"0000000031,0,5\r", b"0000000031,7\r", b"garbage\r", b"\xff\xfe\r", b"ER,T1,03\r"]
+)
+async def test_a_line_that_nobody_knows_surfaces_with_its_raw_fields(line: bytes) -> None:
+    async with ScriptedController() as peer, running(link_to(peer, poll_s=10.0)) as link:
+        await next_of(link, ControllerUp)
+        peer.say(line)
+        result = await soon(link.next())
+
+        assert isinstance(result, ControllerResult)
+        assert (result.count, result.program, result.judgement) == (None, None, None)
+        assert result.fields == tuple(line[:-1].decode("ascii", "backslashreplace").split(","))
+
+
+async def test_a_refused_trigger_says_so_and_keeps_the_connection() -> None:
+    async with ScriptedController() as peer, running(link_to(peer)) as link:
+        await next_of(link, ControllerUp)
+        peer.answers["TA"] = b"ER,TA,03\r"
+        with pytest.raises(CommandRefused, match="TA refused with 03: it cannot be executed now"):
+            await link.trigger(None, Deadline.after(1))
+        del peer.answers["TA"]
+        await link.trigger(None, Deadline.after(1))
+
+        assert len(peer.connections) == 1
+
+
+async def test_a_late_reply_is_never_taken_for_the_next_commands() -> None:
+    async with ScriptedController() as peer, running(link_to(peer, poll_s=10.0)) as link:
+        await next_of(link, ControllerUp)
+        peer.answers["EXR"] = None
+        with pytest.raises(DeadlineMissed, match="no reply to EXR"):
+            await link.command("EXR", by=Deadline.after(0.05))
+        late = peer.connections[-1]
+        late.write(b"EXR,5\r")
+        await next_of(link, ControllerDown)
+        peer.answers["EXR"] = b"EXR,7\r"
+        await next_of(link, ControllerUp)
+
+        assert await link.command("EXR", by=Deadline.after(1)) == ("7",)
+        assert len(peer.connections) == 2
+
+
+async def test_a_wait_that_is_cancelled_ends_the_connection() -> None:
+    async with ScriptedController() as peer, running(link_to(peer, poll_s=10.0)) as link:
+        await next_of(link, ControllerUp)
+        peer.answers["T2"] = None
+        waiting = asyncio.create_task(link.trigger(2, Deadline.after(5)))
+        await until(lambda: peer.count("T2") == 1)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+
+        assert isinstance(await soon(link.next()), ControllerDown)
+
+
+async def test_commands_wait_for_each_other_and_keep_their_replies() -> None:
+    async with ScriptedController() as peer, running(link_to(peer)) as link:
+        await next_of(link, ControllerUp)
+        by = Deadline.after(2)
+        peer.answers |= {"EXR": b"EXR,5\r", "TZR": b"TZR,9\r"}
+        replies = await asyncio.gather(*(link.command(name, by=by) for name in ("EXR", "TZR") * 20))
+
+        assert replies == [("5",), ("9",)] * 20
+
+
+async def test_a_command_that_found_no_turn_in_time_was_not_sent_and_harms_nobody() -> None:
+    async with ScriptedController() as peer, running(link_to(peer, poll_s=10.0)) as link:
+        await next_of(link, ControllerUp)
+        peer.answers["PW"] = None
+        slow = asyncio.create_task(link.command("PW", "1", "003", by=Deadline.after(3)))
+        await until(lambda: peer.count("PW,1,003") == 1)
+        with pytest.raises(DeadlineMissed, match="not sent"):
+            await link.trigger(1, Deadline.after(0.05))
+        peer.say(b"PW\r")
+
+        assert await slow == ()
+        assert peer.count("T1") == 0
+
+
+async def test_a_long_command_is_not_cut_by_the_polls() -> None:
+    async with ScriptedController() as peer, running(link_to(peer, reply_timeout_s=0.1, poll_s=0.02)) as link:
+        await next_of(link, ControllerUp)
+        peer.answers["PW"] = None
+        slow = asyncio.create_task(link.command("PW", "1", "003", by=Deadline.after(3)))
+        await until(lambda: peer.count("PW,1,003") == 1)
+        done, _ = await asyncio.wait([slow], timeout=0.4)
+        assert not done
+        peer.program = b"1,003"
+        peer.say(b"PW\r")
+        assert await slow == ()
+
+        event = await soon(link.next())
+        assert isinstance(event, ControllerStatus)
+        assert event.program == 3
+
+
+@pytest.mark.parametrize("reply", [b"RM\r", b"RM,2\r", b"RM,0,1\r", b"ER,PR,03\r", b"\r", b"x" * 70_000])
+async def test_an_answer_that_cannot_be_ends_the_connection(reply: bytes) -> None:
+    async with ScriptedController() as peer:
+        peer.answers["RM"] = reply
+        async with running(link_to(peer)) as link:
+            down = await next_of(link, ControllerDown)
+            del peer.answers["RM"]
+            await next_of(link, ControllerUp)
+
+    assert isinstance(down, ControllerDown)
+    assert down.why
+
+
+async def test_a_mute_controller_is_down_and_is_up_again_once_it_answers() -> None:
+    async with ScriptedController() as peer, running(link_to(peer)) as link:
+        await next_of(link, ControllerUp)
+        peer.answers |= {"RM": None, "PR": None}
+        down = await soon(link.next())
+        assert isinstance(down, ControllerDown)
+        assert "no reply" in down.why
+        peer.answers.clear()
+
+        assert isinstance(await soon(link.next()), ControllerUp)
+
+
+@pytest.mark.parametrize("how", ["reset", "finish"])
+async def test_a_lost_connection_is_noticed_without_a_poll(how: str) -> None:
+    async with ScriptedController() as peer, running(link_to(peer, poll_s=60.0)) as link:
+        await next_of(link, ControllerUp)
+        getattr(peer, how)()
+
+        assert isinstance(await soon(link.next()), ControllerDown)
+        assert isinstance(await soon(link.next()), ControllerUp)
+
+
+async def test_a_command_in_flight_hears_of_the_lost_connection_at_once() -> None:
+    async with ScriptedController() as peer, running(link_to(peer, poll_s=60.0)) as link:
+        await next_of(link, ControllerUp)
+        peer.answers["T1"] = None
+        trigger = asyncio.create_task(link.trigger(1, Deadline.after(60)))
+        await until(lambda: peer.count("T1") == 1)
+        peer.reset()
+        with pytest.raises(NotConnected):
+            await soon(trigger)
+
+
+async def test_an_outage_is_one_event_and_a_few_lines_of_log() -> None:
+    async with ScriptedController() as peer:
+        with capture_logs() as logs:
+            async with running(link_to(peer)) as link:
+                await next_of(link, ControllerUp)
+                await peer.aclose()
+                down = await soon(link.next())
+                await until(lambda: sum(entry["event"] == "link_retry" for entry in logs) >= 3, "three attempts")
+                await peer.listen()
+                up = await soon(link.next())
+
+    assert isinstance(down, ControllerDown)
+    assert isinstance(up, ControllerUp)
+    loud = [entry["event"] for entry in logs if entry["log_level"] != "debug"]
+    assert loud == ["link_up", "link_lost", "link_up", "link_closed"]
+    assert [entry for entry in logs if entry["event"] == "link_up"][1]["outage_s"] > 0
+
+
+async def test_a_controller_that_was_never_there_is_said_once() -> None:
+    async with ScriptedController() as peer:
+        pass
+    async with running(link_to(peer)) as link:
+        down = await soon(link.next())
+
+        assert isinstance(down, ControllerDown)
+        assert "cannot be reached" in down.why
+        with pytest.raises(NotConnected, match="cannot be reached"):
+            await link.trigger(1, Deadline.after(1))
+
+
+async def test_setup_mode_is_down_and_nobody_is_pushed_out_of_it() -> None:
+    async with ScriptedController() as peer, running(link_to(peer)) as link:
+        await next_of(link, ControllerUp)
+        peer.commands.clear()
+        peer.mode = 0
+        peer.answers["PR"] = b"ER,PR,03\r"
+        down = await soon(link.next())
+        assert isinstance(down, ControllerDown)
+        assert down.why == "setup mode"
+        with pytest.raises(NotConnected, match="setup mode"):
+            await link.trigger(1, Deadline.after(1))
+        peer.say(b"0000000031,0\r")
+        polled = peer.count("RM")
+        await until(lambda: peer.count("RM") >= polled + 3)
+        assert "R0" not in peer.commands
+        del peer.answers["PR"]
+        peer.mode = 1
+
+        assert isinstance(await soon(link.next()), ControllerUp)
+        assert peer.commands.count("OE,0") == 1
+
+
+async def test_a_link_lost_in_setup_mode_says_so_too() -> None:
+    async with ScriptedController() as peer, running(link_to(peer)) as link:
+        await next_of(link, ControllerUp)
+        peer.mode = 0
+        assert isinstance(await soon(link.next()), ControllerDown)
+        await peer.aclose()
+        down = await soon(link.next())
+
+        assert isinstance(down, ControllerDown)
+        assert down.why != "setup mode"
+
+
+async def test_a_program_change_is_noticed() -> None:
+    async with ScriptedController() as peer, running(link_to(peer)) as link:
+        await next_of(link, ControllerUp)
+        peer.program = b"2,022"
+        status = await soon(link.next())
+
+        assert isinstance(status, ControllerStatus)
+        assert status.program == 1022
+
+
+async def test_a_controller_that_does_not_tell_its_program_goes_down() -> None:
+    async with ScriptedController() as peer, running(link_to(peer)) as link:
+        await next_of(link, ControllerUp)
+        peer.answers["PR"] = b"ER,PR,03\r"
+        down = await soon(link.next())
+
+        assert isinstance(down, ControllerDown)
+        assert "does not tell its program" in down.why
+
+
+async def test_results_that_nobody_takes_end_the_connection_and_grow_no_memory() -> None:
+    async with ScriptedController() as peer, running(link_to(peer, poll_s=60.0)) as link:
+        await next_of(link, ControllerUp)
+        peer.say(b"0000000031,0\r" * 5000)
+        await until(lambda: peer.connections[-1].is_closing() or len(peer.connections) > 1)
+        assert len(link._events) <= 1024
+        down = await next_of(link, ControllerDown)
+
+        assert isinstance(down, ControllerDown)
+        assert "not taken" in down.why
+
+
+async def test_a_flood_of_unreadable_lines_is_logged_a_handful_of_times() -> None:
+    async with ScriptedController() as peer:
+        with capture_logs() as logs:
+            async with running(link_to(peer, poll_s=60.0)) as link:
+                await next_of(link, ControllerUp)
+                peer.say(b"\x1b[31mnonsense\r" * 1000)
+                for _ in range(1000):
+                    await soon(link.next())
+
+    said = [entry for entry in logs if entry["event"] == "result_unreadable"]
+    assert len(said) == 10
+    assert all(str(entry["line"]).isprintable() for entry in said)
+
+
+async def test_bytes_without_a_delimiter_end_the_connection() -> None:
+    async with ScriptedController() as peer, running(link_to(peer, poll_s=60.0)) as link:
+        await next_of(link, ControllerUp)
+        peer.say(b"x" * 200_000)
+        down = await next_of(link, ControllerDown)
+
+        assert isinstance(down, ControllerDown)
+        assert "delimiter" in down.why
+
+
+async def test_a_command_of_the_agent_may_not_smuggle_another() -> None:
+    async with ScriptedController() as peer, running(link_to(peer)) as link:
+        await next_of(link, ControllerUp)
+        with pytest.raises(ValueError, match="printable ASCII"):
+            await link.command("EC", "a\rT1", by=Deadline.after(1))
+        with pytest.raises(ValueError, match="1 to 4"):
+            await link.trigger(5, Deadline.after(1))
+
+        assert peer.count("T1") == 0
+
+
+async def test_an_error_for_another_command_ends_the_connection() -> None:
+    async with ScriptedController() as peer, running(link_to(peer, poll_s=60.0)) as link:
+        await next_of(link, ControllerUp)
+        peer.answers["T1"] = b"ER,OE,03\r"
+        with pytest.raises(ProtocolViolation, match="while T1 was in flight"):
+            await link.trigger(1, Deadline.after(1))
+
+        assert isinstance(await soon(link.next()), ControllerDown)
+
+
+async def test_cancelling_run_closes_the_connection_and_says_down() -> None:
+    async with ScriptedController() as peer:
+        link = link_to(peer)
+        async with running(link):
+            await next_of(link, ControllerUp)
+        assert isinstance(await soon(link.next()), ControllerDown)
+        await until(peer.connections[-1].is_closing)
+        with pytest.raises(NotConnected):
+            await link.command("RM", by=Deadline.after(1))
