@@ -1,0 +1,232 @@
+"""Good images in, reference bundle out: the whole calibration in its order."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from calibration.backbone import backbone_onnx
+from calibration.crossfit import Learned, embed_all, learn
+from calibration.images import list_images, read_good_images
+from calibration.limit import Limit, choose_limit, leave_one_out_scores
+from calibration.registered import RegisteredSet, register_all
+from calibration.training import CurvePoint, Recipe
+from calibration.writer import bank_bytes, check_target, png_bytes, write_bundle
+from edge_agent.errors import UsageError
+from edge_agent.inspection.embedding import Embedder
+from edge_agent.inspection.manifest import SCHEMA_VERSION
+from edge_agent.inspection.registration import RegistrationSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from calibration.reference import Box
+
+__all__ = ["NEIGHBOURS", "CalibrationOptions", "CalibrationResult", "RegistrationRow", "calibrate"]
+
+NEIGHBOURS = 15
+METHODS = ("paper",)
+_PACKAGES = ("edge-agent", "numpy", "onnx", "onnxruntime", "opencv-python-headless", "torch")
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationOptions:
+    """What a person may choose. ``crop`` is "auto", "full" or (x, y, width, height) in px of the reference image."""
+
+    part: str = "part"
+    program: int = 0
+    camera: int = 1
+    seed: int = 0
+    crop: str | Box = "auto"
+    max_angle_deg: float = 10.0
+    method: str = "paper"
+    threads: int = 2
+    overwrite: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationRow:
+    """Where one good image lies against the reference."""
+
+    name: str
+    shift_x_px: float
+    shift_y_px: float
+    angle_deg: float
+    quality: float
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationResult:
+    """What came out. ``scores`` are leave-one-out scores by file name, the oddest part first.
+
+    Errors and ``own_variance`` are mean squares over pixels in [0, 1]; ``timings_s`` seconds by stage.
+    """
+
+    bundle_id: str
+    path: Path
+    images: int
+    limit: float
+    scores: tuple[tuple[str, float], ...]
+    statement: str
+    expected_false_rejects: float
+    false_reject_bound_95: float
+    registration: tuple[RegistrationRow, ...]
+    quality_min: float
+    curve: tuple[CurvePoint, ...]
+    heldout_error: float
+    mean_image_error: float
+    own_variance: float
+    reference: str
+    crop: Box
+    timings_s: dict[str, float] = field(default_factory=dict)
+
+
+def calibrate(
+    images: Path,
+    out: Path,
+    options: CalibrationOptions,
+    progress: Callable[[str, int, int], None] = lambda _stage, _done, _total: None,
+) -> CalibrationResult:
+    """Make the bundle folder ``out`` from the good images in ``images``. Nothing is written unless all went well.
+
+    ``progress(stage, done, total)`` is called from this thread. Raises CalibrationRefused, UsageError, Unavailable.
+    """
+    _check_options(options)
+    check_target(out, overwrite=options.overwrite)
+    clock = _Clock()
+    good = read_good_images(list_images(images), _stage(progress, "read"))
+    clock.end("read")
+    settings = RegistrationSettings(max_angle_deg=options.max_angle_deg)
+    registered = register_all(good, settings, options.crop, _stage(progress, "register"))
+    working = registered.working(_stage(progress, "crop"))
+    clock.end("register")
+    learned = learn(working, registered.grid, Recipe(), seed=options.seed, threads=options.threads, progress=progress)
+    clock.end("train")
+    backbone = backbone_onnx()
+    embedder = Embedder(backbone, threads=options.threads)
+    seen, unseen = embed_all(registered, learned, embedder, threads=options.threads, progress=_stage(progress, "embed"))
+    clock.end("embed")
+    scores = leave_one_out_scores(seen, unseen, NEIGHBOURS)
+    limit = choose_limit(scores)
+    files = {
+        "reference.png": png_bytes(registered.reference_pixels),
+        "cpcae.onnx": learned.full,
+        "backbone.onnx": backbone,
+        "bank.npz": bank_bytes(seen),
+    }
+    bundle_id = write_bundle(out, files, _manifest(options, registered, learned, limit))
+    clock.end("limit")
+    return _result((bundle_id, out), registered, learned, limit, scores, timings_s=clock.timings_s)
+
+
+def _check_options(options: CalibrationOptions) -> None:
+    if options.method not in METHODS:
+        raise UsageError(f"no method {options.method!r}", hint=f"methods: {', '.join(METHODS)}")
+    if isinstance(options.crop, str) and options.crop not in {"auto", "full"}:
+        raise UsageError(f"no crop {options.crop!r}", hint="auto, full, or x,y,width,height in px")
+    if not 0.0 <= options.max_angle_deg <= 180.0:
+        raise UsageError(f"a largest angle of {options.max_angle_deg} degrees", hint="0 to 180")
+    if not options.part or options.threads < 1 or not 0 <= options.program <= 999 or not 1 <= options.camera <= 4:
+        raise UsageError("part must not be empty, threads at least 1, program 0 to 999, camera 1 to 4")
+
+
+def _manifest(options: CalibrationOptions, registered: RegisteredSet, learned: Learned, limit: Limit) -> dict[str, Any]:
+    height, width = registered.reference_pixels.shape[:2]
+    grid = registered.grid
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "part": options.part,
+        "program": options.program,
+        "camera": options.camera,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {name: _version(name) for name in _PACKAGES},
+        "seed": options.seed,
+        "image": {
+            "height": height,
+            "width": width,
+            "channels": registered.channels,
+            "zero_tail_rows": max(image.zero_tail_rows for image in registered.images),
+        },
+        "reference_image": registered.images[registered.reference].path.name,
+        "training_images": [{"name": i.path.name, "sha256": i.sha256} for i in registered.images],
+        "registration": asdict(registered.registration.settings),
+        "align": {"quality_min": registered.quality_min, "unseen_max": registered.unseen_max},
+        "crop": list(registered.crop),
+        "patches": {
+            "working_height": grid.height,
+            "working_width": grid.width,
+            "patch": grid.patch,
+            "stride": grid.stride,
+        },
+        "method": {"score": options.method, "k": NEIGHBOURS, "map": "absolute difference"},
+        "autoencoder": {
+            "heldout_error": learned.heldout_error,
+            "mean_image_error": learned.mean_image_error,
+            "own_variance": learned.own_variance,
+        },
+        "limit": {**asdict(limit), "statement": limit.statement},
+    }
+
+
+def _result(
+    written: tuple[str, Path],
+    registered: RegisteredSet,
+    learned: Learned,
+    limit: Limit,
+    scores: NDArray[np.float64],
+    *,
+    timings_s: dict[str, float],
+) -> CalibrationResult:
+    names = [image.path.name for image in registered.images]
+    return CalibrationResult(
+        bundle_id=written[0],
+        path=written[1],
+        images=len(names),
+        limit=limit.value,
+        scores=tuple((names[i], float(scores[i])) for i in np.argsort(-scores, kind="stable")),
+        statement=limit.statement,
+        expected_false_rejects=limit.expected,
+        false_reject_bound_95=limit.bound_95,
+        registration=tuple(
+            RegistrationRow(name, a.shift_x_px, a.shift_y_px, a.angle_deg, a.quality)
+            for name, a in zip(names, registered.alignments, strict=True)
+        ),
+        quality_min=registered.quality_min,
+        curve=learned.curve,
+        heldout_error=learned.heldout_error,
+        mean_image_error=learned.mean_image_error,
+        own_variance=learned.own_variance,
+        reference=names[registered.reference],
+        crop=registered.crop,
+        timings_s=timings_s,
+    )
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _stage(progress: Callable[[str, int, int], None], name: str) -> Callable[[int, int], None]:
+    return lambda done, total: progress(name, done, total)
+
+
+@dataclass(slots=True)
+class _Clock:
+    timings_s: dict[str, float] = field(default_factory=dict)
+    _since: float = field(default_factory=time.perf_counter)
+
+    def end(self, stage: str) -> None:
+        now = time.perf_counter()
+        self.timings_s[stage] = now - self._since
+        self._since = now

@@ -1,0 +1,151 @@
+"""Autoencoders and embeddings: one network that saw every good image, and folds that each left some out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from calibration.export import cpcae_onnx
+from calibration.training import CurvePoint, Recipe, Trained, steps_for, train
+from edge_agent.errors import CalibrationRefused
+from edge_agent.inspection.anomaly_map import Reconstructor, anomaly_map, to_working, upsize
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from calibration.registered import RegisteredSet
+    from edge_agent.inspection.embedding import Embedder
+    from edge_agent.inspection.patches import PatchGrid
+
+__all__ = ["FOLDS", "Learned", "embed_all", "learn"]
+
+FOLDS = 3
+_WELL_BELOW = 0.5
+_NO_WORSE = 1.05
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Learned:
+    """``full`` is the ONNX file of the network that saw all, ``folds`` those of the others; ``fold_of[i]`` left i out.
+
+    Errors are mean squares over pixels in [0, 1], on images that the fold's network has not seen: of the networks,
+    and of the mean image alone. ``own_variance`` is that of the images' pixels around their own mean.
+    """
+
+    full: bytes
+    folds: tuple[bytes, ...]
+    fold_of: tuple[int, ...]
+    curve: tuple[CurvePoint, ...]
+    heldout_error: float
+    mean_image_error: float
+    own_variance: float
+
+
+def learn(
+    working: NDArray[np.float32],
+    grid: PatchGrid,
+    recipe: Recipe,
+    *,
+    seed: int,
+    threads: int,
+    progress: Callable[[str, int, int], None],
+) -> Learned:
+    """Train the folds, then the network of all images for as long as served the folds best.
+
+    Raises CalibrationRefused if what the folds learned does not carry over to images that they have not seen.
+    """
+    n = len(working)
+    fold_of = _folds(n, seed)
+    trained: list[Trained] = []
+    for fold in range(FOLDS):
+        seen, heldout = np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)
+        steps = steps_for(recipe, len(seen) * grid.count)
+        stage = f"train {fold + 1}/{FOLDS + 1}"
+        trained.append(
+            train(
+                working,
+                grid,
+                seen.tolist(),
+                heldout.tolist(),
+                recipe,
+                total_steps=steps,
+                stop_step=steps,
+                seed=seed + 1 + fold,
+                threads=threads,
+                progress=_stage(progress, stage),
+            )
+        )
+    own_variance = float(np.mean([image.var(axis=(0, 1)).mean() for image in working]))
+    _check_learned(trained, own_variance)
+    steps = steps_for(recipe, n * grid.count)
+    share = float(
+        np.median([fold.best_step / steps_for(recipe, n * grid.count * (FOLDS - 1) // FOLDS) for fold in trained])
+    )
+    full = train(
+        working,
+        grid,
+        range(n),
+        (),
+        recipe,
+        total_steps=steps,
+        stop_step=max(1, min(steps, round(share * steps))),
+        seed=seed,
+        threads=threads,
+        progress=_stage(progress, f"train {FOLDS + 1}/{FOLDS + 1}"),
+    )
+    return Learned(
+        full=cpcae_onnx(full),
+        folds=tuple(cpcae_onnx(fold) for fold in trained),
+        fold_of=tuple(int(f) for f in fold_of),
+        curve=trained[0].curve,
+        heldout_error=float(np.mean([fold.heldout_error for fold in trained])),
+        mean_image_error=float(np.mean([fold.mean_image_error for fold in trained])),
+        own_variance=own_variance,
+    )
+
+
+def embed_all(
+    registered: RegisteredSet,
+    learned: Learned,
+    embedder: Embedder,
+    *,
+    threads: int,
+    progress: Callable[[int, int], None],
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Embeddings (n, d) of every good image's map: by the network that saw it, and by the fold that did not."""
+    grid, channels = registered.grid, registered.channels
+    full = Reconstructor(learned.full, grid, channels, threads=threads)
+    folds = [Reconstructor(model, grid, channels, threads=threads) for model in learned.folds]
+    seen: list[NDArray[np.float32]] = []
+    unseen: list[NDArray[np.float32]] = []
+    for index, fold in enumerate(learned.fold_of):
+        crop = registered.cropped(index)
+        working = to_working(crop, grid)
+        for reconstructor, found in ((full, seen), (folds[fold], unseen)):
+            upsized = upsize(reconstructor.reconstruct(working), *crop.shape[:2])
+            found.append(embedder.embed(anomaly_map(crop, upsized)))
+        progress(index + 1, len(learned.fold_of))
+    return np.stack(seen), np.stack(unseen)
+
+
+def _stage(progress: Callable[[str, int, int], None], name: str) -> Callable[[int, int], None]:
+    return lambda done, total: progress(name, done, total)
+
+
+def _folds(n: int, seed: int) -> NDArray[np.int64]:
+    return np.random.default_rng(seed).permutation(np.arange(n) % FOLDS)
+
+
+def _check_learned(trained: Sequence[Trained], own_variance: float) -> None:
+    heldout = float(np.mean([fold.heldout_error for fold in trained]))
+    mean_image = float(np.mean([fold.mean_image_error for fold in trained]))
+    if not (heldout <= _WELL_BELOW * own_variance and heldout <= _NO_WORSE * mean_image):
+        raise CalibrationRefused(
+            f"the autoencoder did not learn: its error on good images it has not seen is {heldout:.3g}; the mean "
+            f"image alone has {mean_image:.3g}, the images' own variance is {own_variance:.3g}",
+            hint="check that all images show the same part, in focus and under one light, and add more good parts",
+        )

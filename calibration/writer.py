@@ -1,0 +1,108 @@
+"""Writes a reference bundle: whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import shutil
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+
+from edge_agent.errors import CalibrationRefused
+from edge_agent.inspection.bundle import Bundle
+from edge_agent.inspection.knn import standardisation
+from edge_agent.inspection.manifest import FILES, MANIFEST, encode_manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+__all__ = ["bank_bytes", "check_target", "png_bytes", "write_bundle"]
+
+
+def check_target(out: Path, *, overwrite: bool) -> None:
+    """Raise CalibrationRefused where a bundle cannot be written. Only a bundle is ever replaced."""
+    if out.exists() and not overwrite:
+        raise CalibrationRefused(f"{out} exists already", hint="name another folder, or ask to overwrite it")
+    if out.exists() and not (out / MANIFEST).is_file():
+        raise CalibrationRefused(f"{out} exists and is not a bundle", hint="name another folder")
+    if not out.parent.is_dir():
+        raise CalibrationRefused(f"{out.parent} is not a folder", hint="make it first")
+    if not os.access(out.parent, os.W_OK):
+        raise CalibrationRefused(f"{out.parent} is not writable", hint="name another folder, or change its permissions")
+
+
+def write_bundle(out: Path, files: Mapping[str, bytes], manifest: Mapping[str, Any]) -> str:
+    """Write the folder beside its place and move it there; returns the bundle's id.
+
+    ``manifest`` gets the files' sha256. A crash leaves the old bundle or none, never half of one.
+    """
+    if set(files) != set(FILES):
+        raise ValueError(f"a bundle has the files {FILES}, not {sorted(files)}")
+    hashes = {name: hashlib.sha256(files[name]).hexdigest() for name in FILES}
+    encoded = encode_manifest({**manifest, "files": hashes})
+    with _beside(out) as folder:
+        for name, data in {**files, MANIFEST: encoded}.items():
+            with (folder / name).open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        _sync(folder)
+        _replace(folder, out)
+    return Bundle.load(out).id
+
+
+def png_bytes(image: NDArray[np.uint8]) -> bytes:
+    """A lossless PNG of grey (H, W) or RGB (H, W, 3)."""
+    ok, encoded = cv2.imencode(".png", image if image.ndim == 2 else np.ascontiguousarray(image[..., ::-1]))
+    if not ok:
+        raise ValueError(f"an image of shape {image.shape} does not encode as PNG")
+    return encoded.tobytes()
+
+
+def bank_bytes(embeddings: NDArray[np.float32]) -> bytes:
+    """The bank's file: embeddings (n, d) float32, their mean and scale (d) float64."""
+    mean, scale = standardisation(embeddings)
+    buffer = io.BytesIO()
+    np.savez(buffer, embeddings=embeddings, mean=mean, scale=scale)
+    return buffer.getvalue()
+
+
+@contextmanager
+def _beside(out: Path) -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    try:
+        folder.chmod(0o755)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _replace(folder: Path, out: Path) -> None:
+    """Move ``folder`` to ``out``. An old bundle there steps aside first: folders cannot be swapped in one call."""
+    if not out.exists():
+        folder.rename(out)
+    else:
+        with _beside(out) as aside:
+            out.rename(aside / "old")
+            try:
+                folder.rename(out)
+            except OSError:
+                (aside / "old").rename(out)
+                raise
+    _sync(out.parent)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,169 @@
+"""The reference bundle: everything that judges one part type at one camera, in one folder, proven before use.
+
+Nothing in it is executed and nothing is unpickled. What was hashed is what runs: the files' bytes stay in memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import math
+import zipfile
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from drivers.base import ImageRefused
+from edge_agent.errors import BundleRejected
+from edge_agent.inspection.decode import decode
+from edge_agent.inspection.knn import Bank
+from edge_agent.inspection.manifest import FILES, read_manifest
+from edge_agent.inspection.patches import PatchGrid
+from edge_agent.inspection.registration import RegistrationSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from edge_agent.inspection.manifest import Section
+
+__all__ = ["Bundle"]
+
+_REMAKE = "calibrate again, or copy the whole folder again from where it was made"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bundle:
+    """A loaded reference bundle.
+
+    ``crop`` is (x, y, width, height) in px of the reference image; ``reference`` uint8 (H, W) or (H, W, 3);
+    ``manifest`` is the whole file, for reports.
+    """
+
+    id: str
+    folder: Path
+    part: str
+    program: int
+    camera: int
+    created: str
+    score: str
+    limit: float
+    quality_min: float
+    unseen_max: float
+    zero_tail_rows: int
+    crop: tuple[int, int, int, int]
+    grid: PatchGrid
+    registration: RegistrationSettings
+    reference: NDArray[np.uint8]
+    bank: Bank
+    cpcae_onnx: bytes
+    backbone_onnx: bytes
+    manifest: Mapping[str, Any]
+
+    @property
+    def channels(self) -> int:
+        """1 for grey, 3 for colour."""
+        return 1 if self.reference.ndim == 2 else 3
+
+    @classmethod
+    def load(cls, folder: Path) -> Bundle:
+        """Read a bundle and prove it: schema, id, every file's sha256, every shape. Raises BundleRejected."""
+        manifest = read_manifest(folder)
+        files = _proven_files(folder, manifest.section("files"))
+        image, align, method = manifest.section("image"), manifest.section("align"), manifest.section("method")
+        reference = _reference(files["reference.png"], image)
+        try:
+            return cls(
+                id=manifest.text("id"),
+                folder=folder,
+                part=manifest.text("part"),
+                program=manifest.integer("program"),
+                camera=manifest.integer("camera"),
+                created=manifest.text("created"),
+                score=method.text("score"),
+                limit=_limit(manifest.section("limit")),
+                quality_min=align.number("quality_min"),
+                unseen_max=align.number("unseen_max"),
+                zero_tail_rows=image.integer("zero_tail_rows"),
+                crop=_crop(manifest, reference),
+                grid=_grid(manifest.section("patches")),
+                registration=RegistrationSettings(**manifest.section("registration").content),
+                reference=reference,
+                bank=_bank(files["bank.npz"], method.integer("k")),
+                cpcae_onnx=files["cpcae.onnx"],
+                backbone_onnx=files["backbone.onnx"],
+                manifest=manifest.content,
+            )
+        except (TypeError, ValueError) as err:
+            raise BundleRejected(f"{folder}: {err}", hint=_REMAKE) from err
+
+
+def _proven_files(folder: Path, hashes: Section) -> dict[str, bytes]:
+    if set(hashes.content) != set(FILES):
+        raise BundleRejected(f"{folder}: files are {sorted(hashes.content)}, expected {sorted(FILES)}", hint=_REMAKE)
+    files = {}
+    for name in FILES:
+        try:
+            data = (folder / name).read_bytes()
+        except OSError as err:
+            raise BundleRejected(f"{folder / name} cannot be read: {err.strerror or err}", hint=_REMAKE) from err
+        found = hashlib.sha256(data).hexdigest()
+        if found != hashes.text(name):
+            raise BundleRejected(
+                f"{folder / name} was altered: sha256 {found}, the manifest says {hashes.text(name)}", hint=_REMAKE
+            )
+        files[name] = data
+    return files
+
+
+def _reference(data: bytes, image: Section) -> NDArray[np.uint8]:
+    try:
+        pixels = decode(data)
+    except ImageRefused as err:
+        raise BundleRejected(f"reference.png: {err.detail}", hint=_REMAKE) from err
+    height, width, channels = image.integer("height"), image.integer("width"), image.integer("channels")
+    expected = (height, width) if channels == 1 else (height, width, channels)
+    if pixels.shape != expected:
+        raise BundleRejected(f"reference.png is {pixels.shape}, the manifest says {expected}", hint=_REMAKE)
+    return pixels
+
+
+def _limit(section: Section) -> float:
+    value = section.number("value")
+    if not (math.isfinite(value) and value > 0.0):
+        raise BundleRejected(f"the limit is {value}: nothing could be judged by it", hint=_REMAKE)
+    return value
+
+
+def _crop(manifest: Section, reference: NDArray[np.uint8]) -> tuple[int, int, int, int]:
+    x, y, width, height = manifest.integers("crop", 4)
+    if x < 0 or y < 0 or width < 1 or height < 1 or y + height > reference.shape[0] or x + width > reference.shape[1]:
+        raise BundleRejected(f"the crop {(x, y, width, height)} is not inside the reference image", hint=_REMAKE)
+    return x, y, width, height
+
+
+def _grid(section: Section) -> PatchGrid:
+    return PatchGrid(
+        height=section.integer("working_height"),
+        width=section.integer("working_width"),
+        patch=section.integer("patch"),
+        stride=section.integer("stride"),
+    )
+
+
+def _bank(data: bytes, k: int) -> Bank:
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            embeddings, mean, scale = arrays["embeddings"], arrays["mean"], arrays["scale"]
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as err:
+        raise BundleRejected(f"bank.npz: {err}", hint=_REMAKE) from err
+    if embeddings.ndim != 2 or mean.shape != embeddings.shape[1:] or scale.shape != mean.shape:
+        raise BundleRejected(f"bank.npz: shapes {embeddings.shape}, {mean.shape}, {scale.shape}", hint=_REMAKE)
+    if not (
+        np.isfinite(embeddings).all() and np.isfinite(mean).all() and np.isfinite(scale).all() and (scale > 0).all()
+    ):
+        raise BundleRejected("bank.npz: a value is not finite, or a scale is not positive", hint=_REMAKE)
+    return Bank.standardised_by(embeddings, mean, scale, k)

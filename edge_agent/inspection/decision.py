@@ -1,0 +1,29 @@
+"""The decision on one image: total, rejecting first. OK is the last line and needs every proof."""
+
+from __future__ import annotations
+
+import math
+
+from edge_agent.domain import Outcome, Reason
+
+__all__ = ["decide"]
+
+
+def decide(
+    *, score: float, limit: float, quality: float, quality_min: float, unseen_fraction: float, unseen_max: float
+) -> tuple[Outcome, Reason, str]:
+    """Outcome, reason and the words for a person. A score at the limit is rejected.
+
+    ``quality`` is the correlation after registration; ``unseen_fraction`` the share of the inspected crop that lay
+    outside the image.
+    """
+    numbers = (score, limit, quality, quality_min, unseen_fraction, unseen_max)
+    if not all(math.isfinite(number) for number in numbers):
+        return Outcome.NG, Reason.NOT_FINITE, f"score {score}, registration quality {quality}"
+    if quality < quality_min:
+        return Outcome.NG, Reason.ALIGN, f"registration quality {quality:.3f} is below {quality_min:.3f}"
+    if unseen_fraction > unseen_max:
+        return Outcome.NG, Reason.ALIGN, f"{unseen_fraction:.1%} of the inspected area lies outside the image"
+    if score >= limit:
+        return Outcome.NG, Reason.SCORE, f"score {score:.4g} is at or above the limit {limit:.4g}"
+    return Outcome.OK, Reason.OK, ""

@@ -1,0 +1,179 @@
+"""The inspector: the bytes of one image in, its inspection out."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from drivers.base import ImageRefused
+from edge_agent.domain import Alignment, Inspection, Outcome, Reason
+from edge_agent.errors import BundleRejected
+from edge_agent.inspection.anomaly_map import Reconstructor, anomaly_map, to_working, upsize
+from edge_agent.inspection.decision import decide
+from edge_agent.inspection.decode import check_shape, decode, zero_tail_rows
+from edge_agent.inspection.embedding import Embedder
+from edge_agent.inspection.registration import Registration
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from edge_agent.inspection.bundle import Bundle
+
+__all__ = ["Inspector", "Pictures", "crop_of", "unseen_fraction"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pictures:
+    """What the method saw, in the crop's frame at full resolution.
+
+    ``input`` and ``reconstruction`` are float32 (H, W, C), ``anomaly_map`` float32 (H, W), the mean over channels.
+    """
+
+    input: NDArray[np.float32]
+    reconstruction: NDArray[np.float32]
+    anomaly_map: NDArray[np.float32]
+
+
+class Inspector:
+    """Judges images by one bundle. Not for two threads at once: the agent has one inference thread."""
+
+    def __init__(self, bundle: Bundle, *, threads: int = 2) -> None:
+        """Loads the networks. Raises BundleRejected if they do not fit each other."""
+        self.bundle = bundle
+        try:
+            self._reconstructor = Reconstructor(bundle.cpcae_onnx, bundle.grid, bundle.channels, threads=threads)
+            self._embedder = Embedder(bundle.backbone_onnx, threads=threads)
+            self._registration = Registration(bundle.reference, bundle.registration)
+        except Exception as err:  # ONNX Runtime raises bare exceptions of its own
+            raise BundleRejected(f"{bundle.folder}: {err}", hint="calibrate again with this version") from err
+        dimensions = bundle.bank.mean.size
+        if self._embedder.dimensions != dimensions:
+            raise BundleRejected(
+                f"{bundle.folder}: the backbone gives {self._embedder.dimensions} features, the bank has {dimensions}",
+                hint="calibrate again with this version",
+            )
+
+    def warm_up(self) -> float:
+        """Run the reference image through everything; returns the milliseconds it took.
+
+        Raises BundleRejected if the reference itself has no finite score.
+        """
+        begin = time.perf_counter()
+        ok, png = cv2.imencode(".png", _bgr(self.bundle.reference))
+        found = self.inspect(png.tobytes()) if ok else None
+        if found is None or not math.isfinite(found.score):
+            why = found.detail if found else "it does not encode"
+            raise BundleRejected(f"{self.bundle.folder}: the reference image has no score: {why}")
+        return (time.perf_counter() - begin) * 1000.0
+
+    def inspect(self, data: bytes) -> Inspection:
+        """The inspection of one image file. A bad image is NG with its reason, never an exception."""
+        return self._run(data)[0]
+
+    def explain(self, data: bytes) -> tuple[Inspection, Pictures | None]:
+        """The same inspection, with the pictures behind it; None where the image was refused."""
+        return self._run(data)
+
+    def _run(self, data: bytes) -> tuple[Inspection, Pictures | None]:
+        stages = _Stages()
+        digest = hashlib.sha256(data).hexdigest()
+        try:
+            image = self._decoded(data)
+        except ImageRefused as err:
+            stages.end("decode")
+            return self._inspection(Outcome.NG, err.reason, digest, stages, detail=err.detail), None
+        stages.end("decode")
+        alignment = self._registration.register(image)
+        crop = crop_of(self._registration.warp(image, alignment), self.bundle.crop)
+        stages.end("register")
+        upsized = upsize(self._reconstructor.reconstruct(to_working(crop, self.bundle.grid)), *crop.shape[:2])
+        stages.end("reconstruct")
+        differences = anomaly_map(crop, upsized)
+        stages.end("map")
+        embedding = self._embedder.embed(differences)
+        stages.end("embed")
+        score = self.bundle.bank.score(embedding)
+        outcome, reason, detail = decide(
+            score=score,
+            limit=self.bundle.limit,
+            quality=alignment.quality,
+            quality_min=self.bundle.quality_min,
+            unseen_fraction=unseen_fraction(self._registration.valid_region(alignment), self.bundle.crop),
+            unseen_max=self.bundle.unseen_max,
+        )
+        stages.end("score")
+        inspection = self._inspection(outcome, reason, digest, stages, score=score, alignment=alignment, detail=detail)
+        return inspection, Pictures(crop, upsized, differences.mean(axis=2))
+
+    def _decoded(self, data: bytes) -> NDArray[np.uint8]:
+        image = decode(data)
+        check_shape(image, self.bundle.reference.shape)
+        rows = zero_tail_rows(data)
+        if rows > self.bundle.zero_tail_rows:
+            raise ImageRefused(
+                Reason.IMAGE_BROKEN,
+                f"the file ends in {rows} rows of zeros, the good images in at most {self.bundle.zero_tail_rows}",
+            )
+        return image
+
+    def _inspection(
+        self,
+        outcome: Outcome,
+        reason: Reason,
+        digest: str,
+        stages: _Stages,
+        *,
+        score: float = math.nan,
+        alignment: Alignment | None = None,
+        detail: str = "",
+    ) -> Inspection:
+        return Inspection(
+            outcome=outcome,
+            reason=reason,
+            score=score,
+            limit=self.bundle.limit,
+            bundle_id=self.bundle.id,
+            image_sha256=digest,
+            alignment=alignment,
+            detail=detail,
+            timings_ms=stages.timings_ms,
+        )
+
+
+def crop_of(image: NDArray[np.float32], crop: tuple[int, int, int, int]) -> NDArray[np.float32]:
+    """The crop (x, y, width, height) of an image (H, W) or (H, W, C), always as (h, w, C), contiguous."""
+    x, y, width, height = crop
+    part = image[y : y + height, x : x + width]
+    return np.ascontiguousarray(part if part.ndim == 3 else part[..., None])
+
+
+def unseen_fraction(valid: tuple[int, int, int, int], crop: tuple[int, int, int, int]) -> float:
+    """Share of the crop (x, y, width, height) outside the valid region (left, top, right, bottom)."""
+    x, y, width, height = crop
+    left, top, right, bottom = valid
+    seen_x = max(0, min(x + width, right) - max(x, left))
+    seen_y = max(0, min(y + height, bottom) - max(y, top))
+    return 1.0 - seen_x * seen_y / (width * height)
+
+
+@dataclass(slots=True)
+class _Stages:
+    """Milliseconds of each stage since the end of the one before."""
+
+    timings_ms: dict[str, float] = field(default_factory=dict)
+    _since: float = field(default_factory=time.perf_counter)
+
+    def end(self, name: str) -> None:
+        now = time.perf_counter()
+        self.timings_ms[name] = (now - self._since) * 1000.0
+        self._since = now
+
+
+def _bgr(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return image if image.ndim == 2 else np.ascontiguousarray(image[..., ::-1])

@@ -1,0 +1,39 @@
+"""ONNX Runtime sessions that share two cores with an event loop."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnxruntime as ort
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["Network"]
+
+_ERRORS_ONLY = 3
+
+
+class Network:
+    """One ONNX file with one input and one output. ``run`` may be called from one thread at a time."""
+
+    def __init__(self, model: bytes, threads: int) -> None:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+        options.log_severity_level = _ERRORS_ONLY
+        # A spinning pool would take the core that the event loop needs for its heartbeat.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        if len(inputs) != 1 or len(outputs) != 1:
+            raise ValueError(f"expected one input and one output, got {len(inputs)} and {len(outputs)}")
+        self._input_name = inputs[0].name
+        self.input_shape: tuple[int | str, ...] = tuple(inputs[0].shape)
+        self.output_shape: tuple[int | str, ...] = tuple(outputs[0].shape)
+
+    def run(self, array: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The network's output for one float32 array of its input shape."""
+        return np.asarray(self._session.run(None, {self._input_name: array})[0], dtype=np.float32)
