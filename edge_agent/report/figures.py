@@ -1,0 +1,264 @@
+"""Charts as PNG, drawn once for light and once for dark. No pyplot: nothing global is touched.
+
+Charts carry fixed words and numbers only. What comes from outside (names, details) stands in the HTML, escaped.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from edge_agent.report.facts import PartFact, RegistrationRow, TrainingStep
+
+    Draw = Callable[["Any", "Theme"], None]
+
+__all__ = [
+    "Chart",
+    "latency_histogram",
+    "png_uri",
+    "registration_scatter",
+    "score_histogram",
+    "score_strip",
+    "training_curve",
+]
+
+_DPI = 144
+_WIDTH_IN = 7.4
+
+
+@dataclass(frozen=True, slots=True)
+class Theme:
+    """Colours of a chart. ``good`` and ``defective`` differ in lightness as well, and never stand without a shape."""
+
+    ink: str
+    muted: str
+    grid: str
+    face: str
+    good: str
+    defective: str
+    unknown: str
+    limit: str
+
+
+_LIGHT = Theme("#1c2430", "#5b6675", "#e3e7ec", "#ffffff", "#2f6fb7", "#d1490c", "#7a8594", "#a3123a")
+_DARK = Theme("#e6eaf0", "#9aa6b5", "#2c3541", "#161c24", "#6fb1f5", "#ff8f4d", "#8b96a5", "#ff7096")
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """One chart as two data URIs and its description in words."""
+
+    light_uri: str
+    dark_uri: str
+    words: str
+
+
+def png_uri(png: bytes) -> str:
+    """PNG bytes as a data URI."""
+    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
+
+
+def latency_histogram(latencies_ms: Sequence[float], deadline_ms: float | None) -> Chart:
+    """How long the verdicts took, with the deadline where it is within sight."""
+
+    def draw(axes: Any, theme: Theme) -> None:
+        axes.hist(latencies_ms, bins=_bins(len(latencies_ms)), color=theme.good)
+        if deadline_ms is not None and deadline_ms <= 4 * max(latencies_ms):
+            _line(axes, theme, "v", deadline_ms, f"deadline {deadline_ms:.0f} ms")
+        axes.set_xlim(left=0)
+        _count_axis(axes)
+        _label(axes, "milliseconds", "parts")
+
+    return _chart(draw, 2.3, f"Histogram of {len(latencies_ms)} latencies in milliseconds")
+
+
+def score_strip(parts: Sequence[PartFact]) -> Chart:
+    """Every part's score over its limit, in order, with what the part really was. 1 is the limit."""
+    ratios = [_ratio(part) for part in parts]
+    finite = [ratio for ratio in ratios if ratio is not None]
+
+    def draw(axes: Any, theme: Theme) -> None:
+        is_log = bool(finite) and min(finite) > 0 and max(finite) > 4
+        if is_log:
+            axes.set_yscale("log")
+            axes.set_ylim(min(finite) * 0.7, max(finite) * 1.5)
+        else:
+            axes.set_ylim(min([0.0, *finite]), max([1.2, *finite]) * 1.08)
+        for is_defective, words, marker, colour in (
+            (False, "good", "o", theme.good),
+            (True, "defective", "^", theme.defective),
+            (None, "not known", "s", theme.unknown),
+        ):
+            at = [i for i, part in enumerate(parts) if part.is_defective is is_defective and ratios[i] is not None]
+            if at:
+                axes.plot([i + 1 for i in at], [ratios[i] for i in at], marker, color=colour, markersize=5, label=words)
+        unscored = [i + 1 for i, ratio in enumerate(ratios) if ratio is None]
+        if unscored:
+            axes.plot(
+                unscored,
+                [0.03] * len(unscored),
+                "x",
+                color=theme.ink,
+                label="no score",
+                transform=axes.get_xaxis_transform(),
+            )
+        _line(axes, theme, "h", 1.0, "limit")
+        axes.set_xlim(0.2, len(parts) + 0.8)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        _label(axes, "parts in their order", "score / limit" + (" (log)" if is_log else ""))
+        _legend(axes, theme)
+
+    return _chart(draw, 2.9, f"Score over limit of {len(parts)} parts in their order, the limit at 1")
+
+
+def training_curve(steps: Sequence[TrainingStep], own_variance: float | None, mean_image_error: float | None) -> Chart:
+    """Reconstruction error while training, against what it has to beat."""
+
+    def draw(axes: Any, theme: Theme) -> None:
+        axes.plot([s.step for s in steps], [s.train_error for s in steps], color=theme.good, label="images it sees")
+        held_out = [(s.step, s.held_out_error) for s in steps if s.held_out_error is not None]
+        if held_out:
+            axes.plot(*zip(*held_out, strict=True), color=theme.defective, marker=".", label="good images it never saw")
+        for value, words, style in ((mean_image_error, "mean image", "--"), (own_variance, "own variance", ":")):
+            if value is not None:
+                axes.axhline(value, color=theme.muted, linestyle=style, linewidth=1.2, label=words)
+        axes.set_yscale("log")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        _label(axes, "training steps", "error (log)")
+        _legend(axes, theme)
+
+    return _chart(draw, 2.7, "Reconstruction error over the training steps")
+
+
+def registration_scatter(rows: Sequence[RegistrationRow]) -> Chart:
+    """Where the good parts lay: shift in x and y, the angle as colour."""
+
+    def draw(axes: Any, theme: Theme) -> None:
+        angles = np.array([row.angle_deg for row in rows])
+        most = max(float(np.nanmax(np.abs(angles), initial=0.0)), 0.01)
+        points = axes.scatter(
+            [row.shift_x_px for row in rows],
+            [row.shift_y_px for row in rows],
+            c=angles,
+            cmap="coolwarm",
+            vmin=-most,
+            vmax=most,
+            s=34,
+            edgecolors=theme.muted,
+            linewidths=0.6,
+        )
+        bar = axes.figure.colorbar(points, ax=axes, pad=0.02)
+        bar.set_label("angle, degrees", color=theme.ink, fontsize=9)
+        bar.ax.tick_params(colors=theme.muted, labelsize=8)
+        bar.outline.set_visible(False)
+        axes.axhline(0, color=theme.muted, linewidth=0.8)
+        axes.axvline(0, color=theme.muted, linewidth=0.8)
+        axes.invert_yaxis()  # as in the image: y grows downwards
+        axes.margins(0.12)
+        _label(axes, "shift to the right, px", "shift down, px")
+
+    return _chart(draw, 3.2, f"Shift and angle of {len(rows)} good parts against the reference")
+
+
+def score_histogram(scores: Sequence[float], limit: float) -> Chart:
+    """Scores of good parts that the inspection had not seen, and the limit."""
+
+    def draw(axes: Any, theme: Theme) -> None:
+        axes.hist(scores, bins=_bins(len(scores)), color=theme.good)
+        axes.plot(
+            scores,
+            [0.02] * len(scores),
+            "|",
+            color=theme.ink,
+            markersize=9,
+            transform=axes.get_xaxis_transform(),
+        )
+        _line(axes, theme, "v", limit, f"limit {limit:.4g}")
+        low, high = min(*scores, limit), max(*scores, limit)
+        margin = (high - low or 1.0) * 0.12
+        axes.set_xlim(low - margin, high + margin)
+        _count_axis(axes)
+        _label(axes, "score (one tick a part)", "good parts")
+
+    return _chart(draw, 2.6, f"Histogram of {len(scores)} scores of good parts, the limit at {limit:.4g}")
+
+
+# --- inside ---------------------------------------------------------------------------------------------
+
+
+def _chart(draw: Draw, height_in: float, words: str) -> Chart:
+    light, dark = (_png(draw, height_in, theme) for theme in (_LIGHT, _DARK))
+    return Chart(png_uri(light), png_uri(dark), words)
+
+
+def _png(draw: Draw, height_in: float, theme: Theme) -> bytes:
+    figure = Figure(figsize=(_WIDTH_IN, height_in), dpi=_DPI, layout="constrained", facecolor=theme.face)
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot(facecolor=theme.face)
+    axes.set_axisbelow(True)
+    axes.grid(visible=True, color=theme.grid, linewidth=0.8)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    draw(axes, theme)
+    axes.tick_params(which="both", colors=theme.muted, labelsize=9, length=0)
+    axes.xaxis.label.set_color(theme.ink)
+    axes.yaxis.label.set_color(theme.ink)
+    png = io.BytesIO()
+    # No Software entry: the same facts give the same bytes.
+    figure.savefig(png, format="png", facecolor=theme.face, metadata={"Software": None})
+    return png.getvalue()
+
+
+def _bins(number: int) -> int:
+    return int(np.clip(round(number**0.5 * 2), 8, 40))
+
+
+def _line(axes: Any, theme: Theme, way: str, at: float, words: str) -> None:
+    """The line that a verdict hangs on, with its name beside it."""
+    if way == "v":
+        axes.axvline(at, color=theme.limit, linewidth=1.8)
+        where, turn = {"xy": (at, 1), "xycoords": ("data", "axes fraction"), "xytext": (-4, -4)}, 90
+        align = {"ha": "right", "va": "top"}
+    else:
+        axes.axhline(at, color=theme.limit, linewidth=1.8)
+        where, turn = {"xy": (1, at), "xycoords": ("axes fraction", "data"), "xytext": (-4, 3)}, 0
+        align = {"ha": "right", "va": "bottom"}
+    axes.annotate(words, textcoords="offset points", color=theme.limit, fontsize=9, rotation=turn, **where, **align)
+
+
+def _label(axes: Any, x_words: str, y_words: str) -> None:
+    axes.set_xlabel(x_words, fontsize=9)
+    axes.set_ylabel(y_words, fontsize=9)
+
+
+def _count_axis(axes: Any) -> None:
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def _legend(axes: Any, theme: Theme) -> None:
+    axes.legend(
+        loc="lower left",
+        bbox_to_anchor=(0, 1),
+        ncols=5,
+        frameon=False,
+        fontsize=9,
+        labelcolor=theme.ink,
+        borderaxespad=0.2,
+        handletextpad=0.4,
+    )
+
+
+def _ratio(part: PartFact) -> float | None:
+    if part.score is None or not part.limit or not np.isfinite([part.score, part.limit]).all():
+        return None
+    return part.score / part.limit

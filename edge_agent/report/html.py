@@ -1,0 +1,154 @@
+"""Facts in, one HTML file out: nothing in it is loaded from elsewhere, everything that came from outside is escaped."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from edge_agent.domain import Verdict
+from edge_agent.report.figures import (
+    latency_histogram,
+    registration_scatter,
+    score_histogram,
+    score_strip,
+    training_curve,
+)
+from edge_agent.report.pictures import MapScale, reference_uri, views
+from edge_agent.report.tally import Confusion, Latency, rate_upper_bound, reason_counts
+from edge_agent.store.fs import write_durably
+
+if TYPE_CHECKING:
+    from edge_agent.report.facts import CalibrationFacts, PartFact, PartPictures, RunFacts
+
+__all__ = ["write_calibration_report", "write_run_report"]
+
+_MOST_ROWS = 1000
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+def write_calibration_report(path: Path, *, title: str, facts: CalibrationFacts) -> None:
+    """Write what a calibration found and what its limit promises, for a person to confirm and sign.
+
+    Raises OSError if the file cannot be written; a report that was there before then still stands.
+    """
+    scale = _scale(facts.oddest, facts.map_range)
+    values = [score.score for score in facts.scores if math.isfinite(score.score)]
+    _write(
+        path,
+        "calibration.html.j2",
+        title=title,
+        facts=facts,
+        reference=reference_uri(facts.reference, facts.crop_px),
+        registration_chart=registration_scatter(facts.registrations) if facts.registrations else None,
+        training_chart=training_curve(facts.training, facts.own_variance, facts.mean_image_error)
+        if facts.training
+        else None,
+        score_chart=score_histogram(values, facts.limit) if values and math.isfinite(facts.limit) else None,
+        scores=sorted(facts.scores, key=lambda score: -score.score),
+        above_limit=sum(not value < facts.limit for value in values),
+        false_reject_bound=rate_upper_bound(0, len(values)) if values else None,
+        held_out_error=next((s.held_out_error for s in reversed(facts.training) if s.held_out_error is not None), None),
+        views=views(facts.oddest, scale),
+        scale=scale,
+    )
+
+
+def write_run_report(path: Path, *, facts: RunFacts) -> None:
+    """Write what became of every part of a run or a replay.
+
+    Raises OSError if the file cannot be written; a report that was there before then still stands.
+    """
+    scale = _scale(facts.pictures, facts.map_range)
+    latencies_ms = [part.latency_ms for part in facts.parts if part.latency_ms is not None]
+    rows = _rows_to_show(facts.parts)
+    _write(
+        path,
+        "run.html.j2",
+        title=facts.title,
+        facts=facts,
+        verdicts=[(verdict, sum(part.verdict is verdict for part in facts.parts)) for verdict in Verdict],
+        tally=reason_counts(facts.parts),
+        confusion=Confusion.of(facts.parts),
+        latency=Latency.of(latencies_ms),
+        latency_chart=latency_histogram(latencies_ms, facts.deadline_ms) if latencies_ms else None,
+        score_chart=score_strip(facts.parts) if facts.parts else None,
+        rows=rows,
+        has=_columns(rows),
+        views=views(facts.pictures, scale),
+        scale=scale,
+    )
+
+
+def _write(path: Path, template: str, **values: Any) -> None:
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_printable,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(number=_number, percent=_percent, share=_share)
+    environment.globals.update(mistake=_mistake)
+    html = environment.get_template(template).render(**values)
+    write_durably(path, html.encode("utf-8", "backslashreplace"))
+
+
+def _printable(value: Any) -> Any:
+    """Control characters, line breaks and text direction overrides become visible escapes."""
+    if not isinstance(value, str) or isinstance(value, Markup) or value.isprintable():
+        return value
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in value)
+
+
+def _number(value: float | None, digits: int = 4) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.{digits}g}" if math.isfinite(value) else "not finite"
+
+
+def _percent(value: float) -> str:
+    return f"{value * 100:.3g} %"
+
+
+def _share(part: PartFact) -> float | None:
+    """Score over limit, None where that says nothing."""
+    if part.score is None or not part.limit or not math.isfinite(part.score) or not math.isfinite(part.limit):
+        return None
+    return part.score / part.limit
+
+
+def _mistake(part: PartFact) -> str:
+    """``miss``, ``false-reject`` or nothing."""
+    if part.is_defective is None or part.is_defective is (part.verdict is not Verdict.PASS):
+        return ""
+    return "miss" if part.is_defective else "false-reject"
+
+
+def _rows_to_show(parts: tuple[PartFact, ...]) -> list[PartFact]:
+    """All parts; of very many those that did not pass or should not have, then the others, in their order."""
+    if len(parts) <= _MOST_ROWS:
+        return list(parts)
+    ranked = sorted(range(len(parts)), key=lambda i: (parts[i].verdict is Verdict.PASS and not _mistake(parts[i]), i))
+    return [parts[i] for i in sorted(ranked[:_MOST_ROWS])]
+
+
+def _columns(rows: list[PartFact]) -> dict[str, bool]:
+    """Which columns have anything in them."""
+    return {
+        "part_seq": any(row.part_seq is not None for row in rows),
+        "label": any(row.label for row in rows),
+        "count": any(row.count is not None for row in rows),
+        "latency": any(row.latency_ms is not None for row in rows),
+        "truth": any(row.truth or row.is_defective is not None for row in rows),
+        "gate": any(row.gate for row in rows),
+        "published": any(row.published for row in rows),
+    }
+
+
+def _scale(pictures: tuple[PartPictures, ...], fixed: tuple[float, float] | None) -> MapScale:
+    return MapScale.of([row.anomaly_map for row in pictures if row.anomaly_map is not None], fixed)

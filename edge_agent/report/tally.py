@@ -1,0 +1,121 @@
+"""Counting what happened: tally, confusion, latencies, and how sure a rate is."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edge_agent.domain import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edge_agent.report.facts import PartFact
+
+__all__ = ["Confusion", "Latency", "ReasonCount", "rate_upper_bound", "reason_counts"]
+
+_SURE = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class ReasonCount:
+    """How many parts got this verdict for this reason."""
+
+    verdict: Verdict
+    reason: str
+    parts: int
+
+
+def reason_counts(parts: Sequence[PartFact]) -> list[ReasonCount]:
+    """The tally: PASS, REJECT, FAULT, each by reason, the most frequent first."""
+    counted = Counter((part.verdict, str(part.reason)) for part in parts)
+    order = list(Verdict)
+    rows = [ReasonCount(verdict, reason, number) for (verdict, reason), number in counted.items()]
+    return sorted(rows, key=lambda row: (order.index(row.verdict), -row.parts, row.reason))
+
+
+@dataclass(frozen=True, slots=True)
+class Confusion:
+    """Verdicts against what the parts really were. A part that did not PASS was kept from the customer."""
+
+    good_passed: int
+    good_stopped: int
+    defective_passed: int
+    defective_stopped: int
+
+    @classmethod
+    def of(cls, parts: Sequence[PartFact]) -> Confusion | None:
+        """None if the truth of no part is known."""
+        known = Counter((part.is_defective, part.verdict is Verdict.PASS) for part in parts)
+        if not any(is_defective is not None for is_defective, _ in known):
+            return None
+        return cls(known[False, True], known[False, False], known[True, True], known[True, False])
+
+    @property
+    def good(self) -> int:
+        """Good parts."""
+        return self.good_passed + self.good_stopped
+
+    @property
+    def defective(self) -> int:
+        """Defective parts."""
+        return self.defective_passed + self.defective_stopped
+
+    @property
+    def miss_bound(self) -> float:
+        """With 95 % confidence no more than this share of such defective parts would pass."""
+        return rate_upper_bound(self.defective_passed, self.defective)
+
+    @property
+    def false_reject_bound(self) -> float:
+        """With 95 % confidence no more than this share of such good parts would be stopped."""
+        return rate_upper_bound(self.good_stopped, self.good)
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Latencies in milliseconds. The percentiles are measured values, not values between two."""
+
+    parts: int
+    p50_ms: float
+    p95_ms: float
+    max_ms: float
+
+    @classmethod
+    def of(cls, latencies_ms: Sequence[float]) -> Latency | None:
+        """None without a latency."""
+        if not latencies_ms:
+            return None
+        ordered = sorted(latencies_ms)
+
+        def at(share: float) -> float:
+            return ordered[math.ceil(share * len(ordered)) - 1]
+
+        return cls(len(ordered), at(0.5), at(0.95), ordered[-1])
+
+
+def rate_upper_bound(seen: int, of: int) -> float:
+    """The one-sided 95 % upper bound (Clopper and Pearson) of a rate that was seen ``seen`` times in ``of``."""
+    if seen >= of:
+        return 1.0
+    low, high = seen / of, 1.0
+    while high - low > 1e-9:
+        rate = (low + high) / 2
+        if _at_most(seen, of, rate) > 1 - _SURE:
+            low = rate
+        else:
+            high = rate
+    return high
+
+
+def _at_most(seen: int, of: int, rate: float) -> float:
+    """The chance of ``seen`` or fewer in ``of`` at that rate."""
+    log_all = math.lgamma(of + 1)
+    return sum(
+        math.exp(
+            log_all - math.lgamma(k + 1) - math.lgamma(of - k + 1) + k * math.log(rate) + (of - k) * math.log1p(-rate)
+        )
+        for k in range(seen + 1)
+    )
