@@ -62,8 +62,8 @@ def _read(path: Path, most_bytes: int) -> bytes:
         raise ConfigError(f"{path}: there is no such file", hint=_HINT) from None
     except (OSError, ValueError) as err:
         raise ConfigError(f"{path}: cannot be opened: {getattr(err, 'strerror', None) or err}") from None
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(file.fileno())
+    try:
+        status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             kind = "a directory" if stat.S_ISDIR(status.st_mode) else "not a regular file"
             raise ConfigError(f"{path}: expected a file (got {kind})")
@@ -71,10 +71,12 @@ def _read(path: Path, most_bytes: int) -> bytes:
             raise ConfigError(
                 f"{path}: everyone on this PC may write it, so anyone may change what passes", hint=f"chmod o-w {path}"
             )
-        try:
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
             content = file.read(most_bytes + 1)
-        except OSError as err:
-            raise ConfigError(f"{path}: cannot be read: {err.strerror}") from None
+    except OSError as err:
+        raise ConfigError(f"{path}: cannot be read: {err.strerror}") from None
+    finally:
+        os.close(descriptor)
     if len(content) > most_bytes:
         raise ConfigError(f"{path}: expected at most {most_bytes} bytes: is it the right file?")
     return content

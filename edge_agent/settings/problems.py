@@ -26,16 +26,26 @@ def problems_of(err: ValidationError, document: Mapping[str, Any]) -> Iterator[t
     """Each problem as (place to point at, key in words, message)."""
     for item in err.errors(include_url=False):
         loc: Loc = item["loc"]
-        cause = item.get("ctx", {}).get("error")
+        context = item.get("ctx", {})
+        cause = context.get("error")
         if isinstance(cause, Contradiction):
             for at, message in cause.problems:
                 yield at, _key(at), message
         elif item["type"] == "extra_forbidden":
             yield loc, _key(loc), _unknown(loc, document)
+        elif item["type"] == "too_short" and len(_value(document, loc)) >= context["min_length"]:
+            # Items that are wrong themselves were not counted; they have their own problem.
+            continue
+        elif item["type"] == "missing" and isinstance(loc[-1], int):
+            yield from _wrong(loc[:-1], document)
         elif item["type"] == "missing":
             yield loc[:-1], _key(loc), f"missing; expected {_expected(loc)}"
         else:
-            yield loc, _key(loc), f"expected {_expected(loc)} (got {_shown(_value(document, loc))})"
+            yield from _wrong(loc, document)
+
+
+def _wrong(loc: Loc, document: Mapping[str, Any]) -> Iterator[tuple[Loc, str, str]]:
+    yield loc, _key(loc), f"expected {_expected(loc)} (got {_shown(_value(document, loc))})"
 
 
 def _unknown(loc: Loc, document: Mapping[str, Any]) -> str:
