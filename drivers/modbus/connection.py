@@ -80,9 +80,11 @@ class CoilConnection:
                 "look at its power, its cable, and at output.host and output.port"
             )
         wire = self._socket()
-        if wire is not None:
-            wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            wire.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if self._broken is not None or wire is None:
+            # Accepted and dropped at once: the library still calls that connected.
+            self._fail(self._broken or NotConnected(f"{self._peer} closed the connection"))
+        wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        wire.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
     async def write(self, first_coil: int, state: CoilState) -> None:
         """Write all four coils in one request (FC15) and compare the echo.
@@ -206,8 +208,9 @@ class CoilConnection:
         self._on_lost()
 
     def _socket(self) -> socket.socket | None:
+        """The open socket of this connection, None if there is none."""
         transport: Any = self._client.ctx.transport  # None while not connected, whatever its annotation says
         if transport is None:
             return None
         wire: socket.socket | None = transport.get_extra_info("socket")
-        return wire
+        return None if wire is None or wire.fileno() < 0 else wire
