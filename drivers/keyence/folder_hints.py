@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import warnings
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -64,7 +65,9 @@ class FolderHints:
 
     def restart(self, loop: asyncio.AbstractEventLoop) -> None:
         """Watch anew. Without success the folder is only looked through from time to time. Blocks."""
-        adopt_library_log("watchdog", logging.DEBUG)  # it calls its own stopping an error
+        # watchdog calls its own stopping an error, and warns when two of its threads add the same sub-folder.
+        adopt_library_log("watchdog", logging.DEBUG)
+        warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"watchdog\.")
         self.stop()
         self._tried_mono_s = monotonic_s()
         observer = Observer()

@@ -18,6 +18,7 @@ _SETTINGS_FOLDER = re.compile(r"SD([12])_([0-9]{3})")
 _SESSION_FOLDER = re.compile(r"[0-9]{6}_[0-9]{6}")
 _CAMERA_FOLDER = re.compile(r"CAM([1-4])")
 _NAME_MAX_CHARS = 255
+_TAIL_CHARS = 8
 _SECOND_CARD = 1000
 
 
@@ -97,9 +98,8 @@ def parse_image_path(virtual_path: str) -> ImageName | None:
 
 
 def printable(text: str, limit: int = _NAME_MAX_CHARS) -> str:
-    """A peer's text made harmless for logs, journal and report: everything unprintable escaped, the rest capped."""
+    """A peer's text made harmless for logs, journal and report: everything unprintable escaped, the middle cut out."""
     safe = "".join(
-        char if char.isprintable() and char != "\\" else char.encode("unicode_escape").decode("ascii")
-        for char in text[: limit + 1]
+        char if char.isprintable() and char != "\\" else char.encode("unicode_escape").decode("ascii") for char in text
     )
-    return safe if len(safe) <= limit else safe[: limit - 3] + "..."
+    return safe if len(safe) <= limit else f"{safe[: limit - 3 - _TAIL_CHARS]}...{safe[-_TAIL_CHARS:]}"

@@ -76,7 +76,7 @@ def test_any_text_is_read_or_refused(path: str) -> None:
     place_of(path)
 
 
-@given(st.text(max_size=400), st.integers(10, 300))
+@given(st.text(max_size=400), st.integers(20, 300))
 def test_a_printable_name_has_no_control_byte_and_no_more_than_its_limit(text: str, limit: int) -> None:
     shown = printable(text, limit)
 
@@ -88,3 +88,7 @@ def test_escapes_are_told_from_backslashes() -> None:
     assert printable("a\x1bb") == "a\\x1bb"
     assert printable("a\\x1bb") == "a\\\\x1bb"
     assert printable("‮gpj.bmp") == "\\u202egpj.bmp"  # noqa: PLE2502
+
+
+def test_a_capped_name_keeps_its_extension() -> None:
+    assert printable("x" * 300 + ".bmp", 30) == "x" * 19 + "...xxxx.bmp"
