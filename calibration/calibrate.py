@@ -108,7 +108,14 @@ def calibrate(
     registered = register_all(good, settings, options.crop, _stage(progress, "register"))
     working = registered.working(_stage(progress, "crop"))
     clock.end("register")
-    learned = learn(working, registered.grid, Recipe(), seed=options.seed, threads=options.threads, progress=progress)
+    learned = learn(
+        working,
+        registered.grid,
+        Recipe(),
+        seed=options.seed,
+        threads=options.threads,
+        progress=_stage(progress, "train"),
+    )
     clock.end("train")
     backbone = backbone_onnx()
     embedder = Embedder(backbone, threads=options.threads)

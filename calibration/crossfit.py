@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from calibration.export import cpcae_onnx
-from calibration.training import CurvePoint, Recipe, Trained, steps_for, train
+from calibration.side_by_side import run_all
+from calibration.training import CurvePoint, Recipe, Trained, Training
 from edge_agent.errors import CalibrationRefused
 from edge_agent.inspection.anomaly_map import Reconstructor, anomaly_map, to_working, upsize
 
@@ -52,7 +53,7 @@ def learn(
     *,
     seed: int,
     threads: int,
-    progress: Callable[[str, int, int], None],
+    progress: Callable[[int, int], None],
 ) -> Learned:
     """Train the folds, then the network of all images for as long as served the folds best.
 
@@ -60,43 +61,16 @@ def learn(
     """
     n = len(working)
     fold_of = _folds(n, seed)
-    trained: list[Trained] = []
-    for fold in range(FOLDS):
-        seen, heldout = np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)
-        steps = steps_for(recipe, len(seen) * grid.count)
-        stage = f"train {fold + 1}/{FOLDS + 1}"
-        trained.append(
-            train(
-                working,
-                grid,
-                seen.tolist(),
-                heldout.tolist(),
-                recipe,
-                total_steps=steps,
-                stop_step=steps,
-                seed=seed + 1 + fold,
-                threads=threads,
-                progress=_stage(progress, stage),
-            )
-        )
+    folds = [
+        Training(working, grid, _where(fold_of != f), _where(fold_of == f), recipe, seed=seed + 1 + f)
+        for f in range(FOLDS)
+    ]
+    everything = Training(working, grid, range(n), (), recipe, seed=seed)
+    run_all([*folds, everything], threads=threads, progress=progress)
+    trained = [fold.result() for fold in folds]
     own_variance = float(np.mean([image.var(axis=(0, 1)).mean() for image in working]))
     _check_learned(trained, own_variance)
-    steps = steps_for(recipe, n * grid.count)
-    share = float(
-        np.median([fold.best_step / steps_for(recipe, n * grid.count * (FOLDS - 1) // FOLDS) for fold in trained])
-    )
-    full = train(
-        working,
-        grid,
-        range(n),
-        (),
-        recipe,
-        total_steps=steps,
-        stop_step=max(1, min(steps, round(share * steps))),
-        seed=seed,
-        threads=threads,
-        progress=_stage(progress, f"train {FOLDS + 1}/{FOLDS + 1}"),
-    )
+    full = everything.result(float(np.median([fold.best_share for fold in trained])))
     return Learned(
         full=cpcae_onnx(full),
         folds=tuple(cpcae_onnx(fold) for fold in trained),
@@ -132,12 +106,12 @@ def embed_all(
     return np.stack(seen), np.stack(unseen)
 
 
-def _stage(progress: Callable[[str, int, int], None], name: str) -> Callable[[int, int], None]:
-    return lambda done, total: progress(name, done, total)
-
-
 def _folds(n: int, seed: int) -> NDArray[np.int64]:
     return np.random.default_rng(seed).permutation(np.arange(n) % FOLDS)
+
+
+def _where(chosen: NDArray[np.bool_]) -> list[int]:
+    return [int(index) for index in np.flatnonzero(chosen)]
 
 
 def _check_learned(trained: Sequence[Trained], own_variance: float) -> None:

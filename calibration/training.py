@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from calibration.cpcae import Cpcae
     from edge_agent.inspection.patches import PatchGrid
 
-__all__ = ["CurvePoint", "Recipe", "Trained", "steps_for", "train"]
-
+__all__ = ["CurvePoint", "Recipe", "Trained", "Training", "steps_for"]
 
 _LEAST_DEVIATION = 1e-3
 _MOST_HELDOUT = 24
@@ -54,15 +53,16 @@ class CurvePoint:
 class Trained:
     """A trained network with the constants that belong to it.
 
-    ``mean_patches`` (P, C, p, p) and ``deviation`` standardise; ``heldout_error`` is the mean squared error on good
-    images it has not seen, ``mean_image_error`` what the mean image alone would have on them.
+    ``mean_patches`` (P, C, p, p) and ``deviation`` standardise. ``best_share`` is how much of the schedule served
+    best; ``heldout_error`` the mean squared error then on good images it has not seen, ``mean_image_error`` what the
+    mean image alone would have on them.
     """
 
     network: Cpcae
     mean_patches: NDArray[np.float32]
     deviation: float
     curve: tuple[CurvePoint, ...]
-    best_step: int
+    best_share: float
     heldout_error: float
     mean_image_error: float
 
@@ -72,68 +72,96 @@ def steps_for(recipe: Recipe, patches: int) -> int:
     return int(np.clip(recipe.epochs * patches / recipe.batch, recipe.min_steps, recipe.max_steps))
 
 
-def train(
-    images: NDArray[np.float32],
-    grid: PatchGrid,
-    seen: Sequence[int],
-    heldout: Sequence[int],
-    recipe: Recipe,
-    *,
-    total_steps: int,
-    stop_step: int,
-    seed: int,
-    threads: int,
-    progress: Callable[[int, int], None],
-) -> Trained:
-    """Train on the working images ``images[seen]`` of (n, h, w, C); keep the weights that did best on ``heldout``.
+class Training:
+    """One network in training on the working images ``images[seen]`` of (n, h, w, C), watched on ``heldout``.
 
-    The rate follows one cycle over ``total_steps``; training ends at ``stop_step``, or when the error on the
-    held-out images has not fallen for ``recipe.patience`` looks. Deterministic for the same seed and threads.
+    Deterministic: it depends on its seed alone, as long as it is made in one thread and stepped on one torch thread.
     """
-    import torch
 
-    from calibration.cpcae import Cpcae, CpcaeShape  # noqa: PLC0415 - brings torch
+    def __init__(
+        self,
+        images: NDArray[np.float32],
+        grid: PatchGrid,
+        seen: Sequence[int],
+        heldout: Sequence[int],
+        recipe: Recipe,
+        *,
+        seed: int,
+    ) -> None:
+        import torch
 
-    mean_image = images[list(seen)].mean(axis=0, dtype=np.float64).astype(np.float32)
-    deviation = max(float(np.sqrt(np.mean((images[list(seen)] - mean_image) ** 2, dtype=np.float64))), _LEAST_DEVIATION)
-    patches = _Patches((images - mean_image) / np.float32(deviation), grid)
-    rng = np.random.default_rng(seed)
-    with _deterministic(seed, threads):
-        network = Cpcae(CpcaeShape(grid.patch, images.shape[3]))
-        optimiser = torch.optim.Adam(network.parameters(), lr=recipe.max_rate)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.max_rate, total_steps=total_steps)
-        watch = _Watch(patches, heldout, recipe.patience)
-        every = max(1, total_steps // recipe.looks)
-        errors: list[float] = []
-        for step in range(1, stop_step + 1):
-            x, condition = patches.draw(rng, seen, recipe.batch)
-            reconstruction, latent = network(x, condition)
+        from calibration.cpcae import Cpcae, CpcaeShape  # noqa: PLC0415 - brings torch
+
+        self._seen, self._recipe = np.asarray(seen), recipe
+        mean_image = images[self._seen].mean(axis=0, dtype=np.float64).astype(np.float32)
+        deviation = float(np.sqrt(np.mean((images[self._seen] - mean_image) ** 2, dtype=np.float64)))
+        self._deviation, self._mean_patches = max(deviation, _LEAST_DEVIATION), grid.cut(mean_image)
+        self._patches = _Patches(images, mean_image, self._deviation, grid)
+        self._rng = np.random.default_rng(seed)
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            self._network = Cpcae(CpcaeShape(grid.patch, images.shape[3]))
+        self.total_steps = steps_for(recipe, len(seen) * grid.count)
+        self._looks = _Looks(self._patches, heldout)
+
+    def run(self, on_step: Callable[[int], None]) -> None:
+        """Train through the schedule, or until the held-out error has not fallen for ``patience`` looks.
+
+        Weights are kept at every look. ``on_step(done)`` may raise to stop the training.
+        """
+        import torch
+
+        recipe, errors = self._recipe, list[float]()
+        optimiser = torch.optim.Adam(self._network.parameters(), lr=recipe.max_rate)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.max_rate, total_steps=self.total_steps)
+        every = max(1, self.total_steps // recipe.looks)
+        for step in range(1, self.total_steps + 1):
+            x, condition = self._patches.draw(self._rng, self._seen, recipe.batch)
+            reconstruction, latent = self._network(x, condition)
             error = torch.mean((reconstruction - x) ** 2)
             optimiser.zero_grad()
             (error + recipe.sparsity * latent.abs().mean()).backward()
             optimiser.step()
             schedule.step()
             errors.append(float(error.detach()))
-            progress(step, stop_step)
-            if step % every == 0 or step == stop_step:
-                watch.look(network, step, float(np.mean(errors)))
+            on_step(step)
+            if step % every == 0 or step == self.total_steps:
+                self._looks.look(self._network, step, float(np.mean(errors)))
                 errors.clear()
-                if watch.has_stalled:
+                if self._looks.since_best >= recipe.patience:
                     break
-    return watch.result(network, grid.cut(mean_image), deviation)
+
+    def result(self, share: float | None = None) -> Trained:
+        """The network at the look with the least held-out error, or at the one nearest to a share of the schedule."""
+        looks = self._looks
+        step = looks.best_step if share is None else looks.nearest(share * self.total_steps)
+        self._network.load_state_dict(looks.weights[step])
+        squared = self._deviation**2
+        curve = tuple(CurvePoint(p.step, p.train * squared, p.heldout * squared) for p in looks.curve)
+        return Trained(
+            network=self._network.eval(),
+            mean_patches=self._mean_patches,
+            deviation=self._deviation,
+            curve=curve,
+            best_share=step / self.total_steps,
+            heldout_error=next(p.heldout for p in curve if p.step == step),
+            mean_image_error=looks.mean_image_error() * squared,
+        )
 
 
 class _Patches:
-    """Patches of standardised working images, drawn or in order, with their conditions."""
+    """Standardised patches of the working images, drawn or in order, with their conditions."""
 
-    def __init__(self, standardised: NDArray[np.float32], grid: PatchGrid) -> None:
-        self._planes = np.ascontiguousarray(np.moveaxis(standardised, 3, 1))
+    def __init__(
+        self, images: NDArray[np.float32], mean_image: NDArray[np.float32], deviation: float, grid: PatchGrid
+    ) -> None:
+        self._images, self._mean_image, self._deviation = images, mean_image, np.float32(deviation)
         self._corners, self._size = grid.corners(), grid.patch
 
-    def draw(self, rng: np.random.Generator, images: Sequence[int], count: int) -> tuple[Tensor, Tensor]:
+    def draw(self, rng: np.random.Generator, images: NDArray[np.int64], count: int) -> tuple[Tensor, Tensor]:
         """``count`` random patches of these images: (count, C, p, p) and (count, 1)."""
-        which = rng.choice(np.asarray(images), count)
-        return self._cut(list(zip(which.tolist(), rng.integers(0, len(self._corners), count).tolist(), strict=True)))
+        which, places = rng.choice(images, count), rng.integers(0, len(self._corners), count)
+        return self._cut(list(zip(which.tolist(), places.tolist(), strict=True)))
 
     def of_image(self, image: int) -> tuple[Tensor, Tensor]:
         """All patches of one image, in their order."""
@@ -142,55 +170,49 @@ class _Patches:
     def _cut(self, chosen: list[tuple[int, int]]) -> tuple[Tensor, Tensor]:
         import torch
 
-        size = self._size
-        x = np.empty((len(chosen), self._planes.shape[1], size, size), np.float32)
+        size, channels = self._size, self._images.shape[3]
+        x = np.empty((len(chosen), size, size, channels), np.float32)
         for row, (image, place) in enumerate(chosen):
             top, left = self._corners[place]
-            x[row] = self._planes[image, :, top : top + size, left : left + size]
+            window = np.s_[top : top + size, left : left + size]
+            np.subtract(self._images[image][window], self._mean_image[window], out=x[row])
+        x /= self._deviation
         condition = np.array([[place / len(self._corners)] for _, place in chosen], np.float32)
-        return torch.from_numpy(x), torch.from_numpy(condition)
+        return torch.from_numpy(np.ascontiguousarray(np.moveaxis(x, 3, 1))), torch.from_numpy(condition)
 
 
-class _Watch:
-    """Looks at the error on held-out images and remembers the weights that did best."""
+class _Looks:
+    """Looks at the error on held-out images, and the weights at each look."""
 
-    def __init__(self, patches: _Patches, heldout: Sequence[int], patience: int) -> None:
-        self._patches, self._patience = patches, patience
-        self._heldout = list(heldout)[:_MOST_HELDOUT]
-        self._curve: list[CurvePoint] = []
-        self._best_error, self._best_step, self._bad_looks = np.inf, 0, 0
-        self._weights: dict[str, Tensor] = {}
+    def __init__(self, patches: _Patches, heldout: Sequence[int]) -> None:
+        self._patches, self._heldout = patches, list(heldout)[:_MOST_HELDOUT]
+        self.curve: list[CurvePoint] = []
+        self.weights: dict[int, dict[str, Tensor]] = {}
 
     @property
-    def has_stalled(self) -> bool:
-        """The held-out error has not fallen for as many looks as patience allows."""
-        return self._bad_looks >= self._patience
+    def best_step(self) -> int:
+        """Where the held-out error was least; the last look where nothing is held out."""
+        return min(self.curve, key=lambda p: (p.heldout, p.step)).step if self._heldout else self.curve[-1].step
+
+    @property
+    def since_best(self) -> int:
+        """Looks since the held-out error last fell."""
+        return sum(point.step > self.best_step for point in self.curve)
+
+    def nearest(self, step: float) -> int:
+        """The look nearest to a step."""
+        return min(self.weights, key=lambda at: abs(at - step))
 
     def look(self, network: Cpcae, step: int, train_error: float) -> None:
-        """Measure, and keep the weights if they are the best so far."""
-        heldout_error = self._error(network) if self._heldout else np.nan
-        self._curve.append(CurvePoint(step, train_error, heldout_error))
-        if not self._heldout or heldout_error < self._best_error:
-            self._best_error, self._best_step, self._bad_looks = heldout_error, step, 0
-            self._weights = {name: value.detach().clone() for name, value in network.state_dict().items()}
-        else:
-            self._bad_looks += 1
+        """Measure, and keep the weights."""
+        heldout_error = self._error(network) if self._heldout else math.nan
+        self.curve.append(CurvePoint(step, train_error, heldout_error))
+        self.weights[step] = {name: value.detach().clone() for name, value in network.state_dict().items()}
 
-    def result(self, network: Cpcae, mean_patches: NDArray[np.float32], deviation: float) -> Trained:
-        """The network with its best weights, errors in units of the pixels."""
-        network.load_state_dict(self._weights)
-        squared = deviation**2
-        curve = tuple(CurvePoint(p.step, p.train * squared, p.heldout * squared) for p in self._curve)
-        baseline = self._mean_image_error() if self._heldout else np.nan
-        return Trained(
-            network=network.eval(),
-            mean_patches=mean_patches,
-            deviation=deviation,
-            curve=curve,
-            best_step=self._best_step,
-            heldout_error=self._best_error * squared,
-            mean_image_error=baseline * squared,
-        )
+    def mean_image_error(self) -> float:
+        """The held-out error of the mean image alone: what is left when nothing is reconstructed."""
+        errors = [float((self._patches.of_image(image)[0] ** 2).mean()) for image in self._heldout]
+        return float(np.mean(errors)) if errors else math.nan
 
     def _error(self, network: Cpcae) -> float:
         import torch
@@ -201,23 +223,3 @@ class _Watch:
                 x, condition = self._patches.of_image(image)
                 total += float(torch.mean((network(x, condition)[0] - x) ** 2))
         return total / len(self._heldout)
-
-    def _mean_image_error(self) -> float:
-        return float(np.mean([float((self._patches.of_image(image)[0] ** 2).mean()) for image in self._heldout]))
-
-
-@contextmanager
-def _deterministic(seed: int, threads: int) -> Iterator[None]:
-    """Seed torch, on a fixed number of threads (sums depend on it), and afterwards as it was."""
-    import torch
-
-    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True)
-    try:
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
-            yield
-    finally:
-        torch.set_num_threads(before[0])
-        torch.use_deterministic_algorithms(before[1])
