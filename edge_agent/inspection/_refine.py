@@ -34,6 +34,8 @@ _GAIN_RANGE: Final = (0.25, 4.0)  # what light and exposure can do to a part tha
 _FULL_VIEW: Final = 0.75
 _FLAT: Final = 1e-3
 _MIN_INSIDE: Final = 16
+_MIN_IN_CELL: Final = 6
+_CONTRAST_FLOOR: Final = 4.0  # grey values squared: less contrast in a cell is none
 _PAIRS: Final = np.triu_indices(5)
 
 
@@ -62,7 +64,8 @@ class Level:
 
     ``dx``, ``dy`` (N,) pixels of this level from the image centre; ``grey`` (N,) grey values; ``columns`` (5, N)
     derivatives to angle (in pixels at ``radius_px``), x, y, gain, offset; ``products`` (15, N) their pairwise
-    products. All float32: its rounding moves a pose by less than 1e-4 pixels.
+    products. All float32: its rounding moves a pose by less than 1e-4 pixels. The pixels lie cell by cell of a grid:
+    ``cell_starts`` and ``cell_sizes``.
     """
 
     scale: float
@@ -73,6 +76,8 @@ class Level:
     grey: npt.NDArray[np.float32]
     columns: npt.NDArray[np.float32]
     products: npt.NDArray[np.float32]
+    cell_starts: npt.NDArray[np.intp]
+    cell_sizes: npt.NDArray[np.intp]
     angle_damping: float
 
 
@@ -88,6 +93,10 @@ def build_level(
     gx, gy = (cv2.filter2D(grey, cv2.CV_32F, kernel) for kernel in _derivatives())
     ys, xs = _choose(np.hypot(gx, gy), (count + 1) // 2, mask)
     ys, xs = _with_flanks(ys, xs, gx, gy, mask)
+    cell = _cells(ys, xs, grey.shape)
+    order = np.argsort(cell, kind="stable")
+    ys, xs = ys[order], xs[order]
+    _, starts, sizes = np.unique(cell[order], return_index=True, return_counts=True)
     tx, ty = gx[ys, xs].astype(np.float64), gy[ys, xs].astype(np.float64)
     dx, dy = xs - centre_px[0], ys - centre_px[1]
     values = grey[ys, xs].astype(np.float64)
@@ -99,7 +108,7 @@ def build_level(
     products = columns[_PAIRS[0]] * columns[_PAIRS[1]]
     damping = _ANGLE_DAMPING * float(lever.mean()) if lever.size else 0.0
     dx, dy, values, columns, products = (a.astype(np.float32) for a in (dx, dy, values, columns, products))
-    return Level(scale, centre_px, radius, dx, dy, values, columns, products, damping)
+    return Level(scale, centre_px, radius, dx, dy, values, columns, products, starts, sizes, damping)
 
 
 def start(level: Level, image: npt.NDArray[np.uint8], pose: Pose) -> Fit:
@@ -196,20 +205,29 @@ def _compose(pose: Pose, step: npt.NDArray[np.float64], level: Level) -> Pose:
 
 
 def _quality(level: Level, values: npt.NDArray[np.float32], inside: npt.NDArray[np.bool_]) -> float:
-    """Plain (not robust) zero-mean correlation over the chosen pixels inside the image.
+    """Plain (not robust) zero-mean correlation within each cell of the grid, averaged over the chosen pixels.
 
-    Robust weights would forgive a wrong pose what they forgive a defect. Below three quarters of the pixels in
-    view the figure falls with their share: a part that is half outside is not registered, however well it fits.
+    Within cells, because an outline's gross contrast would otherwise hide that nothing inside it fits: a plate turned
+    upside down is not registered. Not robust, because weights would forgive a wrong pose what they forgive a defect.
+    Below three quarters of the pixels in view the figure falls with their share.
     """
-    share = float(inside.mean())
-    if np.count_nonzero(inside) < _MIN_INSIDE:
+    count = np.add.reduceat(inside, level.cell_starts, dtype=np.float64)
+    seen_enough = count >= _MIN_IN_CELL
+    if not seen_enough.any():
         return 0.0
-    grey, seen = level.grey[inside], values[inside]
-    grey, seen = grey - grey.mean(), seen - seen.mean()
-    spread = math.sqrt(_dot(grey, grey) * _dot(seen, seen))
-    if spread < _FLAT:
-        return 0.0
-    correlation = _dot(grey, seen) / spread
+    safe = np.maximum(count, 1.0)
+
+    def mean(array: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        return np.add.reduceat(array * inside, level.cell_starts, dtype=np.float64) / safe
+
+    grey_mean, seen_mean = mean(level.grey), mean(values)
+    grey = level.grey - np.repeat(grey_mean, level.cell_sizes).astype(np.float32)
+    seen = values - np.repeat(seen_mean, level.cell_sizes).astype(np.float32)
+    contrast = np.sqrt(np.maximum(mean(grey * grey), _CONTRAST_FLOOR))
+    fits = mean(grey * seen) / (contrast * np.sqrt(np.maximum(mean(seen * seen), _CONTRAST_FLOOR)))
+    fits, weights = fits[seen_enough], (count * contrast)[seen_enough]
+    share = float(count[seen_enough].sum()) / level.grey.size
+    correlation = float((fits * weights).sum() / weights.sum())
     return max(-1.0, min(1.0, correlation * min(1.0, share / _FULL_VIEW)))
 
 
@@ -239,6 +257,15 @@ def _with_flanks(
     return rows.astype(np.int64), columns.astype(np.int64)
 
 
+def _cell_px(shape: tuple[int, ...]) -> int:
+    return max(8, -(-max(shape) // _CELLS))
+
+
+def _cells(ys: npt.NDArray[np.int64], xs: npt.NDArray[np.int64], shape: tuple[int, ...]) -> npt.NDArray[np.int64]:
+    size = _cell_px(shape)
+    return np.asarray((ys // size) * -(-shape[1] // size) + xs // size)
+
+
 def _dot(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> float:
     return float(np.einsum("n,n->", a, b))
 
@@ -261,10 +288,9 @@ def _choose(
     ys, xs = np.nonzero(usable)
     order = np.argsort(-strength[ys, xs], kind="stable")
     ys, xs = ys[order], xs[order]
-    size = max(8, -(-max(height, width) // _CELLS))
-    across = -(-width // size)
-    cell = (ys // size) * across + xs // size
-    quota = max(4, _CELL_SHARE * count // (across * -(-height // size)))
+    cell = _cells(ys, xs, strength.shape)
+    size = _cell_px(strength.shape)
+    quota = max(4, _CELL_SHARE * count // (-(-width // size) * -(-height // size)))
     by_cell = np.argsort(cell, kind="stable")
     grouped = cell[by_cell]
     rank = np.arange(grouped.size) - np.searchsorted(grouped, grouped, side="left")

@@ -26,7 +26,8 @@ __all__ = ["Registration", "RegistrationSettings"]
 _COARSE_SIDE_PX: Final = 200
 _MIN_SIDE_PX: Final = 32
 _MIN_PIXELS: Final = 64
-_DOUBTFUL: Final = 0.7  # a coarse correlation below this earns a second look
+_CERTAIN: Final = 0.9  # a coarse correlation above this needs no other candidate
+_DOUBTFUL: Final = 0.7  # one below this earns a second look
 _LOST: Final = Alignment(quality=0.0, shift_x_px=0.0, shift_y_px=0.0, angle_deg=0.0, gain=1.0, offset=0.0)
 
 
@@ -100,11 +101,9 @@ class Registration:
         self._check_same_shape(image)
         pyramid = self._pyramid(image)
         fit = self._coarse_fit(pyramid[0])
-        last = len(self._levels) - 1
-        for index, (level, pixels) in enumerate(zip(self._levels, pyramid, strict=True)):
-            if index:
-                final = index == last
-                fit = refine(level, pixels, fit, iterations=8, stop_px=0.01 if final else 0.04)
+        for level, pixels in zip(self._levels[1:], pyramid[1:], strict=True):
+            is_full = level is self._levels[-1]
+            fit = refine(level, pixels, fit, iterations=4 if is_full else 5, stop_px=0.01 if is_full else 0.04)
         return _alignment(fit)
 
     def warp(self, image: npt.NDArray[np.uint8], alignment: Alignment) -> npt.NDArray[np.float32]:
@@ -160,9 +159,13 @@ class Registration:
         level = self._levels[0]
 
         def settle(pose: Pose) -> Fit:
-            return refine(level, image, start(level, image, pose), iterations=12, stop_px=0.04)
+            return refine(level, image, start(level, image, pose), iterations=8, stop_px=0.04)
 
-        fits = [settle(pose) for pose in candidates(self._bank, image)]
+        fits: list[Fit] = []
+        for pose in candidates(self._bank, image):
+            fits.append(settle(pose))
+            if fits[-1].quality > _CERTAIN:
+                return fits[-1]
         if max(fit.quality for fit in fits) < _DOUBTFUL:
             fits.append(settle(Pose(0.0, 0.0, 0.0)))  # a fixture holds the part about where it was
         fits.sort(key=self._motion_px)

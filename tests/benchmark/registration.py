@@ -103,24 +103,24 @@ def _spoil(fine: npt.NDArray[np.float32], rng: np.random.Generator, part: tuple[
     cv2.ellipse(fine, centre, axes, float(rng.integers(0, 180)), 0, 360, float(rng.integers(0, 255)), -1)
 
 
-def _measure(scene: Scene, registration: Registration, reach: tuple[float, float], count: int) -> None:
+def _measure(scene: Scene, registration: Registration, reach: tuple[float, float], *, noise: float) -> None:
     angle_max, shift_max = reach
     rng = np.random.default_rng(7)
-    errors, times, qualities = [], [], []
+    count, errors, times, qualities = 40, [], [], []
     for n in range(count):
         pose = (
             rng.uniform(-angle_max, angle_max),
             rng.uniform(-shift_max, shift_max),
             rng.uniform(-shift_max, shift_max),
         )
-        image = scene.image(rng, pose, gain=rng.uniform(0.95, 1.05), defects=3 * (n % 2))
+        image = scene.image(rng, pose, gain=rng.uniform(0.95, 1.05), noise=noise, defects=3 * (n % 2))
         start = time.perf_counter()
         found = registration.register(image)
         times.append(1e3 * (time.perf_counter() - start))
         errors.append(rms_px(scene, found, pose))
         qualities.append(found.quality)
     _say(
-        f"+-{shift_max:g} px, +-{angle_max:g} deg, n={count}: RMS median {np.median(errors):.3f}, "
+        f"+-{shift_max:g} px, +-{angle_max:g} deg, noise {noise:g}, n={count}: RMS median {np.median(errors):.3f}, "
         f"p90 {np.quantile(errors, 0.9):.3f}, worst {max(errors):.3f} px; quality {min(qualities):.3f} to "
         f"{max(qualities):.3f}; {np.median(times):.1f} ms median, {max(times):.1f} ms worst"
     )
@@ -161,8 +161,8 @@ def main() -> None:
     start = time.perf_counter()
     registration = Registration(reference, RegistrationSettings())
     _say(f"1600 x 1200 grey, built in {time.perf_counter() - start:.2f} s")
-    for reach in ((2.0, 15.0), (8.0, 60.0)):
-        _measure(scene, registration, reach, 40)
+    for angle_max, shift_max, noise in ((2.0, 15.0, 2.0), (8.0, 60.0, 2.0), (8.0, 60.0, 15.0)):
+        _measure(scene, registration, (angle_max, shift_max), noise=noise)
     _off(scene, registration)
     _reject(scene, registration)
 
