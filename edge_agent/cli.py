@@ -12,9 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from calibration.calibrate import Progress
+    from collections.abc import Callable, Iterator, Mapping
 
     from edge_agent.settings import Settings
 
@@ -94,15 +92,15 @@ def calibrate_reference(
 
     Example: edge-agent calibrate-reference good/ --out bundles/zipper --part zipper --program 1
     """
-    from calibration.calibrate import CalibrationOptions, calibrate, parse_crop
-    from calibration.reporting import write_report
+    from calibration.calibrate import CalibrationOptions, calibrate
+    from calibration.reporting import calibration_json, calibration_lines, write_report
 
     options = CalibrationOptions(
         part=part,
         program=program,
         camera=camera,
         seed=seed,
-        crop=parse_crop(crop),
+        crop=_crop(crop),
         max_angle_deg=max_angle_deg,
         threads=threads,
         overwrite=force,
@@ -110,8 +108,10 @@ def calibrate_reference(
     with _progress() as progress:
         result = calibrate(folder, out, options, progress)
     report = report or out.with_name(out.name + "-report.html")
-    write_report(report, result)
-    _print(json_, result.to_json() | {"report": str(report)}, [*result.summary(), f"report: {report}"])
+    write_report(report, result, folder)
+    _print(
+        json_, {**calibration_json(result), "report": str(report)}, [*calibration_lines(result), f"report: {report}"]
+    )
 
 
 @cli.command()
@@ -317,6 +317,15 @@ def main() -> None:
         sys.exit(_EX_SOFTWARE)
 
 
+def _crop(text: str) -> str | tuple[int, int, int, int]:
+    """auto, full, or four whole numbers with commas; anything else is left to the calibration to refuse."""
+    fields = text.split(",")
+    if len(fields) == 4 and all(field.strip().isdecimal() for field in fields):
+        x, y, width, height = (int(field) for field in fields)
+        return x, y, width, height
+    return text
+
+
 def _settings(config: Path) -> Settings:
     from edge_agent.settings import load_settings
 
@@ -331,7 +340,7 @@ def _print(as_json: bool, facts: Mapping[str, object], lines: list[str]) -> None
 
 
 @contextmanager
-def _progress() -> Iterator[Progress]:
+def _progress() -> Iterator[Callable[[str, int, int], None]]:
     """Progress bars on stderr: one a stage, gone from logs and pipes."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
