@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+from edge_agent.domain import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,6 +36,7 @@ __all__ = [
 
 _DPI = 144
 _WIDTH_IN = 7.4
+_HALF_WIDTH_IN = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,8 @@ def latency_histogram(latencies_ms: Sequence[float], deadline_ms: float | None) 
         _count_axis(axes)
         _label(axes, "milliseconds", "parts")
 
-    return _chart(draw, 2.3, f"Histogram of {len(latencies_ms)} latencies in milliseconds")
+    words = f"Histogram of {len(latencies_ms)} latencies in milliseconds"
+    return _chart(draw, 2.1, words, width_in=_HALF_WIDTH_IN)
 
 
 def score_strip(parts: Sequence[PartFact]) -> Chart:
@@ -90,7 +94,7 @@ def score_strip(parts: Sequence[PartFact]) -> Chart:
     def draw(axes: Any, theme: Theme) -> None:
         is_log = bool(finite) and min(finite) > 0 and max(finite) > 4
         if is_log:
-            axes.set_yscale("log")
+            _log_axis(axes)
             axes.set_ylim(min(finite) * 0.7, max(finite) * 1.5)
         else:
             axes.set_ylim(min([0.0, *finite]), max([1.2, *finite]) * 1.08)
@@ -102,6 +106,17 @@ def score_strip(parts: Sequence[PartFact]) -> Chart:
             at = [i for i, part in enumerate(parts) if part.is_defective is is_defective and ratios[i] is not None]
             if at:
                 axes.plot([i + 1 for i in at], [ratios[i] for i in at], marker, color=colour, markersize=5, label=words)
+        wrong = [i for i, part in enumerate(parts) if part.is_defective is (part.verdict is Verdict.PASS) and ratios[i]]
+        if wrong:
+            axes.plot(
+                [i + 1 for i in wrong],
+                [ratios[i] for i in wrong],
+                "o",
+                fillstyle="none",
+                color=theme.ink,
+                markersize=11,
+                label="wrong",
+            )
         unscored = [i + 1 for i, ratio in enumerate(ratios) if ratio is None]
         if unscored:
             axes.plot(
@@ -132,7 +147,7 @@ def training_curve(steps: Sequence[TrainingStep], own_variance: float | None, me
         for value, words, style in ((mean_image_error, "mean image", "--"), (own_variance, "own variance", ":")):
             if value is not None:
                 axes.axhline(value, color=theme.muted, linestyle=style, linewidth=1.2, label=words)
-        axes.set_yscale("log")
+        _log_axis(axes)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         _label(axes, "training steps", "error (log)")
         _legend(axes, theme)
@@ -196,13 +211,13 @@ def score_histogram(scores: Sequence[float], limit: float) -> Chart:
 # --- inside ---------------------------------------------------------------------------------------------
 
 
-def _chart(draw: Draw, height_in: float, words: str) -> Chart:
-    light, dark = (_png(draw, height_in, theme) for theme in (_LIGHT, _DARK))
+def _chart(draw: Draw, height_in: float, words: str, *, width_in: float = _WIDTH_IN) -> Chart:
+    light, dark = (_png(draw, (width_in, height_in), theme) for theme in (_LIGHT, _DARK))
     return Chart(png_uri(light), png_uri(dark), words)
 
 
-def _png(draw: Draw, height_in: float, theme: Theme) -> bytes:
-    figure = Figure(figsize=(_WIDTH_IN, height_in), dpi=_DPI, layout="constrained", facecolor=theme.face)
+def _png(draw: Draw, size_in: tuple[float, float], theme: Theme) -> bytes:
+    figure = Figure(figsize=size_in, dpi=_DPI, layout="constrained", facecolor=theme.face)
     FigureCanvasAgg(figure)
     axes = figure.add_subplot(facecolor=theme.face)
     axes.set_axisbelow(True)
@@ -243,6 +258,13 @@ def _label(axes: Any, x_words: str, y_words: str) -> None:
 
 def _count_axis(axes: Any) -> None:
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def _log_axis(axes: Any) -> None:
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 def _legend(axes: Any, theme: Theme) -> None:

@@ -42,7 +42,7 @@ class JournalReader:
         except BaseException as err:
             if connection is not None:
                 connection.close()
-            if isinstance(err, sqlite3.Error):
+            if isinstance(err, (sqlite3.Error, ValueError)):
                 raise damaged(path, err) from err
             raise
         if version != SCHEMA_VERSION:
@@ -97,7 +97,7 @@ class JournalReader:
         try:
             with closing(self._connection.execute(query, values)) as cursor:
                 return [tuple(found) for found in cursor]
-        except sqlite3.DatabaseError as err:
+        except (sqlite3.DatabaseError, ValueError) as err:
             raise damaged(self._path, err) from err
 
     def _parts(self, query: str, *values: int | str) -> Iterator[PartRow]:
@@ -105,7 +105,7 @@ class JournalReader:
             with closing(self._connection.execute(query, values)) as cursor:
                 for found in cursor:
                     yield self._part(found)
-        except sqlite3.DatabaseError as err:
+        except (sqlite3.DatabaseError, ValueError) as err:
             raise damaged(self._path, err) from err
 
     def _part(self, found: sqlite3.Row) -> PartRow:

@@ -239,8 +239,8 @@ class _DiskRefused(JournalError):
     """The disk, not the row, is why nothing was written."""
 
 
-def damaged(path: Path, err: sqlite3.Error) -> DataError:
-    """The error for a journal that SQLite cannot read."""
+def damaged(path: Path, err: Exception) -> DataError:
+    """The error for a journal that cannot be read: by SQLite, or because its text is no text."""
     return DataError(
         f"the journal {path} is damaged: {err}",
         hint="keep the file for the record, move it and its -wal file away, and restore the last good copy; "
@@ -263,8 +263,10 @@ def _open(path: Path) -> sqlite3.Connection:
     except BaseException as err:
         if connection is not None:
             connection.close()
+        if isinstance(err, ValueError) or (isinstance(err, sqlite3.Error) and _is_damage(err)):
+            raise damaged(path, err) from err
         if isinstance(err, sqlite3.Error):
-            raise (damaged(path, err) if _is_damage(err) else _unusable(path, err)) from err
+            raise _unusable(path, err) from err
         raise
     return connection
 

@@ -1,0 +1,258 @@
+"""The archive: received bytes unchanged under names of ours, the oldest PASS goes first, the spool is emptied."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import threading
+from typing import TYPE_CHECKING, Literal
+
+import pytest
+
+from edge_agent.domain import Verdict
+from edge_agent.store.archive import Archive
+from edge_agent.store.fs import FileSystem, write_durably
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MIB = 2**20
+
+
+def archive_in(
+    tmp_path: Path,
+    *,
+    max_bytes: int = MIB,
+    keep: Literal["all", "rejects", "none"] = "all",
+    fs: FileSystem | None = None,
+    min_free_bytes: int = 0,
+) -> Archive:
+    return Archive(tmp_path / "archive", max_bytes=max_bytes, keep=keep, min_free_bytes=min_free_bytes, fs=fs)
+
+
+def spool(tmp_path: Path, name: str = "CAM1_7.BMP", data: bytes = b"image") -> tuple[Path, str]:
+    path = tmp_path / "spool" / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(data)
+    return path, hashlib.sha256(data).hexdigest()
+
+
+def put(archive: Archive, tmp_path: Path, seq: int, verdict: Verdict = Verdict.PASS, size: int = 100) -> Path | None:
+    path, sha256 = spool(tmp_path, f"{seq}.bmp", seq.to_bytes(4, "big") * (size // 4))
+    return archive.file(seq, 1, verdict, path, sha256)
+
+
+def kept(tmp_path: Path) -> list[int]:
+    return sorted(int(path.name.split("_")[1]) for path in (tmp_path / "archive").rglob("part_*"))
+
+
+def test_an_image_is_kept_unchanged_under_a_name_of_ours(tmp_path: Path) -> None:
+    path, sha256 = spool(tmp_path, data=bytes(range(256)))
+    target = archive_in(tmp_path).file(12, 2, Verdict.REJECT, path, sha256)
+
+    assert target is not None
+    assert target.name == f"part_000000000012_CAM2_REJECT_{sha256[:8]}.bmp"
+    assert len(target.parent.name) == len("2026-11-23")
+    assert target.read_bytes() == bytes(range(256))
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("name", ["a.bmp/", "x.<script>", "noext", "x.toolongasuffix", "x.b\x1bp"])
+def test_a_hostile_suffix_does_not_reach_the_archive(tmp_path: Path, name: str) -> None:
+    path, sha256 = spool(tmp_path, name.rstrip("/"))
+    target = archive_in(tmp_path).file(1, 1, Verdict.PASS, path, sha256)
+
+    assert target is not None
+    assert target.suffix in {".bin", ".bmp"}
+    assert target.name.isprintable()
+
+
+@pytest.mark.parametrize(("keep", "expected"), [("all", [1, 2, 3]), ("rejects", [2, 3]), ("none", [])])
+def test_what_is_not_to_be_kept_leaves_the_spool_all_the_same(
+    tmp_path: Path, keep: Literal["all", "rejects", "none"], expected: list[int]
+) -> None:
+    archive = archive_in(tmp_path, keep=keep)
+    for seq, verdict in enumerate((Verdict.PASS, Verdict.REJECT, Verdict.FAULT), start=1):
+        put(archive, tmp_path, seq, verdict)
+
+    assert kept(tmp_path) == expected
+    assert list((tmp_path / "spool").iterdir()) == []
+    assert archive.lost == 0
+
+
+def test_the_oldest_pass_goes_first_then_the_oldest_reject(tmp_path: Path) -> None:
+    archive = archive_in(tmp_path, max_bytes=450)
+    for seq, verdict in ((1, Verdict.REJECT), (2, Verdict.PASS), (3, Verdict.FAULT), (4, Verdict.PASS)):
+        put(archive, tmp_path, seq, verdict)
+    put(archive, tmp_path, 5, Verdict.REJECT)
+    assert kept(tmp_path) == [1, 3, 4, 5]
+    put(archive, tmp_path, 6, Verdict.REJECT)
+    assert kept(tmp_path) == [1, 3, 5, 6]
+    put(archive, tmp_path, 7, Verdict.REJECT)
+
+    assert kept(tmp_path) == [3, 5, 6, 7]
+    assert (archive.pruned, archive.lost) == (3, 0)
+
+
+def test_oldest_is_by_part_number_whatever_the_clock_said(tmp_path: Path) -> None:
+    archive = archive_in(tmp_path)
+    for seq in (1, 2, 3):
+        put(archive, tmp_path, seq)
+    (day,) = (tmp_path / "archive").iterdir()
+    day.rename(day.with_name("2099-01-01"))  # written while the clock was years ahead
+    again = archive_in(tmp_path, max_bytes=350)
+    put(again, tmp_path, 4)
+
+    assert kept(tmp_path) == [2, 3, 4]
+
+
+def test_an_emptied_day_is_removed(tmp_path: Path) -> None:
+    put(archive_in(tmp_path), tmp_path, 1)
+    (day,) = (tmp_path / "archive").iterdir()
+    day.rename(day.with_name("2001-01-01"))
+    put(archive_in(tmp_path, max_bytes=120), tmp_path, 2)
+
+    assert kept(tmp_path) == [2]
+    assert not day.with_name("2001-01-01").exists()
+
+
+def test_an_image_larger_than_the_archive_is_counted_as_lost(tmp_path: Path) -> None:
+    archive = archive_in(tmp_path, max_bytes=50)
+
+    assert put(archive, tmp_path, 1) is None
+    assert archive.lost == 1
+    assert list((tmp_path / "spool").iterdir()) == []
+
+
+def test_a_vanished_spool_file_is_counted_as_lost(tmp_path: Path) -> None:
+    archive = archive_in(tmp_path)
+
+    assert archive.file(1, 1, Verdict.PASS, tmp_path / "gone.bmp", "0" * 64) is None
+    assert archive.lost == 1
+
+
+def test_sweeping_removes_our_stumps_and_nothing_else(tmp_path: Path) -> None:
+    first = archive_in(tmp_path)
+    target = put(first, tmp_path, 1)
+    assert target is not None
+    stump = target.with_name("part_000000000002_CAM1_PASS_00000000.bmp.part")
+    stump.write_bytes(b"half")
+    foreign = [target.with_name("notes.txt"), target.with_name("download.part")]
+    for path in foreign:
+        path.write_text("not ours", encoding="ascii")
+
+    assert archive_in(tmp_path).sweep() == 1
+    assert not stump.exists()
+    assert all(path.exists() for path in [target, *foreign])
+
+
+def test_sweeping_a_folder_that_is_not_there_makes_it(tmp_path: Path) -> None:
+    assert archive_in(tmp_path).sweep() == 0
+    assert (tmp_path / "archive").is_dir()
+
+
+def test_a_link_in_the_archive_is_not_followed(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    precious = outside / "part_000000000001_CAM1_PASS_00000000.bmp"
+    precious.write_bytes(b"precious")
+    (tmp_path / "archive").mkdir()
+    (tmp_path / "archive" / "2026-11-23").symlink_to(outside)
+    archive = archive_in(tmp_path, max_bytes=100)
+    archive.sweep()
+    put(archive, tmp_path, 2)
+
+    assert precious.read_bytes() == b"precious"
+
+
+def test_the_same_image_filed_twice_is_counted_once(tmp_path: Path) -> None:
+    archive = archive_in(tmp_path, max_bytes=250)
+    put(archive, tmp_path, 1)
+    put(archive, tmp_path, 1)
+    put(archive, tmp_path, 2)
+
+    assert kept(tmp_path) == [1, 2]
+    assert archive.pruned == 0
+
+
+def test_threads_do_not_disturb_each_other(tmp_path: Path) -> None:
+    archive = archive_in(tmp_path, max_bytes=1050)
+    (tmp_path / "spool").mkdir()
+
+    def work(first: int) -> None:
+        for seq in range(first, first + 10):
+            put(archive, tmp_path, seq)
+
+    threads = [threading.Thread(target=work, args=(1 + 10 * n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(kept(tmp_path)) == 10
+    assert archive.pruned == 30
+    assert archive.lost == 0
+
+
+class _OtherDisk(FileSystem):
+    """The spool lies on another disk than the archive: files cannot be renamed across."""
+
+    def replace(self, source: Path, target: Path) -> None:
+        if source.parent.name == "spool":
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        super().replace(source, target)
+
+
+def test_a_spool_on_another_disk_is_copied_then_emptied(tmp_path: Path) -> None:
+    target = put(archive_in(tmp_path, fs=_OtherDisk()), tmp_path, 1)
+
+    assert target is not None
+    assert target.stat().st_size == 100
+    assert [path.name for path in target.parent.iterdir()] == [target.name]
+    assert list((tmp_path / "spool").iterdir()) == []
+
+
+class _SmallDisk(FileSystem):
+    """A disk whose free space is what the archive's own files leave."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self.taken_by_others = 0
+
+    def disk_bytes(self, folder: Path) -> tuple[int, int]:
+        used = sum(size for _, size in self.files(folder))
+        return self.total, self.total - used - self.taken_by_others
+
+
+def test_a_short_disk_makes_room_and_a_full_one_loses_images_until_it_is_freed(tmp_path: Path) -> None:
+    disk = _SmallDisk(1000)
+    archive = archive_in(tmp_path, fs=disk, min_free_bytes=700)
+    for seq in (1, 2, 3, 4):
+        put(archive, tmp_path, seq)
+    assert kept(tmp_path) == [2, 3, 4]
+    disk.taken_by_others = 400
+    assert put(archive, tmp_path, 5) is None
+    assert kept(tmp_path) == []
+    assert archive.lost == 1
+    disk.taken_by_others = 0
+
+    assert put(archive, tmp_path, 6) is not None
+    assert kept(tmp_path) == [6]
+
+
+def test_a_durable_write_replaces_wholly_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "report.html"
+    write_durably(path, b"first")
+    write_durably(path, b"second")
+
+    class Full(FileSystem):
+        def write(self, path: Path, data: bytes) -> None:
+            super().write(path, data[:2])
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(OSError, match="No space"):
+        write_durably(path, b"third", Full())
+
+    assert path.read_bytes() == b"second"
+    assert [found.name for found in path.parent.iterdir()] == ["report.html"]
