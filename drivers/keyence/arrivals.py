@@ -42,6 +42,11 @@ class Arrivals:
         """How many more captures are taken unharmed."""
         return max(0, self._limit - len(self._waiting))
 
+    @property
+    def is_roomy(self) -> bool:
+        """At least half of the places are free."""
+        return self.room * 2 >= self._limit
+
     def put(self, capture: Capture) -> None:
         """Append; never blocks, never raises."""
         if self.room == 0:

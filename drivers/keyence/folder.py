@@ -35,6 +35,7 @@ __all__ = ["WatchedFolder"]
 _log = structlog.get_logger()
 
 _BROKEN_AFTER_SETTLES = 5
+_ROOM_PAUSE_S = 0.02
 _STALE_DETAIL = "it lay in the folder before the agent watched it"
 
 
@@ -93,6 +94,7 @@ class WatchedFolder:
         self._is_bound = False
         self._is_stopping = False
         self._was_hinted = False
+        self._has_more = False
         self._complaint = ""
 
     @property
@@ -107,14 +109,12 @@ class WatchedFolder:
     async def run(self) -> None:
         """Watch until cancelled. A missing folder is said once and retried."""
         backoff = Backoff()
-        self._is_stopping = is_prepared = False
+        self._is_stopping = False
         try:
             while True:
                 try:
-                    if not is_prepared:
-                        self._spool.prepare()
-                        self._spool_identity = _identity_of(self._spool.root)
-                        is_prepared = True
+                    self._spool.prepare()
+                    self._spool_identity = _identity_of(self._spool.root)
                     await self._turn()
                 except OSError as err:
                     self._unbind(err)
@@ -162,6 +162,8 @@ class WatchedFolder:
             _log.warning("folder_not_bound", folder=str(self._path), why=complaint)
 
     def _pause_s(self) -> float:
+        if self._has_more and self._arrivals.is_roomy:
+            return _ROOM_PAUSE_S
         # After a hint look once more soon: what was put into a new sub-folder at once gives no hint of its own.
         if self._looks or self._was_hinted:
             return min(self._rescan_s, self._settle_s / 2)
@@ -191,8 +193,10 @@ class WatchedFolder:
                 look.proved_at_mono_s = 0.0
             elif path in closed:
                 look.is_closed = True
+        self._has_more = False
         for path in sorted(self._looks, key=lambda path: (self._looks[path].state.mtime_ns, path)):
             if room == 0 or self._is_stopping:
+                self._has_more = True
                 break
             if (capture := self._try(path, self._looks[path], now)) is not None:
                 del self._looks[path]

@@ -94,12 +94,9 @@ class FtpInbox:
         self._loop = asyncio.get_running_loop()
         backoff = Backoff()
         complaint = ""
-        is_prepared = False
         while True:
             try:
-                if not is_prepared:
-                    self._spool.prepare()
-                    is_prepared = True
+                self._spool.prepare()
                 listener = self._bind()
             except OSError as err:
                 if complaint != (complaint := str(err)):

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Session", "open_session"]
 
-# The protocol has no keep-alive of its own; these find a dead peer where the polls cannot.
-_KEEP_ALIVE = (("TCP_KEEPIDLE", 2), ("TCP_KEEPINTVL", 1), ("TCP_KEEPCNT", 3))
+# The protocol has no keep-alive of its own; these find a dead peer where the polls cannot: during a long command.
+_KEEP_ALIVE = (("TCP_KEEPIDLE", 2), ("TCP_KEEPINTVL", 1), ("TCP_KEEPCNT", 3), ("TCP_USER_TIMEOUT", 3000))
 
 
 class Session(asyncio.Protocol):

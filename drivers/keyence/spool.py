@@ -31,8 +31,8 @@ _log = structlog.get_logger()
 IMAGE_EXTENSIONS = frozenset({"bmp", "jpg", "jpeg", "png"})
 _TEXT_EXTENSIONS = frozenset({"txt", "csv", "log"})
 _SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
-_BROKEN_KEPT = 200
-_LEFT_KEPT = 1000
+_BROKEN_KEPT = 100
+_LEFT_KEPT = 200
 _DETAIL_MAX_CHARS = 300
 
 
@@ -100,6 +100,7 @@ class Spool:
         self.max_bytes = max_bytes
         self._prove = prove
         self._broken: deque[Path] = deque()
+        self._is_prepared = False
 
     @property
     def ready(self) -> Path:
@@ -107,7 +108,7 @@ class Spool:
         return self.root / "ready"
 
     def prepare(self) -> None:
-        """Make the folders and put away what an earlier run left.
+        """Make the folders and put away what an earlier process left. Again only once it has failed.
 
         Stumps of uploads were never acknowledged: they are deleted. Images in ``ready`` were, but whether they were
         judged only the journal knows: they are kept in ``left`` and never judged again.
@@ -115,6 +116,8 @@ class Spool:
         Raises:
             OSError: the spool cannot be written.
         """
+        if self._is_prepared:  # what lies in ``ready`` now is ours and somebody is at it
+            return
         for folder in (".incoming", "ready", "broken", "left"):
             (self.root / folder).mkdir(parents=True, exist_ok=True)
         stumps = list((self.root / ".incoming").iterdir())
@@ -128,6 +131,7 @@ class Spool:
         self._keep_newest(deque(_by_age(self.root / "left")), _LEFT_KEPT)
         self._broken = deque(_by_age(self.root / "broken"))
         self._keep_newest(self._broken, _BROKEN_KEPT)
+        self._is_prepared = True
 
     def free_bytes(self) -> int:
         """What the disk has left for us."""
