@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,7 +76,7 @@ def write_run_report(path: Path, *, facts: RunFacts) -> None:
         confusion=Confusion.of(facts.parts),
         latency=Latency.of(latencies_ms),
         latency_chart=latency_histogram(latencies_ms, facts.deadline_ms) if latencies_ms else None,
-        score_chart=score_strip(facts.parts) if facts.parts else None,
+        score_chart=score_strip(facts.parts) if any(_share(part) is not None for part in facts.parts) else None,
         rows=rows,
         has=_columns(rows),
         views=views(facts.pictures, scale),
@@ -84,6 +85,12 @@ def write_run_report(path: Path, *, facts: RunFacts) -> None:
 
 
 def _write(path: Path, template: str, **values: Any) -> None:
+    html = _environment().get_template(template).render(**values)
+    write_durably(path, html.encode("utf-8", "backslashreplace"))
+
+
+@cache
+def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -94,8 +101,7 @@ def _write(path: Path, template: str, **values: Any) -> None:
     )
     environment.filters.update(number=_number, percent=_percent, share=_share)
     environment.globals.update(mistake=_mistake)
-    html = environment.get_template(template).render(**values)
-    write_durably(path, html.encode("utf-8", "backslashreplace"))
+    return environment
 
 
 def _printable(value: Any) -> Any:

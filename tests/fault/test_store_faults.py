@@ -244,11 +244,10 @@ class _FailingDisk(FileSystem):
     def copy(self, source: Path, target: Path) -> None:
         target.write_bytes(source.read_bytes()[:10])
         self._maybe_fail()
-        super().copy(source, target)
+        target.write_bytes(source.read_bytes())
 
     def fsync(self, path: Path) -> None:
-        self._maybe_fail()
-        super().fsync(path)
+        self._maybe_fail()  # and nothing else: this disk is never cut off, a sync would only cost time
 
     def replace(self, source: Path, target: Path) -> None:
         self._maybe_fail()

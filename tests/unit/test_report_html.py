@@ -1,0 +1,460 @@
+"""The reports: one file that loads nothing, says what happened, and escapes what came from outside."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edge_agent.domain import Published, Reason, Verdict
+from edge_agent.report.facts import (
+    CalibrationFacts,
+    GoodPartScore,
+    PartFact,
+    PartPictures,
+    RegistrationRow,
+    RunFacts,
+    TrainingStep,
+)
+from edge_agent.report.html import write_calibration_report, write_run_report
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HOSTILE = "<script>alert(1)</script>\x1b[31m\u202egnp.exe'\"&{{ 7*7 }}$\\frac{1}"
+_VOID = {"meta", "img", "source", "br", "link", "input", "hr"}
+
+
+class Page(HTMLParser):
+    """A parsed report: its text, its tags, and whether every tag is closed."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.html = html
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self._open: list[str] = []
+        self.feed(html)
+        self.close()
+        assert not self._open, f"never closed: {self._open}"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in _VOID:
+            self._open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag, f"</{tag}> closes something else"
+
+    def handle_data(self, data: str) -> None:
+        if self._open and self._open[-1] not in {"style", "script"}:
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return re.sub(r"\s+", " ", " ".join(self.words))
+
+    def attributes(self, name: str) -> list[str]:
+        return [attrs[name] or "" for _, attrs in self.tags if name in attrs]
+
+    def images(self, words: str) -> list[Image.Image]:
+        uris = [attrs["src"] or "" for tag, attrs in self.tags if tag == "img" and attrs.get("alt") == words]
+        return [Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))) for uri in uris]
+
+
+def pictures(label: str, peak: float = 1.0, *, size: tuple[int, int] = (60, 80)) -> PartPictures:
+    anomaly_map = np.zeros(size, np.float32)
+    anomaly_map[10, 20] = peak
+    image = np.full(size, 120, np.uint8)
+    return PartPictures(label, "caption", image, image.astype(np.float32) / 255, anomaly_map)
+
+
+def part(seq: int, **changes: Any) -> PartFact:
+    fact = PartFact(
+        part_seq=seq,
+        verdict=Verdict.PASS,
+        reason=Reason.OK,
+        label=f"CAM1_{seq}.bmp",
+        count=100 + seq,
+        score=0.5,
+        limit=1.0,
+        latency_ms=100.0 + seq,
+        is_defective=False,
+        truth="good",
+        gate="passed",
+        published=Published.PUBLISHED,
+    )
+    return replace(fact, **changes)
+
+
+def run_facts(**changes: Any) -> RunFacts:
+    reject = {"verdict": Verdict.REJECT, "reason": Reason.SCORE, "score": 3.0, "gate": "rejected"}
+    parts = (
+        *(part(seq) for seq in range(1, 19)),
+        part(19, **reject),
+        part(20, is_defective=True, truth="scratch", **reject),
+        part(21, is_defective=True, truth="dent"),
+        part(22, verdict=Verdict.FAULT, reason=Reason.PROGRAM, detail="program 9", score=None, gate="rejected"),
+    )
+    facts = RunFacts(
+        title="Night shift",
+        simulated=False,
+        bundle_ids=("3fa9c1d2",),
+        versions={"edge-agent": "0.1.0", "onnxruntime": "1.32"},
+        created_utc="2026-11-24T06:00:00Z",
+        parts=parts,
+        pictures=(pictures("part 20", 2.0), pictures("part 1", 1.0)),
+        deadline_ms=400.0,
+    )
+    return replace(facts, **changes)
+
+
+def calibration_facts(**changes: Any) -> CalibrationFacts:
+    facts = CalibrationFacts(
+        part="flange",
+        program=3,
+        camera=1,
+        bundle_id="3fa9c1d2",
+        created_utc="2026-11-24T06:00:00Z",
+        versions={"edge-agent": "0.1.0"},
+        image_count=40,
+        image_width_px=160,
+        image_height_px=120,
+        reference=np.full((120, 160), 90, np.uint8),
+        crop_px=(10, 20, 100, 80),
+        registrations=tuple(RegistrationRow(f"good_{i}.bmp", i * 0.1, -0.2, 0.05 * i, 0.99) for i in range(12)),
+        training=tuple(TrainingStep(step, 1 / (step + 1), 1.2 / (step + 1)) for step in range(0, 50, 10)),
+        scores=tuple(GoodPartScore(f"good_{i}.bmp", 0.5 + 0.01 * i) for i in range(12)),
+        limit=1.62,
+        limit_statement="With 95 % confidence at most 7.2 % of good parts are rejected.",
+        seed=7,
+        own_variance=0.9,
+        mean_image_error=0.8,
+        oddest=(pictures("good_11.bmp"),),
+        timings_s={"train": 61.2},
+    )
+    return replace(facts, **changes)
+
+
+def run_page(tmp_path: Path, **changes: Any) -> Page:
+    path = tmp_path / "run.html"
+    write_run_report(path, facts=run_facts(**changes))
+    return Page(path.read_text(encoding="utf-8"))
+
+
+def calibration_page(tmp_path: Path, title: str = "Calibration", **changes: Any) -> Page:
+    path = tmp_path / "calibration.html"
+    write_calibration_report(path, title=title, facts=calibration_facts(**changes))
+    return Page(path.read_text(encoding="utf-8"))
+
+
+NO_CHARTS: dict[str, Any] = {"registrations": (), "training": (), "scores": ()}
+"""Charts take most of a report's time; a test that does not look at them leaves them out."""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Page:
+    return run_page(tmp_path_factory.mktemp("run"))
+
+
+@pytest.fixture(scope="module")
+def calibration(tmp_path_factory: pytest.TempPathFactory) -> Page:
+    return calibration_page(tmp_path_factory.mktemp("calibration"), title="Calibration of flange")
+
+
+# --- one file -------------------------------------------------------------------------------------------
+
+
+def test_the_reports_load_nothing_and_run_nothing(run: Page, calibration: Page) -> None:
+    for page in (run, calibration):
+        sources = page.attributes("src") + page.attributes("srcset") + page.attributes("href")
+
+        assert sources
+        assert all(source.startswith("data:image/png;base64,") for source in sources)
+        assert "url(" not in page.html
+        assert "http://" not in page.html
+        assert "https://" not in page.html
+        assert not [tag for tag, _ in page.tags if tag in {"script", "link", "iframe", "object"}]
+        assert "default-src 'none'" in page.html
+
+
+def test_charts_come_for_light_and_for_dark(run: Page) -> None:
+    media = [attrs["media"] for tag, attrs in run.tags if tag == "source"]
+
+    assert len(media) == 2
+    assert set(media) == {"screen and (prefers-color-scheme: dark)"}
+
+
+def test_the_same_facts_give_the_same_bytes(tmp_path: Path, run: Page) -> None:
+    assert run_page(tmp_path).html == run.html
+
+
+def test_a_report_replaces_the_one_before_and_makes_its_folder(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "run.html"
+    write_run_report(path, facts=run_facts(title="first", parts=()))
+    write_run_report(path, facts=run_facts(title="second", parts=()))
+
+    assert "second" in path.read_text(encoding="utf-8")
+    assert [found.name for found in path.parent.iterdir()] == ["run.html"]
+
+
+def test_what_comes_from_outside_is_escaped(tmp_path: Path) -> None:
+    words = {"label": HOSTILE, "detail": HOSTILE, "truth": HOSTILE, "gate": HOSTILE}
+    hostile_row = part(1, score=None, latency_ms=None, **words)
+    pages = (
+        run_page(
+            tmp_path,
+            title=HOSTILE,
+            parts=(hostile_row,),
+            bundle_ids=(HOSTILE,),
+            versions={HOSTILE: HOSTILE},
+            notes=(HOSTILE,),
+            differences=(HOSTILE,),
+            compared=1,
+            pictures=(replace(pictures(HOSTILE), caption=HOSTILE),),
+        ),
+        calibration_page(
+            tmp_path,
+            title=HOSTILE,
+            part=HOSTILE,
+            limit_statement=HOSTILE,
+            scores=(GoodPartScore(HOSTILE, 1.0),),
+            registrations=(RegistrationRow(HOSTILE, 0.0, 0.0, 0.0, 1.0),),
+            training=(),
+            limit=math.inf,
+            timings_s={HOSTILE: 1.0},
+            notes=(HOSTILE,),
+        ),
+    )
+    for page in pages:
+        assert not [tag for tag, _ in page.tags if tag == "script"]
+        assert "\x1b" not in page.html
+        assert "\u202e" not in page.html
+        assert "<script>alert(1)</script>\\x1b[31m\\u202egnp.exe" in page.text
+        assert "{{ 7*7 }}" in page.text
+
+
+def test_a_name_of_broken_bytes_is_shown_not_a_crash(tmp_path: Path) -> None:
+    page = run_page(tmp_path, parts=(part(1, label="\udcff.bmp", score=None, latency_ms=None),))
+
+    assert "\\udcff.bmp" in page.text
+
+
+# --- a run ----------------------------------------------------------------------------------------------
+
+
+def test_a_run_report_says_what_happened(run: Page) -> None:
+    text = run.text
+
+    assert "Night shift" in text
+    assert "reference bundle 3fa9c1d2" in text
+    assert "22 parts" in text
+    assert "19 PASS" in text
+    assert "2 REJECT" in text
+    assert "1 FAULT" in text
+    assert "1 of 2 defective parts passed." in text
+    assert "2 of 20 good parts were stopped" in text
+    assert "program 9" in text
+    assert "not a safety device" in text
+    assert "signature" in text
+    assert "SIMULATED" not in text
+
+
+def test_a_missed_defect_and_a_false_reject_stand_out(run: Page) -> None:
+    rows = [attrs.get("class") for tag, attrs in run.tags if tag == "tr"]
+
+    assert rows.count("false-reject") == 2
+    assert rows.count("miss") == 2  # the confusion table's row, and the part
+
+
+def test_a_simulated_run_says_so(tmp_path: Path) -> None:
+    assert "SIMULATED" in run_page(tmp_path, simulated=True, parts=()).text
+
+
+@pytest.mark.parametrize(
+    ("differences", "compared", "words"),
+    [
+        ((), 22, "Identical to the recorded run: 22 compared"),
+        (("a.bmp: recorded PASS OK, now REJECT SCORE",), 22, "recorded PASS OK, now REJECT SCORE"),
+        ((), 0, "Nothing was compared"),
+    ],
+)
+def test_a_replay_says_whether_it_is_as_recorded(
+    tmp_path: Path, differences: tuple[str, ...], compared: int, words: str
+) -> None:
+    assert words in run_page(tmp_path, differences=differences, compared=compared, parts=()).text
+
+
+def test_without_a_recorded_run_nothing_is_said_of_one(run: Page) -> None:
+    assert "recorded run" not in run.text
+
+
+def test_without_the_truth_nothing_is_said_of_it(tmp_path: Path) -> None:
+    page = run_page(tmp_path, parts=(part(1, is_defective=None, truth="", score=None, latency_ms=None),))
+
+    assert "really were" not in page.text
+    assert "yellow row" not in page.text
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        (),
+        (part(1, score=None, limit=None, latency_ms=None),),
+        (part(1, score=math.nan), part(2, score=math.inf), part(3, limit=0.0), part(4, limit=math.nan)),
+        (part(1, score=0.0), part(2, score=-1.0), part(3, score=1e30)),
+        (part(1, latency_ms=0.0),),
+    ],
+)
+def test_runs_with_odd_numbers_are_reported_too(tmp_path: Path, parts: tuple[PartFact, ...]) -> None:
+    assert "Every part" in run_page(tmp_path, parts=parts, pictures=()).text
+
+
+def test_of_very_many_parts_those_that_did_not_pass_are_all_shown(tmp_path: Path) -> None:
+    parts = tuple(part(seq, score=None, latency_ms=None) for seq in range(1, 2000))
+    late = part(2000, verdict=Verdict.REJECT, reason=Reason.LATE, label="the-late-one", score=None, latency_ms=None)
+    page = run_page(tmp_path, parts=(*parts, late), pictures=())
+
+    assert "the-late-one" in page.text
+    assert "1000 of 2000" in page.text
+    assert len([tag for tag, _ in page.tags if tag == "tr"]) < 1100
+
+
+# --- pictures -------------------------------------------------------------------------------------------
+
+
+def test_all_anomaly_maps_of_a_report_share_one_colour_scale(tmp_path: Path) -> None:
+    strong, weak = run_page(tmp_path, map_range=(0.0, 2.0), parts=()).images("anomaly map")
+    alone = run_page(tmp_path, map_range=(0.0, 2.0), parts=(), pictures=(pictures("weak", 1.0),)).images("anomaly map")[
+        0
+    ]
+
+    assert sum(strong.getpixel((20, 10))) > sum(weak.getpixel((20, 10)))
+    assert alone.tobytes() == weak.tobytes(), "a map looks the same whatever stands beside it"
+
+
+def test_the_scale_is_printed_and_taken_from_the_highest_map_if_not_given(tmp_path: Path) -> None:
+    flat = PartPictures("flat", "", np.zeros((8, 8), np.uint8), None, np.full((8, 8), 4.0, np.float32))
+
+    assert "from 0 to 4:" in run_page(tmp_path, parts=(), pictures=(pictures("low", 1.0), flat)).text
+
+
+def test_a_small_defect_survives_shrinking(tmp_path: Path) -> None:
+    page = run_page(tmp_path, map_range=(0.0, 1.0), parts=(), pictures=(pictures("large", 1.0, size=(1200, 1600)),))
+    (shown,) = page.images("anomaly map")
+
+    assert max(shown.size) <= 420
+    assert max(shown.convert("L").tobytes()) > 200
+
+
+def test_values_that_are_no_numbers_have_a_colour_of_their_own(tmp_path: Path) -> None:
+    broken = np.zeros((8, 8), np.float32)
+    broken[2, 3] = np.nan
+    (shown,) = run_page(tmp_path, pictures=(PartPictures("nan", "", np.zeros((8, 8), np.uint8), None, broken),)).images(
+        "anomaly map"
+    )
+
+    assert shown.getpixel((3, 2)) == (120, 200, 120)
+
+
+@pytest.mark.parametrize("shape", [(40, 50), (40, 50, 1), (40, 50, 3)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_grey_and_colour_pictures_of_both_types_are_shown(
+    tmp_path: Path, shape: tuple[int, ...], dtype: type[np.generic]
+) -> None:
+    picture = np.full(shape, 255 if dtype is np.uint8 else 1.0, dtype)
+    (shown,) = run_page(tmp_path, parts=(), pictures=(PartPictures("p", "", picture),)).images("input")
+
+    assert shown.size == (50, 40)
+    assert shown.convert("L").getpixel((0, 0)) == 255
+
+
+def test_an_anomaly_map_with_colours_is_refused(tmp_path: Path) -> None:
+    picture = np.zeros((8, 8, 3), np.uint8)
+    with pytest.raises(ValueError, match=r"\(H, W\)"):
+        run_page(tmp_path, parts=(), pictures=(PartPictures("p", "", picture, None, picture.astype(np.float32)),))
+
+
+# --- a calibration --------------------------------------------------------------------------------------
+
+
+def test_a_calibration_report_says_what_was_found_and_asks_for_a_signature(calibration: Page) -> None:
+    text = calibration.text
+
+    assert "Calibration of flange" in text
+    assert "With 95 % confidence at most 7.2 % of good parts are rejected." in text
+    assert "please confirm that they are good" in text
+    assert "good_11.bmp" in text
+    assert "100 x 80 px at (10, 20)" in text
+    assert "It learned." in text
+    assert "61.2 s" in text
+    assert "I release reference bundle 3fa9c1d2 for program 3, camera 1." in text
+    assert "signature" in text
+
+
+def test_the_oddest_good_parts_come_first(calibration: Page) -> None:
+    text = calibration.text
+    after = text[text.index("please confirm") :]
+
+    assert after.index("good_11.bmp") < after.index("good_10.bmp") < after.index("good_9.bmp")
+
+
+def test_an_autoencoder_that_did_not_learn_is_called_that(tmp_path: Path) -> None:
+    text = calibration_page(
+        tmp_path, **{**NO_CHARTS, "training": (TrainingStep(0, 1.0, 1.1), TrainingStep(10, 0.9, 1.0))}
+    ).text
+
+    assert "It did not learn." in text
+
+
+def test_the_crop_is_drawn_on_the_reference(tmp_path: Path, calibration: Page) -> None:
+    with_crop = calibration.images("reference image with the inspected area drawn on it")[0]
+    without = calibration_page(tmp_path, crop_px=None, **NO_CHARTS).images("reference image")[0]
+
+    assert with_crop.getpixel((10, 20)) == (255, 176, 0)
+    assert without.getpixel((10, 20)) == (90, 90, 90)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"oddest": (), "own_variance": None, "timings_s": {}},
+        {"training": (TrainingStep(0, 1.0, 1.0),), "mean_image_error": None, "own_variance": None},
+        {"scores": (GoodPartScore("a", math.nan), GoodPartScore("b", 0.5)), "limit": 0.5},
+        {"scores": (GoodPartScore("a", 1.0),), "limit": math.inf},
+        {"scores": (GoodPartScore("a", 0.0),), "limit": 0.0},
+        {"training": (TrainingStep(0, 0.5),)},
+        {"registrations": (RegistrationRow("a", 0.0, 0.0, 0.0, 1.0),)},
+    ],
+)
+def test_calibrations_with_little_to_say_are_reported_too(tmp_path: Path, changes: dict[str, Any]) -> None:
+    assert "What the limit promises" in calibration_page(tmp_path, **{**NO_CHARTS, **changes}).text
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium on this machine")
+def test_a_browser_renders_a_report(tmp_path: Path) -> None:
+    write_run_report(tmp_path / "run.html", facts=run_facts())
+    picture = tmp_path / "run.png"
+    subprocess.run(
+        [
+            shutil.which("chromium") or "",
+            *("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"),
+            *("--disable-component-update", "--disable-sync", f"--user-data-dir={tmp_path / 'profile'}"),
+            *(f"--screenshot={picture}", "--window-size=1000,1200", f"file://{tmp_path / 'run.html'}"),
+        ],
+        check=True,
+        capture_output=True,
+        timeout=60,
+    )
+    with Image.open(picture) as shown:
+        assert len(set(shown.convert("RGB").resize((100, 120)).tobytes())) > 20
