@@ -33,6 +33,11 @@ __all__ = ["CoilConnection"]
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
+def _cancels() -> int:
+    task = asyncio.current_task()
+    return 0 if task is None else task.cancelling()
+
+
 class CoilConnection:
     """Writes, compares the echo, reads back. Any failure, and any cancelled request, ends the connection.
 
@@ -68,11 +73,13 @@ class CoilConnection:
 
     async def open(self) -> None:
         """Connect. Raises NotConnected."""
+        cancels_before = _cancels()
         try:
             is_connected = await self._client.connect()
         except BaseException:
             self.abort()
             raise
+        self._heed_cancel(cancels_before)
         if not is_connected:
             self.abort()
             raise NotConnected(
@@ -141,8 +148,7 @@ class CoilConnection:
     async def _ask(self, name: str, request: ModbusPDU, reply_type: type[ModbusPDU]) -> Any:
         if self._broken is not None:
             raise self._broken
-        task = asyncio.current_task()
-        cancels_before = task.cancelling() if task is not None else 0
+        cancels_before = _cancels()
         try:
             async with asyncio.timeout(self._timeout_s) as self._timer:
                 reply = await self._client.execute(False, request)
@@ -158,13 +164,16 @@ class CoilConnection:
             raise
         finally:
             self._timer = None
-        if task is not None and task.cancelling() > cancels_before:
-            # asyncio.wait_for of Python 3.11, inside the library, swallows a cancel that meets the reply.
+        self._heed_cancel(cancels_before)
+        self._check(name, request, reply, reply_type)
+        return reply
+
+    def _heed_cancel(self, cancels_before: int) -> None:
+        """asyncio.wait_for of Python 3.11, inside the library, swallows a cancel that meets the result."""
+        if _cancels() > cancels_before:
             self.abort()
             self._on_lost()
             raise asyncio.CancelledError
-        self._check(name, request, reply, reply_type)
-        return reply
 
     def _check(self, name: str, request: ModbusPDU, reply: Any, reply_type: type[ModbusPDU]) -> None:
         if (reply.transaction_id, reply.dev_id) != (request.transaction_id, request.dev_id):

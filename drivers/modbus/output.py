@@ -296,7 +296,8 @@ class CoilOutput:
             self._down_since_mono_s = monotonic_s()
         self._tries += 1
         say = _log.debug
-        if not self._is_outage_said and monotonic_s() >= self._quiet_until_mono_s:
+        # Stopping may cut a refresh short; what matters then is whether REJECT was left, and that is said apart.
+        if self._is_running and not self._is_outage_said and monotonic_s() >= self._quiet_until_mono_s:
             say = _log.warning
             self._is_outage_said = True
             self._quiet_until_mono_s = monotonic_s() + _SAY_AGAIN_AFTER_S
