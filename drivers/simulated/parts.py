@@ -1,0 +1,92 @@
+"""What the controller images, how long it takes, and what it then says and sends about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from drivers.simulated.broken_images import broken
+from drivers.simulated.faults import Fault
+from drivers.simulated.ftp_push import ImageFile
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+__all__ = ["RESULT_ITEMS", "ControllerTiming", "Imaged", "Part", "image_files", "result_line"]
+
+RESULT_ITEMS = ("count", "program", "judgement", "time", "error", "skip")
+_CUT_SHARE = 0.4
+
+
+@dataclass(frozen=True, slots=True)
+class ControllerTiming:
+    """How long things take, seconds. A real controller: PW 1.5 to 4, not ready 0.3 after it, reboot tens."""
+
+    exposure_s: float = 0.01
+    processing_s: float = 0.05
+    mode_change_s: float = 0.05
+    program_switch_s: float = 0.1
+    ready_after_switch_s: float = 0.05
+    reboot_s: float = 0.5
+    late_s: float = 1.5
+    mute_s: float = 1.5
+    split_pause_s: float = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What stands in front of the cameras: a file by camera number, and what the controller's tools think of it."""
+
+    images: tuple[tuple[int, bytes], ...]
+    extension: str = "bmp"
+    judgement: str = "OK"
+
+    def __post_init__(self) -> None:
+        if self.judgement not in ("OK", "NG") or self.extension not in ("bmp", "jpg", "png"):
+            came = f"{self.judgement!r}, {self.extension!r}"
+            raise ValueError(f"judgement is OK or NG, extension bmp, jpg or png (got {came})")
+        if not self.images or any(camera not in (1, 2, 3, 4) for camera, _ in self.images):
+            raise ValueError("a part is seen by one to four cameras, numbered 1 to 4")
+
+
+@dataclass(frozen=True, slots=True)
+class Imaged:
+    """One part that was imaged: what the truth is compared with later. ``trigger`` is TRG1 for a wire, else T1 ..."""
+
+    trigger_no: int
+    trigger: str
+    count: int
+    card: int
+    program: int
+    session: str
+    taken: datetime
+    triggered_mono_s: float
+    part: Part
+    faults: frozenset[Fault]
+
+
+def result_line(items: Sequence[str], shot: Imaged, *, processing_s: float, error: int) -> str:
+    """The result line: fixed widths, zero padded, without sign. 'skip' is an area in px, as tools give them."""
+    fields = {
+        "count": f"{shot.count:010d}",
+        "program": f"{shot.program:03d}",
+        "judgement": "0" if shot.part.judgement == "OK" else "1",
+        "time": f"{processing_s * 1000:011.3f}",
+        "error": str(error),
+        "skip": f"{len(shot.part.images[0][1]) % 100_000_000:08d}",
+    }
+    return ",".join(fields[item] for item in items)
+
+
+def image_files(shot: Imaged) -> list[ImageFile]:
+    """The files of the part, one for each camera, with its image faults in them. Raises ValueError for no image."""
+    part = shot.part
+    files = []
+    for camera, data in part.images:
+        name = f"{shot.taken:%y%m%d_%H%M%S}_{shot.count:010d}_CAM{camera}_{part.judgement}.{part.extension}"
+        folders = ("cv-x", "image", f"SD{shot.card}_{shot.program:03d}", shot.session, f"CAM{camera}")
+        content = broken(data, part.extension, shot.faults, shot.trigger_no)
+        cut_after = int(len(data) * _CUT_SHARE) if Fault.TRUNCATED_IMAGE in shot.faults else None
+        files.append(ImageFile(folders, name, content, cut_after))
+    return files
