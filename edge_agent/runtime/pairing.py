@@ -82,9 +82,9 @@ class Pairing:
     def on_capture(self, capture: Capture) -> tuple[Arrival, Part | None]:
         """Place an image."""
         if capture.count is None:
-            part = self._open(None)
-            part.captures[capture.camera] = capture
-            return Arrival.NEW, part
+            nameless = self._open(None)
+            nameless.captures[capture.camera] = capture
+            return Arrival.NEW, nameless
         is_of_old_session = self._follow_session(capture.session)
         part = self._find_open(capture.count, capture.session, may_be_first_image=not is_of_old_session)
         if part is not None:
@@ -96,9 +96,8 @@ class Pairing:
         if decided is not None:
             return (Arrival.DUPLICATE if capture.camera in decided.cameras else Arrival.LATE), None
         part = None if is_of_old_session else self._next_triggered()
-        arrival = Arrival.JOINED
-        if part is None:
-            part, arrival = self._open(capture.count), Arrival.NEW
+        arrival = Arrival.NEW if part is None else Arrival.JOINED
+        part = part or self._open(capture.count)
         self._attach(part, capture)
         if is_of_old_session:
             part.stale = f"the image is of session {capture.session!r}, which was over"
@@ -117,9 +116,9 @@ class Pairing:
         decided = [d for d in self._decided.values() if d.count == result.count]
         if decided and not decided[-1].had_result:
             return Arrival.LATE, None
-        part, arrival = self._next_triggered(), Arrival.JOINED
-        if part is None:
-            part, arrival = self._open(result.count), Arrival.NEW
+        part = self._next_triggered()
+        arrival = Arrival.NEW if part is None else Arrival.JOINED
+        part = part or self._open(result.count)
         part.count = result.count
         part.result = result
         part.repeats_count = bool(decided)
