@@ -1,0 +1,216 @@
+"""A line with ground truth: parts pass a camera and reach a gate, and it is known what they are."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import numpy as np
+
+from drivers.simulated.camera import encode_image
+from drivers.simulated.gate import Gate
+from drivers.timing import monotonic_s
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Sequence
+    from pathlib import Path
+
+    from drivers.simulated.camera import ZipperCamera
+    from drivers.simulated.controller import SimulatedController
+    from drivers.simulated.defects import DefectSpec
+    from drivers.simulated.faults import Fault
+    from drivers.simulated.remote_io import SimulatedRemoteIo
+
+__all__ = ["PartSource", "RecordedParts", "RenderedParts", "ShownPart", "SimulatedLine", "TruePart"]
+
+_POLL_S = 0.005
+_IMAGE_SUFFIXES = {".bmp": "bmp", ".png": "png", ".jpg": "jpg", ".jpeg": "jpg"}
+
+
+@dataclass(frozen=True, slots=True)
+class ShownPart:
+    """A part before it reaches the camera: its image file, its defect (None: it is good, or nothing is known)."""
+
+    image: bytes
+    extension: str = "bmp"
+    defect: DefectSpec | None = None
+    name: str = ""
+    judgement: str = "OK"
+
+
+class PartSource(Protocol):
+    """Where parts come from. Called in a worker thread, from 1 upwards, once each."""
+
+    def part(self, index: int) -> ShownPart:
+        """The part with that number."""
+        ...
+
+
+class RenderedParts:
+    """Parts rendered by a camera. ``defects`` are taken in turn, None among them is a good part; deterministic."""
+
+    def __init__(
+        self,
+        camera: ZipperCamera,
+        *,
+        defects: Sequence[DefectSpec | None] = (None,),
+        seed: int = 0,
+        extension: str = "bmp",
+    ) -> None:
+        if not defects:
+            raise ValueError("name at least one kind of part; None is a good one")
+        self._camera = camera
+        self._defects = tuple(defects)
+        self._seed = seed
+        self._extension = extension
+
+    def part(self, index: int) -> ShownPart:
+        """Render part ``index``: the same for the same seed and index, whatever came before."""
+        defect = self._defects[(index - 1) % len(self._defects)]
+        rendered = self._camera.render(np.random.default_rng((self._seed, index)), defect)
+        return ShownPart(encode_image(rendered.image, self._extension), self._extension, defect, f"part_{index:06d}")
+
+
+class RecordedParts:
+    """Image files in the order given, over and over. Raises ValueError for none, or for one that is no image file."""
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        strangers = [file.name for file in files if file.suffix.lower() not in _IMAGE_SUFFIXES]
+        if not files or strangers:
+            raise ValueError(f"expected bmp, png or jpg files (got {strangers or 'none'})")
+        self._files = tuple(files)
+
+    def part(self, index: int) -> ShownPart:
+        """The file of part ``index``. Raises OSError."""
+        file = self._files[(index - 1) % len(self._files)]
+        return ShownPart(file.read_bytes(), _IMAGE_SUFFIXES[file.suffix.lower()], None, file.name)
+
+
+@dataclass(frozen=True, slots=True)
+class TruePart:
+    """A part and its fate.
+
+    ``count`` is the controller's, None if it never imaged the part. The part's interval runs from
+    ``triggered_mono_s`` to ``ended_mono_s``, where the next part's begins; ``is_let_through`` is what the gate did.
+    """
+
+    index: int
+    name: str
+    count: int | None
+    defect: DefectSpec | None
+    faults: frozenset[Fault]
+    triggered_mono_s: float
+    ended_mono_s: float
+    is_let_through: bool
+
+    @property
+    def is_escape(self) -> bool:
+        """A part with a defect, or one that was never imaged, went through."""
+        return self.is_let_through and (self.defect is not None or self.count is None)
+
+
+class SimulatedLine:
+    """Brings parts in front of the camera, ``spacing_s`` apart, and watches the gate.
+
+    ``trigger``: 'wired' - a sensor on the controller; 'input' - the part-present input of the remote I/O goes on, and
+    the agent triggers; 'agent' - the agent triggers by its own clock, and each trigger finds the next part.
+    """
+
+    def __init__(
+        self,
+        source: PartSource,
+        controller: SimulatedController,
+        remote_io: SimulatedRemoteIo,
+        *,
+        spacing_s: float = 1.0,
+        trigger: Literal["wired", "input", "agent"] = "wired",
+        first_coil: int = 0,
+        part_present_input: int = 0,
+        on_part: Callable[[TruePart], None] | None = None,
+    ) -> None:
+        if spacing_s <= 0:
+            raise ValueError(f"parts come one after the other (got a spacing of {spacing_s} s)")
+        self.parts: list[TruePart] = []
+        self._source = source
+        self._controller = controller
+        self._remote_io = remote_io
+        self._spacing_s = spacing_s
+        self._trigger = trigger
+        self._ready_coil = first_coil + 2
+        self._part_present_input = part_present_input
+        self._on_part = on_part
+        self._gate = Gate(remote_io.history, pass_coil=first_coil)
+
+    async def wait_ready(self, timeout_s: float) -> None:
+        """Return when the agent's READY output is on and the controller is ready. Raises TimeoutError."""
+        async with asyncio.timeout(timeout_s):
+            while not (self._remote_io.coils[self._ready_coil] and self._controller.is_ready):
+                await asyncio.sleep(_POLL_S)
+
+    async def run(self, parts: int) -> AsyncIterator[TruePart]:
+        """Bring ``parts`` parts. Each comes out when the next one's interval begins, the last after its spacing."""
+        shown = await asyncio.to_thread(self._source.part, 1)
+        at_mono_s = monotonic_s()
+        before: tuple[int, ShownPart, float] | None = None
+        for index in range(1, parts + 1):
+            start_mono_s = await self._present(shown, at_mono_s)
+            if before is not None:
+                yield self._fate(*before, start_mono_s)
+            before = (index, shown, start_mono_s)
+            if index < parts:
+                shown = await asyncio.to_thread(self._source.part, index + 1)
+            at_mono_s = max(start_mono_s + self._spacing_s, monotonic_s())
+            await self._clear_input(start_mono_s)
+        if before is not None:
+            await _sleep_until(at_mono_s)
+            yield self._fate(*before, monotonic_s())
+
+    async def _present(self, shown: ShownPart, at_mono_s: float) -> float:
+        """Bring the part to the camera at that time; when its interval begins (monotonic seconds)."""
+        controller = self._controller
+        if self._trigger == "agent":
+            controller.put_part(shown.image, extension=shown.extension, judgement=shown.judgement)
+            seen = len(controller.imaged)
+            while len(controller.imaged) == seen:
+                await asyncio.sleep(_POLL_S)
+            return controller.imaged[seen].triggered_mono_s
+        await _sleep_until(at_mono_s)
+        start_mono_s = monotonic_s()
+        if self._trigger == "wired":
+            await controller.wire_trigger(shown.image, extension=shown.extension, judgement=shown.judgement)
+        else:
+            controller.put_part(shown.image, extension=shown.extension, judgement=shown.judgement)
+            self._remote_io.set_input(self._part_present_input, True)
+        return start_mono_s
+
+    async def _clear_input(self, start_mono_s: float) -> None:
+        """The part leaves the sensor's sight in the middle of its interval."""
+        if self._trigger == "input":
+            await _sleep_until(start_mono_s + self._spacing_s / 2)
+            self._remote_io.set_input(self._part_present_input, False)
+
+    def _fate(self, index: int, shown: ShownPart, start_mono_s: float, end_mono_s: float) -> TruePart:
+        imaged = [
+            shot
+            for shot in self._controller.imaged[-64:]
+            if start_mono_s <= shot.triggered_mono_s < end_mono_s and shot.part.images[0][1] is shown.image
+        ]
+        part = TruePart(
+            index=index,
+            name=shown.name,
+            count=imaged[0].count if imaged else None,
+            defect=shown.defect,
+            faults=frozenset().union(*(shot.faults for shot in imaged)),
+            triggered_mono_s=start_mono_s,
+            ended_mono_s=end_mono_s,
+            is_let_through=self._gate.let_through(start_mono_s, end_mono_s),
+        )
+        self.parts.append(part)
+        if self._on_part is not None:
+            self._on_part(part)
+        return part
+
+
+async def _sleep_until(at_mono_s: float) -> None:
+    await asyncio.sleep(max(0.0, at_mono_s - monotonic_s()))
