@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from calibration.reference import Box
 
-__all__ = ["NEIGHBOURS", "CalibrationOptions", "CalibrationResult", "RegistrationRow", "calibrate"]
+__all__ = ["METHODS", "NEIGHBOURS", "CalibrationOptions", "CalibrationResult", "RegistrationRow", "calibrate"]
 
 NEIGHBOURS = 15
 METHODS = ("paper",)
