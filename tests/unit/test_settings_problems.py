@@ -310,9 +310,9 @@ CONTRADICTIONS = {
         "output.watchdog_ms: watchdog_ms + write_timeout_ms must be at most line.min_part_spacing_ms (1000)",
     ),
     "the watchdog trips on a healthy agent": (
-        changed(("refresh_ms = 100", "refresh_ms = 351")),
-        "refresh_ms = 351",
-        "output.refresh_ms: refresh_ms + write_timeout_ms must be at most watchdog_ms (500)",
+        changed(("refresh_ms = 100", "refresh_ms = 251")),
+        "refresh_ms = 251",
+        "output.refresh_ms: expected at most half of watchdog_ms (500)",
     ),
     "no source of images": (changed((FTP_TABLE, "")), "[images]", "images: name exactly one source of images"),
     "two sources of images": (
