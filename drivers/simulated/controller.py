@@ -67,6 +67,8 @@ class SimulatedController:
         self._commands = CommandPort(host, port, self._answer, policy=policy, delimiter=delimiter)
         self._outlet = _outlet(ftp, image_to, image_queue)
         self._part = Part(((1, _NO_PART),))
+        self._part_no = 0
+        self._was_imaged = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._crash: BaseException | None = None
         self._processing = asyncio.Lock()
@@ -174,13 +176,24 @@ class SimulatedController:
 
     # parts and triggers
 
-    def put_part(self, image: bytes, *, extension: str = "bmp", judgement: str = "OK", camera: int = 1) -> None:
-        """Put a part in front of the camera: what a trigger images from now on. ``judgement`` is OK or NG."""
-        self.put(Part(((camera, image),), extension, judgement))
+    def put_part(self, image: bytes, *, extension: str = "bmp", judgement: str = "OK", camera: int = 1) -> int:
+        """Put a part in front of the camera: what a trigger images from now on. ``judgement`` is OK or NG.
 
-    def put(self, part: Part) -> None:
+        Gives the part's number, which ``imaged`` names it by.
+        """
+        return self.put(Part(((camera, image),), extension, judgement))
+
+    def put(self, part: Part) -> int:
         """As ``put_part``, for several cameras."""
         self._part = part
+        self._part_no += 1
+        return self._part_no
+
+    async def wait_imaged(self, more_than: int) -> None:
+        """Return when more parts than that were imaged."""
+        while len(self.imaged) <= more_than:
+            self._was_imaged.clear()
+            await self._was_imaged.wait()
 
     async def wire_trigger(
         self, image: bytes, *, extension: str = "bmp", judgement: str = "OK", camera: int = 1
@@ -205,6 +218,7 @@ class SimulatedController:
         repeats = Fault.DUPLICATE_COUNT in faults and self.state.count > 0
         shot = Imaged(
             trigger_no=self.triggers,
+            part_no=self._part_no,
             trigger=trigger,
             count=self.state.count if repeats else self.state.next_count(),
             card=self.state.card,
@@ -212,18 +226,19 @@ class SimulatedController:
             session=self.state.session,
             taken=self.state.clock(now),
             triggered_mono_s=now,
-            part=self._part,
+            judgement=self._part.judgement,
             faults=faults,
         )
         self.imaged.append(shot)
+        self._was_imaged.set()
         self._is_capturing = True
         self._in_process += 1
-        self._spawn(self._cycle(shot, self._generation))
+        self._spawn(self._cycle(shot, self._part, self._generation))
         if self.on_imaged is not None:
             self.on_imaged(shot)
         return shot.count
 
-    async def _cycle(self, shot: Imaged, generation: int) -> None:
+    async def _cycle(self, shot: Imaged, part: Part, generation: int) -> None:
         try:
             await asyncio.sleep(self.timing.exposure_s)
             if self._outlet is not None and self._image_priority == "image":
@@ -232,18 +247,18 @@ class SimulatedController:
             async with self._processing:
                 await asyncio.sleep(self.timing.processing_s)
                 if generation == self._generation and self.state.is_output_enabled:
-                    await self._put_out(shot)
+                    await self._put_out(shot, part)
         finally:
             self._in_process -= 1
 
     # output
 
-    async def _put_out(self, shot: Imaged) -> None:
+    async def _put_out(self, shot: Imaged, part: Part) -> None:
         faults = shot.faults
         if Fault.REBOOT in faults:
             self._spawn(self.reboot())
             return
-        self._put_images_out(shot)
+        self._put_images_out(shot, part)
         if Fault.CONNECTION_DROP in faults:
             self._commands.drop_all()
         elif Fault.CONNECTION_MUTE in faults:
@@ -266,10 +281,10 @@ class SimulatedController:
             held, self._held = self._held, []
             await self._commands.send(*held, line)
 
-    def _put_images_out(self, shot: Imaged) -> None:
+    def _put_images_out(self, shot: Imaged, part: Part) -> None:
         if self._outlet is None or Fault.LOST_IMAGE in shot.faults:
             return
-        for file in image_files(shot):
+        for file in image_files(shot, part):
             if Fault.LATE_IMAGE in shot.faults:
                 self._spawn(self._later(self._offer(file)))
                 continue

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["PartSource", "RecordedParts", "RenderedParts", "ShownPart", "SimulatedLine", "TruePart"]
 
 _POLL_S = 0.005
+_LATEST = 64
 _IMAGE_SUFFIXES = {".bmp": "bmp", ".png": "png", ".jpg": "jpg", ".jpeg": "jpg"}
 
 
@@ -110,6 +111,16 @@ class TruePart:
         return self.is_let_through and (self.defect is not None or self.count is None)
 
 
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """The part whose interval it is."""
+
+    index: int
+    shown: ShownPart
+    part_no: int
+    start_mono_s: float
+
+
 class SimulatedLine:
     """Brings parts in front of the camera, ``spacing_s`` apart, and watches the gate.
 
@@ -145,44 +156,44 @@ class SimulatedLine:
     async def wait_ready(self, timeout_s: float) -> None:
         """Return when the agent's READY output is on and the controller is ready. Raises TimeoutError."""
         async with asyncio.timeout(timeout_s):
-            while not (self._remote_io.coils[self._ready_coil] and self._controller.is_ready):
+            # Nothing tells when an output changes: whoever looks at a wire looks again.
+            while not (self._remote_io.coils[self._ready_coil] and self._controller.is_ready):  # noqa: ASYNC110
                 await asyncio.sleep(_POLL_S)
 
     async def run(self, parts: int) -> AsyncIterator[TruePart]:
         """Bring ``parts`` parts. Each comes out when the next one's interval begins, the last after its spacing."""
         shown = await asyncio.to_thread(self._source.part, 1)
         at_mono_s = monotonic_s()
-        before: tuple[int, ShownPart, float] | None = None
+        before: _Standing | None = None
         for index in range(1, parts + 1):
-            start_mono_s = await self._present(shown, at_mono_s)
+            here = await self._present(index, shown, at_mono_s)
             if before is not None:
-                yield self._fate(*before, start_mono_s)
-            before = (index, shown, start_mono_s)
+                yield self._fate(before, here.start_mono_s)
+            before = here
             if index < parts:
                 shown = await asyncio.to_thread(self._source.part, index + 1)
-            at_mono_s = max(start_mono_s + self._spacing_s, monotonic_s())
-            await self._clear_input(start_mono_s)
+            await self._clear_input(here.start_mono_s)
+            at_mono_s = here.start_mono_s + self._spacing_s
         if before is not None:
             await _sleep_until(at_mono_s)
-            yield self._fate(*before, monotonic_s())
+            yield self._fate(before, monotonic_s())
 
-    async def _present(self, shown: ShownPart, at_mono_s: float) -> float:
-        """Bring the part to the camera at that time; when its interval begins (monotonic seconds)."""
+    async def _present(self, index: int, shown: ShownPart, at_mono_s: float) -> _Standing:
+        """Bring the part to the camera, not before that time."""
         controller = self._controller
         if self._trigger == "agent":
-            controller.put_part(shown.image, extension=shown.extension, judgement=shown.judgement)
+            part_no = controller.put_part(shown.image, extension=shown.extension, judgement=shown.judgement)
             seen = len(controller.imaged)
-            while len(controller.imaged) == seen:
-                await asyncio.sleep(_POLL_S)
-            return controller.imaged[seen].triggered_mono_s
+            await controller.wait_imaged(seen)
+            return _Standing(index, shown, part_no, controller.imaged[seen].triggered_mono_s)
         await _sleep_until(at_mono_s)
         start_mono_s = monotonic_s()
+        part_no = controller.put_part(shown.image, extension=shown.extension, judgement=shown.judgement)
         if self._trigger == "wired":
-            await controller.wire_trigger(shown.image, extension=shown.extension, judgement=shown.judgement)
+            controller.trigger("TRG1")
         else:
-            controller.put_part(shown.image, extension=shown.extension, judgement=shown.judgement)
             self._remote_io.set_input(self._part_present_input, True)
-        return start_mono_s
+        return _Standing(index, shown, part_no, start_mono_s)
 
     async def _clear_input(self, start_mono_s: float) -> None:
         """The part leaves the sensor's sight in the middle of its interval."""
@@ -190,14 +201,11 @@ class SimulatedLine:
             await _sleep_until(start_mono_s + self._spacing_s / 2)
             self._remote_io.set_input(self._part_present_input, False)
 
-    def _fate(self, index: int, shown: ShownPart, start_mono_s: float, end_mono_s: float) -> TruePart:
-        imaged = [
-            shot
-            for shot in self._controller.imaged[-64:]
-            if start_mono_s <= shot.triggered_mono_s < end_mono_s and shot.part.images[0][1] is shown.image
-        ]
+    def _fate(self, here: _Standing, end_mono_s: float) -> TruePart:
+        shown, start_mono_s = here.shown, here.start_mono_s
+        imaged = [shot for shot in self._controller.imaged[-_LATEST:] if shot.part_no == here.part_no]
         part = TruePart(
-            index=index,
+            index=here.index,
             name=shown.name,
             count=imaged[0].count if imaged else None,
             defect=shown.defect,

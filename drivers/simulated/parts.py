@@ -52,9 +52,13 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Imaged:
-    """One part that was imaged: what the truth is compared with later. ``trigger`` is TRG1 for a wire, else T1 ..."""
+    """One part that was imaged: what the truth is compared with later. ``trigger`` is TRG1 for a wire, else T1 ...
+
+    ``part_no`` is what ``put`` gave for the part that stood there.
+    """
 
     trigger_no: int
+    part_no: int
     trigger: str
     count: int
     card: int
@@ -62,26 +66,25 @@ class Imaged:
     session: str
     taken: datetime
     triggered_mono_s: float
-    part: Part
+    judgement: str
     faults: frozenset[Fault]
 
 
 def result_line(items: Sequence[str], shot: Imaged, *, processing_s: float, error: int) -> str:
-    """The result line: fixed widths, zero padded, without sign. 'skip' is an area in px, as tools give them."""
+    """The result line: fixed widths, zero padded, without sign. 'skip' is an area, as one of its tools gives it."""
     fields = {
         "count": f"{shot.count:010d}",
         "program": f"{shot.program:03d}",
-        "judgement": "0" if shot.part.judgement == "OK" else "1",
+        "judgement": "0" if shot.judgement == "OK" else "1",
         "time": f"{processing_s * 1000:011.3f}",
         "error": str(error),
-        "skip": f"{len(shot.part.images[0][1]) % 100_000_000:08d}",
+        "skip": f"{4000 + shot.count % 997:08d}",
     }
     return ",".join(fields[item] for item in items)
 
 
-def image_files(shot: Imaged) -> list[ImageFile]:
+def image_files(shot: Imaged, part: Part) -> list[ImageFile]:
     """The files of the part, one for each camera, with its image faults in them. Raises ValueError for no image."""
-    part = shot.part
     files = []
     for camera, data in part.images:
         name = f"{shot.taken:%y%m%d_%H%M%S}_{shot.count:010d}_CAM{camera}_{part.judgement}.{part.extension}"
