@@ -38,6 +38,10 @@ _CHECKPOINT_EVERY = 200
 """Transactions between checkpoints."""
 _SAFETY_CHECKPOINT_PAGES = 16_000
 """64 MiB of log: reached only if nobody ever calls ``publication``."""
+_CHECK_AT_MOST_S = 2.0
+"""Enough for some hundred thousand parts; ``JournalReader.problems`` looks at everything."""
+_CHECK_STEPS = 10_000
+_NEWEST_PARTS = 1000
 _MOST_OWED_ROWS = 10_000
 _LONGEST_TEXT = 2000
 _DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
@@ -260,6 +264,7 @@ def _open(path: Path) -> sqlite3.Connection:
         connection.execute(f"PRAGMA wal_autocheckpoint = {_SAFETY_CHECKPOINT_PAGES}")
         _check(connection, path)
         migrate(connection, version)
+        _read_newest(connection)
     except BaseException as err:
         if connection is not None:
             connection.close()
@@ -272,9 +277,27 @@ def _open(path: Path) -> sqlite3.Connection:
 
 
 def _check(connection: sqlite3.Connection, path: Path) -> None:
-    problem = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    """Look for damage for as long as a start may take, then at the newest rows: a line waits for this."""
+    ends_mono_s = monotonic_s() + _CHECK_AT_MOST_S
+    connection.set_progress_handler(lambda: monotonic_s() > ends_mono_s, _CHECK_STEPS)
+    try:
+        problem = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    except sqlite3.OperationalError as err:
+        if err.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+            raise
+        problem = "ok"
+        log.info("journal_checked_in_part", seconds=_CHECK_AT_MOST_S, bytes=path.stat().st_size)
+    finally:
+        connection.set_progress_handler(None, 0)
     if problem != "ok":
         raise damaged(path, sqlite3.DatabaseError(problem))
+
+
+def _read_newest(connection: sqlite3.Connection) -> None:
+    connection.execute(
+        "SELECT * FROM (SELECT * FROM part ORDER BY part_seq DESC LIMIT ?) LEFT JOIN camera USING (part_seq)",
+        (_NEWEST_PARTS,),
+    ).fetchall()
 
 
 def _take_lock(path: Path) -> sqlite3.Connection:

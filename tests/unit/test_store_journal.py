@@ -27,6 +27,7 @@ from edge_agent.domain import (
     Verdict,
 )
 from edge_agent.errors import AlreadyRunning, DataError
+from edge_agent.store import writer
 from edge_agent.store.journal import CameraRow, Journal, JournalError, JournalReader, PartRow
 from edge_agent.store.schema import SCHEMA_VERSION
 
@@ -371,6 +372,25 @@ async def test_a_damaged_journal_is_refused_and_the_lock_is_let_go(path: Path) -
     for _ in range(2):
         with pytest.raises(DataError, match="damaged"):
             Journal.open(path)
+
+
+async def test_a_journal_too_large_to_check_at_start_is_opened_in_time(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Journal.open(path)
+    for seq in range(1, 300):
+        await journal.append(part_row(seq, detail="x" * 500))
+    journal.close()
+    monkeypatch.setattr(writer, "_CHECK_AT_MOST_S", 0.0)
+    monkeypatch.setattr(writer, "_CHECK_STEPS", 10)
+    again = Journal.open(path)
+    try:
+        assert again.next_part_seq == 300
+        await again.append(part_row(300))
+    finally:
+        again.close()
+    with JournalReader.open(path) as reader:
+        assert reader.problems() == []
 
 
 def test_a_folder_in_the_journals_place_is_an_io_error_with_a_hint(path: Path) -> None:
