@@ -58,7 +58,8 @@ def soften(plane: Plane, sigma_x: float, sigma_y: float) -> Plane:
 
 def render_layers(width: int, height: int) -> Layers:
     """Compute the layers once per camera; about a second at full size."""
-    finer = 1 if scale_of(width, height) > 0.5 else 2 if scale_of(width, height) > 0.25 else 3
+    scale = scale_of(width, height)
+    finer = 1 if scale >= 0.5 else 2 if scale > 0.25 else 3
     layers = _render_layers(width * finer, height * finer)
     if finer == 1:
         return layers

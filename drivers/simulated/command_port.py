@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 import struct
+from collections import deque
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ __all__ = ["CommandPort", "ConnectionPolicy"]
 _LINE_MAX_BYTES = 1024
 _READ_BYTES = 4096
 _SEND_TIMEOUT_S = 2.0
+_REMEMBERED = 10_000
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
@@ -80,7 +82,7 @@ class CommandPort:
         self.port = port
         self.is_mute = False
         self.before_next_reply: list[str] = []
-        self.commands: list[str] = []
+        self.commands: deque[str] = deque(maxlen=_REMEMBERED)
         self._answer = answer
         self._policy = policy
         self._delimiter = delimiter

@@ -98,8 +98,8 @@ class SimulatedController:
 
     @property
     def commands(self) -> list[str]:
-        """Every command line that came, in order."""
-        return self._commands.commands
+        """The latest command lines that came, in order."""
+        return list(self._commands.commands)
 
     @property
     def connections(self) -> int:

@@ -18,6 +18,7 @@ Cause = Literal["write", "watchdog", "power", "stop"]
 
 _HEADER = struct.Struct(">HHHB")
 _PDU_MAX_BYTES = 253
+_HISTORY_MAX = 1_000_000
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _WRITES = frozenset((5, 6, 15, 16))
 _COIL_WRITES = frozenset((5, 15))
@@ -62,7 +63,7 @@ class SimulatedRemoteIo:
     The watchdog is armed by the first write and fed by writes only (Beckhoff type 0). When nothing was written for
     ``watchdog_s`` all outputs drop to 0 and stay there, *latched*: writes are answered but change nothing, until one
     sets ``pass_coil`` to 0 (or the watchdog's reset register is written). A PASS that was on its way when the agent
-    hung is therefore lost, never carried out late. ``history`` holds changes only.
+    hung is therefore lost, never carried out late. ``history`` holds changes only, the latest half a million at least.
     """
 
     def __init__(
@@ -189,6 +190,8 @@ class SimulatedRemoteIo:
             if self._outputs[coil] != value:
                 self._outputs[coil] = value
                 self.history.append(CoilChange(now_mono_s, coil, value, cause))
+        if len(self.history) > _HISTORY_MAX:
+            del self.history[: _HISTORY_MAX // 2]
 
     # requests
 
