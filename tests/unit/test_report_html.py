@@ -188,11 +188,13 @@ def test_the_reports_load_nothing_and_run_nothing(run: Page, calibration: Page) 
         assert "default-src 'none'" in page.html
 
 
-def test_charts_come_for_light_and_for_dark(run: Page) -> None:
-    media = [attrs["media"] for tag, attrs in run.tags if tag == "source"]
+def test_charts_come_for_light_and_for_dark_and_paper_is_light(run: Page) -> None:
+    by_day = [attrs["src"] for _, attrs in run.tags if attrs.get("class") == "by-day"]
+    by_night = [attrs["src"] for _, attrs in run.tags if attrs.get("class") == "by-night"]
 
-    assert len(media) == 2
-    assert set(media) == {"screen and (prefers-color-scheme: dark)"}
+    assert len(by_day) == len(by_night) == 2
+    assert not set(by_day) & set(by_night)
+    assert "@media screen and (prefers-color-scheme: dark) { .by-day { display: none; }" in run.html
 
 
 def test_the_same_facts_give_the_same_bytes(tmp_path: Path, run: Page) -> None:
