@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -270,7 +271,7 @@ class SimulatedController:
         faults = shot.faults
         line = result_line(self._items, shot, processing_s=self.timing.processing_s, error=self.state.error)
         if Fault.LATE_RESULT in faults:
-            self._spawn(self._later(self._commands.send(line)))
+            self._later(partial(self._commands.send, line))
         elif Fault.RESULTS_GLUED in faults:
             self._held.append(line)
         elif Fault.RESULT_SPLIT in faults:
@@ -286,7 +287,7 @@ class SimulatedController:
             return
         for file in image_files(shot, part):
             if Fault.LATE_IMAGE in shot.faults:
-                self._spawn(self._later(self._offer(file)))
+                self._later(partial(self._offer, file))
                 continue
             self._outlet.offer(file)
             if Fault.REPEATED_IMAGE in shot.faults:
@@ -296,14 +297,16 @@ class SimulatedController:
         assert self._outlet is not None  # noqa: S101 - only called with one
         self._outlet.offer(file)
 
-    async def _later(self, what: Coroutine[None, None, None]) -> None:
+    def _later(self, what: Callable[[], Awaitable[None]]) -> None:
+        """Do it after ``late_s``, unless output was cleared by then."""
         generation = self._generation
-        try:
+
+        async def wait() -> None:
             await asyncio.sleep(self.timing.late_s)
             if generation == self._generation and self.state.is_output_enabled:
-                await what
-        finally:
-            what.close()
+                await what()
+
+        self._spawn(wait())
 
     async def _mute(self) -> None:
         self._commands.is_mute = True

@@ -92,6 +92,7 @@ class FtpShelf:
     whole: list[str] = field(default_factory=list)
     connections: int = 0
     commands: list[str] = field(default_factory=list)
+    stop: Callable[[], None] = lambda: None
 
     def names(self) -> list[str]:
         """Everything that lies there, finished or not."""
@@ -132,10 +133,15 @@ def ftp_shelf(root: Path, *, passive: bool = False, refuses: bool = False, port:
         server.close_all()
 
     thread = threading.Thread(target=serve, name="test-ftp-server")
+
+    def end() -> None:
+        stop.set()
+        thread.join(5)
+        loop.close()
+
+    shelf.stop = end
     thread.start()
     try:
         yield shelf
     finally:
-        stop.set()
-        thread.join(5)
-        loop.close()
+        end()
