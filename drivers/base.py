@@ -173,7 +173,7 @@ class Published(StrEnum):
     FAILED = "FAILED"
     """The write failed or was not confirmed; the output is being brought back to REJECT."""
     WITHHELD = "WITHHELD"
-    """Not written at all: the next part had come, or the line was not READY."""
+    """Not published: the next part had come, or the line was not READY; what was written of it was taken back."""
 
 
 class DriverError(Exception):

@@ -63,7 +63,7 @@ async def run_agent(settings: Settings, *, is_simulated: bool = False) -> None:
         archive = Archive(
             settings.store.archive, max_bytes=int(settings.store.archive_max_gib * 2**30), keep=settings.store.keep
         )
-        swept = archive.sweep()
+        swept = archive.sweep()  # an archive that cannot be made or read is an OSError: exit code 74
         if swept:
             log.warning("archive_swept", files=swept)
         output = _output(settings)

@@ -66,7 +66,7 @@ def run(
     if simulated or settings.controller.kind == "simulated":
         from edge_agent.simulation import simulated_peers
 
-        with simulated_peers(settings, images=simulated_images) as simulated_settings:
+        with simulated_peers(settings, config, images=simulated_images) as simulated_settings:
             asyncio.run(run_agent(simulated_settings, is_simulated=True))
         return
     asyncio.run(run_agent(settings))
@@ -172,9 +172,7 @@ def simulate(
         Path | None, typer.Option(help="Show these images, in name order, instead of rendered zipper cursors.")
     ] = None,
     spacing_ms: Annotated[int, typer.Option(min=50, help="Time between two parts.")] = 2000,
-    announce: Annotated[
-        bool, typer.Option("--announce", help="Print the ports as one JSON line.", hidden=True)
-    ] = False,
+    ports: Annotated[str, typer.Option(help="Other ports than line.toml's, as JSON.", hidden=True)] = "{}",
 ) -> None:
     """Start a simulated controller and a simulated remote I/O at the addresses of line.toml.
 
@@ -185,7 +183,7 @@ def simulate(
 
     settings = _settings(config)
     configure_logs(settings.log.level, settings.log.format)
-    run_simulation(settings, images=images, spacing_s=spacing_ms / 1000, announce=announce)
+    run_simulation(settings, images=images, spacing_s=spacing_ms / 1000, ports=json.loads(ports))
 
 
 @cli.command()

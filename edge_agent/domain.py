@@ -33,8 +33,8 @@ class Alignment:
     """What registration found: the part lies shifted and turned like this against the reference image.
 
     ``shift_x_px`` and ``shift_y_px`` are full-resolution pixels of the image centre, ``angle_deg`` is
-    counter-clockwise degrees, ``gain`` and ``offset`` map reference grey values to this image's,
-    ``quality`` is the correlation after alignment (1.0 is identical).
+    counter-clockwise degrees, ``gain`` and ``offset`` map reference grey values (0 to 255) to this image's,
+    ``quality`` is the correlation after alignment, taken within the cells of a grid (1.0 is identical).
     """
 
     quality: float

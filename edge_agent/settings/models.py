@@ -254,6 +254,13 @@ def _times(line: LineSettings, output: OutputSettings) -> list[tuple[Loc, str]]:
             f"belongs to no part (got {line.deadline_ms})"
         )
         problems.append((("line", "deadline_ms"), message))
+    elif line.deadline_ms + output.pass_hold_ms > spacing:
+        message = (
+            f"line.deadline_ms + pass_hold_ms must be at most line.min_part_spacing_ms ({spacing}): otherwise a PASS "
+            f"could stand when a part arrives that shows no sign of itself (got {line.deadline_ms} + "
+            f"{output.pass_hold_ms})"
+        )
+        problems.append((("output", "pass_hold_ms"), message))
     if watchdog + answer > spacing:
         message = (
             f"watchdog_ms + write_timeout_ms must be at most line.min_part_spacing_ms ({spacing}): otherwise a "

@@ -20,7 +20,7 @@ schema_version = 1
 
 [line]
 name = "line 3"
-deadline_ms = 800
+deadline_ms = 700
 min_part_spacing_ms = 1000
 judgement = "both"
 cameras = [1]
@@ -256,7 +256,7 @@ def json_toml(value: Any) -> str:
 
 
 def test_all_problems_are_said_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
-    document = EVERY_KEY.replace("deadline_ms = 800", 'deadline_ms = "fast"').replace(
+    document = EVERY_KEY.replace("deadline_ms = 700", 'deadline_ms = "fast"').replace(
         "write_timeout_ms = 150", "time_out_ms = 3"
     )
     at = document.splitlines().index("time_out_ms = 3") + 1
@@ -300,9 +300,14 @@ def changed(*changes: tuple[str, str]) -> str:
 SECOND_BUNDLE = '[[bundle]]\nprogram = {}\ncamera = {}\npath = "other"\n\n[store]'
 CONTRADICTIONS = {
     "deadline not below spacing": (
-        changed(("deadline_ms = 800", "deadline_ms = 1000")),
+        changed(("deadline_ms = 700", "deadline_ms = 1000")),
         "deadline_ms = 1000",
         "line.deadline_ms: expected below line.min_part_spacing_ms (1000)",
+    ),
+    "a PASS could stand when an unseen part arrives": (
+        changed(("pass_hold_ms = 300", "pass_hold_ms = 301")),
+        "pass_hold_ms = 301",
+        "output.pass_hold_ms: line.deadline_ms + pass_hold_ms must be at most line.min_part_spacing_ms (1000)",
     ),
     "a dead agent's PASS could reach the next part": (
         changed(("watchdog_ms = 500", "watchdog_ms = 851")),
@@ -393,6 +398,6 @@ def test_a_second_bundle_of_the_same_program_and_camera_is_said_at_the_second(tm
 
 
 def test_several_contradictions_are_all_said(tmp_path: Path) -> None:
-    document = changed(("deadline_ms = 800", "deadline_ms = 1000"), ("watchdog_ms = 500", "watchdog_ms = 851"))
+    document = changed(("deadline_ms = 700", "deadline_ms = 1000"), ("watchdog_ms = 500", "watchdog_ms = 851"))
 
     assert len(problems(tmp_path, document)) == 2

@@ -1,0 +1,30 @@
+"""The thumbnail bundle that whole-process tests share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.simulated.line import PROGRAM, WIDTH, camera, edge_agent
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(scope="session")
+def thumbnail_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle calibrated by the real command from 24 rendered good parts."""
+    import numpy as np
+
+    from drivers.simulated.camera import encode_bmp
+
+    folder = tmp_path_factory.mktemp("thumbnail")
+    good = folder / "good"
+    good.mkdir()
+    cam, rng = camera(), np.random.default_rng([3, 1])
+    for index in range(24):
+        (good / f"{index:03d}.bmp").write_bytes(encode_bmp(cam.render(rng).image))
+    ran = edge_agent("calibrate-reference", str(good), "--out", str(folder / "bundle"), "--program", str(PROGRAM))
+    assert ran.returncode == 0, f"{WIDTH} px: {ran.stderr}"
+    return folder / "bundle"

@@ -1,0 +1,206 @@
+"""A small line for whole-process tests: simulated peers, a thumbnail bundle, the real `edge-agent run`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import subprocess
+import sys
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from drivers.simulated.camera import ZipperCamera, encode_bmp
+from drivers.simulated.controller import FtpTarget, SimulatedController
+from drivers.simulated.defects import Defect, DefectSpec
+from drivers.simulated.remote_io import SimulatedRemoteIo
+from drivers.timing import monotonic_s
+from edge_agent.simulation import free_port
+from edge_agent.store.journal import JournalReader
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+    from edge_agent.store.journal import PartRow
+
+WIDTH, HEIGHT = 160, 120
+PROGRAM = 1
+PASS, REJECT, READY = 0, 1, 2
+
+_TOML = """\
+schema_version = 1
+[line]
+deadline_ms = {deadline_ms}
+min_part_spacing_ms = {spacing_ms}
+[controller]
+port = {controller_port}
+[trigger]
+{trigger}
+[images]
+spool = "spool"
+{images}
+[output]
+host = "127.0.0.1"
+port = {output_port}
+pass_hold_ms = 100
+watchdog_ms = 500
+part_present_input = 0
+[[bundle]]
+program = 1
+path = "{bundle}"
+[store]
+journal = "journal.sqlite3"
+archive = "archive"
+[log]
+format = "json"
+"""
+
+
+@lru_cache(maxsize=1)
+def camera() -> ZipperCamera:
+    """The camera that the thumbnail bundle was calibrated with."""
+    return ZipperCamera(width=WIDTH, height=HEIGHT, seed=3)
+
+
+@lru_cache
+def good_image(number: int) -> bytes:
+    """A good part that calibration has not seen."""
+    return encode_bmp(camera().render(np.random.default_rng([3, 2, number])).image)
+
+
+@lru_cache
+def bad_image(number: int) -> bytes:
+    """A part with a large dark residue."""
+    defect = DefectSpec(Defect.RESIDUE, size_px=260.0, contrast=0.5)
+    return encode_bmp(camera().render(np.random.default_rng([3, 4, number]), defect).image)
+
+
+@dataclass
+class Line:
+    """The peers, the agent's process, and what the test looks at."""
+
+    folder: Path
+    controller: SimulatedController
+    remote_io: SimulatedRemoteIo
+    config: Path
+    drop: Path
+    agent: asyncio.subprocess.Process | None = None
+    environment: dict[str, str] = field(default_factory=dict)
+
+    async def start_agent(self) -> None:
+        """Start ``edge-agent run`` as its own process."""
+        with (self.folder / "agent.log").open("ab") as log:
+            self.agent = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "edge_agent",
+                "run",
+                "--config",
+                str(self.config),
+                stderr=log,
+                env={**os.environ, **self.environment},
+            )
+
+    async def stop_agent(self) -> int:
+        """SIGTERM, and the exit code."""
+        assert self.agent is not None
+        if self.agent.returncode is None:
+            self.agent.terminate()
+        async with asyncio.timeout(10):
+            return await self.agent.wait()
+
+    async def until(self, what: str, condition: Callable[[], bool], within_s: float = 20.0) -> None:
+        """Wait for a condition, or fail with the agent's last log lines."""
+        begin = monotonic_s()
+        while not condition():
+            assert monotonic_s() - begin < within_s, f"no {what} within {within_s} s:\n{self.log_tail()}"
+            await asyncio.sleep(0.02)
+
+    async def until_ready(self) -> None:
+        """Wait until the READY coil is energised."""
+        await self.until("READY", lambda: self.remote_io.coils[READY])
+
+    def rows(self) -> list[PartRow]:
+        """All rows of the journal."""
+        path = self.folder / "journal.sqlite3"
+        if not path.exists():
+            return []
+        with JournalReader.open(path) as journal:
+            return list(journal.rows())
+
+    async def until_rows(self, number: int) -> list[PartRow]:
+        """Wait until the journal has that many rows."""
+        await self.until(f"{number} rows", lambda: len(self.rows()) >= number)
+        return self.rows()
+
+    def log_tail(self) -> str:
+        """The last lines of the agent's log."""
+        path = self.folder / "agent.log"
+        return "\n".join(path.read_text().splitlines()[-12:]) if path.exists() else "(no log)"
+
+
+@asynccontextmanager
+async def line(
+    folder: Path,
+    bundle: Path,
+    *,
+    images: str = "ftp",
+    trigger: str = 'source = "wired"',
+    deadline_ms: int = 1500,
+    spacing_ms: int = 2000,
+    start: bool = True,
+) -> AsyncIterator[Line]:
+    """Peers up, agent up and READY (unless ``start`` is off); everything down at the end."""
+    password, ftp_port, drop = secrets.token_urlsafe(16), free_port(), folder / "drop"
+    drop.mkdir()
+    good_image(1), bad_image(1)  # drawn before the peers are up: drawing would hold their event loop
+    (folder / "ftp.password").write_text(password)
+    (folder / "ftp.password").chmod(0o600)
+    controller = SimulatedController(
+        program=PROGRAM,
+        ftp=FtpTarget("127.0.0.1", ftp_port, user="cvx", password=password) if images == "ftp" else None,
+        image_to="ftp" if images == "ftp" else drop,
+    )
+    remote_io = SimulatedRemoteIo(watchdog_s=0.5)
+    await remote_io.start()
+    await controller.start()
+    source = {
+        "ftp": f'[images.ftp]\nport = {ftp_port}\npassword_file = "ftp.password"',
+        "folder": '[images.folder]\npath = "drop"\nrescan_ms = 200\nsettle_ms = 50',
+    }[images]
+    config = folder / "line.toml"
+    config.write_text(
+        _TOML.format(
+            deadline_ms=deadline_ms,
+            spacing_ms=spacing_ms,
+            controller_port=controller.port,
+            output_port=remote_io.port,
+            trigger=trigger,
+            images=source,
+            bundle=bundle,
+        )
+    )
+    at = Line(folder, controller, remote_io, config, drop)
+    try:
+        if start:
+            await at.start_agent()
+            await at.until_ready()
+        yield at
+    finally:
+        if at.agent is not None and at.agent.returncode is None:
+            at.agent.kill()
+            await at.agent.wait()
+        await controller.stop()
+        await remote_io.stop()
+
+
+def edge_agent(*args: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run the command line to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "edge_agent", *args], capture_output=True, text=True, check=False, cwd=cwd, timeout=100
+    )

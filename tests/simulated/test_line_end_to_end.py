@@ -1,0 +1,261 @@
+"""The real agent as its own process, over real sockets, against the simulated controller and remote I/O."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import signal
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import pytest
+
+from drivers.simulated.camera import encode_bmp
+from drivers.simulated.gate import Gate
+from drivers.timing import monotonic_s
+from edge_agent.domain import Reason, Verdict
+from tests.simulated.line import HEIGHT, PASS, READY, REJECT, WIDTH, bad_image, edge_agent, good_image, line
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.slow
+
+
+async def test_good_parts_pass_the_gate_bad_ones_do_not_and_replay_is_bit_for_bit(
+    tmp_path: Path, thumbnail_bundle: Path
+) -> None:
+    images = [good_image(1), bad_image(1), good_image(2), good_image(3), bad_image(2)]
+    async with line(tmp_path, thumbnail_bundle) as at:
+        gate, opened = Gate(at.remote_io.history, pass_coil=PASS), []
+        for number, image in enumerate(images, 1):
+            begin = monotonic_s()
+            await at.controller.wire_trigger(image)
+            await at.until_rows(number)
+            await at.until("the window's end", lambda: not at.remote_io.coils[PASS] and at.remote_io.coils[REJECT])
+            opened.append(gate.let_through(begin, monotonic_s()))
+        rows = at.rows()
+        exit_code = await at.stop_agent()
+
+    assert [row.verdict for row in rows] == [
+        Verdict.PASS,
+        Verdict.REJECT,
+        Verdict.PASS,
+        Verdict.PASS,
+        Verdict.REJECT,
+    ]
+    assert opened == [row.verdict is Verdict.PASS for row in rows]
+    assert exit_code == 0
+
+    ran = edge_agent("replay", "archive", "--config", "line.toml", "--report", "r.html", "--json", cwd=tmp_path)
+    replayed = json.loads(ran.stdout)
+
+    assert ran.returncode == 0, ran.stderr
+    assert (replayed["images"], replayed["compared"], replayed["different"]) == (5, 5, 0)
+    assert [result["score"] for result in replayed["results"]] == [row.score for row in rows]
+    assert "</html>" in (tmp_path / "r.html").read_text()
+
+
+async def test_replay_notices_a_score_that_is_not_the_recorded_one(tmp_path: Path, thumbnail_bundle: Path) -> None:
+    async with line(tmp_path, thumbnail_bundle) as at:
+        await at.controller.wire_trigger(good_image(1))
+        await at.until_rows(1)
+        await at.stop_agent()
+    other = tmp_path / "other"
+    good = tmp_path / "good"
+    shutil.copytree(thumbnail_bundle.parent / "good", good)
+    made = edge_agent("calibrate-reference", str(good), "--out", str(other), "--program", "1", "--seed", "5")
+    ran = edge_agent("replay", "archive", "--bundle", "other", "--journal", "journal.sqlite3", cwd=tmp_path)
+
+    assert made.returncode == 0, made.stderr
+    assert ran.returncode == 1
+    assert "DIFFERENT: 1" in ran.stdout
+
+
+async def test_stopping_leaves_reject_on_the_wire(tmp_path: Path, thumbnail_bundle: Path) -> None:
+    async with line(tmp_path, thumbnail_bundle) as at:
+        exit_code = await at.stop_agent()
+        coils = at.remote_io.coils
+
+    assert exit_code == 0
+    assert (coils[PASS], coils[REJECT], coils[READY]) == (False, True, False)
+
+
+async def test_a_killed_agent_loses_its_outputs_to_the_watchdog(tmp_path: Path, thumbnail_bundle: Path) -> None:
+    async with line(tmp_path, thumbnail_bundle) as at:
+        assert at.agent is not None
+        at.agent.send_signal(signal.SIGKILL)
+        await at.agent.wait()
+        await at.until("a watchdog trip", lambda: at.remote_io.watchdog_trips > 0, within_s=5.0)
+        after_the_trip = at.remote_io.coils
+        failed_safe = await asyncio.to_thread(edge_agent, "output", "fail-safe", "--config", str(at.config))
+        coils = at.remote_io.coils
+
+    assert not after_the_trip[PASS]
+    assert not after_the_trip[READY]
+    assert failed_safe.returncode == 0, failed_safe.stderr
+    assert (coils[PASS], coils[REJECT]) == (False, True)
+
+
+async def test_the_agent_runs_where_torch_cannot_be_imported(tmp_path: Path, thumbnail_bundle: Path) -> None:
+    blocker = tmp_path / "no-torch" / "torch"
+    blocker.mkdir(parents=True)
+    (blocker / "__init__.py").write_text("raise ImportError('torch is not for the line')")
+    async with line(tmp_path, thumbnail_bundle, start=False) as at:
+        at.environment["PYTHONPATH"] = str(blocker.parent)
+        await at.start_agent()
+        await at.until_ready()
+        await at.controller.wire_trigger(good_image(1))
+        (row,) = await at.until_rows(1)
+
+    assert row.verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize(
+    ("what", "image", "reasons"),
+    [
+        ("empty", b"", {Reason.IMAGE_BROKEN}),
+        ("not an image", b"GIF89a, honestly", {Reason.IMAGE_BROKEN}),
+        ("truncated", good_image(1)[:9000], {Reason.IMAGE_BROKEN}),
+        ("zero-filled", good_image(1)[:9000] + bytes(len(good_image(1)) - 9000), {Reason.IMAGE_BROKEN}),
+        ("black", good_image(1)[:1078] + b"\x01" * (len(good_image(1)) - 1078), {Reason.ALIGN}),
+    ],
+)
+async def test_a_bad_image_is_rejected_with_its_reason_and_the_line_goes_on(
+    tmp_path: Path, thumbnail_bundle: Path, what: str, image: bytes, reasons: set[Reason]
+) -> None:
+    async with line(tmp_path, thumbnail_bundle) as at:
+        await at.controller.wire_trigger(image)
+        await at.until_rows(1)
+        await at.controller.wire_trigger(good_image(2))
+        bad, good = await at.until_rows(2)
+
+    assert bad.verdict is Verdict.REJECT, what
+    assert bad.reason in reasons, bad.detail
+    assert good.verdict is Verdict.PASS
+
+
+async def test_images_of_another_shape_are_rejected(tmp_path: Path, thumbnail_bundle: Path) -> None:
+    other_size = encode_bmp(np.full((150, 200), 90, np.uint8))
+    colour = cv2.imencode(".png", np.full((HEIGHT, WIDTH, 3), 90, np.uint8))[1].tobytes()
+    async with line(tmp_path, thumbnail_bundle) as at:
+        await at.controller.wire_trigger(other_size)
+        await at.until_rows(1)
+        await at.controller.wire_trigger(colour, extension="png")
+        rows = await at.until_rows(2)
+
+    assert [row.reason for row in rows] == [Reason.IMAGE_SIZE, Reason.IMAGE_SIZE]
+
+
+@pytest.mark.parametrize("damage", ["missing file", "altered file", "altered manifest"])
+async def test_a_damaged_bundle_is_refused_with_65_and_never_ready(
+    tmp_path: Path, thumbnail_bundle: Path, damage: str
+) -> None:
+    bundle = tmp_path / "bundle"
+    shutil.copytree(thumbnail_bundle, bundle)
+    if damage == "missing file":
+        (bundle / "bank.npz").unlink()
+    elif damage == "altered file":
+        data = bytearray((bundle / "cpcae.onnx").read_bytes())
+        data[len(data) // 2] ^= 1
+        (bundle / "cpcae.onnx").write_bytes(data)
+    else:
+        manifest = json.loads((bundle / "manifest.json").read_text())
+        manifest["limit"]["value"] *= 2
+        (bundle / "manifest.json").write_text(json.dumps(manifest))
+    async with line(tmp_path, bundle, start=False) as at:
+        await at.start_agent()
+        assert at.agent is not None
+        async with asyncio.timeout(20):
+            exit_code = await at.agent.wait()
+        was_ready = any(coil == READY and value for _, coil, value, _ in at.remote_io.history)
+        log = at.log_tail()
+
+    assert exit_code == 65, log
+    assert "hint:" in log
+    assert not was_ready
+
+
+async def test_a_second_agent_on_the_same_journal_is_refused_with_75(tmp_path: Path, thumbnail_bundle: Path) -> None:
+    async with line(tmp_path, thumbnail_bundle) as at:
+        second = await asyncio.to_thread(edge_agent, "run", "--config", str(at.config))
+        is_still_ready = at.remote_io.coils[READY]
+
+    assert second.returncode == 75, second.stderr
+    assert is_still_ready
+
+
+async def test_an_absent_controller_keeps_the_line_from_ready_until_it_comes(
+    tmp_path: Path, thumbnail_bundle: Path
+) -> None:
+    async with line(tmp_path, thumbnail_bundle, start=False) as at:
+        await at.controller.stop()
+        await at.start_agent()
+        await at.until("REJECT", lambda: at.remote_io.coils[REJECT])
+        was_ready = at.remote_io.coils[READY]
+        await at.controller.start()
+        await at.until_ready()
+
+    assert not was_ready
+
+
+async def test_a_remote_io_that_goes_and_comes_back_is_found_again(tmp_path: Path, thumbnail_bundle: Path) -> None:
+    async with line(tmp_path, thumbnail_bundle) as at:
+        await at.remote_io.stop()
+        await at.controller.wire_trigger(good_image(1))
+        (row,) = await at.until_rows(1)
+        await at.remote_io.start()
+        await at.until_ready()
+        await at.controller.wire_trigger(good_image(2))
+        _, after = await at.until_rows(2)
+
+    assert row.verdict is not Verdict.PASS
+    assert after.verdict is Verdict.PASS
+
+
+async def test_an_ftp_port_in_use_is_said_and_waited_for(tmp_path: Path, thumbnail_bundle: Path) -> None:
+    async with line(tmp_path, thumbnail_bundle, start=False) as at:
+        port = int(next(text for text in at.config.read_text().split("[images.ftp]\nport = ")[1:]).split()[0])
+        squatter = await asyncio.start_server(lambda _r, w: w.close(), "127.0.0.1", port)
+        await at.start_agent()
+        await at.until("the complaint", lambda: str(port) in at.log_tail())
+        was_ready = at.remote_io.coils[READY]
+        squatter.close()
+        await squatter.wait_closed()
+        await at.until_ready()
+
+    assert not was_ready
+
+
+@pytest.mark.parametrize("trigger", ['source = "interval"\ninterval_ms = 2500', 'source = "input"'])
+async def test_parts_that_the_agent_triggers_are_judged_too(
+    tmp_path: Path, thumbnail_bundle: Path, trigger: str
+) -> None:
+    async with line(tmp_path, thumbnail_bundle, trigger=trigger) as at:
+        at.controller.put_part(good_image(1))
+        if "input" in trigger:
+            at.remote_io.set_input(0, True)
+        rows = await at.until_rows(1)
+
+    assert rows[0].verdict is Verdict.PASS
+    assert rows[0].count == 1
+
+
+async def test_a_watched_folder_serves_as_well_as_ftp(tmp_path: Path, thumbnail_bundle: Path) -> None:
+    async with line(tmp_path, thumbnail_bundle, images="folder") as at:
+        await at.controller.wire_trigger(good_image(1))
+        await at.until_rows(1)
+        await at.controller.wire_trigger(bad_image(1))
+        rows = await at.until_rows(2)
+
+    assert [row.verdict for row in rows] == [Verdict.PASS, Verdict.REJECT]
+
+
+async def test_the_controllers_own_ng_rejects(tmp_path: Path, thumbnail_bundle: Path) -> None:
+    async with line(tmp_path, thumbnail_bundle) as at:
+        await at.controller.wire_trigger(good_image(1), judgement="NG")
+        (row,) = await at.until_rows(1)
+
+    assert (row.verdict, row.reason) == (Verdict.REJECT, Reason.CONTROLLER_NG)
