@@ -15,17 +15,21 @@ import numpy as np
 
 from calibration.onnx_graph import OnnxGraph
 from edge_agent.errors import Unavailable
+from edge_agent.inspection.knn import POOLINGS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["INPUT_OFFSET", "INPUT_SCALE", "WEIGHTS_SHA256", "backbone_onnx", "load_backbone"]
+__all__ = ["INPUT_OFFSET", "INPUT_SCALE", "WEIGHTS_SHA256", "backbone_onnx", "feature_grid_onnx", "load_backbone"]
 
 WEIGHTS_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 INPUT_SCALE = 255.0 / 128.0
 INPUT_OFFSET = -127.0 / 128.0
 _FEATURES = 1280
 _CASCADE_PX = 3
+_LAST_BLOCK_AT_8TH = 4
+_LAST_BLOCK_AT_16TH = 10
+_GRID_FEATURES = 40 + 112
 
 
 def load_backbone() -> Any:
@@ -64,14 +68,36 @@ def backbone_onnx() -> bytes:
     for block in network._blocks:  # noqa: SLF001 - as above
         x = _block(graph, x, block)
     x = _relu6(graph, _convolution(graph, x, network._conv_head, network._bn1))  # noqa: SLF001 - as above
-    return graph.finish(_pool(graph, x), "embedding", [1, 3 * _FEATURES])
+    return graph.finish(_pool(graph, x), "embedding", [1, POOLINGS * _FEATURES])
+
+
+@cache
+def feature_grid_onnx() -> bytes:
+    """The ONNX file: ``image`` (1, 3, H, W) float32 in [0, 1] to ``features`` (1, 152, H / 16, W / 16), rounded up.
+
+    The features before the strides to 1/16 and to 1/32 (40 and 112 channels), averaged over 3 x 3 places. The
+    input scaling is inside.
+    """
+    network = load_backbone()
+    graph = OnnxGraph("efficientnet-lite0-grid", "image", [1, 3, "height", "width"])
+    x = graph.add("Add", graph.add("Mul", "image", graph.scalar(INPUT_SCALE)), graph.scalar(INPUT_OFFSET))
+    x = _relu6(graph, _convolution(graph, x, network._conv_stem, network._bn0))  # noqa: SLF001 - as above
+    eighth = ""
+    for index, block in enumerate(network._blocks[: _LAST_BLOCK_AT_16TH + 1]):  # noqa: SLF001 - as above
+        x = _block(graph, x, block)
+        eighth = x if index == _LAST_BLOCK_AT_8TH else eighth
+    window = {"auto_pad": "SAME_UPPER", "count_include_pad": 0}
+    halved = graph.add("AveragePool", eighth, kernel_shape=[2, 2], strides=[2, 2], **window)
+    both = graph.add("Concat", halved, x, axis=1)
+    averaged = graph.add("AveragePool", both, kernel_shape=[3, 3], strides=[1, 1], **window)
+    return graph.finish(averaged, "features", [1, _GRID_FEATURES, "rows", "columns"])
 
 
 def _pool(graph: OnnxGraph, x: str) -> str:
     parallel_max = graph.add("GlobalMaxPool", x)
     parallel_mean = graph.add("GlobalAveragePool", x)
-    pooled = graph.add("MaxPool", x, kernel_shape=[_CASCADE_PX] * 2, strides=[2, 2], auto_pad="SAME_UPPER")
-    cascade = graph.add("GlobalAveragePool", pooled)
+    window = {"kernel_shape": [_CASCADE_PX] * 2, "strides": [2, 2], "auto_pad": "SAME_UPPER", "count_include_pad": 0}
+    cascade = graph.add("GlobalMaxPool", graph.add("AveragePool", x, **window))
     return graph.add("Flatten", graph.add("Concat", parallel_max, parallel_mean, cascade, axis=1), axis=1)
 
 

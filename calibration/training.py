@@ -21,6 +21,8 @@ __all__ = ["CurvePoint", "Recipe", "Trained", "Training", "steps_for"]
 
 _LEAST_DEVIATION = 1e-3
 _MOST_HELDOUT = 24
+_AS_GOOD = 1.02
+_PIXELS_PER_LATENT = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,7 @@ class Training:
         self._rng = np.random.default_rng(seed)
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            self._network = Cpcae(CpcaeShape(grid.patch, images.shape[3]))
+            self._network = Cpcae(CpcaeShape(grid.patch, images.shape[3], latent=grid.patch**2 // _PIXELS_PER_LATENT))
         self.total_steps = steps_for(recipe, len(seen) * grid.count)
         self._looks = _Looks(self._patches, heldout)
 
@@ -191,12 +193,19 @@ class _Looks:
 
     @property
     def best_step(self) -> int:
-        """Where the held-out error was least; the last look where nothing is held out."""
-        return min(self.curve, key=lambda p: (p.heldout, p.step)).step if self._heldout else self.curve[-1].step
+        """The first look whose held-out error is as good as the least; the last look where nothing is held out.
+
+        What falls further after that is the error on seen images alone, and the more it falls, the less do maps of
+        good images look like those of new parts.
+        """
+        if not self._heldout:
+            return self.curve[-1].step
+        least = min(point.heldout for point in self.curve)
+        return next(point.step for point in self.curve if point.heldout <= _AS_GOOD * least)
 
     @property
     def since_best(self) -> int:
-        """Looks since the held-out error last fell."""
+        """Looks since the held-out error last fell noticeably."""
         return sum(point.step > self.best_step for point in self.curve)
 
     def nearest(self, step: float) -> int:

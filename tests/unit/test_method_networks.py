@@ -1,0 +1,124 @@
+"""The exported networks compute what torch computes, at any size, and carry nothing of the machine they came from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch  # noqa: TID253 - what the exported networks are compared with
+
+from calibration.backbone import INPUT_OFFSET, INPUT_SCALE, backbone_onnx, load_backbone
+from calibration.crossfit import learn
+from calibration.export import cpcae_onnx
+from calibration.training import Recipe, Training
+from edge_agent.errors import CalibrationRefused
+from edge_agent.inspection.anomaly_map import Reconstructor, anomaly_map, to_working, upsize
+from edge_agent.inspection.embedding import Embedder
+from edge_agent.inspection.patches import PatchGrid
+from edge_agent.inspection.sessions import Network
+
+GRID = PatchGrid(48, 64, 32, 16)
+QUICK = Recipe(min_steps=20, max_steps=20)
+
+
+def parts(n: int = 12, channels: int = 1) -> np.ndarray:
+    """Discs of varying size and brightness: something that can be learned."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[: GRID.height, : GRID.width]
+    discs = [
+        0.2 + rng.uniform(0.3, 0.6) / (1 + np.exp(np.hypot(y - 24, x - 32) - rng.uniform(8, 16))) for _ in range(n)
+    ]
+    return np.repeat(np.stack(discs)[..., None], channels, axis=3).astype(np.float32)
+
+
+@pytest.mark.parametrize("size", [(48, 64), (97, 131), (224, 224)])
+def test_the_backbone_computes_what_torch_computes(size: tuple[int, int]) -> None:
+    image = np.random.default_rng(1).random((*size, 3), dtype=np.float32)
+    planes = torch.from_numpy(np.moveaxis(image, 2, 0)[None].copy())
+    with torch.no_grad():
+        features = load_backbone().extract_features(planes * INPUT_SCALE + INPUT_OFFSET)
+
+    embedding = Embedder(backbone_onnx(), threads=1).embed(image)
+
+    assert embedding.shape == (3840,)
+    np.testing.assert_allclose(embedding[:1280], features.amax((0, 2, 3)), atol=1e-4)
+    np.testing.assert_allclose(embedding[1280:2560], features.mean((0, 2, 3)), atol=1e-4)
+    assert (embedding[2560:] <= embedding[:1280] + 1e-6).all()
+
+
+def test_a_grey_image_is_seen_as_three_equal_planes() -> None:
+    grey = np.random.default_rng(1).random((64, 80, 1), dtype=np.float32)
+    embedder = Embedder(backbone_onnx(), threads=1)
+
+    np.testing.assert_array_equal(embedder.embed(grey), embedder.embed(np.repeat(grey, 3, axis=2)))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_exported_autoencoder_computes_what_torch_computes(channels: int) -> None:
+    training = Training(parts(channels=channels), GRID, range(8), range(8, 12), QUICK, seed=0)
+    training.run(lambda _step: None)
+    trained = training.result()
+    patches = GRID.cut(parts(channels=channels)[3])
+    condition = torch.arange(GRID.count)[:, None] / GRID.count
+    with torch.no_grad():
+        expected = trained.network(
+            torch.from_numpy((patches - trained.mean_patches) / np.float32(trained.deviation)), condition
+        )[0]
+
+    found = Network(cpcae_onnx(trained), 1).run(patches)
+
+    np.testing.assert_allclose(found, expected.numpy() * trained.deviation + trained.mean_patches, atol=1e-4)
+
+
+def test_training_is_repeatable_and_lowers_the_error_on_unseen_parts() -> None:
+    recipe = Recipe(min_steps=60, max_steps=60)
+    models = []
+    for _ in range(2):
+        training = Training(parts(24), GRID, range(16), range(16, 24), recipe, seed=3)
+        training.run(lambda _step: None)
+        models.append(training.result())
+
+    assert cpcae_onnx(models[0]) == cpcae_onnx(models[1])
+    assert models[0].heldout_error < 0.5 * models[0].mean_image_error
+
+
+def test_pictures_without_anything_in_common_are_refused() -> None:
+    noise = np.random.default_rng(0).random((24, GRID.height, GRID.width, 1), dtype=np.float32)
+
+    with pytest.raises(CalibrationRefused, match="did not learn"):
+        learn(noise, GRID, QUICK, seed=0, threads=1, progress=lambda _done, _total: None)
+
+
+@pytest.mark.parametrize("model", ["backbone", "cpcae"])
+def test_no_path_of_this_machine_is_in_a_network_file(model: str) -> None:
+    training = Training(parts(), GRID, range(12), (), QUICK, seed=0)
+    training.run(lambda _step: None)
+    data = backbone_onnx() if model == "backbone" else cpcae_onnx(training.result())
+
+    for trace in (str(Path.home()), str(Path.cwd()), "site-packages", ".py"):
+        assert trace.encode() not in data
+
+
+def test_a_network_that_does_not_fit_the_patches_is_refused() -> None:
+    training = Training(parts(), GRID, range(12), (), QUICK, seed=0)
+    training.run(lambda _step: None)
+    model = cpcae_onnx(training.result())
+
+    with pytest.raises(ValueError, match="patches are"):
+        Reconstructor(model, PatchGrid(64, 64, 32, 16), 1, threads=1)
+    with pytest.raises(ValueError, match="backbone"):
+        Embedder(model, threads=1)
+
+
+def test_the_map_is_the_difference_to_the_full_resolution_input() -> None:
+    crop = np.full((96, 128, 1), 0.25, np.float32)
+    crop[40, 70] = 1.0  # one pixel: gone after downsizing, present in the map
+    flat = np.full((48, 64, 1), 0.25, np.float32)
+
+    found = anomaly_map(crop, upsize(flat, 96, 128))
+
+    assert to_working(crop, GRID).shape == (48, 64, 1)
+    assert found.shape == crop.shape
+    assert found[40, 70, 0] == pytest.approx(0.75)
+    assert np.count_nonzero(found > 1e-6) == 1

@@ -1,0 +1,145 @@
+"""Scores, limits and decisions: what the numbers promise, and that nothing unclear passes."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from calibration.limit import choose_limit, false_reject_bound, leave_one_out_scores
+from edge_agent.domain import Outcome, Reason
+from edge_agent.inspection.decision import decide
+from edge_agent.inspection.knn import Bank, standardisation
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+GOOD = {
+    "score": 1.0,
+    "limit": 2.0,
+    "quality": 0.95,
+    "quality_min": 0.85,
+    "unseen_fraction": 0.0,
+    "unseen_max": 0.02,
+}
+
+
+def draw(n: int, seed: int = 0, d: int = 30) -> NDArray[np.float32]:
+    return np.random.default_rng(seed).normal(size=(n, d)).astype(np.float32)
+
+
+def test_the_score_is_the_mean_squared_distance_to_the_k_nearest() -> None:
+    good, part = draw(40), draw(1, seed=1)[0]
+    bank = Bank.of(good, 15)
+    mean, scale = good.astype(float).mean(0), good.astype(float).std(0)
+    distances = sorted((((good - part) / scale) ** 2).sum(1))
+
+    assert bank.score(part) == pytest.approx(np.mean(distances[:15]))
+    np.testing.assert_allclose(bank.mean, mean)
+
+
+def test_a_feature_that_one_good_part_alone_excites_does_not_drown_the_others() -> None:
+    good = draw(40)
+    good[:, 3] = 0.0
+    good[7, 3] = 1e-4
+    part = draw(1, seed=1)[0]
+    part[3] = 0.5
+
+    without_it = np.delete(good, 7, axis=0)
+
+    assert Bank.of(without_it, 15).score(part) < 3 * Bank.of(draw(40), 15).score(draw(1, seed=1)[0])
+
+
+def test_features_that_never_vary_keep_scale_one() -> None:
+    _, scale = standardisation(np.full((20, 6), 3.0, np.float32))
+
+    assert scale.tolist() == [1.0] * 6
+
+
+def test_an_embedding_that_is_not_finite_has_no_score() -> None:
+    part = draw(1)[0]
+    part[5] = np.nan
+
+    assert math.isnan(Bank.of(draw(40), 15).score(part))
+
+
+@pytest.mark.parametrize("k", [0, 21])
+def test_a_bank_smaller_than_k_is_refused(k: int) -> None:
+    with pytest.raises(ValueError, match="neighbours"):
+        Bank.of(draw(20), k)
+
+
+def test_leaving_one_out_leaves_it_out_of_the_standardisation_too() -> None:
+    bank, queries = draw(25), draw(25, seed=1)
+
+    scores = leave_one_out_scores(bank, queries, 5)
+
+    assert scores[4] == Bank.of(np.delete(bank, 4, axis=0), 5).score(queries[4])
+
+
+def test_new_good_parts_are_rejected_as_often_as_the_statement_says() -> None:
+    rejected, total = 0, 0
+    for trial in range(60):
+        good = draw(28, seed=trial, d=30)
+        limit = choose_limit(leave_one_out_scores(good, good, 5))
+        bank = Bank.of(good, 5)
+        scores = [bank.score(part) for part in draw(40, seed=1000 + trial, d=30)]
+        rejected, total = rejected + sum(s >= limit.value for s in scores), total + len(scores)
+
+    assert limit.expected == 1 / 29
+    assert 0.5 / 29 < rejected / total < 1.6 / 29
+
+
+def test_the_limit_lies_just_above_the_largest_score_of_few_parts() -> None:
+    scores = np.array([1.0, 5.0, 3.0] * 10)
+
+    limit = choose_limit(scores)
+
+    assert limit.rank == 1
+    assert 5.0 < limit.value < 5.0000001
+    assert "largest score of 30 good parts" in limit.statement
+    assert f"{1 / 31:.1%}" in limit.statement
+
+
+def test_from_many_parts_on_the_oddest_ones_do_not_set_the_limit() -> None:
+    scores = np.arange(1.0, 201.0)
+
+    limit = choose_limit(scores)
+
+    assert limit.rank == 4
+    assert 197.0 < limit.value < 197.001
+    assert limit.expected == pytest.approx(4 / 201)
+
+
+@pytest.mark.parametrize("n", [20, 28, 44, 59])
+def test_the_95_percent_bound_of_the_largest_score_is_the_exact_one(n: int) -> None:
+    assert false_reject_bound(n) == pytest.approx(1 - 0.05 ** (1 / n))
+
+
+def test_the_95_percent_bound_of_a_lower_rank_is_wider() -> None:
+    # Beta(3, 98): the 95 % quantile is 0.0616.
+    assert false_reject_bound(100, 3) == pytest.approx(0.0616, abs=5e-4)
+
+
+def test_everything_proven_is_ok() -> None:
+    assert decide(**GOOD)[:2] == (Outcome.OK, Reason.OK)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"score": 2.0}, Reason.SCORE),
+        ({"score": 2.1}, Reason.SCORE),
+        ({"quality": 0.84}, Reason.ALIGN),
+        ({"quality": 0.84, "score": 9.0}, Reason.ALIGN),
+        ({"unseen_fraction": 0.03}, Reason.ALIGN),
+        *(({name: bad}, Reason.NOT_FINITE) for name in GOOD for bad in (math.nan, math.inf, -math.inf)),
+    ],
+)
+def test_anything_else_is_not_good(change: dict[str, float], reason: Reason) -> None:
+    outcome, found, detail = decide(**{**GOOD, **change})
+
+    assert (outcome, found) == (Outcome.NG, reason)
+    assert detail
