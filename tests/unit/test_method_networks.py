@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch  # noqa: TID253 - what the exported networks are compared with
+import torch
 
 from calibration.backbone import INPUT_OFFSET, INPUT_SCALE, backbone_onnx, load_backbone
 from calibration.crossfit import learn
