@@ -36,7 +36,7 @@ class Recipe:
     max_rate: float = 3e-3
     sparsity: float = 1e-3
     epochs: float = 24.0
-    min_steps: int = 120
+    min_steps: int = 60
     max_steps: int = 1000
     looks: int = 10
     patience: int = 3
