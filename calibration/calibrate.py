@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from calibration.backbone import backbone_onnx
-from calibration.crossfit import Learned, embed_all, learn
+from calibration.crossfit import Learned, learn
 from calibration.images import list_images, read_good_images
-from calibration.limit import Limit, choose_limit, leave_one_out_scores
+from calibration.limit import Limit, choose_limit
 from calibration.registered import RegisteredSet, register_all
+from calibration.scoring import score_locally, score_pooled
 from calibration.training import CurvePoint, Recipe
-from calibration.writer import bank_bytes, check_target, png_bytes, write_bundle
+from calibration.writer import check_target, png_bytes, write_bundle
 from edge_agent.errors import UsageError
-from edge_agent.inspection.embedding import Embedder
 from edge_agent.inspection.manifest import SCHEMA_VERSION
 from edge_agent.inspection.registration import RegistrationSettings
 
@@ -30,10 +29,9 @@ if TYPE_CHECKING:
 
     from calibration.reference import Box
 
-__all__ = ["METHODS", "NEIGHBOURS", "CalibrationOptions", "CalibrationResult", "RegistrationRow", "calibrate"]
+__all__ = ["METHODS", "CalibrationOptions", "CalibrationResult", "RegistrationRow", "calibrate"]
 
-NEIGHBOURS = 15
-METHODS = ("paper",)
+METHODS = {"local": score_locally, "paper": score_pooled}
 _PACKAGES = ("edge-agent", "numpy", "onnx", "onnxruntime", "opencv-python-headless", "torch")
 
 
@@ -47,7 +45,7 @@ class CalibrationOptions:
     seed: int = 0
     crop: str | Box = "auto"
     max_angle_deg: float = 10.0
-    method: str = "paper"
+    method: str = "local"
     threads: int = 2
     overwrite: bool = False
 
@@ -117,21 +115,18 @@ def calibrate(
         progress=_stage(progress, "train"),
     )
     clock.end("train")
-    backbone = backbone_onnx()
-    embedder = Embedder(backbone, threads=options.threads)
-    seen, unseen = embed_all(registered, learned, embedder, threads=options.threads, progress=_stage(progress, "embed"))
+    scored = METHODS[options.method](registered, learned, threads=options.threads, progress=_stage(progress, "embed"))
     clock.end("embed")
-    scores = leave_one_out_scores(seen, unseen, NEIGHBOURS)
-    limit = choose_limit(scores)
+    limit = choose_limit(scored.scores)
     files = {
         "reference.png": png_bytes(registered.reference_pixels),
         "cpcae.onnx": learned.full,
-        "backbone.onnx": backbone,
-        "bank.npz": bank_bytes(seen),
+        "backbone.onnx": scored.backbone,
+        "bank.npz": scored.bank,
     }
-    bundle_id = write_bundle(out, files, _manifest(options, registered, learned, limit))
+    bundle_id = write_bundle(out, files, _manifest(options, registered, learned, limit, scored.method))
     clock.end("limit")
-    return _result((bundle_id, out), registered, learned, limit, scores, timings_s=clock.timings_s)
+    return _result((bundle_id, out), registered, learned, limit, scored.scores, timings_s=clock.timings_s)
 
 
 def _check_options(options: CalibrationOptions) -> None:
@@ -145,7 +140,9 @@ def _check_options(options: CalibrationOptions) -> None:
         raise UsageError("part must not be empty, threads at least 1, program 0 to 999, camera 1 to 4")
 
 
-def _manifest(options: CalibrationOptions, registered: RegisteredSet, learned: Learned, limit: Limit) -> dict[str, Any]:
+def _manifest(
+    options: CalibrationOptions, registered: RegisteredSet, learned: Learned, limit: Limit, method: dict[str, object]
+) -> dict[str, Any]:
     height, width = registered.reference_pixels.shape[:2]
     grid = registered.grid
     return {
@@ -173,7 +170,7 @@ def _manifest(options: CalibrationOptions, registered: RegisteredSet, learned: L
             "patch": grid.patch,
             "stride": grid.stride,
         },
-        "method": {"score": options.method, "k": NEIGHBOURS, "map": "absolute difference"},
+        "method": method,
         "autoencoder": {
             "heldout_error": learned.heldout_error,
             "mean_image_error": learned.mean_image_error,

@@ -19,10 +19,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from calibration.registered import RegisteredSet
-    from edge_agent.inspection.embedding import Embedder
     from edge_agent.inspection.patches import PatchGrid
 
-__all__ = ["FOLDS", "Learned", "embed_all", "learn"]
+__all__ = ["FOLDS", "Learned", "embed_seen", "embed_unseen", "learn"]
 
 FOLDS = 3
 _WELL_BELOW = 0.5
@@ -82,28 +81,46 @@ def learn(
     )
 
 
-def embed_all(
+def embed_seen(
     registered: RegisteredSet,
     learned: Learned,
-    embedder: Embedder,
+    embed: Callable[[NDArray[np.float32]], NDArray[np.float32]],
     *,
     threads: int,
-    progress: Callable[[int, int], None],
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Embeddings (n, d) of every good image's map: by the network that saw it, and by the fold that did not."""
-    grid, channels = registered.grid, registered.channels
-    full = Reconstructor(learned.full, grid, channels, threads=threads)
-    folds = [Reconstructor(model, grid, channels, threads=threads) for model in learned.folds]
-    seen: list[NDArray[np.float32]] = []
-    unseen: list[NDArray[np.float32]] = []
-    for index, fold in enumerate(learned.fold_of):
+    progress: Callable[[int], None],
+) -> NDArray[np.float32]:
+    """Features (n, ...) of every good image's map by the network that saw it."""
+    full = Reconstructor(learned.full, registered.grid, registered.channels, threads=threads)
+    return _embed(registered, [full] * len(learned.fold_of), embed, progress)
+
+
+def embed_unseen(
+    registered: RegisteredSet,
+    learned: Learned,
+    embed: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+    *,
+    threads: int,
+    progress: Callable[[int], None],
+) -> NDArray[np.float32]:
+    """Features (n, ...) of every good image's map by the fold that did not see it."""
+    folds = [Reconstructor(model, registered.grid, registered.channels, threads=threads) for model in learned.folds]
+    return _embed(registered, [folds[fold] for fold in learned.fold_of], embed, progress)
+
+
+def _embed(
+    registered: RegisteredSet,
+    reconstructors: Sequence[Reconstructor],
+    embed: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+    progress: Callable[[int], None],
+) -> NDArray[np.float32]:
+    found: list[NDArray[np.float32]] = []
+    for index, reconstructor in enumerate(reconstructors):
         crop = registered.cropped(index)
-        working = to_working(crop, grid)
-        for reconstructor, found in ((full, seen), (folds[fold], unseen)):
-            upsized = upsize(reconstructor.reconstruct(working), *crop.shape[:2])
-            found.append(embedder.embed(anomaly_map(crop, upsized)))
-        progress(index + 1, len(learned.fold_of))
-    return np.stack(seen), np.stack(unseen)
+        working = to_working(crop, registered.grid)
+        upsized = upsize(reconstructor.reconstruct(working), *crop.shape[:2])
+        found.append(embed(anomaly_map(crop, upsized)))
+        progress(index + 1)
+    return np.stack(found)
 
 
 def _folds(n: int, seed: int) -> NDArray[np.int64]:

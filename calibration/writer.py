@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["bank_bytes", "check_target", "png_bytes", "write_bundle"]
+__all__ = ["bank_bytes", "check_target", "local_bank_bytes", "png_bytes", "write_bundle"]
 
 
 def check_target(out: Path, *, overwrite: bool) -> None:
@@ -72,6 +72,13 @@ def bank_bytes(embeddings: NDArray[np.float32]) -> bytes:
     mean, scale = standardisation(embeddings)
     buffer = io.BytesIO()
     np.savez(buffer, embeddings=embeddings, mean=mean, scale=scale)
+    return buffer.getvalue()
+
+
+def local_bank_bytes(features: NDArray[np.float32], scale: NDArray[np.float32]) -> bytes:
+    """The local bank's file: features (n, h, w, d) float16, their scale (d) float32."""
+    buffer = io.BytesIO()
+    np.savez(buffer, features=features.astype(np.float16), scale=scale)
     return buffer.getvalue()
 
 

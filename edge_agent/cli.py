@@ -82,6 +82,7 @@ def calibrate_reference(
     camera: Annotated[int, typer.Option(min=1, max=4)] = 1,
     seed: Annotated[int, typer.Option(help="The same seed and images give the same bundle.")] = 0,
     crop: Annotated[str, typer.Option(help="auto, full, or x,y,width,height in pixels of the reference.")] = "auto",
+    method: Annotated[str, typer.Option(help="The score: local, or paper (pooled, as published).")] = "local",
     max_angle_deg: Annotated[float, typer.Option(min=0, max=180, help="How far a part may lie turned.")] = 10.0,
     report: Annotated[Path | None, typer.Option(help="The HTML report; beside the bundle by default.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing bundle.")] = False,
@@ -102,6 +103,7 @@ def calibrate_reference(
         seed=seed,
         crop=_crop(crop),
         max_angle_deg=max_angle_deg,
+        method=method,
         threads=threads,
         overwrite=force,
     )
@@ -148,7 +150,7 @@ def replay(
 def evaluate(
     dataset: Annotated[Path, typer.Argument(help="A folder in MVTec layout: train/good, test/good, test/<defect>.")],
     *,
-    method: Annotated[str, typer.Option(help="The score definition: paper.")] = "paper",
+    method: Annotated[str, typer.Option(help="The score definition: local or paper.")] = "local",
     seeds: Annotated[int, typer.Option(min=1, max=20, help="Calibrate with this many seeds; mean and spread.")] = 1,
     threads: Threads = 2,
     json_: Json = False,

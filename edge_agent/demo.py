@@ -294,7 +294,7 @@ async def _show_parts(
     plan: DemoPlan, line: DemoLine, truth: list[TruePart], say: Callable[[str], None]
 ) -> list[DemoPart]:
     """One part after the other, as the belt brings them; the row and the gate are read when the next part is due."""
-    shown = []
+    shown: list[DemoPart] = []
     with JournalReader.open(plan.out / "journal.sqlite3") as journal:
         due_s = monotonic_s()
         for part in truth:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import cv2
 import numpy as np
@@ -90,7 +90,7 @@ def build_level(
 ) -> Level:
     """Choose up to ``count`` strong-gradient pixels of (H, W) and precompute; ``centre_px`` in this level's pixels."""
     grey = image.astype(np.float32)
-    gx, gy = (cv2.filter2D(grey, cv2.CV_32F, kernel) for kernel in _derivatives())
+    gx, gy = (np.asarray(cv2.filter2D(grey, cv2.CV_32F, kernel), np.float32) for kernel in _derivatives())
     ys, xs = _choose(np.hypot(gx, gy), (count + 1) // 2, mask)
     ys, xs = _with_flanks(ys, xs, gx, gy, mask)
     cell = _cells(ys, xs, grey.shape)
@@ -107,8 +107,23 @@ def build_level(
     lever = (tx * tx + ty * ty) * (dx * dx + dy * dy) / radius**2
     products = columns[_PAIRS[0]] * columns[_PAIRS[1]]
     damping = _ANGLE_DAMPING * float(lever.mean()) if lever.size else 0.0
-    dx, dy, values, columns, products = (a.astype(np.float32) for a in (dx, dy, values, columns, products))
-    return Level(scale, centre_px, radius, dx, dy, values, columns, products, starts, sizes, damping)
+    return Level(
+        scale=scale,
+        centre_px=centre_px,
+        radius_px=radius,
+        dx=_single(dx),
+        dy=_single(dy),
+        grey=_single(values),
+        columns=_single(columns),
+        products=_single(products),
+        cell_starts=starts,
+        cell_sizes=sizes,
+        angle_damping=damping,
+    )
+
+
+def _single(values: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float32]:
+    return values.astype(np.float32)
 
 
 def start(level: Level, image: npt.NDArray[np.uint8], pose: Pose) -> Fit:
@@ -173,7 +188,7 @@ def _cauchy(residual: npt.NDArray[np.float32], inside: npt.NDArray[np.bool_]) ->
 
 
 def _solve(
-    level: Level, weights: npt.NDArray[np.float64], residual: npt.NDArray[np.float64], gain: float
+    level: Level, weights: npt.NDArray[np.float32], residual: npt.NDArray[np.float32], gain: float
 ) -> npt.NDArray[np.float64] | None:
     """One damped Gauss-Newton step: angle (pixels at the radius), x, y (level pixels), gain, offset."""
     normal = np.empty((5, 5))

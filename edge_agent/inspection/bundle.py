@@ -18,6 +18,7 @@ from drivers.base import ImageRefused
 from edge_agent.errors import BundleRejected
 from edge_agent.inspection.decode import decode
 from edge_agent.inspection.knn import Bank
+from edge_agent.inspection.local import LocalBank
 from edge_agent.inspection.manifest import FILES, read_manifest
 from edge_agent.inspection.patches import PatchGrid
 from edge_agent.inspection.registration import RegistrationSettings
@@ -58,7 +59,7 @@ class Bundle:
     grid: PatchGrid
     registration: RegistrationSettings
     reference: NDArray[np.uint8]
-    bank: Bank
+    bank: Bank | LocalBank
     cpcae_onnx: bytes
     backbone_onnx: bytes
     manifest: Mapping[str, Any]
@@ -92,7 +93,7 @@ class Bundle:
                 grid=_grid(manifest.section("patches")),
                 registration=RegistrationSettings(**manifest.section("registration").content),
                 reference=reference,
-                bank=_bank(files["bank.npz"], method.integer("k")),
+                bank=_bank(files["bank.npz"], method),
                 cpcae_onnx=files["cpcae.onnx"],
                 backbone_onnx=files["backbone.onnx"],
                 manifest=manifest.content,
@@ -154,12 +155,34 @@ def _grid(section: Section) -> PatchGrid:
     )
 
 
-def _bank(data: bytes, k: int) -> Bank:
+def _bank(data: bytes, method: Section) -> Bank | LocalBank:
+    score = method.text("score")
+    if score == "paper":
+        embeddings, mean, scale = _arrays(data, "embeddings", "mean", "scale")
+        return _pooled_bank(embeddings, mean, scale, method.integer("k"))
+    if score == "local":
+        features, scale = _arrays(data, "features", "scale")
+        return _local_bank(features, scale)
+    raise BundleRejected(f"score definition {score!r} is not known", hint="update edge-agent, or calibrate again")
+
+
+def _arrays(data: bytes, *names: str) -> list[NDArray[Any]]:
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            embeddings, mean, scale = arrays["embeddings"], arrays["mean"], arrays["scale"]
+            return [arrays[name] for name in names]
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as err:
         raise BundleRejected(f"bank.npz: {err}", hint=_REMAKE) from err
+
+
+def _local_bank(features: NDArray[Any], scale: NDArray[Any]) -> LocalBank:
+    if features.ndim != 4 or features.dtype != np.float16 or scale.shape != features.shape[3:]:
+        raise BundleRejected(f"bank.npz: shapes {features.shape}, {scale.shape}", hint=_REMAKE)
+    if not (np.isfinite(features).all() and np.isfinite(scale).all() and (scale > 0).all()):
+        raise BundleRejected("bank.npz: a value is not finite, or a scale is not positive", hint=_REMAKE)
+    return LocalBank.scaled_by(features.astype(np.float32), scale.astype(np.float32))
+
+
+def _pooled_bank(embeddings: NDArray[Any], mean: NDArray[Any], scale: NDArray[Any], k: int) -> Bank:
     if embeddings.ndim != 2 or mean.shape != embeddings.shape[1:] or scale.shape != mean.shape:
         raise BundleRejected(f"bank.npz: shapes {embeddings.shape}, {mean.shape}, {scale.shape}", hint=_REMAKE)
     if not (

@@ -1,4 +1,4 @@
-"""The embedding: what an ImageNet network sees in an anomaly map, at full resolution, pooled to one vector."""
+"""What an ImageNet network sees in an anomaly map, at full resolution: pooled to one vector, or place by place."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from edge_agent.inspection.sessions import Network
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Embedder"]
+__all__ = ["Embedder", "FeatureGrid"]
 
 
 class Embedder:
@@ -20,13 +20,33 @@ class Embedder:
     def __init__(self, model: bytes, *, threads: int) -> None:
         """Raises ValueError for a file that does not map (1, 3, H, W) of any size to (1, d)."""
         self._network = Network(model, threads)
-        shape, output = self._network.input_shape, self._network.output_shape
-        if len(shape) != 4 or shape[1] != 3 or len(output) != 2 or not isinstance(output[1], int):
-            raise ValueError(f"the backbone maps {shape} to {output}, expected (1, 3, H, W) to (1, d)")
-        self.dimensions: int = output[1]
+        self.dimensions = _dimensions(self._network, 2)
 
     def embed(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         """The embedding (d) of an image (H, W, C) in [0, 1]; one channel goes in as three equal planes."""
-        planes = np.moveaxis(image, 2, 0)
-        planes = np.broadcast_to(planes, (3, *planes.shape[1:]))
-        return self._network.run(np.ascontiguousarray(planes)[None]).reshape(self.dimensions)
+        return self._network.run(_three_planes(image)).reshape(self.dimensions)
+
+
+class FeatureGrid:
+    """The pre-trained network up to its middle. Input scaling and 3 x 3 averaging are inside its ONNX file."""
+
+    def __init__(self, model: bytes, *, threads: int) -> None:
+        """Raises ValueError for a file that does not map (1, 3, H, W) of any size to (1, d, h, w)."""
+        self._network = Network(model, threads)
+        self.dimensions = _dimensions(self._network, 4)
+
+    def features(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The features (h, w, d) of an image (H, W, C) in [0, 1]; one channel goes in as three equal planes."""
+        return np.ascontiguousarray(np.moveaxis(self._network.run(_three_planes(image))[0], 0, 2))
+
+
+def _dimensions(network: Network, rank: int) -> int:
+    shape, output = network.input_shape, network.output_shape
+    if len(shape) != 4 or shape[1] != 3 or len(output) != rank or not isinstance(output[1], int):
+        raise ValueError(f"the backbone maps {shape} to {output}, expected (1, 3, H, W) to {rank} axes, d the second")
+    return output[1]
+
+
+def _three_planes(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    planes = np.moveaxis(image, 2, 0)
+    return np.ascontiguousarray(np.broadcast_to(planes, (3, *planes.shape[1:])))[None]

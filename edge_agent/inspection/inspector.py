@@ -17,7 +17,7 @@ from edge_agent.errors import BundleRejected
 from edge_agent.inspection.anomaly_map import Reconstructor, anomaly_map, to_working, upsize
 from edge_agent.inspection.decision import decide
 from edge_agent.inspection.decode import check_shape, decode, zero_tail_rows
-from edge_agent.inspection.embedding import Embedder
+from edge_agent.inspection.judge import judge_for
 from edge_agent.inspection.registration import Registration
 
 if TYPE_CHECKING:
@@ -48,16 +48,10 @@ class Inspector:
         self.bundle = bundle
         try:
             self._reconstructor = Reconstructor(bundle.cpcae_onnx, bundle.grid, bundle.channels, threads=threads)
-            self._embedder = Embedder(bundle.backbone_onnx, threads=threads)
+            self._judge = judge_for(bundle.backbone_onnx, bundle.bank, bundle.crop[:1:-1], threads=threads)
             self._registration = Registration(bundle.reference, bundle.registration)
         except Exception as err:  # ONNX Runtime raises bare exceptions of its own
             raise BundleRejected(f"{bundle.folder}: {err}", hint="calibrate again with this version") from err
-        dimensions = bundle.bank.mean.size
-        if self._embedder.dimensions != dimensions:
-            raise BundleRejected(
-                f"{bundle.folder}: the backbone gives {self._embedder.dimensions} features, the bank has {dimensions}",
-                hint="calibrate again with this version",
-            )
 
     def warm_up(self) -> float:
         """Run the reference image through everything; returns the milliseconds it took.
@@ -96,9 +90,9 @@ class Inspector:
         stages.end("reconstruct")
         differences = anomaly_map(crop, upsized)
         stages.end("map")
-        embedding = self._embedder.embed(differences)
+        features = self._judge.embed(differences)
         stages.end("embed")
-        score = self.bundle.bank.score(embedding)
+        score = self._judge.score(features)
         outcome, reason, detail = decide(
             score=score,
             limit=self.bundle.limit,
