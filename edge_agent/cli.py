@@ -134,8 +134,10 @@ def replay(
     Example: edge-agent replay /var/lib/edge-agent/archive --config line.toml --report replay.html
     """
     from edge_agent.app import load_replay
+    from edge_agent.logs import configure_logs
     from edge_agent.replay import replay_folder, write_replay_report
 
+    configure_logs("warning", "auto")
     settings = _settings(config) if config else None
     inspectors, journal_path = load_replay(settings, bundle, journal, threads)
     with _progress() as progress:
@@ -205,7 +207,9 @@ def demo(
     Example: edge-agent demo
     """
     from edge_agent.demo import DemoPlan, run_demo
+    from edge_agent.logs import configure_logs
 
+    configure_logs("warning", "auto")
     plan = DemoPlan(
         out=out, parts=parts, defective=defective, good=good, width=width, spacing_s=spacing_ms / 1000, seed=seed
     )
@@ -226,8 +230,10 @@ def output_fail_safe(config: Config = Path("/etc/edge-agent/line.toml")) -> None
     from drivers.base import DriverError
     from edge_agent.app import fail_safe
     from edge_agent.errors import Unavailable
+    from edge_agent.logs import configure_logs
 
     settings = _settings(config)
+    configure_logs("warning", settings.log.format)
     try:
         asyncio.run(fail_safe(settings))
     except DriverError as err:

@@ -151,7 +151,10 @@ def simulated_peers(settings: Settings, config: Path, *, images: Path | None) ->
     simulated = _on_loopback(settings, ports)
     command = [sys.executable, "-m", "edge_agent", "simulate", "--ports", json.dumps(ports)]
     command += ["--config", str(config), *(["--images", str(images)] if images else [])]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as peers:  # noqa: S603 - our own command
+    # A session of its own: Ctrl-C is for the agent, which says REJECT to the peers before they go.
+    with subprocess.Popen(  # noqa: S603 - our own command
+        command, stdout=subprocess.DEVNULL, start_new_session=True
+    ) as peers:
         log.warning("simulated_run", why="asked for: no real controller, no real output")
         try:
             yield simulated

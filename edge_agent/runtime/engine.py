@@ -119,6 +119,11 @@ class Engine:
         return self.state is not LineState.FAULT
 
     @property
+    def is_simulated(self) -> bool:
+        """Whether the peers are simulated: said in status, log and journal."""
+        return self._options.is_simulated
+
+    @property
     def is_idle(self) -> bool:
         """No part is open."""
         return not self._live

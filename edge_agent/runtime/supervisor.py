@@ -84,7 +84,9 @@ class Supervisor:
                 ]
                 if self._trigger.source != "wired":
                     work.append(tasks.create_task(self._trigger_parts()))
-                await self._journal.event("START", "the agent is up")
+                await self._journal.event(
+                    "START", "SIMULATED peers" if self._engine.is_simulated else "the agent is up"
+                )
                 notify("READY=1")
                 await stop.wait()
                 notify("STOPPING=1")
@@ -124,7 +126,8 @@ class Supervisor:
             self._look("images", ok=self._images.is_bound, why="the inbox is not open")
             self._engine.check()
             now = monotonic_s()
-            status = f"STATUS={self._engine.state}: {self._health}"
+            kind = "SIMULATED " if self._engine.is_simulated else ""
+            status = f"STATUS={kind}{self._engine.state}: {self._health}"
             if now - last_notified_s >= _NOTIFY_EVERY_S or status != last_status:
                 # An overdue inspection is the one thing in here that a restart mends.
                 is_alive = "inference" not in self._health.reasons

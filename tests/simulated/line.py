@@ -92,7 +92,7 @@ class Line:
     agent: asyncio.subprocess.Process | None = None
     environment: dict[str, str] = field(default_factory=dict)
 
-    async def start_agent(self) -> None:
+    async def start_agent(self, *arguments: str) -> None:
         """Start ``edge-agent run`` as its own process."""
         with (self.folder / "agent.log").open("ab") as log:
             self.agent = await asyncio.create_subprocess_exec(
@@ -102,6 +102,7 @@ class Line:
                 "run",
                 "--config",
                 str(self.config),
+                *arguments,
                 stderr=log,
                 env={**os.environ, **self.environment},
             )

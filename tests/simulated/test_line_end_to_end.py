@@ -259,3 +259,19 @@ async def test_the_controllers_own_ng_rejects(tmp_path: Path, thumbnail_bundle: 
         (row,) = await at.until_rows(1)
 
     assert (row.verdict, row.reason) == (Verdict.REJECT, Reason.CONTROLLER_NG)
+
+
+async def test_a_simulated_run_needs_no_hardware_and_says_that_it_is_simulated(
+    tmp_path: Path, thumbnail_bundle: Path
+) -> None:
+    async with line(tmp_path, thumbnail_bundle, start=False) as at:
+        arguments = ["--simulated", "--simulated-images", str(thumbnail_bundle.parent / "good")]
+        await at.start_agent(*arguments)
+        rows = await at.until_rows(2)
+        exit_code = await at.stop_agent()
+        reached_the_named_output = bool(at.remote_io.history)
+
+    assert {row.simulated for row in rows} == {True}
+    assert rows[0].verdict is Verdict.PASS
+    assert exit_code == 0
+    assert not reached_the_named_output
