@@ -19,6 +19,7 @@ from drivers.simulated.controller import FtpTarget, SimulatedController
 from drivers.simulated.defects import Defect, DefectSpec
 from drivers.simulated.remote_io import SimulatedRemoteIo
 from drivers.timing import monotonic_s
+from edge_agent.errors import DataError
 from edge_agent.simulation import free_port
 from edge_agent.store.journal import JournalReader
 
@@ -128,11 +129,11 @@ class Line:
 
     def rows(self) -> list[PartRow]:
         """All rows of the journal."""
-        path = self.folder / "journal.sqlite3"
-        if not path.exists():
+        try:
+            with JournalReader.open(self.folder / "journal.sqlite3") as journal:
+                return list(journal.rows())
+        except DataError:  # the agent has not made it yet
             return []
-        with JournalReader.open(path) as journal:
-            return list(journal.rows())
 
     async def until_rows(self, number: int) -> list[PartRow]:
         """Wait until the journal has that many rows."""
