@@ -34,8 +34,9 @@ __all__ = ["DemoLine", "TruePart", "free_port", "render_good", "render_line", "r
 log = structlog.get_logger(__name__)
 
 _LOOPBACK = "127.0.0.1"
-_PASS, _READY = 0, 2
+_PASS, _READY, _COILS = 0, 2, 4
 _INPUT_PULSE_S = 0.1
+_TICK_S = 0.05
 _DEFECT_EVERY = 5
 """Of the parts that `simulate` renders, every fifth is defective."""
 
@@ -206,10 +207,14 @@ async def _simulate(settings: Settings, pictures: Iterator[bytes], spacing_s: fl
     await remote_io.start()
     await controller.start()
     log.info("simulated_peers_up", controller=controller.port, remote_io=remote_io.port, stop="Ctrl-C")
+    ready = settings.output.first_coil + _READY
     try:
         while not stop.is_set():
             image = await asyncio.to_thread(next, pictures)
-            await _show(settings, controller, remote_io, image)
+            while not (remote_io.coils[ready] or stop.is_set()):  # the belt stands while READY is off
+                await asyncio.sleep(_TICK_S)
+            if not stop.is_set():
+                await _show(settings, controller, remote_io, image)
             try:
                 async with asyncio.timeout(spacing_s):
                     await stop.wait()
@@ -246,8 +251,14 @@ def _peers(settings: Settings) -> tuple[SimulatedController, SimulatedRemoteIo]:
         ftp=FtpTarget(_LOOPBACK, ftp.port, user=ftp.user, password=read_password(ftp.password_file)) if ftp else None,
         image_to=folder.path if folder else "ftp",
     )
+    first = settings.output.first_coil
     remote_io = SimulatedRemoteIo(
-        host=_LOOPBACK, port=settings.output.port, watchdog_s=settings.output.watchdog_ms / 1000
+        host=_LOOPBACK,
+        port=settings.output.port,
+        coils=first + _COILS,
+        inputs=1 + (settings.output.part_present_input or 0),
+        watchdog_s=settings.output.watchdog_ms / 1000,
+        pass_coil=first,
     )
     return controller, remote_io
 
