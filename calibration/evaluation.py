@@ -16,9 +16,11 @@ import numpy as np
 
 from calibration.calibrate import METHODS, CalibrationOptions, CalibrationResult, calibrate
 from calibration.images import MIN_IMAGES, list_images
+from drivers.base import ImageRefused
 from edge_agent.domain import Outcome, Reason
 from edge_agent.errors import DataError, UsageError
 from edge_agent.inspection.bundle import Bundle
+from edge_agent.inspection.decode import prove_complete
 from edge_agent.inspection.inspector import Inspector
 
 if TYPE_CHECKING:
@@ -106,6 +108,8 @@ def evaluate(
     if not chosen:
         raise UsageError("no seed to evaluate", hint="ask for at least one")
     tests = _tests(dataset)
+    for path, _ in tests:
+        _check_readable(path)
     results = []
     for number, seed in enumerate(chosen, start=1):
         prefix = f"seed {number}/{len(chosen)}: " if len(chosen) > 1 else ""
@@ -138,6 +142,14 @@ def _tests(dataset: Path) -> list[tuple[Path, bool]]:
     if not any(is_defective for _, is_defective in tests):
         raise DataError(f"{dataset / 'test'} holds good images only: there is nothing to tell apart", hint=_LAYOUT)
     return tests
+
+
+def _check_readable(path: Path) -> None:
+    """An evaluation of minutes does not end at its last image."""
+    try:
+        prove_complete(path.read_bytes())
+    except (OSError, ImageRefused) as err:
+        raise DataError(f"{path} cannot be read: {err}", hint="remove it or copy it again") from err
 
 
 def _one_seed(

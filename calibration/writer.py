@@ -42,7 +42,8 @@ def check_target(out: Path, *, overwrite: bool) -> None:
 def write_bundle(out: Path, files: Mapping[str, bytes], manifest: Mapping[str, Any]) -> str:
     """Write the folder beside its place and move it there; returns the bundle's id.
 
-    ``manifest`` gets the files' sha256. A crash leaves the old bundle or none, never half of one.
+    ``manifest`` gets the files' sha256. What does not load is not moved there (BundleRejected). A crash leaves the
+    old bundle or none, never half of one.
     """
     if set(files) != set(FILES):
         raise ValueError(f"a bundle has the files {FILES}, not {sorted(files)}")
@@ -55,8 +56,9 @@ def write_bundle(out: Path, files: Mapping[str, bytes], manifest: Mapping[str, A
                 file.flush()
                 os.fsync(file.fileno())
         _sync(folder)
+        bundle_id = Bundle.load(folder).id
         _replace(folder, out)
-    return Bundle.load(out).id
+    return bundle_id
 
 
 def png_bytes(image: NDArray[np.uint8]) -> bytes:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from calibration.calibrate import CalibrationOptions, CalibrationResult, calibrate
+from calibration.writer import write_bundle
 from edge_agent.domain import Inspection, Outcome, Reason
 from edge_agent.errors import BundleRejected, CalibrationRefused
 from edge_agent.inspection.bundle import Bundle
@@ -298,7 +299,13 @@ def test_a_bundle_is_replaced_only_when_asked_and_only_by_a_whole_one(
         calibrate(good, copy, CalibrationOptions())
     assert Bundle.load(copy).id == result.bundle_id
 
-    calibrate(good, copy, CalibrationOptions(part="other", method="local", overwrite=True))
+    manifest = json.loads((copy / "manifest.json").read_text())
+    files = {name: (copy / name).read_bytes() for name in FILES}
+    with pytest.raises(BundleRejected):
+        write_bundle(copy, files, {**manifest, "crop": [0, 0, 0, 0]})
+    assert Bundle.load(copy).id == result.bundle_id
+
+    write_bundle(copy, files, {**manifest, "part": "other"})
 
     assert Bundle.load(copy).part == "other"
     assert sorted(p.name for p in copy.parent.iterdir()) == ["copy"]
