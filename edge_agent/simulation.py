@@ -210,19 +210,21 @@ async def _simulate(settings: Settings, pictures: Iterator[bytes], spacing_s: fl
     ready = settings.output.first_coil + _READY
     try:
         while not stop.is_set():
-            image = await asyncio.to_thread(next, pictures)
-            while not (remote_io.coils[ready] or stop.is_set()):  # the belt stands while READY is off
-                await asyncio.sleep(_TICK_S)
-            if not stop.is_set():
-                await _show(settings, controller, remote_io, image)
-            try:
-                async with asyncio.timeout(spacing_s):
-                    await stop.wait()
-            except TimeoutError:
-                continue
+            runs = remote_io.coils[ready]  # the belt stands while READY is off
+            if runs:
+                await _show(settings, controller, remote_io, await asyncio.to_thread(next, pictures))
+            await _wait(stop, spacing_s if runs else _TICK_S)
     finally:
         await controller.stop()
         await remote_io.stop()
+
+
+async def _wait(stop: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+    except TimeoutError:
+        return
 
 
 async def _show(
