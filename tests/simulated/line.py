@@ -128,10 +128,11 @@ class Line:
         await self.until("READY", lambda: self.remote_io.coils[READY])
 
     def rows(self) -> list[PartRow]:
-        """All rows of the journal."""
+        """The rows of the parts whose verdict has gone its way: a row alone is written before its PASS."""
         try:
             with JournalReader.open(self.folder / "journal.sqlite3") as journal:
-                return list(journal.rows())
+                published = journal.publications()
+                return [row for row in journal.rows() if row.part_seq in published]
         except DataError:  # the agent has not made it yet
             return []
 
