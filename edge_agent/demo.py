@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from drivers.timing import monotonic_s
 from edge_agent.domain import Reason, Verdict
 from edge_agent.errors import EdgeAgentError, UsageError
 from edge_agent.inspection.bundle import Bundle
@@ -25,7 +24,7 @@ from edge_agent.inspection.inspector import Inspector
 from edge_agent.replay import versions
 from edge_agent.report.facts import PartFact, PartPictures, RunFacts
 from edge_agent.report.html import write_run_report
-from edge_agent.simulation import DemoLine, TruePart, free_port, render_good, render_line
+from edge_agent.simulation import DemoLine, ShownPart, TruePart, free_port, render_good, render_line, words
 from edge_agent.store.journal import JournalReader
 
 if TYPE_CHECKING:
@@ -99,9 +98,14 @@ class DemoPart:
     """One part: what it was, what the agent said, what the gate did."""
 
     truth: TruePart
+    image: bytes
     row: PartRow | None
     publication: PublicationRow | None
-    was_let_through: bool
+
+    @property
+    def is_defective(self) -> bool:
+        """What the agent is not told."""
+        return self.truth.defect is not None
 
     @property
     def latency_ms(self) -> float:
@@ -113,14 +117,14 @@ class DemoPart:
 
     def line(self) -> str:
         """The part in one line for a person."""
-        gate = "let through" if self.was_let_through else "held back"
+        gate = "let through" if self.truth.is_let_through else "held back"
         if self.row is None:
-            return f"part {self.truth.index:3d}  no journal row!  truth: {self.truth.words}  gate: {gate}"
+            return f"part {self.truth.index:3d}  no journal row!  truth: {words(self.truth)}  gate: {gate}"
         row = self.row
         score = f"{row.score:8.3f} / {row.limit:.3f}" if row.score is not None and row.limit else " " * 16
         return (
             f"part {self.truth.index:3d}  count {row.count:4d}  {row.verdict:<6}  score {score}  {row.reason:<13}"
-            f" {self.latency_ms:5.0f} ms  truth: {self.truth.words:<34}  gate: {gate}"
+            f" {self.latency_ms:5.0f} ms  truth: {words(self.truth):<34}  gate: {gate}"
         )
 
 
@@ -135,7 +139,7 @@ class DemoResult:
 
     def count(self, *, is_defective: bool, passed: bool) -> int:
         """One cell of the confusion table; ``passed`` is what the gate did."""
-        return sum((p.truth.is_defective, p.was_let_through) == (is_defective, passed) for p in self.parts)
+        return sum((p.is_defective, p.truth.is_let_through) == (is_defective, passed) for p in self.parts)
 
     @property
     def escapes(self) -> int:
@@ -180,14 +184,14 @@ class DemoResult:
         latency = self.latency()
         good_through = self.count(is_defective=False, passed=True)
         good_held = self.count(is_defective=False, passed=False)
-        through = [str(part.truth.index) for part in self.parts if part.was_let_through and part.truth.is_defective]
+        through = [str(part.truth.index) for part in self.parts if part.truth.is_escape]
         return [
             "",
             "                 let through   held back",
             f"  good           {good_through:11d} {good_held:11d}",
             f"  defective      {self.escapes:11d} {self.count(is_defective=True, passed=False):11d}",
             "",
-            f"the gate opened for {sum(part.was_let_through for part in self.parts)} of {len(self.parts)} parts; "
+            f"the gate opened for {sum(part.truth.is_let_through for part in self.parts)} of {len(self.parts)} parts; "
             + (f"DEFECTIVE ones among them: {', '.join(through)}" if through else "no defective one among them"),
             "latency, first sign of a part to its verdict on the wire: "
             + ", ".join(f"{name} {value:.0f} ms" for name, value in latency.items()),
@@ -205,7 +209,7 @@ def run_demo(plan: DemoPlan, progress: Callable[[str, int, int], None], say: Cal
         raise UsageError(f"{plan.defective} defective parts of {plan.parts}", hint="fewer --defective or more --parts")
     _clear(plan.out)
     render_good(plan.out / "good", plan.good, width=plan.width, seed=plan.seed, progress=progress)
-    truth = render_line(plan.parts, plan.defective, width=plan.width, seed=plan.seed, progress=progress)
+    shown = render_line(plan.parts, plan.defective, width=plan.width, seed=plan.seed, progress=progress)
     say(f"calibrating from {plan.good} good parts (edge-agent calibrate-reference)")
     calibrate = ["calibrate-reference", str(plan.out / "good"), "--out", str(plan.out / "bundle")]
     subprocess.run(  # noqa: S603 - our own command
@@ -213,7 +217,7 @@ def run_demo(plan: DemoPlan, progress: Callable[[str, int, int], None], say: Cal
         check=True,
         stdout=subprocess.DEVNULL,
     )
-    parts, agent_exit = asyncio.run(_run_line(plan, truth, say))
+    parts, agent_exit = asyncio.run(_run_line(plan, shown, say))
     inspector = Inspector(Bundle.load(plan.out / "bundle"))
     report = plan.out / "report.html"
     _write_report(report, plan, parts, inspector)
@@ -233,14 +237,19 @@ def _clear(out: Path) -> None:
     (out / _MARK).touch()
 
 
-async def _run_line(plan: DemoPlan, truth: list[TruePart], say: Callable[[str], None]) -> tuple[list[DemoPart], int]:
+async def _run_line(plan: DemoPlan, shown: list[ShownPart], say: Callable[[str], None]) -> tuple[list[DemoPart], int]:
     """The line itself: peers up, agent up and READY, every part, agent down."""
     spacing_ms = round(plan.spacing_s * 1000)
     watchdog_ms = min(500, spacing_ms // 2)
     ftp_port = free_port()
     password = secrets.token_urlsafe(16)
     async with DemoLine.open(
-        program=_PROGRAM, ftp_port=ftp_port, ftp_password=password, watchdog_s=watchdog_ms / 1000
+        shown,
+        spacing_s=plan.spacing_s,
+        program=_PROGRAM,
+        ftp_port=ftp_port,
+        ftp_password=password,
+        watchdog_s=watchdog_ms / 1000,
     ) as line:
         (plan.out / "ftp.password").write_text(password, encoding="ascii")
         (plan.out / "ftp.password").chmod(0o600)
@@ -264,7 +273,7 @@ async def _run_line(plan: DemoPlan, truth: list[TruePart], say: Callable[[str], 
             agent = await asyncio.create_subprocess_exec(*_EDGE_AGENT, "run", "-c", str(config), stderr=log_file)
             try:
                 await _until_ready(line, agent, plan.out / "agent.log")
-                parts = await _show_parts(plan, line, truth, say)
+                parts = await _watch_parts(plan, line, shown, say)
             finally:
                 if agent.returncode is None:
                     agent.terminate()
@@ -278,35 +287,34 @@ async def _run_line(plan: DemoPlan, truth: list[TruePart], say: Callable[[str], 
 
 
 async def _until_ready(line: DemoLine, agent: asyncio.subprocess.Process, log_path: Path) -> None:
-    begin = monotonic_s()
-    while not line.is_ready:
-        if agent.returncode is not None or monotonic_s() - begin > _READY_WITHIN_S:
-            tail = "\n".join(_last_lines(log_path))
-            raise EdgeAgentError(f"the agent did not get READY (exit code {agent.returncode}):\n{tail}")
-        await asyncio.sleep(0.05)
+    """Wait for READY; an agent that ends first is said with the last lines of its log."""
+    ready, ended = asyncio.create_task(line.wait_ready(_READY_WITHIN_S)), asyncio.create_task(agent.wait())
+    await asyncio.wait({ready, ended}, return_when=asyncio.FIRST_COMPLETED)
+    is_ready = ready.done() and ready.exception() is None
+    for task in (ready, ended):
+        task.cancel()
+    await asyncio.gather(ready, ended, return_exceptions=True)
+    if not is_ready:
+        tail = "\n".join(_last_lines(log_path))
+        raise EdgeAgentError(f"the agent did not get READY (exit code {agent.returncode}):\n{tail}")
 
 
 def _last_lines(path: Path) -> list[str]:
     return path.read_text(encoding="utf-8").splitlines()[-10:]
 
 
-async def _show_parts(
-    plan: DemoPlan, line: DemoLine, truth: list[TruePart], say: Callable[[str], None]
+async def _watch_parts(
+    plan: DemoPlan, line: DemoLine, shown: list[ShownPart], say: Callable[[str], None]
 ) -> list[DemoPart]:
-    """One part after the other, as the belt brings them; the row and the gate are read when the next part is due."""
-    shown: list[DemoPart] = []
+    """One part after the other, as the belt brings them; the row is read when the next part is due."""
+    parts: list[DemoPart] = []
     with JournalReader.open(plan.out / "journal.sqlite3") as journal:
-        due_s = monotonic_s()
-        for part in truth:
-            begin_s = monotonic_s()
-            count = await line.show(part)
-            due_s = max(due_s, begin_s) + plan.spacing_s
-            await asyncio.sleep(max(0.0, due_s - monotonic_s()))
-            row = next((found for found in journal.rows(first_seq=len(shown) + 1) if found.count == count), None)
+        async for true in line.run(len(shown)):
+            row = next((found for found in journal.rows(first_seq=true.index) if found.count == true.count), None)
             publication = journal.publications().get(row.part_seq) if row else None
-            shown.append(DemoPart(part, row, publication, line.gate_opened(begin_s, monotonic_s())))
-            say(shown[-1].line())
-    return shown
+            parts.append(DemoPart(true, shown[true.index - 1].image, row, publication))
+            say(parts[-1].line())
+    return parts
 
 
 def _write_report(path: Path, plan: DemoPlan, parts: list[DemoPart], inspector: Inspector) -> None:
@@ -344,9 +352,9 @@ def _fact(part: DemoPart) -> PartFact:
         score=row.score if row else None,
         limit=row.limit if row else None,
         latency_ms=part.latency_ms if row else None,
-        is_defective=part.truth.is_defective,
-        truth=part.truth.words,
-        gate="passed" if part.was_let_through else "rejected",
+        is_defective=part.is_defective,
+        truth=words(part.truth),
+        gate="passed" if part.truth.is_let_through else "rejected",
         published=part.publication.published if part.publication else None,
     )
 
@@ -355,17 +363,17 @@ def _most_telling(parts: list[DemoPart]) -> list[DemoPart]:
     """Defects nearest to the limit first, then the good parts nearest to it."""
     scored = [part for part in parts if part.row is not None and part.row.score is not None]
     by_score = sorted(scored, key=lambda part: (part.row.score if part.row else None) or 0.0)
-    defects = [part for part in by_score if part.truth.is_defective]
-    good = [part for part in reversed(by_score) if not part.truth.is_defective]
+    defects = [part for part in by_score if part.is_defective]
+    good = [part for part in reversed(by_score) if not part.is_defective]
     return defects[: _PICTURES * 2 // 3] + good[: _PICTURES // 3]
 
 
 def _pictures(part: DemoPart, inspector: Inspector) -> PartPictures:
-    inspection, pictures = inspector.explain(part.truth.image)
+    inspection, pictures = inspector.explain(part.image)
     if pictures is None:
         raise EdgeAgentError(f"part {part.truth.index} had a score, but cannot be explained: {inspection.detail}")
     return PartPictures(
-        label=f"part {part.truth.index}: {part.truth.words}",
+        label=f"part {part.truth.index}: {words(part.truth)}",
         caption=f"{inspection.outcome} {inspection.reason}, score {inspection.score:.4g}, limit {inspection.limit:.4g}",
         image=pictures.input,
         reconstruction=pictures.reconstruction,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import json
 import signal
 import socket
@@ -11,44 +10,44 @@ import subprocess
 import sys
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 import structlog
 
 from drivers.simulated.camera import ZipperCamera, defect_catalogue, encode_bmp
 from drivers.simulated.controller import FtpTarget, SimulatedController
-from drivers.simulated.gate import Gate
+from drivers.simulated.line import PartSource, RecordedParts, RenderedParts, ShownPart, SimulatedLine, TruePart
 from drivers.simulated.remote_io import SimulatedRemoteIo
-from edge_agent.errors import DataError, EdgeAgentError
+from edge_agent.errors import DataError
 from edge_agent.settings import read_password
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
+    from pathlib import Path
 
     from edge_agent.settings import Settings
 
-__all__ = ["DemoLine", "TruePart", "free_port", "render_good", "render_line", "run_simulation", "simulated_peers"]
+__all__ = [
+    "DemoLine",
+    "ShownPart",
+    "TruePart",
+    "free_port",
+    "render_good",
+    "render_line",
+    "run_simulation",
+    "simulated_peers",
+    "words",
+]
 
 log = structlog.get_logger(__name__)
 
 _LOOPBACK = "127.0.0.1"
-_PASS, _READY, _COILS = 0, 2, 4
-_INPUT_PULSE_S = 0.1
-_TICK_S = 0.05
-_DEFECT_EVERY = 5
-"""Of the parts that `simulate` renders, every fifth is defective."""
-
-
-@dataclass(frozen=True, slots=True)
-class TruePart:
-    """A part as it really is: what the agent is not told. ``image`` is the file that the controller pushes."""
-
-    index: int
-    image: bytes
-    is_defective: bool
-    words: str
+_COILS = 4
+_SAY_WAITING_S = 10.0
+_ONE_IN = 5
+"""Of the parts that `simulate` renders, one in five is defective."""
+_TRIGGERS: dict[str, Literal["wired", "input", "agent"]] = {"wired": "wired", "input": "input", "interval": "agent"}
 
 
 def free_port() -> int:
@@ -73,73 +72,74 @@ def render_good(folder: Path, number: int, *, width: int, seed: int, progress: C
 
 def render_line(
     number: int, defective: int, *, width: int, seed: int, progress: Callable[[str, int, int], None]
-) -> list[TruePart]:
+) -> list[ShownPart]:
     """The parts of a line in their order, the defective ones spread over it."""
-    camera = _camera(width, seed)
-    rng = np.random.default_rng([seed, 2])
     defects = iter(defect_catalogue(defective, seed))
-    is_defective = rng.permutation(np.arange(number) < defective)
+    is_defective = np.random.default_rng([seed, 2]).permutation(np.arange(number) < defective)
+    source = RenderedParts(
+        _camera(width, seed), defects=[next(defects) if bad else None for bad in is_defective], seed=seed
+    )
     parts = []
-    for index in range(number):
-        progress("render the line's parts", index, number)
-        defect = next(defects) if is_defective[index] else None
-        words = f"{defect.kind} {defect.size_px:.0f} px {defect.contrast:.0%}" if defect else "good"
-        parts.append(TruePart(index + 1, encode_bmp(camera.render(rng, defect).image), defect is not None, words))
+    for index in range(1, number + 1):
+        progress("render the line's parts", index - 1, number)
+        parts.append(source.part(index))
     progress("render the line's parts", number, number)
     return parts
 
 
-class DemoLine:
-    """A simulated controller and a simulated remote I/O, and what a bystander sees of them."""
+def words(part: TruePart) -> str:
+    """What a part really is, for a person."""
+    defect = part.defect
+    return "good" if defect is None else f"{defect.kind} {defect.size_px:.0f} px {defect.contrast:.0%}"
 
-    def __init__(self, controller: SimulatedController, remote_io: SimulatedRemoteIo) -> None:
-        self._controller = controller
-        self._remote_io = remote_io
-        self._gate = Gate(remote_io.history, pass_coil=_PASS)
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """Parts that were rendered beforehand: rendering beside the agent would cost it processor time."""
+
+    parts: list[ShownPart]
+
+    def part(self, index: int) -> ShownPart:
+        """The part with that number, from 1."""
+        return self.parts[index - 1]
+
+
+@dataclass(frozen=True, slots=True)
+class DemoLine:
+    """A simulated line: where its peers listen, and its parts one after the other."""
+
+    controller_port: int
+    output_port: int
+    _line: SimulatedLine
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, *, program: int, ftp_port: int, ftp_password: str, watchdog_s: float) -> AsyncIterator[Self]:
-        """Start both on ports of their own choice; stop them at the end."""
+    async def open(
+        cls,
+        parts: list[ShownPart],
+        *,
+        spacing_s: float,
+        program: int,
+        ftp_port: int,
+        ftp_password: str,
+        watchdog_s: float,
+    ) -> AsyncIterator[Self]:
+        """Start controller and remote I/O on ports of their own choice; stop them at the end."""
         controller = SimulatedController(
             program=program, ftp=FtpTarget(_LOOPBACK, ftp_port, user="cvx", password=ftp_password)
         )
         remote_io = SimulatedRemoteIo(watchdog_s=watchdog_s)
-        await remote_io.start()
-        try:
-            await controller.start()
-            try:
-                yield cls(controller, remote_io)
-            finally:
-                await controller.stop()
-        finally:
-            await remote_io.stop()
+        line = SimulatedLine(_Prepared(parts), controller, remote_io, spacing_s=spacing_s)
+        async with _started(controller, remote_io):
+            yield cls(controller.port, remote_io.port, line)
 
-    @property
-    def controller_port(self) -> int:
-        """The port of the controller's commands and results."""
-        return self._controller.port
+    async def wait_ready(self, timeout_s: float) -> None:
+        """Return when READY is energised. Raises TimeoutError."""
+        await self._line.wait_ready(timeout_s)
 
-    @property
-    def output_port(self) -> int:
-        """The port of the remote I/O."""
-        return self._remote_io.port
-
-    @property
-    def is_ready(self) -> bool:
-        """The READY coil is energised."""
-        return self._remote_io.coils[_READY]
-
-    async def show(self, part: TruePart) -> int:
-        """The part trips the sensor: imaged, pushed, judged by the controller. Returns its count."""
-        count = await self._controller.wire_trigger(part.image)
-        if count is None:
-            raise EdgeAgentError(f"the simulated controller was not ready for part {part.index}")
-        return count
-
-    def gate_opened(self, begin_mono_s: float, end_mono_s: float) -> bool:
-        """Whether PASS was energised at any moment of the interval: the gate let something through."""
-        return self._gate.let_through(begin_mono_s, end_mono_s)
+    def run(self, parts: int) -> AsyncIterator[TruePart]:
+        """Each part with what the gate did, when the next one is due."""
+        return self._line.run(parts)
 
 
 @contextmanager
@@ -166,7 +166,7 @@ def simulated_peers(settings: Settings, config: Path, *, images: Path | None) ->
 def run_simulation(settings: Settings, *, images: Path | None, spacing_s: float, ports: dict[str, int] | None) -> None:
     """Run the simulated peers until stopped, at the ports of line.toml on the loopback interface."""
     settings = _on_loopback(settings, ports or {})
-    asyncio.run(_simulate(settings, _pictures(images), spacing_s))
+    asyncio.run(_simulate(settings, _source(images), spacing_s))
 
 
 def _on_loopback(settings: Settings, ports: dict[str, int]) -> Settings:
@@ -184,63 +184,66 @@ def _on_loopback(settings: Settings, ports: dict[str, int]) -> Settings:
     )
 
 
-def _pictures(folder: Path | None) -> Iterator[bytes]:
-    """What the simulated camera sees, for ever: the images of a folder, or rendered zipper cursors."""
+def _source(folder: Path | None) -> PartSource:
+    """What the simulated camera sees: the images of a folder over and over, or rendered zipper cursors."""
     if folder is None:
-        camera, rng = _camera(1600, 0), np.random.default_rng(0)
-        defects = itertools.cycle(defect_catalogue(20, 0))
-        for index in itertools.count(1):
-            defect = next(defects) if index % _DEFECT_EVERY == 0 else None
-            yield encode_bmp(camera.render(rng, defect).image)
-    paths = sorted(path for path in Path(folder or "").rglob("*") if path.suffix.lower() in {".bmp", ".png", ".jpg"})
-    if not paths:
+        defects = [defect if index == 0 else None for defect in defect_catalogue(20, 0) for index in range(_ONE_IN)]
+        return RenderedParts(_camera(1600, 0), defects=defects[::-1])
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in {".bmp", ".png", ".jpg"})
+    if not files:
         raise DataError(f"{folder} holds no images to show", hint="name a folder of BMP, PNG or JPEG files")
-    for path in itertools.cycle(paths):
-        yield path.read_bytes()
+    return RecordedParts(files)
 
 
-async def _simulate(settings: Settings, pictures: Iterator[bytes], spacing_s: float) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+async def _simulate(settings: Settings, source: PartSource, spacing_s: float) -> None:
     controller, remote_io = _peers(settings)
+    line = SimulatedLine(
+        source,
+        controller,
+        remote_io,
+        spacing_s=spacing_s,
+        trigger=_TRIGGERS[settings.trigger.source],
+        first_coil=settings.output.first_coil,
+        part_present_input=settings.output.part_present_input or 0,
+        on_part=_say,
+    )
+    async with _started(controller, remote_io):
+        log.info("simulated_peers_up", controller=controller.port, remote_io=remote_io.port, stop="Ctrl-C")
+        belt = asyncio.create_task(_belt(line))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, belt.cancel)
+        await asyncio.gather(belt, return_exceptions=True)
+
+
+async def _belt(line: SimulatedLine) -> None:
+    """The belt starts when the line is READY first, and then brings parts for ever."""
+    while True:
+        try:
+            await line.wait_ready(_SAY_WAITING_S)
+            break
+        except TimeoutError:
+            log.info("belt_waits", for_what="READY of an agent on this line")
+    async for _ in line.run(sys.maxsize):
+        pass
+
+
+def _say(part: TruePart) -> None:
+    log.info(
+        "part_left", count=part.count, truth=words(part), gate="let through" if part.is_let_through else "held back"
+    )
+
+
+@asynccontextmanager
+async def _started(controller: SimulatedController, remote_io: SimulatedRemoteIo) -> AsyncIterator[None]:
     await remote_io.start()
-    await controller.start()
-    log.info("simulated_peers_up", controller=controller.port, remote_io=remote_io.port, stop="Ctrl-C")
-    ready = settings.output.first_coil + _READY
     try:
-        while not stop.is_set():
-            runs = remote_io.coils[ready]  # the belt stands while READY is off
-            if runs:
-                await _show(settings, controller, remote_io, await asyncio.to_thread(next, pictures))
-            await _wait(stop, spacing_s if runs else _TICK_S)
+        await controller.start()
+        try:
+            yield
+        finally:
+            await controller.stop()
     finally:
-        await controller.stop()
         await remote_io.stop()
-
-
-async def _wait(stop: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await stop.wait()
-    except TimeoutError:
-        return
-
-
-async def _show(
-    settings: Settings, controller: SimulatedController, remote_io: SimulatedRemoteIo, image: bytes
-) -> None:
-    """One part in front of the camera, started by whoever starts parts on this line."""
-    if settings.trigger.source == "wired":
-        count = await controller.wire_trigger(image)
-        log.info("part_shown", count=count)
-        return
-    controller.put_part(image)
-    if settings.output.part_present_input is not None:
-        remote_io.set_input(settings.output.part_present_input, True)
-        await asyncio.sleep(_INPUT_PULSE_S)
-        remote_io.set_input(settings.output.part_present_input, False)
-    log.info("part_in_place")
 
 
 def _peers(settings: Settings) -> tuple[SimulatedController, SimulatedRemoteIo]:
