@@ -26,6 +26,7 @@ __all__ = ["NEIGHBOURS", "Scored", "score_locally", "score_pooled"]
 
 NEIGHBOURS = 15
 _MOST_BANK_BYTES = 192 * 2**20
+_MAP = "L2 distance over channels"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,7 +51,7 @@ def score_pooled(
         registered, learned, embedder.embed, threads=threads, progress=lambda i: progress(n + i, 2 * n)
     )
     scores = leave_one_out_scores(seen, unseen, NEIGHBOURS)
-    return Scored(backbone, bank_bytes(seen), scores, {"score": "paper", "k": NEIGHBOURS, "map": "absolute difference"})
+    return Scored(backbone, bank_bytes(seen), scores, {"score": "paper", "k": NEIGHBOURS, "map": _MAP})
 
 
 def score_locally(
@@ -70,7 +71,7 @@ def score_locally(
     bank = LocalBank.of(stored)
     place_of = {part: place for place, part in enumerate(kept)}
     scores = np.array([bank.score(found[i], without=place_of.get(i)) for i in range(n)])
-    method: dict[str, object] = {"score": "local", "map": "absolute difference", "bank_parts": len(kept)}
+    method: dict[str, object] = {"score": "local", "map": _MAP, "bank_parts": len(kept)}
     return Scored(backbone, local_bank_bytes(stored, bank.scale), scores, method)
 
 

@@ -28,8 +28,14 @@ def upsize(reconstruction: NDArray[np.float32], height: int, width: int) -> NDAr
 
 
 def anomaly_map(crop: NDArray[np.float32], upsized: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Absolute difference per pixel and channel: (H, W, C) float32 in [0, 1], never scaled by its own maximum."""
-    return np.minimum(cv2.absdiff(crop, upsized).reshape(crop.shape), np.float32(1.0))
+    """The L2 distance of each pixel over its channels (Saeedi & Giusti, section 3.1): (H, W, 1) float32 in [0, 1].
+
+    Of a grey image that is the absolute difference. Never scaled by its own maximum.
+    """
+    difference = np.asarray(cv2.absdiff(crop, upsized), np.float32).reshape(crop.shape)
+    if crop.shape[2] > 1:
+        difference = np.sqrt(np.einsum("hwc,hwc->hw", difference, difference))[..., None]
+    return np.minimum(difference, np.float32(1.0))
 
 
 class Reconstructor:

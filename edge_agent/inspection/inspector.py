@@ -32,7 +32,7 @@ __all__ = ["Inspector", "Pictures", "crop_of", "unseen_fraction"]
 class Pictures:
     """What the method saw, in the crop's frame at full resolution.
 
-    ``input`` and ``reconstruction`` are float32 (H, W, C), ``anomaly_map`` float32 (H, W), the mean over channels.
+    ``input`` and ``reconstruction`` are float32 (H, W, C), ``anomaly_map`` float32 (H, W).
     """
 
     input: NDArray[np.float32]
@@ -103,7 +103,7 @@ class Inspector:
         )
         stages.end("score")
         inspection = self._inspection(outcome, reason, digest, stages, score=score, alignment=alignment, detail=detail)
-        return inspection, Pictures(crop, upsized, differences.mean(axis=2))
+        return inspection, Pictures(crop, upsized, differences[..., 0])
 
     def _decoded(self, data: bytes) -> NDArray[np.uint8]:
         image = decode(data)
