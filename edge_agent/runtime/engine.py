@@ -169,7 +169,8 @@ class Engine:
         arrival, part = self._pairing.on_capture(capture)
         if part is None:
             log.warning("image_without_part", arrival=arrival, count=capture.count, name=capture.name)
-            self._spawn(self._note_unplaced("IMAGE", arrival, capture.count, capture.name, capture.path))
+            self._spawn(self._note_unplaced("IMAGE", arrival, capture.count, capture.name))
+            self._spawn(self._put_away(capture, arrival))
             return
         live = self._live_of(part, arrival)
         if capture.broken is None:
@@ -218,7 +219,7 @@ class Engine:
         arrival, part = self._pairing.on_result(result)
         if part is None:
             log.warning("result_without_part", arrival=arrival, count=result.count, fields=result.fields)
-            self._spawn(self._note_unplaced("RESULT", arrival, result.count, ",".join(result.fields), None))
+            self._spawn(self._note_unplaced("RESULT", arrival, result.count, ",".join(result.fields)))
             return
         self._live_of(part, arrival).changed.set()
 
@@ -357,16 +358,22 @@ class Engine:
         except OSError as err:
             log.warning("archive_failed", part_seq=seq, error=str(err))
 
-    async def _note_unplaced(
-        self, what: str, arrival: Arrival, count: int | None, name: str, path: Path | None
-    ) -> None:
-        """An image or a result that no open part takes: noted, and its bytes dropped from the spool."""
+    async def _note_unplaced(self, what: str, arrival: Arrival, count: int | None, name: str) -> None:
+        """An image or a result that no open part takes."""
         try:
             await self._journal.event(f"{what}_{arrival}", f"count {count}, {name[:120]!r}")
         except JournalError as err:
             self._health.fails("journal", str(err))
-        if path is not None:
-            await asyncio.to_thread(path.unlink, missing_ok=True)
+
+    async def _put_away(self, capture: Capture, arrival: Arrival) -> None:
+        """A late image is archived with its part; a duplicate's bytes are dropped from the spool."""
+        if capture.path is None:
+            return
+        seq = self._pairing.decided_seq(capture)
+        if arrival is Arrival.LATE and seq is not None:
+            await self._file(seq, capture.camera, Verdict.REJECT, capture.path, capture.sha256)
+        else:
+            await asyncio.to_thread(capture.path.unlink, missing_ok=True)
 
     # --- small things ---------------------------------------------------------------------------------
 

@@ -58,6 +58,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class _Decided:
+    seq: int
     count: int
     session: str
     cameras: frozenset[int]
@@ -129,9 +130,16 @@ class Pairing:
         self.parts.remove(part)
         if part.count is None:
             return
-        self._decided[part.seq] = _Decided(part.count, part.session, frozenset(part.captures), part.result is not None)
+        self._decided[part.seq] = _Decided(
+            part.seq, part.count, part.session, frozenset(part.captures), part.result is not None
+        )
         while len(self._decided) > _REMEMBERED_PARTS:
             self._decided.popitem(last=False)
+
+    def decided_seq(self, capture: Capture) -> int | None:
+        """The part, already decided, that this image is of."""
+        decided = None if capture.count is None else self._find_decided(capture.count, capture.session)
+        return None if decided is None else decided.seq
 
     def go_stale(self, why: str) -> None:
         """A link had a gap: nothing that is open can be trusted to be of now."""

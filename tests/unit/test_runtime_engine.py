@@ -217,11 +217,15 @@ async def test_a_result_without_an_image_is_rejected_and_the_late_image_changes_
     async with line(tmp_path, deadline_s=0.1) as at:
         at.result(1)
         (row,) = await at.rows(1)
-        at.image(1)
+        at.image(1, b"late")
+        async with asyncio.timeout(5):
+            while not (kept := list((tmp_path / "archive").rglob("*REJECT*"))):
+                await asyncio.sleep(0.005)
         rows = await at.rows(1)
 
         assert (row.verdict, row.reason) == (Verdict.REJECT, Reason.NO_IMAGE)
         assert rows == [row]
+        assert [path.read_bytes() for path in kept] == [b"late"]
 
 
 async def test_a_gap_of_the_controllers_link_makes_the_open_part_stale_and_the_line_fault(tmp_path: Path) -> None:
