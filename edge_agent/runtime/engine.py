@@ -6,7 +6,6 @@ import asyncio
 import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import structlog
@@ -26,7 +25,8 @@ from edge_agent.runtime.decision import Decision, Evidence, decide
 from edge_agent.runtime.interlock import Health, LineEvent, LineState, step
 from edge_agent.runtime.pairing import Arrival, Pairing, Part
 from edge_agent.runtime.programs import Programs
-from edge_agent.store.journal import CameraRow, JournalError, PartRow
+from edge_agent.runtime.rows import part_row
+from edge_agent.store.journal import JournalError
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from drivers.base import ControllerLink, VerdictOutput
     from edge_agent.store.archive import Archive
-    from edge_agent.store.journal import Journal
+    from edge_agent.store.journal import Journal, PartRow
 
 __all__ = ["Engine", "EngineOptions", "Inspects"]
 
@@ -264,7 +264,14 @@ class Engine:
         await self._wait_for_evidence(live)
         await withdrawn
         decision = decide(self._evidence(live))
-        row = self._row(live, decision)
+        row = part_row(
+            part,
+            live.inspections,
+            decision,
+            program=self._programs.of(part),
+            boot_id=self._options.boot_id,
+            is_simulated=self._options.is_simulated,
+        )
         try:
             await self._journal.append(row)
             self._health.holds("journal")
@@ -393,32 +400,6 @@ class Engine:
         program = self._programs.of(part)
         return None if program is None else self._inspectors.get((program, camera))
 
-    def _row(self, live: _Live, decision: Decision) -> PartRow:
-        part = live.part
-        worst = max(live.inspections.values(), key=_badness, default=None)
-        return PartRow(
-            part_seq=part.seq,
-            count=part.count,
-            session=part.session,
-            program=self._programs.of(part),
-            verdict=decision.verdict,
-            reason=decision.reason,
-            detail=decision.detail,
-            score=worst.score if worst else None,
-            limit=worst.limit if worst else None,
-            bundle_id=worst.bundle_id if worst else None,
-            cameras=tuple(
-                CameraRow.of(capture, live.inspections.get(camera)) for camera, capture in sorted(part.captures.items())
-            ),
-            controller_judgement=part.result.judgement if part.result else None,
-            simulated=self._options.is_simulated,
-            first_sign_mono_s=part.first_sign_mono_s,
-            decided_mono_s=monotonic_s(),
-            deadline_mono_s=part.deadline.at_mono_s,
-            boot_id=self._options.boot_id,
-            decided_utc=datetime.now(UTC).isoformat(timespec="milliseconds"),
-        )
-
     def _say(self, row: PartRow, decision: Decision, published: Published) -> None:
         log.info(
             "part_judged",
@@ -447,10 +428,3 @@ class Engine:
             work.close()
             raise RuntimeError("the engine is not running")
         return self._tasks.create_task(work)
-
-
-def _badness(inspection: Inspection) -> float:
-    """Order of inspections by how far they are above their limit; what has no score comes first."""
-    if not (math.isfinite(inspection.score) and inspection.limit > 0):
-        return math.inf
-    return inspection.score / inspection.limit

@@ -1,0 +1,61 @@
+"""The journal row of a part, from its evidence and its decision."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from drivers.timing import monotonic_s
+from edge_agent.store.journal import CameraRow, PartRow
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from edge_agent.domain import Inspection
+    from edge_agent.runtime.decision import Decision
+    from edge_agent.runtime.pairing import Part
+
+__all__ = ["part_row"]
+
+
+def part_row(
+    part: Part,
+    inspections: Mapping[int, Inspection],
+    decision: Decision,
+    *,
+    program: int | None,
+    boot_id: str,
+    is_simulated: bool,
+) -> PartRow:
+    """The row; score, limit and bundle are of the camera that is furthest above its limit."""
+    worst = max(inspections.values(), key=_badness, default=None)
+    return PartRow(
+        part_seq=part.seq,
+        count=part.count,
+        session=part.session,
+        program=program,
+        verdict=decision.verdict,
+        reason=decision.reason,
+        detail=decision.detail,
+        score=worst.score if worst else None,
+        limit=worst.limit if worst else None,
+        bundle_id=worst.bundle_id if worst else None,
+        cameras=tuple(
+            CameraRow.of(capture, inspections.get(camera)) for camera, capture in sorted(part.captures.items())
+        ),
+        controller_judgement=part.result.judgement if part.result else None,
+        simulated=is_simulated,
+        first_sign_mono_s=part.first_sign_mono_s,
+        decided_mono_s=monotonic_s(),
+        deadline_mono_s=part.deadline.at_mono_s,
+        boot_id=boot_id,
+        decided_utc=datetime.now(UTC).isoformat(timespec="milliseconds"),
+    )
+
+
+def _badness(inspection: Inspection) -> float:
+    """How far an inspection is above its limit; what has no score comes first."""
+    if not (math.isfinite(inspection.score) and inspection.limit > 0):
+        return math.inf
+    return inspection.score / inspection.limit
