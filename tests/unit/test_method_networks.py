@@ -122,3 +122,15 @@ def test_the_map_is_the_difference_to_the_full_resolution_input() -> None:
     assert found.shape == crop.shape
     assert found[40, 70, 0] == pytest.approx(0.75)
     assert np.count_nonzero(found > 1e-6) == 1
+
+
+def test_the_map_of_a_colour_image_is_the_distance_over_its_channels() -> None:
+    crop, other = np.zeros((4, 4, 3), np.float32), np.zeros((4, 4, 3), np.float32)
+    crop[1, 2] = (0.3, 0.0, 0.4)
+    other[3, 3] = (1.0, 1.0, 1.0)
+
+    found = anomaly_map(crop, other)
+
+    assert found.shape == (4, 4, 1)
+    assert found[1, 2, 0] == pytest.approx(0.5)
+    assert found[3, 3, 0] == 1.0
