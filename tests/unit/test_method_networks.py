@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -18,8 +19,20 @@ from edge_agent.inspection.embedding import Embedder
 from edge_agent.inspection.patches import PatchGrid
 from edge_agent.inspection.sessions import Network
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 GRID = PatchGrid(48, 64, 32, 16)
-QUICK = Recipe(min_steps=20, max_steps=20)
+QUICK = Recipe(min_steps=10, max_steps=10)
+
+
+@pytest.fixture(autouse=True)
+def _one_torch_thread() -> Iterator[None]:
+    """As in a calibration: torch's threads wait by spinning."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def parts(n: int = 12, channels: int = 1) -> np.ndarray:
@@ -72,7 +85,7 @@ def test_the_exported_autoencoder_computes_what_torch_computes(channels: int) ->
 
 
 def test_training_is_repeatable_and_lowers_the_error_on_unseen_parts() -> None:
-    recipe = Recipe(min_steps=60, max_steps=60)
+    recipe = Recipe(min_steps=50, max_steps=50)
     models = []
     for _ in range(2):
         training = Training(parts(24), GRID, range(16), range(16, 24), recipe, seed=3)
