@@ -22,12 +22,12 @@ SLOPE = 0.1
 
 @dataclass(frozen=True, slots=True)
 class CpcaeShape:
-    """Sizes of the network: input patch and channels; latent dimensions; width and stride of each convolution."""
+    """Sizes of the network: input patch and channels; width and stride of each convolution; latent dimensions."""
 
     patch: int
     channels: int
-    latent: int
     layers: tuple[tuple[int, int], ...] = ((32, 4), (64, 2))
+    latent: int = 64
 
     @property
     def bottom(self) -> int:
