@@ -27,7 +27,7 @@ class CpcaeShape:
     patch: int
     channels: int
     layers: tuple[tuple[int, int], ...] = ((32, 4), (64, 2))
-    latent: int = 64
+    latent: int = 128
 
     @property
     def bottom(self) -> int:
