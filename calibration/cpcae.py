@@ -22,12 +22,12 @@ SLOPE = 0.1
 
 @dataclass(frozen=True, slots=True)
 class CpcaeShape:
-    """Sizes of the network: input patch and channels; width and stride of each convolution; latent dimensions."""
+    """Sizes of the network: input patch and channels; latent dimensions; width and stride of each convolution."""
 
     patch: int
     channels: int
+    latent: int
     layers: tuple[tuple[int, int], ...] = ((32, 4), (64, 2))
-    latent: int = 128
 
     @property
     def bottom(self) -> int:
