@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
@@ -22,17 +22,32 @@ from edge_agent.inspection.manifest import SCHEMA_VERSION
 from edge_agent.inspection.registration import RegistrationSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from calibration.reference import Box
 
-__all__ = ["METHODS", "CalibrationOptions", "CalibrationResult", "RegistrationRow", "calibrate"]
+    Progress = Callable[[str, int, int], None]
+
+__all__ = [
+    "METHODS",
+    "CalibrationOptions",
+    "CalibrationResult",
+    "Prepared",
+    "RegistrationRow",
+    "calibrate",
+    "finish",
+    "prepare",
+]
 
 METHODS = {"local": score_locally, "paper": score_pooled}
 _PACKAGES = ("edge-agent", "numpy", "onnx", "onnxruntime", "opencv-python-headless", "torch")
+
+
+def _unseen(_stage: str, _done: int, _total: int) -> None:
+    """Nobody watches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,20 +102,34 @@ class CalibrationResult:
     timings_s: dict[str, float] = field(default_factory=dict)
 
 
-def calibrate(
-    images: Path,
-    out: Path,
-    options: CalibrationOptions,
-    progress: Callable[[str, int, int], None] = lambda _stage, _done, _total: None,
-) -> CalibrationResult:
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """Registered good images and the networks that learned them: what every score definition starts from."""
+
+    registered: RegisteredSet
+    learned: Learned
+    options: CalibrationOptions
+    timings_s: Mapping[str, float]
+
+
+def calibrate(images: Path, out: Path, options: CalibrationOptions, progress: Progress = _unseen) -> CalibrationResult:
     """Make the bundle folder ``out`` from the good images in ``images``. Nothing is written unless all went well.
 
     ``progress(stage, done, total)`` is called from this thread. Raises CalibrationRefused, UsageError, Unavailable.
     """
     _check_options(options)
     check_target(out, overwrite=options.overwrite)
+    return finish(prepare(list_images(images), options, progress), options.method, out, progress)
+
+
+def prepare(images: Sequence[Path], options: CalibrationOptions, progress: Progress = _unseen) -> Prepared:
+    """Register these good images and train on them: the long part, the same for every score definition.
+
+    Raises CalibrationRefused, UsageError, Unavailable.
+    """
+    _check_options(options)
     clock = _Clock()
-    good = read_good_images(list_images(images), _stage(progress, "read"))
+    good = read_good_images(images, _stage(progress, "read"))
     clock.end("read")
     settings = RegistrationSettings(max_angle_deg=options.max_angle_deg)
     registered = register_all(good, settings, options.crop, _stage(progress, "register"))
@@ -115,7 +144,19 @@ def calibrate(
         progress=_stage(progress, "train"),
     )
     clock.end("train")
-    scored = METHODS[options.method](registered, learned, threads=options.threads, progress=_stage(progress, "embed"))
+    return Prepared(registered, learned, options, clock.timings_s)
+
+
+def finish(prepared: Prepared, method: str, out: Path, progress: Progress = _unseen) -> CalibrationResult:
+    """Score by ``method``, set the limit and write the bundle folder ``out``; ``method`` overrules the options'.
+
+    Raises CalibrationRefused where nothing can be written, UsageError for a method that there is none of.
+    """
+    options, registered, learned = replace(prepared.options, method=method), prepared.registered, prepared.learned
+    _check_options(options)
+    check_target(out, overwrite=options.overwrite)
+    clock = _Clock(dict(prepared.timings_s))
+    scored = METHODS[method](registered, learned, threads=options.threads, progress=_stage(progress, "embed"))
     clock.end("embed")
     limit = choose_limit(scored.scores)
     files = {
@@ -221,7 +262,7 @@ def _version(package: str) -> str:
         return "not installed"
 
 
-def _stage(progress: Callable[[str, int, int], None], name: str) -> Callable[[int, int], None]:
+def _stage(progress: Progress, name: str) -> Callable[[int, int], None]:
     return lambda done, total: progress(name, done, total)
 
 
