@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from tests.benchmark import inspection, registration
+from tests.benchmark import inspection, registration, small_defects
 
 if __name__ == "__main__":
     sys.argv = sys.argv[:1]
     registration.main()
     inspection.main()
+    small_defects.main()
