@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -52,7 +53,10 @@ def _unseen(_stage: str, _done: int, _total: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class CalibrationOptions:
-    """What a person may choose. ``crop`` is "auto", "full" or (x, y, width, height) in px of the reference image."""
+    """What a person may choose. ``crop`` is "auto", "full" or (x, y, width, height) in px of the reference image.
+
+    ``pose_tolerance`` widens or narrows how far a part may lie from where good parts lie; None judges no place.
+    """
 
     part: str = "part"
     program: int = 0
@@ -60,6 +64,7 @@ class CalibrationOptions:
     seed: int = 0
     crop: str | Box = "auto"
     max_angle_deg: float = 10.0
+    pose_tolerance: float | None = 1.0
     method: str = "local"
     threads: int = 2
     overwrite: bool = False
@@ -177,6 +182,8 @@ def _check_options(options: CalibrationOptions) -> None:
         raise UsageError(f"no crop {options.crop!r}", hint="auto, full, or x,y,width,height in px")
     if not 0.0 <= options.max_angle_deg <= 180.0:
         raise UsageError(f"a largest angle of {options.max_angle_deg} degrees", hint="0 to 180")
+    if options.pose_tolerance is not None and not 0.0 < options.pose_tolerance < math.inf:
+        raise UsageError(f"a pose tolerance of {options.pose_tolerance}", hint="a factor above 0, or off")
     if not options.part or options.threads < 1 or not 0 <= options.program <= 999 or not 1 <= options.camera <= 4:
         raise UsageError("part must not be empty, threads at least 1, program 0 to 999, camera 1 to 4")
 
@@ -203,7 +210,7 @@ def _manifest(
         "reference_image": registered.images[registered.reference].path.name,
         "training_images": [{"name": i.path.name, "sha256": i.sha256} for i in registered.images],
         "registration": asdict(registered.registration.settings),
-        "align": {"quality_min": registered.quality_min, "unseen_max": registered.unseen_max},
+        "align": {**registered.align, "pose": registered.pose_limits(options.pose_tolerance).to_json()},
         "crop": list(registered.crop),
         "patches": {
             "working_height": grid.height,

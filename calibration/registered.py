@@ -13,6 +13,7 @@ from calibration.reference import Box, clip_to_valid, explicit_crop, medoid, par
 from edge_agent.inspection.anomaly_map import to_working
 from edge_agent.inspection.inspector import crop_of, unseen_fraction
 from edge_agent.inspection.patches import PatchGrid
+from edge_agent.inspection.pose import PoseLimits
 from edge_agent.inspection.registration import Registration, RegistrationSettings
 
 if TYPE_CHECKING:
@@ -49,6 +50,17 @@ class RegisteredSet:
     def channels(self) -> int:
         """1 for grey, 3 for colour."""
         return 1 if self.reference_pixels.ndim == 2 else 3
+
+    @property
+    def align(self) -> dict[str, float]:
+        """The manifest's numbers that say when an image counts as registered."""
+        return {"quality_min": self.quality_min, "unseen_max": self.unseen_max}
+
+    def pose_limits(self, tolerance: float | None) -> PoseLimits:
+        """Where good parts lie; without a tolerance nothing is judged by it."""
+        if tolerance is None:
+            return PoseLimits({})
+        return PoseLimits.of(self.alignments, max(self.reference_pixels.shape[:2]), tolerance)
 
     def cropped(self, index: int) -> NDArray[np.float32]:
         """The crop (H, W, C) of one registered image, in [0, 1]."""

@@ -34,7 +34,8 @@ class Alignment:
 
     ``shift_x_px`` and ``shift_y_px`` are full-resolution pixels of the image centre, ``angle_deg`` is
     counter-clockwise degrees, ``gain`` and ``offset`` map reference grey values (0 to 255) to this image's,
-    ``quality`` is the correlation after alignment, taken within the cells of a grid (1.0 is identical).
+    ``quality`` is the correlation after alignment, taken within the cells of a grid (1.0 is identical);
+    ``scale`` above 1 is a part that looks larger than the reference.
     """
 
     quality: float
@@ -43,6 +44,7 @@ class Alignment:
     angle_deg: float
     gain: float
     offset: float
+    scale: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

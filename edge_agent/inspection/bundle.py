@@ -21,6 +21,7 @@ from edge_agent.inspection.knn import Bank
 from edge_agent.inspection.local import LocalBank
 from edge_agent.inspection.manifest import FILES, read_manifest
 from edge_agent.inspection.patches import PatchGrid
+from edge_agent.inspection.pose import PoseLimits
 from edge_agent.inspection.registration import RegistrationSettings
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class Bundle:
     limit: float
     quality_min: float
     unseen_max: float
+    pose: PoseLimits
     zero_tail_rows: int
     crop: tuple[int, int, int, int]
     grid: PatchGrid
@@ -88,6 +90,7 @@ class Bundle:
                 limit=_limit(manifest.section("limit")),
                 quality_min=align.number("quality_min"),
                 unseen_max=align.number("unseen_max"),
+                pose=PoseLimits.from_json(align.section("pose").content),
                 zero_tail_rows=image.integer("zero_tail_rows"),
                 crop=_crop(manifest, reference),
                 grid=_grid(manifest.section("patches")),

@@ -10,12 +10,19 @@ __all__ = ["decide"]
 
 
 def decide(
-    *, score: float, limit: float, quality: float, quality_min: float, unseen_fraction: float, unseen_max: float
+    *,
+    score: float,
+    limit: float,
+    quality: float,
+    quality_min: float,
+    unseen_fraction: float,
+    unseen_max: float,
+    pose_fault: str = "",
 ) -> tuple[Outcome, Reason, str]:
     """Outcome, reason and the words for a person. A score at the limit is rejected.
 
     ``quality`` is the correlation after registration; ``unseen_fraction`` the share of the inspected crop that lay
-    outside the image.
+    outside the image; ``pose_fault`` says how the part lay as no good part does, empty where it did.
     """
     numbers = (score, limit, quality, quality_min, unseen_fraction, unseen_max)
     if not all(math.isfinite(number) for number in numbers):
@@ -24,6 +31,8 @@ def decide(
         return Outcome.NG, Reason.ALIGN, f"registration quality {quality:.3f} is below {quality_min:.3f}"
     if unseen_fraction > unseen_max:
         return Outcome.NG, Reason.ALIGN, f"{unseen_fraction:.1%} of the inspected area lies outside the image"
+    if pose_fault:
+        return Outcome.NG, Reason.ALIGN, f"the part is {pose_fault}"
     if score >= limit:
         return Outcome.NG, Reason.SCORE, f"score {score:.4g} is at or above the limit {limit:.4g}"
     return Outcome.OK, Reason.OK, ""

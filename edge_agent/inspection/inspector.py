@@ -100,6 +100,7 @@ class Inspector:
             quality_min=self.bundle.quality_min,
             unseen_fraction=unseen_fraction(self._registration.valid_region(alignment), self.bundle.crop),
             unseen_max=self.bundle.unseen_max,
+            pose_fault=self.bundle.pose.judge(alignment),
         )
         stages.end("score")
         inspection = self._inspection(outcome, reason, digest, stages, score=score, alignment=alignment, detail=detail)
