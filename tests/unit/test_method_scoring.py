@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from calibration.limit import choose_limit, false_reject_bound, leave_one_out_scores
+from calibration.limit import choose_limit, leave_one_out_scores
 from edge_agent.domain import Outcome, Reason
 from edge_agent.inspection.decision import decide
 from edge_agent.inspection.knn import Bank, standardisation
@@ -90,37 +90,6 @@ def test_new_good_parts_are_rejected_as_often_as_the_statement_says() -> None:
 
     assert limit.expected == 1 / 29
     assert 0.5 / 29 < rejected / total < 1.6 / 29
-
-
-def test_the_limit_lies_just_above_the_largest_score_of_few_parts() -> None:
-    scores = np.array([1.0, 5.0, 3.0] * 10)
-
-    limit = choose_limit(scores)
-
-    assert limit.rank == 1
-    assert 5.0 < limit.value < 5.0000001
-    assert "largest score of 30 good parts" in limit.statement
-    assert f"{1 / 31:.1%}" in limit.statement
-
-
-def test_from_many_parts_on_the_oddest_ones_do_not_set_the_limit() -> None:
-    scores = np.arange(1.0, 201.0)
-
-    limit = choose_limit(scores)
-
-    assert limit.rank == 4
-    assert 197.0 < limit.value < 197.001
-    assert limit.expected == pytest.approx(4 / 201)
-
-
-@pytest.mark.parametrize("n", [20, 28, 44, 59])
-def test_the_95_percent_bound_of_the_largest_score_is_the_exact_one(n: int) -> None:
-    assert false_reject_bound(n) == pytest.approx(1 - 0.05 ** (1 / n))
-
-
-def test_the_95_percent_bound_of_a_lower_rank_is_wider() -> None:
-    # Beta(3, 98): the 95 % quantile is 0.0616.
-    assert false_reject_bound(100, 3) == pytest.approx(0.0616, abs=5e-4)
 
 
 def test_everything_proven_is_ok() -> None:

@@ -1,0 +1,348 @@
+"""The limit: what it promises holds, what it cannot promise is refused with the number of images it would take."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from scipy import stats
+
+from calibration.limit import (
+    LimitWishes,
+    at_rank,
+    choose_limit,
+    false_reject_bound,
+    images_to_expect,
+    images_to_promise,
+    offers,
+    percent,
+    plan_ranks,
+    share_for,
+    wishes_of,
+)
+from calibration.tail import extrapolate
+from edge_agent.errors import CalibrationRefused, UsageError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+TRIALS = 4000
+
+
+def draw(*size: int, seed: int = 0) -> NDArray[np.float64]:
+    return np.random.default_rng(seed).gamma(8.0, size=size)
+
+
+def true_rates(limits: list[float]) -> NDArray[np.float64]:
+    return np.asarray(stats.gamma(8.0).sf(limits))
+
+
+score_sets = arrays.arrays(
+    np.float64, st.integers(20, 120), elements=st.floats(0.0, 1e6, allow_nan=False, allow_subnormal=False)
+)
+shares = st.floats(1e-4, 0.999)
+
+
+# --- what is refused ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ["0", "1", "0%", "100%", "-1%", "1.5", "nan", "inf", "1e-400", "", "%", "one", "1 %%"])
+def test_what_is_no_share_is_a_usage_error(text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        wishes_of(text, None, extrapolate=False)
+    assert "1% or 0.01" in caught.value.hint
+    with pytest.raises(UsageError):
+        wishes_of(None, text, extrapolate=False)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0, -0.1, 2.0, math.nan])
+def test_a_share_that_came_past_the_command_line_is_checked_too(share: float) -> None:
+    with pytest.raises(UsageError):
+        plan_ranks(60, LimitWishes(false_rejects=share))
+    with pytest.raises(UsageError):
+        plan_ranks(60, LimitWishes(review_share=share))
+
+
+def test_extrapolation_without_a_target_is_a_usage_error() -> None:
+    with pytest.raises(UsageError, match="needs a target") as caught:
+        wishes_of(None, "5%", extrapolate=True)
+    assert "--false-rejects" in caught.value.hint
+
+
+def test_a_target_that_the_images_cannot_carry_is_refused_with_how_many_it_takes() -> None:
+    with pytest.raises(
+        CalibrationRefused, match=r"28 good images cannot carry a false-reject rate of 1\.0 %"
+    ) as caught:
+        choose_limit(draw(28), LimitWishes(false_rejects=0.01))
+
+    assert "99 good images to expect it, 299 to promise it with 95 % confidence" in caught.value.hint
+    assert "ask for 3.5% or more" in caught.value.hint
+    assert "--extrapolate" in caught.value.hint
+
+
+def test_a_tail_is_not_followed_further_than_a_tenth_of_what_the_images_carry() -> None:
+    with pytest.raises(CalibrationRefused, match=r"cannot carry a false-reject rate of 0\.1 %"):
+        choose_limit(draw(28), LimitWishes(false_rejects=0.001, extrapolate=True))
+
+
+def test_a_review_band_narrower_than_one_part_is_refused_with_how_many_it_takes() -> None:
+    with pytest.raises(CalibrationRefused, match=r"a review band of 1\.0 %") as caught:
+        choose_limit(draw(40), LimitWishes(review_share=0.01))
+
+    assert "collect 99 good images" in caught.value.hint
+
+
+def test_a_review_band_that_leaves_no_good_part_is_refused() -> None:
+    with pytest.raises(CalibrationRefused, match="reject all 40 good parts"):
+        choose_limit(draw(40), LimitWishes(review_share=0.99))
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_scores_that_are_not_finite_set_no_limit(bad: float) -> None:
+    scores = draw(30)
+    scores[3] = bad
+
+    with pytest.raises(CalibrationRefused, match="1 of 30 good parts have no finite score"):
+        choose_limit(scores)
+
+
+@pytest.mark.parametrize("scores", [np.full(40, 3.0), draw(19)])
+def test_a_tail_of_scores_that_do_not_spread_is_refused(scores: NDArray[np.float64]) -> None:
+    with pytest.raises(CalibrationRefused, match="tell nothing of their tail"):
+        extrapolate(scores, 0.01)
+
+
+# --- what is promised -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("n", "rank"), [(20, 1), (28, 1), (59, 1), (60, 2), (200, 4)])
+def test_new_good_parts_are_rejected_as_often_as_stated_and_the_bound_holds_19_times_in_20(n: int, rank: int) -> None:
+    rates = true_rates([choose_limit(scores).value for scores in draw(TRIALS, n, seed=n)])
+    limit = choose_limit(draw(n))
+
+    assert limit.rank == rank
+    assert np.mean(rates) == pytest.approx(limit.expected, rel=0.08)
+    assert 0.935 < np.mean(rates < limit.bound_95) < 0.965
+
+
+@pytest.mark.parametrize(("n", "rank"), [(20, 1), (60, 2), (100, 3), (200, 10), (3000, 300)])
+def test_the_bound_is_the_beta_quantile(n: int, rank: int) -> None:
+    assert false_reject_bound(n, rank) == pytest.approx(stats.beta(rank, n + 1 - rank).ppf(0.95), rel=1e-5)
+
+
+@given(scores=score_sets, target=shares)
+def test_a_target_is_never_exceeded_in_expectation_and_no_part_is_stopped_needlessly(
+    scores: NDArray[np.float64], target: float
+) -> None:
+    n = len(scores)
+    if target * (n + 1) < 1.0:
+        with pytest.raises(CalibrationRefused):
+            choose_limit(scores, LimitWishes(false_rejects=target))
+        return
+
+    limit = choose_limit(scores, LimitWishes(false_rejects=target))
+
+    assert limit.expected <= target + 1e-9
+    assert (limit.rank + 1) / (n + 1) > target - 1e-9
+    assert limit.expected < limit.bound_95
+
+
+@given(scores=score_sets, low=shares, high=shares)
+def test_who_accepts_more_false_rejects_gets_no_higher_limit(
+    scores: NDArray[np.float64], low: float, high: float
+) -> None:
+    low, high = sorted((max(low, 0.05), max(high, 0.05)))
+
+    strict, lax = (choose_limit(scores, LimitWishes(false_rejects=share)) for share in (low, high))
+
+    assert lax.value <= strict.value
+    assert lax.bound_95 >= strict.bound_95
+
+
+@given(scores=score_sets)
+def test_no_more_good_parts_lie_above_the_limit_than_its_rank_allows_also_where_scores_tie(
+    scores: NDArray[np.float64],
+) -> None:
+    coarse = np.round(scores, -5)
+
+    for some in (scores, coarse):
+        for limit in [choose_limit(some), *offers(some)]:
+            assert np.sum(some >= limit.value) <= limit.rank - 1
+
+
+@given(scores=score_sets, factor=st.floats(0.01, 100.0))
+def test_the_unit_of_the_score_does_not_matter(scores: NDArray[np.float64], factor: float) -> None:
+    assert choose_limit(scores * factor).rank == choose_limit(scores).rank
+    assert choose_limit(scores * factor).value == pytest.approx(choose_limit(scores).value * factor)
+
+
+def test_parts_that_all_score_the_same_all_pass() -> None:
+    limit = choose_limit(np.full(30, 2.0))
+
+    assert 2.0 < limit.value < 2.0000001
+
+
+@pytest.mark.parametrize(("n", "rank"), [(20, 1), (59, 1), (60, 2), (148, 2), (149, 3), (209, 4)])
+def test_from_60_parts_on_the_oddest_one_does_not_set_the_limit(n: int, rank: int) -> None:
+    scores = draw(n)
+    scores[7] = 1000.0
+
+    assert choose_limit(scores).rank == rank
+    assert (choose_limit(scores).value < 1000.0) is (n >= 60)
+
+
+@pytest.mark.parametrize(
+    ("share", "to_expect", "to_promise"), [(0.05, 19, 59), (0.02, 49, 149), (0.01, 99, 299), (0.001, 999, 2995)]
+)
+def test_the_number_of_images_is_the_least_that_does(share: float, to_expect: int, to_promise: int) -> None:
+    assert (images_to_expect(share), images_to_promise(share)) == (to_expect, to_promise)
+    assert false_reject_bound(to_promise) <= share < false_reject_bound(to_promise - 1)
+    assert plan_ranks(to_expect, LimitWishes(false_rejects=share)) == (1, None)
+    with pytest.raises(CalibrationRefused):
+        plan_ranks(to_expect - 1, LimitWishes(false_rejects=share))
+
+
+@given(n=st.integers(20, 4000), data=st.data())
+def test_the_target_that_is_named_for_a_rank_leads_to_it(n: int, data: st.DataObject) -> None:
+    rank = data.draw(st.integers(1, n // 2))
+
+    wishes = wishes_of(share_for(rank, n), None, extrapolate=False)
+
+    assert plan_ranks(n, wishes) == (rank, None)
+
+
+# --- the review band ------------------------------------------------------------------------------------
+
+
+def test_without_a_wish_there_is_no_band_and_ok_ends_at_the_limit() -> None:
+    limit = choose_limit(draw(44))
+
+    assert limit.review is None
+    assert limit.review_from == limit.value
+    assert "REVIEW" not in limit.statement
+
+
+def test_a_band_of_a_tenth_means_something_from_nine_parts_on() -> None:
+    limit = choose_limit(draw(9), LimitWishes(review_share=0.10))
+
+    assert limit.review is not None
+    assert limit.review.share == 1 / 10
+    with pytest.raises(CalibrationRefused):
+        choose_limit(draw(8), LimitWishes(review_share=0.10))
+
+
+@pytest.mark.parametrize("n", [44, 200])
+def test_the_band_holds_as_many_new_good_parts_as_stated(n: int) -> None:
+    wishes = LimitWishes(review_share=0.05)
+    limits = [choose_limit(scores, wishes) for scores in draw(TRIALS, n, seed=n)]
+    stopped = true_rates([limit.review_from for limit in limits])
+    bands = stopped - true_rates([limit.value for limit in limits])
+    review = choose_limit(draw(n), wishes).review
+
+    assert review is not None
+    assert np.mean(bands) == pytest.approx(review.share, rel=0.08)
+    assert review.share <= 0.05
+    assert np.mean(stopped) == pytest.approx(review.expected, rel=0.08)
+    assert 0.935 < np.mean(stopped < review.bound_95) < 0.965
+
+
+@given(scores=score_sets, share=st.floats(0.05, 0.5))
+def test_the_band_lies_below_the_limit(scores: NDArray[np.float64], share: float) -> None:
+    limit = choose_limit(scores, LimitWishes(review_share=share))
+
+    assert limit.review is not None
+    assert limit.review_from <= limit.value
+    assert limit.review.rank > limit.rank
+    assert limit.value == choose_limit(scores).value
+
+
+# --- the tail -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("n", "target"), [(28, 0.01), (60, 0.01), (200, 0.002)])
+def test_where_the_tail_is_exponential_the_extrapolation_hits_its_target_on_average(n: int, target: float) -> None:
+    tails = [extrapolate(scores, target) for scores in np.random.default_rng(n).exponential(size=(400, n))]
+    rates = np.exp(-np.array([tail.value for tail in tails]))
+
+    assert np.mean(rates) == pytest.approx(target, rel=0.2)
+    assert 0.85 < np.mean((tails[0].low_90 < rates) & (rates < tails[0].high_90)) < 0.95
+
+
+def test_an_extrapolated_limit_is_called_that_and_keeps_what_is_known_without_a_model() -> None:
+    scores = draw(44)
+
+    limit = choose_limit(scores, LimitWishes(false_rejects=0.01, extrapolate=True))
+
+    assert limit.rank == 0
+    assert limit.value > scores.max()
+    assert (limit.expected, limit.bound_95) == (1 / 45, false_reject_bound(44))
+    assert limit.statement.startswith("EXTRAPOLATED, NOT PROVEN")
+    assert limit.tail is not None
+    for share in (0.01, limit.tail.low_90, limit.tail.high_90, 1 / 45, limit.bound_95):
+        assert percent(share) in limit.statement
+
+
+def test_nothing_is_extrapolated_where_the_images_carry_the_target() -> None:
+    wishes = LimitWishes(false_rejects=0.05, extrapolate=True)
+
+    assert choose_limit(draw(44), wishes) == choose_limit(draw(44), LimitWishes(false_rejects=0.05))
+
+
+def test_an_extrapolated_limit_never_lies_below_a_good_part() -> None:
+    scores = draw(44)
+    scores[0] = 500.0
+
+    assert choose_limit(scores, LimitWishes(false_rejects=0.01, extrapolate=True)).value > 500.0
+
+
+# --- the words ------------------------------------------------------------------------------------------
+
+
+def test_the_statement_names_place_number_expectation_and_bound() -> None:
+    words = choose_limit(draw(200)).statement
+
+    assert "just above the 4th largest score of 200 good parts" in words
+    assert "expect 2.0 % to be rejected; with 95 % confidence fewer than 3.8 %" in words
+    assert "What share of defects is found cannot be told from good parts." in words
+
+
+@pytest.mark.parametrize(
+    ("rank", "place"),
+    [(1, "the largest"), (2, "the 2nd largest"), (3, "the 3rd largest"), (11, "the 11th largest"), (22, "the 22nd")],
+)
+def test_places_are_counted_in_english(rank: int, place: str) -> None:
+    assert f"just above {place}" in at_rank(draw(60), rank).statement
+
+
+@pytest.mark.parametrize(
+    ("n", "target", "words"),
+    [
+        (299, 0.01, "To have it with 95 % confidence, ask for 0.4%."),
+        (150, 0.01, "To have it with 95 % confidence takes 299 good images."),
+        (60, 0.051, "To have it with 95 % confidence, ask for 1.7%."),
+    ],
+)
+def test_a_target_that_is_only_expected_says_how_to_have_it_with_confidence(n: int, target: float, words: str) -> None:
+    limit = choose_limit(draw(n), LimitWishes(false_rejects=target))
+
+    assert words in limit.statement
+
+
+@pytest.mark.parametrize(
+    ("share", "words"), [(0.1015, "10.2 %"), (0.00995, "1.0 %"), (0.0033, "0.33 %"), (0.0, "0 %"), (1.0, "100.0 %")]
+)
+def test_shares_read_as_percent(share: float, words: str) -> None:
+    assert percent(share) == words
+
+
+def test_the_offers_go_from_the_highest_limit_to_the_lowest_each_once() -> None:
+    offered = offers(draw(44))
+
+    assert [limit.rank for limit in offered] == [1, 2, 4]
+    assert [limit.rank for limit in offers(draw(200))] == [1, 2, 4, 6, 10, 20]
+    assert [limit.value for limit in offered] == sorted((limit.value for limit in offered), reverse=True)
