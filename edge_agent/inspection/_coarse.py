@@ -1,4 +1,4 @@
-"""Where the part is, roughly: phase correlation with a bank of turned references, at a small scale.
+"""Where the part is, roughly: phase correlation with a bank of turned (and scaled) references, at a small scale.
 
 Phase correlation alone finds shifts, not turns (Kuglin & Hines 1975); a bank of turned references gives it the turns
 without the log-polar detour, which loses too much on real parts.
@@ -6,6 +6,7 @@ without the log-polar detour, which loses too much on real parts.
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -32,12 +33,14 @@ class Bank:
     """Whitened spectra of the turned references, low frequencies only: (A, h, w // 2 + 1) complex64.
 
     ``shape`` is (h, w), half the image's: the low-pass leaves nothing for a finer surface to show. ``steps_px`` is what
-    one place on that surface means in full-resolution pixels (y, x); ``angles_rad`` come smallest first.
+    one place on that surface means in full-resolution pixels (y, x); ``moves`` are turns in radians and
+    scales, those that move a corner least first; ``steps`` how far neighbours in the bank lie apart in each.
     """
 
     steps_px: tuple[float, float]
     shape: tuple[int, int]
-    angles_rad: tuple[float, ...]
+    moves: tuple[tuple[float, float], ...]
+    steps: tuple[float, float]
     spectra: npt.NDArray[np.complex64]
     window: npt.NDArray[np.float32]
     rows: npt.NDArray[np.intp]
@@ -50,25 +53,27 @@ def build_bank(
     centre_px: tuple[float, float],
     *,
     max_angle_rad: float,
+    max_scale: float,
     max_shift_fraction: float,
     mask: npt.NDArray[np.bool_] | None,
 ) -> Bank:
-    """Turn the (H, W) reference of one pyramid level through the search range and keep the spectra."""
+    """Turn the (H, W) reference of one pyramid level through the search range, scale it too, and keep the spectra."""
     height, width = image.shape
     window = np.outer(np.hanning(height + 2)[1:-1], np.hanning(width + 2)[1:-1]).astype(np.float32)
     weight = np.ones_like(window) if mask is None else cv2.GaussianBlur(mask.astype(np.float32), (0, 0), 2.0)
     mean = float((image * weight).sum() / max(float(weight.sum()), 1e-6))
     reference = (image.astype(np.float32) - mean) * weight
-    angles = _angles(max_angle_rad, math.hypot(height, width) / 2.0)
+    reach = math.hypot(height, width) / 2.0
+    angles, zooms = _angles(max_angle_rad, reach), [1.0 + zoom for zoom in _spread(max_scale, reach)]
+    moves = sorted(itertools.product(angles, zooms), key=lambda m: (abs(m[0]) + abs(m[1] - 1.0), m))
     low_pass = _low_pass(height, width)
     shape = height // 2, width // 2
-    spectra = np.stack(
-        [_low(_whiten(_turn(reference, angle, centre_px) * window) * low_pass, shape) for angle in angles]
-    )
+    spectra = np.stack([_low(_whiten(_moved(reference, move, centre_px) * window) * low_pass, shape) for move in moves])
     return Bank(
         (scale * height / shape[0], scale * width / shape[1]),
         shape,
-        tuple(angles),
+        tuple(moves),
+        (_apart(angles), _apart(zooms)),
         np.conj(spectra).astype(np.complex64),
         window,
         _reach(shape[0], max_shift_fraction),
@@ -81,11 +86,11 @@ def candidates(bank: Bank, image: npt.NDArray[np.uint8]) -> list[Pose]:
     centred = image.astype(np.float32) - float(image.mean())
     spectrum = _low(_whiten(centred * bank.window), bank.shape)
     surfaces = np.fft.irfft2(bank.spectra * spectrum, s=bank.shape)[:, bank.rows[:, None], bank.columns]
-    flat = surfaces.reshape(len(bank.angles_rad), -1)
+    flat = surfaces.reshape(len(bank.moves), -1)
     peaks = flat.argmax(axis=1)
     heights = flat[np.arange(len(peaks)), peaks]
     highest = float(heights.max())
-    # The bank is in order of turn: of near equals the first turns the part least.
+    # The bank is in order of motion: of near equals the first moves the part least.
     chosen = [int(np.argmax(heights >= _NEAR_EQUAL * highest))]
     for i in (int(k) for k in np.argsort(-heights, kind="stable")):
         if len(chosen) == _MAX_CANDIDATES or heights[i] < _WORTH_A_LOOK * highest:
@@ -101,31 +106,41 @@ def _pose(bank: Bank, index: int, peak: int) -> Pose:
         _signed(int(line[k]), n)
         for line, k, n in zip((bank.rows, bank.columns), (row, column), bank.shape, strict=True)
     )
-    return Pose(bank.angles_rad[index], x * bank.steps_px[1], y * bank.steps_px[0])
+    angle, zoom = bank.moves[index]
+    return Pose(angle, x * bank.steps_px[1], y * bank.steps_px[0], zoom)
 
 
 def _same(bank: Bank, peaks: npt.NDArray[np.intp], first: int, second: int) -> bool:
     """Neighbours in the bank that saw the part in the same place."""
     a, b = _pose(bank, first, int(peaks[first])), _pose(bank, second, int(peaks[second]))
-    step = abs(bank.angles_rad[1]) if len(bank.angles_rad) > 1 else math.inf
-    apart = abs(math.remainder(a.angle_rad - b.angle_rad, math.tau))
-    return apart < 2.5 * step and math.hypot(a.x_px - b.x_px, a.y_px - b.y_px) < 2.5 * max(bank.steps_px)
+    turned = abs(math.remainder(a.angle_rad - b.angle_rad, math.tau))
+    is_near = turned < 2.5 * bank.steps[0] and abs(a.scale - b.scale) < 2.5 * bank.steps[1]
+    return is_near and math.hypot(a.x_px - b.x_px, a.y_px - b.y_px) < 2.5 * max(bank.steps_px)
 
 
 def _angles(max_angle_rad: float, reach_px: float) -> list[float]:
-    steps = math.ceil(max_angle_rad / (2.0 * _HALF_STEP_PX / reach_px))
-    turns = [max_angle_rad * k / steps for k in range(-steps, steps + 1)] if steps else [0.0]
-    if max_angle_rad >= math.pi - 1e-9:
-        turns = turns[1:]  # half a turn left and half a turn right are one
-    return sorted(turns, key=lambda a: (abs(a), a))
+    turns = _spread(max_angle_rad, reach_px)
+    # Half a turn left and half a turn right are one.
+    return turns[1:] if max_angle_rad >= math.pi - 1e-9 else turns
 
 
-def _turn(
-    reference: npt.NDArray[np.float32], angle_rad: float, centre_px: tuple[float, float]
+def _spread(furthest: float, reach_px: float) -> list[float]:
+    """Values from -furthest to furthest, so close that a corner is never off by more than half a step."""
+    steps = math.ceil(furthest / (2.0 * _HALF_STEP_PX / reach_px))
+    return [furthest * k / steps for k in range(-steps, steps + 1)] if steps else [0.0]
+
+
+def _apart(values: list[float]) -> float:
+    return values[1] - values[0] if len(values) > 1 else math.inf
+
+
+def _moved(
+    reference: npt.NDArray[np.float32], move: tuple[float, float], centre_px: tuple[float, float]
 ) -> npt.NDArray[np.float32]:
-    if not angle_rad:
+    angle_rad, zoom = move
+    if not angle_rad and zoom == 1.0:
         return reference
-    matrix = cv2.getRotationMatrix2D(centre_px, math.degrees(angle_rad), 1.0)
+    matrix = cv2.getRotationMatrix2D(centre_px, math.degrees(angle_rad), zoom)
     height, width = reference.shape
     turned = cv2.warpAffine(reference, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(turned, dtype=np.float32)

@@ -1,15 +1,17 @@
 """Sub-pixel alignment: robust inverse-compositional Gauss-Newton on the reference's strongest edges.
 
-The pose maps reference to image, ``W(x) = R(angle) (x - c) + c + t``, c the image centre. One level of the pyramid
-minimises ``sum rho(I(W(x)) - gain T(x) - offset)`` with Cauchy's rho, so that a defect pulls on nothing
-(Baker & Matthews, "Lucas-Kanade 20 years on", part 2 and 4). All derivatives belong to the reference and are
-computed once. Sums go through ``einsum``, never BLAS: the same image gives the same bits under any thread count.
+The pose maps reference to image, ``W(x) = s R(angle) (x - c) + c + t``, c the image centre, s 1 unless asked for.
+One level of the pyramid minimises ``sum rho(I(W(x)) - gain T(x) - offset)`` with Cauchy's rho, so that
+a defect pulls on nothing (Baker & Matthews, "Lucas-Kanade 20 years on", part 2 and 4). All derivatives belong to the
+reference and are computed once. Sums go through ``einsum``, never BLAS: the same image gives the same bits under any
+thread count.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import cv2
@@ -36,7 +38,7 @@ _FLAT: Final = 1e-3
 _MIN_INSIDE: Final = 16
 _MIN_IN_CELL: Final = 6
 _CONTRAST_FLOOR: Final = 4.0  # grey values squared: less contrast in a cell is none
-_PAIRS: Final = np.triu_indices(5)
+_LIGHT: Final = 2  # the last two of a level's columns: gain and offset
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ class Pose:
     angle_rad: float
     x_px: float
     y_px: float
+    scale: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +65,10 @@ class Fit:
 class Level:
     """One pyramid level of the reference: N chosen pixels and everything about them that no image changes.
 
-    ``dx``, ``dy`` (N,) pixels of this level from the image centre; ``grey`` (N,) grey values; ``columns`` (5, N)
-    derivatives to angle (in pixels at ``radius_px``), x, y, gain, offset; ``products`` (15, N) their pairwise
-    products. All float32: its rounding moves a pose by less than 1e-4 pixels. The pixels lie cell by cell of a grid:
+    ``dx``, ``dy`` (N,) pixels of this level from the image centre; ``grey`` (N,) grey values; ``columns`` (K, N)
+    derivatives to angle (in pixels at ``radius_px``), x, y, scale (likewise; only if ``max_scale`` is above 0), gain,
+    offset; ``products`` (K (K + 1) / 2, N) their pairwise products. All float32: its
+    rounding moves a pose by less than 1e-4 pixels. The pixels lie cell by cell of a grid:
     ``cell_starts`` and ``cell_sizes``.
     """
 
@@ -79,6 +83,7 @@ class Level:
     cell_starts: npt.NDArray[np.intp]
     cell_sizes: npt.NDArray[np.intp]
     angle_damping: float
+    max_scale: float
 
 
 def build_level(
@@ -87,6 +92,8 @@ def build_level(
     centre_px: tuple[float, float],
     count: int,
     mask: npt.NDArray[np.bool_] | None,
+    *,
+    max_scale: float,
 ) -> Level:
     """Choose up to ``count`` strong-gradient pixels of (H, W) and precompute; ``centre_px`` in this level's pixels."""
     grey = image.astype(np.float32)
@@ -102,10 +109,12 @@ def build_level(
     values = grey[ys, xs].astype(np.float64)
     radius = math.hypot(*centre_px) / 2.0
     turn = (tx * dy - ty * dx) / radius
-    columns = np.stack([turn, tx, ty, values, np.ones_like(values)])
+    zoom = [(tx * dx + ty * dy) / radius] if max_scale else []
+    columns = np.stack([turn, tx, ty, *zoom, values, np.ones_like(values)])
     # On a part that looks the same at every angle only noise turns it: its edges' lever arms are all there is.
     lever = (tx * tx + ty * ty) * (dx * dx + dy * dy) / radius**2
-    products = columns[_PAIRS[0]] * columns[_PAIRS[1]]
+    first, second = _pairs(len(columns))[0]
+    products = columns[first] * columns[second]
     damping = _ANGLE_DAMPING * float(lever.mean()) if lever.size else 0.0
     return Level(
         scale=scale,
@@ -119,6 +128,7 @@ def build_level(
         cell_starts=starts,
         cell_sizes=sizes,
         angle_damping=damping,
+        max_scale=max_scale,
     )
 
 
@@ -149,10 +159,10 @@ def refine(level: Level, image: npt.NDArray[np.uint8], fit: Fit, *, iterations: 
         if step is None:
             break
         pose = _compose(pose, step, level)
-        gain = min(max(gain + float(step[3]), _GAIN_RANGE[0]), _GAIN_RANGE[1])
-        offset = min(max(offset + float(step[4]), -1e4), 1e4)
+        gain = min(max(gain + float(step[-2]), _GAIN_RANGE[0]), _GAIN_RANGE[1])
+        offset = min(max(offset + float(step[-1]), -1e4), 1e4)
         values, inside = _sample(level, image, pose)
-        if float(np.abs(step[:3]).max()) < stop_px:
+        if float(np.abs(step[:-_LIGHT]).max()) < stop_px:
             break
     return Fit(pose, gain, offset, _quality(level, values, inside))
 
@@ -162,7 +172,8 @@ def _sample(
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
     """Bilinear grey values of the image at the chosen pixels' places, and which of them lie inside."""
     height, width = image.shape
-    cos, sin = np.float32(math.cos(pose.angle_rad)), np.float32(math.sin(pose.angle_rad))
+    cos = np.float32(pose.scale * math.cos(pose.angle_rad))
+    sin = np.float32(pose.scale * math.sin(pose.angle_rad))
     x = cos * level.dx + sin * level.dy + np.float32(level.centre_px[0] + pose.x_px / level.scale)
     y = cos * level.dy - sin * level.dx + np.float32(level.centre_px[1] + pose.y_px / level.scale)
     inside = (x >= 0.0) & (x < width - 1) & (y >= 0.0) & (y < height - 1)
@@ -190,20 +201,22 @@ def _cauchy(residual: npt.NDArray[np.float32], inside: npt.NDArray[np.bool_]) ->
 def _solve(
     level: Level, weights: npt.NDArray[np.float32], residual: npt.NDArray[np.float32], gain: float
 ) -> npt.NDArray[np.float64] | None:
-    """One damped Gauss-Newton step: angle (pixels at the radius), x, y (level pixels), gain, offset."""
-    normal = np.empty((5, 5))
-    normal[_PAIRS] = np.einsum("kn,n->k", level.products, weights)
-    normal.T[_PAIRS] = normal[_PAIRS]
+    """One damped Gauss-Newton step: angle (pixels at the radius), x, y (level pixels), perhaps scale, gain, offset."""
+    count = len(level.columns)
+    pairs, diagonal = _pairs(count)
+    normal = np.empty((count, count))
+    normal[pairs] = np.einsum("kn,n->k", level.products, weights)
+    normal.T[pairs] = normal[pairs]
     right = np.einsum("kn,n->k", level.columns, weights * residual)
     normal[0, 0] += level.angle_damping * float(weights.sum())
-    normal[np.diag_indices(5)] *= 1.0 + 1e-9
-    normal[np.diag_indices(5)] += 1e-9
+    normal[diagonal] *= 1.0 + 1e-9
+    normal[diagonal] += 1e-9
     try:
         step = np.linalg.solve(normal, right)
     except np.linalg.LinAlgError:
         return None
-    step[:3] /= max(gain, _GAIN_RANGE[0])
-    longest = float(np.abs(step[:3]).max())
+    step[:-_LIGHT] /= max(gain, _GAIN_RANGE[0])
+    longest = float(np.abs(step[:-_LIGHT]).max())
     if not math.isfinite(longest) or not np.isfinite(step).all():
         return None
     if longest > _MAX_STEP_PX:
@@ -211,12 +224,22 @@ def _solve(
     return step
 
 
+@cache
+def _pairs(count: int) -> tuple[tuple[npt.NDArray[np.intp], ...], tuple[npt.NDArray[np.intp], ...]]:
+    """Where a symmetric matrix has its upper triangle, and its diagonal."""
+    return np.triu_indices(count), np.diag_indices(count)
+
+
 def _compose(pose: Pose, step: npt.NDArray[np.float64], level: Level) -> Pose:
     """W(pose) after the inverse of W(step)."""
     angle = pose.angle_rad - float(step[0]) / level.radius_px
-    cos, sin = math.cos(angle), math.sin(angle)
+    scale = pose.scale
+    if level.max_scale:
+        scale /= max(1.0 + float(step[3]) / level.radius_px, 0.5)
+        scale = min(max(scale, 1.0 - level.max_scale), 1.0 + level.max_scale)
+    cos, sin = scale * math.cos(angle), scale * math.sin(angle)
     dx, dy = float(step[1]) * level.scale, float(step[2]) * level.scale
-    return Pose(angle, pose.x_px - (cos * dx + sin * dy), pose.y_px - (cos * dy - sin * dx))
+    return Pose(angle, pose.x_px - (cos * dx + sin * dy), pose.y_px - (cos * dy - sin * dx), scale)
 
 
 def _quality(level: Level, values: npt.NDArray[np.float32], inside: npt.NDArray[np.bool_]) -> float:

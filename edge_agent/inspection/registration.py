@@ -1,7 +1,8 @@
 """Registration: where the part lies against the reference image, to a few hundredths of a pixel.
 
-Coarse: a bank of turned references, by phase correlation at a scale of about 200 pixels. Fine: robust Gauss-Newton on
-the reference's strong edges at the coarse scale, at twice to four times that, and at full resolution.
+Coarse: a bank of turned (where asked for, scaled) references, by phase correlation at a scale of about 200 pixels.
+Fine: robust Gauss-Newton on the reference's strong edges at the coarse scale, at twice to four times that, and at
+full resolution.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ _MIN_SIDE_PX: Final = 32
 _MIN_PIXELS: Final = 64
 _CERTAIN: Final = 0.9  # a coarse correlation above this needs no other candidate
 _DOUBTFUL: Final = 0.7  # one below this earns a second look
+_GRID: Final = np.linspace(0.0, 1.0, 64)
+_EDGE_PX: Final = 0.5
 _LOST: Final = Alignment(quality=0.0, shift_x_px=0.0, shift_y_px=0.0, angle_deg=0.0, gain=1.0, offset=0.0)
 
 
@@ -36,14 +39,17 @@ class RegistrationSettings:
     """The search range and the effort.
 
     ``max_angle_deg`` up to 180 each way; ``max_shift_fraction`` of width and height, below one half; ``pixels`` chosen
-    at full resolution; ``motion_margin`` is how much better (in correlation) a larger motion must
-    be than a smaller one.
+    at full resolution; ``motion_margin`` is how much better (in correlation) a larger motion must be than a smaller
+    one; ``max_scale`` is how much larger or smaller a part may look (0.1: by a tenth), 0 for not at all. ``still``
+    moves nothing: for images that no motion lays onto each other.
     """
 
     max_angle_deg: float = 10.0
     max_shift_fraction: float = 1 / 3
     pixels: int = 12_000
     motion_margin: float = 0.05
+    max_scale: float = 0.0
+    still: bool = False
 
 
 class Registration:
@@ -74,7 +80,9 @@ class Registration:
         chosen = None if mask is None else np.ascontiguousarray(mask != 0)
         masks = [None if chosen is None else chosen[:: 1 << depth, :: 1 << depth] for depth in self._depths]
         self._levels = [
-            build_level(image, 1 << depth, self._centre_at(depth), self._count(image, depth), part)
+            build_level(
+                image, 1 << depth, self._centre_at(depth), self._count(image, depth), part, max_scale=settings.max_scale
+            )
             for depth, image, part in zip(self._depths, pyramid, masks, strict=True)
         ]
         if min(level.grey.size for level in self._levels) < _MIN_PIXELS:
@@ -87,6 +95,7 @@ class Registration:
             1 << self._depths[0],
             self._centre_at(self._depths[0]),
             max_angle_rad=math.radians(settings.max_angle_deg),
+            max_scale=settings.max_scale,
             max_shift_fraction=settings.max_shift_fraction,
             mask=masks[0],
         )
@@ -99,12 +108,22 @@ class Registration:
         Raises ValueError for another shape or dtype.
         """
         self._check_same_shape(image)
+        if self.settings.still:
+            return self._fitted(image, Pose(0.0, 0.0, 0.0))
         pyramid = self._pyramid(image)
         fit = self._coarse_fit(pyramid[0])
         for level, pixels in zip(self._levels[1:], pyramid[1:], strict=True):
             is_full = level is self._levels[-1]
             fit = refine(level, pixels, fit, iterations=4 if is_full else 5, stop_px=0.01 if is_full else 0.04)
         return _alignment(fit)
+
+    def quality_at(self, image: npt.NDArray[np.uint8], alignment: Alignment) -> float:
+        """The quality that this pose has, with nothing improved. Raises ValueError as ``register`` does."""
+        self._check_same_shape(image)
+        pose = Pose(
+            math.radians(alignment.angle_deg), alignment.shift_x_px, alignment.shift_y_px, scale=alignment.scale
+        )
+        return self._fitted(image, pose).quality
 
     def warp(self, image: npt.NDArray[np.uint8], alignment: Alignment) -> npt.NDArray[np.float32]:
         """The image resampled (bilinear) into the reference's frame: float32 in [0, 1], same shape.
@@ -146,13 +165,27 @@ class Registration:
         height, width = self._shape[:2]
         matrix = self._matrix(alignment)
         corners = np.array([[0, 0], [width - 1, 0], [width - 1, height - 1], [0, height - 1]], dtype=np.float64)
-        back = (corners - matrix[:, 2]) @ matrix[:, :2]  # the inverse of a rotation is its transpose
+        back = (corners - matrix[:, 2]) @ matrix[:, :2] / alignment.scale**2  # a turn's inverse is its transpose
         # The two middle values of a turned rectangle's corners bound a rectangle inside it.
         xs, ys = np.sort(back[:, 0]), np.sort(back[:, 1])
         left, top = (max(0, math.ceil(v - 1e-6)) for v in (xs[1], ys[1]))
         right = min(width, math.floor(xs[2] + 1e-6) + 1)
         bottom = min(height, math.floor(ys[2] + 1e-6) + 1)
         return (left, top, right, bottom) if left < right and top < bottom else (0, 0, 0, 0)
+
+    def unseen_fraction(self, alignment: Alignment, box: tuple[int, int, int, int]) -> float:
+        """Share of a box (x, y, width, height) of the reference that lies outside the image, to a thousandth or so."""
+        left, top, width, height = box
+        x, y = np.meshgrid(left + _GRID * (width - 1), top + _GRID * (height - 1))
+        matrix = self._matrix(alignment)
+        at_x, at_y = (row[0] * x + row[1] * y + row[2] for row in matrix)
+        seen_x = (at_x > -_EDGE_PX) & (at_x < self._shape[1] - 1 + _EDGE_PX)
+        seen_y = (at_y > -_EDGE_PX) & (at_y < self._shape[0] - 1 + _EDGE_PX)
+        return 1.0 - float(np.mean(seen_x & seen_y))
+
+    def _fitted(self, image: npt.NDArray[np.uint8], pose: Pose) -> Alignment:
+        pixels, level = self._pyramid(image)[-1], self._levels[-1]
+        return _alignment(refine(level, pixels, start(level, pixels, pose), iterations=0, stop_px=0.0))
 
     def _coarse_fit(self, image: npt.NDArray[np.uint8]) -> Fit:
         """The best candidate after a first refinement; of near equals the one that moves the part least."""
@@ -178,7 +211,8 @@ class Registration:
     def _motion_px(self, fit: Fit) -> float:
         """How far the farthest pixel moves."""
         turn = abs(math.remainder(fit.pose.angle_rad, math.tau))
-        return turn * math.hypot(*self._centre) + math.hypot(fit.pose.x_px, fit.pose.y_px)
+        reach = math.hypot(*self._centre)
+        return (turn + abs(fit.pose.scale - 1.0)) * reach + math.hypot(fit.pose.x_px, fit.pose.y_px)
 
     def _pyramid(self, image: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.uint8]]:
         """The image's luma at the levels' scales, coarsest first. ``pyrDown`` keeps pixel 2 i over pixel i."""
@@ -201,7 +235,7 @@ class Registration:
     def _matrix(self, alignment: Alignment) -> npt.NDArray[np.float64]:
         """Reference pixel to image pixel, (2, 3)."""
         angle = math.radians(alignment.angle_deg)
-        cos, sin = math.cos(angle), math.sin(angle)
+        cos, sin = alignment.scale * math.cos(angle), alignment.scale * math.sin(angle)
         cx, cy = self._centre
         turn = np.array([[cos, sin], [-sin, cos]])
         shift = np.array([cx + alignment.shift_x_px, cy + alignment.shift_y_px]) - turn @ np.array([cx, cy])
@@ -216,7 +250,7 @@ class Registration:
 def _alignment(fit: Fit) -> Alignment:
     pose = fit.pose
     angle_deg = math.degrees(math.remainder(pose.angle_rad, math.tau))
-    values = (fit.quality, pose.x_px, pose.y_px, angle_deg, fit.gain, fit.offset)
+    values = (fit.quality, pose.x_px, pose.y_px, angle_deg, fit.gain, fit.offset, pose.scale)
     return Alignment(*values) if all(math.isfinite(v) for v in values) else _LOST
 
 
@@ -237,5 +271,7 @@ def _check_settings(settings: RegistrationSettings) -> None:
         raise ValueError(f"max_angle_deg must lie between 0 and 180, not {settings.max_angle_deg}")
     if not 0.0 < settings.max_shift_fraction < 0.5:
         raise ValueError(f"max_shift_fraction must lie between 0 and 0.5, not {settings.max_shift_fraction}")
+    if not 0.0 <= settings.max_scale <= 0.3:
+        raise ValueError(f"max_scale must lie between 0 and 0.3, not {settings.max_scale}")
     if settings.pixels < 500:
         raise ValueError(f"pixels must be at least 500, not {settings.pixels}")

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
 
@@ -38,11 +38,13 @@ def _fine(seed: int = 3) -> np.ndarray:
     return cv2.GaussianBlur(plate.astype(np.float32) + grain, (0, 0), 1.5)
 
 
-def _image(angle: float = 0.0, x: float = 0.0, y: float = 0.0, *, seed: int = 1, part: int = 3) -> np.ndarray:
+def _image(
+    angle: float = 0.0, x: float = 0.0, y: float = 0.0, scale: float = 1.0, *, seed: int = 1, part: int = 3
+) -> np.ndarray:
     """The camera's view of the part turned counter-clockwise by degrees and shifted by pixels, with noise."""
     fine = _fine(part)
     height, width = fine.shape
-    matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), angle, 1.0)
+    matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), angle, scale)
     matrix[:, 2] += 2 * x, 2 * y
     moved = cv2.warpAffine(fine, matrix, (width, height), flags=cv2.INTER_CUBIC, borderValue=45.0)
     seen = cv2.resize(moved, (_WIDTH, _HEIGHT), interpolation=cv2.INTER_AREA)
@@ -95,6 +97,64 @@ def test_a_full_circle_is_searched_when_asked_for() -> None:
         found = _registration(180.0).register(_image(angle, 11, -6, seed=8))
 
         assert _error_px(found, angle, 11, -6) < 0.05
+
+
+@pytest.mark.parametrize("pose", [(0, 158, 0), (0, -158, -118), (3, 20, 118)])
+def test_a_part_is_found_a_third_of_the_image_away(pose: tuple[float, float, float]) -> None:
+    found = _registration().register(_image(*pose, seed=5))
+
+    assert _error_px(found, *pose) < 0.1
+
+
+@pytest.mark.parametrize("pose", [(0, 0, 0, 1.0), (1.5, 8, -5, 1.04), (-3, -20, 11, 0.93), (0, 3, 3, 1.095)])
+def test_scale_is_found_where_it_is_sought(pose: tuple[float, float, float, float]) -> None:
+    registration = Registration(_image(), RegistrationSettings(max_scale=0.1))
+    image = _image(*pose, seed=5)
+    found = registration.register(image)
+    warped = registration.warp(image, found)
+
+    assert found.scale == pytest.approx(pose[3], abs=2e-4)
+    assert (found.shift_x_px, found.shift_y_px) == pytest.approx(pose[1:3], abs=0.05)
+    assert found.angle_deg == pytest.approx(pose[0], abs=0.02)
+    assert found.quality > 0.95
+    assert float(np.abs(warped - _image() / 255.0)[80:-80, 100:-100].mean()) < 0.015
+
+
+def test_scale_stays_within_what_was_asked_for() -> None:
+    registration = Registration(_image(), RegistrationSettings(max_scale=0.02))
+
+    assert registration.register(_image(scale=1.05)).scale <= 1.02
+    assert _registration().register(_image(scale=1.05)).scale == 1.0
+
+
+def test_nothing_moves_where_nothing_is_to_move() -> None:
+    registration = Registration(_image(), RegistrationSettings(still=True))
+    same, off = registration.register(_image(seed=2)), registration.register(_image(1.0, 9.0, -4.0))
+
+    assert (same.angle_deg, same.shift_x_px, same.shift_y_px, same.scale) == (0.0, 0.0, 0.0, 1.0)
+    assert same.quality > 0.95
+    assert (off.angle_deg, off.shift_x_px, off.shift_y_px) == (0.0, 0.0, 0.0)
+    assert off.quality < 0.5
+
+
+def test_the_quality_of_a_pose_falls_with_its_distance_from_the_right_one() -> None:
+    registration, image = _registration(), _image(2.0, 9.0, -4.0, seed=5)
+    right = registration.register(image)
+    off = [registration.quality_at(image, replace(right, shift_x_px=right.shift_x_px + px)) for px in (0, 1, 4, 16)]
+
+    assert off[0] == pytest.approx(right.quality, abs=1e-3)
+    assert off == sorted(off, reverse=True)
+    assert off[3] < 0.5 < off[1]
+
+
+@pytest.mark.parametrize(
+    ("pose", "share"),
+    [((0, 0, 0), 0.0), ((0, 120, 0), 0.25), ((0, -240, -180), 0.75), ((90, 0, 0), 0.25), ((0, 999, 0), 1)],
+)
+def test_the_unseen_share_of_a_box_is_what_lies_outside_the_image(pose: tuple[float, ...], share: float) -> None:
+    place = Alignment(1.0, pose[1], pose[2], pose[0], 1.0, 0.0)
+
+    assert _registration().unseen_fraction(place, (0, 0, _WIDTH, _HEIGHT)) == pytest.approx(share, abs=0.01)
 
 
 def test_gain_and_offset_are_found_and_change_nothing_else() -> None:
@@ -294,6 +354,8 @@ def test_a_reference_without_structure_is_refused_with_a_hint() -> None:
         ({"max_angle_deg": math.nan}, "max_angle_deg"),
         ({"max_shift_fraction": 0.6}, "max_shift_fraction"),
         ({"pixels": 10}, "pixels"),
+        ({"max_scale": 0.5}, "max_scale"),
+        ({"max_scale": -0.1}, "max_scale"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(change: dict[str, float], message: str) -> None:
