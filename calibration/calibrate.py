@@ -224,7 +224,7 @@ def _manifest(
             "mean_image_error": learned.mean_image_error,
             "own_variance": learned.own_variance,
         },
-        "limit": {**asdict(limit), "statement": limit.statement},
+        "limit": limit.to_json(),
     }
 
 

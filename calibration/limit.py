@@ -7,7 +7,7 @@ map, the bank it is compared with, and the mean and scale that standardise it.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -106,6 +106,10 @@ class Limit:
         if self.review is not None:
             words.append(_band(self.review))
         return " ".join([*words, "What share of defects is found cannot be told from good parts."])
+
+    def to_json(self) -> dict[str, object]:
+        """For the manifest and for programs."""
+        return {**asdict(self), "review_from": self.review_from, "statement": self.statement}
 
     @property
     def _promise(self) -> str:

@@ -42,7 +42,7 @@ class Bundle:
     """A loaded reference bundle.
 
     ``crop`` is (x, y, width, height) in px of the reference image; ``reference`` uint8 (H, W) or (H, W, 3);
-    ``manifest`` is the whole file, for reports.
+    ``manifest`` is the whole file, for reports. Scores from ``review_from`` up to ``limit`` are to be reviewed.
     """
 
     id: str
@@ -53,6 +53,7 @@ class Bundle:
     created: str
     score: str
     limit: float
+    review_from: float
     quality_min: float
     unseen_max: float
     pose: PoseLimits
@@ -78,6 +79,7 @@ class Bundle:
         files = _proven_files(folder, manifest.section("files"))
         image, align, method = manifest.section("image"), manifest.section("align"), manifest.section("method")
         reference = _reference(files["reference.png"], image)
+        limit, review_from = _limit(manifest.section("limit"))
         try:
             return cls(
                 id=manifest.text("id"),
@@ -87,7 +89,8 @@ class Bundle:
                 camera=manifest.integer("camera"),
                 created=manifest.text("created"),
                 score=method.text("score"),
-                limit=_limit(manifest.section("limit")),
+                limit=limit,
+                review_from=review_from,
                 quality_min=align.number("quality_min"),
                 unseen_max=align.number("unseen_max"),
                 pose=PoseLimits.from_json(align.section("pose").content),
@@ -135,11 +138,13 @@ def _reference(data: bytes, image: Section) -> NDArray[np.uint8]:
     return pixels
 
 
-def _limit(section: Section) -> float:
-    value = section.number("value")
+def _limit(section: Section) -> tuple[float, float]:
+    value, review_from = section.number("value"), section.number("review_from")
     if not (math.isfinite(value) and value > 0.0):
         raise BundleRejected(f"the limit is {value}: nothing could be judged by it", hint=_REMAKE)
-    return value
+    if not 0.0 < review_from <= value:
+        raise BundleRejected(f"the review band from {review_from} does not end at the limit {value}", hint=_REMAKE)
+    return value, review_from
 
 
 def _crop(manifest: Section, reference: NDArray[np.uint8]) -> tuple[int, int, int, int]:

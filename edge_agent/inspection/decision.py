@@ -13,18 +13,20 @@ def decide(
     *,
     score: float,
     limit: float,
+    review_from: float,
     quality: float,
     quality_min: float,
     unseen_fraction: float,
     unseen_max: float,
     pose_fault: str = "",
 ) -> tuple[Outcome, Reason, str]:
-    """Outcome, reason and the words for a person. A score at the limit is rejected.
+    """Outcome, reason and the words for a person. A score at the limit is NG, one from ``review_from`` on REVIEW.
 
+    Without a review band ``review_from`` is the limit. REVIEW is a reject on the line: a person may look again.
     ``quality`` is the correlation after registration; ``unseen_fraction`` the share of the inspected crop that lay
     outside the image; ``pose_fault`` says how the part lay as no good part does, empty where it did.
     """
-    numbers = (score, limit, quality, quality_min, unseen_fraction, unseen_max)
+    numbers = (score, limit, review_from, quality, quality_min, unseen_fraction, unseen_max)
     if not all(math.isfinite(number) for number in numbers):
         return Outcome.NG, Reason.NOT_FINITE, f"score {score}, registration quality {quality}"
     if quality < quality_min:
@@ -35,4 +37,7 @@ def decide(
         return Outcome.NG, Reason.ALIGN, f"the part is {pose_fault}"
     if score >= limit:
         return Outcome.NG, Reason.SCORE, f"score {score:.4g} is at or above the limit {limit:.4g}"
+    if score >= review_from:
+        words = f"to be reviewed: score {score:.4g} is in the band from {review_from:.4g} to the limit {limit:.4g}"
+        return Outcome.REVIEW, Reason.SCORE, words
     return Outcome.OK, Reason.OK, ""

@@ -96,6 +96,7 @@ class Inspector:
         outcome, reason, detail = decide(
             score=score,
             limit=self.bundle.limit,
+            review_from=self.bundle.review_from,
             quality=alignment.quality,
             quality_min=self.bundle.quality_min,
             unseen_fraction=unseen_fraction(self._registration.valid_region(alignment), self.bundle.crop),

@@ -16,7 +16,7 @@ __all__ = ["FILES", "MANIFEST", "SCHEMA_VERSION", "Section", "encode_manifest", 
 
 MANIFEST = "manifest.json"
 FILES = ("reference.png", "cpcae.onnx", "backbone.onnx", "bank.npz")
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 _REMAKE = "calibrate again, or copy the whole folder again from where it was made"
 _NOT_IN_ID = frozenset({"id", "created"})

@@ -249,11 +249,15 @@ def test_a_limit_changed_by_hand_rejects_the_bundle(copy: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ({"schema_version": 2}, "schema_version 2"),
+        ({"schema_version": 1}, "schema_version 1"),
+        ({"schema_version": 3}, "schema_version 3"),
         ({"schema_version": "1"}, "not a whole number"),
         ({"program": True}, "not a whole number"),
         ({"part": 3}, "not a string"),
-        ({"limit": {"value": 0.0}}, "nothing could be judged"),
+        ({"limit": {"value": 0.0, "review_from": 0.0}}, "nothing could be judged"),
+        ({"limit": {"value": 1.0}}, "review_from is missing"),
+        ({"limit": {"value": 1.0, "review_from": 1.1}}, "does not end at the limit"),
+        ({"limit": {"value": 1.0, "review_from": 0.0}}, "does not end at the limit"),
         ({"crop": [0, 0, 500, 10]}, "not inside the reference"),
         ({"crop": [0, 0, 10]}, "a list of 4"),
         ({"image": {"height": 5, "width": 5, "channels": 1, "zero_tail_rows": 0}}, "the manifest says"),

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 GOOD = {
     "score": 1.0,
     "limit": 2.0,
+    "review_from": 1.5,
     "quality": 0.95,
     "quality_min": 0.85,
     "unseen_fraction": 0.0,
@@ -94,6 +95,27 @@ def test_new_good_parts_are_rejected_as_often_as_the_statement_says() -> None:
 
 def test_everything_proven_is_ok() -> None:
     assert decide(**GOOD)[:2] == (Outcome.OK, Reason.OK)
+
+
+@pytest.mark.parametrize("score", [1.5, 1.9, math.nextafter(2.0, 0.0)])
+def test_a_score_in_the_band_is_to_be_reviewed_and_says_where_it_lies(score: float) -> None:
+    outcome, reason, words = decide(**{**GOOD, "score": score})
+
+    assert (outcome, reason) == (Outcome.REVIEW, Reason.SCORE)
+    assert "to be reviewed" in words
+    assert "from 1.5 to the limit 2" in words
+
+
+def test_without_a_band_ok_ends_at_the_limit() -> None:
+    no_band = {**GOOD, "review_from": 2.0}
+
+    assert decide(**{**no_band, "score": math.nextafter(2.0, 0.0)})[0] is Outcome.OK
+    assert decide(**{**no_band, "score": 2.0})[0] is Outcome.NG
+
+
+@pytest.mark.parametrize("change", [{"quality": 0.84}, {"unseen_fraction": 0.03}, {"pose_fault": "turned"}])
+def test_what_cannot_be_compared_is_not_left_to_a_review(change: dict[str, float | str]) -> None:
+    assert decide(**{**GOOD, "score": 1.7, **change})[0] is Outcome.NG
 
 
 @pytest.mark.parametrize(

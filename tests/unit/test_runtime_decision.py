@@ -61,6 +61,28 @@ def test_each_missing_proof_has_its_reason(change: dict[str, object], verdict: V
     assert (decision.verdict, decision.reason) == (verdict, reason)
 
 
+@given(
+    policy=st.sampled_from(["agent", "both"]),
+    reason=st.sampled_from(list(Reason)),
+    score=st.floats(),
+    other=st.sampled_from([OK, NG]),
+)
+def test_a_part_that_one_camera_wants_reviewed_never_passes(
+    policy: str, reason: Reason, score: float, other: Inspection
+) -> None:
+    review = Inspection(Outcome.REVIEW, reason, score, 2.0, "b", "s", detail="to be reviewed")
+    evidence = replace(
+        PROVEN,
+        cameras=(1, 2),
+        judgement_policy=policy,
+        captures={1: CAPTURE, 2: replace(CAPTURE, camera=2)},
+    )
+
+    for inspections_seen in ({1: review, 2: other}, {1: other, 2: review}):
+        assert decide(replace(evidence, inspections=inspections_seen)).verdict is Verdict.REJECT
+    assert decide(replace(evidence, inspections={1: OK, 2: OK})).verdict is Verdict.PASS
+
+
 def test_the_agent_alone_decides_when_the_line_says_so() -> None:
     ng_of_controller = replace(RESULT, judgement=Judgement.NG)
 
