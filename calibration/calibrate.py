@@ -11,9 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from calibration.backbones import DEFAULT_BACKBONE
 from calibration.crossfit import Learned, learn
+from calibration.defects import Findings, judge_defective
 from calibration.images import list_images, read_good_images
-from calibration.limit import Limit, choose_limit
+from calibration.known import KnownImage, check_left_out, leave_out, read_defective
+from calibration.limit import Limit, LimitWishes, choose_limit, plan_ranks
+from calibration.parity import backbone_difference, golden_bytes
 from calibration.registered import RegisteredSet, register_all
 from calibration.scoring import score_locally, score_pooled
 from calibration.training import CurvePoint, Recipe
@@ -56,6 +60,7 @@ class CalibrationOptions:
     """What a person may choose. ``crop`` is "auto", "full" or (x, y, width, height) in px of the reference image.
 
     ``pose_tolerance`` widens or narrows how far a part may lie from where good parts lie; None judges no place.
+    ``leave_out`` are file names of parts that a person found not good; ``defective`` is a folder of defective parts.
     """
 
     part: str = "part"
@@ -66,6 +71,9 @@ class CalibrationOptions:
     max_angle_deg: float = 10.0
     pose_tolerance: float | None = 1.0
     method: str = "local"
+    limit: LimitWishes = field(default_factory=LimitWishes)
+    leave_out: tuple[str, ...] = ()
+    defective: Path | None = None
     threads: int = 2
     overwrite: bool = False
 
@@ -85,7 +93,8 @@ class RegistrationRow:
 class CalibrationResult:
     """What came out. ``scores`` are leave-one-out scores by file name, the oddest part first.
 
-    Errors and ``own_variance`` are mean squares over pixels in [0, 1]; ``timings_s`` seconds by stage.
+    ``choice`` is the limit with all it promises; ``findings`` is None where no defective parts were shown. Errors and
+    ``own_variance`` are mean squares over pixels in [0, 1]; ``timings_s`` seconds by stage.
     """
 
     bundle_id: str
@@ -104,6 +113,9 @@ class CalibrationResult:
     own_variance: float
     reference: str
     crop: Box
+    choice: Limit
+    left_out: tuple[KnownImage, ...] = ()
+    findings: Findings | None = None
     timings_s: dict[str, float] = field(default_factory=dict)
 
 
@@ -115,6 +127,8 @@ class Prepared:
     learned: Learned
     options: CalibrationOptions
     timings_s: Mapping[str, float]
+    left_out: tuple[KnownImage, ...] = ()
+    defective: tuple[KnownImage, ...] = ()
 
 
 def calibrate(images: Path, out: Path, options: CalibrationOptions, progress: Progress = _unseen) -> CalibrationResult:
@@ -134,7 +148,11 @@ def prepare(images: Sequence[Path], options: CalibrationOptions, progress: Progr
     """
     _check_options(options)
     clock = _Clock()
-    good = read_good_images(images, _stage(progress, "read"))
+    kept, left_out = leave_out(images, options.leave_out)
+    good = read_good_images(kept, _stage(progress, "read"))
+    check_left_out(left_out, good)
+    plan_ranks(len(good), options.limit)
+    defective = read_defective(options.defective, good) if options.defective else ()
     clock.end("read")
     settings = RegistrationSettings(max_angle_deg=options.max_angle_deg)
     registered = register_all(good, settings, options.crop, _stage(progress, "register"))
@@ -149,7 +167,7 @@ def prepare(images: Sequence[Path], options: CalibrationOptions, progress: Progr
         progress=_stage(progress, "train"),
     )
     clock.end("train")
-    return Prepared(registered, learned, options, clock.timings_s)
+    return Prepared(registered, learned, options, clock.timings_s, left_out, defective)
 
 
 def finish(prepared: Prepared, method: str, out: Path, progress: Progress = _unseen) -> CalibrationResult:
@@ -163,16 +181,28 @@ def finish(prepared: Prepared, method: str, out: Path, progress: Progress = _uns
     clock = _Clock(dict(prepared.timings_s))
     scored = METHODS[method](registered, learned, threads=options.threads, progress=_stage(progress, "embed"))
     clock.end("embed")
-    limit = choose_limit(scored.scores)
+    limit = choose_limit(scored.scores, options.limit)
     files = {
         "reference.png": png_bytes(registered.reference_pixels),
         "cpcae.onnx": learned.full,
         "backbone.onnx": scored.backbone,
         "bank.npz": scored.bank,
     }
-    bundle_id = write_bundle(out, files, _manifest(options, registered, learned, limit, scored.method))
+    manifest = _manifest(options, registered, learned, limit, scored.method)
+    difference = backbone_difference(DEFAULT_BACKBONE, scored.backbone, registered)
+    manifest["parity"] = {"cpcae": learned.parity, "backbone": difference}
+    files["golden.npz"] = golden_bytes(files, manifest)
+    manifest["left_out_images"] = [{"name": i.path.name, "sha256": i.sha256} for i in prepared.left_out]
+    findings = None
+    if prepared.defective:
+        watch = _stage(progress, "judge defective")
+        defects = judge_defective((files, manifest), prepared.defective, threads=options.threads, progress=watch)
+        findings = Findings(defects, limit, scored.scores)
+        manifest["defective"] = findings.to_json()
+    bundle_id = write_bundle(out, files, manifest)
     clock.end("limit")
-    return _result((bundle_id, out), registered, learned, limit, scored.scores, timings_s=clock.timings_s)
+    result = _result((bundle_id, out), registered, learned, limit, scored.scores, timings_s=clock.timings_s)
+    return replace(result, left_out=prepared.left_out, findings=findings)
 
 
 def _check_options(options: CalibrationOptions) -> None:
@@ -258,6 +288,7 @@ def _result(
         own_variance=learned.own_variance,
         reference=names[registered.reference],
         crop=registered.crop,
+        choice=limit,
         timings_s=timings_s,
     )
 
