@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from calibration.export import cpcae_onnx
+from calibration.export import cpcae_onnx, worst_difference
+from calibration.parity import GOLDEN_IMAGES
 from calibration.side_by_side import run_all
 from calibration.training import CurvePoint, Recipe, Trained, Training
 from edge_agent.errors import CalibrationRefused
@@ -33,7 +35,8 @@ class Learned:
     """``full`` is the ONNX file of the network that saw all, ``folds`` those of the others; ``fold_of[i]`` left i out.
 
     Errors are mean squares over pixels in [0, 1], on images that the fold's network has not seen: of the networks,
-    and of the mean image alone. ``own_variance`` is that of the images' pixels around their own mean.
+    and of the mean image alone. ``own_variance`` is that of the images' pixels around their own mean. ``parity`` is the
+    worst difference between ``full`` and the trained network on good images, in units of the pixels.
     """
 
     full: bytes
@@ -43,6 +46,7 @@ class Learned:
     heldout_error: float
     mean_image_error: float
     own_variance: float
+    parity: float = math.nan
 
 
 def learn(
@@ -70,8 +74,10 @@ def learn(
     own_variance = float(np.mean([image.var(axis=(0, 1)).mean() for image in working]))
     _check_learned(trained, own_variance)
     full = everything.result(float(np.median([fold.best_share for fold in trained])))
+    model = cpcae_onnx(full)
     return Learned(
-        full=cpcae_onnx(full),
+        full=model,
+        parity=worst_difference(full, model, [grid.cut(image) for image in working[:GOLDEN_IMAGES]]),
         folds=tuple(cpcae_onnx(fold) for fold in trained),
         fold_of=tuple(int(f) for f in fold_of),
         curve=trained[0].curve,

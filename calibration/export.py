@@ -11,12 +11,14 @@ from edge_agent.errors import CalibrationRefused
 from edge_agent.inspection.sessions import Network
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
     from torch import nn
 
     from calibration.training import Trained
 
-__all__ = ["PARITY", "cpcae_onnx"]
+__all__ = ["PARITY", "cpcae_onnx", "worst_difference"]
 
 PARITY = 1e-4
 """ONNX Runtime and torch may differ by this much, in units of the pixels."""
@@ -29,16 +31,24 @@ def cpcae_onnx(trained: Trained) -> bytes:
     """
     model = _graph(trained)
     rng = np.random.default_rng(0)
-    probe = np.clip(trained.mean_patches + rng.normal(0.0, 0.1, trained.mean_patches.shape), 0.0, 1.0).astype(
-        np.float32
-    )
-    difference = float(np.abs(Network(model, 1).run(probe) - _by_torch(trained, probe)).max())
-    if not difference <= PARITY:
+    probe = np.clip(trained.mean_patches + rng.normal(0.0, 0.1, trained.mean_patches.shape), 0.0, 1.0)
+    worst_difference(trained, model, [probe.astype(np.float32)])
+    return model
+
+
+def worst_difference(trained: Trained, model: bytes, images: Sequence[NDArray[np.float32]]) -> float:
+    """Between the file and the trained network, in units of the pixels, on the patches (P, C, p, p) of images.
+
+    Raises CalibrationRefused above ``PARITY``.
+    """
+    network = Network(model, 1)
+    worst = max(float(np.abs(network.run(patches) - _by_torch(trained, patches)).max()) for patches in images)
+    if not worst <= PARITY:
         raise CalibrationRefused(
-            f"the exported autoencoder differs from the trained one by {difference:.2g}, allowed are {PARITY}",
+            f"the exported autoencoder differs from the trained one by {worst:.2g}, allowed are {PARITY}",
             hint="install the versions that constraints.txt names",
         )
-    return model
+    return worst
 
 
 def _graph(trained: Trained) -> bytes:

@@ -65,6 +65,7 @@ class Bundle:
     bank: Bank | LocalBank
     cpcae_onnx: bytes
     backbone_onnx: bytes
+    golden_npz: bytes
     manifest: Mapping[str, Any]
 
     @property
@@ -76,7 +77,11 @@ class Bundle:
     def load(cls, folder: Path) -> Bundle:
         """Read a bundle and prove it: schema, id, every file's sha256, every shape. Raises BundleRejected."""
         manifest = read_manifest(folder)
-        files = _proven_files(folder, manifest.section("files"))
+        return cls.of(folder, manifest, _proven_files(folder, manifest.section("files")))
+
+    @classmethod
+    def of(cls, folder: Path, manifest: Section, files: Mapping[str, bytes]) -> Bundle:
+        """The bundle of a manifest and its files' bytes, every shape proven. Raises BundleRejected."""
         image, align, method = manifest.section("image"), manifest.section("align"), manifest.section("method")
         reference = _reference(files["reference.png"], image)
         limit, review_from = _limit(manifest.section("limit"))
@@ -102,6 +107,7 @@ class Bundle:
                 bank=_bank(files["bank.npz"], method),
                 cpcae_onnx=files["cpcae.onnx"],
                 backbone_onnx=files["backbone.onnx"],
+                golden_npz=files["golden.npz"],
                 manifest=manifest.content,
             )
         except (TypeError, ValueError) as err:
@@ -178,7 +184,7 @@ def _arrays(data: bytes, *names: str) -> list[NDArray[Any]]:
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             return [arrays[name] for name in names]
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as err:
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as err:
         raise BundleRejected(f"bank.npz: {err}", hint=_REMAKE) from err
 
 

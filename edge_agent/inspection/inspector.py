@@ -17,6 +17,7 @@ from edge_agent.errors import BundleRejected
 from edge_agent.inspection.anomaly_map import Reconstructor, anomaly_map, to_working, upsize
 from edge_agent.inspection.decision import decide
 from edge_agent.inspection.decode import check_shape, decode, zero_tail_rows
+from edge_agent.inspection.golden import check_golden
 from edge_agent.inspection.judge import judge_for
 from edge_agent.inspection.registration import Registration
 
@@ -56,7 +57,8 @@ class Inspector:
     def warm_up(self) -> float:
         """Run the reference image through everything; returns the milliseconds it took.
 
-        Raises BundleRejected if the reference itself has no finite score.
+        Raises BundleRejected if the reference itself has no finite score, or if this machine computes something else
+        than the one that calibrated.
         """
         begin = time.perf_counter()
         ok, png = cv2.imencode(".png", _bgr(self.bundle.reference))
@@ -64,6 +66,7 @@ class Inspector:
         if found is None or not math.isfinite(found.score):
             why = found.detail if found else "it does not encode"
             raise BundleRejected(f"{self.bundle.folder}: the reference image has no score: {why}")
+        check_golden(self.bundle, self.inspect)
         return (time.perf_counter() - begin) * 1000.0
 
     def inspect(self, data: bytes) -> Inspection:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["FILES", "MANIFEST", "SCHEMA_VERSION", "Section", "encode_manifest", "manifest_id", "read_manifest"]
 
 MANIFEST = "manifest.json"
-FILES = ("reference.png", "cpcae.onnx", "backbone.onnx", "bank.npz")
+FILES = ("reference.png", "cpcae.onnx", "backbone.onnx", "bank.npz", "golden.npz")
 SCHEMA_VERSION = 2
 
 _REMAKE = "calibrate again, or copy the whole folder again from where it was made"

@@ -1,0 +1,127 @@
+"""Golden values: what the calibrating machine computed for one fixed image, computed again wherever the bundle judges.
+
+A limit holds for scores that are computed as those were that set it. Another version of a library, or another
+processor, could compute something else without a word.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from edge_agent.errors import BundleRejected
+from edge_agent.inspection.anomaly_map import Reconstructor, to_working
+from edge_agent.inspection.sessions import Network
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from edge_agent.domain import Inspection
+    from edge_agent.inspection.bundle import Bundle
+
+__all__ = ["FEATURES_SHARE", "PIXELS", "SCORE_SHARE", "Golden", "check_golden", "golden_of", "middle_planes"]
+
+PIXELS = 1e-4
+"""The reconstruction may differ by this much, in units of full scale. Sums in another order differ by about 1e-6."""
+FEATURES_SHARE = 1e-4
+"""The features, as a share of the largest. Sums in another order differ by about 4e-6; half the bits by 1e-3."""
+SCORE_SHARE = 0.01
+"""The score, as a share of itself: registration is in it, and its last step is a hundredth of a pixel."""
+
+_WINDOW_PX = (128, 160)
+_MARK_SHARE = 0.125
+_HINT = (
+    "compare `edge-agent version` with the versions in the bundle's manifest.json; install those, or calibrate with "
+    "this machine's"
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Golden:
+    """What became of the marked reference image.
+
+    ``reconstruction`` (h, w, C) float32 of its crop, not registered; ``features`` float32, the backbone's output for
+    the middle of that crop; ``score`` by the whole way of an image.
+    """
+
+    reconstruction: NDArray[np.float32]
+    features: NDArray[np.float32]
+    score: float
+
+    def to_bytes(self) -> bytes:
+        """The file golden.npz."""
+        buffer = io.BytesIO()
+        np.savez(buffer, reconstruction=self.reconstruction, features=self.features, score=np.float64(self.score))
+        return buffer.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Golden:
+        """Read golden.npz. Raises BundleRejected."""
+        try:
+            with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+                return cls(arrays["reconstruction"], arrays["features"], float(arrays["score"]))
+        except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as err:
+            raise BundleRejected(f"golden.npz: {err}", hint="calibrate again") from err
+
+
+def golden_of(bundle: Bundle, inspect: Callable[[bytes], Inspection]) -> Golden:
+    """What this machine computes with this bundle; ``inspect`` is its inspector's."""
+    marked = _marked(bundle.reference, bundle.crop)
+    x, y, width, height = bundle.crop
+    crop = marked[y : y + height, x : x + width].reshape(height, width, -1).astype(np.float32) / np.float32(255.0)
+    reconstructor = Reconstructor(bundle.cpcae_onnx, bundle.grid, bundle.channels, threads=1)
+    ok, png = cv2.imencode(".png", marked if marked.ndim == 2 else np.ascontiguousarray(marked[..., ::-1]))
+    return Golden(
+        reconstructor.reconstruct(to_working(crop, bundle.grid)),
+        Network(bundle.backbone_onnx, 1).run(middle_planes(crop)),
+        inspect(png.tobytes()).score if ok else float("nan"),
+    )
+
+
+def check_golden(bundle: Bundle, inspect: Callable[[bytes], Inspection]) -> None:
+    """Raise BundleRejected where this machine computes something else than the one that calibrated."""
+    expected, found = Golden.from_bytes(bundle.golden_npz), golden_of(bundle, inspect)
+    reconstruction = _worst(expected.reconstruction, found.reconstruction)
+    features = _worst(expected.features, found.features) / float(np.abs(expected.features).max(initial=1e-12))
+    score = abs(found.score - expected.score) / max(abs(expected.score), 1e-12)
+    # A NaN is neither within nor above.
+    if reconstruction <= PIXELS and features <= FEATURES_SHARE and score <= SCORE_SHARE:
+        return
+    raise BundleRejected(
+        f"{bundle.folder}: this machine computes something else than the one that calibrated: the reconstruction "
+        f"differs by {reconstruction:.2g} (allowed {PIXELS:g}), the features by {features:.2g} of the largest (allowed "
+        f"{FEATURES_SHARE:g}), the score is {found.score:.6g} instead of {expected.score:.6g} (allowed "
+        f"{SCORE_SHARE:.0%})",
+        hint=_HINT,
+    )
+
+
+def middle_planes(crop: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The middle (1, 3, h, w) of a crop (H, W, C), at most 128 x 160 px; grey as three equal planes."""
+    starts = [max(0, (size - most) // 2) for size, most in zip(crop.shape, _WINDOW_PX, strict=False)]
+    (top, left), (height, width) = starts, _WINDOW_PX
+    planes = np.moveaxis(crop[top : top + height, left : left + width], 2, 0)
+    return np.ascontiguousarray(np.broadcast_to(planes, (3, *planes.shape[1:])))[None]
+
+
+def _marked(reference: NDArray[np.uint8], crop: tuple[int, int, int, int]) -> NDArray[np.uint8]:
+    """The reference with an inverted square in the crop's middle: no good part, so its score is not near zero."""
+    x, y, width, height = crop
+    half = max(1, round(_MARK_SHARE * min(width, height) / 2))
+    middle = np.s_[y + height // 2 - half : y + height // 2 + half, x + width // 2 - half : x + width // 2 + half]
+    marked = reference.copy()
+    marked[middle] = np.where(marked[middle] < 128, 255, 0)
+    return marked
+
+
+def _worst(expected: NDArray[np.float32], found: NDArray[np.float32]) -> float:
+    if expected.shape != found.shape:
+        return float("inf")
+    return float(np.abs(found - expected).max(initial=0.0))
