@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from calibration.images import GoodImage
     from calibration.reference import Box
 
     Progress = Callable[[str, int, int], None]
@@ -45,6 +46,7 @@ __all__ = [
     "calibrate",
     "finish",
     "prepare",
+    "register",
 ]
 
 METHODS = {"local": score_locally, "paper": score_pooled}
@@ -154,8 +156,7 @@ def prepare(images: Sequence[Path], options: CalibrationOptions, progress: Progr
     plan_ranks(len(good), options.limit)
     defective = read_defective(options.defective, good) if options.defective else ()
     clock.end("read")
-    settings = RegistrationSettings(max_angle_deg=options.max_angle_deg)
-    registered = register_all(good, settings, options.crop, _stage(progress, "register"))
+    registered = register(good, options, progress)
     working = registered.working(_stage(progress, "crop"))
     clock.end("register")
     learned = learn(
@@ -168,6 +169,12 @@ def prepare(images: Sequence[Path], options: CalibrationOptions, progress: Progr
     )
     clock.end("train")
     return Prepared(registered, learned, options, clock.timings_s, left_out, defective)
+
+
+def register(good: Sequence[GoodImage], options: CalibrationOptions, progress: Progress = _unseen) -> RegisteredSet:
+    """Register these good images as the options say. Raises CalibrationRefused, UsageError."""
+    settings = RegistrationSettings(max_angle_deg=options.max_angle_deg)
+    return register_all(good, settings, options.crop, _stage(progress, "register"))
 
 
 def finish(prepared: Prepared, method: str, out: Path, progress: Progress = _unseen) -> CalibrationResult:
