@@ -5,13 +5,16 @@ Errors::
     DriverError
       NotConnected      (ConnectionError)  the peer cannot be reached, or went away
       DeadlineMissed    (TimeoutError)     no answer in the time that was left
-      CommandRefused                       the peer answered: not now, not known, not valid
+      CommandRefused                       the peer answered that it will not
+        CommandUnknown                     02: it does not know this command
+        NotNow                             03: not READY, disabled, or the wrong mode
+        BadParameter                       22: number, range or type of a parameter
       ProtocolViolation                    the peer answered something that cannot be
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
@@ -22,9 +25,12 @@ if TYPE_CHECKING:
     from drivers.timing import Deadline
 
 __all__ = [
+    "BadParameter",
+    "ByteStream",
     "Capture",
     "CaptureSource",
     "CommandRefused",
+    "CommandUnknown",
     "ControllerDown",
     "ControllerEvent",
     "ControllerLink",
@@ -32,14 +38,17 @@ __all__ = [
     "ControllerStatus",
     "ControllerUp",
     "DeadlineMissed",
+    "Dial",
     "DriverError",
     "ImageRefused",
     "Judgement",
     "NotConnected",
+    "NotNow",
     "ProtocolViolation",
     "ProveImage",
     "Published",
     "Reason",
+    "StreamListener",
     "Verdict",
     "VerdictOutput",
 ]
@@ -197,6 +206,18 @@ class CommandRefused(DriverError):
         self.code = code
 
 
+class CommandUnknown(CommandRefused):
+    """Code 02: a model or a version without this command."""
+
+
+class NotNow(CommandRefused):
+    """Code 03: nothing was done; the same command may be sent again later."""
+
+
+class BadParameter(CommandRefused):
+    """Code 22: wrong number, range or type of parameters."""
+
+
 class ProtocolViolation(DriverError):
     """The peer answered something that the protocol does not allow."""
 
@@ -212,6 +233,42 @@ class ImageRefused(Exception):
 
 ProveImage = Callable[[bytes], None]
 """Returns if the bytes are a complete image; raises ImageRefused otherwise. Called from driver threads."""
+
+
+class ByteStream(Protocol):
+    """Bytes to and from one peer: a TCP connection, a serial line, memory. Used from one event loop."""
+
+    def write(self, data: bytes) -> None:
+        """Queue bytes to be sent in order; never blocks. After a loss it does nothing."""
+        ...
+
+    def abort(self) -> None:
+        """Give the stream up at once; what was not sent yet never will be. Idempotent."""
+        ...
+
+    async def wait_closed(self) -> None:
+        """Return when its socket, file and threads are gone, and the listener was told."""
+        ...
+
+
+class StreamListener(Protocol):
+    """Whoever hears a ByteStream. Called on the event loop, in this order, the last one exactly once."""
+
+    def stream_opened(self, stream: ByteStream) -> None:
+        """The stream is there; comes before any byte."""
+        ...
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes, cut anywhere."""
+        ...
+
+    def stream_lost(self, why: Exception | None) -> None:
+        """It is gone: the peer closed (None), it failed, or ``abort`` was called."""
+        ...
+
+
+Dial = Callable[[StreamListener], Awaitable[ByteStream]]
+"""Opens a stream to the peer it was made for. Raises NotConnected."""
 
 
 class CaptureSource(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -14,6 +15,7 @@ from drivers.keyence.ftp_inbox import FtpInbox
 from drivers.keyence.link import CvxLink
 from drivers.modbus.fail_safe import write_reject
 from drivers.modbus.output import CoilOutput
+from drivers.transport.tcp import open_tcp
 from edge_agent.errors import BundleRejected, UsageError
 from edge_agent.inspection.bundle import Bundle
 from edge_agent.inspection.decode import prove_complete
@@ -87,10 +89,14 @@ async def run_agent(settings: Settings, *, is_simulated: bool = False) -> None:
             engine=engine,
             health=health,
             link=CvxLink(
-                settings.controller.host,
-                settings.controller.port,
+                partial(
+                    open_tcp,
+                    settings.controller.host,
+                    settings.controller.port,
+                    timeout_s=settings.controller.connect_timeout_ms / 1000,
+                ),
+                f"controller {settings.controller.host}:{settings.controller.port}",
                 result_items=settings.controller.result_items,
-                connect_timeout_s=settings.controller.connect_timeout_ms / 1000,
                 reply_timeout_s=settings.controller.reply_timeout_ms / 1000,
             ),
             images=_images(settings.images),

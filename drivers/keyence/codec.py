@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from drivers.base import BadParameter, CommandRefused, CommandUnknown, NotNow
+
 __all__ = [
     "LINE_MAX_BYTES",
     "Line",
@@ -19,7 +21,7 @@ __all__ = [
     "Splitter",
     "classify",
     "encode",
-    "refusal_meaning",
+    "refused",
     "shown",
 ]
 
@@ -31,10 +33,10 @@ _DELIMITER = re.compile(rb"[\r\n]")
 _NAME = re.compile(r"[A-Z][A-Z0-9]{0,7}")
 _ARGUMENT = re.compile(r"[\x20-\x7e]*")
 _CODE = re.compile(r"[0-9]{2}")
-_MEANINGS = {
-    "02": "the controller does not know this command",
-    "03": "it cannot be executed now (not READY, trigger disabled, or wrong mode)",
-    "22": "wrong number or range of parameters",
+_REFUSALS: dict[str, tuple[type[CommandRefused], str]] = {
+    "02": (CommandUnknown, "the controller does not know this command"),
+    "03": (NotNow, "it cannot be executed now (not READY, trigger disabled, or wrong mode)"),
+    "22": (BadParameter, "wrong number or range of parameters"),
 }
 
 
@@ -125,8 +127,8 @@ def classify(line: str, outstanding: str | None) -> Line:
     return ResultLine(fields)
 
 
-def encode(command: str, *args: str) -> bytes:
-    """The bytes of one command, with its CR.
+def encode(command: str, *args: str, delimiter: bytes = b"\r") -> bytes:
+    """The bytes of one command, with its delimiter.
 
     Raises:
         ValueError: a name or argument that could end the line early or that is no printable ASCII.
@@ -136,15 +138,16 @@ def encode(command: str, *args: str) -> bytes:
     for arg in args:
         if not _ARGUMENT.fullmatch(arg):
             raise ValueError(f"argument {arg!r} of {command} has characters other than printable ASCII")
-    data = ",".join((command, *args)).encode("ascii") + b"\r"
+    data = ",".join((command, *args)).encode("ascii") + delimiter
     if len(data) > _COMMAND_MAX_BYTES:
         raise ValueError(f"{command} with its arguments is {len(data)} bytes; at most {_COMMAND_MAX_BYTES} are sent")
     return data
 
 
-def refusal_meaning(code: str) -> str:
-    """What the two digits of ``ER,<command>,<code>`` say."""
-    return _MEANINGS.get(code, "a code that this driver does not know")
+def refused(command: str, code: str) -> CommandRefused:
+    """The error for ``ER,<command>,<code>``."""
+    kind, meaning = _REFUSALS.get(code, (CommandRefused, "a code that this driver does not know"))
+    return kind(command, code, meaning)
 
 
 def shown(data: bytes | str) -> str:

@@ -19,6 +19,7 @@ from drivers.base import (
     ProtocolViolation,
 )
 from drivers.keyence.codec import shown
+from drivers.keyence.face import ControllerCommands, Mode
 from drivers.keyence.names import printable, program_number
 from drivers.keyence.results import ResultParser
 from drivers.keyence.session import open_session
@@ -27,7 +28,7 @@ from drivers.timing import Backoff, Deadline, monotonic_s
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from drivers.base import ControllerEvent
+    from drivers.base import ControllerEvent, Dial
     from drivers.keyence.session import Session
 
 __all__ = ["CvxLink"]
@@ -45,30 +46,32 @@ _VERSION_MAX_CHARS = 64
 _SETUP_MODE = "setup mode"
 
 
-class CvxLink:
+class CvxLink(ControllerCommands):
     """A CV-X's command port. Idle, unreachable and in setup mode all mean: not up, everything is stale.
 
-    One connection, one command in flight, used from one event loop. Results are emitted only between a
-    ControllerUp and the next ControllerDown. At most ``_EVENTS_MAX`` events wait to be taken; more end the
-    connection, because a line whose results nobody takes is not a line that is inspected.
+    ``dial`` opens the stream: TCP, serial, anything. ``is_serial`` says that it has no connection of its own, so that
+    what an earlier program left on the line has to be told apart. One stream, one command in flight, used from one
+    event loop. Results are emitted only between a ControllerUp and the next ControllerDown. At most ``_EVENTS_MAX``
+    events wait to be taken; more end the connection, because a line whose results nobody takes is not inspected.
     """
 
     def __init__(
         self,
-        host: str,
-        port: int,
+        dial: Dial,
+        peer: str,
         *,
         result_items: Sequence[str],
-        connect_timeout_s: float,
         reply_timeout_s: float,
+        delimiter: str = "\r",
+        is_serial: bool = False,
         poll_s: float = _POLL_S,
     ) -> None:
-        self._host = host
-        self._port = port
-        self._peer = f"controller {host}:{port}"
+        self._dial = dial
+        self._peer = peer
         self._parser = ResultParser(result_items)
-        self._connect_timeout_s = connect_timeout_s
         self._reply_timeout_s = reply_timeout_s
+        self._delimiter = delimiter
+        self._is_serial = is_serial
         self._poll_s = poll_s
         self._events: deque[ControllerEvent] = deque()
         self._arrived = asyncio.Event()
@@ -107,15 +110,16 @@ class CvxLink:
             await self._arrived.wait()
         return self._events.popleft()
 
-    async def trigger(self, number: int | None, by: Deadline) -> None:
-        """Send T1 to T4, or TA for None; returns when the controller accepted. Raises as ``command`` does."""
-        if number not in (None, 1, 2, 3, 4):
-            raise ValueError(f"trigger {number!r}: 1 to 4, or None for all")
+    async def trigger(self, number: int | None, by: Deadline | None = None) -> None:
+        """Send T1 to T4, or TA for None; returns when the controller accepted. Raises as ``command`` does.
+
+        Only while the link is up: the result of a part that is triggered before would be dropped as stale.
+        """
         if not self._is_live:
             raise NotConnected(f"{self._peer} is not up: {self._why_down or 'not connected yet'}")
-        await self.command("TA" if number is None else f"T{number}", by=by)
+        await super().trigger(number, by)
 
-    async def command(self, name: str, *args: str, by: Deadline) -> tuple[str, ...]:
+    async def command(self, name: str, *args: str, by: Deadline | None = None) -> tuple[str, ...]:
         """Send any command of PROTOCOL.md; the values of its reply.
 
         Raises NotConnected, DeadlineMissed (the connection is dropped), CommandRefused, ProtocolViolation.
@@ -127,9 +131,17 @@ class CvxLink:
     # one connection
 
     async def _serve(self, backoff: Backoff) -> None:
-        session = await open_session(self._host, self._port, self._connect_timeout_s, self._on_result)
+        session = await open_session(
+            self._dial,
+            self._peer,
+            self._on_result,
+            reply_timeout_s=self._reply_timeout_s,
+            delimiter=self._delimiter,
+        )
         self._connection, self._stale_lines = session, 0
         try:
+            if self._is_serial:
+                await session.find_beginning()
             await self._enter_run_mode(session)
             while True:
                 await self._resynchronise(session)
@@ -138,15 +150,12 @@ class CvxLink:
                 await self._keep_alive(session)
                 # Somebody chose setup mode: wait for them, never push R0 under their hands.
                 self._go_down(_SETUP_MODE)
-                while await self._read_mode(session) == "0":
+                while await session.read_mode() is Mode.SETUP:
                     await self._pause(session, self._poll_s)
         finally:
             self._is_live = False
             self._connection, self._session = None, None
             await session.aclose()
-
-    async def _ask(self, session: Session, name: str, *args: str) -> tuple[str, ...]:
-        return await session.ask(name, *args, reply_within_s=self._reply_timeout_s)
 
     async def _pause(self, session: Session, seconds: float) -> None:
         """Wait, but not for a connection that is gone."""
@@ -157,45 +166,37 @@ class CvxLink:
             return
         raise session.error
 
-    async def _read_mode(self, session: Session) -> str:
-        values = await self._ask(session, "RM")
-        if values not in (("0",), ("1",)):
-            raise ProtocolViolation(f"{self._peer} answered RM with {shown(','.join(values))}; 0 or 1 was expected")
-        return values[0]
-
-    async def _read_program(self, session: Session) -> int:
-        values = await self._ask(session, "PR")
-        card, number = values if len(values) == 2 else ("", "")
-        if card not in ("1", "2") or not (number.isascii() and number.isdigit() and len(number) <= 4):
-            raise ProtocolViolation(f"{self._peer} answered PR with {shown(','.join(values))}; d,nnn was expected")
-        return program_number(int(card), int(number))
+    @staticmethod
+    async def _read_program_number(session: Session) -> int:
+        program = await session.read_program()
+        return program_number(program.card, program.number)
 
     async def _read_version(self, session: Session) -> str:
         try:
-            values = await self._ask(session, "VI")
+            values = await session.command("VI")
         except CommandRefused as err:
             _log.info("version_refused", peer=self._peer, why=str(err))
             return "unknown"
         return printable(" ".join(values), _VERSION_MAX_CHARS) or "unknown"
 
     async def _enter_run_mode(self, session: Session) -> None:
-        if await self._read_mode(session) == "1":
+        if await session.read_mode() is Mode.RUN:
             return
-        await self._ask(session, "R0")
+        await session.enter_run_mode()
         # R0 is answered at once, the mode changes later.
         by = Deadline.after(_RUN_MODE_TIMEOUT_S)
-        while await self._read_mode(session) == "0":
+        while await session.read_mode() is Mode.SETUP:
             if by.has_passed:
                 raise ProtocolViolation(f"{self._peer} took R0 but is not in run mode after {_RUN_MODE_TIMEOUT_S:g} s")
             await self._pause(session, _RUN_MODE_POLL_S)
 
     async def _resynchronise(self, session: Session) -> None:
         """Clear what the controller still had to output, then open the outputs and say Up."""
-        await self._ask(session, "OE", "0")
+        await session.enable_output(on=False)
         await self._drain(session)
-        await self._ask(session, "OE", "1")
-        await self._ask(session, "TE", "1")
-        program = await self._read_program(session)
+        await session.enable_output(on=True)
+        await session.enable_triggers(on=True)
+        program = await self._read_program_number(session)
         version = await self._read_version(session)
         if session.is_lost:
             raise session.error
@@ -219,11 +220,11 @@ class CvxLink:
         ask_mode = True
         while True:
             await self._pause(session, self._poll_s)
-            if ask_mode and await self._read_mode(session) == "0":
+            if ask_mode and await session.read_mode() is Mode.SETUP:
                 return
             if not ask_mode:
                 try:
-                    program = await self._read_program(session)
+                    program = await self._read_program_number(session)
                 except CommandRefused as err:
                     # PR is for run mode only: the next poll tells whether that is why.
                     refusals += 1

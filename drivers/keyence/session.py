@@ -1,44 +1,52 @@
-"""One TCP connection to the command port: one command in flight, results told apart and stamped when seen."""
+"""One connection to the controller: one command in flight, results told apart and stamped when seen."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import socket
+import secrets
 from typing import TYPE_CHECKING
 
 from drivers.base import CommandRefused, DeadlineMissed, NotConnected, ProtocolViolation
-from drivers.keyence.codec import Overlong, Refusal, Reply, Splitter, classify, encode, refusal_meaning, shown
+from drivers.keyence.codec import Overlong, Refusal, Reply, Splitter, classify, encode, refused, shown
+from drivers.keyence.commands import COMMANDS
+from drivers.keyence.face import ControllerCommands
 from drivers.timing import Deadline, monotonic_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from drivers.base import DriverError
+    from drivers.base import ByteStream, Dial, DriverError
 
 __all__ = ["Session", "open_session"]
 
-# The protocol has no keep-alive of its own; these find a dead peer where the polls cannot: during a long command.
-_KEEP_ALIVE = (("TCP_KEEPIDLE", 2), ("TCP_KEEPINTVL", 1), ("TCP_KEEPCNT", 3), ("TCP_USER_TIMEOUT", 3000))
 
-
-class Session(asyncio.Protocol):
+class Session(ControllerCommands):
     """A connection that is dropped for good at the first thing that cannot be trusted.
 
     There is no request id on this wire: after a missed deadline the late reply could be taken for the next
     command's, so a missed deadline, a cancelled wait and an answer to another command all end the connection.
     """
 
-    def __init__(self, peer: str, on_result: Callable[[tuple[str, ...], float], None]) -> None:
+    def __init__(
+        self,
+        peer: str,
+        on_result: Callable[[tuple[str, ...], float], None],
+        *,
+        reply_timeout_s: float,
+        delimiter: str = "\r",
+    ) -> None:
         self._peer = peer
         self._on_result = on_result
+        self._reply_timeout_s = reply_timeout_s
+        self._delimiter = delimiter.encode("ascii")
         self._splitter = Splitter()
-        self._transport: asyncio.Transport | None = None
+        self._stream: ByteStream | None = None
         self._in_flight = asyncio.Lock()
         self._outstanding: str | None = None
         self._reply: asyncio.Future[Reply | Refusal] | None = None
         self._error: DriverError | None = None
         self._lost = asyncio.Event()
+        self._nonce = ""
 
     @property
     def error(self) -> DriverError:
@@ -54,8 +62,10 @@ class Session(asyncio.Protocol):
         """Return when the connection is gone."""
         await self._lost.wait()
 
-    async def command(self, name: str, *args: str, by: Deadline) -> tuple[str, ...]:
+    async def command(self, name: str, *args: str, by: Deadline | None = None) -> tuple[str, ...]:
         """Send one command; the values of its reply.
+
+        Without ``by`` the time runs from the moment of sending: the command in flight has its own deadline.
 
         Raises:
             DeadlineMissed: the connection is dropped, unless the command was never sent.
@@ -63,7 +73,12 @@ class Session(asyncio.Protocol):
             NotConnected: the connection went away.
             ProtocolViolation: it answered something else's command.
         """
-        data = encode(name, *args)
+        data = encode(name, *args, delimiter=self._delimiter)
+        if by is None:
+            async with self._in_flight:
+                row = COMMANDS.get(name)
+                within_s = max(self._reply_timeout_s, 0.0 if row is None else row.within_s)
+                return await self._exchange(name, data, Deadline.after(within_s))
         try:
             async with asyncio.timeout(by.left_s()):
                 await self._in_flight.acquire()
@@ -74,20 +89,30 @@ class Session(asyncio.Protocol):
         finally:
             self._in_flight.release()
 
-    async def ask(self, name: str, *args: str, reply_within_s: float) -> tuple[str, ...]:
-        """As ``command``, but the time runs from the moment of sending: the one in flight has its own deadline."""
-        data = encode(name, *args)
+    async def find_beginning(self) -> None:
+        """On a line that has no connection of its own: skip everything up to the answer to a question of ours.
+
+        What half a command of an earlier program left in the controller is ended by the delimiter in front. A
+        controller without ``EC`` refuses it, which is an answer as well.
+        """
+        self._nonce = f"edge-agent {secrets.token_hex(4)}"
+        data = self._delimiter + encode("EC", self._nonce, delimiter=self._delimiter)
         async with self._in_flight:
-            return await self._exchange(name, data, Deadline.after(reply_within_s))
+            try:
+                await self._exchange("EC", data, Deadline.after(self._reply_timeout_s))
+            except CommandRefused:
+                return
+            finally:
+                self._nonce = ""
 
     async def _exchange(self, name: str, data: bytes, by: Deadline) -> tuple[str, ...]:
-        if self.is_lost or self._transport is None:
+        if self.is_lost or self._stream is None:
             raise self.error
         if by.has_passed:
             raise DeadlineMissed(f"{self._peer}: {name} was not sent: its deadline had passed")
         reply: asyncio.Future[Reply | Refusal] = asyncio.get_running_loop().create_future()
         self._outstanding, self._reply = name, reply
-        self._transport.write(data)
+        self._stream.write(data)
         try:
             async with asyncio.timeout(by.left_s()):
                 answer = await reply
@@ -101,40 +126,32 @@ class Session(asyncio.Protocol):
         finally:
             self._outstanding, self._reply = None, None
         if isinstance(answer, Refusal):
-            raise CommandRefused(name, answer.code, refusal_meaning(answer.code))
+            raise refused(name, answer.code)
         return answer.values
 
     def drop(self, why: DriverError) -> None:
         """Give the connection up. Whoever waits for a reply gets ``why``; the first reason stands."""
         if self._error is None:
             self._error = why
-        if self._transport is not None:
-            self._transport.abort()
+        if self._stream is not None:
+            self._stream.abort()
         self._settle()
 
     async def aclose(self) -> None:
         """Drop the connection and wait until its socket is closed. Idempotent."""
         self.drop(NotConnected(f"{self._peer}: closed by the agent"))
-        if self._transport is not None:
-            await self._lost.wait()
+        if self._stream is not None:
+            await self._stream.wait_closed()
 
     def _settle(self) -> None:
         if self._reply is not None and not self._reply.done():
             self._reply.set_exception(self.error)
 
-    # asyncio.Protocol
+    # StreamListener
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the transport; small commands leave at once."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a stream protocol gets no other
-        self._transport = transport
-        sock = transport.get_extra_info("socket")
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for option, value in _KEEP_ALIVE:
-            if hasattr(socket, option):
-                with contextlib.suppress(OSError):
-                    sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+    def stream_opened(self, stream: ByteStream) -> None:
+        """The stream that this session speaks over."""
+        self._stream = stream
 
     def data_received(self, data: bytes) -> None:
         """Sort what came: the reply to the command in flight, or result output."""
@@ -151,6 +168,8 @@ class Session(asyncio.Protocol):
 
     def _take(self, line: str, at_mono_s: float) -> None:
         waiting = self._reply is not None and not self._reply.done()
+        if self._nonce and line != f"EC,{self._nonce}" and not line.startswith("ER,EC,"):
+            return  # of a time before this session
         kind = classify(line, self._outstanding if waiting else None)
         if isinstance(kind, Refusal) and kind.command != self._outstanding:
             self.drop(ProtocolViolation(f"{self._peer} answered {shown(line)} while {self._outstanding} was in flight"))
@@ -160,30 +179,26 @@ class Session(asyncio.Protocol):
         else:
             self._on_result(kind.fields, at_mono_s)
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        """The peer closed, reset, or drop() aborted."""
+    def stream_lost(self, why: Exception | None) -> None:
+        """The peer closed, the line failed, or drop() gave it up."""
         if self._error is None:
-            self._error = NotConnected(f"{self._peer} {'closed the connection' if exc is None else str(exc)}")
+            self._error = NotConnected(f"{self._peer} {'closed the connection' if why is None else str(why)}")
         self._settle()
         self._lost.set()
 
 
 async def open_session(
-    host: str, port: int, timeout_s: float, on_result: Callable[[tuple[str, ...], float], None]
+    dial: Dial,
+    peer: str,
+    on_result: Callable[[tuple[str, ...], float], None],
+    *,
+    reply_timeout_s: float,
+    delimiter: str = "\r",
 ) -> Session:
-    """Connect to the command port.
-
-    Raises:
-        NotConnected: refused, unreachable, or not within ``timeout_s``.
-    """
-    peer = f"controller {host}:{port}"
+    """Connect to the command port. Raises NotConnected."""
+    session = Session(peer, on_result, reply_timeout_s=reply_timeout_s, delimiter=delimiter)
     try:
-        async with asyncio.timeout(timeout_s):
-            _, session = await asyncio.get_running_loop().create_connection(
-                lambda: Session(peer, on_result), host, port
-            )
-    except TimeoutError:
-        raise NotConnected(f"{peer} did not accept the connection within {timeout_s:g} s") from None
-    except OSError as err:
-        raise NotConnected(f"{peer} cannot be reached: {err}") from err
+        await dial(session)
+    except NotConnected as err:
+        raise NotConnected(f"{peer}: {err}") from err
     return session

@@ -1,95 +1,29 @@
-"""The controller's state and its commands, without any I/O: a line in, a checked command or a refusal out.
-
-Time is an argument (monotonic seconds). In setup mode the commands of ``_IN_SETUP_MODE`` are answered, the others
-get 03. Commands beyond this table are answered 02, as are unknown ones.
-"""
+"""The controller's state and what its commands do to it, without any I/O. Time is an argument (monotonic seconds)."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from drivers.simulated.grammar import Command, Refused, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["Command", "ControllerState", "Refused", "parse"]
 
-_WHOLE = re.compile(r"[0-9]{1,10}")
-_NAME = re.compile(r"[A-Z][A-Z0-9]{0,3}")
-_STRING_MAX_CHARS = 64
-_ECHO_MAX_CHARS = 128
-_IN_SETUP_MODE = frozenset(("RM", "R0", "S0", "VI", "EC", "TR", "TW", "TZR", "TZW", "CE", "RB"))
 _COUNT_LIMIT = 10_000_000_000
-
-Check = Callable[[str], bool]
-
-
-class Refused(Exception):
-    """``ER,<command>,<code>``: 02 unknown, 03 not now, 22 bad parameter."""
-
-    def __init__(self, name: str, code: str) -> None:
-        super().__init__(f"ER,{name},{code}")
-        self.reply = f"ER,{name},{code}"
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """A command that exists, with parameters that are valid."""
-
-    name: str
-    args: tuple[str, ...] = ()
-
-
-def _whole(least: int, most: int) -> Check:
-    return lambda text: _WHOLE.fullmatch(text) is not None and least <= int(text) <= most
-
-
-def _text(most_chars: int, least_chars: int = 0) -> Check:
-    return lambda text: least_chars <= len(text) <= most_chars
-
-
-_ON_OFF = _whole(0, 1)
-_CLOCK = (_whole(2000, 2099), _whole(1, 12), _whole(1, 31), _whole(0, 23), _whole(0, 59), _whole(0, 59))
-
-_PLAIN = (
-    *("T1", "T2", "T3", "T4", "TA", "RE"),
-    *("R0", "S0", "RM", "RS", "RB", "SS", "CE"),
-    *("PR", "EXR", "TR", "TZR", "VI"),
-)
-_PARAMETERS: dict[str, tuple[Check, ...]] = {
-    **dict.fromkeys(_PLAIN, ()),
-    "PW": (_whole(1, 2), _whole(0, 999)),
-    "EXW": (_whole(0, 99),),
-    "VW": (_ON_OFF, _whole(0, 99)),
-    "TE": (_ON_OFF,),
-    "OE": (_ON_OFF,),
-    "OW": (_ON_OFF,),
-    "STW": (_whole(0, 9), _text(_STRING_MAX_CHARS)),
-    "STR": (_whole(0, 9),),
-    "EC": (_text(_ECHO_MAX_CHARS, 1),),
-    "TW": _CLOCK,
-    "TZW": (_whole(0, 33),),
-}
-_FREE_TEXT = {"EC": 1, "STW": 2}
-"""Their last parameter is a text that may hold commas."""
-
-
-def parse(line: str, *, is_in_run_mode: bool) -> Command:
-    """The command that the line says. Raises Refused."""
-    name = line.split(",", 1)[0]
-    checks = _PARAMETERS.get(name)
-    if checks is None:
-        raise Refused(name if _NAME.fullmatch(name) else "".join(c for c in name[:4] if c.isalnum()), "02")
-    args = tuple(line.split(",", _FREE_TEXT.get(name, -1))[1:])
-    if len(args) != len(checks) or not all(check(arg) for check, arg in zip(checks, args, strict=True)):
-        raise Refused(name, "22")
-    if not is_in_run_mode and name not in _IN_SETUP_MODE:
-        raise Refused(name, "03")
-    return Command(name, args)
 
 
 @dataclass(slots=True)
 class ControllerState:
-    """What the controller knows. ``answer`` serves the commands that need no time and no part."""
+    """What the controller knows. ``answer`` serves the commands that need no time and no part.
+
+    ``measured`` and ``history`` count what there is to save of statistics and images; ``kept`` holds what was written
+    about cameras and tools, by the command and what it names.
+    """
 
     card: int = 1
     program: int = 1
@@ -107,6 +41,9 @@ class ControllerState:
     count: int = 0
     session: str = ""
     strings: list[str] = field(default_factory=lambda: [""] * 10)
+    measured: int = 0
+    history: int = 0
+    kept: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
     _session_at: datetime | None = None
 
     def is_running(self, now_mono_s: float) -> bool:
@@ -133,12 +70,14 @@ class ControllerState:
 
     def reset_counters(self, now_mono_s: float) -> None:
         """As ``RS``, a program change and a reboot do: counts start at 1 again, in a new folder."""
-        self.count = 0
+        self.count = self.measured = self.history = 0
         self.open_session(now_mono_s)
 
     def next_count(self) -> int:
         """The total count of the part that is imaged now; ten digits, then from the start."""
         self.count = (self.count + 1) % _COUNT_LIMIT
+        self.measured += 1
+        self.history += 1
         return self.count
 
     def answer(self, command: Command, now_mono_s: float) -> str:
@@ -183,6 +122,65 @@ def _open_folder(state: ControllerState, command: Command, now: float) -> str:
     return "OW"
 
 
+def _keep(names: int) -> Callable[[ControllerState, Command, float], str]:
+    """Write: the first ``names`` parameters say of what, the others are kept."""
+
+    def answer(state: ControllerState, command: Command, _: float) -> str:
+        state.kept[(command.name, *map(_plain, command.args[:names]))] = command.args[names:]
+        return command.name
+
+    return answer
+
+
+def _tell(written_by: str, unwritten: str) -> Callable[[ControllerState, Command, float], str]:
+    """Read what the command ``written_by`` kept; ``unwritten`` before it ever did."""
+
+    def answer(state: ControllerState, command: Command, _: float) -> str:
+        kept = state.kept.get((written_by, *map(_plain, command.args)), (unwritten,))
+        return ",".join((command.name, *kept))
+
+    return answer
+
+
+def _plain(text: str) -> str:
+    """007 and 7 name the same tool."""
+    return str(int(text)) if text.isdigit() else text
+
+
+def _read_limit(state: ControllerState, command: Command, _: float) -> str:
+    (limit,) = state.kept.get(("DW", *map(_plain, command.args)), ("0",))
+    return f"DR,{Decimal(limit):+012.3f}"
+
+
+def _clear(attribute: str) -> Callable[[ControllerState, Command, float], str]:
+    def answer(state: ControllerState, command: Command, _: float) -> str:
+        setattr(state, attribute, 0)
+        return command.name
+
+    return answer
+
+
+def _save(attribute: str) -> Callable[[ControllerState, Command, float], str]:
+    """03 if there is nothing to save."""
+
+    def answer(state: ControllerState, command: Command, _: float) -> str:
+        if getattr(state, attribute) == 0:
+            raise Refused(command.name, "03")
+        return command.name
+
+    return answer
+
+
+def _change_dictionary(state: ControllerState, command: Command, _: float) -> str:
+    """CD of a character that is not there is 03."""
+    key = ("CA", *command.args)
+    if command.name == "CA":
+        state.kept[key] = ()
+    elif state.kept.pop(key, None) is None:
+        raise Refused("CD", "03")
+    return command.name
+
+
 _ANSWERS: dict[str, Callable[[ControllerState, Command, float], str]] = {
     "RM": lambda state, _, now: f"RM,{state.is_running(now):d}",
     "PR": lambda state, _, __: f"PR,{state.card},{state.program:03d}",
@@ -199,6 +197,18 @@ _ANSWERS: dict[str, Callable[[ControllerState, Command, float], str]] = {
     "VI": lambda state, _, __: f"VI,{state.model},{state.version}",
     "CE": _clear_error,
     "OW": _open_folder,
-    "VW": lambda _, command, __: command.name,
-    "SS": lambda _, command, __: command.name,
+    **dict.fromkeys(("VW", "SS", "BC", "MCC", "CPW"), lambda _, command, __: command.name),
+    **dict.fromkeys(("CSH", "CSE", "CTD", "CLV", "BS", "SLW", "MCW"), _keep(1)),
+    "DW": _keep(3),
+    "DR": _read_limit,
+    "CW": _keep(2),
+    "CR": _tell("CW", ""),
+    "CA": _change_dictionary,
+    "CD": _change_dictionary,
+    "SLR": _tell("SLW", "0"),
+    "MCR": _tell("MCW", "+0000000.000"),
+    "TC": _clear("measured"),
+    "TS": _save("measured"),
+    "HC": _clear("history"),
+    "HS": _save("history"),
 }

@@ -6,18 +6,19 @@ import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from drivers.simulated.command_port import CommandPort, ConnectionPolicy
-from drivers.simulated.commands import Command, ControllerState, Refused, parse
+from drivers.simulated.commands import ControllerState
 from drivers.simulated.faults import Fault, FaultPlan
-from drivers.simulated.ftp_push import FolderDrop, FtpPusher, FtpTarget, ImageFile, ImageOutlet
+from drivers.simulated.ftp_push import FtpTarget, ImageFile, make_outlet
+from drivers.simulated.grammar import Command, Refused, parse
 from drivers.simulated.parts import RESULT_ITEMS, ControllerTiming, Imaged, Part, image_files, result_line
 from drivers.timing import monotonic_s
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Sequence
+    from pathlib import Path
 
 __all__ = ["ControllerTiming", "FtpTarget", "Imaged", "Part", "SimulatedController"]
 
@@ -29,7 +30,8 @@ class SimulatedController:
 
     ``ftp`` names the server that images are pushed to; ``image_to`` is 'ftp', or a folder that they are dropped
     into. ``image_priority``: 'output' loses images when the queue is full, 'image' keeps READY off until there is
-    room. Every image is put out (condition *always*).
+    room. ``wire`` is the command port, on TCP and on a serial line that one opens there. Every image is put out
+    (condition *always*).
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class SimulatedController:
         image_priority: Literal["output", "image"] = "output",
         image_queue: int = 16,
         starts_in_run_mode: bool = True,
+        has_programs_in_setup_mode: bool = False,
         on_imaged: Callable[[Imaged], None] | None = None,
     ) -> None:
         unknown = sorted(set(result_items) - set(RESULT_ITEMS))
@@ -65,8 +68,9 @@ class SimulatedController:
         self.on_imaged = on_imaged
         self._items = tuple(result_items)
         self._image_priority = image_priority
-        self._commands = CommandPort(host, port, self._answer, policy=policy, delimiter=delimiter)
-        self._outlet = _outlet(ftp, image_to, image_queue)
+        self._has_programs_in_setup_mode = has_programs_in_setup_mode
+        self.wire = CommandPort(host, port, self._answer, policy=policy, delimiter=delimiter)
+        self._outlet = make_outlet(ftp, image_to, image_queue)
         self._part = Part(((1, _NO_PART),))
         self._part_no = 0
         self._was_imaged = asyncio.Event()
@@ -95,17 +99,17 @@ class SimulatedController:
     @property
     def port(self) -> int:
         """The command port; a free one once started with 0."""
-        return self._commands.port
+        return self.wire.port
 
     @property
     def commands(self) -> list[str]:
         """The latest command lines that came, in order."""
-        return list(self._commands.commands)
+        return list(self.wire.commands)
 
     @property
     def connections(self) -> int:
         """How many clients the command port has."""
-        return self._commands.connections
+        return self.wire.connections
 
     @property
     def images_sent(self) -> list[str]:
@@ -141,7 +145,7 @@ class SimulatedController:
         now = monotonic_s()
         self.state.set_clock(datetime.now(UTC), now)
         self.state.reset_counters(now)
-        await self._commands.open()
+        await self.wire.open()
         self._is_up = True
         if self._outlet is not None:
             self._spawn(self._outlet.run())
@@ -154,7 +158,8 @@ class SimulatedController:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._commands.close()
+        await self.wire.close()
+        await self.wire.close_line()
         if self._crash is not None:
             crash, self._crash = self._crash, None
             raise crash
@@ -165,14 +170,16 @@ class SimulatedController:
         self._forget_output()
         if self._outlet is not None:
             self._outlet.abort()
-        await self._commands.close()
+        await self.wire.close()
+        self.wire.is_mute = True
         await asyncio.sleep(self.timing.reboot_s)
+        self.wire.is_mute = False
         now = monotonic_s()
         self.state.is_run_mode, self.state.run_from_mono_s = True, None
         self.state.is_trigger_enabled = self.state.is_output_enabled = True
         self._is_capturing = False
         self.state.reset_counters(now)
-        await self._commands.open()
+        await self.wire.open()
         self._is_up = True
 
     # parts and triggers
@@ -261,7 +268,7 @@ class SimulatedController:
             return
         self._put_images_out(shot, part)
         if Fault.CONNECTION_DROP in faults:
-            self._commands.drop_all()
+            self.wire.drop_all()
         elif Fault.CONNECTION_MUTE in faults:
             self._spawn(self._mute())
         elif Fault.LOST_RESULT not in faults:
@@ -271,16 +278,16 @@ class SimulatedController:
         faults = shot.faults
         line = result_line(self._items, shot, processing_s=self.timing.processing_s, error=self.state.error)
         if Fault.LATE_RESULT in faults:
-            self._later(partial(self._commands.send, line))
+            self._later(partial(self.wire.send, line))
         elif Fault.RESULTS_GLUED in faults:
             self._held.append(line)
         elif Fault.RESULT_SPLIT in faults:
-            await self._commands.send(line, splits=3, pause_s=self.timing.split_pause_s)
+            await self.wire.send(line, splits=3, pause_s=self.timing.split_pause_s)
         elif Fault.RESULT_BEFORE_REPLY in faults:
-            self._commands.before_next_reply.append(line)
+            self.wire.before_next_reply.append(line)
         else:
             held, self._held = self._held, []
-            await self._commands.send(*held, line)
+            await self.wire.send(*held, line)
 
     def _put_images_out(self, shot: Imaged, part: Part) -> None:
         if self._outlet is None or Fault.LOST_IMAGE in shot.faults:
@@ -309,15 +316,15 @@ class SimulatedController:
         self._spawn(wait())
 
     async def _mute(self) -> None:
-        self._commands.is_mute = True
+        self.wire.is_mute = True
         await asyncio.sleep(self.timing.mute_s)
-        self._commands.is_mute = False
+        self.wire.is_mute = False
 
     def _forget_output(self) -> None:
         """As ``RS``, ``OE,0``, a program change and a reboot do: nothing that is under way comes out any more."""
         self._generation += 1
         self._held.clear()
-        self._commands.before_next_reply.clear()
+        self.wire.before_next_reply.clear()
         if self._outlet is not None:
             self._outlet.clear()
 
@@ -325,7 +332,11 @@ class SimulatedController:
 
     async def _answer(self, line: str) -> str:
         try:
-            command = parse(line, is_in_run_mode=self.state.is_running(monotonic_s()))
+            command = parse(
+                line,
+                is_in_run_mode=self.state.is_running(monotonic_s()),
+                has_programs_in_setup_mode=self._has_programs_in_setup_mode,
+            )
             effect = self._effects.get(command.name)
             if effect is None:
                 return self.state.answer(command, monotonic_s())
@@ -385,9 +396,3 @@ class SimulatedController:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             self._crash = self._crash or task.exception()
-
-
-def _outlet(ftp: FtpTarget | None, image_to: Literal["ftp"] | Path, depth: int) -> ImageOutlet | None:
-    if isinstance(image_to, Path):
-        return ImageOutlet(FolderDrop(image_to), depth=depth)
-    return None if ftp is None else ImageOutlet(FtpPusher(ftp), depth=depth)

@@ -10,12 +10,21 @@ import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["FolderDrop", "FtpPusher", "FtpTarget", "ImageFile", "ImageOutlet", "ImageSink", "NotDelivered"]
+__all__ = [
+    "FolderDrop",
+    "FtpPusher",
+    "FtpTarget",
+    "ImageFile",
+    "ImageOutlet",
+    "ImageSink",
+    "NotDelivered",
+    "make_outlet",
+]
 
 _TIMEOUT_S = 5.0
 _TRIES = 3
@@ -271,3 +280,10 @@ class ImageOutlet:
             thread.shutdown(wait=True)
             if isinstance(self._sink, FtpPusher):
                 self._sink.close()
+
+
+def make_outlet(ftp: FtpTarget | None, image_to: Literal["ftp"] | Path, depth: int) -> ImageOutlet | None:
+    """The way out that a controller is set to: a folder, an FTP server, or none."""
+    if image_to != "ftp":
+        return ImageOutlet(FolderDrop(image_to), depth=depth)
+    return None if ftp is None else ImageOutlet(FtpPusher(ftp), depth=depth)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,6 +24,7 @@ from drivers.base import (
 )
 from drivers.keyence.link import CvxLink
 from drivers.timing import Deadline
+from drivers.transport import open_tcp
 from tests.fault.keyence_peer import ScriptedController, soon, until
 
 if TYPE_CHECKING:
@@ -32,11 +34,11 @@ if TYPE_CHECKING:
 def link_to(peer: ScriptedController, **changes: Any) -> CvxLink:
     options: dict[str, Any] = {
         "result_items": ("count", "judgement"),
-        "connect_timeout_s": 1.0,
         "reply_timeout_s": 0.2,
         "poll_s": 0.05,
     }
-    return CvxLink("127.0.0.1", peer.port, **options | changes)
+    dial = partial(open_tcp, "127.0.0.1", peer.port, timeout_s=1.0)
+    return CvxLink(dial, f"controller 127.0.0.1:{peer.port}", **options | changes)
 
 
 @asynccontextmanager

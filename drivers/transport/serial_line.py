@@ -1,0 +1,167 @@
+"""A serial line as a ByteStream: whatever pyserial opens by URL (``/dev/ttyUSB0``, ``socket://``, ``rfc2217://``)."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+
+import serial
+
+from drivers.base import NotConnected
+
+try:
+    from termios import error as termios_error
+except ImportError:  # Windows has no terminals of this kind
+    termios_error = OSError  # type: ignore[misc,assignment]
+
+if TYPE_CHECKING:
+    from drivers.base import ByteStream, StreamListener
+
+__all__ = ["SerialOptions", "open_serial"]
+
+_TURN_S = 0.1
+"""How long a read may sit before it looks whether the stream was given up."""
+_WRITE_TIMEOUT_S = 1.0
+_WAITING_WRITES_MAX = 64
+_FAILURES = (OSError, serial.SerialException, termios_error, ValueError, TypeError, AttributeError)
+"""All the ways in which pyserial's handlers fall over a port that vanishes under them."""
+_PARITIES = {"none": serial.PARITY_NONE, "even": serial.PARITY_EVEN, "odd": serial.PARITY_ODD}
+
+
+@dataclass(frozen=True, slots=True)
+class SerialOptions:
+    """Eight data bits, no flow control; the rest as the controller is set."""
+
+    baud: int = 115200
+    parity: Literal["none", "even", "odd"] = "none"
+    stop_bits: Literal[1, 2] = 1
+
+
+class _SerialStream:
+    """A reader thread and a writer thread around the blocking port; the event loop never waits for it.
+
+    The reader owns the end: it waits for the writer, closes the port, and then tells the listener.
+    """
+
+    def __init__(self, port: Any, listener: StreamListener) -> None:
+        self._port = port
+        self._listener = listener
+        self._loop = asyncio.get_running_loop()
+        self._closed = asyncio.Event()
+        self._stop = threading.Event()
+        self._writes: queue.Queue[bytes] = queue.Queue(_WAITING_WRITES_MAX)
+        self._why: Exception | None = None
+        self._writer = threading.Thread(target=self._write_on, name="serial-write", daemon=True)
+        self._reader = threading.Thread(target=self._read_on, name="serial-read", daemon=True)
+
+    def start(self) -> None:
+        self._listener.stream_opened(self)
+        self._writer.start()
+        self._reader.start()
+
+    def write(self, data: bytes) -> None:
+        try:
+            self._writes.put_nowait(data)
+        except queue.Full:
+            self._fail(NotConnected(f"{_WAITING_WRITES_MAX} writes wait: nobody takes them at the other end"))
+
+    def abort(self) -> None:
+        self._fail(None)
+
+    async def wait_closed(self) -> None:
+        await self._closed.wait()
+
+    def _fail(self, why: Exception | None) -> None:
+        """Called from any thread; the first reason stands."""
+        if not self._stop.is_set():
+            self._why = why
+            self._stop.set()
+
+    # threads
+
+    def _read_on(self) -> None:
+        try:
+            while not self._stop.is_set():
+                data = self._port.read(1)
+                # The rest of what is there in one go: a read of many bytes would wait for the last of them.
+                data += self._port.read(self._port.in_waiting) if data else b""
+                if data:
+                    self._call(self._listener.data_received, data)
+        except _FAILURES as err:
+            self._fail(NotConnected(str(err)))
+        finally:
+            self._stop.set()
+            self._writer.join()
+            with suppress(NotImplementedError, *_FAILURES):
+                self._port.reset_output_buffer()  # closing a line whose peer holds it up would wait for what is left
+            with suppress(*_FAILURES):
+                self._port.close()
+            self._call(self._end)
+
+    def _write_on(self) -> None:
+        try:
+            while not self._stop.is_set():
+                with suppress(queue.Empty):
+                    self._port.write(self._writes.get(timeout=_TURN_S))
+        except _FAILURES as err:
+            self._fail(NotConnected(str(err)))
+
+    def _call(self, what: Any, *args: object) -> None:
+        with suppress(RuntimeError):  # the loop was closed under us: nobody listens
+            self._loop.call_soon_threadsafe(what, *args)
+
+    def _end(self) -> None:
+        self._reader.join()
+        self._closed.set()
+        self._listener.stream_lost(self._why)
+
+
+async def open_serial(url: str, options: SerialOptions, listener: StreamListener, *, timeout_s: float) -> ByteStream:
+    """Open the port, for this process alone where the system can, and forget what lay in its buffers.
+
+    Raises:
+        NotConnected: no such port, not ours to open, held by another program, or not open within ``timeout_s``.
+    """
+    opening = asyncio.get_running_loop().run_in_executor(None, partial(_open_port, url, options))
+    try:
+        async with asyncio.timeout(timeout_s):
+            port = await asyncio.shield(opening)
+    except TimeoutError:
+        opening.add_done_callback(_close_unwanted)
+        raise NotConnected(f"{url} did not open within {timeout_s:g} s") from None
+    except asyncio.CancelledError:
+        opening.add_done_callback(_close_unwanted)
+        raise
+    except _FAILURES as err:
+        raise NotConnected(f"{url} cannot be opened: {err}") from err
+    stream = _SerialStream(port, listener)
+    stream.start()
+    return stream
+
+
+def _open_port(url: str, options: SerialOptions) -> Any:
+    port = serial.serial_for_url(
+        url,
+        do_not_open=True,
+        baudrate=options.baud,
+        parity=_PARITIES[options.parity],
+        stopbits=options.stop_bits,
+        timeout=_TURN_S,
+        write_timeout=_WRITE_TIMEOUT_S,
+    )
+    if "://" not in url:
+        port.exclusive = True
+    port.open()
+    with suppress(*_FAILURES):
+        port.reset_input_buffer()
+    return port
+
+
+def _close_unwanted(opening: asyncio.Future[Any]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()

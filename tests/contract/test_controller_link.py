@@ -1,0 +1,264 @@
+"""The controller link and the simulated controller, over TCP and over a serial line: the same, line for line."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from drivers.base import (
+    CommandUnknown,
+    ControllerDown,
+    ControllerResult,
+    ControllerUp,
+    NotConnected,
+    NotNow,
+)
+from drivers.keyence.commands import COMMANDS
+from drivers.keyence.face import Mode, ProgramId
+from drivers.keyence.link import CvxLink
+from drivers.simulated.controller import ControllerTiming, SimulatedController
+from drivers.timing import Deadline
+from drivers.transport import SerialOptions, open_serial, open_tcp
+from tests.fault.keyence_peer import soon, until
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from drivers.base import ByteStream, ControllerEvent, StreamListener
+
+PAGE = Path(__file__).parents[2] / "drivers" / "keyence" / "PROTOCOL.md"
+ROW = re.compile(
+    r"\| `(?P<sent>[^`]+)` \| `(?P<reply>[^`]+)` \| (?P<changes>yes)? ?(?P<setup>s)? ?\| (?P<mark>[C21A]) \|"
+)
+QUICK = ControllerTiming(
+    exposure_s=0.001, processing_s=0.005, mode_change_s=0.01, program_switch_s=0.02, ready_after_switch_s=0.0
+)
+CLOCK = re.compile(r"TR,\d\d,11,24,06,30,\d\d")
+
+
+def rows() -> list[re.Match[str]]:
+    return [match for line in PAGE.read_text().splitlines() if (match := ROW.match(line))]
+
+
+class Wire:
+    """A way from a link to a simulated controller. ``peer`` is None while it is away."""
+
+    def __init__(self, kind: str, delimiter: str) -> None:
+        self.kind = kind
+        self.delimiter = delimiter
+        self.peer = SimulatedController(timing=QUICK, delimiter=delimiter, program=3)
+        self.line = ""
+
+    async def start(self) -> None:
+        await self.peer.start()
+        await self.plug()
+
+    async def plug(self) -> None:
+        if self.kind == "pty":
+            self.line = await self.peer.wire.open_line()
+
+    async def dial(self, listener: StreamListener) -> ByteStream:
+        if self.kind == "pty":
+            return await open_serial(self.line, SerialOptions(), listener, timeout_s=1.0)
+        return await open_tcp("127.0.0.1", self.peer.port, listener, timeout_s=1.0)
+
+    def link(self) -> CvxLink:
+        return CvxLink(
+            self.dial,
+            f"controller over {self.kind}",
+            result_items=("count", "judgement"),
+            reply_timeout_s=0.5,
+            delimiter=self.delimiter,
+            is_serial=self.kind == "pty",
+            poll_s=0.05,
+        )
+
+
+@pytest.fixture(
+    params=[("tcp", "\r"), ("tcp", "\r\n"), ("pty", "\r"), ("pty", "\r\n")], ids=lambda p: f"{p[0]}{p[1]!r}"
+)
+async def wire(request: pytest.FixtureRequest) -> AsyncIterator[Wire]:
+    made = Wire(*request.param)
+    await made.start()
+    yield made
+    await made.peer.stop()
+
+
+@asynccontextmanager
+async def up(wire: Wire) -> AsyncIterator[CvxLink]:
+    link = wire.link()
+    task = asyncio.create_task(link.run())
+    try:
+        await event_of(link, ControllerUp)
+        yield link
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def event_of(link: CvxLink, kind: type) -> ControllerEvent:
+    while not isinstance(event := await soon(link.next()), kind):
+        pass
+    return event
+
+
+def test_the_page_has_a_row_for_every_command_and_says_of_it_what_the_table_says() -> None:
+    by_name = {row["sent"].split(",")[0]: row for row in rows()}
+
+    assert list(by_name) == list(COMMANDS)
+    for name, row in by_name.items():
+        assert (row["changes"] is not None, row["setup"] is not None, row["mark"]) == (
+            COMMANDS[name].changes,
+            COMMANDS[name].in_setup_mode,
+            COMMANDS[name].sureness,
+        ), name
+
+
+async def test_every_command_of_the_page_is_answered_as_the_page_says(wire: Wire) -> None:
+    """The clock ticks and S0 ends run mode; RB is a test of its own. All others in one session, in order."""
+    async with up(wire) as link:
+        for row in rows():
+            name, _, rest = row["sent"].partition(",")
+            if name in ("RB", "S0", "RS", "OE"):
+                continue
+            if name in ("TS", "HS"):
+                await image_one(wire, link)  # without one there is nothing to save
+            if name[0] == "T" and name[1] in "1234A":
+                await until(lambda: wire.peer.is_ready, "READY")
+            args = tuple(rest.split(",")) if rest else ()
+            values = await soon(link.command(name, *args))
+            reply = ",".join((name, *values))
+            assert reply == row["reply"] or CLOCK.fullmatch(reply), row["sent"]
+            COMMANDS[name].read(values, args)
+
+
+async def image_one(wire: Wire, link: CvxLink) -> None:
+    seen = len(wire.peer.imaged)
+    await until(lambda: wire.peer.is_ready, "READY")
+    await link.trigger(1)
+    await soon(wire.peer.wait_imaged(seen))
+
+
+async def test_setup_mode_is_reported_and_answers_only_its_own_commands(wire: Wire) -> None:
+    async with up(wire) as link:
+        await link.enter_setup_mode()
+        down = await event_of(link, ControllerDown)
+        assert isinstance(down, ControllerDown)
+        assert down.why == "setup mode"
+        for row in rows():
+            name, _, rest = row["sent"].partition(",")
+            if name in ("R0", "S0", "RB"):
+                continue
+            if COMMANDS[name].in_setup_mode:
+                await soon(link.command(name, *rest.split(",")) if rest else link.command(name))
+            else:
+                with pytest.raises(NotNow):
+                    await soon(link.command(name, *rest.split(",")) if rest else link.command(name))
+        await link.enter_run_mode()
+        await event_of(link, ControllerUp)
+
+
+async def test_a_reboot_is_asked_for_and_survived(wire: Wire) -> None:
+    async with up(wire) as link:
+        await link.reboot()
+        await event_of(link, ControllerDown)
+        await event_of(link, ControllerUp)
+
+
+async def test_the_typed_methods_do_what_they_say(wire: Wire) -> None:
+    async with up(wire) as link:
+        await link.write_execute_condition(7)
+        await link.write_string(1, "lot 4711, second shift")
+        await link.switch_program(12)
+
+        assert await link.read_execute_condition() == 7
+        assert await link.read_string(1) == "lot 4711, second shift"
+        assert await link.read_program() == ProgramId(1, 12)
+        assert await link.read_mode() is Mode.RUN
+        assert await link.echo("a,b") == "a,b"
+        with pytest.raises(NotNow):
+            await link.save_history(9, 1, 10, 0)
+        with pytest.raises(CommandUnknown):
+            await link.command("MR", "%Trg1Ready")
+
+
+async def test_a_trigger_gives_its_echo_first_and_one_result_later(wire: Wire) -> None:
+    async with up(wire) as link:
+        for count in (1, 2, 3):
+            await until(lambda: wire.peer.is_ready, "READY")
+            await link.trigger(1, Deadline.after(1))
+            result = await event_of(link, ControllerResult)
+            assert isinstance(result, ControllerResult)
+            assert result.count == count
+
+
+async def test_callers_at_once_get_their_own_replies_one_after_the_other(wire: Wire) -> None:
+    async with up(wire) as link:
+        texts = [f"text {number}" for number in range(20)]
+
+        assert await asyncio.gather(*(link.echo(text) for text in texts)) == texts
+
+
+async def test_a_reply_that_never_comes_ends_the_wait_and_the_link_comes_back(wire: Wire) -> None:
+    async with up(wire) as link:
+        wire.peer.wire.is_mute = True
+        with pytest.raises((NotConnected, TimeoutError)):
+            await link.echo("anybody there?")
+        await event_of(link, ControllerDown)
+        wire.peer.wire.is_mute = False
+        await event_of(link, ControllerUp)
+
+
+async def test_a_cable_that_is_pulled_and_plugged_in_again_brings_the_link_back(wire: Wire) -> None:
+    async with up(wire) as link:
+        if wire.kind == "tcp":
+            await wire.peer.reboot()
+        else:
+            await wire.peer.wire.close_line()
+            await wire.plug()
+        await event_of(link, ControllerDown)
+        await event_of(link, ControllerUp)
+
+        assert await link.echo("again") == "again"
+
+
+async def test_what_an_earlier_program_left_on_a_serial_line_is_no_answer() -> None:
+    wire = Wire("pty", "\r")
+    await wire.start()
+    try:
+        left = Leftover()
+        stream = await wire.dial(left)
+        stream.write(b"RM\rPR\rT1")  # two answers that nobody takes, and half a command
+        await until(lambda: len(wire.peer.commands) == 2, "the commands")
+        stream.abort()
+        await soon(stream.wait_closed())
+        async with up(wire) as link:
+            assert await link.read_program() == ProgramId(1, 3)
+        assert not wire.peer.imaged or wire.peer.commands[2] == "T1"
+    finally:
+        await wire.peer.stop()
+
+
+class Leftover:
+    def stream_opened(self, stream: ByteStream) -> None: ...
+
+    def data_received(self, data: bytes) -> None: ...
+
+    def stream_lost(self, why: Exception | None) -> None: ...
+
+
+@pytest.mark.parametrize(
+    "call", [lambda link: link.read_mode(), lambda link: link.trigger(1), lambda link: link.command("EC", "x")]
+)
+async def test_a_link_that_does_not_run_refuses_every_command(call: Callable[[CvxLink], Awaitable[object]]) -> None:
+    link = CvxLink(
+        partial(open_tcp, "127.0.0.1", 1, timeout_s=0.1), "nobody", result_items=("count",), reply_timeout_s=0.1
+    )
+    with pytest.raises(NotConnected):
+        await call(link)
