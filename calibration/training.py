@@ -22,7 +22,6 @@ __all__ = ["CurvePoint", "Recipe", "Trained", "Training", "steps_for"]
 _LEAST_DEVIATION = 1e-3
 _MOST_HELDOUT = 24
 _AS_GOOD = 1.02
-_PIXELS_PER_LATENT = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +101,7 @@ class Training:
         self._rng = np.random.default_rng(seed)
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            self._network = Cpcae(CpcaeShape(grid.patch, images.shape[3], latent=grid.patch**2 // _PIXELS_PER_LATENT))
+            self._network = Cpcae(CpcaeShape(grid.patch, images.shape[3], latent=grid.patch))
         self.total_steps = steps_for(recipe, len(seen) * grid.count)
         self._looks = _Looks(self._patches, heldout)
 
