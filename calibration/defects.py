@@ -37,11 +37,15 @@ _NAMED = 10
 class Defect:
     """One defective part as the bundle judges it; ``score`` is None where it has none."""
 
-    name: str
-    sha256: str
+    image: KnownImage
     outcome: Outcome
     reason: Reason
     score: float | None
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return self.image.path.name
 
     def passes_at(self, limit: float) -> bool:
         """Whether it would pass if scores from ``limit`` on were rejected. What was stopped otherwise stays stopped."""
@@ -119,7 +123,7 @@ class Findings:
             "miss_bound_95": self.miss_bound_95,
             "catching_all": None if self.catching_all is None else self.catching_all.to_json(),
             "images": [
-                {"name": d.name, "sha256": d.sha256, "outcome": d.outcome, "reason": d.reason, "score": d.score}
+                {"name": d.name, "sha256": d.image.sha256, "outcome": d.outcome, "reason": d.reason, "score": d.score}
                 for d in self.defects
             ],
         }
@@ -140,6 +144,6 @@ def judge_defective(
     for number, image in enumerate(images, start=1):
         seen = inspector.inspect(image.path.read_bytes())
         score = seen.score if math.isfinite(seen.score) else None
-        found.append(Defect(image.path.name, image.sha256, seen.outcome, seen.reason, score))
+        found.append(Defect(image, seen.outcome, seen.reason, score))
         progress(number, len(images))
     return tuple(found)

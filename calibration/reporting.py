@@ -5,15 +5,30 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from calibration.limit import at_rank, offers, share_for
 from edge_agent.inspection.bundle import Bundle
 from edge_agent.inspection.inspector import Inspector
-from edge_agent.report.facts import CalibrationFacts, GoodPartScore, PartPictures, RegistrationRow, TrainingStep
+from edge_agent.report.facts import (
+    CalibrationFacts,
+    DefectiveFacts,
+    GoodPartScore,
+    LeftOutPart,
+    LimitOffer,
+    PartPictures,
+    RegistrationRow,
+    TradeOffPoint,
+    TrainingStep,
+)
 from edge_agent.report.html import write_calibration_report
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from calibration.calibrate import CalibrationResult
+    from calibration.defects import Findings
 
 __all__ = ["calibration_json", "calibration_lines", "write_report"]
 
@@ -30,6 +45,9 @@ def calibration_json(result: CalibrationResult) -> dict[str, object]:
         "limit": result.limit,
         "expected_false_rejects": result.expected_false_rejects,
         "false_reject_bound_95": result.false_reject_bound_95,
+        "choice": result.choice.to_json(),
+        "left_out": [{"file": image.path.name, "sha256": image.sha256} for image in result.left_out],
+        "defective": None if result.findings is None else result.findings.to_json(),
         "reference": result.reference,
         "crop": list(result.crop),
         "quality_min": result.quality_min,
@@ -44,7 +62,7 @@ def calibration_json(result: CalibrationResult) -> dict[str, object]:
 def calibration_lines(result: CalibrationResult) -> list[str]:
     """The result in a few lines for a person."""
     worst = min(result.registration, key=lambda row: row.quality)
-    return [
+    lines = [
         f"bundle {result.bundle_id[:16]} from {result.images} good images -> {result.path}",
         f"reference {result.reference}; registration quality at least {worst.quality:.3f} ({worst.name})",
         (
@@ -52,7 +70,15 @@ def calibration_lines(result: CalibrationResult) -> list[str]:
             f"the mean image alone {result.mean_image_error:.2e}, the images' own variance {result.own_variance:.2e}"
         ),
         f"limit {result.limit:.4g}: {result.statement}",
-        "oddest good parts (confirm them): " + ", ".join(f"{name} {score:.4g}" for name, score in result.scores[:3]),
+    ]
+    if result.left_out:
+        lines.append("left out as not good: " + ", ".join(image.path.name for image in result.left_out))
+    if result.findings is not None:
+        lines.append(f"known defects: {result.findings.statement}")
+    return [
+        *lines,
+        "oddest good parts: " + ", ".join(f"{name} {score:.4g}" for name, score in result.scores[:_ODDEST]),
+        "  look at them in the report; if one is not good, calibrate again with --leave-out and its name",
         "seconds: " + ", ".join(f"{stage} {seconds:.0f}" for stage, seconds in result.timings_s.items()),
     ]
 
@@ -60,7 +86,9 @@ def calibration_lines(result: CalibrationResult) -> list[str]:
 def write_report(path: Path, result: CalibrationResult, images: Path) -> None:
     """Write the HTML report; ``images`` is the folder of good images, for pictures of the oddest."""
     bundle = Bundle.load(result.path)
+    inspector = Inspector(bundle)
     height, width = bundle.reference.shape[:2]
+    oddest = result.scores[:_ODDEST]
     facts = CalibrationFacts(
         part=bundle.part,
         program=bundle.program,
@@ -82,24 +110,75 @@ def write_report(path: Path, result: CalibrationResult, images: Path) -> None:
         limit=result.limit,
         limit_statement=result.statement,
         seed=bundle.manifest["seed"],
+        review_from=None if result.choice.review is None else result.choice.review.value,
+        offers=_offers(result),
+        left_out=tuple(LeftOutPart(image.path.name, image.sha256) for image in result.left_out),
+        defective=None if result.findings is None else _defective(result.findings, inspector),
         own_variance=result.own_variance,
         mean_image_error=_finite(result.mean_image_error),
-        oddest=_oddest(result, bundle, images),
+        oddest=_pictures(
+            inspector,
+            [(images / name, f"score {score:.4g} when judged as an unseen part") for name, score in oddest],
+        ),
         timings_s=result.timings_s,
     )
     write_calibration_report(path, title=f"Calibration of {bundle.part}", facts=facts)
 
 
-def _oddest(result: CalibrationResult, bundle: Bundle, images: Path) -> tuple[PartPictures, ...]:
-    inspector = Inspector(bundle)
+def _offers(result: CalibrationResult) -> tuple[LimitOffer, ...]:
+    """Limits at usual shares, and what was chosen with them, the highest first."""
+    choice, findings = result.choice, result.findings
+
+    def offer(value: float, expected: float, bound_95: float, ask: str = "", note: str = "") -> LimitOffer:
+        missed = None if findings is None else findings.missed_at(value)
+        return LimitOffer(value, expected, bound_95, ask, missed, note)
+
+    chosen = (choice.rank, choice.review.rank if choice.review else None)
+    rows = [
+        offer(limit.value, limit.expected, limit.bound_95, ask=share_for(limit.rank, limit.n))
+        for limit in offers(np.array([score for _, score in result.scores]))
+        if limit.rank not in chosen
+    ]
+    if choice.tail is None:
+        rows.append(offer(choice.value, choice.expected, choice.bound_95, note="as set"))
+    else:
+        rows.append(offer(choice.value, choice.tail.target, choice.bound_95, note="as set: extrapolated, not proven"))
+    if choice.review is not None:
+        review = choice.review
+        rows.append(offer(review.value, review.expected, review.bound_95, note="as set, with REVIEW"))
+    return tuple(sorted(rows, key=lambda row: -row.limit))
+
+
+def _defective(findings: Findings, inspector: Inspector) -> DefectiveFacts:
+    count, choice = len(findings.defects), findings.limit
+    ranked = [at_rank(findings.good, rank) for rank in range(1, choice.n + 1)]
+    stopped = choice.expected if choice.tail is None else choice.tail.target
+    return DefectiveFacts(
+        statement=findings.statement,
+        count=count,
+        missed=tuple((defect.name, defect.score or 0.0) for defect in findings.missed),
+        scores=tuple(defect.score for defect in findings.defects if defect.score is not None),
+        curve=tuple(TradeOffPoint(limit.expected, findings.missed_at(limit.value) / count) for limit in ranked),
+        chosen=TradeOffPoint(
+            stopped if choice.review is None else choice.review.expected, len(findings.missed) / count
+        ),
+        pictures=_pictures(
+            inspector,
+            [(d.image.path, f"defective, passes with score {d.score:.4g}") for d in findings.missed[:_ODDEST]],
+        ),
+    )
+
+
+def _pictures(inspector: Inspector, images: Sequence[tuple[Path, str]]) -> tuple[PartPictures, ...]:
+    """Each image with its caption, what the inspection makes of it beside; what it refuses is left out."""
     shown = []
-    for name, score in result.scores[:_ODDEST]:
-        _, pictures = inspector.explain((images / name).read_bytes())
+    for path, caption in images:
+        _, pictures = inspector.explain(path.read_bytes())
         if pictures is not None:
             shown.append(
                 PartPictures(
-                    label=name,
-                    caption=f"score {score:.4g} when judged as an unseen part, limit {result.limit:.4g}",
+                    label=path.name,
+                    caption=f"{caption}, limit {inspector.bundle.limit:.4g}",
                     image=pictures.input,
                     reconstruction=pictures.reconstruction,
                     anomaly_map=pictures.anomaly_map,

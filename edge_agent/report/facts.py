@@ -22,11 +22,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CalibrationFacts",
+    "DefectiveFacts",
     "GoodPartScore",
+    "LeftOutPart",
+    "LimitOffer",
     "PartFact",
     "PartPictures",
     "RegistrationRow",
     "RunFacts",
+    "TradeOffPoint",
     "TrainingStep",
 ]
 
@@ -71,6 +75,54 @@ class GoodPartScore:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOutPart:
+    """A part that a person took out of the good ones."""
+
+    file: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class LimitOffer:
+    """A limit to choose from: the good parts it is expected to reject, the share it stays below with 95 % confidence.
+
+    ``ask`` is the target that sets it, ``missed`` the known-defective parts it would pass, None where none are known.
+    ``note`` marks the one that was chosen.
+    """
+
+    limit: float
+    expected: float
+    bound_95: float
+    ask: str
+    missed: int | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TradeOffPoint:
+    """Two shares at one limit: good parts expected to be rejected, and known-defective parts that pass."""
+
+    false_rejects: float
+    missed: float
+
+
+@dataclass(frozen=True, slots=True)
+class DefectiveFacts:
+    """What known-defective parts say. ``missed`` are those that would pass, with their scores.
+
+    ``scores`` are of all that have one. ``curve`` goes from the highest limit to the lowest; ``chosen`` lies on it.
+    """
+
+    statement: str
+    count: int
+    missed: tuple[tuple[str, float], ...]
+    scores: tuple[float, ...]
+    curve: tuple[TradeOffPoint, ...]
+    chosen: TradeOffPoint
+    pictures: tuple[PartPictures, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class CalibrationFacts:
     """All that a calibration report says. ``limit_statement`` is the promise in words, with its confidence.
 
@@ -78,6 +130,7 @@ class CalibrationFacts:
     reconstruction would cost, ``own_variance`` the variance of the good images themselves: an autoencoder that
     learned lies below both. ``oddest`` are the good parts with the highest scores, for a person to confirm.
     ``map_range`` fixes the colour scale (low, high); None takes it from all maps of the report together.
+    ``review_from`` is where the review band below the limit begins, None without one.
     """
 
     part: str
@@ -97,6 +150,10 @@ class CalibrationFacts:
     limit: float
     limit_statement: str
     seed: int
+    review_from: float | None = None
+    offers: tuple[LimitOffer, ...] = ()
+    left_out: tuple[LeftOutPart, ...] = ()
+    defective: DefectiveFacts | None = None
     own_variance: float | None = None
     mean_image_error: float | None = None
     oddest: tuple[PartPictures, ...] = ()

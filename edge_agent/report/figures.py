@@ -20,7 +20,7 @@ from edge_agent.domain import Verdict
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from edge_agent.report.facts import PartFact, RegistrationRow, TrainingStep
+    from edge_agent.report.facts import DefectiveFacts, PartFact, RegistrationRow, TrainingStep
 
     Draw = Callable[["Any", "Theme"], None]
 
@@ -31,6 +31,7 @@ __all__ = [
     "registration_scatter",
     "score_histogram",
     "score_strip",
+    "trade_off",
     "training_curve",
 ]
 
@@ -185,27 +186,64 @@ def registration_scatter(rows: Sequence[RegistrationRow]) -> Chart:
     return _chart(draw, 3.2, f"Shift and angle of {len(rows)} good parts against the reference")
 
 
-def score_histogram(scores: Sequence[float], limit: float) -> Chart:
-    """Scores of good parts that the inspection had not seen, and the limit."""
+def score_histogram(
+    scores: Sequence[float], limit: float, review_from: float | None = None, defective: Sequence[float] = ()
+) -> Chart:
+    """Scores of good parts that the inspection had not seen, the limit, and where known-defective parts lie."""
+    low, high = min(*scores, limit), max(*scores, limit, *defective)
+    is_log = low > 0 and high > 6 * limit
 
     def draw(axes: Any, theme: Theme) -> None:
-        axes.hist(scores, bins=_bins(len(scores)), color=theme.good)
-        axes.plot(
-            scores,
-            [0.02] * len(scores),
-            "|",
-            color=theme.ink,
-            markersize=9,
-            transform=axes.get_xaxis_transform(),
-        )
+        number = _bins(len(scores))
+        most = max(scores)
+        bins = np.geomspace(low, most, number + 1) if is_log and most > low else number
+        axes.hist(scores, bins=bins, color=theme.good, label="good")
+        on_axis: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "linestyle": "none"}
+        axes.plot(scores, [0.02] * len(scores), "|", color=theme.ink, markersize=9, **on_axis)
+        if defective:
+            at = [0.06] * len(defective)
+            axes.plot(defective, at, "^", color=theme.defective, markersize=6, label="known-defective", **on_axis)
+            _legend(axes, theme)
+        if review_from is not None:
+            axes.axvspan(review_from, limit, color=theme.limit, alpha=0.16, linewidth=0)
         _line(axes, theme, "v", limit, f"limit {limit:.4g}")
-        low, high = min(*scores, limit), max(*scores, limit)
-        margin = (high - low or 1.0) * 0.12
-        axes.set_xlim(low - margin, high + margin)
+        if is_log:
+            axes.set_xscale("log")
+            axes.set_xlim(low * 0.9, high * 1.1)
+            axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            axes.xaxis.set_minor_locator(NullLocator())
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        else:
+            margin = (high - low or 1.0) * 0.12
+            axes.set_xlim(low - margin, high + margin)
         _count_axis(axes)
-        _label(axes, "score (one tick a part)", "good parts")
+        _label(axes, "score (one mark a part)" + (", log" if is_log else ""), "good parts")
 
-    return _chart(draw, 2.6, f"Histogram of {len(scores)} scores of good parts, the limit at {limit:.4g}")
+    known = f", and {len(defective)} of known-defective ones" if defective else ""
+    return _chart(draw, 2.6, f"Histogram of {len(scores)} scores of good parts{known}, the limit at {limit:.4g}")
+
+
+def trade_off(facts: DefectiveFacts) -> Chart:
+    """Good parts rejected against defective parts passed, over all limits, and where the chosen one lies."""
+    chosen = facts.chosen
+
+    def draw(axes: Any, theme: Theme) -> None:
+        x = [100 * point.false_rejects for point in facts.curve]
+        y = [100 * point.missed for point in facts.curve]
+        # A limit between two scores keeps what the one above it promises: steps, not slopes.
+        axes.step(x, y, where="post", color=theme.good, linewidth=1.8)
+        axes.plot(x, y, ".", color=theme.good)
+        axes.plot(
+            [100 * chosen.false_rejects], [100 * chosen.missed], "D", color=theme.limit, markersize=8, label="as set"
+        )
+        caught = next((point.false_rejects for point in facts.curve if not point.missed), 0.0)
+        axes.set_xlim(0, min(100.0, 100 * max(0.10, 2 * chosen.false_rejects, 1.5 * caught)))
+        axes.set_ylim(-3, max(5.0, *y, 100 * chosen.missed) * 1.1)
+        _legend(axes, theme)
+        _label(axes, "good parts rejected, expected, %", "defective parts passed, %")
+
+    words = f"{chosen.missed:.0%} of defective parts pass where {chosen.false_rejects:.1%} of good parts are rejected"
+    return _chart(draw, 2.9, f"Good parts rejected against defective parts passed; as set, {words}")
 
 
 # --- inside ---------------------------------------------------------------------------------------------

@@ -16,14 +16,16 @@ from edge_agent.report.figures import (
     registration_scatter,
     score_histogram,
     score_strip,
+    trade_off,
     training_curve,
 )
 from edge_agent.report.pictures import MapScale, reference_uri, views
-from edge_agent.report.tally import Confusion, Latency, rate_upper_bound, reason_counts
+from edge_agent.report.tally import Confusion, Latency, reason_counts
 from edge_agent.store.fs import write_durably
 
 if TYPE_CHECKING:
     from edge_agent.report.facts import CalibrationFacts, PartFact, PartPictures, RunFacts
+    from edge_agent.report.figures import Chart
 
 __all__ = ["write_calibration_report", "write_run_report"]
 
@@ -36,7 +38,8 @@ def write_calibration_report(path: Path, *, title: str, facts: CalibrationFacts)
 
     Raises OSError if the file cannot be written; a report that was there before then still stands.
     """
-    scale = _scale(facts.oddest, facts.map_range)
+    missed = facts.defective.pictures if facts.defective else ()
+    scale = _scale(facts.oddest or missed, facts.map_range)
     values = [score.score for score in facts.scores if math.isfinite(score.score)]
     _write(
         path,
@@ -48,14 +51,20 @@ def write_calibration_report(path: Path, *, title: str, facts: CalibrationFacts)
         training_chart=training_curve(facts.training, facts.own_variance, facts.mean_image_error)
         if facts.training
         else None,
-        score_chart=score_histogram(values, facts.limit) if values and math.isfinite(facts.limit) else None,
+        score_chart=_calibration_scores(facts, values) if values and math.isfinite(facts.limit) else None,
+        trade_off_chart=trade_off(facts.defective) if facts.defective and facts.defective.curve else None,
         scores=sorted(facts.scores, key=lambda score: -score.score),
         above_limit=sum(not value < facts.limit for value in values),
-        false_reject_bound=rate_upper_bound(0, len(values)) if values else None,
         held_out_error=next((s.held_out_error for s in reversed(facts.training) if s.held_out_error is not None), None),
         views=views(facts.oddest, scale),
+        missed_views=views(missed, scale),
         scale=scale,
     )
+
+
+def _calibration_scores(facts: CalibrationFacts, values: list[float]) -> Chart:
+    defective = facts.defective.scores if facts.defective else ()
+    return score_histogram(values, facts.limit, facts.review_from, defective)
 
 
 def write_run_report(path: Path, *, facts: RunFacts) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -12,12 +12,10 @@ import pytest
 from calibration.calibrate import CalibrationOptions, prepare
 from calibration.defects import Defect, Findings
 from calibration.images import list_images
+from calibration.known import KnownImage
 from calibration.limit import LimitWishes, choose_limit, wishes_of
 from edge_agent.domain import Outcome, Reason
 from edge_agent.errors import CalibrationRefused, UsageError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 GOOD = np.arange(1.0, 45.0)
 
@@ -59,7 +57,9 @@ def findings(*scores: float | None, good: np.ndarray = GOOD, wishes: LimitWishes
         if score is not None and limit.review_from <= score < limit.value:
             outcome = Outcome.REVIEW
         reason = Reason.ALIGN if score is None else Reason.OK if outcome is Outcome.OK else Reason.SCORE
-        defects.append(Defect(f"{number}.bmp", "0" * 64, outcome, reason, 0.5 if score is None else score))
+        defects.append(
+            Defect(KnownImage(Path(f"{number}.bmp"), "0" * 64), outcome, reason, 0.5 if score is None else score)
+        )
     return Findings(tuple(defects), limit, good)
 
 

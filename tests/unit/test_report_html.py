@@ -19,11 +19,15 @@ from PIL import Image
 from edge_agent.domain import Published, Reason, Verdict
 from edge_agent.report.facts import (
     CalibrationFacts,
+    DefectiveFacts,
     GoodPartScore,
+    LeftOutPart,
+    LimitOffer,
     PartFact,
     PartPictures,
     RegistrationRow,
     RunFacts,
+    TradeOffPoint,
     TrainingStep,
 )
 from edge_agent.report.html import write_calibration_report, write_run_report
@@ -158,6 +162,16 @@ def calibration_page(tmp_path: Path, title: str = "Calibration", **changes: Any)
     return Page(path.read_text(encoding="utf-8"))
 
 
+DEFECTIVE = DefectiveFacts(
+    statement="1 of 20 known-defective parts would pass: dent.bmp.",
+    count=20,
+    missed=(("dent.bmp", 0.6),),
+    scores=(0.6, 2.0, 40.0),
+    curve=(TradeOffPoint(0.02, 0.1), TradeOffPoint(0.05, 0.05), TradeOffPoint(0.10, 0.0)),
+    chosen=TradeOffPoint(0.05, 0.05),
+    pictures=(pictures("dent.bmp", 0.4),),
+)
+
 NO_CHARTS: dict[str, Any] = {"registrations": (), "training": (), "scores": ()}
 """Charts take most of a report's time; a test that does not look at them leaves them out."""
 
@@ -230,6 +244,9 @@ def test_what_comes_from_outside_is_escaped(tmp_path: Path) -> None:
             title=HOSTILE,
             part=HOSTILE,
             limit_statement=HOSTILE,
+            left_out=(LeftOutPart(HOSTILE, HOSTILE),),
+            offers=(LimitOffer(1.0, 0.01, 0.05, HOSTILE), LimitOffer(1.0, 0.01, 0.05, "", note=HOSTILE)),
+            defective=replace(DEFECTIVE, statement=HOSTILE, missed=((HOSTILE, 0.6),), curve=(), scores=()),
             scores=(GoodPartScore(HOSTILE, 1.0),),
             registrations=(RegistrationRow(HOSTILE, 0.0, 0.0, 0.0, 1.0),),
             training=(),
@@ -441,6 +458,57 @@ def test_the_crop_is_drawn_on_the_reference(tmp_path: Path, calibration: Page) -
 )
 def test_calibrations_with_little_to_say_are_reported_too(tmp_path: Path, changes: dict[str, Any]) -> None:
     assert "What the limit promises" in calibration_page(tmp_path, **{**NO_CHARTS, **changes}).text
+
+
+def test_without_band_and_defective_parts_the_report_says_how_to_have_them(calibration: Page) -> None:
+    assert "No review band is set: a part is OK or NG." in calibration.text
+    assert "--review-share 5%" in calibration.text
+    assert "--defective FOLDER" in calibration.text
+    assert "--leave-out" in calibration.text
+    assert "Left out as not good" not in calibration.text
+
+
+def test_a_review_band_is_called_a_reject(tmp_path: Path) -> None:
+    text = calibration_page(tmp_path, **NO_CHARTS, review_from=1.31).text
+
+    assert "1.31 from here up to the limit: REVIEW, a reject on the line" in text
+    assert "No review band" not in text
+
+
+def test_who_was_left_out_stands_there_with_the_hash_and_above_the_signature(tmp_path: Path) -> None:
+    text = calibration_page(tmp_path, **NO_CHARTS, left_out=(LeftOutPart("bad_7.bmp", "5b4f" * 16),)).text
+
+    assert "1 of the images shown as good was left out by a person" in text
+    assert "bad_7.bmp " + "5b4f" * 16 in text
+    assert "and that what was left out is not" in text
+
+
+def test_known_defective_parts_are_reported_with_what_passes_and_what_other_limits_would_do(tmp_path: Path) -> None:
+    page = calibration_page(
+        tmp_path,
+        registrations=(),
+        training=(),
+        defective=DEFECTIVE,
+        offers=(LimitOffer(1.62, 0.024, 0.072, "", 1, "as set"), LimitOffer(1.5, 0.05, 0.12, "5.0%", 0)),
+    )
+
+    assert "1 of 20 known-defective parts would pass: dent.bmp." in page.text
+    assert "dent.bmp 0.6 37 %" in page.text
+    assert "1.62 2.4 % 7.2 % 1 of 20 as set" in page.text
+    assert "1.5 5 % 12 % 0 of 20 --false-rejects 5.0%" in page.text
+    descriptions = page.attributes("alt")
+    assert any(
+        words.startswith("Good parts rejected against defective parts passed; as set, 5%") for words in descriptions
+    )
+    assert any("and 3 of known-defective ones" in words for words in descriptions)
+    assert "--defective FOLDER" not in page.text
+
+
+def test_the_maps_of_missed_defects_share_the_scale_of_the_good_parts(tmp_path: Path) -> None:
+    page = calibration_page(tmp_path, **NO_CHARTS, defective=replace(DEFECTIVE, curve=()))
+
+    assert "anomaly map, highest value 0.4" in page.text
+    assert len(page.images("anomaly map")) == 2
 
 
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium on this machine")
