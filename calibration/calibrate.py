@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -20,11 +19,11 @@ from calibration.limit import Limit, LimitWishes, choose_limit, plan_ranks
 from calibration.parity import backbone_difference, golden_bytes
 from calibration.registered import RegisteredSet, register_all
 from calibration.scoring import score_locally, score_pooled
+from calibration.search import SearchWishes
 from calibration.training import CurvePoint, Recipe
 from calibration.writer import check_target, png_bytes, write_bundle
 from edge_agent.errors import UsageError
 from edge_agent.inspection.manifest import SCHEMA_VERSION
-from edge_agent.inspection.registration import RegistrationSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -61,7 +60,6 @@ def _unseen(_stage: str, _done: int, _total: int) -> None:
 class CalibrationOptions:
     """What a person may choose. ``crop`` is "auto", "full" or (x, y, width, height) in px of the reference image.
 
-    ``pose_tolerance`` widens or narrows how far a part may lie from where good parts lie; None judges no place.
     ``leave_out`` are file names of parts that a person found not good; ``defective`` is a folder of defective parts.
     """
 
@@ -70,8 +68,7 @@ class CalibrationOptions:
     camera: int = 1
     seed: int = 0
     crop: str | Box = "auto"
-    max_angle_deg: float = 10.0
-    pose_tolerance: float | None = 1.0
+    search: SearchWishes = field(default_factory=SearchWishes)
     method: str = "local"
     limit: LimitWishes = field(default_factory=LimitWishes)
     leave_out: tuple[str, ...] = ()
@@ -109,6 +106,7 @@ class CalibrationResult:
     false_reject_bound_95: float
     registration: tuple[RegistrationRow, ...]
     quality_min: float
+    notes: tuple[str, ...]
     curve: tuple[CurvePoint, ...]
     heldout_error: float
     mean_image_error: float
@@ -173,8 +171,7 @@ def prepare(images: Sequence[Path], options: CalibrationOptions, progress: Progr
 
 def register(good: Sequence[GoodImage], options: CalibrationOptions, progress: Progress = _unseen) -> RegisteredSet:
     """Register these good images as the options say. Raises CalibrationRefused, UsageError."""
-    settings = RegistrationSettings(max_angle_deg=options.max_angle_deg)
-    return register_all(good, settings, options.crop, _stage(progress, "register"))
+    return register_all(good, options.search, options.crop, _stage(progress, "register"))
 
 
 def finish(prepared: Prepared, method: str, out: Path, progress: Progress = _unseen) -> CalibrationResult:
@@ -195,6 +192,8 @@ def finish(prepared: Prepared, method: str, out: Path, progress: Progress = _uns
         "backbone.onnx": scored.backbone,
         "bank.npz": scored.bank,
     }
+    if registered.mask is not None:
+        files["mask.png"] = png_bytes(registered.mask)
     manifest = _manifest(options, registered, learned, limit, scored.method)
     difference = backbone_difference(DEFAULT_BACKBONE, scored.backbone, registered)
     manifest["parity"] = {"cpcae": learned.parity, "backbone": difference}
@@ -217,10 +216,6 @@ def _check_options(options: CalibrationOptions) -> None:
         raise UsageError(f"no method {options.method!r}", hint=f"methods: {', '.join(METHODS)}")
     if isinstance(options.crop, str) and options.crop not in {"auto", "full"}:
         raise UsageError(f"no crop {options.crop!r}", hint="auto, full, or x,y,width,height in px")
-    if not 0.0 <= options.max_angle_deg <= 180.0:
-        raise UsageError(f"a largest angle of {options.max_angle_deg} degrees", hint="0 to 180")
-    if options.pose_tolerance is not None and not 0.0 < options.pose_tolerance < math.inf:
-        raise UsageError(f"a pose tolerance of {options.pose_tolerance}", hint="a factor above 0, or off")
     if not options.part or options.threads < 1 or not 0 <= options.program <= 999 or not 1 <= options.camera <= 4:
         raise UsageError("part must not be empty, threads at least 1, program 0 to 999, camera 1 to 4")
 
@@ -247,7 +242,7 @@ def _manifest(
         "reference_image": registered.images[registered.reference].path.name,
         "training_images": [{"name": i.path.name, "sha256": i.sha256} for i in registered.images],
         "registration": asdict(registered.registration.settings),
-        "align": {**registered.align, "pose": registered.pose_limits(options.pose_tolerance).to_json()},
+        "align": registered.align,
         "crop": list(registered.crop),
         "patches": {
             "working_height": grid.height,
@@ -289,6 +284,7 @@ def _result(
             for name, a in zip(names, registered.alignments, strict=True)
         ),
         quality_min=registered.quality_min,
+        notes=registered.notes,
         curve=learned.curve,
         heldout_error=learned.heldout_error,
         mean_image_error=learned.mean_image_error,

@@ -1,4 +1,4 @@
-"""Which good image is the reference, what part of it is inspected, and when an image counts as registered."""
+"""Which good image is the reference, what part of it is inspected, and by what it is registered."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from drivers.base import ImageRefused
 from edge_agent.errors import CalibrationRefused, UsageError
+from edge_agent.inspection.decode import decode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from calibration.images import GoodImage
 
-__all__ = ["Box", "clip_to_valid", "explicit_crop", "medoid", "part_box", "quality_gate"]
+__all__ = ["Box", "check_in_view", "clip_to_valid", "explicit_crop", "medoid", "part_box", "read_mask"]
 
 Box = tuple[int, int, int, int]
 """x, y, width, height in px."""
@@ -89,20 +92,39 @@ def explicit_crop(box: Box, height: int, width: int) -> Box:
     return box
 
 
-def quality_gate(qualities: dict[str, float]) -> float:
-    """The least registration quality of a part that is judged, from the good parts' own (docs/decisions/0004).
+def check_in_view(box: Box, unseen: dict[str, float]) -> Box:
+    """The box itself, where every image shows most of it. ``unseen``: its share out of view, by file name.
 
-    As far below the worst good part as that one is below perfect, never closer than 0.1, never above 0.85.
-    Raises CalibrationRefused for an image that does not show the part in its place.
+    Raises CalibrationRefused for an image that does not.
     """
-    worst = min(qualities, key=lambda name: qualities[name])
-    least, usual = qualities[worst], float(np.median(list(qualities.values())))
-    if least < 0.3 or 1.0 - least > 4 * (1.0 - usual) + 0.2:
+    worst = max(unseen, key=lambda name: unseen[name])
+    if unseen[worst] > 1.0 - _LEAST_SHARE:
         raise CalibrationRefused(
-            f"{worst} does not register to the reference: quality {least:.2f}, the other images' median is {usual:.2f}",
-            hint=f"look at {worst}: another part, turned too far, or blurred? Remove it, or allow a larger angle",
+            f"the part is not in view in all images: {unseen[worst]:.0%} of it lies outside {worst}",
+            hint=f"remove {worst}, or name the area to inspect with a crop",
         )
-    return float(np.clip(least - max(0.1, 1.0 - least), 0.2, 0.85))
+    return box
+
+
+def read_mask(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """A registration mask (H, W): 255 where the picture is light, which is where the reference may be trusted, else 0.
+
+    Raises UsageError for what is no picture of the images' size with something light in it.
+    """
+    try:
+        pixels = decode(path.read_bytes())
+    except (OSError, ImageRefused) as err:
+        raise UsageError(f"the mask {path} cannot be read: {err}", hint="a PNG, BMP or JPEG file") from err
+    grey = pixels if pixels.ndim == 2 else pixels.max(axis=2)
+    if grey.shape != shape[:2]:
+        raise UsageError(
+            f"the mask {path} is {grey.shape[1]} x {grey.shape[0]}, the images are {shape[1]} x {shape[0]}",
+            hint="paint the mask over one of the good images",
+        )
+    mask = np.where(grey > 127, 255, 0).astype(np.uint8)
+    if not mask.any():
+        raise UsageError(f"the mask {path} is black all over: nothing to register by", hint="paint the part white")
+    return mask
 
 
 def _area(valid: tuple[int, int, int, int]) -> int:

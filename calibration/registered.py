@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 
+from calibration.gate import gate_words, quality_gate, unregistered, wrong_qualities
 from calibration.images import read_pixels
-from calibration.reference import Box, clip_to_valid, explicit_crop, medoid, part_box, quality_gate
+from calibration.reference import Box, check_in_view, clip_to_valid, explicit_crop, medoid, part_box, read_mask
+from calibration.search import register_by_range, search
 from edge_agent.inspection.anomaly_map import to_working
-from edge_agent.inspection.inspector import crop_of, unseen_fraction
+from edge_agent.inspection.inspector import crop_of
 from edge_agent.inspection.patches import PatchGrid
 from edge_agent.inspection.pose import PoseLimits
-from edge_agent.inspection.registration import Registration, RegistrationSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,19 +22,24 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from calibration.images import GoodImage
+    from calibration.search import Registered, SearchWishes
     from edge_agent.domain import Alignment
+    from edge_agent.inspection.registration import Registration
 
 __all__ = ["RegisteredSet", "grid_for", "register_all"]
 
 _WORKING_PX = 256
 _THUMBNAIL_PX = 200
-_OVERVIEW_PX = 256
+_TURNED_DEG = 20.0
 _UNSEEN_SLACK = 0.02
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RegisteredSet:
-    """The registered good images. Pixels are read again at every use: full-size pictures never pile up in memory."""
+    """The registered good images. Pixels are read again at every use: full-size pictures never pile up in memory.
+
+    ``notes`` say what was chosen and what the quality gate can stop; ``mask`` is where the reference may be trusted.
+    """
 
     images: tuple[GoodImage, ...]
     reference: int
@@ -45,6 +50,9 @@ class RegisteredSet:
     grid: PatchGrid
     quality_min: float
     unseen_max: float
+    pose: PoseLimits
+    notes: tuple[str, ...]
+    mask: NDArray[np.uint8] | None
 
     @property
     def channels(self) -> int:
@@ -52,15 +60,14 @@ class RegisteredSet:
         return 1 if self.reference_pixels.ndim == 2 else 3
 
     @property
-    def align(self) -> dict[str, float]:
-        """The manifest's numbers that say when an image counts as registered."""
-        return {"quality_min": self.quality_min, "unseen_max": self.unseen_max}
-
-    def pose_limits(self, tolerance: float | None) -> PoseLimits:
-        """Where good parts lie; without a tolerance nothing is judged by it."""
-        if tolerance is None:
-            return PoseLimits({})
-        return PoseLimits.of(self.alignments, max(self.reference_pixels.shape[:2]), tolerance)
+    def align(self) -> dict[str, object]:
+        """The manifest's section on when an image counts as registered, and on what was chosen, in words."""
+        return {
+            "quality_min": self.quality_min,
+            "unseen_max": self.unseen_max,
+            "pose": self.pose.to_json(),
+            "notes": list(self.notes),
+        }
 
     def cropped(self, index: int) -> NDArray[np.float32]:
         """The crop (H, W, C) of one registered image, in [0, 1]."""
@@ -77,38 +84,40 @@ class RegisteredSet:
 
 
 def register_all(
-    images: Sequence[GoodImage],
-    settings: RegistrationSettings,
-    crop: str | Box,
-    progress: Callable[[int, int], None],
+    images: Sequence[GoodImage], wishes: SearchWishes, crop: str | Box, progress: Callable[[int, int], None]
 ) -> RegisteredSet:
-    """Register every image to the most usual one and settle the crop. Raises CalibrationRefused, UsageError."""
+    """Register every image to the most usual one and settle the crop. Raises CalibrationRefused, UsageError.
+
+    Of many images, a few that do not register are left out, and named.
+    """
     reference = medoid(images)
-    pixels = read_pixels(images[reference].path)
-    registration = Registration(pixels, settings)
-    alignments, total = [], np.zeros(0, np.float64)
-    for number, image in enumerate(images, start=1):
-        current = read_pixels(image.path)
-        alignments.append(registration.register(current))
-        overview = _overview(registration.warp(current, alignments[-1]))
-        total = overview.astype(np.float64) if number == 1 else total + overview
-        progress(number, len(images))
-    names = [image.path.name for image in images]
-    others = {n: a.quality for i, (n, a) in enumerate(zip(names, alignments, strict=True)) if i != reference}
-    gate = quality_gate(others)
-    valid = {n: registration.valid_region(a) for n, a in zip(names, alignments, strict=True)}
-    box = _settle_crop(crop, (total / len(images)).astype(np.float32), pixels.shape, valid)
-    unseen = max(unseen_fraction(region, box) for region in valid.values())
+    mask = None if wishes.mask is None else read_mask(wishes.mask, images[reference].shape)
+    if wishes.max_angle_deg is None:
+        found, words = search(images, reference, wishes.settings, mask, progress)
+    else:
+        found = register_by_range(images, reference, wishes.settings, mask, progress)
+        words = f"parts are searched within {wishes.max_angle_deg:g} degrees, as asked"
+    qualities = {i.path.name: a.quality for i, a in zip(images, found.alignments, strict=True)}
+    del qualities[images[reference].path.name]
+    odd = () if found.registration.settings.still else unregistered(qualities)
+    kept = [i for i, image in enumerate(images) if image.path.name not in odd]
+    kept_images, alignments = [images[i] for i in kept], [found.alignments[i] for i in kept]
+    box = _settle_crop(crop, found, dict(zip((i.path.name for i in kept_images), alignments, strict=True)))
+    wrong = wrong_qualities(found.registration, kept_images, alignments)
+    gate = quality_gate([q for name, q in qualities.items() if name not in odd], wrong)
     return RegisteredSet(
-        images=tuple(images),
-        reference=reference,
-        reference_pixels=pixels,
-        registration=registration,
+        images=tuple(kept_images),
+        reference=kept.index(reference),
+        reference_pixels=read_pixels(images[reference].path),
+        registration=found.registration,
         alignments=tuple(alignments),
         crop=box,
         grid=grid_for(box[3], box[2]),
         quality_min=gate,
-        unseen_max=unseen + _UNSEEN_SLACK,
+        unseen_max=max(found.registration.unseen_fraction(a, box) for a in alignments) + _UNSEEN_SLACK,
+        notes=(words, *_left_out(odd, len(images)), *gate_words(gate, qualities.values(), wrong)),
+        mask=mask,
+        pose=_pose_limits(alignments, found.registration, wishes.pose_tolerance),
     )
 
 
@@ -125,19 +134,25 @@ def grid_for(height: int, width: int) -> PatchGrid:
     return PatchGrid(height=h, width=w, patch=patch, stride=patch // 2)
 
 
-def _settle_crop(
-    crop: str | Box, mean: NDArray[np.float32], shape: tuple[int, ...], valid: dict[str, tuple[int, int, int, int]]
-) -> Box:
-    height, width = shape[:2]
+def _settle_crop(crop: str | Box, found: Registered, alignments: dict[str, Alignment]) -> Box:
+    registration = found.registration
+    height, width = registration.shape[:2]
     if not isinstance(crop, str):
         return explicit_crop(crop, height, width)
-    found = part_box(mean, width / mean.shape[1]) if crop == "auto" else None
-    return clip_to_valid(found or (0, 0, width, height), valid)
+    box = (part_box(found.mean, width / found.mean.shape[1]) if crop == "auto" else None) or (0, 0, width, height)
+    if max(abs(alignment.angle_deg) for alignment in alignments.values()) < _TURNED_DEG:
+        return clip_to_valid(box, {name: registration.valid_region(a) for name, a in alignments.items()})
+    # A turned part has no rectangle in common with the others: the whole part is worth a corner out of view.
+    return check_in_view(box, {name: registration.unseen_fraction(a, box) for name, a in alignments.items()})
 
 
-def _overview(image: NDArray[np.float32]) -> NDArray[np.float32]:
-    height, width = image.shape[:2]
-    scale = min(1.0, _OVERVIEW_PX / max(height, width))
-    h, w = max(1, round(height * scale)), max(1, round(width * scale))
-    small = cv2.resize(image, (w, h), interpolation=cv2.INTER_AREA)
-    return np.asarray(small, dtype=np.float32).reshape(h, w, -1)
+def _pose_limits(alignments: Sequence[Alignment], registration: Registration, tolerance: float | None) -> PoseLimits:
+    if tolerance is None:
+        return PoseLimits({})
+    return PoseLimits.of(alignments, max(registration.shape[:2]), tolerance)
+
+
+def _left_out(odd: Sequence[str], count: int) -> tuple[str, ...]:
+    if not odd:
+        return ()
+    return (f"left out: {', '.join(odd)} of {count} good images do not register, nor will such parts on the line",)

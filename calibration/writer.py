@@ -17,7 +17,7 @@ import numpy as np
 from edge_agent.errors import CalibrationRefused
 from edge_agent.inspection.bundle import Bundle
 from edge_agent.inspection.knn import standardisation
-from edge_agent.inspection.manifest import FILES, MANIFEST, encode_manifest
+from edge_agent.inspection.manifest import FILES, MANIFEST, OPTIONAL_FILES, encode_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -45,9 +45,9 @@ def write_bundle(out: Path, files: Mapping[str, bytes], manifest: Mapping[str, A
     ``manifest`` gets the files' sha256. What does not load is not moved there (BundleRejected). A crash leaves the
     old bundle or none, never half of one.
     """
-    if set(files) != set(FILES):
+    if set(files) - OPTIONAL_FILES != set(FILES):
         raise ValueError(f"a bundle has the files {FILES}, not {sorted(files)}")
-    hashes = {name: hashlib.sha256(files[name]).hexdigest() for name in FILES}
+    hashes = {name: hashlib.sha256(files[name]).hexdigest() for name in files}
     encoded = encode_manifest({**manifest, "files": hashes})
     with _beside(out) as folder:
         for name, data in {**files, MANIFEST: encoded}.items():

@@ -83,7 +83,19 @@ def calibrate_reference(
     seed: Annotated[int, typer.Option(help="The same seed and images give the same bundle.")] = 0,
     crop: Annotated[str, typer.Option(help="auto, full, or x,y,width,height in pixels of the reference.")] = "auto",
     method: Annotated[str, typer.Option(help="The score: local, or paper (pooled, as published).")] = "local",
-    max_angle_deg: Annotated[float, typer.Option(min=0, max=180, help="How far a part may lie turned.")] = 10.0,
+    max_angle: Annotated[
+        str,
+        typer.Option(metavar="auto|DEG", help="How far parts lie turned: the good images say, or 0 to 180 degrees."),
+    ] = "auto",
+    max_scale: Annotated[
+        float, typer.Option(min=0, max=30, metavar="PERCENT", help="How much larger or smaller a part may look.")
+    ] = 0.0,
+    mask: Annotated[
+        Path | None, typer.Option(help="Register by what is white in this picture, of the images' size, alone.")
+    ] = None,
+    pose_tolerance: Annotated[
+        str, typer.Option(metavar="off|FACTOR", help="Room beyond where good parts lie; off for parts lying anywhere.")
+    ] = "1",
     report: Annotated[Path | None, typer.Option(help="The HTML report; beside the bundle by default.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing bundle.")] = False,
     threads: Threads = 2,
@@ -95,6 +107,7 @@ def calibrate_reference(
     """
     from calibration.calibrate import CalibrationOptions, calibrate
     from calibration.reporting import calibration_json, calibration_lines, write_report
+    from calibration.search import wishes_from
 
     options = CalibrationOptions(
         part=part,
@@ -102,7 +115,7 @@ def calibrate_reference(
         camera=camera,
         seed=seed,
         crop=_crop(crop),
-        max_angle_deg=max_angle_deg,
+        search=wishes_from(max_angle, max_scale, mask, pose_tolerance),
         method=method,
         threads=threads,
         overwrite=force,

@@ -81,8 +81,8 @@ def build_bank(
     )
 
 
-def candidates(bank: Bank, image: npt.NDArray[np.uint8]) -> list[Pose]:
-    """The most likely poses of the (H, W) image, the likeliest first. Never empty."""
+def candidates(bank: Bank, image: npt.NDArray[np.uint8]) -> tuple[list[Pose], Pose]:
+    """The most likely poses of the (H, W) image, the likeliest first, never none; and the likeliest unturned one."""
     centred = image.astype(np.float32) - float(image.mean())
     spectrum = _low(_whiten(centred * bank.window), bank.shape)
     surfaces = np.fft.irfft2(bank.spectra * spectrum, s=bank.shape)[:, bank.rows[:, None], bank.columns]
@@ -97,7 +97,7 @@ def candidates(bank: Bank, image: npt.NDArray[np.uint8]) -> list[Pose]:
             break
         if not any(_same(bank, peaks, i, j) for j in chosen):
             chosen.append(i)
-    return [_pose(bank, i, int(peaks[i])) for i in chosen]
+    return [_pose(bank, i, int(peaks[i])) for i in chosen], _pose(bank, 0, int(peaks[0]))
 
 
 def _pose(bank: Bank, index: int, peak: int) -> Pose:

@@ -19,7 +19,7 @@ from edge_agent.errors import BundleRejected
 from edge_agent.inspection.decode import decode
 from edge_agent.inspection.knn import Bank
 from edge_agent.inspection.local import LocalBank
-from edge_agent.inspection.manifest import FILES, read_manifest
+from edge_agent.inspection.manifest import FILES, OPTIONAL_FILES, read_manifest
 from edge_agent.inspection.patches import PatchGrid
 from edge_agent.inspection.pose import PoseLimits
 from edge_agent.inspection.registration import RegistrationSettings
@@ -42,6 +42,7 @@ class Bundle:
     """A loaded reference bundle.
 
     ``crop`` is (x, y, width, height) in px of the reference image; ``reference`` uint8 (H, W) or (H, W, 3);
+    ``mask`` uint8 (H, W), not 0 where the reference may be trusted, or None: everywhere;
     ``manifest`` is the whole file, for reports. Scores from ``review_from`` up to ``limit`` are to be reviewed.
     """
 
@@ -62,6 +63,7 @@ class Bundle:
     grid: PatchGrid
     registration: RegistrationSettings
     reference: NDArray[np.uint8]
+    mask: NDArray[np.uint8] | None
     bank: Bank | LocalBank
     cpcae_onnx: bytes
     backbone_onnx: bytes
@@ -104,6 +106,7 @@ class Bundle:
                 grid=_grid(manifest.section("patches")),
                 registration=RegistrationSettings(**manifest.section("registration").content),
                 reference=reference,
+                mask=_mask(files.get("mask.png"), reference),
                 bank=_bank(files["bank.npz"], method),
                 cpcae_onnx=files["cpcae.onnx"],
                 backbone_onnx=files["backbone.onnx"],
@@ -115,10 +118,10 @@ class Bundle:
 
 
 def _proven_files(folder: Path, hashes: Section) -> dict[str, bytes]:
-    if set(hashes.content) != set(FILES):
+    if set(hashes.content) - OPTIONAL_FILES != set(FILES):
         raise BundleRejected(f"{folder}: files are {sorted(hashes.content)}, expected {sorted(FILES)}", hint=_REMAKE)
     files = {}
-    for name in FILES:
+    for name in hashes.content:
         try:
             data = (folder / name).read_bytes()
         except OSError as err:
@@ -142,6 +145,18 @@ def _reference(data: bytes, image: Section) -> NDArray[np.uint8]:
     if pixels.shape != expected:
         raise BundleRejected(f"reference.png is {pixels.shape}, the manifest says {expected}", hint=_REMAKE)
     return pixels
+
+
+def _mask(data: bytes | None, reference: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
+    if data is None:
+        return None
+    try:
+        mask = decode(data)
+    except ImageRefused as err:
+        raise BundleRejected(f"mask.png: {err.detail}", hint=_REMAKE) from err
+    if mask.shape != reference.shape[:2]:
+        raise BundleRejected(f"mask.png is {mask.shape}, the reference {reference.shape[:2]}", hint=_REMAKE)
+    return mask
 
 
 def _limit(section: Section) -> tuple[float, float]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from edge_agent.inspection.bundle import Bundle
 
-__all__ = ["Inspector", "Pictures", "crop_of", "unseen_fraction"]
+__all__ = ["Inspector", "Pictures", "crop_of"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,7 +50,7 @@ class Inspector:
         try:
             self._reconstructor = Reconstructor(bundle.cpcae_onnx, bundle.grid, bundle.channels, threads=threads)
             self._judge = judge_for(bundle.backbone_onnx, bundle.bank, bundle.crop[:1:-1], threads=threads)
-            self._registration = Registration(bundle.reference, bundle.registration)
+            self._registration = Registration(bundle.reference, bundle.registration, bundle.mask)
         except Exception as err:  # ONNX Runtime raises bare exceptions of its own
             raise BundleRejected(f"{bundle.folder}: {err}", hint="calibrate again with this version") from err
 
@@ -102,7 +102,7 @@ class Inspector:
             review_from=self.bundle.review_from,
             quality=alignment.quality,
             quality_min=self.bundle.quality_min,
-            unseen_fraction=unseen_fraction(self._registration.valid_region(alignment), self.bundle.crop),
+            unseen_fraction=self._registration.unseen_fraction(alignment, self.bundle.crop),
             unseen_max=self.bundle.unseen_max,
             pose_fault=self.bundle.pose.judge(alignment),
         )
@@ -150,15 +150,6 @@ def crop_of(image: NDArray[np.float32], crop: tuple[int, int, int, int]) -> NDAr
     x, y, width, height = crop
     part = image[y : y + height, x : x + width]
     return np.ascontiguousarray(part if part.ndim == 3 else part[..., None])
-
-
-def unseen_fraction(valid: tuple[int, int, int, int], crop: tuple[int, int, int, int]) -> float:
-    """Share of the crop (x, y, width, height) outside the valid region (left, top, right, bottom)."""
-    x, y, width, height = crop
-    left, top, right, bottom = valid
-    seen_x = max(0, min(x + width, right) - max(x, left))
-    seen_y = max(0, min(y + height, bottom) - max(y, top))
-    return 1.0 - seen_x * seen_y / (width * height)
 
 
 @dataclass(slots=True)

@@ -12,10 +12,20 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["FILES", "MANIFEST", "SCHEMA_VERSION", "Section", "encode_manifest", "manifest_id", "read_manifest"]
+__all__ = [
+    "FILES",
+    "MANIFEST",
+    "OPTIONAL_FILES",
+    "SCHEMA_VERSION",
+    "Section",
+    "encode_manifest",
+    "manifest_id",
+    "read_manifest",
+]
 
 MANIFEST = "manifest.json"
 FILES = ("reference.png", "cpcae.onnx", "backbone.onnx", "bank.npz", "golden.npz")
+OPTIONAL_FILES = frozenset({"mask.png"})
 SCHEMA_VERSION = 2
 
 _REMAKE = "calibrate again, or copy the whole folder again from where it was made"

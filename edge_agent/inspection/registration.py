@@ -100,6 +100,11 @@ class Registration:
             mask=masks[0],
         )
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """That of the reference, and of every image."""
+        return self._shape
+
     def register(self, image: npt.NDArray[np.uint8]) -> Alignment:
         """Find the part in an image of the reference's shape.
 
@@ -195,10 +200,13 @@ class Registration:
             return refine(level, image, start(level, image, pose), iterations=8, stop_px=0.04)
 
         fits: list[Fit] = []
-        for pose in candidates(self._bank, image):
+        poses, unturned = candidates(self._bank, image)
+        for pose in poses:
             fits.append(settle(pose))
             if fits[-1].quality > _CERTAIN:
-                return fits[-1]
+                break
+        if unturned not in poses[: len(fits)]:
+            fits.append(settle(unturned))  # a round part looks alike at every turn: only noise would choose one
         if max(fit.quality for fit in fits) < _DOUBTFUL:
             fits.append(settle(Pose(0.0, 0.0, 0.0)))  # a fixture holds the part about where it was
         fits.sort(key=self._motion_px)

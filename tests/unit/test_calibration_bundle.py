@@ -16,7 +16,7 @@ from calibration.writer import write_bundle
 from edge_agent.domain import Inspection, Outcome, Reason
 from edge_agent.errors import BundleRejected, CalibrationRefused
 from edge_agent.inspection.bundle import Bundle
-from edge_agent.inspection.inspector import Inspector, unseen_fraction
+from edge_agent.inspection.inspector import Inspector
 from edge_agent.inspection.manifest import FILES, encode_manifest
 
 if TYPE_CHECKING:
@@ -210,12 +210,6 @@ def test_explaining_shows_where_the_defect_is(inspector: Inspector, result: Cali
 
 def test_a_refused_image_has_no_pictures(inspector: Inspector) -> None:
     assert inspector.explain(b"")[1] is None
-
-
-def test_what_lies_outside_the_image_counts_as_unseen() -> None:
-    assert unseen_fraction((0, 0, 160, 120), (10, 10, 100, 100)) == 0.0
-    assert unseen_fraction((60, 0, 160, 120), (10, 10, 100, 100)) == pytest.approx(0.5)
-    assert unseen_fraction((0, 0, 0, 0), (10, 10, 100, 100)) == 1.0
 
 
 @pytest.mark.parametrize("name", [*FILES, "manifest.json"])

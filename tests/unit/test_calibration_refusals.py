@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from calibration.calibrate import CalibrationOptions, calibrate
-from calibration.reference import clip_to_valid, explicit_crop, part_box, quality_gate
+from calibration.reference import clip_to_valid, explicit_crop, part_box
 from calibration.registered import grid_for
 from edge_agent.errors import CalibrationRefused, UsageError
 
@@ -130,7 +130,7 @@ def test_a_target_without_a_folder_to_stand_in(images: Path) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"method": "magic"}, {"crop": "left"}, {"crop": (0, 0, 65, 48)}, {"max_angle_deg": 200.0}, {"part": ""}],
+    [{"method": "magic"}, {"crop": "left"}, {"crop": (0, 0, 65, 48)}, {"part": ""}],
 )
 def test_options_that_cannot_be_are_usage_errors(images: Path, options: dict[str, object]) -> None:
     with pytest.raises(UsageError):
@@ -167,17 +167,6 @@ def test_a_crop_outside_the_image_is_a_usage_error() -> None:
     assert explicit_crop((8, 8, 40, 40), 48, 64) == (8, 8, 40, 40)
     with pytest.raises(UsageError, match="does not lie in"):
         explicit_crop((30, 8, 40, 40), 48, 64)
-
-
-@pytest.mark.parametrize(
-    ("qualities", "gate"),
-    [([0.99, 0.98, 0.97], 0.85), ([0.95, 0.9, 0.88], 0.76), ([0.7, 0.65, 0.6], 0.2), ([0.8, 0.75, 0.7], 0.4)],
-)
-def test_the_registration_gate_leaves_ordinary_good_parts_room(qualities: list[float], gate: float) -> None:
-    found = quality_gate({str(i): q for i, q in enumerate(qualities)})
-
-    assert found == pytest.approx(gate)
-    assert found < min(qualities) - 0.09
 
 
 @pytest.mark.parametrize(

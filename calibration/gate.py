@@ -1,0 +1,135 @@
+"""When an image counts as registered: the least quality that is judged, and what that gate can and cannot stop."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from calibration.images import read_pixels
+from edge_agent.errors import CalibrationRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from calibration.images import GoodImage
+    from edge_agent.domain import Alignment
+    from edge_agent.inspection.registration import Registration
+
+__all__ = ["RELIABLE", "WrongQualities", "gate_words", "quality_gate", "unregistered", "wrong_qualities"]
+
+RELIABLE = 0.5
+"""Good images whose usual quality is below this differ more in what they show than in where they show it."""
+
+_NO_GATE = -1.0
+_STRICTEST = 0.85
+_LEAST_MARGIN = 0.1
+_TAIL = 24.0  # by simulation: below 0.02 % of good parts refused from 28 on, long tails 0.3 %
+_LEFT_OUT_SHARE = 0.02
+_TRIED = 6
+_OFF_SHARE = 0.005
+_LEAST_OFF_PX = 4
+_ELSEWHERE_SHARE = 0.1
+_NEAR_PX = (1, 2, 4, 8, 16, 32)
+_DIRECTIONS = tuple((math.cos(a), math.sin(a)) for a in np.arange(8) * math.pi / 4)
+
+
+@dataclass(frozen=True, slots=True)
+class WrongQualities:
+    """What good images reach in poses that are wrong.
+
+    ``by_px``: moved by so many pixels from the right pose, nine in ten reach less; ``off`` the same at 0.5 % of the
+    long side; ``elsewhere``: the median at 10 %; ``upside_down``: turned by half a circle and registered again.
+    """
+
+    by_px: Mapping[int, float]
+    off: float
+    elsewhere: float
+    upside_down: float
+
+
+def unregistered(qualities: Mapping[str, float]) -> tuple[str, ...]:
+    """Images that do not show the part in its place, among images that usually register.
+
+    Two in a hundred may be left out; more raise CalibrationRefused, naming the worst.
+    """
+    usual = float(np.median(list(qualities.values())))
+    if usual < RELIABLE:
+        return ()
+    odd = sorted((q, name) for name, q in qualities.items() if q < 0.3 or 1.0 - q > 4 * (1.0 - usual) + 0.2)
+    if len(odd) > _LEFT_OUT_SHARE * len(qualities):
+        least, worst = odd[0]
+        raise CalibrationRefused(
+            f"{worst} does not register to the reference: quality {least:.2f}, the other images' median is {usual:.2f}"
+            + (f"; nor do {', '.join(name for _, name in odd[1:6])}" if odd[1:] else ""),
+            hint=f"look at {worst}: another part, turned too far, or blurred? Remove it, or allow a larger angle",
+        )
+    return tuple(name for _, name in odd)
+
+
+def wrong_qualities(
+    registration: Registration, images: Sequence[GoodImage], alignments: Sequence[Alignment]
+) -> WrongQualities:
+    """Measure them on a few images, spread evenly."""
+    chosen = np.unique(np.linspace(0, len(images) - 1, _TRIED).round().astype(int))
+    side = max(registration.shape)
+    off_px, elsewhere_px = max(_LEAST_OFF_PX, round(_OFF_SHARE * side)), round(_ELSEWHERE_SHARE * side)
+    by_px: dict[int, list[float]] = {px: [] for px in (*_NEAR_PX, off_px, elsewhere_px)}
+    turned = []
+    for index in chosen:
+        pixels, right = read_pixels(images[index].path), alignments[index]
+        for px, found in by_px.items():
+            moved = [
+                replace(right, shift_x_px=right.shift_x_px + px * x, shift_y_px=right.shift_y_px + px * y)
+                for x, y in _DIRECTIONS
+            ]
+            found.extend(registration.quality_at(pixels, pose) for pose in moved)
+        turned.append(registration.register(np.ascontiguousarray(pixels[::-1, ::-1])).quality)
+    highest = {px: float(np.quantile(found, 0.9)) for px, found in by_px.items()}
+    return WrongQualities(
+        by_px={px: highest[px] for px in _NEAR_PX},
+        off=highest[off_px],
+        elsewhere=float(np.median(by_px[elsewhere_px])),
+        upside_down=float(np.median(turned)),
+    )
+
+
+def quality_gate(qualities: Collection[float], wrong: WrongQualities) -> float:
+    """The least registration quality of a part that is judged, from the good parts' own (docs/decisions/0005).
+
+    Below the worst good part by a margin that follows the lower tail of the good parts' spread (Fisher's z) and their
+    number, but not so far below that a part registered wrong by 0.5 % of the image passes. Never closer to the worst
+    than 0.1, never above 0.85; no gate at all where good parts reach no more than images that lie elsewhere.
+    """
+    z = np.arctanh(np.clip(np.array(list(qualities), np.float64), -0.999, 0.999))
+    least, first = np.quantile(z, (0.0, 0.25))
+    worst = float(np.tanh(least))
+    usual = float(np.tanh(np.median(z)))
+    if usual < wrong.elsewhere + _LEAST_MARGIN:
+        return _NO_GATE
+    by_spread = float(np.tanh(least - _TAIL / math.sqrt(len(z)) * (first - least)))
+    return min(max(by_spread, wrong.off), worst - _LEAST_MARGIN, _STRICTEST)
+
+
+def gate_words(gate: float, qualities: Collection[float], wrong: WrongQualities) -> tuple[str, ...]:
+    """What the gate is worth, for the person who has to trust it."""
+    usual = float(np.median(list(qualities)))
+    badly = "good parts register badly: they differ among themselves more than in where they lie"
+    if gate == _NO_GATE:
+        return (badly, f"no gate on registration quality: good parts reach {usual:.2f}, others {wrong.elsewhere:.2f}")
+    stopped = [px for px, quality in wrong.by_px.items() if quality < gate]
+    words = [
+        f"good parts register at {min(qualities):.2f} to {max(qualities):.2f}, below {gate:.2f} a part is rejected"
+    ]
+    if usual < RELIABLE:
+        words.insert(0, badly)
+    words.append(
+        f"the gate stops poses that are wrong by {stopped[0]} px or more"
+        if stopped
+        else f"the gate stops no pose that is wrong by {max(wrong.by_px)} px or less"
+    )
+    does = "stops" if wrong.upside_down < gate else "does not stop"
+    words.append(f"it {does} a part turned by half a circle (quality {wrong.upside_down:.2f})")
+    return tuple(words)

@@ -1,0 +1,176 @@
+"""How far to search for the part: the good parts themselves say whether they lie turned, or nowhere in particular."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from calibration.gate import RELIABLE
+from calibration.images import read_pixels
+from edge_agent.errors import UsageError
+from edge_agent.inspection.registration import Registration, RegistrationSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from calibration.images import GoodImage
+    from edge_agent.domain import Alignment
+
+    Progress = Callable[[int, int], None]
+
+__all__ = ["Registered", "SearchWishes", "register_by_range", "search", "wishes_from"]
+
+
+_SMALL_DEG = 10.0
+_MOST_SCALE = 0.3
+_OVERVIEW_PX = 256
+_TRIED = 6
+_CERTAIN = 0.9
+_LEAST_GAIN = 0.05
+_GAP_SHARE = 1 / 3
+_HELPS = 0.95
+_MOST_UNSEEN = 0.4
+
+
+@dataclass(frozen=True, slots=True)
+class SearchWishes:
+    """How parts may lie. ``max_angle_deg`` None: the good images decide. ``max_scale`` 0.1: a tenth larger or smaller.
+
+    ``mask`` is a picture that is white where the reference may be trusted. ``pose_tolerance`` widens or narrows how
+    far a part may lie from where good parts lie; None judges no place.
+    """
+
+    max_angle_deg: float | None = None
+    max_scale: float = 0.0
+    mask: Path | None = None
+    pose_tolerance: float | None = 1.0
+
+    def __post_init__(self) -> None:
+        if self.max_angle_deg is not None and not 0.0 <= self.max_angle_deg <= 180.0:
+            raise UsageError(f"a largest angle of {self.max_angle_deg} degrees", hint="0 to 180, or auto")
+        if not 0.0 <= self.max_scale <= _MOST_SCALE:
+            raise UsageError(f"a largest change of scale of {self.max_scale:.0%}", hint=f"0 to {_MOST_SCALE:.0%}")
+        if self.pose_tolerance is not None and not 0.0 < self.pose_tolerance < math.inf:
+            raise UsageError(f"a pose tolerance of {self.pose_tolerance}", hint="a factor above 0, or off")
+
+    @property
+    def settings(self) -> RegistrationSettings:
+        """What is searched first, if not only."""
+        angle = _SMALL_DEG if self.max_angle_deg is None else self.max_angle_deg
+        return RegistrationSettings(max_angle_deg=angle, max_scale=self.max_scale)
+
+
+def wishes_from(max_angle: str, max_scale_percent: float, mask: Path | None, pose_tolerance: str) -> SearchWishes:
+    """The wishes in a person's words: "auto" or degrees, percent, a file, "off" or a factor. Raises UsageError."""
+    try:
+        angle = None if max_angle == "auto" else float(max_angle)
+        tolerance = None if pose_tolerance == "off" else float(pose_tolerance)
+    except ValueError as err:
+        hint = "--max-angle auto or degrees, --pose-tolerance off or a factor"
+        raise UsageError(f"not a number: {err}", hint=hint) from err
+    return SearchWishes(angle, max_scale_percent / 100.0, mask, tolerance)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Registered:
+    """All good images by one registration; ``mean`` (h, w, C) in [0, 1] is their mean in its frame, at reduced size.
+
+    ``closer`` is the usual difference to the reference after registration, as a share of that before.
+    """
+
+    registration: Registration
+    alignments: tuple[Alignment, ...]
+    mean: NDArray[np.float32]
+    closer: float
+
+    def usual_quality(self, reference: int) -> float:
+        """The median of all images but the reference itself."""
+        return float(np.median([a.quality for i, a in enumerate(self.alignments) if i != reference]))
+
+
+def search(
+    images: Sequence[GoodImage],
+    reference: int,
+    settings: RegistrationSettings,
+    mask: NDArray[np.uint8] | None,
+    progress: Progress,
+) -> tuple[Registered, str]:
+    """Register within the small range of ``settings``, or whatever the good parts need; and what was chosen, in words.
+
+    The full circle where it serves at least half of the worst images clearly better; no motion at all where images
+    register badly and motion brings them no closer to each other.
+    """
+    found = register_by_range(images, reference, settings, mask, progress)
+    words = f"the good parts lie within {settings.max_angle_deg:g} degrees"
+    if _lie_turned(images, reference, found, mask):
+        circle = replace(settings, max_angle_deg=180.0)
+        found = register_by_range(images, reference, circle, mask, progress)
+        words = "the good parts lie turned at any angle: the full circle is searched"
+    if found.usual_quality(reference) < RELIABLE and not _helps(found):
+        words = "registration lays no good image onto another: images are compared as they come, unmoved"
+        found = register_by_range(images, reference, replace(settings, still=True), mask, progress)
+    return found, words
+
+
+def register_by_range(
+    images: Sequence[GoodImage],
+    reference: int,
+    settings: RegistrationSettings,
+    mask: NDArray[np.uint8] | None,
+    progress: Progress,
+) -> Registered:
+    """Register every image within exactly these settings. Raises CalibrationRefused for an unreadable file."""
+    pixels = read_pixels(images[reference].path)
+    registration = Registration(pixels, settings, mask)
+    still = _overview(pixels * np.float32(1.0 / 255.0))
+    alignments, before, after, total = [], [], [], np.zeros(still.shape, np.float64)
+    for number, image in enumerate(images, start=1):
+        current = read_pixels(image.path)
+        alignments.append(registration.register(current))
+        overview = _overview(registration.warp(current, alignments[-1]))
+        total += overview
+        before.append(_rms(_overview(current * np.float32(1.0 / 255.0)), still))
+        after.append(_rms(overview, still))
+        progress(number, len(images))
+    closer = float(np.median(np.delete(after, reference)) / max(np.median(np.delete(before, reference)), 1e-6))
+    return Registered(registration, tuple(alignments), (total / len(images)).astype(np.float32), closer)
+
+
+def _lie_turned(images: Sequence[GoodImage], reference: int, found: Registered, mask: NDArray[np.uint8] | None) -> bool:
+    """Whether the images that registered worst do so far better somewhere on the full circle."""
+    worst = sorted((a.quality, i) for i, a in enumerate(found.alignments) if i != reference)[:_TRIED]
+    worst = [(quality, i) for quality, i in worst if quality < _CERTAIN]
+    if not worst:
+        return False
+    settings = replace(found.registration.settings, max_angle_deg=180.0)
+    circle = Registration(read_pixels(images[reference].path), settings, mask)
+    better = [
+        circle.register(read_pixels(images[i].path)).quality > q + max(_LEAST_GAIN, (1.0 - q) * _GAP_SHARE)
+        for q, i in worst
+    ]
+    return 2 * sum(better) >= _TRIED
+
+
+def _helps(found: Registered) -> bool:
+    height, width = found.registration.shape[:2]
+    unseen = [found.registration.unseen_fraction(a, (0, 0, width, height)) for a in found.alignments]
+    return found.closer < _HELPS and max(unseen) < _MOST_UNSEEN
+
+
+def _overview(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    height, width = image.shape[:2]
+    scale = min(1.0, _OVERVIEW_PX / max(height, width))
+    h, w = max(1, round(height * scale)), max(1, round(width * scale))
+    small = cv2.resize(image, (w, h), interpolation=cv2.INTER_AREA)
+    return np.asarray(small, dtype=np.float32).reshape(h, w, -1)
+
+
+def _rms(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+    return float(np.sqrt(np.mean((a - b) ** 2, dtype=np.float64)))
