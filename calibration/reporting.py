@@ -51,6 +51,7 @@ def calibration_json(result: CalibrationResult) -> dict[str, object]:
         "reference": result.reference,
         "crop": list(result.crop),
         "quality_min": result.quality_min,
+        "registration_notes": list(result.notes),
         "heldout_error": _finite(result.heldout_error),
         "mean_image_error": _finite(result.mean_image_error),
         "own_variance": result.own_variance,
@@ -65,6 +66,7 @@ def calibration_lines(result: CalibrationResult) -> list[str]:
     lines = [
         f"bundle {result.bundle_id[:16]} from {result.images} good images -> {result.path}",
         f"reference {result.reference}; registration quality at least {worst.quality:.3f} ({worst.name})",
+        *(f"  {note}" for note in result.notes),
         (
             f"autoencoder: error on unseen good images {result.heldout_error:.2e}, "
             f"the mean image alone {result.mean_image_error:.2e}, the images' own variance {result.own_variance:.2e}"
@@ -107,6 +109,7 @@ def write_report(path: Path, result: CalibrationResult, images: Path) -> None:
         ),
         training=tuple(TrainingStep(p.step, p.train, _finite(p.heldout)) for p in result.curve),
         scores=tuple(GoodPartScore(name, score) for name, score in result.scores),
+        notes=tuple(f"Registration: {note}." for note in result.notes),
         limit=result.limit,
         limit_statement=result.statement,
         seed=bundle.manifest["seed"],
