@@ -96,6 +96,22 @@ def calibrate_reference(
     pose_tolerance: Annotated[
         str, typer.Option(metavar="off|FACTOR", help="Room beyond where good parts lie; off for parts lying anywhere.")
     ] = "1",
+    false_rejects: Annotated[
+        str | None, typer.Option(metavar="SHARE", help="Expect at most this share of good parts rejected: 1% or 0.01.")
+    ] = None,
+    extrapolate: Annotated[
+        bool,
+        typer.Option("--extrapolate", help="Where too few images carry --false-rejects, model the tail (no proof)."),
+    ] = False,
+    review_share: Annotated[
+        str | None, typer.Option(metavar="SHARE", help="A REVIEW band below the limit with this share of good parts.")
+    ] = None,
+    leave_out: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="An image that is not good after all; may be repeated.")
+    ] = None,
+    defective: Annotated[
+        Path | None, typer.Option(help="Images of defective parts: never trained on, they say what would be missed.")
+    ] = None,
     report: Annotated[Path | None, typer.Option(help="The HTML report; beside the bundle by default.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing bundle.")] = False,
     threads: Threads = 2,
@@ -106,6 +122,7 @@ def calibrate_reference(
     Example: edge-agent calibrate-reference good/ --out bundles/zipper --part zipper --program 1
     """
     from calibration.calibrate import CalibrationOptions, calibrate
+    from calibration.limit import wishes_of
     from calibration.reporting import calibration_json, calibration_lines, write_report
     from calibration.search import wishes_from
 
@@ -117,6 +134,9 @@ def calibrate_reference(
         crop=_crop(crop),
         search=wishes_from(max_angle, max_scale, mask, pose_tolerance),
         method=method,
+        limit=wishes_of(false_rejects, review_share, extrapolate=extrapolate),
+        leave_out=tuple(leave_out or ()),
+        defective=defective,
         threads=threads,
         overwrite=force,
     )
@@ -288,6 +308,7 @@ def bundle_show(folder: Path, *, json_: Json = False) -> None:
     Example: edge-agent bundle show bundles/zipper
     """
     from edge_agent.inspection.bundle import Bundle
+    from edge_agent.inspection.provenance import provenance
 
     bundle = Bundle.load(folder)
     facts = {
@@ -297,6 +318,8 @@ def bundle_show(folder: Path, *, json_: Json = False) -> None:
         "program": bundle.program,
         "camera": bundle.camera,
         "limit": bundle.limit,
+        "review_from": bundle.review_from,
+        **provenance(bundle),
     }
     _print(json_, facts, [f"{name}: {value}" for name, value in facts.items() if name != "schema_version"])
 
