@@ -30,7 +30,7 @@ def plate(seed: int, *, scratch: float = 0.0) -> np.ndarray:
     box = cv2.boxPoints((centre.tolist(), (62, 42), rng.uniform(-2, 2)))
     cv2.fillConvexPoly(image, (box * 16).astype(np.int32), 150, cv2.LINE_AA, 4)
     cv2.circle(image, ((centre - (14, 6)) * 16).astype(int).tolist(), 7 * 16, 60, -1, cv2.LINE_AA, 4)
-    at = (centre + (10, 4)).astype(int)
+    at = (centre + np.array([10, 4])).astype(int)
     image[at[1] : at[1] + 2, at[0] : at[0] + 12] += scratch
     return np.clip(cv2.GaussianBlur(image, (3, 3), 0) + rng.normal(0, 2, image.shape), 0, 255).astype(np.uint8)
 
