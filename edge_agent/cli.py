@@ -185,20 +185,55 @@ def replay(
 def evaluate(
     dataset: Annotated[Path, typer.Argument(help="A folder in MVTec layout: train/good, test/good, test/<defect>.")],
     *,
-    method: Annotated[str, typer.Option(help="The score definition: local or paper.")] = "local",
+    method: Annotated[str | None, typer.Option(help="One method; local where none is named.")] = None,
+    methods: Annotated[
+        str | None,
+        typer.Option(
+            metavar="all|NAME,...",
+            help="Several: local, paper, ae, ae-ssim, deep-feature, nn, variation, patchcore, dfm.",
+        ),
+    ] = None,
     seeds: Annotated[int, typer.Option(min=1, max=20, help="Calibrate with this many seeds; mean and spread.")] = 1,
+    train_images: Annotated[
+        int | None, typer.Option(metavar="N", help="Learn from N of the training images, drawn at random.")
+    ] = None,
+    repeats: Annotated[int, typer.Option(min=1, max=100, help="Draw this many times; mean and spread.")] = 1,
+    learning_curve: Annotated[
+        str | None, typer.Option(metavar="N,N,...", help="Learn from N images, then from more: would more pay?")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="A folder for report.html, results.csv and results.json.")
+    ] = None,
     threads: Threads = 2,
     json_: Json = False,
 ) -> None:
-    """Calibrate on good images, score labelled ones, print ROC AUC and average precision.
+    """Calibrate on good images, score labelled ones: ROC AUC, average precision, and what the limit did.
 
-    Example: edge-agent evaluate mvtec/bottle --method paper --seeds 3 --json
+    Example: edge-agent evaluate mvtec/bottle --methods all --seeds 3 --out bottle-evaluation
     """
-    from calibration.evaluation import evaluate as evaluate_dataset
+    from calibration.evaluation import counts_from, methods_named, study, write_results
+    from edge_agent.errors import UsageError
 
+    if method and methods:
+        raise UsageError("both --method and --methods", hint="name all in --methods")
+    names = methods_named(methods or method or "local")
+    counts = counts_from(learning_curve) if learning_curve is not None else ()
+    if out:
+        out.mkdir(parents=True, exist_ok=True)
     with _progress() as progress:
-        result = evaluate_dataset(dataset, method=method, seeds=seeds, threads=threads, progress=progress)
-    _print(json_, result.to_json(), result.summary())
+        result = study(
+            dataset,
+            names,
+            counts=counts,
+            train_images=train_images,
+            seeds=seeds,
+            repeats=repeats,
+            threads=threads,
+            with_gallery=out is not None,
+            progress=progress,
+        )
+    written = write_results(out, result) if out else []
+    _print(json_, result.to_json(), [*result.summary(), *(f"written: {path}" for path in written)])
 
 
 @cli.command()

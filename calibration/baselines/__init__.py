@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from calibration.backbone import backbone_onnx, feature_grid_onnx
+from calibration.backbones import DEFAULT_BACKBONE, Backbone
 from calibration.baselines.autoencoders import L2Autoencoder, SsimAutoencoder
 from calibration.baselines.base import Detector
 from calibration.baselines.deep import DeepFeature, Dfm, PatchCore
@@ -34,6 +34,7 @@ class Setting:
     seed: int
     threads: int
     progress: Callable[[str, int, int], None]
+    backbone: Backbone = DEFAULT_BACKBONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +62,13 @@ BASELINES: dict[str, Baseline] = {
         ),
         is_seeded=True,
     ),
-    "deep-feature": Baseline("Deep Feature", lambda s: DeepFeature(backbone_onnx(), threads=s.threads)),
+    "deep-feature": Baseline("Deep Feature", lambda s: DeepFeature(s.backbone.pooled_onnx(), threads=s.threads)),
     "nn": Baseline("NN", lambda s: NearestImage(s.registered.grid)),
     "variation": Baseline("Variation", lambda s: Variation(s.registered.grid)),
     "patchcore": Baseline(
-        "PatchCore", lambda s: PatchCore(feature_grid_onnx(), seed=s.seed, threads=s.threads), is_seeded=True
+        "PatchCore", lambda s: PatchCore(s.backbone.grid_onnx(), seed=s.seed, threads=s.threads), is_seeded=True
     ),
-    "dfm": Baseline("DFM", lambda s: Dfm(backbone_onnx(), threads=s.threads)),
+    "dfm": Baseline("DFM", lambda s: Dfm(s.backbone.pooled_onnx(), threads=s.threads)),
 }
 
 

@@ -2,36 +2,51 @@
 
 from __future__ import annotations
 
+import csv
 import json
-from typing import TYPE_CHECKING
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from calibration.evaluation import Evaluation, evaluate
+from calibration.evaluation import (
+    Evaluation,
+    LearningCurve,
+    MethodResult,
+    Trial,
+    counts_from,
+    evaluate,
+    learning_curve,
+    methods_named,
+)
 from edge_agent.errors import DataError, UsageError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def write_part(path: Path, seed: int, *, is_broken: bool = False) -> None:
+    """A plate of 48 x 64 px; a broken one has a hole, and a mask that marks it."""
     rng = np.random.default_rng(seed)
     image = np.full((48, 64), 30.0, np.float32)
     centre = (32 + rng.uniform(-1, 1), 24 + rng.uniform(-1, 1))
     box = cv2.boxPoints((centre, (40, 26), rng.uniform(-2, 2)))
     cv2.fillConvexPoly(image, (box * 16).astype(np.int32), 150 + rng.uniform(-5, 5), cv2.LINE_AA, 4)
-    if is_broken:
-        cv2.circle(image, (round(centre[0]), round(centre[1])), 9, 20, -1)
     path.parent.mkdir(parents=True, exist_ok=True)
+    if is_broken:
+        hole = (round(centre[0]), round(centre[1]))
+        cv2.circle(image, hole, 9, 20, -1)
+        mask = path.parents[2] / "ground_truth" / path.parent.name / f"{path.stem}_mask.png"
+        mask.parent.mkdir(parents=True, exist_ok=True)
+        assert cv2.imwrite(str(mask), cv2.circle(np.zeros((48, 64), np.uint8), hole, 9, 255, -1))
     assert cv2.imwrite(str(path), np.clip(image + rng.normal(0, 2, image.shape), 0, 255).astype(np.uint8))
 
 
-@pytest.fixture
-def dataset(tmp_path: Path) -> Path:
-    root = tmp_path / "plates"
-    for seed in range(20):
+@pytest.fixture(scope="module")
+def plates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("data") / "plates"
+    for seed in range(24):
         write_part(root / "train" / "good" / f"{seed:03}.png", seed)
     for seed in range(4):
         write_part(root / "test" / "good" / f"{seed:03}.png", 100 + seed)
@@ -39,29 +54,190 @@ def dataset(tmp_path: Path) -> Path:
     return root
 
 
-def test_a_labelled_data_set_is_measured_and_told_as_one_json_object(dataset: Path) -> None:
-    stages: list[str] = []
+@pytest.fixture
+def dataset(plates: Path, tmp_path: Path) -> Path:
+    """A copy to spoil."""
+    shutil.copytree(plates, tmp_path / "plates")
+    return tmp_path / "plates"
 
-    found: Evaluation = evaluate(
-        dataset, method="paper", seeds=1, threads=2, progress=lambda stage, _done, _total: stages.append(stage)
-    )
 
+@pytest.fixture(scope="module")
+def stages() -> list[str]:
+    return []
+
+
+@pytest.fixture(scope="module")
+def found(plates: Path, stages: list[str]) -> Evaluation:
+    methods = ["local", "paper", "ae", "nn", "variation", "patchcore"]
+    return evaluate(plates, methods, seeds=1, threads=2, progress=lambda stage, _done, _total: stages.append(stage))
+
+
+def test_a_labelled_data_set_is_measured_and_told_as_one_json_object(found: Evaluation, stages: list[str]) -> None:
     content = json.loads(json.dumps(found.to_json()))
+
     assert content["schema_version"] == 1
-    assert (content["dataset"], content["method"]) == ("plates", "paper")
-    assert content["chance_ap"] == 50.0
-    assert content["auc"] == content["seeds"][0]["auc"] > 80.0
-    assert content["ap"] > 80.0
-    assert (content["seeds"][0]["good"], content["seeds"][0]["defective"]) == (4, 4)
-    assert {"read", "train", "embed", "test"} <= set(stages)
-    assert any("AUC" in line for line in found.summary())
-    assert not list(dataset.parent.glob("*bundle*"))
+    assert (content["dataset"], content["train_images"], content["chance_ap"]) == ("plates", 24, 50.0)
+    assert (content["good"], content["defective"]) == (4, 4)
+    assert [method["method"] for method in content["methods"]] == [
+        "local",
+        "paper",
+        "ae",
+        "nn",
+        "variation",
+        "patchcore",
+    ]
+    for method in content["methods"]:
+        assert method["auc"] == method["seeds"][0]["auc"] >= 80.0
+        assert method["ap"] >= 80.0
+        assert method["auc_sd"] is None
+        assert "scores" not in method["seeds"][0]
+    assert {"check", "read", "train", "embed", "describe", "fit", "test"} <= set(stages)
+
+
+def test_every_method_with_a_limit_says_what_it_did(found: Evaluation) -> None:
+    for method in found.methods:
+        trial = method.trials[0]
+        scores = np.array(trial.scores)
+        defective = np.array([name.startswith("hole/") for name in found.test_images])
+
+        assert trial.limit is not None
+        assert trial.expected_false_rejects == pytest.approx(1 / 25)
+        if method.method not in {"local", "paper"}:  # the product also rejects for its place, and by a review band
+            assert trial.good_rejected == int((scores[~defective] >= trial.limit).sum())
+            assert trial.defective_passed == int((scores[defective] < trial.limit).sum())
+
+
+def test_the_table_names_every_method_and_the_coin_toss(found: Evaluation) -> None:
+    text = "\n".join(found.summary())
+
+    assert "24 good images" in text
+    assert "a coin toss: AUC 50, AP 50.0" in text
+    for title in ("local", "paper", "AE (L2)", "NN", "Variation", "PatchCore"):
+        assert title in text
+    assert "published" not in text  # plates are in no publication
+
+
+def test_methods_that_do_not_depend_on_the_seed_run_once(plates: Path) -> None:
+    found = evaluate(plates, ["variation", "nn", "patchcore"], seeds=2, threads=1)
+
+    assert {method.method: len(method.trials) for method in found.methods} == {"variation": 1, "nn": 1, "patchcore": 2}
+    assert found.method("patchcore").auc_sd is not None
+
+
+def test_methods_without_an_autoencoder_train_none(plates: Path) -> None:
+    seen: list[str] = []
+
+    evaluate(plates, ["variation"], seeds=1, threads=1, progress=lambda stage, *_: seen.append(stage))
+
+    assert "train" not in seen
+
+
+def test_training_images_are_drawn_by_number_and_said_so(plates: Path) -> None:
+    first, again = (evaluate(plates, ["nn"], train_images=20, repeats=3, threads=1) for _ in range(2))
+
+    assert [trial.draw for trial in first.methods[0].trials] == [0, 1, 2]
+    assert first.methods[0].trials[0].scores == again.methods[0].trials[0].scores
+    assert len({trial.scores for trial in first.methods[0].trials}) == 3
+    assert "learned from 20 good images of 24, 3 random draw(s)" in first.summary()[0]
+
+
+def test_a_single_methods_figures_stand_at_the_top_as_well(plates: Path) -> None:
+    found = evaluate(plates, ["variation"], threads=1).to_json()
+
+    assert found["method"] == "variation"
+    assert found["auc"] == found["methods"][0]["auc"]  # type: ignore[index]
+    assert found["ap"] == found["methods"][0]["ap"]  # type: ignore[index]
+
+
+def test_a_learning_curve_says_whether_more_images_would_pay(plates: Path) -> None:
+    curve = learning_curve(plates, ["nn"], counts_from("24,20"), repeats=2, threads=1)
+
+    assert [evaluation.train_images for evaluation in curve.evaluations] == [20, 24]
+    assert curve.verdicts[0].startswith("NN: from 20 to 24 images the AUC changed by +0.00 points")
+    assert curve.verdicts[0].endswith("more images would hardly pay")
+    assert [point["train_images"] for point in curve.to_json()["points"]] == [20, 24]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "verdict"),
+    [
+        ([90.0, 91.0, 92.0], [93.0, 94.2, 95.0], "more images would probably pay"),
+        ([90.0, 91.0, 92.0], [90.0, 91.1, 92.1], "more images would hardly pay"),
+        ([90.0, 98.0, 92.0], [95.0, 91.0, 99.0], "too uncertain to tell, repeat more draws"),
+        ([90.0], [95.0], "repeat the draws to tell that from chance"),
+    ],
+)
+def test_a_verdict_weighs_the_last_step_against_chance(before: list[float], after: list[float], verdict: str) -> None:
+    curve = LearningCurve((evaluation(20, before), evaluation(40, after)))
+
+    assert curve.verdicts[0].endswith(verdict)
+
+
+def evaluation(train_images: int, aucs: list[float]) -> Evaluation:
+    trials = tuple(
+        Trial(
+            seed=0,
+            draw=draw,
+            auc=auc,
+            ap=auc,
+            good_passed_at_zero_misses=0.0,
+            limit=None,
+            expected_false_rejects=None,
+            false_reject_bound_95=None,
+            good=4,
+            good_rejected=None,
+            defective=4,
+            defective_passed=None,
+            good_align_rejected=0,
+            defective_align_rejected=0,
+            describe_ms=1.0,
+            score_ms=1.0,
+            pixel_auroc=None,
+            pro=None,
+            scores=(0.0,) * 8,
+        )
+        for draw, auc in enumerate(aucs)
+    )
+    methods = (MethodResult("nn", "NN", trials),)
+    return Evaluation("plates", train_images, 40, len(aucs), 4, 4, 50.0, methods, (), ("good/0.png",) * 8)
+
+
+@pytest.mark.parametrize("text", ["20", "20,20", "", "a,b", "20,,40"])
+def test_a_curve_of_what_is_no_two_numbers(text: str) -> None:
+    with pytest.raises(UsageError):
+        counts_from(text)
+
+
+def test_a_curve_of_more_images_than_there_are(plates: Path) -> None:
+    with pytest.raises(UsageError, match="100 training images cannot be drawn from plates") as caught:
+        learning_curve(plates, ["nn"], (20, 100), threads=1)
+    assert "it has 24" in caught.value.hint
+
+
+def test_methods_are_named_one_by_one_or_all() -> None:
+    assert methods_named("paper, nn,paper") == ("paper", "nn")
+    assert set(methods_named("all")) >= {"local", "paper", "ae", "ae-ssim", "deep-feature", "nn", "variation", "dfm"}
+    with pytest.raises(UsageError, match="no method 'magic'") as caught:
+        methods_named("paper,magic")
+    assert "patchcore" in caught.value.hint
+
+
+# --- what is refused ------------------------------------------------------------------------------------
+
+
+def refused(dataset: Path, match: str) -> DataError:
+    """The error, which has to come before anything is trained."""
+    stages: list[str] = []
+    with pytest.raises(DataError, match=match) as caught:
+        evaluate(dataset, ["paper"], threads=1, progress=lambda stage, *_: stages.append(stage))
+
+    assert set(stages) <= {"check"}
+    assert caught.value.hint
+    return caught.value
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="is not a folder") as caught:
-        evaluate(tmp_path / "nothing", method="paper", seeds=1, threads=1)
-    assert "train/good/" in caught.value.hint
+    assert "train/good/" in refused(tmp_path / "nothing", "is not a folder").hint
 
 
 @pytest.mark.parametrize("folder", ["train/good", "test/good"])
@@ -69,36 +245,132 @@ def test_a_data_set_without_good_images(dataset: Path, folder: str) -> None:
     for path in (dataset / folder).iterdir():
         path.unlink()
 
-    with pytest.raises(DataError, match=f"{folder} holds no images"):
-        evaluate(dataset, method="paper", seeds=1, threads=1)
+    refused(dataset, f"{folder} holds no images")
 
 
 def test_a_data_set_of_one_class(dataset: Path) -> None:
-    for path in (dataset / "test" / "hole").iterdir():
+    shutil.rmtree(dataset / "test" / "hole")
+
+    refused(dataset, "good images only")
+
+
+def test_a_data_set_with_too_few_training_images(dataset: Path) -> None:
+    for path in sorted((dataset / "train" / "good").iterdir())[10:]:
         path.unlink()
 
-    with pytest.raises(DataError, match="good images only"):
-        evaluate(dataset, method="paper", seeds=1, threads=1)
+    refused(dataset, "fewer than 20")
 
 
-def test_a_training_image_that_cannot_be_read_is_named(dataset: Path) -> None:
-    (dataset / "train" / "good" / "004.png").write_bytes(b"\x89PNG broken")
-
-    with pytest.raises(DataError, match=r"004\.png"):
-        evaluate(dataset, method="paper", seeds=1, threads=1)
-
-
-def test_a_test_image_that_cannot_be_read_is_named_before_any_training(dataset: Path) -> None:
-    path = dataset / "test" / "hole" / "002.png"
+@pytest.mark.parametrize("name", ["train/good/004.png", "test/good/001.png", "test/hole/002.png"])
+def test_an_image_that_cannot_be_read_is_named(dataset: Path, name: str) -> None:
+    path = dataset / name
     path.write_bytes(path.read_bytes()[:200])
+
+    refused(dataset, name)
+
+
+@pytest.mark.parametrize("name", ["train/good/004.png", "test/hole/002.png"])
+def test_an_image_of_another_size_is_named(dataset: Path, name: str) -> None:
+    assert cv2.imwrite(str(dataset / name), np.random.default_rng(0).integers(0, 255, (48, 60), np.uint8))
+
+    refused(dataset, f"{name} is 60 x 48 px grey, most images are 64 x 48 px grey")
+
+
+def test_an_image_in_colour_among_grey_ones_is_named(dataset: Path) -> None:
+    assert cv2.imwrite(str(dataset / "test/good/002.png"), np.full((48, 64, 3), 90, np.uint8))
+
+    refused(dataset, r"test/good/002\.png is 64 x 48 px colour")
+
+
+@pytest.mark.parametrize(
+    ("source", "copy"), [("train/good/003.png", "test/good/x.png"), ("test/good/003.png", "test/hole/x.png")]
+)
+def test_an_image_that_stands_in_two_folders_is_named(dataset: Path, source: str, copy: str) -> None:
+    shutil.copy(dataset / source, dataset / copy)
+
+    refused(dataset, "is the same file as")
+
+
+def test_a_mask_that_does_not_fit_its_image_is_named(dataset: Path) -> None:
+    assert cv2.imwrite(str(dataset / "ground_truth/hole/001_mask.png"), np.full((64, 48), 255, np.uint8))
+
+    refused(dataset, r"001_mask\.png is 48 x 64 px, its image 64 x 48 px")
+
+
+def test_a_mask_that_marks_nothing_is_named(dataset: Path) -> None:
+    assert cv2.imwrite(str(dataset / "ground_truth/hole/001_mask.png"), np.zeros((48, 64), np.uint8))
+
+    refused(dataset, r"001_mask\.png marks nothing")
+
+
+def test_a_mask_that_cannot_be_read_is_named(dataset: Path) -> None:
+    (dataset / "ground_truth/hole/001_mask.png").write_bytes(b"\x89PNG broken")
+
+    refused(dataset, r"001_mask\.png cannot be read")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"methods": ["magic"]},
+        {"methods": []},
+        {"methods": ["nn"], "seeds": 0},
+        {"methods": ["nn"], "repeats": 3},
+        {"methods": ["nn"], "repeats": 0, "train_images": 20},
+        {"methods": ["nn"], "train_images": 25},
+        {"methods": ["nn"], "train_images": 10},
+    ],
+)
+def test_what_cannot_be_asked_for(plates: Path, options: dict[str, object]) -> None:
     stages: list[str] = []
+    with pytest.raises(UsageError) as caught:
+        evaluate(plates, threads=1, progress=lambda stage, *_: stages.append(stage), **options)  # type: ignore[arg-type]
 
-    with pytest.raises(DataError, match=r"002\.png"):
-        evaluate(dataset, method="paper", seeds=1, threads=1, progress=lambda stage, *_: stages.append(stage))
-    assert "train" not in stages
+    assert caught.value.hint
+    assert set(stages) <= {"check"}
 
 
-@pytest.mark.parametrize(("method", "seeds"), [("magic", 1), ("paper", 0), ("paper", [])])
-def test_a_method_or_a_number_of_seeds_that_cannot_be(dataset: Path, method: str, seeds: int | list[int]) -> None:
-    with pytest.raises(UsageError):
-        evaluate(dataset, method=method, seeds=seeds, threads=1)
+# --- files and the command line --------------------------------------------------------------------------
+
+
+def edge_agent(*args: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "edge_agent", "evaluate", *args]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
+
+
+def test_the_command_prints_one_json_object_and_writes_its_files(plates: Path, tmp_path: Path) -> None:
+    out = tmp_path / "new" / "results"
+    ran = edge_agent(str(plates), "--methods", "nn,variation", "--json", "--out", str(out))
+
+    assert ran.returncode == 0, ran.stderr
+    content = json.loads(ran.stdout)
+    assert [method["method"] for method in content["methods"]] == ["nn", "variation"]
+    stored = json.loads((out / "results.json").read_text())
+    assert len(stored["methods"][0]["seeds"][0]["scores"]) == len(stored["test_images"]) == 8
+    rows = list(csv.DictReader((out / "results.csv").read_text().splitlines()))
+    assert [(row["method"], row["source"]) for row in rows] == [("nn", "measured"), ("variation", "measured")]
+    assert float(rows[0]["auc"]) == content["methods"][0]["auc"]
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        (["--method", "nn", "--methods", "all"], 64, "both --method and --methods"),
+        (["--method", "magic"], 64, "no method 'magic'"),
+        (["--method", "nn", "--train-images", "500"], 64, "500 training images cannot be drawn"),
+        (["--method", "nn", "--learning-curve", "20,24", "--train-images", "20"], 64, "leave out --train-images"),
+    ],
+)
+def test_the_command_refuses_with_a_hint(plates: Path, options: list[str], code: int, words: str) -> None:
+    ran = edge_agent(str(plates), *options)
+
+    assert ran.returncode == code
+    assert words in ran.stderr
+    assert "hint: " in ran.stderr
+
+
+def test_the_command_ends_with_65_for_a_folder_that_is_no_data_set(tmp_path: Path) -> None:
+    ran = edge_agent(str(tmp_path))
+
+    assert ran.returncode == 65
+    assert "holds no images" in ran.stderr

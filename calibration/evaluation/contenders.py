@@ -1,0 +1,134 @@
+"""Methods in a test, the product's and those to compare with, behind one face: a test image in, a sight of it out."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from calibration.limit import choose_limit
+from edge_agent.domain import Outcome, Reason
+from edge_agent.errors import DataError
+from edge_agent.inspection.inspector import crop_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from calibration.baselines import Detector
+    from calibration.calibrate import CalibrationResult
+    from calibration.limit import Limit
+    from calibration.registered import RegisteredSet
+    from edge_agent.domain import Alignment
+    from edge_agent.inspection.inspector import Inspector, Pictures
+
+__all__ = ["Baseline", "OwnLimit", "Product", "RegisteredCrop", "Sight", "heat_map_of"]
+
+_NOT_THE_SCORING = frozenset({"decode", "register", "score"})
+
+
+@dataclass(frozen=True, slots=True)
+class OwnLimit:
+    """The limit a method set by itself, and the false-reject rates it promised."""
+
+    value: float
+    expected: float
+    bound_95: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sight:
+    """One test image as one method saw it. ``heat`` is (H, W) in image coordinates, None where there is none."""
+
+    score: float
+    is_rejected: bool | None
+    is_unregistered: bool
+    describe_ms: float
+    score_ms: float
+    heat: NDArray[np.float32] | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RegisteredCrop:
+    """A test image as the baselines see it: laid on the reference and cropped, (H, W, C) float32 in [0, 1]."""
+
+    crop: NDArray[np.float32]
+    alignment: Alignment
+    registered: RegisteredSet
+
+    @classmethod
+    def of(cls, image: NDArray[np.uint8], registered: RegisteredSet) -> RegisteredCrop:
+        """Register and cut as the inspection does."""
+        alignment = registered.registration.register(image)
+        return cls(crop_of(registered.registration.warp(image, alignment), registered.crop), alignment, registered)
+
+    def over_image(self, heat: NDArray[np.float32]) -> NDArray[np.float32]:
+        """A map of the crop (h, w) of any size, laid over the image (H, W); 0 where the crop does not reach."""
+        x, y, width, height = self.registered.crop
+        frame = np.zeros(self.registered.reference_pixels.shape[:2], np.float32)
+        frame[y : y + height, x : x + width] = cv2.resize(heat, (width, height), interpolation=cv2.INTER_LINEAR)
+        return self.registered.registration.warp_back(frame, self.alignment)
+
+
+class Product:
+    """A method of the product: its bundle, written and loaded again, judged by the inspector of the line."""
+
+    def __init__(self, inspector: Inspector, result: CalibrationResult) -> None:
+        self.inspector = inspector
+        self.limit = OwnLimit(result.limit, result.expected_false_rejects, result.false_reject_bound_95)
+
+    def look(self, path: Path, data: bytes, *, with_heat: bool) -> Sight:
+        """Judge one image file. Raises DataError where it has no score."""
+        inspection, pictures = self.inspector.explain(data) if with_heat else (self.inspector.inspect(data), None)
+        if not math.isfinite(inspection.score):
+            raise DataError(f"{path} has no score: {inspection.detail}", hint="remove it or copy it again")
+        return Sight(
+            score=inspection.score,
+            is_rejected=inspection.outcome is not Outcome.OK,
+            is_unregistered=inspection.reason is Reason.ALIGN,
+            describe_ms=sum(ms for stage, ms in inspection.timings_ms.items() if stage not in _NOT_THE_SCORING),
+            score_ms=inspection.timings_ms["score"],
+            heat=heat_map_of(pictures) if pictures is not None else None,
+        )
+
+
+class Baseline:
+    """A detector to compare with, and the limit that its held-out scores set by the product's own rule."""
+
+    def __init__(self, detector: Detector) -> None:
+        self._detector = detector
+        held_out = detector.held_out_scores()
+        self.limit = None if held_out is None else _limit(choose_limit(held_out))
+
+    def look(self, path: Path, seen: RegisteredCrop, *, with_heat: bool) -> Sight:
+        """Score one registered crop. Raises DataError where it has no score."""
+        begin = time.perf_counter()
+        described = self._detector.describe(seen.crop)
+        between = time.perf_counter()
+        score = self._detector.score(described)
+        end = time.perf_counter()
+        if not math.isfinite(score):
+            raise DataError(f"{path} has no score", hint="remove it or copy it again")
+        heat = self._detector.heat_map(described) if with_heat else None
+        return Sight(
+            score=score,
+            is_rejected=None if self.limit is None else score >= self.limit.value,
+            is_unregistered=False,
+            describe_ms=(between - begin) * 1000.0,
+            score_ms=(end - between) * 1000.0,
+            heat=None if heat is None else seen.over_image(heat),
+        )
+
+
+def heat_map_of(pictures: Pictures) -> NDArray[np.float32] | None:
+    """The heat map in image coordinates (H, W), 1.0 at the limit; None where the method has none."""
+    return getattr(pictures, "heat_map", None)
+
+
+def _limit(limit: Limit) -> OwnLimit:
+    return OwnLimit(limit.value, limit.expected, limit.bound_95)

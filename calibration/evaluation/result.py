@@ -1,0 +1,204 @@
+"""What an evaluation found, as values: trials, methods, one data set; as JSON and as lines for a person."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import asdict, dataclass, field
+from statistics import mean, stdev
+from typing import TYPE_CHECKING
+
+from calibration.baselines.published import Published, published_note
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from calibration.evaluation.gallery import Gallery
+
+__all__ = ["Evaluation", "MethodResult", "Trial", "mean_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One fit of one method and its test. Shares are in percent, times medians over the test images.
+
+    ``auc``, ``ap`` and ``good_passed_at_zero_misses`` are of raw scores; ``limit`` and what follows tell what the
+    method's own limit did (None for a method without one). ``describe_ms`` is from the registered crop to what is
+    compared, ``score_ms`` the comparison. ``scores`` stand in the order of the test images.
+    """
+
+    seed: int
+    draw: int
+    auc: float
+    ap: float
+    good_passed_at_zero_misses: float
+    limit: float | None
+    expected_false_rejects: float | None
+    false_reject_bound_95: float | None
+    good: int
+    good_rejected: int | None
+    defective: int
+    defective_passed: int | None
+    good_align_rejected: int
+    defective_align_rejected: int
+    describe_ms: float
+    score_ms: float
+    pixel_auroc: float | None
+    pro: float | None
+    scores: tuple[float, ...] = field(repr=False)
+
+    def to_json(self, *, with_scores: bool) -> dict[str, object]:
+        """The trial's facts; the raw scores only where asked for."""
+        return {name: value for name, value in asdict(self).items() if with_scores or name != "scores"}
+
+
+@dataclass(frozen=True, slots=True)
+class MethodResult:
+    """All trials of one method on one data set."""
+
+    method: str
+    title: str
+    trials: tuple[Trial, ...]
+
+    @property
+    def auc(self) -> float:
+        """Mean over the trials, percent."""
+        return mean(trial.auc for trial in self.trials)
+
+    @property
+    def ap(self) -> float:
+        """Mean over the trials, percent."""
+        return mean(trial.ap for trial in self.trials)
+
+    @property
+    def auc_sd(self) -> float | None:
+        """Standard deviation over the trials; None for a single one."""
+        return _spread([trial.auc for trial in self.trials])
+
+    @property
+    def ap_sd(self) -> float | None:
+        """Standard deviation over the trials; None for a single one."""
+        return _spread([trial.ap for trial in self.trials])
+
+    def to_json(self, *, with_scores: bool = False) -> dict[str, object]:
+        """``auc`` and ``ap`` in percent, their spread, and every trial under ``seeds``."""
+        return {
+            "method": self.method,
+            "auc": self.auc,
+            "auc_sd": self.auc_sd,
+            "ap": self.ap,
+            "ap_sd": self.ap_sd,
+            "seeds": [trial.to_json(with_scores=with_scores) for trial in self.trials],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Methods on one data set. ``train_images`` is how many good images each trial learned from."""
+
+    dataset: str
+    train_images: int
+    available_images: int
+    draws: int
+    good: int
+    defective: int
+    chance_ap: float
+    methods: tuple[MethodResult, ...]
+    published: tuple[Published, ...]
+    test_images: tuple[str, ...] = field(repr=False)
+    gallery: Gallery | None = field(default=None, repr=False)
+
+    def method(self, name: str) -> MethodResult:
+        """The result of that method. Raises StopIteration if it did not run."""
+        return next(found for found in self.methods if found.method == name)
+
+    def to_json(self, *, with_scores: bool = False) -> dict[str, object]:
+        """One versioned object; where a single method ran, its keys stand at the top as well."""
+        found: dict[str, object] = {
+            "schema_version": 1,
+            "dataset": self.dataset,
+            "train_images": self.train_images,
+            "available_images": self.available_images,
+            "draws": self.draws,
+            "good": self.good,
+            "defective": self.defective,
+            "chance_ap": self.chance_ap,
+            "methods": [method.to_json(with_scores=with_scores) for method in self.methods],
+            "published": [asdict(row) for row in self.published],
+        }
+        if len(self.methods) == 1:
+            found |= self.methods[0].to_json()
+        return {**found, "test_images": list(self.test_images)} if with_scores else found
+
+    def summary(self) -> list[str]:
+        """Lines for a person: what was measured, the table, and what others published."""
+        is_drawn = self.train_images < self.available_images
+        drawn = f" of {self.available_images}, {self.draws} random draw(s)" if is_drawn else ""
+        return [
+            f"{self.dataset}: learned from {self.train_images} good images{drawn}",
+            f"tested on {self.good} good and {self.defective} defective; a coin toss: AUC 50, AP {self.chance_ap:.1f}",
+            *_lines(["method", *(title for title, _ in _COLUMNS)], [_row(method) for method in self.methods]),
+            *self._published_lines(),
+        ]
+
+    def _published_lines(self) -> list[str]:
+        if not self.published:
+            return []
+        rows = [[row.method, f"{row.auc:.2f}", _number(row.ap), row.source] for row in self.published]
+        return [*_lines(["published", "AUC %", "AP %", "by"], rows), published_note()]
+
+
+def mean_of(method: MethodResult, value: Callable[[Trial], float | None]) -> float | None:
+    """The mean of a value over the trials; None if it has none."""
+    values = [found for trial in method.trials if (found := value(trial)) is not None]
+    return mean(values) if values else None
+
+
+_COLUMNS: tuple[tuple[str, Callable[[MethodResult], str]], ...] = (
+    ("trials", lambda m: str(len(m.trials))),
+    ("AUC %", lambda m: _with_spread(m.auc, m.auc_sd)),
+    ("AP %", lambda m: _with_spread(m.ap, m.ap_sd)),
+    ("good passed at\n0 missed %", lambda m: _number(mean_of(m, lambda t: t.good_passed_at_zero_misses), 1)),
+    ("at its limit:\ngood rejected", lambda m: _of(m, lambda t: t.good_rejected, lambda t: t.good)),
+    ("defective\npassed", lambda m: _of(m, lambda t: t.defective_passed, lambda t: t.defective)),
+    ("pixel\nAUROC %", lambda m: _number(mean_of(m, lambda t: t.pixel_auroc))),
+    ("PRO %", lambda m: _number(mean_of(m, lambda t: t.pro))),
+    ("features\nms", lambda m: _number(mean_of(m, lambda t: t.describe_ms), 1)),
+    ("score\nms", lambda m: _number(mean_of(m, lambda t: t.score_ms), 1)),
+)
+
+
+def _row(method: MethodResult) -> list[str]:
+    return [method.title, *(words(method) for _, words in _COLUMNS)]
+
+
+def _spread(values: Sequence[float]) -> float | None:
+    return stdev(values) if len(values) > 1 else None
+
+
+def _with_spread(value: float, spread: float | None) -> str:
+    return f"{value:.2f}" if spread is None else f"{value:.2f} +/- {spread:.2f}"
+
+
+def _number(value: float | None, digits: int = 2) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _of(method: MethodResult, part: Callable[[Trial], int | None], whole: Callable[[Trial], int]) -> str:
+    count = mean_of(method, part)
+    return "-" if count is None else f"{count:.3g} of {whole(method.trials[0])}"
+
+
+def _lines(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """A table as plain lines."""
+    from rich import box  # noqa: PLC0415 - a tenth of a second of start-up
+    from rich.console import Console  # noqa: PLC0415 - as above
+    from rich.table import Table  # noqa: PLC0415 - as above
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for number, title in enumerate(titles):
+        table.add_column(title, justify="left" if not number or title == "by" else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
+    text = io.StringIO()
+    Console(file=text, width=200, no_color=True, highlight=False, markup=False).print(table)
+    return [line.rstrip() for line in text.getvalue().splitlines() if line.strip()]

@@ -1,0 +1,175 @@
+"""One trial: methods fitted on the same good images with one seed, and all test images shown to each."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from calibration.baselines import BASELINES, Setting, fit_all
+from calibration.calibrate import METHODS, CalibrationOptions, finish, prepare, register
+from calibration.evaluation.contenders import Baseline, OwnLimit, Product, RegisteredCrop, Sight
+from calibration.evaluation.dataset import read_mask
+from calibration.evaluation.gallery import make_gallery
+from calibration.evaluation.measures import PixelMeasure, auc_and_ap, good_passed_at_zero_misses
+from calibration.evaluation.result import Trial
+from calibration.images import read_good_images
+from edge_agent.inspection.bundle import Bundle
+from edge_agent.inspection.decode import decode
+from edge_agent.inspection.inspector import Inspector
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from calibration.calibrate import Prepared
+    from calibration.evaluation.dataset import DataSet, LabelledImage
+    from calibration.evaluation.gallery import Gallery
+    from calibration.registered import RegisteredSet
+
+    Progress = Callable[[str, int, int], None]
+
+__all__ = ["TITLES", "is_seeded", "run_trial"]
+
+TITLES: dict[str, str] = {
+    **{name: f"{name} (this tool)" for name in METHODS},
+    **{name: baseline.title for name, baseline in BASELINES.items()},
+}
+"""Every method there is, the product's first, by the name that asks for it."""
+
+
+def is_seeded(method: str) -> bool:
+    """Whether another seed gives other scores: what trains or draws at random does."""
+    return method in METHODS or BASELINES[method].is_seeded
+
+
+def run_trial(
+    data: DataSet,
+    train: Sequence[Path],
+    methods: Sequence[str],
+    options: CalibrationOptions,
+    *,
+    draw: int,
+    with_gallery: bool,
+    progress: Progress,
+) -> tuple[dict[str, Trial], Gallery | None]:
+    """Fit these methods on ``train`` and show them all test images; one registration and one training serve all.
+
+    The gallery is of the first method of the product among them. Raises CalibrationRefused, DataError, Unavailable.
+    """
+    contenders = _fitted(train, methods, options, progress)
+    records = {name: _Record() for name in methods}
+    takes_pixels = any(test.mask is not None for test in data.tests)
+    for number, test in enumerate(data.tests, start=1):
+        with_heat = takes_pixels and (test.mask is not None or not test.is_defective)
+        for name, sight in contenders.look(test, with_heat=with_heat).items():
+            records[name].add(test, sight)
+        progress("test", number, len(data.tests))
+    trials = {name: records[name].trial(data, options.seed, draw, contenders.limit_of(name)) for name in methods}
+    shown = next((name for name in contenders.products if with_gallery), None)
+    if shown is None:
+        return trials, None
+    inspector = contenders.products[shown].inspector
+    scores = np.array(trials[shown].scores)
+    return trials, make_gallery(shown, inspector, data, scores, partial(progress, "pictures"), threads=options.threads)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Contenders:
+    """Fitted methods by name. ``registered`` is what the baselines' test crops are laid on."""
+
+    products: dict[str, Product]
+    baselines: dict[str, Baseline]
+    registered: RegisteredSet
+
+    def look(self, test: LabelledImage, *, with_heat: bool) -> dict[str, Sight]:
+        """What each makes of a test image."""
+        data = test.path.read_bytes()
+        sights = {name: p.look(test.path, data, with_heat=with_heat) for name, p in self.products.items()}
+        if self.baselines:
+            seen = RegisteredCrop.of(decode(data), self.registered)
+            sights |= {name: b.look(test.path, seen, with_heat=with_heat) for name, b in self.baselines.items()}
+        return sights
+
+    def limit_of(self, name: str) -> OwnLimit | None:
+        """None for a method without a limit of its own."""
+        return self.products[name].limit if name in self.products else self.baselines[name].limit
+
+
+def _fitted(
+    train: Sequence[Path], methods: Sequence[str], options: CalibrationOptions, progress: Progress
+) -> _Contenders:
+    names = [name for name in methods if name in BASELINES]
+    chosen = [name for name in methods if name in METHODS]
+    prepared = None
+    if chosen or any(BASELINES[name].needs_autoencoder for name in names):
+        prepared = prepare(train, options, progress)
+    if prepared is None:
+        registered = register(read_good_images(train, partial(progress, "read")), options, progress)
+    else:
+        registered = prepared.registered
+    products = {name: _product(prepared, name, progress) for name in chosen if prepared is not None}
+    setting = Setting(
+        registered=registered,
+        learned=None if prepared is None else prepared.learned,
+        seed=options.seed,
+        threads=options.threads,
+        progress=progress,
+    )
+    baselines = {name: Baseline(detector) for name, detector in fit_all(names, setting).items()}
+    return _Contenders(products, baselines, registered)
+
+
+def _product(prepared: Prepared, method: str, progress: Progress) -> Product:
+    """The method's bundle, through the disk: what is tested is what would go to the line."""
+    with tempfile.TemporaryDirectory(prefix="edge-agent-evaluate-") as folder:
+        result = finish(prepared, method, Path(folder) / "bundle", progress)
+        inspector = Inspector(Bundle.load(result.path), threads=prepared.options.threads)
+    return Product(inspector, result)
+
+
+class _Record:
+    """What one method made of all test images."""
+
+    def __init__(self) -> None:
+        self._sights: list[Sight] = []
+        self._pixels = PixelMeasure()
+
+    def add(self, test: LabelledImage, sight: Sight) -> None:
+        heat = sight.heat
+        if heat is not None:
+            clear = np.zeros(heat.shape, bool)
+            self._pixels.add(heat, clear if test.mask is None else read_mask(test.mask, heat.shape))
+        self._sights.append(replace(sight, heat=None))
+
+    def trial(self, data: DataSet, seed: int, draw: int, limit: OwnLimit | None) -> Trial:
+        sights, defective = self._sights, data.defective
+        scores = np.array([sight.score for sight in sights])
+        auc, ap = auc_and_ap(defective, scores)
+        unregistered = np.array([sight.is_unregistered for sight in sights])
+        rejected = None if limit is None else np.array([bool(sight.is_rejected) for sight in sights])
+        return Trial(
+            seed=seed,
+            draw=draw,
+            auc=auc,
+            ap=ap,
+            good_passed_at_zero_misses=good_passed_at_zero_misses(defective, scores),
+            limit=None if limit is None else limit.value,
+            expected_false_rejects=None if limit is None else limit.expected,
+            false_reject_bound_95=None if limit is None else limit.bound_95,
+            good=int((~defective).sum()),
+            good_rejected=None if rejected is None else int((rejected & ~defective).sum()),
+            defective=int(defective.sum()),
+            defective_passed=None if rejected is None else int((~rejected & defective).sum()),
+            good_align_rejected=int((unregistered & ~defective).sum()),
+            defective_align_rejected=int((unregistered & defective).sum()),
+            describe_ms=median(sight.describe_ms for sight in sights),
+            score_ms=median(sight.score_ms for sight in sights),
+            pixel_auroc=self._pixels.auroc,
+            pro=self._pixels.pro,
+            scores=tuple(float(score) for score in scores),
+        )
