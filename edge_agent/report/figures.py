@@ -25,8 +25,14 @@ if TYPE_CHECKING:
     Draw = Callable[["Any", "Theme"], None]
 
 __all__ = [
+    "HALF_WIDTH_IN",
     "Chart",
+    "Theme",
+    "add_legend",
+    "draw_chart",
+    "label_axes",
     "latency_histogram",
+    "mark_line",
     "png_uri",
     "registration_scatter",
     "score_histogram",
@@ -37,7 +43,7 @@ __all__ = [
 
 _DPI = 144
 _WIDTH_IN = 7.4
-_HALF_WIDTH_IN = 4.0
+HALF_WIDTH_IN = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +84,13 @@ def latency_histogram(latencies_ms: Sequence[float], deadline_ms: float | None) 
     def draw(axes: Any, theme: Theme) -> None:
         axes.hist(latencies_ms, bins=_bins(len(latencies_ms)), color=theme.good)
         if deadline_ms is not None and deadline_ms <= 4 * max(latencies_ms):
-            _line(axes, theme, "v", deadline_ms, f"deadline {deadline_ms:.0f} ms")
+            mark_line(axes, theme, "v", deadline_ms, f"deadline {deadline_ms:.0f} ms")
         axes.set_xlim(left=0)
         _count_axis(axes)
-        _label(axes, "milliseconds", "parts")
+        label_axes(axes, "milliseconds", "parts")
 
     words = f"Histogram of {len(latencies_ms)} latencies in milliseconds"
-    return _chart(draw, 2.1, words, width_in=_HALF_WIDTH_IN)
+    return draw_chart(draw, 2.1, words, width_in=HALF_WIDTH_IN)
 
 
 def score_strip(parts: Sequence[PartFact]) -> Chart:
@@ -128,13 +134,13 @@ def score_strip(parts: Sequence[PartFact]) -> Chart:
                 label="no score",
                 transform=axes.get_xaxis_transform(),
             )
-        _line(axes, theme, "h", 1.0, "limit")
+        mark_line(axes, theme, "h", 1.0, "limit")
         axes.set_xlim(0.2, len(parts) + 0.8)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        _label(axes, "parts in their order", "score / limit" + (" (log)" if is_log else ""))
-        _legend(axes, theme)
+        label_axes(axes, "parts in their order", "score / limit" + (" (log)" if is_log else ""))
+        add_legend(axes, theme)
 
-    return _chart(draw, 2.9, f"Score over limit of {len(parts)} parts in their order, the limit at 1")
+    return draw_chart(draw, 2.9, f"Score over limit of {len(parts)} parts in their order, the limit at 1")
 
 
 def training_curve(steps: Sequence[TrainingStep], own_variance: float | None, mean_image_error: float | None) -> Chart:
@@ -150,10 +156,10 @@ def training_curve(steps: Sequence[TrainingStep], own_variance: float | None, me
                 axes.axhline(value, color=theme.muted, linestyle=style, linewidth=1.2, label=words)
         _log_axis(axes)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        _label(axes, "training steps", "error (log)")
-        _legend(axes, theme)
+        label_axes(axes, "training steps", "error (log)")
+        add_legend(axes, theme)
 
-    return _chart(draw, 2.7, "Reconstruction error over the training steps")
+    return draw_chart(draw, 2.7, "Reconstruction error over the training steps")
 
 
 def registration_scatter(rows: Sequence[RegistrationRow]) -> Chart:
@@ -181,9 +187,9 @@ def registration_scatter(rows: Sequence[RegistrationRow]) -> Chart:
         axes.axvline(0, color=theme.muted, linewidth=0.8)
         axes.invert_yaxis()  # as in the image: y grows downwards
         axes.margins(0.12)
-        _label(axes, "shift to the right, px", "shift down, px")
+        label_axes(axes, "shift to the right, px", "shift down, px")
 
-    return _chart(draw, 3.2, f"Shift and angle of {len(rows)} good parts against the reference")
+    return draw_chart(draw, 3.2, f"Shift and angle of {len(rows)} good parts against the reference")
 
 
 def score_histogram(
@@ -203,10 +209,10 @@ def score_histogram(
         if defective:
             at = [0.06] * len(defective)
             axes.plot(defective, at, "^", color=theme.defective, markersize=6, label="known-defective", **on_axis)
-            _legend(axes, theme)
+            add_legend(axes, theme)
         if review_from is not None:
             axes.axvspan(review_from, limit, color=theme.limit, alpha=0.16, linewidth=0)
-        _line(axes, theme, "v", limit, f"limit {limit:.4g}")
+        mark_line(axes, theme, "v", limit, f"limit {limit:.4g}")
         if is_log:
             axes.set_xscale("log")
             axes.set_xlim(low * 0.9, high * 1.1)
@@ -217,10 +223,10 @@ def score_histogram(
             margin = (high - low or 1.0) * 0.12
             axes.set_xlim(low - margin, high + margin)
         _count_axis(axes)
-        _label(axes, "score (one mark a part)" + (", log" if is_log else ""), "good parts")
+        label_axes(axes, "score (one mark a part)" + (", log" if is_log else ""), "good parts")
 
     known = f", and {len(defective)} of known-defective ones" if defective else ""
-    return _chart(draw, 2.6, f"Histogram of {len(scores)} scores of good parts{known}, the limit at {limit:.4g}")
+    return draw_chart(draw, 2.6, f"Histogram of {len(scores)} scores of good parts{known}, the limit at {limit:.4g}")
 
 
 def trade_off(facts: DefectiveFacts) -> Chart:
@@ -239,17 +245,18 @@ def trade_off(facts: DefectiveFacts) -> Chart:
         caught = next((point.false_rejects for point in facts.curve if not point.missed), 0.0)
         axes.set_xlim(0, min(100.0, 100 * max(0.10, 2 * chosen.false_rejects, 1.5 * caught)))
         axes.set_ylim(-3, max(5.0, *y, 100 * chosen.missed) * 1.1)
-        _legend(axes, theme)
-        _label(axes, "good parts rejected, expected, %", "defective parts passed, %")
+        add_legend(axes, theme)
+        label_axes(axes, "good parts rejected, expected, %", "defective parts passed, %")
 
     words = f"{chosen.missed:.0%} of defective parts pass where {chosen.false_rejects:.1%} of good parts are rejected"
-    return _chart(draw, 2.9, f"Good parts rejected against defective parts passed; as set, {words}")
+    return draw_chart(draw, 2.9, f"Good parts rejected against defective parts passed; as set, {words}")
 
 
 # --- inside ---------------------------------------------------------------------------------------------
 
 
-def _chart(draw: Draw, height_in: float, words: str, *, width_in: float = _WIDTH_IN) -> Chart:
+def draw_chart(draw: Draw, height_in: float, words: str, *, width_in: float = _WIDTH_IN) -> Chart:
+    """What ``draw(axes, theme)`` draws, once for light and once for dark."""
     light, dark = (_png(draw, (width_in, height_in), theme) for theme in (_LIGHT, _DARK))
     return Chart(png_uri(light), png_uri(dark), words)
 
@@ -276,7 +283,7 @@ def _bins(number: int) -> int:
     return int(np.clip(round(number**0.5 * 2), 8, 40))
 
 
-def _line(axes: Any, theme: Theme, way: str, at: float, words: str) -> None:
+def mark_line(axes: Any, theme: Theme, way: str, at: float, words: str) -> None:
     """The line that a verdict hangs on, with its name beside it."""
     if way == "v":
         axes.axvline(at, color=theme.limit, linewidth=1.8)
@@ -289,7 +296,8 @@ def _line(axes: Any, theme: Theme, way: str, at: float, words: str) -> None:
     axes.annotate(words, textcoords="offset points", color=theme.limit, fontsize=9, rotation=turn, **where, **align)
 
 
-def _label(axes: Any, x_words: str, y_words: str) -> None:
+def label_axes(axes: Any, x_words: str, y_words: str) -> None:
+    """Name both axes."""
     axes.set_xlabel(x_words, fontsize=9)
     axes.set_ylabel(y_words, fontsize=9)
 
@@ -305,7 +313,8 @@ def _log_axis(axes: Any) -> None:
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
-def _legend(axes: Any, theme: Theme) -> None:
+def add_legend(axes: Any, theme: Theme) -> None:
+    """A legend above the axes."""
     axes.legend(
         loc="lower left",
         bbox_to_anchor=(0, 1),

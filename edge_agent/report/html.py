@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from edge_agent.report.facts import CalibrationFacts, PartFact, PartPictures, RunFacts
     from edge_agent.report.figures import Chart
 
-__all__ = ["write_calibration_report", "write_run_report"]
+__all__ = ["write_calibration_report", "write_page", "write_run_report"]
 
 _MOST_ROWS = 1000
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -41,7 +41,7 @@ def write_calibration_report(path: Path, *, title: str, facts: CalibrationFacts)
     missed = facts.defective.pictures if facts.defective else ()
     scale = _scale(facts.oddest or missed, facts.map_range)
     values = [score.score for score in facts.scores if math.isfinite(score.score)]
-    _write(
+    write_page(
         path,
         "calibration.html.j2",
         title=title,
@@ -75,7 +75,7 @@ def write_run_report(path: Path, *, facts: RunFacts) -> None:
     scale = _scale(facts.pictures, facts.map_range)
     latencies_ms = [part.latency_ms for part in facts.parts if part.latency_ms is not None]
     rows = _rows_to_show(facts.parts)
-    _write(
+    write_page(
         path,
         "run.html.j2",
         title=facts.title,
@@ -93,7 +93,8 @@ def write_run_report(path: Path, *, facts: RunFacts) -> None:
     )
 
 
-def _write(path: Path, template: str, **values: Any) -> None:
+def write_page(path: Path, template: str, **values: Any) -> None:
+    """Fill a template, everything from outside escaped, and write it whole or not at all. Raises OSError."""
     html = _environment().get_template(template).render(**values)
     write_durably(path, html.encode("utf-8", "backslashreplace"))
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from edge_agent.report.facts import AnomalyMap, PartPictures, Picture
 
-__all__ = ["MapScale", "TripleView", "picture_uri", "reference_uri", "views"]
+__all__ = ["MapScale", "TripleView", "map_uri", "picture_uri", "reference_uri", "views"]
 
 _THUMB_PX = 420
 _REFERENCE_PX = 900
@@ -78,7 +78,7 @@ def views(pictures: Sequence[PartPictures], scale: MapScale) -> list[TripleView]
             caption=row.caption,
             image_uri=picture_uri(row.image),
             reconstruction_uri=None if row.reconstruction is None else picture_uri(row.reconstruction),
-            map_uri=None if row.anomaly_map is None else _map_uri(row.anomaly_map, scale),
+            map_uri=None if row.anomaly_map is None else map_uri(row.anomaly_map, scale),
             peak=None if row.anomaly_map is None else float(np.max(row.anomaly_map, initial=-np.inf)),
         )
         for row in pictures
@@ -119,7 +119,8 @@ def _shrunk(image: Image.Image, most_px: int) -> Image.Image:
     return image.resize(size, Image.Resampling.LANCZOS)
 
 
-def _map_uri(anomaly_map: AnomalyMap, scale: MapScale) -> str:
+def map_uri(anomaly_map: AnomalyMap, scale: MapScale) -> str:
+    """A map (H, W) in the scale's colours as a data URI, every block at its highest value."""
     if anomaly_map.ndim == 3:
         raise ValueError("an anomaly map has the shape (H, W); the report gives it its colours")
     return png_uri(_png(Image.fromarray(scale.colour(_peaks(anomaly_map)))))
