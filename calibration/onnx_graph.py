@@ -9,17 +9,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from onnx import TensorProto, checker, helper, numpy_helper
+from onnx import TensorProto, checker, compose, helper, numpy_helper
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+    from onnx import ModelProto
 
 __all__ = ["OnnxGraph"]
 
 _OPSET = 17
 _IR_VERSION = 9
+_PREFIX = "included/"
 
 
 class OnnxGraph:
@@ -30,6 +32,22 @@ class OnnxGraph:
         self._input = helper.make_tensor_value_info(input_name, TensorProto.FLOAT, list(input_shape))
         self._nodes: list[Any] = []
         self._constants: list[Any] = []
+        self._opsets, self._ir_version = [helper.make_opsetid("", _OPSET)], _IR_VERSION
+
+    def include(self, model: ModelProto, x: str) -> None:
+        """Go on with another file's graph of one input, fed with ``x``. Its tensors keep their names in ``included``.
+
+        The file's versions of ONNX become this one's.
+        """
+        graph = compose.add_prefix(model, _PREFIX).graph
+        self._nodes += [helper.make_node("Identity", [x], [graph.input[0].name], name="feed"), *graph.node]
+        self._constants += graph.initializer
+        self._opsets, self._ir_version = list(model.opset_import), model.ir_version
+
+    @staticmethod
+    def included(tensor: str) -> str:
+        """The name here of a tensor of the included graph."""
+        return _PREFIX + tensor
 
     def constant(self, value: NDArray[Any]) -> str:
         """Put an array into the file; returns its name."""
@@ -52,7 +70,7 @@ class OnnxGraph:
         self._nodes.append(helper.make_node("Identity", [output], [output_name], name="output"))
         info = helper.make_tensor_value_info(output_name, TensorProto.FLOAT, list(output_shape))
         graph = helper.make_graph(self._nodes, self._name, [self._input], [info], self._constants)
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET)], producer_name="edge-agent")
-        model.ir_version = _IR_VERSION
+        model = helper.make_model(graph, opset_imports=self._opsets, producer_name="edge-agent")
+        model.ir_version = self._ir_version
         checker.check_model(model)
         return bytes(model.SerializeToString(deterministic=True))

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from calibration.backbones.efficientnet_lite0 import EfficientNetLite0
+from calibration.backbones.user_onnx import Scaling, UserOnnx
+from calibration.backbones.xception import Xception
+from edge_agent.errors import UsageError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["DEFAULT_BACKBONE", "Backbone"]
+__all__ = ["DEFAULT_BACKBONE", "Backbone", "backbone_for"]
+
+_SCALING = "MEAN/STD with RGB in [0, 1], such as 0.485,0.456,0.406/0.229,0.224,0.225"
 
 
 class Backbone(Protocol):
@@ -38,3 +44,40 @@ class Backbone(Protocol):
 
 
 DEFAULT_BACKBONE: Backbone = EfficientNetLite0()
+
+
+def backbone_for(name: str, *, weights: Path | None = None, taps: str = "", scaling: str = "") -> Backbone:
+    """The backbone of that name, or of that ONNX file; ``taps`` with commas and ``scaling`` belong to a file.
+
+    Raises UsageError for what does not go together, DataError, Unavailable.
+    """
+    is_file = name.endswith(".onnx")
+    if not is_file and name not in {"efficientnet-lite0", "xception"}:
+        raise UsageError(f"no backbone {name}", hint="efficientnet-lite0, xception, or an ONNX file")
+    if weights and name != "xception":
+        raise UsageError(f"weights of its own for {name}", hint="only xception takes --backbone-weights")
+    if (taps or scaling) and not is_file:
+        raise UsageError(f"taps or scaling for {name}", hint="they are stated for an ONNX file only")
+    if name == "xception":
+        return Xception(weights)
+    if is_file:
+        chosen = [tap.strip() for tap in taps.split(",") if tap.strip()]
+        if not chosen or len(set(chosen)) < len(chosen):
+            raise UsageError(f"taps {taps!r} of {name}", hint="name each once: --backbone-taps a,b from fine to coarse")
+        return UserOnnx(Path(name), chosen, _scaling(scaling))
+    return DEFAULT_BACKBONE
+
+
+def _scaling(text: str) -> Scaling:
+    """A wrong scaling costs accuracy without a word, so that a file's is always stated."""
+    try:
+        mean, std = (tuple(float(number) for number in side.split(",")) for side in text.split("/"))
+    except ValueError as err:
+        raise UsageError(f"scaling {text!r}", hint=_SCALING) from err
+    if (
+        len(mean) != 3
+        or len(std) != 3
+        or not all(abs(m) < 1e6 and 0.0 < s < 1e6 for m, s in zip(mean, std, strict=True))
+    ):
+        raise UsageError(f"scaling {text!r}", hint=_SCALING)
+    return Scaling((mean[0], mean[1], mean[2]), (std[0], std[1], std[2]))

@@ -35,13 +35,16 @@ def finish_pooled(graph: OnnxGraph, last: str, features: int) -> bytes:
     return graph.finish(flat, "embedding", [1, POOLINGS * features])
 
 
-def finish_grid(graph: OnnxGraph, taps: Sequence[tuple[str, int]], features: int) -> bytes:
+def finish_grid(graph: OnnxGraph, taps: Sequence[tuple[str, int]], features: int, *, rounds_up: bool = True) -> bytes:
     """The ONNX file of mid-level features, output ``features`` (1, features, rows, columns).
 
-    Each tap is a tensor and how many times finer it is than the coarsest: it is averaged down to that, all are
-    concatenated and averaged over 3 x 3 places.
+    Each tap is a tensor and how many times finer it is than the coarsest: it is averaged down to that (and stretched
+    by a place where the network does not round its sizes up), all are concatenated and averaged over 3 x 3 places.
     """
+    coarsest = next(tap for tap, finer in taps if finer == 1)
     parts = [_average(graph, tap, finer, finer) if finer > 1 else tap for tap, finer in taps]
+    if not rounds_up:
+        parts = [part if part == coarsest else _stretched(graph, part, coarsest) for part in parts]
     both = graph.add("Concat", *parts, axis=1) if len(parts) > 1 else parts[0]
     return graph.finish(_average(graph, both, _PLACES, 1), "features", [1, features, "rows", "columns"])
 
@@ -61,6 +64,11 @@ def grid_of(taps: Sequence[tuple[NDArray[np.float32], int]]) -> NDArray[np.float
 def _average(graph: OnnxGraph, x: str, size: int, stride: int) -> str:
     window = {"kernel_shape": [size] * 2, "strides": [stride] * 2, "auto_pad": "SAME_UPPER", "count_include_pad": 0}
     return graph.add("AveragePool", x, **window)
+
+
+def _stretched(graph: OnnxGraph, part: str, coarsest: str) -> str:
+    sizes = [graph.add("Shape", part, start=0, end=2), graph.add("Shape", coarsest, start=2, end=4)]
+    return graph.add("Resize", part, "", "", graph.add("Concat", *sizes, axis=0), mode="linear")
 
 
 def _averaged(x: NDArray[np.float32], size: int, stride: int) -> NDArray[np.float32]:

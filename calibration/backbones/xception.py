@@ -38,7 +38,8 @@ class Xception:
     """
 
     def __init__(self, weights: Path | None = None) -> None:
-        self._weights = weights
+        """Raises Unavailable without Keras or its store, DataError for a file with other weights."""
+        self._weights, self._model = weights, _loaded(weights)
 
     @property
     def facts(self) -> dict[str, object]:
@@ -74,30 +75,28 @@ class Xception:
         graph, (eighth, sixteenth) = _converted("xception-grid", self._model.input, self._taps[:2])
         return finish_grid(graph, [(eighth, 2), (sixteenth, 1)], _GRID_FEATURES)
 
-    @cached_property
-    def _model(self) -> Any:
-        keras = _keras()
-        try:
-            return keras.applications.Xception(
-                weights="imagenet" if self._weights is None else self._weights,
-                include_top=False,
-                input_shape=(None, None, 3),
-            )
-        except Exception as err:  # Keras raises bare exceptions where it cannot download
-            if self._weights is None:
-                raise Unavailable(
-                    f"the weights of Xception could not be fetched: {err}",
-                    hint="name a file with --backbone-weights: xception_weights_tf_dim_ordering_tf_kernels_notop.h5",
-                ) from err
-            raise DataError(
-                f"{self._weights} does not hold the weights of Xception: {err}",
-                hint="a Keras weights file (.h5, .weights.h5 or .keras) of Xception with include_top=False",
-            ) from err
-
     @property
     def _taps(self) -> list[Any]:
         model = self._model
         return [model.get_layer(_EIGHTH).input, model.get_layer(_SIXTEENTH).input, model.get_layer(_LAST).output]
+
+
+def _loaded(weights: Path | None) -> Any:
+    keras = _keras()
+    try:
+        return keras.applications.Xception(
+            weights="imagenet" if weights is None else weights, include_top=False, input_shape=(None, None, 3)
+        )
+    except Exception as err:  # Keras raises bare exceptions where it cannot download
+        if weights is None:
+            raise Unavailable(
+                f"the weights of Xception could not be fetched: {err}",
+                hint="name a file with --backbone-weights: xception_weights_tf_dim_ordering_tf_kernels_notop.h5",
+            ) from err
+        raise DataError(
+            f"{weights} does not hold the weights of Xception: {err}",
+            hint="a Keras weights file (.h5, .weights.h5 or .keras) of Xception with include_top=False",
+        ) from err
 
 
 def _keras() -> Any:
