@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from calibration.images import GoodImage
     from calibration.reference import Box
+    from calibration.scoring import Scored
 
     Progress = Callable[[str, int, int], None]
 
@@ -194,11 +195,10 @@ def finish(prepared: Prepared, method: str, out: Path, progress: Progress = _uns
     }
     if registered.mask is not None:
         files["mask.png"] = png_bytes(registered.mask)
-    manifest = _manifest(options, registered, learned, limit, scored.method)
+    manifest = _manifest(options, prepared, limit, scored)
     difference = backbone_difference(DEFAULT_BACKBONE, scored.backbone, registered)
     manifest["parity"] = {"cpcae": learned.parity, "backbone": difference}
     files["golden.npz"] = golden_bytes(files, manifest)
-    manifest["left_out_images"] = [{"name": i.path.name, "sha256": i.sha256} for i in prepared.left_out]
     findings = None
     if prepared.defective:
         watch = _stage(progress, "judge defective")
@@ -220,9 +220,8 @@ def _check_options(options: CalibrationOptions) -> None:
         raise UsageError("part must not be empty, threads at least 1, program 0 to 999, camera 1 to 4")
 
 
-def _manifest(
-    options: CalibrationOptions, registered: RegisteredSet, learned: Learned, limit: Limit, method: dict[str, object]
-) -> dict[str, Any]:
+def _manifest(options: CalibrationOptions, prepared: Prepared, limit: Limit, scored: Scored) -> dict[str, Any]:
+    registered, learned = prepared.registered, prepared.learned
     height, width = registered.reference_pixels.shape[:2]
     grid = registered.grid
     return {
@@ -240,7 +239,11 @@ def _manifest(
             "zero_tail_rows": max(image.zero_tail_rows for image in registered.images),
         },
         "reference_image": registered.images[registered.reference].path.name,
-        "training_images": [{"name": i.path.name, "sha256": i.sha256} for i in registered.images],
+        "training_images": [
+            {"name": image.path.name, "sha256": image.sha256, "heldout_score": float(score)}
+            for image, score in zip(registered.images, scored.scores, strict=True)
+        ],
+        "left_out_images": [{"name": i.path.name, "sha256": i.sha256} for i in prepared.left_out],
         "registration": asdict(registered.registration.settings),
         "align": registered.align,
         "crop": list(registered.crop),
@@ -250,7 +253,7 @@ def _manifest(
             "patch": grid.patch,
             "stride": grid.stride,
         },
-        "method": method,
+        "method": scored.method,
         "autoencoder": {
             "heldout_error": learned.heldout_error,
             "mean_image_error": learned.mean_image_error,

@@ -115,7 +115,7 @@ class Limit:
     def _promise(self) -> str:
         return (
             f"The limit lies just above the {_place(self.rank)} score of {self.n} good parts, each scored without "
-            f"itself. Of new good parts like these, expect {percent(self.expected)} to be rejected; with 95 % "
+            f"itself. Of new good parts like these, expect it to reject {percent(self.expected)}; with 95 % "
             f"confidence fewer than {percent(self.bound_95)}."
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -128,6 +128,15 @@ def test_new_good_parts_are_rejected_as_often_as_stated_and_the_bound_holds_19_t
     assert limit.rank == rank
     assert np.mean(rates) == pytest.approx(limit.expected, rel=0.08)
     assert 0.935 < np.mean(rates < limit.bound_95) < 0.965
+
+
+@pytest.mark.parametrize("n", [28, 60, 200])
+def test_where_scores_tie_the_promise_is_kept_with_room(n: int) -> None:
+    limits = [choose_limit(scores) for scores in np.random.default_rng(n).poisson(6.0, (TRIALS, n)).astype(float)]
+    rates = stats.poisson(6.0).sf([math.floor(limit.value) for limit in limits])
+
+    assert np.mean(rates) < limits[0].expected
+    assert np.mean(rates < limits[0].bound_95) > 0.95
 
 
 @pytest.mark.parametrize(("n", "rank"), [(20, 1), (60, 2), (100, 3), (200, 10), (3000, 300)])
@@ -273,6 +282,26 @@ def test_where_the_tail_is_exponential_the_extrapolation_hits_its_target_on_aver
     assert 0.85 < np.mean((tails[0].low_90 < rates) & (rates < tails[0].high_90)) < 0.95
 
 
+@pytest.mark.parametrize(
+    ("law", "low", "high"),
+    [
+        (stats.norm(), 0.003, 0.007),
+        (stats.gamma(8.0), 0.004, 0.009),
+        (stats.lognorm(0.5), 0.007, 0.012),
+        (stats.t(4), 0.008, 0.014),
+    ],
+    ids=["normal", "gamma", "lognormal", "t"],
+)
+def test_with_another_tail_one_percent_from_60_parts_is_missed_by_less_than_a_factor_of_three(
+    law: Any, low: float, high: float
+) -> None:
+    wishes = LimitWishes(false_rejects=0.01, extrapolate=True)
+
+    limits = [choose_limit(scores, wishes).value for scores in law.rvs(size=(1000, 60), random_state=7)]
+
+    assert low < np.mean(law.sf(limits)) < high
+
+
 def test_an_extrapolated_limit_is_called_that_and_keeps_what_is_known_without_a_model() -> None:
     scores = draw(44)
 
@@ -307,7 +336,7 @@ def test_the_statement_names_place_number_expectation_and_bound() -> None:
     words = choose_limit(draw(200)).statement
 
     assert "just above the 4th largest score of 200 good parts" in words
-    assert "expect 2.0 % to be rejected; with 95 % confidence fewer than 3.8 %" in words
+    assert "expect it to reject 2.0 %; with 95 % confidence fewer than 3.8 %" in words
     assert "What share of defects is found cannot be told from good parts." in words
 
 

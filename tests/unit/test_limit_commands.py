@@ -109,6 +109,8 @@ def test_the_auditor_finds_who_was_left_out_and_what_was_judged_with_the_hashes(
 
     assert manifest["left_out_images"] == [{"name": "07.bmp", "sha256": digest}]
     assert "07.bmp" not in {image["name"] for image in manifest["training_images"]}
+    scores = sorted((image["heldout_score"] for image in manifest["training_images"]), reverse=True)
+    assert scores[1] < manifest["limit"]["value"] <= scores[0]
     assert said["left_out"] == [{"file": "07.bmp", "sha256": digest}]
     assert manifest["limit"] == said["choice"]
     assert manifest["defective"] == said["defective"]
