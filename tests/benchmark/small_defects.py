@@ -3,8 +3,8 @@
 Every method is calibrated once, from the same good parts; then fresh parts are judged without a defect and with one
 of every size and contrast. All cells have the same parts, so that from cell to cell only the defect differs.
 
-Run: ``python -m tests.benchmark.small_defects [--methods local,paper]``. The full table takes tens of minutes; a look
-in a few: ``--methods local --sizes 6,24 --contrasts 5,20 --repeats 1 --good 20 --fresh 4``.
+Run: ``python -m tests.benchmark.small_defects [--methods local,paper,patchcore]``. The full table takes tens of
+minutes; a look takes a few: ``--methods local --sizes 6,24 --contrasts 5,20 --repeats 1 --good 20 --fresh 4``.
 """
 
 from __future__ import annotations
@@ -20,11 +20,14 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from calibration.baselines import Setting, fit_all
 from calibration.calibrate import CalibrationOptions, finish, prepare
+from calibration.evaluation.contenders import Baseline, RegisteredCrop
 from drivers.simulated.camera import Defect, DefectSpec, ZipperCamera, encode_bmp
 from drivers.simulated.defects import draw_defect
 from edge_agent.domain import Outcome
 from edge_agent.inspection.bundle import Bundle
+from edge_agent.inspection.decode import decode
 from edge_agent.inspection.inspector import Inspector
 
 if TYPE_CHECKING:
@@ -114,9 +117,25 @@ def tool_trial(prepared: Prepared, method: str) -> Trial:
     return Trial(lambda data: inspector.inspect(data).outcome is not Outcome.OK, promise)
 
 
+def patchcore_trial(prepared: Prepared) -> Trial:
+    """PatchCore on the same registered crops, its limit from its held-out scores by the tool's own rule."""
+    registered, options = prepared.registered, prepared.options
+    setting = Setting(registered, None, options.seed, options.threads, lambda _stage, _done, _total: None)
+    contender = Baseline(fit_all(["patchcore"], setting)["patchcore"])
+    if contender.limit is None:
+        raise ValueError("PatchCore has held-out scores")
+
+    def rejects(data: bytes) -> bool:
+        seen = RegisteredCrop.of(decode(data), registered)
+        return bool(contender.look(Path("part.bmp"), seen, with_heat=False).is_rejected)
+
+    return Trial(rejects, f"expected {contender.limit.expected:.1%}, below {contender.limit.bound_95:.1%} with 95 %")
+
+
 TRIALS: Mapping[str, Callable[[Prepared], Trial]] = {
     "local": lambda prepared: tool_trial(prepared, "local"),
     "paper": lambda prepared: tool_trial(prepared, "paper"),
+    "patchcore": patchcore_trial,
 }
 
 

@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import pytest
 
-from drivers.simulated.camera import Defect, DefectSpec
-from tests.benchmark.small_defects import KINDS, DefectCamera, Found, Plan, judge, main, paste_of, table
+from calibration.calibrate import CalibrationOptions, prepare
+from drivers.simulated.camera import Defect, DefectSpec, encode_bmp
+from tests.benchmark.small_defects import (
+    KINDS,
+    TRIALS,
+    DefectCamera,
+    Found,
+    Plan,
+    good_parts,
+    judge,
+    main,
+    paste_of,
+    table,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture(scope="module")
@@ -106,4 +122,17 @@ def test_a_method_that_there_is_none_of_is_refused(
 
     with pytest.raises(SystemExit):
         main()
-    assert "no method magic; methods: local, paper" in capsys.readouterr().err
+    assert "no method magic; methods: local, paper, patchcore" in capsys.readouterr().err
+
+
+def test_all_methods_are_judged_at_a_limit_by_the_same_rule(tmp_path: Path) -> None:
+    camera, plan = DefectCamera(width=160, height=120, seed=0), Plan(good=20)
+    prepared = prepare(good_parts(camera, plan, tmp_path), CalibrationOptions(threads=1))
+    flawed = camera.render(np.random.default_rng(9), DefectSpec(Defect.BUBBLE, 24.0, 0.4))
+    empty = np.full_like(flawed.image, 12)
+
+    trials = {name: make(prepared) for name, make in TRIALS.items()}
+
+    assert {trial.promise for trial in trials.values()} == {"expected 4.8%, below 13.9% with 95 %"}
+    assert all(trial.rejects(encode_bmp(empty)) for trial in trials.values())
+    assert trials["local"].rejects(encode_bmp(flawed.image))
