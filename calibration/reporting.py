@@ -109,7 +109,7 @@ def write_report(path: Path, result: CalibrationResult, images: Path) -> None:
         ),
         training=tuple(TrainingStep(p.step, p.train, _finite(p.heldout)) for p in result.curve),
         scores=tuple(GoodPartScore(name, score) for name, score in result.scores),
-        notes=tuple(f"Registration: {note}." for note in result.notes),
+        notes=(*_limit_notes(result), *(f"Registration: {note}." for note in result.notes)),
         limit=result.limit,
         limit_statement=result.statement,
         seed=bundle.manifest["seed"],
@@ -126,6 +126,13 @@ def write_report(path: Path, result: CalibrationResult, images: Path) -> None:
         timings_s=result.timings_s,
     )
     write_calibration_report(path, title=f"Calibration of {bundle.part}", facts=facts)
+
+
+def _limit_notes(result: CalibrationResult) -> tuple[str, ...]:
+    """What a reader must not overlook."""
+    if result.choice.tail is None:
+        return ()
+    return (f"The limit is extrapolated beyond what {result.images} good parts can carry. It is not proven.",)
 
 
 def _offers(result: CalibrationResult) -> tuple[LimitOffer, ...]:
