@@ -32,6 +32,7 @@ _CELL_SHARE: Final = 3  # a cell may hold this many times its fair share of the 
 _FLANK_PX: Final = 3.0
 _MAX_STEP_PX: Final = 3.0
 _ANGLE_DAMPING: Final = 0.02
+_ROUND: Final = 0.2
 _GAIN_RANGE: Final = (0.25, 4.0)  # what light and exposure can do to a part that still is the same
 _FULL_VIEW: Final = 0.75
 _FLAT: Final = 1e-3
@@ -84,6 +85,11 @@ class Level:
     cell_sizes: npt.NDArray[np.intp]
     angle_damping: float
     max_scale: float
+
+    @property
+    def is_round(self) -> bool:
+        """Whether a turn changes so little that damping, not the picture, would decide how far it goes."""
+        return self.angle_damping > _ROUND * float(np.square(self.columns[0]).mean())
 
 
 def build_level(
@@ -149,13 +155,18 @@ def start(level: Level, image: npt.NDArray[np.uint8], pose: Pose) -> Fit:
     return Fit(pose, gain, seen_mean - gain * grey_mean, 0.0)
 
 
-def refine(level: Level, image: npt.NDArray[np.uint8], fit: Fit, *, iterations: int, stop_px: float) -> Fit:
-    """Improve ``fit`` on this level's image until a step is below ``stop_px`` (of this level). Always finite."""
+def refine(
+    level: Level, image: npt.NDArray[np.uint8], fit: Fit, *, iterations: int, stop_px: float, damped: bool = True
+) -> Fit:
+    """Improve ``fit`` on this level's image until a step is below ``stop_px`` (of this level). Always finite.
+
+    Undamped, a part that looks nearly the same at every angle turns by what little tells one from another.
+    """
     pose, gain, offset = fit.pose, fit.gain, fit.offset
     values, inside = _sample(level, image, pose)
     for _ in range(iterations):
         residual = values - np.float32(gain) * level.grey - np.float32(offset)
-        step = _solve(level, _cauchy(residual, inside), residual, gain)
+        step = _solve(level, _cauchy(residual, inside), residual, gain, damping=level.angle_damping * damped)
         if step is None:
             break
         pose = _compose(pose, step, level)
@@ -199,7 +210,12 @@ def _cauchy(residual: npt.NDArray[np.float32], inside: npt.NDArray[np.bool_]) ->
 
 
 def _solve(
-    level: Level, weights: npt.NDArray[np.float32], residual: npt.NDArray[np.float32], gain: float
+    level: Level,
+    weights: npt.NDArray[np.float32],
+    residual: npt.NDArray[np.float32],
+    gain: float,
+    *,
+    damping: float,
 ) -> npt.NDArray[np.float64] | None:
     """One damped Gauss-Newton step: angle (pixels at the radius), x, y (level pixels), perhaps scale, gain, offset."""
     count = len(level.columns)
@@ -208,7 +224,7 @@ def _solve(
     normal[pairs] = np.einsum("kn,n->k", level.products, weights)
     normal.T[pairs] = normal[pairs]
     right = np.einsum("kn,n->k", level.columns, weights * residual)
-    normal[0, 0] += level.angle_damping * float(weights.sum())
+    normal[0, 0] += damping * float(weights.sum())
     normal[diagonal] *= 1.0 + 1e-9
     normal[diagonal] += 1e-9
     try:

@@ -31,6 +31,9 @@ _CERTAIN: Final = 0.9  # a coarse correlation above this needs no other candidat
 _DOUBTFUL: Final = 0.7  # one below this earns a second look
 _GRID: Final = np.linspace(0.0, 1.0, 64)
 _EDGE_PX: Final = 0.5
+_LEAST_MARGIN: Final = 0.01
+_GAP_SHARE: Final = 1 / 3
+_WORTH_A_TURN: Final = 0.85  # of what lacks to 1; noise alone makes up a thousandth of it
 _LOST: Final = Alignment(quality=0.0, shift_x_px=0.0, shift_y_px=0.0, angle_deg=0.0, gain=1.0, offset=0.0)
 
 
@@ -40,8 +43,9 @@ class RegistrationSettings:
 
     ``max_angle_deg`` up to 180 each way; ``max_shift_fraction`` of width and height, below one half; ``pixels`` chosen
     at full resolution; ``motion_margin`` is how much better (in correlation) a larger motion must be than a smaller
-    one; ``max_scale`` is how much larger or smaller a part may look (0.1: by a tenth), 0 for not at all. ``still``
-    moves nothing: for images that no motion lays onto each other.
+    one, at most: it need not close more than a third of what lacks to 1; ``max_scale`` is how much larger or smaller a
+    part may look (0.1: by a tenth), 0 for not at all. ``still`` moves nothing: for images that no
+    motion lays onto each other.
     """
 
     max_angle_deg: float = 10.0
@@ -116,10 +120,12 @@ class Registration:
         if self.settings.still:
             return self._fitted(image, Pose(0.0, 0.0, 0.0))
         pyramid = self._pyramid(image)
-        fit = self._coarse_fit(pyramid[0])
-        for level, pixels in zip(self._levels[1:], pyramid[1:], strict=True):
-            is_full = level is self._levels[-1]
-            fit = refine(level, pixels, fit, iterations=4 if is_full else 5, stop_px=0.01 if is_full else 0.04)
+        coarse = self._coarse_fit(pyramid[0])
+        fit = self._descend(pyramid, coarse, damped=True)
+        if self._levels[-1].is_round:
+            turned = self._descend(pyramid, coarse, damped=False)
+            if 1.0 - turned.quality < _WORTH_A_TURN * (1.0 - fit.quality):
+                fit = turned
         return _alignment(fit)
 
     def quality_at(self, image: npt.NDArray[np.uint8], alignment: Alignment) -> float:
@@ -188,6 +194,16 @@ class Registration:
         seen_y = (at_y > -_EDGE_PX) & (at_y < self._shape[0] - 1 + _EDGE_PX)
         return 1.0 - float(np.mean(seen_x & seen_y))
 
+    def _descend(self, pyramid: list[npt.NDArray[np.uint8]], fit: Fit, *, damped: bool) -> Fit:
+        """Refine from the coarse level to the full one."""
+        if not damped:
+            fit = refine(self._levels[0], pyramid[0], fit, iterations=8, stop_px=0.04, damped=False)
+        for level, pixels in zip(self._levels[1:], pyramid[1:], strict=True):
+            is_full = level is self._levels[-1]
+            most, stop_px = (4, 0.01) if is_full else (5, 0.04)
+            fit = refine(level, pixels, fit, iterations=most, stop_px=stop_px, damped=damped)
+        return fit
+
     def _fitted(self, image: npt.NDArray[np.uint8], pose: Pose) -> Alignment:
         pixels, level = self._pyramid(image)[-1], self._levels[-1]
         return _alignment(refine(level, pixels, start(level, pixels, pose), iterations=0, stop_px=0.0))
@@ -212,7 +228,8 @@ class Registration:
         fits.sort(key=self._motion_px)
         best = fits[0]
         for fit in fits[1:]:
-            if fit.quality > best.quality + self.settings.motion_margin:
+            needed = min(self.settings.motion_margin, max(_LEAST_MARGIN, (1.0 - best.quality) * _GAP_SHARE))
+            if fit.quality > best.quality + needed:
                 best = fit
         return best
 

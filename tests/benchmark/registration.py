@@ -1,26 +1,41 @@
-"""RMS error and time of the registration over known synthetic motion.
+"""RMS error and time of the registration over known motion: drawn parts, simulated parts, real images.
 
-Run: ``python -m tests.benchmark.registration``
+Run: ``python -m tests.benchmark.registration [--images 40]``. Real images are warped by a known motion where the
+environment variable EDGE_AGENT_MVTEC names their folder. Wall times depend on whatever else the machine does; processor
+time is printed beside them.
 """
 
 from __future__ import annotations
 
+import argparse
+import itertools
 import math
+import os
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
+from drivers.simulated.camera import RenderedPart, ZipperCamera
 from edge_agent.inspection._refine import Fit, Pose, refine
+from edge_agent.inspection.decode import decode
 from edge_agent.inspection.registration import Registration, RegistrationSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     import numpy.typing as npt
 
     from edge_agent.domain import Alignment
+
+    Image = npt.NDArray[np.uint8]
+    Motion = npt.NDArray[np.float64]
+    Box = tuple[int, int, int, int]
+    Row = tuple[str, Registration, Box, Iterator[tuple[Image, Motion]]]
 
 _OVERSAMPLING = 2
 
@@ -42,6 +57,7 @@ class Scene:
         noise: float = 2.0,
         defects: int = 0,
         background: float = 45.0,
+        scale: float = 1.0,
     ) -> npt.NDArray[np.uint8]:
         """The camera's image of the part at angle (degrees), x and y (pixels)."""
         fine = self.fine.copy()
@@ -49,7 +65,7 @@ class Scene:
             _spoil(fine, rng, self.part)
         angle, x, y = pose
         height, width = fine.shape
-        matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), angle, 1.0)
+        matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), angle, scale)
         matrix[:, 2] += np.array([x, y]) * _OVERSAMPLING
         moved = cv2.warpAffine(fine, matrix, (width, height), flags=cv2.INTER_CUBIC, borderValue=background)
         seen = cv2.resize(moved, self.size, interpolation=cv2.INTER_AREA) * gain
@@ -72,28 +88,36 @@ def textured_part(width: int, height: int, seed: int) -> Scene:
         other = corner[0] + int(rng.integers(w // 60, w // 8)), corner[1] + int(rng.integers(h // 80, h // 20))
         cv2.rectangle(plate, corner, other, float(rng.integers(30, 230)), -1)
     cv2.putText(plate, "EA-17", (left + w // 20, bottom - h // 15), cv2.FONT_HERSHEY_SIMPLEX, w / 500, 220.0, w // 200)
-    fine = plate.astype(np.float32)
+    fine: npt.NDArray[np.float32] = plate.astype(np.float32)
     grain = cv2.GaussianBlur(rng.normal(0.0, 1.0, (h, w)).astype(np.float32), (0, 0), 3.0)
     inside = np.zeros((h, w), np.float32)
     inside[top:bottom, left:right] = 1.0
     fine += grain * (8.0 / float(grain.std())) * inside
-    fine = cv2.GaussianBlur(fine, (0, 0), 1.5)
+    fine = np.asarray(cv2.GaussianBlur(fine, (0, 0), 1.5), np.float32)
     box = tuple(v // _OVERSAMPLING for v in (left, top, right, bottom))
-    return Scene(np.asarray(fine, dtype=np.float32), (width, height), box)  # type: ignore[arg-type]
+    return Scene(fine, (width, height), box)  # type: ignore[arg-type]
 
 
-def rms_px(scene: Scene, found: Alignment, pose: tuple[float, float, float]) -> float:
-    """Root mean square distance over the part between where a pixel went and where it was found, in pixels."""
-    width, height = scene.size
-    left, top, right, bottom = scene.part
-    x, y = np.meshgrid(np.linspace(left, right, 30) - (width - 1) / 2, np.linspace(top, bottom, 30) - (height - 1) / 2)
+def motion(size: tuple[int, int], pose: Pose) -> Motion:
+    """Reference to image as (3, 3), about the middle of an image (width, height)."""
+    c, s = pose.scale * math.cos(pose.angle_rad), pose.scale * math.sin(pose.angle_rad)
+    cx, cy = (size[0] - 1) / 2, (size[1] - 1) / 2
+    placed: Motion = np.array(
+        [[c, s, cx + pose.x_px - c * cx - s * cy], [-s, c, cy + pose.y_px + s * cx - c * cy], [0.0, 0.0, 1.0]]
+    )
+    return placed
 
-    def place(angle_deg: float, dx: float, dy: float) -> npt.NDArray[np.float64]:
-        a = math.radians(angle_deg)
-        return np.stack([math.cos(a) * x + math.sin(a) * y + dx, math.cos(a) * y - math.sin(a) * x + dy])
 
-    gap = place(*pose) - place(found.angle_deg, found.shift_x_px, found.shift_y_px)
-    return float(np.sqrt((gap**2).sum(axis=0).mean()))
+def found_motion(size: tuple[int, int], found: Alignment) -> Motion:
+    """What registration found, likewise."""
+    return motion(size, Pose(math.radians(found.angle_deg), found.shift_x_px, found.shift_y_px, found.scale))
+
+
+def rms_px(box: Box, true: Motion, found: Motion) -> float:
+    """Root mean square distance over a box of the reference between where a pixel went and where it was found."""
+    x, y = np.meshgrid(np.linspace(box[0], box[2], 30), np.linspace(box[1], box[3], 30))
+    gap = (true - found) @ np.stack([x.ravel(), y.ravel(), np.ones(x.size)])
+    return float(np.sqrt((gap[:2] ** 2).sum(axis=0).mean()))
 
 
 def _spoil(fine: npt.NDArray[np.float32], rng: np.random.Generator, part: tuple[int, int, int, int]) -> None:
@@ -103,27 +127,107 @@ def _spoil(fine: npt.NDArray[np.float32], rng: np.random.Generator, part: tuple[
     cv2.ellipse(fine, centre, axes, float(rng.integers(0, 180)), 0, 360, float(rng.integers(0, 255)), -1)
 
 
-def _measure(scene: Scene, registration: Registration, reach: tuple[float, float], *, noise: float) -> None:
-    angle_max, shift_max = reach
-    rng = np.random.default_rng(7)
-    count, errors, times, qualities = 40, [], [], []
-    for n in range(count):
-        pose = (
-            rng.uniform(-angle_max, angle_max),
-            rng.uniform(-shift_max, shift_max),
-            rng.uniform(-shift_max, shift_max),
+def _table(rows: Iterable[Row]) -> None:
+    """One row a source of images with their true motion."""
+    columns = ("images", "RMS median", "p90", "worst px", "quality", "ms median", "processor ms")
+    _say(f"{'known motion':<44}" + "".join(f"{column:>14}" for column in columns))
+    for name, registration, box, seen in rows:
+        errors, wall, processor, qualities = [], [], [], []
+        for image, true in seen:
+            begin, begin_processor = time.perf_counter(), time.process_time()
+            found = registration.register(image)
+            wall.append(1e3 * (time.perf_counter() - begin))
+            processor.append(1e3 * (time.process_time() - begin_processor))
+            height, width = image.shape[:2]
+            errors.append(rms_px(box, true, found_motion((width, height), found)))
+            qualities.append(found.quality)
+        figures = (np.median(errors), np.quantile(errors, 0.9), max(errors))
+        quality = f"{min(qualities):.2f} to {max(qualities):.2f}"
+        _say(
+            f"{name:<44}{len(errors):>14}" + "".join(f"{value:>14.3f}" for value in figures) + f"{quality:>14}"
+            f"{np.median(wall):>14.1f}{np.median(processor):>14.1f}"
         )
-        image = scene.image(rng, pose, gain=rng.uniform(0.95, 1.05), noise=noise, defects=3 * (n % 2))
-        start = time.perf_counter()
-        found = registration.register(image)
-        times.append(1e3 * (time.perf_counter() - start))
-        errors.append(rms_px(scene, found, pose))
-        qualities.append(found.quality)
-    _say(
-        f"+-{shift_max:g} px, +-{angle_max:g} deg, noise {noise:g}, n={count}: RMS median {np.median(errors):.3f}, "
-        f"p90 {np.quantile(errors, 0.9):.3f}, worst {max(errors):.3f} px; quality {min(qualities):.3f} to "
-        f"{max(qualities):.3f}; {np.median(times):.1f} ms median, {max(times):.1f} ms worst"
-    )
+
+
+def _drawn(
+    scene: Scene, count: int, reach: tuple[float, float], noise: float, scale: float = 0.0
+) -> Iterator[tuple[Image, Motion]]:
+    rng, (angle_deg, shift_px) = np.random.default_rng(7), reach
+    for number in range(count):
+        angle, zoom = rng.uniform(-angle_deg, angle_deg), 1.0 + rng.uniform(-scale, scale)
+        x, y = rng.uniform(-shift_px, shift_px, 2)
+        image = scene.image(
+            rng, (angle, x, y), gain=rng.uniform(0.95, 1.05), noise=noise, defects=3 * (number % 2), scale=zoom
+        )
+        yield image, motion(scene.size, Pose(math.radians(angle), x, y, zoom))
+
+
+def _drawn_rows(count: int) -> Iterator[Row]:
+    scene = textured_part(1600, 1200, seed=3)
+    reference = scene.image(np.random.default_rng(1))
+    usual = Registration(reference)
+    for angle, shift, noise in ((2.0, 15.0, 2.0), (8.0, 60.0, 2.0), (8.0, 60.0, 15.0)):
+        name = f"drawn, {shift:g} px, {angle:g} deg, noise {noise:g}"
+        yield name, usual, scene.part, _drawn(scene, count, (angle, shift), noise)
+    circle = Registration(reference, RegistrationSettings(max_angle_deg=180.0))
+    yield "drawn, 60 px, 180 deg", circle, scene.part, _drawn(scene, count, (180.0, 60.0), 2.0)
+    scaled = Registration(reference, RegistrationSettings(max_scale=0.1))
+    yield "drawn, 60 px, 8 deg, scale 10 %", scaled, scene.part, _drawn(scene, count, (8.0, 60.0), 2.0, 0.1)
+
+
+def _simulated_rows(count: int) -> Iterator[Row]:
+    """Parts of one design, each with its own surface and bevel, put under the camera one after the other."""
+    for jitter_px, jitter_deg in ((12.0, 1.5), (60.0, 6.0)):
+        camera, rng = ZipperCamera(jitter_px=jitter_px, jitter_deg=jitter_deg), np.random.default_rng(3)
+        size, first = (camera.width, camera.height), camera.render(rng)
+        box = (camera.width // 5, camera.height // 5, 4 * camera.width // 5, 4 * camera.height // 5)
+        seen = _simulated(camera, rng, count, np.asarray(np.linalg.inv(_placed(size, first)), np.float64))
+        name = f"simulated, re-placed by {jitter_px:g} px, {jitter_deg:g} deg"
+        yield name, Registration(first.image), box, seen
+
+
+def _simulated(
+    camera: ZipperCamera, rng: np.random.Generator, count: int, from_first: Motion
+) -> Iterator[tuple[Image, Motion]]:
+    for _ in range(count):
+        part = camera.render(rng)
+        yield part.image, _placed((camera.width, camera.height), part) @ from_first
+
+
+def _placed(size: tuple[int, int], part: RenderedPart) -> Motion:
+    return motion(size, Pose(math.radians(part.angle_deg), *part.shift_px))
+
+
+def _real_rows(count: int) -> Iterator[Row]:
+    """Real images, warped; the margin that comes into view was in the picture."""
+    for folder in sorted(Path(os.environ.get("EDGE_AGENT_MVTEC", "/nowhere")).glob("*/train/good")):
+        image = decode(min(folder.glob("*.png")).read_bytes())
+        height, width = image.shape[:2]
+        margin = min(height, width) // 8
+        inner = np.ascontiguousarray(image[margin : height - margin, margin : width - margin])
+        box = (0, 0, inner.shape[1] - 1, inner.shape[0] - 1)
+        name = f"real, {folder.parts[-3]} {inner.shape[1]} x {inner.shape[0]}, {margin // 3} px, 3 deg"
+        yield name, Registration(inner), box, _warped(image, margin, count)
+
+
+def _warped(image: Image, margin: int, count: int) -> Iterator[tuple[Image, Motion]]:
+    rng = np.random.default_rng(5)
+    height, width = image.shape[:2]
+    size = (width - 2 * margin, height - 2 * margin)
+    for _ in range(count):
+        angle_deg, x, y = rng.uniform(-3, 3), *rng.uniform(-margin / 3, margin / 3, 2)
+        # About the middle of the whole picture, which is that of its inner part too.
+        whole = motion((width, height), Pose(math.radians(angle_deg), x, y))
+        moved = cv2.warpAffine(
+            image.astype(np.float32),
+            whole[:2],
+            (width, height),
+            flags=cv2.INTER_LANCZOS4,
+            borderMode=cv2.BORDER_REFLECT,
+        )
+        seen = moved[margin : height - margin, margin : width - margin] * rng.uniform(0.95, 1.05)
+        noisy = np.rint(seen + rng.normal(0.0, 1.0, seen.shape))
+        yield np.clip(noisy, 0, 255).astype(np.uint8), motion(size, Pose(math.radians(angle_deg), x, y))
 
 
 def _reject(scene: Scene, registration: Registration) -> None:
@@ -156,13 +260,12 @@ def _say(line: str) -> None:
 
 def main() -> None:
     """Print accuracy and time over known motion, and the quality of images that must not register."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=int, default=40)
+    count = parser.parse_args().images
+    _table(itertools.chain(_drawn_rows(count), _simulated_rows(count), _real_rows(count)))
     scene = textured_part(1600, 1200, seed=3)
-    reference = scene.image(np.random.default_rng(1))
-    start = time.perf_counter()
-    registration = Registration(reference, RegistrationSettings())
-    _say(f"1600 x 1200 grey, built in {time.perf_counter() - start:.2f} s")
-    for angle_max, shift_max, noise in ((2.0, 15.0, 2.0), (8.0, 60.0, 2.0), (8.0, 60.0, 15.0)):
-        _measure(scene, registration, (angle_max, shift_max), noise=noise)
+    registration = Registration(scene.image(np.random.default_rng(1)))
     _off(scene, registration)
     _reject(scene, registration)
 

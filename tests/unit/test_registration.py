@@ -219,6 +219,25 @@ def test_a_part_that_looks_alike_at_every_angle_stays_unturned() -> None:
     assert found.quality > 0.95
 
 
+def test_a_round_part_is_turned_by_a_grain_that_tells() -> None:
+    y, x = np.mgrid[: 2 * _HEIGHT, : 2 * _WIDTH]
+    r = np.hypot(x - (2 * _WIDTH - 1) / 2, y - (2 * _HEIGHT - 1) / 2)
+    rings = (120 + 80 * np.cos(r / 18.0) * (r < 300)).astype(np.float32)
+    grain = cv2.GaussianBlur(np.random.default_rng(4).normal(0, 1, r.shape).astype(np.float32), (0, 0), 4.0)
+    rings += grain * (12.0 / float(grain.std())) * (r < 300)
+
+    def seen(angle: float) -> np.ndarray:
+        matrix = cv2.getRotationMatrix2D(((2 * _WIDTH - 1) / 2, (2 * _HEIGHT - 1) / 2), angle, 1.0)
+        moved = cv2.warpAffine(rings, matrix, (2 * _WIDTH, 2 * _HEIGHT), flags=cv2.INTER_CUBIC, borderValue=120)
+        small = cv2.resize(moved, (_WIDTH, _HEIGHT), interpolation=cv2.INTER_AREA)
+        noise = np.random.default_rng(int(abs(angle) * 10)).normal(0, 1, small.shape)
+        return np.clip(np.rint(small + noise), 0, 255).astype(np.uint8)
+
+    registration = Registration(seen(0.0))
+    for angle in (-2.6, 0.7, 1.9):
+        assert registration.register(seen(angle)).angle_deg == pytest.approx(angle, abs=0.05)
+
+
 @pytest.mark.parametrize("shape", [(48, 64), (64, 48), (100, 100), (97, 131)])
 def test_small_images_register_too(shape: tuple[int, int]) -> None:
     scene = cv2.resize(_image(), (shape[1] + 8, shape[0] + 8), interpolation=cv2.INTER_AREA)
