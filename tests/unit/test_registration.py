@@ -224,7 +224,7 @@ def test_a_round_part_is_turned_by_a_grain_that_tells() -> None:
     r = np.hypot(x - (2 * _WIDTH - 1) / 2, y - (2 * _HEIGHT - 1) / 2)
     rings = (120 + 80 * np.cos(r / 18.0) * (r < 300)).astype(np.float32)
     grain = cv2.GaussianBlur(np.random.default_rng(4).normal(0, 1, r.shape).astype(np.float32), (0, 0), 4.0)
-    rings += grain * (12.0 / float(grain.std())) * (r < 300)
+    rings += grain * (3.0 / float(grain.std())) * (r < 300)
 
     def seen(angle: float) -> np.ndarray:
         matrix = cv2.getRotationMatrix2D(((2 * _WIDTH - 1) / 2, (2 * _HEIGHT - 1) / 2), angle, 1.0)
