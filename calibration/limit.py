@@ -130,7 +130,7 @@ class Limit:
         return (
             f"EXTRAPOLATED, NOT PROVEN: the limit lies above the scores of all {self.n} good parts. If scores fall off "
             f"as the {tail.fitted} largest do (an exponential tail), expect {percent(tail.target)} of good parts to be "
-            f"rejected, with 90 % confidence between {percent(tail.low_90)} and {percent(tail.high_90)}; if their tail "
+            f"rejected, in 9 of 10 such calibrations {percent(tail.low_90)} to {percent(tail.high_90)}; if their tail "
             f"is heavier, more. Without that model only this is known: expect no more than {percent(self.expected)}; "
             f"with 95 % confidence fewer than {percent(self.bound_95)}. A limit this high also lets more defects pass."
         )
