@@ -5,9 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+from datetime import UTC, datetime
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+from calibration.baselines.published import published_note
 from calibration.evaluation.curve import LearningCurve
+from calibration.evaluation.result import COLUMNS, cells_of
+from edge_agent.report.evaluation import EvaluationFacts, LearningPoint, MethodFacts, write_evaluation_report
 from edge_agent.store.fs import write_durably
 
 if TYPE_CHECKING:
@@ -17,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["write_results"]
 
+_PACKAGES = ("edge-agent", "numpy", "onnxruntime", "opencv-python-headless", "scikit-learn", "torch")
 _TRIAL = (
     "seed",
     "draw",
@@ -40,13 +46,43 @@ _TRIAL = (
 def write_results(folder: Path, found: Evaluation | LearningCurve) -> list[Path]:
     """Write results.json, results.csv and report.html; returns their paths. Raises OSError if that cannot be."""
     evaluations = found.evaluations if isinstance(found, LearningCurve) else (found,)
-    written = {
-        "results.json": json.dumps(found.to_json(with_scores=True), indent=1).encode(),
-        "results.csv": _csv(evaluations).encode(),
-    }
-    for name, data in written.items():
-        write_durably(folder / name, data)
-    return [folder / name for name in written]
+    write_durably(folder / "results.json", json.dumps(found.to_json(with_scores=True), indent=1).encode())
+    write_durably(folder / "results.csv", _csv(evaluations).encode())
+    verdicts = found.verdicts if isinstance(found, LearningCurve) else ()
+    write_evaluation_report(folder / "report.html", facts=_facts(evaluations, verdicts))
+    return [folder / name for name in ("report.html", "results.csv", "results.json")]
+
+
+def _facts(evaluations: tuple[Evaluation, ...], verdicts: tuple[str, ...]) -> EvaluationFacts:
+    last = evaluations[-1]
+    gallery = last.gallery
+    return EvaluationFacts(
+        dataset=last.dataset,
+        created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
+        versions={name: version(name) for name in _PACKAGES},
+        lines=last.introduction,
+        columns=tuple(title for title, _ in COLUMNS),
+        methods=tuple(
+            MethodFacts(method.title, cells_of(method), method.trials[0].scores, method.trials[0].limit)
+            for method in last.methods
+        ),
+        is_defective=last.is_defective,
+        published=tuple(
+            (row.method, f"{row.auc:.2f}", "-" if row.ap is None else f"{row.ap:.2f}", row.source)
+            for row in last.published
+        ),
+        published_note=published_note(),
+        learning=tuple(
+            LearningPoint(method.title, evaluation.train_images, method.auc, method.auc_sd)
+            for evaluation in (evaluations if len(evaluations) > 1 else ())
+            for method in evaluation.methods
+        ),
+        verdicts=verdicts,
+        shown_method=gallery.method if gallery else "",
+        parts=gallery.parts if gallery else (),
+        latent=gallery.latent if gallery else None,
+        embedding=gallery.embedding if gallery else None,
+    )
 
 
 def _csv(evaluations: tuple[Evaluation, ...]) -> str:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from calibration.evaluation.gallery import Gallery
 
-__all__ = ["Evaluation", "MethodResult", "Trial", "mean_of"]
+__all__ = ["COLUMNS", "Evaluation", "MethodResult", "Trial", "cells_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +105,7 @@ class Evaluation:
     methods: tuple[MethodResult, ...]
     published: tuple[Published, ...]
     test_images: tuple[str, ...] = field(repr=False)
+    is_defective: tuple[bool, ...] = field(repr=False)
     gallery: Gallery | None = field(default=None, repr=False)
 
     def method(self, name: str) -> MethodResult:
@@ -127,16 +128,26 @@ class Evaluation:
         }
         if len(self.methods) == 1:
             found |= self.methods[0].to_json()
-        return {**found, "test_images": list(self.test_images)} if with_scores else found
+        if with_scores:
+            found |= {"test_images": list(self.test_images), "is_defective": list(self.is_defective)}
+        return found
+
+    @property
+    def introduction(self) -> tuple[str, ...]:
+        """What was measured, in words."""
+        is_drawn = self.train_images < self.available_images
+        drawn = f" of {self.available_images}, {self.draws} random draw(s)" if is_drawn else ""
+        return (
+            f"{self.dataset}: learned from {self.train_images} good images{drawn}",
+            f"tested on {self.good} good and {self.defective} defective; a coin toss: AUC 50, AP {self.chance_ap:.1f}",
+        )
 
     def summary(self) -> list[str]:
         """Lines for a person: what was measured, the table, and what others published."""
-        is_drawn = self.train_images < self.available_images
-        drawn = f" of {self.available_images}, {self.draws} random draw(s)" if is_drawn else ""
+        rows = [[method.title, *cells_of(method)] for method in self.methods]
         return [
-            f"{self.dataset}: learned from {self.train_images} good images{drawn}",
-            f"tested on {self.good} good and {self.defective} defective; a coin toss: AUC 50, AP {self.chance_ap:.1f}",
-            *_lines(["method", *(title for title, _ in _COLUMNS)], [_row(method) for method in self.methods]),
+            *self.introduction,
+            *_lines(["method", *(title for title, _ in COLUMNS)], rows),
             *self._published_lines(),
         ]
 
@@ -147,28 +158,29 @@ class Evaluation:
         return [*_lines(["published", "AUC %", "AP %", "by"], rows), published_note()]
 
 
-def mean_of(method: MethodResult, value: Callable[[Trial], float | None]) -> float | None:
+def _mean_of(method: MethodResult, value: Callable[[Trial], float | None]) -> float | None:
     """The mean of a value over the trials; None if it has none."""
     values = [found for trial in method.trials if (found := value(trial)) is not None]
     return mean(values) if values else None
 
 
-_COLUMNS: tuple[tuple[str, Callable[[MethodResult], str]], ...] = (
+COLUMNS: tuple[tuple[str, Callable[[MethodResult], str]], ...] = (
     ("trials", lambda m: str(len(m.trials))),
     ("AUC %", lambda m: _with_spread(m.auc, m.auc_sd)),
     ("AP %", lambda m: _with_spread(m.ap, m.ap_sd)),
-    ("good passed at\n0 missed %", lambda m: _number(mean_of(m, lambda t: t.good_passed_at_zero_misses), 1)),
+    ("good passed at\n0 missed %", lambda m: _number(_mean_of(m, lambda t: t.good_passed_at_zero_misses), 1)),
     ("at its limit:\ngood rejected", lambda m: _of(m, lambda t: t.good_rejected, lambda t: t.good)),
     ("defective\npassed", lambda m: _of(m, lambda t: t.defective_passed, lambda t: t.defective)),
-    ("pixel\nAUROC %", lambda m: _number(mean_of(m, lambda t: t.pixel_auroc))),
-    ("PRO %", lambda m: _number(mean_of(m, lambda t: t.pro))),
-    ("features\nms", lambda m: _number(mean_of(m, lambda t: t.describe_ms), 1)),
-    ("score\nms", lambda m: _number(mean_of(m, lambda t: t.score_ms), 1)),
+    ("pixel\nAUROC %", lambda m: _number(_mean_of(m, lambda t: t.pixel_auroc))),
+    ("PRO %", lambda m: _number(_mean_of(m, lambda t: t.pro))),
+    ("features\nms", lambda m: _number(_mean_of(m, lambda t: t.describe_ms), 1)),
+    ("score\nms", lambda m: _number(_mean_of(m, lambda t: t.score_ms), 1)),
 )
 
 
-def _row(method: MethodResult) -> list[str]:
-    return [method.title, *(words(method) for _, words in _COLUMNS)]
+def cells_of(method: MethodResult) -> tuple[str, ...]:
+    """The method's row of the table, without its title."""
+    return tuple(words(method) for _, words in COLUMNS)
 
 
 def _spread(values: Sequence[float]) -> float | None:
@@ -184,7 +196,7 @@ def _number(value: float | None, digits: int = 2) -> str:
 
 
 def _of(method: MethodResult, part: Callable[[Trial], int | None], whole: Callable[[Trial], int]) -> str:
-    count = mean_of(method, part)
+    count = _mean_of(method, part)
     return "-" if count is None else f"{count:.3g} of {whole(method.trials[0])}"
 
 

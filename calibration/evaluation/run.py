@@ -112,6 +112,7 @@ def measure(
         methods=tuple(MethodResult(name, TITLES[name], tuple(trials[name])) for name in methods),
         published=published_for(data.name),
         test_images=tuple(f"{test.kind}/{test.path.name}" for test in data.tests),
+        is_defective=tuple(bool(is_defective) for is_defective in data.defective),
         gallery=gallery,
     )
 

@@ -7,7 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -22,8 +22,15 @@ from calibration.evaluation import (
     evaluate,
     learning_curve,
     methods_named,
+    write_results,
 )
+from calibration.evaluation.gallery import latent_onnx, worth_showing
+from calibration.onnx_graph import OnnxGraph
+from calibration.training import Trained
 from edge_agent.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def write_part(path: Path, seed: int, *, is_broken: bool = False) -> None:
@@ -69,7 +76,7 @@ def stages() -> list[str]:
 @pytest.fixture(scope="module")
 def found(plates: Path, stages: list[str]) -> Evaluation:
     methods = ["local", "paper", "ae", "nn", "variation", "patchcore"]
-    return evaluate(plates, methods, seeds=1, threads=2, progress=lambda stage, _done, _total: stages.append(stage))
+    return evaluate(plates, methods, with_gallery=True, progress=lambda stage, _done, _total: stages.append(stage))
 
 
 def test_a_labelled_data_set_is_measured_and_told_as_one_json_object(found: Evaluation, stages: list[str]) -> None:
@@ -199,7 +206,9 @@ def evaluation(train_images: int, aucs: list[float]) -> Evaluation:
         for draw, auc in enumerate(aucs)
     )
     methods = (MethodResult("nn", "NN", trials),)
-    return Evaluation("plates", train_images, 40, len(aucs), 4, 4, 50.0, methods, (), ("good/0.png",) * 8)
+    return Evaluation(
+        "plates", train_images, 40, len(aucs), 4, 4, 50.0, methods, (), ("good/0.png",) * 8, (False, True) * 4
+    )
 
 
 @pytest.mark.parametrize("text", ["20", "20,20", "", "a,b", "20,,40"])
@@ -374,3 +383,68 @@ def test_the_command_ends_with_65_for_a_folder_that_is_no_data_set(tmp_path: Pat
 
     assert ran.returncode == 65
     assert "holds no images" in ran.stderr
+
+
+def test_the_report_is_one_file_with_curves_maps_and_parts(found: Evaluation, tmp_path: Path) -> None:
+    paths = write_results(tmp_path, found)
+
+    html = (tmp_path / "report.html").read_text("utf-8")
+
+    assert [path.name for path in paths] == ["report.html", "results.csv", "results.json"]
+    assert html.count('class="by-day"') == 2 + len(found.methods) + 2  # two curves, histograms, two maps
+    assert "t-SNE" in html
+    for words in ("Evaluation on plates", "worst: lowest score of a defective part", "doubtful: near the limit"):
+        assert words in html
+    assert 'src="http' not in html
+    assert "Published by others" not in html
+
+
+def test_the_parts_shown_are_the_worst_the_doubtful_and_others_each_once(found: Evaluation) -> None:
+    gallery = found.gallery
+
+    assert gallery is not None
+    assert gallery.method == "local"
+    labels = [part.label for part in gallery.parts]
+    assert len(labels) == len(set(labels)) == 8
+    assert gallery.latent is not None
+    assert gallery.latent.shape == (8, 2)
+    assert gallery.embedding is not None
+    assert np.isfinite(gallery.embedding).all()
+
+
+def test_what_is_worth_showing_is_the_same_every_time_and_says_why() -> None:
+    scores = np.arange(40.0)
+    defective = scores % 2 == 0
+    shown = worth_showing(scores, 20.5, defective)
+
+    assert shown == worth_showing(scores, 20.5, defective)
+    assert [i for i, why in shown.items() if why == "worst: lowest score of a defective part"] == [0, 2]
+    assert [i for i, why in shown.items() if why == "worst: highest score of a good part"] == [39, 37]
+    assert {i for i, why in shown.items() if why == "doubtful: near the limit"} <= {18, 19, 20, 21, 22, 23}
+    assert sum(why == "random: good" for why in shown.values()) == 2
+
+
+def test_the_latent_vectors_are_the_networks_own() -> None:
+    import torch
+
+    from calibration.cpcae import Cpcae, CpcaeShape
+    from calibration.export import cpcae_onnx
+    from edge_agent.inspection.sessions import Network
+
+    rng = np.random.default_rng(0)
+    mean, patches = (rng.random((9, 1, 32, 32)).astype(np.float32) for _ in range(2))
+    network = Cpcae(CpcaeShape(32, 1, latent=16)).eval()
+    nan = float("nan")
+    model = cpcae_onnx(Trained(network, mean, 0.5, (), nan, nan, nan))
+    condition = torch.arange(9, dtype=torch.float32)[:, None] / 9
+    with torch.no_grad():
+        expected = network(torch.from_numpy((patches - mean) / 0.5), condition)[1].numpy()
+
+    np.testing.assert_allclose(Network(latent_onnx(model), 1).run(patches), expected, atol=1e-4)
+
+
+def test_a_network_without_a_dense_layer_has_no_known_latent_vectors() -> None:
+    graph = OnnxGraph("identity", "patches", [1, 1, 4, 4])
+
+    with pytest.raises(ValueError, match="no dense layer"):
+        latent_onnx(graph.finish(graph.add("Relu", "patches"), "reconstruction", [1, 1, 4, 4]))

@@ -1,0 +1,126 @@
+"""The report of an evaluation: methods side by side, curves, histograms, and what a method saw in single parts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edge_agent.report.evaluation_figures import (
+    learning_chart,
+    neighbourhood_chart,
+    precision_recall_chart,
+    roc_chart,
+    scores_chart,
+)
+from edge_agent.report.html import write_page
+from edge_agent.report.pictures import MapScale, map_uri, picture_uri
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from edge_agent.report.facts import AnomalyMap, Picture
+
+__all__ = ["EvaluationFacts", "LearningPoint", "MethodFacts", "ShownPart", "write_evaluation_report"]
+
+HEAT_RANGE = (0.0, 2.0)
+"""The colours of every heat map of every report: the limit, 1, lies in their middle."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShownPart:
+    """What a method saw in one test image. ``heat_map`` is (H, W) in image coordinates, 1 at the limit."""
+
+    label: str
+    caption: str
+    is_wrong: bool
+    image: Picture
+    reconstruction: Picture
+    anomaly_map: AnomalyMap
+    heat_map: AnomalyMap | None
+
+
+@dataclass(frozen=True, slots=True)
+class MethodFacts:
+    """One method: its row of the table, and the raw scores of its first trial in the order of the test images."""
+
+    title: str
+    cells: tuple[str, ...]
+    scores: tuple[float, ...]
+    limit: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class LearningPoint:
+    """One method with so many training images: mean AUC and its standard deviation over draws, in percent."""
+
+    title: str
+    train_images: int
+    auc: float
+    auc_sd: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationFacts:
+    """All that an evaluation report says.
+
+    ``published`` rows are method, AUC, AP and source, as words. ``latent`` and ``embedding`` are coordinates (n, 2) of
+    the test images. ``shown_method`` is whose parts are shown.
+    """
+
+    dataset: str
+    created_utc: str
+    versions: Mapping[str, str]
+    lines: tuple[str, ...]
+    columns: tuple[str, ...]
+    methods: tuple[MethodFacts, ...]
+    is_defective: tuple[bool, ...]
+    published: tuple[tuple[str, str, str, str], ...] = ()
+    published_note: str = ""
+    learning: tuple[LearningPoint, ...] = ()
+    verdicts: tuple[str, ...] = ()
+    shown_method: str = ""
+    parts: tuple[ShownPart, ...] = ()
+    latent: NDArray[np.float64] | None = None
+    embedding: NDArray[np.float64] | None = None
+
+
+def write_evaluation_report(path: Path, *, facts: EvaluationFacts) -> None:
+    """Write how the methods compare. Raises OSError if the file cannot be written."""
+    scale = MapScale.of([part.anomaly_map for part in facts.parts], None)
+    heat_scale = MapScale.of([], HEAT_RANGE)
+    curves = [(method.title, method.scores) for method in facts.methods]
+    write_page(
+        path,
+        "evaluation.html.j2",
+        title=f"Evaluation on {facts.dataset}",
+        facts=facts,
+        roc=roc_chart(curves, facts.is_defective),
+        precision_recall=precision_recall_chart(curves, facts.is_defective),
+        histograms=[(m.title, scores_chart(m.scores, m.limit, facts.is_defective)) for m in facts.methods],
+        learning_chart=learning_chart(facts.learning) if facts.learning else None,
+        neighbourhoods=[
+            (words, neighbourhood_chart(points, facts.is_defective))
+            for words, points in (
+                ("the autoencoder's latent codes, of all patches one after the other", facts.latent),
+                ("the embedding of the anomaly map, pooled as in the paper", facts.embedding),
+            )
+            if points is not None
+        ],
+        views=[_view(part, scale, heat_scale) for part in facts.parts],
+        scale=scale,
+        heat_scale=heat_scale,
+    )
+
+
+def _view(part: ShownPart, scale: MapScale, heat_scale: MapScale) -> dict[str, object]:
+    return {
+        "part": part,
+        "image": picture_uri(part.image),
+        "reconstruction": picture_uri(part.reconstruction),
+        "map": map_uri(part.anomaly_map, scale),
+        "heat": None if part.heat_map is None else map_uri(part.heat_map, heat_scale),
+    }
