@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import structlog
 
+from drivers.keyence.commands import COMMANDS
 from drivers.keyence.folder import WatchedFolder
 from drivers.keyence.ftp_inbox import FtpInbox
 from drivers.keyence.link import CvxLink
+from drivers.keyence.session import open_session
 from drivers.modbus.fail_safe import write_reject
 from drivers.modbus.output import CoilOutput
+from drivers.transport.serial_line import SerialOptions, open_serial
 from drivers.transport.tcp import open_tcp
+from edge_agent.desk import desk_path, serve_desk
 from edge_agent.errors import BundleRejected, UsageError
 from edge_agent.inspection.bundle import Bundle
 from edge_agent.inspection.decode import prove_complete
@@ -28,12 +34,26 @@ from edge_agent.store.archive import Archive
 from edge_agent.store.journal import Journal
 
 if TYPE_CHECKING:
-    from drivers.base import CaptureSource
-    from edge_agent.settings import ImagesSettings, Settings
+    from collections.abc import AsyncIterator, Callable, Mapping
 
-__all__ = ["fail_safe", "load_inspectors", "load_replay", "run_agent"]
+    from drivers.base import CaptureSource, Dial
+    from drivers.keyence.commands import Command
+    from drivers.keyence.session import Session
+    from drivers.timing import Deadline
+    from edge_agent.settings import ControllerSettings, ImagesSettings, Settings
+
+__all__ = [
+    "controller_commands",
+    "fail_safe",
+    "load_inspectors",
+    "load_replay",
+    "open_controller",
+    "run_agent",
+]
 
 log = structlog.get_logger(__name__)
+
+_DELIMITERS = {"cr": "\r", "crlf": "\r\n"}
 
 
 def load_inspectors(settings: Settings) -> dict[tuple[int, int], Inspector]:
@@ -85,28 +105,89 @@ async def run_agent(settings: Settings, *, is_simulated: bool = False) -> None:
             output=output,
             health=health,
         )
+        link = _link(settings.controller)
         supervisor = Supervisor(
             engine=engine,
             health=health,
-            link=CvxLink(
-                partial(
-                    open_tcp,
-                    settings.controller.host,
-                    settings.controller.port,
-                    timeout_s=settings.controller.connect_timeout_ms / 1000,
-                ),
-                f"controller {settings.controller.host}:{settings.controller.port}",
-                result_items=settings.controller.result_items,
-                reply_timeout_s=settings.controller.reply_timeout_ms / 1000,
-            ),
+            link=link,
             images=_images(settings.images),
             output=output,
             journal=journal,
             trigger=TriggerPlan(settings.trigger.source, settings.trigger.interval_ms / 1000),
         )
-        await supervisor.run(_stop_on_signal())
+        async with serve_desk(desk_path(settings.store.journal), _Desk(link, engine, health)):
+            await supervisor.run(_stop_on_signal())
     finally:
         journal.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Desk:
+    """What the agent tells and does at its desk: the link's commands, and how the line stands."""
+
+    link: CvxLink
+    engine: Engine
+    health: Health
+
+    def status(self) -> dict[str, object]:
+        return {"state": str(self.engine.state), "health": str(self.health), "link": asdict(self.link.status())}
+
+    async def command(self, name: str, *args: str, by: Deadline | None = None) -> tuple[str, ...]:
+        return await self.link.command(name, *args, by=by)
+
+    def listen(self, on_line: Callable[[tuple[str, ...]], object]) -> Callable[[], None]:
+        return self.link.listen(on_line)
+
+
+def controller_commands() -> Mapping[str, Command]:
+    """Every command of the controller, by name."""
+    return COMMANDS
+
+
+@asynccontextmanager
+async def open_controller(
+    settings: ControllerSettings, on_line: Callable[[tuple[str, ...]], None]
+) -> AsyncIterator[Session]:
+    """A connection of our own to the controller, for a person at a terminal. Raises NotConnected.
+
+    A second connection may throw out the first: never while an agent runs.
+    """
+    dial, peer = _dial(settings)
+    session = await open_session(
+        dial,
+        peer,
+        lambda fields, _: on_line(fields),
+        reply_timeout_s=settings.reply_timeout_ms / 1000,
+        delimiter=_DELIMITERS[settings.delimiter],
+    )
+    try:
+        if settings.serial is not None:
+            await session.find_beginning()
+        yield session
+    finally:
+        await session.aclose()
+
+
+def _dial(settings: ControllerSettings) -> tuple[Dial, str]:
+    """How the controller is reached, and what its link is called in logs."""
+    timeout_s, line = settings.connect_timeout_ms / 1000, settings.serial
+    if line is None:
+        peer = f"controller {settings.host}:{settings.port}"
+        return partial(open_tcp, settings.host, settings.port, timeout_s=timeout_s), peer
+    options = SerialOptions(line.baud, line.parity, line.stop_bits)
+    return partial(open_serial, line.url, options, timeout_s=timeout_s), f"controller {line.url}"
+
+
+def _link(settings: ControllerSettings) -> CvxLink:
+    dial, peer = _dial(settings)
+    return CvxLink(
+        dial,
+        peer,
+        result_items=settings.result_items,
+        reply_timeout_s=settings.reply_timeout_ms / 1000,
+        delimiter=_DELIMITERS[settings.delimiter],
+        is_serial=settings.serial is not None,
+    )
 
 
 def load_replay(

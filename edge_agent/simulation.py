@@ -173,7 +173,7 @@ def _on_loopback(settings: Settings, ports: dict[str, int]) -> Settings:
     ftp = settings.images.ftp
     if ftp is not None:
         ftp = ftp.model_copy(update={"host": _LOOPBACK, "port": ports.get("ftp", ftp.port), "allowed_peers": ()})
-    controller = {"host": _LOOPBACK, "port": ports.get("controller", settings.controller.port)}
+    controller = {"host": _LOOPBACK, "port": ports.get("controller", settings.controller.port), "serial": None}
     output = {"host": _LOOPBACK, "port": ports.get("output", settings.output.port)}
     return settings.model_copy(
         update={

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
@@ -26,12 +27,12 @@ from drivers.keyence.session import open_session
 from drivers.timing import Backoff, Deadline, monotonic_s
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from drivers.base import ControllerEvent, Dial
     from drivers.keyence.session import Session
 
-__all__ = ["CvxLink"]
+__all__ = ["CvxLink", "LinkStatus"]
 
 _log = structlog.get_logger()
 
@@ -44,6 +45,18 @@ _EVENTS_MAX = 1024
 _REFUSALS_MAX = 3
 _VERSION_MAX_CHARS = 64
 _SETUP_MODE = "setup mode"
+_STARTS_ANEW = frozenset({"PW", "RS"})
+
+
+@dataclass(frozen=True, slots=True)
+class LinkStatus:
+    """How a link stands. ``program`` and ``version`` are the last that were read."""
+
+    peer: str
+    is_up: bool
+    why_down: str
+    program: int | None
+    version: str
 
 
 class CvxLink(ControllerCommands):
@@ -84,6 +97,8 @@ class CvxLink(ControllerCommands):
         self._last_line_mono_s = 0.0
         self._unreadable_lines = 0
         self._program: int | None = None
+        self._version = ""
+        self._ears: dict[object, Callable[[tuple[str, ...]], object]] = {}
 
     # ControllerLink
 
@@ -122,11 +137,42 @@ class CvxLink(ControllerCommands):
     async def command(self, name: str, *args: str, by: Deadline | None = None) -> tuple[str, ...]:
         """Send any command of PROTOCOL.md; the values of its reply.
 
-        Raises NotConnected, DeadlineMissed (the connection is dropped), CommandRefused, ProtocolViolation.
+        One that changes the program or the count brings the link down for its own time: what comes around it is
+        stale, and the link says up again with the new program. Raises NotConnected, DeadlineMissed (the connection is
+        dropped), CommandRefused, ProtocolViolation.
         """
-        if self._session is None:
+        session = self._session
+        if session is None:
             raise NotConnected(f"{self._peer} is not connected: {self._why_down or 'not yet'}")
-        return await self._session.command(name, *args, by=by)
+        if name not in _STARTS_ANEW or not self._is_live:
+            return await session.command(name, *args, by=by)
+        self._go_down(f"{name} was sent")
+        try:
+            try:
+                return await session.command(name, *args, by=by)
+            finally:
+                if not session.is_lost:
+                    await self._resynchronise(session)
+        except BaseException as err:
+            if not self.status().is_up:
+                session.drop(NotConnected(f"{self._peer}: no resynchronisation after {name}: {err!r}"))
+            raise
+
+    # for a person at this PC
+
+    def status(self) -> LinkStatus:
+        """How the link stands now."""
+        return LinkStatus(self._peer, self._is_live, self._why_down, self._program, self._version)
+
+    def listen(self, on_line: Callable[[tuple[str, ...]], object]) -> Callable[[], None]:
+        """Hear every line of result output from now on, stale ones included; gives what ends it."""
+        key = object()
+        self._ears[key] = on_line
+
+        def stop() -> None:
+            self._ears.pop(key, None)
+
+        return stop
 
     # one connection
 
@@ -252,6 +298,8 @@ class CvxLink(ControllerCommands):
 
     def _on_result(self, fields: tuple[str, ...], at_mono_s: float) -> None:
         self._last_line_mono_s = at_mono_s
+        for on_line in tuple(self._ears.values()):
+            on_line(fields)
         if not self._is_live:
             self._stale_lines += 1
             return
@@ -285,7 +333,7 @@ class CvxLink(ControllerCommands):
         _log.info("link_up", peer=self._peer, program=program, version=version, outage_s=outage_s)
         self._down_since_mono_s = None
         self._why_down = ""
-        self._program = program
+        self._program, self._version = program, version
         self._is_live = True
         self._emit(ControllerUp(program, version, now))
 

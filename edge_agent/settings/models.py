@@ -30,6 +30,7 @@ __all__ = [
     "LineSettings",
     "LogSettings",
     "OutputSettings",
+    "SerialSettings",
     "Settings",
     "StoreSettings",
     "TriggerSettings",
@@ -101,14 +102,25 @@ class LineSettings(_Table):
     ] = (1,)
 
 
+class SerialSettings(_Table):
+    """[controller.serial]: the command port over RS-232C instead of the network."""
+
+    url: Annotated[Text, _say("a serial port (/dev/serial/by-id/...), or socket:// or rfc2217:// of a device server")]
+    baud: Annotated[int, _integer(1200, 921_600), _say("bits a second, as set in the controller")] = 115_200
+    parity: Annotated[Literal["none", "even", "odd"], _say("as set in the controller")] = "none"
+    stop_bits: Annotated[Literal[1, 2], BeforeValidator(_exact), _say("as set in the controller")] = 1
+
+
 class ControllerSettings(_Table):
     """[controller]: the CV-X's command port."""
 
     kind: Annotated[Literal["cv-x", "simulated"], _say("simulated is never fallen back to, only asked for")] = "cv-x"
     host: Annotated[Text, _say("address of the controller")] = "127.0.0.1"
     port: Annotated[Port, _say("its non-procedural TCP port")] = 8500
+    serial: Annotated[SerialSettings | None, _say("speak over a serial line; host and port are not used then")] = None
+    delimiter: Annotated[Literal["cr", "crlf"], _say("what ends a line that is sent; both are understood")] = "cr"
     result_items: Annotated[
-        tuple[Literal["count", "program", "judgement", "skip"], ...],
+        tuple[Literal["count", "program", "judgement", "skip", "rest"], ...],
         Field(min_length=1, max_length=64, description="what each field of the controller's result line is, in order"),
     ] = ("count", "judgement")
     connect_timeout_ms: Annotated[Milliseconds, _say("how long one try to connect may take")] = 1000

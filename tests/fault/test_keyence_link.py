@@ -20,6 +20,7 @@ from drivers.base import (
     DeadlineMissed,
     Judgement,
     NotConnected,
+    NotNow,
     ProtocolViolation,
 )
 from drivers.keyence.link import CvxLink
@@ -195,12 +196,12 @@ async def test_commands_wait_for_each_other_and_keep_their_replies() -> None:
 async def test_a_command_that_found_no_turn_in_time_was_not_sent_and_harms_nobody() -> None:
     async with ScriptedController() as peer, running(link_to(peer, poll_s=10.0)) as link:
         await next_of(link, ControllerUp)
-        peer.answers["PW"] = None
-        slow = asyncio.create_task(link.command("PW", "1", "003", by=Deadline.after(3)))
-        await until(lambda: peer.count("PW,1,003") == 1)
+        peer.answers["SS"] = None
+        slow = asyncio.create_task(link.command("SS", by=Deadline.after(3)))
+        await until(lambda: peer.count("SS") == 1)
         with pytest.raises(DeadlineMissed, match="not sent"):
             await link.trigger(1, Deadline.after(0.05))
-        peer.say(b"PW\r")
+        peer.say(b"SS\r")
 
         assert await slow == ()
         assert peer.count("T1") == 0
@@ -218,9 +219,32 @@ async def test_a_long_command_is_not_cut_by_the_polls() -> None:
         peer.say(b"PW\r")
         assert await slow == ()
 
-        event = await soon(link.next())
-        assert isinstance(event, ControllerStatus)
+        event = await next_of(link, ControllerUp)
+        assert isinstance(event, ControllerUp)
         assert event.program == 3
+
+
+async def test_what_comes_while_a_program_is_switched_by_hand_is_no_result() -> None:
+    async with ScriptedController() as peer, running(link_to(peer)) as link:
+        await next_of(link, ControllerUp)
+        peer.answers["PW"] = b"0000000007,0\rPW\r0000000008,0\r"
+        await link.switch_program(3)
+        peer.say(b"0000000009,0\r")
+        events = [await soon(link.next()) for _ in range(3)]
+
+    assert [type(event) for event in events] == [ControllerDown, ControllerUp, ControllerResult]
+    assert isinstance(events[2], ControllerResult)
+    assert events[2].count == 9
+
+
+async def test_a_refused_switch_by_hand_is_said_and_the_link_comes_up_again() -> None:
+    async with ScriptedController() as peer, running(link_to(peer)) as link:
+        await next_of(link, ControllerUp)
+        peer.answers["PW"] = b"ER,PW,03\r"
+        with pytest.raises(NotNow):
+            await link.switch_program(3)
+
+        assert [type(await soon(link.next())) for _ in range(2)] == [ControllerDown, ControllerUp]
 
 
 @pytest.mark.parametrize("reply", [b"RM\r", b"RM,2\r", b"RM,0,1\r", b"ER,PR,03\r", b"\r", b"x" * 70_000])

@@ -57,6 +57,31 @@ def test_a_program_that_cannot_be_is_believed_in_nothing() -> None:
     assert ResultParser(["count", "program"]).parse(("1", "1000"), 0.0).count is None
 
 
+@pytest.mark.parametrize(
+    ("items", "fields"),
+    [
+        (["count", "judgement", "rest"], ("31", "1")),
+        (["count", "judgement", "rest"], ("31", "1", "00004422", "0")),
+        (["count", "rest", "judgement"], ("31", "1")),
+        (["count", "rest", "judgement"], ("31", "7", "7", "7", "1")),
+        (["rest", "count", "judgement"], ("7", "31", "1")),
+    ],
+)
+def test_skipped_tools_may_change_the_number_of_fields_where_rest_stands(
+    items: list[str], fields: tuple[str, ...]
+) -> None:
+    result = ResultParser(items).parse(fields, 0.0)
+
+    assert (result.count, result.judgement, result.fields) == (31, Judgement.NG, fields)
+
+
+@pytest.mark.parametrize("fields", [("31",), (), ("31", "7", "x")])
+def test_a_line_with_rest_that_lacks_a_named_field_is_believed_in_nothing(fields: tuple[str, ...]) -> None:
+    result = ResultParser(["count", "rest", "judgement"]).parse(fields, 0.0)
+
+    assert (result.count, result.judgement) == (None, None)
+
+
 @given(st.lists(st.text(), max_size=5).map(tuple))
 def test_any_fields_give_a_result_that_carries_them(fields: tuple[str, ...]) -> None:
     assert ResultParser(["count", "judgement"]).parse(fields, 0.0).fields == fields

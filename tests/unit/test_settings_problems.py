@@ -29,9 +29,16 @@ cameras = [1]
 kind = "cv-x"
 host = "192.168.10.10"
 port = 8500
+delimiter = "cr"
 result_items = ["count", "judgement"]
 connect_timeout_ms = 1000
 reply_timeout_ms = 1000
+
+[controller.serial]
+url = "/dev/ttyS0"
+baud = 9600
+parity = "none"
+stop_bits = 1
 
 [trigger]
 source = "wired"
