@@ -239,12 +239,11 @@ def trade_off(facts: DefectiveFacts) -> Chart:
         # A limit between two scores keeps what the one above it promises: steps, not slopes.
         axes.step(x, y, where="post", color=theme.good, linewidth=1.8)
         axes.plot(x, y, ".", color=theme.good)
-        axes.plot(
-            [100 * chosen.false_rejects], [100 * chosen.missed], "D", color=theme.limit, markersize=8, label="as set"
-        )
+        at = [100 * chosen.false_rejects], [100 * chosen.missed]
+        axes.plot(*at, "D", color=theme.limit, markersize=8, label="as set", clip_on=False, zorder=3)
         caught = next((point.false_rejects for point in facts.curve if not point.missed), 0.0)
         axes.set_xlim(0, min(100.0, 100 * max(0.10, 2 * chosen.false_rejects, 1.5 * caught)))
-        axes.set_ylim(-3, max(5.0, *y, 100 * chosen.missed) * 1.1)
+        axes.set_ylim(0, max(5.0, *y, 100 * chosen.missed) * 1.1)
         add_legend(axes, theme)
         label_axes(axes, "good parts rejected, expected, %", "defective parts passed, %")
 
