@@ -26,7 +26,7 @@ RELIABLE = 0.5
 _NO_GATE = -1.0
 _STRICTEST = 0.85
 _LEAST_MARGIN = 0.1
-_TAIL = 24.0  # by simulation: below 0.02 % of good parts refused from 28 on, long tails 0.3 %
+_TAIL = 24.0  # by simulation: half of it refuses below 0.04 % of good parts from 28 on, with long tails 0.3 %
 _LEFT_OUT_SHARE = 0.02
 _TRIED = 6
 _OFF_SHARE = 0.005
@@ -100,8 +100,9 @@ def quality_gate(qualities: Collection[float], wrong: WrongQualities) -> float:
     """The least registration quality of a part that is judged, from the good parts' own (docs/decisions/0005).
 
     Below the worst good part by a margin that follows the lower tail of the good parts' spread (Fisher's z) and their
-    number, but not so far below that a part registered wrong by 0.5 % of the image passes. Never closer to the worst
-    than 0.1, never above 0.85; no gate at all where good parts reach no more than images that lie elsewhere.
+    number; by as little as half of it where it takes that to stop a part registered wrong by 0.5 % of the image. Never
+    closer to the worst than 0.1, never above 0.85; no gate at all where good parts reach no more than images that lie
+    elsewhere.
     """
     z = np.arctanh(np.clip(np.array(list(qualities), np.float64), -0.999, 0.999))
     least, first = np.quantile(z, (0.0, 0.25))
@@ -109,8 +110,9 @@ def quality_gate(qualities: Collection[float], wrong: WrongQualities) -> float:
     usual = float(np.tanh(np.median(z)))
     if usual < wrong.elsewhere + _LEAST_MARGIN:
         return _NO_GATE
-    by_spread = float(np.tanh(least - _TAIL / math.sqrt(len(z)) * (first - least)))
-    return min(max(by_spread, wrong.off), worst - _LEAST_MARGIN, _STRICTEST)
+    tail = _TAIL / math.sqrt(len(z)) * float(first - least)
+    usual_gate, closest = (float(np.tanh(least - share * tail)) for share in (1.0, 0.5))
+    return min(max(usual_gate, min(wrong.off, closest)), worst - _LEAST_MARGIN, _STRICTEST)
 
 
 def gate_words(gate: float, qualities: Collection[float], wrong: WrongQualities) -> tuple[str, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -21,11 +23,18 @@ def test_the_gate_lies_below_every_good_part_and_above_a_part_in_the_wrong_place
     for qualities in (spread(0.97, 0.99), spread(0.88, 0.95), spread(0.6, 0.83)):
         gate = quality_gate(qualities, WRONG)
 
-        assert WRONG.off <= gate <= min(0.85, qualities[0] - 0.1)
+        assert WRONG.elsewhere < gate <= min(0.85, qualities[0] - 0.1)
 
 
 def test_good_parts_that_hardly_register_keep_their_room() -> None:
     assert quality_gate(spread(0.25, 0.4), WRONG) == pytest.approx(0.15)
+
+
+def test_the_gate_comes_closer_where_it_takes_that_to_stop_a_wrong_pose() -> None:
+    good = np.tanh(np.random.default_rng(0).normal(1.0, 0.15, 40)).tolist()
+    far, near = (quality_gate(good, replace(WRONG, off=off)) for off in (0.05, 0.5))
+
+    assert far < near <= 0.5
 
 
 def test_more_good_parts_allow_a_closer_gate() -> None:
@@ -75,11 +84,12 @@ def test_parts_that_all_register_badly_are_no_reason_to_refuse() -> None:
 @pytest.mark.parametrize("spread_of", ["normal", "uniform"])
 @pytest.mark.parametrize("parts", [28, 60, 200])
 def test_good_parts_are_hardly_ever_refused_for_their_quality(spread_of: str, parts: int) -> None:
+    # At its closest, as a wrong pose that is nearly as good as a right one makes it.
     rng = np.random.default_rng(1)
     draw = {"normal": lambda n: rng.normal(1.5, 0.2, n), "uniform": lambda n: rng.uniform(1.2, 1.8, n)}[spread_of]
     refused = 0
     for _ in range(200):
-        gate = quality_gate(np.tanh(draw(parts)).tolist(), WRONG)
+        gate = quality_gate(np.tanh(draw(parts)).tolist(), replace(WRONG, off=0.99))
         refused += int((np.tanh(draw(400)) < gate).sum())
 
     assert refused / (200 * 400) < 0.001
