@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import matplotlib as mpl
 import numpy as np
 
-from edge_agent.report.figures import HALF_WIDTH_IN, Theme, draw_chart, label_axes, mark_line
+from edge_agent.report.figures import HALF_WIDTH_IN, Theme, add_legend, draw_chart, label_axes, mark_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,7 +76,7 @@ def scores_chart(scores: Sequence[float], limit: float | None, is_defective: Seq
         if is_log and low > 0:
             axes.set_xscale("log")
         label_axes(axes, "score" + (", log" if is_log else ""), "parts")
-        _legend_inside(axes, theme, "upper right")
+        add_legend(axes, theme)
 
     return draw_chart(draw, 2.3, f"Scores of {len(values)} test images by class", width_in=HALF_WIDTH_IN)
 
@@ -116,7 +116,7 @@ def neighbourhood_chart(points: NDArray[np.float64], is_defective: Sequence[bool
             axes.plot(points[part, 0], points[part, 1], marker, color=colour, markersize=4.5, label=words)
         axes.set_xticks([])
         axes.set_yticks([])
-        _legend_inside(axes, theme, "best")
+        add_legend(axes, theme)
 
     return draw_chart(draw, 3.4, f"t-SNE of {len(points)} test images", width_in=HALF_WIDTH_IN)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-import subprocess
 import sys
 from typing import TYPE_CHECKING
 
@@ -27,9 +26,11 @@ from calibration.evaluation import (
 from calibration.evaluation.gallery import latent_onnx, worth_showing
 from calibration.onnx_graph import OnnxGraph
 from calibration.training import Trained
+from edge_agent.cli import main
 from edge_agent.errors import DataError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -75,7 +76,7 @@ def stages() -> list[str]:
 
 @pytest.fixture(scope="module")
 def found(plates: Path, stages: list[str]) -> Evaluation:
-    methods = ["local", "paper", "ae", "nn", "variation", "patchcore"]
+    methods = ["local", "paper", "ae", "variation", "patchcore"]
     return evaluate(plates, methods, with_gallery=True, progress=lambda stage, _done, _total: stages.append(stage))
 
 
@@ -89,7 +90,6 @@ def test_a_labelled_data_set_is_measured_and_told_as_one_json_object(found: Eval
         "local",
         "paper",
         "ae",
-        "nn",
         "variation",
         "patchcore",
     ]
@@ -114,12 +114,36 @@ def test_every_method_with_a_limit_says_what_it_did(found: Evaluation) -> None:
             assert trial.defective_passed == int((scores[defective] < trial.limit).sum())
 
 
+def test_heat_maps_are_measured_where_masks_are(found: Evaluation) -> None:
+    for name in ("ae", "variation", "patchcore"):
+        trial = found.method(name).trials[0]
+
+        assert trial.pixel_auroc is not None
+        assert trial.pixel_auroc > 80.0
+        assert trial.pro is not None
+        assert 30.0 < trial.pro <= 100.0
+
+
+def test_defective_images_without_a_mask_are_left_out_of_pixel_measures_alone(dataset: Path) -> None:
+    whole = evaluate(dataset, ["variation"], threads=1).methods[0].trials[0]
+    (dataset / "ground_truth/hole/000_mask.png").unlink()
+    three = evaluate(dataset, ["variation"], threads=1).methods[0].trials[0]
+    shutil.rmtree(dataset / "ground_truth")
+    none = evaluate(dataset, ["variation"], threads=1).methods[0].trials[0]
+
+    assert whole.auc == three.auc == none.auc
+    assert whole.pixel_auroc is not None
+    assert three.pixel_auroc is not None
+    assert three.pixel_auroc != whole.pixel_auroc
+    assert (none.pixel_auroc, none.pro) == (None, None)
+
+
 def test_the_table_names_every_method_and_the_coin_toss(found: Evaluation) -> None:
     text = "\n".join(found.summary())
 
     assert "24 good images" in text
     assert "a coin toss: AUC 50, AP 50.0" in text
-    for title in ("local", "paper", "AE (L2)", "NN", "Variation", "PatchCore"):
+    for title in ("local", "paper", "AE (L2)", "Variation", "PatchCore"):
         assert title in text
     assert "published" not in text  # plates are in no publication
 
@@ -342,17 +366,29 @@ def test_what_cannot_be_asked_for(plates: Path, options: dict[str, object]) -> N
 # --- files and the command line --------------------------------------------------------------------------
 
 
-def edge_agent(*args: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "edge_agent", "evaluate", *args]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
+@pytest.fixture
+def edge_agent(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Runs the command in this process: exit code, stdout and stderr."""
+
+    def run(*args: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["edge-agent", "evaluate", *args])
+        with pytest.raises(SystemExit) as left:
+            main()
+        return int(left.value.code or 0), *capsys.readouterr()
+
+    return run
 
 
-def test_the_command_prints_one_json_object_and_writes_its_files(plates: Path, tmp_path: Path) -> None:
+def test_the_command_prints_one_json_object_and_writes_its_files(
+    plates: Path, tmp_path: Path, edge_agent: Callable[..., tuple[int, str, str]]
+) -> None:
     out = tmp_path / "new" / "results"
-    ran = edge_agent(str(plates), "--methods", "nn,variation", "--json", "--out", str(out))
+    code, stdout, stderr = edge_agent(str(plates), "--methods", "nn,variation", "--json", "--out", str(out))
 
-    assert ran.returncode == 0, ran.stderr
-    content = json.loads(ran.stdout)
+    assert code == 0, stderr
+    content = json.loads(stdout)
     assert [method["method"] for method in content["methods"]] == ["nn", "variation"]
     stored = json.loads((out / "results.json").read_text())
     assert len(stored["methods"][0]["seeds"][0]["scores"]) == len(stored["test_images"]) == 8
@@ -362,27 +398,31 @@ def test_the_command_prints_one_json_object_and_writes_its_files(plates: Path, t
 
 
 @pytest.mark.parametrize(
-    ("options", "code", "words"),
+    ("options", "words"),
     [
-        (["--method", "nn", "--methods", "all"], 64, "both --method and --methods"),
-        (["--method", "magic"], 64, "no method 'magic'"),
-        (["--method", "nn", "--train-images", "500"], 64, "500 training images cannot be drawn"),
-        (["--method", "nn", "--learning-curve", "20,24", "--train-images", "20"], 64, "leave out --train-images"),
+        (["--method", "nn", "--methods", "all"], "both --method and --methods"),
+        (["--method", "magic"], "no method 'magic'"),
+        (["--method", "nn", "--train-images", "500"], "500 training images cannot be drawn"),
+        (["--method", "nn", "--learning-curve", "20,24", "--train-images", "20"], "leave out --train-images"),
     ],
 )
-def test_the_command_refuses_with_a_hint(plates: Path, options: list[str], code: int, words: str) -> None:
-    ran = edge_agent(str(plates), *options)
+def test_the_command_refuses_with_a_hint(
+    plates: Path, options: list[str], words: str, edge_agent: Callable[..., tuple[int, str, str]]
+) -> None:
+    code, _, stderr = edge_agent(str(plates), *options)
 
-    assert ran.returncode == code
-    assert words in ran.stderr
-    assert "hint: " in ran.stderr
+    assert code == 64
+    assert words in stderr
+    assert "hint: " in stderr
 
 
-def test_the_command_ends_with_65_for_a_folder_that_is_no_data_set(tmp_path: Path) -> None:
-    ran = edge_agent(str(tmp_path))
+def test_the_command_ends_with_65_for_a_folder_that_is_no_data_set(
+    tmp_path: Path, edge_agent: Callable[..., tuple[int, str, str]]
+) -> None:
+    code, _, stderr = edge_agent(str(tmp_path))
 
-    assert ran.returncode == 65
-    assert "holds no images" in ran.stderr
+    assert code == 65
+    assert "holds no images" in stderr
 
 
 def test_the_report_is_one_file_with_curves_maps_and_parts(found: Evaluation, tmp_path: Path) -> None:
