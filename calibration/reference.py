@@ -92,13 +92,13 @@ def explicit_crop(box: Box, height: int, width: int) -> Box:
     return box
 
 
-def check_in_view(box: Box, unseen: dict[str, float]) -> Box:
-    """The box itself, where every image shows most of it. ``unseen``: its share out of view, by file name.
+def check_in_view(box: Box, unseen: dict[str, float], *, most: float) -> Box:
+    """The box itself, if no image hides more than ``most`` of it. ``unseen``: its share out of view, by file name.
 
     Raises CalibrationRefused for an image that does not.
     """
     worst = max(unseen, key=lambda name: unseen[name])
-    if unseen[worst] > 1.0 - _LEAST_SHARE:
+    if unseen[worst] > most:
         raise CalibrationRefused(
             f"the part is not in view in all images: {unseen[worst]:.0%} of it lies outside {worst}",
             hint=f"remove {worst}, or name the area to inspect with a crop",

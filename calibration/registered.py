@@ -31,6 +31,7 @@ __all__ = ["RegisteredSet", "grid_for", "register_all"]
 _WORKING_PX = 256
 _THUMBNAIL_PX = 200
 _TURNED_DEG = 20.0
+_MOST_UNSEEN = 0.4
 _UNSEEN_SLACK = 0.02
 
 
@@ -139,11 +140,23 @@ def _settle_crop(crop: str | Box, found: Registered, alignments: dict[str, Align
     height, width = registration.shape[:2]
     if not isinstance(crop, str):
         return explicit_crop(crop, height, width)
-    box = (part_box(found.mean, width / found.mean.shape[1]) if crop == "auto" else None) or (0, 0, width, height)
+    box = part_box(found.mean, width / found.mean.shape[1]) if crop == "auto" else None
     if max(abs(alignment.angle_deg) for alignment in alignments.values()) < _TURNED_DEG:
-        return clip_to_valid(box, {name: registration.valid_region(a) for name, a in alignments.items()})
+        valid = {name: registration.valid_region(a) for name, a in alignments.items()}
+        return clip_to_valid(box or (0, 0, width, height), valid)
+
+    def unseen(box: Box) -> dict[str, float]:
+        return {name: registration.unseen_fraction(alignment, box) for name, alignment in alignments.items()}
+
     # A turned part has no rectangle in common with the others: the whole part is worth a corner out of view.
-    return check_in_view(box, {name: registration.unseen_fraction(a, box) for name, a in alignments.items()})
+    candidates = [box] if box else [_middle(width, height, share) for share in (1.0, 0.9, 0.8, 0.7)]
+    shown = next((c for c in candidates if max(unseen(c).values()) < _MOST_UNSEEN), candidates[-1])
+    return check_in_view(shown, unseen(shown), most=_MOST_UNSEEN)
+
+
+def _middle(width: int, height: int, share: float) -> Box:
+    w, h = round(width * share), round(height * share)
+    return (width - w) // 2, (height - h) // 2, w, h
 
 
 def _pose_limits(alignments: Sequence[Alignment], registration: Registration, tolerance: float | None) -> PoseLimits:

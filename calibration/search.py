@@ -34,6 +34,7 @@ _OVERVIEW_PX = 256
 _TRIED = 6
 _CERTAIN = 0.9
 _LEAST_GAIN = 0.05
+_CLEAR_GAIN = 0.12
 _GAP_SHARE = 1 / 3
 _HELPS = 0.95
 _MOST_UNSEEN = 0.4
@@ -113,6 +114,8 @@ def search(
         circle = replace(settings, max_angle_deg=180.0)
         found = register_by_range(images, reference, circle, mask, progress)
         words = "the good parts lie turned at any angle: the full circle is searched"
+    elif found.usual_quality(reference) < RELIABLE:
+        words = f"parts are searched within {settings.max_angle_deg:g} degrees: a wider search serves them no better"
     if found.usual_quality(reference) < RELIABLE and not _helps(found):
         words = "registration lays no good image onto another: images are compared as they come, unmoved"
         found = register_by_range(images, reference, replace(settings, still=True), mask, progress)
@@ -152,7 +155,8 @@ def _lie_turned(images: Sequence[GoodImage], reference: int, found: Registered, 
     settings = replace(found.registration.settings, max_angle_deg=180.0)
     circle = Registration(read_pixels(images[reference].path), settings, mask)
     better = [
-        circle.register(read_pixels(images[i].path)).quality > q + max(_LEAST_GAIN, (1.0 - q) * _GAP_SHARE)
+        circle.register(read_pixels(images[i].path)).quality
+        > q + min(_CLEAR_GAIN, max(_LEAST_GAIN, (1.0 - q) * _GAP_SHARE))
         for q, i in worst
     ]
     return 2 * sum(better) >= _TRIED
