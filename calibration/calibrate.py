@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from calibration.backbones import DEFAULT_BACKBONE
+from calibration.backbones import DEFAULT_BACKBONE, Backbone
 from calibration.crossfit import Learned, learn
 from calibration.defects import Findings, judge_defective
 from calibration.images import list_images, read_good_images
@@ -71,6 +71,7 @@ class CalibrationOptions:
     crop: str | Box = "auto"
     search: SearchWishes = field(default_factory=SearchWishes)
     method: str = "local"
+    backbone: Backbone = DEFAULT_BACKBONE
     limit: LimitWishes = field(default_factory=LimitWishes)
     leave_out: tuple[str, ...] = ()
     defective: Path | None = None
@@ -184,7 +185,13 @@ def finish(prepared: Prepared, method: str, out: Path, progress: Progress = _uns
     _check_options(options)
     check_target(out, overwrite=options.overwrite)
     clock = _Clock(dict(prepared.timings_s))
-    scored = METHODS[method](registered, learned, threads=options.threads, progress=_stage(progress, "embed"))
+    scored = METHODS[method](
+        registered,
+        learned,
+        backbone=options.backbone,
+        threads=options.threads,
+        progress=_stage(progress, "embed"),
+    )
     clock.end("embed")
     limit = choose_limit(scored.scores, options.limit)
     files = {
@@ -196,7 +203,7 @@ def finish(prepared: Prepared, method: str, out: Path, progress: Progress = _uns
     if registered.mask is not None:
         files["mask.png"] = png_bytes(registered.mask)
     manifest = _manifest(options, prepared, limit, scored)
-    difference = backbone_difference(DEFAULT_BACKBONE, scored.backbone, registered)
+    difference = backbone_difference(options.backbone, scored.backbone, registered)
     manifest["parity"] = {"cpcae": learned.parity, "backbone": difference}
     files["golden.npz"] = golden_bytes(files, manifest)
     findings = None
@@ -254,6 +261,7 @@ def _manifest(options: CalibrationOptions, prepared: Prepared, limit: Limit, sco
             "stride": grid.stride,
         },
         "method": scored.method,
+        "backbone": options.backbone.facts,
         "autoencoder": {
             "heldout_error": learned.heldout_error,
             "mean_image_error": learned.mean_image_error,

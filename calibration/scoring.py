@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from calibration.backbone import backbone_onnx, feature_grid_onnx
+from calibration.backbones import DEFAULT_BACKBONE, Backbone
 from calibration.crossfit import embed_seen, embed_unseen
 from calibration.limit import leave_one_out_scores
 from calibration.writer import bank_bytes, local_bank_bytes
@@ -40,29 +40,39 @@ class Scored:
 
 
 def score_pooled(
-    registered: RegisteredSet, learned: Learned, *, threads: int, progress: Callable[[int, int], None]
+    registered: RegisteredSet,
+    learned: Learned,
+    *,
+    threads: int,
+    progress: Callable[[int, int], None],
+    backbone: Backbone = DEFAULT_BACKBONE,
 ) -> Scored:
     """The paper's score. The bank holds maps by the network that saw them; held-out scores are of unseen maps."""
-    backbone = backbone_onnx()
-    embedder = Embedder(backbone, threads=threads)
+    model = backbone.pooled_onnx()
+    embedder = Embedder(model, threads=threads)
     n = len(learned.fold_of)
     seen = embed_seen(registered, learned, embedder.embed, threads=threads, progress=lambda i: progress(i, 2 * n))
     unseen = embed_unseen(
         registered, learned, embedder.embed, threads=threads, progress=lambda i: progress(n + i, 2 * n)
     )
     scores = leave_one_out_scores(seen, unseen, NEIGHBOURS)
-    return Scored(backbone, bank_bytes(seen), scores, {"score": "paper", "k": NEIGHBOURS, "map": _MAP})
+    return Scored(model, bank_bytes(seen), scores, {"score": "paper", "k": NEIGHBOURS, "map": _MAP})
 
 
 def score_locally(
-    registered: RegisteredSet, learned: Learned, *, threads: int, progress: Callable[[int, int], None]
+    registered: RegisteredSet,
+    learned: Learned,
+    *,
+    threads: int,
+    progress: Callable[[int, int], None],
+    backbone: Backbone = DEFAULT_BACKBONE,
 ) -> Scored:
     """The local score. Bank and held-out scores are of maps by networks that had not seen the part.
 
     A bank above its bound keeps the parts that differ most from each other; the others are scored against it.
     """
-    backbone = feature_grid_onnx()
-    grid = FeatureGrid(backbone, threads=threads)
+    model = backbone.grid_onnx()
+    grid = FeatureGrid(model, threads=threads)
     n = len(learned.fold_of)
     found = embed_unseen(registered, learned, grid.features, threads=threads, progress=lambda i: progress(i, n))
     kept = _most_different(found, max(1, _MOST_BANK_BYTES // found[0].nbytes))
@@ -72,7 +82,7 @@ def score_locally(
     place_of = {part: place for place, part in enumerate(kept)}
     scores = np.array([bank.score(found[i], without=place_of.get(i)) for i in range(n)])
     method: dict[str, object] = {"score": "local", "map": _MAP, "bank_parts": len(kept)}
-    return Scored(backbone, local_bank_bytes(stored, bank.scale), scores, method)
+    return Scored(model, local_bank_bytes(stored, bank.scale), scores, method)
 
 
 def _most_different(features: NDArray[np.float32], most: int) -> list[int]:

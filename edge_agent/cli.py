@@ -42,6 +42,10 @@ cli.add_typer(cvx_cli, name="cvx")
 Config = Annotated[Path, typer.Option("--config", "-c", help="The line's settings.", metavar="line.toml")]
 Json = Annotated[bool, typer.Option("--json", help="One versioned JSON object on stdout, people's text on stderr.")]
 Threads = Annotated[int, typer.Option(min=1, max=64, help="Threads of ONNX Runtime (and of torch in calibration).")]
+Backbone = Annotated[str, typer.Option(help="Pre-trained network: efficientnet-lite0, xception or FILE.onnx.")]
+BackboneWeights = Annotated[Path | None, typer.Option(help="Xception's, as Keras writes them; else Keras' own store.")]
+BackboneTaps = Annotated[str, typer.Option(metavar="A,B", help="FILE.onnx: tensors to take, from fine to coarse.")]
+BackboneScaling = Annotated[str, typer.Option(metavar="MEAN/STD", help="FILE.onnx: of RGB in [0, 1], as r,g,b/r,g,b.")]
 
 
 @cli.command()
@@ -86,6 +90,10 @@ def calibrate_reference(
     seed: Annotated[int, typer.Option(help="The same seed and images give the same bundle.")] = 0,
     crop: Annotated[str, typer.Option(help="auto, full, or x,y,width,height in pixels of the reference.")] = "auto",
     method: Annotated[str, typer.Option(help="The score: local, or paper (pooled, as published).")] = "local",
+    backbone: Backbone = "efficientnet-lite0",
+    backbone_weights: BackboneWeights = None,
+    backbone_taps: BackboneTaps = "",
+    backbone_scaling: BackboneScaling = "",
     max_angle: Annotated[
         str,
         typer.Option(metavar="auto|DEG", help="How far parts lie turned: the good images say, or 0 to 180 degrees."),
@@ -124,6 +132,7 @@ def calibrate_reference(
 
     Example: edge-agent calibrate-reference good/ --out bundles/zipper --part zipper --program 1
     """
+    from calibration.backbones import backbone_for
     from calibration.calibrate import CalibrationOptions, calibrate
     from calibration.limit import wishes_of
     from calibration.reporting import calibration_json, calibration_lines, write_report
@@ -137,6 +146,7 @@ def calibrate_reference(
         crop=_crop(crop),
         search=wishes_from(max_angle, max_scale, mask, pose_tolerance),
         method=method,
+        backbone=backbone_for(backbone, weights=backbone_weights, taps=backbone_taps, scaling=backbone_scaling),
         limit=wishes_of(false_rejects, review_share, extrapolate=extrapolate),
         leave_out=tuple(leave_out or ()),
         defective=defective,
@@ -207,6 +217,10 @@ def evaluate(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="A folder for report.html, results.csv and results.json.")
     ] = None,
+    backbone: Backbone = "efficientnet-lite0",
+    backbone_weights: BackboneWeights = None,
+    backbone_taps: BackboneTaps = "",
+    backbone_scaling: BackboneScaling = "",
     threads: Threads = 2,
     json_: Json = False,
 ) -> None:
@@ -214,6 +228,7 @@ def evaluate(
 
     Example: edge-agent evaluate mvtec/bottle --methods all --seeds 3 --out bottle-evaluation
     """
+    from calibration.backbones import backbone_for
     from calibration.evaluation import counts_from, methods_named, study, write_results
     from edge_agent.errors import UsageError
 
@@ -221,6 +236,7 @@ def evaluate(
         raise UsageError("both --method and --methods", hint="name all in --methods")
     names = methods_named(methods or method or "local")
     counts = counts_from(learning_curve) if learning_curve is not None else ()
+    chosen = backbone_for(backbone, weights=backbone_weights, taps=backbone_taps, scaling=backbone_scaling)
     if out:
         out.mkdir(parents=True, exist_ok=True)
     with _progress() as progress:
@@ -231,6 +247,7 @@ def evaluate(
             train_images=train_images,
             seeds=seeds,
             repeats=repeats,
+            backbone=chosen,
             threads=threads,
             with_gallery=out is not None,
             progress=progress,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from statistics import mean, stdev
 from typing import TYPE_CHECKING
 
+from calibration.backbones import DEFAULT_BACKBONE, Backbone
 from calibration.evaluation.dataset import read_dataset
 from calibration.evaluation.run import check_wishes, evaluate, measure
 from edge_agent.errors import UsageError
@@ -52,7 +53,8 @@ class LearningCurve:
 
     def summary(self) -> list[str]:
         """Lines for a person."""
-        return [*(line for evaluation in self.evaluations for line in evaluation.summary()), *self.verdicts]
+        tables = [line for evaluation in self.evaluations for line in evaluation.measured_lines()]
+        return [*tables, *self.last.published_lines(), *self.verdicts]
 
 
 def counts_from(text: str) -> tuple[int, ...]:
@@ -73,6 +75,7 @@ def learning_curve(
     *,
     seeds: int = 1,
     repeats: int = 1,
+    backbone: Backbone = DEFAULT_BACKBONE,
     threads: int = 2,
     with_gallery: bool = False,
     progress: Callable[[str, int, int], None] = lambda _stage, _done, _total: None,
@@ -94,6 +97,7 @@ def learning_curve(
                 seeds=seeds,
                 train_images=count,
                 repeats=repeats,
+                backbone=backbone,
                 threads=threads,
                 with_gallery=with_gallery and number == len(counts),
                 progress=_prefixed(progress, f"{count} images: "),
@@ -110,6 +114,7 @@ def study(
     train_images: int | None,
     seeds: int,
     repeats: int,
+    backbone: Backbone,
     threads: int,
     with_gallery: bool,
     progress: Callable[[str, int, int], None],
@@ -122,6 +127,7 @@ def study(
             seeds=seeds,
             train_images=train_images,
             repeats=repeats,
+            backbone=backbone,
             threads=threads,
             with_gallery=with_gallery,
             progress=progress,
@@ -134,6 +140,7 @@ def study(
         counts,
         seeds=seeds,
         repeats=repeats,
+        backbone=backbone,
         threads=threads,
         with_gallery=with_gallery,
         progress=progress,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from calibration.backbones import DEFAULT_BACKBONE, Backbone
 from calibration.baselines.published import published_for
 from calibration.calibrate import CalibrationOptions
 from calibration.evaluation.dataset import DataSet, read_dataset
@@ -43,6 +44,7 @@ def evaluate(
     seeds: int = 1,
     train_images: int | None = None,
     repeats: int = 1,
+    backbone: Backbone = DEFAULT_BACKBONE,
     threads: int = 2,
     with_gallery: bool = False,
     progress: Progress = lambda _stage, _done, _total: None,
@@ -64,6 +66,7 @@ def evaluate(
         seeds=seeds,
         train_images=train_images,
         repeats=repeats,
+        backbone=backbone,
         threads=threads,
         with_gallery=with_gallery,
         progress=progress,
@@ -77,6 +80,7 @@ def measure(
     seeds: int,
     train_images: int | None,
     repeats: int,
+    backbone: Backbone,
     threads: int,
     with_gallery: bool,
     progress: Progress,
@@ -93,7 +97,7 @@ def measure(
                 data,
                 data.drawn(train_images, draw),
                 names,
-                CalibrationOptions(part=data.name, seed=seed, threads=threads),
+                CalibrationOptions(part=data.name, seed=seed, backbone=backbone, threads=threads),
                 draw=draw,
                 with_gallery=with_gallery and draw == seed == 0,
                 progress=_prefixed(progress, (draw, repeats), (seed, seeds)),

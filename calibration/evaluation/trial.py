@@ -119,6 +119,7 @@ def _fitted(
         seed=options.seed,
         threads=options.threads,
         progress=progress,
+        backbone=options.backbone,
     )
     baselines = {name: Baseline(detector) for name, detector in fit_all(names, setting).items()}
     return _Contenders(products, baselines, registered)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
+
 from edge_agent.inspection.embedding import Embedder, FeatureGrid
-from edge_agent.inspection.local import STRIDE, LocalBank
+from edge_agent.inspection.local import LocalBank
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from edge_agent.inspection.knn import Bank
@@ -52,7 +53,8 @@ class LocalJudge:
     def __init__(self, backbone: bytes, bank: LocalBank, crop: tuple[int, int], *, threads: int) -> None:
         """``crop`` is (height, width) in px. Raises ValueError if backbone, bank and crop do not fit each other."""
         self._grid, self._bank = FeatureGrid(backbone, threads=threads), bank
-        expected = (*(-(-side // STRIDE) for side in crop), self._grid.dimensions)
+        # Measured: each backbone has a stride of its own, and its own way to round.
+        expected = self._grid.features(np.zeros((*crop, 1), np.float32)).shape
         found = (*bank.places.shape[:2], bank.dimensions)
         if found != expected:
             raise ValueError(f"the backbone gives {expected} features for the crop, the bank has {found}")

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 import onnxruntime as ort
 import pytest
-from onnx import TensorProto, helper, numpy_helper, save
+from onnx import TensorProto, helper, load, numpy_helper, save
+from typer.testing import CliRunner
 
 from calibration.backbones import backbone_for
 from calibration.backbones.user_onnx import Scaling, UserOnnx
+from edge_agent.cli import cli
+from edge_agent.domain import Outcome
 from edge_agent.errors import DataError, UsageError
+from edge_agent.inspection.bundle import Bundle
 from edge_agent.inspection.embedding import Embedder, FeatureGrid
+from edge_agent.inspection.inspector import Inspector
 from edge_agent.inspection.sessions import Network
 
 if TYPE_CHECKING:
@@ -61,8 +67,6 @@ def file(tmp_path: Path) -> Path:
 
 def by_the_file(file: Path, image: np.ndarray, scaling: Scaling, *tensors: str) -> list[np.ndarray]:
     """What the user's own file computes at these tensors."""
-    from onnx import load
-
     model = load(file)
     del model.graph.output[:]
     model.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in tensors)
@@ -188,8 +192,6 @@ def test_a_size_fixed_inside_the_network_is_found_by_running_it(tmp_path: Path) 
 
 def test_weights_in_another_file_are_refused(tmp_path: Path) -> None:
     write(tmp_path / "one.onnx")
-    from onnx import load
-
     save(
         load(tmp_path / "one.onnx"),
         tmp_path / "two.onnx",
@@ -232,3 +234,40 @@ def test_a_file_is_named_with_its_taps_and_scaling(file: Path) -> None:
     backbone = backbone_for(str(file), taps="low, features", scaling="0.5,0.4,0.3/0.2,0.25,0.3")
 
     assert backbone.facts == UserOnnx(file, ["low", "features"], SCALING).facts
+
+
+def part(seed: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    picture = np.full((72, 96), 40.0, np.float32)
+    cv2.rectangle(picture, (20, 16), (76, 56), 150.0 + rng.uniform(-5, 5), -1)
+    cv2.circle(picture, (38, 36), round(rng.uniform(8, 11)), 80.0, -1)
+    return np.clip(picture + rng.normal(0, 2, picture.shape), 0, 255).astype(np.uint8)
+
+
+def test_a_calibration_by_a_users_network_of_any_stride_judges_parts(tmp_path: Path, file: Path) -> None:
+    (tmp_path / "good").mkdir()
+    for seed in range(20):
+        assert cv2.imwrite(str(tmp_path / "good" / f"{seed:02}.bmp"), part(seed))
+    named = ["--backbone", str(file), "--backbone-taps", "low,features", "--backbone-scaling", "0.5,0.5,0.5/1,1,1"]
+
+    done = CliRunner().invoke(cli, ["calibrate-reference", str(tmp_path / "good"), "-o", str(tmp_path / "b"), *named])
+
+    assert done.exit_code == 0, done.output
+    bundle = Bundle.load(tmp_path / "b")
+    inspector = Inspector(bundle)
+    spoiled = part(30)
+    spoiled[40:52, 55:70] = 20
+    assert inspector.warm_up() > 0
+    assert bundle.manifest["backbone"]["taps"] == ["low", "features"]
+    assert bundle.manifest["parity"]["backbone"] is None
+    assert inspector.inspect(cv2.imencode(".bmp", spoiled)[1].tobytes()).outcome is Outcome.NG
+
+
+@pytest.mark.parametrize("command", ["calibrate-reference", "evaluate"])
+def test_a_backbone_that_cannot_be_used_ends_a_command_at_once(tmp_path: Path, file: Path, command: str) -> None:
+    named = ["--backbone", str(file), "--backbone-taps", "lw", "--backbone-scaling", "0,0,0/1,1,1"]
+
+    done = CliRunner().invoke(cli, [command, str(tmp_path), *named])
+
+    assert isinstance(done.exception, DataError)
+    assert "no tensor lw" in str(done.exception)
