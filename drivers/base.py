@@ -325,8 +325,13 @@ class VerdictOutput(Protocol):
         """
         ...
 
-    async def publish(self, part_seq: int, verdict: Verdict, by: Deadline) -> Published:
-        """Write the verdict, compare the echo, read it back. Never raises for a peer's fault."""
+    async def publish(
+        self, part_seq: int, verdict: Verdict, by: Deadline, reason: Reason | None = None, bundle: int = 0
+    ) -> Published:
+        """Write the verdict, compare the echo, read it back. Never raises for a peer's fault.
+
+        ``reason`` and ``bundle`` (16 bits that name the reference bundle) are told to a peer that has room for them.
+        """
         ...
 
     async def withdraw(self) -> None:

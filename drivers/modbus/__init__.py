@@ -1,8 +1,10 @@
-"""The digital output: coils of a Modbus TCP remote I/O."""
+"""The digital output: coils of a Modbus remote I/O, or a register block of a PLC; over TCP or RTU."""
 
 from __future__ import annotations
 
-from drivers.modbus.fail_safe import write_reject
+from drivers.modbus.connection import RtuLine
+from drivers.modbus.fail_safe import write_reject, write_reject_block
 from drivers.modbus.output import CoilOutput
+from drivers.modbus.register_output import RegisterOutput
 
-__all__ = ["CoilOutput", "write_reject"]
+__all__ = ["CoilOutput", "RegisterOutput", "RtuLine", "write_reject", "write_reject_block"]

@@ -1,4 +1,4 @@
-"""One connection to a Modbus TCP remote I/O: three requests, each proven or raised. Single use."""
+"""One connection to a Modbus device, TCP or RTU: requests that are proven or raised. Single use."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import asyncio
 import logging
 import socket
 import struct
-from typing import TYPE_CHECKING, Any, NoReturn
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
-from pymodbus.client import AsyncModbusTcpClient
+from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
 from pymodbus.exceptions import ModbusException
 from pymodbus.pdu import ExceptionResponse
 from pymodbus.pdu.bit_message import (
@@ -19,16 +20,24 @@ from pymodbus.pdu.bit_message import (
     WriteMultipleCoilsRequest,
     WriteMultipleCoilsResponse,
 )
+from pymodbus.pdu.register_message import (
+    ReadHoldingRegistersRequest,
+    ReadHoldingRegistersResponse,
+    WriteMultipleRegistersRequest,
+    WriteMultipleRegistersResponse,
+)
 
 from drivers.base import CommandRefused, DeadlineMissed, DriverError, NotConnected, ProtocolViolation
-from drivers.modbus.coils import COIL_NAMES, EXCEPTION_MEANINGS, CoilState, reply_problem
+from drivers.modbus.coils import COIL_NAMES, CoilState
+from drivers.modbus.registers import PLC_WORDS, BlockState, PlcWords
+from drivers.modbus.replies import EXCEPTION_MEANINGS, reply_problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pymodbus.pdu import ModbusPDU
 
-__all__ = ["CoilConnection"]
+__all__ = ["CoilConnection", "ModbusConnection", "RegisterConnection", "RtuLine"]
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
@@ -38,15 +47,35 @@ def _cancels() -> int:
     return 0 if task is None else task.cancelling()
 
 
-class CoilConnection:
+@dataclass(frozen=True, slots=True)
+class RtuLine:
+    """How a serial line to a device is set; eight data bits. The host is the name of the serial port then."""
+
+    baud: int = 19200
+    parity: Literal["none", "even", "odd"] = "even"
+    stop_bits: Literal[1, 2] = 1
+
+
+class ModbusConnection:
     """Writes, compares the echo, reads back. Any failure, and any cancelled request, ends the connection.
 
     What an ended connection still carries is thrown away where that is possible (TCP reset), so that a write
-    that was given up is not delivered behind a later one. ``timeout_s`` bounds the dial and each request.
+    that was given up is not delivered behind a later one. ``timeout_s`` bounds the dial and each request. On RTU, where
+    nothing tells a late reply from the next one, the line is left quiet for ``timeout_s`` before the first request.
     """
 
-    def __init__(self, host: str, port: int, *, unit: int, timeout_s: float, on_lost: Callable[[], None]) -> None:
-        self._peer = f"{host}:{port}"
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        unit: int,
+        timeout_s: float,
+        on_lost: Callable[[], None],
+        rtu: RtuLine | None = None,
+    ) -> None:
+        self._peer = f"{host}:{port}" if rtu is None else host
+        self._rtu = rtu
         self._unit = unit
         self._timeout_s = timeout_s
         self._on_lost = on_lost
@@ -56,15 +85,15 @@ class CoilConnection:
         library_log = logging.getLogger("pymodbus")
         if library_log.level == logging.NOTSET:
             library_log.setLevel(logging.CRITICAL)
-        self._client = AsyncModbusTcpClient(
-            host,
-            port=port,
-            timeout=timeout_s,
-            retries=0,
-            reconnect_delay=0,
-            trace_packet=self._see_packet,
-            trace_connect=self._see_connect,
-        )
+        common: dict[str, Any] = {"timeout": timeout_s, "retries": 0, "reconnect_delay": 0}
+        common |= {"trace_packet": self._see_packet, "trace_connect": self._see_connect}
+        self._client: AsyncModbusTcpClient | AsyncModbusSerialClient
+        if rtu is None:
+            self._client = AsyncModbusTcpClient(host, port=port, **common)
+        else:
+            self._client = AsyncModbusSerialClient(
+                host, baudrate=rtu.baud, parity=rtu.parity[0].upper(), stopbits=rtu.stop_bits, **common
+            )
 
     @property
     def is_up(self) -> bool:
@@ -86,45 +115,17 @@ class CoilConnection:
                 f"no connection to the remote I/O at {self._peer} within {self._timeout_s:g} s: "
                 "look at its power, its cable, and at output.host and output.port"
             )
+        if self._rtu is not None:
+            await asyncio.sleep(self._timeout_s)
+            if self._broken is not None:
+                self._fail(self._broken)
+            return
         wire = self._socket()
         if self._broken is not None or wire is None:
             # Accepted and dropped at once: the library still calls that connected.
             self._fail(self._broken or NotConnected(f"{self._peer} closed the connection"))
         wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         wire.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-
-    async def write(self, first_coil: int, state: CoilState) -> None:
-        """Write all four coils in one request (FC15) and compare the echo.
-
-        Raises NotConnected, DeadlineMissed, CommandRefused, ProtocolViolation.
-        """
-        request = WriteMultipleCoilsRequest(address=first_coil, bits=list(state.bits), dev_id=self._unit)
-        reply = await self._ask("FC15 (write coils)", request, WriteMultipleCoilsResponse)
-        echo, sent = (reply.address, reply.count), (first_coil, len(state.bits))
-        if echo != sent:
-            self._fail(ProtocolViolation(f"{self._peer} echoed coils {echo} (address, count) for a write of {sent}"))
-
-    async def read_back(self, first_coil: int, expected: CoilState) -> None:
-        """Read the four coils (FC1) and compare.
-
-        Raises NotConnected, DeadlineMissed, CommandRefused, ProtocolViolation.
-        """
-        request = ReadCoilsRequest(address=first_coil, count=len(expected.bits), dev_id=self._unit)
-        reply = await self._ask("FC1 (read coils)", request, ReadCoilsResponse)
-        found = tuple(reply.bits[: len(expected.bits)])
-        if found != expected.bits:
-            shown = " ".join(f"{name}={bit:d}" for name, bit in zip(COIL_NAMES, found, strict=False))
-            self._fail(
-                ProtocolViolation(
-                    f"{self._peer} reads back {shown} after {expected} was written: "
-                    "its watchdog dropped the outputs and waits to be cleared, or another client writes them"
-                )
-            )
-
-    async def write_proven(self, first_coil: int, state: CoilState) -> None:
-        """Write, compare the echo, read back, compare. Raises as ``write`` and ``read_back`` do."""
-        await self.write(first_coil, state)
-        await self.read_back(first_coil, state)
 
     async def read_input(self, address: int) -> bool:
         """One discrete input (FC2). Raises NotConnected, DeadlineMissed, CommandRefused, ProtocolViolation."""
@@ -176,7 +177,8 @@ class CoilConnection:
             raise asyncio.CancelledError
 
     def _check(self, name: str, request: ModbusPDU, reply: Any, reply_type: type[ModbusPDU]) -> None:
-        if (reply.transaction_id, reply.dev_id) != (request.transaction_id, request.dev_id):
+        is_another = self._rtu is None and reply.transaction_id != request.transaction_id
+        if is_another or reply.dev_id != request.dev_id:
             self._fail(
                 ProtocolViolation(
                     f"{self._peer} answered {name} as transaction {reply.transaction_id}, unit {reply.dev_id}; "
@@ -199,7 +201,7 @@ class CoilConnection:
         raise err
 
     def _see_packet(self, is_sending: bool, data: bytes) -> bytes:  # noqa: FBT001 - the library's signature
-        problem = "" if is_sending else reply_problem(data)
+        problem = "" if is_sending or self._rtu is not None else reply_problem(data)
         if not problem:
             return data
         self._break(ProtocolViolation(f"{self._peer} sent {data[:40]!r}: {problem}"))
@@ -221,5 +223,91 @@ class CoilConnection:
         transport: Any = self._client.ctx.transport  # None while not connected, whatever its annotation says
         if transport is None:
             return None
-        wire: socket.socket | None = transport.get_extra_info("socket")
+        wire: socket.socket | None = transport.get_extra_info("socket") if self._rtu is None else None
         return None if wire is None or wire.fileno() < 0 else wire
+
+
+class CoilConnection(ModbusConnection):
+    """The four coils of a remote I/O."""
+
+    async def write(self, first_coil: int, state: CoilState) -> None:
+        """Write all four coils in one request (FC15) and compare the echo.
+
+        Raises NotConnected, DeadlineMissed, CommandRefused, ProtocolViolation.
+        """
+        request = WriteMultipleCoilsRequest(address=first_coil, bits=list(state.bits), dev_id=self._unit)
+        reply = await self._ask("FC15 (write coils)", request, WriteMultipleCoilsResponse)
+        echo, sent = (reply.address, reply.count), (first_coil, len(state.bits))
+        if echo != sent:
+            self._fail(ProtocolViolation(f"{self._peer} echoed coils {echo} (address, count) for a write of {sent}"))
+
+    async def read_back(self, first_coil: int, expected: CoilState) -> None:
+        """Read the four coils (FC1) and compare.
+
+        Raises NotConnected, DeadlineMissed, CommandRefused, ProtocolViolation.
+        """
+        request = ReadCoilsRequest(address=first_coil, count=len(expected.bits), dev_id=self._unit)
+        reply = await self._ask("FC1 (read coils)", request, ReadCoilsResponse)
+        found = tuple(reply.bits[: len(expected.bits)])
+        if found != expected.bits:
+            shown = " ".join(f"{name}={bit:d}" for name, bit in zip(COIL_NAMES, found, strict=False))
+            self._fail(
+                ProtocolViolation(
+                    f"{self._peer} reads back {shown} after {expected} was written: "
+                    "its watchdog dropped the outputs and waits to be cleared, or another client writes them"
+                )
+            )
+
+    async def write_proven(self, first_coil: int, state: CoilState) -> None:
+        """Write, compare the echo, read back, compare. Raises as ``write`` and ``read_back`` do."""
+        await self.write(first_coil, state)
+        await self.read_back(first_coil, state)
+
+
+class RegisterConnection(ModbusConnection):
+    """The register block of a PLC, and the words that the PLC gives back."""
+
+    async def write(self, first: int, state: BlockState) -> None:
+        """Write block and heartbeat in one request (FC16) and compare the echo.
+
+        Raises NotConnected, DeadlineMissed, CommandRefused, ProtocolViolation.
+        """
+        words = list(state.words)
+        request = WriteMultipleRegistersRequest(address=first, registers=words, dev_id=self._unit)
+        reply = await self._ask("FC16 (write registers)", request, WriteMultipleRegistersResponse)
+        echo, sent = (reply.address, reply.count), (first, len(words))
+        if echo != sent:
+            self._fail(
+                ProtocolViolation(f"{self._peer} echoed registers {echo} (address, count) for a write of {sent}")
+            )
+
+    async def read_back(self, first: int, expected: BlockState) -> None:
+        """Read the block (FC3) and compare.
+
+        Raises NotConnected, DeadlineMissed, CommandRefused, ProtocolViolation.
+        """
+        found = await self._read(first, len(expected.words))
+        if found != expected.words:
+            self._fail(
+                ProtocolViolation(
+                    f"{self._peer} reads back {found} after {expected.words} was written: another client writes them, "
+                    "or output.first_register is a place that the PLC's program writes"
+                )
+            )
+
+    async def write_proven(self, first: int, state: BlockState) -> None:
+        """Write, compare the echo, read back, compare. Raises as ``write`` and ``read_back`` do."""
+        await self.write(first, state)
+        await self.read_back(first, state)
+
+    async def read_plc(self, first: int) -> PlcWords:
+        """What the PLC gives back (FC3). Raises NotConnected, DeadlineMissed, CommandRefused, ProtocolViolation."""
+        return PlcWords(*await self._read(first, PLC_WORDS))
+
+    async def _read(self, first: int, count: int) -> tuple[int, ...]:
+        request = ReadHoldingRegistersRequest(address=first, count=count, dev_id=self._unit)
+        reply = await self._ask("FC3 (read registers)", request, ReadHoldingRegistersResponse)
+        words = tuple(reply.registers)
+        if len(words) != count:
+            self._fail(ProtocolViolation(f"{self._peer} answered FC3 with {len(words)} registers instead of {count}"))
+        return words

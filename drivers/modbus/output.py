@@ -1,23 +1,25 @@
-"""The verdict as coils of a Modbus TCP remote I/O. Silence is reject; PASS is a window that ends by itself."""
+"""The verdict on a Modbus device. Silence is reject; PASS is a window that ends by itself."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import structlog
 
 from drivers.base import DriverError, NotConnected, Published, Verdict
-from drivers.modbus.coils import COIL_NAMES, RESTING, CoilState
-from drivers.modbus.connection import CoilConnection
+from drivers.modbus.coils import COIL_NAMES, CoilState
+from drivers.modbus.connection import CoilConnection, RtuLine
 from drivers.timing import Backoff, monotonic_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    from drivers.base import Reason
     from drivers.timing import Deadline
 
-__all__ = ["CoilOutput"]
+__all__ = ["CoilOutput", "ModbusOutput"]
 
 _log = structlog.get_logger(__name__)
 _RECONNECT_CAP_S = 1.0
@@ -29,8 +31,33 @@ def _never_ready() -> bool:
     return False
 
 
-class CoilOutput:
-    """PASS, REJECT, READY and HEARTBEAT as four coils in a row, always written together in one request.
+S = TypeVar("S")
+_S_contra = TypeVar("_S_contra", contravariant=True)
+
+
+class _Link(Protocol[_S_contra]):
+    """One connection that writes states and proves them."""
+
+    @property
+    def is_up(self) -> bool: ...
+
+    async def open(self) -> None: ...
+
+    async def write(self, first: int, state: _S_contra) -> None: ...
+
+    async def read_back(self, first: int, expected: _S_contra) -> None: ...
+
+    async def write_proven(self, first: int, state: _S_contra) -> None: ...
+
+    async def read_input(self, address: int) -> bool: ...
+
+    def close(self) -> None: ...
+
+    def abort(self) -> None: ...
+
+
+class ModbusOutput(ABC, Generic[S]):
+    """The verdict as a state that is written whole, in one request, and proven. What a state is the styles say.
 
     Idle, closed, crashed and unreachable all mean REJECT (PASS 0, REJECT 1). PASS stands for ``pass_hold_s``
     at most and only while ``run`` runs, the peer confirms every refresh, and the line is ready. One connection,
@@ -42,27 +69,27 @@ class CoilOutput:
         host: str,
         port: int,
         *,
-        unit: int = 1,
-        first_coil: int = 0,
-        part_present_input: int | None = None,
+        unit: int,
+        first: int,
+        part_present_input: int | None,
         pass_hold_s: float,
-        refresh_s: float = 0.1,
-        write_timeout_s: float = 0.15,
+        refresh_s: float,
+        write_timeout_s: float,
+        rtu: RtuLine | None,
     ) -> None:
-        if not 0 <= first_coil <= 0x10000 - len(COIL_NAMES):
-            raise ValueError(f"first_coil {first_coil}: {len(COIL_NAMES)} coils must fit below 65536")
         if not (pass_hold_s > 0 and refresh_s > 0 and write_timeout_s > 0):
             raise ValueError("pass_hold_s, refresh_s and write_timeout_s must be above 0")
         self._host = host
         self._port = port
         self._unit = unit
-        self._first_coil = first_coil
+        self._first = first
+        self._rtu = rtu
         self._part_present_input = part_present_input
         self._pass_hold_s = pass_hold_s
         self._refresh_s = refresh_s
         self._write_timeout_s = write_timeout_s
 
-        self._link: CoilConnection | None = None
+        self._link: _Link[S] | None = None
         self._lock = asyncio.Lock()
         self._wake = asyncio.Event()
         self._is_running = False
@@ -114,13 +141,16 @@ class CoilOutput:
             self._end_window("stopped")
             await self._leave_reject()
 
-    def publish(self, part_seq: int, verdict: Verdict, by: Deadline) -> Coroutine[object, object, Published]:
+    def publish(
+        self, part_seq: int, verdict: Verdict, by: Deadline, reason: Reason | None = None, bundle: int = 0
+    ) -> Coroutine[object, object, Published]:
         """Write the verdict, compare the echo, read it back. Never raises for a peer's fault.
 
         What counts as withdrawn is decided when this is called, not when it is first awaited: a verdict that
-        waits in a task is void once ``withdraw`` was called behind it.
+        waits in a task is void once ``withdraw`` was called behind it. ``reason`` and ``bundle`` go where there is
+        room for them: the register block.
         """
-        return self._publish(part_seq, verdict, by, self._withdrawals)
+        return self._publish(part_seq, verdict, by, self._withdrawals, (reason, bundle))
 
     async def withdraw(self) -> None:
         """End a PASS window now: the next part is here. Returns when REJECT is written or the peer is down."""
@@ -144,15 +174,39 @@ class CoilOutput:
                 self._lose(err)
                 raise
 
-    async def _publish(self, part_seq: int, verdict: Verdict, by: Deadline, withdrawals: int) -> Published:
+    @abstractmethod
+    def _new_link(self) -> _Link[S]:
+        """A connection that was not opened yet."""
+
+    @abstractmethod
+    def _state(self, *, is_pass: bool) -> S:
+        """What stands on the wire now, with READY and HEARTBEAT as they are."""
+
+    async def _meet(self, link: _Link[S]) -> None:
+        """A new connection is open and nothing was written yet. Raises DriverError."""
+
+    async def _watch(self, link: _Link[S]) -> None:
+        """After each refresh. Raises DriverError."""
+
+    async def _name_part(self, link: _Link[S], part_seq: int, about: tuple[Reason | None, int]) -> bool:
+        """Make the next state be of this part; false if the peer has another one in mind. Raises DriverError."""
+        del link, part_seq, about
+        return True
+
+    async def _publish(
+        self, part_seq: int, verdict: Verdict, by: Deadline, withdrawals: int, about: tuple[Reason | None, int]
+    ) -> Published:
         if not self.is_confirmed and not (self._pass_may_stand and self._may_dial):
             return Published.FAILED
         async with self._lock:
+            is_named = await self._named(part_seq, about)
             if verdict is not Verdict.PASS:
                 return await self._publish_reject(by)
             spoiled = self._why_not(part_seq, by, withdrawals)
             if spoiled is not None:
                 return spoiled
+            if not is_named:
+                return Published.WITHHELD if await self._make_reject() else Published.FAILED
             spoiled = await self._write_pass(part_seq, by, withdrawals)
             if spoiled is None:
                 self._newest_seq = part_seq
@@ -163,6 +217,15 @@ class CoilOutput:
             is_reject_proven = await self._make_reject()
             _log.info("output_pass_taken_back", part_seq=part_seq, outcome=str(spoiled), is_proven=is_reject_proven)
             return spoiled if is_reject_proven else Published.FAILED
+
+    async def _named(self, part_seq: int, about: tuple[Reason | None, int]) -> bool:
+        if self._link is None or not self._link.is_up:
+            return False
+        try:
+            return await self._name_part(self._link, part_seq, about)
+        except DriverError as err:
+            self._lose(err)
+            return False
 
     async def _publish_reject(self, by: Deadline) -> Published:
         self._end_window("rejected")
@@ -179,13 +242,13 @@ class CoilOutput:
         link = self._link
         if link is None:
             return Published.FAILED
-        state = CoilState(is_pass=True, is_ready=True, heartbeat=self._heartbeat)
+        state = self._state(is_pass=True)
         self._pass_may_stand = True
         try:
-            await link.write(self._first_coil, state)
+            await link.write(self._first, state)
             spoiled = self._why_not(part_seq, by, withdrawals)
             if spoiled is None:
-                await link.read_back(self._first_coil, state)
+                await link.read_back(self._first, state)
                 spoiled = self._why_not(part_seq, by, withdrawals)
         except DriverError as err:
             self._lose(err)
@@ -211,11 +274,14 @@ class CoilOutput:
             self._end_window("held")
         if self._was_ready:
             self._heartbeat = not self._heartbeat
-        is_pass = self._window_ends_mono_s is not None
-        if not is_pass:
-            return await self._make_reject()
+        if self._window_ends_mono_s is None and not await self._make_reject():
+            return False
+        link = self._link
         try:
-            await self._link.write_proven(self._first_coil, CoilState(is_pass, self._was_ready, self._heartbeat))
+            if self._window_ends_mono_s is not None:
+                await link.write_proven(self._first, self._state(is_pass=True))
+            if link.is_up:
+                await self._watch(link)
         except DriverError as err:
             self._lose(err)
             return await self._make_reject()
@@ -224,22 +290,20 @@ class CoilOutput:
     async def _make_reject(self) -> bool:
         """REJECT written and read back: on the connection there is, else on a new one, tried once."""
         if self._link is not None:
-            state = CoilState(is_ready=self._was_ready, heartbeat=self._heartbeat)
             try:
-                await self._link.write_proven(self._first_coil, state)
+                await self._link.write_proven(self._first, self._state(is_pass=False))
             except DriverError as err:
                 self._lose(err)
             else:
                 self._pass_may_stand = False
                 return True
         # Whatever the old connection still carried is void behind a new one that proved REJECT.
-        link = CoilConnection(
-            self._host, self._port, unit=self._unit, timeout_s=self._write_timeout_s, on_lost=self._wake.set
-        )
+        link = self._new_link()
         self._was_ready = self._heartbeat = False
         try:
             await link.open()
-            await link.write_proven(self._first_coil, RESTING)
+            await self._meet(link)
+            await link.write_proven(self._first, self._state(is_pass=False))
         except DriverError as err:
             self._lose(err)
             return False
@@ -306,8 +370,53 @@ class CoilOutput:
     def _found(self) -> None:
         down_s = 0.0 if self._down_since_mono_s is None else monotonic_s() - self._down_since_mono_s
         say = _log.info if self._is_outage_said or not self._was_ever_up else _log.debug
-        say("output_confirmed", peer=f"{self._host}:{self._port}", outage_s=round(down_s, 3), tries=self._tries)
+        peer = f"{self._host}:{self._port}" if self._rtu is None else self._host
+        say("output_confirmed", peer=peer, outage_s=round(down_s, 3), tries=self._tries)
         self._down_since_mono_s = None
         self._is_outage_said = False
         self._was_ever_up = True
         self._tries = 0
+
+
+class CoilOutput(ModbusOutput[CoilState]):
+    """PASS, REJECT, READY and HEARTBEAT as four coils in a row, always written together in one request (FC15)."""
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        unit: int = 1,
+        first_coil: int = 0,
+        part_present_input: int | None = None,
+        pass_hold_s: float,
+        refresh_s: float = 0.1,
+        write_timeout_s: float = 0.15,
+        rtu: RtuLine | None = None,
+    ) -> None:
+        if not 0 <= first_coil <= 0x10000 - len(COIL_NAMES):
+            raise ValueError(f"first_coil {first_coil}: {len(COIL_NAMES)} coils must fit below 65536")
+        super().__init__(
+            host,
+            port,
+            unit=unit,
+            first=first_coil,
+            part_present_input=part_present_input,
+            pass_hold_s=pass_hold_s,
+            refresh_s=refresh_s,
+            write_timeout_s=write_timeout_s,
+            rtu=rtu,
+        )
+
+    def _new_link(self) -> CoilConnection:
+        return CoilConnection(
+            self._host,
+            self._port,
+            unit=self._unit,
+            timeout_s=self._write_timeout_s,
+            on_lost=self._wake.set,
+            rtu=self._rtu,
+        )
+
+    def _state(self, *, is_pass: bool) -> CoilState:
+        return CoilState(is_pass, self._was_ready or is_pass, self._heartbeat)

@@ -1,0 +1,152 @@
+"""The verdict as a block of registers of a PLC. A PASS names its part; the PLC opens for that part and no other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+
+from drivers.base import Reason, Verdict
+from drivers.modbus.connection import RegisterConnection, RtuLine
+from drivers.modbus.output import ModbusOutput
+from drivers.modbus.registers import BLOCK_WORDS, PLC_WORDS, REASON_CODES, BlockState, PlcWords, Status, next_seq
+from drivers.timing import monotonic_s
+
+if TYPE_CHECKING:
+    from drivers.modbus.output import _Link
+
+__all__ = ["RegisterOutput"]
+
+_log = structlog.get_logger(__name__)
+
+_UNKNOWN = PlcWords(0, 0, 0, 0, 0)
+
+
+class RegisterOutput(ModbusOutput[BlockState]):
+    """Seven words under one check and a heartbeat, always written together (FC16); five words of the PLC are read.
+
+    The part is named by the PLC's own number for the part at its gate. A PASS leaves only if that number went on by
+    exactly one since the verdict before: PLC and agent have seen the same one new part. After any other step both
+    start again from the PLC's number, at the price of that part. With ``is_counted`` off the PLC gives no numbers and
+    takes ours, 1 + part_seq mod 65535. ``is_confirmed`` wants the PLC's heartbeat to change within ``plc_timeout_s``.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        unit: int = 1,
+        first_register: int = 0,
+        plc_register: int = BLOCK_WORDS,
+        part_present_input: int | None = None,
+        pass_hold_s: float,
+        refresh_s: float = 0.1,
+        write_timeout_s: float = 0.15,
+        plc_timeout_s: float = 0.5,
+        is_counted: bool = True,
+        rtu: RtuLine | None = None,
+    ) -> None:
+        ours = range(first_register, first_register + BLOCK_WORDS)
+        theirs = range(plc_register, plc_register + PLC_WORDS)
+        if ours.start < 0 or theirs.start < 0 or max(ours.stop, theirs.stop) > 0x10000:
+            raise ValueError(f"first_register {first_register} and plc_register {plc_register} must fit below 65536")
+        if ours.start < theirs.stop and theirs.start < ours.stop:
+            raise ValueError(f"first_register {first_register} and plc_register {plc_register} lie over each other")
+        super().__init__(
+            host,
+            port,
+            unit=unit,
+            first=first_register,
+            part_present_input=part_present_input,
+            pass_hold_s=pass_hold_s,
+            refresh_s=refresh_s,
+            write_timeout_s=write_timeout_s,
+            rtu=rtu,
+        )
+        self._plc_register = plc_register
+        self._plc_timeout_s = plc_timeout_s
+        self._is_counted = is_counted
+        self._plc = _UNKNOWN
+        self._plc_beat_mono_s = 0.0
+        self._seq = 0
+        self._reason = 0
+        self._bundle = 0
+        self._beats = 0
+
+    @property
+    def plc(self) -> PlcWords:
+        """What the PLC gave back last."""
+        return self._plc
+
+    @property
+    def is_confirmed(self) -> bool:
+        """The block was read back as written, and the PLC's program runs."""
+        return super().is_confirmed and self._is_plc_alive
+
+    @property
+    def problem(self) -> str:
+        """As ``ModbusOutput.problem``."""
+        if super().is_confirmed and not self._is_plc_alive:
+            return (
+                f"the PLC's heartbeat stands still: is its program running, and is {self._plc_register} its register?"
+            )
+        return super().problem
+
+    @property
+    def _is_plc_alive(self) -> bool:
+        return monotonic_s() - self._plc_beat_mono_s <= self._plc_timeout_s
+
+    def _new_link(self) -> RegisterConnection:
+        return RegisterConnection(
+            self._host,
+            self._port,
+            unit=self._unit,
+            timeout_s=self._write_timeout_s,
+            on_lost=self._wake.set,
+            rtu=self._rtu,
+        )
+
+    def _state(self, *, is_pass: bool) -> BlockState:
+        self._beats = (self._beats + 1) % 0x10000 if self._was_ready or is_pass else self._beats
+        return BlockState(
+            seq=self._seq,
+            verdict=Verdict.PASS if is_pass else Verdict.REJECT,
+            reason=self._reason,
+            status=Status.READY if self._was_ready or is_pass else Status.FAULT,
+            bundle=self._bundle,
+            heartbeat=self._beats,
+        )
+
+    async def _meet(self, link: _Link[BlockState]) -> None:
+        """What stands at the gate when the connection is new is nobody's: the count goes on behind it."""
+        self._plc_beat_mono_s = 0.0
+        self._plc = await self._read(link)
+        self._seq = self._plc.trigger_seq if self._is_counted else 0
+
+    async def _watch(self, link: _Link[BlockState]) -> None:
+        self._take(await self._read(link))
+
+    async def _name_part(self, link: _Link[BlockState], part_seq: int, about: tuple[Reason | None, int]) -> bool:
+        before = self._seq
+        self._take(await self._read(link))
+        reason, bundle = about
+        self._reason = 0 if reason is None else REASON_CODES[reason]
+        self._bundle = bundle & 0xFFFF
+        if not self._is_counted:
+            self._seq = 1 + part_seq % 0xFFFF
+            return True
+        self._seq = self._plc.trigger_seq
+        is_next = self._seq == next_seq(before)
+        if not is_next:
+            _log.warning("plc_counts_otherwise", part_seq=part_seq, plc=self._seq, expected=next_seq(before))
+        return is_next
+
+    async def _read(self, link: _Link[BlockState]) -> PlcWords:
+        assert isinstance(link, RegisterConnection)  # noqa: S101 - _new_link makes no other
+        return await link.read_plc(self._plc_register)
+
+    def _take(self, plc: PlcWords) -> None:
+        if plc.heartbeat != self._plc.heartbeat:
+            self._plc_beat_mono_s = monotonic_s()
+        self._plc = plc

@@ -1,0 +1,76 @@
+"""The register block to a PLC, and the words that come back, as data. No I/O. Worked words are in PROTOCOL.md."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntFlag
+from typing import NamedTuple
+
+from drivers.base import Reason, Verdict
+
+__all__ = ["BLOCK_WORDS", "PLC_WORDS", "REASON_CODES", "BlockState", "PlcWords", "Status", "check_word", "next_seq"]
+
+BLOCK_WORDS = 8
+"""Seven words under one check, and the heartbeat behind them."""
+PLC_WORDS = 5
+_PASS, _REJECT = 0x005A, 0x00C3
+_CRC_START, _CRC_POLYNOMIAL = 0xFFFF, 0xA001
+_SEQ_MAX = 0xFFFF
+
+REASON_CODES: dict[Reason, int] = {reason: code for code, reason in enumerate(Reason, start=1)}
+"""The reason word, in the order of ``Reason``; 0 says nothing."""
+
+
+class Status(IntFlag):
+    """The bits of the status word."""
+
+    NONE = 0
+    READY = 1
+    FAULT = 2
+
+
+class PlcWords(NamedTuple):
+    """What the PLC writes for the agent to read."""
+
+    trigger_seq: int
+    """The number of the part at the gate: one more for each part, 65535 is followed by 1; 0: it does not count."""
+    ack_seq: int
+    """The last number whose block was taken."""
+    heartbeat: int
+    program: int
+    reject_confirm: int
+    """Counts parts that were seen leaving by the reject chute."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlockState:
+    """What the block says. The defaults are the resting state: nothing passes."""
+
+    seq: int = 0
+    verdict: Verdict = Verdict.REJECT
+    reason: int = 0
+    status: Status = Status.NONE
+    bundle: int = 0
+    heartbeat: int = 0
+
+    @property
+    def words(self) -> tuple[int, ...]:
+        """seq, verdict, complement, reason, status, bundle, check, heartbeat. No word of all zeros or ones is PASS."""
+        verdict = _PASS if self.verdict is Verdict.PASS else _REJECT
+        said = (self.seq, verdict, verdict ^ 0xFFFF, self.reason, int(self.status), self.bundle)
+        return (*said, check_word(said), self.heartbeat)
+
+
+def check_word(words: tuple[int, ...]) -> int:
+    """CRC-16 of Modbus over the words, high byte first."""
+    crc = _CRC_START
+    for byte in b"".join(word.to_bytes(2, "big") for word in words):
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (_CRC_POLYNOMIAL if crc & 1 else 0)
+    return crc
+
+
+def next_seq(seq: int) -> int:
+    """The number behind this one; 0 is none."""
+    return seq % _SEQ_MAX + 1
