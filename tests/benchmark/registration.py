@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     Row = tuple[str, Registration, Box, Iterator[tuple[Image, Motion]]]
 
 _OVERSAMPLING = 2
+_SAME_PART = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,14 +177,30 @@ def _drawn_rows(count: int) -> Iterator[Row]:
 
 
 def _simulated_rows(count: int) -> Iterator[Row]:
-    """Parts of one design, each with its own surface and bevel, put under the camera one after the other."""
+    """One part put under the camera again and again; then parts of one design, each with its own surface and bevel."""
+    camera = ZipperCamera(jitter_px=0.0, jitter_deg=0.0)
+    first = camera.render(np.random.default_rng(_SAME_PART))
+    yield "simulated, one part re-placed, 24 px, 3 deg", Registration(first.image), _face(camera), _again(camera, count)
     for jitter_px, jitter_deg in ((12.0, 1.5), (60.0, 6.0)):
         camera, rng = ZipperCamera(jitter_px=jitter_px, jitter_deg=jitter_deg), np.random.default_rng(3)
         size, first = (camera.width, camera.height), camera.render(rng)
-        box = (camera.width // 5, camera.height // 5, 4 * camera.width // 5, 4 * camera.height // 5)
         seen = _simulated(camera, rng, count, np.asarray(np.linalg.inv(_placed(size, first)), np.float64))
-        name = f"simulated, re-placed by {jitter_px:g} px, {jitter_deg:g} deg"
-        yield name, Registration(first.image), box, seen
+        name = f"simulated, other parts, {jitter_px:g} px, {jitter_deg:g} deg"
+        yield name, Registration(first.image), _face(camera), seen
+
+
+def _face(camera: ZipperCamera) -> Box:
+    return camera.width // 5, camera.height // 5, 4 * camera.width // 5, 4 * camera.height // 5
+
+
+def _again(camera: ZipperCamera, count: int) -> Iterator[tuple[Image, Motion]]:
+    """The same surface by the same seed, further and further from its place, under fresh noise."""
+    rng = np.random.default_rng(3)
+    for amount in np.linspace(0.05, 2.0, count):
+        camera._jitter_px, camera._jitter_deg = 12.0 * amount, 1.5 * amount
+        camera._grain = rng.standard_normal(camera._grain.shape, dtype=np.float32)
+        part = camera.render(np.random.default_rng(_SAME_PART))
+        yield part.image, _placed((camera.width, camera.height), part)
 
 
 def _simulated(
