@@ -5,6 +5,8 @@ Both look at the crop at the autoencoder's working size.
 
 from __future__ import annotations
 
+import math
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,24 +29,23 @@ class NearestImage(AtWorkingSize):
 
     def __init__(self, grid: PatchGrid) -> None:
         super().__init__(grid)
-        self._good = np.empty((0, 0), np.float32)
+        self._good = np.empty((0, 0, 0, 0), np.float32)
 
     def fit(self, good: NDArray[np.float32]) -> None:
         """Keep the images."""
-        self._good = good.reshape(len(good), -1)
+        self._good = good
 
     def score(self, described: NDArray[np.float32]) -> float:
         """The distance, in grey values of 0 to 1."""
-        differences = self._good - described.ravel()
-        return float(np.sqrt(np.einsum("nd,nd->n", differences, differences).min() / differences.shape[1]))
+        return math.sqrt(min(_mean_square(image - described) for image in self._good))
 
     def held_out_scores(self) -> NDArray[np.float64]:
         """The distance of each training image to the nearest other one."""
-        n, pixels = self._good.shape
-        squares = np.einsum("nd,nd->n", self._good, self._good, dtype=np.float64)
-        distances = np.maximum(squares[:, None] + squares - 2.0 * (self._good @ self._good.T), 0.0)
-        distances[np.diag_indices(n)] = np.inf
-        return np.asarray(np.sqrt(distances.min(axis=1) / pixels), np.float64)
+        n = len(self._good)
+        distances = np.full((n, n), np.inf)
+        for i, j in combinations(range(n), 2):
+            distances[i, j] = distances[j, i] = _mean_square(self._good[i] - self._good[j])
+        return np.asarray(np.sqrt(distances.min(axis=1)), np.float64)
 
     def heat_map(self, described: NDArray[np.float32]) -> None:
         """None: the nearest image differs from part to part."""
@@ -85,3 +86,8 @@ class Variation(AtWorkingSize):
     def _relative(self, described: NDArray[np.float32]) -> NDArray[np.float32]:
         variance = np.maximum(self._variance, np.float32(_LEAST_DEVIATION**2))
         return np.asarray(np.square(described - self._mean) / variance, np.float32)
+
+
+def _mean_square(difference: NDArray[np.float32]) -> float:
+    flat = difference.ravel()
+    return float(np.dot(flat, flat)) / flat.size

@@ -136,7 +136,7 @@ class Evaluation:
     def introduction(self) -> tuple[str, ...]:
         """What was measured, in words."""
         is_drawn = self.train_images < self.available_images
-        drawn = f" of {self.available_images}, {self.draws} random draw(s)" if is_drawn else ""
+        drawn = f" of {self.available_images}, random draws by seeds 0 to {self.draws - 1}" if is_drawn else ""
         return (
             f"{self.dataset}: learned from {self.train_images} good images{drawn}",
             f"tested on {self.good} good and {self.defective} defective; a coin toss: AUC 50, AP {self.chance_ap:.1f}",
@@ -144,14 +144,15 @@ class Evaluation:
 
     def summary(self) -> list[str]:
         """Lines for a person: what was measured, the table, and what others published."""
-        rows = [[method.title, *cells_of(method)] for method in self.methods]
-        return [
-            *self.introduction,
-            *_lines(["method", *(title for title, _ in COLUMNS)], rows),
-            *self._published_lines(),
-        ]
+        return [*self.measured_lines(), *self.published_lines()]
 
-    def _published_lines(self) -> list[str]:
+    def measured_lines(self) -> list[str]:
+        """What was measured, and the table."""
+        rows = [[method.title, *cells_of(method)] for method in self.methods]
+        return [*self.introduction, *_lines(["method", *(title for title, _ in COLUMNS)], rows)]
+
+    def published_lines(self) -> list[str]:
+        """What others published on this data set; nothing for a set that is in no publication."""
         if not self.published:
             return []
         rows = [[row.method, f"{row.auc:.2f}", _number(row.ap), row.source] for row in self.published]
@@ -170,6 +171,7 @@ COLUMNS: tuple[tuple[str, Callable[[MethodResult], str]], ...] = (
     ("AP %", lambda m: _with_spread(m.ap, m.ap_sd)),
     ("good passed at\n0 missed %", lambda m: _number(_mean_of(m, lambda t: t.good_passed_at_zero_misses), 1)),
     ("at its limit:\ngood rejected", lambda m: _of(m, lambda t: t.good_rejected, lambda t: t.good)),
+    ("promised\nbelow %", lambda m: _number(_mean_of(m, lambda t: _percent(t.false_reject_bound_95)), 1)),
     ("defective\npassed", lambda m: _of(m, lambda t: t.defective_passed, lambda t: t.defective)),
     ("pixel\nAUROC %", lambda m: _number(_mean_of(m, lambda t: t.pixel_auroc))),
     ("PRO %", lambda m: _number(_mean_of(m, lambda t: t.pro))),
@@ -193,6 +195,10 @@ def _with_spread(value: float, spread: float | None) -> str:
 
 def _number(value: float | None, digits: int = 2) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _percent(share: float | None) -> float | None:
+    return None if share is None else 100.0 * share
 
 
 def _of(method: MethodResult, part: Callable[[Trial], int | None], whole: Callable[[Trial], int]) -> str:

@@ -169,7 +169,7 @@ def test_training_images_are_drawn_by_number_and_said_so(plates: Path) -> None:
     assert [trial.draw for trial in first.methods[0].trials] == [0, 1, 2]
     assert first.methods[0].trials[0].scores == again.methods[0].trials[0].scores
     assert len({trial.scores for trial in first.methods[0].trials}) == 3
-    assert "learned from 20 good images of 24, 3 random draw(s)" in first.summary()[0]
+    assert "learned from 20 good images of 24, random draws by seeds 0 to 2" in first.summary()[0]
 
 
 def test_a_single_methods_figures_stand_at_the_top_as_well(plates: Path) -> None:
