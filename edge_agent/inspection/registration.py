@@ -33,7 +33,7 @@ _GRID: Final = np.linspace(0.0, 1.0, 64)
 _EDGE_PX: Final = 0.5
 _LEAST_MARGIN: Final = 0.01
 _GAP_SHARE: Final = 1 / 3
-_WORTH_A_TURN: Final = 0.85  # of what lacks to 1; noise alone makes up a thousandth of it
+_WORTH_A_TURN: Final = 0.95  # of what lacks to 1; noise alone makes up a thousandth of it
 _LOST: Final = Alignment(quality=0.0, shift_x_px=0.0, shift_y_px=0.0, angle_deg=0.0, gain=1.0, offset=0.0)
 
 
