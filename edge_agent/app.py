@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypedDict, cast
 
 import structlog
 
@@ -17,8 +17,10 @@ from drivers.keyence.folder import WatchedFolder
 from drivers.keyence.ftp_inbox import FtpInbox
 from drivers.keyence.link import CvxLink
 from drivers.keyence.session import open_session
-from drivers.modbus.fail_safe import write_reject
+from drivers.modbus.connection import RtuLine
+from drivers.modbus.fail_safe import write_reject, write_reject_block
 from drivers.modbus.output import CoilOutput
+from drivers.modbus.register_output import RegisterOutput
 from drivers.transport.serial_line import SerialOptions, open_serial
 from drivers.transport.tcp import open_tcp
 from edge_agent.desk import desk_path, serve_desk
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
     from drivers.keyence.commands import Command
     from drivers.keyence.session import Session
     from drivers.timing import Deadline
-    from edge_agent.settings import ControllerSettings, ImagesSettings, Settings
+    from edge_agent.settings import ControllerSettings, ImagesSettings, OutputSettings, Settings
 
 __all__ = [
     "controller_commands",
@@ -210,19 +212,54 @@ async def fail_safe(settings: Settings) -> None:
     Raises DriverError if the remote I/O does not confirm.
     """
     output = settings.output
-    await write_reject(
-        output.host,
-        output.port,
-        unit=output.unit,
-        first_coil=output.first_coil,
-        timeout_s=output.write_timeout_ms / 1000,
-    )
+    common: _Wire = {
+        "unit": output.unit,
+        "timeout_s": output.write_timeout_ms / 1000,
+        "rtu": _rtu(output),
+    }
+    if output.kind == "modbus-registers":
+        await write_reject_block(_output_host(output), output.port, first_register=output.first_register, **common)
+    else:
+        await write_reject(_output_host(output), output.port, first_coil=output.first_coil, **common)
 
 
-def _output(settings: Settings) -> CoilOutput:
+class _Wire(TypedDict):
+    unit: int
+    timeout_s: float
+    rtu: RtuLine | None
+
+
+def _output_host(output: OutputSettings) -> str:
+    if output.serial is not None:
+        return output.serial.device
+    assert output.host is not None  # noqa: S101 - settings name exactly one way to the output
+    return output.host
+
+
+def _rtu(output: OutputSettings) -> RtuLine | None:
+    line = output.serial
+    return None if line is None else RtuLine(line.baud, line.parity, line.stop_bits)
+
+
+def _output(settings: Settings) -> CoilOutput | RegisterOutput:
     output = settings.output
+    if output.kind == "modbus-registers":
+        return RegisterOutput(
+            _output_host(output),
+            output.port,
+            unit=output.unit,
+            first_register=output.first_register,
+            plc_register=output.plc_register,
+            part_present_input=output.part_present_input,
+            pass_hold_s=output.pass_hold_ms / 1000,
+            refresh_s=output.refresh_ms / 1000,
+            write_timeout_s=output.write_timeout_ms / 1000,
+            plc_timeout_s=output.plc_silence_ms / 1000,
+            is_counted=output.part_numbers == "plc",
+            rtu=_rtu(output),
+        )
     return CoilOutput(
-        output.host,
+        _output_host(output),
         output.port,
         unit=output.unit,
         first_coil=output.first_coil,
@@ -230,6 +267,7 @@ def _output(settings: Settings) -> CoilOutput:
         pass_hold_s=output.pass_hold_ms / 1000,
         refresh_s=output.refresh_ms / 1000,
         write_timeout_s=output.write_timeout_ms / 1000,
+        rtu=_rtu(output),
     )
 
 

@@ -19,7 +19,7 @@ from drivers.simulated.camera import ZipperCamera, defect_catalogue, encode_bmp
 from drivers.simulated.controller import FtpTarget, SimulatedController
 from drivers.simulated.line import PartSource, RecordedParts, RenderedParts, ShownPart, SimulatedLine, TruePart
 from drivers.simulated.remote_io import SimulatedRemoteIo
-from edge_agent.errors import DataError
+from edge_agent.errors import ConfigError, DataError
 from edge_agent.settings import read_password
 
 if TYPE_CHECKING:
@@ -174,7 +174,12 @@ def _on_loopback(settings: Settings, ports: dict[str, int]) -> Settings:
     if ftp is not None:
         ftp = ftp.model_copy(update={"host": _LOOPBACK, "port": ports.get("ftp", ftp.port), "allowed_peers": ()})
     controller = {"host": _LOOPBACK, "port": ports.get("controller", settings.controller.port), "serial": None}
-    output = {"host": _LOOPBACK, "port": ports.get("output", settings.output.port)}
+    if settings.output.kind != "modbus-coils":
+        raise ConfigError(
+            f'output.kind = "{settings.output.kind}" cannot be simulated',
+            hint='a simulated line has a remote I/O: set output.kind = "modbus-coils" for it',
+        )
+    output = {"host": _LOOPBACK, "port": ports.get("output", settings.output.port), "serial": None}
     return settings.model_copy(
         update={
             "controller": settings.controller.model_copy(update=controller),

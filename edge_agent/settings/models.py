@@ -19,6 +19,8 @@ from pydantic import (
     model_validator,
 )
 
+from edge_agent.settings.fit import Contradiction, bundles, places, sources, times
+
 __all__ = [
     "BundleSettings",
     "Contradiction",
@@ -30,21 +32,12 @@ __all__ = [
     "LineSettings",
     "LogSettings",
     "OutputSettings",
+    "RtuSettings",
     "SerialSettings",
     "Settings",
     "StoreSettings",
     "TriggerSettings",
 ]
-
-Loc = tuple[str | int, ...]
-
-
-class Contradiction(ValueError):
-    """Keys that are right alone and wrong together; each problem with the key to point at."""
-
-    def __init__(self, problems: list[tuple[Loc, str]]) -> None:
-        super().__init__("; ".join(message for _, message in problems))
-        self.problems = problems
 
 
 def _usable_path(value: Any) -> Any:
@@ -177,19 +170,39 @@ class ImagesSettings(_Table):
     folder: Annotated[FolderSettings | None, _say("the images come into a folder")] = None
 
 
-class OutputSettings(_Table):
-    """[output]: coils of a Modbus TCP remote I/O."""
+class RtuSettings(_Table):
+    """[output.serial]: Modbus RTU over a serial line instead of Modbus TCP."""
 
-    kind: Annotated[Literal["modbus-coils"], _say("what the verdict is written to")] = "modbus-coils"
-    host: Annotated[Text, _say("address of the remote I/O")]
+    device: Annotated[Text, _say("the serial port, by its name in /dev/serial/by-id")]
+    baud: Annotated[int, _integer(1200, 921_600), _say("bits a second, as set in the device")] = 19_200
+    parity: Annotated[Literal["none", "even", "odd"], _say("as set in the device")] = "even"
+    stop_bits: Annotated[Literal[1, 2], BeforeValidator(_exact), _say("as set in the device")] = 1
+
+
+class OutputSettings(_Table):
+    """[output]: coils of a Modbus remote I/O, or a block of registers of a PLC."""
+
+    kind: Annotated[
+        Literal["modbus-coils", "modbus-registers"],
+        _say("coils of a remote I/O, or a block of registers that a PLC reads"),
+    ] = "modbus-coils"
+    host: Annotated[Text | None, _say("address of the remote I/O or the PLC")] = None
     port: Annotated[Port, _say("its Modbus TCP port")] = 502
     unit: Annotated[int, _integer(0, 255), _say("its Modbus unit number")] = 1
+    serial: Annotated[RtuSettings | None, _say("speak Modbus RTU over a serial line instead of TCP")] = None
     first_coil: Annotated[Coil, _say("zero-based address of PASS; REJECT, READY and HEARTBEAT follow")] = 0
+    first_register: Annotated[Coil, _say("zero-based address of the block of eight registers")] = 0
+    plc_register: Annotated[Coil, _say("zero-based address of the five registers that the PLC writes")] = 8
+    part_numbers: Annotated[
+        Literal["plc", "agent"],
+        _say("whose number of the part a PASS names: the PLC's for its gate, or ours"),
+    ] = "plc"
+    plc_silence_ms: Annotated[Milliseconds, _say("how long the PLC's heartbeat may stand still")] = 500
     part_present_input: Annotated[Coil | None, _say("zero-based address of the input that sees a part")] = None
     pass_hold_ms: Annotated[Milliseconds, _say("how long PASS stands; the next part ends it earlier")] = 300
-    refresh_ms: Annotated[Milliseconds, _say("how often the coils are written, which feeds the watchdog")] = 100
-    write_timeout_ms: Annotated[Milliseconds, _say("how long the remote I/O may take to answer")] = 150
-    watchdog_ms: Annotated[Milliseconds, _say("what the remote I/O's own watchdog is set to")] = 500
+    refresh_ms: Annotated[Milliseconds, _say("how often the output is written, which feeds the watchdog")] = 100
+    write_timeout_ms: Annotated[Milliseconds, _say("how long the device may take to answer")] = 150
+    watchdog_ms: Annotated[Milliseconds, _say("what the device's own watchdog is set to")] = 500
 
 
 class BundleSettings(_Table):
@@ -247,112 +260,11 @@ class Settings(_Table):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         problems = [
-            *_times(self.line, self.output),
-            *_sources(self),
-            *_bundles(self.bundle, self.line.cameras),
-            *_places(self),
+            *times(self.line, self.output),
+            *sources(self),
+            *bundles(self.bundle, self.line.cameras),
+            *places(self),
         ]
         if problems:
             raise Contradiction(problems)
         return self
-
-
-def _times(line: LineSettings, output: OutputSettings) -> list[tuple[Loc, str]]:
-    problems: list[tuple[Loc, str]] = []
-    spacing, answer, watchdog = line.min_part_spacing_ms, output.write_timeout_ms, output.watchdog_ms
-    if line.deadline_ms >= spacing:
-        message = (
-            f"expected below line.min_part_spacing_ms ({spacing}): a verdict that comes after the next part "
-            f"belongs to no part (got {line.deadline_ms})"
-        )
-        problems.append((("line", "deadline_ms"), message))
-    elif line.deadline_ms + output.pass_hold_ms > spacing:
-        message = (
-            f"line.deadline_ms + pass_hold_ms must be at most line.min_part_spacing_ms ({spacing}): otherwise a PASS "
-            f"could stand when a part arrives that shows no sign of itself (got {line.deadline_ms} + "
-            f"{output.pass_hold_ms})"
-        )
-        problems.append((("output", "pass_hold_ms"), message))
-    if watchdog + answer > spacing:
-        message = (
-            f"watchdog_ms + write_timeout_ms must be at most line.min_part_spacing_ms ({spacing}): otherwise a "
-            f"PASS of a dead agent could reach the next part (got {watchdog} + {answer})"
-        )
-        problems.append((("output", "watchdog_ms"), message))
-    if 2 * output.refresh_ms > watchdog:
-        message = (
-            f"expected at most half of watchdog_ms ({watchdog}), better a third: otherwise one slow answer trips the "
-            f"watchdog of a healthy agent (got {output.refresh_ms})"
-        )
-        problems.append((("output", "refresh_ms"), message))
-    return problems
-
-
-def _sources(settings: Settings) -> list[tuple[Loc, str]]:
-    problems: list[tuple[Loc, str]] = []
-    images, trigger, items = settings.images, settings.trigger, settings.controller.result_items
-    if (images.ftp is None) == (images.folder is None):
-        came = "neither" if images.ftp is None else "both"
-        message = f"name exactly one source of images, [images.ftp] or [images.folder] (got {came})"
-        problems.append((("images",) if images.ftp is None else ("images", "folder"), message))
-    if images.ftp is not None and images.ftp.passive_ports[0] > images.ftp.passive_ports[1]:
-        problems.append((("images", "ftp", "passive_ports"), "expected the lower port first"))
-    if trigger.source == "input" and settings.output.part_present_input is None:
-        message = 'source "input" needs output.part_present_input: the address of the input that sees the part'
-        problems.append((("trigger", "source"), message))
-    if trigger.source == "interval" and trigger.interval_ms < settings.line.min_part_spacing_ms:
-        least = settings.line.min_part_spacing_ms
-        message = f"expected at least line.min_part_spacing_ms ({least}) (got {trigger.interval_ms})"
-        problems.append((("trigger", "interval_ms"), message))
-    doubled = sorted({item for item in items if item != "skip" and items.count(item) > 1})
-    if doubled:
-        problems.append((("controller", "result_items"), f"expected each item once (got {', '.join(doubled)} twice)"))
-    if settings.line.judgement == "both" and "judgement" not in items:
-        message = 'expected "judgement" among the items, because line.judgement is "both"'
-        problems.append((("controller", "result_items"), message))
-    if settings.output.first_coil > 65532:
-        message = f"expected at most 65532, so that four coils fit (got {settings.output.first_coil})"
-        problems.append((("output", "first_coil"), message))
-    return problems
-
-
-def _bundles(bundles: tuple[BundleSettings, ...], cameras: tuple[int, ...]) -> list[tuple[Loc, str]]:
-    problems: list[tuple[Loc, str]] = []
-    if len(set(cameras)) < len(cameras):
-        problems.append((("line", "cameras"), f"expected each camera once (got {list(cameras)})"))
-    first_at: dict[tuple[int, int], int] = {}
-    for at, entry in enumerate(bundles):
-        key = entry.program, entry.camera
-        if key in first_at:
-            message = f"a second [[bundle]] for program {entry.program}, camera {entry.camera}"
-            problems.append((("bundle", at, "program"), message))
-        elif entry.camera not in cameras:
-            message = f"camera {entry.camera} is not in line.cameras ({list(cameras)})"
-            problems.append((("bundle", at, "camera"), message))
-        first_at.setdefault(key, at)
-    for program, at in {program: at for (program, _), at in reversed(first_at.items())}.items():
-        absent = [camera for camera in cameras if (program, camera) not in first_at]
-        problems.extend(
-            (("bundle", at, "program"), f"program {program} has no [[bundle]] for camera {camera} of line.cameras")
-            for camera in absent
-        )
-    return problems
-
-
-def _places(settings: Settings) -> list[tuple[Loc, str]]:
-    """Two uses of one place: the archive's retention would delete what the other one needs."""
-    places: list[tuple[Loc, Path]] = [
-        (("images", "spool"), settings.images.spool),
-        (("store", "journal"), settings.store.journal),
-        (("store", "archive"), settings.store.archive),
-    ]
-    if settings.images.folder is not None:
-        places.append((("images", "folder", "path"), settings.images.folder.path))
-    seen: dict[Path, Loc] = {}
-    problems: list[tuple[Loc, str]] = []
-    for loc, path in places:
-        other = seen.setdefault(path, loc)
-        if other != loc:
-            message = f"expected a place of its own (got {path}, which is {'.'.join(map(str, other))})"
-            problems.append((loc, message))
-    return problems

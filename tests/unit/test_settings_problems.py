@@ -63,11 +63,21 @@ host = "192.168.20.20"
 port = 502
 unit = 1
 first_coil = 0
+first_register = 0
+plc_register = 8
+part_numbers = "plc"
+plc_silence_ms = 500
 part_present_input = 0
 pass_hold_ms = 300
 refresh_ms = 100
 write_timeout_ms = 150
 watchdog_ms = 500
+
+[output.serial]
+device = "/dev/ttyS1"
+baud = 19200
+parity = "even"
+stop_bits = 1
 
 [[bundle]]
 program = 0

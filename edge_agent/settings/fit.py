@@ -1,0 +1,144 @@
+"""Keys of line.toml that are right alone and wrong together. Each check gives problems with the key to point at."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edge_agent.settings.models import BundleSettings, LineSettings, OutputSettings, Settings
+
+__all__ = ["Contradiction", "Loc", "bundles", "places", "sources", "times"]
+
+Loc = tuple[str | int, ...]
+
+
+class Contradiction(ValueError):
+    """Keys that are right alone and wrong together; each problem with the key to point at."""
+
+    def __init__(self, problems: list[tuple[Loc, str]]) -> None:
+        super().__init__("; ".join(message for _, message in problems))
+        self.problems = problems
+
+
+def times(line: LineSettings, output: OutputSettings) -> list[tuple[Loc, str]]:
+    """The part's time budget against the output's times."""
+    problems: list[tuple[Loc, str]] = []
+    spacing, answer, watchdog = line.min_part_spacing_ms, output.write_timeout_ms, output.watchdog_ms
+    if line.deadline_ms >= spacing:
+        message = (
+            f"expected below line.min_part_spacing_ms ({spacing}): a verdict that comes after the next part "
+            f"belongs to no part (got {line.deadline_ms})"
+        )
+        problems.append((("line", "deadline_ms"), message))
+    elif line.deadline_ms + output.pass_hold_ms > spacing:
+        message = (
+            f"line.deadline_ms + pass_hold_ms must be at most line.min_part_spacing_ms ({spacing}): otherwise a PASS "
+            f"could stand when a part arrives that shows no sign of itself (got {line.deadline_ms} + "
+            f"{output.pass_hold_ms})"
+        )
+        problems.append((("output", "pass_hold_ms"), message))
+    if watchdog + answer > spacing:
+        message = (
+            f"watchdog_ms + write_timeout_ms must be at most line.min_part_spacing_ms ({spacing}): otherwise a "
+            f"PASS of a dead agent could reach the next part (got {watchdog} + {answer})"
+        )
+        problems.append((("output", "watchdog_ms"), message))
+    if 2 * output.refresh_ms > watchdog:
+        message = (
+            f"expected at most half of watchdog_ms ({watchdog}), better a third: otherwise one slow answer trips the "
+            f"watchdog of a healthy agent (got {output.refresh_ms})"
+        )
+        problems.append((("output", "refresh_ms"), message))
+    return problems
+
+
+def sources(settings: Settings) -> list[tuple[Loc, str]]:
+    """Where parts, images and results come from."""
+    problems: list[tuple[Loc, str]] = []
+    images, trigger, items = settings.images, settings.trigger, settings.controller.result_items
+    if (images.ftp is None) == (images.folder is None):
+        came = "neither" if images.ftp is None else "both"
+        message = f"name exactly one source of images, [images.ftp] or [images.folder] (got {came})"
+        problems.append((("images",) if images.ftp is None else ("images", "folder"), message))
+    if images.ftp is not None and images.ftp.passive_ports[0] > images.ftp.passive_ports[1]:
+        problems.append((("images", "ftp", "passive_ports"), "expected the lower port first"))
+    if trigger.source == "input" and settings.output.part_present_input is None:
+        message = 'source "input" needs output.part_present_input: the address of the input that sees the part'
+        problems.append((("trigger", "source"), message))
+    if trigger.source == "interval" and trigger.interval_ms < settings.line.min_part_spacing_ms:
+        least = settings.line.min_part_spacing_ms
+        message = f"expected at least line.min_part_spacing_ms ({least}) (got {trigger.interval_ms})"
+        problems.append((("trigger", "interval_ms"), message))
+    doubled = sorted({item for item in items if item != "skip" and items.count(item) > 1})
+    if doubled:
+        problems.append((("controller", "result_items"), f"expected each item once (got {', '.join(doubled)} twice)"))
+    if settings.line.judgement == "both" and "judgement" not in items:
+        message = 'expected "judgement" among the items, because line.judgement is "both"'
+        problems.append((("controller", "result_items"), message))
+    return problems + _output_places(settings.output)
+
+
+def _output_places(output: OutputSettings) -> list[tuple[Loc, str]]:
+    problems: list[tuple[Loc, str]] = []
+    if output.host is None and output.serial is None:
+        problems.append((("output",), "name the way to the output, host or [output.serial] (got neither)"))
+    if output.first_coil > 65532:
+        message = f"expected at most 65532, so that four coils fit (got {output.first_coil})"
+        problems.append((("output", "first_coil"), message))
+    if output.first_register > 65528:
+        message = f"expected at most 65528, so that eight registers fit (got {output.first_register})"
+        problems.append((("output", "first_register"), message))
+    if output.plc_register > 65531:
+        message = f"expected at most 65531, so that five registers fit (got {output.plc_register})"
+        problems.append((("output", "plc_register"), message))
+    if output.first_register - 5 < output.plc_register < output.first_register + 8:
+        message = (
+            f"expected a place outside the eight registers from {output.first_register} on (got {output.plc_register})"
+        )
+        problems.append((("output", "plc_register"), message))
+    return problems
+
+
+def bundles(bundles: tuple[BundleSettings, ...], cameras: tuple[int, ...]) -> list[tuple[Loc, str]]:
+    """One bundle for each program and camera, no more and no less."""
+    problems: list[tuple[Loc, str]] = []
+    if len(set(cameras)) < len(cameras):
+        problems.append((("line", "cameras"), f"expected each camera once (got {list(cameras)})"))
+    first_at: dict[tuple[int, int], int] = {}
+    for at, entry in enumerate(bundles):
+        key = entry.program, entry.camera
+        if key in first_at:
+            message = f"a second [[bundle]] for program {entry.program}, camera {entry.camera}"
+            problems.append((("bundle", at, "program"), message))
+        elif entry.camera not in cameras:
+            message = f"camera {entry.camera} is not in line.cameras ({list(cameras)})"
+            problems.append((("bundle", at, "camera"), message))
+        first_at.setdefault(key, at)
+    for program, at in {program: at for (program, _), at in reversed(first_at.items())}.items():
+        absent = [camera for camera in cameras if (program, camera) not in first_at]
+        problems.extend(
+            (("bundle", at, "program"), f"program {program} has no [[bundle]] for camera {camera} of line.cameras")
+            for camera in absent
+        )
+    return problems
+
+
+def places(settings: Settings) -> list[tuple[Loc, str]]:
+    """Two uses of one place: the archive's retention would delete what the other one needs."""
+    places: list[tuple[Loc, Path]] = [
+        (("images", "spool"), settings.images.spool),
+        (("store", "journal"), settings.store.journal),
+        (("store", "archive"), settings.store.archive),
+    ]
+    if settings.images.folder is not None:
+        places.append((("images", "folder", "path"), settings.images.folder.path))
+    seen: dict[Path, Loc] = {}
+    problems: list[tuple[Loc, str]] = []
+    for loc, path in places:
+        other = seen.setdefault(path, loc)
+        if other != loc:
+            message = f"expected a place of its own (got {path}, which is {'.'.join(map(str, other))})"
+            problems.append((loc, message))
+    return problems
