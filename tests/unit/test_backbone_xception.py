@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from calibration.backbones.xception import Xception, _keras
-from edge_agent.errors import DataError
+from edge_agent.errors import DataError, Unavailable
 from edge_agent.inspection.embedding import Embedder, FeatureGrid
 from edge_agent.inspection.sessions import Network
 
@@ -78,6 +79,25 @@ def test_a_file_without_its_weights_is_refused(tmp_path: Path, name: str) -> Non
     with pytest.raises(DataError, match=name) as caught:
         Xception(tmp_path / name)
     assert "include_top=False" in caught.value.hint
+
+
+def test_without_internet_it_asks_for_a_file(monkeypatch: pytest.MonkeyPatch, weights: Path) -> None:
+    def no_internet(**_options: object) -> None:
+        raise Exception("URL fetch failure")  # noqa: TRY002 - as Keras does
+
+    monkeypatch.setattr(_keras().applications, "Xception", no_internet)
+
+    with pytest.raises(Unavailable, match="URL fetch failure") as caught:
+        Xception()
+    assert "--backbone-weights" in caught.value.hint
+
+
+def test_without_keras_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "keras", None)
+
+    with pytest.raises(Unavailable, match="needs keras") as caught:
+        Xception()
+    assert "edge-agent[xception]" in caught.value.hint
 
 
 def test_no_path_of_this_machine_is_in_its_file(xception: Xception, weights: Path) -> None:
