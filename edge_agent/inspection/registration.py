@@ -221,7 +221,7 @@ class Registration:
             fits.append(settle(pose))
             if fits[-1].quality > _CERTAIN:
                 break
-        if unturned not in poses[: len(fits)]:
+        if level.is_round and unturned not in poses[: len(fits)]:
             fits.append(settle(unturned))  # a round part looks alike at every turn: only noise would choose one
         if max(fit.quality for fit in fits) < _DOUBTFUL:
             fits.append(settle(Pose(0.0, 0.0, 0.0)))  # a fixture holds the part about where it was
