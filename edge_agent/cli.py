@@ -229,29 +229,26 @@ def evaluate(
     Example: edge-agent evaluate mvtec/bottle --methods all --seeds 3 --out bottle-evaluation
     """
     from calibration.backbones import backbone_for
-    from calibration.evaluation import counts_from, methods_named, study, write_results
+    from calibration.evaluation import EvaluationOptions, counts_from, methods_named, write_results
+    from calibration.evaluation import evaluate as evaluate_dataset
     from edge_agent.errors import UsageError
 
     if method and methods:
         raise UsageError("both --method and --methods", hint="name all in --methods")
-    names = methods_named(methods or method or "local")
-    counts = counts_from(learning_curve) if learning_curve is not None else ()
-    chosen = backbone_for(backbone, weights=backbone_weights, taps=backbone_taps, scaling=backbone_scaling)
+    options = EvaluationOptions(
+        methods=methods_named(methods or method or "local"),
+        seeds=seeds,
+        train_images=train_images,
+        counts=counts_from(learning_curve) if learning_curve is not None else (),
+        repeats=repeats,
+        backbone=backbone_for(backbone, weights=backbone_weights, taps=backbone_taps, scaling=backbone_scaling),
+        threads=threads,
+        with_gallery=out is not None,
+    )
     if out:
         out.mkdir(parents=True, exist_ok=True)
     with _progress() as progress:
-        result = study(
-            dataset,
-            names,
-            counts=counts,
-            train_images=train_images,
-            seeds=seeds,
-            repeats=repeats,
-            backbone=chosen,
-            threads=threads,
-            with_gallery=out is not None,
-            progress=progress,
-        )
+        result = evaluate_dataset(dataset, options, progress)
     written = write_results(out, result) if out else []
     _print(json_, result.to_json(), [*result.summary(), *(f"written: {path}" for path in written)])
 

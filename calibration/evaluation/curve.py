@@ -7,18 +7,10 @@ from dataclasses import dataclass
 from statistics import mean, stdev
 from typing import TYPE_CHECKING
 
-from calibration.backbones import DEFAULT_BACKBONE, Backbone
-from calibration.evaluation.dataset import read_dataset
-from calibration.evaluation.run import check_wishes, evaluate, measure
-from edge_agent.errors import UsageError
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
-
     from calibration.evaluation.result import Evaluation, MethodResult
 
-__all__ = ["LearningCurve", "counts_from", "learning_curve", "study"]
+__all__ = ["LearningCurve"]
 
 _WORTH = 0.2
 _UNSURE = 1.0
@@ -55,100 +47,6 @@ class LearningCurve:
         """Lines for a person."""
         tables = [line for evaluation in self.evaluations for line in evaluation.measured_lines()]
         return [*tables, *self.last.published_lines(), *self.verdicts]
-
-
-def counts_from(text: str) -> tuple[int, ...]:
-    """Ascending numbers of training images from a list with commas. Raises UsageError."""
-    try:
-        counts = tuple(sorted({int(count) for count in text.split(",")}))
-    except ValueError as err:
-        raise UsageError(f"{text!r} is no list of numbers", hint="for example 20,40,80") from err
-    if len(counts) < 2:
-        raise UsageError("a curve needs two numbers of training images", hint="for example 20,40,80")
-    return counts
-
-
-def learning_curve(
-    dataset: Path,
-    methods: Sequence[str],
-    counts: Sequence[int],
-    *,
-    seeds: int = 1,
-    repeats: int = 1,
-    backbone: Backbone = DEFAULT_BACKBONE,
-    threads: int = 2,
-    with_gallery: bool = False,
-    progress: Callable[[str, int, int], None] = lambda _stage, _done, _total: None,
-) -> LearningCurve:
-    """Evaluate with each number of training images; a draw's larger number holds the images of its smaller ones.
-
-    Raises as ``evaluate`` does.
-    """
-    check_wishes(methods, seeds, repeats)
-    data = read_dataset(dataset, lambda done, total: progress("check", done, total))
-    for count in counts:
-        data.check_count(count)
-    evaluations = []
-    for number, count in enumerate(counts, start=1):
-        evaluations.append(
-            measure(
-                data,
-                methods,
-                seeds=seeds,
-                train_images=count,
-                repeats=repeats,
-                backbone=backbone,
-                threads=threads,
-                with_gallery=with_gallery and number == len(counts),
-                progress=_prefixed(progress, f"{count} images: "),
-            )
-        )
-    return LearningCurve(tuple(evaluations))
-
-
-def study(
-    dataset: Path,
-    methods: Sequence[str],
-    *,
-    counts: Sequence[int],
-    train_images: int | None,
-    seeds: int,
-    repeats: int,
-    backbone: Backbone,
-    threads: int,
-    with_gallery: bool,
-    progress: Callable[[str, int, int], None],
-) -> Evaluation | LearningCurve:
-    """What the command line asks for: a curve over ``counts``, or one evaluation. Raises as ``evaluate`` does."""
-    if not counts:
-        return evaluate(
-            dataset,
-            methods,
-            seeds=seeds,
-            train_images=train_images,
-            repeats=repeats,
-            backbone=backbone,
-            threads=threads,
-            with_gallery=with_gallery,
-            progress=progress,
-        )
-    if train_images is not None:
-        raise UsageError("a learning curve says itself how many training images", hint="leave out --train-images")
-    return learning_curve(
-        dataset,
-        methods,
-        counts,
-        seeds=seeds,
-        repeats=repeats,
-        backbone=backbone,
-        threads=threads,
-        with_gallery=with_gallery,
-        progress=progress,
-    )
-
-
-def _prefixed(progress: Callable[[str, int, int], None], prefix: str) -> Callable[[str, int, int], None]:
-    return lambda stage, done, total: progress(prefix + stage, done, total)
 
 
 def _verdict(before: MethodResult, after: MethodResult, counts: tuple[int, int]) -> str:

@@ -67,9 +67,9 @@ class DataSet:
         order = np.random.default_rng(draw).permutation(len(self.train))[:count]
         return tuple(self.train[i] for i in np.sort(order))
 
-    def check_count(self, count: int) -> None:
-        """Raise UsageError if that many training images cannot be drawn, or carry no calibration."""
-        if not MIN_IMAGES <= count <= len(self.train):
+    def check_count(self, count: int | None) -> None:
+        """Raise UsageError if that many training images cannot be drawn, or carry no calibration; None is all."""
+        if count is not None and not MIN_IMAGES <= count <= len(self.train):
             raise UsageError(
                 f"{count} training images cannot be drawn from {self.name}",
                 hint=f"it has {len(self.train)}; a calibration needs at least {MIN_IMAGES}",

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from calibration.backbones import DEFAULT_BACKBONE
 from calibration.evaluation.contenders import heat_map_of
 from edge_agent.domain import Outcome
 from edge_agent.inspection.anomaly_map import to_working
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from calibration.calibrate import CalibrationOptions
     from calibration.evaluation.dataset import DataSet, LabelledImage
     from edge_agent.domain import Inspection
     from edge_agent.inspection.inspector import Inspector, Pictures
@@ -56,12 +56,12 @@ def make_gallery(
     scores: NDArray[np.float64],
     progress: Callable[[int, int], None],
     *,
-    threads: int,
+    options: CalibrationOptions,
 ) -> Gallery:
-    """Look again at all test images, whose scores are known by now."""
+    """Look again at all test images, whose scores are known by now; ``options`` are those of the calibration."""
     chosen = worth_showing(scores, inspector.bundle.limit, data.defective)
-    latent_network = Network(latent_onnx(inspector.bundle.cpcae_onnx), threads)
-    embedder = Embedder(DEFAULT_BACKBONE.pooled_onnx(), threads=threads)
+    latent_network = Network(latent_onnx(inspector.bundle.cpcae_onnx), options.threads)
+    embedder = Embedder(options.backbone.pooled_onnx(), threads=options.threads)
     codes, embeddings, parts = [], [], {}
     for index, test in enumerate(data.tests):
         inspection, pictures = inspector.explain(test.path.read_bytes())

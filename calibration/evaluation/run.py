@@ -7,113 +7,81 @@ again, the inspector on every test image. The others see the same registered cro
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from calibration.backbones import DEFAULT_BACKBONE, Backbone
 from calibration.baselines.published import published_for
 from calibration.calibrate import CalibrationOptions
+from calibration.evaluation.curve import LearningCurve
 from calibration.evaluation.dataset import DataSet, read_dataset
 from calibration.evaluation.result import Evaluation, MethodResult, Trial
 from calibration.evaluation.trial import TITLES, is_seeded, run_trial
-from edge_agent.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from pathlib import Path
+
+    from calibration.evaluation.options import EvaluationOptions
 
     Progress = Callable[[str, int, int], None]
 
-__all__ = ["check_wishes", "evaluate", "measure", "methods_named"]
+__all__ = ["evaluate"]
 
 
-def methods_named(text: str) -> tuple[str, ...]:
-    """Method names from ``all`` or a list with commas, each once. Raises UsageError for a name there is not."""
-    if text.strip() == "all":
-        return tuple(TITLES)
-    names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
-    for name in names:
-        if name not in TITLES:
-            raise UsageError(f"no method {name!r}", hint=f"methods: all, or of {', '.join(TITLES)}")
-    return names
+def _unseen(_stage: str, _done: int, _total: int) -> None:
+    """Nobody watches."""
 
 
-def evaluate(
-    dataset: Path,
-    methods: Sequence[str],
-    *,
-    seeds: int = 1,
-    train_images: int | None = None,
-    repeats: int = 1,
-    backbone: Backbone = DEFAULT_BACKBONE,
-    threads: int = 2,
-    with_gallery: bool = False,
-    progress: Progress = lambda _stage, _done, _total: None,
-) -> Evaluation:
-    """Learn from ``dataset/train/good`` and judge ``dataset/test/*/``, once a seed (counted from 0).
+def evaluate(dataset: Path, options: EvaluationOptions, progress: Progress = _unseen) -> Evaluation | LearningCurve:
+    """Learn from ``dataset/train/good`` and judge ``dataset/test/*/``; a learning curve where ``counts`` ask for one.
 
-    With ``train_images`` that many are drawn, ``repeats`` times. A method that does not depend on the seed runs once a
-    draw. Raises DataError for a folder that is not such a data set, UsageError, CalibrationRefused, Unavailable.
+    Every method runs once a draw and once a seed, one that does not depend on the seed once a draw. In a curve a draw's
+    larger number of images holds those of its smaller ones. Raises DataError for a folder that is not such a data
+    set, UsageError, CalibrationRefused, Unavailable; what can be known before anything is trained is.
     """
-    check_wishes(methods, seeds, repeats)
-    if repeats > 1 and train_images is None:
-        raise UsageError("repeats draw training images anew", hint="say how many with --train-images")
+    options.check()
     data = read_dataset(dataset, lambda done, total: progress("check", done, total))
-    if train_images is not None:
-        data.check_count(train_images)
-    return measure(
-        data,
-        methods,
-        seeds=seeds,
-        train_images=train_images,
-        repeats=repeats,
-        backbone=backbone,
-        threads=threads,
-        with_gallery=with_gallery,
-        progress=progress,
-    )
+    for count in options.counts or [options.train_images]:
+        data.check_count(count)
+    if not options.counts:
+        return _evaluated(data, options, progress)
+    points = []
+    for count in options.counts:
+        is_last = count == options.counts[-1]
+        here = replace(options, train_images=count, with_gallery=options.with_gallery and is_last)
+        points.append(_evaluated(data, here, _prefixed(progress, f"{count} images: ")))
+    return LearningCurve(tuple(points))
 
 
-def measure(
-    data: DataSet,
-    methods: Sequence[str],
-    *,
-    seeds: int,
-    train_images: int | None,
-    repeats: int,
-    backbone: Backbone,
-    threads: int,
-    with_gallery: bool,
-    progress: Progress,
-) -> Evaluation:
-    """The same, of a data set that was read already."""
-    trials: dict[str, list[Trial]] = {name: [] for name in methods}
+def _evaluated(data: DataSet, options: EvaluationOptions, progress: Progress) -> Evaluation:
+    trials: dict[str, list[Trial]] = {name: [] for name in options.methods}
     gallery = None
-    for draw in range(repeats):
-        for seed in range(seeds):
-            names = [name for name in methods if seed == 0 or is_seeded(name)]
+    for draw in range(options.repeats):
+        for seed in range(options.seeds):
+            names = [name for name in options.methods if seed == 0 or is_seeded(name)]
             if not names:
                 break
             found, shown = run_trial(
                 data,
-                data.drawn(train_images, draw),
+                data.drawn(options.train_images, draw),
                 names,
-                CalibrationOptions(part=data.name, seed=seed, backbone=backbone, threads=threads),
+                CalibrationOptions(part=data.name, seed=seed, backbone=options.backbone, threads=options.threads),
                 draw=draw,
-                with_gallery=with_gallery and draw == seed == 0,
-                progress=_prefixed(progress, (draw, repeats), (seed, seeds)),
+                with_gallery=options.with_gallery and draw == seed == 0,
+                progress=_prefixed(progress, _counted((draw, options.repeats), (seed, options.seeds))),
             )
             gallery = gallery or shown
             for name, trial in found.items():
                 trials[name].append(trial)
     return Evaluation(
         dataset=data.name,
-        train_images=train_images or len(data.train),
+        train_images=options.train_images or len(data.train),
         available_images=len(data.train),
-        draws=repeats,
+        draws=options.repeats,
         good=int((~data.defective).sum()),
         defective=int(data.defective.sum()),
         chance_ap=data.chance_ap,
-        methods=tuple(MethodResult(name, TITLES[name], tuple(trials[name])) for name in methods),
+        methods=tuple(MethodResult(name, TITLES[name], tuple(trials[name])) for name in options.methods),
         published=published_for(data.name),
         test_images=tuple(f"{test.kind}/{test.path.name}" for test in data.tests),
         is_defective=tuple(bool(is_defective) for is_defective in data.defective),
@@ -121,16 +89,10 @@ def measure(
     )
 
 
-def check_wishes(methods: Sequence[str], seeds: int, repeats: int) -> None:
-    """Raise UsageError for what cannot be evaluated."""
-    if not methods:
-        raise UsageError("no method to evaluate", hint=f"methods: all, or of {', '.join(TITLES)}")
-    methods_named(",".join(methods))
-    if seeds < 1 or repeats < 1:
-        raise UsageError(f"{seeds} seeds and {repeats} repeats", hint="ask for at least one of each")
-
-
-def _prefixed(progress: Progress, draw: tuple[int, int], seed: tuple[int, int]) -> Progress:
+def _counted(draw: tuple[int, int], seed: tuple[int, int]) -> str:
     counts = [f"{name} {at + 1}/{of}" for name, (at, of) in (("draw", draw), ("seed", seed)) if of > 1]
-    prefix = ", ".join(counts) + ": " if counts else ""
+    return ", ".join(counts) + ": " if counts else ""
+
+
+def _prefixed(progress: Progress, prefix: str) -> Progress:
     return lambda stage, done, total: progress(prefix + stage, done, total)

@@ -75,7 +75,7 @@ def run_trial(
         return trials, None
     inspector = contenders.products[shown].inspector
     scores = np.array(trials[shown].scores)
-    return trials, make_gallery(shown, inspector, data, scores, partial(progress, "pictures"), threads=options.threads)
+    return trials, make_gallery(shown, inspector, data, scores, partial(progress, "pictures"), options=options)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

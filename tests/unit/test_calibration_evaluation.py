@@ -6,7 +6,7 @@ import csv
 import json
 import shutil
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -14,12 +14,12 @@ import pytest
 
 from calibration.evaluation import (
     Evaluation,
+    EvaluationOptions,
     LearningCurve,
     MethodResult,
     Trial,
     counts_from,
     evaluate,
-    learning_curve,
     methods_named,
     write_results,
 )
@@ -51,6 +51,14 @@ def write_part(path: Path, seed: int, *, is_broken: bool = False) -> None:
     assert cv2.imwrite(str(path), np.clip(image + rng.normal(0, 2, image.shape), 0, 255).astype(np.uint8))
 
 
+def run(
+    dataset: Path, methods: list[str], progress: Callable[[str, int, int], None] | None = None, **options: Any
+) -> Any:
+    """An evaluation of these methods."""
+    wishes = EvaluationOptions(methods=tuple(methods), **options)
+    return evaluate(dataset, wishes, progress) if progress else evaluate(dataset, wishes)
+
+
 @pytest.fixture(scope="module")
 def plates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("data") / "plates"
@@ -77,7 +85,7 @@ def stages() -> list[str]:
 @pytest.fixture(scope="module")
 def found(plates: Path, stages: list[str]) -> Evaluation:
     methods = ["local", "paper", "ae", "variation", "patchcore"]
-    return evaluate(plates, methods, with_gallery=True, progress=lambda stage, _done, _total: stages.append(stage))
+    return run(plates, methods, with_gallery=True, progress=lambda stage, _done, _total: stages.append(stage))
 
 
 def test_a_labelled_data_set_is_measured_and_told_as_one_json_object(found: Evaluation, stages: list[str]) -> None:
@@ -125,11 +133,11 @@ def test_heat_maps_are_measured_where_masks_are(found: Evaluation) -> None:
 
 
 def test_defective_images_without_a_mask_are_left_out_of_pixel_measures_alone(dataset: Path) -> None:
-    whole = evaluate(dataset, ["variation"], threads=1).methods[0].trials[0]
+    whole = run(dataset, ["variation"], threads=1).methods[0].trials[0]
     (dataset / "ground_truth/hole/000_mask.png").unlink()
-    three = evaluate(dataset, ["variation"], threads=1).methods[0].trials[0]
+    three = run(dataset, ["variation"], threads=1).methods[0].trials[0]
     shutil.rmtree(dataset / "ground_truth")
-    none = evaluate(dataset, ["variation"], threads=1).methods[0].trials[0]
+    none = run(dataset, ["variation"], threads=1).methods[0].trials[0]
 
     assert whole.auc == three.auc == none.auc
     assert whole.pixel_auroc is not None
@@ -149,7 +157,7 @@ def test_the_table_names_every_method_and_the_coin_toss(found: Evaluation) -> No
 
 
 def test_methods_that_do_not_depend_on_the_seed_run_once(plates: Path) -> None:
-    found = evaluate(plates, ["variation", "nn", "patchcore"], seeds=2, threads=1)
+    found = run(plates, ["variation", "nn", "patchcore"], seeds=2, threads=1)
 
     assert {method.method: len(method.trials) for method in found.methods} == {"variation": 1, "nn": 1, "patchcore": 2}
     assert found.method("patchcore").auc_sd is not None
@@ -158,13 +166,13 @@ def test_methods_that_do_not_depend_on_the_seed_run_once(plates: Path) -> None:
 def test_methods_without_an_autoencoder_train_none(plates: Path) -> None:
     seen: list[str] = []
 
-    evaluate(plates, ["variation"], seeds=1, threads=1, progress=lambda stage, *_: seen.append(stage))
+    run(plates, ["variation"], seeds=1, threads=1, progress=lambda stage, *_: seen.append(stage))
 
     assert "train" not in seen
 
 
 def test_training_images_are_drawn_by_number_and_said_so(plates: Path) -> None:
-    first, again = (evaluate(plates, ["nn"], train_images=20, repeats=3, threads=1) for _ in range(2))
+    first, again = (run(plates, ["nn"], train_images=20, repeats=3, threads=1) for _ in range(2))
 
     assert [trial.draw for trial in first.methods[0].trials] == [0, 1, 2]
     assert first.methods[0].trials[0].scores == again.methods[0].trials[0].scores
@@ -173,20 +181,20 @@ def test_training_images_are_drawn_by_number_and_said_so(plates: Path) -> None:
 
 
 def test_a_single_methods_figures_stand_at_the_top_as_well(plates: Path) -> None:
-    found = evaluate(plates, ["variation"], threads=1).to_json()
+    found = run(plates, ["variation"], threads=1).to_json()
 
     assert found["method"] == "variation"
-    assert found["auc"] == found["methods"][0]["auc"]  # type: ignore[index]
-    assert found["ap"] == found["methods"][0]["ap"]  # type: ignore[index]
+    assert found["auc"] == found["methods"][0]["auc"]
+    assert found["ap"] == found["methods"][0]["ap"]
 
 
 def test_a_learning_curve_says_whether_more_images_would_pay(plates: Path) -> None:
-    curve = learning_curve(plates, ["nn"], counts_from("24,20"), repeats=2, threads=1)
+    curve = run(plates, ["nn"], counts=counts_from("24,20"), repeats=2, threads=1)
 
     assert [evaluation.train_images for evaluation in curve.evaluations] == [20, 24]
     assert curve.verdicts[0].startswith("NN: from 20 to 24 images the AUC changed by +0.00 points")
     assert curve.verdicts[0].endswith("more images would hardly pay")
-    assert [point["train_images"] for point in curve.to_json()["points"]] == [20, 24]  # type: ignore[attr-defined]
+    assert [point["train_images"] for point in curve.to_json()["points"]] == [20, 24]
 
 
 @pytest.mark.parametrize(
@@ -243,7 +251,7 @@ def test_a_curve_of_what_is_no_two_numbers(text: str) -> None:
 
 def test_a_curve_of_more_images_than_there_are(plates: Path) -> None:
     with pytest.raises(UsageError, match="100 training images cannot be drawn from plates") as caught:
-        learning_curve(plates, ["nn"], (20, 100), threads=1)
+        run(plates, ["nn"], counts=(20, 100), threads=1)
     assert "it has 24" in caught.value.hint
 
 
@@ -262,7 +270,7 @@ def refused(dataset: Path, match: str) -> DataError:
     """The error, which has to come before anything is trained."""
     stages: list[str] = []
     with pytest.raises(DataError, match=match) as caught:
-        evaluate(dataset, ["paper"], threads=1, progress=lambda stage, *_: stages.append(stage))
+        run(dataset, ["paper"], threads=1, progress=lambda stage, *_: stages.append(stage))
 
     assert set(stages) <= {"check"}
     assert caught.value.hint
@@ -354,10 +362,10 @@ def test_a_mask_that_cannot_be_read_is_named(dataset: Path) -> None:
         {"methods": ["nn"], "train_images": 10},
     ],
 )
-def test_what_cannot_be_asked_for(plates: Path, options: dict[str, object]) -> None:
+def test_what_cannot_be_asked_for(plates: Path, options: dict[str, Any]) -> None:
     stages: list[str] = []
     with pytest.raises(UsageError) as caught:
-        evaluate(plates, threads=1, progress=lambda stage, *_: stages.append(stage), **options)  # type: ignore[arg-type]
+        run(plates, threads=1, progress=lambda stage, *_: stages.append(stage), **options)
 
     assert caught.value.hint
     assert set(stages) <= {"check"}

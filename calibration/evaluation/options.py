@@ -1,0 +1,62 @@
+"""What a person may ask of an evaluation, and what cannot be had."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from calibration.backbones import DEFAULT_BACKBONE, Backbone
+from calibration.evaluation.trial import TITLES
+from edge_agent.errors import UsageError
+
+__all__ = ["EvaluationOptions", "counts_from", "methods_named"]
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationOptions:
+    """``seeds`` are counted from 0. With ``train_images`` that many are drawn, ``repeats`` times; None takes all.
+
+    ``counts`` are the numbers of training images of a learning curve. ``with_gallery`` collects pictures for a report.
+    """
+
+    methods: tuple[str, ...] = ("local",)
+    seeds: int = 1
+    train_images: int | None = None
+    counts: tuple[int, ...] = ()
+    repeats: int = 1
+    backbone: Backbone = DEFAULT_BACKBONE
+    threads: int = 2
+    with_gallery: bool = False
+
+    def check(self) -> None:
+        """Raise UsageError for what does not go together."""
+        if not self.methods:
+            raise UsageError("no method to evaluate", hint=f"methods: all, or of {', '.join(TITLES)}")
+        methods_named(",".join(self.methods))
+        if self.seeds < 1 or self.repeats < 1:
+            raise UsageError(f"{self.seeds} seeds and {self.repeats} repeats", hint="ask for at least one of each")
+        if self.counts and self.train_images is not None:
+            raise UsageError("a learning curve says itself how many training images", hint="leave out --train-images")
+        if self.repeats > 1 and self.train_images is None and not self.counts:
+            raise UsageError("repeats draw training images anew", hint="say how many with --train-images")
+
+
+def methods_named(text: str) -> tuple[str, ...]:
+    """Method names from ``all`` or a list with commas, each once. Raises UsageError for a name there is not."""
+    if text.strip() == "all":
+        return tuple(TITLES)
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
+    for name in names:
+        if name not in TITLES:
+            raise UsageError(f"no method {name!r}", hint=f"methods: all, or of {', '.join(TITLES)}")
+    return names
+
+
+def counts_from(text: str) -> tuple[int, ...]:
+    """Ascending numbers of training images from a list with commas. Raises UsageError."""
+    try:
+        counts = tuple(sorted({int(count) for count in text.split(",")}))
+    except ValueError as err:
+        raise UsageError(f"{text!r} is no list of numbers", hint="for example 20,40,80") from err
+    if len(counts) < 2:
+        raise UsageError("a curve needs two numbers of training images", hint="for example 20,40,80")
+    return counts
