@@ -30,10 +30,14 @@ def part(seed: int) -> np.ndarray:
 
 @pytest.fixture(scope="module", params=["local", "paper"])
 def bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """One of grey images and one of colour images."""
     folder: Path = tmp_path_factory.mktemp("golden")
     (folder / "good").mkdir()
     for seed in range(20):
-        assert cv2.imwrite(str(folder / "good" / f"{seed:02}.bmp"), part(seed))
+        image = part(seed)
+        if request.param == "paper":
+            image = np.dstack([image // 2, image, 255 - image])
+        assert cv2.imwrite(str(folder / "good" / f"{seed:02}.bmp"), image)
     return Bundle.load(calibrate(folder / "good", folder / "b", CalibrationOptions(method=request.param)).path)
 
 
