@@ -142,7 +142,7 @@ class Registration:
         Outside the image the border is repeated; gain and offset stay as they are.
         """
         self._check_same_shape(image)
-        scaled = image.astype(np.float32) * np.float32(1.0 / 255.0)
+        scaled = np.multiply(image, np.float32(1.0 / 255.0), dtype=np.float32)
         height, width = self._shape[:2]
         warped = cv2.warpAffine(
             scaled,

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
@@ -17,7 +20,6 @@ from edge_agent.errors import CalibrationRefused, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -203,6 +205,17 @@ def test_a_turned_part_mostly_out_of_view_is_named() -> None:
     assert check_in_view((0, 0, 9, 9), {"a.png": 0.1, "b.png": 0.3}, most=0.4) == (0, 0, 9, 9)
     with pytest.raises(CalibrationRefused, match=r"50% of it lies outside b\.png"):
         check_in_view((0, 0, 9, 9), {"a.png": 0.1, "b.png": 0.5}, most=0.4)
+
+
+@pytest.mark.parametrize(
+    "option", [["--max-angle", "200"], ["--max-scale", "50"], ["--pose-tolerance", "none"], ["--max-angle", "a lot"]]
+)
+def test_the_command_line_refuses_wishes_that_cannot_be(tmp_path: Path, option: list[str]) -> None:
+    command = [str(Path(sys.executable).with_name("edge-agent")), "calibrate-reference", str(tmp_path), *option]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, timeout=60)
+
+    assert ran.returncode == 64
+    assert "Traceback" not in ran.stderr
 
 
 def test_wishes_come_in_a_persons_words(tmp_path: Path) -> None:
