@@ -121,7 +121,10 @@ def _fitted(
         progress=progress,
         backbone=options.backbone,
     )
-    baselines = {name: Baseline(detector) for name, detector in fit_all(names, setting).items()}
+    baselines = {}
+    for number, (name, detector) in enumerate(fit_all(names, setting).items(), start=1):
+        baselines[name] = Baseline(detector)
+        progress("hold out", number, len(names))
     return _Contenders(products, baselines, registered)
 
 
