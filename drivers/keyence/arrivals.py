@@ -34,6 +34,7 @@ class Arrivals:
         self._limit = limit
         self._waiting: deque[Capture] = deque()
         self._arrived = asyncio.Event()
+        self._roomy = asyncio.Event()
         self._overruns = Tally()
         self._merged = 0
 
@@ -66,7 +67,15 @@ class Arrivals:
         capture = self._waiting.popleft()
         if not self._waiting:
             self._merged = 0
+        if self.is_roomy:
+            self._roomy.set()
         return capture
+
+    async def wait_roomy(self) -> None:
+        """Return when at least half of the places are free."""
+        while not self.is_roomy:
+            self._roomy.clear()
+            await self._roomy.wait()
 
     def _overrun(self, capture: Capture) -> Capture:
         if self._overruns.is_worth_saying():

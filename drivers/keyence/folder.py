@@ -11,8 +11,10 @@ import asyncio
 import errno
 import os
 import shutil
+from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -35,7 +37,8 @@ __all__ = ["WatchedFolder"]
 _log = structlog.get_logger()
 
 _BROKEN_AFTER_SETTLES = 5
-_ROOM_PAUSE_S = 0.02
+_BATCH_S = 0.02
+"""So long are images gathered that are made durable together."""
 _STALE_DETAIL = "it lay in the folder before the agent watched it"
 
 
@@ -94,7 +97,8 @@ class WatchedFolder:
         self._is_bound = False
         self._is_stopping = False
         self._was_hinted = False
-        self._has_more = False
+        self._order: deque[str] = deque()
+        self._looked_mono_s = 0.0
         self._complaint = ""
 
     @property
@@ -132,26 +136,34 @@ class WatchedFolder:
         is_new = identity != self._identity
         if is_new or not self._hints.is_alive:
             await asyncio.to_thread(self._hints.restart, asyncio.get_running_loop())
-        await self._in_worker(self._hints.take(), self._arrivals.room, is_new)
+        await self._in_worker(self._look_through, self._hints.take(), self._arrivals.room, is_new)
         self._identity = identity
         if not self._is_bound:
             self._is_bound = True
             self._complaint = ""
             _log.info("folder_bound", folder=str(self._path))
+        # A backlog is worked off as captures are taken, without looking at all of it again for every few.
+        rescan_at_mono_s = self._looked_mono_s + self._rescan_s
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, rescan_at_mono_s - monotonic_s())):
+                while self._order:
+                    await self._arrivals.wait_roomy()
+                    await self._in_worker(self._take_some, self._arrivals.room)
 
-    async def _in_worker(self, closed: frozenset[str], room: int, is_stale: bool) -> None:  # noqa: FBT001
-        """Look in a thread; when cancelled, wait until it has let go of the file in its hands."""
+    async def _in_worker(self, what: Callable[..., None], *args: object) -> None:
+        """Do it in a thread; when cancelled, wait until it has let go of the file in its hands."""
         loop = asyncio.get_running_loop()
 
         def deliver(capture: Capture) -> None:
             loop.call_soon_threadsafe(self._arrivals.put, capture)
 
-        work = loop.run_in_executor(None, self._look_through, closed, room, is_stale, deliver)
+        work = loop.run_in_executor(None, partial(what, *args, deliver))
         try:
             await asyncio.shield(work)
         except asyncio.CancelledError:
             self._is_stopping = True
             await asyncio.wait([work])
+            self._is_stopping = False
             raise
 
     def _unbind(self, err: OSError) -> None:
@@ -162,8 +174,8 @@ class WatchedFolder:
             _log.warning("folder_not_bound", folder=str(self._path), why=complaint)
 
     def _pause_s(self) -> float:
-        if self._has_more and self._arrivals.is_roomy:
-            return _ROOM_PAUSE_S
+        if self._order and self._arrivals.is_roomy:
+            return 0.0
         # After a hint look once more soon: what was put into a new sub-folder at once gives no hint of its own.
         if self._looks or self._was_hinted:
             return min(self._rescan_s, self._settle_s / 2)
@@ -175,7 +187,7 @@ class WatchedFolder:
         self,
         closed: frozenset[str],
         room: int,
-        is_stale: bool,  # noqa: FBT001 - run_in_executor passes no keywords
+        is_stale: bool,  # noqa: FBT001 - passed on by position
         deliver: Callable[[Capture], object],
     ) -> None:
         """Look at every image file; take those that are complete, oldest first, at most ``room``."""
@@ -193,15 +205,30 @@ class WatchedFolder:
                 look.proved_at_mono_s = 0.0
             elif path in closed:
                 look.is_closed = True
-        self._has_more = False
-        for path in sorted(self._looks, key=lambda path: (self._looks[path].state.mtime_ns, path)):
-            if room == 0 or self._is_stopping:
-                self._has_more = True
-                break
-            if (capture := self._try(path, self._looks[path], now)) is not None:
-                del self._looks[path]
-                deliver(capture)
-                room -= 1
+        self._looked_mono_s = now
+        self._order = deque(sorted(self._looks, key=lambda path: (self._looks[path].state.mtime_ns, path)))
+        self._take_some(room, deliver)
+
+    def _take_some(self, room: int, deliver: Callable[[Capture], object]) -> None:
+        """Take those that were complete when they were looked at, oldest first, at most ``room``."""
+        batch: list[Capture] = []
+        begun_mono_s = monotonic_s()
+        while self._order and room and not self._is_stopping:
+            path = self._order.popleft()
+            if (capture := self._try(path, self._looks[path], self._looked_mono_s)) is None:
+                continue
+            del self._looks[path]
+            batch.append(capture)
+            room -= 1
+            if monotonic_s() - begun_mono_s > _BATCH_S:
+                self._surface(batch, deliver)
+                begun_mono_s = monotonic_s()
+        self._surface(batch, deliver)
+
+    def _surface(self, batch: list[Capture], deliver: Callable[[Capture], object]) -> None:
+        for capture in self._spool.secure(batch):
+            deliver(capture)
+        batch.clear()
 
     def _forget(self, seen: dict[str, _State]) -> None:
         """Files that went away before they were taken: renamed, or deleted by somebody else."""
@@ -261,7 +288,7 @@ class WatchedFolder:
             self._stuck[path] = look.state
             why = f"could not be taken out of the watched folder: {err}"
             return self._spool.refuse(None, blank, Reason.IMAGE_BROKEN, why)
-        capture = self._spool.admit(target, blank, proven)
+        capture = self._spool.place(target, blank, proven)
         if look.is_stale and capture.broken is None:
             return replace(capture, broken=Reason.STALE, detail=_STALE_DETAIL)
         return capture

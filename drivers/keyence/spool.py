@@ -20,6 +20,7 @@ from drivers.base import Capture, ImageRefused, Reason
 from drivers.keyence.names import parse_image_path, place_of, printable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from drivers.base import ProveImage
@@ -146,7 +147,11 @@ class Spool:
         return self.ready / _own_name(name)
 
     def admit(self, file: Path, blank: Capture, proven: bytes = b"") -> Capture:
-        """Prove a received file and move it to ``ready``, durably; or say why not. The file is ours afterwards.
+        """Prove a received file and move it to ``ready``, durably; or say why not. The file is ours afterwards."""
+        return self.secure([self.place(file, blank, proven)])[0]
+
+    def place(self, file: Path, blank: Capture, proven: bytes = b"") -> Capture:
+        """As ``admit``, but not durable yet: it may surface only after ``secure``.
 
         ``proven`` are bytes that passed the proof already: the same ones need no second.
         """
@@ -155,14 +160,38 @@ class Spool:
             filled = replace(blank, sha256=hashlib.sha256(data).hexdigest())
             if (not proven or data != proven) and (refused := self.check(data)):
                 return self.refuse(file, filled, refused.reason, refused.detail)
-            sync_file(file)
             target = file if file.parent == self.ready else self.new_ready(blank.name)
             if target != file:
                 file.replace(target)
-            sync_folder(self.ready)
         except OSError as err:
             return self.refuse(file, blank, Reason.IMAGE_BROKEN, f"could not be stored: {err}")
         return replace(filled, path=target)
+
+    def secure(self, captures: Sequence[Capture]) -> list[Capture]:
+        """Make placed captures durable, all at once: the first costs what one alone would, the others little."""
+        placed = [capture.path for capture in captures if capture.broken is None and capture.path is not None]
+        failed: dict[Path, OSError] = {}
+        for path in placed:
+            try:
+                sync_file(path)
+            except OSError as err:
+                failed[path] = err
+        if placed:
+            try:
+                sync_folder(self.ready)
+            except OSError as err:
+                failed = dict.fromkeys(placed, err)
+        return [
+            capture
+            if capture.path not in failed
+            else self.refuse(
+                capture.path,
+                replace(capture, path=None),
+                Reason.IMAGE_BROKEN,
+                f"could not be stored: {failed[capture.path]}",
+            )
+            for capture in captures
+        ]
 
     def check(self, data: bytes) -> ImageRefused | None:
         """The proof's answer to these bytes. Never raises."""
