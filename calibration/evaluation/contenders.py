@@ -27,18 +27,9 @@ if TYPE_CHECKING:
     from edge_agent.domain import Alignment
     from edge_agent.inspection.inspector import Inspector, Pictures
 
-__all__ = ["Baseline", "OwnLimit", "Product", "RegisteredCrop", "Sight", "heat_map_of"]
+__all__ = ["Baseline", "Product", "RegisteredCrop", "Sight", "heat_map_of"]
 
 _NOT_THE_SCORING = frozenset({"decode", "register", "score"})
-
-
-@dataclass(frozen=True, slots=True)
-class OwnLimit:
-    """The limit a method set by itself, and the false-reject rates it promised."""
-
-    value: float
-    expected: float
-    bound_95: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,8 +70,7 @@ class Product:
     """A method of the product: its bundle, written and loaded again, judged by the inspector of the line."""
 
     def __init__(self, inspector: Inspector, result: CalibrationResult) -> None:
-        self.inspector = inspector
-        self.limit = OwnLimit(result.limit, result.expected_false_rejects, result.false_reject_bound_95)
+        self.inspector, self.limit = inspector, result.choice
 
     def look(self, path: Path, data: bytes, *, with_heat: bool) -> Sight:
         """Judge one image file. Raises DataError where it has no score."""
@@ -103,7 +93,7 @@ class Baseline:
     def __init__(self, detector: Detector) -> None:
         self._detector = detector
         held_out = detector.held_out_scores()
-        self.limit = None if held_out is None else _limit(choose_limit(held_out))
+        self.limit: Limit | None = None if held_out is None else choose_limit(held_out)
 
     def look(self, path: Path, seen: RegisteredCrop, *, with_heat: bool) -> Sight:
         """Score one registered crop. Raises DataError where it has no score."""
@@ -128,7 +118,3 @@ class Baseline:
 def heat_map_of(pictures: Pictures) -> NDArray[np.float32] | None:
     """The heat map in image coordinates (H, W), 1.0 at the limit; None where the method has none."""
     return getattr(pictures, "heat_map", None)
-
-
-def _limit(limit: Limit) -> OwnLimit:
-    return OwnLimit(limit.value, limit.expected, limit.bound_95)

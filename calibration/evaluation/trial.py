@@ -13,7 +13,7 @@ import numpy as np
 
 from calibration.baselines import BASELINES, Setting, fit_all
 from calibration.calibrate import METHODS, CalibrationOptions, finish, prepare, register
-from calibration.evaluation.contenders import Baseline, OwnLimit, Product, RegisteredCrop, Sight
+from calibration.evaluation.contenders import Baseline, Product, RegisteredCrop, Sight
 from calibration.evaluation.dataset import read_mask
 from calibration.evaluation.gallery import make_gallery
 from calibration.evaluation.measures import PixelMeasure, auc_and_ap, good_passed_at_zero_misses
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from calibration.calibrate import Prepared
     from calibration.evaluation.dataset import DataSet, LabelledImage
     from calibration.evaluation.gallery import Gallery
+    from calibration.limit import Limit
     from calibration.registered import RegisteredSet
 
     Progress = Callable[[str, int, int], None]
@@ -95,7 +96,7 @@ class _Contenders:
             sights |= {name: b.look(test.path, seen, with_heat=with_heat) for name, b in self.baselines.items()}
         return sights
 
-    def limit_of(self, name: str) -> OwnLimit | None:
+    def limit_of(self, name: str) -> Limit | None:
         """None for a method without a limit of its own."""
         return self.products[name].limit if name in self.products else self.baselines[name].limit
 
@@ -150,7 +151,7 @@ class _Record:
             self._pixels.add(heat, clear if test.mask is None else read_mask(test.mask, heat.shape))
         self._sights.append(replace(sight, heat=None))
 
-    def trial(self, data: DataSet, seed: int, draw: int, limit: OwnLimit | None) -> Trial:
+    def trial(self, data: DataSet, seed: int, draw: int, limit: Limit | None) -> Trial:
         sights, defective = self._sights, data.defective
         scores = np.array([sight.score for sight in sights])
         auc, ap = auc_and_ap(defective, scores)
