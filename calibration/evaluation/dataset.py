@@ -80,7 +80,7 @@ def read_dataset(folder: Path, progress: Callable[[int, int], None]) -> DataSet:
     """Read and prove every image and mask: an evaluation of minutes does not end at its last image.
 
     Raises DataError, naming the file, for a folder that is no such data set, one class only, an image that cannot be
-    read or has another size, one that is in both training and test, and a mask that does not fit its image.
+    read or has another size, one that stands twice where that misleads, and a mask that does not fit its image.
     """
     train, tests = _listed(folder)
     shapes: dict[Path, tuple[int, ...]] = {}
@@ -90,9 +90,10 @@ def read_dataset(folder: Path, progress: Callable[[int, int], None]) -> DataSet:
         data, shapes[path] = _proven(path)
         digest = hashlib.sha256(data).hexdigest()
         other = hashes.setdefault(digest, path)
-        if number > len(train) and other.parent != path.parent:
+        if other is not path and (number <= len(train) or other.parent != path.parent):
             raise DataError(
-                f"{path} is the same file as {other}: it cannot be learned from, or be good and defective, and tested",
+                f"{path} is the same file as {other}: it cannot count twice, be good and defective, or be tested on "
+                "after it was learned from",
                 hint="remove one of the two",
             )
         progress(number, len(files))

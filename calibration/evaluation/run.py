@@ -16,11 +16,13 @@ from calibration.evaluation.curve import LearningCurve
 from calibration.evaluation.dataset import DataSet, read_dataset
 from calibration.evaluation.result import Evaluation, MethodResult, Trial
 from calibration.evaluation.trial import TITLES, is_seeded, run_trial
+from edge_agent.errors import CalibrationRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from calibration.evaluation.gallery import Gallery
     from calibration.evaluation.options import EvaluationOptions
 
     Progress = Callable[[str, int, int], None]
@@ -61,18 +63,28 @@ def _evaluated(data: DataSet, options: EvaluationOptions, progress: Progress) ->
             names = [name for name in options.methods if seed == 0 or is_seeded(name)]
             if not names:
                 break
-            found, shown = run_trial(
-                data,
-                data.drawn(options.train_images, draw),
-                names,
-                CalibrationOptions(part=data.name, seed=seed, backbone=options.backbone, threads=options.threads),
-                draw=draw,
-                with_gallery=options.with_gallery and draw == seed == 0,
-                progress=_prefixed(progress, _counted((draw, options.repeats), (seed, options.seeds))),
-            )
+            where = _counted((draw, options.repeats), (seed, options.seeds))
+            try:
+                found, shown = run_trial(
+                    data,
+                    data.drawn(options.train_images, draw),
+                    names,
+                    CalibrationOptions(part=data.name, seed=seed, backbone=options.backbone, threads=options.threads),
+                    draw=draw,
+                    with_gallery=options.with_gallery and draw == seed == 0,
+                    progress=_prefixed(progress, where),
+                )
+            except CalibrationRefused as err:
+                raise CalibrationRefused(f"{where}{err}", hint=err.hint) from err
             gallery = gallery or shown
             for name, trial in found.items():
                 trials[name].append(trial)
+    return _gathered(data, options, trials, gallery)
+
+
+def _gathered(
+    data: DataSet, options: EvaluationOptions, trials: dict[str, list[Trial]], gallery: Gallery | None
+) -> Evaluation:
     return Evaluation(
         dataset=data.name,
         train_images=options.train_images or len(data.train),

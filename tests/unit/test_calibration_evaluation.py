@@ -27,7 +27,7 @@ from calibration.evaluation.gallery import latent_onnx, worth_showing
 from calibration.onnx_graph import OnnxGraph
 from calibration.training import Trained
 from edge_agent.cli import main
-from edge_agent.errors import DataError, UsageError
+from edge_agent.errors import CalibrationRefused, DataError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -259,6 +259,16 @@ def test_a_curve_of_more_images_than_there_are(plates: Path) -> None:
     assert "it has 24" in caught.value.hint
 
 
+def test_a_draw_that_carries_no_calibration_is_named(dataset: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (48, 64), np.uint8)
+    for name in ("003.png", "004.png", "005.png", "006.png", "007.png"):  # more than a draw leaves out
+        noise[int(name[:3]), 0] ^= 1  # not the same file, yet the same picture
+        assert cv2.imwrite(str(dataset / "train/good" / name), noise)
+
+    with pytest.raises(CalibrationRefused, match=r"^draw 1/2: .*show the same picture"):
+        run(dataset, ["nn"], train_images=20, repeats=2, threads=1)
+
+
 def test_methods_are_named_one_by_one_or_all() -> None:
     assert methods_named("paper, nn,paper") == ("paper", "nn")
     assert set(methods_named("all")) >= {"local", "paper", "ae", "ae-ssim", "deep-feature", "nn", "variation", "dfm"}
@@ -328,9 +338,14 @@ def test_an_image_in_colour_among_grey_ones_is_named(dataset: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "copy"), [("train/good/003.png", "test/good/x.png"), ("test/good/003.png", "test/hole/x.png")]
+    ("source", "copy"),
+    [
+        ("train/good/003.png", "test/good/x.png"),
+        ("train/good/003.png", "train/good/x.png"),
+        ("test/good/003.png", "test/hole/x.png"),
+    ],
 )
-def test_an_image_that_stands_in_two_folders_is_named(dataset: Path, source: str, copy: str) -> None:
+def test_an_image_that_stands_twice_is_named(dataset: Path, source: str, copy: str) -> None:
     shutil.copy(dataset / source, dataset / copy)
 
     refused(dataset, "is the same file as")
