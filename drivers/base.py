@@ -117,7 +117,8 @@ class Capture:
 
     ``count`` is the controller's total count (None where the name does not carry one), ``session`` its
     session folder, ``camera`` 1 to 4. ``program`` and ``judgement`` are None where folder and name do
-    not tell. ``path`` is None if nothing was kept. ``received_mono_s`` is monotonic seconds.
+    not tell. ``path`` is None if nothing was kept. ``received_mono_s`` is monotonic seconds. ``kind`` is the image
+    type where one capture gives several images (NORMAL, SHAPE, ...), else ''.
     """
 
     count: int | None
@@ -131,6 +132,7 @@ class Capture:
     judgement: Judgement | None = None
     broken: Reason | None = None
     detail: str = ""
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)

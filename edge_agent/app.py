@@ -16,6 +16,7 @@ from drivers.keyence.commands import COMMANDS
 from drivers.keyence.folder import WatchedFolder
 from drivers.keyence.ftp_inbox import FtpInbox
 from drivers.keyence.link import CvxLink
+from drivers.keyence.names import NameRule
 from drivers.keyence.session import open_session
 from drivers.modbus.connection import RtuLine
 from drivers.modbus.fail_safe import write_reject, write_reject_block
@@ -273,6 +274,7 @@ def _output(settings: Settings) -> CoilOutput | RegisterOutput:
 
 def _images(images: ImagesSettings) -> CaptureSource:
     max_bytes = images.max_mib * 2**20
+    names = NameRule.of(images.names, images.image_type)
     if images.ftp is not None:
         return FtpInbox(
             host=images.ftp.host,
@@ -281,6 +283,8 @@ def _images(images: ImagesSettings) -> CaptureSource:
             password=read_password(images.ftp.password_file),
             allowed_peers=images.ftp.allowed_peers,
             passive_ports=images.ftp.passive_ports,
+            names=names,
+            replies_when_proven=images.ftp.reply_when == "proven",
             spool=images.spool,
             max_bytes=max_bytes,
             prove=prove_complete,
@@ -292,6 +296,7 @@ def _images(images: ImagesSettings) -> CaptureSource:
         spool=images.spool,
         rescan_s=images.folder.rescan_ms / 1000,
         settle_s=images.folder.settle_ms / 1000,
+        names=names,
         max_bytes=max_bytes,
         prove=prove_complete,
     )

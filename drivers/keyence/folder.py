@@ -22,7 +22,7 @@ import structlog
 from drivers.base import Reason
 from drivers.keyence.arrivals import Arrivals
 from drivers.keyence.folder_hints import FolderHints
-from drivers.keyence.names import printable
+from drivers.keyence.names import NameRule, printable
 from drivers.keyence.spool import IMAGE_EXTENSIONS, Spool, capture_of, extension_of, sync_file, sync_folder
 from drivers.timing import Backoff, monotonic_s
 
@@ -66,10 +66,10 @@ class _Look:
 class WatchedFolder:
     """Takes image files out of ``path``, sub-folders included, into the spool; other files are left alone.
 
-    Complete is a file whose size and mtime did not change for ``settle_s`` (or that its writer closed) and whose
-    bytes pass the proof. One that fails it for five times ``settle_s`` surfaces as broken. Files that lay there
-    before the folder was watched surface as STALE: nothing tells whose part they show. ``received_mono_s`` is when a
-    file was first seen. While nobody takes captures the files wait in the folder.
+    So are images beside the judged one. Complete is a file whose size and mtime did not change for ``settle_s`` (or
+    that its writer closed) and whose bytes pass the proof. One that fails it for five times ``settle_s`` surfaces as
+    broken. Files that lay there before the folder was watched surface as STALE: nothing tells whose part they show.
+    ``received_mono_s`` is when a file was first seen. While nobody takes captures the files wait in the folder.
     """
 
     def __init__(
@@ -81,13 +81,13 @@ class WatchedFolder:
         settle_s: float,
         max_bytes: int,
         prove: ProveImage,
-        default_camera: int = 1,
+        names: NameRule | None = None,
     ) -> None:
         self._path = path
         self._spool = Spool(spool, prove, max_bytes)
         self._rescan_s = rescan_s
         self._settle_s = settle_s
-        self._default_camera = default_camera
+        self._names = names or NameRule.of()
         self._arrivals = Arrivals()
         self._hints = FolderHints(path)
         self._looks: dict[str, _Look] = {}
@@ -248,6 +248,8 @@ class WatchedFolder:
                         if (stat.st_dev, stat.st_ino) != self._spool_identity:
                             yield from self._files(entry.path)
                     elif extension_of(entry.name) in IMAGE_EXTENSIONS and entry.is_file(follow_symlinks=False):
+                        if self._names.is_beside(entry.name):
+                            continue
                         stat = entry.stat(follow_symlinks=False)
                         yield entry.path, _State(stat.st_size, stat.st_mtime_ns, stat.st_ino)
 
@@ -275,7 +277,7 @@ class WatchedFolder:
 
     def _blank(self, path: str, look: _Look) -> Capture:
         virtual_path = os.path.relpath(path, self._path).replace(os.sep, "/")
-        return capture_of(virtual_path, self._default_camera, look.first_seen_mono_s)
+        return capture_of(virtual_path, self._names, look.first_seen_mono_s)
 
     def _take(self, path: str, look: _Look, blank: Capture, proven: bytes) -> Capture | None:
         """Move the file into the spool, prove what was moved if it is not ``proven``, and only then let it surface."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import warnings
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
@@ -16,19 +18,51 @@ from drivers.keyence.library_log import adopt_library_log
 from drivers.timing import monotonic_s
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from watchdog.observers.api import BaseObserver
 
-__all__ = ["FolderHints"]
+__all__ = ["FolderHints", "network_filesystem"]
 
 _log = structlog.get_logger()
 
+_MOUNTS = Path("/proc/self/mountinfo")
+_NETWORK_TYPES = (
+    "nfs",
+    "cifs",
+    "smb",
+    "9p",
+    "afs",
+    "ceph",
+    "glusterfs",
+    "lustre",
+    "vboxsf",
+    "fuse.sshfs",
+    "fuse.rclone",
+)
 _CLOSED_MAX = 4096
 _RETRY_S = 10.0
 _JOIN_TIMEOUT_S = 5.0
 _WRITTEN = frozenset({"closed", "moved"})
 _WORTH_A_LOOK = _WRITTEN | {"created"}
+
+
+def network_filesystem(folder: Path, mounts: Path = _MOUNTS) -> str:
+    """The type of the network file system that a folder lies on; empty for a disk of this machine, or where unknown."""
+    try:
+        lines = mounts.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        path = folder.resolve()
+    except OSError:
+        return ""
+    found, depth = "", -1
+    for line in lines:
+        # proc_pid_mountinfo(5): id parent device root mount-point options [tags] - type source options
+        before, _, behind = line.partition(" - ")
+        fields, kind = before.split(" "), behind.split(" ", 1)[0]
+        if len(fields) < 5:
+            continue
+        point = Path(re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), fields[4]))
+        if len(point.parts) >= depth and path.is_relative_to(point):
+            found, depth = kind, len(point.parts)
+    return found if found.startswith(_NETWORK_TYPES) else ""
 
 
 class _Handler(FileSystemEventHandler):
@@ -53,6 +87,7 @@ class FolderHints:
         self._path = path
         self._observer: BaseObserver | None = None
         self._tried_mono_s = -_RETRY_S
+        self._polled = ""
         self._closed: set[str] = set()
         self._arrived = asyncio.Event()
 
@@ -70,6 +105,13 @@ class FolderHints:
         warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"watchdog\.")
         self.stop()
         self._tried_mono_s = monotonic_s()
+        if kind := network_filesystem(self._path):
+            # What another machine writes raises no event here: an observer would only look as if it worked.
+            if self._polled != kind:
+                _log.warning("folder_polled", folder=str(self._path), filesystem=kind, hint="keep rescan_ms short")
+            self._polled = kind
+            return
+        self._polled = ""
         observer = Observer()
         try:
             observer.schedule(_Handler(self, loop), str(self._path), recursive=True)

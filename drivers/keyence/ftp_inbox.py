@@ -15,6 +15,7 @@ from pyftpdlib.ioloop import IOLoop
 from drivers.keyence.arrivals import Arrivals
 from drivers.keyence.ftp_server import FtpRules, make_server
 from drivers.keyence.library_log import adopt_library_log
+from drivers.keyence.names import NameRule
 from drivers.keyence.spool import Spool
 from drivers.timing import Backoff
 
@@ -37,6 +38,9 @@ _MIN_FREE_IMAGES = 2
 class FtpInbox:
     """Receives over FTP; answers 226 only when the image is proven complete and durable in ``spool/ready``.
 
+    ``replies_when_proven`` off: 226 comes as soon as the bytes are here, for a controller that cannot wait; what the
+    proof then finds the controller never hears.
+
     One user, no anonymous, the given peers only (addresses or networks; none given means any). pyftpdlib runs in a
     thread of its own, which hands over with ``call_soon_threadsafe``. Idle and closed: nothing listens.
     ``port`` is the bound port once ``is_bound``; 0 asks for any. ``passive_ports`` (0, 0) means any.
@@ -54,7 +58,8 @@ class FtpInbox:
         spool: Path,
         max_bytes: int,
         prove: ProveImage,
-        default_camera: int = 1,
+        names: NameRule | None = None,
+        replies_when_proven: bool = True,
         stall_timeout_s: float = 5.0,
         min_free_bytes: int | None = None,
         login_failed_wait_s: float = 2.0,
@@ -74,7 +79,8 @@ class FtpInbox:
             passive_ports=passive_ports,
             spool=self._spool,
             deliver=self._deliver,
-            default_camera=default_camera,
+            names=names or NameRule.of(),
+            replies_when_proven=replies_when_proven,
             stall_timeout_s=stall_timeout_s,
             min_free_bytes=_MIN_FREE_IMAGES * max_bytes if min_free_bytes is None else min_free_bytes,
             login_failed_wait_s=login_failed_wait_s,

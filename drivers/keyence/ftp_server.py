@@ -6,12 +6,10 @@ before it replies: that is where an upload is judged and its reply decided.
 
 from __future__ import annotations
 
-import errno
 import hmac
 import logging
 import os
 import socket
-from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -25,18 +23,15 @@ from pyftpdlib.servers import FTPServer
 from drivers.base import Reason
 from drivers.keyence.codec import shown
 from drivers.keyence.names import printable
-from drivers.keyence.spool import IMAGE_EXTENSIONS, capture_of, extension_of, is_image
-from drivers.keyence.tally import Tally
+from drivers.keyence.spool import IMAGE_EXTENSIONS, capture_of, extension_of
+from drivers.keyence.upload import FtpRules, Upload
 from drivers.timing import monotonic_s
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from ipaddress import IPv4Network, IPv6Network
 
     from pyftpdlib.ioloop import IOLoop
 
-    from drivers.base import Capture
-    from drivers.keyence.spool import Spool
 
 __all__ = ["FtpRules", "Server", "make_server"]
 
@@ -47,83 +42,9 @@ _SOCKETS_MAX = 16
 _CONNECTIONS_PER_PEER_MAX = 4
 _LOGIN_TIMEOUT_S = 30
 _PATH_MAX_CHARS = 1024
-_HEAD_BYTES = 16
 # Enter, list, make folders, store, append. No r (retrieve), d (delete), f (rename), M, T.
 _PERMISSIONS = "elmwa"
 _REMOVED = frozenset({"REST", "REIN", "STOU", "MLSD", "MLST", "SIZE", "MDTM", "MFMT"})
-_DONE = "226 Transfer complete."
-
-
-@dataclass(frozen=True, slots=True)
-class FtpRules:
-    """What the server needs to know; shared by all its connections. ``deliver`` is called in the FTP thread."""
-
-    user: str
-    password: str
-    allowed_peers: tuple[IPv4Network | IPv6Network, ...]
-    passive_ports: tuple[int, int]
-    spool: Spool
-    deliver: Callable[[Capture], None]
-    default_camera: int
-    stall_timeout_s: float
-    min_free_bytes: int
-    login_failed_wait_s: float
-    refused_peers: Tally = field(default_factory=Tally)
-    failed_logins: Tally = field(default_factory=Tally)
-
-
-class Upload:
-    """A file being received. Whatever becomes of it, an image comes out as exactly one Capture."""
-
-    def __init__(self, rules: FtpRules, virtual_path: str) -> None:
-        self.name = printable(virtual_path)
-        self.closed = False
-        self.data_channel: _DataChannel | None = None
-        self._rules = rules
-        self._blank = capture_of(virtual_path, rules.default_camera, monotonic_s())
-        self._file = rules.spool.new_incoming()
-        self._fd = os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        self._head = b""
-        self._size_bytes = 0
-
-    def write(self, chunk: bytes) -> None:
-        """Append. Raises OSError: too large, or the disk's own."""
-        self._size_bytes += len(chunk)
-        if self._size_bytes > self._rules.spool.max_bytes:
-            raise OSError(errno.EFBIG, f"larger than the {self._rules.spool.max_bytes} bytes that are taken")
-        if len(self._head) < _HEAD_BYTES:
-            self._head = (self._head + chunk)[:_HEAD_BYTES]
-        rest = memoryview(chunk)
-        while rest:
-            rest = rest[os.write(self._fd, rest) :]
-
-    def close(self) -> None:
-        """Judge what came and decide the reply. Idempotent; never raises."""
-        if self.closed:
-            return
-        self.closed = True
-        os.close(self._fd)
-        channel = self.data_channel
-        cut = "no data connection was made" if channel is None else channel.why_cut
-        if is_image(self._blank.name, self._head):
-            reply = self._settle_image(cut)
-        else:
-            self._file.unlink(missing_ok=True)
-            reply = _DONE if not cut else f"426 {printable(cut)}."
-        if channel is not None:
-            channel.replace_reply(reply)
-
-    def _settle_image(self, cut: str) -> str:
-        spool = self._rules.spool
-        if cut:
-            detail = f"{cut}, after {self._size_bytes} bytes"
-            capture = spool.refuse(self._file, self._blank, Reason.IMAGE_BROKEN, detail)
-            reply = "552" if self._size_bytes > spool.max_bytes else "426"
-        else:
-            capture = spool.admit(self._file, self._blank)
-            reply = "451"
-        self._rules.deliver(capture)
-        return _DONE if capture.broken is None else f"{reply} {capture.broken.value}: {capture.detail}."
 
 
 class _DataChannel(DTPHandler):  # type: ignore[misc]
@@ -312,8 +233,8 @@ class _Control(FTPHandler):  # type: ignore[misc]
                 refusal = f"451 could not be stored: {err.strerror}"
         if refusal:
             self.respond(refusal + ".")
-            if extension_of(file) in IMAGE_EXTENSIONS:
-                blank = capture_of(file, self.rules.default_camera, monotonic_s())
+            if extension_of(file) in IMAGE_EXTENSIONS and not self.rules.names.is_beside(file):
+                blank = capture_of(file, self.rules.names, monotonic_s())
                 capture = self.rules.spool.refuse(None, blank, Reason.IMAGE_BROKEN, f"STOR was refused: {refusal}")
                 self.rules.deliver(capture)
         elif self.data_channel is not None:

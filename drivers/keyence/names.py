@@ -7,19 +7,25 @@ from dataclasses import dataclass
 
 from drivers.base import Judgement
 
-__all__ = ["ImageName", "Place", "parse_image_path", "place_of", "printable", "program_number"]
+__all__ = ["PATTERNS", "ImageName", "NameRule", "Place", "parse_image_path", "place_of", "printable", "program_number"]
 
-# PROTOCOL.md, "Image names": yymmdd_hhmmss_<count, 10 digits>_CAM<1-4>[_<image type>]_<OK|NG>.<ext>
-_FILE = re.compile(
-    r"(?P<taken>[0-9]{6}_[0-9]{6})_(?P<count>[0-9]{10})_CAM(?P<camera>[1-4])"
-    r"(?:_(?P<kind>[A-Z0-9]{1,32}))?_(?P<judgement>OK|NG)\.(?P<extension>(?i:bmp|jpg|jpeg|png))"
-)
+_EXTENSION = r"\.(?P<extension>(?i:bmp|jpg|jpeg|png))"
+PATTERNS = {
+    # PROTOCOL.md, "Image names": yymmdd_hhmmss_<count, 10 digits>_CAM<1-4>[_<image type>]_<OK|NG>.<ext>
+    "cv-x": r"(?P<taken>[0-9]{6}_[0-9]{6})_(?P<count>[0-9]{10})_CAM(?P<camera>[1-4])"
+    r"(?:_(?P<kind>[A-Z0-9]{1,32}))?_(?P<judgement>OK|NG)" + _EXTENSION,
+    # XG-X and VisionDatabase: <date>_<time>_<count>[_<number>]_&Cam<1-4>Img[.<image type>].<ext>
+    "xg-x": r"(?P<taken>(?:20)?[0-9]{6}_[0-9]{6})_(?P<count>[0-9]{10})(?:_[0-9]{1,10})?_&Cam(?P<camera>[1-4])Img"
+    r"(?:\.(?P<kind>[A-Za-z0-9]{1,32}))?" + _EXTENSION,
+}
+"""Patterns by name; any other text is a pattern of its own."""
 _SETTINGS_FOLDER = re.compile(r"SD([12])_([0-9]{3})")
 _SESSION_FOLDER = re.compile(r"[0-9]{6}_[0-9]{6}")
 _CAMERA_FOLDER = re.compile(r"CAM([1-4])")
 _NAME_MAX_CHARS = 255
 _TAIL_CHARS = 8
 _SECOND_CARD = 1000
+_CV_X = re.compile(PATTERNS["cv-x"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +50,7 @@ class ImageName:
     count: int
     camera: int
     kind: str
-    judgement: Judgement
+    judgement: Judgement | None
     extension: str
     session: str
     program: int | None
@@ -72,29 +78,70 @@ def place_of(virtual_path: str) -> Place:
     return Place(program, session, camera)
 
 
-def parse_image_path(virtual_path: str) -> ImageName | None:
+def parse_image_path(virtual_path: str, pattern: re.Pattern[str] | None = None) -> ImageName | None:
     """Read a name as the controller gives it, with or without folders (``/`` between them); None if it is another.
 
     A file whose name and folder disagree about the camera is another: nothing says which of the two lies.
     """
-    match = _FILE.fullmatch(virtual_path.rsplit("/", 1)[-1])
+    name = virtual_path.rsplit("/", 1)[-1]
+    match = (pattern or _CV_X).fullmatch(name) if len(name) <= _NAME_MAX_CHARS else None
     if match is None:
         return None
-    place = place_of(virtual_path)
-    camera = int(match["camera"])
-    kind = match["kind"] or ""
+    place, found = place_of(virtual_path), match.groupdict()
+    camera = int(found.get("camera") or place.camera or 1)
+    kind = (found.get("kind") or "").upper()
     if place.camera not in (None, camera) or kind in ("OK", "NG"):
         return None
+    judgement = found.get("judgement")
     return ImageName(
-        taken=match["taken"],
-        count=int(match["count"]),
+        taken=found.get("taken") or "",
+        count=int(found["count"]),
         camera=camera,
         kind=kind,
-        judgement=Judgement(match["judgement"]),
-        extension=match["extension"].lower(),
+        judgement=None if judgement is None else Judgement(judgement),
+        extension=(found.get("extension") or name.rpartition(".")[2]).lower(),
         session=place.session,
         program=place.program,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class NameRule:
+    """How a controller's names are read, and which image is judged where one capture gives several.
+
+    ``kind`` None: every image. Else an image that names another type is beside the judged one: it is no part.
+    """
+
+    pattern: re.Pattern[str]
+    kind: str | None = None
+    default_camera: int = 1
+
+    @classmethod
+    def of(cls, pattern: str = "cv-x", kind: str | None = None) -> NameRule:
+        """The rule of a name in ``PATTERNS``, or of a regular expression with named groups.
+
+        Groups: count, and if they are there camera (1 to 4), judgement (OK or NG), kind, taken, extension.
+        Raises ValueError.
+        """
+        try:
+            compiled = re.compile(PATTERNS.get(pattern, pattern))
+        except re.error as err:
+            raise ValueError(f"{pattern!r} is no regular expression: {err}") from err
+        if "count" not in compiled.groupindex:
+            raise ValueError(f"{pattern!r} has no group (?P<count>...): images and results are paired by it")
+        return cls(compiled, kind)
+
+    def read(self, virtual_path: str) -> ImageName | None:
+        """What name and folders tell; None for a name that does not fit. Total, whatever the groups hold."""
+        try:
+            return parse_image_path(virtual_path, self.pattern)
+        except ValueError:
+            return None
+
+    def is_beside(self, virtual_path: str) -> bool:
+        """Whether this is another image of a capture than the one that is judged."""
+        name = None if self.kind is None else self.read(virtual_path)
+        return name is not None and name.kind != self.kind
 
 
 def printable(text: str, limit: int = _NAME_MAX_CHARS) -> str:

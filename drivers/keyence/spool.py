@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING
 import structlog
 
 from drivers.base import Capture, ImageRefused, Reason
-from drivers.keyence.names import parse_image_path, place_of, printable
+from drivers.keyence.names import place_of, printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from drivers.base import ProveImage
+    from drivers.keyence.names import NameRule
 
 __all__ = ["IMAGE_EXTENSIONS", "Spool", "capture_of", "extension_of", "is_image", "sync_file", "sync_folder"]
 
@@ -54,10 +55,10 @@ def is_image(name: str, head: bytes) -> bool:
     return head.startswith(_SIGNATURES) or (head[:2] == b"BM" and head[6:10] == b"\0\0\0\0")
 
 
-def capture_of(virtual_path: str, default_camera: int, received_mono_s: float) -> Capture:
+def capture_of(virtual_path: str, names: NameRule, received_mono_s: float) -> Capture:
     """What name and folders of a file tell, as a Capture that has no bytes yet."""
     shown_name = printable(virtual_path.rsplit("/", 1)[-1])
-    if (name := parse_image_path(virtual_path)) is not None:
+    if (name := names.read(virtual_path)) is not None:
         return Capture(
             count=name.count,
             camera=name.camera,
@@ -68,11 +69,12 @@ def capture_of(virtual_path: str, default_camera: int, received_mono_s: float) -
             received_mono_s=received_mono_s,
             program=name.program,
             judgement=name.judgement,
+            kind=name.kind,
         )
     place = place_of(virtual_path)
     return Capture(
         count=None,
-        camera=place.camera or default_camera,
+        camera=place.camera or names.default_camera,
         session=place.session,
         name=shown_name,
         path=None,

@@ -6,6 +6,7 @@ tuples. A path is relative to the folder of line.toml where the loader gives it,
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -49,6 +50,18 @@ def _usable_path(value: Any) -> Any:
 def _from_folder(path: Path, info: ValidationInfo) -> Path:
     folder: Path | None = (info.context or {}).get("folder")
     return path if folder is None else folder / path
+
+
+def _name_pattern(text: str) -> str:
+    if text in ("cv-x", "xg-x"):
+        return text
+    try:
+        groups = re.compile(text).groupindex
+    except re.error as err:
+        raise ValueError(f'expected "cv-x", "xg-x" or a regular expression, which this is not: {err}') from err
+    if "count" not in groups:
+        raise ValueError('expected "cv-x", "xg-x" or a regular expression with a group (?P<count>...)')
+    return text
 
 
 def _exact(value: Any) -> Any:
@@ -147,6 +160,9 @@ class FtpSettings(_Table):
     allowed_peers: Annotated[
         tuple[Text, ...], _say("only these addresses may connect; an empty list lets every address try to log in")
     ] = ()
+    reply_when: Annotated[
+        Literal["proven", "received"], _say("when the controller hears 226: image proven and stored, or bytes here")
+    ] = "proven"
     passive_ports: Annotated[tuple[Port, Port], _say("first and last port for passive transfers, for the firewall")] = (
         50000,
         50015,
@@ -166,6 +182,12 @@ class ImagesSettings(_Table):
 
     spool: Annotated[FilePath, _say("received images wait here until they are archived")]
     max_mib: Annotated[int, _integer(1, 512), _say("a larger file is refused")] = 64
+    names: Annotated[
+        Text, AfterValidator(_name_pattern), _say('"cv-x", "xg-x", or a regular expression with a group (?P<count>...)')
+    ] = "cv-x"
+    image_type: Annotated[
+        Text | None, _say("the image type that is judged where one capture gives several; others are left out")
+    ] = None
     ftp: Annotated[FtpSettings | None, _say("the controller pushes over FTP")] = None
     folder: Annotated[FolderSettings | None, _say("the images come into a folder")] = None
 

@@ -48,6 +48,8 @@ interval_ms = 2000
 [images]
 spool = "spool"
 max_mib = 64
+names = "cv-x"
+image_type = "NORMAL"
 
 [images.ftp]
 host = "127.0.0.1"
@@ -56,6 +58,7 @@ user = "cvx"
 password_file = "ftp_password"
 allowed_peers = ["192.168.10.10"]
 passive_ports = [50000, 50015]
+reply_when = "proven"
 
 [output]
 kind = "modbus-coils"

@@ -1,0 +1,120 @@
+"""What the FTP server is told, and one file that it receives."""
+
+from __future__ import annotations
+
+import errno
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from drivers.base import Reason
+from drivers.keyence.names import printable
+from drivers.keyence.spool import capture_of, is_image
+from drivers.keyence.tally import Tally
+from drivers.timing import monotonic_s
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from ipaddress import IPv4Network, IPv6Network
+
+    from drivers.base import Capture
+    from drivers.keyence.names import NameRule
+    from drivers.keyence.spool import Spool
+
+__all__ = ["DataChannel", "FtpRules", "Upload"]
+
+_HEAD_BYTES = 16
+_DONE = "226 Transfer complete."
+
+
+class DataChannel(Protocol):
+    """The data connection that an upload comes over."""
+
+    cmd_channel: Any
+
+    @property
+    def why_cut(self) -> str:
+        """Why the transfer is not complete, '' if the peer ended it as FTP ends a file: by closing."""
+        ...
+
+    def replace_reply(self, reply: str) -> None:
+        """Answer this, where an answer was going to be sent at all."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FtpRules:
+    """What the server needs to know; shared by all its connections. ``deliver`` is called in the FTP thread."""
+
+    user: str
+    password: str
+    allowed_peers: tuple[IPv4Network | IPv6Network, ...]
+    passive_ports: tuple[int, int]
+    spool: Spool
+    deliver: Callable[[Capture], None]
+    names: NameRule
+    replies_when_proven: bool
+    stall_timeout_s: float
+    min_free_bytes: int
+    login_failed_wait_s: float
+    refused_peers: Tally = field(default_factory=Tally)
+    failed_logins: Tally = field(default_factory=Tally)
+
+
+class Upload:
+    """A file being received. Whatever becomes of it, an image comes out as exactly one Capture."""
+
+    def __init__(self, rules: FtpRules, virtual_path: str) -> None:
+        self.name = printable(virtual_path)
+        self.closed = False
+        self.data_channel: DataChannel | None = None
+        self._rules = rules
+        self._is_beside = rules.names.is_beside(virtual_path)
+        self._blank = capture_of(virtual_path, rules.names, monotonic_s())
+        self._file = rules.spool.new_incoming()
+        self._fd = os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        self._head = b""
+        self._size_bytes = 0
+
+    def write(self, chunk: bytes) -> None:
+        """Append. Raises OSError: too large, or the disk's own."""
+        self._size_bytes += len(chunk)
+        if self._size_bytes > self._rules.spool.max_bytes:
+            raise OSError(errno.EFBIG, f"larger than the {self._rules.spool.max_bytes} bytes that are taken")
+        if len(self._head) < _HEAD_BYTES:
+            self._head = (self._head + chunk)[:_HEAD_BYTES]
+        rest = memoryview(chunk)
+        while rest:
+            rest = rest[os.write(self._fd, rest) :]
+
+    def close(self) -> None:
+        """Judge what came and decide the reply. Idempotent; never raises."""
+        if self.closed:
+            return
+        self.closed = True
+        os.close(self._fd)
+        channel = self.data_channel
+        cut = "no data connection was made" if channel is None else channel.why_cut
+        if is_image(self._blank.name, self._head) and not self._is_beside:
+            if channel is not None and not cut and not self._rules.replies_when_proven:
+                channel.cmd_channel.ioloop.call_later(0, self._settle_image, "")
+                reply = _DONE
+            else:
+                reply = self._settle_image(cut)
+        else:
+            self._file.unlink(missing_ok=True)
+            reply = _DONE if not cut else f"426 {printable(cut)}."
+        if channel is not None:
+            channel.replace_reply(reply)
+
+    def _settle_image(self, cut: str) -> str:
+        spool = self._rules.spool
+        if cut:
+            detail = f"{cut}, after {self._size_bytes} bytes"
+            capture = spool.refuse(self._file, self._blank, Reason.IMAGE_BROKEN, detail)
+            reply = "552" if self._size_bytes > spool.max_bytes else "426"
+        else:
+            capture = spool.admit(self._file, self._blank)
+            reply = "451"
+        self._rules.deliver(capture)
+        return _DONE if capture.broken is None else f"{reply} {capture.broken.value}: {capture.detail}."
