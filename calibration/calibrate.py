@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from calibration.images import GoodImage
     from calibration.reference import Box
     from calibration.scoring import Scored
+    from edge_agent.inspection.channels import Channel
 
     Progress = Callable[[str, int, int], None]
 
@@ -61,7 +62,8 @@ def _unseen(_stage: str, _done: int, _total: int) -> None:
 class CalibrationOptions:
     """What a person may choose. ``crop`` is "auto", "full" or (x, y, width, height) in px of the reference image.
 
-    ``leave_out`` are file names of parts that a person found not good; ``defective`` is a folder of defective parts.
+    ``channels`` are those of the local score, none: all that fit the crop. ``leave_out`` are file names of parts that a
+    person found not good; ``defective`` is a folder of defective parts.
     """
 
     part: str = "part"
@@ -72,6 +74,7 @@ class CalibrationOptions:
     search: SearchWishes = field(default_factory=SearchWishes)
     method: str = "local"
     backbone: Backbone = DEFAULT_BACKBONE
+    channels: tuple[Channel, ...] = ()
     limit: LimitWishes = field(default_factory=LimitWishes)
     leave_out: tuple[str, ...] = ()
     defective: Path | None = None
@@ -189,6 +192,7 @@ def finish(prepared: Prepared, method: str, out: Path, progress: Progress = _uns
         registered,
         learned,
         backbone=options.backbone,
+        channels=options.channels,
         threads=options.threads,
         progress=_stage(progress, "embed"),
     )
@@ -197,14 +201,16 @@ def finish(prepared: Prepared, method: str, out: Path, progress: Progress = _uns
     files = {
         "reference.png": png_bytes(registered.reference_pixels),
         "cpcae.onnx": learned.full,
-        "backbone.onnx": scored.backbone,
-        "bank.npz": scored.bank,
+        **scored.files,
     }
     if registered.mask is not None:
         files["mask.png"] = png_bytes(registered.mask)
     manifest = _manifest(options, prepared, limit, scored)
-    difference = backbone_difference(options.backbone, scored.backbone, registered)
-    manifest["parity"] = {"cpcae": learned.parity, "backbone": difference}
+    manifest["parity"] = {"cpcae": learned.parity} | {
+        name.removesuffix(".onnx"): backbone_difference(options.backbone, data, registered)
+        for name, data in scored.files.items()
+        if name.endswith(".onnx")
+    }
     files["golden.npz"] = golden_bytes(files, manifest)
     findings = None
     if prepared.defective:

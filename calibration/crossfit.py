@@ -14,16 +14,17 @@ from calibration.side_by_side import run_all
 from calibration.training import CurvePoint, Recipe, Trained, Training
 from edge_agent.errors import CalibrationRefused
 from edge_agent.inspection.anomaly_map import Reconstructor, anomaly_map, to_working, upsize
+from edge_agent.inspection.channels import Views
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from calibration.registered import RegisteredSet
     from edge_agent.inspection.patches import PatchGrid
 
-__all__ = ["FOLDS", "Learned", "embed_seen", "embed_unseen", "learn"]
+__all__ = ["FOLDS", "Learned", "learn", "views_seen", "views_unseen"]
 
 FOLDS = 3
 _WELL_BELOW = 0.5
@@ -87,46 +88,23 @@ def learn(
     )
 
 
-def embed_seen(
-    registered: RegisteredSet,
-    learned: Learned,
-    embed: Callable[[NDArray[np.float32]], NDArray[np.float32]],
-    *,
-    threads: int,
-    progress: Callable[[int], None],
-) -> NDArray[np.float32]:
-    """Features (n, ...) of every good image's map by the network that saw it."""
+def views_seen(registered: RegisteredSet, learned: Learned, *, threads: int) -> Iterator[Views]:
+    """Every good image as the network that was trained on it repairs it."""
     full = Reconstructor(learned.full, registered.grid, registered.channels, threads=threads)
-    return _embed(registered, [full] * len(learned.fold_of), embed, progress)
+    return _views(registered, [full] * len(learned.fold_of))
 
 
-def embed_unseen(
-    registered: RegisteredSet,
-    learned: Learned,
-    embed: Callable[[NDArray[np.float32]], NDArray[np.float32]],
-    *,
-    threads: int,
-    progress: Callable[[int], None],
-) -> NDArray[np.float32]:
-    """Features (n, ...) of every good image's map by the fold that did not see it."""
+def views_unseen(registered: RegisteredSet, learned: Learned, *, threads: int) -> Iterator[Views]:
+    """Every good image as the fold that was not trained on it repairs it."""
     folds = [Reconstructor(model, registered.grid, registered.channels, threads=threads) for model in learned.folds]
-    return _embed(registered, [folds[fold] for fold in learned.fold_of], embed, progress)
+    return _views(registered, [folds[fold] for fold in learned.fold_of])
 
 
-def _embed(
-    registered: RegisteredSet,
-    reconstructors: Sequence[Reconstructor],
-    embed: Callable[[NDArray[np.float32]], NDArray[np.float32]],
-    progress: Callable[[int], None],
-) -> NDArray[np.float32]:
-    found: list[NDArray[np.float32]] = []
+def _views(registered: RegisteredSet, reconstructors: Sequence[Reconstructor]) -> Iterator[Views]:
     for index, reconstructor in enumerate(reconstructors):
         crop = registered.cropped(index)
-        working = to_working(crop, registered.grid)
-        upsized = upsize(reconstructor.reconstruct(working), *crop.shape[:2])
-        found.append(embed(anomaly_map(crop, upsized)))
-        progress(index + 1)
-    return np.stack(found)
+        repaired = reconstructor.reconstruct(to_working(crop, registered.grid))
+        yield Views(crop, repaired, anomaly_map(crop, upsize(repaired, *crop.shape[:2])))
 
 
 def _folds(n: int, seed: int) -> NDArray[np.int64]:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from calibration.backbones import DEFAULT_BACKBONE, Backbone
-from calibration.crossfit import embed_seen, embed_unseen
+from calibration.crossfit import views_seen, views_unseen
 from calibration.limit import leave_one_out_scores
+from calibration.memory import Memory, most_different, standardising, whitening
 from calibration.writer import bank_bytes, local_bank_bytes
-from edge_agent.inspection.embedding import Embedder, FeatureGrid
-from edge_agent.inspection.local import LocalBank
+from edge_agent.inspection.channels import Channel, Extractor, channels_for
+from edge_agent.inspection.embedding import Embedder
+from edge_agent.inspection.local import Scale
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -25,18 +27,21 @@ if TYPE_CHECKING:
 __all__ = ["NEIGHBOURS", "Scored", "score_locally", "score_pooled"]
 
 NEIGHBOURS = 15
-_MOST_BANK_BYTES = 192 * 2**20
 _MAP = "L2 distance over channels"
+_MOST_BYTES = dict.fromkeys(Channel, 44 * 2**20) | {Channel.FINE: 160 * 2**20}
+"""Of a channel's bank in memory: below 300 MiB in all."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scored:
-    """``scores`` (n) float64: each good part as if it were new. ``method`` goes into the manifest."""
+    """``scores`` (n) float64: each good part as if it were new. ``method`` goes into the manifest.
 
-    backbone: bytes
-    bank: bytes
+    ``files`` are the score definition's own: backbone.onnx, bank.npz, and fine.onnx where the fine channel is used.
+    """
+
+    files: dict[str, bytes]
     scores: NDArray[np.float64]
-    method: dict[str, object]
+    method: dict[str, object] = field(default_factory=dict)
 
 
 def score_pooled(
@@ -46,17 +51,21 @@ def score_pooled(
     threads: int,
     progress: Callable[[int, int], None],
     backbone: Backbone = DEFAULT_BACKBONE,
+    channels: Sequence[Channel] = (),
 ) -> Scored:
     """The paper's score. The bank holds maps by the network that saw them; held-out scores are of unseen maps."""
+    del channels  # the paper has one, the map
     model = backbone.pooled_onnx()
-    embedder = Embedder(model, threads=threads)
-    n = len(learned.fold_of)
-    seen = embed_seen(registered, learned, embedder.embed, threads=threads, progress=lambda i: progress(i, 2 * n))
-    unseen = embed_unseen(
-        registered, learned, embedder.embed, threads=threads, progress=lambda i: progress(n + i, 2 * n)
-    )
-    scores = leave_one_out_scores(seen, unseen, NEIGHBOURS)
-    return Scored(model, bank_bytes(seen), scores, {"score": "paper", "k": NEIGHBOURS, "map": _MAP})
+    embedder, n = Embedder(model, threads=threads), len(learned.fold_of)
+    found = []
+    for views in (views_seen, views_unseen):
+        for view in views(registered, learned, threads=threads):
+            found.append(embedder.embed(view.differences))
+            progress(len(found), 2 * n)
+    seen, unseen = np.stack(found[:n]), np.stack(found[n:])
+    method: dict[str, object] = {"score": "paper", "k": NEIGHBOURS, "map": _MAP}
+    files = {"backbone.onnx": model, "bank.npz": bank_bytes(seen)}
+    return Scored(files, leave_one_out_scores(seen, unseen, NEIGHBOURS), method)
 
 
 def score_locally(
@@ -66,34 +75,47 @@ def score_locally(
     threads: int,
     progress: Callable[[int, int], None],
     backbone: Backbone = DEFAULT_BACKBONE,
+    channels: Sequence[Channel] = (),
 ) -> Scored:
-    """The local score. Bank and held-out scores are of maps by networks that had not seen the part.
+    """The local score, in these channels; none named: in all that fit the crop.
 
-    A bank above its bound keeps the parts that differ most from each other; the others are scored against it.
+    Bank and held-out scores are of what networks make of a part that they were not trained on. A bank above its bound
+    keeps the parts that differ most from each other; the others are scored against it.
     """
-    model = backbone.grid_onnx()
-    grid = FeatureGrid(model, threads=threads)
+    used = tuple(channels) or channels_for(registered.crop[3], registered.crop[2])
+    overview = backbone.overview_onnx()
+    fine = backbone.fine_onnx() if Channel.FINE in used else None
+    found = _features(registered, learned, Extractor(used, overview, fine, threads=threads), progress)
+    held_out, banks, facts = [], {}, {}
+    for channel in used:
+        features = found.pop(channel)
+        kept = most_different(features, max(1, _MOST_BYTES[channel] // (2 * features[0].nbytes)))
+        memory = Memory(features, kept, whitening if channel is Channel.FINE else standardising)
+        scores = memory.held_out_scores(learned.fold_of)
+        scale = Scale.of(scores)
+        held_out.append(_on_scale_of_others(scores))
+        banks[str(channel)] = features[kept], memory.projection
+        facts[str(channel)] = {"usual": scale.usual, "odd": scale.odd, "bank_parts": len(kept)}
+    files = {"backbone.onnx": overview, "bank.npz": local_bank_bytes(banks)}
+    files |= {"fine.onnx": fine} if fine is not None else {}
+    return Scored(files, np.max(held_out, axis=0), {"score": "local", "map": _MAP, "channels": facts})
+
+
+def _features(
+    registered: RegisteredSet, learned: Learned, extractor: Extractor, progress: Callable[[int, int], None]
+) -> dict[Channel, NDArray[np.float16]]:
+    """(n, h, w, d) by channel, as the bank's file will hold them."""
     n = len(learned.fold_of)
-    found = embed_unseen(registered, learned, grid.features, threads=threads, progress=lambda i: progress(i, n))
-    kept = _most_different(found, max(1, _MOST_BANK_BYTES // found[0].nbytes))
-    # As the file will hold it: what judges is what was scored.
-    stored = found[kept].astype(np.float16).astype(np.float32)
-    bank = LocalBank.of(stored)
-    place_of = {part: place for place, part in enumerate(kept)}
-    scores = np.array([bank.score(found[i], without=place_of.get(i)) for i in range(n)])
-    method: dict[str, object] = {"score": "local", "map": _MAP, "bank_parts": len(kept)}
-    return Scored(model, local_bank_bytes(stored, bank.scale), scores, method)
+    found: dict[Channel, NDArray[np.float16]] = {}
+    for index, views in enumerate(views_unseen(registered, learned, threads=extractor.threads)):
+        for channel, features in extractor.features(views).items():
+            if channel not in found:
+                found[channel] = np.empty((n, *features.shape), np.float16)
+            found[channel][index] = features
+        progress(index + 1, n)
+    return found
 
 
-def _most_different(features: NDArray[np.float32], most: int) -> list[int]:
-    """Up to ``most`` parts, in order: first the most usual, then always the one furthest from all chosen."""
-    n = len(features)
-    if n <= most:
-        return list(range(n))
-    summary = features.mean(axis=(1, 2), dtype=np.float64)
-    chosen = [int(((summary - summary.mean(axis=0)) ** 2).sum(axis=1).argmin())]
-    nearest = np.full(n, np.inf)
-    while len(chosen) < most:
-        nearest = np.minimum(nearest, ((summary - summary[chosen[-1]]) ** 2).sum(axis=1))
-        chosen.append(int(nearest.argmax()))
-    return sorted(chosen)
+def _on_scale_of_others(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Each score on the scale that the other parts make."""
+    return np.array([Scale.of(np.delete(scores, i))(score) for i, score in enumerate(scores)])

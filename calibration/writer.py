@@ -77,10 +77,13 @@ def bank_bytes(embeddings: NDArray[np.float32]) -> bytes:
     return buffer.getvalue()
 
 
-def local_bank_bytes(features: NDArray[np.float32], scale: NDArray[np.float32]) -> bytes:
-    """The local bank's file: features (n, h, w, d) float16, their scale (d) float32."""
+def local_bank_bytes(channels: Mapping[str, tuple[NDArray[np.float16], NDArray[np.float32]]]) -> bytes:
+    """The local bank's file: of each channel features (n, h, w, d) float16 and the projection (d, d) float32."""
+    arrays: dict[str, NDArray[Any]] = {}
+    for name, (features, projection) in channels.items():
+        arrays |= {f"{name}_features": features, f"{name}_projection": projection}
     buffer = io.BytesIO()
-    np.savez(buffer, features=features.astype(np.float16), scale=scale)
+    np.savez(buffer, allow_pickle=False, **arrays)
     return buffer.getvalue()
 
 

@@ -51,7 +51,8 @@ class Alignment:
 class Inspection:
     """The judgement of one image by one bundle. ``score`` is NaN where it could not be computed.
 
-    ``timings_ms`` holds the stages in their order: decode, register, reconstruct, map, embed, score.
+    ``timings_ms`` holds the stages in their order: decode, register, reconstruct, map, embed, score. ``shares`` is what
+    each channel of a local score said, on the scale of the score.
     """
 
     outcome: Outcome
@@ -63,3 +64,4 @@ class Inspection:
     alignment: Alignment | None = None
     detail: str = ""
     timings_ms: dict[str, float] = field(default_factory=dict)
+    shares: dict[str, float] = field(default_factory=dict)

@@ -35,7 +35,15 @@ class Backbone(Protocol):
         ...
 
     def grid_onnx(self) -> bytes:
-        """The local score's: to ``features`` (1, d, rows, columns), at a stride of its own."""
+        """Mid-level features of all its taps: to ``features`` (1, d, rows, columns), at a stride of its own."""
+        ...
+
+    def overview_onnx(self) -> bytes:
+        """The local score's, for whole views: to ``features`` (1, d, rows, columns) of the deepest tap."""
+        ...
+
+    def fine_onnx(self) -> bytes:
+        """The local score's, for full resolution: to ``features`` (1, d, rows, columns) of an early tap."""
         ...
 
     def original(self, model: bytes, image: NDArray[np.float32]) -> NDArray[np.float32] | None:

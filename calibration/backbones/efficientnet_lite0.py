@@ -36,7 +36,10 @@ INPUT_OFFSET = -127.0 / 128.0
 _FEATURES = 1280
 _LAST_BLOCK_AT_8TH = 4
 _LAST_BLOCK_AT_16TH = 10
+_FINE_BLOCK_AT_16TH = 7
 _GRID_FEATURES = 40 + 112
+_OVERVIEW_FEATURES = 112
+_FINE_FEATURES = 80
 
 
 @cache
@@ -63,7 +66,7 @@ def load_backbone() -> Any:
 
 
 class EfficientNetLite0:
-    """The default. ``pooled_onnx``: 3840 values; ``grid_onnx``: 40 + 112 features at 1/16, rounded up."""
+    """The default. ``pooled_onnx``: 3840 values; the others: features at 1/16, rounded up."""
 
     @property
     def facts(self) -> dict[str, object]:
@@ -77,6 +80,14 @@ class EfficientNetLite0:
     def grid_onnx(self) -> bytes:
         """To ``features`` (1, 152, H / 16, W / 16): what is there before the strides to 1/16 and to 1/32."""
         return feature_grid_onnx()
+
+    def overview_onnx(self) -> bytes:
+        """To ``features`` (1, 112, H / 16, W / 16): what is there before the stride to 1/32."""
+        return _sixteenth_onnx("efficientnet-lite0-overview", _LAST_BLOCK_AT_16TH, _OVERVIEW_FEATURES)
+
+    def fine_onnx(self) -> bytes:
+        """To ``features`` (1, 80, H / 16, W / 16): the first blocks at that stride."""
+        return _sixteenth_onnx("efficientnet-lite0-fine", _FINE_BLOCK_AT_16TH, _FINE_FEATURES)
 
     def original(self, model: bytes, image: NDArray[np.float32]) -> NDArray[np.float32]:
         """The same by torch."""
@@ -92,6 +103,10 @@ class EfficientNetLite0:
             for block in network._blocks[: _LAST_BLOCK_AT_16TH + 1]:  # noqa: SLF001 - as above
                 x = block(x)
                 found.append(x.numpy())
+        if model == self.overview_onnx():
+            return grid_of([(found[_LAST_BLOCK_AT_16TH], 1)])
+        if model == self.fine_onnx():
+            return grid_of([(found[_FINE_BLOCK_AT_16TH], 1)])
         return grid_of([(found[_LAST_BLOCK_AT_8TH], 2), (found[_LAST_BLOCK_AT_16TH], 1)])
 
 
@@ -123,6 +138,16 @@ def feature_grid_onnx() -> bytes:
         x = _block(graph, x, block)
         eighth = x if index == _LAST_BLOCK_AT_8TH else eighth
     return finish_grid(graph, [(eighth, 2), (x, 1)], _GRID_FEATURES)
+
+
+@cache
+def _sixteenth_onnx(name: str, last_block: int, features: int) -> bytes:
+    """The ONNX file up to one block at 1/16, averaged over 3 x 3 places."""
+    network = load_backbone()
+    graph, x = _begin(name, network)
+    for block in network._blocks[: last_block + 1]:  # noqa: SLF001 - as above
+        x = _block(graph, x, block)
+    return finish_grid(graph, [(x, 1)], features)
 
 
 def _begin(name: str, network: Any) -> tuple[OnnxGraph, str]:

@@ -41,9 +41,9 @@ def finish_grid(graph: OnnxGraph, taps: Sequence[tuple[str, int]], features: int
     Each tap is a tensor and how many times finer it is than the coarsest: it is averaged down to that (and stretched
     by a place where the network does not round its sizes up), all are concatenated and averaged over 3 x 3 places.
     """
-    coarsest = next(tap for tap, finer in taps if finer == 1)
     parts = [_average(graph, tap, finer, finer) if finer > 1 else tap for tap, finer in taps]
-    if not rounds_up:
+    if not rounds_up and len(parts) > 1:
+        coarsest = next(tap for tap, finer in taps if finer == 1)
         parts = [part if part == coarsest else _stretched(graph, part, coarsest) for part in parts]
     both = graph.add("Concat", *parts, axis=1) if len(parts) > 1 else parts[0]
     return graph.finish(_average(graph, both, _PLACES, 1), "features", [1, features, "rows", "columns"])

@@ -80,6 +80,14 @@ class UserOnnx:
         """To ``features`` (1, d, rows, columns), d the features of all taps."""
         return self._grid
 
+    def overview_onnx(self) -> bytes:
+        """To ``features`` of the last tap."""
+        return self._grid_of(self._taps[-1:])
+
+    def fine_onnx(self) -> bytes:
+        """To ``features`` of the first tap, at the stride of the coarsest."""
+        return self._grid_of(self._taps[:1])
+
     def original(self, model: bytes, image: NDArray[np.float32]) -> None:  # noqa: ARG002 - as every backbone
         """The file is all there is of it."""
         return
@@ -91,9 +99,12 @@ class UserOnnx:
 
     @cached_property
     def _grid(self) -> bytes:
+        return self._grid_of(self._taps)
+
+    def _grid_of(self, chosen: Sequence[_Tap]) -> bytes:
         coarsest = min(tap.rows[1] for tap in self._taps)
-        taps = [(OnnxGraph.included(tap.name), max(1, round(tap.rows[1] / coarsest))) for tap in self._taps]
-        return finish_grid(self._begun(), taps, sum(tap.features for tap in self._taps), rounds_up=False)
+        taps = [(OnnxGraph.included(tap.name), max(1, round(tap.rows[1] / coarsest))) for tap in chosen]
+        return finish_grid(self._begun(), taps, sum(tap.features for tap in chosen), rounds_up=False)
 
     def _begun(self) -> OnnxGraph:
         graph = OnnxGraph("user-backbone", "image", [1, 3, "height", "width"])

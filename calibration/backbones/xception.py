@@ -26,7 +26,7 @@ __all__ = ["Xception"]
 
 _EIGHTH, _SIXTEENTH, _LAST = "block4_sepconv1_act", "block13_sepconv1_act", "block14_sepconv2_act"
 """What goes into the first two, before the strides to 1/16 and to 1/32, makes the grid; the last is pooled."""
-_GRID_FEATURES = 256 + 728
+_EIGHTH_FEATURES, _SIXTEENTH_FEATURES = 256, 728
 _LAST_FEATURES = 2048
 
 
@@ -57,13 +57,25 @@ class Xception:
         """To ``features`` (1, 984, rows, columns)."""
         return self._grid
 
+    def overview_onnx(self) -> bytes:
+        """To ``features`` (1, 728, rows, columns): the last at 1/16."""
+        return self._overview
+
+    def fine_onnx(self) -> bytes:
+        """To ``features`` (1, 256, rows, columns): those at 1/8, averaged to 1/16."""
+        return self._fine
+
     def original(self, model: bytes, image: NDArray[np.float32]) -> NDArray[np.float32]:
         """The same by Keras."""
         keras = _keras()
         network = keras.Model(self._model.input, self._taps)
         found = network(np.moveaxis(image * np.float32(2.0) - np.float32(1.0), 1, 3), training=False)
         eighth, sixteenth, last = (np.moveaxis(keras.ops.convert_to_numpy(x), 3, 1) for x in found)
-        return pooled_of(last) if model == self._pooled else grid_of([(eighth, 2), (sixteenth, 1)])
+        if model == self._pooled:
+            return pooled_of(last)
+        if model == self._overview:
+            return grid_of([(sixteenth, 1)])
+        return grid_of([(eighth, 2)] if model == self._fine else [(eighth, 2), (sixteenth, 1)])
 
     @cached_property
     def _pooled(self) -> bytes:
@@ -73,7 +85,17 @@ class Xception:
     @cached_property
     def _grid(self) -> bytes:
         graph, (eighth, sixteenth) = _converted("xception-grid", self._model.input, self._taps[:2])
-        return finish_grid(graph, [(eighth, 2), (sixteenth, 1)], _GRID_FEATURES)
+        return finish_grid(graph, [(eighth, 2), (sixteenth, 1)], _EIGHTH_FEATURES + _SIXTEENTH_FEATURES)
+
+    @cached_property
+    def _overview(self) -> bytes:
+        graph, (sixteenth,) = _converted("xception-overview", self._model.input, self._taps[1:2])
+        return finish_grid(graph, [(sixteenth, 1)], _SIXTEENTH_FEATURES)
+
+    @cached_property
+    def _fine(self) -> bytes:
+        graph, (eighth,) = _converted("xception-fine", self._model.input, self._taps[:1])
+        return finish_grid(graph, [(eighth, 2)], _EIGHTH_FEATURES)
 
     @property
     def _taps(self) -> list[Any]:

@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
     from edge_agent.inspection.patches import PatchGrid
 
-__all__ = ["Reconstructor", "anomaly_map", "to_working", "upsize"]
+__all__ = ["Reconstructor", "anomaly_map", "resized", "to_working", "upsize"]
 
 
 def to_working(crop: NDArray[np.float32], grid: PatchGrid) -> NDArray[np.float32]:
     """Downsize a crop (H, W, C) to the autoencoder's working size (h, w, C) by area."""
-    return _resized(crop, grid.height, grid.width, cv2.INTER_AREA)
+    return resized(crop, grid.height, grid.width, cv2.INTER_AREA)
 
 
 def upsize(reconstruction: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
     """Bring a reconstruction (h, w, C) to the crop's full resolution, bilinear."""
-    return _resized(reconstruction, height, width, cv2.INTER_LINEAR)
+    return resized(reconstruction, height, width, cv2.INTER_LINEAR)
 
 
 def anomaly_map(crop: NDArray[np.float32], upsized: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -53,7 +53,8 @@ class Reconstructor:
         return self._grid.blend(self._network.run(self._grid.cut(working)))
 
 
-def _resized(image: NDArray[np.float32], height: int, width: int, interpolation: int) -> NDArray[np.float32]:
+def resized(image: NDArray[np.float32], height: int, width: int, interpolation: int) -> NDArray[np.float32]:
+    """An image (H, W, C) at another size, always with its last axis."""
     if image.shape[:2] == (height, width):
         return image
     resized = cv2.resize(image, (width, height), interpolation=interpolation)

@@ -16,9 +16,12 @@ import numpy as np
 
 from drivers.base import ImageRefused
 from edge_agent.errors import BundleRejected
+from edge_agent.inspection.channels import Channel, Extractor
 from edge_agent.inspection.decode import decode
+from edge_agent.inspection.embedding import Embedder
+from edge_agent.inspection.judge import Judge, LocalJudge, PooledJudge
 from edge_agent.inspection.knn import Bank
-from edge_agent.inspection.local import LocalBank
+from edge_agent.inspection.local import LocalBank, Scale
 from edge_agent.inspection.manifest import FILES, OPTIONAL_FILES, read_manifest
 from edge_agent.inspection.patches import PatchGrid
 from edge_agent.inspection.pose import PoseLimits
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Bundle"]
 
+ChannelBanks = tuple[dict[Channel, LocalBank], dict[Channel, Scale]]
 _REMAKE = "calibrate again, or copy the whole folder again from where it was made"
 
 
@@ -64,9 +68,10 @@ class Bundle:
     registration: RegistrationSettings
     reference: NDArray[np.uint8]
     mask: NDArray[np.uint8] | None
-    bank: Bank | LocalBank
+    bank: Bank | ChannelBanks
     cpcae_onnx: bytes
     backbone_onnx: bytes
+    fine_onnx: bytes | None
     golden_npz: bytes
     manifest: Mapping[str, Any]
 
@@ -74,6 +79,13 @@ class Bundle:
     def channels(self) -> int:
         """1 for grey, 3 for colour."""
         return 1 if self.reference.ndim == 2 else 3
+
+    def judge(self, *, threads: int) -> Judge:
+        """What judges by this bundle's score definition. Raises ValueError if its files do not fit each other."""
+        if isinstance(self.bank, Bank):
+            return PooledJudge(Embedder(self.backbone_onnx, threads=threads), self.bank)
+        banks, scales = self.bank
+        return LocalJudge(Extractor(list(banks), self.backbone_onnx, self.fine_onnx, threads=threads), banks, scales)
 
     @classmethod
     def load(cls, folder: Path) -> Bundle:
@@ -110,6 +122,7 @@ class Bundle:
                 bank=_bank(files["bank.npz"], method),
                 cpcae_onnx=files["cpcae.onnx"],
                 backbone_onnx=files["backbone.onnx"],
+                fine_onnx=files.get("fine.onnx"),
                 golden_npz=files["golden.npz"],
                 manifest=manifest.content,
             )
@@ -184,15 +197,26 @@ def _grid(section: Section) -> PatchGrid:
     )
 
 
-def _bank(data: bytes, method: Section) -> Bank | LocalBank:
+def _bank(data: bytes, method: Section) -> Bank | ChannelBanks:
     score = method.text("score")
     if score == "paper":
         embeddings, mean, scale = _arrays(data, "embeddings", "mean", "scale")
         return _pooled_bank(embeddings, mean, scale, method.integer("k"))
     if score == "local":
-        features, scale = _arrays(data, "features", "scale")
-        return _local_bank(features, scale)
+        return _channel_banks(data, method.section("channels"))
     raise BundleRejected(f"score definition {score!r} is not known", hint="update edge-agent, or calibrate again")
+
+
+def _channel_banks(data: bytes, channels: Section) -> ChannelBanks:
+    banks, scales = {}, {}
+    for channel in map(Channel, channels.content):
+        features, projection = _arrays(data, f"{channel}_features", f"{channel}_projection")
+        banks[channel] = _local_bank(features, projection)
+        facts = channels.section(channel)
+        scales[channel] = Scale(facts.number("usual"), facts.number("odd"))
+        if not 0.0 < scales[channel].odd - scales[channel].usual < math.inf:
+            raise BundleRejected(f"channel {channel}: no scale from {scales[channel]}", hint=_REMAKE)
+    return banks, scales
 
 
 def _arrays(data: bytes, *names: str) -> list[NDArray[Any]]:
@@ -203,12 +227,12 @@ def _arrays(data: bytes, *names: str) -> list[NDArray[Any]]:
         raise BundleRejected(f"bank.npz: {err}", hint=_REMAKE) from err
 
 
-def _local_bank(features: NDArray[Any], scale: NDArray[Any]) -> LocalBank:
-    if features.ndim != 4 or features.dtype != np.float16 or scale.shape != features.shape[3:]:
-        raise BundleRejected(f"bank.npz: shapes {features.shape}, {scale.shape}", hint=_REMAKE)
-    if not (np.isfinite(features).all() and np.isfinite(scale).all() and (scale > 0).all()):
-        raise BundleRejected("bank.npz: a value is not finite, or a scale is not positive", hint=_REMAKE)
-    return LocalBank.scaled_by(features.astype(np.float32), scale.astype(np.float32))
+def _local_bank(features: NDArray[Any], projection: NDArray[Any]) -> LocalBank:
+    if features.ndim != 4 or features.dtype != np.float16 or projection.shape != features.shape[3:] * 2:
+        raise BundleRejected(f"bank.npz: shapes {features.shape}, {projection.shape}", hint=_REMAKE)
+    if not (np.isfinite(features).all() and np.isfinite(projection).all()):
+        raise BundleRejected("bank.npz: a value is not finite", hint=_REMAKE)
+    return LocalBank.of(features.astype(np.float32), projection.astype(np.float32))
 
 
 def _pooled_bank(embeddings: NDArray[Any], mean: NDArray[Any], scale: NDArray[Any], k: int) -> Bank:

@@ -12,19 +12,24 @@ import cv2
 import numpy as np
 
 from drivers.base import ImageRefused
-from edge_agent.domain import Alignment, Inspection, Outcome, Reason
+from edge_agent.domain import Inspection, Outcome, Reason
 from edge_agent.errors import BundleRejected
 from edge_agent.inspection.anomaly_map import Reconstructor, anomaly_map, to_working, upsize
+from edge_agent.inspection.channels import Views
 from edge_agent.inspection.decision import decide
 from edge_agent.inspection.decode import check_shape, decode, zero_tail_rows
 from edge_agent.inspection.golden import check_golden
-from edge_agent.inspection.judge import judge_for
 from edge_agent.inspection.registration import Registration
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
+    from edge_agent.domain import Alignment
     from edge_agent.inspection.bundle import Bundle
+    from edge_agent.inspection.channels import Channel
+    from edge_agent.inspection.judge import Judged
 
 __all__ = ["Inspector", "Pictures", "crop_of"]
 
@@ -33,12 +38,26 @@ __all__ = ["Inspector", "Pictures", "crop_of"]
 class Pictures:
     """What the method saw, in the crop's frame at full resolution.
 
-    ``input`` and ``reconstruction`` are float32 (H, W, C), ``anomaly_map`` float32 (H, W).
+    ``input`` and ``reconstruction`` are float32 (H, W, C), ``anomaly_map`` float32 (H, W). ``heat_map`` is over the
+    whole received image, float32 of its height and width: 1.0 is the limit, at any image; all 0 where the score
+    definition knows no places.
     """
 
     input: NDArray[np.float32]
     reconstruction: NDArray[np.float32]
     anomaly_map: NDArray[np.float32]
+    heat_map: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Seen:
+    """What one image became on its way, for those who ask for pictures."""
+
+    crop: NDArray[np.float32]
+    upsized: NDArray[np.float32]
+    differences: NDArray[np.float32]
+    embedded: Mapping[Channel, NDArray[np.float32]]
+    alignment: Alignment
 
 
 class Inspector:
@@ -49,7 +68,7 @@ class Inspector:
         self.bundle = bundle
         try:
             self._reconstructor = Reconstructor(bundle.cpcae_onnx, bundle.grid, bundle.channels, threads=threads)
-            self._judge = judge_for(bundle.backbone_onnx, bundle.bank, bundle.crop[:1:-1], threads=threads)
+            self._judge = bundle.judge(threads=threads)
             self._registration = Registration(bundle.reference, bundle.registration, bundle.mask)
         except Exception as err:  # ONNX Runtime raises bare exceptions of its own
             raise BundleRejected(f"{bundle.folder}: {err}", hint="calibrate again with this version") from err
@@ -75,9 +94,10 @@ class Inspector:
 
     def explain(self, data: bytes) -> tuple[Inspection, Pictures | None]:
         """The same inspection, with the pictures behind it; None where the image was refused."""
-        return self._run(data)
+        inspection, seen = self._run(data)
+        return inspection, self._pictures(seen) if seen else None
 
-    def _run(self, data: bytes) -> tuple[Inspection, Pictures | None]:
+    def _run(self, data: bytes) -> tuple[Inspection, _Seen | None]:
         stages = _Stages()
         digest = hashlib.sha256(data).hexdigest()
         try:
@@ -89,15 +109,16 @@ class Inspector:
         alignment = self._registration.register(image)
         crop = crop_of(self._registration.warp(image, alignment), self.bundle.crop)
         stages.end("register")
-        upsized = upsize(self._reconstructor.reconstruct(to_working(crop, self.bundle.grid)), *crop.shape[:2])
+        repaired = self._reconstructor.reconstruct(to_working(crop, self.bundle.grid))
+        upsized = upsize(repaired, *crop.shape[:2])
         stages.end("reconstruct")
         differences = anomaly_map(crop, upsized)
         stages.end("map")
-        features = self._judge.embed(differences)
+        embedded = self._judge.embed(Views(crop, repaired, differences))
         stages.end("embed")
-        score = self._judge.score(features)
+        judged = self._judge.score(embedded)
         outcome, reason, detail = decide(
-            score=score,
+            score=judged.score,
             limit=self.bundle.limit,
             review_from=self.bundle.review_from,
             quality=alignment.quality,
@@ -107,8 +128,17 @@ class Inspector:
             pose_fault=self.bundle.pose.judge(alignment),
         )
         stages.end("score")
-        inspection = self._inspection(outcome, reason, digest, stages, score=score, alignment=alignment, detail=detail)
-        return inspection, Pictures(crop, upsized, differences[..., 0])
+        inspection = self._inspection(
+            outcome, reason, digest, stages, judged=judged, alignment=alignment, detail=detail
+        )
+        return inspection, _Seen(crop, upsized, differences, embedded, alignment)
+
+    def _pictures(self, seen: _Seen) -> Pictures:
+        x, y, width, height = self.bundle.crop
+        heat = np.zeros(self.bundle.reference.shape[:2], np.float32)
+        heat[y : y + height, x : x + width] = self._judge.heat(seen.embedded, height, width) / self.bundle.limit
+        laid_back = self._registration.warp_back(heat, seen.alignment)
+        return Pictures(seen.crop, seen.upsized, seen.differences[..., 0], laid_back)
 
     def _decoded(self, data: bytes) -> NDArray[np.uint8]:
         image = decode(data)
@@ -128,20 +158,21 @@ class Inspector:
         digest: str,
         stages: _Stages,
         *,
-        score: float = math.nan,
+        judged: Judged | None = None,
         alignment: Alignment | None = None,
         detail: str = "",
     ) -> Inspection:
         return Inspection(
             outcome=outcome,
             reason=reason,
-            score=score,
+            score=judged.score if judged else math.nan,
             limit=self.bundle.limit,
             bundle_id=self.bundle.id,
             image_sha256=digest,
             alignment=alignment,
             detail=detail,
             timings_ms=stages.timings_ms,
+            shares=judged.shares if judged else {},
         )
 
 

@@ -1,75 +1,102 @@
-"""From an anomaly map to a score, by either score definition: the paper's pooled one, or the local one."""
+"""From the views of a part to a score, by either score definition: the paper's pooled one, or the local one."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+import cv2
 import numpy as np
 
-from edge_agent.inspection.embedding import Embedder, FeatureGrid
-from edge_agent.inspection.local import LocalBank
+from edge_agent.inspection.anomaly_map import resized
+from edge_agent.inspection.channels import Channel
+from edge_agent.inspection.local import score_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
+    from edge_agent.inspection.channels import Extractor, Views
+    from edge_agent.inspection.embedding import Embedder
     from edge_agent.inspection.knn import Bank
+    from edge_agent.inspection.local import LocalBank, Scale
 
-__all__ = ["Judge", "LocalJudge", "PooledJudge", "judge_for"]
+__all__ = ["Judge", "Judged", "LocalJudge", "PooledJudge"]
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The anomaly ``score``, and what each channel said on the same scale: the largest of them is the score."""
+
+    score: float
+    shares: dict[str, float] = field(default_factory=dict)
 
 
 class Judge(Protocol):
     """A score definition with the bank it compares with."""
 
-    def embed(self, differences: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Features of an anomaly map (H, W, C) in [0, 1]."""
+    def embed(self, views: Views) -> dict[Channel, NDArray[np.float32]]:
+        """What the pre-trained network sees."""
         ...
 
-    def score(self, features: NDArray[np.float32]) -> float:
-        """The anomaly score of those features. NaN in, NaN out."""
+    def score(self, embedded: Mapping[Channel, NDArray[np.float32]]) -> Judged:
+        """The score of what ``embed`` gave. NaN in, NaN out."""
+        ...
+
+    def heat(self, embedded: Mapping[Channel, NDArray[np.float32]], height: int, width: int) -> NDArray[np.float32]:
+        """Where the score comes from: (height, width) float32 over the crop, in units of the score."""
         ...
 
 
 class PooledJudge:
     """The paper's: one embedding a map, the mean squared distance to the k nearest of good parts (equation 4)."""
 
-    def __init__(self, backbone: bytes, bank: Bank, *, threads: int) -> None:
+    def __init__(self, embedder: Embedder, bank: Bank) -> None:
         """Raises ValueError if backbone and bank do not fit each other."""
-        self._embedder, self._bank = Embedder(backbone, threads=threads), bank
-        if self._embedder.dimensions != bank.mean.size:
-            raise ValueError(f"the backbone gives {self._embedder.dimensions} features, the bank has {bank.mean.size}")
+        self._embedder, self._bank = embedder, bank
+        if embedder.dimensions != bank.mean.size:
+            raise ValueError(f"the backbone gives {embedder.dimensions} features, the bank has {bank.mean.size}")
 
-    def embed(self, differences: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The embedding (d)."""
-        return self._embedder.embed(differences)
+    def embed(self, views: Views) -> dict[Channel, NDArray[np.float32]]:
+        """The embedding (d) of the anomaly map."""
+        return {Channel.MAP: self._embedder.embed(views.differences)}
 
-    def score(self, features: NDArray[np.float32]) -> float:
-        """The anomaly score."""
-        return self._bank.score(features)
+    def score(self, embedded: Mapping[Channel, NDArray[np.float32]]) -> Judged:
+        """The score."""
+        return Judged(self._bank.score(embedded[Channel.MAP]))
+
+    def heat(self, embedded: Mapping[Channel, NDArray[np.float32]], height: int, width: int) -> NDArray[np.float32]:
+        """Nothing: a pooled embedding has no places."""
+        del embedded
+        return np.zeros((height, width), np.float32)
 
 
 class LocalJudge:
-    """The local one: features of each place, compared with the same place of good parts."""
+    """The local one: in each channel, the features of each place against the same place of good parts."""
 
-    def __init__(self, backbone: bytes, bank: LocalBank, crop: tuple[int, int], *, threads: int) -> None:
-        """``crop`` is (height, width) in px. Raises ValueError if backbone, bank and crop do not fit each other."""
-        self._grid, self._bank = FeatureGrid(backbone, threads=threads), bank
-        # Measured: each backbone has a stride of its own, and its own way to round.
-        expected = self._grid.features(np.zeros((*crop, 1), np.float32)).shape
-        found = (*bank.places.shape[:2], bank.dimensions)
-        if found != expected:
-            raise ValueError(f"the backbone gives {expected} features for the crop, the bank has {found}")
+    def __init__(
+        self, extractor: Extractor, banks: Mapping[Channel, LocalBank], scales: Mapping[Channel, Scale]
+    ) -> None:
+        """Raises ValueError for channels without a bank or a scale."""
+        self._extractor, self._banks, self._scales = extractor, dict(banks), dict(scales)
+        if not set(extractor.channels) == set(banks) == set(scales):
+            raise ValueError(f"channels {list(extractor.channels)}, banks of {list(banks)}, scales of {list(scales)}")
 
-    def embed(self, differences: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The features (h, w, d)."""
-        return self._grid.features(differences)
+    def embed(self, views: Views) -> dict[Channel, NDArray[np.float32]]:
+        """Features (h, w, d) by channel."""
+        return self._extractor.features(views)
 
-    def score(self, features: NDArray[np.float32]) -> float:
-        """The anomaly score."""
-        return self._bank.score(features)
+    def score(self, embedded: Mapping[Channel, NDArray[np.float32]]) -> Judged:
+        """The largest of the channels' scores, each on its own scale."""
+        shares = {str(c): self._scales[c](score_of(self._banks[c].distances(embedded[c]))) for c in embedded}
+        return Judged(float(np.max(list(shares.values()))), shares)  # np.max hands a NaN on, max does not
 
-
-def judge_for(backbone: bytes, bank: Bank | LocalBank, crop: tuple[int, int], *, threads: int) -> Judge:
-    """What judges by this bank. Raises ValueError if the parts do not fit each other."""
-    if isinstance(bank, LocalBank):
-        return LocalJudge(backbone, bank, crop, threads=threads)
-    return PooledJudge(backbone, bank, threads=threads)
+    def heat(self, embedded: Mapping[Channel, NDArray[np.float32]], height: int, width: int) -> NDArray[np.float32]:
+        """The largest of the channels' distances at each place, each on its channel's scale; never below 0."""
+        hottest = np.zeros((height, width), np.float32)
+        for channel, features in embedded.items():
+            distances, scale = self._banks[channel].distances(features), self._scales[channel]
+            values = np.asarray((distances - scale.usual) / (scale.odd - scale.usual), np.float32)
+            np.maximum(hottest, resized(values[..., None], height, width, cv2.INTER_LINEAR)[..., 0], out=hottest)
+        return hottest
