@@ -19,7 +19,8 @@ __all__ = ["LocalBank", "Scale", "score_of"]
 
 _TOP_PLACES = 9
 """What a point-like defect covers once features are averaged 3 x 3: fewer would hang on one noisy place."""
-_LEAST_SPREAD = 1e-3
+_LEAST_SPREAD = 0.25
+_LEAST_USUAL = 1e-6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,11 +78,15 @@ class Scale:
 
     @classmethod
     def of(cls, scores: NDArray[np.float64]) -> Scale:
-        """From the held-out scores of good parts: their median, and above all but one in fifty of them."""
+        """From the held-out scores of good parts: their median, and above all but one in fifty of them.
+
+        Never finer than a quarter of the usual score: a dozen parts that happen to be alike would else make any other
+        good part an outlier beside which a defect in another channel looks small.
+        """
         usual = float(np.median(scores))
         rank = max(1, round(len(scores) / 50))
         odd = float(np.sort(scores)[-rank])
-        return cls(usual, max(odd, usual + _LEAST_SPREAD * max(usual, _LEAST_SPREAD)))
+        return cls(usual, max(odd, usual + _LEAST_SPREAD * max(usual, _LEAST_USUAL)))
 
     def __call__(self, value: float) -> float:
         """A score, or the distance of one place, on this scale. NaN in, NaN out."""

@@ -16,6 +16,7 @@ from calibration.writer import write_bundle
 from edge_agent.domain import Inspection, Outcome, Reason
 from edge_agent.errors import BundleRejected, CalibrationRefused
 from edge_agent.inspection.bundle import Bundle
+from edge_agent.inspection.judge import Judged
 from edge_agent.inspection.inspector import Inspector
 from edge_agent.inspection.manifest import FILES, encode_manifest
 
@@ -189,7 +190,7 @@ def test_a_bad_image_is_not_good_and_says_why(
 
 def test_a_score_that_is_not_a_number_is_not_good(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     inspector = Inspector(bundle)
-    monkeypatch.setattr(inspector._judge, "score", lambda _embedding: math.nan)
+    monkeypatch.setattr(inspector._judge, "score", lambda _embedded: Judged(math.nan))
 
     found: Inspection = inspector.inspect(encode(render(303)))
 
