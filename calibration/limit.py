@@ -185,8 +185,8 @@ def choose_limit(scores: NDArray[np.float64], wishes: LimitWishes = LimitWishes(
     """The limit from held-out scores (n).
 
     Without a wish it lies above the largest score; from 39 parts on, where that costs no more than 5 % of good parts,
-    above the second largest: one odd part no longer sets it; from 149 on above the 2 % quantile. Raises as ``plan_ranks`` does, and CalibrationRefused
-    for scores that are not finite.
+    above the second largest: one odd part no longer sets it; from 149 on above the 2 % quantile. Raises as
+    ``plan_ranks`` does, and CalibrationRefused for scores that are not finite.
     """
     if not np.isfinite(scores).all():
         raise CalibrationRefused(

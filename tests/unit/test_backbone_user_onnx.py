@@ -240,7 +240,7 @@ def part(seed: int) -> np.ndarray:
     rng = np.random.default_rng(seed)
     picture = np.full((72, 96), 40.0, np.float32)
     cv2.rectangle(picture, (20, 16), (76, 56), 150.0 + rng.uniform(-5, 5), -1)
-    cv2.circle(picture, (38, 36), round(rng.uniform(8, 11)), 80.0, -1)
+    cv2.circle(picture, (38, 36), round(rng.uniform(8.6, 10.4)), 80.0, -1)
     return np.clip(picture + rng.normal(0, 2, picture.shape), 0, 255).astype(np.uint8)
 
 

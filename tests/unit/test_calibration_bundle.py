@@ -16,8 +16,8 @@ from calibration.writer import write_bundle
 from edge_agent.domain import Inspection, Outcome, Reason
 from edge_agent.errors import BundleRejected, CalibrationRefused
 from edge_agent.inspection.bundle import Bundle
-from edge_agent.inspection.judge import Judged
 from edge_agent.inspection.inspector import Inspector
+from edge_agent.inspection.judge import Judged
 from edge_agent.inspection.manifest import FILES, encode_manifest
 
 if TYPE_CHECKING:
