@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from calibration.limit import Limit
     from calibration.registered import RegisteredSet
     from edge_agent.domain import Alignment
-    from edge_agent.inspection.inspector import Inspector, Pictures
+    from edge_agent.inspection.inspector import Inspector
 
-__all__ = ["Baseline", "Product", "RegisteredCrop", "Sight", "heat_map_of"]
+__all__ = ["Baseline", "Product", "RegisteredCrop", "Sight"]
 
 _NOT_THE_SCORING = frozenset({"decode", "register", "score"})
 
@@ -83,7 +83,7 @@ class Product:
             is_unregistered=inspection.reason is Reason.ALIGN,
             describe_ms=sum(ms for stage, ms in inspection.timings_ms.items() if stage not in _NOT_THE_SCORING),
             score_ms=inspection.timings_ms["score"],
-            heat=heat_map_of(pictures) if pictures is not None else None,
+            heat=pictures.heat_map if pictures is not None else None,
         )
 
 
@@ -113,8 +113,3 @@ class Baseline:
             score_ms=(end - between) * 1000.0,
             heat=None if heat is None else seen.over_image(heat),
         )
-
-
-def heat_map_of(pictures: Pictures) -> NDArray[np.float32] | None:
-    """The heat map in image coordinates (H, W), 1.0 at the limit; None where the method has none."""
-    return getattr(pictures, "heat_map", None)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from calibration.evaluation.contenders import heat_map_of
 from edge_agent.domain import Outcome
 from edge_agent.inspection.anomaly_map import to_working
 from edge_agent.inspection.embedding import Embedder
@@ -129,7 +128,7 @@ def _shown(test: LabelledImage, inspection: Inspection, pictures: Pictures, why:
         image=pictures.input,
         reconstruction=pictures.reconstruction,
         anomaly_map=pictures.anomaly_map,
-        heat_map=heat_map_of(pictures),
+        heat_map=pictures.heat_map,
     )
 
 

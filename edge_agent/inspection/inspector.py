@@ -39,14 +39,14 @@ class Pictures:
     """What the method saw, in the crop's frame at full resolution.
 
     ``input`` and ``reconstruction`` are float32 (H, W, C), ``anomaly_map`` float32 (H, W). ``heat_map`` is over the
-    whole received image, float32 of its height and width: 1.0 is the limit, at any image; all 0 where the score
+    whole received image, float32 of its height and width: 1.0 is the limit, in any image; None where the score
     definition knows no places.
     """
 
     input: NDArray[np.float32]
     reconstruction: NDArray[np.float32]
     anomaly_map: NDArray[np.float32]
-    heat_map: NDArray[np.float32]
+    heat_map: NDArray[np.float32] | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -135,9 +135,11 @@ class Inspector:
 
     def _pictures(self, seen: _Seen) -> Pictures:
         x, y, width, height = self.bundle.crop
-        heat = np.zeros(self.bundle.reference.shape[:2], np.float32)
-        heat[y : y + height, x : x + width] = self._judge.heat(seen.embedded, height, width) / self.bundle.limit
-        laid_back = self._registration.warp_back(heat, seen.alignment)
+        heat, laid_back = self._judge.heat(seen.embedded, height, width, limit=self.bundle.limit), None
+        if heat is not None:
+            whole = np.zeros(self.bundle.reference.shape[:2], np.float32)
+            whole[y : y + height, x : x + width] = heat
+            laid_back = self._registration.warp_back(whole, seen.alignment)
         return Pictures(seen.crop, seen.upsized, seen.differences[..., 0], laid_back)
 
     def _decoded(self, data: bytes) -> NDArray[np.uint8]:

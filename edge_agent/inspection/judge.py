@@ -44,8 +44,10 @@ class Judge(Protocol):
         """The score of what ``embed`` gave. NaN in, NaN out."""
         ...
 
-    def heat(self, embedded: Mapping[Channel, NDArray[np.float32]], height: int, width: int) -> NDArray[np.float32]:
-        """Where the score comes from: (height, width) float32 over the crop, in units of the score."""
+    def heat(
+        self, embedded: Mapping[Channel, NDArray[np.float32]], height: int, width: int, *, limit: float
+    ) -> NDArray[np.float32] | None:
+        """Where the score comes from: (height, width) float32 over the crop, 1.0 at the limit; None: no places."""
         ...
 
 
@@ -66,10 +68,9 @@ class PooledJudge:
         """The score."""
         return Judged(self._bank.score(embedded[Channel.MAP]))
 
-    def heat(self, embedded: Mapping[Channel, NDArray[np.float32]], height: int, width: int) -> NDArray[np.float32]:
-        """Nothing: a pooled embedding has no places."""
-        del embedded
-        return np.zeros((height, width), np.float32)
+    def heat(self, embedded: Mapping[Channel, NDArray[np.float32]], height: int, width: int, *, limit: float) -> None:
+        """None: a pooled embedding has no places."""
+        del embedded, height, width, limit
 
 
 class LocalJudge:
@@ -92,11 +93,12 @@ class LocalJudge:
         shares = {str(c): self._scales[c](score_of(self._banks[c].distances(embedded[c]))) for c in embedded}
         return Judged(float(np.max(list(shares.values()))), shares)  # np.max hands a NaN on, max does not
 
-    def heat(self, embedded: Mapping[Channel, NDArray[np.float32]], height: int, width: int) -> NDArray[np.float32]:
-        """The largest of the channels' distances at each place, each on its channel's scale; never below 0."""
+    def heat(
+        self, embedded: Mapping[Channel, NDArray[np.float32]], height: int, width: int, *, limit: float
+    ) -> NDArray[np.float32]:
+        """Each place's distance as a share of the distance that the limit stands for, the largest of all channels."""
         hottest = np.zeros((height, width), np.float32)
         for channel, features in embedded.items():
-            distances, scale = self._banks[channel].distances(features), self._scales[channel]
-            values = np.asarray((distances - scale.usual) / (scale.odd - scale.usual), np.float32)
-            np.maximum(hottest, resized(values[..., None], height, width, cv2.INTER_LINEAR)[..., 0], out=hottest)
+            shares = self._banks[channel].distances(features) / np.float32(self._scales[channel].at(limit))
+            np.maximum(hottest, resized(shares[..., None], height, width, cv2.INTER_LINEAR)[..., 0], out=hottest)
         return hottest

@@ -89,8 +89,12 @@ class Scale:
         return cls(usual, max(odd, usual + _LEAST_SPREAD * max(usual, _LEAST_USUAL)))
 
     def __call__(self, value: float) -> float:
-        """A score, or the distance of one place, on this scale. NaN in, NaN out."""
+        """A score on this scale. NaN in, NaN out."""
         return (value - self.usual) / (self.odd - self.usual)
+
+    def at(self, scaled: float) -> float:
+        """The score, or the distance of one place, that a value on this scale stands for."""
+        return self.usual + scaled * (self.odd - self.usual)
 
 
 def score_of(distances: NDArray[np.float32]) -> float:

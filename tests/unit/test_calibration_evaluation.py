@@ -123,7 +123,7 @@ def test_every_method_with_a_limit_says_what_it_did(found: Evaluation) -> None:
 
 
 def test_heat_maps_are_measured_where_masks_are(found: Evaluation) -> None:
-    for name in ("ae", "variation", "patchcore"):
+    for name in ("local", "ae", "variation", "patchcore"):
         trial = found.method(name).trials[0]
 
         assert trial.pixel_auroc is not None
