@@ -197,7 +197,7 @@ def finish(prepared: Prepared, method: str, out: Path, progress: Progress = _uns
         progress=_stage(progress, "embed"),
     )
     clock.end("embed")
-    limit = choose_limit(scored.scores, options.limit)
+    limit = choose_limit(scored.scores, options.limit, least=scored.least)
     files = {
         "reference.png": png_bytes(registered.reference_pixels),
         "cpcae.onnx": learned.full,

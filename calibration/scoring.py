@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,6 +30,8 @@ NEIGHBOURS = 15
 _MAP = "L2 distance over channels"
 _MOST_BYTES = dict.fromkeys(Channel, 44 * 2**20) | {Channel.FINE: 160 * 2**20}
 """Of a channel's bank in memory: below 300 MiB in all."""
+_ODDEST = 1.0
+"""On every channel's scale the oddest good part lies here (``Scale``)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,11 +39,13 @@ class Scored:
     """``scores`` (n) float64: each good part as if it were new. ``method`` goes into the manifest.
 
     ``files`` are the score definition's own: backbone.onnx, bank.npz, and fine.onnx where the fine channel is used.
+    ``least`` is a score below which it has no reason to reject.
     """
 
     files: dict[str, bytes]
     scores: NDArray[np.float64]
-    method: dict[str, object] = field(default_factory=dict)
+    method: dict[str, object]
+    least: float | None = None
 
 
 def score_pooled(
@@ -98,7 +102,8 @@ def score_locally(
         facts[str(channel)] = {"usual": scale.usual, "odd": scale.odd, "bank_parts": len(kept)}
     files = {"backbone.onnx": overview, "bank.npz": local_bank_bytes(banks)}
     files |= {"fine.onnx": fine} if fine is not None else {}
-    return Scored(files, np.max(held_out, axis=0), {"score": "local", "map": _MAP, "channels": facts})
+    method: dict[str, object] = {"score": "local", "map": _MAP, "channels": facts}
+    return Scored(files, np.max(held_out, axis=0), method, least=_ODDEST)
 
 
 def _features(

@@ -375,3 +375,22 @@ def test_the_offers_go_from_the_highest_limit_to_the_lowest_each_once() -> None:
     assert [limit.rank for limit in offered] == [1, 2, 4]
     assert [limit.rank for limit in offers(draw(200))] == [1, 2, 4, 6, 10, 20]
     assert [limit.value for limit in offered] == sorted((limit.value for limit in offered), reverse=True)
+
+
+@pytest.mark.parametrize(("scores", "rank"), [([0.2, 0.3, 0.7, 0.8], 1), ([0.2, 0.3, 0.8, 1.4], 2)])
+def test_a_limit_is_raised_to_where_there_is_reason_to_reject_and_promises_no_less_than_it_keeps(
+    scores: list[float], rank: int
+) -> None:
+    limit = choose_limit(np.array(scores * 10), least=1.0)
+    plain = choose_limit(np.array(scores * 10))
+
+    assert limit.value == max(1.0, plain.value)
+    assert limit.expected <= plain.expected if rank == 1 else limit == plain
+    assert ("at 1, above the largest" in limit.statement) is (rank == 1)
+
+
+def test_who_asks_for_a_share_of_false_rejects_gets_the_limit_for_it() -> None:
+    scores = np.linspace(0.0, 0.9, 40)
+    wishes = LimitWishes(false_rejects=0.1)
+
+    assert choose_limit(scores, wishes, least=1.0) == choose_limit(scores, wishes)
