@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: install demo test lint bench clean
+.PHONY: install demo test lint bench fuzz clean
 
 install: $(STAMP)
 
@@ -29,6 +29,9 @@ test: lint
 
 bench: install
 	$(BIN)/python -m tests.benchmark
+
+fuzz: install
+	$(BIN)/python -m tests.benchmark.wire --fuzz-s 600 --cuts 400
 
 clean:
 	rm -rf $(VENV) demo-output dist

@@ -73,6 +73,12 @@ class _DataChannel(DTPHandler):  # type: ignore[misc]
     def enable_receiving(self, type: str, cmd: str) -> None:  # noqa: A002 - pyftpdlib's name
         """Receive into the Upload that STOR opened."""
         self._last_bytes_mono_s = monotonic_s()
+        if not self.connected:  # dead on arrival: pyftpdlib would wait for it for ever
+            upload, self.file_obj = self.file_obj, None
+            self.cmd_channel.data_channel = None
+            upload.close()
+            self.cmd_channel.respond("426 The data connection broke.")
+            return
         if isinstance(self.file_obj, Upload):
             self.file_obj.data_channel = self
         super().enable_receiving(type, cmd)
@@ -122,6 +128,12 @@ class _DataChannel(DTPHandler):  # type: ignore[misc]
 
 
 class _PassiveListener(FTPHandler.passive_dtp):  # type: ignore[misc]
+    def handle_accepted(self, sock: socket.socket, addr: tuple[Any, ...]) -> None:
+        """A connection that was reset before it was accepted is dropped by pyftpdlib without a word."""
+        super().handle_accepted(sock, addr)
+        if self._closed and self.cmd_channel.data_channel is None:
+            self.cmd_channel.lose_listener()
+
     def handle_timeout(self) -> None:
         super().handle_timeout()
         self.cmd_channel.abandon_upload()
@@ -264,12 +276,19 @@ class _Control(FTPHandler):  # type: ignore[misc]
         self.abandon_upload()
         super().ftp_ABOR(line)
 
-    def abandon_upload(self) -> None:
+    def lose_listener(self) -> None:
+        """The data connection was dead on arrival: for the STOR that waits for it, and for one that comes now."""
+        self._dtp_acceptor = None
+        self.abandon_upload("426 The data connection broke.")
+
+    def abandon_upload(self, reply: str = "") -> None:
         """No data connection came for the STOR that was answered 150."""
         if not self._closed and self._in_dtp_queue is not None:
             upload, _ = self._in_dtp_queue
             self._in_dtp_queue = None
             upload.close()
+            if reply:
+                self.respond(reply)
 
 
 class Server(FTPServer):  # type: ignore[misc]

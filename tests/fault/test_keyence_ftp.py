@@ -171,6 +171,25 @@ async def test_a_whole_file_whose_connection_was_reset_is_not_believed(tmp_path:
         assert capture.broken in (None, Reason.IMAGE_BROKEN)
 
 
+async def test_a_connection_that_is_reset_before_it_was_accepted_is_answered_and_surfaces(tmp_path: Path) -> None:
+    async with inbox_in(tmp_path) as inbox:
+
+        def body() -> str:
+            with logged_in(inbox.port) as client:
+                host, port = client.makepasv()
+                data = socket.create_connection((host, port))
+                data.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                client.putcmd(f"STOR {image_name(31)}")
+                data.close()
+                replies = [client.getmultiline()]
+                if replies[0].startswith("1"):
+                    replies.append(client.getmultiline())
+                return replies[-1]
+
+        assert (await asyncio.to_thread(body))[:3] in ("425", "426", "451")
+        assert (await soon(inbox.next())).broken is Reason.IMAGE_BROKEN
+
+
 async def test_stor_without_a_data_connection_is_refused_and_surfaces(tmp_path: Path) -> None:
     async with inbox_in(tmp_path) as inbox:
 
