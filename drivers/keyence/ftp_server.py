@@ -51,6 +51,7 @@ class _DataChannel(DTPHandler):  # type: ignore[misc]
     """The data connection. Bytes are stored as they come, whatever TYPE was asked for."""
 
     stall_timeout_s: ClassVar[float]
+    file_obj: Any
     _resp: tuple[Any, ...]
 
     def __init__(self, sock: socket.socket, cmd_channel: Any) -> None:

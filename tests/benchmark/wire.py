@@ -44,6 +44,7 @@ from drivers.timing import Deadline
 from drivers.transport.memory import MemoryStream
 from drivers.transport.tcp import open_tcp
 from edge_agent.inspection.decode import prove_complete
+from edge_agent.logs import configure_logs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -329,6 +330,7 @@ def main() -> None:
     options.add_argument("--cuts", type=int, default=20)
     options.add_argument("--seed", type=int, default=1)
     chosen = options.parse_args()
+    configure_logs("error", "console")
     print(f"codec: {lines_per_second(2.0):,.0f} lines a second")  # noqa: T201
     try_splits(chosen.splits, chosen.seed)
     print(f"splits and merges: {chosen.splits:,} gave the same lines")  # noqa: T201
