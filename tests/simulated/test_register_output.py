@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,6 +22,8 @@ from tests.simulated.simulated_wire import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+PAGE = Path(__file__).parents[2] / "drivers" / "modbus" / "PROTOCOL.md"
 
 
 @asynccontextmanager
@@ -52,6 +55,14 @@ def test_the_check_is_the_crc_of_modbus_and_every_worked_word_is_as_printed() ->
         7, 0x005A, 0xFFA5, 1, 1, 0xBEEF, check_word((7, 0x5A, 0xFFA5, 1, 1, 0xBEEF)), 9,
     )  # fmt: skip
     assert BlockState(7, Verdict.FAULT).words[1] == 0x00C3
+
+
+def test_the_page_shows_the_words_that_are_written_and_every_reason_code() -> None:
+    page = PAGE.read_text()
+    words = BlockState(7, Verdict.PASS, 1, Status.READY, 0xBEEF, 9).words
+
+    assert "\n" + " ".join(f"{word:04X}" for word in words) + "\n" in page
+    assert ", ".join(f"{code} {reason}" for reason, code in REASON_CODES.items()) in page
 
 
 def test_the_reason_words_are_pinned() -> None:
