@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge_agent.inspection.local import LocalBank, score_of
+from edge_agent.inspection.local import LocalBank
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -41,7 +41,7 @@ class Memory:
             bank = LocalBank.of(stored, self._projecting(self._features[folds != fold]))
             for part in np.flatnonzero(folds == fold):
                 own = self._features[part].astype(np.float32)
-                scores[part] = score_of(bank.distances(own, without=place_of.get(int(part))))
+                scores[part] = bank.score(own, without=place_of.get(int(part)))
         return scores
 
 

@@ -2,11 +2,13 @@
 
 Whole views go through the network up to 1/16 at the size for which such networks were trained, where a place sees
 enough of the part to notice what is missing or in the wrong place. Small defects would be lost at that size: the fine
-channel shows the image without downsizing to the network's first layers at 1/16, which see texture and edges.
+channel shows the image at full resolution, or at the megapixel that the line's time allows, to the network's first
+layers at 1/16, which see texture and edges.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -22,10 +24,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["OVERVIEW_PX", "Channel", "Extractor", "Views", "channels_for"]
+__all__ = ["FINE_PIXELS", "OVERVIEW_PX", "Channel", "Extractor", "Views", "channels_for"]
 
 OVERVIEW_PX = 384
 """Long side of a whole view. Smaller crops keep their size."""
+FINE_PIXELS = 1_100_000
+"""Pixels of the fine view at most: three quarters of 1600 x 1200 each way, all of an MVTec image."""
 _FINE_FROM = 1.25
 
 
@@ -67,23 +71,29 @@ class Extractor:
     def features(self, views: Views) -> dict[Channel, NDArray[np.float32]]:
         """Features (h, w, d) of every place, by channel."""
         found: dict[Channel, NDArray[np.float32]] = {}
-        height, width = _overview_size(*views.crop.shape[:2])
+        height, width = views.crop.shape[:2]
+        small = _overview_size(height, width)
         of_image = np.empty(0, np.float32)
         if {Channel.IMAGE, Channel.PERCEPTUAL} & set(self.channels):
-            of_image = self._overview.features(resized(views.crop, height, width, cv2.INTER_AREA))
+            of_image = self._overview.features(resized(views.crop, *small, cv2.INTER_AREA))
         for channel in self.channels:
             if channel is Channel.IMAGE:
                 found[channel] = of_image
             elif channel is Channel.PERCEPTUAL:
-                repaired = resized(views.reconstruction, height, width, cv2.INTER_LINEAR)
+                repaired = resized(views.reconstruction, *small, cv2.INTER_LINEAR)
                 found[channel] = np.abs(of_image - self._overview.features(repaired))
             elif channel is Channel.MAP:
-                found[channel] = self._overview.features(resized(views.differences, height, width, cv2.INTER_AREA))
+                found[channel] = self._overview.features(resized(views.differences, *small, cv2.INTER_AREA))
             elif self._fine is not None:
-                found[channel] = self._fine.features(views.crop)
+                found[channel] = self._fine.features(resized(views.crop, *_fine_size(height, width), cv2.INTER_AREA))
         return found
 
 
 def _overview_size(height: int, width: int) -> tuple[int, int]:
     scale = min(1.0, OVERVIEW_PX / max(height, width))
     return max(32, round(height * scale)), max(32, round(width * scale))
+
+
+def _fine_size(height: int, width: int) -> tuple[int, int]:
+    scale = min(1.0, math.sqrt(FINE_PIXELS / (height * width)))
+    return round(height * scale), round(width * scale)

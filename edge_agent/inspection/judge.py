@@ -10,7 +10,6 @@ import numpy as np
 
 from edge_agent.inspection.anomaly_map import resized
 from edge_agent.inspection.channels import Channel
-from edge_agent.inspection.local import score_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -90,7 +89,7 @@ class LocalJudge:
 
     def score(self, embedded: Mapping[Channel, NDArray[np.float32]]) -> Judged:
         """The largest of the channels' scores, each on its own scale."""
-        shares = {str(c): self._scales[c](score_of(self._banks[c].distances(embedded[c]))) for c in embedded}
+        shares = {str(c): self._scales[c](self._banks[c].score(embedded[c])) for c in embedded}
         return Judged(float(np.max(list(shares.values()))), shares)  # np.max hands a NaN on, max does not
 
     def heat(

@@ -12,7 +12,7 @@ from edge_agent.inspection.channels import OVERVIEW_PX, Channel, Extractor, View
 from edge_agent.inspection.embedding import Embedder, FeatureGrid
 from edge_agent.inspection.judge import LocalJudge, PooledJudge
 from edge_agent.inspection.knn import Bank
-from edge_agent.inspection.local import LocalBank, Scale, score_of
+from edge_agent.inspection.local import LocalBank, Scale
 
 Features = NDArray[np.float32]
 IDENTITY = np.eye(5, dtype=np.float32)
@@ -48,7 +48,7 @@ def test_a_good_part_in_the_bank_has_no_distance_and_without_itself_it_has() -> 
     good = drawn(4)
     bank, others = LocalBank.of(good, IDENTITY), LocalBank.of(np.delete(good, 2, axis=0), IDENTITY)
 
-    assert score_of(bank.distances(good[2])) == pytest.approx(0.0, abs=2e-3)
+    assert bank.score(good[2]) == pytest.approx(0.0, abs=2e-3)
     np.testing.assert_allclose(bank.distances(good[2], without=2), others.distances(good[2]), rtol=1e-5)
 
 
@@ -61,20 +61,31 @@ def test_a_part_that_lies_one_cell_off_is_forgiven_two_cells_are_not() -> None:
     assert bank.distances(np.roll(good[0], 2, axis=1))[inner].max() > 0.5
 
 
+@pytest.mark.parametrize("without", [None, 3])
+def test_a_score_is_the_mean_of_the_nine_largest_distances_though_not_all_are_searched(without: int | None) -> None:
+    bank = LocalBank.of(drawn(6, height=20, width=15), IDENTITY)
+    part = drawn(1, seed=4, height=20, width=15)[0]
+    part[4:6, 7:9] += 3.0
+
+    largest = np.sort(bank.distances(part, without=without).ravel())[-9:]
+
+    assert bank.score(part, without=without) == pytest.approx(largest.mean(), rel=1e-5)
+
+
 def test_one_odd_place_raises_the_score_however_large_the_part_is() -> None:
     bank = LocalBank.of(drawn(6, height=40, width=40), IDENTITY)
     part = drawn(1, seed=9, height=40, width=40)[0]
     defective = part.copy()
     defective[20:23, 20:23] += 25.0
 
-    assert score_of(bank.distances(defective)) > 3 * score_of(bank.distances(part))
+    assert bank.score(defective) > 3 * bank.score(part)
 
 
 def test_nan_in_one_place_makes_the_score_nan() -> None:
     part = drawn(1)[0]
     part[3, 4, 2] = np.nan
 
-    assert np.isnan(score_of(LocalBank.of(drawn(4), IDENTITY).distances(part)))
+    assert np.isnan(LocalBank.of(drawn(4), IDENTITY).score(part))
 
 
 def test_the_same_features_give_the_same_bits() -> None:
@@ -126,7 +137,7 @@ def test_held_out_scores_follow_the_law_of_new_parts() -> None:
     bank = LocalBank.of(good, memory.projection)
 
     held_out = memory.held_out_scores([i % 3 for i in range(60)])
-    fresh = np.array([score_of(bank.distances(part)) for part in new])
+    fresh = np.array([bank.score(part) for part in new])
 
     assert np.mean(fresh > np.quantile(held_out, 0.9)) == pytest.approx(0.1, abs=0.06)
     assert np.median(held_out) == pytest.approx(np.median(fresh), rel=0.06)
