@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from calibration.backbone import backbone_onnx, feature_grid_onnx
+from calibration.backbones.efficientnet_lite0 import backbone_onnx, feature_grid_onnx
 from calibration.baselines.autoencoders import L2Autoencoder, SsimAutoencoder, _similarity
 from calibration.baselines.base import Detector, shrunk
 from calibration.baselines.deep import DeepFeature, Dfm, PatchCore, _k_centres

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from calibration.backbone import INPUT_OFFSET, INPUT_SCALE, backbone_onnx, load_backbone
+from calibration.backbones.efficientnet_lite0 import INPUT_OFFSET, INPUT_SCALE, backbone_onnx, load_backbone
 from calibration.crossfit import learn
 from calibration.export import cpcae_onnx
 from calibration.training import Recipe, Training
