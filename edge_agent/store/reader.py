@@ -31,7 +31,7 @@ class JournalReader:
         self._connection = connection
 
     @classmethod
-    def open(cls, path: Path) -> JournalReader:
+    def open(cls, path: Path) -> Self:
         """Open an existing journal. Raises DataError if it is missing, damaged or not of this version."""
         if not path.is_file():
             raise DataError(f"there is no journal {path}", hint="name the file that store.journal in line.toml names")
@@ -97,14 +97,14 @@ class JournalReader:
         """What SQLite finds wrong in the whole file; empty if nothing. Takes seconds a gigabyte."""
         return [words for (words,) in self._all("PRAGMA integrity_check") if words != "ok"]
 
-    def _all(self, query: str, *values: int | str) -> list[tuple[Any, ...]]:
+    def _all(self, query: str, *values: float | str) -> list[tuple[Any, ...]]:
         try:
             with closing(self._connection.execute(query, values)) as cursor:
                 return [tuple(found) for found in cursor]
         except (sqlite3.DatabaseError, ValueError) as err:
             raise damaged(self._path, err) from err
 
-    def _parts(self, query: str, *values: int | str) -> Iterator[PartRow]:
+    def _parts(self, query: str, *values: float | str) -> Iterator[PartRow]:
         try:
             with closing(self._connection.execute(query, values)) as cursor:
                 for found in cursor:
