@@ -18,7 +18,7 @@ from calibration.known import KnownImage, check_left_out, leave_out, read_defect
 from calibration.limit import Limit, LimitWishes, choose_limit, plan_ranks
 from calibration.parity import backbone_difference, golden_bytes
 from calibration.registered import RegisteredSet, register_all
-from calibration.scoring import score_locally, score_pooled
+from calibration.scoring import check_channels, score_locally, score_pooled
 from calibration.search import SearchWishes
 from calibration.training import CurvePoint, Recipe
 from calibration.writer import check_target, png_bytes, write_bundle
@@ -62,8 +62,8 @@ def _unseen(_stage: str, _done: int, _total: int) -> None:
 class CalibrationOptions:
     """What a person may choose. ``crop`` is "auto", "full" or (x, y, width, height) in px of the reference image.
 
-    ``channels`` are those of the local score, none: all that fit the crop. ``leave_out`` are file names of parts that a
-    person found not good; ``defective`` is a folder of defective parts.
+    ``channels`` are those of the local score that fit the crop, none: all that do. ``leave_out`` are file names of
+    parts that a person found not good; ``defective`` is a folder of defective parts.
     """
 
     part: str = "part"
@@ -160,6 +160,7 @@ def prepare(images: Sequence[Path], options: CalibrationOptions, progress: Progr
     defective = read_defective(options.defective, good) if options.defective else ()
     clock.end("read")
     registered = register(good, options, progress)
+    check_channels(options.channels, registered.crop)
     working = registered.working(_stage(progress, "crop"))
     clock.end("register")
     learned = learn(
@@ -227,6 +228,8 @@ def finish(prepared: Prepared, method: str, out: Path, progress: Progress = _uns
 def _check_options(options: CalibrationOptions) -> None:
     if options.method not in METHODS:
         raise UsageError(f"no method {options.method!r}", hint=f"methods: {', '.join(METHODS)}")
+    if options.channels and options.method != "local":
+        raise UsageError(f"method {options.method} has no channels to choose", hint="leave --channels out")
     if isinstance(options.crop, str) and options.crop not in {"auto", "full"}:
         raise UsageError(f"no crop {options.crop!r}", hint="auto, full, or x,y,width,height in px")
     if not options.part or options.threads < 1 or not 0 <= options.program <= 999 or not 1 <= options.camera <= 4:

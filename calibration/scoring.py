@@ -12,6 +12,7 @@ from calibration.crossfit import views_seen, views_unseen
 from calibration.limit import leave_one_out_scores
 from calibration.memory import Memory, most_different, standardising, whitening
 from calibration.writer import bank_bytes, local_bank_bytes
+from edge_agent.errors import UsageError
 from edge_agent.inspection.channels import Channel, Extractor, channels_for
 from edge_agent.inspection.embedding import Embedder
 from edge_agent.inspection.local import Scale
@@ -22,9 +23,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from calibration.crossfit import Learned
+    from calibration.reference import Box
     from calibration.registered import RegisteredSet
 
-__all__ = ["NEIGHBOURS", "Scored", "score_locally", "score_pooled"]
+__all__ = ["NEIGHBOURS", "Scored", "check_channels", "score_locally", "score_pooled"]
 
 NEIGHBOURS = 15
 _MAP = "L2 distance over channels"
@@ -86,7 +88,7 @@ def score_locally(
     Bank and held-out scores are of what networks make of a part that they were not trained on. A bank above its bound
     keeps the parts that differ most from each other; the others are scored against it.
     """
-    used = tuple(channels) or channels_for(registered.crop[3], registered.crop[2])
+    used = check_channels(channels, registered.crop)
     overview = backbone.overview_onnx()
     fine = backbone.fine_onnx() if Channel.FINE in used else None
     found = _features(registered, learned, Extractor(used, overview, fine, threads=threads), progress)
@@ -104,6 +106,20 @@ def score_locally(
     files |= {"fine.onnx": fine} if fine is not None else {}
     method: dict[str, object] = {"score": "local", "map": _MAP, "channels": facts}
     return Scored(files, np.max(held_out, axis=0), method, least=_ODDEST)
+
+
+def check_channels(channels: Sequence[Channel], crop: Box) -> tuple[Channel, ...]:
+    """Those of the channels, or of all for none, that show something of their own of the crop. Raises UsageError."""
+    _, _, width, height = crop
+    fitting = channels_for(height, width)
+    used = tuple(channel for channel in fitting if not channels or channel in channels)
+    if not used:
+        raise UsageError(
+            f"of the channels {', '.join(channels)} none is left: on a crop of {width} x {height} px they show nothing "
+            "that the others do not",
+            hint=f"channels for this crop: {', '.join(fitting)}",
+        )
+    return used
 
 
 def _features(

@@ -18,9 +18,9 @@ from drivers.keyence.ftp_inbox import FtpInbox
 from drivers.keyence.link import CvxLink
 from drivers.keyence.names import NameRule
 from drivers.keyence.session import open_session
+from drivers.modbus.coil_output import CoilOutput
 from drivers.modbus.connection import RtuLine
 from drivers.modbus.fail_safe import write_reject, write_reject_block
-from drivers.modbus.output import CoilOutput
 from drivers.modbus.register_output import RegisterOutput
 from drivers.transport.serial_line import SerialOptions, open_serial
 from drivers.transport.tcp import open_tcp
@@ -196,14 +196,18 @@ def _link(settings: ControllerSettings) -> CvxLink:
 def load_replay(
     settings: Settings | None, bundle: Path | None, journal: Path | None, threads: int
 ) -> tuple[dict[tuple[int, int], Inspector], Path | None]:
-    """The inspectors and the journal that a replay uses; what is named on the command line goes first."""
+    """The inspectors, warm, and the journal that a replay uses; what is named on the command line goes first.
+
+    Raises UsageError, BundleRejected: also where this machine computes other values than the one that calibrated.
+    """
     if settings is None and bundle is None:
         raise UsageError("nothing to judge with", hint="name line.toml with --config, or a bundle with --bundle")
     if journal is None and settings is not None and settings.store.journal.exists():
         journal = settings.store.journal
     if bundle is not None:
-        loaded = Bundle.load(bundle)
-        return {(loaded.program, loaded.camera): Inspector(loaded, threads=threads)}, journal
+        inspector = Inspector(Bundle.load(bundle), threads=threads)
+        inspector.warm_up()
+        return {(inspector.bundle.program, inspector.bundle.camera): inspector}, journal
     return load_inspectors(cast("Settings", settings)), journal
 
 

@@ -1,0 +1,61 @@
+"""What every command shares: options, settings, the two ways of printing, progress bars."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from edge_agent.settings import Settings
+
+__all__ = ["DEFAULT_CONFIG", "Config", "Json", "Threads", "progress_bars", "say", "settings_of"]
+
+DEFAULT_CONFIG = Path("/etc/edge-agent/line.toml")
+
+Config = Annotated[Path, typer.Option("--config", "-c", help="The line's settings.", metavar="line.toml")]
+Json = Annotated[bool, typer.Option("--json", help="One versioned JSON object on stdout, people's text on stderr.")]
+Threads = Annotated[int, typer.Option(min=1, max=64, help="Threads of ONNX Runtime (and of torch in calibration).")]
+
+
+def settings_of(config: Path) -> Settings:
+    """The settings, or ConfigError. pydantic is loaded here and not before."""
+    from edge_agent.settings import load_settings
+
+    return load_settings(config)
+
+
+def say(as_json: bool, facts: Mapping[str, object], lines: list[str]) -> None:
+    """Lines for people; with ``--json`` those go to stderr and one object to stdout."""
+    for line in lines:
+        typer.echo(line, err=as_json)
+    if as_json:
+        typer.echo(json.dumps(facts, default=str))
+
+
+@contextmanager
+def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
+    """Progress bars on stderr: one a stage, gone from logs and pipes."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+    bars: dict[str, TaskID] = {}
+    with Progress(
+        TextColumn("{task.description:<28}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+    ) as progress:
+
+        def show(stage: str, done: int, total: int) -> None:
+            if stage not in bars:
+                bars[stage] = progress.add_task(stage, total=total)
+            progress.update(bars[stage], completed=done, total=total)
+
+        yield show

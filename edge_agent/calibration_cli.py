@@ -1,0 +1,192 @@
+"""``edge-agent calibrate-reference`` and ``evaluate``: good images in, bundle or figures out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edge_agent.base_cli import Json, Threads, progress_bars, say
+
+if TYPE_CHECKING:
+    from edge_agent.inspection.channels import Channel
+
+__all__ = ["calibration_cli"]
+
+calibration_cli = typer.Typer()
+
+Backbone = Annotated[str, typer.Option(help="Pre-trained network: efficientnet-lite0, xception or FILE.onnx.")]
+BackboneWeights = Annotated[Path | None, typer.Option(help="Xception's, as Keras writes them; else Keras' own store.")]
+BackboneTaps = Annotated[str, typer.Option(metavar="A,B", help="FILE.onnx: tensors to take, from fine to coarse.")]
+BackboneScaling = Annotated[str, typer.Option(metavar="MEAN/STD", help="FILE.onnx: of RGB in [0, 1], as r,g,b/r,g,b.")]
+
+
+@calibration_cli.command("calibrate-reference")
+def calibrate_reference(
+    folder: Annotated[Path, typer.Argument(help="Images of good parts only, 20 or more (40 and up is better).")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The bundle folder to write.")] = Path("bundle"),
+    *,
+    part: Annotated[str, typer.Option(help="Name of the part type.")] = "part",
+    program: Annotated[int, typer.Option(min=0, max=999, help="The controller's program number.")] = 0,
+    camera: Annotated[int, typer.Option(min=1, max=4)] = 1,
+    seed: Annotated[int, typer.Option(help="The same seed and images give the same bundle.")] = 0,
+    crop: Annotated[str, typer.Option(help="auto, full, or x,y,width,height in pixels of the reference.")] = "auto",
+    method: Annotated[str, typer.Option(help="The score: local, or paper (pooled, as published).")] = "local",
+    channels: Annotated[
+        str,
+        typer.Option(
+            metavar="all|NAME,...", help="Look at the part in these of image, perceptual, map, fine; all: all that fit."
+        ),
+    ] = "all",
+    backbone: Backbone = "efficientnet-lite0",
+    backbone_weights: BackboneWeights = None,
+    backbone_taps: BackboneTaps = "",
+    backbone_scaling: BackboneScaling = "",
+    max_angle: Annotated[
+        str,
+        typer.Option(metavar="auto|DEG", help="How far parts lie turned: the good images say, or 0 to 180 degrees."),
+    ] = "auto",
+    max_scale: Annotated[
+        float, typer.Option(min=0, max=30, metavar="PERCENT", help="How much larger or smaller a part may look.")
+    ] = 0.0,
+    mask: Annotated[
+        Path | None, typer.Option(help="Register by what is white in this picture, of the images' size, alone.")
+    ] = None,
+    pose_tolerance: Annotated[
+        str, typer.Option(metavar="off|FACTOR", help="Room beyond where good parts lie; off for parts lying anywhere.")
+    ] = "1",
+    false_rejects: Annotated[
+        str | None, typer.Option(metavar="SHARE", help="Expect at most this share of good parts rejected: 1% or 0.01.")
+    ] = None,
+    extrapolate: Annotated[
+        bool,
+        typer.Option("--extrapolate", help="Where too few images carry --false-rejects, model the tail (no proof)."),
+    ] = False,
+    review_share: Annotated[
+        str | None, typer.Option(metavar="SHARE", help="A REVIEW band below the limit with this share of good parts.")
+    ] = None,
+    leave_out: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="An image that is not good after all; may be repeated.")
+    ] = None,
+    defective: Annotated[
+        Path | None, typer.Option(help="Images of defective parts: never trained on, they say what would be missed.")
+    ] = None,
+    report: Annotated[Path | None, typer.Option(help="The HTML report; beside the bundle by default.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing bundle.")] = False,
+    threads: Threads = 2,
+    json_: Json = False,
+) -> None:
+    """Learn what good parts look like: good images in, reference bundle and report out.
+
+    Example: edge-agent calibrate-reference good/ --out bundles/zipper --part zipper --program 1
+    """
+    from calibration.backbones import backbone_for
+    from calibration.calibrate import CalibrationOptions, calibrate
+    from calibration.limit import wishes_of
+    from calibration.reporting import calibration_json, calibration_lines, write_report
+    from calibration.search import wishes_from
+
+    options = CalibrationOptions(
+        part=part,
+        program=program,
+        camera=camera,
+        seed=seed,
+        crop=_crop(crop),
+        search=wishes_from(max_angle, max_scale, mask, pose_tolerance),
+        method=method,
+        channels=_channels(channels),
+        backbone=backbone_for(backbone, weights=backbone_weights, taps=backbone_taps, scaling=backbone_scaling),
+        limit=wishes_of(false_rejects, review_share, extrapolate=extrapolate),
+        leave_out=tuple(leave_out or ()),
+        defective=defective,
+        threads=threads,
+        overwrite=force,
+    )
+    with progress_bars() as progress:
+        result = calibrate(folder, out, options, progress)
+    report = report or out.with_name(out.name + "-report.html")
+    write_report(report, result, folder)
+    say(json_, {**calibration_json(result), "report": str(report)}, [*calibration_lines(result), f"report: {report}"])
+
+
+@calibration_cli.command()
+def evaluate(
+    dataset: Annotated[Path, typer.Argument(help="A folder in MVTec layout: train/good, test/good, test/<defect>.")],
+    *,
+    method: Annotated[str | None, typer.Option(help="One method; local where none is named.")] = None,
+    methods: Annotated[
+        str | None,
+        typer.Option(
+            metavar="all|NAME,...",
+            help="Several: local, paper, ae, ae-ssim, deep-feature, nn, variation, patchcore, dfm.",
+        ),
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, max=20, help="Calibrate with this many seeds; mean and spread.")] = 1,
+    train_images: Annotated[
+        int | None, typer.Option(metavar="N", help="Learn from N of the training images, drawn at random.")
+    ] = None,
+    repeats: Annotated[int, typer.Option(min=1, max=100, help="Draw this many times; mean and spread.")] = 1,
+    learning_curve: Annotated[
+        str | None, typer.Option(metavar="N,N,...", help="Learn from N images, then from more: would more pay?")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="A folder for report.html, results.csv and results.json.")
+    ] = None,
+    backbone: Backbone = "efficientnet-lite0",
+    backbone_weights: BackboneWeights = None,
+    backbone_taps: BackboneTaps = "",
+    backbone_scaling: BackboneScaling = "",
+    threads: Threads = 2,
+    json_: Json = False,
+) -> None:
+    """Calibrate on good images, score labelled ones: ROC AUC, average precision, and what the limit did.
+
+    Example: edge-agent evaluate mvtec/bottle --methods all --seeds 3 --out bottle-evaluation
+    """
+    from calibration.backbones import backbone_for
+    from calibration.evaluation import EvaluationOptions, counts_from, methods_named, write_results
+    from calibration.evaluation import evaluate as evaluate_dataset
+    from edge_agent.errors import UsageError
+
+    if method and methods:
+        raise UsageError("both --method and --methods", hint="name all in --methods")
+    options = EvaluationOptions(
+        methods=methods_named(methods or method or "local"),
+        seeds=seeds,
+        train_images=train_images,
+        counts=counts_from(learning_curve) if learning_curve is not None else (),
+        repeats=repeats,
+        backbone=backbone_for(backbone, weights=backbone_weights, taps=backbone_taps, scaling=backbone_scaling),
+        threads=threads,
+        with_gallery=out is not None,
+    )
+    if out:
+        out.mkdir(parents=True, exist_ok=True)
+    with progress_bars() as progress:
+        result = evaluate_dataset(dataset, options, progress)
+    written = write_results(out, result) if out else []
+    say(json_, result.to_json(), [*result.summary(), *(f"written: {path}" for path in written)])
+
+
+def _crop(text: str) -> str | tuple[int, int, int, int]:
+    """auto, full, or four whole numbers with commas; anything else is left to the calibration to refuse."""
+    fields = text.split(",")
+    if len(fields) == 4 and all(field.strip().isdecimal() for field in fields):
+        x, y, width, height = (int(field) for field in fields)
+        return x, y, width, height
+    return text
+
+
+def _channels(text: str) -> tuple[Channel, ...]:
+    """The channels of the local score by their names, in their own order; none for all that fit."""
+    from edge_agent.errors import UsageError
+    from edge_agent.inspection.channels import Channel
+
+    if text == "all":
+        return ()
+    names = [name.strip() for name in text.split(",")]
+    unknown = sorted({name for name in names if name not in list(Channel)})
+    if unknown:
+        raise UsageError(f"no channel {', '.join(map(repr, unknown))}", hint=f"channels: all, or {', '.join(Channel)}")
+    return tuple(channel for channel in Channel if channel in names)

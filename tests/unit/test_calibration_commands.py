@@ -1,0 +1,92 @@
+"""calibrate-reference --channels, and a replay on a machine that computes something else."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import pytest
+
+from calibration.calibrate import CalibrationOptions, calibrate
+from calibration.scoring import check_channels
+from calibration.writer import write_bundle
+from edge_agent.errors import UsageError
+from edge_agent.inspection.bundle import Bundle
+from edge_agent.inspection.channels import Channel
+from edge_agent.inspection.golden import Golden
+from edge_agent.inspection.manifest import read_manifest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SMALL, LARGE = (0, 0, 96, 72), (10, 10, 1200, 900)
+
+
+def edge_agent(*args: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "edge_agent", *args]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, timeout=100)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Good parts and a bundle of one channel, made from them."""
+    root: Path = tmp_path_factory.mktemp("channels")
+    (root / "good").mkdir()
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        image = np.full((72, 96), 40.0, np.float32)
+        cv2.rectangle(image, (20, 16), (76, 56), 150.0 + rng.uniform(-5, 5), -1)
+        cv2.circle(image, (38, 36), round(rng.uniform(8, 11)), 80.0, -1)
+        noisy = np.clip(image + rng.normal(0, 2, image.shape), 0, 255).astype(np.uint8)
+        assert cv2.imwrite(str(root / "good" / f"{seed:02}.bmp"), noisy)
+    calibrate(root / "good", root / "b", CalibrationOptions(channels=(Channel.MAP, Channel.IMAGE)))
+    return root
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--channels", "image,colour"), "no channel 'colour'"),
+        (("--channels", ","), "no channel ''"),
+        (("--channels", "image", "--method", "paper"), "method paper has no channels"),
+    ],
+)
+def test_channels_that_there_are_none_of_are_a_usage_error_with_the_list(
+    tmp_path: Path, options: tuple[str, ...], words: str
+) -> None:
+    ran = edge_agent("calibrate-reference", ".", "--out", "b", *options, cwd=tmp_path)
+
+    assert ran.returncode == 64
+    assert words in ran.stderr
+    assert "hint:" in ran.stderr
+
+
+def test_a_channel_that_shows_nothing_of_its_own_is_left_out_and_alone_it_is_refused() -> None:
+    assert check_channels((), SMALL) == (Channel.IMAGE, Channel.PERCEPTUAL, Channel.MAP)
+    assert check_channels((Channel.FINE, Channel.MAP), SMALL) == (Channel.MAP,)
+    assert check_channels((Channel.FINE,), LARGE) == (Channel.FINE,)
+    with pytest.raises(UsageError, match="of the channels fine none is left: on a crop of 96 x 72 px") as caught:
+        check_channels((Channel.FINE,), SMALL)
+    assert caught.value.hint == "channels for this crop: image, perceptual, map"
+
+
+def test_the_bundle_looks_at_the_part_in_the_channels_that_were_asked_for(folder: Path) -> None:
+    assert list(Bundle.load(folder / "b").manifest["method"]["channels"]) == ["image", "map"]
+
+
+def test_a_replay_by_a_bundle_judges_nothing_where_this_machine_computes_something_else(folder: Path) -> None:
+    manifest = read_manifest(folder / "b").content
+    golden = Golden.from_bytes((folder / "b" / "golden.npz").read_bytes())
+    files = {name: (folder / "b" / name).read_bytes() for name in manifest["files"]}
+    files["golden.npz"] = replace(golden, score=golden.score * 1.5).to_bytes()
+    write_bundle(folder / "other", files, {k: v for k, v in manifest.items() if k not in {"id", "files"}})
+
+    ran, other = (edge_agent("replay", "good", "--bundle", name, cwd=folder) for name in ("b", "other"))
+
+    assert ran.returncode == 0, ran.stderr
+    assert other.returncode == 65
+    assert "this machine computes something else" in other.stderr
