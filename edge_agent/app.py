@@ -18,9 +18,9 @@ from drivers.keyence.ftp_inbox import FtpInbox
 from drivers.keyence.link import CvxLink
 from drivers.keyence.names import NameRule
 from drivers.keyence.session import open_session
+from drivers.modbus.coil_output import CoilOutput
 from drivers.modbus.connection import RtuLine
 from drivers.modbus.fail_safe import write_reject, write_reject_block
-from drivers.modbus.output import CoilOutput
 from drivers.modbus.register_output import RegisterOutput
 from drivers.transport.serial_line import SerialOptions, open_serial
 from drivers.transport.tcp import open_tcp

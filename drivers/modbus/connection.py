@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
     from pymodbus.pdu import ModbusPDU
 
+    from drivers.modbus.modules import Module
+
 __all__ = ["CoilConnection", "ModbusConnection", "RegisterConnection", "RtuLine"]
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
@@ -132,6 +134,26 @@ class ModbusConnection:
         request = ReadDiscreteInputsRequest(address=address, count=1, dev_id=self._unit)
         reply = await self._ask("FC2 (read input)", request, ReadDiscreteInputsResponse)
         return bool(reply.bits[0])
+
+    async def read_registers(self, first: int, count: int) -> tuple[int, ...]:
+        """Holding registers (FC3). Raises NotConnected, DeadlineMissed, CommandRefused, ProtocolViolation."""
+        request = ReadHoldingRegistersRequest(address=first, count=count, dev_id=self._unit)
+        reply = await self._ask("FC3 (read registers)", request, ReadHoldingRegistersResponse)
+        words = tuple(reply.registers)
+        if len(words) != count:
+            self._fail(ProtocolViolation(f"{self._peer} answered FC3 with {len(words)} registers instead of {count}"))
+        return words
+
+    async def write_registers(self, first: int, words: tuple[int, ...]) -> None:
+        """Holding registers in one request (FC16), the echo compared.
+
+        Raises NotConnected, DeadlineMissed, CommandRefused, ProtocolViolation.
+        """
+        request = WriteMultipleRegistersRequest(address=first, registers=list(words), dev_id=self._unit)
+        reply = await self._ask("FC16 (write registers)", request, WriteMultipleRegistersResponse)
+        echo, sent = (reply.address, reply.count), (first, len(words))
+        if echo != sent:
+            self._fail(ProtocolViolation(f"{self._peer} echoed registers {echo} (address, count) for {sent}"))
 
     def close(self) -> None:
         """End the connection in order; nothing is outstanding."""
@@ -230,6 +252,27 @@ class ModbusConnection:
 class CoilConnection(ModbusConnection):
     """The four coils of a remote I/O."""
 
+    async def arm_watchdog(self, module: Module, watchdog_ms: int) -> None:
+        """Set the module's own watchdog and read it back; nothing for a module that cannot be asked.
+
+        Raises NotConnected, DeadlineMissed, CommandRefused, ProtocolViolation.
+        """
+        if not module.arming:
+            return
+        time = module.count(watchdog_ms)
+        for register, value in module.arming:
+            await self.write_registers(register, (time if value is None else value,))
+        for register, value in module.proof:
+            expected = time if value is None else value
+            (found,) = await self.read_registers(register, 1)
+            if found != expected:
+                self._fail(
+                    ProtocolViolation(
+                        f"{self._peer}: register 0x{register:04x} of the watchdog of a {module.name} reads {found} and "
+                        f"not {expected}: without it a PASS of a dead agent would stand"
+                    )
+                )
+
     async def write(self, first_coil: int, state: CoilState) -> None:
         """Write all four coils in one request (FC15) and compare the echo.
 
@@ -272,21 +315,14 @@ class RegisterConnection(ModbusConnection):
 
         Raises NotConnected, DeadlineMissed, CommandRefused, ProtocolViolation.
         """
-        words = list(state.words)
-        request = WriteMultipleRegistersRequest(address=first, registers=words, dev_id=self._unit)
-        reply = await self._ask("FC16 (write registers)", request, WriteMultipleRegistersResponse)
-        echo, sent = (reply.address, reply.count), (first, len(words))
-        if echo != sent:
-            self._fail(
-                ProtocolViolation(f"{self._peer} echoed registers {echo} (address, count) for a write of {sent}")
-            )
+        await self.write_registers(first, state.words)
 
     async def read_back(self, first: int, expected: BlockState) -> None:
         """Read the block (FC3) and compare.
 
         Raises NotConnected, DeadlineMissed, CommandRefused, ProtocolViolation.
         """
-        found = await self._read(first, len(expected.words))
+        found = await self.read_registers(first, len(expected.words))
         if found != expected.words:
             self._fail(
                 ProtocolViolation(
@@ -302,12 +338,4 @@ class RegisterConnection(ModbusConnection):
 
     async def read_plc(self, first: int) -> PlcWords:
         """What the PLC gives back (FC3). Raises NotConnected, DeadlineMissed, CommandRefused, ProtocolViolation."""
-        return PlcWords(*await self._read(first, PLC_WORDS))
-
-    async def _read(self, first: int, count: int) -> tuple[int, ...]:
-        request = ReadHoldingRegistersRequest(address=first, count=count, dev_id=self._unit)
-        reply = await self._ask("FC3 (read registers)", request, ReadHoldingRegistersResponse)
-        words = tuple(reply.registers)
-        if len(words) != count:
-            self._fail(ProtocolViolation(f"{self._peer} answered FC3 with {len(words)} registers instead of {count}"))
-        return words
+        return PlcWords(*await self.read_registers(first, PLC_WORDS))

@@ -9,17 +9,16 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 import structlog
 
 from drivers.base import DriverError, NotConnected, Published, Verdict
-from drivers.modbus.coils import COIL_NAMES, CoilState
-from drivers.modbus.connection import CoilConnection, RtuLine
 from drivers.timing import Backoff, monotonic_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from drivers.base import Reason
+    from drivers.modbus.connection import RtuLine
     from drivers.timing import Deadline
 
-__all__ = ["CoilOutput", "ModbusOutput"]
+__all__ = ["ModbusOutput"]
 
 _log = structlog.get_logger(__name__)
 _RECONNECT_CAP_S = 1.0
@@ -376,47 +375,3 @@ class ModbusOutput(ABC, Generic[S]):
         self._is_outage_said = False
         self._was_ever_up = True
         self._tries = 0
-
-
-class CoilOutput(ModbusOutput[CoilState]):
-    """PASS, REJECT, READY and HEARTBEAT as four coils in a row, always written together in one request (FC15)."""
-
-    def __init__(
-        self,
-        host: str,
-        port: int,
-        *,
-        unit: int = 1,
-        first_coil: int = 0,
-        part_present_input: int | None = None,
-        pass_hold_s: float,
-        refresh_s: float = 0.1,
-        write_timeout_s: float = 0.15,
-        rtu: RtuLine | None = None,
-    ) -> None:
-        if not 0 <= first_coil <= 0x10000 - len(COIL_NAMES):
-            raise ValueError(f"first_coil {first_coil}: {len(COIL_NAMES)} coils must fit below 65536")
-        super().__init__(
-            host,
-            port,
-            unit=unit,
-            first=first_coil,
-            part_present_input=part_present_input,
-            pass_hold_s=pass_hold_s,
-            refresh_s=refresh_s,
-            write_timeout_s=write_timeout_s,
-            rtu=rtu,
-        )
-
-    def _new_link(self) -> CoilConnection:
-        return CoilConnection(
-            self._host,
-            self._port,
-            unit=self._unit,
-            timeout_s=self._write_timeout_s,
-            on_lost=self._wake.set,
-            rtu=self._rtu,
-        )
-
-    def _state(self, *, is_pass: bool) -> CoilState:
-        return CoilState(is_pass, self._was_ready or is_pass, self._heartbeat)

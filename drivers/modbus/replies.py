@@ -27,7 +27,7 @@ EXCEPTION_MEANINGS = {
 _REPLY_LENGTHS: dict[int, tuple[int, ...]] = {
     0x01: (4,),
     0x02: (4,),
-    0x03: (3 + 2 * BLOCK_WORDS, 3 + 2 * PLC_WORDS),
+    0x03: (5, 3 + 2 * BLOCK_WORDS, 3 + 2 * PLC_WORDS),
     0x0F: (6,),
     0x10: (6,),
     **dict.fromkeys((0x81, 0x82, 0x83, 0x8F, 0x90), (3,)),

@@ -33,7 +33,7 @@ from drivers.keyence.link import CvxLink
 from drivers.keyence.names import NameRule
 from drivers.keyence.results import ResultParser
 from drivers.keyence.session import Session
-from drivers.modbus.output import CoilOutput
+from drivers.modbus.coil_output import CoilOutput
 from drivers.modbus.register_output import RegisterOutput
 from drivers.modbus.replies import reply_problem
 from drivers.simulated.controller import ControllerTiming, SimulatedController

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from drivers.base import CommandRefused, DeadlineMissed, NotConnected, ProtocolViolation, Published, Verdict
+from drivers.modbus.coil_output import CoilOutput
 from drivers.modbus.coils import CoilState
 from drivers.modbus.connection import CoilConnection, RtuLine
-from drivers.modbus.output import CoilOutput
 from drivers.modbus.registers import check_word
 from drivers.timing import Deadline
 from tests.fault.keyence_peer import until

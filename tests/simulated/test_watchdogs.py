@@ -1,0 +1,103 @@
+"""The watchdog of the module at hand is armed and proven before its output counts; which module may carry PASS."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from drivers.base import Published, Verdict
+from drivers.modbus.coil_output import CoilOutput
+from drivers.modbus.modules import MODULES, unfit_for, unproven
+from drivers.simulated.remote_io import SimulatedRemoteIo
+from drivers.simulated.wago import SimulatedWago
+from drivers.timing import Deadline
+from tests.simulated.simulated_wire import until
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+PEERS = {"wago-750": SimulatedWago, "beckhoff-bk9000": SimulatedRemoteIo}
+
+
+@asynccontextmanager
+async def armed(name: str, peer: SimulatedRemoteIo, watchdog_ms: int = 300) -> AsyncIterator[CoilOutput]:
+    await peer.start()
+    output = CoilOutput(
+        "127.0.0.1", peer.port, pass_hold_s=5.0, refresh_s=0.05, module=MODULES[name], watchdog_ms=watchdog_ms
+    )
+    task = asyncio.create_task(output.run(lambda: True))
+    try:
+        yield output
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await peer.stop()
+
+
+@pytest.mark.parametrize("name", PEERS)
+async def test_the_watchdog_is_armed_and_ends_a_pass_whose_agent_hangs(name: str) -> None:
+    peer = PEERS[name](watchdog_s=60.0)
+    async with armed(name, peer) as output:
+        await until(lambda: output.is_confirmed and peer.coils[2])
+        assert peer.watchdog_s == 0.3
+        assert await output.publish(1, Verdict.PASS, Deadline.after(2)) is Published.PUBLISHED
+        assert peer.coils[0]
+    # Stopping wrote REJECT. A PASS that a hung agent would have left is ended by the module alone:
+    assert peer.watchdog_trips == 0
+
+
+@pytest.mark.parametrize("name", PEERS)
+async def test_a_pass_that_is_no_longer_fed_drops_and_stays_down(name: str) -> None:
+    peer = PEERS[name](watchdog_s=60.0)
+    async with armed(name, peer, watchdog_ms=200) as output:
+        await until(lambda: output.is_confirmed and peer.coils[2])
+        assert await output.publish(1, Verdict.PASS, Deadline.after(2)) is Published.PUBLISHED
+        async with output._lock:  # nothing is written while somebody else holds the wire: a hung agent
+            await until(lambda: peer.watchdog_trips == 1)
+            assert not peer.coils[0]
+
+
+async def test_an_alternative_mode_that_any_request_feeds_is_never_confirmed() -> None:
+    peer = SimulatedWago(is_alternative=True)
+    async with armed("wago-750", peer) as output:
+        await until(lambda: "0x100a" in output.problem)
+        assert not output.is_confirmed
+        assert not peer.coils[1]
+
+
+async def test_a_module_of_another_family_is_never_confirmed() -> None:
+    peer = SimulatedRemoteIo()
+    async with armed("wago-750", peer) as output:
+        await until(lambda: "illegal data address" in output.problem)
+        assert not output.is_confirmed
+
+
+def test_a_time_that_the_module_cannot_keep_is_refused_at_once() -> None:
+    with pytest.raises(ValueError, match="100 ms at least"):
+        CoilOutput("x", 502, pass_hold_s=1.0, module=MODULES["wago-750"], watchdog_ms=50)
+
+
+@pytest.mark.parametrize(
+    ("name", "spacing_ms", "word"),
+    [
+        ("wago-750", 1000, ""),
+        ("beckhoff-bk9000", 1000, ""),
+        ("wago-750", 200, "shortest watchdog"),
+        ("moxa-e1200", 1000, "shortest watchdog"),
+        ("adam-6000", 2000, ""),
+        ("icp-et7000", 2000, "shortest watchdog"),
+    ],
+)
+def test_a_plain_word_says_which_module_cannot_carry_pass(name: str, spacing_ms: int, word: str) -> None:
+    said = unfit_for(MODULES[name], spacing_ms, 150)
+
+    assert word in said
+    assert bool(said) is bool(word)
+
+
+def test_a_plain_word_says_whose_watchdog_only_a_person_can_prove() -> None:
+    assert {name for name, module in MODULES.items() if not unproven(module)} == set(PEERS)
+    assert "pull the agent's plug" in unproven(MODULES["adam-6000"])
