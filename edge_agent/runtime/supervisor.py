@@ -87,6 +87,7 @@ class Supervisor:
                 await self._journal.event(
                     "START", "SIMULATED peers" if self._engine.is_simulated else "the agent is up"
                 )
+                await self._log_head()
                 notify("READY=1")
                 await stop.wait()
                 notify("STOPPING=1")
@@ -97,6 +98,11 @@ class Supervisor:
             output.cancel()
             await asyncio.gather(output, return_exceptions=True)
         await self._journal.event("STOP", "stopped on request")
+        await self._log_head()
+
+    async def _log_head(self) -> None:
+        """Note the journal's newest link where someone who alters the journal does not reach: the system's log."""
+        log.info("journal_head", head=str(await self._journal.head()))
 
     async def _kept_running(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
         backoff = Backoff()

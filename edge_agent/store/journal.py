@@ -8,11 +8,12 @@ from __future__ import annotations
 import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+from edge_agent.store.opening import JournalError
 from edge_agent.store.reader import JournalReader
 from edge_agent.store.rows import CameraRow, EventRow, PartRow, PublicationRow
-from edge_agent.store.writer import JournalError, JournalWriter
+from edge_agent.store.writer import JournalWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,8 +21,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge_agent.domain import Published
+    from edge_agent.store.chain import Head
 
 __all__ = ["CameraRow", "EventRow", "Journal", "JournalError", "JournalReader", "PartRow", "PublicationRow"]
+
+T = TypeVar("T")
 
 
 class Journal:
@@ -70,6 +74,10 @@ class Journal:
         """Return if a write reaches the disk; raises JournalError if it does not."""
         await self._in_thread(self._writer.prove)
 
+    async def head(self) -> Head:
+        """The newest link of the chain of hashes. Raises JournalError."""
+        return await self._in_thread(lambda: self._writer.head)
+
     def close(self) -> None:
         """Finish what is being written and let go of the file. A second call does nothing."""
         try:
@@ -78,12 +86,12 @@ class Journal:
             return
         self._thread.shutdown()
 
-    async def _in_thread(self, write: Callable[[], None]) -> None:
+    async def _in_thread(self, work: Callable[[], T]) -> T:
         try:
-            written: Future[None] = self._thread.submit(write)
+            done: Future[T] = self._thread.submit(work)
         except RuntimeError as err:
             raise JournalError("the journal is closed") from err
-        await asyncio.wrap_future(written)
+        return await asyncio.wrap_future(done)
 
 
 def _name_thread() -> None:

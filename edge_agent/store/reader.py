@@ -11,14 +11,17 @@ from typing import TYPE_CHECKING, Any, Self
 from drivers.base import Judgement, Published, Reason, Verdict
 from edge_agent.domain import Alignment, Outcome
 from edge_agent.errors import DataError
+from edge_agent.store.chain import audit
+from edge_agent.store.opening import damaged
 from edge_agent.store.rows import CameraRow, EventRow, PartRow, PublicationRow
 from edge_agent.store.schema import SCHEMA_VERSION, refuse_foreign
-from edge_agent.store.writer import damaged
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
     from types import TracebackType
+
+    from edge_agent.store.chain import Audit, Head
 
 __all__ = ["JournalReader"]
 
@@ -97,6 +100,13 @@ class JournalReader:
         """What SQLite finds wrong in the whole file; empty if nothing. Takes seconds a gigabyte."""
         return [words for (words,) in self._all("PRAGMA integrity_check") if words != "ok"]
 
+    def audit(self, noted: Head | None = None, progress: Callable[[int, int], None] | None = None) -> Audit:
+        """Follow the chain of hashes through every row; takes about ten seconds a million rows."""
+        try:
+            return audit(self._connection, noted, progress)
+        except (sqlite3.DatabaseError, ValueError) as err:
+            raise damaged(self._path, err) from err
+
     def _all(self, query: str, *values: float | str) -> list[tuple[Any, ...]]:
         try:
             with closing(self._connection.execute(query, values)) as cursor:
@@ -169,12 +179,13 @@ def _camera(found: sqlite3.Row) -> CameraRow:
         image_name=found["image_name"],
         alignment=_alignment(found),
         timings_ms=json.loads(found["timings_ms"]),
+        shares=json.loads(found["shares"]),
     )
 
 
 def _alignment(found: sqlite3.Row) -> Alignment | None:
-    """The alignment; a value that was NaN is NaN again, six of them are no alignment."""
-    columns = ("quality", "shift_x_px", "shift_y_px", "angle_deg", "gain", "offset")
+    """The alignment; a value that was NaN, or was not recorded yet, is NaN; without any value there is none."""
+    columns = ("quality", "shift_x_px", "shift_y_px", "angle_deg", "gain", "offset", "scale")
     values = [found[f"align_{column}"] for column in columns]
     if all(value is None for value in values):
         return None

@@ -30,6 +30,7 @@ class CameraRow:
     image_name: str
     alignment: Alignment | None = None
     timings_ms: dict[str, float] = field(default_factory=dict)
+    shares: dict[str, float] = field(default_factory=dict)
 
     @classmethod
     def of(cls, capture: Capture, inspection: Inspection | None) -> CameraRow:
@@ -58,6 +59,7 @@ class CameraRow:
             image_name=capture.name,
             alignment=inspection.alignment,
             timings_ms=dict(inspection.timings_ms),
+            shares=dict(inspection.shares),
         )
 
 

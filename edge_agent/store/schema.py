@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edge_agent.errors import DataError
+from edge_agent.store.chain import seal_all
 
 if TYPE_CHECKING:
     import sqlite3
@@ -86,7 +87,41 @@ _WRITTEN_ONCE = "".join(
     for what, done in (("UPDATE", "changed"), ("DELETE", "deleted"))
 )
 
-_MIGRATIONS = (_VERSION_1 + _WRITTEN_ONCE,)
+_VERSION_2 = """
+ALTER TABLE camera ADD COLUMN align_scale CHECK (typeof(align_scale) IN ('real', 'null'));
+ALTER TABLE camera ADD COLUMN shares TEXT NOT NULL DEFAULT '{}';
+CREATE TABLE chain (
+  link INTEGER PRIMARY KEY CHECK (link >= 1),
+  kind TEXT NOT NULL CHECK (kind IN ('part', 'publication', 'event')),
+  row_id INTEGER NOT NULL,
+  sha256 TEXT NOT NULL CHECK (length(sha256) = 64)
+);
+CREATE TABLE origin (
+  only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+  predecessor TEXT NOT NULL,
+  last_part_seq INTEGER NOT NULL,
+  sha256 TEXT NOT NULL
+);
+"""
+"""``origin`` is what the file before this one ended with: its name, its highest part_seq, its newest link."""
+
+_SEALED_ONCE = "".join(
+    f"CREATE TRIGGER chain_is_not_{done} BEFORE {what} ON chain "
+    "BEGIN SELECT RAISE(ABORT, 'the journal is written once'); END;\n"
+    for what, done in (("UPDATE", "changed"), ("DELETE", "deleted"))
+)
+
+
+def _nothing_more(_connection: sqlite3.Connection) -> None:
+    return
+
+
+def _begin_chain(connection: sqlite3.Connection) -> None:
+    connection.execute("INSERT INTO origin VALUES (1, '', 0, '')")
+    seal_all(connection)
+
+
+_MIGRATIONS = ((_VERSION_1 + _WRITTEN_ONCE, _nothing_more), (_VERSION_2 + _SEALED_ONCE, _begin_chain))
 
 SCHEMA_VERSION = len(_MIGRATIONS)
 
@@ -115,7 +150,8 @@ def refuse_foreign(connection: sqlite3.Connection, path: Path) -> int:
 def migrate(connection: sqlite3.Connection, version: int) -> None:
     """Bring the journal from ``version`` to SCHEMA_VERSION; each step happens wholly or not at all."""
     for number in range(version, SCHEMA_VERSION):
-        connection.executescript(
-            f"BEGIN IMMEDIATE;{_MIGRATIONS[number]}PRAGMA user_version={number + 1};"
-            f"PRAGMA application_id={APPLICATION_ID};COMMIT;"
-        )
+        tables, rows = _MIGRATIONS[number]
+        connection.executescript(f"BEGIN IMMEDIATE;{tables}")
+        rows(connection)
+        for statement in (f"PRAGMA user_version={number + 1}", f"PRAGMA application_id={APPLICATION_ID}", "COMMIT"):
+            connection.execute(statement)  # a second script would commit what came before it

@@ -13,44 +13,31 @@ from collections import deque
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 import structlog
 
 from drivers.base import Reason, Verdict
 from drivers.timing import monotonic_s
-from edge_agent.errors import AlreadyRunning, DataError, EdgeAgentError
-from edge_agent.store.schema import migrate, refuse_foreign
+from edge_agent.store.chain import head_of, seal
+from edge_agent.store.opening import JournalError, identity, open_database, take_lock, unusable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from edge_agent.domain import Alignment, Published
+    from edge_agent.store.chain import Head
     from edge_agent.store.rows import CameraRow, PartRow
 
-__all__ = ["JournalError", "JournalWriter", "damaged"]
+__all__ = ["JournalWriter"]
 
 log = structlog.get_logger(__name__)
 
-_BUSY_TIMEOUT_S = 1.0
 _CHECKPOINT_EVERY = 200
 """Transactions between checkpoints."""
-_SAFETY_CHECKPOINT_PAGES = 16_000
-"""64 MiB of log: reached only if nobody ever calls ``publication``."""
-_CHECK_AT_MOST_S = 2.0
-"""Enough for some hundred thousand parts; ``JournalReader.problems`` looks at everything."""
-_CHECK_STEPS = 10_000
-_NEWEST_PARTS = 1000
 _MOST_OWED_ROWS = 10_000
 _LONGEST_TEXT = 2000
-_DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
-
-
-class JournalError(EdgeAgentError):
-    """A row could not be made durable. No PASS may leave on it."""
-
-    exit_code = 74
 
 
 class JournalWriter:
@@ -67,15 +54,15 @@ class JournalWriter:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as err:
-            raise _unusable(path, err) from err
-        self._lock = _take_lock(path)
+            raise unusable(path, err) from err
+        self._lock = take_lock(path)
         try:
-            self._connection = _open(path)
+            self._connection = open_database(path)
         except BaseException:
             self._lock.close()
             raise
         try:
-            self._file = _identity(path)
+            self._file = identity(path)
             self.prove()
         except BaseException:
             self.close()
@@ -83,9 +70,15 @@ class JournalWriter:
 
     @property
     def last_part_seq(self) -> int:
-        """The highest part_seq in the journal, 0 if it has none."""
-        found: int = self._connection.execute("SELECT coalesce(max(part_seq), 0) FROM part").fetchone()[0]
+        """The highest part_seq of this journal and of those before it, 0 if there is none."""
+        query = "SELECT max(coalesce((SELECT max(part_seq) FROM part), 0), last_part_seq) FROM origin"
+        found: int = self._connection.execute(query).fetchone()[0]
         return found
+
+    @property
+    def head(self) -> Head:
+        """The newest link of the chain of hashes."""
+        return head_of(self._connection)
 
     def append(self, row: PartRow) -> None:
         """Write a part's row and its cameras' rows.
@@ -116,15 +109,17 @@ class JournalWriter:
                 "INSERT INTO publication VALUES (?, ?, ?, ?)",
                 (part_seq, str(published), float(at_mono_s), _text(detail)),
             )
+            seal(self._connection, "publication", part_seq)
         self._checkpoint()
 
     def event(self, kind: str, detail: str) -> None:
         """Write an event, with the time of this call."""
         with self._transaction():
-            self._connection.execute(
+            written = self._connection.execute(
                 "INSERT INTO event (kind, detail, at_mono_s, at_utc) VALUES (?, ?, ?, ?)",
                 (_text(kind), _text(detail), monotonic_s(), datetime.now(UTC).isoformat(timespec="milliseconds")),
             )
+            seal(self._connection, "event", cast("int", written.lastrowid))
 
     def prove(self) -> None:
         """Write a row durably. What was owed is written with it."""
@@ -170,7 +165,7 @@ class JournalWriter:
 
     def _refuse_if_gone(self) -> None:
         """A file that lost its name would take rows that nobody finds again."""
-        if _identity(self._path) != self._file:
+        if identity(self._path) != self._file:
             raise _DiskRefused(
                 f"the journal {self._path} was moved or replaced while the agent writes to it",
                 hint="put the file back, then restart edge-agent",
@@ -185,7 +180,7 @@ class JournalWriter:
             log.warning("journal_rollback_failed", error=str(err))
 
     def _insert_part(self, row: PartRow, conflict: Literal["", "OR IGNORE"] = "") -> None:
-        self._connection.execute(
+        written = self._connection.execute(
             f"INSERT {conflict} INTO part VALUES ({', '.join('?' * 17)})",  # noqa: S608 - question marks
             (
                 row.part_seq,
@@ -207,12 +202,16 @@ class JournalWriter:
                 row.decided_utc,
             ),
         )
+        if not written.rowcount:  # an owed part whose commit had reached the disk although it reported a failure
+            return
         for camera in row.cameras:
-            self._insert_camera(row.part_seq, camera, conflict)
+            self._insert_camera(row.part_seq, camera)
+        seal(self._connection, "part", row.part_seq)
 
-    def _insert_camera(self, part_seq: int, row: CameraRow, conflict: Literal["", "OR IGNORE"]) -> None:
+    def _insert_camera(self, part_seq: int, row: CameraRow) -> None:
+        *pose, scale = _alignment(row.alignment)
         self._connection.execute(
-            f"INSERT {conflict} INTO camera VALUES ({', '.join('?' * 17)})",  # noqa: S608 - question marks
+            f"INSERT INTO camera VALUES ({', '.join('?' * 19)})",  # noqa: S608 - question marks
             (
                 part_seq,
                 row.camera,
@@ -224,8 +223,10 @@ class JournalWriter:
                 row.bundle_id,
                 row.image_sha256,
                 _text(row.image_name),
-                *_alignment(row.alignment),
+                *pose,
                 json.dumps(row.timings_ms),
+                scale,
+                json.dumps(row.shares),
             ),
         )
 
@@ -243,99 +244,6 @@ class _DiskRefused(JournalError):
     """The disk, not the row, is why nothing was written."""
 
 
-def damaged(path: Path, err: Exception) -> DataError:
-    """The error for a journal that cannot be read: by SQLite, or because its text is no text."""
-    return DataError(
-        f"the journal {path} is damaged: {err}",
-        hint="keep the file for the record, move it and its -wal file away, and restore the last good copy; "
-        "without one edge-agent starts a new journal",
-    )
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    connection = None
-    try:
-        connection = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None)
-        version = refuse_foreign(connection, path)
-        connection.execute("PRAGMA journal_mode = WAL").fetchone()
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute("PRAGMA trusted_schema = OFF")
-        connection.execute(f"PRAGMA wal_autocheckpoint = {_SAFETY_CHECKPOINT_PAGES}")
-        _check(connection, path)
-        migrate(connection, version)
-        _read_newest(connection)
-    except BaseException as err:
-        if connection is not None:
-            connection.close()
-        if isinstance(err, ValueError) or (isinstance(err, sqlite3.Error) and _is_damage(err)):
-            raise damaged(path, err) from err
-        if isinstance(err, sqlite3.Error):
-            raise _unusable(path, err) from err
-        raise
-    return connection
-
-
-def _check(connection: sqlite3.Connection, path: Path) -> None:
-    """Look for damage for as long as a start may take, then at the newest rows: a line waits for this."""
-    ends_mono_s = monotonic_s() + _CHECK_AT_MOST_S
-    connection.set_progress_handler(lambda: monotonic_s() > ends_mono_s, _CHECK_STEPS)
-    try:
-        problem = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-    except sqlite3.OperationalError as err:
-        if err.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
-            raise
-        problem = "ok"
-        log.info("journal_checked_in_part", seconds=_CHECK_AT_MOST_S, bytes=path.stat().st_size)
-    finally:
-        connection.set_progress_handler(None, 0)
-    if problem != "ok":
-        raise damaged(path, sqlite3.DatabaseError(problem))
-
-
-def _read_newest(connection: sqlite3.Connection) -> None:
-    connection.execute(
-        "SELECT * FROM (SELECT * FROM part ORDER BY part_seq DESC LIMIT ?) LEFT JOIN camera USING (part_seq)",
-        (_NEWEST_PARTS,),
-    ).fetchall()
-
-
-def _take_lock(path: Path) -> sqlite3.Connection:
-    """Hold an exclusive lock on a file beside the journal for as long as the process lives.
-
-    A lock of the operating system through SQLite: gone with the process however it ends, the same on every
-    platform, and readers of the journal are not shut out by it.
-    """
-    lock = sqlite3.connect(path.with_name(path.name + ".lock"), timeout=0, isolation_level=None)
-    try:
-        lock.execute("BEGIN EXCLUSIVE")
-    except sqlite3.Error as err:
-        lock.close()
-        if (err.sqlite_errorcode & 0xFF) == sqlite3.SQLITE_BUSY:
-            raise AlreadyRunning(
-                f"another edge-agent holds the journal {path}",
-                hint="stop it first (systemctl stop edge-agent), or give this one its own store.journal",
-            ) from err
-        raise _unusable(path, err) from err
-    return lock
-
-
-def _is_damage(err: sqlite3.Error) -> bool:
-    return (getattr(err, "sqlite_errorcode", 0) & 0xFF) in _DAMAGE
-
-
-def _unusable(path: Path, err: Exception) -> JournalError:
-    return JournalError(
-        f"the journal {path} cannot be opened: {err}",
-        hint="check that the folder exists, that edge-agent may write to it, and that the disk is not full",
-    )
-
-
-def _identity(path: Path) -> tuple[int, int]:
-    found = path.stat()
-    return found.st_dev, found.st_ino
-
-
 def _text(value: str) -> str:
     """Text as UTF-8 can hold it: a file name of broken bytes must not keep a row out of the journal."""
     return value[:_LONGEST_TEXT].encode("utf-8", "backslashreplace").decode("utf-8")
@@ -347,6 +255,6 @@ def _real(value: float | None) -> float | None:
 
 def _alignment(found: Alignment | None) -> tuple[float | None, ...]:
     if found is None:
-        return (None,) * 6
-    values = (found.quality, found.shift_x_px, found.shift_y_px, found.angle_deg, found.gain, found.offset)
+        return (None,) * 7
+    values = (found.quality, found.shift_x_px, found.shift_y_px, found.angle_deg, found.gain, found.offset, found.scale)
     return tuple(_real(value) for value in values)

@@ -27,7 +27,7 @@ from edge_agent.domain import (
     Verdict,
 )
 from edge_agent.errors import AlreadyRunning, DataError
-from edge_agent.store import writer
+from edge_agent.store import opening
 from edge_agent.store.journal import CameraRow, Journal, JournalError, JournalReader, PartRow
 from edge_agent.store.schema import SCHEMA_VERSION
 
@@ -49,8 +49,9 @@ def part_row(part_seq: int = 1, **changes: Any) -> PartRow:
         bundle_id="bundle",
         image_sha256=SHA,
         image_name="CAM1_7.bmp",
-        alignment=Alignment(0.99, 1.5, -2.5, 0.125, 1.0, -3.0),
+        alignment=Alignment(0.99, 1.5, -2.5, 0.125, 1.0, -3.0, 1.01),
         timings_ms={"decode": 1.25, "register": 10.1},
+        shares={"map": 0.1, "fine": -0.0},
     )
     row = PartRow(
         part_seq=part_seq,
@@ -381,8 +382,8 @@ async def test_a_journal_too_large_to_check_at_start_is_opened_in_time(
     for seq in range(1, 300):
         await journal.append(part_row(seq, detail="x" * 500))
     journal.close()
-    monkeypatch.setattr(writer, "_CHECK_AT_MOST_S", 0.0)
-    monkeypatch.setattr(writer, "_CHECK_STEPS", 10)
+    monkeypatch.setattr(opening, "_CHECK_AT_MOST_S", 0.0)
+    monkeypatch.setattr(opening, "_CHECK_STEPS", 10)
     again = Journal.open(path)
     try:
         assert again.next_part_seq == 300
@@ -435,7 +436,7 @@ def test_the_schema_is_pinned(path: Path) -> None:
             for table in ("part", "camera", "publication", "event")
         }
 
-    assert version == SCHEMA_VERSION == 1
+    assert version == SCHEMA_VERSION == 2
     assert application == 0x45414A31
     assert columns["publication"] == ["part_seq", "published", "at_mono_s", "detail"]
     assert columns["event"] == ["event_id", "kind", "detail", "at_mono_s", "at_utc"]
@@ -450,7 +451,7 @@ def test_the_schema_is_pinned(path: Path) -> None:
     ]
     assert (
         hashlib.sha256("\n".join(statements).encode()).hexdigest()
-        == "6df19c675184615bd58d59c79ec38acdcda73c40bdbc776824a979539ee3de04"
+        == "11442ae77dae1515fde4e5add53b743e4571c6f268634f5a8f316a22b72bc416"
     )
 
 

@@ -1,0 +1,129 @@
+"""A chain of hashes over the journal's rows: who alters or removes one breaks every link after it.
+
+A link is sha256(link before ‖ kind ‖ row as JSON), written in the row's own transaction. Nobody's key is in it: whoever
+can write the file can forge the whole chain anew, or cut its end off. Against both, a head that was noted elsewhere
+(the agent logs it at start and stop) must still be a link of the chain.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable
+
+__all__ = ["Audit", "Head", "audit", "head_of", "seal", "seal_all"]
+
+Kind = Literal["part", "publication", "event"]
+
+_PART = """SELECT part_seq, controller_count, session, program, verdict, reason, detail, score, score_limit, bundle_id,
+controller_judgement, simulated, first_sign_mono_s, decided_mono_s, deadline_mono_s, boot_id, decided_utc
+FROM part WHERE part_seq = ?"""
+_CAMERAS = """SELECT camera, outcome, reason, detail, score, score_limit, bundle_id, image_sha256, image_name,
+align_quality, align_shift_x_px, align_shift_y_px, align_angle_deg, align_gain, align_offset, timings_ms, align_scale,
+shares FROM camera WHERE part_seq = ? ORDER BY camera"""
+_QUERIES: dict[Kind, tuple[str, ...]] = {
+    "part": (_PART, _CAMERAS),
+    "publication": ("SELECT part_seq, published, at_mono_s, detail FROM publication WHERE part_seq = ?",),
+    "event": ("SELECT event_id, kind, detail, at_mono_s, at_utc FROM event WHERE event_id = ?",),
+}
+_MOST_PROBLEMS = 100
+_PROGRESS_EVERY = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A link of the chain: its number, and the hash that stands for every row up to it."""
+
+    link: int
+    sha256: str
+
+    def __str__(self) -> str:
+        return f"{self.link}:{self.sha256}"
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """What an audit of the chain found. ``problems`` is empty if no row was altered, removed or slipped in."""
+
+    head: Head
+    predecessor: str
+    predecessor_sha256: str
+    problems: tuple[str, ...]
+
+
+def head_of(connection: sqlite3.Connection) -> Head:
+    """The newest link; link 0 is what the file before this one ended with."""
+    found = connection.execute("SELECT link, sha256 FROM chain ORDER BY link DESC LIMIT 1").fetchone()
+    return Head(*found) if found else Head(0, connection.execute("SELECT sha256 FROM origin").fetchone()[0])
+
+
+def seal(connection: sqlite3.Connection, kind: Kind, row_id: int) -> None:
+    """Add the link of a row that this transaction wrote."""
+    head = head_of(connection)
+    link = _hash(connection, head.sha256, kind, row_id)
+    connection.execute("INSERT INTO chain VALUES (?, ?, ?, ?)", (head.link + 1, kind, row_id, link))
+
+
+def seal_all(connection: sqlite3.Connection) -> None:
+    """Add the links of rows that are older than the chain."""
+    for kind, table, key in _TABLES:
+        for (row_id,) in connection.execute(f"SELECT {key} FROM {table} ORDER BY {key}").fetchall():  # noqa: S608
+            seal(connection, kind, row_id)
+
+
+def audit(
+    connection: sqlite3.Connection, noted: Head | None = None, progress: Callable[[int, int], None] | None = None
+) -> Audit:
+    """Follow the chain from its first link to its last; ``noted`` is a head that must be one of them."""
+    predecessor, at = connection.execute("SELECT predecessor, sha256 FROM origin").fetchone()
+    total = connection.execute("SELECT count(*) FROM chain").fetchone()[0]
+    origin, problems, number = at, [], 0
+    for link, kind, row_id, stored in connection.execute("SELECT * FROM chain ORDER BY link"):
+        number += 1
+        if link != number:
+            problems.append(f"link {number} is missing: the next one is {link}")
+            number = link
+        if _hash(connection, at, kind, row_id) != stored:
+            problems.append(f"link {link}: {kind} {row_id} is not the row that was sealed, or is gone")
+        at = stored
+        if noted is not None and link == noted.link and stored != noted.sha256:
+            problems.append(f"link {link} is not the head that was noted: the chain was written anew")
+        if progress is not None and number % _PROGRESS_EVERY == 0:
+            progress(number, total)
+        if len(problems) >= _MOST_PROBLEMS:
+            break
+    if noted is not None and noted.link > number:
+        problems.append(f"the noted head is link {noted.link}, the chain ends at {number}: its end was cut off")
+    problems += _unsealed(connection)
+    return Audit(Head(number, at), predecessor, origin, tuple(problems[:_MOST_PROBLEMS]))
+
+
+_TABLES: tuple[tuple[Kind, str, str], ...] = (
+    ("part", "part", "part_seq"),
+    ("publication", "publication", "part_seq"),
+    ("event", "event", "event_id"),
+)
+
+
+def _unsealed(connection: sqlite3.Connection) -> list[str]:
+    problems = []
+    for kind, table, key in _TABLES:
+        query = f"SELECT {key} FROM {table} WHERE {key} NOT IN (SELECT row_id FROM chain WHERE kind = ?) LIMIT ?"  # noqa: S608
+        rows = connection.execute(query, (kind, _MOST_PROBLEMS))
+        problems += [f"{kind} {row_id} has no link: it was slipped in" for (row_id,) in rows]
+    orphans = "SELECT DISTINCT part_seq FROM camera WHERE part_seq NOT IN (SELECT part_seq FROM part) LIMIT ?"
+    problems += [f"part {seq} is gone, its images are not" for (seq,) in connection.execute(orphans, (_MOST_PROBLEMS,))]
+    return problems
+
+
+def _hash(connection: sqlite3.Connection, before: str, kind: Kind, row_id: int) -> str:
+    rows: list[list[tuple[Any, ...]]] = [
+        [tuple(row) for row in connection.execute(query, (row_id,))] for query in _QUERIES[kind]
+    ]
+    # JSON writes a float by the shortest digits that read back as the same bits.
+    return sha256(f"{before}\n{kind}\n{json.dumps(rows, separators=(',', ':'))}".encode()).hexdigest()
