@@ -21,11 +21,12 @@ from drivers.keyence.session import open_session
 from drivers.modbus.coil_output import CoilOutput
 from drivers.modbus.connection import RtuLine
 from drivers.modbus.fail_safe import write_reject, write_reject_block
+from drivers.modbus.modules import MODULES, Module, unfit_for, unproven
 from drivers.modbus.register_output import RegisterOutput
 from drivers.transport.serial_line import SerialOptions, open_serial
 from drivers.transport.tcp import open_tcp
 from edge_agent.desk import desk_path, serve_desk
-from edge_agent.errors import BundleRejected, UsageError
+from edge_agent.errors import BundleRejected, ConfigError, UsageError
 from edge_agent.inspection.bundle import Bundle
 from edge_agent.inspection.decode import prove_complete
 from edge_agent.inspection.inspector import Inspector
@@ -273,7 +274,24 @@ def _output(settings: Settings) -> CoilOutput | RegisterOutput:
         refresh_s=output.refresh_ms / 1000,
         write_timeout_s=output.write_timeout_ms / 1000,
         rtu=_rtu(output),
+        module=_module(settings),
+        watchdog_ms=output.watchdog_ms,
     )
+
+
+def _module(settings: Settings) -> Module | None:
+    """The module's profile. Raises ConfigError for one that cannot carry PASS at this line's spacing of parts."""
+    output = settings.output
+    if output.module is None:
+        return None
+    module = MODULES[output.module]
+    if why := unfit_for(module, settings.line.min_part_spacing_ms, output.write_timeout_ms):
+        raise ConfigError(why, hint='see drivers/modbus/PROTOCOL.md, "The module\'s watchdog"')
+    if module.arming and output.watchdog_ms < module.least_ms:
+        raise ConfigError(f"{module.name}: output.watchdog_ms must be at least {module.least_ms}")
+    if why := unproven(module):
+        log.warning("watchdog_not_proven", module=module.name, why=why)
+    return module
 
 
 def _images(images: ImagesSettings) -> CaptureSource:

@@ -220,6 +220,10 @@ class OutputSettings(_Table):
         _say("whose number of the part a PASS names: the PLC's for its gate, or ours"),
     ] = "plc"
     plc_silence_ms: Annotated[Milliseconds, _say("how long the PLC's heartbeat may stand still")] = 500
+    module: Annotated[
+        Literal["wago-750", "beckhoff-bk9000", "beckhoff-ek9000", "moxa-e1200", "adam-6000", "icp-et7000"] | None,
+        _say("the family of the remote I/O, whose watchdog the agent then arms and proves"),
+    ] = None
     part_present_input: Annotated[Coil | None, _say("zero-based address of the input that sees a part")] = None
     pass_hold_ms: Annotated[Milliseconds, _say("how long PASS stands; the next part ends it earlier")] = 300
     refresh_ms: Annotated[Milliseconds, _say("how often the output is written, which feeds the watchdog")] = 100

@@ -65,3 +65,15 @@ def test_a_serial_line_takes_the_place_of_the_network(tmp_path: Path) -> None:
     assert settings.output.serial is not None
     assert isinstance(_output(settings), CoilOutput)
     assert _dial(settings.controller)[1].startswith("controller /dev/serial/by-id/")
+
+
+MODULE = '#module = "wago-750"'
+
+
+def test_a_module_that_cannot_carry_pass_at_this_spacing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="shortest watchdog is 5000 ms"):
+        _output(loaded(tmp_path, (MODULE, 'module = "icp-et7000"')))
+
+
+def test_a_module_that_can_be_proven_is_taken(tmp_path: Path) -> None:
+    assert isinstance(_output(loaded(tmp_path, (MODULE, 'module = "wago-750"'))), CoilOutput)
