@@ -68,6 +68,7 @@ class Cable:
         writer.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_cleared", [True, False], ids=["OE,0 clears the images", "OE,0 leaves the images"])
 async def test_of_ten_parts_whose_images_waited_in_a_pulled_cable_none_passes(
     tmp_path: Path, thumbnail_bundle: Path, monkeypatch: pytest.MonkeyPatch, *, is_cleared: bool
