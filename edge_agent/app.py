@@ -36,6 +36,7 @@ from edge_agent.runtime.supervisor import CONDITIONS, Supervisor, TriggerPlan
 from edge_agent.settings import read_password
 from edge_agent.store.archive import Archive
 from edge_agent.store.journal import Journal
+from edge_agent.web.keeper import Looked, keep_page
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -119,10 +120,25 @@ async def run_agent(settings: Settings, *, is_simulated: bool = False) -> None:
             journal=journal,
             trigger=TriggerPlan(settings.trigger.source, settings.trigger.interval_ms / 1000),
         )
-        async with serve_desk(desk_path(settings.store.journal), _Desk(link, engine, health)):
+        look = partial(_look, engine, health, archive)
+        async with (
+            serve_desk(desk_path(settings.store.journal), _Desk(link, engine, health)),
+            keep_page(settings, look, journal.event),
+        ):
             await supervisor.run(_stop_on_signal())
     finally:
         journal.close()
+
+
+def _look(engine: Engine, health: Health, archive: Archive) -> Looked:
+    """What the operator's page is told."""
+    return Looked(
+        state=str(engine.state),
+        conditions={**dict.fromkeys(CONDITIONS, ""), **health.reasons},
+        is_simulated=engine.is_simulated,
+        archive_lost=archive.lost,
+        archive_pruned=archive.pruned,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,12 @@ from edge_agent.settings.models import (
     InferenceSettings,
     LineSettings,
     LogSettings,
+    MetricsSettings,
     OutputSettings,
     Settings,
     StoreSettings,
     TriggerSettings,
+    WebSettings,
 )
 
 __all__ = [
@@ -27,10 +29,12 @@ __all__ = [
     "InferenceSettings",
     "LineSettings",
     "LogSettings",
+    "MetricsSettings",
     "OutputSettings",
     "Settings",
     "StoreSettings",
     "TriggerSettings",
+    "WebSettings",
     "load_settings",
     "read_password",
     "settings_json_schema",

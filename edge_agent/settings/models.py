@@ -20,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from edge_agent.settings.fit import Contradiction, bundles, places, sources, times
+from edge_agent.settings.fit import Contradiction, bundles, pages, places, sources, times
 
 __all__ = [
     "BundleSettings",
@@ -32,12 +32,14 @@ __all__ = [
     "InferenceSettings",
     "LineSettings",
     "LogSettings",
+    "MetricsSettings",
     "OutputSettings",
     "RtuSettings",
     "SerialSettings",
     "Settings",
     "StoreSettings",
     "TriggerSettings",
+    "WebSettings",
 ]
 
 
@@ -81,6 +83,16 @@ Camera = Annotated[int, _integer(1, 4)]
 Coil = Annotated[int, _integer(0, 65535)]
 Milliseconds = Annotated[int, _integer(1, 600_000)]
 Program = Annotated[int, _integer(0, 999)]
+TimeOfDay = Annotated[
+    str,
+    Field(
+        strict=True,
+        min_length=5,
+        max_length=5,
+        pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$",
+        json_schema_extra={"format": "time"},
+    ),
+]
 FilePath = Annotated[Path, BeforeValidator(_usable_path), AfterValidator(_from_folder)]
 
 
@@ -266,6 +278,30 @@ class LogSettings(_Table):
     ] = "auto"
 
 
+class WebSettings(_Table):
+    """[web]: the operator's page, with /metrics, /healthz and /readyz."""
+
+    host: Annotated[Text, _say("the address to listen on")] = "127.0.0.1"
+    port: Annotated[Port, _say("its TCP port")] = 8480
+    names: Annotated[
+        tuple[Text, ...], _say("names and addresses that browsers may call this PC by, beside host and localhost")
+    ] = ()
+    token_file: Annotated[
+        FilePath | None, _say("a file, mode 0600, whose only line lets a person review parts; without it nobody can")
+    ] = None
+    shift_starts: Annotated[
+        tuple[TimeOfDay, ...],
+        Field(min_length=1, max_length=24, description="when shifts begin, in the time zone of this PC"),
+    ] = ("06:00", "14:00", "22:00")
+
+
+class MetricsSettings(_Table):
+    """[metrics]: /metrics, /healthz and /readyz alone, at an address of their own."""
+
+    host: Annotated[Text, _say("the address to listen on")] = "127.0.0.1"
+    port: Annotated[Port, _say("its TCP port")] = 9464
+
+
 class Settings(_Table):
     """The whole of line.toml."""
 
@@ -282,6 +318,8 @@ class Settings(_Table):
     store: StoreSettings
     inference: InferenceSettings = InferenceSettings()
     log: LogSettings = LogSettings()
+    web: Annotated[WebSettings | None, _say("the operator's page; left out, there is none")] = None
+    metrics: Annotated[MetricsSettings | None, _say("measured values at an address of their own")] = None
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -290,6 +328,7 @@ class Settings(_Table):
             *sources(self),
             *bundles(self.bundle, self.line.cameras),
             *places(self),
+            *pages(self),
         ]
         if problems:
             raise Contradiction(problems)

@@ -136,6 +136,8 @@ def _described(node: dict[str, Any], name: str) -> str:
         return f"a number above {node['exclusiveMinimum']:g}, at most {node['maximum']:g}"
     if kind == "string" and node.get("format") == "path":
         return "a path, as a text that is not empty"
+    if kind == "string" and node.get("format") == "time":
+        return 'a time of day between "00:00" and "23:59"'
     if kind == "string":
         return f"a text of {node['minLength']} to {node['maxLength']} characters, none of them a control character"
     if kind == "array":

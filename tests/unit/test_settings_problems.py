@@ -100,6 +100,17 @@ threads = 2
 [log]
 level = "info"
 format = "auto"
+
+[web]
+host = "127.0.0.1"
+port = 8480
+names = ["line7"]
+token_file = "web_token"
+shift_starts = ["06:00", "14:00", "22:00"]
+
+[metrics]
+host = "127.0.0.1"
+port = 9464
 """
 FTP_TABLE = EVERY_KEY[EVERY_KEY.index("[images.ftp]") : EVERY_KEY.index("[output]")]
 WITH_FOLDER = EVERY_KEY.replace(FTP_TABLE, '[images.folder]\npath = "drop"\nrescan_ms = 1000\nsettle_ms = 300\n\n')
@@ -390,6 +401,16 @@ CONTRADICTIONS = {
         changed(("cameras = [1]", "cameras = [1, 2]")),
         "program = 0",
         "bundle[1].program: program 0 has no [[bundle]] for camera 2",
+    ),
+    "a page at every address that answers to no name": (
+        changed(('[web]\nhost = "127.0.0.1"', '[web]\nhost = "0.0.0.0"'), ('names = ["line7"]', "names = []")),
+        'host = "0.0.0.0"',
+        "web.host: every address of this PC needs web.names",
+    ),
+    "page and metrics at one port": (
+        changed(("port = 9464", "port = 8480 # the same")),
+        "port = 8480 # the same",
+        "metrics.port: expected a port of its own",
     ),
     "two uses of one place": (
         changed(('archive = "archive"', 'archive = "spool"')),

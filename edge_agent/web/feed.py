@@ -1,0 +1,63 @@
+"""What agent and page say to each other: one JSON object a line, over the pipes of the page's process.
+
+Agent to page: first the settings, then ``{"state": ...}`` when something changed and once a second, and the answer
+to each review. Page to agent: reviews, and nothing else.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["AgentState", "Answer", "Condition", "Review", "ReviewRequest"]
+
+Name = Annotated[
+    str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$")
+]
+Note = Annotated[str, Field(max_length=500)]
+
+
+class _Line(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Condition(_Line):
+    """One thing that must hold before parts may pass. ``why_not`` is empty while it holds."""
+
+    why_not: str
+    since_mono_s: float
+
+
+class AgentState(_Line):
+    """How the agent stands. Times are of this PC's monotonic clock, which both processes share."""
+
+    state: str
+    since_mono_s: float
+    is_simulated: bool
+    conditions: dict[str, Condition]
+    archive_lost: int
+    archive_pruned: int
+
+
+class Review(_Line):
+    """What a person says of a part that was rejected. It changes no verdict: that one is sent."""
+
+    part_seq: Annotated[int, Field(ge=1, le=2**63 - 1)]
+    says: Literal["CONFIRMED", "OVERTURNED"]
+    by: Name
+    note: Note = ""
+
+
+class ReviewRequest(_Line):
+    """The page asks the agent to write a review into the journal."""
+
+    ask: Annotated[int, Field(ge=1)]
+    review: Review
+
+
+class Answer(_Line):
+    """What became of it; ``error`` is empty when it is on the disk."""
+
+    answer: int
+    error: str

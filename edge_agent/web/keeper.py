@@ -1,0 +1,155 @@
+"""The agent's side of the page: starts its process, tells it how the agent stands, writes its reviews.
+
+Nothing here waits for the page. What it does not read in time it is not told; if it ends it is started again; what it
+asks for is written one review after the other, with a pause, so that it cannot keep the journal busy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+
+from drivers.timing import Backoff, monotonic_s
+from edge_agent.store.journal import JournalError
+from edge_agent.web.feed import AgentState, Answer, Condition, ReviewRequest
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+
+    from pydantic import BaseModel
+
+    from edge_agent.settings import Settings
+
+__all__ = ["Looked", "keep_page"]
+
+log = structlog.get_logger(__name__)
+
+_LOOK_EVERY_S = 0.1
+_TELL_EVERY_S = 1.0
+_UNREAD_MAX_BYTES = 64 * 1024
+_BETWEEN_REVIEWS_S = 0.1
+_RESTART_FIRST_S, _RESTART_CAP_S = 1.0, 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """The agent at this moment. ``conditions`` maps each to why it does not hold, empty where it does."""
+
+    state: str
+    conditions: Mapping[str, str]
+    is_simulated: bool
+    archive_lost: int
+    archive_pruned: int
+
+
+@asynccontextmanager
+async def keep_page(
+    settings: Settings, look: Callable[[], Looked], note: Callable[[str, str], Awaitable[None]]
+) -> AsyncIterator[None]:
+    """Keep the page's process running while the block runs, if line.toml asks for one. Raises nothing.
+
+    ``look`` is called in this loop; ``note(kind, detail)`` writes an event into the journal or raises JournalError.
+    """
+    if settings.web is None and settings.metrics is None:
+        yield
+        return
+    keeper = asyncio.create_task(_Keeper(settings, look, note).run())
+    try:
+        yield
+    finally:
+        keeper.cancel()
+        await asyncio.gather(keeper, return_exceptions=True)
+
+
+class _Keeper:
+    def __init__(
+        self, settings: Settings, look: Callable[[], Looked], note: Callable[[str, str], Awaitable[None]]
+    ) -> None:
+        self._settings = settings
+        self._look = look
+        self._note = note
+        self._state_since = ("", 0.0)
+        self._since: dict[str, tuple[bool, float]] = {}
+
+    async def run(self) -> None:
+        backoff = Backoff(first_s=_RESTART_FIRST_S, cap_s=_RESTART_CAP_S)
+        while True:
+            try:
+                why = f"it ended with exit code {await self._one_life()}"
+            except (OSError, ValueError) as err:  # it could not be started, or said what it must not
+                why = str(err)
+            log.warning("page_ended", why=why)
+            await backoff.sleep()
+
+    async def _one_life(self) -> int:
+        page = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "edge_agent.web", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        )
+        assert page.stdin is not None  # noqa: S101 - asked for above
+        assert page.stdout is not None  # noqa: S101
+        try:
+            page.stdin.write(self._settings.model_dump_json().encode() + b"\n")
+            telling = asyncio.create_task(self._tell(page.stdin))
+            try:
+                await self._hear(page.stdout, page.stdin)
+            finally:
+                telling.cancel()
+                await asyncio.gather(telling, return_exceptions=True)
+            return await page.wait()
+        finally:
+            # It holds nothing that could be lost, and a page that hangs must not keep the agent from ending.
+            with suppress(ProcessLookupError):
+                page.kill()
+            page.stdin.close()
+            await page.wait()
+
+    async def _tell(self, to: asyncio.StreamWriter) -> None:
+        last, last_mono_s = None, 0.0
+        while True:
+            state, now = self._state(), monotonic_s()
+            if state != last or now - last_mono_s >= _TELL_EVERY_S:
+                _say(to, state)
+                last, last_mono_s = state, now
+            await asyncio.sleep(_LOOK_EVERY_S)
+
+    def _state(self) -> AgentState:
+        looked, now = self._look(), monotonic_s()
+        if looked.state != self._state_since[0]:
+            self._state_since = (looked.state, now)
+        conditions = {}
+        for name, why_not in looked.conditions.items():
+            holds = not why_not
+            if name not in self._since or self._since[name][0] != holds:
+                self._since[name] = (holds, now)
+            conditions[name] = Condition(why_not=why_not, since_mono_s=self._since[name][1])
+        return AgentState(
+            state=looked.state,
+            since_mono_s=self._state_since[1],
+            is_simulated=looked.is_simulated,
+            conditions=conditions,
+            archive_lost=looked.archive_lost,
+            archive_pruned=looked.archive_pruned,
+        )
+
+    async def _hear(self, page: asyncio.StreamReader, answer_to: asyncio.StreamWriter) -> None:
+        """Write reviews until the page is gone. Raises ValueError for a page that says something else."""
+        while line := await page.readline():
+            request = ReviewRequest.model_validate_json(line)
+            try:
+                await self._note("REVIEW", request.review.model_dump_json())
+                error = ""
+            except JournalError as err:
+                error = str(err)
+            log.info("part_reviewed", part_seq=request.review.part_seq, says=request.review.says, error=error or None)
+            _say(answer_to, Answer(answer=request.ask, error=error))
+            await asyncio.sleep(_BETWEEN_REVIEWS_S)
+
+
+def _say(to: asyncio.StreamWriter, line: BaseModel) -> None:
+    if to.transport.get_write_buffer_size() < _UNREAD_MAX_BYTES:
+        to.write(line.model_dump_json().encode() + b"\n")

@@ -1,0 +1,128 @@
+"""What Prometheus collects. The names are a promise: docs/metrics.md lists them, alerts and dashboard use them."""
+
+from __future__ import annotations
+
+import shutil
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+from drivers.timing import monotonic_s
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from prometheus_client.metrics_core import Metric
+
+    from edge_agent.settings import Settings
+    from edge_agent.web.live import Live, SeenPart
+
+__all__ = ["Measured"]
+
+_LATENCY_S = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0)
+_STAGE_S = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0)
+_RATIO = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.5, 2.0, 5.0)
+
+
+class Measured:
+    """The registry of one page. Histograms hold the parts since the page's start, counters of parts the journal's."""
+
+    def __init__(self, settings: Settings, live: Live) -> None:
+        self._settings = settings
+        self._live = live
+        self.viewers = 0
+        self._registry = CollectorRegistry()
+        self._latency = Histogram(
+            "edge_agent_part_latency_seconds",
+            "First sign of a part to its verdict on the wire",
+            buckets=_LATENCY_S,
+            registry=self._registry,
+        )
+        self._stages = Histogram(
+            "edge_agent_stage_seconds",
+            "One stage of the inspection of one image",
+            ["stage"],
+            buckets=_STAGE_S,
+            registry=self._registry,
+        )
+        self._ratio = Histogram(
+            "edge_agent_score_ratio",
+            "Score of a part over its limit: 1 and above is rejected",
+            buckets=_RATIO,
+            registry=self._registry,
+        )
+        self._published = Counter(
+            "edge_agent_verdicts_total",
+            "Verdicts by what became of them on the wire",
+            ["published"],
+            registry=self._registry,
+        )
+        live.published = self.take
+        self._registry.register(self)
+
+    def take(self, part: SeenPart) -> None:
+        """A part whose verdict went its way."""
+        row = part.row
+        if part.publication is None:
+            return
+        self._latency.observe(part.publication.at_mono_s - row.first_sign_mono_s)
+        self._published.labels(published=str(part.publication.published)).inc()
+        if row.score is not None and row.limit:
+            self._ratio.observe(row.score / row.limit)
+        for camera in row.cameras:
+            for stage, took_ms in camera.timings_ms.items():
+                self._stages.labels(stage=stage).observe(took_ms / 1000)
+
+    def text(self) -> bytes:
+        """Everything in Prometheus' text format."""
+        return generate_latest(self._registry)
+
+    def collect(self) -> Iterator[Metric]:
+        """What is looked up when it is asked for."""
+        yield self._info()
+        live = self._live
+        yield GaugeMetricFamily("edge_agent_up", "1 while the agent's own loop is heard", value=live.is_heard)
+        yield GaugeMetricFamily("edge_agent_ready", "1 while parts can pass", value=not live.not_ready())
+        yield from self._conditions()
+        parts = CounterMetricFamily("edge_agent_parts", "Parts in the journal", labels=["verdict", "reason"])
+        for (verdict, reason), number in sorted(live.total.items()):
+            parts.add_metric([str(verdict), str(reason)], number)
+        yield parts
+        deadline_s = self._settings.line.deadline_ms / 1000
+        yield GaugeMetricFamily("edge_agent_deadline_seconds", "line.deadline_ms", value=deadline_s)
+        yield from self._disk()
+        yield GaugeMetricFamily("edge_agent_page_viewers", "Browsers that follow the page now", value=self.viewers)
+
+    def _info(self) -> Metric:
+        info = GaugeMetricFamily("edge_agent_info", "What runs here", labels=["version", "line", "simulated"])
+        simulated = str(bool(self._live.agent and self._live.agent.is_simulated)).lower()
+        info.add_metric([version("edge-agent"), self._settings.line.name, simulated], 1)
+        return info
+
+    def _conditions(self) -> Iterator[Metric]:
+        holds = GaugeMetricFamily("edge_agent_condition_ok", "1 while the condition holds", labels=["condition"])
+        age = GaugeMetricFamily(
+            "edge_agent_condition_age_seconds", "How long it has been so", labels=["condition"], unit="seconds"
+        )
+        lost = CounterMetricFamily("edge_agent_archive_lost", "Images that were to be kept and could not be")
+        pruned = CounterMetricFamily("edge_agent_archive_pruned", "Images that made room for newer ones")
+        agent = self._live.agent
+        if agent is not None:
+            for name, condition in sorted(agent.conditions.items()):
+                holds.add_metric([name], not condition.why_not)
+                age.add_metric([name], monotonic_s() - condition.since_mono_s)
+            lost.add_metric([], agent.archive_lost)
+            pruned.add_metric([], agent.archive_pruned)
+        yield from (holds, age, lost, pruned)
+
+    def _disk(self) -> Iterator[Metric]:
+        free = GaugeMetricFamily("edge_agent_disk_free_bytes", "Room on the disk", labels=["place"], unit="bytes")
+        places = {"journal": self._settings.store.journal.parent, "archive": self._settings.store.archive}
+        for place, folder in places.items():
+            try:
+                free.add_metric([place], shutil.disk_usage(folder).free)
+            except OSError:  # a disk that is gone has no value: the alert on absence says it
+                continue
+        yield free

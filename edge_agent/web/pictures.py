@@ -1,0 +1,236 @@
+"""What the inspection saw in an archived part: made when someone asks, one at a time, by the inspection itself.
+
+The heat map has one colour scale for all parts: 1.0 is the limit, whatever the image. Nothing is stretched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import io
+import math
+from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import structlog
+from PIL import Image
+
+from edge_agent.errors import DataError, EdgeAgentError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from edge_agent.inspection.inspector import Inspector
+    from edge_agent.settings import Settings
+    from edge_agent.store.rows import CameraRow, PartRow
+
+__all__ = ["Busy", "Explained", "Explainer", "archived_image", "heat_colours", "scale_png"]
+
+log = structlog.get_logger(__name__)
+
+_LARGEST_PX = 1400
+_HEAT_PX = 700
+_KEPT = 24
+_WAITING_MAX = 6
+_INSPECTORS_MAX = 2
+_MAP_WHITE = 0.5
+"""The difference of grey values (of 0 to 1) that the anomaly map shows as white, in every part."""
+_HEAT_TOP = 2.0
+_HEAT = ((0.0, (0, 0, 4, 0)), (0.5, (60, 20, 140, 60)), (0.97, (255, 190, 0, 150)), (1.0, (255, 60, 0, 210)))
+_HEAT_ABOVE = ((1.0, (255, 30, 0, 225)), (_HEAT_TOP, (255, 0, 170, 255)))
+"""Red, green, blue and opacity by heat. At 1.0 the colour jumps: that edge is the limit."""
+
+
+class Busy(EdgeAgentError):
+    """More pictures are asked for than one worker makes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """One camera's image of one part, judged again: pictures by name, and what the score was made of."""
+
+    pictures: dict[str, bytes]
+    shares: dict[str, float]
+    is_same_score: bool
+    problem: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """What the page reads."""
+        return {
+            "pictures": sorted(self.pictures),
+            "shares": {name: share for name, share in self.shares.items() if math.isfinite(share)},
+            "is_same_score": self.is_same_score,
+            "problem": self.problem,
+        }
+
+
+@dataclass(slots=True)
+class Explainer:
+    """Makes and keeps the newest pictures. ``close`` ends its thread."""
+
+    settings: Settings
+    _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="pictures"))
+    _kept: OrderedDict[tuple[int, int], asyncio.Task[Explained]] = field(default_factory=OrderedDict)
+    _inspectors: OrderedDict[tuple[int, int], Inspector] = field(default_factory=OrderedDict)
+
+    async def explain(self, row: PartRow, camera: CameraRow) -> Explained:
+        """The pictures of one camera of a part. Raises Busy, DataError."""
+        key = row.part_seq, camera.camera
+        task = self._kept.get(key)
+        if task is None:
+            if sum(not waiting.done() for waiting in self._kept.values()) >= _WAITING_MAX:
+                raise Busy("too many pictures are asked for at once", hint="try again in a moment")
+            task = self._kept[key] = asyncio.create_task(self._make(row, camera))
+        self._kept.move_to_end(key)
+        while len(self._kept) > _KEPT:
+            self._kept.popitem(last=False)
+        try:
+            # Shielded: whoever else waits for these pictures gets them if this one goes away.
+            return await asyncio.shield(task)
+        except EdgeAgentError:
+            self._kept.pop(key, None)  # the image may come into the archive yet
+            raise
+
+    def close(self) -> None:
+        """Do nothing more."""
+        for task in self._kept.values():
+            task.cancel()
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def _make(self, row: PartRow, camera: CameraRow) -> Explained:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._explain, row, camera)
+
+    def _explain(self, row: PartRow, camera: CameraRow) -> Explained:
+        data = _read(archived_image(self.settings.store.archive, row, camera), camera)
+        try:
+            inspector = self._inspector(row.program, camera)
+        except EdgeAgentError as err:
+            return Explained({"image": _jpeg(_received(data))}, {}, is_same_score=True, problem=str(err))
+        inspection, seen = inspector.explain(data)
+        is_same = inspection.score == camera.score or (math.isnan(inspection.score) and camera.score is None)
+        pictures = {"reference": _jpeg(inspector.bundle.reference)}
+        if seen is None:
+            return Explained(pictures, {}, is_same_score=is_same, problem=inspection.detail)
+        pictures |= {
+            "image": _jpeg(_received(data)),
+            "aligned": _jpeg(seen.input),
+            "reconstruction": _jpeg(seen.reconstruction),
+            "map": _jpeg(seen.anomaly_map / _MAP_WHITE),
+        }
+        if seen.heat_map is not None:
+            pictures["heat"] = _png(heat_colours(_peaks(seen.heat_map, _HEAT_PX)))
+        return Explained(pictures, dict(inspection.shares), is_same_score=is_same)
+
+    def _inspector(self, program: int | None, camera: CameraRow) -> Inspector:
+        """The one that judged this image. Raises DataError if it is not in line.toml any more."""
+        from edge_agent.inspection.bundle import Bundle  # noqa: PLC0415 - the page starts without the inspection
+        from edge_agent.inspection.inspector import Inspector  # noqa: PLC0415
+
+        if program is None or camera.bundle_id is None:
+            raise DataError("this image was not inspected")
+        key = program, camera.camera
+        if key not in self._inspectors:
+            entry = next((e for e in self.settings.bundle if (e.program, e.camera) == key), None)
+            if entry is None:
+                raise DataError(f"line.toml has no [[bundle]] for program {program}, camera {camera.camera} any more")
+            self._inspectors[key] = Inspector(Bundle.load(entry.path), threads=1)
+            while len(self._inspectors) > _INSPECTORS_MAX:
+                self._inspectors.popitem(last=False)
+        inspector = self._inspectors[key]
+        if inspector.bundle.id != camera.bundle_id:
+            del self._inspectors[key]
+            raise DataError("the bundle that judged this part is not the one in line.toml now")
+        return inspector
+
+
+def archived_image(archive: Path, row: PartRow, camera: CameraRow) -> Path:
+    """Where the image lies, found by what the journal says of it. Raises DataError if it is not kept."""
+    stem = f"part_{row.part_seq:012d}_CAM{camera.camera}_"
+    decided = date.fromisoformat(row.decided_utc[:10])
+    for day in (decided, decided + timedelta(days=1)):  # filed after midnight
+        for path in (archive / day.isoformat()).glob(f"{stem}*_{camera.image_sha256[:8]}.*"):
+            return path
+    raise DataError("this image is not in the archive", hint="it was not to be kept, had to make room, or comes yet")
+
+
+def heat_colours(heat: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """(H, W) heat to (H, W, 4) red, green, blue and opacity: by the value alone, never by the rest of the image."""
+    below, above = _interpolated(_HEAT, heat), _interpolated(_HEAT_ABOVE, heat)
+    coloured = np.where((heat >= 1.0)[..., None], above, below)
+    coloured[~np.isfinite(heat)] = (0, 200, 0, 200)
+    return coloured.astype(np.uint8)
+
+
+@cache
+def scale_png() -> bytes:
+    """The colour scale of every heat map, 0 to 2 from left to right, opaque as it lies over the part."""
+    return _png(heat_colours(np.linspace(0.0, _HEAT_TOP, 400, dtype=np.float32)[None].repeat(12, axis=0)))
+
+
+def _interpolated(
+    stops: tuple[tuple[float, tuple[int, int, int, int]], ...], values: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    at = [value for value, _ in stops]
+    finite = np.nan_to_num(values, nan=0.0, posinf=at[-1], neginf=0.0)
+    return np.stack([np.interp(finite, at, [colour[c] for _, colour in stops]) for c in range(4)], axis=-1)
+
+
+def _read(path: Path, camera: CameraRow) -> bytes:
+    try:
+        data = path.read_bytes()
+    except OSError as err:
+        raise DataError(f"the archived image cannot be read: {err.strerror}") from err
+    if hashlib.sha256(data).hexdigest() != camera.image_sha256:
+        raise DataError(
+            "the archived file is not the image that was judged: its hash differs from the journal's",
+            hint="somebody changed it, or the disk did; keep it for the record",
+        )
+    return data
+
+
+def _received(data: bytes) -> NDArray[np.uint8]:
+    from edge_agent.inspection.decode import decode  # noqa: PLC0415 - the page starts without the inspection
+
+    return decode(data)
+
+
+def _jpeg(picture: NDArray[Any]) -> bytes:
+    image = Image.fromarray(_bytes(picture))
+    image.thumbnail((_LARGEST_PX, _LARGEST_PX))
+    return _saved(image, "JPEG")
+
+
+def _png(picture: NDArray[np.uint8]) -> bytes:
+    return _saved(Image.fromarray(picture), "PNG")
+
+
+def _saved(image: Image.Image, kind: str) -> bytes:
+    out = io.BytesIO()
+    image.save(out, kind, quality=88, compress_level=1)
+    return out.getvalue()
+
+
+def _bytes(picture: NDArray[Any]) -> NDArray[np.uint8]:
+    """Grey or RGB, uint8 or float 0 to 1, as Pillow takes it."""
+    values = picture[..., 0] if picture.ndim == 3 and picture.shape[2] == 1 else picture
+    if values.dtype != np.uint8:
+        values = np.clip(np.nan_to_num(values) * 255.0 + 0.5, 0, 255).astype(np.uint8)
+    return np.ascontiguousarray(values)
+
+
+def _peaks(heat: NDArray[np.float32], most_px: int) -> NDArray[np.float32]:
+    """Shrunk so that every block keeps its highest value: a small defect must not be averaged away."""
+    block = -(-max(heat.shape) // most_px)
+    if block <= 1:
+        return heat
+    height, width = heat.shape
+    padded = np.pad(heat, ((0, -height % block), (0, -width % block)), mode="edge")
+    peaks: NDArray[np.float32] = padded.reshape(padded.shape[0] // block, block, -1, block).max(axis=(1, 3))
+    return peaks

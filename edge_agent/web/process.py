@@ -1,0 +1,144 @@
+"""The page's process from the inside: last in line for the processor and first to go when memory runs out."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from edge_agent.errors import Unavailable
+from edge_agent.logs import configure_logs
+from edge_agent.settings import Settings
+from edge_agent.web.feed import AgentState, Answer, ReviewRequest
+from edge_agent.web.guard import read_token
+from edge_agent.web.live import Live
+from edge_agent.web.measured import Measured
+from edge_agent.web.pictures import Explainer
+from edge_agent.web.reviews import ReviewDesk
+from edge_agent.web.site import Site, monitoring, page
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from starlette.types import ASGIApp
+
+__all__ = ["listening_socket", "names_of", "run_page", "server"]
+
+_LINE_MAX_BYTES = 4 << 20
+_HEADERS_MAX_BYTES = 16 * 1024
+_CONNECTIONS_MAX = 256
+_UNREAD_MAX_MS = 20_000
+_KEEP_ALIVE_S = 5
+
+
+async def run_page() -> None:
+    """Serve until standard input ends. Raises ConfigError, DataError, Unavailable."""
+    _stand_back()
+    told = asyncio.StreamReader(limit=_LINE_MAX_BYTES)
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(told), sys.stdin)
+    settings = Settings.model_validate_json(await told.readline())
+    configure_logs(settings.log.level, settings.log.format)
+    site = _site(settings)
+    servers = _servers(settings, site)
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            work = [tasks.create_task(site.live.follow())]
+            work += [tasks.create_task(served.serve([sock])) for served, sock in servers]
+            await _listen(told, site)
+            for served, _ in servers:
+                served.should_exit = served.force_exit = True
+            for task in work:
+                task.cancel()
+    finally:
+        site.explainer.close()
+
+
+def _stand_back() -> None:
+    os.nice(19)
+    with suppress(OSError):  # not Linux, or not allowed: then it goes when its turn comes
+        Path("/proc/self/oom_score_adj").write_text("900", encoding="ascii")
+
+
+def _site(settings: Settings) -> Site:
+    web = settings.web
+    live = Live(settings.store.journal, web.shift_starts if web else ("00:00",))
+    measured = Measured(settings, live)
+    token = None if web is None or web.token_file is None else read_token(web.token_file)
+    return Site(settings, live, measured, Explainer(settings), ReviewDesk(_say), token)
+
+
+def _servers(settings: Settings, site: Site) -> list[tuple[uvicorn.Server, socket.socket]]:
+    found = []
+    if (web := settings.web) is not None:
+        app = page(site, names_of(web.host, web.names))
+        found.append((server(app), listening_socket(web.host, web.port)))
+    if (metrics := settings.metrics) is not None:
+        app = monitoring(site, names_of(metrics.host, () if web is None else web.names))
+        found.append((server(app), listening_socket(metrics.host, metrics.port)))
+    return found
+
+
+async def _listen(told: asyncio.StreamReader, site: Site) -> None:
+    while line := await told.readline():
+        if "answer" in json.loads(line):
+            site.desk.answered(Answer.model_validate_json(line))
+        else:
+            site.live.hear(AgentState.model_validate_json(line))
+
+
+def _say(request: ReviewRequest) -> None:
+    sys.stdout.write(request.model_dump_json() + "\n")
+    sys.stdout.flush()
+
+
+def server(app: ASGIApp) -> uvicorn.Server:
+    """A server for one socket, with bounds on everything that a client decides."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            http="h11",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            h11_max_incomplete_event_size=_HEADERS_MAX_BYTES,
+            limit_concurrency=_CONNECTIONS_MAX,
+            timeout_keep_alive=_KEEP_ALIVE_S,
+        )
+    )
+
+
+def listening_socket(host: str, port: int) -> socket.socket:
+    """A bound socket. A client that does not read for 20 s is dropped by the kernel. Raises Unavailable."""
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        sock = socket.socket(family)
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if hasattr(socket, "TCP_USER_TIMEOUT"):
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNREAD_MAX_MS)
+            sock.bind(address)
+            sock.listen(128)
+        except OSError:
+            sock.close()
+            raise
+    except OSError as err:
+        raise Unavailable(
+            f"{host}:{port} cannot be listened on: {err.strerror}",
+            hint="another program has that port, or this PC has not that address: see [web] and [metrics]",
+        ) from err
+    return sock
+
+
+def names_of(host: str, more: Iterable[str]) -> frozenset[str]:
+    """The names that a browser may call a page by."""
+    return frozenset({"127.0.0.1", "localhost", "::1", host.lower(), *(name.lower() for name in more)})
