@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
     from calibration.images import GoodImage
     from calibration.reference import Box
     from calibration.scoring import Scored
@@ -221,7 +219,7 @@ def finish(prepared: Prepared, method: str, out: Path, progress: Progress = _uns
         manifest["defective"] = findings.to_json()
     bundle_id = write_bundle(out, files, manifest)
     clock.end("limit")
-    result = _result((bundle_id, out), registered, learned, limit, scored.scores, timings_s=clock.timings_s)
+    result = _result((bundle_id, out), registered, learned, limit, scored, timings_s=clock.timings_s)
     return replace(result, left_out=prepared.left_out, findings=findings)
 
 
@@ -285,7 +283,7 @@ def _result(
     registered: RegisteredSet,
     learned: Learned,
     limit: Limit,
-    scores: NDArray[np.float64],
+    scored: Scored,
     *,
     timings_s: dict[str, float],
 ) -> CalibrationResult:
@@ -295,7 +293,7 @@ def _result(
         path=written[1],
         images=len(names),
         limit=limit.value,
-        scores=tuple((names[i], float(scores[i])) for i in np.argsort(-scores, kind="stable")),
+        scores=tuple((names[i], float(scored.scores[i])) for i in np.argsort(-scored.scores, kind="stable")),
         statement=limit.statement,
         expected_false_rejects=limit.expected,
         false_reject_bound_95=limit.bound_95,
@@ -304,7 +302,7 @@ def _result(
             for name, a in zip(names, registered.alignments, strict=True)
         ),
         quality_min=registered.quality_min,
-        notes=registered.notes,
+        notes=(*registered.notes, *scored.notes),
         curve=learned.curve,
         heldout_error=learned.heldout_error,
         mean_image_error=learned.mean_image_error,

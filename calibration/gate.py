@@ -27,7 +27,6 @@ _NO_GATE = -1.0
 _STRICTEST = 0.85
 _LEAST_MARGIN = 0.1
 _TAIL = 24.0  # by simulation: half of it refuses below 0.04 % of good parts from 28 on, with long tails 0.3 %
-_LEFT_OUT_SHARE = 0.02
 _TRIED = 6
 _OFF_SHARE = 0.005
 _LEAST_OFF_PX = 4
@@ -50,16 +49,16 @@ class WrongQualities:
     upside_down: float
 
 
-def unregistered(qualities: Mapping[str, float]) -> tuple[str, ...]:
+def unregistered(qualities: Mapping[str, float], most: float) -> tuple[str, ...]:
     """Images that do not show the part in its place, among images that usually register.
 
-    Two in a hundred may be left out; more raise CalibrationRefused, naming the worst.
+    A share of ``most`` may be left out; more raise CalibrationRefused, naming the worst.
     """
     usual = float(np.median(list(qualities.values())))
     if usual < RELIABLE:
         return ()
     odd = sorted((q, name) for name, q in qualities.items() if q < 0.3 or 1.0 - q > 4 * (1.0 - usual) + 0.2)
-    if len(odd) > _LEFT_OUT_SHARE * len(qualities):
+    if len(odd) > most * len(qualities):
         least, worst = odd[0]
         raise CalibrationRefused(
             f"{worst} does not register to the reference: quality {least:.2f}, the other images' median is {usual:.2f}"

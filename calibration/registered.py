@@ -100,7 +100,7 @@ def register_all(
         words = f"parts are searched within {wishes.max_angle_deg:g} degrees, as asked"
     qualities = {i.path.name: a.quality for i, a in zip(images, found.alignments, strict=True)}
     del qualities[images[reference].path.name]
-    odd = () if found.registration.settings.still else unregistered(qualities)
+    odd = () if found.registration.settings.still else unregistered(qualities, wishes.left_out_share)
     kept = [i for i, image in enumerate(images) if image.path.name not in odd]
     kept_images, alignments = [images[i] for i in kept], [found.alignments[i] for i in kept]
     box = _settle_crop(crop, found, dict(zip((i.path.name for i in kept_images), alignments, strict=True)))

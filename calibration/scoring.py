@@ -12,7 +12,7 @@ from calibration.crossfit import views_seen, views_unseen
 from calibration.limit import leave_one_out_scores
 from calibration.memory import Memory, most_different, standardising, whitening
 from calibration.writer import bank_bytes, local_bank_bytes
-from edge_agent.errors import UsageError
+from edge_agent.errors import CalibrationRefused, UsageError
 from edge_agent.inspection.channels import Channel, Extractor, channels_for
 from edge_agent.inspection.embedding import Embedder
 from edge_agent.inspection.local import Scale
@@ -32,6 +32,8 @@ NEIGHBOURS = 15
 _MAP = "L2 distance over channels"
 _MOST_BYTES = dict.fromkeys(Channel, 44 * 2**20) | {Channel.FINE: 160 * 2**20}
 """Of a channel's bank in memory: below 300 MiB in all."""
+_BY_AUTOENCODER = frozenset({Channel.MAP, Channel.PERCEPTUAL})
+_LEARN = "check that all images show the same part, in focus and under one light, and add more good parts"
 _ODDEST = 1.0
 """On every channel's scale the oddest good part lies here (``Scale``)."""
 
@@ -41,13 +43,14 @@ class Scored:
     """``scores`` (n) float64: each good part as if it were new. ``method`` goes into the manifest.
 
     ``files`` are the score definition's own: backbone.onnx, bank.npz, and fine.onnx where the fine channel is used.
-    ``least`` is a score below which it has no reason to reject.
+    ``least`` is a score below which it has no reason to reject; ``notes`` are for the person who calibrates.
     """
 
     files: dict[str, bytes]
     scores: NDArray[np.float64]
     method: dict[str, object]
     least: float | None = None
+    notes: tuple[str, ...] = ()
 
 
 def score_pooled(
@@ -59,8 +62,13 @@ def score_pooled(
     backbone: Backbone = DEFAULT_BACKBONE,
     channels: Sequence[Channel] = (),
 ) -> Scored:
-    """The paper's score. The bank holds maps by the network that saw them; held-out scores are of unseen maps."""
+    """The paper's score. The bank holds maps by the network that saw them; held-out scores are of unseen maps.
+
+    Raises CalibrationRefused where the autoencoder did not learn: nothing else stands behind this score.
+    """
     del channels  # the paper has one, the map
+    if learned.doubt:
+        raise CalibrationRefused(learned.doubt, hint=_LEARN)
     model = backbone.pooled_onnx()
     embedder, n = Embedder(model, threads=threads), len(learned.fold_of)
     found = []
@@ -86,9 +94,10 @@ def score_locally(
     """The local score, in these channels; none named: in all that fit the crop.
 
     Bank and held-out scores are of what networks make of a part that they were not trained on. A bank above its bound
-    keeps the parts that differ most from each other; the others are scored against it.
+    keeps the parts that differ most from each other; the others are scored against it. Channels of an autoencoder that
+    did not learn are left out, with a note; CalibrationRefused is raised where they were asked for.
     """
-    used = check_channels(channels, registered.crop)
+    used, notes = _trusted(check_channels(channels, registered.crop), learned.doubt, as_asked=bool(channels))
     overview = backbone.overview_onnx()
     fine = backbone.fine_onnx() if Channel.FINE in used else None
     found = _features(registered, learned, Extractor(used, overview, fine, threads=threads), progress)
@@ -105,7 +114,7 @@ def score_locally(
     files = {"backbone.onnx": overview, "bank.npz": local_bank_bytes(banks)}
     files |= {"fine.onnx": fine} if fine is not None else {}
     method: dict[str, object] = {"score": "local", "map": _MAP, "channels": facts}
-    return Scored(files, np.max(held_out, axis=0), method, least=_ODDEST)
+    return Scored(files, np.max(held_out, axis=0), method, least=_ODDEST, notes=notes)
 
 
 def check_channels(channels: Sequence[Channel], crop: Box) -> tuple[Channel, ...]:
@@ -120,6 +129,18 @@ def check_channels(channels: Sequence[Channel], crop: Box) -> tuple[Channel, ...
             hint=f"channels for this crop: {', '.join(fitting)}",
         )
     return used
+
+
+def _trusted(
+    channels: tuple[Channel, ...], doubt: str, *, as_asked: bool
+) -> tuple[tuple[Channel, ...], tuple[str, ...]]:
+    """The channels without those of an autoencoder that did not learn, and a note of it."""
+    kept = tuple(channel for channel in channels if channel not in _BY_AUTOENCODER)
+    if not doubt or kept == channels:
+        return channels, ()
+    if as_asked:
+        raise CalibrationRefused(doubt, hint=_LEARN)
+    return kept, (f"{doubt}: the channels {' and '.join(sorted(_BY_AUTOENCODER))} are left out",)
 
 
 def _features(

@@ -45,13 +45,15 @@ class SearchWishes:
     """How parts may lie. ``max_angle_deg`` None: the good images decide. ``max_scale`` 0.1: a tenth larger or smaller.
 
     ``mask`` is a picture that is white where the reference may be trusted. ``pose_tolerance`` widens or narrows how
-    far a part may lie from where good parts lie; None judges no place.
+    far a part may lie from where good parts lie; None judges no place. ``left_out_share`` of the good images may fail
+    to register: they are left out, and named; more are refused.
     """
 
     max_angle_deg: float | None = None
     max_scale: float = 0.0
     mask: Path | None = None
     pose_tolerance: float | None = 1.0
+    left_out_share: float = 0.02
 
     def __post_init__(self) -> None:
         if self.max_angle_deg is not None and not 0.0 <= self.max_angle_deg <= 180.0:

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 __all__ = ["evaluate"]
 
+_SEARCH = SearchWishes(left_out_share=0.1)
+"""A labelled data set is good where it says so: what does not register there is no foreign image."""
+
 
 def _unseen(_stage: str, _done: int, _total: int) -> None:
     """Nobody watches."""
@@ -69,7 +72,9 @@ def _evaluated(data: DataSet, options: EvaluationOptions, progress: Progress) ->
                     data,
                     data.drawn(options.train_images, draw),
                     names,
-                    CalibrationOptions(part=data.name, seed=seed, backbone=options.backbone, threads=options.threads),
+                    CalibrationOptions(
+                        part=data.name, seed=seed, search=_SEARCH, backbone=options.backbone, threads=options.threads
+                    ),
                     draw=draw,
                     with_gallery=options.with_gallery and draw == seed == 0,
                     progress=_prefixed(progress, where),

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from calibration.backbones import DEFAULT_BACKBONE
 from calibration.memory import Memory, most_different, standardising, whitening
+from calibration.scoring import _trusted
+from edge_agent.errors import CalibrationRefused
 from edge_agent.inspection.channels import OVERVIEW_PX, Channel, Extractor, Views, channels_for
 from edge_agent.inspection.embedding import Embedder, FeatureGrid
 from edge_agent.inspection.judge import LocalJudge, PooledJudge
@@ -256,3 +258,15 @@ def test_banks_that_do_not_fit_the_channels_or_the_backbone_are_refused() -> Non
     embeddings = np.random.default_rng(0).random((20, 6)).astype(np.float32)
     with pytest.raises(ValueError, match="the bank has"):
         PooledJudge(Embedder(DEFAULT_BACKBONE.pooled_onnx(), threads=1), Bank.of(embeddings, 15))
+
+
+def test_channels_of_an_autoencoder_that_did_not_learn_are_left_out_and_refused_where_they_were_asked_for() -> None:
+    everything, doubt = tuple(Channel), "the autoencoder did not learn"
+
+    assert _trusted(everything, "", as_asked=False) == (everything, ())
+    assert _trusted((Channel.FINE,), doubt, as_asked=True) == ((Channel.FINE,), ())
+    kept, notes = _trusted(everything, doubt, as_asked=False)
+    assert kept == (Channel.IMAGE, Channel.FINE)
+    assert "map and perceptual are left out" in notes[0]
+    with pytest.raises(CalibrationRefused, match="did not learn"):
+        _trusted((Channel.IMAGE, Channel.MAP), doubt, as_asked=True)

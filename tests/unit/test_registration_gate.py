@@ -67,18 +67,20 @@ def test_images_of_something_else_are_named_and_refused() -> None:
     qualities = {f"{i}.png": q for i, q in enumerate(spread(0.9, 0.95))} | {"a.png": 0.2, "b.png": 0.1}
 
     with pytest.raises(CalibrationRefused, match=r"b\.png does not register.*nor do a\.png") as caught:
-        unregistered(qualities)
+        unregistered(qualities, 0.02)
     assert "look at b.png" in caught.value.hint
 
 
 def test_one_in_many_is_left_out_instead() -> None:
     qualities = {f"{i}.png": q for i, q in enumerate(spread(0.9, 0.95, 60))} | {"odd.png": 0.2}
 
-    assert unregistered(qualities) == ("odd.png",)
+    assert unregistered(qualities, 0.02) == ("odd.png",)
+    with pytest.raises(CalibrationRefused, match=r"odd\.png does not register"):
+        unregistered(qualities, 0.01)
 
 
 def test_parts_that_all_register_badly_are_no_reason_to_refuse() -> None:
-    assert unregistered({f"{i}.png": q for i, q in enumerate(spread(-0.1, 0.5))}) == ()
+    assert unregistered({f"{i}.png": q for i, q in enumerate(spread(-0.1, 0.5))}, 0.02) == ()
 
 
 @pytest.mark.parametrize("spread_of", ["normal", "uniform"])
