@@ -14,6 +14,7 @@ from edge_agent.base_cli import DEFAULT_CONFIG, Config, Json, Threads, progress_
 from edge_agent.bundle_cli import bundle_cli
 from edge_agent.calibration_cli import calibration_cli
 from edge_agent.cvx_cli import cvx_cli
+from edge_agent.journal_cli import journal_cli
 from edge_agent.line_cli import config_cli, output_cli
 
 __all__ = ["main"]
@@ -34,6 +35,7 @@ cli.add_typer(output_cli, name="output")
 cli.add_typer(config_cli, name="config")
 cli.add_typer(bundle_cli, name="bundle")
 cli.add_typer(cvx_cli, name="cvx")
+cli.add_typer(journal_cli, name="journal")
 
 
 @cli.command()

@@ -17,7 +17,7 @@ from edge_agent.store.rows import CameraRow, EventRow, PartRow, PublicationRow
 from edge_agent.store.schema import SCHEMA_VERSION, refuse_foreign
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -72,6 +72,16 @@ class JournalReader:
         """Parts in their order, from ``first_seq`` to ``last_seq`` (included)."""
         last = 2**63 - 1 if last_seq is None else last_seq
         return self._parts("SELECT * FROM part WHERE part_seq BETWEEN ? AND ? ORDER BY part_seq", first_seq, last)
+
+    def select(self, where: str, values: Sequence[str | int], *, is_newest_first: bool = False) -> Iterator[PartRow]:
+        """Parts that a condition of ours fits (``Selection.where``), in their order or the newest first."""
+        order = "DESC" if is_newest_first else "ASC"
+        return self._parts(f"SELECT * FROM part WHERE {where} ORDER BY part_seq {order}", *values)  # noqa: S608
+
+    def published(self, part_seq: int) -> Published | None:
+        """What became of a part's verdict; None if that is not told."""
+        found = self._all("SELECT published FROM publication WHERE part_seq = ?", part_seq)
+        return Published(found[0][0]) if found else None
 
     def by_image_sha256(self, sha256: str) -> list[PartRow]:
         """The parts that this very image was judged for: none, one, or more if it was sent again."""

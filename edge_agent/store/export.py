@@ -1,0 +1,161 @@
+"""Parts of the journal for other programs: CSV, JSON Lines, Parquet. One record an image, or a part without one.
+
+Times of day are UTC labels of this PC's clock; the order is that of ``part_seq``.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any, Literal
+
+from edge_agent.errors import Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from drivers.base import Published, Reason, Verdict
+    from edge_agent.store.rows import CameraRow, PartRow
+
+__all__ = ["COLUMNS", "Format", "Selection", "record_of", "write_export"]
+
+Format = Literal["csv", "jsonl", "parquet"]
+
+_PART = ("part_seq", "decided_utc", "verdict", "reason", "published", "detail", "count", "session", "program")
+_PART_NUMBERS = ("score", "limit", "first_sign_mono_s", "decided_mono_s", "deadline_mono_s")
+_PART_MORE = ("bundle_id", "controller_judgement", "simulated", "boot_id")
+_CAMERA = ("camera", "outcome", "camera_reason", "camera_detail", "image_sha256", "image_name", "camera_bundle_id")
+_CAMERA_NUMBERS = ("camera_score", "camera_limit")
+_POSE = ("quality", "shift_x_px", "shift_y_px", "angle_deg", "gain", "offset", "scale")
+COLUMNS = (
+    *_PART,
+    *_PART_NUMBERS,
+    *_PART_MORE,
+    *_CAMERA,
+    *_CAMERA_NUMBERS,
+    *(f"align_{name}" for name in _POSE),
+    "shares",
+    "timings_ms",
+)
+"""The columns of every format, in their order: a promise to who reads the files."""
+
+_INTEGERS = {"part_seq", "count", "program", "camera"}
+_REALS = {*_PART_NUMBERS, *_CAMERA_NUMBERS, *(f"align_{name}" for name in _POSE)}
+_BATCH = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which parts; None is any. Times are ISO 8601 in UTC as the journal writes them, ``until`` not included."""
+
+    since_utc: str | None = None
+    until_utc: str | None = None
+    verdict: Verdict | None = None
+    reason: Reason | None = None
+    program: int | None = None
+
+    def where(self) -> tuple[str, list[str | int]]:
+        """The condition for SQLite and its values."""
+        asked: list[tuple[str, str | int | None]] = [
+            ("decided_utc >= ?", self.since_utc),
+            ("decided_utc < ?", self.until_utc),
+            ("verdict = ?", self.verdict and str(self.verdict)),
+            ("reason = ?", self.reason and str(self.reason)),
+            ("program = ?", self.program),
+        ]
+        given = [(words, value) for words, value in asked if value is not None]
+        return " AND ".join(words for words, _ in given) or "1", [value for _, value in given]
+
+
+def record_of(row: PartRow, camera: CameraRow | None, published: Published | None) -> dict[str, Any]:
+    """One record: what COLUMNS names, None where there is nothing. ``shares`` and ``timings_ms`` are JSON."""
+    found: dict[str, Any] = dict.fromkeys(COLUMNS)
+    for name in (*_PART, *_PART_NUMBERS, *_PART_MORE):
+        found[name] = published if name == "published" else getattr(row, name)
+    if camera is not None:
+        for name in (*_CAMERA, *_CAMERA_NUMBERS):
+            found[name] = getattr(camera, name.removeprefix("camera_"))
+        for name in _POSE:
+            found[f"align_{name}"] = None if camera.alignment is None else getattr(camera.alignment, name)
+        found["shares"], found["timings_ms"] = json.dumps(camera.shares), json.dumps(camera.timings_ms)
+    return {name: _plain(value) for name, value in found.items()}
+
+
+def write_export(records: Iterable[dict[str, Any]], to: IO[bytes], fmt: Format) -> int:
+    """Write every record; how many there were. Raises Unavailable for Parquet without pyarrow."""
+    writers = {"csv": _write_csv, "jsonl": _write_jsonl, "parquet": _write_parquet}
+    return writers[fmt](records, to)
+
+
+def _write_csv(records: Iterable[dict[str, Any]], to: IO[bytes]) -> int:
+    lines = csv.writer(_Encoded(to))
+    lines.writerow(COLUMNS)
+    number = 0
+    for record in records:
+        lines.writerow([_cell(record[name]) for name in COLUMNS])
+        number += 1
+    return number
+
+
+def _write_jsonl(records: Iterable[dict[str, Any]], to: IO[bytes]) -> int:
+    number = 0
+    for record in records:
+        # JSON has no infinity: such a number stands as its name.
+        clean = {k: str(v) if isinstance(v, float) and math.isinf(v) else v for k, v in record.items()}
+        to.write(json.dumps(clean, allow_nan=False).encode() + b"\n")
+        number += 1
+    return number
+
+
+def _write_parquet(records: Iterable[dict[str, Any]], to: IO[bytes]) -> int:
+    try:
+        import pyarrow as pa  # noqa: PLC0415 - optional, and a second to import
+        import pyarrow.parquet as pq  # noqa: PLC0415
+    except ImportError as err:
+        raise Unavailable(
+            "Parquet needs the package pyarrow, which is not installed",
+            hint="pip install pyarrow, or take --format csv or jsonl",
+        ) from err
+    kinds = {name: pa.int64() for name in _INTEGERS} | {name: pa.float64() for name in _REALS}
+    kinds["simulated"] = pa.bool_()
+    schema = pa.schema([(name, kinds.get(name, pa.string())) for name in COLUMNS])
+    number = 0
+    with pq.ParquetWriter(to, schema) as file:
+        for batch in _batches(records):
+            file.write_table(pa.Table.from_pylist(batch, schema=schema))
+            number += len(batch)
+    return number
+
+
+def _batches(records: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    batch = []
+    for record in records:
+        batch.append(record)
+        if len(batch) == _BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+@dataclass(frozen=True, slots=True)
+class _Encoded:
+    """What csv writes text to."""
+
+    to: IO[bytes]
+
+    def write(self, text: str) -> int:
+        return self.to.write(text.encode())
+
+
+def _cell(value: Any) -> Any:
+    """A text that a spreadsheet would take for a formula is marked as text: names come from the wire."""
+    return "'" + value if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    return value if value is None or isinstance(value, (bool, int, float)) else str(value)

@@ -1,0 +1,192 @@
+"""`edge-agent journal`: a question has an answer, an export reads back, an audit says no when it is no."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import json
+import sys
+from contextlib import chdir, redirect_stderr, redirect_stdout
+from dataclasses import dataclass, replace
+from io import StringIO
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from edge_agent.cli import main
+from edge_agent.domain import Published, Reason, Verdict
+from edge_agent.store.export import COLUMNS
+from edge_agent.store.journal import Journal, JournalReader
+from tests.unit.test_store_chain import forge
+from tests.unit.test_store_journal import part_row
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def edge_agent(*args: str, cwd: Path) -> Ran:
+    """The command line, in this process: what it loads is loaded once."""
+    out, err = StringIO(), StringIO()
+    with chdir(cwd), redirect_stdout(out), redirect_stderr(err), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["edge-agent", "journal", *args])
+        with pytest.raises(SystemExit) as ended:
+            main()
+    return Ran(int(ended.value.code or 0), out.getvalue(), err.getvalue())
+
+
+def answer(*args: str, cwd: Path) -> Any:
+    ran = edge_agent(*args, "--journal", "journal.db", "--json", cwd=cwd)
+    assert ran.stdout, ran.stderr
+    return json.loads(ran.stdout)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A journal of five parts: three PASS, a REJECT with a hostile name, a FAULT without an image."""
+    folder = tmp_path_factory.mktemp("journal")
+    camera = replace(part_row().cameras[0], image_name="=cmd|' /C calc'!A0", score=2.5)
+    rows = [part_row(seq, decided_utc=f"2026-11-{20 + seq}T10:00:00.000+00:00") for seq in (1, 2, 3)]
+    rows += [
+        part_row(
+            4,
+            verdict=Verdict.REJECT,
+            reason=Reason.SCORE,
+            detail="camera 1: \x1b[31m",
+            cameras=(camera,),
+            score=float("inf"),
+            decided_utc="2026-11-24T10:00:00.000+00:00",
+        ),
+        part_row(
+            5,
+            verdict=Verdict.FAULT,
+            reason=Reason.PROGRAM,
+            cameras=(),
+            score=None,
+            limit=None,
+            program=9,
+            decided_utc="2026-11-25T10:00:00.000+00:00",
+        ),
+    ]
+
+    async def write(journal: Journal) -> None:
+        for row in rows:
+            await journal.append(row)
+        await journal.publication(1, Published.PUBLISHED, 1.0)
+
+    journal = Journal.open(folder / "journal.db")
+    try:
+        asyncio.run(write(journal))
+    finally:
+        journal.close()
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("filters", "expected"),
+    [
+        ([], [5, 4, 3, 2, 1]),
+        (["--most", "2"], [5, 4]),
+        (["--verdict", "PASS"], [3, 2, 1]),
+        (["--reason", "score"], [4]),
+        (["--program", "9"], [5]),
+        (["--since", "2026-11-23T00:00Z", "--until", "2026-11-24T12:00+02:00"], [3]),
+        (["--since", "2027-01-01"], []),
+    ],
+)
+def test_a_question_finds_its_parts_the_newest_first(folder: Path, filters: list[str], expected: list[int]) -> None:
+    found = answer("query", *filters, cwd=folder)
+
+    assert found["schema_version"] == 1
+    assert [record["part_seq"] for record in found["records"]] == expected
+
+
+def test_a_question_without_an_answer_ends_with_1_and_shows_no_control_bytes(folder: Path) -> None:
+    none = edge_agent("query", "--journal", "journal.db", "--program", "77", cwd=folder)
+    shown = edge_agent("query", "--journal", "journal.db", cwd=folder)
+
+    assert (none.returncode, shown.returncode) == (1, 0)
+    assert "\x1b" not in shown.stdout
+    assert "PUBLISHED" in shown.stdout.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code"),
+    [
+        (["query", "--journal", "journal.db", "--since", "yesterday"], 64),
+        (["query", "--journal", "journal.db", "--verdict", "MAYBE"], 64),
+        (["query", "--journal", "absent.db"], 65),
+        (["query", "--config", "absent.toml"], 78),
+        (["export", "out.xlsx", "--journal", "journal.db"], 64),
+        (["export", "journal.db", "--journal", "journal.db", "--format", "csv"], 64),
+        (["verify", "--journal", "journal.db", "--head", "4711"], 64),
+        (["rotate", "--journal", "absent.db"], 65),
+    ],
+)
+def test_a_wrong_call_is_refused_with_its_exit_code(folder: Path, arguments: list[str], exit_code: int) -> None:
+    before = (folder / "journal.db").read_bytes()
+    ran = edge_agent(*arguments, cwd=folder)
+
+    assert ran.returncode == exit_code, ran.stderr
+    assert (folder / "journal.db").read_bytes() == before
+
+
+def test_csv_and_json_lines_tell_the_same(folder: Path, tmp_path: Path) -> None:
+    for suffix in ("csv", "jsonl"):
+        assert answer("export", str(tmp_path / f"out.{suffix}"), cwd=folder)["records"] == 5
+    with (tmp_path / "out.csv").open(newline="") as file:
+        table = list(csv.DictReader(file))
+    lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+
+    assert tuple(table[0]) == tuple(lines[0]) == COLUMNS
+    assert [row["part_seq"] for row in table] == [str(line["part_seq"]) for line in lines] == list("12345")
+    assert float(table[0]["score"]) == lines[0]["score"] == 0.1
+    assert (lines[0]["align_scale"], json.loads(lines[0]["shares"])) == (1.01, {"map": 0.1, "fine": -0.0})
+    assert (table[3]["score"], lines[3]["score"], lines[3]["camera_score"]) == ("inf", "inf", 2.5)
+    assert table[3]["image_name"].startswith("'="), "a spreadsheet must not take a name for a formula"
+    assert (table[4]["camera"], lines[4]["camera"]) == ("", None)
+    assert [line["published"] for line in lines] == ["PUBLISHED", None, None, None, None]
+
+
+def test_parquet_reads_back_or_says_what_is_missing(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.parquet"
+    ran = edge_agent("export", str(out), "--journal", "journal.db", cwd=folder)
+    try:
+        import pyarrow.parquet as pq
+    except ImportError:
+        assert ran.returncode == 69
+        assert "pip install pyarrow" in ran.stderr
+        assert not out.exists()
+        return
+    assert pq.read_table(out).column_names == list(COLUMNS)
+
+
+def test_an_audit_of_an_untouched_journal_says_yes_also_against_its_own_head(folder: Path) -> None:
+    found = answer("verify", cwd=folder)
+
+    assert (found["ok"], found["problems"]) == (True, [])
+    assert answer("verify", "--head", found["head"], cwd=folder)["ok"]
+
+
+def test_an_audit_of_an_altered_journal_ends_with_1_and_names_the_row(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "journal.db").write_bytes((folder / "journal.db").read_bytes())
+    forge(tmp_path / "journal.db", "UPDATE part SET verdict = 'PASS', reason = 'OK' WHERE part_seq = 4")
+    ran = edge_agent("verify", "--journal", "journal.db", cwd=tmp_path)
+
+    assert ran.returncode == 1
+    assert "part 4 is not the row that was sealed" in ran.stdout
+
+
+def test_a_rotated_journal_is_begun_anew(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "journal.db").write_bytes((folder / "journal.db").read_bytes())
+    closed = answer("rotate", cwd=tmp_path)["closed"]
+    with JournalReader.open(tmp_path / "journal.db") as reader:
+        assert list(reader.rows()) == []
+    with JournalReader.open(tmp_path / closed) as reader:
+        assert len(list(reader.rows())) == 5
