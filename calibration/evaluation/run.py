@@ -16,6 +16,7 @@ from calibration.evaluation.curve import LearningCurve
 from calibration.evaluation.dataset import DataSet, read_dataset
 from calibration.evaluation.result import Evaluation, MethodResult, Trial
 from calibration.evaluation.trial import TITLES, is_seeded, run_trial
+from calibration.search import SearchWishes
 from edge_agent.errors import CalibrationRefused
 
 if TYPE_CHECKING:
