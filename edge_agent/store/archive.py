@@ -20,7 +20,7 @@ import structlog
 from drivers.base import Verdict
 from edge_agent.store.fs import FileSystem
 
-__all__ = ["Archive"]
+__all__ = ["Archive", "ArchiveStatus"]
 
 log = structlog.get_logger(__name__)
 
@@ -29,6 +29,9 @@ _SUFFIX = re.compile(r"\.[a-z0-9]{1,8}")
 _STUMP = ".part"
 _FREE_BYTES_MOST = 2 * 2**30
 _FREE_SHARE = 0.05
+_WARN_FREE_SHARE = 0.1
+_OVERDUE_AT_ONCE = 20
+"""Images that one filing removes for their age: a whole day at once would keep the disk busy for seconds."""
 
 
 @dataclass(slots=True)
@@ -43,12 +46,29 @@ class _Kept:
         self.total_bytes += size_bytes
 
 
+@dataclass(frozen=True, slots=True)
+class ArchiveStatus:
+    """What became of images since the start, and the share of the disk that is free (0 to 1, None before the first)."""
+
+    lost: int
+    pruned: int
+    free_share: float | None
+
+    @property
+    def is_short(self) -> bool:
+        """Less than a tenth of the disk is free: somebody should look before images go."""
+        return self.free_share is not None and self.free_share < _WARN_FREE_SHARE
+
+
 class Archive:
     """A folder of images by day. Safe to call from several threads; each call may take as long as the disk does.
 
     ``keep`` is ``all``, ``rejects`` (REJECT and FAULT) or ``none``. Above ``max_bytes``, or when the disk has less
     than ``min_free_bytes`` left (by default the smaller of 2 GiB and 5 %, which leaves room to the journal), the
     oldest images go. ``lost`` counts images that were to be kept and could not be.
+
+    Of PASS every ``pass_every``-th part is kept (by its number, so that a replay can tell which). ``keep_days`` counts
+    days on which parts came: a clock that is set, or a month without production, makes no image old.
     """
 
     def __init__(
@@ -57,12 +77,16 @@ class Archive:
         *,
         max_bytes: int,
         keep: Literal["all", "rejects", "none"] = "all",
+        pass_every: int = 1,
+        keep_days: int | None = None,
         min_free_bytes: int | None = None,
         fs: FileSystem | None = None,
     ) -> None:
         self._root = root
         self._max_bytes = max_bytes
         self._keep = keep
+        self._pass_every = pass_every
+        self._keep_days = keep_days
         self._min_free_bytes = min_free_bytes
         self._fs = fs or FileSystem()
         self._lock = threading.Lock()
@@ -70,8 +94,16 @@ class Archive:
         self._others = _Kept()
         self._is_scanned = False
         self._is_failing = False
+        self._last_seq_of_day: dict[Path, int] = {}
+        self._overdue_seq = 0
+        self._free_share: float | None = None
         self.lost = 0
         self.pruned = 0
+
+    @property
+    def status(self) -> ArchiveStatus:
+        """How the archive stands."""
+        return ArchiveStatus(self.lost, self.pruned, self._free_share)
 
     def sweep(self) -> int:
         """Take stock of what is there and remove half-written files; how many were removed.
@@ -88,7 +120,7 @@ class Archive:
         """
         with self._lock:
             kept = None
-            if self._keep == "all" or (self._keep == "rejects" and verdict is not Verdict.PASS):
+            if self._is_to_be_kept(part_seq, verdict):
                 kept = self._try_to_keep(part_seq, camera, verdict, spooled, sha256)
             if kept is None:
                 self._drop(spooled)
@@ -96,8 +128,14 @@ class Archive:
 
     # --- inside -----------------------------------------------------------------------------------------
 
+    def _is_to_be_kept(self, part_seq: int, verdict: Verdict) -> bool:
+        if verdict is not Verdict.PASS:
+            return self._keep != "none"
+        return self._keep == "all" and part_seq % self._pass_every == 0
+
     def _scan(self) -> int:
         self._passed, self._others = _Kept(), _Kept()
+        self._last_seq_of_day.clear()
         swept = 0
         self._fs.make_folder(self._root)
         for path, size_bytes in list(self._fs.files(self._root)):
@@ -107,6 +145,7 @@ class Archive:
                 swept += 1
             elif found := _NAME.fullmatch(path.name):
                 self._kind(Verdict(found[2])).add(int(found[1]), str(path), size_bytes)
+                self._note_day(path.parent, int(found[1]))
         self._is_scanned = True
         return swept
 
@@ -115,6 +154,7 @@ class Archive:
             if not self._is_scanned:
                 self._scan()
             size_bytes = self._fs.size_bytes(spooled)
+            self._prune_overdue()
             self._make_room(size_bytes)
             target = self._target(part_seq, camera, verdict, spooled, sha256)
             is_new = not self._fs.exists(target)
@@ -127,6 +167,7 @@ class Archive:
             return None
         if is_new:
             self._kind(verdict).add(part_seq, str(target), size_bytes)
+            self._note_day(target.parent, part_seq)
         if self._is_failing:
             log.info("archive_recovered", part_seq=part_seq, lost=self.lost)
         self._is_failing = False
@@ -143,23 +184,49 @@ class Archive:
         if self._passed.total_bytes + self._others.total_bytes + size_bytes > self._max_bytes:
             return "the image is larger than the archive may grow"
         total, free = self._fs.disk_bytes(self._root)
+        self._note_free_share(free / total if total else 0.0)
         reserve = self._min_free_bytes
         if reserve is None:
             reserve = min(_FREE_BYTES_MOST, int(total * _FREE_SHARE))
         return "" if free - size_bytes >= reserve else "the disk is short, and there is nothing left to prune"
 
+    def _note_free_share(self, share: float) -> None:
+        was_short, self._free_share = self.status.is_short, share
+        if self.status.is_short and not was_short:
+            log.warning("disk_short", free_percent=round(share * 100, 1), hint="images go when it falls to 5 %")
+        elif was_short and not self.status.is_short:
+            log.info("disk_no_longer_short", free_percent=round(share * 100, 1))
+
+    def _note_day(self, day: Path, part_seq: int) -> None:
+        self._last_seq_of_day[day] = max(part_seq, self._last_seq_of_day.get(day, 0))
+        if self._keep_days is None:
+            return
+        while len(self._last_seq_of_day) > self._keep_days:
+            oldest = min(self._last_seq_of_day, key=self._last_seq_of_day.__getitem__)
+            self._overdue_seq = max(self._overdue_seq, self._last_seq_of_day.pop(oldest))
+
+    def _prune_overdue(self) -> None:
+        for _ in range(_OVERDUE_AT_ONCE):
+            kind = next((k for k in (self._passed, self._others) if k.heap and k.heap[0][0] <= self._overdue_seq), None)
+            if kind is None:
+                return
+            self._prune(kind)
+
     def _prune_one(self) -> bool:
-        for kind in (self._passed, self._others):
-            if kind.heap:
-                _, name, size_bytes = kind.heap[0]
-                path = Path(name)
-                self._fs.unlink(path)
-                heapq.heappop(kind.heap)
-                kind.total_bytes -= size_bytes
-                self.pruned += 1
-                self._drop_folder_if_empty(path.parent)
-                return True
-        return False
+        kind = next((k for k in (self._passed, self._others) if k.heap), None)
+        if kind is None:
+            return False
+        self._prune(kind)
+        return True
+
+    def _prune(self, kind: _Kept) -> None:
+        """Remove the oldest image of a kind."""
+        _, name, size_bytes = kind.heap[0]
+        self._fs.unlink(Path(name))
+        heapq.heappop(kind.heap)
+        kind.total_bytes -= size_bytes
+        self.pruned += 1
+        self._drop_folder_if_empty(Path(name).parent)
 
     def _drop_folder_if_empty(self, folder: Path) -> None:
         try:

@@ -21,6 +21,7 @@ from drivers.base import Reason, Verdict
 from drivers.timing import monotonic_s
 from edge_agent.store.chain import head_of, seal
 from edge_agent.store.opening import JournalError, identity, open_database, take_lock, unusable
+from edge_agent.store.reserve import Reserve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,6 +52,7 @@ class JournalWriter:
         self._path = path
         self._owed: deque[PartRow] = deque(maxlen=_MOST_OWED_ROWS)
         self._since_checkpoint = 0
+        self._reserve = Reserve(path.with_name(path.name + ".reserve"))
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as err:
@@ -67,6 +69,7 @@ class JournalWriter:
         except BaseException:
             self.close()
             raise
+        self._reserve.hold()
 
     @property
     def last_part_seq(self) -> int:
@@ -148,6 +151,7 @@ class JournalWriter:
             self._connection.execute("COMMIT")
         except (sqlite3.OperationalError, OSError) as err:
             self._roll_back()
+            self._reserve.release()
             raise _DiskRefused(
                 f"the journal {self._path} cannot be written: {err}",
                 hint="free disk space, check the disk and its permissions; the agent goes on by itself",
@@ -234,6 +238,7 @@ class JournalWriter:
         if self._since_checkpoint < _CHECKPOINT_EVERY:
             return
         self._since_checkpoint = 0
+        self._reserve.hold()
         try:
             self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         except sqlite3.Error as err:  # every row is safe in the log; the next checkpoint tries again

@@ -9,10 +9,12 @@ import threading
 from typing import TYPE_CHECKING, Literal
 
 import pytest
+import structlog
 
 from edge_agent.domain import Verdict
 from edge_agent.store.archive import Archive
 from edge_agent.store.fs import FileSystem, write_durably
+from edge_agent.store.reserve import Reserve
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -256,3 +258,64 @@ def test_a_durable_write_replaces_wholly_or_not_at_all(tmp_path: Path) -> None:
 
     assert path.read_bytes() == b"second"
     assert [found.name for found in path.parent.iterdir()] == ["report.html"]
+
+
+def test_of_passes_a_sample_is_kept_of_rejects_every_one(tmp_path: Path) -> None:
+    archive = Archive(tmp_path / "archive", max_bytes=MIB, min_free_bytes=0, pass_every=3)
+    for seq in range(1, 10):
+        put(archive, tmp_path, seq, Verdict.REJECT if seq in {4, 5} else Verdict.PASS)
+
+    assert kept(tmp_path) == [3, 4, 5, 6, 9]
+    assert archive.status.lost == 0
+
+
+def test_days_are_days_with_parts_whatever_the_calendar_says(tmp_path: Path) -> None:
+    root = tmp_path / "archive"
+    for seq, day in ((1, "2026-11-20"), (2, "2099-01-01"), (3, "1999-12-31")):  # a clock that was set twice
+        put(Archive(root, max_bytes=MIB, min_free_bytes=0), tmp_path, seq, Verdict.REJECT)
+        (today,) = (folder for folder in root.iterdir() if folder.name not in {"2026-11-20", "2099-01-01"})
+        today.rename(root / day)
+    archive = Archive(root, max_bytes=MIB, min_free_bytes=0, keep_days=2)
+    put(archive, tmp_path, 4)
+    put(archive, tmp_path, 5)
+
+    assert kept(tmp_path) == [3, 4, 5]
+    assert archive.status.pruned == 2
+
+
+def test_a_disk_that_gets_short_is_said_once_and_its_recovery_too(tmp_path: Path) -> None:
+    disk = _SmallDisk(10_000)
+    archive = archive_in(tmp_path, fs=disk)
+    with structlog.testing.capture_logs() as said:
+        for seq, taken in ((1, 0), (2, 9000), (3, 9000), (4, 0)):
+            disk.taken_by_others = taken
+            put(archive, tmp_path, seq)
+
+    assert [line["event"] for line in said] == ["disk_short", "disk_no_longer_short"]
+    assert not archive.status.is_short
+
+
+def test_the_reserve_is_held_released_and_held_again(tmp_path: Path) -> None:
+    path = tmp_path / "journal.reserve"
+    reserve = Reserve(path)
+    reserve.hold()
+    held = path.stat().st_size
+    reserve.release()
+    is_released = not path.exists()
+    reserve.hold()
+
+    assert held == 64 * MIB
+    assert is_released
+    assert path.exists()
+
+
+def test_without_plenty_of_space_there_is_no_reserve_and_no_error(tmp_path: Path) -> None:
+    class Full(FileSystem):
+        def allocate(self, path: Path, size_bytes: int) -> None:
+            path.write_bytes(b"half")
+            raise OSError(errno.ENOSPC, "full")
+
+    Reserve(tmp_path / "a", Full()).hold()
+    Reserve(tmp_path / "b", _SmallDisk(1000)).hold()
+
+    assert list(tmp_path.iterdir()) == []
