@@ -19,12 +19,14 @@ def decide(
     unseen_fraction: float,
     unseen_max: float,
     pose_fault: str = "",
+    channel: str = "",
 ) -> tuple[Outcome, Reason, str]:
     """Outcome, reason and the words for a person. A score at the limit is NG, one from ``review_from`` on REVIEW.
 
     Without a review band ``review_from`` is the limit. REVIEW is a reject on the line: a person may look again.
     ``quality`` is the correlation after registration; ``unseen_fraction`` the share of the inspected crop that lay
-    outside the image; ``pose_fault`` says how the part lay as no good part does, empty where it did.
+    outside the image; ``pose_fault`` says how the part lay as no good part does, empty where it did;
+    ``channel`` is the one whose score counts, where a score has several.
     """
     numbers = (score, limit, review_from, quality, quality_min, unseen_fraction, unseen_max)
     if not all(math.isfinite(number) for number in numbers):
@@ -35,9 +37,11 @@ def decide(
         return Outcome.NG, Reason.ALIGN, f"{unseen_fraction:.1%} of the inspected area lies outside the image"
     if pose_fault:
         return Outcome.NG, Reason.ALIGN, f"the part is {pose_fault}"
+    seen = f", seen in the channel {channel}" if channel else ""
     if score >= limit:
-        return Outcome.NG, Reason.SCORE, f"score {score:.4g} is at or above the limit {limit:.4g}"
+        return Outcome.NG, Reason.SCORE, f"score {score:.4g} is at or above the limit {limit:.4g}{seen}"
     if score >= review_from:
-        words = f"to be reviewed: score {score:.4g} is in the band from {review_from:.4g} to the limit {limit:.4g}"
+        band = f"the band from {review_from:.4g} to the limit {limit:.4g}"
+        words = f"to be reviewed: score {score:.4g} is in {band}{seen}"
         return Outcome.REVIEW, Reason.SCORE, words
     return Outcome.OK, Reason.OK, ""

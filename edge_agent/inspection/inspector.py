@@ -126,6 +126,7 @@ class Inspector:
             unseen_fraction=self._registration.unseen_fraction(alignment, self.bundle.crop),
             unseen_max=self.bundle.unseen_max,
             pose_fault=self.bundle.pose.judge(alignment),
+            channel=max(judged.shares, key=judged.shares.__getitem__, default=""),
         )
         stages.end("score")
         inspection = self._inspection(

@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 from calibration.backbones import DEFAULT_BACKBONE
 from calibration.memory import Memory, most_different, standardising, whitening
 from calibration.scoring import _trusted
+from edge_agent.domain import Outcome, Reason
 from edge_agent.errors import CalibrationRefused
 from edge_agent.inspection.channels import OVERVIEW_PX, Channel, Extractor, Views, channels_for
+from edge_agent.inspection.decision import decide
 from edge_agent.inspection.embedding import Embedder, FeatureGrid
 from edge_agent.inspection.judge import LocalJudge, PooledJudge
 from edge_agent.inspection.knn import Bank
@@ -270,3 +272,19 @@ def test_channels_of_an_autoencoder_that_did_not_learn_are_left_out_and_refused_
     assert "map and perceptual are left out" in notes[0]
     with pytest.raises(CalibrationRefused, match="did not learn"):
         _trusted((Channel.IMAGE, Channel.MAP), doubt, as_asked=True)
+
+
+def test_the_words_name_the_channel_that_saw_the_defect() -> None:
+    outcome, reason, words = decide(
+        score=2.0,
+        limit=1.0,
+        review_from=1.0,
+        quality=0.9,
+        quality_min=0.5,
+        unseen_fraction=0.0,
+        unseen_max=0.1,
+        channel=Channel.FINE,
+    )
+
+    assert (outcome, reason) == (Outcome.NG, Reason.SCORE)
+    assert words == "score 2 is at or above the limit 1, seen in the channel fine"
