@@ -43,7 +43,7 @@ _INSPECTORS_MAX = 2
 _MAP_WHITE = 0.5
 """The difference of grey values (of 0 to 1) that the anomaly map shows as white, in every part."""
 _HEAT_TOP = 2.0
-_HEAT = ((0.0, (0, 0, 4, 0)), (0.5, (60, 20, 140, 60)), (0.97, (255, 190, 0, 150)), (1.0, (255, 60, 0, 210)))
+_HEAT = ((0.0, (255, 220, 120, 0)), (0.4, (255, 220, 120, 0)), (0.97, (255, 190, 0, 150)), (1.0, (255, 60, 0, 210)))
 _HEAT_ABOVE = ((1.0, (255, 30, 0, 225)), (_HEAT_TOP, (255, 0, 170, 255)))
 """Red, green, blue and opacity by heat. At 1.0 the colour jumps: that edge is the limit."""
 
@@ -54,10 +54,9 @@ class Busy(EdgeAgentError):
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """One camera's image of one part, judged again: pictures by name, and what the score was made of."""
+    """One camera's image of one part, judged again: pictures by name."""
 
     pictures: dict[str, bytes]
-    shares: dict[str, float]
     is_same_score: bool
     problem: str = ""
 
@@ -65,7 +64,6 @@ class Explained:
         """What the page reads."""
         return {
             "pictures": sorted(self.pictures),
-            "shares": {name: share for name, share in self.shares.items() if math.isfinite(share)},
             "is_same_score": self.is_same_score,
             "problem": self.problem,
         }
@@ -112,12 +110,16 @@ class Explainer:
         try:
             inspector = self._inspector(row.program, camera)
         except EdgeAgentError as err:
-            return Explained({"image": _jpeg(_received(data))}, {}, is_same_score=True, problem=str(err))
-        inspection, seen = inspector.explain(data)
+            return Explained({"image": _jpeg(_received(data))}, is_same_score=True, problem=str(err))
+        try:
+            inspection, seen = inspector.explain(data)
+        except Exception as err:  # a bug of the inspection: the agent said FAULT or INTERNAL, the page says it too
+            log.exception("explaining_failed", part_seq=row.part_seq)
+            raise DataError(f"this part cannot be judged again: {err}") from err
         is_same = inspection.score == camera.score or (math.isnan(inspection.score) and camera.score is None)
         pictures = {"reference": _jpeg(inspector.bundle.reference)}
         if seen is None:
-            return Explained(pictures, {}, is_same_score=is_same, problem=inspection.detail)
+            return Explained(pictures, is_same_score=is_same, problem=inspection.detail)
         pictures |= {
             "image": _jpeg(_received(data)),
             "aligned": _jpeg(seen.input),
@@ -126,7 +128,7 @@ class Explainer:
         }
         if seen.heat_map is not None:
             pictures["heat"] = _png(heat_colours(_peaks(seen.heat_map, _HEAT_PX)))
-        return Explained(pictures, dict(inspection.shares), is_same_score=is_same)
+        return Explained(pictures, is_same_score=is_same)
 
     def _inspector(self, program: int | None, camera: CameraRow) -> Inspector:
         """The one that judged this image. Raises DataError if it is not in line.toml any more."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import uvicorn
+from prometheus_client import disable_created_metrics
 
 from edge_agent.errors import Unavailable
 from edge_agent.logs import configure_logs
@@ -25,11 +26,11 @@ from edge_agent.web.reviews import ReviewDesk
 from edge_agent.web.site import Site, monitoring, page
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from starlette.types import ASGIApp
 
-__all__ = ["listening_socket", "names_of", "run_page", "server"]
+__all__ = ["listening_socket", "make_site", "names_of", "run_page", "server"]
 
 _LINE_MAX_BYTES = 4 << 20
 _HEADERS_MAX_BYTES = 16 * 1024
@@ -45,7 +46,8 @@ async def run_page() -> None:
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(told), sys.stdin)
     settings = Settings.model_validate_json(await told.readline())
     configure_logs(settings.log.level, settings.log.format)
-    site = _site(settings)
+    disable_created_metrics()  # type: ignore[no-untyped-call]
+    site = make_site(settings, _say)
     servers = _servers(settings, site)
     try:
         async with asyncio.TaskGroup() as tasks:
@@ -66,12 +68,13 @@ def _stand_back() -> None:
         Path("/proc/self/oom_score_adj").write_text("900", encoding="ascii")
 
 
-def _site(settings: Settings) -> Site:
+def make_site(settings: Settings, send: Callable[[ReviewRequest], None]) -> Site:
+    """Everything behind the addresses; ``send`` asks the agent to write a review. Raises ConfigError."""
     web = settings.web
     live = Live(settings.store.journal, web.shift_starts if web else ("00:00",))
     measured = Measured(settings, live)
     token = None if web is None or web.token_file is None else read_token(web.token_file)
-    return Site(settings, live, measured, Explainer(settings), ReviewDesk(_say), token)
+    return Site(settings, live, measured, Explainer(settings), ReviewDesk(send), token)
 
 
 def _servers(settings: Settings, site: Site) -> list[tuple[uvicorn.Server, socket.socket]]:

@@ -29,6 +29,7 @@ def part_json(row: PartRow, publication: PublicationRow | None) -> dict[str, Any
         "latency_ms": round((end - row.first_sign_mono_s) * 1000, 1),
         "simulated": row.simulated,
         "decided_utc": row.decided_utc,
+        "shares": next((camera.shares for camera in row.cameras if camera.score == row.score), {}),
         "camera_numbers": [camera.camera for camera in row.cameras],
     }
 
@@ -48,4 +49,5 @@ def camera_json(camera: CameraRow) -> dict[str, Any]:
         "image_name": camera.image_name,
         "alignment": alignment and {name: value if value == value else None for name, value in alignment.items()},  # noqa: PLR0124 - NaN
         "timings_ms": camera.timings_ms,
+        "shares": camera.shares,
     }

@@ -92,6 +92,7 @@ function showNewest() {
   $("gauge").hidden = ratio === null;
   $("gauge").firstElementChild.style.width = `${Math.min(100, 50 * (ratio ?? 0))}%`;
   $("scored").textContent = ratio === null ? "" : `${text("score")} ${number(newest.score)} · ${text("limit")} ${number(newest.limit)}`;
+  showShares($("shares"), newest.shares, newest.limit);
   if (newest.part_seq !== shownSeq) {
     shownSeq = newest.part_seq;
     pictures.want(newest);
@@ -115,7 +116,7 @@ document.addEventListener("visibilitychange", () => pictures.next());
 
 async function showPictures(part) {
   const camera = part.camera_numbers[0];
-  let found = { pictures: [], shares: {}, problem: text("nopicture") };
+  let found = { pictures: [], problem: text("nopicture") };
   if (camera !== undefined) {
     for (let tries = 0; tries < 4; tries += 1) {
       try { found = await ask(`/api/parts/${part.part_seq}/cameras/${camera}`); break; } catch (err) {
@@ -132,7 +133,6 @@ async function showPictures(part) {
     $(id).hidden = !found.pictures.includes(name);
   }
   $("nopicture").textContent = found.pictures.includes("image") ? "" : found.problem;
-  showShares($("shares"), found.shares, part.limit);
 }
 
 function swap(image, address) {
@@ -230,7 +230,7 @@ async function showPart(seq) {
 async function showCamera(part, camera) {
   const lies = camera.alignment, section = element("section", element("h2", `${text("camera")} ${camera.camera}`));
   const address = `/api/parts/${part.part_seq}/cameras/${camera.camera}`;
-  let found = { pictures: [], shares: {}, problem: "", is_same_score: true };
+  let found = { pictures: [], problem: "", is_same_score: true };
   try { found = await ask(address); } catch (err) { found.problem = err.message; }
   if (found.problem) section.append(element("p", found.problem));
   if (!found.is_same_score) section.append(element("p", text("differs"), { role: "alert" }));
@@ -243,7 +243,7 @@ async function showCamera(part, camera) {
     grid.append(element("figure", [stack, element("figcaption", text(name === "heat" ? "heatmap" : name))]));
   }
   const shares = element("dl", [], { class: "shares" });
-  showShares(shares, found.shares, camera.limit);
+  showShares(shares, camera.shares, camera.limit);
   section.append(grid, shares, facts([
     [text("score"), camera.score], [text("limit"), camera.limit], ["", camera.detail],
     [text("alignment"), lies && `x ${number(lies.shift_x_px, 2)} px, y ${number(lies.shift_y_px, 2)} px, ${number(lies.angle_deg, 2)}°, × ${number(lies.scale, 4)}, ${number(lies.quality, 4)}`],

@@ -1,0 +1,125 @@
+"""A real headless Chromium, spoken to over the pipe of its DevTools protocol. Absent, its tests are skipped."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import os
+import shutil
+import tempfile
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from drivers.timing import monotonic_s
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+_ANSWER_MAX_BYTES = 64 << 20
+
+
+@dataclass
+class Browser:
+    """One tab."""
+
+    to: asyncio.StreamWriter
+    answers: asyncio.StreamReader
+    session: str = ""
+    said: list[str] = field(default_factory=list)
+    _numbers: count[int] = field(default_factory=lambda: count(1))
+
+    async def call(self, method: str, **params: Any) -> dict[str, Any]:
+        """One command and its answer; what the page complains about is kept in ``said``."""
+        number = next(self._numbers)
+        message = {"id": number, "method": method, "params": params}
+        if self.session:
+            message["sessionId"] = self.session
+        self.to.write(json.dumps(message).encode() + b"\0")
+        async with asyncio.timeout(30):
+            while True:
+                answer = json.loads((await self.answers.readuntil(b"\0"))[:-1])
+                if answer.get("method") in ("Log.entryAdded", "Runtime.exceptionThrown"):
+                    self.said.append(json.dumps(answer["params"])[:400])
+                if answer.get("id") == number:
+                    assert "error" not in answer, answer
+                    result: dict[str, Any] = answer["result"]
+                    return result
+
+    async def evaluate(self, script: str) -> Any:
+        """The value of an expression in the page; a promise is awaited."""
+        answer = await self.call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
+        assert "exceptionDetails" not in answer, answer
+        return answer["result"].get("value")
+
+    async def until(self, condition: str, within_s: float = 30.0) -> None:
+        """Wait until an expression of the page is true."""
+        begin = monotonic_s()
+        # What throws is not true yet: the page may be loading.
+        holds = f"(() => {{ try {{ return Boolean({condition}) }} catch {{ return false }} }})()"
+        while not await self.evaluate(holds):
+            if monotonic_s() - begin > within_s:
+                text = await self.evaluate("document.body.innerText")
+                raise AssertionError(f"not within {within_s} s: {condition}\n{text}\n{self.said}")
+            await asyncio.sleep(0.05)
+
+    async def screenshot(self, path: Path) -> None:
+        """What a person would see, as a PNG."""
+        answer = await self.call("Page.captureScreenshot", format="png")
+        path.write_bytes(base64.b64decode(answer["data"]))  # noqa: ASYNC240 - a picture on the local disk
+
+    async def look(self, *, dark: bool) -> None:
+        """In daylight or in the dark."""
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        await self.call("Emulation.setEmulatedMedia", features=[scheme])
+
+
+@asynccontextmanager
+async def browser(url: str, *, width: int = 1600, height: int = 900) -> AsyncIterator[Browser]:
+    """Chromium with one tab at ``url``; gone at the end."""
+    assert CHROMIUM is not None
+    commands_out, commands_in = os.pipe()
+    answers_out, answers_in = os.pipe()
+    loop = asyncio.get_running_loop()
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        flags = f"--headless --no-sandbox --disable-gpu --hide-scrollbars --window-size={width},{height}"
+        process = await asyncio.create_subprocess_exec(
+            "/bin/sh",
+            "-c",
+            f'exec nice -n 10 "{CHROMIUM}" {flags} --user-data-dir={profile} --remote-debugging-pipe about:blank '
+            f"3<&{commands_out} 4>&{answers_in} 2>/dev/null",
+            pass_fds=(commands_out, answers_in),
+            start_new_session=True,
+        )
+        os.close(commands_out)
+        os.close(answers_in)
+        reader = asyncio.StreamReader(limit=_ANSWER_MAX_BYTES)
+        read, _ = await loop.connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(answers_out, "rb")
+        )
+        write, protocol = await loop.connect_write_pipe(asyncio.streams.FlowControlMixin, os.fdopen(commands_in, "wb"))
+        at = Browser(asyncio.StreamWriter(write, protocol, None, loop), reader)
+        try:
+            target = (await at.call("Target.createTarget", url="about:blank"))["targetId"]
+            at.session = (await at.call("Target.attachToTarget", targetId=target, flatten=True))["sessionId"]
+            for domain in ("Page", "Runtime", "Log"):
+                await at.call(f"{domain}.enable")
+            size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+            await at.call("Emulation.setDeviceMetricsOverride", **size)
+            await at.call("Page.navigate", url=url)
+            yield at
+        finally:
+            at.session = ""
+            write.write(json.dumps({"id": 0, "method": "Browser.close"}).encode() + b"\0")
+            try:
+                async with asyncio.timeout(10):
+                    await process.wait()
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+            write.close()
+            read.close()
