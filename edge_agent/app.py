@@ -53,11 +53,14 @@ __all__ = [
     "load_inspectors",
     "load_replay",
     "open_controller",
+    "open_images",
+    "prove_output",
     "run_agent",
 ]
 
 log = structlog.get_logger(__name__)
 
+_LOOK_EVERY_S, _PROVE_OUTPUT_S = 0.02, 3.0
 _DELIMITERS = {"cr": "\r", "crlf": "\r\n"}
 
 
@@ -88,7 +91,11 @@ async def run_agent(settings: Settings, *, is_simulated: bool = False) -> None:
     journal = Journal.open(settings.store.journal)
     try:
         archive = Archive(
-            settings.store.archive, max_bytes=int(settings.store.archive_max_gib * 2**30), keep=settings.store.keep
+            settings.store.archive,
+            max_bytes=int(settings.store.archive_max_gib * 2**30),
+            keep=settings.store.keep,
+            pass_every=settings.store.keep_pass_every,
+            keep_days=settings.store.keep_days,
         )
         swept = archive.sweep()  # an archive that cannot be made or read is an OSError: exit code 74
         if swept:
@@ -196,6 +203,41 @@ def _dial(settings: ControllerSettings) -> tuple[Dial, str]:
         return partial(open_tcp, settings.host, settings.port, timeout_s=timeout_s), peer
     options = SerialOptions(line.baud, line.parity, line.stop_bits)
     return partial(open_serial, line.url, options, timeout_s=timeout_s), f"controller {line.url}"
+
+
+@asynccontextmanager
+async def open_images(images: ImagesSettings, *, within_s: float) -> AsyncIterator[CaptureSource]:
+    """The source of images alone, without an agent. Raises TimeoutError if it is not open in time, ConfigError."""
+    source = _images(images)
+    run = asyncio.create_task(source.run())
+    try:
+        async with asyncio.timeout(within_s):
+            while not source.is_bound:
+                await asyncio.sleep(_LOOK_EVERY_S)
+        yield source
+    finally:
+        run.cancel()
+        await asyncio.gather(run, return_exceptions=True)
+
+
+async def prove_output(settings: Settings) -> bool:
+    """Drive the output as the agent does while it is not READY: REJECT, the module's watchdog armed and proven.
+
+    Whether all of it was confirmed in time. Raises ConfigError for a module that does not fit the line. Never while an
+    agent runs.
+    """
+    output = _output(settings)
+    run = asyncio.create_task(output.run(lambda: False))
+    try:
+        async with asyncio.timeout(_PROVE_OUTPUT_S):
+            while not output.is_confirmed:
+                await asyncio.sleep(_LOOK_EVERY_S)
+    except TimeoutError:
+        return False
+    finally:
+        run.cancel()
+        await asyncio.gather(run, return_exceptions=True)
+    return True
 
 
 def _link(settings: ControllerSettings) -> CvxLink:

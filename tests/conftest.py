@@ -12,6 +12,14 @@ from typing import TYPE_CHECKING
 import pytest
 import pytest_asyncio
 
+from tests.results import (  # noqa: F401 - hooks and a fixture: pytest finds them by name in this file
+    figure,
+    pytest_addoption,
+    pytest_configure,
+    pytest_runtest_makereport,
+    pytest_sessionfinish,
+)
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 

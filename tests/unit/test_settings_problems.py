@@ -93,6 +93,8 @@ journal = "journal.sqlite3"
 archive = "archive"
 archive_max_gib = 20.0
 keep = "all"
+keep_pass_every = 1
+keep_days = 90
 
 [inference]
 threads = 2

@@ -1,0 +1,83 @@
+"""tests/RESULTS.md, written by the suite: a row a promise, its figure to reach, the last figure, the commit.
+
+A test names its row with ``@pytest.mark.promise("T-16", "0 PASS without a row")`` and tells its figure by the fixture
+``figure``. Only a run with ``--results`` writes; rows of tests that did not run stay as they were.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+PATH = Path(__file__).with_name("RESULTS.md")
+_HEAD = """# Results
+
+Written by the suite (`make results`, `make chaos`, `make soak`), never by hand. A row is as old as its commit.
+
+| test | what | to reach | last figure | result | commit |
+|---|---|---|---|---|---|
+"""
+_ROW = re.compile(r"\| (?P<key>T-\d\d[a-z]?) \|.*\|")
+_SAID = pytest.StashKey[list[str]]()
+_ROWS = pytest.StashKey[dict[str, str]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--results", action="store_true", help="write tests/RESULTS.md")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "promise(row, what, to_reach): a row of tests/RESULTS.md")
+    config.stash[_ROWS] = {}
+
+
+@pytest.fixture
+def figure(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Tell a figure that this test measured."""
+    said = request.node.stash.setdefault(_SAID, [])
+    told: Callable[[str], None] = said.append
+    return told
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.CallInfo[None], None]:
+    outcome = yield
+    report: pytest.TestReport = outcome.get_result()  # type: ignore[attr-defined]
+    mark = item.get_closest_marker("promise")
+    if mark is None or (report.when != "call" and report.passed):
+        return
+    row, what, to_reach = mark.args
+    result = {"passed": "reached", "failed": "NOT REACHED", "skipped": "not run here"}[report.outcome]
+    rows = item.config.stash[_ROWS]
+    before = rows.get(row, "")
+    if "NOT REACHED" in before:
+        return
+    figures = "; ".join(filter(None, [_cell(before, 3), *item.stash.get(_SAID, [])])) or "-"
+    rows[row] = f"| {row} | {what} | {to_reach} | {figures.removeprefix('-; ')} | {result} | {_commit()} |"
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    rows = session.config.stash[_ROWS]
+    if not rows or not session.config.getoption("--results"):
+        return
+    kept = {}
+    if PATH.exists():
+        kept = {found["key"]: line for line in PATH.read_text().splitlines() if (found := _ROW.fullmatch(line))}
+    lines = kept | rows
+    PATH.write_text(_HEAD + "".join(f"{lines[key]}\n" for key in sorted(lines)))
+
+
+def _cell(row: str, number: int) -> str:
+    return row.split(" | ")[number].strip() if row else ""
+
+
+def _commit() -> str:
+    ran = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    return ran.stdout.strip() or "unknown"
