@@ -7,6 +7,7 @@ import base64
 import json
 import os
 import shutil
+import sys
 import tempfile
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -21,6 +22,15 @@ if TYPE_CHECKING:
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 _ANSWER_MAX_BYTES = 64 << 20
+_WITH_PIPES = """
+import fcntl, os, sys
+pipes = [fcntl.fcntl(int(pipe), fcntl.F_DUPFD, 10) for pipe in sys.argv[1:3]]
+os.dup2(pipes[0], 3)
+os.dup2(pipes[1], 4)
+os.nice(10)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+"""Chromium reads its commands from file 3 and answers into file 4."""
 
 
 @dataclass
@@ -86,14 +96,19 @@ async def browser(url: str, *, width: int = 1600, height: int = 900) -> AsyncIte
     answers_out, answers_in = os.pipe()
     loop = asyncio.get_running_loop()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        flags = f"--headless --no-sandbox --disable-gpu --hide-scrollbars --window-size={width},{height}"
+        flags = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", f"--user-data-dir={profile}"]
         process = await asyncio.create_subprocess_exec(
-            "/bin/sh",
+            sys.executable,
             "-c",
-            f'exec nice -n 10 "{CHROMIUM}" {flags} --user-data-dir={profile} --remote-debugging-pipe about:blank '
-            f"3<&{commands_out} 4>&{answers_in} 2>/dev/null",
+            _WITH_PIPES,
+            str(commands_out),
+            str(answers_in),
+            CHROMIUM,
+            *flags,
+            "--remote-debugging-pipe",
+            "about:blank",
             pass_fds=(commands_out, answers_in),
-            start_new_session=True,
+            stderr=asyncio.subprocess.DEVNULL,
         )
         os.close(commands_out)
         os.close(answers_in)

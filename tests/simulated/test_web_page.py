@@ -1,0 +1,97 @@
+"""The operator's page in a real Chromium, fed by the real agent on the simulated line."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from edge_agent.simulation import free_port
+from tests.simulated.browser import CHROMIUM, browser
+from tests.simulated.line import bad_image, good_image, line
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.simulated.browser import Browser
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")]
+
+TOKEN = "0123456789abcdefghij"  # noqa: S105 - of this test alone
+
+
+async def test_an_operator_sees_why_looks_back_and_reviews(tmp_path: Path, thumbnail_bundle: Path) -> None:
+    port = free_port()
+    (tmp_path / "web_token").write_text(TOKEN)
+    (tmp_path / "web_token").chmod(0o600)
+    async with line(tmp_path, thumbnail_bundle, start=False) as at:
+        page = f'[web]\nport = {port}\ntoken_file = "web_token"\nshift_starts = ["00:00"]\n'
+        at.config.write_text(at.config.read_text() + page)
+        await at.start_agent()
+        await at.until_ready()
+        await _listens(port)
+        async with browser(f"http://127.0.0.1:{port}/") as tab:
+            await tab.until("document.getElementById('state').textContent === 'READY'")
+            await at.controller.wire_trigger(good_image(1))
+            await tab.until("document.getElementById('word').textContent === 'PASS'")
+            await at.until("the window's end", lambda: not at.remote_io.coils[0])
+            await at.controller.wire_trigger(bad_image(1))
+            await tab.until("document.getElementById('word').textContent === 'REJECT'")
+            assert (
+                await tab.evaluate("document.getElementById('why').textContent")
+                == "Looks different from the good parts"
+            )
+            await tab.until("document.getElementById('heat').naturalWidth > 0")
+            await tab.until("document.querySelectorAll('#shares .over').length > 0")
+            await tab.until("document.getElementById('counters').textContent.includes('50.0 %')")
+            assert await tab.evaluate("document.querySelectorAll('#links li').length") >= 6
+
+            await tab.evaluate("location.hash = '#history'")
+            await tab.until("document.querySelectorAll('#rows tr').length === 2")
+            await tab.evaluate("document.querySelector('#rows a').click()")
+            await tab.until("document.querySelectorAll('#partbody figure img').length === 7")
+            await tab.until("[...document.querySelectorAll('#partbody figure img')].every((i) => i.naturalWidth > 0)")
+
+            await _review(tab, by="<img src=x onerror=alert(1)>")
+            await tab.until("document.querySelector('#partbody form').textContent.includes('In the journal.')")
+            await tab.evaluate("location.hash = '#history'; document.querySelector('#filter button').click()")
+            await tab.until("document.getElementById('rows').textContent.includes('onerror')")
+            assert await tab.evaluate("document.querySelectorAll('#rows img').length") == 0
+
+            await tab.evaluate("location.hash = '#review'")
+            await tab.evaluate("document.querySelector('#moved [name=limit]').value = 1e6")
+            await tab.evaluate("document.querySelector('#moved button').click()")
+            await tab.until("document.getElementById('movedresult').children.length > 8")
+            told = await tab.evaluate("[...document.querySelectorAll('#movedresult dd')].map((d) => d.textContent)")
+
+            await at.stop_agent()
+            await tab.until("!document.getElementById('lost').hidden")
+        complaints = [said for said in tab.said if "ERR_" not in said]
+
+    # Decided by score, passes to reject, rejects to pass, confirmed, overturned, reviewed, good parts among them.
+    assert told == ["2", "0", "1", "0", "1", "1", "1"]
+    assert complaints == []
+
+
+async def _listens(port: int) -> None:
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except OSError:
+                await asyncio.sleep(0.05)
+                continue
+            writer.close()
+            return
+
+
+async def _review(tab: Browser, *, by: str) -> None:
+    await tab.evaluate(
+        f"""(() => {{
+          const [name, token] = document.querySelectorAll('#partbody form input');
+          name.value = {json.dumps(by)}; token.value = {json.dumps(TOKEN)};
+          document.querySelector('#partbody form button[value=OVERTURNED]').click();
+        }})()"""
+    )
