@@ -104,7 +104,7 @@ def score_locally(
     held_out, banks, facts = [], {}, {}
     for channel in used:
         features = found.pop(channel)
-        kept = most_different(features, max(1, _MOST_BYTES[channel] // (2 * features[0].nbytes)))
+        kept = most_different(features, min(_MOST_PARTS, max(1, _MOST_BYTES[channel] // (2 * features[0].nbytes))))
         memory = Memory(features, kept, whitening if channel is Channel.FINE else standardising)
         scores = memory.held_out_scores(learned.fold_of)
         scale = Scale.of(scores)
