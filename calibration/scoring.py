@@ -30,6 +30,7 @@ __all__ = ["NEIGHBOURS", "Scored", "check_channels", "score_locally", "score_poo
 
 NEIGHBOURS = 15
 _MAP = "L2 distance over channels"
+_MOST_PARTS = 96
 _MOST_BYTES = dict.fromkeys(Channel, 44 * 2**20) | {Channel.FINE: 160 * 2**20}
 """Of a channel's bank in memory: below 300 MiB in all."""
 _BY_AUTOENCODER = frozenset({Channel.MAP, Channel.PERCEPTUAL})
