@@ -51,7 +51,7 @@ class MovedLimit:
     decided_by_score: int
     passes_to_reject: int
     rejects_to_pass: tuple[int, ...]
-    """Their part_seq, the newest first."""
+    """Their part_seq."""
 
 
 class JournalSearch(JournalReader):
@@ -113,10 +113,16 @@ class JournalSearch(JournalReader):
         query = f"SELECT part_seq, published, at_mono_s, detail FROM publication WHERE part_seq IN ({marks})"  # noqa: S608 - question marks
         return {s: PublicationRow(s, Published(p), at, detail) for s, p, at, detail in self._all(query, *seqs)}
 
-    def events_after(self, event_id: int, kind: str) -> list[EventRow]:
-        """Events of one kind that are newer than ``event_id``, in their order."""
-        query = "SELECT event_id, kind, detail, at_mono_s, at_utc FROM event WHERE event_id > ? AND kind = ?"
-        return [EventRow(*found) for found in self._all(query + " ORDER BY event_id", event_id, kind)]
+    def newest_event(self) -> int:
+        """The highest event_id, 0 if there is none."""
+        return int(self._all("SELECT coalesce(max(event_id), 0) FROM event")[0][0])
+
+    def events_between(self, after_id: int, last_id: int, kind: str) -> list[EventRow]:
+        """Events of one kind from above ``after_id`` to ``last_id``, in their order."""
+        query = "SELECT event_id, kind, detail, at_mono_s, at_utc FROM event WHERE event_id > ? AND event_id <= ?"
+        return [
+            EventRow(*found) for found in self._all(query + " AND kind = ? ORDER BY event_id", after_id, last_id, kind)
+        ]
 
     def moved_limit(self, bundle_id: str, limit: float, first_seq: int) -> MovedLimit:
         """What ``limit`` would have done to the parts from ``first_seq`` on that this bundle judged.
@@ -124,24 +130,16 @@ class JournalSearch(JournalReader):
         Only parts that the score decided: not those in a REVIEW band, nor those that the controller rejects anyway.
         """
         first = max(first_seq, self.newest_seq() - _TALLIED_AT_MOST + 1)
-        asked = (
+        # In one pass over the rows: on a long journal that is what takes the time.
+        query = (
+            "SELECT count(*), coalesce(sum(verdict = 'PASS' AND score >= ?), 0), "
+            "group_concat(CASE WHEN verdict = 'REJECT' AND score < ? THEN part_seq END) "
             "FROM part WHERE part_seq >= ? AND bundle_id = ? AND score IS NOT NULL AND score_limit IS NOT NULL "
             "AND (verdict = 'PASS' OR (verdict = 'REJECT' AND reason = 'SCORE' AND score >= score_limit "
             "AND controller_judgement IS NOT 'NG'))"
         )
-        (number, to_reject), *_ = self._all(
-            f"SELECT count(*), coalesce(sum(verdict = 'PASS' AND score >= ?), 0) {asked}",
-            limit,
-            first,
-            bundle_id,
-        )
-        to_pass = self._all(
-            f"SELECT part_seq {asked} AND verdict = 'REJECT' AND score < ? ORDER BY part_seq DESC",
-            first,
-            bundle_id,
-            limit,
-        )
-        return MovedLimit(number, to_reject, tuple(seq for (seq,) in to_pass))
+        (number, to_reject, to_pass), *_ = self._all(query, limit, limit, first, bundle_id)
+        return MovedLimit(number, to_reject, tuple(int(seq) for seq in (to_pass or "").split(",") if seq))
 
 
 def _conditions(query: PartQuery) -> tuple[str, list[Any]]:

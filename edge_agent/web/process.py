@@ -22,7 +22,7 @@ from edge_agent.web.guard import read_token
 from edge_agent.web.live import Live
 from edge_agent.web.measured import Measured
 from edge_agent.web.pictures import Explainer
-from edge_agent.web.reviews import ReviewDesk
+from edge_agent.web.reviews import ReviewBook, ReviewDesk
 from edge_agent.web.site import Site, monitoring, page
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def make_site(settings: Settings, send: Callable[[ReviewRequest], None]) -> Site
     live = Live(settings.store.journal, web.shift_starts if web else ("00:00",))
     measured = Measured(settings, live)
     token = None if web is None or web.token_file is None else read_token(web.token_file)
-    return Site(settings, live, measured, Explainer(settings), ReviewDesk(send), token)
+    return Site(settings, live, measured, Explainer(settings), ReviewDesk(send), ReviewBook(), token)
 
 
 def _servers(settings: Settings, site: Site) -> list[tuple[uvicorn.Server, socket.socket]]:

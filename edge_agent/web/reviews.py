@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -10,16 +11,15 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from edge_agent.errors import Unavailable
-from edge_agent.store.search import JournalSearch
 from edge_agent.web.feed import Review, ReviewRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
+    from edge_agent.store.search import JournalSearch
     from edge_agent.web.feed import Answer
 
-__all__ = ["ReviewDesk", "Reviewed", "limit_moved", "reviews"]
+__all__ = ["ReviewBook", "ReviewDesk", "Reviewed", "limit_moved"]
 
 _ANSWER_WITHIN_S = 5.0
 _WAITING_MAX = 8
@@ -37,24 +37,35 @@ class Reviewed:
         return {**self.review.model_dump(), "at_utc": self.at_utc}
 
 
-def reviews(journal: JournalSearch) -> dict[int, list[Reviewed]]:
-    """All reviews by part, oldest first; the last one stands."""
-    found: dict[int, list[Reviewed]] = {}
-    for event in journal.events_after(0, "REVIEW"):
-        try:
-            review = Review.model_validate_json(event.detail)
-        except ValidationError:  # written by another version: shown nowhere, still in the journal
-            continue
-        found.setdefault(review.part_seq, []).append(Reviewed(review, event.at_utc))
-    return found
+@dataclass(slots=True)
+class ReviewBook:
+    """All reviews by part, oldest first; the last one stands. Each event is read once. Safe for several threads."""
+
+    _told: dict[int, list[Reviewed]] = field(default_factory=dict)
+    _read_to: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def of(self, journal: JournalSearch) -> dict[int, list[Reviewed]]:
+        """The reviews that the journal holds now."""
+        with self._lock:
+            newest = journal.newest_event()
+            for event in journal.events_between(self._read_to, newest, "REVIEW"):
+                try:
+                    review = Review.model_validate_json(event.detail)
+                except ValidationError:  # written by another version: shown nowhere, still in the journal
+                    continue
+                self._told.setdefault(review.part_seq, []).append(Reviewed(review, event.at_utc))
+            self._read_to = newest
+            return {seq: list(told) for seq, told in self._told.items()}
 
 
-def limit_moved(path: Path, bundle_id: str, limit: float, since_utc: str) -> dict[str, Any]:
+def limit_moved(
+    journal: JournalSearch, book: ReviewBook, bundle_id: str, limit: float, since_utc: str
+) -> dict[str, Any]:
     """What ``limit`` would have done to parts since then, and what people said of those it would have let pass."""
-    with JournalSearch.open(path) as journal:
-        first = journal.first_seq_since(since_utc)
-        moved = journal.moved_limit(bundle_id, limit, first)
-        said = {seq: told[-1].review.says for seq, told in reviews(journal).items()}
+    first = journal.first_seq_since(since_utc)
+    moved = journal.moved_limit(bundle_id, limit, first)
+    said = {seq: told[-1].review.says for seq, told in book.of(journal).items()}
     now_passing = [said.get(seq) for seq in moved.rejects_to_pass]
     in_time = [says for seq, says in said.items() if seq >= first]
     return {

@@ -24,7 +24,7 @@ from edge_agent.store.search import JournalSearch, PartQuery
 from edge_agent.web.feed import Review
 from edge_agent.web.guard import BODY_MAX_BYTES, Guard, is_token
 from edge_agent.web.pictures import Busy, scale_png
-from edge_agent.web.reviews import limit_moved, reviews
+from edge_agent.web.reviews import limit_moved
 from edge_agent.web.rows import camera_json, part_json
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from edge_agent.web.live import Live
     from edge_agent.web.measured import Measured
     from edge_agent.web.pictures import Explainer
-    from edge_agent.web.reviews import ReviewDesk
+    from edge_agent.web.reviews import ReviewBook, ReviewDesk
 
 __all__ = ["Site", "monitoring", "page"]
 
@@ -90,6 +90,7 @@ class Site:
     measured: Measured
     explainer: Explainer
     desk: ReviewDesk
+    book: ReviewBook
     token: str | None
 
     # --- now ------------------------------------------------------------------------------------------
@@ -157,7 +158,7 @@ class Site:
         with self._journal() as journal:
             found = journal.find(query)
             published = journal.publications_of([row.part_seq for row in found.parts])
-            told = reviews(journal)
+            told = self.book.of(journal)
         rows = [
             part_json(row, published.get(row.part_seq))
             | {"review": told[row.part_seq][-1].to_json() if row.part_seq in told else None}
@@ -170,7 +171,7 @@ class Site:
         with self._journal() as journal:
             row = _row(journal, request)
             publication = journal.publications_of([row.part_seq]).get(row.part_seq)
-            told = reviews(journal).get(row.part_seq, [])
+            told = self.book.of(journal).get(row.part_seq, [])
         return JSONResponse(
             {
                 "schema_version": 1,
@@ -223,9 +224,9 @@ class Site:
         """From the reviewed parts: false rejects, and what another limit would have done."""
         asked = _read(_Moved, dict(request.query_params))
         since = _utc(asked.since) or ""
-        return JSONResponse(
-            {"schema_version": 1, **limit_moved(self.settings.store.journal, asked.bundle, asked.limit, since)}
-        )
+        with self._journal() as journal:
+            moved = limit_moved(journal, self.book, asked.bundle, asked.limit, since)
+        return JSONResponse({"schema_version": 1, **moved})
 
     # --- for machines ---------------------------------------------------------------------------------
 

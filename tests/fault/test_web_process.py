@@ -194,6 +194,42 @@ async def test_a_review_is_durable_in_the_journal_changes_no_row_and_is_shown(tm
     assert (moved["rejects_to_pass"], moved["of_them_confirmed"], moved["false_rejects"]) == (1, 1, 0)
 
 
+async def _page_process(settings_line: bytes) -> asyncio.subprocess.Process:
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "edge_agent.web", stdin=pipe, stdout=pipe, stderr=pipe
+    )
+    assert process.stdin is not None
+    process.stdin.write(settings_line + b"\n")
+    return process
+
+
+async def test_a_page_whose_agent_is_gone_ends(tmp_path: Path) -> None:
+    await written(web_settings(tmp_path).store.journal, [part_row(1)])
+    process = await _page_process(web_settings(tmp_path, port=free_port()).model_dump_json().encode())
+    assert process.stdin is not None
+    process.stdin.close()
+    _, stderr = await asyncio.wait_for(process.communicate(), _WITHIN_S)
+
+    assert (process.returncode, stderr) == (0, b"")
+
+
+async def test_a_page_says_in_words_what_a_person_has_to_mend(tmp_path: Path) -> None:
+    settings = web_settings(tmp_path, port=free_port())
+    process = await _page_process(settings.model_dump_json().encode())
+    assert await asyncio.wait_for(process.wait(), _WITHIN_S) == 65
+    _, no_journal = await process.communicate()
+    await written(settings.store.journal, [part_row(1)])
+    (tmp_path / "web_token").chmod(0o644)
+    process = await _page_process(settings.model_dump_json().encode())
+    assert await asyncio.wait_for(process.wait(), _WITHIN_S) == 78
+    _, token = await process.communicate()
+
+    assert b"there is no journal" in no_journal
+    assert b"others on this PC may read the token" in token
+    assert b"Traceback" not in no_journal + token
+
+
 @pytest.mark.parametrize(
     "said", [b"hello\n", b"{}\n", b'{"ask":1,"review":{"part_seq":0,"says":"CONFIRMED","by":"x"}}\n']
 )
