@@ -212,7 +212,7 @@ async def open_images(images: ImagesSettings, *, within_s: float) -> AsyncIterat
     run = asyncio.create_task(source.run())
     try:
         async with asyncio.timeout(within_s):
-            while not source.is_bound:
+            while not source.is_bound:  # noqa: ASYNC110 - a driver says how it stands, not when it changes
                 await asyncio.sleep(_LOOK_EVERY_S)
         yield source
     finally:
@@ -230,7 +230,7 @@ async def prove_output(settings: Settings) -> bool:
     run = asyncio.create_task(output.run(lambda: False))
     try:
         async with asyncio.timeout(_PROVE_OUTPUT_S):
-            while not output.is_confirmed:
+            while not output.is_confirmed:  # noqa: ASYNC110 - as above
                 await asyncio.sleep(_LOOK_EVERY_S)
     except TimeoutError:
         return False

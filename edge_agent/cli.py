@@ -14,6 +14,7 @@ from edge_agent.base_cli import DEFAULT_CONFIG, Config, Json, Threads, progress_
 from edge_agent.bundle_cli import bundle_cli
 from edge_agent.calibration_cli import calibration_cli
 from edge_agent.cvx_cli import cvx_cli
+from edge_agent.doctor_cli import doctor_cli
 from edge_agent.journal_cli import journal_cli
 from edge_agent.line_cli import config_cli, output_cli
 
@@ -31,6 +32,7 @@ cli = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 cli.add_typer(calibration_cli)
+cli.add_typer(doctor_cli)
 cli.add_typer(output_cli, name="output")
 cli.add_typer(config_cli, name="config")
 cli.add_typer(bundle_cli, name="bundle")

@@ -17,6 +17,7 @@ COMMANDS = [
     ["evaluate"],
     ["simulate"],
     ["demo"],
+    ["doctor"],
     ["output", "fail-safe"],
     ["config", "check"],
     ["config", "schema"],

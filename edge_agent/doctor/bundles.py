@@ -1,0 +1,64 @@
+"""The reference bundles: proven, warm, fast enough."""
+
+from __future__ import annotations
+
+from edge_agent.doctor.finding import Finding, Site, fail, ok, warn
+from edge_agent.errors import BundleRejected
+from edge_agent.inspection.bundle import Bundle
+from edge_agent.inspection.inspector import Inspector
+
+__all__ = ["bundle_verified", "bundle_warm", "inference_time"]
+
+_RUNS = 3
+_BUDGET_SHARE = 0.8
+
+
+def bundle_verified(site: Site) -> Finding:
+    """Every [[bundle]]: the manifest, every file's sha256, the program and camera it was made for."""
+    site.bundles.clear()
+    for entry in site.settings.bundle:
+        try:
+            bundle = Bundle.load(entry.path)
+        except BundleRejected as err:
+            return fail(str(err), err.hint)
+        if (bundle.program, bundle.camera) != (entry.program, entry.camera):
+            return fail(
+                f"{entry.path} is for program {bundle.program}, camera {bundle.camera}; line.toml says "
+                f"{entry.program}, {entry.camera}",
+                "correct the [[bundle]] entry, or calibrate again with --program and --camera",
+            )
+        site.bundles.append((entry, bundle))
+    return ok(", ".join(f"{bundle.part} {bundle.id[:12]}" for _, bundle in site.bundles))
+
+
+def bundle_warm(site: Site) -> Finding:
+    """The golden values: this machine computes what the calibrating one did."""
+    if len(site.bundles) < len(site.settings.bundle):
+        return fail("not every bundle is verified", "see the check bundle_verified")
+    site.warm_ms.clear()
+    for entry, bundle in site.bundles:
+        try:
+            inspector = Inspector(bundle, threads=site.settings.inference.threads)
+            inspector.warm_up()
+        except BundleRejected as err:
+            return fail(str(err), err.hint)
+        reference = (entry.path / "reference.png").read_bytes()
+        took = [sum(inspector.inspect(reference).timings_ms.values()) for _ in range(_RUNS)]
+        site.warm_ms.append(sorted(took)[_RUNS // 2])
+    return ok(f"golden values as at calibration, {len(site.bundles)} bundle(s)")
+
+
+def inference_time(site: Site) -> Finding:
+    """All cameras of a part, one after the other, against the deadline."""
+    if not site.warm_ms:
+        return fail("no bundle could be timed", "see the check bundle_warm")
+    one, deadline = max(site.warm_ms), site.settings.line.deadline_ms
+    part = one * len(site.settings.line.cameras)
+    said = f"{part:.0f} ms a part (median of {_RUNS}, the slowest bundle), line.deadline_ms = {deadline}"
+    if part >= deadline:
+        return fail(
+            said, "fewer --channels, smaller images, a faster PC, or a longer deadline: every part would be late"
+        )
+    if part >= _BUDGET_SHARE * deadline:
+        return warn(said, "a fifth of the deadline should be left for transfer, disk and output")
+    return ok(said)

@@ -1,0 +1,221 @@
+"""What the line hangs on: the controller, the output, the FTP server, the serial line. Nothing is driven but REJECT."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import ftplib
+import io
+import os
+import socket
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from drivers.base import DriverError
+from edge_agent.app import fail_safe, open_images, prove_output
+from edge_agent.cvx import status
+from edge_agent.desk import DeskClient, desk_path
+from edge_agent.doctor.finding import Finding, Site, fail, ok, warn
+from edge_agent.errors import ConfigError, EdgeAgentError
+from edge_agent.settings import read_password
+
+if TYPE_CHECKING:
+    from edge_agent.settings import FtpSettings
+
+__all__ = [
+    "agent",
+    "controller",
+    "controller_mode",
+    "controller_program",
+    "ftp_active",
+    "ftp_passive",
+    "ftp_port",
+    "output",
+    "output_watchdog",
+    "serial_line",
+]
+
+_FTP_TIMEOUT_S = 5.0
+_PROBE_NAME = "edge-agent-doctor.txt"
+_RUN_MODE = "1"
+
+
+async def agent(site: Site) -> Finding:
+    """The running agent, asked at its desk."""
+    try:
+        async with DeskClient.open(desk_path(site.settings.store.journal)) as desk:
+            site.agent = None if desk is None else await desk.status()
+    except (EdgeAgentError, DriverError) as err:
+        return warn(str(err), "run this as the agent's user: sudo -u edge-agent edge-agent doctor")
+    if site.agent is None:
+        return ok("no agent runs with this journal: controller, output and ports are tried directly")
+    said = f"runs, {site.agent['state']}: {site.agent['health']}"
+    return ok(said) if site.agent["health"] == "healthy" else fail(said, "mend what stands behind the colon")
+
+
+async def controller(site: Site) -> Finding:
+    """Asked through the agent where one runs: a second connection could throw out its own."""
+    where = site.settings.controller
+    try:
+        facts = await status(site.settings)
+    except EdgeAgentError as err:
+        return fail(str(err), err.hint or f"ping {where.host}; look at [controller] host and port")
+    answers = facts["controller"]
+    if not isinstance(answers, dict):
+        return fail(str(facts.get("problem", "no answer")), f"look at the cable and the power of {where.host}")
+    site.controller = {str(key): str(value) for key, value in answers.items()}
+    return ok(f"{site.controller['version']}, asked through the {facts['via']}")
+
+
+def controller_mode(site: Site) -> Finding:
+    """In setup mode the controller images nothing."""
+    mode = site.controller.get("mode")
+    if mode is None:
+        return fail("the controller did not say its mode", "see the check controller")
+    if mode != _RUN_MODE:
+        return fail("the controller is in setup mode", "switch it to run mode: edge-agent cvx send R0 --yes")
+    return ok("run mode")
+
+
+def controller_program(site: Site) -> Finding:
+    """The program that runs must have a bundle."""
+    said = site.controller.get("program")
+    if said is None:
+        return fail("the controller did not say its program", "see the check controller_mode")
+    program, known = int(said.split(",")[-1]), sorted({entry.program for entry in site.settings.bundle})
+    if program not in known:
+        return fail(
+            f"program {program} runs, bundles are for {known}",
+            f"edge-agent cvx program {known[0]} --yes, or calibrate for program {program}",
+        )
+    return ok(f"program {program}")
+
+
+async def output(site: Site) -> Finding:
+    """REJECT, written and read back: by the agent that runs, or from here."""
+    if site.agent is not None:
+        if "output:" in str(site.agent["health"]):
+            return fail(str(site.agent["health"]), "look at the remote I/O's power, cable and address")
+        return ok("the running agent writes it and reads it back")
+    try:
+        await fail_safe(site.settings)
+    except DriverError as err:
+        return fail(str(err), "look at the remote I/O's power, cable, and at output.host, port and unit")
+    return ok("REJECT was written and read back")
+
+
+async def output_watchdog(site: Site) -> Finding:
+    """What rejects when this PC is dead."""
+    wanted = site.settings.output
+    said = f"output.watchdog_ms = {wanted.watchdog_ms}"
+    if wanted.kind == "modbus-registers":
+        return ok(f"the PLC sees the heartbeat stand still: {said}")
+    if wanted.module is None:
+        fix = (
+            "set it by hand to drop all outputs when writes stop, pull the cable and watch PASS fall; or output.module"
+        )
+        return warn(f"{said}, and nobody can ask this remote I/O whether it is armed", fix)
+    try:
+        is_proven = await prove_output(site.settings) if site.agent is None else "output:" not in str(site.agent)
+    except ConfigError as err:
+        return fail(str(err), err.hint or "take another module, or leave more time between parts")
+    if not is_proven:
+        return fail(f"{wanted.module} did not confirm {said}", "see drivers/modbus/PROTOCOL.md, the module's watchdog")
+    return ok(f"{wanted.module}: {said}, output confirmed")
+
+
+def ftp_port(site: Site) -> Finding:
+    """The port that the controller pushes to: free, or the running agent's."""
+    ftp = site.settings.images.ftp
+    if ftp is None:
+        return ok("images come into a folder")
+    try:
+        with socket.create_server((ftp.host, ftp.port), family=_family(ftp)):
+            pass
+    except OSError as err:
+        if err.errno == errno.EADDRINUSE and site.agent is not None:
+            return ok(f"{ftp.host}:{ftp.port} is the running agent's")
+        if err.errno == errno.EADDRINUSE:
+            fix = f"ss -ltnp sport = :{ftp.port} says by whom; stop it, or take another images.ftp.port"
+            return fail(f"{ftp.host}:{ftp.port} is in use", fix)
+        if err.errno == errno.EACCES:
+            return fail(f"{ftp.port} needs CAP_NET_BIND_SERVICE", "see edge-agent.service, or take port 2121")
+        return fail(f"{ftp.host}:{ftp.port}: {err.strerror}", "images.ftp.host must be an address of this PC: ip addr")
+    if site.agent is not None:
+        return fail(f"{ftp.host}:{ftp.port} is free though an agent runs", "see the agent's log: its inbox is not open")
+    return ok(f"{ftp.host}:{ftp.port} is free")
+
+
+async def ftp_passive(site: Site) -> Finding:
+    """A login and a transfer, the data connection made by the sender."""
+    return await _ftp(site, is_passive=True)
+
+
+async def ftp_active(site: Site) -> Finding:
+    """A login and a transfer, the data connection made by our server: what a controller does by default."""
+    return await _ftp(site, is_passive=False)
+
+
+def serial_line(site: Site) -> Finding:
+    """A port by a name that stays, and the right to open it."""
+    serial, rtu = site.settings.controller.serial, site.settings.output.serial
+    ports = [port for port in (serial and serial.url, rtu and rtu.device) if port and "://" not in port]
+    for port in ports:
+        if not Path(port).exists():
+            return fail(f"{port} is not there", "look at the cable; ls -l /dev/serial/by-id")
+        if not os.access(port, os.R_OK | os.W_OK):
+            return fail(
+                f"{port} may not be opened by this user", "usermod -a -G dialout edge-agent, then start it again"
+            )
+        if "/dev/tty" in port and "/by-" not in port:
+            return warn(f"{port} may be another port after the next start", "name it by /dev/serial/by-id/...")
+    return ok(", ".join(ports) or "none is used")
+
+
+async def _ftp(site: Site, *, is_passive: bool) -> Finding:
+    ftp = site.settings.images.ftp
+    if ftp is None:
+        return ok("images come into a folder")
+    try:
+        password = read_password(ftp.password_file)
+    except ConfigError as err:
+        return fail(str(err), err.hint)
+    if site.agent is not None:
+        return await asyncio.to_thread(_transfer, ftp, password, is_passive=is_passive)
+    own = ftp.model_copy(update={"allowed_peers": (*ftp.allowed_peers, ftp.host) if ftp.allowed_peers else ()})
+    with tempfile.TemporaryDirectory(prefix="edge-agent-doctor-") as spool:
+        images = site.settings.images.model_copy(update={"ftp": own, "spool": Path(spool), "max_mib": 1})
+        try:
+            async with open_images(images, within_s=_FTP_TIMEOUT_S):
+                return await asyncio.to_thread(_transfer, own, password, is_passive=is_passive)
+        except TimeoutError:
+            return fail(f"{ftp.host}:{ftp.port} could not be opened", "see the check ftp_port")
+
+
+def _transfer(ftp: FtpSettings, password: str, *, is_passive: bool) -> Finding:
+    """Log in and append a text, which is taken and dropped: it is no image."""
+    kind = "passive" if is_passive else "active"
+    try:
+        with ftplib.FTP(timeout=_FTP_TIMEOUT_S) as client:  # noqa: S321 - the controller speaks nothing else
+            client.connect(ftp.host, ftp.port)
+            client.login(ftp.user, password)
+            client.set_pasv(is_passive)
+            reply = client.storbinary(f"APPE {_PROBE_NAME}", io.BytesIO(b"edge-agent doctor\r\n"))
+    except EOFError:
+        if ftp.allowed_peers:
+            return warn(
+                f"the running agent takes {', '.join(ftp.allowed_peers)} alone: the transfer was not tried",
+                "stop the agent to try it, or watch the controller's own images come",
+            )
+        return fail("the server closed the connection without a word", "see the agent's log")
+    except (OSError, ftplib.Error) as err:
+        fix = (
+            "open images.ftp.passive_ports in the firewall" if is_passive else "let this PC connect out to port 1024 up"
+        )
+        return fail(f"{kind}: {err}", f"look at images.ftp and its password; {fix}")
+    return ok(f"{kind}: logged in as {ftp.user}, a text was sent: {reply.splitlines()[-1][:60]}")
+
+
+def _family(ftp: FtpSettings) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in ftp.host else socket.AF_INET

@@ -1,0 +1,169 @@
+"""Files and folders: permissions, disks, journal, archive."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+import time
+from typing import TYPE_CHECKING
+
+from edge_agent.doctor.finding import Finding, Site, fail, ok, warn
+from edge_agent.errors import EdgeAgentError
+from edge_agent.store.journal import JournalReader
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = [
+    "archive_writable",
+    "config_permissions",
+    "disk_space",
+    "disk_speed",
+    "file_system",
+    "journal_integrity",
+    "secret_permissions",
+    "state_permissions",
+]
+
+_REMOTE = frozenset({"nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs", "afs", "ceph"})
+_FREE_FAIL_SHARE, _FREE_WARN_SHARE, _FREE_FAIL_BYTES = 0.05, 0.10, 2 * 2**30
+_SYNC_WARN_MS, _SYNC_FAIL_MS, _SYNCS = 10.0, 100.0, 15
+
+
+def config_permissions(site: Site) -> Finding:
+    """Who may change what passes."""
+    mode = stat.S_IMODE(site.config.stat().st_mode)
+    if mode & 0o022:
+        return fail(
+            f"{site.config} has mode {mode:04o}", f"chmod 0640 {site.config}: who writes it decides what passes"
+        )
+    return ok(f"{site.config} has mode {mode:04o}")
+
+
+def secret_permissions(site: Site) -> Finding:
+    """The FTP password is for the agent alone."""
+    if site.settings.images.ftp is None:
+        return ok("no password is used")
+    path = site.settings.images.ftp.password_file
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+    except OSError as err:
+        return fail(f"{path}: {err.strerror}", "write the password set in the controller into it, mode 0640")
+    if mode & 0o007:
+        return fail(f"{path} has mode {mode:04o}: everyone here may read it", f"chmod 0640 {path}")
+    return ok(f"{path} has mode {mode:04o}")
+
+
+def state_permissions(site: Site) -> Finding:
+    """The agent writes journal, archive and spool, and nobody else does."""
+    for folder in _folders(site):
+        mode = stat.S_IMODE(folder.stat().st_mode)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            return fail(f"{folder} is not writable for this user", "run this as the agent's user, or chown the folder")
+        if mode & 0o002 and not mode & stat.S_ISVTX:
+            return fail(f"{folder} has mode {mode:04o}: everyone here may change it", f"chmod 0750 {folder}")
+    return ok(", ".join(map(str, _folders(site))))
+
+
+def disk_space(site: Site) -> Finding:
+    """Journal first: without room for a row nothing passes."""
+    said, is_short = [], False
+    for folder in _folders(site):
+        disk = os.statvfs(folder)
+        free, total = disk.f_bavail * disk.f_frsize, max(1, disk.f_blocks * disk.f_frsize)
+        said.append(f"{folder}: {free / 2**30:.1f} of {total / 2**30:.1f} GiB free")
+        if free < _FREE_FAIL_BYTES or free < _FREE_FAIL_SHARE * total:
+            return fail(said[-1], "free space, or lower store.archive_max_gib")
+        is_short |= free < _FREE_WARN_SHARE * total
+    if is_short:
+        return warn("; ".join(said), "less than a tenth is free: lower store.archive_max_gib")
+    return ok("; ".join(said))
+
+
+def disk_speed(site: Site) -> Finding:
+    """A PASS waits for its row to be on the disk."""
+    folder, took_ms = _existing(site.settings.store.journal.parent), []
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            for _ in range(_SYNCS):
+                begin = time.perf_counter()
+                file.write(bytes(4096))
+                file.flush()
+                os.fsync(file.fileno())
+                took_ms.append((time.perf_counter() - begin) * 1000)
+    except OSError as err:
+        return fail(f"{folder}: {err.strerror}", "the journal's folder must be writable: see state_permissions")
+    return speed_of(sorted(took_ms))
+
+
+def speed_of(took_ms: list[float]) -> Finding:
+    """What so many durable writes, sorted, say of the disk."""
+    median, worst = took_ms[len(took_ms) // 2], took_ms[-1]
+    said = f"a durable write takes {median:.1f} ms, at most {worst:.1f} ms of {len(took_ms)}"
+    if median > _SYNC_FAIL_MS:
+        return fail(said, "put the journal on an SSD of this PC: each PASS waits that long")
+    if median > _SYNC_WARN_MS:
+        return warn(said, "put the journal on a faster disk, or leave that time in line.deadline_ms")
+    return ok(said)
+
+
+def file_system(site: Site) -> Finding:
+    """A network share loses notifications, and a database."""
+    for folder in _folders(site):
+        kind = _kind_of(site, folder)
+        if kind in _REMOTE:
+            return fail(f"{folder} is on {kind}", "move journal, archive and spool to a disk of this PC")
+        if kind in {"tmpfs", "ramfs"}:
+            return warn(f"{folder} is on {kind}: gone at the next start", "move it to a disk of this PC")
+    return ok(", ".join(sorted({_kind_of(site, folder) for folder in _folders(site)})))
+
+
+def journal_integrity(site: Site) -> Finding:
+    """Every part exactly once, no gap, nothing torn."""
+    path = site.settings.store.journal
+    if not path.exists():
+        return ok(f"{path} is not there yet: the first run makes it")
+    try:
+        with JournalReader.open(path) as journal:
+            problems = journal.problems()
+    except (EdgeAgentError, OSError) as err:
+        return fail(str(err), "restore it from a copy, or move it away: the agent begins a new one")
+    if problems:
+        return fail("; ".join(problems[:3]), "keep this file for the auditor, and begin a new journal")
+    return ok(f"{path} is whole")
+
+
+def archive_writable(site: Site) -> Finding:
+    """A real file, written and taken away again."""
+    folder = _existing(site.settings.store.archive)
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".doctor-") as file:
+            file.write(bytes(4096))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as err:
+        return fail(f"{folder}: {err.strerror}", f"chown edge-agent {folder}, or name another store.archive")
+    return ok(f"a file was written to {folder}")
+
+
+def _folders(site: Site) -> list[Path]:
+    """Where the agent writes, or the nearest folder that is there already."""
+    store = site.settings.store
+    return sorted({_existing(path) for path in (store.journal.parent, store.archive, site.settings.images.spool)})
+
+
+def _existing(path: Path) -> Path:
+    while not path.exists():
+        path = path.parent
+    return path
+
+
+def _kind_of(site: Site, folder: Path) -> str:
+    """The file system by the longest mount point above the folder; empty where the kernel does not tell."""
+    best, found = "", ""
+    for line in (site.text("proc/mounts") or "").splitlines():
+        _, mount, kind, *_ = line.split()
+        if folder.resolve().is_relative_to(mount) and len(mount) >= len(best):
+            best, found = mount, kind
+    return found
