@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: install demo test lint bench fuzz clean
+.PHONY: install demo test lint bench fuzz results chaos cover mutants clean
 
 install: $(STAMP)
 
@@ -32,6 +32,24 @@ bench: install
 
 fuzz: install
 	$(BIN)/python -m tests.benchmark.wire --fuzz-s 600 --cuts 400
+
+# What the suite measured, into tests/RESULTS.md: the short forms, then every operation and every schedule.
+results: install
+	$(BIN)/python -m pytest -m promise --results
+
+chaos: install
+	EDGE_AGENT_CHAOS=1 $(BIN)/python -m pytest -m promise --results --timeout=7200
+
+# Every branch of what decides: 100 %, or the target fails.
+DECIDES := edge_agent/runtime/interlock.py,edge_agent/runtime/pairing.py,edge_agent/runtime/decision.py
+cover: install
+	$(BIN)/python -m coverage run --branch --include='$(DECIDES)' -m pytest -q tests/unit/test_runtime_interlock.py \
+	  tests/unit/test_runtime_pairing.py tests/unit/test_runtime_decision.py tests/unit/test_runtime_invariants.py
+	$(BIN)/python -m coverage report --show-missing --fail-under=100
+	rm -f .coverage
+
+mutants: install
+	$(BIN)/python -m tests.mutate
 
 clean:
 	rm -rf $(VENV) demo-output dist

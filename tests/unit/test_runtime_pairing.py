@@ -130,6 +130,34 @@ def test_the_next_new_count_belongs_to_the_part_that_the_agent_triggered() -> No
     assert triggered.count == 9
 
 
+def test_an_image_that_comes_first_belongs_to_the_part_that_the_agent_triggered_unless_its_session_was_over() -> None:
+    pairs = pairing()
+    _, old = pairs.on_capture(capture(1, "s1"))
+    _, newer = pairs.on_capture(capture(1, "s2"))
+    pairs.close(old)
+    pairs.close(newer)
+    triggered = pairs.on_trigger()
+    _, stale = pairs.on_capture(capture(8, "s1"))
+    arrival, part = pairs.on_capture(capture(9, "s2"))
+
+    assert stale is not triggered
+    assert arrival is Arrival.JOINED
+    assert part is triggered
+
+
+def test_a_result_whose_count_was_judged_before_says_so() -> None:
+    pairs = pairing()
+    _, first = pairs.on_result(result(5))
+    pairs.close(first)
+    _, again = pairs.on_result(result(5))
+    _, other = pairs.on_result(result(6))
+
+    assert again is not first
+    assert again.repeats_count
+    assert not other.repeats_count
+    assert not first.repeats_count
+
+
 def test_all_cameras_of_a_count_meet_in_one_part() -> None:
     pairs = pairing()
     _, part = pairs.on_capture(capture(3, camera=1))
@@ -146,6 +174,41 @@ def test_a_gap_makes_every_open_part_stale() -> None:
     pairs.go_stale("cable")
 
     assert part.stale == "cable"
+
+
+def test_a_late_image_is_told_which_part_it_was_of() -> None:
+    pairs = pairing()
+    _, part = pairs.on_result(result(5))
+    pairs.close(part)
+
+    assert pairs.decided_seq(capture(5)) == part.seq
+    assert pairs.decided_seq(capture(6)) is None
+    assert pairs.decided_seq(capture(None)) is None
+
+
+def test_a_part_without_a_count_leaves_nothing_that_a_message_could_join() -> None:
+    pairs = pairing()
+    triggered = pairs.on_trigger()
+    pairs.close(triggered)
+    arrival, part = pairs.on_result(result(1))
+
+    assert arrival is Arrival.NEW
+    assert part is not triggered
+
+
+def test_what_is_remembered_of_decided_parts_and_old_sessions_is_bounded() -> None:
+    pairs = pairing()
+    for number in range(400):
+        _, part = pairs.on_capture(capture(number, f"s{number}"))
+        pairs.close(part)
+
+    assert pairs.decided_seq(capture(399, "s399")) == 400
+    assert pairs.decided_seq(capture(144, "s144")) == 145, "the newest 256 are remembered"
+    assert pairs.decided_seq(capture(143, "s143")) is None
+    _, of_remembered = pairs.on_capture(capture(1000, "s335"))
+    _, of_forgotten = pairs.on_capture(capture(1001, "s334"))
+    assert "over" in of_remembered.stale, "the newest 64 sessions that are over are remembered"
+    assert of_forgotten.stale == ""
 
 
 class PairingMachine(RuleBasedStateMachine):

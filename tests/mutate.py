@@ -1,0 +1,99 @@
+"""``make mutants``: change one thing in pairing and interlock, run their tests; a change that no test notices survives.
+
+Comparisons turned round, and/or exchanged, not dropped, constants moved, returns emptied, statements dropped.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from shutil import copytree
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[1]
+FILES = ("edge_agent/runtime/interlock.py", "edge_agent/runtime/pairing.py")
+TESTS = (
+    "tests/unit/test_runtime_interlock.py",
+    "tests/unit/test_runtime_pairing.py",
+    "tests/unit/test_runtime_invariants.py",
+)
+_TURNED: dict[type[ast.cmpop], type[ast.cmpop]] = {
+    ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq,
+    ast.Is: ast.IsNot,
+    ast.IsNot: ast.Is,
+    ast.In: ast.NotIn,
+    ast.NotIn: ast.In,
+    ast.Gt: ast.GtE,
+    ast.Lt: ast.LtE,
+}
+
+
+def mutants_of(source: str) -> Iterator[tuple[str, str]]:
+    """(what was changed, the changed source), one change each."""
+    tree = ast.parse(source)
+    for index, node in enumerate(ast.walk(tree)):
+        for words, change in _changes(node):
+            altered = copy.deepcopy(tree)
+            if change(list(ast.walk(altered))[index]):
+                line = getattr(node, "lineno", 0)
+                yield f"{line}: {words}: `{ast.unparse(node).splitlines()[0][:70]}`", ast.unparse(altered)
+
+
+def _changes(node: ast.AST) -> Iterator[tuple[str, object]]:
+    if isinstance(node, ast.Compare) and type(node.ops[0]) in _TURNED:
+        yield "turned round", lambda n: n.ops.__setitem__(0, _TURNED[type(n.ops[0])]()) or True
+    if isinstance(node, ast.BoolOp):
+        yield "and/or", lambda n: setattr(n, "op", ast.And() if isinstance(n.op, ast.Or) else ast.Or()) or True
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+        yield "not dropped", lambda n: setattr(n, "op", ast.UAdd()) or True
+    if isinstance(node, ast.IfExp):
+        yield "branches exchanged", _exchange
+    if isinstance(node, (ast.FunctionDef, ast.If, ast.For, ast.While)):
+        for at, statement in enumerate(node.body):
+            is_text = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+            if isinstance(statement, (ast.Expr, ast.Assign, ast.Return)) and not is_text:
+                yield (
+                    f"dropped `{ast.unparse(statement)[:50]}`",
+                    lambda n, at=at: n.body.__setitem__(at, ast.Pass()) or True,
+                )
+
+
+def _exchange(node: ast.IfExp) -> bool:
+    node.body, node.orelse = node.orelse, node.body
+    return True
+
+
+def main() -> None:
+    """Print the survivors, and how many changes were tried."""
+    tried, survivors = 0, []
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        for room in ("edge_agent", "drivers", "tests"):
+            copytree(ROOT / room, work / room, ignore=lambda _, names: [n for n in names if n == "__pycache__"])
+        (work / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text())
+        for name in FILES:
+            source = (ROOT / name).read_text()
+            for words, altered in mutants_of(source):
+                tried += 1
+                (work / name).write_text(altered)
+                command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:randomly", "-p", "no:cacheprovider"]
+                environment = {**os.environ, "PYTHONPATH": str(work), "PYTHONDONTWRITEBYTECODE": "1"}
+                ran = subprocess.run([*command, *TESTS], cwd=work, env=environment, capture_output=True, check=False)
+                if ran.returncode == 0:
+                    survivors.append(f"{name}:{words}")
+                    print("survived", survivors[-1], flush=True)  # noqa: T201
+            (work / name).write_text(source)
+    print(f"{tried} changes, {len(survivors)} survived")  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,260 @@
+"""Pairing, decision and interlock together under any schedule of a line, checked against what really happened.
+
+The machine is the line: it images parts, loses, repeats, delays and reorders what they send, cuts the controller's
+link, resets its counter, makes the line unhealthy. It knows for every message which part it came from, and
+so which PASS would be a wrong one.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from dataclasses import dataclass, field, replace
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from drivers.timing import Deadline
+from edge_agent.domain import Capture, ControllerResult, Inspection, Judgement, Outcome, Reason, Verdict
+from edge_agent.runtime.decision import Decision, Evidence, decide
+from edge_agent.runtime.interlock import Health, LineEvent, LineState, step
+from edge_agent.runtime.pairing import Arrival, Pairing, Part
+
+_FAR = 1e12
+
+
+@dataclass(slots=True)
+class Imaged:
+    """A part as the line knows it: its number in truth, and what it sends."""
+
+    truth: int
+    is_good: bool
+    capture: Capture
+    result: ControllerResult
+
+
+@dataclass(slots=True)
+class Judged:
+    decision: Decision
+    has_row: bool
+    truths: frozenset[int]
+
+
+@dataclass(slots=True)
+class Wire:
+    """The output: a PASS window with the part it was opened for; it closes when nobody refreshes."""
+
+    passing: int | None = None
+    opened_for: list[int] = field(default_factory=list)
+
+
+class LineMachine(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        numbers = itertools.count(1)
+        self.pairing = Pairing(lambda: Part(next(numbers), 0.0, Deadline(_FAR)))
+        self.health, self.state = Health(), LineState.READY
+        self.truths, self.count, self.session = itertools.count(1), 0, 1
+        self.on_the_way: list[tuple[str, Imaged]] = []
+        self.imaged: dict[int, Imaged] = {}
+        self.of_capture: dict[int, int] = {}
+        self.of_result: dict[int, int] = {}
+        self.opened: list[int] = []
+        self.judged: dict[int, Judged] = {}
+        self.wire = Wire()
+        self.has_link = True
+
+    # --- the line ---------------------------------------------------------------------------------------
+
+    @rule(is_good=st.booleans(), fate=st.sampled_from(["both", "both", "both", "image lost", "result lost", "twice"]))
+    def a_part_is_imaged(self, fate: str, *, is_good: bool) -> None:
+        truth = next(self.truths)
+        self.count += 1
+        capture = Capture(self.count, 1, f"s{self.session}", f"{truth}.bmp", None, f"{truth:064d}", 0.0)
+        result = ControllerResult(self.count, 1, Judgement.OK, (), float(truth))
+        part = self.imaged[truth] = Imaged(truth, is_good, capture, result)
+        messages = [("image", part), ("result", part)]
+        if fate == "image lost":
+            messages.pop(0)
+        elif fate == "result lost" or not self.has_link:
+            messages.pop(1)
+        elif fate == "twice":
+            messages *= 2
+        self.on_the_way += messages
+
+    @rule(which=st.integers(0, 7))
+    def something_arrives(self, which: int) -> None:
+        if self.on_the_way:
+            # Images overtake and fall behind; the command port is a stream and keeps its order.
+            kind, part = self.on_the_way[which % len(self.on_the_way)]
+            if kind == "result":
+                kind, part = next(message for message in self.on_the_way if message[0] == "result")
+            self.on_the_way.remove((kind, part))
+            self._take(kind, part)
+
+    @rule()
+    def the_link_is_cut(self) -> None:
+        """What the command port had on its way is gone with it; images stay queued in the controller."""
+        self.has_link = False
+        self.on_the_way = [message for message in self.on_the_way if message[0] == "image"]
+        self.health.fails("controller", "cable")
+        self._move(LineEvent.UNHEALTHY)
+        self.pairing.go_stale("cable")
+
+    @rule()
+    def the_link_is_back(self) -> None:
+        self.has_link = True
+        self.health.holds("controller")
+        self._look()
+
+    @rule()
+    def the_counter_is_reset(self) -> None:
+        self.session, self.count = self.session + 1, 0
+
+    @rule(ok=st.booleans())
+    def the_output_is_looked_at(self, *, ok: bool) -> None:
+        if ok:
+            self.health.holds("output")
+        else:
+            self.health.fails("output", "not read back")
+        self._look()
+
+    @rule()
+    def the_agent_falls_silent(self) -> None:
+        """Killed or stopped: nobody refreshes, the output's own watchdog drops PASS."""
+        self.wire.passing = None
+
+    @rule(which=st.integers(0, 3), row=st.booleans(), late=st.booleans())
+    def a_part_is_decided(self, which: int, *, row: bool, late: bool) -> None:
+        if not self.pairing.parts:
+            return
+        part = self.pairing.parts[which % len(self.pairing.parts)]
+        decision = decide(self._evidence(part, late=late))
+        if not row:
+            decision = Decision(Verdict.FAULT, Reason.JOURNAL)
+        self.pairing.close(part)
+        self.judged[part.seq] = Judged(decision, row, self._truths_of(part))
+        if decision.verdict is Verdict.PASS and self.state is not LineState.FAULT and self.opened[-1] == part.seq:
+            self.wire.passing = part.seq
+            self.wire.opened_for.append(part.seq)
+        if not self.pairing.parts:
+            self._move(LineEvent.ALL_DECIDED)
+            self._look()
+
+    # --- how the engine uses the three -------------------------------------------------------------------
+
+    def _take(self, kind: str, imaged: Imaged) -> None:
+        if kind == "image":
+            arrival, part = self.pairing.on_capture(imaged.capture)
+        else:
+            arrival, part = self.pairing.on_result(imaged.result)
+        if arrival is Arrival.NEW:
+            assert part is not None
+            self._look()
+            self.opened.append(part.seq)
+            self._move(LineEvent.FIRST_SIGN)
+            self.wire.passing = None
+
+    def _evidence(self, part: Part, *, late: bool) -> Evidence:
+        capture = part.captures.get(1)
+        inspections = {}
+        if capture is not None:
+            good = self.imaged[int(capture.sha256)].is_good
+            outcome, reason = (Outcome.OK, Reason.OK) if good else (Outcome.NG, Reason.SCORE)
+            inspections[1] = Inspection(outcome, reason, 1.0 if good else 3.0, 2.0, "b", capture.sha256)
+        return Evidence(
+            cameras=(1,),
+            judgement_policy="both",
+            captures=part.captures,
+            inspections=inspections,
+            result=part.result,
+            not_ready="" if self.state is not LineState.FAULT else str(self.health) or "FAULT",
+            stale=part.stale,
+            repeats_count=part.repeats_count,
+            deadline_passed=late,
+            next_part_is_here=self.opened[-1] != part.seq,
+        )
+
+    def _look(self) -> None:
+        self._move(LineEvent.HEALTHY if self.health.is_healthy else LineEvent.UNHEALTHY)
+
+    def _move(self, event: LineEvent) -> None:
+        self.state = step(self.state, event)
+        if self.state is LineState.FAULT:
+            self.wire.passing = None
+
+    @staticmethod
+    def _truths_of(part: Part) -> frozenset[int]:
+        images = {int(capture.sha256) for capture in part.captures.values()}
+        return frozenset(images | ({int(part.result.received_mono_s)} if part.result else set()))
+
+    # --- the five invariants -----------------------------------------------------------------------------
+
+    @invariant()
+    def no_stale_pass(self) -> None:
+        """A PASS is of one part: its own image, its own live result, and that image is of a good part."""
+        for seq, judged in self.judged.items():
+            if judged.decision.verdict is Verdict.PASS:
+                assert len(judged.truths) == 1, f"part {seq} passed on messages of parts {set(judged.truths)}"
+                assert self.imaged[next(iter(judged.truths))].is_good
+
+    @invariant()
+    def every_part_is_accounted_for(self) -> None:
+        assert sorted([*self.judged, *(part.seq for part in self.pairing.parts)]) == sorted(self.opened)
+
+    @invariant()
+    def a_pass_has_its_row(self) -> None:
+        assert all(self.judged[seq].has_row for seq in self.wire.opened_for)
+
+    @invariant()
+    def the_output_drops_when_the_line_is_not_ready(self) -> None:
+        if self.wire.passing is not None:
+            assert self.state is not LineState.FAULT
+            assert self.wire.passing == self.opened[-1], "PASS stood while the next part was here"
+
+    @invariant()
+    def nothing_leaks(self) -> None:
+        assert len(self.pairing._decided) <= 256
+        assert len(self.pairing._retired_sessions) <= 64
+
+
+TestLineMachine = LineMachine.TestCase
+TestLineMachine.settings = settings(
+    max_examples=100_000 if os.environ.get("EDGE_AGENT_CHAOS") else 150, stateful_step_count=60, deadline=None
+)
+TestLineMachine.pytestmark = [
+    pytest.mark.promise(
+        "T-03", "any schedule of image, result, verdict, gap, reset", "0 stale PASS, every part counted"
+    )
+]
+
+
+def test_the_machine_sees_a_pairing_that_ignores_sessions() -> None:
+    """A check that cannot fail is none: the image of an older session laid to a live result must be noticed."""
+    machine = LineMachine()
+    machine.a_part_is_imaged("both", is_good=True)
+    machine.the_counter_is_reset()
+    machine.a_part_is_imaged("both", is_good=False)
+    first, second = machine.imaged[1], machine.imaged[2]
+    _, part = machine.pairing.on_result(second.result)
+    assert part is not None
+    machine.opened.append(part.seq)
+    part.captures[1] = replace(first.capture)
+    machine.a_part_is_decided(0, row=True, late=False)
+
+    with pytest.raises(AssertionError, match="passed on messages"):
+        machine.no_stale_pass()
+
+
+def test_the_machine_lets_a_good_part_pass() -> None:
+    machine = LineMachine()
+    machine.a_part_is_imaged("both", is_good=True)
+    machine.something_arrives(0)
+    machine.something_arrives(0)
+    machine.a_part_is_decided(0, row=True, late=False)
+
+    assert machine.wire.passing == 1
+    machine.the_agent_falls_silent()
+    assert machine.wire.passing is None
