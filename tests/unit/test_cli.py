@@ -18,6 +18,7 @@ COMMANDS = [
     ["simulate"],
     ["demo"],
     ["doctor"],
+    ["init"],
     ["output", "fail-safe"],
     ["config", "check"],
     ["config", "schema"],
