@@ -22,6 +22,7 @@ from drivers.base import (
 from drivers.timing import Deadline, monotonic_s
 from edge_agent.domain import Capture, Inspection, Outcome, Published, Reason, Verdict
 from edge_agent.runtime.decision import Decision, Evidence, decide
+from edge_agent.runtime.gaps import CountGaps, write_missed
 from edge_agent.runtime.interlock import Health, LineEvent, LineState, step
 from edge_agent.runtime.pairing import Arrival, Pairing, Part
 from edge_agent.runtime.programs import Programs
@@ -106,6 +107,7 @@ class Engine:
         self._next_seq = journal.next_part_seq
         self._live: dict[int, _Live] = {}
         self._newest_seq = 0
+        self._gaps = CountGaps(journal.last_count(is_simulated=options.is_simulated))
         self._programs = Programs(inspectors.keys(), options.cameras)
         self._tasks: asyncio.TaskGroup | None = None
         self._inference = ThreadPoolExecutor(1, thread_name_prefix="inference")
@@ -160,6 +162,7 @@ class Engine:
                 self._set_program(event.program)
             case ControllerDown():
                 self._health.fails("controller", event.why)
+                self._gaps.is_after_gap = True
                 self._pairing.go_stale(f"the controller's link had a gap: {event.why}")
                 self._wake_all()
         self.check()
@@ -216,12 +219,34 @@ class Engine:
         return live
 
     def _on_result(self, result: ControllerResult) -> None:
+        if result.count is not None:
+            self._account_for_gap(result.count)
         arrival, part = self._pairing.on_result(result)
         if part is None:
             log.warning("result_without_part", arrival=arrival, count=result.count, fields=result.fields)
             self._spawn(self._note_unplaced("RESULT", arrival, result.count, ",".join(result.fields)))
             return
         self._live_of(part, arrival).changed.set()
+
+    def _account_for_gap(self, count: int) -> None:
+        """The first live result after downtime tells how many parts nobody looked at: each is FAULT, with a row."""
+        counts = self._gaps.before(count)
+        missed = []
+        for number in counts:
+            if not self._pairing.knows(number):
+                missed.append(self._new_part())
+                missed[-1].count = number
+        if missed:
+            self._pairing.note_missed(missed)
+            self._spawn(self._write_missed(missed, counts))
+
+    async def _write_missed(self, missed: list[Part], counts: range) -> None:
+        options = self._options
+        why = await write_missed(
+            self._journal, missed, counts, boot_id=options.boot_id, is_simulated=options.is_simulated
+        )
+        if why:
+            self._health.fails("journal", why)
 
     # --- inspection -----------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from drivers.timing import Deadline
     from edge_agent.domain import Capture, ControllerResult
@@ -73,6 +73,8 @@ class Pairing:
     """Makes the next part, with its sequence number and its deadline."""
     parts: list[Part] = field(default_factory=list)
     _decided: OrderedDict[int, _Decided] = field(default_factory=OrderedDict)
+    _missed: dict[int, int] = field(default_factory=dict)
+    """Count to part_seq of parts that were imaged while nobody looked; their images may still be queued."""
     _session: str | None = None
     _retired_sessions: OrderedDict[str, None] = field(default_factory=OrderedDict)
 
@@ -96,6 +98,8 @@ class Pairing:
         decided = self._find_decided(capture.count, capture.session)
         if decided is not None:
             return (Arrival.DUPLICATE if capture.camera in decided.cameras else Arrival.LATE), None
+        if capture.count in self._missed:
+            return Arrival.LATE, None
         part = None if is_of_old_session else self._next_triggered()
         arrival = Arrival.NEW if part is None else Arrival.JOINED
         part = part or self._open(capture.count)
@@ -108,6 +112,7 @@ class Pairing:
         """Place a result line."""
         if result.count is None:
             return Arrival.UNPLACEABLE, None
+        self._missed.pop(result.count, None)  # seen live: the counter was reset, this is another part
         part = next((p for p in self.parts if p.count == result.count), None)
         if part is not None:
             if part.result is not None:
@@ -138,8 +143,19 @@ class Pairing:
 
     def decided_seq(self, capture: Capture) -> int | None:
         """The part, already decided, that this image is of."""
-        decided = None if capture.count is None else self._find_decided(capture.count, capture.session)
-        return None if decided is None else decided.seq
+        if capture.count is None:
+            return None
+        decided = self._find_decided(capture.count, capture.session)
+        return self._missed.get(capture.count) if decided is None else decided.seq
+
+    def knows(self, count: int) -> bool:
+        """Whether a part of that count is open or was decided lately."""
+        is_open = any(part.count == count for part in self.parts)
+        return is_open or any(decided.count == count for decided in self._decided.values())
+
+    def note_missed(self, parts: Iterable[Part]) -> None:
+        """These parts are accounted for without anything of them: what still comes is LATE."""
+        self._missed = {part.count: part.seq for part in parts if part.count is not None}
 
     def go_stale(self, why: str) -> None:
         """A link had a gap: nothing that is open can be trusted to be of now."""
@@ -187,6 +203,7 @@ class Pairing:
         if session in self._retired_sessions:
             return True
         if self._session is not None:
+            self._missed.clear()  # the counter begins anew
             self._retired_sessions[self._session] = None
             while len(self._retired_sessions) > _REMEMBERED_SESSIONS:
                 self._retired_sessions.popitem(last=False)

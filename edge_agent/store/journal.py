@@ -57,6 +57,10 @@ class Journal:
         """The number of the next part: one above the highest in the journal."""
         return self._next_part_seq
 
+    def last_count(self, *, is_simulated: bool) -> int | None:
+        """The controller's count of the newest part that had one. Blocks: before the loop has work."""
+        return self._thread.submit(lambda: self._writer.last_count(is_simulated=is_simulated)).result()
+
     async def append(self, row: PartRow) -> None:
         """Return when the row is on the disk; raises JournalError if it is not."""
         await self._in_thread(lambda: self._writer.append(row))

@@ -78,6 +78,12 @@ class JournalWriter:
         found: int = self._connection.execute(query).fetchone()[0]
         return found
 
+    def last_count(self, *, is_simulated: bool) -> int | None:
+        """The controller's count of the newest part that had one, from this kind of peers."""
+        query = "SELECT controller_count FROM part WHERE controller_count IS NOT NULL AND simulated = ?"
+        found = self._connection.execute(f"{query} ORDER BY part_seq DESC LIMIT 1", (int(is_simulated),)).fetchone()
+        return found[0] if found else None
+
     @property
     def head(self) -> Head:
         """The newest link of the chain of hashes."""

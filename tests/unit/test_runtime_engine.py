@@ -374,3 +374,71 @@ async def test_a_flood_of_parts_keeps_the_number_of_open_ones_bounded(tmp_path: 
         assert [row.count for row in rows] == list(range(1, 41))
         assert [row.verdict for row in rows if row.count < 40] == [Verdict.REJECT] * 39
         assert math.isclose(rows[-1].score or math.nan, 1.0)
+
+
+async def test_parts_that_were_imaged_while_the_agent_was_down_are_fault_each_with_a_row(tmp_path: Path) -> None:
+    async with line(tmp_path) as at:
+        at.image(5)
+        at.result(5)
+        await at.rows(1)
+    async with line(tmp_path) as at:
+        at.result(9)
+        at.image(9)
+        async with asyncio.timeout(5):
+            while len(await at.rows(1)) < 5:
+                await asyncio.sleep(0.005)
+        at.image(7, b"queued")
+        async with asyncio.timeout(5):
+            while not (kept := [path.name for path in (tmp_path / "archive").rglob("part_000000000003*")]):
+                await asyncio.sleep(0.005)
+        rows = await at.rows(5)
+        with JournalReader.open(tmp_path / "journal.sqlite3") as reader:
+            events = [event.detail for event in reader.events() if event.kind == "AGENT_DOWN"]
+
+        assert [(row.count, row.verdict) for row in rows] == [
+            (5, Verdict.PASS),
+            (6, Verdict.FAULT),
+            (7, Verdict.FAULT),
+            (8, Verdict.FAULT),
+            (9, Verdict.PASS),
+        ]
+        assert "AGENT_DOWN" in rows[1].detail
+        assert events == ["counts 6 to 8: 3 without any sign"]
+        assert "_REJECT_" in kept[0], "a queued image of such a part is filed under it, and judged by nobody"
+
+
+@pytest.mark.parametrize("count", [1, 5, 6])
+async def test_no_gap_and_a_counter_that_began_anew_write_no_rows(tmp_path: Path, count: int) -> None:
+    async with line(tmp_path) as at:
+        at.image(5)
+        at.result(5)
+        await at.rows(1)
+    async with line(tmp_path) as at:
+        at.image(count, session="t")
+        at.result(count)
+        rows = await at.rows(2)
+
+        assert [row.count for row in rows] == [5, count]
+
+
+async def test_a_gap_of_the_link_accounts_only_for_parts_of_which_nothing_came(tmp_path: Path) -> None:
+    async with line(tmp_path, deadline_s=0.1) as at:
+        at.image(1)
+        at.result(1)
+        await at.rows(1)
+        at.engine.on_event(ControllerDown("cable", monotonic_s()))
+        at.image(2)
+        await at.rows(2)
+        at.engine.on_event(ControllerUp(1, "CV-X", monotonic_s()))
+        at.image(4)
+        at.result(4)
+        async with asyncio.timeout(5):
+            while len(rows := await at.rows(1)) < 4:
+                await asyncio.sleep(0.005)
+
+        assert sorted((row.count, row.verdict) for row in rows) == [
+            (1, Verdict.PASS),
+            (2, Verdict.FAULT),
+            (3, Verdict.FAULT),
+            (4, Verdict.PASS),
+        ]

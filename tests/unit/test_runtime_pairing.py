@@ -158,6 +158,21 @@ def test_a_result_whose_count_was_judged_before_says_so() -> None:
     assert not first.repeats_count
 
 
+def test_what_comes_of_a_missed_part_is_late_until_the_counter_begins_anew() -> None:
+    pairs = pairing()
+    pairs.on_capture(capture(9, "s1"))
+    pairs.note_missed(Part(35 + count, 0.0, Deadline(1.0), count) for count in (6, 7))
+    late = pairs.on_capture(capture(7, "s1"))
+    seq = pairs.decided_seq(capture(7, "s1"))
+    live, _ = pairs.on_result(result(6))
+    anew, _ = pairs.on_capture(capture(7, "s2"))
+
+    assert pairs.knows(9)
+    assert not pairs.knows(8)
+    assert (late, seq) == ((Arrival.LATE, None), 42)
+    assert (live, anew) == (Arrival.NEW, Arrival.NEW)
+
+
 def test_all_cameras_of_a_count_meet_in_one_part() -> None:
     pairs = pairing()
     _, part = pairs.on_capture(capture(3, camera=1))

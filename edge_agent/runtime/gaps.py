@@ -1,0 +1,58 @@
+"""Parts that were imaged while the agent was down or deaf: the controller's count tells how many, each gets its row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from drivers.timing import monotonic_s
+from edge_agent.domain import Published, Reason, Verdict
+from edge_agent.runtime.decision import Decision
+from edge_agent.runtime.rows import part_row
+from edge_agent.store.journal import JournalError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edge_agent.runtime.pairing import Part
+    from edge_agent.store.journal import Journal
+
+__all__ = ["CountGaps", "write_missed"]
+
+_MOST_MISSED = 1000
+"""Parts of one gap that get a row each; the event says how long a longer one was."""
+_DECISION = Decision(Verdict.FAULT, Reason.NOT_READY, "AGENT_DOWN: imaged while the agent did not hear it")
+
+
+@dataclass(slots=True)
+class CountGaps:
+    """Follows the counts of live results. A count below the last one is a counter that began anew: no gap is known."""
+
+    last: int | None
+    is_after_gap: bool = True
+
+    def before(self, count: int) -> range:
+        """The counts that nobody heard of before this one; empty but for the first result after a gap."""
+        last, self.last = self.last, count
+        is_after_gap, self.is_after_gap = self.is_after_gap, False
+        return range(0) if last is None or not is_after_gap else range(last + 1, count)[-_MOST_MISSED:]
+
+
+async def write_missed(
+    journal: Journal, parts: Sequence[Part], counts: range, *, boot_id: str, is_simulated: bool
+) -> str:
+    """Write the rows; why the journal refused one, empty if it took all. What it refused it owes and writes later."""
+    why = ""
+    try:
+        detail = f"counts {counts.start} to {counts.stop - 1}: {len(parts)} without any sign"
+        await journal.event("AGENT_DOWN", detail)
+    except JournalError as err:
+        why = str(err)
+    for part in parts:
+        row = part_row(part, {}, _DECISION, program=None, boot_id=boot_id, is_simulated=is_simulated)
+        try:
+            await journal.append(row)
+            await journal.publication(part.seq, Published.WITHHELD, monotonic_s())
+        except JournalError as err:
+            why = str(err)
+    return why
