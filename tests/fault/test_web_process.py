@@ -24,7 +24,7 @@ from tests.security.web_site import Reply, Served, part_row, reject_row, web_set
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-_WITHIN_S = 30.0
+_WITHIN_S = 60.0
 
 
 def looked() -> Looked:

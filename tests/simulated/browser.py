@@ -66,7 +66,7 @@ class Browser:
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
-    async def until(self, condition: str, within_s: float = 30.0) -> None:
+    async def until(self, condition: str, within_s: float = 60.0) -> None:
         """Wait until an expression of the page is true."""
         begin = monotonic_s()
         # What throws is not true yet: the page may be loading.

@@ -43,6 +43,8 @@ async def test_an_operator_sees_why_looks_back_and_reviews(tmp_path: Path, thumb
                 await tab.evaluate("document.getElementById('why').textContent")
                 == "Looks different from the good parts"
             )
+            word, room = "document.getElementById('word').scrollWidth", "document.getElementById('verdict').clientWidth"
+            assert await tab.evaluate(f"{word} <= {room}")
             await tab.until("document.getElementById('heat').naturalWidth > 0")
             await tab.until("document.querySelectorAll('#shares .over').length > 0")
             await tab.until("document.getElementById('counters').textContent.includes('50.0 %')")
