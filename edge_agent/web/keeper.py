@@ -88,7 +88,12 @@ class _Keeper:
 
     async def _one_life(self) -> int:
         page = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "edge_agent.web", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+            sys.executable,
+            "-m",
+            "edge_agent.web",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C at a terminal is the agent's alone
         )
         assert page.stdin is not None  # noqa: S101 - asked for above
         assert page.stdout is not None  # noqa: S101
