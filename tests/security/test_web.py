@@ -12,7 +12,7 @@ import pytest
 from edge_agent.domain import Verdict
 from edge_agent.errors import ConfigError
 from edge_agent.web.guard import read_token
-from edge_agent.web.site import _VIEWERS_MAX
+from edge_agent.web.site import _VIEWERS_MAX, monitoring
 from tests.security.web_site import TOKEN, agent_state, part_row, reject_row, served, web_settings, written
 
 if TYPE_CHECKING:
@@ -260,6 +260,23 @@ async def test_a_review_that_the_journal_refused_is_no_success(at: Served) -> No
 
     assert reply.status == 503
     assert "the disk is full" in reply.json["error"]
+
+
+async def test_where_only_metrics_are_served_there_is_no_part_and_no_picture(tmp_path: Path) -> None:
+    settings = web_settings(tmp_path)
+    await written(settings.store.journal, [part_row(1), reject_row(2)])
+    async with served(settings, monitoring) as at:
+        for path in ("/", "/page.js", "/events", "/api/parts", "/api/parts/1", "/api/parts/1/cameras/1/image"):
+            assert (await at.ask(path)).status == 404, path
+        assert (await at.review()).status == 404
+        assert (await at.ask("/healthz")).status == 503
+        assert "agent" in (await at.ask("/readyz")).json["reasons"]
+        at.site.live.hear(agent_state(output="the remote I/O is not there"))
+        assert (await at.ask("/healthz")).status == 200
+        not_ready = await at.ask("/readyz")
+        assert (not_ready.status, not_ready.json["reasons"]) == (503, {"output": "the remote I/O is not there"})
+        assert b"edge_agent_ready 0.0" in (await at.ask("/metrics")).body
+        assert (await at.ask("/metrics", headers={"Host": "evil.example"})).status == 421
 
 
 async def test_markup_in_names_comes_as_data_and_never_as_a_page(at: Served) -> None:

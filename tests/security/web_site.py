@@ -18,8 +18,10 @@ from edge_agent.web.process import listening_socket, make_site, names_of, server
 from edge_agent.web.site import Site, page
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
+
+    from starlette.types import ASGIApp
 
     from edge_agent.web.feed import Review
 
@@ -176,8 +178,8 @@ class Served:
 
 
 @asynccontextmanager
-async def served(settings: Settings) -> AsyncIterator[Served]:
-    """The page over the journal of ``settings``, which must be there."""
+async def served(settings: Settings, kind: Callable[[Site, frozenset[str]], ASGIApp] = page) -> AsyncIterator[Served]:
+    """The page, or what is at [metrics], over the journal of ``settings``, which must be there."""
     sock = listening_socket("127.0.0.1", 0)
 
     def agent(request: ReviewRequest) -> None:
@@ -186,7 +188,7 @@ async def served(settings: Settings) -> AsyncIterator[Served]:
             at.site.desk.answered(Answer(answer=request.ask, error=at.review_error))
 
     at = Served(sock.getsockname()[1], make_site(settings, agent))
-    serving = server(page(at.site, names_of("127.0.0.1", ("line7.example",))))
+    serving = server(kind(at.site, names_of("127.0.0.1", ("line7.example",))))
     follow = asyncio.create_task(at.site.live.follow())
     serve = asyncio.create_task(serving.serve([sock]))
     try:
