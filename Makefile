@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: install demo test lint bench fuzz results chaos cover mutants clean
+.PHONY: install demo test lint bench fuzz results chaos cover mutants bundle-wheels clean
 
 install: $(STAMP)
 
@@ -50,6 +50,17 @@ cover: install
 
 mutants: install
 	$(BIN)/python -m tests.mutate
+
+# dist/edge-agent-offline: what a line PC without internet needs (same Python version and processor as this one).
+OFFLINE := dist/edge-agent-offline
+bundle-wheels: install
+	rm -rf $(OFFLINE)
+	mkdir -p $(OFFLINE)/wheels
+	$(BIN)/python -m hatchling build -t wheel -d $(OFFLINE)/wheels
+	$(BIN)/python -m pip download --quiet --disable-pip-version-check --only-binary :all: -c constraints.txt \
+	  -d $(OFFLINE)/wheels $(OFFLINE)/wheels/edge_agent-*.whl
+	cd $(OFFLINE)/wheels && sha256sum *.whl > SHA256SUMS
+	cp deploy/install.sh deploy/edge-agent.* $(OFFLINE)/
 
 clean:
 	rm -rf $(VENV) demo-output dist

@@ -1,0 +1,114 @@
+#!/bin/sh
+# Installs edge-agent from the folder that `make bundle-wheels` fills, without internet; again is no harm.
+#
+#   install.sh [--dry-run]              install or upgrade to the version that lies in wheels/
+#   install.sh --rollback [--dry-run]   back to the version before
+#
+# Each version has an environment of its own, /opt/edge-agent/<version>; /opt/edge-agent/bin is a link to the one in
+# use and is switched in one step. Journal, archive, bundles and line.toml are never touched. DESTDIR installs into
+# another root and starts nothing.
+set -eu
+
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+wheels=$here/wheels
+root=${DESTDIR:-}
+opt=$root/opt/edge-agent
+config=$root/etc/edge-agent/line.toml
+python=${PYTHON:-python3}
+is_dry=no
+action=install
+
+say() { printf '%s\n' "$*" >&2; }
+die() {
+    code=$1
+    shift
+    say "error: $*"
+    exit "$code"
+}
+do_it() {
+    if [ "$is_dry" = yes ]; then
+        say "would: $*"
+    else
+        "$@"
+    fi
+}
+
+for argument in "$@"; do
+    case $argument in
+        --dry-run) is_dry=yes ;;
+        --rollback) action=rollback ;;
+        -h | --help)
+            sed -n '2,9s/^# \{0,1\}//p' "$0"
+            exit 0
+            ;;
+        *) die 64 "unknown option $argument; see --help" ;;
+    esac
+done
+if [ -z "$root" ] && [ "$is_dry" = no ] && [ "$(id -u)" != 0 ]; then
+    die 77 "this needs root; try sudo, or --dry-run to see what it would do"
+fi
+
+# The version in use, empty where there is none.
+in_use() { [ -L "$opt/bin" ] && basename "$(dirname "$(readlink "$opt/bin")")" || true; }
+
+# A rename replaces the link in one step: there is no moment without an edge-agent.
+link() {
+    do_it ln -sfn "$1" "$2.new"
+    do_it mv -T "$2.new" "$2"
+}
+
+switch_to() {
+    before=$(in_use)
+    [ "$before" = "$1" ] && { say "edge-agent $1 is in use already"; return; }
+    [ -z "$before" ] || link "$before" "$opt/previous"
+    link "$1/bin" "$opt/bin"
+    say "edge-agent ${before:-(none)} -> $1"
+    if [ -z "$root" ]; then
+        do_it systemctl daemon-reload
+        do_it systemctl try-restart edge-agent.service
+    fi
+}
+
+# A version that does not start, or does not take this line's settings, is not switched to.
+prove() {
+    [ "$is_dry" = yes ] && return
+    "$opt/$1/bin/edge-agent" version >&2 || die 70 "version $1 does not start; the one in use stays"
+    [ ! -e "$config" ] || "$opt/$1/bin/edge-agent" config check --config "$config" >&2 ||
+        die 78 "version $1 refuses $config; the one in use stays. Mend the file and install again"
+}
+
+if [ "$action" = rollback ]; then
+    [ -L "$opt/previous" ] || die 69 "there is no version before"
+    previous=$(readlink "$opt/previous")
+    prove "$previous"
+    switch_to "$previous"
+    exit 0
+fi
+
+set -- "$wheels"/edge_agent-*.whl
+if [ $# != 1 ] || [ ! -f "$1" ]; then
+    die 65 "$wheels holds no wheel of edge-agent, or more than one"
+fi
+version=$(basename "$1" | cut -d- -f2)
+(cd "$wheels" && sha256sum --check --strict --quiet SHA256SUMS) || die 65 "$wheels is not as it was made: copy it again"
+"$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ||
+    die 69 "$python is not Python 3.11 or later with venv: apt-get install python3-venv"
+
+if [ ! -e "$opt/$version/.complete" ]; then
+    do_it rm -rf "$opt/$version"
+    do_it mkdir -p "$opt"
+    do_it "$python" -m venv "$opt/$version"
+    do_it "$opt/$version/bin/python" -m pip install --quiet --disable-pip-version-check --no-index \
+        --find-links "$wheels" "edge-agent==$version"
+    do_it touch "$opt/$version/.complete"
+fi
+do_it install -D -m 0644 "$here/edge-agent.service" "$root/etc/systemd/system/edge-agent.service"
+do_it install -D -m 0644 "$here/edge-agent.sysusers" "$root/usr/lib/sysusers.d/edge-agent.conf"
+do_it install -D -m 0644 "$here/edge-agent.tmpfiles" "$root/usr/lib/tmpfiles.d/edge-agent.conf"
+if [ -z "$root" ]; then
+    do_it systemd-sysusers edge-agent.conf
+    do_it systemd-tmpfiles --create edge-agent.conf
+fi
+prove "$version"
+switch_to "$version"
+[ -e "$config" ] || say "next: $opt/bin/edge-agent init --out $config, then systemctl enable --now edge-agent"
