@@ -15,6 +15,8 @@ from pathlib import Path
 from shutil import copytree
 from typing import TYPE_CHECKING
 
+from tests.results import write_mutants
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -93,6 +95,7 @@ def main() -> None:
                     print("survived", survivors[-1], flush=True)  # noqa: T201
             (work / name).write_text(source)
     print(f"{tried} changes, {len(survivors)} survived")  # noqa: T201
+    write_mutants(tried, survivors)
 
 
 if __name__ == "__main__":

@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 PATH = Path(__file__).with_name("RESULTS.md")
 _HEAD = """# Results
 
-Written by the suite (`make results`, `make chaos`, `make soak`), never by hand. A row is as old as its commit.
+Written by the suite (`make results`, `make chaos`, `make mutants`), never by hand. A row is as old as its commit.
 
 | test | what | to reach | last figure | result | commit |
 |---|---|---|---|---|---|
 """
+_MUTANTS = "## Changes that no test noticed (`make mutants`)"
 _ROW = re.compile(r"\| (?P<key>T-\d\d[a-z]?) \|.*\|")
 _SAID = pytest.StashKey[list[str]]()
 _ROWS = pytest.StashKey[dict[str, str]]()
@@ -67,11 +68,22 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     rows = session.config.stash[_ROWS]
     if not rows or not session.config.getoption("--results"):
         return
-    kept = {}
-    if PATH.exists():
-        kept = {found["key"]: line for line in PATH.read_text().splitlines() if (found := _ROW.fullmatch(line))}
+    _write(rows, None)
+
+
+def write_mutants(tried: int, survivors: list[str]) -> None:
+    """Write what no test noticed of the changes that were tried."""
+    lines = "".join(f"- `{survivor.replace('`', chr(39))}`\n" for survivor in survivors)
+    _write({}, f"{_MUTANTS}\n\n{tried} changes, {len(survivors)} survived, at {_commit()}.\n\n{lines}")
+
+
+def _write(rows: dict[str, str], mutants: str | None) -> None:
+    before, mark, survivors = (PATH.read_text() if PATH.exists() else "").partition(_MUTANTS)
+    kept = {found["key"]: line for line in before.splitlines() if (found := _ROW.fullmatch(line))}
     lines = kept | rows
-    PATH.write_text(_HEAD + "".join(f"{lines[key]}\n" for key in sorted(lines)))
+    table = _HEAD + "".join(f"{lines[key]}\n" for key in sorted(lines))
+    section = mutants or mark + survivors
+    PATH.write_text(table + (f"\n{section}" if section else ""))
 
 
 def _cell(row: str, number: int) -> str:

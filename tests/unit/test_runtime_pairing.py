@@ -112,10 +112,12 @@ def test_a_result_line_without_a_count_belongs_to_no_part() -> None:
 def test_an_image_without_a_count_is_a_part_of_its_own() -> None:
     pairs = pairing()
     _, open_part = pairs.on_result(result(5))
-    arrival, part = pairs.on_capture(capture(None))
+    image = capture(None)
+    arrival, part = pairs.on_capture(image)
 
     assert arrival is Arrival.NEW
     assert part is not open_part
+    assert part.captures == {1: image}
 
 
 def test_the_next_new_count_belongs_to_the_part_that_the_agent_triggered() -> None:
@@ -171,6 +173,22 @@ def test_what_comes_of_a_missed_part_is_late_until_the_counter_begins_anew() -> 
     assert not pairs.knows(8)
     assert (late, seq) == ((Arrival.LATE, None), 42)
     assert (live, anew) == (Arrival.NEW, Arrival.NEW)
+
+
+def test_a_result_line_that_comes_twice_is_a_duplicate() -> None:
+    pairs = pairing()
+    _, part = pairs.on_result(result(5))
+    first = part.result
+
+    assert pairs.on_result(result(5)) == (Arrival.DUPLICATE, None)
+    assert part.result is first
+
+
+def test_parts_of_a_session_that_goes_on_are_not_stale() -> None:
+    pairs = pairing()
+    parts = [pairs.on_capture(capture(number))[1] for number in (1, 2, 3)]
+
+    assert [part.stale for part in parts] == ["", "", ""]
 
 
 def test_all_cameras_of_a_count_meet_in_one_part() -> None:
