@@ -57,8 +57,8 @@ bundle-wheels: install
 	rm -rf $(OFFLINE)
 	mkdir -p $(OFFLINE)/wheels
 	$(BIN)/python -m hatchling build -t wheel -d $(OFFLINE)/wheels
-	$(BIN)/python -m pip download --quiet --disable-pip-version-check --only-binary :all: -c constraints.txt \
-	  -d $(OFFLINE)/wheels $(OFFLINE)/wheels/edge_agent-*.whl
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check -c constraints.txt \
+	  -w $(OFFLINE)/wheels $(OFFLINE)/wheels/edge_agent-*.whl
 	cd $(OFFLINE)/wheels && sha256sum *.whl > SHA256SUMS
 	cp deploy/install.sh deploy/edge-agent.* $(OFFLINE)/
 
