@@ -261,7 +261,9 @@ class StoreSettings(_Table):
         Field(strict=True, gt=0, le=1_000_000, description="the oldest images go when the archive is larger"),
     ] = 20.0
     keep: Annotated[Literal["all", "rejects", "none"], _say("which images are archived")] = "all"
-    keep_pass_every: Annotated[int, _integer(1, 1_000_000), _say("of PASS, the image of every part whose number this divides")] = 1
+    keep_pass_every: Annotated[
+        int, _integer(1, 1_000_000), _say("of PASS, the image of every part whose number this divides")
+    ] = 1
     keep_days: Annotated[int | None, _integer(1, 36_500), _say("days with parts whose images are kept")] = None
 
 
