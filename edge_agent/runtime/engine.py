@@ -45,6 +45,8 @@ _MOST_OPEN_PARTS = 8
 _INFERENCE_OVERDUE_S = 5.0
 _TRIGGER_RETRY_S = 0.1
 _REASON_MAX = 200
+_BUNDLE_DIGITS = 4
+"""Of the bundle's id, in hexadecimal: the 16 bits that a register block has room for."""
 
 
 class Inspects(Protocol):
@@ -370,7 +372,10 @@ class Engine:
             return Published.WITHHELD
         # REJECT is the resting state: writing it once more is in time at any time.
         by = part.deadline if decision.verdict is Verdict.PASS else Deadline.after(self._options.deadline_s)
-        return await self._output.publish(part.seq, decision.verdict, by)
+        # An inspection that failed names no bundle.
+        named = next((inspection.bundle_id for inspection in live.inspections.values() if inspection.bundle_id), "0")
+        bundle = int(named[:_BUNDLE_DIGITS], 16)
+        return await self._output.publish(part.seq, decision.verdict, by, decision.reason, bundle)
 
     async def _keep(self, live: _Live, decision: Decision, published: Published) -> None:
         """Off the hot path: the second durable record, and the received bytes."""

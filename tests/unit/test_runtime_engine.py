@@ -43,13 +43,17 @@ class MemoryOutput:
     """A VerdictOutput that notes what it was told, in order."""
 
     said: list[tuple[str, int]] = field(default_factory=list)
+    named: list[tuple[Reason | None, int]] = field(default_factory=list)
     is_confirmed: bool = True
 
     async def run(self, is_ready: Callable[[], bool]) -> None:
         await asyncio.get_running_loop().create_future()
 
-    async def publish(self, part_seq: int, verdict: Verdict, by: Deadline) -> Published:
+    async def publish(
+        self, part_seq: int, verdict: Verdict, by: Deadline, reason: Reason | None = None, bundle: int = 0
+    ) -> Published:
         self.said.append((str(verdict), part_seq))
+        self.named.append((reason, bundle))
         return Published.LATE if by.has_passed else Published.PUBLISHED
 
     async def withdraw(self) -> None:
@@ -96,7 +100,7 @@ class Scripted:
             Reason.OK if is_good else Reason.SCORE,
             1.0 if is_good else 3.0,
             2.0,
-            "bundle",
+            "c0de" + 60 * "0",
             "sha",
         )
 
@@ -167,6 +171,7 @@ async def test_a_good_part_passes_once_its_row_is_durable(tmp_path: Path) -> Non
 
         assert (row.verdict, row.reason, row.score) == (Verdict.PASS, Reason.OK, 1.0)
         assert at.output.said == [("withdraw", 0), ("PASS", row.part_seq)]
+        assert at.output.named == [(Reason.OK, 0xC0DE)]
         assert at.engine.state is LineState.READY
 
 
