@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -44,6 +43,8 @@ def init(
 
     Example: edge-agent init --search 192.168.10.0/24 --out line.toml
     """
+    import asyncio
+
     from edge_agent import commissioning
 
     def answer(given: T | None, question: str, default: T) -> T:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -155,4 +154,6 @@ def _run(config: Path, work: Callable[[Settings], Coroutine[object, object, T]])
 
     settings = load_settings(config)
     configure_logs("warning", settings.log.format)
+    import asyncio
+
     return asyncio.run(work(settings))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import typer
 
 from edge_agent.base_cli import DEFAULT_CONFIG, Config, Json, progress_bars, say, settings_of
@@ -21,6 +19,8 @@ def doctor(config: Config = DEFAULT_CONFIG, *, json_: Json = False) -> None:
 
     Example: edge-agent doctor --config line.toml
     """
+    import asyncio
+
     from edge_agent.doctor import Site, examine
     from edge_agent.logs import configure_logs
 
