@@ -20,7 +20,13 @@ __all__ = ["LocalBank", "Scale"]
 
 _TOP_PLACES = 9
 """What a point-like defect covers once features are averaged 3 x 3: fewer would hang on one noisy place."""
-_LEAST_SPREAD = 0.25
+_SOME = 8
+_TO_SOME, _TO_ALL, _TO_ALL_AROUND = range(3)
+"""How far a place's distance is known: to some good parts, to all at its place, to all within one cell.
+
+Also the reach in cells of the search that takes it from there to the next."""
+_ODD = 0.75
+_LEAST_SPREAD = 0.1
 _LEAST_USUAL = 1e-6
 
 
@@ -44,24 +50,30 @@ class LocalBank:
     def score(self, features: NDArray[np.float32], *, without: int | None = None) -> float:
         """The channel's score of a part (h, w, d): the mean of its largest few ``distances``. NaN in, NaN out.
 
-        Not all nine cells are searched everywhere: the distance to the same cell alone is an upper bound, and places
-        are searched from the largest bound down until no other can be among the largest few.
+        Branch and bound: the distance to any good part at the same place is an upper bound. A bound is made tighter,
+        first over all good parts, then over the nine cells, only where the place may still be among the largest.
         """
         projected = self._projected(features)
-        bounds = self._to_same_place(projected, without).astype(np.float64).ravel()
-        if not np.isfinite(bounds).all():
+        own = np.einsum("hwd,hwd->hw", projected, projected)
+        if not np.isfinite(own).all():
             return float("nan")
-        most, found = min(_TOP_PLACES, bounds.size), list[float]()
-        for index in np.argsort(-bounds, kind="stable"):
-            if len(found) == most and bounds[index] <= found[0]:
-                break
-            row, column = divmod(int(index), features.shape[1])
-            distance = self._to_nearest(projected, row, column, without)
-            if len(found) < most:
-                heapq.heappush(found, distance)
-            else:
-                heapq.heappushpop(found, distance)
-        return float(np.sqrt(np.maximum(found, 0.0)).mean())
+        bounds = (self._to_some(projected, without) + own).ravel()
+        untouched = iter(np.argsort(-bounds, kind="stable").tolist())
+        following = next(untouched)
+        tried: list[tuple[float, int, int]] = []  # a heap of (-bound, how far it is known, place)
+        found: list[float] = []
+        while len(found) < min(_TOP_PLACES, own.size):
+            if following is not None and (not tried or bounds[following] > -tried[0][0]):
+                heapq.heappush(tried, (-float(bounds[following]), _TO_SOME, following))
+                following = next(untouched, None)
+            negative, known, place = heapq.heappop(tried)
+            if known == _TO_ALL_AROUND:
+                found.append(max(-negative, 0.0))
+                continue
+            row, column = divmod(place, own.shape[1])
+            tighter = self._to_nearest(projected[row, column], row, column, known, without) + float(own[row, column])
+            heapq.heappush(tried, (max(negative, -tighter), known + 1, place))
+        return float(np.sqrt(found).mean())
 
     def distances(self, features: NDArray[np.float32], *, without: int | None = None) -> NDArray[np.float32]:
         """Distance (h, w) float32 of each place of a part (h, w, d) to the nearest good part's, within one cell.
@@ -93,46 +105,44 @@ class LocalBank:
             raise ValueError(f"the part has features {features.shape}, the bank {expected}")
         return np.asarray(features @ self.projection, np.float32)
 
-    def _to_same_place(self, projected: NDArray[np.float32], without: int | None) -> NDArray[np.float32]:
-        """Squared distance (h, w) to the nearest of the same cell."""
-        products = np.matmul(self.places, projected[..., None])[..., 0]
-        squared = self._squares - 2.0 * products
+    def _to_some(self, projected: NDArray[np.float32], without: int | None) -> NDArray[np.float32]:
+        """Squared distance (h, w) of each place to the same place of some good parts, less the place's own square."""
+        squared = self._squares[:, :, :_SOME] - 2.0 * np.matmul(self.places[:, :, :_SOME], projected[..., None])[..., 0]
         if without is not None:
-            squared[..., without] = np.inf
-        return np.asarray(squared.min(axis=2) + np.einsum("hwd,hwd->hw", projected, projected), np.float32)
+            squared[:, :, without : without + 1] = np.inf  # nothing, where it is not among them
+        return np.asarray(squared.min(axis=2), np.float32)
 
-    def _to_nearest(self, projected: NDArray[np.float32], row: int, column: int, without: int | None) -> float:
-        """Squared distance of one place to the nearest within one cell."""
-        around = np.s_[max(0, row - 1) : row + 2, max(0, column - 1) : column + 2]
-        place = projected[row, column]
+    def _to_nearest(self, place: NDArray[np.float32], row: int, column: int, reach: int, without: int | None) -> float:
+        """Squared distance of one place to the nearest within ``reach`` cells, less the place's own square."""
+        around = np.s_[max(0, row - reach) : row + reach + 1, max(0, column - reach) : column + reach + 1]
         squared = self._squares[around] - 2.0 * np.matmul(self.places[around], place)
         if without is not None:
             squared[..., without] = np.inf
-        return float(squared.min() + place @ place)
+        return float(squared.min())
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """What a channel's scores (``LocalBank.score``) mean: 0 is the usual good part, 1 the oddest good ones.
+    """What a channel's scores (``LocalBank.score``) mean: 0 is the usual good part, 1 one that is a little ``odd``.
 
-    Channels on this scale are fused by their maximum: each then has its own limit, and a channel in which good parts
-    differ much cannot blunt one in which they do not.
+    Channels on this scale are fused by their maximum: a channel in which good parts differ much cannot blunt one in
+    which they do not.
     """
 
     usual: float
     odd: float
 
     @classmethod
-    def of(cls, scores: NDArray[np.float64]) -> Scale:
-        """From the held-out scores of good parts: their median, and above all but one in fifty of them.
+    def of(cls, scores: NDArray[np.float64], weight: float = 1.0) -> Scale:
+        """From the held-out scores of good parts: their median, and what three in four of them stay below.
 
-        Never finer than a quarter of the usual score: a dozen parts that happen to be alike would else make any other
-        good part an outlier beside which a defect in another channel looks small.
+        Quartiles, because the oddest parts of a few dozen say more about themselves than about the channel. Never finer
+        than a tenth of the usual score: a dozen parts that happen to be alike would else make any other good part an
+        outlier. A channel of half the ``weight`` has to see a part twice as far out to count as much.
         """
         usual = float(np.median(scores))
-        rank = max(1, round(len(scores) / 50))
-        odd = float(np.sort(scores)[-rank])
-        return cls(usual, max(odd, usual + _LEAST_SPREAD * max(usual, _LEAST_USUAL)))
+        spread = max(float(np.quantile(scores, _ODD)) - usual, _LEAST_SPREAD * max(usual, _LEAST_USUAL))
+        return cls(usual, usual + spread / weight)
 
     def __call__(self, value: float) -> float:
         """A score on this scale. NaN in, NaN out."""
