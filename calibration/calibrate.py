@@ -15,7 +15,7 @@ from calibration.crossfit import Learned, learn
 from calibration.defects import Findings, judge_defective
 from calibration.images import list_images, read_good_images
 from calibration.known import KnownImage, check_left_out, leave_out, read_defective
-from calibration.limit import Limit, LimitWishes, choose_limit, plan_ranks
+from calibration.limit import Limit, LimitWishes, choose_limit, plan_ranks, stands_apart
 from calibration.parity import backbone_difference, golden_bytes
 from calibration.registered import RegisteredSet, register_all
 from calibration.scoring import check_channels, score_locally, score_pooled
@@ -196,7 +196,7 @@ def finish(prepared: Prepared, method: str, out: Path, progress: Progress = _uns
         progress=_stage(progress, "embed"),
     )
     clock.end("embed")
-    limit = choose_limit(scored.scores, options.limit, least=scored.least)
+    limit = choose_limit(scored.scores, options.limit)
     files = {
         "reference.png": png_bytes(registered.reference_pixels),
         "cpcae.onnx": learned.full,
@@ -302,7 +302,7 @@ def _result(
             for name, a in zip(names, registered.alignments, strict=True)
         ),
         quality_min=registered.quality_min,
-        notes=(*registered.notes, *scored.notes),
+        notes=(*registered.notes, *scored.notes, *_apart(scored, names, limit)),
         curve=learned.curve,
         heldout_error=learned.heldout_error,
         mean_image_error=learned.mean_image_error,
@@ -312,6 +312,17 @@ def _result(
         choice=limit,
         timings_s=timings_s,
     )
+
+
+def _apart(scored: Scored, names: Sequence[str], limit: Limit) -> tuple[str, ...]:
+    if not stands_apart(scored.scores, limit):
+        return ()
+    oddest = names[int(scored.scores.argmax())]
+    words = (
+        f"{oddest} stands far apart from all other good parts and alone sets the limit: look at it. If it is not good, "
+        f"leave it out (--leave-out {oddest}); if it is, defects up to its oddity pass until there are 39 good images"
+    )
+    return (words,)
 
 
 def _version(package: str) -> str:

@@ -7,7 +7,7 @@ map, the bank it is compared with, and the mean and scale that standardise it.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -35,6 +35,7 @@ __all__ = [
     "percent",
     "plan_ranks",
     "share_for",
+    "stands_apart",
     "wishes_of",
 ]
 
@@ -43,6 +44,7 @@ _QUANTILE = 0.02
 _OFFERED = (0.01, 0.02, 0.03, 0.05, 0.10)
 _FURTHEST_EXTRAPOLATION = 0.1
 _ROUNDING = 1e-9
+_FAR_OUT = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,7 @@ class Limit:
 
     ``expected`` and ``bound_95`` are false-reject rates of new good parts: the mean, and what it stays below with
     95 % confidence. They assume no law of the scores. Rank 0 is a limit above all scores that ``tail`` extrapolated:
-    the two are then those of the largest score, which the limit lies above. ``least`` is what the limit was raised to.
+    the two are then those of the largest score, which the limit lies above.
     """
 
     value: float
@@ -91,7 +93,6 @@ class Limit:
     target: float | None = None
     review: Review | None = None
     tail: Tail | None = None
-    least: float | None = None
 
     @property
     def review_from(self) -> float:
@@ -114,9 +115,8 @@ class Limit:
 
     @property
     def _promise(self) -> str:
-        above = "just above" if self.least is None else f"at {self.least:g}, above"
         return (
-            f"The limit lies {above} the {_place(self.rank)} score of {self.n} good parts, each scored without "
+            f"The limit lies just above the {_place(self.rank)} score of {self.n} good parts, each scored without "
             f"itself. Of new good parts like these, expect it to reject {percent(self.expected)}; with 95 % "
             f"confidence fewer than {percent(self.bound_95)}."
         )
@@ -183,15 +183,12 @@ def plan_ranks(n: int, wishes: LimitWishes) -> tuple[int, int | None]:
     return rank, rank + band
 
 
-def choose_limit(
-    scores: NDArray[np.float64], wishes: LimitWishes = LimitWishes(), *, least: float | None = None
-) -> Limit:
+def choose_limit(scores: NDArray[np.float64], wishes: LimitWishes = LimitWishes()) -> Limit:
     """The limit from held-out scores (n).
 
     Without a wish it lies above the largest score; from 39 parts on, where that costs no more than 5 % of good parts,
     above the second largest: one odd part no longer sets it; from 149 on above the 2 % quantile. Raises as
-    ``plan_ranks`` does, and CalibrationRefused for scores that are not finite. ``least`` is a score below which a score
-    definition has no reason to reject: without a wish the limit is no lower.
+    ``plan_ranks`` does, and CalibrationRefused for scores that are not finite.
     """
     if not np.isfinite(scores).all():
         raise CalibrationRefused(
@@ -202,9 +199,6 @@ def choose_limit(
     rank, review_rank = plan_ranks(n, wishes)
     tail = extrapolate(scores, wishes.false_rejects) if rank == 0 and wishes.false_rejects is not None else None
     limit = at_rank(scores, max(rank, 1))
-    if least is not None and wishes == LimitWishes() and limit.value < least:
-        raised = at_rank(scores, int((scores >= least).sum()) + 1)
-        return replace(raised, value=least, least=least)
     value = limit.value if tail is None else max(limit.value, tail.value)
     return Limit(
         value,
@@ -216,6 +210,15 @@ def choose_limit(
         review=None if review_rank is None else _review(scores, rank, review_rank),
         tail=tail,
     )
+
+
+def stands_apart(scores: NDArray[np.float64], limit: Limit) -> bool:
+    """Whether the oddest part sets the limit and lies more than twice as far out as any other.
+
+    The limit is not moved for it: a rank that depends on the scores would break the promise that comes with the rank.
+    """
+    second, largest = np.sort(scores)[-2:] - np.median(scores)
+    return bool(limit.rank == 1 and largest > _FAR_OUT * second)
 
 
 def at_rank(scores: NDArray[np.float64], rank: int) -> Limit:

@@ -35,8 +35,8 @@ _MOST_BYTES = dict.fromkeys(Channel, 44 * 2**20) | {Channel.FINE: 160 * 2**20}
 """Of a channel's bank in memory: below 300 MiB in all."""
 _BY_AUTOENCODER = frozenset({Channel.MAP, Channel.PERCEPTUAL})
 _LEARN = "check that all images show the same part, in focus and under one light, and add more good parts"
-_ODDEST = 1.0
-"""On every channel's scale the oddest good part lies here (``Scale``)."""
+_WEIGHT = dict.fromkeys(Channel, 1.0) | dict.fromkeys(_BY_AUTOENCODER, 0.5)
+"""In the maximum over channels: the autoencoder's see less, and may not raise the limit for the others (0028)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,13 +44,12 @@ class Scored:
     """``scores`` (n) float64: each good part as if it were new. ``method`` goes into the manifest.
 
     ``files`` are the score definition's own: backbone.onnx, bank.npz, and fine.onnx where the fine channel is used.
-    ``least`` is a score below which it has no reason to reject; ``notes`` are for the person who calibrates.
+    ``notes`` are for the person who calibrates.
     """
 
     files: dict[str, bytes]
     scores: NDArray[np.float64]
     method: dict[str, object]
-    least: float | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -108,14 +107,14 @@ def score_locally(
         kept = most_different(features, min(_MOST_PARTS, max(1, _MOST_BYTES[channel] // (2 * features[0].nbytes))))
         memory = Memory(features, kept, whitening if channel is Channel.FINE else standardising)
         scores = memory.held_out_scores(learned.fold_of)
-        scale = Scale.of(scores)
-        held_out.append(_on_scale_of_others(scores))
+        scale = Scale.of(scores, _WEIGHT[channel])
+        held_out.append(_on_scale_of_others(scores, _WEIGHT[channel]))
         banks[str(channel)] = features[kept], memory.projection
         facts[str(channel)] = {"usual": scale.usual, "odd": scale.odd, "bank_parts": len(kept)}
     files = {"backbone.onnx": overview, "bank.npz": local_bank_bytes(banks)}
     files |= {"fine.onnx": fine} if fine is not None else {}
     method: dict[str, object] = {"score": "local", "map": _MAP, "channels": facts}
-    return Scored(files, np.max(held_out, axis=0), method, least=_ODDEST, notes=notes)
+    return Scored(files, np.max(held_out, axis=0), method, notes=notes)
 
 
 def check_channels(channels: Sequence[Channel], crop: Box) -> tuple[Channel, ...]:
@@ -159,6 +158,6 @@ def _features(
     return found
 
 
-def _on_scale_of_others(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+def _on_scale_of_others(scores: NDArray[np.float64], weight: float) -> NDArray[np.float64]:
     """Each score on the scale that the other parts make."""
-    return np.array([Scale.of(np.delete(scores, i))(score) for i, score in enumerate(scores)])
+    return np.array([Scale.of(np.delete(scores, i), weight)(score) for i, score in enumerate(scores)])

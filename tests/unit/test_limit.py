@@ -23,6 +23,7 @@ from calibration.limit import (
     percent,
     plan_ranks,
     share_for,
+    stands_apart,
     wishes_of,
 )
 from calibration.tail import extrapolate
@@ -377,20 +378,10 @@ def test_the_offers_go_from_the_highest_limit_to_the_lowest_each_once() -> None:
     assert [limit.value for limit in offered] == sorted((limit.value for limit in offered), reverse=True)
 
 
-@pytest.mark.parametrize(("scores", "rank"), [([0.2, 0.3, 0.7, 0.8], 1), ([0.2, 0.3, 0.8, 1.4], 2)])
-def test_a_limit_is_raised_to_where_there_is_reason_to_reject_and_promises_no_less_than_it_keeps(
-    scores: list[float], rank: int
+@pytest.mark.parametrize(("oddest", "n", "is_apart"), [(3.0, 28, True), (1.4, 28, False), (3.0, 44, False)])
+def test_the_oddest_of_a_few_parts_is_named_where_it_alone_sets_the_limit_far_out(
+    oddest: float, n: int, *, is_apart: bool
 ) -> None:
-    limit = choose_limit(np.array(scores * 10), least=1.0)
-    plain = choose_limit(np.array(scores * 10))
+    scores = np.append(np.linspace(0.0, 1.0, n - 1), oddest)
 
-    assert limit.value == max(1.0, plain.value)
-    assert limit.expected <= plain.expected if rank == 1 else limit == plain
-    assert ("at 1, above the largest" in limit.statement) is (rank == 1)
-
-
-def test_who_asks_for_a_share_of_false_rejects_gets_the_limit_for_it() -> None:
-    scores = np.linspace(0.0, 0.9, 40)
-    wishes = LimitWishes(false_rejects=0.1)
-
-    assert choose_limit(scores, wishes, least=1.0) == choose_limit(scores, wishes)
+    assert stands_apart(scores, choose_limit(scores)) is is_apart

@@ -165,13 +165,25 @@ def test_a_bank_above_its_bound_keeps_the_parts_that_differ_most() -> None:
     assert most_different(features, 6) == [0, 1, 2, 3, 4, 5]
 
 
-def test_a_scale_puts_the_usual_part_at_0_and_the_oddest_at_1() -> None:
+def test_a_scale_puts_the_usual_part_at_0_and_the_upper_quartile_at_1() -> None:
     scale = Scale.of(np.array([3.0, 1.0, 2.0, 5.0, 4.0]))
 
     assert scale(3.0) == 0.0
-    assert scale(5.0) == 1.0
+    assert scale(4.0) == 1.0
     assert scale.at(scale(4.5)) == pytest.approx(4.5)
     assert np.isnan(scale(float("nan")))
+
+
+def test_one_odd_part_does_not_move_the_scale() -> None:
+    scores = np.linspace(1.0, 2.0, 44)
+
+    assert Scale.of(np.append(scores[:-1], 40.0)) == Scale.of(scores)
+
+
+def test_a_channel_of_half_the_weight_has_to_see_a_part_twice_as_far_out() -> None:
+    scores = np.linspace(1.0, 2.0, 44)
+
+    assert Scale.of(scores, 0.5)(3.0) == pytest.approx(0.5 * Scale.of(scores)(3.0))
 
 
 def test_a_scale_of_parts_that_are_all_alike_is_finite() -> None:
@@ -228,7 +240,7 @@ def test_the_score_is_the_largest_share_and_the_heat_points_at_the_defect() -> N
     part.crop[96:128, 32:64] = 1.0
     embedded = judge.embed(part)
 
-    judged, heat = judge.score(embedded), judge.heat(embedded, 160, 192, limit=1.5)
+    judged, heat = judge.score(embedded), judge.heat(embedded, 160, 192, limit=4.0)
 
     assert judged.score == max(judged.shares.values())
     assert judged.shares["image"] > 1.0 > judged.shares["map"]
