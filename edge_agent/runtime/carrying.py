@@ -1,0 +1,131 @@
+"""From evidence to verdict to wire: waits for what belongs to a part, decides, makes the row durable, publishes."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import structlog
+
+from drivers.timing import Deadline
+from edge_agent.domain import Published, Reason, Verdict
+from edge_agent.runtime.decision import Decision, Evidence, decide
+from edge_agent.runtime.rows import part_row
+from edge_agent.store.journal import JournalError
+
+if TYPE_CHECKING:
+    from drivers.base import VerdictOutput
+    from edge_agent.runtime.inference import Inference
+    from edge_agent.runtime.live import EngineOptions, LivePart
+    from edge_agent.runtime.pairing import Part
+    from edge_agent.runtime.programs import Programs
+    from edge_agent.runtime.standing import Standing
+    from edge_agent.store.journal import Journal, PartRow
+
+__all__ = ["Carrying"]
+
+log = structlog.get_logger(__name__)
+
+_BUNDLE_DIGITS = 4
+"""Of the bundle's id, in hexadecimal: the 16 bits that a register block has room for."""
+
+
+class Carrying:
+    """The steps between a part's first sign and its verdict on the wire, in the order that keeps a PASS honest."""
+
+    def __init__(
+        self,
+        options: EngineOptions,
+        *,
+        standing: Standing,
+        programs: Programs,
+        inference: Inference,
+        journal: Journal,
+        output: VerdictOutput,
+    ) -> None:
+        self._options = options
+        self._standing = standing
+        self._programs = programs
+        self._inference = inference
+        self._journal = journal
+        self._output = output
+
+    async def wait_for_evidence(self, live: LivePart) -> None:
+        """Return when all that a verdict rests on is there, when more will not come, or at the part's deadline."""
+        try:
+            async with asyncio.timeout_at(live.part.deadline.at_mono_s):
+                while not self._is_complete(live):
+                    live.changed.clear()
+                    await live.changed.wait()
+        except TimeoutError:
+            return
+
+    def decide(self, live: LivePart) -> Decision:
+        """The verdict, of what is known now."""
+        part, standing = live.part, self._standing
+        return decide(
+            Evidence(
+                cameras=self._options.cameras,
+                judgement_policy=self._options.judgement,
+                captures=part.captures,
+                inspections=live.inspections,
+                result=part.result,
+                not_ready=live.not_ready or standing.why_not_ready,
+                program_problem=self._programs.problem_of(part),
+                stale=part.stale,
+                repeats_count=part.repeats_count,
+                deadline_passed=part.deadline.has_passed,
+                next_part_is_here=standing.newest_seq != part.seq,
+                trigger_problem=live.trigger_problem,
+            )
+        )
+
+    async def record(self, live: LivePart, decision: Decision) -> tuple[PartRow, Decision]:
+        """Make the row durable; the decision is FAULT afterwards if it could not be."""
+        row = part_row(
+            live.part,
+            live.inspections,
+            decision,
+            program=self._programs.of(live.part),
+            boot_id=self._options.boot_id,
+            is_simulated=self._options.is_simulated,
+        )
+        try:
+            await self._journal.append(row)
+            self._standing.health.holds("journal")
+        except JournalError as err:
+            # No PASS leaves before its row is durable: without a journal there is no PASS at all.
+            log.exception("journal_failed", part_seq=live.part.seq)
+            self._standing.health.fails("journal", str(err))
+            decision = Decision(Verdict.FAULT, Reason.JOURNAL, str(err))
+        return row, decision
+
+    async def publish(self, live: LivePart, decision: Decision) -> Published:
+        """Write the verdict, unless the next part is here or the line fell to FAULT while the row was written."""
+        part = live.part
+        if self._standing.newest_seq != part.seq:
+            return Published.WITHHELD
+        if decision.verdict is Verdict.PASS and not self._standing.is_ready():
+            return Published.WITHHELD
+        # REJECT is the resting state: writing it once more is in time at any time.
+        by = part.deadline if decision.verdict is Verdict.PASS else Deadline.after(self._options.deadline_s)
+        # An inspection that failed names no bundle.
+        named = next((inspection.bundle_id for inspection in live.inspections.values() if inspection.bundle_id), "0")
+        bundle = int(named[:_BUNDLE_DIGITS], 16)
+        return await self._output.publish(part.seq, decision.verdict, by, decision.reason, bundle)
+
+    def _is_complete(self, live: LivePart) -> bool:
+        part = live.part
+        if part.stale or live.force_decision or (live.trigger_problem and part.count is None):
+            return True
+        if part.result is None and not any(c.count is None for c in part.captures.values()):
+            return False
+        return all(
+            camera in part.captures and (camera in live.inspections or self._is_hopeless(part, camera))
+            for camera in self._options.cameras
+        )
+
+    def _is_hopeless(self, part: Part, camera: int) -> bool:
+        """Whether no inspection of that camera's image will ever come."""
+        broken = part.captures[camera].broken is not None
+        return broken or self._inference.inspector_of(part, camera) is None

@@ -1,0 +1,91 @@
+"""The one inference thread: images in, inspections out, and how long the one in there has been running."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Protocol
+
+import structlog
+
+from drivers.timing import monotonic_s
+from edge_agent.domain import Inspection, Outcome, Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from edge_agent.domain import Capture
+    from edge_agent.runtime.live import LivePart
+    from edge_agent.runtime.pairing import Part
+    from edge_agent.runtime.programs import Programs
+
+__all__ = ["Inference", "Inspects"]
+
+log = structlog.get_logger(__name__)
+
+_OVERDUE_S = 5.0
+_DETAIL_MAX = 200
+
+
+class Inspects(Protocol):
+    """What judges one image: the Inspector of a bundle."""
+
+    def inspect(self, data: bytes) -> Inspection:
+        """Never raises for a bad image; called in the inference thread."""
+        ...
+
+
+class Inference:
+    """Inspects images one after another. ``inspectors`` maps (program, camera) to what judges it."""
+
+    def __init__(self, inspectors: Mapping[tuple[int, int], Inspects], programs: Programs) -> None:
+        self._inspectors = inspectors
+        self._programs = programs
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="inference")
+        self._since_s: float | None = None
+
+    def inspector_of(self, part: Part, camera: int) -> Inspects | None:
+        """What judges that camera's image of the part; None where no bundle belongs to its program."""
+        program = self._programs.of(part)
+        return None if program is None else self._inspectors.get((program, camera))
+
+    def problem(self) -> str:
+        """Why the thread cannot be relied on; empty when it can."""
+        overdue_s = monotonic_s() - (self._since_s or math.inf)
+        return f"one inspection has been running for {overdue_s:.0f} s" if overdue_s > _OVERDUE_S else ""
+
+    async def inspect(self, live: LivePart, capture: Capture) -> None:
+        """Inspect an image of a part, if there is still time when its turn comes; note what was found."""
+        inspector = self.inspector_of(live.part, capture.camera)
+        if inspector is None or capture.path is None:
+            return
+        path, overtaken = capture.path, asyncio.Event()
+
+        def work() -> Inspection | None:
+            # Asked in the inference thread: a queue of stale images must not delay the part that is here.
+            if live.part.deadline.has_passed or overtaken.is_set():
+                return None
+            self._since_s = monotonic_s()
+            try:
+                return inspector.inspect(path.read_bytes())
+            finally:
+                self._since_s = None
+
+        try:
+            inspection = await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        except asyncio.CancelledError:
+            overtaken.set()
+            raise
+        except Exception as err:
+            log.exception("inspection_failed", part_seq=live.part.seq, camera=capture.camera)
+            inspection = Inspection(
+                Outcome.NG, Reason.INTERNAL, math.nan, math.nan, "", capture.sha256, detail=repr(err)[:_DETAIL_MAX]
+            )
+        if inspection is not None:
+            live.inspections[capture.camera] = inspection
+            live.changed.set()
+
+    def close(self) -> None:
+        """Take no more images; does not wait for the one that is being inspected."""
+        self._thread.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,68 @@
+"""Off the hot path: the second durable record of a part, its received bytes, and what belongs to no part."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import structlog
+
+from drivers.timing import monotonic_s
+from edge_agent.domain import Verdict
+from edge_agent.runtime.pairing import Arrival
+from edge_agent.store.journal import JournalError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edge_agent.domain import Capture, Published
+    from edge_agent.runtime.interlock import Health
+    from edge_agent.runtime.pairing import Part
+    from edge_agent.store.archive import Archive
+    from edge_agent.store.journal import Journal
+
+__all__ = ["Keeping"]
+
+log = structlog.get_logger(__name__)
+
+
+class Keeping:
+    """Records and files what is left to record once the verdict has gone its way."""
+
+    def __init__(self, journal: Journal, archive: Archive, health: Health) -> None:
+        self._journal = journal
+        self._archive = archive
+        self._health = health
+
+    async def keep(self, part: Part, verdict: Verdict, published: Published) -> None:
+        """Record what became of the verdict, then move the received bytes into the archive."""
+        try:
+            await self._journal.publication(part.seq, published, monotonic_s())
+        except JournalError as err:
+            log.exception("journal_failed", part_seq=part.seq)
+            self._health.fails("journal", str(err))
+        for camera, capture in part.captures.items():
+            if capture.path is not None:
+                await self._file(part.seq, camera, verdict, capture.path, capture.sha256)
+
+    async def note_unplaced(self, what: str, arrival: Arrival, count: int | None, name: str) -> None:
+        """Record an image or a result that no open part takes."""
+        try:
+            await self._journal.event(f"{what}_{arrival}", f"count {count}, {name[:120]!r}")
+        except JournalError as err:
+            self._health.fails("journal", str(err))
+
+    async def put_away(self, capture: Capture, arrival: Arrival, decided_seq: int | None) -> None:
+        """Archive a late image with its part; drop a duplicate's bytes from the spool."""
+        if capture.path is None:
+            return
+        if arrival is Arrival.LATE and decided_seq is not None:
+            await self._file(decided_seq, capture.camera, Verdict.REJECT, capture.path, capture.sha256)
+        else:
+            await asyncio.to_thread(capture.path.unlink, missing_ok=True)
+
+    async def _file(self, seq: int, camera: int, verdict: Verdict, path: Path, sha256: str) -> None:
+        try:
+            await asyncio.to_thread(self._archive.file, seq, camera, verdict, path, sha256)
+        except OSError as err:
+            log.warning("archive_failed", part_seq=seq, error=str(err))

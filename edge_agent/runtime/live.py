@@ -1,0 +1,39 @@
+"""A part while it is open: its evidence, and what asyncio needs beside it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from edge_agent.domain import Inspection
+    from edge_agent.runtime.pairing import Part
+
+__all__ = ["EngineOptions", "LivePart"]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """What line.toml says about a part."""
+
+    cameras: tuple[int, ...]
+    deadline_s: float
+    judgement: Literal["agent", "both"]
+    trigger_number: int | None
+    boot_id: str
+    is_simulated: bool
+
+
+@dataclass(slots=True)
+class LivePart:
+    """An open part. ``changed`` is set whenever there may be more to decide on."""
+
+    part: Part
+    not_ready: str
+    """Why the line was not READY at the part's first sign; empty when it was."""
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    inspections: dict[int, Inspection] = field(default_factory=dict)
+    inspecting: list[asyncio.Task[None]] = field(default_factory=list)
+    trigger_problem: str = ""
+    force_decision: bool = False
