@@ -118,7 +118,8 @@ class Capture:
     ``count`` is the controller's total count (None where the name does not carry one), ``session`` its
     session folder, ``camera`` 1 to 4. ``program`` and ``judgement`` are None where folder and name do
     not tell. ``path`` is None if nothing was kept. ``received_mono_s`` is monotonic seconds. ``kind`` is the image
-    type where one capture gives several images (NORMAL, SHAPE, ...), else ''.
+    type where one capture gives several images (NORMAL, SHAPE, ...), else ''. ``taken`` is when it was imaged by the
+    controller's own clock (``yymmdd_hhmmss``), '' where the name does not tell.
     """
 
     count: int | None
@@ -133,6 +134,7 @@ class Capture:
     broken: Reason | None = None
     detail: str = ""
     kind: str = ""
+    taken: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,11 +150,15 @@ class ControllerResult:
 
 @dataclass(frozen=True, slots=True)
 class ControllerUp:
-    """The command port answers, pending output was cleared, the controller is in run mode."""
+    """The command port answers, pending output was cleared, the controller is in run mode.
+
+    ``clock`` is the controller's own clock at that moment, written as in ``Capture.taken``; '' where it does not tell.
+    """
 
     program: int
     version: str
     at_mono_s: float
+    clock: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,7 @@ _DRAIN_TIMEOUT_S = 2.0
 _EVENTS_MAX = 1024
 _REFUSALS_MAX = 3
 _VERSION_MAX_CHARS = 64
+_CLOCK_FIELDS = 6
 _SETUP_MODE = "setup mode"
 _STARTS_ANEW = frozenset({"PW", "RS"})
 
@@ -98,6 +99,7 @@ class CvxLink(ControllerCommands):
         self._unreadable_lines = 0
         self._program: int | None = None
         self._version = ""
+        self._clock = ""
         self._ears: dict[object, Callable[[tuple[str, ...]], object]] = {}
 
     # ControllerLink
@@ -225,6 +227,26 @@ class CvxLink(ControllerCommands):
             return "unknown"
         return printable(" ".join(values), _VERSION_MAX_CHARS) or "unknown"
 
+    async def _read_clock(self, session: Session) -> str:
+        """The controller's clock as it writes it into names of images; '' if it does not tell."""
+        try:
+            year, *rest = map(int, await session.command("TR"))
+        except (CommandRefused, ValueError) as err:
+            _log.debug("clock_not_told", peer=self._peer, why=str(err))
+            return ""
+        if len(rest) != _CLOCK_FIELDS - 1:
+            return ""
+        return "{:02d}{:02d}{:02d}_{:02d}{:02d}{:02d}".format(year % 100, *rest)
+
+    async def _follow_clock(self, session: Session) -> None:
+        """A clock that was set back makes every image look older than the link: begin anew with what it says now."""
+        clock = await self._read_clock(session)
+        if clock >= self._clock:
+            self._clock = clock
+            return
+        self._go_down(f"the controller's clock went back from {self._clock} to {clock or 'nothing'}")
+        await self._resynchronise(session)
+
     async def _enter_run_mode(self, session: Session) -> None:
         if await session.read_mode() is Mode.RUN:
             return
@@ -244,6 +266,7 @@ class CvxLink(ControllerCommands):
         await session.enable_triggers(on=True)
         program = await self._read_program_number(session)
         version = await self._read_version(session)
+        self._clock = await self._read_clock(session)
         if session.is_lost:
             raise session.error
         if self._stale_lines:
@@ -279,6 +302,7 @@ class CvxLink(ControllerCommands):
                 else:
                     refusals = 0
                     self._set_program(program)
+                    await self._follow_clock(session)
             ask_mode = not ask_mode
 
     # events
@@ -335,7 +359,7 @@ class CvxLink(ControllerCommands):
         self._why_down = ""
         self._program, self._version = program, version
         self._is_live = True
-        self._emit(ControllerUp(program, version, now))
+        self._emit(ControllerUp(program, version, now, self._clock))
 
     def _go_down(self, why: str) -> None:
         """Once an outage, and once more when setup mode turns into a lost link or back."""

@@ -24,6 +24,7 @@ _SESSION_FOLDER = re.compile(r"[0-9]{6}_[0-9]{6}")
 _CAMERA_FOLDER = re.compile(r"CAM([1-4])")
 _NAME_MAX_CHARS = 255
 _TAIL_CHARS = 8
+_CLOCK = re.compile(r"(?:20)?([0-9]{6}_[0-9]{6})")
 _SECOND_CARD = 1000
 _CV_X = re.compile(PATTERNS["cv-x"])
 
@@ -41,7 +42,7 @@ class Place:
 class ImageName:
     """What an image's name and folders tell.
 
-    ``taken`` is the controller's own clock as ``yymmdd_hhmmss``: a label, never used to measure time or to order.
+    ``taken`` is the controller's own clock as ``yymmdd_hhmmss``: compared with that clock alone, never with ours.
     ``count`` restarts with the program, so (session, count, camera) is the identity. ``kind`` is the image type of
     multi-image captures (NORMAL, SHAPE, ...), or ''.
     """
@@ -94,7 +95,7 @@ def parse_image_path(virtual_path: str, pattern: re.Pattern[str] | None = None) 
         return None
     judgement = found.get("judgement")
     return ImageName(
-        taken=found.get("taken") or "",
+        taken=match[1] if (match := _CLOCK.fullmatch(found.get("taken") or "")) else "",
         count=int(found["count"]),
         camera=camera,
         kind=kind,

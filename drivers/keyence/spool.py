@@ -70,6 +70,7 @@ def capture_of(virtual_path: str, names: NameRule, received_mono_s: float) -> Ca
             program=name.program,
             judgement=name.judgement,
             kind=name.kind,
+            taken=name.taken,
         )
     place = place_of(virtual_path)
     return Capture(

@@ -130,6 +130,7 @@ class Engine:
             case ControllerResult():
                 self._on_result(event)
             case ControllerUp():
+                self._pairing.begin_at(event.clock)
                 self._set_program(event.program)
                 self._health.holds("controller")
             case ControllerStatus():

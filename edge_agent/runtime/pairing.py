@@ -52,6 +52,8 @@ class Part:
     result: ControllerResult | None = None
     stale: str = ""
     """Why nothing of this part can be trusted to be of now; empty when it can."""
+    is_leftover: bool = False
+    """Its image is of an earlier session or from before the link came up: no live result is of this part."""
     repeats_count: bool = False
     """Its count had already been judged with a result; true after a counter reset, or for a repeated line."""
 
@@ -77,6 +79,8 @@ class Pairing:
     """Count to part_seq of parts that were imaged while nobody looked; their images may still be queued."""
     _session: str | None = None
     _retired_sessions: OrderedDict[str, None] = field(default_factory=OrderedDict)
+    _since: str = ""
+    """The controller's clock when the link last came up; '' while it is not known."""
 
     def on_trigger(self) -> Part:
         """The agent is about to trigger: the part exists before its count is known."""
@@ -88,8 +92,8 @@ class Pairing:
             nameless = self._open(None)
             nameless.captures[capture.camera] = capture
             return Arrival.NEW, nameless
-        is_of_old_session = self._follow_session(capture.session)
-        part = self._find_open(capture.count, capture.session, may_be_first_image=not is_of_old_session)
+        why_old = self._why_old(capture)
+        part = self._find_open(capture.count, capture.session, may_be_first_image=not why_old)
         if part is not None:
             if capture.camera in part.captures:
                 return Arrival.DUPLICATE, None
@@ -100,12 +104,12 @@ class Pairing:
             return (Arrival.DUPLICATE if capture.camera in decided.cameras else Arrival.LATE), None
         if capture.count in self._missed:
             return Arrival.LATE, None
-        part = None if is_of_old_session else self._next_triggered()
+        part = None if why_old else self._next_triggered()
         arrival = Arrival.NEW if part is None else Arrival.JOINED
         part = part or self._open(capture.count)
         self._attach(part, capture)
-        if is_of_old_session:
-            part.stale = f"the image is of session {capture.session!r}, which was over"
+        if why_old:
+            part.stale, part.is_leftover = part.stale or why_old, True
         return arrival, part
 
     def on_result(self, result: ControllerResult) -> tuple[Arrival, Part | None]:
@@ -113,7 +117,7 @@ class Pairing:
         if result.count is None:
             return Arrival.UNPLACEABLE, None
         self._missed.pop(result.count, None)  # seen live: the counter was reset, this is another part
-        part = next((p for p in self.parts if p.count == result.count), None)
+        part = next((p for p in self.parts if p.count == result.count and not p.is_leftover), None)
         if part is not None:
             if part.result is not None:
                 return Arrival.DUPLICATE, None
@@ -161,6 +165,19 @@ class Pairing:
         """A link had a gap: nothing that is open can be trusted to be of now."""
         for part in self.parts:
             part.stale = part.stale or why
+
+    def begin_at(self, clock: str) -> None:
+        """The link is up again, and the controller's clock says this: an image taken before was queued in it."""
+        self._since = clock
+
+    def _why_old(self, capture: Capture) -> str:
+        """Why an image cannot be of now; empty if it may be."""
+        if capture.taken and capture.taken < self._since:
+            # Its session may never have been seen: it must not be followed either.
+            return f"the image was taken at {capture.taken}, the link is up since {self._since}"
+        if self._follow_session(capture.session):
+            return f"the image is of session {capture.session!r}, which was over"
+        return ""
 
     def _open(self, count: int | None) -> Part:
         part = self.open_part()

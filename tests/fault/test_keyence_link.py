@@ -88,6 +88,41 @@ async def test_a_refused_version_does_not_keep_the_link_down() -> None:
             assert up.version == "unknown"
 
 
+@pytest.mark.parametrize(
+    ("reply", "clock"),
+    [
+        (b"TR,26,11,24,06,30,05\r", "261124_063005"),
+        (b"TR,2026,11,24,06,30,05\r", "261124_063005"),
+        (b"TR,26,11,24,06,30\r", ""),
+        (b"TR,a,b,c,d,e,f\r", ""),
+        (b"ER,TR,02\r", ""),
+    ],
+)
+async def test_the_controllers_clock_is_read_as_its_image_names_write_it(reply: bytes, clock: str) -> None:
+    async with ScriptedController() as peer:
+        peer.answers["TR"] = reply
+        async with running(link_to(peer)) as link:
+            up = await next_of(link, ControllerUp)
+
+            assert isinstance(up, ControllerUp)
+            assert up.clock == clock
+
+
+async def test_a_clock_that_was_set_back_is_a_gap_and_the_link_begins_anew_with_it() -> None:
+    async with ScriptedController() as peer:
+        peer.answers["TR"] = b"TR,26,11,24,06,30,05\r"
+        async with running(link_to(peer, poll_s=0.02)) as link:
+            await next_of(link, ControllerUp)
+            peer.answers["TR"] = b"TR,00,01,01,00,00,00\r"
+            down = await next_of(link, ControllerDown)
+            up = await next_of(link, ControllerUp)
+
+            assert isinstance(down, ControllerDown)
+            assert isinstance(up, ControllerUp)
+            assert "clock" in down.why
+            assert up.clock == "000101_000000"
+
+
 async def test_a_result_is_parsed_and_stamped_when_seen() -> None:
     async with ScriptedController() as peer, running(link_to(peer)) as link:
         up = await next_of(link, ControllerUp)

@@ -56,7 +56,8 @@ class LineMachine(RuleBasedStateMachine):
         numbers = itertools.count(1)
         self.pairing = Pairing(lambda: Part(next(numbers), 0.0, Deadline(_FAR)))
         self.health, self.state = Health(), LineState.READY
-        self.truths, self.count, self.session = itertools.count(1), 0, 1
+        self.truths, self.count, self.session, self.clock = itertools.count(1), 0, 1, 1_000
+        self.pairing.begin_at(str(self.clock))
         self.on_the_way: list[tuple[str, Imaged]] = []
         self.imaged: dict[int, Imaged] = {}
         self.of_capture: dict[int, int] = {}
@@ -65,6 +66,7 @@ class LineMachine(RuleBasedStateMachine):
         self.judged: dict[int, Judged] = {}
         self.wire = Wire()
         self.has_link = True
+        self.unsaid: set[int] = set()
 
     # --- the line ---------------------------------------------------------------------------------------
 
@@ -72,7 +74,8 @@ class LineMachine(RuleBasedStateMachine):
     def a_part_is_imaged(self, fate: str, *, is_good: bool) -> None:
         truth = next(self.truths)
         self.count += 1
-        capture = Capture(self.count, 1, f"s{self.session}", f"{truth}.bmp", None, f"{truth:064d}", 0.0)
+        name, sha256, taken = f"{truth}.bmp", f"{truth:064d}", str(self.clock)
+        capture = Capture(self.count, 1, f"s{self.session}", name, None, sha256, 0.0, taken=taken)
         result = ControllerResult(self.count, 1, Judgement.OK, (), float(truth))
         part = self.imaged[truth] = Imaged(truth, is_good, capture, result)
         messages = [("image", part), ("result", part)]
@@ -80,6 +83,8 @@ class LineMachine(RuleBasedStateMachine):
             messages.pop(0)
         elif fate == "result lost" or not self.has_link:
             messages.pop(1)
+            if self.has_link:
+                self.unsaid.add(truth)
         elif fate == "twice":
             messages *= 2
         self.on_the_way += messages
@@ -106,12 +111,16 @@ class LineMachine(RuleBasedStateMachine):
     @rule()
     def the_link_is_back(self) -> None:
         self.has_link = True
+        self.clock += 1
+        self.pairing.begin_at(str(self.clock))
         self.health.holds("controller")
         self._look()
 
     @rule()
     def the_counter_is_reset(self) -> None:
-        self.session, self.count = self.session + 1, 0
+        """Not while a part waits of which a live link said nothing: a reset takes longer than its deadline."""
+        if self.unsaid <= set().union(*(judged.truths for judged in self.judged.values())):
+            self.session, self.count = self.session + 1, 0
 
     @rule(ok=st.booleans())
     def the_output_is_looked_at(self, *, ok: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -103,6 +104,29 @@ def test_an_image_of_a_session_that_was_over_never_joins_a_live_result() -> None
     assert stale is not live
     assert "over" in stale.stale
     assert live.captures == {}
+
+
+def test_an_image_that_was_taken_before_the_link_came_up_never_joins_a_live_result() -> None:
+    """The counter may have been reset in the gap: the count of a queued image says nothing then."""
+    pairs = pairing()
+    pairs.begin_at("260101_120000")
+    _, queued = pairs.on_capture(replace(capture(1, "s1"), taken="260101_115959"))
+    _, live = pairs.on_result(result(1))
+    _, fresh = pairs.on_capture(replace(capture(1, "s2"), taken="260101_120000"))
+
+    assert "115959" in queued.stale
+    assert live is not queued
+    assert fresh is live
+    assert live.stale == ""
+    assert "s1" not in pairs._retired_sessions, "a session that was over long ago is not the one before"
+
+
+def test_an_image_whose_name_tells_no_time_is_placed_by_count_and_session() -> None:
+    pairs = pairing()
+    pairs.begin_at("260101_120000")
+    _, part = pairs.on_capture(capture(1))
+
+    assert part.stale == ""
 
 
 def test_a_result_line_without_a_count_belongs_to_no_part() -> None:
