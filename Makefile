@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: install demo test lint bench fuzz results chaos cover mutants bundle-wheels clean
+.PHONY: install demo test lint bench fuzz results chaos soak cover mutants bundle-wheels clean
 
 install: $(STAMP)
 
@@ -39,6 +39,13 @@ results: install
 
 chaos: install
 	EDGE_AGENT_CHAOS=1 $(BIN)/python -m pytest -m promise --results --timeout=7200
+
+# The whole agent in virtual time: 100,000 parts with everything going wrong. PARTS=, SEED= choose others.
+PARTS ?= 100000
+SEED  ?= 1
+soak: install
+	EDGE_AGENT_SOAK_PARTS=$(PARTS) EDGE_AGENT_SEED=$(SEED) $(BIN)/python -m pytest -p no:randomly --results \
+	  tests/simulated/test_virtual_line.py
 
 # Every branch of what decides: 100 %, or the target fails.
 DECIDES := edge_agent/runtime/interlock.py,edge_agent/runtime/pairing.py,edge_agent/runtime/decision.py

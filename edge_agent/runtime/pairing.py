@@ -65,6 +65,7 @@ class _Decided:
     session: str
     cameras: frozenset[int]
     had_result: bool
+    run: int
 
 
 @dataclass(slots=True)
@@ -79,6 +80,12 @@ class Pairing:
     """Count to part_seq of parts that were imaged while nobody looked; their images may still be queued."""
     _session: str | None = None
     _retired_sessions: OrderedDict[str, None] = field(default_factory=OrderedDict)
+    _run: int = 0
+    """Runs of the counter so far: a new session, or a live count below the last one, begins the next."""
+    _last_count: int | None = None
+    """Of the live results of this run."""
+    _has_run_session: bool = False
+    """Whether an image told the session of this run."""
     _since: str = ""
     """The controller's clock when the link last came up; '' while it is not known."""
 
@@ -117,13 +124,16 @@ class Pairing:
         if result.count is None:
             return Arrival.UNPLACEABLE, None
         self._missed.pop(result.count, None)  # seen live: the counter was reset, this is another part
+        if self._last_count is not None and result.count < self._last_count:
+            self._run, self._has_run_session = self._run + 1, False
+        self._last_count = result.count
         part = next((p for p in self.parts if p.count == result.count and not p.is_leftover), None)
         if part is not None:
             if part.result is not None:
                 return Arrival.DUPLICATE, None
             part.result = result
             return Arrival.JOINED, part
-        decided = [d for d in self._decided.values() if d.count == result.count]
+        decided = [d for d in self._decided.values() if d.count == result.count and d.run == self._run]
         if decided and not decided[-1].had_result:
             return Arrival.LATE, None
         part = self._next_triggered()
@@ -140,7 +150,7 @@ class Pairing:
         if part.count is None:
             return
         self._decided[part.seq] = _Decided(
-            part.seq, part.count, part.session, frozenset(part.captures), part.result is not None
+            part.seq, part.count, part.session, frozenset(part.captures), part.result is not None, self._run
         )
         while len(self._decided) > _REMEMBERED_PARTS:
             self._decided.popitem(last=False)
@@ -203,11 +213,9 @@ class Pairing:
         for decided in reversed(self._decided.values()):
             if decided.count == count and decided.session == session and decided.cameras:
                 return decided
-        last = next(reversed(self._decided.values()), None)
-        # The image of the part that was just decided without one: its session is not known, its count is.
-        if last is not None and last.count == count and not last.cameras:
-            return last
-        return None
+        # The image of a part that was decided without one: its session is not known, its run of the counter is.
+        lacking = (d for d in self._decided.values() if d.count == count and d.run == self._run and not d.cameras)
+        return next(lacking, None)
 
     def _next_triggered(self) -> Part | None:
         """The oldest part that the agent triggered and that no count belongs to yet."""
@@ -221,8 +229,10 @@ class Pairing:
             return True
         if self._session is not None:
             self._missed.clear()  # the counter begins anew
+            if self._has_run_session:
+                self._run, self._last_count = self._run + 1, None
             self._retired_sessions[self._session] = None
             while len(self._retired_sessions) > _REMEMBERED_SESSIONS:
                 self._retired_sessions.popitem(last=False)
-        self._session = session
+        self._session, self._has_run_session = session, True
         return False

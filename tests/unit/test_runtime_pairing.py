@@ -129,6 +129,53 @@ def test_an_image_whose_name_tells_no_time_is_placed_by_count_and_session() -> N
     assert part.stale == ""
 
 
+def without_result(pairs: Pairing, count: int, session: str = "s1") -> None:
+    """A part of that count is decided without its result."""
+    _, part = pairs.on_capture(capture(count, session))
+    pairs.close(part)
+
+
+def test_a_count_that_was_decided_before_a_reset_does_not_swallow_the_result_after_it() -> None:
+    pairs = pairing()
+    without_result(pairs, 7)
+    pairs.on_result(result(20))
+    pairs.on_result(result(1))
+    arrival, part = pairs.on_result(result(7))
+
+    assert arrival is Arrival.NEW
+    assert not part.repeats_count, "another run of the counter repeats nothing"
+
+
+def test_a_new_session_is_a_new_run_of_the_counter_too() -> None:
+    pairs = pairing()
+    without_result(pairs, 7)
+    without_result(pairs, 1, "s2")
+    arrival, _ = pairs.on_result(result(7))
+
+    assert arrival is Arrival.NEW
+
+
+def test_a_reset_that_a_result_told_first_is_the_same_run_as_its_first_image() -> None:
+    pairs = pairing()
+    without_result(pairs, 7)
+    pairs.on_result(result(20))
+    _, without_image = pairs.on_result(result(1))
+    pairs.close(without_image)
+
+    assert pairs.on_capture(capture(1, "s2")) == (Arrival.LATE, None), "decided without it, in this very run"
+    assert pairs.decided_seq(capture(1, "s2")) == without_image.seq
+
+
+def test_queued_images_of_parts_that_were_decided_without_them_are_late_each() -> None:
+    pairs = pairing()
+    for count in (5, 6, 7):
+        _, part = pairs.on_result(result(count))
+        pairs.close(part)
+
+    assert [pairs.on_capture(capture(count)) for count in (5, 6, 7)] == [(Arrival.LATE, None)] * 3
+    assert [pairs.decided_seq(capture(count)) for count in (5, 6, 7)] == [1, 2, 3]
+
+
 def test_a_result_line_without_a_count_belongs_to_no_part() -> None:
     assert pairing().on_result(result(None)) == (Arrival.UNPLACEABLE, None)
 

@@ -1,0 +1,85 @@
+"""Parts through the whole agent in virtual time, with everything going wrong; the five invariants over all of them."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+import structlog
+
+from edge_agent.domain import Reason, Verdict
+from edge_agent.runtime import carrying
+from edge_agent.runtime.decision import Decision, Evidence
+from tests.invariants import Holdings, nothing_leaks
+from tests.virtual_line import VirtualLine, passes
+from tests.virtual_time import run_in_virtual_time
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+PARTS = int(os.environ.get("EDGE_AGENT_SOAK_PARTS", "300"))
+SEED = int(os.environ.get("EDGE_AGENT_SEED", "1"))
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    """No log lines: a hundred thousand parts would say a million."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    yield
+    structlog.reset_defaults()
+
+
+def run(folder: Path, parts: int, seed: int, *, is_calm: bool = False) -> VirtualLine:
+    """The line after that many parts."""
+
+    async def main() -> VirtualLine:
+        line = VirtualLine(folder, seed, is_calm=is_calm)
+        await line.run(parts)
+        return line
+
+    return run_in_virtual_time(main)
+
+
+@pytest.mark.promise(
+    "T-25v", "virtual time: messages and links lost, repeated, late, counters reset, disk refuses", "5 invariants hold"
+)
+@pytest.mark.timeout(7200)
+def test_whatever_goes_wrong_no_part_is_passed_wrongly_and_each_is_accounted_for(
+    tmp_path: Path, figure: Callable[[str], None]
+) -> None:
+    before = Holdings.now()
+    line = run(tmp_path, PARTS, SEED)
+    outcomes = line.check()
+
+    nothing_leaks(
+        before,
+        Holdings.now(),
+        open_parts=(len(line.engine._live), 0),
+        decided=(len(line.engine._pairing._decided), 256),
+        spooled=(len(list((tmp_path / "spool").iterdir())), 0),
+    )
+    assert passes(outcomes) > PARTS / 2, "a line that rejects everything proves nothing"
+    assert {reason.split()[1] for reason in outcomes.verdicts} >= {"SCORE", "NO_IMAGE", "IMAGE_BROKEN"}
+    silent = f"PASS off {outcomes.longest_silent_s * 1000:.0f} ms after the output fell silent"
+    figure(f"{PARTS} parts (seed {SEED}): 0 wrong, {passes(outcomes)} passed, {silent}")
+
+
+def test_a_line_on_which_nothing_goes_wrong_passes_every_good_part(tmp_path: Path) -> None:
+    line = run(tmp_path, 60, 2, is_calm=True)
+    outcomes = line.check()
+
+    assert passes(outcomes) == outcomes.let_through == sum(part.is_good for part in line.parts)
+
+
+def test_an_agent_that_passes_everything_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def pass_all(_evidence: Evidence) -> Decision:
+        return Decision(Verdict.PASS, Reason.OK)
+
+    monkeypatch.setattr(carrying, "decide", pass_all)
+    line = run(tmp_path, 60, 2, is_calm=True)
+
+    with pytest.raises(AssertionError, match="bad and went through"):
+        line.check()

@@ -1,0 +1,450 @@
+"""A whole line in virtual time: the real supervisor, engine, journal, archive and output; peers in memory.
+
+The peers lose, repeat, delay and reorder what they send, cut their links, reset their counter, stop answering; the disk
+refuses. The line knows of every message which part it came from, and of every moment which part is before the gate.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from drivers.base import Capture, ControllerDown, ControllerResult, ControllerUp, Judgement, NotConnected, Reason
+from drivers.modbus.coil_output import CoilOutput
+from drivers.simulated.modbus_pdu import Request
+from drivers.simulated.remote_io import IoFault, SimulatedRemoteIo
+from drivers.timing import monotonic_s
+from edge_agent.domain import Inspection, Outcome, Verdict
+from edge_agent.runtime.engine import Engine, EngineOptions
+from edge_agent.runtime.interlock import Health
+from edge_agent.runtime.supervisor import CONDITIONS, Supervisor, TriggerPlan
+from edge_agent.store.archive import Archive
+from edge_agent.store.journal import Journal, JournalReader
+from edge_agent.store.writer import JournalWriter
+from tests import invariants
+from tests.virtual_time import InlineExecutor, VirtualTimeLoop
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+    from pathlib import Path
+
+    from drivers.base import ControllerEvent
+    from drivers.modbus.coils import CoilState
+    from edge_agent.store.journal import PartRow
+
+T = TypeVar("T")
+
+DEADLINE_S, HOLD_S, WATCHDOG_S, TIMEOUT_S = 0.25, 0.1, 0.5, 0.15
+MESSAGE_S = 0.15
+"""The longest that image and result of a part take to the agent, unless a fault delays them."""
+SPACING_S = MESSAGE_S + DEADLINE_S + HOLD_S + WATCHDOG_S + TIMEOUT_S
+"""A PASS at the deadline, an agent that falls silent at the end of its window: still gone when the next part comes."""
+_EXCHANGE_S = 0.001
+_SETTLE_S = 3.0
+_CAM = 1
+
+
+class NullInspector:
+    """Judges by what the image says of itself: ``<truth>,<1 if good>``."""
+
+    def inspect(self, data: bytes) -> Inspection:
+        is_good = data.endswith(b",1")
+        outcome, reason = (Outcome.OK, Reason.OK) if is_good else (Outcome.NG, Reason.SCORE)
+        return Inspection(outcome, reason, 1.0 if is_good else 3.0, 2.0, "c0de" + 60 * "0", _sha256(data))
+
+
+class VirtualCoils:
+    """The wire to the simulated remote I/O without sockets: one exchange takes a millisecond."""
+
+    def __init__(self, peer: SimulatedRemoteIo) -> None:
+        self._peer, self.is_up = peer, False
+
+    async def open(self) -> None:
+        await self._exchange()
+        self.is_up = True
+
+    async def write(self, first: int, state: CoilState) -> None:
+        await self._exchange()
+        self._peer._carry_out(Request(15, first, len(state.bits), state.bits))
+
+    async def read_back(self, first: int, expected: CoilState) -> None:
+        await self._exchange()
+        if self._peer.coils[first : first + len(expected.bits)] != expected.bits:
+            self.abort()
+            raise NotConnected("reads back something else")
+
+    async def write_proven(self, first: int, state: CoilState) -> None:
+        await self.write(first, state)
+        await self.read_back(first, state)
+
+    async def read_input(self, _address: int) -> bool:
+        raise AssertionError("this line has no part-present input")
+
+    def close(self) -> None:
+        self.is_up = False
+
+    def abort(self) -> None:
+        self.is_up = False
+
+    async def _exchange(self) -> None:
+        if self._peer.fault is IoFault.MUTE:
+            await asyncio.sleep(TIMEOUT_S)
+            self.abort()
+            raise NotConnected("the remote I/O does not answer")
+        await asyncio.sleep(_EXCHANGE_S)
+
+
+class VirtualOutput(CoilOutput):
+    """The real output, on that wire."""
+
+    def __init__(self, peer: SimulatedRemoteIo) -> None:
+        super().__init__("virtual", 502, pass_hold_s=HOLD_S, write_timeout_s=TIMEOUT_S)
+        self._peer = peer
+
+    def _new_link(self) -> VirtualCoils:  # type: ignore[override]
+        return VirtualCoils(self._peer)
+
+
+class MoodyDisk(JournalWriter):
+    """A journal whose disk refuses a write now and then."""
+
+    refusals = 0
+    draw = random.Random(0)
+    chance = 0.0
+
+    def _refuse_if_gone(self) -> None:
+        super()._refuse_if_gone()
+        if self.draw.random() < self.chance:
+            MoodyDisk.refusals += 1
+            raise OSError(28, "no space left on device")
+
+
+class Source(Generic[T]):
+    """What a peer sends, in its order of arrival."""
+
+    is_bound = True
+
+    def __init__(self) -> None:
+        self._queue: asyncio.Queue[T] = asyncio.Queue()
+        self.put = self._queue.put_nowait
+        self.next = self._queue.get
+
+    async def run(self) -> None:
+        await asyncio.get_running_loop().create_future()
+
+
+@dataclass(slots=True)
+class LinePart:
+    """A part as the line knows it. ``is_heard``: something of it reached the agent."""
+
+    truth: int
+    sign_s: float
+    count: int
+    session: str
+    taken: str
+    is_good: bool
+    is_heard: bool = False
+    is_repeated: bool = False
+
+
+@dataclass(slots=True)
+class Outcomes:
+    """What a run was, for the figure of its test."""
+
+    verdicts: dict[str, int] = field(default_factory=dict)
+    let_through: int = 0
+    longest_silent_s: float = 0.0
+
+
+class VirtualLine:
+    """One run of that many parts; everything that happens is drawn from ``seed``."""
+
+    def __init__(self, folder: Path, seed: int, *, is_calm: bool = False) -> None:
+        self._folder, self._draw, self._is_calm = folder, random.Random(seed), is_calm
+        self._remote_io = SimulatedRemoteIo(watchdog_s=WATCHDOG_S)
+        self._events: Source[ControllerEvent] = Source()
+        self._images: Source[Capture] = Source()
+        self.parts: list[LinePart] = []
+        self.windows: list[tuple[float, float]] = []
+        self._pass_since_s: float | None = None
+        self.silent_since: list[float] = []
+        self._count, self._sessions = 0, 0
+        self._session = self._new_session()
+        self._is_link_up = self._is_ftp_up = True
+        self._queued: deque[Capture] = deque()
+        self._unsaid_until_s = 0.0
+        self._spooled = 0
+        MoodyDisk.chance, MoodyDisk.refusals, MoodyDisk.draw = 0.0, 0, random.Random(seed)
+
+    async def run(self, parts: int) -> None:
+        """The agent up, that many parts before it, the agent stopped."""
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualTimeLoop)
+        loop.takes_s = self._takes_s
+        (self._folder / "spool").mkdir()
+        thread = InlineExecutor()
+        writer = MoodyDisk(self._folder / "journal.sqlite3")
+        journal = Journal(writer, thread, writer.last_part_seq + 1)  # type: ignore[arg-type]
+        health, output = Health.waiting_for(*CONDITIONS), VirtualOutput(self._remote_io)
+        self.engine = Engine(
+            EngineOptions((_CAM,), DEADLINE_S, "both", 1, "boot", is_simulated=False),
+            inspectors={(1, _CAM): NullInspector()},
+            journal=journal,
+            archive=Archive(self._folder / "archive", max_bytes=10**9, keep="none"),
+            output=output,
+            health=health,
+        )
+        supervisor = Supervisor(
+            engine=self.engine,
+            health=health,
+            link=self._events,  # type: ignore[arg-type]
+            images=self._images,  # type: ignore[arg-type]
+            output=output,
+            journal=journal,
+            trigger=TriggerPlan("wired", 0),
+        )
+        stop = asyncio.Event()
+        agent = asyncio.create_task(supervisor.run(stop))
+        self._link_up()
+        await asyncio.sleep(_SETTLE_S)
+        MoodyDisk.chance = 0.0 if self._is_calm else 0.001
+        for _ in range(parts):
+            self._image_a_part()
+            await asyncio.sleep(SPACING_S + self._draw.uniform(0, 0.3))
+            self._read_wire()
+        MoodyDisk.chance = 0.0
+        await asyncio.sleep(_SETTLE_S)
+        stop.set()
+        await agent
+        await self._remote_io.stop()
+        self._read_wire()
+        writer.close()
+
+    # --- the line ---------------------------------------------------------------------------------------
+
+    def _image_a_part(self) -> None:
+        draw, truth = self._draw, len(self.parts) + 1
+        if not self._is_calm:
+            self._maybe_something_happens()
+        self._count += 1
+        is_good = draw.random() < 0.9
+        part = LinePart(truth, monotonic_s(), self._count, self._session, self._clock(), is_good)
+        self.parts.append(part)
+        fate = "" if self._is_calm else self._fate()
+        self._send_result(part, fate)
+        if fate != "image lost":
+            delay_s = draw.uniform(0.2, 1.5) if fate == "image late" else draw.uniform(0.01, MESSAGE_S)
+            for _ in range(2 if fate == "image twice" else 1):
+                asyncio.get_running_loop().call_later(delay_s, self._send_image, part, fate == "image broken")
+                delay_s += draw.uniform(0.0, 0.3)
+
+    def _fate(self) -> str:
+        fates = ("image lost", "image late", "image twice", "image broken", "result lost", "result twice")
+        return self._draw.choices(("", *fates), (94, 1, 1, 1, 1, 1, 1))[0]
+
+    def _send_result(self, part: LinePart, fate: str) -> None:
+        if fate == "result lost":
+            # A counter that is reset while such a part waits would lay its image to another part: not within 3 s.
+            self._unsaid_until_s = monotonic_s() + 3.0
+            return
+        delay_s = self._draw.uniform(0.01, MESSAGE_S)
+        part.is_repeated = fate == "result twice"
+        for _ in range(1 + part.is_repeated):
+            asyncio.get_running_loop().call_later(delay_s, self._say_result, part)
+            delay_s += 0.05
+
+    def _say_result(self, part: LinePart) -> None:
+        if self._is_link_up:
+            part.is_heard = True
+            self._events.put(ControllerResult(part.count, 1, Judgement.OK, (str(part.count),), monotonic_s()))
+
+    def _send_image(self, part: LinePart, is_broken: bool) -> None:  # noqa: FBT001 - handed to call_later
+        self._spooled += 1
+        path = self._folder / "spool" / f"{self._spooled}.bmp"
+        data = f"{part.truth},{part.is_good:d}".encode()
+        path.write_bytes(data)
+        capture = Capture(
+            count=part.count,
+            camera=_CAM,
+            session=part.session,
+            name=path.name,
+            path=path,
+            sha256=_sha256(data),
+            received_mono_s=monotonic_s(),
+            broken=Reason.IMAGE_BROKEN if is_broken else None,
+            taken=part.taken,
+        )
+        part.is_heard = True
+        if self._is_ftp_up:
+            self._images.put(capture)
+        else:
+            self._queued.append(capture)
+
+    # --- what goes wrong --------------------------------------------------------------------------------
+
+    def _maybe_something_happens(self) -> None:
+        draw = self._draw
+        happens = {
+            self._cut_the_link: 0.005,
+            self._cut_ftp: 0.005,
+            self._cut_both: 0.003,
+            self._reset_the_counter: 0.003,
+            self._mute_the_remote_io: 0.005,
+        }
+        for what, chance in happens.items():
+            if draw.random() < chance:
+                what(draw.uniform(0.05, 4.0))
+
+    def _cut_the_link(self, for_s: float) -> None:
+        if self._is_link_up:
+            self._is_link_up = False
+            self._events.put(ControllerDown("cable", monotonic_s()))
+            asyncio.get_running_loop().call_later(for_s, self._link_up)
+
+    def _link_up(self) -> None:
+        self._is_link_up = True
+        self._events.put(ControllerUp(1, "CV-X", monotonic_s(), self._clock()))
+
+    def _cut_ftp(self, for_s: float) -> None:
+        if self._is_ftp_up:
+            self._is_ftp_up = False
+            asyncio.get_running_loop().call_later(for_s, self._ftp_up)
+
+    def _ftp_up(self) -> None:
+        """What was queued comes one after the other, before anything new."""
+        self._is_ftp_up = True
+        for at, capture in enumerate(self._queued):
+            asyncio.get_running_loop().call_later(0.03 * at, self._images.put, capture)
+        self._queued.clear()
+
+    def _cut_both(self, for_s: float) -> None:
+        self._cut_ftp(for_s + 0.01)
+        self._cut_the_link(for_s)
+        if self._draw.random() < 0.5:
+            asyncio.get_running_loop().call_later(for_s / 2, self._reset_the_counter, 0.0)
+
+    def _reset_the_counter(self, _for_s: float) -> None:
+        if monotonic_s() >= self._unsaid_until_s:
+            self._count, self._session = 0, self._new_session()
+
+    def _mute_the_remote_io(self, for_s: float) -> None:
+        """At any moment of a part's time, and so also while PASS stands."""
+        asyncio.get_running_loop().call_later(self._draw.uniform(0, SPACING_S), self._mute, for_s)
+
+    def _mute(self, for_s: float) -> None:
+        if self._remote_io.fault is None:
+            self.silent_since.append(monotonic_s())
+            self._remote_io.fault = IoFault.MUTE
+            asyncio.get_running_loop().call_later(for_s, self._unmute)
+
+    def _unmute(self) -> None:
+        self._remote_io.fault = None
+
+    # --- what the line sees -----------------------------------------------------------------------------
+
+    def _read_wire(self) -> None:
+        for change in self._remote_io.history:
+            if change.coil != 0:
+                continue
+            if change.value:
+                self._pass_since_s = change.mono_s
+            elif self._pass_since_s is not None:
+                self.windows.append((self._pass_since_s, change.mono_s))
+                self._pass_since_s = None
+        self._remote_io.history.clear()
+
+    def check(self) -> Outcomes:
+        """The five invariants, over all that happened."""
+        with JournalReader.open(self._folder / "journal.sqlite3") as reader:
+            everything = list(reader.rows())
+        of_image = {_sha256(f"{part.truth},{part.is_good:d}".encode()): part for part in self.parts}
+        rows = self._without_repeats(everything, of_image)
+        accounted = [self._part_of(row, of_image) for row in rows]
+        verdicts = {part.truth: row.verdict for part, row in zip(accounted, rows, strict=True) if part}
+        through = self._let_through()
+        judged_by = {
+            part.truth: frozenset(of_image[camera.image_sha256].truth for camera in row.cameras)
+            for part, row in zip(accounted, rows, strict=True)
+            if part
+        }
+        invariants.no_stale_pass(
+            invariants.Passed(part.truth, judged_by.get(part.truth, frozenset()), part.is_good) for part in through
+        )
+        heard = [part.truth for part in self.parts if part.is_heard]
+        gaps = {part.truth for part in accounted if part and not part.is_heard}
+        invariants.every_part_is_accounted_for([*heard, *gaps], [part.truth for part in accounted if part])
+        assert None not in accounted, "a row of no part"
+        assert [row.part_seq for row in everything] == list(range(1, len(everything) + 1))
+        invariants.a_pass_has_its_row([part.truth for part in through], verdicts)
+        longest_s = invariants.output_drops_when_silent(self.windows, self.silent_since, within_s=WATCHDOG_S + 0.1)
+        tally: dict[str, int] = {}
+        for row in everything:
+            key = f"{row.verdict} {row.reason}"
+            tally[key] = tally.get(key, 0) + 1
+        return Outcomes(tally, len(through), longest_s)
+
+    def _without_repeats(self, rows: list[PartRow], of_image: dict[str, LinePart]) -> list[PartRow]:
+        """A repeated result line may be the first of a counter that was reset: it has a row, and is no part."""
+        kept: dict[int, PartRow] = {}
+        for row in rows:
+            part = self._part_of(row, of_image)
+            if not (part and part.is_repeated and not row.cameras and part.truth in kept):
+                kept[part.truth if part and part.truth not in kept else -row.part_seq] = row
+        return list(kept.values())
+
+    def _part_of(self, row: PartRow, of_image: dict[str, LinePart]) -> LinePart | None:
+        """The part that a row is of: by its image, else the newest of that count that had been imaged by then."""
+        for camera in row.cameras:
+            return of_image[camera.image_sha256]
+        for part in reversed(self.parts[: self._imaged_by(row.decided_mono_s)]):
+            if part.count == row.count:
+                return part
+        return None
+
+    def _imaged_by(self, at_s: float) -> int:
+        low, high = 0, len(self.parts)
+        while low < high:
+            middle = (low + high) // 2
+            low, high = (middle + 1, high) if self.parts[middle].sign_s <= at_s else (low, middle)
+        return low
+
+    def _let_through(self) -> list[LinePart]:
+        """Every part during whose time before the gate PASS was energised, at any moment."""
+        through, windows = [], deque(self.windows)
+        for at, part in enumerate(self.parts):
+            end_s = self.parts[at + 1].sign_s if at + 1 < len(self.parts) else float("inf")
+            while windows and windows[0][1] <= part.sign_s:
+                windows.popleft()
+            if windows and windows[0][0] < end_s:
+                through.append(part)
+        return through
+
+    # --- small things -----------------------------------------------------------------------------------
+
+    def _takes_s(self, executor: Executor | None) -> float:
+        if executor is None:
+            return 0.0
+        is_slow = not self._is_calm and self._draw.random() < 0.005
+        return self._draw.uniform(0.3, 0.6) if is_slow else self._draw.uniform(0.01, 0.05)
+
+    def _new_session(self) -> str:
+        self._sessions += 1
+        return f"s{self._sessions}"
+
+    @staticmethod
+    def _clock() -> str:
+        return f"{datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=monotonic_s()):%y%m%d_%H%M%S}"
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def passes(outcomes: Outcomes) -> int:
+    """How many parts were passed."""
+    return outcomes.verdicts.get(f"{Verdict.PASS} {Reason.OK}", 0)
