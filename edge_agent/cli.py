@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import traceback
 from pathlib import Path
@@ -179,6 +180,9 @@ def main() -> None:
         typer.echo(f"error: {err}", err=True)
         if err.hint:
             typer.echo(f"hint: {err.hint}", err=True)
+        if err.leaves_thread:
+            sys.stderr.flush()
+            os._exit(err.exit_code)  # the journal is closed and REJECT is written: nothing is left to tidy
         sys.exit(err.exit_code)
     except SystemExit as err:
         sys.exit(_EX_USAGE if err.code == _TYPER_USAGE else err.code)

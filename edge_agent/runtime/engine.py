@@ -72,7 +72,7 @@ class Engine:
         self._live: dict[int, LivePart] = {}
         self._gaps = CountGaps(journal.last_count(is_simulated=options.is_simulated))
         self._programs = Programs(inspectors.keys(), options.cameras)
-        self._inference = Inference(inspectors, self._programs)
+        self._inference = Inference(inspectors, self._programs, deadline_s=options.deadline_s)
         self._keeping = Keeping(journal, archive, health)
         self._carrying = Carrying(
             options,
@@ -107,11 +107,16 @@ class Engine:
 
     def check(self) -> None:
         """Bring the line's state in step with its health. Called at every tick and after every event."""
-        if why := self._inference.problem():
-            self._health.fails("inference", why)
+        if hung := self._inference.hung():
+            self._health.fails("inference", str(hung))
         else:
             self._health.holds("inference")
         self._standing.look()
+
+    def raise_if_hung(self) -> None:
+        """Raise InferenceHung if an inspection does not come back."""
+        if hung := self._inference.hung():
+            raise hung
 
     # --- the loops ------------------------------------------------------------------------------------
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import math
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
 from drivers.timing import monotonic_s
 from edge_agent.domain import Inspection, Outcome, Reason
+from edge_agent.errors import EdgeAgentError
+from edge_agent.runtime.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,12 +21,24 @@ if TYPE_CHECKING:
     from edge_agent.runtime.pairing import Part
     from edge_agent.runtime.programs import Programs
 
-__all__ = ["Inference", "Inspects"]
+__all__ = ["Inference", "InferenceHung", "Inspects"]
 
 log = structlog.get_logger(__name__)
 
-_OVERDUE_S = 5.0
+_OVERDUE_AFTER_DEADLINE_S = 0.5
 _DETAIL_MAX = 200
+
+
+class InferenceHung(EdgeAgentError):
+    """An inspection does not come back. Only a new process mends that."""
+
+    leaves_thread = True
+
+    def __init__(self, running_s: float) -> None:
+        super().__init__(
+            f"one inspection has been running for {running_s:.1f} s and does not come back",
+            hint="the agent ends and is started again by systemd; if this repeats, keep the part's image and the log",
+        )
 
 
 class Inspects(Protocol):
@@ -37,12 +50,19 @@ class Inspects(Protocol):
 
 
 class Inference:
-    """Inspects images one after another. ``inspectors`` maps (program, camera) to what judges it."""
+    """Inspects images one after another. ``inspectors`` maps (program, camera) to what judges it.
 
-    def __init__(self, inspectors: Mapping[tuple[int, int], Inspects], programs: Programs) -> None:
+    An inspection that runs for longer than a part's ``deadline_s`` and a half second more is overdue: its part was
+    rejected long ago, and none after it can be judged.
+    """
+
+    def __init__(
+        self, inspectors: Mapping[tuple[int, int], Inspects], programs: Programs, *, deadline_s: float
+    ) -> None:
         self._inspectors = inspectors
         self._programs = programs
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="inference")
+        self._overdue_s = deadline_s + _OVERDUE_AFTER_DEADLINE_S
+        self._thread = Worker("inference")
         self._since_s: float | None = None
 
     def inspector_of(self, part: Part, camera: int) -> Inspects | None:
@@ -50,10 +70,10 @@ class Inference:
         program = self._programs.of(part)
         return None if program is None else self._inspectors.get((program, camera))
 
-    def problem(self) -> str:
-        """Why the thread cannot be relied on; empty when it can."""
-        overdue_s = monotonic_s() - (self._since_s or math.inf)
-        return f"one inspection has been running for {overdue_s:.0f} s" if overdue_s > _OVERDUE_S else ""
+    def hung(self) -> InferenceHung | None:
+        """The error, if an inspection is overdue."""
+        running_s = monotonic_s() - (self._since_s or math.inf)
+        return InferenceHung(running_s) if running_s > self._overdue_s else None
 
     async def inspect(self, live: LivePart, capture: Capture) -> None:
         """Inspect an image of a part, if there is still time when its turn comes; note what was found."""

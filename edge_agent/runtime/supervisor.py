@@ -10,6 +10,7 @@ import structlog
 
 from drivers.base import DriverError
 from drivers.timing import Backoff, monotonic_s
+from edge_agent.runtime.inference import InferenceHung
 from edge_agent.runtime.notify import notify
 from edge_agent.store.journal import JournalError
 
@@ -32,6 +33,8 @@ _TICK_S = 0.05
 _NOTIFY_EVERY_S = 0.5
 _JOURNAL_RETRY_S = 1.0
 _INPUT_POLL_S = 0.01
+_REFRESH_OVERDUE_S = 1.0
+_WRITE_OVERDUE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,42 +66,56 @@ class Supervisor:
         self._output = output
         self._journal = journal
         self._trigger = trigger
+        self._refreshed_s = monotonic_s()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until ``stop`` is set. On every way out the output has been told REJECT.
 
         An unexpected error of the engine ends the agent (a bug must not be survived silently); one of a link
-        restarts that link alone.
+        restarts that link alone. Raises InferenceHung if an inspection does not come back.
         """
-        output = asyncio.create_task(self._kept_running("output", lambda: self._output.run(self._engine.is_ready)))
+        output = asyncio.create_task(self._kept_running("output", lambda: self._output.run(self._is_ready)))
+        hung: InferenceHung | None = None
         try:
-            async with asyncio.TaskGroup() as tasks:
-                work = [
-                    tasks.create_task(self._engine.run()),
-                    tasks.create_task(self._kept_running("controller", self._link.run)),
-                    tasks.create_task(self._kept_running("images", self._images.run)),
-                    tasks.create_task(self._take_events()),
-                    tasks.create_task(self._take_captures()),
-                    tasks.create_task(self._watch_health()),
-                    tasks.create_task(self._prove_journal()),
-                ]
-                if self._trigger.source != "wired":
-                    work.append(tasks.create_task(self._trigger_parts()))
-                await self._journal.event(
-                    "START", "SIMULATED peers" if self._engine.is_simulated else "the agent is up"
-                )
-                await self._log_head()
-                notify("READY=1")
-                await stop.wait()
-                notify("STOPPING=1")
-                for task in work:
-                    task.cancel()
+            await self._work(stop)
+        except* InferenceHung as group:
+            hung = next(err for err in group.exceptions if isinstance(err, InferenceHung))
+            notify(f"STOPPING=1\nSTATUS={hung}")
         finally:
             # Last of all: whatever happened above, the wire says REJECT when the process is gone.
             output.cancel()
             await asyncio.gather(output, return_exceptions=True)
-        await self._journal.event("STOP", "stopped on request")
+        await self._journal.event("STOP", str(hung or "stopped on request"))
         await self._log_head()
+        if hung is not None:
+            raise hung
+
+    async def _work(self, stop: asyncio.Event) -> None:
+        """Hold every task but the output's until ``stop`` is set."""
+        async with asyncio.TaskGroup() as tasks:
+            work = [
+                tasks.create_task(self._engine.run()),
+                tasks.create_task(self._kept_running("controller", self._link.run)),
+                tasks.create_task(self._kept_running("images", self._images.run)),
+                tasks.create_task(self._take_events()),
+                tasks.create_task(self._take_captures()),
+                tasks.create_task(self._watch_health()),
+                tasks.create_task(self._prove_journal()),
+            ]
+            if self._trigger.source != "wired":
+                work.append(tasks.create_task(self._trigger_parts()))
+            await self._journal.event("START", "SIMULATED peers" if self._engine.is_simulated else "the agent is up")
+            await self._log_head()
+            notify("READY=1")
+            await stop.wait()
+            notify("STOPPING=1")
+            for task in work:
+                task.cancel()
+
+    def _is_ready(self) -> bool:
+        """What the output asks at every refresh; that it asks is its sign of life."""
+        self._refreshed_s = monotonic_s()
+        return self._engine.is_ready()
 
     async def _log_head(self) -> None:
         """Note the journal's newest link where someone who alters the journal does not reach: the system's log."""
@@ -130,16 +147,21 @@ class Supervisor:
         while True:
             self._look("output", ok=self._output.is_confirmed, why="the remote I/O is not there or not read back")
             self._look("images", ok=self._images.is_bound, why="the inbox is not open")
+            if (waiting_s := self._journal.waiting_s) > _WRITE_OVERDUE_S:
+                self._health.fails("journal", f"a write has been waiting for the disk for {waiting_s:.0f} s")
             self._engine.check()
+            self._engine.raise_if_hung()
             now = monotonic_s()
             kind = "SIMULATED " if self._engine.is_simulated else ""
             status = f"STATUS={kind}{self._engine.state}: {self._health}"
             if now - last_notified_s >= _NOTIFY_EVERY_S or status != last_status:
-                # An overdue inspection is the one thing in here that a restart mends.
-                is_alive = "inference" not in self._health.reasons
-                notify(f"{status}\nWATCHDOG=1" if is_alive else status)
+                notify(f"{status}\nWATCHDOG=1" if self._is_refreshing(now) else status)
                 last_notified_s, last_status = now, status
             await asyncio.sleep(_TICK_S)
+
+    def _is_refreshing(self, now: float) -> bool:
+        """Whether the output is refreshed, if it can be: a restart mends our own standstill, not a pulled cable."""
+        return not self._output.is_confirmed or now - self._refreshed_s <= _REFRESH_OVERDUE_S
 
     def _look(self, condition: str, *, ok: bool, why: str) -> None:
         if ok:

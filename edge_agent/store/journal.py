@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
+from drivers.timing import monotonic_s
 from edge_agent.store.opening import JournalError
 from edge_agent.store.reader import JournalReader
 from edge_agent.store.rows import CameraRow, EventRow, PartRow, PublicationRow
@@ -35,6 +37,7 @@ class Journal:
         self._writer = writer
         self._thread = thread
         self._next_part_seq = next_part_seq
+        self._waiting: deque[float] = deque()
 
     @classmethod
     def open(cls, path: Path) -> Journal:
@@ -56,6 +59,11 @@ class Journal:
     def next_part_seq(self) -> int:
         """The number of the next part: one above the highest in the journal."""
         return self._next_part_seq
+
+    @property
+    def waiting_s(self) -> float:
+        """For how long the oldest call that has not returned has been waiting for the disk; 0.0 if none is."""
+        return monotonic_s() - self._waiting[0] if self._waiting else 0.0
 
     def last_count(self, *, is_simulated: bool) -> int | None:
         """The controller's count of the newest part that had one. Blocks: before the loop has work."""
@@ -95,7 +103,11 @@ class Journal:
             done: Future[T] = self._thread.submit(work)
         except RuntimeError as err:
             raise JournalError("the journal is closed") from err
-        return await asyncio.wrap_future(done)
+        self._waiting.append(monotonic_s())
+        try:
+            return await asyncio.wrap_future(done)
+        finally:
+            self._waiting.popleft()
 
 
 def _name_thread() -> None:
