@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict, cast
+from typing import TYPE_CHECKING, TypedDict
 
 import structlog
 
@@ -25,11 +25,10 @@ from drivers.modbus.modules import MODULES, Module, unfit_for, unproven
 from drivers.modbus.register_output import RegisterOutput
 from drivers.transport.serial_line import SerialOptions, open_serial
 from drivers.transport.tcp import open_tcp
+from edge_agent.bundles import in_use_words, load_inspectors
 from edge_agent.desk import desk_path, serve_desk
-from edge_agent.errors import BundleRejected, ConfigError, UsageError
-from edge_agent.inspection.bundle import Bundle
+from edge_agent.errors import ConfigError
 from edge_agent.inspection.decode import prove_complete
-from edge_agent.inspection.inspector import Inspector
 from edge_agent.runtime.engine import Engine, EngineOptions
 from edge_agent.runtime.interlock import Health
 from edge_agent.runtime.supervisor import CONDITIONS, Supervisor, TriggerPlan
@@ -50,8 +49,6 @@ if TYPE_CHECKING:
 __all__ = [
     "controller_commands",
     "fail_safe",
-    "load_inspectors",
-    "load_replay",
     "open_controller",
     "open_images",
     "prove_output",
@@ -62,27 +59,6 @@ log = structlog.get_logger(__name__)
 
 _LOOK_EVERY_S, _PROVE_OUTPUT_S = 0.02, 3.0
 _DELIMITERS = {"cr": "\r", "crlf": "\r\n"}
-
-
-def load_inspectors(settings: Settings) -> dict[tuple[int, int], Inspector]:
-    """Load, verify and warm up every [[bundle]], by (program, camera).
-
-    Raises BundleRejected: a line never gets READY on a bundle that is missing, altered or made for another place.
-    """
-    inspectors = {}
-    for entry in settings.bundle:
-        bundle = Bundle.load(entry.path)
-        if (bundle.program, bundle.camera) != (entry.program, entry.camera):
-            raise BundleRejected(
-                f"{entry.path} was calibrated for program {bundle.program}, camera {bundle.camera}; "
-                f"line.toml names it for program {entry.program}, camera {entry.camera}",
-                hint="correct the [[bundle]] entry, or calibrate again with --program and --camera",
-            )
-        inspector = Inspector(bundle, threads=settings.inference.threads)
-        took_ms = inspector.warm_up()
-        log.info("bundle_loaded", path=str(entry.path), bundle_id=bundle.id, warm_up_ms=round(took_ms, 1))
-        inspectors[entry.program, entry.camera] = inspector
-    return inspectors
 
 
 async def run_agent(settings: Settings, *, is_simulated: bool = False) -> None:
@@ -100,6 +76,8 @@ async def run_agent(settings: Settings, *, is_simulated: bool = False) -> None:
         swept = archive.sweep()  # an archive that cannot be made or read is an OSError: exit code 74
         if swept:
             log.warning("archive_swept", files=swept)
+        for entry in settings.bundle:
+            await journal.event("BUNDLE", in_use_words(entry, inspectors[entry.program, entry.camera].bundle))
         output = _output(settings)
         health = Health.waiting_for(*CONDITIONS)
         engine = Engine(
@@ -250,24 +228,6 @@ def _link(settings: ControllerSettings) -> CvxLink:
         delimiter=_DELIMITERS[settings.delimiter],
         is_serial=settings.serial is not None,
     )
-
-
-def load_replay(
-    settings: Settings | None, bundle: Path | None, journal: Path | None, threads: int
-) -> tuple[dict[tuple[int, int], Inspector], Path | None]:
-    """The inspectors, warm, and the journal that a replay uses; what is named on the command line goes first.
-
-    Raises UsageError, BundleRejected: also where this machine computes other values than the one that calibrated.
-    """
-    if settings is None and bundle is None:
-        raise UsageError("nothing to judge with", hint="name line.toml with --config, or a bundle with --bundle")
-    if journal is None and settings is not None and settings.store.journal.exists():
-        journal = settings.store.journal
-    if bundle is not None:
-        inspector = Inspector(Bundle.load(bundle), threads=threads)
-        inspector.warm_up()
-        return {(inspector.bundle.program, inspector.bundle.camera): inspector}, journal
-    return load_inspectors(cast("Settings", settings)), journal
 
 
 async def fail_safe(settings: Settings) -> None:

@@ -14,12 +14,13 @@ if TYPE_CHECKING:
 
     from edge_agent.settings import Settings
 
-__all__ = ["DEFAULT_CONFIG", "Config", "Json", "Threads", "progress_bars", "say", "settings_of"]
+__all__ = ["DEFAULT_CONFIG", "By", "Config", "Json", "Threads", "progress_bars", "say", "settings_of", "who"]
 
 DEFAULT_CONFIG = Path("/etc/edge-agent/line.toml")
 
 Config = Annotated[Path, typer.Option("--config", "-c", help="The line's settings.", metavar="line.toml")]
 Json = Annotated[bool, typer.Option("--json", help="One versioned JSON object on stdout, people's text on stderr.")]
+By = Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who does this; the user at this PC by default.")]
 Threads = Annotated[int, typer.Option(min=1, max=64, help="Threads of ONNX Runtime (and of torch in calibration).")]
 
 
@@ -36,6 +37,14 @@ def say(as_json: bool, facts: Mapping[str, object], lines: list[str]) -> None:
         typer.echo(line, err=as_json)
     if as_json:
         typer.echo(json.dumps(facts, default=str))
+
+
+def who(by: str | None) -> str:
+    """The name for the record: as given, else that of the user, also behind sudo."""
+    import getpass
+    import os
+
+    return by or os.environ.get("SUDO_USER") or getpass.getuser()
 
 
 @contextmanager

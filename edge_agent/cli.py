@@ -91,7 +91,7 @@ def replay(
 
     Example: edge-agent replay /var/lib/edge-agent/archive --config line.toml --report replay.html
     """
-    from edge_agent.app import load_replay
+    from edge_agent.bundles import load_replay
     from edge_agent.logs import configure_logs
     from edge_agent.replay import replay_folder, write_replay_report
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edge_agent.bundles import check_place
 from edge_agent.doctor.finding import Finding, Site, fail, ok, warn
 from edge_agent.errors import BundleRejected
 from edge_agent.inspection.bundle import Bundle
@@ -19,14 +20,9 @@ def bundle_verified(site: Site) -> Finding:
     for entry in site.settings.bundle:
         try:
             bundle = Bundle.load(entry.path)
+            check_place(entry, bundle)
         except BundleRejected as err:
             return fail(str(err), err.hint)
-        if (bundle.program, bundle.camera) != (entry.program, entry.camera):
-            return fail(
-                f"{entry.path} is for program {bundle.program}, camera {bundle.camera}; line.toml says "
-                f"{entry.program}, {entry.camera}",
-                "correct the [[bundle]] entry, or calibrate again with --program and --camera",
-            )
         site.bundles.append((entry, bundle))
     return ok(", ".join(f"{bundle.part} {bundle.id[:12]}" for _, bundle in site.bundles))
 
@@ -36,13 +32,13 @@ def bundle_warm(site: Site) -> Finding:
     if len(site.bundles) < len(site.settings.bundle):
         return fail("not every bundle is verified", "see the check bundle_verified")
     site.warm_ms.clear()
-    for entry, bundle in site.bundles:
+    for _, bundle in site.bundles:
         try:
             inspector = Inspector(bundle, threads=site.settings.inference.threads)
             inspector.warm_up()
         except BundleRejected as err:
             return fail(str(err), err.hint)
-        reference = (entry.path / "reference.png").read_bytes()
+        reference = (bundle.folder / "reference.png").read_bytes()
         took = [sum(inspector.inspect(reference).timings_ms.values()) for _ in range(_RUNS)]
         site.warm_ms.append(sorted(took)[_RUNS // 2])
     return ok(f"golden values as at calibration, {len(site.bundles)} bundle(s)")

@@ -26,6 +26,7 @@ from edge_agent.inspection.manifest import FILES, OPTIONAL_FILES, read_manifest
 from edge_agent.inspection.patches import PatchGrid
 from edge_agent.inspection.pose import PoseLimits
 from edge_agent.inspection.registration import RegistrationSettings
+from edge_agent.inspection.registry import bundle_in_use
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -89,8 +90,17 @@ class Bundle:
 
     @classmethod
     def load(cls, folder: Path) -> Bundle:
-        """Read a bundle and prove it: schema, id, every file's sha256, every shape. Raises BundleRejected."""
+        """Read a bundle and prove it: schema, id, every file's sha256, every shape. Raises BundleRejected.
+
+        A registry gives the bundle in use, which must be the one that was activated.
+        """
+        folder, activated = bundle_in_use(folder)
         manifest = read_manifest(folder)
+        if activated not in (None, manifest.text("id")):
+            raise BundleRejected(
+                f"{folder} is not the bundle that was activated: its id is {manifest.text('id')}, it was {activated}",
+                hint="look at who changed it, then activate one: edge-agent bundle list",
+            )
         return cls.of(folder, manifest, _proven_files(folder, manifest.section("files")))
 
     @classmethod

@@ -76,7 +76,7 @@ class Explainer:
     settings: Settings
     _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="pictures"))
     _kept: OrderedDict[tuple[int, int], asyncio.Task[Explained]] = field(default_factory=OrderedDict)
-    _inspectors: OrderedDict[tuple[int, int], Inspector] = field(default_factory=OrderedDict)
+    _inspectors: OrderedDict[str, Inspector] = field(default_factory=OrderedDict)
 
     async def explain(self, row: PartRow, camera: CameraRow) -> Explained:
         """The pictures of one camera of a part. Raises Busy, DataError."""
@@ -134,22 +134,20 @@ class Explainer:
         """The one that judged this image. Raises DataError if it is not in line.toml any more."""
         from edge_agent.inspection.bundle import Bundle  # noqa: PLC0415 - the page starts without the inspection
         from edge_agent.inspection.inspector import Inspector  # noqa: PLC0415
+        from edge_agent.inspection.registry import find  # noqa: PLC0415
 
         if program is None or camera.bundle_id is None:
             raise DataError("this image was not inspected")
-        key = program, camera.camera
-        if key not in self._inspectors:
+        key, id_ = (program, camera.camera), camera.bundle_id
+        if id_ not in self._inspectors:
             entry = next((e for e in self.settings.bundle if (e.program, e.camera) == key), None)
-            if entry is None:
-                raise DataError(f"line.toml has no [[bundle]] for program {program}, camera {camera.camera} any more")
-            self._inspectors[key] = Inspector(Bundle.load(entry.path), threads=1)
+            folder = None if entry is None else find(entry.path, id_)
+            if folder is None:
+                raise DataError("the bundle that judged this part is not the one in line.toml now, nor one before it")
+            self._inspectors[id_] = Inspector(Bundle.load(folder), threads=1)
             while len(self._inspectors) > _INSPECTORS_MAX:
                 self._inspectors.popitem(last=False)
-        inspector = self._inspectors[key]
-        if inspector.bundle.id != camera.bundle_id:
-            del self._inspectors[key]
-            raise DataError("the bundle that judged this part is not the one in line.toml now")
-        return inspector
+        return self._inspectors[id_]
 
 
 def archived_image(archive: Path, row: PartRow, camera: CameraRow) -> Path:

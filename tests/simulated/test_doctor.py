@@ -259,7 +259,7 @@ async def test_an_altered_bundle_a_foreign_one_and_a_slow_one_fail(
     assert "golden.npz" in await failing(site, "bundle_warm")
 
     site.settings = site.settings.model_copy(update={"bundle": (entry.model_copy(update={"program": 9}),)})
-    assert "is for program 1" in await failing(site, "bundle_verified")
+    assert "calibrated for program 1" in await failing(site, "bundle_verified")
     (tmp_path / "bundle" / "bank.npz").write_bytes(b"altered")
     assert "was altered" in await failing(site, "bundle_verified")
     assert "not every bundle" in await failing(site, "bundle_warm")

@@ -23,6 +23,10 @@ COMMANDS = [
     ["config", "check"],
     ["config", "schema"],
     ["bundle", "show"],
+    ["bundle", "list"],
+    ["bundle", "compare"],
+    ["bundle", "activate"],
+    ["bundle", "rollback"],
     ["version"],
 ]
 
