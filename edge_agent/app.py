@@ -29,6 +29,7 @@ from edge_agent.bundles import in_use_words, load_inspectors
 from edge_agent.desk import desk_path, serve_desk
 from edge_agent.errors import ConfigError
 from edge_agent.inspection.decode import prove_complete
+from edge_agent.runtime.dry_run import DRY_RUN, RejectingOutput
 from edge_agent.runtime.engine import Engine, EngineOptions
 from edge_agent.runtime.interlock import Health
 from edge_agent.runtime.supervisor import CONDITIONS, Supervisor, TriggerPlan
@@ -40,7 +41,7 @@ from edge_agent.web.keeper import Looked, keep_page
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
-    from drivers.base import CaptureSource, Dial
+    from drivers.base import CaptureSource, Dial, VerdictOutput
     from drivers.keyence.commands import Command
     from drivers.keyence.session import Session
     from drivers.timing import Deadline
@@ -61,8 +62,11 @@ _LOOK_EVERY_S, _PROVE_OUTPUT_S = 0.02, 3.0
 _DELIMITERS = {"cr": "\r", "crlf": "\r\n"}
 
 
-async def run_agent(settings: Settings, *, is_simulated: bool = False) -> None:
-    """Run the agent until SIGTERM or SIGINT. Raises EdgeAgentError for what a person has to mend first."""
+async def run_agent(settings: Settings, *, is_simulated: bool = False, is_dry_run: bool = False) -> None:
+    """Run the agent until SIGTERM or SIGINT. Raises EdgeAgentError for what a person has to mend first.
+
+    A dry run judges and records every part, and drives nothing but REJECT.
+    """
     inspectors = load_inspectors(settings)
     journal = Journal.open(settings.store.journal)
     try:
@@ -78,7 +82,10 @@ async def run_agent(settings: Settings, *, is_simulated: bool = False) -> None:
             log.warning("archive_swept", files=swept)
         for entry in settings.bundle:
             await journal.event("BUNDLE", in_use_words(entry, inspectors[entry.program, entry.camera].bundle))
-        output = _output(settings)
+        output: VerdictOutput = _output(settings)
+        if is_dry_run:
+            log.warning("dry_run", why=DRY_RUN)
+            output = RejectingOutput(output)
         health = Health.waiting_for(*CONDITIONS)
         engine = Engine(
             EngineOptions(
@@ -88,6 +95,7 @@ async def run_agent(settings: Settings, *, is_simulated: bool = False) -> None:
                 trigger_number=None if settings.trigger.number == "all" else settings.trigger.number,
                 boot_id=_boot_id(),
                 is_simulated=is_simulated,
+                is_dry_run=is_dry_run,
             ),
             inspectors=inspectors,
             journal=journal,
@@ -121,6 +129,7 @@ def _look(engine: Engine, health: Health, archive: Archive) -> Looked:
         state=str(engine.state),
         conditions={**dict.fromkeys(CONDITIONS, ""), **health.reasons},
         is_simulated=engine.is_simulated,
+        is_dry_run=engine.is_dry_run,
         archive_lost=archive.lost,
         archive_pruned=archive.pruned,
     )
@@ -135,7 +144,13 @@ class _Desk:
     health: Health
 
     def status(self) -> dict[str, object]:
-        return {"state": str(self.engine.state), "health": str(self.health), "link": asdict(self.link.status())}
+        return {
+            "state": str(self.engine.state),
+            "health": str(self.health),
+            "simulated": self.engine.is_simulated,
+            "dry_run": self.engine.is_dry_run,
+            "link": asdict(self.link.status()),
+        }
 
     async def command(self, name: str, *args: str, by: Deadline | None = None) -> tuple[str, ...]:
         return await self.link.command(name, *args, by=by)

@@ -50,6 +50,9 @@ def run(
     simulated: Annotated[
         bool, typer.Option("--simulated", help="Against simulated peers on this machine; drives no real output.")
     ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Judge and record every part; the output stays REJECT.")
+    ] = False,
     simulated_images: Annotated[
         Path | None, typer.Option(help="With --simulated: images that the simulated camera shows, in name order.")
     ] = None,
@@ -69,9 +72,9 @@ def run(
         from edge_agent.simulation import simulated_peers
 
         with simulated_peers(settings, config, images=simulated_images) as simulated_settings:
-            asyncio.run(run_agent(simulated_settings, is_simulated=True))
+            asyncio.run(run_agent(simulated_settings, is_simulated=True, is_dry_run=dry_run))
         return
-    asyncio.run(run_agent(settings))
+    asyncio.run(run_agent(settings, is_dry_run=dry_run))
 
 
 @cli.command()

@@ -10,6 +10,7 @@ import structlog
 from drivers.timing import Deadline
 from edge_agent.domain import Published, Reason, Verdict
 from edge_agent.runtime.decision import Decision, Evidence, decide
+from edge_agent.runtime.dry_run import marked
 from edge_agent.runtime.rows import part_row
 from edge_agent.store.journal import JournalError
 
@@ -63,7 +64,7 @@ class Carrying:
     def decide(self, live: LivePart) -> Decision:
         """The verdict, of what is known now."""
         part, standing = live.part, self._standing
-        return decide(
+        decision = decide(
             Evidence(
                 cameras=self._options.cameras,
                 judgement_policy=self._options.judgement,
@@ -79,6 +80,7 @@ class Carrying:
                 trigger_problem=live.trigger_problem,
             )
         )
+        return marked(decision) if self._options.is_dry_run else decision
 
     async def record(self, live: LivePart, decision: Decision) -> tuple[PartRow, Decision]:
         """Make the row durable; the decision is FAULT afterwards if it could not be."""

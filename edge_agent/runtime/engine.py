@@ -101,6 +101,11 @@ class Engine:
         return self._options.is_simulated
 
     @property
+    def is_dry_run(self) -> bool:
+        """Whether nothing but REJECT goes to the wire: said in status, log, journal and page."""
+        return self._options.is_dry_run
+
+    @property
     def is_idle(self) -> bool:
         """No part is open."""
         return not self._live

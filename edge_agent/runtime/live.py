@@ -23,6 +23,7 @@ class EngineOptions:
     trigger_number: int | None
     boot_id: str
     is_simulated: bool
+    is_dry_run: bool = False
 
 
 @dataclass(slots=True)

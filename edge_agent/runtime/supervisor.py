@@ -10,6 +10,7 @@ import structlog
 
 from drivers.base import DriverError
 from drivers.timing import Backoff, monotonic_s
+from edge_agent.runtime.dry_run import DRY_RUN
 from edge_agent.runtime.inference import InferenceHung
 from edge_agent.runtime.notify import notify
 from edge_agent.store.journal import JournalError
@@ -104,7 +105,7 @@ class Supervisor:
             ]
             if self._trigger.source != "wired":
                 work.append(tasks.create_task(self._trigger_parts()))
-            await self._journal.event("START", "SIMULATED peers" if self._engine.is_simulated else "the agent is up")
+            await self._journal.event("START", "; ".join(self._kinds()) or "the agent is up")
             await self._log_head()
             notify("READY=1")
             await stop.wait()
@@ -116,6 +117,11 @@ class Supervisor:
         """What the output asks at every refresh; that it asks is its sign of life."""
         self._refreshed_s = monotonic_s()
         return self._engine.is_ready()
+
+    def _kinds(self) -> list[str]:
+        """What this run is not: a real one, said wherever the line's state is said."""
+        simulated = ["SIMULATED peers"] if self._engine.is_simulated else []
+        return simulated + ([DRY_RUN] if self._engine.is_dry_run else [])
 
     async def _log_head(self) -> None:
         """Note the journal's newest link where someone who alters the journal does not reach: the system's log."""
@@ -152,8 +158,7 @@ class Supervisor:
             self._engine.check()
             self._engine.raise_if_hung()
             now = monotonic_s()
-            kind = "SIMULATED " if self._engine.is_simulated else ""
-            status = f"STATUS={kind}{self._engine.state}: {self._health}"
+            status = f"STATUS={': '.join([*self._kinds(), str(self._engine.state), str(self._health)])}"
             if now - last_notified_s >= _NOTIFY_EVERY_S or status != last_status:
                 notify(f"{status}\nWATCHDOG=1" if self._is_refreshing(now) else status)
                 last_notified_s, last_status = now, status

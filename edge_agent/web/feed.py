@@ -35,6 +35,7 @@ class AgentState(_Line):
     state: str
     since_mono_s: float
     is_simulated: bool
+    is_dry_run: bool = False
     conditions: dict[str, Condition]
     archive_lost: int
     archive_pruned: int

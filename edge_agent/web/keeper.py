@@ -45,6 +45,7 @@ class Looked:
     is_simulated: bool
     archive_lost: int
     archive_pruned: int
+    is_dry_run: bool = False
 
 
 @asynccontextmanager
@@ -136,6 +137,7 @@ class _Keeper:
             state=looked.state,
             since_mono_s=self._state_since[1],
             is_simulated=looked.is_simulated,
+            is_dry_run=looked.is_dry_run,
             conditions=conditions,
             archive_lost=looked.archive_lost,
             archive_pruned=looked.archive_pruned,

@@ -59,6 +59,7 @@ function lost(isLost) {
 
 function showState(state) {
   $("simulated").hidden = !state.simulated;
+  $("dryrun").hidden = !state.dry_run;
   $("state").textContent = text(state.line, "state");
   $("state").className = `pill ${["READY", "BUSY"].includes(state.line) ? "ready" : "bad"}`;
   $("clock").textContent = new Date(state.utc).toLocaleTimeString();
