@@ -19,7 +19,15 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["MIN_IMAGES", "GoodImage", "list_images", "read_good_images", "read_pixels"]
+__all__ = [
+    "MIN_IMAGES",
+    "GoodImage",
+    "examine_image",
+    "find_same",
+    "list_images",
+    "read_good_images",
+    "read_pixels",
+]
 
 MIN_IMAGES = 20
 _SUFFIXES = frozenset({".png", ".bmp", ".jpg", ".jpeg"})
@@ -60,15 +68,15 @@ def read_good_images(paths: Sequence[Path], progress: Callable[[int, int], None]
         )
     images = []
     for number, path in enumerate(paths, start=1):
-        images.append(_good_image(path))
+        images.append(examine_image(path, _read(path)))
         progress(number, len(paths))
     _check_same_shape(images)
     _check_different(images)
     return images
 
 
-def _good_image(path: Path) -> GoodImage:
-    data = _read(path)
+def examine_image(path: Path, data: bytes) -> GoodImage:
+    """What a calibration has to know of an image file and its bytes. Raises CalibrationRefused, naming the file."""
     pixels = _decode(path, data)
     grey = pixels if pixels.ndim == 2 else pixels.mean(axis=2)
     scale = _THUMBNAIL_PX / max(grey.shape)
@@ -110,15 +118,21 @@ def _words(shape: tuple[int, ...]) -> str:
 
 def _check_different(images: Sequence[GoodImage]) -> None:
     """Copies have no spread to learn from, and counting one part twice makes the limit's promise untrue."""
-    thumbnails = np.stack([image.thumbnail for image in images])
-    for i, image in enumerate(images):
-        close = np.abs(thumbnails[:i] - image.thumbnail).max(axis=(1, 2), initial=0.0) < _SAME_THUMBNAIL
-        for j in np.flatnonzero(close):
-            if _is_same_picture(images[int(j)], image):
-                raise CalibrationRefused(
-                    f"{images[int(j)].path.name} and {image.path.name} show the same picture",
-                    hint="take one image each of different good parts, and remove copies",
-                )
+    for number, image in enumerate(images):
+        same = find_same(images[:number], image)
+        if same is not None:
+            raise CalibrationRefused(
+                f"{same.path.name} and {image.path.name} show the same picture",
+                hint="take one image each of different good parts, and remove copies",
+            )
+
+
+def find_same(images: Sequence[GoodImage], image: GoodImage) -> GoodImage | None:
+    """The one among images of the same shape that shows the same picture as this one; None if it is new."""
+    if not images:
+        return None
+    close = np.abs(np.stack([i.thumbnail for i in images]) - image.thumbnail).max(axis=(1, 2)) < _SAME_THUMBNAIL
+    return next((images[int(j)] for j in np.flatnonzero(close) if _is_same_picture(images[int(j)], image)), None)
 
 
 def _is_same_picture(a: GoodImage, b: GoodImage) -> bool:

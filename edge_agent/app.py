@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
 import structlog
@@ -26,13 +24,15 @@ from drivers.modbus.register_output import RegisterOutput
 from drivers.transport.serial_line import SerialOptions, open_serial
 from drivers.transport.tcp import open_tcp
 from edge_agent.bundles import in_use_words, load_inspectors
-from edge_agent.desk import desk_path, serve_desk
-from edge_agent.errors import ConfigError
+from edge_agent.desk import DeskClient, desk_path, serve_desk
+from edge_agent.errors import AlreadyRunning, ConfigError, Unavailable
 from edge_agent.inspection.decode import prove_complete
 from edge_agent.runtime.dry_run import DRY_RUN, RejectingOutput
 from edge_agent.runtime.engine import Engine, EngineOptions
 from edge_agent.runtime.interlock import Health
+from edge_agent.runtime.process import boot_id, stop_on_signal
 from edge_agent.runtime.supervisor import CONDITIONS, Supervisor, TriggerPlan
+from edge_agent.runtime.watching import watching
 from edge_agent.settings import read_password
 from edge_agent.store.archive import Archive
 from edge_agent.store.journal import Journal
@@ -40,11 +40,13 @@ from edge_agent.web.keeper import Looked, keep_page
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
+    from pathlib import Path
 
     from drivers.base import CaptureSource, Dial, VerdictOutput
     from drivers.keyence.commands import Command
     from drivers.keyence.session import Session
     from drivers.timing import Deadline
+    from edge_agent.runtime.watching import Watched
     from edge_agent.settings import ControllerSettings, ImagesSettings, OutputSettings, Settings
 
 __all__ = [
@@ -52,13 +54,14 @@ __all__ = [
     "fail_safe",
     "open_controller",
     "open_images",
+    "open_line",
     "prove_output",
     "run_agent",
 ]
 
 log = structlog.get_logger(__name__)
 
-_LOOK_EVERY_S, _PROVE_OUTPUT_S = 0.02, 3.0
+_LOOK_EVERY_S, _PROVE_OUTPUT_S, _IMAGES_WITHIN_S = 0.02, 3.0, 5.0
 _DELIMITERS = {"cr": "\r", "crlf": "\r\n"}
 
 
@@ -93,7 +96,7 @@ async def run_agent(settings: Settings, *, is_simulated: bool = False, is_dry_ru
                 deadline_s=settings.line.deadline_ms / 1000,
                 judgement=settings.line.judgement,
                 trigger_number=None if settings.trigger.number == "all" else settings.trigger.number,
-                boot_id=_boot_id(),
+                boot_id=boot_id(),
                 is_simulated=is_simulated,
                 is_dry_run=is_dry_run,
             ),
@@ -118,7 +121,7 @@ async def run_agent(settings: Settings, *, is_simulated: bool = False, is_dry_ru
             serve_desk(desk_path(settings.store.journal), _Desk(link, engine, health)),
             keep_page(settings, look, journal.event),
         ):
-            await supervisor.run(_stop_on_signal())
+            await supervisor.run(stop_on_signal())
     finally:
         journal.close()
 
@@ -211,6 +214,33 @@ async def open_images(images: ImagesSettings, *, within_s: float) -> AsyncIterat
     finally:
         run.cancel()
         await asyncio.gather(run, return_exceptions=True)
+
+
+@asynccontextmanager
+async def open_line(settings: Settings, spool: Path) -> AsyncIterator[tuple[CaptureSource, Watched]]:
+    """The line without an agent: images come, triggers go where the agent sends them, and the output is left alone.
+
+    Only where its input says that a part is there it is connected, and told REJECT. Raises AlreadyRunning while an
+    agent runs, Unavailable where images cannot be received, ConfigError.
+    """
+    async with DeskClient.open(desk_path(settings.store.journal)) as agent:
+        if agent is not None:
+            raise AlreadyRunning("an agent runs on this line", hint="stop it first: systemctl stop edge-agent")
+    trigger, images = settings.trigger, settings.images.model_copy(update={"spool": spool})
+    number = None if trigger.number == "all" else trigger.number
+    plan = TriggerPlan(trigger.source, trigger.interval_ms / 1000)
+    output = _output(settings) if trigger.source == "input" else None
+    try:
+        async with (
+            open_images(images, within_s=_IMAGES_WITHIN_S) as source,
+            watching(_link(settings.controller), output, plan, number, settings.line.deadline_ms / 1000) as watched,
+        ):
+            yield source, watched
+    except TimeoutError as err:
+        raise Unavailable(
+            "images cannot be received: the port is another program's, or the folder is not there",
+            hint="edge-agent doctor says which",
+        ) from err
 
 
 async def prove_output(settings: Settings) -> bool:
@@ -355,18 +385,3 @@ def _images(images: ImagesSettings) -> CaptureSource:
         max_bytes=max_bytes,
         prove=prove_complete,
     )
-
-
-def _stop_on_signal() -> asyncio.Event:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    return stop
-
-
-def _boot_id() -> str:
-    """Names the boot that monotonic times belong to; empty where the kernel does not tell."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return ""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_agent.base_cli import Json, Threads, progress_bars, say
+from edge_agent.base_cli import DEFAULT_CONFIG, Json, Threads, progress_bars, say, settings_of
 
 if TYPE_CHECKING:
+    from calibration.calibrate import CalibrationOptions
     from edge_agent.inspection.channels import Channel
 
 __all__ = ["calibration_cli"]
@@ -72,6 +74,14 @@ def calibrate_reference(
     defective: Annotated[
         Path | None, typer.Option(help="Images of defective parts: never trained on, they say what would be missed.")
     ] = None,
+    live: Annotated[
+        int | None,
+        typer.Option(min=20, max=1000, metavar="N", help="Collect N good parts from the line into FOLDER first."),
+    ] = None,
+    config: Annotated[Path, typer.Option("--config", "-c", help="With --live: the line.", metavar="line.toml")] = (
+        DEFAULT_CONFIG
+    ),
+    yes: Annotated[bool, typer.Option("--yes", help="With --live: calibrate without asking, nobody looked.")] = False,
     report: Annotated[Path | None, typer.Option(help="The HTML report; beside the bundle by default.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing bundle.")] = False,
     threads: Threads = 2,
@@ -80,6 +90,8 @@ def calibrate_reference(
     """Learn what good parts look like: good images in, reference bundle and report out.
 
     Example: edge-agent calibrate-reference good/ --out bundles/zipper --part zipper --program 1
+
+    Example: edge-agent calibrate-reference good/ --live 40 --config line.toml --program 1
     """
     from calibration.backbones import backbone_for
     from calibration.calibrate import CalibrationOptions, calibrate
@@ -103,6 +115,8 @@ def calibrate_reference(
         threads=threads,
         overwrite=force,
     )
+    if live is not None:
+        _collect(folder, live, config, options, yes=yes, json_=json_)
     with progress_bars() as progress:
         result = calibrate(folder, out, options, progress)
     report = report or out.with_name(out.name + "-report.html")
@@ -167,6 +181,27 @@ def evaluate(
         result = evaluate_dataset(dataset, options, progress)
     written = write_results(out, result) if out else []
     say(json_, result.to_json(), [*result.summary(), *(f"written: {path}" for path in written)])
+
+
+def _collect(folder: Path, wanted: int, config: Path, options: CalibrationOptions, *, yes: bool, json_: bool) -> None:
+    """Collect, and go on where a person said that all of them are good; 1 where it was stopped before."""
+    from calibration.live import SHEET
+    from edge_agent.collecting import LiveWishes, collect_from_line
+    from edge_agent.logs import configure_logs
+
+    settings = settings_of(config)
+    configure_logs("warning", settings.log.format)
+    wishes = LiveWishes(folder, wanted, options.program, options.camera, options.search.settings)
+    found = collect_from_line(settings, config, wishes, lambda words: typer.echo(words, err=True))
+    facts = {"schema_version": 1, "collected": found, "wanted": wanted, "sheet": str(folder / SHEET)}
+    lines = [f"{found} of {wanted} good parts in {folder}", f"look at each: {folder / SHEET}"]
+    if found < wanted:
+        say(json_, facts, [*lines, "stopped; the same command goes on"])
+        raise typer.Exit(1)
+    if yes or (sys.stdin.isatty() and typer.confirm("\n".join([*lines, "Are all of these good?"]), err=True)):
+        return
+    say(json_, facts, [*lines, "then delete what is not good and give the same command again, or calibrate with --yes"])
+    raise typer.Exit(0)
 
 
 def _crop(text: str) -> str | tuple[int, int, int, int]:

@@ -86,8 +86,9 @@ def init(
             f"written: {out}; the FTP password for the controller is in {password}",
             "next:",
             f"  1. edge-agent cvx status {config}",
-            f"  2. edge-agent calibrate-reference good/ --out {bundle} --program {facts.program}",
+            f"  2. edge-agent calibrate-reference good/ --live 40 {config} --out {bundle} --program {facts.program}",
             f"  3. edge-agent doctor {config}",
-            f"  4. edge-agent run {config}",
+            f"  4. edge-agent run {config} --dry-run",
+            f"  5. edge-agent run {config}",
         ],
     )

@@ -1,0 +1,147 @@
+"""Good parts of the line itself, one after the other into a folder: taken, or refused with the reason.
+
+The folder is the state: whoever stops goes on with the same folder later, and whoever deletes a picture gets another
+part in its place. What is refused lies in the folder's sub-folder ``odd``, to be looked at; nothing reads it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from calibration.gate import unregistered
+from calibration.images import GoodImage, examine_image, find_same, list_images, read_pixels
+from calibration.reference import medoid
+from drivers.base import ImageRefused
+from edge_agent.inspection.decode import decode
+from edge_agent.inspection.registration import Registration
+
+if TYPE_CHECKING:
+    from edge_agent.inspection.registration import RegistrationSettings
+
+__all__ = ["ODD", "Collector", "Refused"]
+
+ODD = "odd"
+_REFERENCE_AFTER = 5
+"""So many parts say which of them is most like the others; what does not register to that one is odd."""
+_ODD_KEPT_MAX = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An image that was not taken. ``path`` is where it lies now, None where it was not kept."""
+
+    label: str
+    why: str
+    path: Path | None
+
+
+@dataclass(slots=True)
+class Collector:
+    """The good parts collected so far. ``open`` reads what lies in the folder; ``take`` is called with new images."""
+
+    folder: Path
+    settings: RegistrationSettings
+    images: list[GoodImage] = field(default_factory=list)
+    qualities: dict[str, float] = field(default_factory=dict)
+    refused: list[Refused] = field(default_factory=list)
+    _registration: Registration | None = None
+
+    @classmethod
+    def open(cls, folder: Path, settings: RegistrationSettings) -> Collector:
+        """Make the folder, or go on with what is in it. Raises CalibrationRefused for what is no image, OSError."""
+        folder.mkdir(parents=True, exist_ok=True)
+        collector = cls(folder, settings)
+        for path in list_images(folder):
+            collector._consider(examine_image(path, path.read_bytes()))
+        return collector
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def take(self, data: bytes, name: str) -> str:
+        """Take an image, durably, and return ""; or refuse it and return why. Raises OSError if the disk refuses."""
+        before = len(self.refused)
+        try:
+            decode(data)
+        except ImageRefused as err:
+            return self._refuse(name, f"broken: {err.detail}", data)
+        path = self._stored(data, name)
+        self._consider(examine_image(path, data))
+        return next((r.why for r in self.refused[before:] if r.label == path.name), "")
+
+    def turn_away(self, name: str, why: str) -> str:
+        """Note an image that was refused before it got here."""
+        self.refused.append(Refused(name, why, None))
+        return why
+
+    def _consider(self, image: GoodImage) -> None:
+        if self.images and image.shape != self.images[0].shape:
+            ours, theirs = self.images[0].shape, image.shape
+            self._put_aside(image, f"another shape: {theirs[1]} x {theirs[0]}, the others are {ours[1]} x {ours[0]}")
+            return
+        same = find_same(self.images, image)
+        if same is not None:
+            self._put_aside(image, f"the same picture as {same.path.name}")
+            return
+        self.images.append(image)
+        if self._registration is not None:
+            self._register([image])
+        elif len(self.images) == _REFERENCE_AFTER:
+            self._registration = Registration(read_pixels(self.images[medoid(self.images)].path), self.settings)
+            self._register(self.images)
+
+    def _register(self, images: list[GoodImage]) -> None:
+        """Lay them on the reference and put aside what does not lie there as the others do."""
+        assert self._registration is not None  # noqa: S101 - made above
+        for image in images:
+            self.qualities[image.path.name] = self._registration.register(read_pixels(image.path)).quality
+        odd = unregistered(self.qualities, 1.0)
+        for image in [image for image in self.images if image.path.name in odd]:
+            self.images.remove(image)
+            quality = self.qualities.pop(image.path.name)
+            self._put_aside(
+                image, f"does not register like the others (quality {quality:.2f}): another part, or turned?"
+            )
+
+    def _put_aside(self, image: GoodImage, why: str) -> None:
+        place = self.folder / ODD / image.path.name
+        place.parent.mkdir(exist_ok=True)
+        image.path.replace(place)
+        self.refused.append(Refused(image.path.name, why, place))
+
+    def _refuse(self, name: str, why: str, data: bytes) -> str:
+        place = self.folder / ODD / self._name(data, name)
+        if len(self.refused) < _ODD_KEPT_MAX:
+            place.parent.mkdir(exist_ok=True)
+            place.write_bytes(data)
+            self.refused.append(Refused(place.name, why, place))
+        else:
+            self.refused.append(Refused(place.name, why, None))
+        return why
+
+    def _stored(self, data: bytes, name: str) -> Path:
+        place = self.folder / self._name(data, name)
+        descriptor, part = tempfile.mkstemp(prefix=".part-", dir=self.folder)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                os.fchmod(file.fileno(), 0o644)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(part).replace(place)
+        finally:
+            Path(part).unlink(missing_ok=True)
+        return place
+
+    def _name(self, data: bytes, name: str) -> str:
+        """A number of its own, and nothing of a name that came over a wire but a known suffix."""
+        taken = [p.name for p in self.folder.rglob("good_*")]
+        number = max((int(n[5:9]) for n in taken if n[5:9].isdigit()), default=0) + 1
+        suffix = Path(name).suffix.lower()
+        known = suffix if suffix in (".bmp", ".png", ".jpg", ".jpeg") else ".bmp"
+        return f"good_{number:04d}_{hashlib.sha256(data).hexdigest()[:8]}{known}"

@@ -1,0 +1,69 @@
+"""``calibrate-reference --live``: good parts from the line of line.toml, through its own drivers, without an agent."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from typing import TYPE_CHECKING
+
+from calibration.live import LiveWishes, collect_live
+from edge_agent.app import open_line
+from edge_agent.errors import UsageError
+from edge_agent.runtime.process import stop_on_signal
+from edge_agent.simulation import simulated_peers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from edge_agent.runtime.watching import Watched
+    from edge_agent.settings import Settings
+
+__all__ = ["LiveWishes", "collect_from_line"]
+
+_SAY_AGAIN_S = 10.0
+
+
+def collect_from_line(settings: Settings, config: Path, wishes: LiveWishes, say: Callable[[str], None]) -> int:
+    """Collect until all are there or somebody stops it (SIGINT, SIGTERM); how many good images there are.
+
+    Raises AlreadyRunning while an agent has the line, Unavailable, UsageError for another program than asked for,
+    CalibrationRefused, OSError.
+    """
+    if settings.controller.kind == "simulated":
+        with simulated_peers(settings, config, images=None) as simulated:
+            return asyncio.run(_collect(simulated, wishes, say))
+    return asyncio.run(_collect(settings, wishes, say))
+
+
+async def _collect(settings: Settings, wishes: LiveWishes, say: Callable[[str], None]) -> int:
+    stop, spool = stop_on_signal(), wishes.folder / ".spool"
+    await asyncio.to_thread(wishes.folder.mkdir, parents=True, exist_ok=True)
+    try:
+        async with open_line(settings, spool) as (source, watched):
+            program = await _program(watched, stop, say)
+            if program not in (None, wishes.program):
+                raise UsageError(
+                    f"the controller runs program {program}, good parts of program {wishes.program} are asked for",
+                    hint=f"--program {program}, or switch the controller's program",
+                )
+            if program is not None:
+                say(f"the controller is up with program {program}: bring good parts, {wishes.wanted} of them")
+            return await collect_live(source, wishes, stop, say)
+    finally:
+        await asyncio.to_thread(shutil.rmtree, spool, ignore_errors=True)
+
+
+async def _program(watched: Watched, stop: asyncio.Event, say: Callable[[str], None]) -> int | None:
+    """The controller's program once it is up; None if somebody stopped before."""
+    up, stopped = asyncio.create_task(watched.until_up()), asyncio.create_task(stop.wait())
+    try:
+        while not up.done() and not stopped.done():
+            await asyncio.wait({up, stopped}, timeout=_SAY_AGAIN_S, return_when=asyncio.FIRST_COMPLETED)
+            if not up.done() and not stopped.done():
+                say(f"waiting for the controller: {watched.why_down}")
+        return up.result() if up.done() else None
+    finally:
+        up.cancel()
+        stopped.cancel()
+        await asyncio.gather(up, stopped, return_exceptions=True)

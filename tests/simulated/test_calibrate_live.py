@@ -1,0 +1,108 @@
+"""calibrate-reference --live: good parts come from the line itself, and the gate stays shut."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING
+
+from drivers.timing import monotonic_s
+from tests.simulated.line import PASS, PROGRAM, READY, edge_agent, good_image, line
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.simulated.line import Line
+
+WANTED = 20
+
+
+async def _collect(at: Line, *options: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "edge_agent", "calibrate-reference", str(at.folder / "good"), "--live", str(WANTED)),
+        *("--config", str(at.config), "--program", str(PROGRAM), "--out", str(at.folder / "new"), *options),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+
+
+async def _until_said(process: asyncio.subprocess.Process, words: str) -> None:
+    assert process.stderr is not None
+    said = []
+    async with asyncio.timeout(60):
+        while line := await process.stderr.readline():
+            said.append(line.decode())
+            if words in said[-1]:
+                return
+    raise AssertionError(f"ended without {words!r}: {said}")
+
+
+def _taken(at: Line) -> int:
+    return len(list((at.folder / "good").glob("good_*")))
+
+
+async def test_good_parts_of_the_line_are_collected_stopped_and_gone_on_with(
+    tmp_path: Path, thumbnail_bundle: Path
+) -> None:
+    async with line(tmp_path, thumbnail_bundle, start=False) as at:
+        running = await _collect(at)
+        await _until_said(running, "bring good parts")
+        for number in range(1, 9):
+            await at.controller.wire_trigger(good_image(number))
+            await at.until(f"{number} taken", lambda n=number: _taken(at) == n)
+        await at.controller.wire_trigger(good_image(3))
+        await _until_said(running, "the same picture as good_0003")
+        running.terminate()
+        out, err = await running.communicate()
+        assert running.returncode == 1, err.decode()
+        assert b"the same command goes on" in out
+
+        running = await _collect(at)
+        await _until_said(running, "going on with 8 images")
+        for number in range(9, WANTED + 1):
+            await at.controller.wire_trigger(good_image(number))
+            await at.until(f"{number} taken", lambda n=number: _taken(at) == n)
+        out, err = await running.communicate()
+
+        assert running.returncode == 0, err.decode()
+        assert b"20 of 20 good parts" in out
+        assert not at.remote_io.history
+        sheet = (tmp_path / "good" / "collected.html").read_text()
+        assert sheet.count("data:image/png") == WANTED
+        assert not (tmp_path / "good" / ".spool").exists()
+        assert not (tmp_path / "new").exists()  # nobody looked at them yet: nothing is calibrated
+
+
+async def test_triggers_that_the_agent_sends_are_sent_and_the_output_is_only_told_reject(
+    tmp_path: Path, thumbnail_bundle: Path
+) -> None:
+    async with line(tmp_path, thumbnail_bundle, trigger='source = "input"', start=False) as at:
+        running = await _collect(at)
+        await at.until("REJECT", lambda: bool(at.remote_io.history))
+        begin = monotonic_s()
+        while _taken(at) < 3:
+            assert monotonic_s() - begin < 30
+            at.controller.put_part(good_image(_taken(at) + 1))
+            at.remote_io.set_input(0, True)
+            await asyncio.sleep(0.1)
+            at.remote_io.set_input(0, False)
+            await asyncio.sleep(0.1)
+        running.terminate()
+        await running.communicate()
+        seen = {change.coil for change in at.remote_io.history if change.value}
+
+    assert not seen & {PASS, READY}
+
+
+async def test_a_running_agent_and_another_program_are_said(tmp_path: Path, thumbnail_bundle: Path) -> None:
+    async with line(tmp_path, thumbnail_bundle) as at:
+        arguments = ("calibrate-reference", "good", "--live", "20", "--config", str(at.config))
+        taken = await asyncio.to_thread(edge_agent, *arguments, "--program", "1", cwd=tmp_path)
+        await at.stop_agent()
+        other = await asyncio.to_thread(edge_agent, *arguments, "--program", "7", cwd=tmp_path)
+
+    assert taken.returncode == 75
+    assert "an agent runs" in taken.stderr
+    assert other.returncode == 64
+    assert "the controller runs program 1" in other.stderr
