@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypedDict
 
@@ -23,6 +22,7 @@ from drivers.modbus.modules import MODULES, Module, unfit_for, unproven
 from drivers.modbus.register_output import RegisterOutput
 from drivers.transport.serial_line import SerialOptions, open_serial
 from drivers.transport.tcp import open_tcp
+from edge_agent.agent_state import AgentDesk, challenge_clock, look_at
 from edge_agent.bundles import in_use_words, load_inspectors
 from edge_agent.desk import DeskClient, desk_path, serve_desk
 from edge_agent.errors import AlreadyRunning, ConfigError, Unavailable
@@ -36,7 +36,7 @@ from edge_agent.runtime.watching import watching
 from edge_agent.settings import read_password
 from edge_agent.store.archive import Archive
 from edge_agent.store.journal import Journal
-from edge_agent.web.keeper import Looked, keep_page
+from edge_agent.web.keeper import keep_page
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from drivers.base import CaptureSource, Dial, VerdictOutput
     from drivers.keyence.commands import Command
     from drivers.keyence.session import Session
-    from drivers.timing import Deadline
     from edge_agent.runtime.watching import Watched
     from edge_agent.settings import ControllerSettings, ImagesSettings, OutputSettings, Settings
 
@@ -107,6 +106,7 @@ async def run_agent(settings: Settings, *, is_simulated: bool = False, is_dry_ru
             health=health,
         )
         link = _link(settings.controller)
+        clock = challenge_clock(settings)
         supervisor = Supervisor(
             engine=engine,
             health=health,
@@ -115,51 +115,16 @@ async def run_agent(settings: Settings, *, is_simulated: bool = False, is_dry_ru
             output=output,
             journal=journal,
             trigger=TriggerPlan(settings.trigger.source, settings.trigger.interval_ms / 1000),
+            degraded=clock.degraded,
         )
-        look = partial(_look, engine, health, archive)
+        look = partial(look_at, engine, health, archive, clock)
         async with (
-            serve_desk(desk_path(settings.store.journal), _Desk(link, engine, health)),
+            serve_desk(desk_path(settings.store.journal), AgentDesk(link, engine, health, journal, clock)),
             keep_page(settings, look, journal.event),
         ):
             await supervisor.run(stop_on_signal())
     finally:
         journal.close()
-
-
-def _look(engine: Engine, health: Health, archive: Archive) -> Looked:
-    """What the operator's page is told."""
-    return Looked(
-        state=str(engine.state),
-        conditions={**dict.fromkeys(CONDITIONS, ""), **health.reasons},
-        is_simulated=engine.is_simulated,
-        is_dry_run=engine.is_dry_run,
-        archive_lost=archive.lost,
-        archive_pruned=archive.pruned,
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Desk:
-    """What the agent tells and does at its desk: the link's commands, and how the line stands."""
-
-    link: CvxLink
-    engine: Engine
-    health: Health
-
-    def status(self) -> dict[str, object]:
-        return {
-            "state": str(self.engine.state),
-            "health": str(self.health),
-            "simulated": self.engine.is_simulated,
-            "dry_run": self.engine.is_dry_run,
-            "link": asdict(self.link.status()),
-        }
-
-    async def command(self, name: str, *args: str, by: Deadline | None = None) -> tuple[str, ...]:
-        return await self.link.command(name, *args, by=by)
-
-    def listen(self, on_line: Callable[[tuple[str, ...]], object]) -> Callable[[], None]:
-        return self.link.listen(on_line)
 
 
 def controller_commands() -> Mapping[str, Command]:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from edge_agent.base_cli import DEFAULT_CONFIG, By, Config, Json, say, settings_of, who
-
-if TYPE_CHECKING:
-    from edge_agent.settings import BundleSettings, Settings
 
 __all__ = ["bundle_cli"]
 
@@ -102,12 +99,12 @@ def bundle_activate(
 
     Example: edge-agent bundle activate new/ --config line.toml --why "new lot of zippers"
     """
-    from edge_agent.bundles import proven
+    from edge_agent.bundles import entry_of, proven
     from edge_agent.inspection.bundle import Bundle
     from edge_agent.inspection.registry import activate
 
     settings, bundle = settings_of(config), Bundle.load(folder)
-    entry = _entry(settings, bundle.program, bundle.camera)
+    entry = entry_of(settings, bundle.program, bundle.camera)
     switch = activate(entry.path, bundle.folder, by=who(by), why=why, prove=proven(entry, settings.inference.threads))
     facts = {"schema_version": 1, "folder": str(entry.path / switch.folder), "bundle_id": switch.bundle_id}
     say(json_, facts, [str(switch), _AGAIN])
@@ -127,22 +124,11 @@ def bundle_rollback(
 
     Example: edge-agent bundle rollback --config line.toml --program 1 --why "too many rejects"
     """
-    from edge_agent.bundles import proven
+    from edge_agent.bundles import entry_of, proven
     from edge_agent.inspection.registry import rollback
 
     settings = settings_of(config)
-    entry = _entry(settings, program, camera)
+    entry = entry_of(settings, program, camera)
     switch = rollback(entry.path, by=who(by), why=why, prove=proven(entry, settings.inference.threads))
     facts = {"schema_version": 1, "folder": str(entry.path / switch.folder), "bundle_id": switch.bundle_id}
     say(json_, facts, [str(switch), _AGAIN])
-
-
-def _entry(settings: Settings, program: int | None, camera: int) -> BundleSettings:
-    from edge_agent.errors import UsageError
-
-    found = [e for e in settings.bundle if e.camera == camera and program in (None, e.program)]
-    if len(found) != 1:
-        asked = "which program?" if program is None else f"program {program}, camera {camera} has no [[bundle]]"
-        have = ", ".join(f"program {e.program} camera {e.camera}" for e in settings.bundle)
-        raise UsageError(asked, hint=f"line.toml has: {have}")
-    return found[0]

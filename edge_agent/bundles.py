@@ -20,7 +20,17 @@ if TYPE_CHECKING:
     from edge_agent.inspection.registry import Switch
     from edge_agent.settings import BundleSettings, Settings
 
-__all__ = ["BundlePlace", "check_place", "in_use_words", "listed", "load_inspectors", "load_replay", "proven"]
+__all__ = [
+    "BundlePlace",
+    "check_place",
+    "entry_of",
+    "in_use_words",
+    "inspector_of",
+    "listed",
+    "load_inspectors",
+    "load_replay",
+    "proven",
+]
 
 log = structlog.get_logger(__name__)
 
@@ -92,14 +102,30 @@ def check_place(entry: BundleSettings, bundle: Bundle) -> None:
         )
 
 
+def entry_of(settings: Settings, program: int | None, camera: int) -> BundleSettings:
+    """The [[bundle]] of a program (None: the only one) and camera. Raises UsageError, naming those that there are."""
+    found = [e for e in settings.bundle if e.camera == camera and program in (None, e.program)]
+    if len(found) != 1:
+        asked = "which program?" if program is None else f"program {program}, camera {camera} has no [[bundle]]"
+        have = ", ".join(f"program {e.program} camera {e.camera}" for e in settings.bundle)
+        raise UsageError(asked, hint=f"line.toml has: {have}")
+    return found[0]
+
+
+def inspector_of(entry: BundleSettings, threads: int) -> Inspector:
+    """The inspector of one entry, proven and warm. Raises BundleRejected."""
+    bundle = Bundle.load(entry.path)
+    check_place(entry, bundle)
+    inspector = Inspector(bundle, threads=threads)
+    inspector.warm_up()
+    return inspector
+
+
 def proven(entry: BundleSettings, threads: int) -> Callable[[Path], str]:
     """What proves a bundle for this entry: whole, for this place, and this PC computes its golden values."""
 
     def prove(folder: Path) -> str:
-        bundle = Bundle.load(folder)
-        check_place(entry, bundle)
-        Inspector(bundle, threads=threads).warm_up()
-        return bundle.id
+        return inspector_of(entry.model_copy(update={"path": folder}), threads).bundle.id
 
     return prove
 

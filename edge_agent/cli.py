@@ -14,6 +14,7 @@ import typer
 from edge_agent.base_cli import DEFAULT_CONFIG, Config, Json, Threads, progress_bars, say, settings_of
 from edge_agent.bundle_cli import bundle_cli
 from edge_agent.calibration_cli import calibration_cli
+from edge_agent.challenge_cli import challenge_cli
 from edge_agent.commissioning_cli import commissioning_cli
 from edge_agent.cvx_cli import cvx_cli
 from edge_agent.doctor_cli import doctor_cli
@@ -34,6 +35,7 @@ cli = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 cli.add_typer(calibration_cli)
+cli.add_typer(challenge_cli)
 cli.add_typer(commissioning_cli)
 cli.add_typer(doctor_cli)
 cli.add_typer(output_cli, name="output")

@@ -5,6 +5,7 @@ first. One JSON object a line, UTF-8, both ways; ``"v": 1`` in each. The socket 
 
     {"v":1, "ask":"status"}
     {"v":1, "ask":"command", "name":"EC", "args":["hello"], "within_s":2.0}
+    {"v":1, "ask":"note", "kind":"CHALLENGE", "detail":"..."}     a record for the journal
     {"v":1, "ask":"listen"}                      then a line for each result, until the client goes
     <- {"v":1, "ok":true, ...}                   the status, or "values"; listen: "fields"
     <- {"v":1, "ok":false, "error":"NotNow", "code":"03", "message":"..."}
@@ -38,6 +39,8 @@ _VISITS_MAX = 4
 _WITHIN_MAX_S = 60.0
 _ARGS_MAX = 32
 _HEARD_MAX = 256
+_NOTES = ("CHALLENGE",)
+_NOTE_MAX = 2000  # what the journal holds of a text
 _PATH_MAX_BYTES = 100  # a socket's name has to fit into 108
 
 
@@ -50,6 +53,10 @@ class Desk(Protocol):
 
     async def command(self, name: str, *args: str, by: Deadline | None = None) -> tuple[str, ...]:
         """One command to the controller, between the agent's own. Raises DriverError, ValueError."""
+        ...
+
+    async def note(self, kind: str, detail: str) -> None:
+        """Write an event of this kind into the journal. Raises DriverError where it cannot."""
         ...
 
     def listen(self, on_line: Callable[[tuple[str, ...]], object]) -> Callable[[], None]:
@@ -143,6 +150,10 @@ async def _talk(desk: Desk, reader: asyncio.StreamReader, writer: asyncio.Stream
 async def _answer(desk: Desk, request: dict[str, Any]) -> dict[str, object]:
     if request["ask"] == "status":
         return {"ok": True, "status": dict(desk.status())}
+    if request["ask"] == "note":
+        log.info("desk_note", kind=request["kind"])
+        await desk.note(request["kind"], request["detail"])
+        return {"ok": True}
     within_s = request.get("within_s")
     by = None if within_s is None else Deadline.after(within_s)
     log.info("desk_command", name=request["name"], args=request["args"])
@@ -183,8 +194,10 @@ def _request(line: bytes) -> dict[str, Any]:
         raise ValueError("a request is one JSON object on one line") from None
     if not isinstance(request, dict) or request.get("v") != _VERSION:
         raise ValueError(f'a request is a JSON object with "v": {_VERSION}')
-    if request.get("ask") not in ("status", "command", "listen"):
-        raise ValueError('"ask" is "status", "command" or "listen"')
+    if request.get("ask") not in ("status", "command", "listen", "note"):
+        raise ValueError('"ask" is "status", "command", "listen" or "note"')
+    if request["ask"] == "note":
+        _check_note(request)
     if request["ask"] != "command":
         return request
     name, args, within_s = request.get("name"), request.setdefault("args", []), request.get("within_s")
@@ -196,6 +209,12 @@ def _request(line: bytes) -> dict[str, Any]:
     if within_s is not None and not (is_number and 0 < within_s <= _WITHIN_MAX_S):
         raise ValueError(f'"within_s" is a number above 0, at most {_WITHIN_MAX_S:g}')
     return request
+
+
+def _check_note(request: dict[str, Any]) -> None:
+    detail = request.get("detail")
+    if request.get("kind") not in _NOTES or not isinstance(detail, str) or len(detail) > _NOTE_MAX:
+        raise ValueError(f'a note has a "kind" ({", ".join(_NOTES)}) and a "detail" of at most {_NOTE_MAX}')
 
 
 async def _say(writer: asyncio.StreamWriter, answer: Mapping[str, object]) -> None:
@@ -245,6 +264,10 @@ class DeskClient:
         if by is not None:
             request["within_s"] = max(0.001, by.left_s())
         return tuple((await self._ask(request))["values"])
+
+    async def note(self, kind: str, detail: str) -> None:
+        """Have a record written into the journal. Raises DeskError."""
+        await self._ask({"ask": "note", "kind": kind, "detail": detail})
 
     async def lines(self) -> AsyncIterator[tuple[str, ...]]:
         """Result lines, until the agent stops."""

@@ -27,6 +27,7 @@ CHECKS: tuple[Check, ...] = (
     Check("bundle_verified", "every bundle is whole and for its place", bundles.bundle_verified, gates=True),
     Check("bundle_warm", "this PC computes what the calibrating one did", bundles.bundle_warm, gates=True),
     Check("inference_time", "an image is judged by the deadline", bundles.inference_time, gates=True),
+    Check("challenge_age", "seeded reject samples were rejected", bundles.challenge_age),
     Check("libraries", "the libraries of the calibration", machine.libraries),
     Check("controller", "the controller answers", peers.controller, gates=True),
     Check("controller_mode", "the controller is in run mode", peers.controller_mode, gates=True),

@@ -16,7 +16,7 @@ from edge_agent.runtime.notify import notify
 from edge_agent.store.journal import JournalError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from drivers.base import CaptureSource, ControllerLink, VerdictOutput
     from edge_agent.runtime.engine import Engine
@@ -59,6 +59,7 @@ class Supervisor:
         output: VerdictOutput,
         journal: Journal,
         trigger: TriggerPlan,
+        degraded: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         self._engine = engine
         self._health = health
@@ -68,6 +69,7 @@ class Supervisor:
         self._journal = journal
         self._trigger = trigger
         self._refreshed_s = monotonic_s()
+        self._degraded = degraded
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until ``stop`` is set. On every way out the output has been told REJECT.
@@ -158,7 +160,8 @@ class Supervisor:
             self._engine.check()
             self._engine.raise_if_hung()
             now = monotonic_s()
-            status = f"STATUS={': '.join([*self._kinds(), str(self._engine.state), str(self._health)])}"
+            beside = [f"DEGRADED ({why})" for why in self._degraded().values()]
+            status = f"STATUS={': '.join([*self._kinds(), str(self._engine.state), *beside, str(self._health)])}"
             if now - last_notified_s >= _NOTIFY_EVERY_S or status != last_status:
                 notify(f"{status}\nWATCHDOG=1" if self._is_refreshing(now) else status)
                 last_notified_s, last_status = now, status

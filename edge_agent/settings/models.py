@@ -24,6 +24,7 @@ from edge_agent.settings.fit import Contradiction, bundles, pages, places, sourc
 
 __all__ = [
     "BundleSettings",
+    "ChallengeSettings",
     "Contradiction",
     "ControllerSettings",
     "FolderSettings",
@@ -306,6 +307,12 @@ class MetricsSettings(_Table):
     port: Annotated[Port, _say("its TCP port")] = 9464
 
 
+class ChallengeSettings(_Table):
+    """[challenge]: seeded reject samples, each shift or each day."""
+
+    every_h: Annotated[int, _integer(1, 8760), _say("older than this many hours, and the line says DEGRADED")] = 24
+
+
 class Settings(_Table):
     """The whole of line.toml."""
 
@@ -323,6 +330,7 @@ class Settings(_Table):
     inference: InferenceSettings = InferenceSettings()
     log: LogSettings = LogSettings()
     web: Annotated[WebSettings | None, _say("the operator's page; left out, there is none")] = None
+    challenge: Annotated[ChallengeSettings | None, _say("how often a challenge is asked for; left out, never")] = None
     metrics: Annotated[MetricsSettings | None, _say("measured values at an address of their own")] = None
 
     @model_validator(mode="after")

@@ -106,6 +106,13 @@ class JournalReader:
         query = "SELECT event_id, kind, detail, at_mono_s, at_utc FROM event ORDER BY event_id"
         return [EventRow(*found) for found in self._all(query)]
 
+    def newest_events(self, kind: str, most: int) -> list[EventRow]:
+        """The newest events of one kind, the newest first. Looks at every event: some thousand a year."""
+        query = (
+            "SELECT event_id, kind, detail, at_mono_s, at_utc FROM event WHERE kind = ? ORDER BY event_id DESC LIMIT ?"
+        )
+        return [EventRow(*found) for found in self._all(query, kind, most)]
+
     def problems(self) -> list[str]:
         """What SQLite finds wrong in the whole file; empty if nothing. Takes seconds a gigabyte."""
         return [words for (words,) in self._all("PRAGMA integrity_check") if words != "ok"]

@@ -36,6 +36,7 @@ class AgentState(_Line):
     since_mono_s: float
     is_simulated: bool
     is_dry_run: bool = False
+    degraded: dict[str, str] = Field(default_factory=dict)
     conditions: dict[str, Condition]
     archive_lost: int
     archive_pruned: int

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import structlog
@@ -46,6 +46,7 @@ class Looked:
     archive_lost: int
     archive_pruned: int
     is_dry_run: bool = False
+    degraded: Mapping[str, str] = field(default_factory=dict)
 
 
 @asynccontextmanager
@@ -138,6 +139,7 @@ class _Keeper:
             since_mono_s=self._state_since[1],
             is_simulated=looked.is_simulated,
             is_dry_run=looked.is_dry_run,
+            degraded=dict(looked.degraded),
             conditions=conditions,
             archive_lost=looked.archive_lost,
             archive_pruned=looked.archive_pruned,

@@ -86,6 +86,11 @@ class Measured:
         yield GaugeMetricFamily("edge_agent_up", "1 while the agent's own loop is heard", value=live.is_heard)
         yield GaugeMetricFamily("edge_agent_ready", "1 while parts can pass", value=not live.not_ready())
         yield from self._conditions()
+        words = "1 for each reason why a person should look"
+        degraded = GaugeMetricFamily("edge_agent_degraded", words, labels=["reason"])
+        for reason in sorted(live.agent.degraded if live.agent else {}):
+            degraded.add_metric([reason], 1)
+        yield degraded
         parts = CounterMetricFamily("edge_agent_parts", "Parts in the journal", labels=["verdict", "reason"])
         for (verdict, reason), number in sorted(live.total.items()):
             parts.add_metric([str(verdict), str(reason)], number)

@@ -24,6 +24,7 @@ COMMANDS = [
     ["config", "schema"],
     ["bundle", "show"],
     ["bundle", "list"],
+    ["challenge"],
     ["bundle", "compare"],
     ["bundle", "activate"],
     ["bundle", "rollback"],

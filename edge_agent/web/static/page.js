@@ -60,6 +60,9 @@ function lost(isLost) {
 function showState(state) {
   $("simulated").hidden = !state.simulated;
   $("dryrun").hidden = !state.dry_run;
+  const degraded = Object.values(state.degraded).join("; ");
+  $("degraded").hidden = !degraded;
+  $("degraded").textContent = `${text("degraded")}: ${degraded}`;
   $("state").textContent = text(state.line, "state");
   $("state").className = `pill ${["READY", "BUSY"].includes(state.line) ? "ready" : "bad"}`;
   $("clock").textContent = new Date(state.utc).toLocaleTimeString();

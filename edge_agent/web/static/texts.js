@@ -2,6 +2,7 @@
 export const TEXTS = {
   en: {
     simulated: "SIMULATED: no real part, no real output",
+    degraded: "DEGRADED, still judging",
     dryRun: "DRY RUN: parts are judged, the output stays REJECT",
     lost: "No word from the agent. What stands here is old.",
     live: "Live", history: "History", review: "Review", shift: "This shift", links: "Links", scores: "Scores",

@@ -1,0 +1,100 @@
+"""What a running agent tells of itself: at its desk, and to its page."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+from drivers.base import DriverError
+from edge_agent.runtime.overdue import CHALLENGE, ChallengeClock
+from edge_agent.runtime.supervisor import CONDITIONS
+from edge_agent.store.journal import Journal, JournalError, JournalReader
+from edge_agent.web.keeper import Looked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from drivers.timing import Deadline
+    from edge_agent.runtime.engine import Engine
+    from edge_agent.runtime.interlock import Health
+    from edge_agent.settings import Settings
+    from edge_agent.store.archive import Archive
+
+__all__ = ["AgentDesk", "AskedLink", "challenge_clock", "look_at"]
+
+
+class AskedLink(Protocol):
+    """A controller link that a person may ask."""
+
+    def status(self) -> Any:
+        """How it stands, as a dataclass."""
+        ...
+
+    async def command(self, name: str, *args: str, by: Deadline | None = None) -> tuple[str, ...]:
+        """One command between the agent's own. Raises DriverError, ValueError."""
+        ...
+
+    def listen(self, on_line: Callable[[tuple[str, ...]], object]) -> Callable[[], None]:
+        """Hear every result line; gives what ends it."""
+        ...
+
+
+def challenge_clock(settings: Settings) -> ChallengeClock:
+    """What the journal knows of challenges, where line.toml asks for them."""
+    if settings.challenge is None:
+        return ChallengeClock(None)
+    with JournalReader.open(settings.store.journal) as reader:
+        return ChallengeClock(settings.challenge.every_h, reader.newest_events(CHALLENGE, 1000))
+
+
+def look_at(engine: Engine, health: Health, archive: Archive, clock: ChallengeClock) -> Looked:
+    """What the operator's page is told."""
+    return Looked(
+        state=str(engine.state),
+        conditions={**dict.fromkeys(CONDITIONS, ""), **health.reasons},
+        is_simulated=engine.is_simulated,
+        is_dry_run=engine.is_dry_run,
+        degraded=clock.degraded(),
+        archive_lost=archive.lost,
+        archive_pruned=archive.pruned,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class AgentDesk:
+    """What the agent tells and does at its desk: the link's commands, and how the line stands."""
+
+    link: AskedLink
+    engine: Engine
+    health: Health
+    journal: Journal
+    clock: ChallengeClock
+
+    def status(self) -> dict[str, object]:
+        """How line and link stand."""
+        return {
+            "state": str(self.engine.state),
+            "health": str(self.health),
+            "simulated": self.engine.is_simulated,
+            "dry_run": self.engine.is_dry_run,
+            "degraded": self.clock.degraded(),
+            "link": asdict(self.link.status()),
+        }
+
+    async def command(self, name: str, *args: str, by: Deadline | None = None) -> tuple[str, ...]:
+        """One command to the controller. Raises DriverError, ValueError."""
+        return await self.link.command(name, *args, by=by)
+
+    async def note(self, kind: str, detail: str) -> None:
+        """An event for the journal. Raises DriverError where the disk refuses it."""
+        try:
+            await self.journal.event(kind, detail)
+        except JournalError as err:
+            raise DriverError(str(err)) from err
+        if kind == CHALLENGE:
+            self.clock.note(detail, datetime.now(UTC))
+
+    def listen(self, on_line: Callable[[tuple[str, ...]], object]) -> Callable[[], None]:
+        """Hear every result line from now on; gives what ends it."""
+        return self.link.listen(on_line)
