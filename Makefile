@@ -65,7 +65,7 @@ bundle-wheels: install
 	mkdir -p $(OFFLINE)/wheels
 	$(BIN)/python -m hatchling build -t wheel -d $(OFFLINE)/wheels
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check -c constraints.txt \
-	  -w $(OFFLINE)/wheels $(OFFLINE)/wheels/edge_agent-*.whl
+	  -w $(OFFLINE)/wheels $(OFFLINE)/wheels/edge_agent-*.whl paho-mqtt
 	cd $(OFFLINE)/wheels && sha256sum *.whl > SHA256SUMS
 	cp deploy/install.sh deploy/edge-agent.* $(OFFLINE)/
 

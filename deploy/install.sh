@@ -99,7 +99,7 @@ if [ ! -e "$opt/$version/.complete" ]; then
     do_it mkdir -p "$opt"
     do_it "$python" -m venv "$opt/$version"
     do_it "$opt/$version/bin/python" -m pip install --quiet --disable-pip-version-check --no-index \
-        --find-links "$wheels" "edge-agent==$version"
+        --find-links "$wheels" "edge-agent[mqtt]==$version"
     do_it touch "$opt/$version/.complete"
 fi
 do_it install -D -m 0644 "$here/edge-agent.service" "$root/etc/systemd/system/edge-agent.service"

@@ -27,6 +27,7 @@ from edge_agent.bundles import in_use_words, load_inspectors
 from edge_agent.desk import DeskClient, desk_path, serve_desk
 from edge_agent.errors import AlreadyRunning, ConfigError, Unavailable
 from edge_agent.inspection.decode import prove_complete
+from edge_agent.publishing.keeper import keep_publishing
 from edge_agent.runtime.dry_run import DRY_RUN, RejectingOutput
 from edge_agent.runtime.engine import Engine, EngineOptions
 from edge_agent.runtime.interlock import Health
@@ -121,6 +122,7 @@ async def run_agent(settings: Settings, *, is_simulated: bool = False, is_dry_ru
         async with (
             serve_desk(desk_path(settings.store.journal), AgentDesk(link, engine, health, journal, clock)),
             keep_page(settings, look, journal.event),
+            keep_publishing(settings),
         ):
             await supervisor.run(stop_on_signal())
     finally:

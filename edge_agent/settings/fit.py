@@ -153,4 +153,8 @@ def pages(settings: Settings) -> list[tuple[Loc, str]]:
         problems.append((("web", "host"), message))
     if web is not None and metrics is not None and (web.host, web.port) == (metrics.host, metrics.port):
         problems.append((("metrics", "port"), f"expected a port of its own (got {metrics.port}, which is web.port)"))
+    mqtt = settings.mqtt
+    if mqtt is not None and (mqtt.user is None) != (mqtt.password_file is None):
+        key = "user" if mqtt.user is None else "password_file"
+        problems.append((("mqtt",), f"mqtt.user and mqtt.password_file go together (got no {key})"))
     return problems

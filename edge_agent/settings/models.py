@@ -34,6 +34,7 @@ __all__ = [
     "LineSettings",
     "LogSettings",
     "MetricsSettings",
+    "MqttSettings",
     "OutputSettings",
     "RtuSettings",
     "SerialSettings",
@@ -41,6 +42,7 @@ __all__ = [
     "StoreSettings",
     "TriggerSettings",
     "WebSettings",
+    "WebhookSettings",
 ]
 
 
@@ -307,6 +309,29 @@ class MetricsSettings(_Table):
     port: Annotated[Port, _say("its TCP port")] = 9464
 
 
+class MqttSettings(_Table):
+    """[mqtt]: results to an MQTT broker."""
+
+    host: Annotated[Text, _say("address of the broker")]
+    port: Annotated[Port, _say("its TCP port")] = 1883
+    prefix: Annotated[Text, _say("first level of every topic")] = "edge-agent"
+    group: Annotated[Text, _say("second level of every topic, for instance the plant")] = "line"
+    node: Annotated[Text | None, _say("this line's level of every topic; left out, line.name")] = None
+    user: Annotated[Text | None, _say("the user name at the broker")] = None
+    password_file: Annotated[FilePath | None, _say("a file with the user's password on its only line")] = None
+    ca_file: Annotated[FilePath | None, _say("certificates that the broker is trusted by; with it the link is TLS")] = (
+        None
+    )
+
+
+class WebhookSettings(_Table):
+    """[webhook]: results to an HTTP address."""
+
+    url: Annotated[Text, Field(pattern=r"^https?://[^\s]+$", description="where results are POSTed to")]
+    token_file: Annotated[FilePath | None, _say("a file with the bearer token on its only line")] = None
+    most: Annotated[int, _integer(1, 1000), _say("the most records of one POST")] = 100
+
+
 class ChallengeSettings(_Table):
     """[challenge]: seeded reject samples, each shift or each day."""
 
@@ -331,6 +356,8 @@ class Settings(_Table):
     log: LogSettings = LogSettings()
     web: Annotated[WebSettings | None, _say("the operator's page; left out, there is none")] = None
     challenge: Annotated[ChallengeSettings | None, _say("how often a challenge is asked for; left out, never")] = None
+    mqtt: Annotated[MqttSettings | None, _say("results to an MQTT broker")] = None
+    webhook: Annotated[WebhookSettings | None, _say("results to an HTTP address")] = None
     metrics: Annotated[MetricsSettings | None, _say("measured values at an address of their own")] = None
 
     @model_validator(mode="after")

@@ -113,6 +113,28 @@ class JournalReader:
         )
         return [EventRow(*found) for found in self._all(query, kind, most)]
 
+    def event(self, event_id: int) -> list[EventRow]:
+        """The event of this number, or none."""
+        query = "SELECT event_id, kind, detail, at_mono_s, at_utc FROM event WHERE event_id = ?"
+        return [EventRow(*found) for found in self._all(query, event_id)]
+
+    def origin(self) -> tuple[str, str]:
+        """What this file began with: the hash that its chain goes on from, and the name of the file before ('': none).
+
+        The hash of a first journal is empty.
+        """
+        found = self._all("SELECT sha256, predecessor FROM origin")[0]
+        return str(found[0]), str(found[1])
+
+    def newest_link(self) -> int:
+        """The number of the chain's newest link, 0 where there is none."""
+        return int(self._all("SELECT coalesce(max(link), 0) FROM chain")[0][0])
+
+    def links_after(self, link: int, most: int) -> list[tuple[int, str, int]]:
+        """What was written after a link, in the order of writing: link, kind and the row's key."""
+        query = "SELECT link, kind, row_id FROM chain WHERE link > ? ORDER BY link LIMIT ?"
+        return [(int(number), str(kind), int(row_id)) for number, kind, row_id in self._all(query, link, most)]
+
     def problems(self) -> list[str]:
         """What SQLite finds wrong in the whole file; empty if nothing. Takes seconds a gigabyte."""
         return [words for (words,) in self._all("PRAGMA integrity_check") if words != "ok"]

@@ -59,7 +59,7 @@ def test_a_serial_line_takes_the_place_of_the_network(tmp_path: Path) -> None:
         ("#[output.serial]", "[output.serial]"),
         ('#device = "', 'device = "'),
         ("#[controller.serial]", "[controller.serial]"),
-        ('#url = "', 'url = "'),
+        ('#url = "/dev', 'url = "/dev'),
     )
 
     assert settings.output.serial is not None

@@ -113,6 +113,24 @@ shift_starts = ["06:00", "14:00", "22:00"]
 [metrics]
 host = "127.0.0.1"
 port = 9464
+
+[challenge]
+every_h = 24
+
+[mqtt]
+host = "192.168.30.30"
+port = 1883
+prefix = "edge-agent"
+group = "line"
+node = "line-3"
+user = "edge-agent"
+password_file = "mqtt_password"
+ca_file = "ca.pem"
+
+[webhook]
+url = "https://mes.plant.example/edge-agent"
+token_file = "webhook_token"
+most = 100
 """
 FTP_TABLE = EVERY_KEY[EVERY_KEY.index("[images.ftp]") : EVERY_KEY.index("[output]")]
 WITH_FOLDER = EVERY_KEY.replace(FTP_TABLE, '[images.folder]\npath = "drop"\nrescan_ms = 1000\nsettle_ms = 300\n\n')
