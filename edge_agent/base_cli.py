@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from edge_agent.settings import Settings
 
-__all__ = ["DEFAULT_CONFIG", "By", "Config", "Json", "Threads", "progress_bars", "say", "settings_of", "who"]
+__all__ = ["DEFAULT_CONFIG", "By", "Config", "Json", "Threads", "progress_bars", "say", "settings_of", "utc_of", "who"]
 
 DEFAULT_CONFIG = Path("/etc/edge-agent/line.toml")
 
@@ -45,6 +45,20 @@ def who(by: str | None) -> str:
     import os
 
     return by or os.environ.get("SUDO_USER") or getpass.getuser()
+
+
+def utc_of(option: str, text: str | None) -> str | None:
+    """A time of a person as the journal writes it; without an offset it is this PC's. Raises UsageError."""
+    from datetime import UTC, datetime
+
+    from edge_agent.errors import UsageError
+
+    if text is None:
+        return None
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC).isoformat(timespec="milliseconds")
+    except (ValueError, OverflowError):
+        raise UsageError(f"{option} {text!r} is no time", hint="for instance 2026-11-24 or 2026-11-24T06:00") from None
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from edge_agent.cvx_cli import cvx_cli
 from edge_agent.doctor_cli import doctor_cli
 from edge_agent.journal_cli import journal_cli
 from edge_agent.line_cli import config_cli, output_cli
+from edge_agent.report_cli import report_cli
 
 __all__ = ["main"]
 
@@ -43,6 +44,7 @@ cli.add_typer(config_cli, name="config")
 cli.add_typer(bundle_cli, name="bundle")
 cli.add_typer(cvx_cli, name="cvx")
 cli.add_typer(journal_cli, name="journal")
+cli.add_typer(report_cli, name="report")
 
 
 @cli.command()

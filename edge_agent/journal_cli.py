@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from drivers.base import Reason, Verdict
-from edge_agent.base_cli import DEFAULT_CONFIG, Config, Json, progress_bars, say, settings_of
+from edge_agent.base_cli import DEFAULT_CONFIG, Config, Json, progress_bars, say, settings_of, utc_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -180,21 +180,7 @@ def _selection(
 ) -> Selection:
     from edge_agent.store.export import Selection
 
-    return Selection(_utc("--since", since), _utc("--until", until), verdict, reason, program)
-
-
-def _utc(option: str, text: str | None) -> str | None:
-    """The time as the journal writes it."""
-    from datetime import UTC, datetime
-
-    from edge_agent.errors import UsageError
-
-    if text is None:
-        return None
-    try:
-        return datetime.fromisoformat(text).astimezone(UTC).isoformat(timespec="milliseconds")
-    except (ValueError, OverflowError):
-        raise UsageError(f"{option} {text!r} is no time", hint="for instance 2026-11-24 or 2026-11-24T06:00") from None
+    return Selection(utc_of("--since", since), utc_of("--until", until), verdict, reason, program)
 
 
 def _head(text: str | None) -> Any:

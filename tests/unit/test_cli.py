@@ -25,6 +25,7 @@ COMMANDS = [
     ["bundle", "show"],
     ["bundle", "list"],
     ["challenge"],
+    ["report", "shift"],
     ["bundle", "compare"],
     ["bundle", "activate"],
     ["bundle", "rollback"],

@@ -1,0 +1,116 @@
+"""The report of a shift: what was judged by what, what became of it, and whether the record is whole. To be signed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edge_agent.report.figures import latency_histogram, score_strip
+from edge_agent.report.html import write_page
+from edge_agent.report.pictures import picture_uri
+from edge_agent.report.tally import Latency
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from edge_agent.report.facts import PartFact, Picture
+    from edge_agent.report.tally import ReasonCount
+
+__all__ = ["BundleFact", "Period", "ShiftFacts", "WorstPart", "write_shift_report"]
+
+_PICTURE_PX = 520
+
+
+@dataclass(frozen=True, slots=True)
+class BundleFact:
+    """A bundle that judged parts. ``statement`` is what its limit promises; all but the id empty where it is gone."""
+
+    bundle_id: str
+    parts: int
+    folder: str
+    created: str
+    limit: float | None
+    images: int | None
+    statement: str
+    versions: str
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """Counts of an hour, or of the whole time. ``to_gate`` is how many PASS reached the wire."""
+
+    title: str
+    passed: int
+    rejected: int
+    fault: int
+    to_gate: int
+
+    @property
+    def parts(self) -> int:
+        """All of them."""
+        return self.passed + self.rejected + self.fault
+
+    @property
+    def share(self) -> str:
+        """The share that passed, in words."""
+        return f"{100 * self.passed / self.parts:.1f} %" if self.parts else "-"
+
+
+@dataclass(frozen=True, slots=True)
+class WorstPart:
+    """A rejected part far above its limit: the image as received, and with the heat map laid over it."""
+
+    label: str
+    caption: str
+    image: Picture | None
+    heat: Picture | None
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShiftFacts:
+    """All that a shift report says. Times are UTC labels with the offset of this PC beside them."""
+
+    line: str
+    from_utc: str
+    to_utc: str
+    created_utc: str
+    simulated: int
+    dry_run: int
+    whole: Period
+    hours: tuple[Period, ...]
+    reasons: tuple[ReasonCount, ...]
+    published: Mapping[str, int]
+    bundles: tuple[BundleFact, ...]
+    latencies_ms: tuple[float, ...]
+    deadline_ms: float
+    shown: tuple[PartFact, ...]
+    worst: tuple[WorstPart, ...]
+    events: tuple[tuple[str, str, str], ...]
+    confirmed: int
+    overturned: int
+    chain_problems: tuple[str, ...]
+    chain_head: str
+    versions: Mapping[str, str]
+
+
+def write_shift_report(path: Path, facts: ShiftFacts) -> None:
+    """Write it, whole or not at all. Raises OSError."""
+    write_page(
+        path,
+        "shift.html.j2",
+        title=f"Shift report of {facts.line}",
+        facts=facts,
+        latency=Latency.of(facts.latencies_ms),
+        latency_chart=latency_histogram(facts.latencies_ms, facts.deadline_ms) if facts.latencies_ms else None,
+        score_chart=score_strip(facts.shown) if any(p.score is not None and p.limit for p in facts.shown) else None,
+        worst=[
+            (
+                part,
+                None if part.image is None else picture_uri(part.image, _PICTURE_PX),
+                None if part.heat is None else picture_uri(part.heat, _PICTURE_PX),
+            )
+            for part in facts.worst
+        ],
+    )

@@ -1,0 +1,82 @@
+"""``edge-agent report``: what an auditor signs. Parse, call, print, exit code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edge_agent.base_cli import DEFAULT_CONFIG, Config, Json, progress_bars, say, settings_of, utc_of
+
+__all__ = ["report_cli"]
+
+report_cli = typer.Typer(no_args_is_help=True, help="Reports for people to read and sign.")
+
+
+@report_cli.command("shift")
+def report_shift(
+    config: Config = DEFAULT_CONFIG,
+    *,
+    since: Annotated[
+        str | None,
+        typer.Option("--from", metavar="TIME", help="ISO 8601; left out, the begin of the shift that runs."),
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--to", metavar="TIME", help="ISO 8601, itself not included; now if left out.")
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The HTML file to write.")] = Path("shift.html"),
+    pdf: Annotated[bool, typer.Option("--pdf", help="Also as PDF, by this PC's browser.")] = False,
+    pictures: Annotated[int, typer.Option(min=0, max=50, help="So many of the worst parts with pictures.")] = 8,
+    json_: Json = False,
+) -> None:
+    """One self-contained HTML of a shift: bundle, limit, counts, reasons, worst parts, timings, is the record whole.
+
+    1 if the journal's chain of hashes is broken.
+
+    Example: edge-agent report shift --config line.toml --from 2026-11-24T06:00 --to 2026-11-24T14:00
+    """
+    from datetime import UTC, datetime
+
+    from edge_agent.report.shift import write_shift_report
+    from edge_agent.shift import print_pdf, shift_facts
+    from edge_agent.web.live import shift_start
+
+    settings = settings_of(config)
+    now = datetime.now(UTC)
+    begun = shift_start(now.astimezone(), settings.web.shift_starts if settings.web else ("00:00",))
+    from_utc = utc_of("--from", since) or begun.isoformat(timespec="milliseconds")
+    to_utc = utc_of("--to", until) or now.isoformat(timespec="milliseconds")
+    with progress_bars() as progress:
+        facts = shift_facts(settings, from_utc, to_utc, pictures, progress)
+    write_shift_report(out, facts)
+    written = [out]
+    if pdf:
+        print_pdf(out, out.with_suffix(".pdf"))
+        written.append(out.with_suffix(".pdf"))
+    whole = facts.whole
+    said = {
+        "schema_version": 1,
+        "from_utc": from_utc,
+        "to_utc": to_utc,
+        "parts": whole.parts,
+        "PASS": whole.passed,
+        "REJECT": whole.rejected,
+        "FAULT": whole.fault,
+        "passed_to_output": whole.to_gate,
+        "bundles": [bundle.bundle_id for bundle in facts.bundles],
+        "chain_head": facts.chain_head,
+        "chain_problems": list(facts.chain_problems),
+        "files": [str(path) for path in written],
+    }
+    say(
+        json_,
+        said,
+        [
+            f"{whole.parts} parts: {whole.passed} PASS, {whole.rejected} REJECT, {whole.fault} FAULT",
+            f"yield {whole.share}; {whole.to_gate} PASS reached the output",
+            *facts.chain_problems,
+            *(f"report: {path}" for path in written),
+        ],
+    )
+    raise typer.Exit(1 if facts.chain_problems else 0)

@@ -1,0 +1,97 @@
+"""edge-agent report shift: from the journal and the archive of a line that ran."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+from typing import TYPE_CHECKING
+
+import pytest
+
+from edge_agent.inspection.manifest import read_manifest
+from tests.command_line import edge_agent_here
+from tests.simulated.browser import CHROMIUM
+from tests.simulated.line import bad_image, good_image, line
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.simulated.line import Line
+
+HOSTILE = '<img src=x onerror=\\"alert(1)\\">'
+
+
+async def _shift(at: Line) -> None:
+    """Two good parts, two bad ones and one whose image is lost on the way."""
+    for number, image in enumerate((good_image(1), bad_image(1), good_image(2), bad_image(2)), start=1):
+        await at.controller.wire_trigger(image)
+        await at.until_rows(number)
+    await at.until("four images", lambda: len(list((at.folder / "archive").rglob("part_*.bmp"))) == 4)
+    assert await at.stop_agent() == 0
+
+
+async def test_the_report_of_a_line_that_ran(tmp_path: Path, thumbnail_bundle: Path) -> None:
+    async with line(tmp_path, thumbnail_bundle, start=False) as at:
+        at.config.write_text(at.config.read_text().replace("[line]\n", f'[line]\nname = "{HOSTILE}"\n'))
+        await at.start_agent()
+        await at.until_ready()
+        await _shift(at)
+    out, on = tmp_path / "shift.html", ("--config", str(tmp_path / "line.toml"))
+
+    ran = edge_agent_here("report", "shift", *on, "--out", str(out), "--json")
+
+    assert ran.code == 0, ran.err
+    said = json.loads(ran.out)
+    assert (said["parts"], said["PASS"], said["REJECT"], said["passed_to_output"]) == (4, 2, 2, 2)
+    assert said["bundles"] == [read_manifest(thumbnail_bundle).text("id")]
+    text = out.read_text()
+    assert said["bundles"][0] in text
+    assert "What share of defects is found cannot be told from good parts" in text
+    assert text.count('alt="heat map"') == 2
+    assert "The record is whole" in text
+    assert said["chain_head"] in text
+    assert "<img src=x" not in text
+    assert "http://" not in text.replace("http://www.w3.org", "")
+
+    # Tampered with, the same report says so and so does the exit code.
+    with sqlite3.connect(tmp_path / "journal.sqlite3") as journal:
+        journal.execute("DROP TRIGGER part_is_not_changed")
+        journal.execute("UPDATE part SET verdict = 'PASS', reason = 'OK' WHERE part_seq = 2")
+    journal.close()
+    forged = edge_agent_here("report", "shift", *on, "--out", str(out))
+    assert forged.code == 1
+    assert "The record is not as it was written" in out.read_text()
+
+    # Pictures that are gone and a bundle that is gone are said; the numbers stand.
+    shutil.rmtree(tmp_path / "archive")
+    edge_agent_here("report", "shift", *on, "--out", str(out))
+    assert "not in the archive" in out.read_text()
+
+
+def test_times_and_a_shift_without_parts(tmp_path: Path, thumbnail_bundle: Path) -> None:
+    config = tmp_path / "line.toml"
+    config.write_text(
+        "schema_version = 1\n[line]\ndeadline_ms = 700\nmin_part_spacing_ms = 1000\n"
+        '[images]\nspool = "spool"\n[images.folder]\npath = "in"\n[output]\nhost = "127.0.0.1"\n'
+        f'[[bundle]]\nprogram = 1\npath = "{thumbnail_bundle}"\n[store]\njournal = "j.sqlite3"\narchive = "a"\n'
+    )
+    on = ("--config", str(config), "--out", str(tmp_path / "shift.html"))
+
+    assert edge_agent_here("report", "shift", *on, "--from", "yesterday").code == 64
+    missing = edge_agent_here("report", "shift", *on)
+    assert missing.code == 65
+    assert "there is no journal" in missing.err
+    assert not (tmp_path / "shift.html").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+def test_a_pdf_by_the_browser_that_is_there(tmp_path: Path) -> None:
+    from edge_agent.shift import print_pdf
+
+    (tmp_path / "a.html").write_text("<h1>Shift</h1>")
+
+    print_pdf(tmp_path / "a.html", tmp_path / "a.pdf")
+
+    assert (tmp_path / "a.pdf").read_bytes().startswith(b"%PDF-")
