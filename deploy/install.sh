@@ -77,6 +77,23 @@ prove() {
         die 78 "version $1 refuses $config; the one in use stays. Mend the file and install again"
 }
 
+# Whom this line's agent may talk to, which device and port it needs: from line.toml, in a drop-in beside the unit.
+narrow() {
+    [ -e "$config" ] || return 0
+    drop_in=$root/etc/systemd/system/edge-agent.service.d/line.conf
+    if [ "$is_dry" = yes ]; then
+        say "would: write $drop_in from $config"
+        return
+    fi
+    mkdir -p "$(dirname "$drop_in")"
+    "$opt/$1/bin/edge-agent" config unit --config "$config" > "$drop_in.new" || {
+        say "version $1 has no config unit: $drop_in stays as it is"
+        rm -f "$drop_in.new"
+        return 0
+    }
+    mv "$drop_in.new" "$drop_in"
+}
+
 if [ "$action" = rollback ]; then
     [ -L "$opt/previous" ] || die 69 "there is no version before"
     previous=$(readlink "$opt/previous")
@@ -105,10 +122,12 @@ fi
 do_it install -D -m 0644 "$here/edge-agent.service" "$root/etc/systemd/system/edge-agent.service"
 do_it install -D -m 0644 "$here/edge-agent.sysusers" "$root/usr/lib/sysusers.d/edge-agent.conf"
 do_it install -D -m 0644 "$here/edge-agent.tmpfiles" "$root/usr/lib/tmpfiles.d/edge-agent.conf"
+do_it install -D -m 0644 "$here/edge-agent.rules" "$root/usr/lib/udev/rules.d/60-edge-agent.rules"
 if [ -z "$root" ]; then
     do_it systemd-sysusers edge-agent.conf
     do_it systemd-tmpfiles --create edge-agent.conf
 fi
 prove "$version"
+narrow "$version"
 switch_to "$version"
 [ -e "$config" ] || say "next: $opt/bin/edge-agent init --out $config, then systemctl enable --now edge-agent"

@@ -62,3 +62,14 @@ def config_schema() -> None:
     from edge_agent.settings import settings_json_schema
 
     typer.echo(json.dumps(settings_json_schema(), indent=2))
+
+
+@config_cli.command("unit")
+def config_unit(config: Config = DEFAULT_CONFIG) -> None:
+    """Print a systemd drop-in: the peers, the device and the port that this line needs, and no more.
+
+    Example: edge-agent config unit --config line.toml > /etc/systemd/system/edge-agent.service.d/line.conf
+    """
+    from edge_agent.unit import unit_drop_in
+
+    typer.echo(unit_drop_in(settings_of(config)), nl=False)

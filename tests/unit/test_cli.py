@@ -22,6 +22,7 @@ COMMANDS = [
     ["output", "fail-safe"],
     ["config", "check"],
     ["config", "schema"],
+    ["config", "unit"],
     ["bundle", "show"],
     ["bundle", "list"],
     ["challenge"],

@@ -25,7 +25,7 @@ def offer(folder: Path, version: str, *, config_code: int = 0) -> None:
     wheels = folder / "wheels"
     shutil.rmtree(folder, ignore_errors=True)
     wheels.mkdir(parents=True)
-    for name in ("install.sh", "edge-agent.service", "edge-agent.sysusers", "edge-agent.tmpfiles"):
+    for name in ("install.sh", "edge-agent.service", "edge-agent.sysusers", "edge-agent.tmpfiles", "edge-agent.rules"):
         shutil.copy(DEPLOY / name, folder)
     info = f"edge_agent-{version}.dist-info"
     files = {
@@ -83,6 +83,13 @@ def test_versions_stand_side_by_side_and_a_line_goes_forth_and_back(tmp_path: Pa
     assert (upgraded.returncode, now) == (0, "edge-agent 9.2")
     assert (back.returncode, in_use(root)) == (0, "edge-agent 9.1")
     assert (root / "var/lib/edge-agent/journal.sqlite3").read_text() == "kept"
+
+    (root / "etc/edge-agent/line.toml").write_text("schema_version = 1")
+    offer(folder, "9.1")  # its environment is there: nothing is installed, the drop-in is written anew
+    narrowed = install(folder, root)
+    assert narrowed.returncode == 0, narrowed.stderr
+    assert (root / "etc/systemd/system/edge-agent.service.d/line.conf").read_text() == "edge-agent 9.1\n"
+    assert (root / "usr/lib/udev/rules.d/60-edge-agent.rules").is_file()
 
 
 def test_a_dry_run_says_all_and_does_nothing(tmp_path: Path) -> None:
