@@ -49,6 +49,7 @@ async def test_an_operator_sees_why_looks_back_and_reviews(tmp_path: Path, thumb
             await tab.until("document.querySelectorAll('#shares .over').length > 0")
             await tab.until("document.getElementById('counters').textContent.includes('50.0 %')")
             assert await tab.evaluate("document.querySelectorAll('#links li').length") >= 6
+            assert await tab.evaluate("['dryrun', 'degraded', 'lost'].every((b) => document.getElementById(b).hidden)")
 
             await tab.evaluate("location.hash = '#history'")
             await tab.until("document.querySelectorAll('#rows tr').length === 2")
