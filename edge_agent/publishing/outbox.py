@@ -7,7 +7,6 @@ and what was delivered last may come again: a receiver knows it by ``part_seq`` 
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +14,14 @@ import structlog
 
 from drivers.timing import monotonic_s
 from edge_agent.errors import DataError
-from edge_agent.store.fs import write_durably
+from edge_agent.store.position import position_file, read_position, write_position
 from edge_agent.store.reader import JournalReader
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from drivers.base import Published
+    from edge_agent.store.position import Position
     from edge_agent.store.rows import EventRow, PartRow
 
 __all__ = ["Outbox", "Record", "event_record", "part_record"]
@@ -49,14 +49,14 @@ class Outbox:
 
     def __init__(self, journal: Path, receiver: str) -> None:
         self._journal = journal
-        self._file = journal.with_name(f"{journal.name}.{receiver}.position")
-        self._position = self._read()
+        self._file = position_file(journal, receiver)
+        self._position = read_position(self._file)
         self._saved = self._position
         self._saved_mono_s = -_SAVE_EVERY_S
         self._waiting: tuple[int, float] = (0, 0.0)
 
     @property
-    def position(self) -> tuple[str, int] | None:
+    def position(self) -> Position | None:
         """The journal (by the hash it began with) and the link up to which everything is delivered."""
         return self._position
 
@@ -92,8 +92,7 @@ class Outbox:
         """Bring the position to the disk, where it is not there already. Raises OSError."""
         if self._position is None or self._position == self._saved:
             return
-        said = {"schema_version": _SCHEMA_VERSION, "origin": self._position[0], "link": self._position[1]}
-        write_durably(self._file, json.dumps(said).encode())
+        write_position(self._file, self._position)
         self._saved, self._saved_mono_s = self._position, monotonic_s()
 
     def _of_predecessor(self, name: str, at: tuple[str, int], most: int) -> list[Record]:
@@ -143,20 +142,6 @@ class Outbox:
         self._position = origin, link
         if self._saved is None or monotonic_s() - self._saved_mono_s >= _SAVE_EVERY_S:
             self.save()
-
-    def _read(self) -> tuple[str, int] | None:
-        try:
-            said = json.loads(self._file.read_bytes())
-            if said["schema_version"] != _SCHEMA_VERSION:
-                raise DataError(f"{self._file} is of another version", hint="use the edge-agent that wrote it")
-            return str(said["origin"]), int(said["link"])
-        except FileNotFoundError:
-            return None
-        except (ValueError, KeyError, TypeError) as err:
-            raise DataError(
-                f"{self._file} is damaged: {err!r}",
-                hint="remove it to go on with what is written from now on; journal export has what came before",
-            ) from err
 
 
 def part_record(row: PartRow, published: Published | None) -> dict[str, Any]:

@@ -10,6 +10,9 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from drivers.timing import monotonic_s
+from edge_agent.errors import DataError
+from edge_agent.store.position import position_file, read_position
+from edge_agent.store.reader import JournalReader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,6 +94,7 @@ class Measured:
         for reason in sorted(live.agent.degraded if live.agent else {}):
             degraded.add_metric([reason], 1)
         yield degraded
+        yield self._results_waiting()
         parts = CounterMetricFamily("edge_agent_parts", "Parts in the journal", labels=["verdict", "reason"])
         for (verdict, reason), number in sorted(live.total.items()):
             parts.add_metric([str(verdict), str(reason)], number)
@@ -99,6 +103,21 @@ class Measured:
         yield GaugeMetricFamily("edge_agent_deadline_seconds", "line.deadline_ms", value=deadline_s)
         yield from self._disk()
         yield GaugeMetricFamily("edge_agent_page_viewers", "Browsers that follow the page now", value=self.viewers)
+
+    def _results_waiting(self) -> Metric:
+        words = "Rows of the journal that a receiver of results has not got yet"
+        waiting = GaugeMetricFamily("edge_agent_results_waiting", words, labels=["receiver"])
+        journal, settings = self._settings.store.journal, self._settings
+        receivers = [name for name, table in (("mqtt", settings.mqtt), ("webhook", settings.webhook)) if table]
+        for receiver in receivers:
+            try:
+                position = read_position(position_file(journal, receiver))
+                with JournalReader.open(journal) as reader:
+                    if position is not None and position[0] == reader.origin()[0]:
+                        waiting.add_metric([receiver], max(0, reader.newest_link() - position[1]))
+            except DataError:  # the log says it; what is not known has no value
+                continue
+        return waiting
 
     def _info(self) -> Metric:
         info = GaugeMetricFamily("edge_agent_info", "What runs here", labels=["version", "line", "simulated"])

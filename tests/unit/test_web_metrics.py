@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from dataclasses import replace
@@ -11,10 +12,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge_agent.domain import Published, Reason, Verdict
+from edge_agent.settings import WebhookSettings
+from edge_agent.store.position import position_file, write_position
 from edge_agent.store.rows import PublicationRow
 from edge_agent.web.live import Live, SeenPart
 from edge_agent.web.measured import Measured
-from tests.security.web_site import agent_state, part_row, reject_row, web_settings
+from tests.security.web_site import agent_state, part_row, reject_row, web_settings, written
 
 if TYPE_CHECKING:
     from edge_agent.settings import Settings
@@ -26,6 +29,7 @@ NAMES = {
     "edge_agent_ready": "gauge",
     "edge_agent_condition_ok": "gauge",
     "edge_agent_degraded": "gauge",
+    "edge_agent_results_waiting": "gauge",
     "edge_agent_condition_age_seconds": "gauge",
     "edge_agent_parts_total": "counter",
     "edge_agent_verdicts_total": "counter",
@@ -129,3 +133,16 @@ def test_a_name_with_quotes_is_escaped(tmp_path: Path) -> None:
     _, found = measured(settings)
 
     assert 'line="a\\"} 1\\\\"' in found.text().decode()
+
+
+def test_what_a_receiver_has_not_got_yet_is_counted(tmp_path: Path) -> None:
+    settings = web_settings(tmp_path)
+    webhook = WebhookSettings(url="http://127.0.0.1:1/")
+    settings = settings.model_copy(update={"webhook": webhook})
+    asyncio.run(written(settings.store.journal, [part_row(seq) for seq in (1, 2, 3)]))
+    _, found = measured(settings)
+    assert "edge_agent_results_waiting{" not in found.text().decode()
+
+    write_position(position_file(settings.store.journal, "webhook"), ("", 4))
+
+    assert 'edge_agent_results_waiting{receiver="webhook"} 2.0' in found.text().decode()
