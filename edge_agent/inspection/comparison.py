@@ -26,15 +26,22 @@ _FILES = {
 }
 _SECTIONS = {
     "image": "image",
-    "crop": "inspected area",
+    "crop": "inspected area x, y, width, height in px",
     "patches": "patches",
     "registration": "registration",
-    "align": "registration gate",
     "backbone": "backbone",
-    "method": "score",
     "seed": "seed",
 }
-_LIMIT_WORDS = ("value", "review_from", "expected", "bound_95", "target", "n")
+_LIMIT_WORDS = {
+    "value": "limit",
+    "review_from": "REVIEW begins at",
+    "n": "good parts that the limit comes from",
+}
+_SHARE_WORDS = {
+    "expected": "good parts expected to be rejected",
+    "bound_95": "good parts rejected, at most (95 % confidence)",
+    "target": "good parts rejected, as asked for",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,35 +58,62 @@ class Difference:
 
 def compare(a: Bundle, b: Bundle) -> list[Difference]:
     """Every difference, the weightiest first; empty if both judge alike and were made of the same images."""
+    ours, theirs = a.manifest, b.manifest
     found = [
-        *_each({"part": a.part, "program": a.program, "camera": a.camera},
-               {"part": b.part, "program": b.program, "camera": b.camera}, ""),
-        *_limit(a.manifest["limit"], b.manifest["limit"]),
-        *_channels(a.manifest["method"], b.manifest["method"]),
+        *_each(_place(a), _place(b), ""),
+        *_limit(ours["limit"], theirs["limit"]),
         *_images(a, b),
+        *_each(_score(ours["method"]), _score(theirs["method"]), ""),
         *_reference(a, b),
-    ]  # fmt: skip
+        *_each(_gate(ours["align"]), _gate(theirs["align"]), ""),
+    ]
     for key, words in _SECTIONS.items():
-        found += _each(_flat(a.manifest.get(key)), _flat(b.manifest.get(key)), words)
-    found += _each(_flat(a.manifest["versions"]), _flat(b.manifest["versions"]), "version of")
-    found += _each(_flat(a.manifest["autoencoder"]), _flat(b.manifest["autoencoder"]), "autoencoder")
-    ours, theirs = a.manifest["files"], b.manifest["files"]
-    for name in sorted({*ours, *theirs}):
-        if ours.get(name) != theirs.get(name):
-            found.append(Difference(_FILES.get(name, name), _hash(ours.get(name)), _hash(theirs.get(name))))
+        found += _each(_flat(ours.get(key)), _flat(theirs.get(key)), words)
+    found += _each(_flat(ours["versions"]), _flat(theirs["versions"]), "version of")
+    found += _each(_flat(ours["autoencoder"]), _flat(theirs["autoencoder"]), "autoencoder")
+    files, other = ours["files"], theirs["files"]
+    for name in sorted({*files, *other}):
+        if files.get(name) != other.get(name):
+            found.append(Difference(_FILES.get(name, name), _hash(files.get(name)), _hash(other.get(name))))
     return found
 
 
+def _place(bundle: Bundle) -> dict[str, Any]:
+    return {"part": bundle.part, "program": bundle.program, "camera": bundle.camera}
+
+
 def _limit(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[Difference]:
-    found = _each({k: a.get(k) for k in _LIMIT_WORDS}, {k: b.get(k) for k in _LIMIT_WORDS}, "limit")
+    def words(limit: Mapping[str, Any]) -> dict[str, Any]:
+        shares = {name: limit.get(key) for key, name in _SHARE_WORDS.items()}
+        plain = {name: limit.get(key) for key, name in _LIMIT_WORDS.items()}
+        return plain | {name: None if share is None else f"{100 * share:.3g} %" for name, share in shares.items()}
+
+    found = _each(words(a), words(b), "")
     if found and a["statement"] != b["statement"]:
         found.append(Difference("what the limit promises", a["statement"], b["statement"]))
     return found
 
 
-def _channels(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[Difference]:
-    ours, theirs = (", ".join(method.get("channels", {})) or method["score"] for method in (a, b))
-    return [] if ours == theirs else [Difference("channels", ours, theirs)]
+def _score(method: Mapping[str, Any]) -> dict[str, Any]:
+    """How the score is defined; of a local one what a usual and the oddest good part give in each channel."""
+    channels = method.get("channels", {})
+    scales = {
+        f"scale of the {name} channel": f"usual {_said(one['usual'])}, oddest {_said(one['odd'])}"
+        for name, one in channels.items()
+    }
+    rest = {f"score {key}": value for key, value in method.items() if key not in ("channels", "score")}
+    return {"score": method["score"], "channels": ", ".join(channels) or None, **scales, **rest}
+
+
+def _gate(align: Mapping[str, Any]) -> dict[str, Any]:
+    """When a part counts as registered."""
+    pose = {name: f"{_said(one['least'])} to {_said(one['most'])}" for name, one in align.get("pose", {}).items()}
+    return {
+        "least quality of registration": align.get("quality_min"),
+        "largest share out of view": align.get("unseen_max"),
+        "where a part may lie": ", ".join(f"{name} {span}" for name, span in pose.items()) or "anywhere",
+        "what the gate can stop": align.get("notes"),
+    }
 
 
 def _images(a: Bundle, b: Bundle) -> list[Difference]:

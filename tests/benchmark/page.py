@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from drivers.base import Published
+from edge_agent.store.journal import Journal
 from edge_agent.store.writer import JournalWriter
 from tests.security.web_site import Served, part_row, reject_row, served, web_settings
 from tests.simulated.browser import CHROMIUM, browser
@@ -34,12 +35,11 @@ new MutationObserver(() => {
 """
 
 
-def _write(path: Path, first: int, last: int, *, durable: bool) -> None:
-    """Parts as an agent writes them, every fiftieth a reject; a long journal is not synced row by row."""
+def _write(path: Path, first: int, last: int) -> None:
+    """Parts as an agent writes them, every fiftieth a reject, but not synced one by one."""
     writer = JournalWriter(path)
     try:
-        if not durable:
-            writer._connection.execute("PRAGMA synchronous = OFF")
+        writer._connection.execute("PRAGMA synchronous = OFF")
         for seq in range(first, last + 1):
             utc = f"2026-11-23T{seq // 3600 % 24:02d}:{seq // 60 % 60:02d}:{seq % 60:02d}.000+00:00"
             row = reject_row(seq, decided_utc=utc) if seq % _REJECT_EVERY == 0 else part_row(seq, decided_utc=utc)
@@ -79,10 +79,13 @@ async def _screen(at: Served, journal: Path, first: int, updates: int) -> dict[s
         )
         await tab.evaluate(_WATCH)
         written: dict[int, float] = {}
+        agent = await asyncio.to_thread(Journal.open, journal)
         for seq in range(first, first + updates):
-            await asyncio.to_thread(_write, journal, seq, seq, durable=True)
+            await agent.append(part_row(seq, decided_utc="2026-11-24T00:00:00.000+00:00"))
+            await agent.publication(seq, Published.PUBLISHED, 100.6)
             written[seq] = time.time() * 1000
             await asyncio.sleep(0.35)
+        await asyncio.to_thread(agent.close)
         await tab.until(f"{first + updates - 1} in window.shown")
         shown = await tab.evaluate("window.shown")
     waited = [shown[str(seq)] - at_ms for seq, at_ms in written.items() if str(seq) in shown]
@@ -98,7 +101,7 @@ async def _screen(at: Served, journal: Path, first: int, updates: int) -> dict[s
 async def _run(parts: int, updates: int, folder: Path) -> dict[str, Any]:
     settings = web_settings(folder)
     begin = time.perf_counter()
-    await asyncio.to_thread(_write, settings.store.journal, 1, parts, durable=False)
+    await asyncio.to_thread(_write, settings.store.journal, 1, parts)
     result: dict[str, Any] = {
         "schema_version": 1,
         "parts": parts,

@@ -106,7 +106,7 @@ def test_compare_says_in_words_what_differs(thumbnail_bundle: Path, tmp_path: Pa
     assert same.code == 0
     assert ran.code == 1
     found = {one["topic"]: (one["a"], one["b"]) for one in json.loads(ran.out)["differences"]}
-    assert found["limit value"][1] == "2.5"
+    assert found["limit"][1] == "2.5"
     assert found["good images (23 in both)"] == ("24, 000.bmp only here", "24, new.bmp only here")
     assert found["version of onnxruntime"][1] == "9.9"
     assert "what the limit promises" in found
