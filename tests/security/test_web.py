@@ -300,6 +300,20 @@ async def test_more_viewers_than_chairs_are_sent_away_and_a_free_chair_is_given_
             await asyncio.sleep(0.01)
 
 
+async def test_a_dry_run_and_what_is_degraded_are_told(at: Served) -> None:
+    why = {"challenge": "<b>overdue</b>"}
+    at.site.live.hear(agent_state().model_copy(update={"is_dry_run": True, "degraded": why}))
+    reader, writer = await asyncio.open_connection("127.0.0.1", at.port)
+    writer.write(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    await asyncio.wait_for(reader.readuntil(b"event: state\ndata: "), 10)
+    state = json.loads(await reader.readline())
+    writer.close()
+
+    assert state["dry_run"] is True
+    assert state["degraded"] == why
+    assert 'edge_agent_degraded{reason="challenge"} 1.0' in (await at.ask("/metrics")).body.decode()
+
+
 async def test_what_a_page_is_told_is_json_that_a_browser_takes(at: Served) -> None:
     reply = await at.ask("/api/parts?verdict=REJECT")
 

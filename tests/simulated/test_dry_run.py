@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from edge_agent.desk import DeskClient, desk_path
 from edge_agent.domain import Published, Reason, Verdict
 from edge_agent.errors import EdgeAgentError
-from edge_agent.simulation import free_port
 from edge_agent.store.journal import JournalReader
 from tests.simulated.line import PASS, READY, REJECT, bad_image, good_image, line
 
@@ -27,28 +26,10 @@ async def _status(at: Line) -> dict[str, Any]:
         return {}
 
 
-async def _first_state(port: int) -> dict[str, Any]:
-    """What a browser is told first of how the line stands."""
-    async with asyncio.timeout(20):
-        while True:
-            try:
-                reader, writer = await asyncio.open_connection("127.0.0.1", port)
-                break
-            except OSError:
-                await asyncio.sleep(0.05)
-        writer.write(b"GET /events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
-        await reader.readuntil(b"event: state\ndata: ")
-        state: dict[str, Any] = json.loads(await reader.readline())
-        writer.close()
-        return state
-
-
 async def test_a_dry_run_judges_everything_and_drives_nothing_but_reject(
     tmp_path: Path, thumbnail_bundle: Path
 ) -> None:
     async with line(tmp_path, thumbnail_bundle, start=False) as at:
-        port = free_port()
-        at.config.write_text(at.config.read_text() + f"[web]\nport = {port}\n")
         await at.start_agent("--dry-run")
         status: dict[str, Any] = {}
         while status.get("state") != "READY":
@@ -63,11 +44,9 @@ async def test_a_dry_run_judges_everything_and_drives_nothing_but_reject(
         good, bad = await at.until_rows(2)
         await at.until("both images", lambda: len(list((tmp_path / "archive").rglob("part_*.bmp"))) == 2)
         seen = {change.coil for change in at.remote_io.history if change.value}
-        told = await _first_state(port)
         assert await at.stop_agent() == 0
 
     assert status["dry_run"] is True
-    assert told["dry_run"] is True
     assert (good.verdict, good.reason) == (Verdict.PASS, Reason.OK)
     assert (bad.verdict, bad.reason) == (Verdict.REJECT, Reason.SCORE)
     assert all(row.detail.startswith("DRY RUN") for row in (good, bad))
