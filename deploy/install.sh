@@ -63,7 +63,7 @@ switch_to() {
     [ -z "$before" ] || link "$before" "$opt/previous"
     link "$1/bin" "$opt/bin"
     say "edge-agent ${before:-(none)} -> $1"
-    if [ -z "$root" ]; then
+    if [ -z "$root" ] && [ -d /run/systemd/system ]; then # not while an image is being built
         do_it systemctl daemon-reload
         do_it systemctl try-restart edge-agent.service
     fi
@@ -92,6 +92,7 @@ narrow() {
         return 0
     }
     mv "$drop_in.new" "$drop_in"
+    [ -n "$root" ] || [ ! -d /run/systemd/system ] || systemctl daemon-reload
 }
 
 if [ "$action" = rollback ]; then

@@ -122,6 +122,7 @@ def write_line(path: Path, facts: LineFacts, *, overwrite: bool = False) -> Path
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
             os.fchmod(file.fileno(), 0o640)
+            _give_to_group(file.fileno(), path)
             file.flush()
             os.fsync(file.fileno())
         try:
@@ -131,10 +132,17 @@ def write_line(path: Path, facts: LineFacts, *, overwrite: bool = False) -> Path
         if not password.exists():
             with os.fdopen(os.open(password, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640), "w") as file:
                 file.write(secrets.token_urlsafe(_PASSWORD_BYTES) + "\n")
+                _give_to_group(file.fileno(), path)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
     return password
+
+
+def _give_to_group(descriptor: int, path: Path) -> None:
+    """Written by root into /etc/edge-agent, it is for the group of that folder: the agent has to read it."""
+    if os.geteuid() == 0:
+        os.fchown(descriptor, -1, path.absolute().parent.stat().st_gid)
 
 
 def _filled(facts: LineFacts, password: Path) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import stat
 from typing import TYPE_CHECKING
 
 import pytest
 
 from drivers.simulated.controller import SimulatedController
-from edge_agent.commissioning import addresses_in, find_controllers, own_address
+from edge_agent.commissioning import LineFacts, addresses_in, find_controllers, own_address, write_line
 from edge_agent.errors import UsageError
 from edge_agent.settings import load_settings, read_password
 from tests.simulated.line import edge_agent
@@ -111,3 +112,14 @@ def test_times_that_do_not_fit_are_said_and_nothing_is_written(tmp_path: Path) -
     assert "line.toml:" in ran.stderr
     assert "output.watchdog_ms" in ran.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files to a group")
+def test_what_root_writes_is_for_the_group_of_the_folder(tmp_path: Path) -> None:
+    os.chown(tmp_path, -1, 1)
+    facts = LineFacts("line 1", "192.168.10.10", "192.168.10.1", "192.168.20.20", 700, 1000, 0, tmp_path)
+
+    password = write_line(tmp_path / "line.toml", facts)
+
+    found = [(path.stat().st_gid, path.stat().st_mode & 0o777) for path in (tmp_path / "line.toml", password)]
+    assert found == [(1, 0o640), (1, 0o640)]
