@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict, cast
+from typing import TYPE_CHECKING, cast
 
 import structlog
 
@@ -18,18 +18,14 @@ from drivers.keyence.ftp_inbox import FtpInbox
 from drivers.keyence.link import CvxLink
 from drivers.keyence.names import NameRule
 from drivers.keyence.session import open_session
-from drivers.modbus.coil_output import CoilOutput
-from drivers.modbus.connection import RtuLine
-from drivers.modbus.fail_safe import write_reject, write_reject_block
-from drivers.modbus.modules import MODULES, Module, unfit_for, unproven
-from drivers.modbus.register_output import RegisterOutput
 from drivers.transport.serial_line import SerialOptions, open_serial
 from drivers.transport.tcp import open_tcp
 from edge_agent.desk import desk_path, serve_desk
-from edge_agent.errors import BundleRejected, ConfigError, UsageError
+from edge_agent.errors import BundleRejected, UsageError
 from edge_agent.inspection.bundle import Bundle
 from edge_agent.inspection.decode import prove_complete
 from edge_agent.inspection.inspector import Inspector
+from edge_agent.output import make_output
 from edge_agent.runtime.engine import Engine, EngineOptions
 from edge_agent.runtime.interlock import Health
 from edge_agent.runtime.supervisor import CONDITIONS, Supervisor, TriggerPlan
@@ -45,22 +41,20 @@ if TYPE_CHECKING:
     from drivers.keyence.commands import Command
     from drivers.keyence.session import Session
     from drivers.timing import Deadline
-    from edge_agent.settings import ControllerSettings, ImagesSettings, OutputSettings, Settings
+    from edge_agent.settings import ControllerSettings, ImagesSettings, Settings
 
 __all__ = [
     "controller_commands",
-    "fail_safe",
     "load_inspectors",
     "load_replay",
     "open_controller",
     "open_images",
-    "prove_output",
     "run_agent",
 ]
 
 log = structlog.get_logger(__name__)
 
-_LOOK_EVERY_S, _PROVE_OUTPUT_S = 0.02, 3.0
+_LOOK_EVERY_S = 0.02
 _DELIMITERS = {"cr": "\r", "crlf": "\r\n"}
 
 
@@ -100,7 +94,7 @@ async def run_agent(settings: Settings, *, is_simulated: bool = False) -> None:
         swept = archive.sweep()  # an archive that cannot be made or read is an OSError: exit code 74
         if swept:
             log.warning("archive_swept", files=swept)
-        output = _output(settings)
+        output = make_output(settings)
         health = Health.waiting_for(*CONDITIONS)
         engine = Engine(
             EngineOptions(
@@ -220,26 +214,6 @@ async def open_images(images: ImagesSettings, *, within_s: float) -> AsyncIterat
         await asyncio.gather(run, return_exceptions=True)
 
 
-async def prove_output(settings: Settings) -> bool:
-    """Drive the output as the agent does while it is not READY: REJECT, the module's watchdog armed and proven.
-
-    Whether all of it was confirmed in time. Raises ConfigError for a module that does not fit the line. Never while an
-    agent runs.
-    """
-    output = _output(settings)
-    run = asyncio.create_task(output.run(lambda: False))
-    try:
-        async with asyncio.timeout(_PROVE_OUTPUT_S):
-            while not output.is_confirmed:  # noqa: ASYNC110 - as above
-                await asyncio.sleep(_LOOK_EVERY_S)
-    except TimeoutError:
-        return False
-    finally:
-        run.cancel()
-        await asyncio.gather(run, return_exceptions=True)
-    return True
-
-
 def _link(settings: ControllerSettings) -> CvxLink:
     dial, peer = _dial(settings)
     return CvxLink(
@@ -268,88 +242,6 @@ def load_replay(
         inspector.warm_up()
         return {(inspector.bundle.program, inspector.bundle.camera): inspector}, journal
     return load_inspectors(cast("Settings", settings)), journal
-
-
-async def fail_safe(settings: Settings) -> None:
-    """Write REJECT to the output and read it back: what is left to do when the agent is gone.
-
-    Raises DriverError if the remote I/O does not confirm.
-    """
-    output = settings.output
-    common: _Wire = {
-        "unit": output.unit,
-        "timeout_s": output.write_timeout_ms / 1000,
-        "rtu": _rtu(output),
-    }
-    if output.kind == "modbus-registers":
-        await write_reject_block(_output_host(output), output.port, first_register=output.first_register, **common)
-    else:
-        await write_reject(_output_host(output), output.port, first_coil=output.first_coil, **common)
-
-
-class _Wire(TypedDict):
-    unit: int
-    timeout_s: float
-    rtu: RtuLine | None
-
-
-def _output_host(output: OutputSettings) -> str:
-    if output.serial is not None:
-        return output.serial.device
-    assert output.host is not None  # noqa: S101 - settings name exactly one way to the output
-    return output.host
-
-
-def _rtu(output: OutputSettings) -> RtuLine | None:
-    line = output.serial
-    return None if line is None else RtuLine(line.baud, line.parity, line.stop_bits)
-
-
-def _output(settings: Settings) -> CoilOutput | RegisterOutput:
-    output = settings.output
-    if output.kind == "modbus-registers":
-        return RegisterOutput(
-            _output_host(output),
-            output.port,
-            unit=output.unit,
-            first_register=output.first_register,
-            plc_register=output.plc_register,
-            part_present_input=output.part_present_input,
-            pass_hold_s=output.pass_hold_ms / 1000,
-            refresh_s=output.refresh_ms / 1000,
-            write_timeout_s=output.write_timeout_ms / 1000,
-            plc_timeout_s=output.plc_silence_ms / 1000,
-            is_counted=output.part_numbers == "plc",
-            rtu=_rtu(output),
-        )
-    return CoilOutput(
-        _output_host(output),
-        output.port,
-        unit=output.unit,
-        first_coil=output.first_coil,
-        part_present_input=output.part_present_input,
-        pass_hold_s=output.pass_hold_ms / 1000,
-        refresh_s=output.refresh_ms / 1000,
-        write_timeout_s=output.write_timeout_ms / 1000,
-        rtu=_rtu(output),
-        module=_module(settings),
-        watchdog_ms=output.watchdog_ms,
-    )
-
-
-def _module(settings: Settings) -> Module | None:
-    """The module's profile. Raises ConfigError for one that cannot carry PASS at this line's spacing of parts."""
-    output = settings.output
-    if output.module is None:
-        return None
-    module = MODULES[output.module]
-    if why := unfit_for(module, settings.line.min_part_spacing_ms, output.write_timeout_ms):
-        raise ConfigError(why, hint='see drivers/modbus/PROTOCOL.md, "The module\'s watchdog"')
-    if module.arming and output.watchdog_ms < module.least_ms:
-        raise ConfigError(f"{module.name}: output.watchdog_ms must be at least {module.least_ms}")
-    if why := unproven(module):
-        log.warning("watchdog_not_proven", module=module.name, why=why)
-    return module
 
 
 def _images(images: ImagesSettings) -> CaptureSource:

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
-__all__ = ["COIL_NAMES", "RESTING", "CoilState"]
+__all__ = ["COIL_NAMES", "RESTING", "CoilLevels", "CoilState"]
 
 COIL_NAMES = ("PASS", "REJECT", "READY", "HEARTBEAT")
 """In the order of their addresses, from ``first_coil`` on."""
+
+
+class CoilLevels(Protocol):
+    """Any levels of the four coils."""
+
+    @property
+    def bits(self) -> tuple[bool, bool, bool, bool]:
+        """PASS, REJECT, READY, HEARTBEAT."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,8 +28,8 @@ from pymodbus.pdu.register_message import (
 )
 
 from drivers.base import CommandRefused, DeadlineMissed, DriverError, NotConnected, ProtocolViolation
-from drivers.modbus.coils import COIL_NAMES, CoilState
-from drivers.modbus.registers import PLC_WORDS, BlockState, PlcWords
+from drivers.modbus.coils import COIL_NAMES
+from drivers.modbus.registers import PLC_WORDS, PlcWords
 from drivers.modbus.replies import EXCEPTION_MEANINGS, reply_problem
 
 if TYPE_CHECKING:
@@ -37,7 +37,9 @@ if TYPE_CHECKING:
 
     from pymodbus.pdu import ModbusPDU
 
+    from drivers.modbus.coils import CoilLevels
     from drivers.modbus.modules import Module
+    from drivers.modbus.registers import BlockWords
 
 __all__ = ["CoilConnection", "ModbusConnection", "RegisterConnection", "RtuLine"]
 
@@ -273,7 +275,7 @@ class CoilConnection(ModbusConnection):
                     )
                 )
 
-    async def write(self, first_coil: int, state: CoilState) -> None:
+    async def write(self, first_coil: int, state: CoilLevels) -> None:
         """Write all four coils in one request (FC15) and compare the echo.
 
         Raises NotConnected, DeadlineMissed, CommandRefused, ProtocolViolation.
@@ -284,7 +286,7 @@ class CoilConnection(ModbusConnection):
         if echo != sent:
             self._fail(ProtocolViolation(f"{self._peer} echoed coils {echo} (address, count) for a write of {sent}"))
 
-    async def read_back(self, first_coil: int, expected: CoilState) -> None:
+    async def read_back(self, first_coil: int, expected: CoilLevels) -> None:
         """Read the four coils (FC1) and compare.
 
         Raises NotConnected, DeadlineMissed, CommandRefused, ProtocolViolation.
@@ -301,7 +303,7 @@ class CoilConnection(ModbusConnection):
                 )
             )
 
-    async def write_proven(self, first_coil: int, state: CoilState) -> None:
+    async def write_proven(self, first_coil: int, state: CoilLevels) -> None:
         """Write, compare the echo, read back, compare. Raises as ``write`` and ``read_back`` do."""
         await self.write(first_coil, state)
         await self.read_back(first_coil, state)
@@ -310,14 +312,14 @@ class CoilConnection(ModbusConnection):
 class RegisterConnection(ModbusConnection):
     """The register block of a PLC, and the words that the PLC gives back."""
 
-    async def write(self, first: int, state: BlockState) -> None:
+    async def write(self, first: int, state: BlockWords) -> None:
         """Write block and heartbeat in one request (FC16) and compare the echo.
 
         Raises NotConnected, DeadlineMissed, CommandRefused, ProtocolViolation.
         """
         await self.write_registers(first, state.words)
 
-    async def read_back(self, first: int, expected: BlockState) -> None:
+    async def read_back(self, first: int, expected: BlockWords) -> None:
         """Read the block (FC3) and compare.
 
         Raises NotConnected, DeadlineMissed, CommandRefused, ProtocolViolation.
@@ -331,7 +333,7 @@ class RegisterConnection(ModbusConnection):
                 )
             )
 
-    async def write_proven(self, first: int, state: BlockState) -> None:
+    async def write_proven(self, first: int, state: BlockWords) -> None:
         """Write, compare the echo, read back, compare. Raises as ``write`` and ``read_back`` do."""
         await self.write(first, state)
         await self.read_back(first, state)

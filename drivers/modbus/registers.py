@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntFlag
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from drivers.base import Reason, Verdict
 
-__all__ = ["BLOCK_WORDS", "PLC_WORDS", "REASON_CODES", "BlockState", "PlcWords", "Status", "check_word", "next_seq"]
+__all__ = [
+    "BLOCK_WORDS",
+    "PLC_WORDS",
+    "REASON_CODES",
+    "BlockState",
+    "BlockWords",
+    "PlcWords",
+    "Status",
+    "check_word",
+    "next_seq",
+]
 
 BLOCK_WORDS = 8
 """Seven words under one check, and the heartbeat behind them."""
@@ -40,6 +50,15 @@ class PlcWords(NamedTuple):
     program: int
     reject_confirm: int
     """Counts parts that were seen leaving by the reject chute."""
+
+
+class BlockWords(Protocol):
+    """Any words of the block."""
+
+    @property
+    def words(self) -> tuple[int, ...]:
+        """The eight words, in the order of their registers."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from drivers.base import DriverError
-from edge_agent.app import fail_safe, open_images, prove_output
+from edge_agent.app import open_images
 from edge_agent.cvx import status
 from edge_agent.desk import DeskClient, desk_path
 from edge_agent.doctor.finding import Finding, Site, fail, ok, warn
 from edge_agent.errors import ConfigError, EdgeAgentError
+from edge_agent.output import fail_safe, prove_output
 from edge_agent.settings import read_password
 
 if TYPE_CHECKING:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import tty
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -17,65 +15,12 @@ from drivers.modbus.connection import CoilConnection, RtuLine
 from drivers.modbus.registers import check_word
 from drivers.timing import Deadline
 from tests.fault.keyence_peer import until
+from tests.fault.rtu_peer import RtuPeer, crc
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
 PASS = CoilState(is_pass=True, is_ready=True)
-
-
-def crc(data: bytes) -> bytes:
-    """Low byte first, as it goes over the line."""
-    register = 0xFFFF
-    for byte in data:
-        register ^= byte
-        for _ in range(8):
-            register = register >> 1 ^ (0xA001 if register & 1 else 0)
-    return register.to_bytes(2, "little")
-
-
-class RtuPeer:
-    """A remote I/O on a pseudo terminal: writes and reads coils. ``spoil`` changes a reply, or makes it b''."""
-
-    def __init__(self) -> None:
-        self._ours, self._theirs = os.openpty()
-        tty.setraw(self._theirs)
-        os.set_blocking(self._ours, False)
-        self.name = os.ttyname(self._theirs)
-        self.coils: dict[int, bool] = {}
-        self.requests: list[bytes] = []
-        self.spoil: Callable[[bytes], bytes] = lambda reply: reply
-        self._held = b""
-        asyncio.get_running_loop().add_reader(self._ours, self._read)
-
-    def close(self) -> None:
-        asyncio.get_running_loop().remove_reader(self._ours)
-        os.close(self._ours)
-        os.close(self._theirs)
-
-    def say(self, data: bytes) -> None:
-        os.write(self._ours, data)
-
-    def _read(self) -> None:
-        self._held += os.read(self._ours, 4096)
-        while len(self._held) >= 8:
-            size = 9 + self._held[6] if self._held[1] == 15 else 8
-            if len(self._held) < size:
-                return
-            frame, self._held = self._held[:size], self._held[size:]
-            assert crc(frame[:-2]) == frame[-2:]
-            self.requests.append(frame)
-            reply = self._carry_out(frame)
-            if reply := self.spoil(reply + crc(reply)):
-                self.say(reply)
-
-    def _carry_out(self, frame: bytes) -> bytes:
-        first, count = int.from_bytes(frame[2:4], "big"), int.from_bytes(frame[4:6], "big")
-        if frame[1] == 15:
-            self.coils |= {first + at: bool(frame[7 + at // 8] >> at % 8 & 1) for at in range(count)}
-            return frame[:6]
-        packed = sum(self.coils.get(first + at, False) << at for at in range(count))
-        return bytes((frame[0], frame[1], 1, packed))
 
 
 @pytest.fixture
