@@ -109,6 +109,8 @@ class Reason(StrEnum):
     """The journal row could not be made durable."""
     INTERNAL = "INTERNAL"
     """The inspection failed in a way it should not; the log has the traceback."""
+    BYPASS = "BYPASS"
+    """A person answers for the parts at the moment: passed, whatever the inspection says. The detail has both."""
 
 
 @dataclass(frozen=True, slots=True)

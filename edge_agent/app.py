@@ -26,6 +26,7 @@ from edge_agent.inspection.bundle import Bundle
 from edge_agent.inspection.decode import prove_complete
 from edge_agent.inspection.inspector import Inspector
 from edge_agent.output import make_output
+from edge_agent.runtime.bypass import Bypass
 from edge_agent.runtime.engine import Engine, EngineOptions
 from edge_agent.runtime.interlock import Health
 from edge_agent.runtime.supervisor import CONDITIONS, Supervisor, TriggerPlan
@@ -94,7 +95,8 @@ async def run_agent(settings: Settings, *, is_simulated: bool = False) -> None:
         swept = archive.sweep()  # an archive that cannot be made or read is an OSError: exit code 74
         if swept:
             log.warning("archive_swept", files=swept)
-        output = make_output(settings)
+        bypass = Bypass(journal.event)
+        output = make_output(settings, lambda: bypass.is_active)
         health = Health.waiting_for(*CONDITIONS)
         engine = Engine(
             EngineOptions(
@@ -110,6 +112,7 @@ async def run_agent(settings: Settings, *, is_simulated: bool = False) -> None:
             archive=archive,
             output=output,
             health=health,
+            bypass=bypass,
         )
         link = _link(settings.controller)
         supervisor = Supervisor(
@@ -125,6 +128,7 @@ async def run_agent(settings: Settings, *, is_simulated: bool = False) -> None:
         async with (
             serve_desk(desk_path(settings.store.journal), _Desk(link, engine, health)),
             keep_page(settings, look, journal.event),
+            bypass.kept(),
         ):
             await supervisor.run(_stop_on_signal())
     finally:
@@ -139,6 +143,7 @@ def _look(engine: Engine, health: Health, archive: Archive) -> Looked:
         is_simulated=engine.is_simulated,
         archive_lost=archive.lost,
         archive_pruned=archive.pruned,
+        bypass=engine.bypass.words,
     )
 
 
@@ -151,7 +156,19 @@ class _Desk:
     health: Health
 
     def status(self) -> dict[str, object]:
-        return {"state": str(self.engine.state), "health": str(self.health), "link": asdict(self.link.status())}
+        return {
+            "state": str(self.engine.state),
+            "health": str(self.health),
+            "bypass": self.engine.bypass.status(),
+            "link": asdict(self.link.status()),
+        }
+
+    async def bypass(self, *, begins: bool, by: str, why: str, for_s: float) -> Mapping[str, object]:
+        if begins:
+            await self.engine.bypass.begin(by, why, for_s)
+        else:
+            await self.engine.bypass.end(by)
+        return self.status()
 
     async def command(self, name: str, *args: str, by: Deadline | None = None) -> tuple[str, ...]:
         return await self.link.command(name, *args, by=by)

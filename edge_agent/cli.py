@@ -13,6 +13,7 @@ import typer
 
 from edge_agent.base_cli import DEFAULT_CONFIG, Config, Json, Threads, progress_bars, say, settings_of
 from edge_agent.bundle_cli import bundle_cli
+from edge_agent.bypass_cli import bypass_cli
 from edge_agent.calibration_cli import calibration_cli
 from edge_agent.commissioning_cli import commissioning_cli
 from edge_agent.cvx_cli import cvx_cli
@@ -40,6 +41,7 @@ cli.add_typer(output_cli, name="output")
 cli.add_typer(config_cli, name="config")
 cli.add_typer(bundle_cli, name="bundle")
 cli.add_typer(cvx_cli, name="cvx")
+cli.add_typer(bypass_cli, name="bypass")
 cli.add_typer(journal_cli, name="journal")
 
 

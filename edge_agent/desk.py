@@ -5,6 +5,7 @@ first. One JSON object a line, UTF-8, both ways; ``"v": 1`` in each. The socket 
 
     {"v":1, "ask":"status"}
     {"v":1, "ask":"command", "name":"EC", "args":["hello"], "within_s":2.0}
+    {"v":1, "ask":"bypass", "do":"begin", "by":"A. Rossi", "why":"lamp replaced", "for_s":900}     or "do":"end"
     {"v":1, "ask":"listen"}                      then a line for each result, until the client goes
     <- {"v":1, "ok":true, ...}                   the status, or "values"; listen: "fields"
     <- {"v":1, "ok":false, "error":"NotNow", "code":"03", "message":"..."}
@@ -22,7 +23,7 @@ import structlog
 
 from drivers.base import CommandRefused, DriverError
 from drivers.timing import Deadline
-from edge_agent.errors import Unavailable
+from edge_agent.errors import EdgeAgentError, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -50,6 +51,10 @@ class Desk(Protocol):
 
     async def command(self, name: str, *args: str, by: Deadline | None = None) -> tuple[str, ...]:
         """One command to the controller, between the agent's own. Raises DriverError, ValueError."""
+        ...
+
+    async def bypass(self, *, begins: bool, by: str, why: str, for_s: float) -> Mapping[str, object]:
+        """Let a person answer for the parts, or end that; gives the status. Raises EdgeAgentError."""
         ...
 
     def listen(self, on_line: Callable[[tuple[str, ...]], object]) -> Callable[[], None]:
@@ -134,15 +139,20 @@ async def _talk(desk: Desk, reader: asyncio.StreamReader, writer: asyncio.Stream
                 await _tell_lines(desk, reader, writer)
                 return
             answer = await _answer(desk, request)
-        except (DriverError, ValueError) as err:
+        except (DriverError, EdgeAgentError, ValueError) as err:
             code = err.code if isinstance(err, CommandRefused) else ""
-            answer = {"ok": False, "error": type(err).__name__, "code": code, "message": str(err)}
+            hint = f" ({err.hint})" if isinstance(err, EdgeAgentError) and err.hint else ""
+            answer = {"ok": False, "error": type(err).__name__, "code": code, "message": f"{err}{hint}"}
         await _say(writer, answer)
 
 
 async def _answer(desk: Desk, request: dict[str, Any]) -> dict[str, object]:
     if request["ask"] == "status":
         return {"ok": True, "status": dict(desk.status())}
+    if request["ask"] == "bypass":
+        log.info("desk_bypass", do=request["do"], by=request["by"])
+        asked = {"by": request["by"], "why": request["why"], "for_s": request["for_s"]}
+        return {"ok": True, "status": dict(await desk.bypass(begins=request["do"] == "begin", **asked))}
     within_s = request.get("within_s")
     by = None if within_s is None else Deadline.after(within_s)
     log.info("desk_command", name=request["name"], args=request["args"])
@@ -183,8 +193,10 @@ def _request(line: bytes) -> dict[str, Any]:
         raise ValueError("a request is one JSON object on one line") from None
     if not isinstance(request, dict) or request.get("v") != _VERSION:
         raise ValueError(f'a request is a JSON object with "v": {_VERSION}')
-    if request.get("ask") not in ("status", "command", "listen"):
-        raise ValueError('"ask" is "status", "command" or "listen"')
+    if request.get("ask") not in ("status", "command", "listen", "bypass"):
+        raise ValueError('"ask" is "status", "command", "listen" or "bypass"')
+    if request["ask"] == "bypass":
+        return _bypass_request(request)
     if request["ask"] != "command":
         return request
     name, args, within_s = request.get("name"), request.setdefault("args", []), request.get("within_s")
@@ -195,6 +207,17 @@ def _request(line: bytes) -> dict[str, Any]:
     is_number = isinstance(within_s, (int, float)) and not isinstance(within_s, bool)
     if within_s is not None and not (is_number and 0 < within_s <= _WITHIN_MAX_S):
         raise ValueError(f'"within_s" is a number above 0, at most {_WITHIN_MAX_S:g}')
+    return request
+
+
+def _bypass_request(request: dict[str, Any]) -> dict[str, Any]:
+    if request.get("do") not in ("begin", "end"):
+        raise ValueError('"do" is "begin" or "end"')
+    by, why, for_s = request.get("by"), request.setdefault("why", ""), request.setdefault("for_s", 0.0)
+    if not isinstance(by, str) or not isinstance(why, str):
+        raise ValueError('a bypass has a text "by" and a text "why"')  # noqa: TRY004 - as above
+    if isinstance(for_s, bool) or not isinstance(for_s, (int, float)):
+        raise ValueError('"for_s" is a number of seconds')  # noqa: TRY004
     return request
 
 
@@ -245,6 +268,12 @@ class DeskClient:
         if by is not None:
             request["within_s"] = max(0.001, by.left_s())
         return tuple((await self._ask(request))["values"])
+
+    async def bypass(self, do: str, by: str, why: str = "", for_s: float = 0.0) -> dict[str, object]:
+        """Begin or end a bypass; the status afterwards. Raises DeskError."""
+        asked = {"ask": "bypass", "do": do, "by": by, "why": why, "for_s": for_s}
+        status: dict[str, object] = (await self._ask(asked))["status"]
+        return status
 
     async def lines(self) -> AsyncIterator[tuple[str, ...]]:
         """Result lines, until the agent stops."""

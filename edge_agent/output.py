@@ -16,6 +16,8 @@ from drivers.modbus.walk import Step, Walk, Walker
 from edge_agent.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from edge_agent.settings import OutputSettings, Settings
 
 __all__ = ["Step", "Walk", "Walker", "fail_safe", "make_output", "make_walker", "prove_output"]
@@ -80,7 +82,7 @@ def _rtu(output: OutputSettings) -> RtuLine | None:
     return None if line is None else RtuLine(line.baud, line.parity, line.stop_bits)
 
 
-def make_output(settings: Settings) -> CoilOutput | RegisterOutput:
+def make_output(settings: Settings, is_bypassed: Callable[[], bool] = lambda: False) -> CoilOutput | RegisterOutput:
     """The output that the agent drives. Raises ConfigError for a module that does not fit the line."""
     output = settings.output
     if output.kind == "modbus-registers":
@@ -97,6 +99,7 @@ def make_output(settings: Settings) -> CoilOutput | RegisterOutput:
             plc_timeout_s=output.plc_silence_ms / 1000,
             is_counted=output.part_numbers == "plc",
             rtu=_rtu(output),
+            is_bypassed=is_bypassed,
         )
     return CoilOutput(
         _output_host(output),

@@ -13,6 +13,8 @@ from drivers.modbus.registers import BLOCK_WORDS, PLC_WORDS, REASON_CODES, Block
 from drivers.timing import monotonic_s
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from drivers.modbus.output import _Link
 
 __all__ = ["RegisterOutput"]
@@ -46,6 +48,7 @@ class RegisterOutput(ModbusOutput[BlockState]):
         plc_timeout_s: float = 0.5,
         is_counted: bool = True,
         rtu: RtuLine | None = None,
+        is_bypassed: Callable[[], bool] = lambda: False,
     ) -> None:
         ours = range(first_register, first_register + BLOCK_WORDS)
         theirs = range(plc_register, plc_register + PLC_WORDS)
@@ -67,6 +70,7 @@ class RegisterOutput(ModbusOutput[BlockState]):
         self._plc_register = plc_register
         self._plc_timeout_s = plc_timeout_s
         self._is_counted = is_counted
+        self._is_bypassed = is_bypassed
         self._plc = _UNKNOWN
         self._plc_beat_mono_s = 0.0
         self._seq = 0
@@ -109,11 +113,12 @@ class RegisterOutput(ModbusOutput[BlockState]):
 
     def _state(self, *, is_pass: bool) -> BlockState:
         self._beats = (self._beats + 1) % 0x10000 if self._was_ready or is_pass else self._beats
+        status = Status.READY if self._was_ready or is_pass else Status.FAULT
         return BlockState(
             seq=self._seq,
             verdict=Verdict.PASS if is_pass else Verdict.REJECT,
             reason=self._reason,
-            status=Status.READY if self._was_ready or is_pass else Status.FAULT,
+            status=status | Status.BYPASS if self._is_bypassed() else status,
             bundle=self._bundle,
             heartbeat=self._beats,
         )

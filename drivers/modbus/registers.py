@@ -37,6 +37,8 @@ class Status(IntFlag):
     NONE = 0
     READY = 1
     FAULT = 2
+    BYPASS = 4
+    """A person answers for the parts at the moment, not the inspection."""
 
 
 class PlcWords(NamedTuple):

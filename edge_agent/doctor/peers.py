@@ -52,6 +52,10 @@ async def agent(site: Site) -> Finding:
     if site.agent is None:
         return ok("no agent runs with this journal: controller, output and ports are tried directly")
     said = f"runs, {site.agent['state']}: {site.agent['health']}"
+    if bypass := site.agent.get("bypass"):
+        return warn(
+            f"{said}; BYPASS: {bypass}", 'parts pass that nobody inspected: edge-agent bypass end --by "YOUR NAME"'
+        )
     return ok(said) if site.agent["health"] == "healthy" else fail(said, "mend what stands behind the colon")
 
 

@@ -18,6 +18,7 @@ from drivers.base import (
 )
 from drivers.timing import Deadline, monotonic_s
 from edge_agent.domain import Reason
+from edge_agent.runtime.bypass import Bypass
 from edge_agent.runtime.carrying import Carrying
 from edge_agent.runtime.gaps import CountGaps, write_missed
 from edge_agent.runtime.inference import Inference, Inspects
@@ -61,8 +62,10 @@ class Engine:
         archive: Archive,
         output: VerdictOutput,
         health: Health,
+        bypass: Bypass | None = None,
     ) -> None:
         self._options = options
+        self.bypass = bypass or Bypass()
         self._journal = journal
         self._output = output
         self._health = health
@@ -81,6 +84,7 @@ class Engine:
             inference=self._inference,
             journal=journal,
             output=output,
+            bypass=self.bypass,
         )
         self._tasks: asyncio.TaskGroup | None = None
 
@@ -248,7 +252,8 @@ class Engine:
         self.check()
         self._say(row, decision, published)
         if decision.reason is not Reason.JOURNAL:
-            await self._keeping.keep(part, decision.verdict, published)
+            always = decision.reason is Reason.BYPASS
+            await self._keeping.keep(part, decision.verdict, published, always=always)
 
     # --- small things ---------------------------------------------------------------------------------
 

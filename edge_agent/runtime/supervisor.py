@@ -153,7 +153,8 @@ class Supervisor:
             self._engine.raise_if_hung()
             now = monotonic_s()
             kind = "SIMULATED " if self._engine.is_simulated else ""
-            status = f"STATUS={kind}{self._engine.state}: {self._health}"
+            bypass = f"{self._engine.bypass.words}; " if self._engine.bypass.words else ""
+            status = f"STATUS={kind}{bypass}{self._engine.state}: {self._health}"
             if now - last_notified_s >= _NOTIFY_EVERY_S or status != last_status:
                 notify(f"{status}\nWATCHDOG=1" if self._is_refreshing(now) else status)
                 last_notified_s, last_status = now, status

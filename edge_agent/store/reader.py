@@ -14,7 +14,7 @@ from edge_agent.errors import DataError
 from edge_agent.store.chain import audit
 from edge_agent.store.opening import damaged
 from edge_agent.store.rows import CameraRow, EventRow, PartRow, PublicationRow
-from edge_agent.store.schema import SCHEMA_VERSION, refuse_foreign
+from edge_agent.store.schema import READABLE_VERSIONS, SCHEMA_VERSION, refuse_foreign
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -48,7 +48,7 @@ class JournalReader:
             if isinstance(err, (sqlite3.Error, ValueError)):
                 raise damaged(path, err) from err
             raise
-        if version != SCHEMA_VERSION:
+        if version not in READABLE_VERSIONS:
             connection.close()
             raise DataError(
                 f"{path} has schema {version}, this edge-agent reads {SCHEMA_VERSION}",

@@ -45,6 +45,7 @@ class Looked:
     is_simulated: bool
     archive_lost: int
     archive_pruned: int
+    bypass: str = ""
 
 
 @asynccontextmanager
@@ -139,6 +140,7 @@ class _Keeper:
             conditions=conditions,
             archive_lost=looked.archive_lost,
             archive_pruned=looked.archive_pruned,
+            bypass=looked.bypass,
         )
 
     async def _hear(self, page: asyncio.StreamReader, answer_to: asyncio.StreamWriter) -> None:

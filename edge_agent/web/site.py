@@ -134,6 +134,7 @@ class Site:
         return {
             "line": agent.state if agent and live.is_heard else "SILENT",
             "simulated": bool(agent and agent.is_simulated),
+            "bypass": agent.bypass if agent else "",
             "conditions": {} if agent is None else {name: _aged(c) for name, c in agent.conditions.items()},
             "not_ready": live.not_ready(),
             "counters": live.counters(),

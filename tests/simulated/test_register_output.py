@@ -36,7 +36,7 @@ async def plc_and_output(
     task = asyncio.create_task(made.run(lambda: is_ready))
     try:
         await until(lambda: made.is_confirmed)
-        await until(lambda: peer.block[4] == (Status.READY if is_ready else Status.FAULT))
+        await until(lambda: peer.block[4] & (Status.READY if is_ready else Status.FAULT))
         yield peer, made
     finally:
         task.cancel()
@@ -69,7 +69,7 @@ def test_the_reason_words_are_pinned() -> None:
     assert {reason.value: code for reason, code in REASON_CODES.items()} == {
         "OK": 1, "SCORE": 2, "ALIGN": 3, "NOT_FINITE": 4, "CONTROLLER_NG": 5, "IMAGE_BROKEN": 6, "IMAGE_SIZE": 7,
         "NO_IMAGE": 8, "NO_RESULT": 9, "NO_ANSWER": 10, "LATE": 11, "OVERRUN": 12, "STALE": 13, "DUPLICATE": 14,
-        "PROGRAM": 15, "NOT_READY": 16, "OUTPUT": 17, "JOURNAL": 18, "INTERNAL": 19,
+        "PROGRAM": 15, "NOT_READY": 16, "OUTPUT": 17, "JOURNAL": 18, "INTERNAL": 19, "BYPASS": 20,
     }  # fmt: skip
 
 
@@ -202,6 +202,18 @@ async def test_stopping_leaves_reject_and_not_ready() -> None:
         await output.publish(1, Verdict.PASS, soon())
     assert plc.block[1] == 0x00C3
     assert plc.block[4] == Status.FAULT
+
+
+async def test_a_bypass_is_a_bit_of_the_status_beside_ready() -> None:
+    is_bypassed = True
+    async with plc_and_output(is_bypassed=lambda: is_bypassed) as (plc, output):
+        await until(lambda: plc.block[4] == Status.READY | Status.BYPASS)
+        part = plc.part_arrives()
+        assert await output.publish(1, Verdict.PASS, soon(), Reason.BYPASS) is Published.PUBLISHED
+        await until(lambda: part.is_let_through)
+        assert plc.block[3] == 20
+        is_bypassed = False
+        await until(lambda: plc.block[4] == Status.READY)
 
 
 async def test_a_plc_that_does_not_count_is_given_numbers_of_ours() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import math
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from edge_agent.errors import AlreadyRunning, DataError
 from edge_agent.store.fs import FileSystem
 from edge_agent.store.journal import Journal, JournalError, JournalReader
 from edge_agent.store.rotation import rotate
-from edge_agent.store.schema import SCHEMA_VERSION
+from edge_agent.store.schema import _MIGRATIONS, SCHEMA_VERSION, migrate
 from tests.unit.test_store_journal import part_row
 
 if TYPE_CHECKING:
@@ -162,12 +163,37 @@ def test_a_journal_of_schema_1_is_brought_up_to_date_and_sealed(tmp_path: Path) 
         first, second = reader.rows()
         audit = reader.audit()
 
-    assert SCHEMA_VERSION == 2
+    assert SCHEMA_VERSION == 3
     assert (first.verdict, second.reason) == (Verdict.PASS, Reason.IMAGE_BROKEN)
     assert first.cameras[0].shares == {}
     assert first.cameras[0].alignment is not None
     assert math.isnan(first.cameras[0].alignment.scale), "schema 1 did not record it"
     assert (audit.problems, audit.head.link) == ((), 4)
+
+
+def test_a_journal_of_schema_2_is_read_as_it_is_and_takes_a_bypass_after_it_was_brought_up_to_date(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "journal.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as old, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("edge_agent.store.schema._MIGRATIONS", _MIGRATIONS[:2])
+        patch.setattr("edge_agent.store.schema.SCHEMA_VERSION", 2)
+        migrate(old, 0)
+    with JournalReader.open(path) as reader:
+        assert list(reader.rows()) == []
+    bypassed = replace(part_row(1), verdict=Verdict.PASS, reason=Reason.BYPASS)
+    forged = replace(part_row(2), verdict=Verdict.PASS, reason=Reason.SCORE)
+    journal = Journal.open(path)
+    asyncio.run(journal.append(bypassed))
+    with pytest.raises(JournalError, match="CHECK"):
+        asyncio.run(journal.append(forged))
+    journal.close()
+    with JournalReader.open(path) as reader:
+        rows, audit = list(reader.rows()), reader.audit()
+        assert reader.problems() == []
+
+    assert rows == [bypassed]
+    assert audit.problems == ()
 
 
 # --- rotation ---------------------------------------------------------------------------------------------

@@ -436,7 +436,7 @@ def test_the_schema_is_pinned(path: Path) -> None:
             for table in ("part", "camera", "publication", "event")
         }
 
-    assert version == SCHEMA_VERSION == 2
+    assert version == SCHEMA_VERSION == 3
     assert application == 0x45414A31
     assert columns["publication"] == ["part_seq", "published", "at_mono_s", "detail"]
     assert columns["event"] == ["event_id", "kind", "detail", "at_mono_s", "at_utc"]
@@ -451,7 +451,7 @@ def test_the_schema_is_pinned(path: Path) -> None:
     ]
     assert (
         hashlib.sha256("\n".join(statements).encode()).hexdigest()
-        == "11442ae77dae1515fde4e5add53b743e4571c6f268634f5a8f316a22b72bc416"
+        == "8daed85a98b65a36f95f23703c901492aedf2c04021c3d8365192f20af9b4df4"
     )
 
 

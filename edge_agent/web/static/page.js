@@ -59,6 +59,8 @@ function lost(isLost) {
 
 function showState(state) {
   $("simulated").hidden = !state.simulated;
+  $("bypass").hidden = !state.bypass;
+  $("bypass").textContent = state.bypass;
   $("state").textContent = text(state.line, "state");
   $("state").className = `pill ${["READY", "BUSY"].includes(state.line) ? "ready" : "bad"}`;
   $("clock").textContent = new Date(state.utc).toLocaleTimeString();

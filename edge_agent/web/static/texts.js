@@ -44,6 +44,7 @@ export const TEXTS = {
       OUTPUT: "The output could not be written",
       JOURNAL: "The journal could not be written",
       INTERNAL: "The inspection failed: see the log",
+      BYPASS: "A person answered for this part, not the inspection",
     },
   },
 };
