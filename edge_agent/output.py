@@ -124,6 +124,11 @@ def _module(settings: Settings) -> Module | None:
     module = MODULES[output.module]
     if why := unfit_for(module, settings.line.min_part_spacing_ms, output.write_timeout_ms):
         raise ConfigError(why, hint='see drivers/modbus/PROTOCOL.md, "The module\'s watchdog"')
+    if output.first_coil < module.reads_back_from:
+        raise ConfigError(
+            f"{module.name}: a read of coil {output.first_coil} gives an input, so no output could be proven there",
+            hint=f"set output.first_coil to {module.reads_back_from} for its first output, or above",
+        )
     if module.arming and output.watchdog_ms < module.least_ms:
         raise ConfigError(f"{module.name}: output.watchdog_ms must be at least {module.least_ms}")
     if why := unproven(module):

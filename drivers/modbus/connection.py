@@ -9,6 +9,7 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
+import structlog
 from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
 from pymodbus.exceptions import ModbusException
 from pymodbus.pdu import ExceptionResponse
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from drivers.modbus.coils import CoilLevels
     from drivers.modbus.modules import Module
     from drivers.modbus.registers import BlockWords
+
+_log = structlog.get_logger(__name__)
 
 __all__ = ["CoilConnection", "ModbusConnection", "RegisterConnection", "RtuLine"]
 
@@ -262,6 +265,11 @@ class CoilConnection(ModbusConnection):
         if not module.arming:
             return
         time = module.count(watchdog_ms)
+        if module.tripped is not None:
+            state, after_a_trip = module.tripped
+            if (await self.read_registers(state, 1)) == (after_a_trip,):
+                # Cleared on purpose, by what follows, and said: it dropped the outputs while nobody wrote.
+                _log.warning("watchdog_had_tripped", peer=self._peer, module=module.name)
         for register, value in module.arming:
             await self.write_registers(register, (time if value is None else value,))
         for register, value in module.proof:

@@ -162,7 +162,7 @@ async def running_output(peer: RtuPeer) -> AsyncIterator[CoilOutput]:
         await asyncio.gather(task, return_exceptions=True)
 
 
-@pytest.mark.promise("T-07r", "every bad answer to a PASS over Modbus RTU", "not published, REJECT stands, comes back")
+@pytest.mark.promise("T-07r", "every bad answer to a PASS, Modbus RTU", "not published, REJECT stands, comes back")
 @pytest.mark.parametrize("name", WRITE_FAULTS)
 async def test_a_pass_that_is_answered_badly_is_not_published_and_reject_stands_again(peer: RtuPeer, name: str) -> None:
     async with running_output(peer) as output:

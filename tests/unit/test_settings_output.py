@@ -77,4 +77,9 @@ def test_a_module_that_cannot_carry_pass_at_this_spacing_is_refused(tmp_path: Pa
 
 
 def test_a_module_that_can_be_proven_is_taken(tmp_path: Path) -> None:
-    assert isinstance(make_output(loaded(tmp_path, (MODULE, 'module = "wago-750"'))), CoilOutput)
+    wago = (MODULE, 'module = "wago-750"')
+
+    assert isinstance(make_output(loaded(tmp_path, wago, ("first_coil = 0", "first_coil = 512"))), CoilOutput)
+    with pytest.raises(ConfigError, match="a read of coil 0 gives an input") as caught:
+        make_output(loaded(tmp_path, wago))
+    assert "512" in caught.value.hint
