@@ -42,6 +42,7 @@ __all__ = [
     "DriverError",
     "ImageRefused",
     "Judgement",
+    "LineNow",
     "NotConnected",
     "NotNow",
     "ProtocolViolation",
@@ -180,6 +181,20 @@ class ControllerStatus:
 
 
 ControllerEvent = ControllerUp | ControllerDown | ControllerStatus | ControllerResult
+
+
+@dataclass(frozen=True, slots=True)
+class LineNow:
+    """What an output may tell of the line beside READY and a verdict. The defaults say nothing.
+
+    ``program`` is the one that the controller runs, None where it is not known. ``error`` is what is wrong with the
+    line as a number above every reason's, 0 for nothing.
+    """
+
+    is_busy: bool = False
+    is_bypassed: bool = False
+    program: int | None = None
+    error: int = 0
 
 
 class Published(StrEnum):

@@ -26,9 +26,12 @@ from edge_agent.inspection.bundle import Bundle
 from edge_agent.inspection.decode import prove_complete
 from edge_agent.inspection.inspector import Inspector
 from edge_agent.output import make_output
+from edge_agent.runtime.beside import beside
 from edge_agent.runtime.bypass import Bypass
 from edge_agent.runtime.engine import Engine, EngineOptions
+from edge_agent.runtime.handshake import line_now
 from edge_agent.runtime.interlock import Health
+from edge_agent.runtime.requests import ProgramRequests
 from edge_agent.runtime.supervisor import CONDITIONS, Supervisor, TriggerPlan
 from edge_agent.settings import read_password
 from edge_agent.store.archive import Archive
@@ -36,7 +39,7 @@ from edge_agent.store.journal import Journal
 from edge_agent.web.keeper import Looked, keep_page
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 
     from drivers.base import CaptureSource, Dial
     from drivers.keyence.commands import Command
@@ -96,7 +99,7 @@ async def run_agent(settings: Settings, *, is_simulated: bool = False) -> None:
         if swept:
             log.warning("archive_swept", files=swept)
         bypass = Bypass(journal.event)
-        output = make_output(settings, lambda: bypass.is_active)
+        output = make_output(settings, lambda: line_now(engine, health))
         health = Health.waiting_for(*CONDITIONS)
         engine = Engine(
             EngineOptions(
@@ -129,10 +132,30 @@ async def run_agent(settings: Settings, *, is_simulated: bool = False) -> None:
             serve_desk(desk_path(settings.store.journal), _Desk(link, engine, health)),
             keep_page(settings, look, journal.event),
             bypass.kept(),
+            beside(*_requests(settings, engine, health, link, lambda: output.wanted_program)),
         ):
             await supervisor.run(_stop_on_signal())
     finally:
         journal.close()
+
+
+def _requests(
+    settings: Settings, engine: Engine, health: Health, link: CvxLink, wanted: Callable[[], int | None]
+) -> list[Callable[[], Coroutine[None, None, None]]]:
+    """What follows the program that a PLC wants, where line.toml says that it may."""
+    if settings.output.program_request == "ignored":
+        return []
+    programs = {entry.program for entry in settings.bundle}
+    follows = ProgramRequests(
+        settings.output.program_request,
+        wanted=wanted,
+        current=lambda: engine.program,
+        known=frozenset(programs),
+        is_idle=lambda: engine.is_idle,
+        switch=lambda program: link.command("PW", "1", f"{program:03d}"),
+        health=health,
+    )
+    return [follows.run]
 
 
 def _look(engine: Engine, health: Health, archive: Archive) -> Looked:

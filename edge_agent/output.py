@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 import structlog
 
+from drivers.base import LineNow
 from drivers.modbus.coil_output import CoilOutput
 from drivers.modbus.connection import RtuLine
 from drivers.modbus.fail_safe import write_reject, write_reject_block
@@ -82,7 +83,7 @@ def _rtu(output: OutputSettings) -> RtuLine | None:
     return None if line is None else RtuLine(line.baud, line.parity, line.stop_bits)
 
 
-def make_output(settings: Settings, is_bypassed: Callable[[], bool] = lambda: False) -> CoilOutput | RegisterOutput:
+def make_output(settings: Settings, line: Callable[[], LineNow] = LineNow) -> CoilOutput | RegisterOutput:
     """The output that the agent drives. Raises ConfigError for a module that does not fit the line."""
     output = settings.output
     if output.kind == "modbus-registers":
@@ -99,7 +100,7 @@ def make_output(settings: Settings, is_bypassed: Callable[[], bool] = lambda: Fa
             plc_timeout_s=output.plc_silence_ms / 1000,
             is_counted=output.part_numbers == "plc",
             rtu=_rtu(output),
-            is_bypassed=is_bypassed,
+            line=line,
         )
     return CoilOutput(
         _output_host(output),

@@ -117,6 +117,11 @@ class ModbusOutput(ABC, Generic[S]):
         """What is wrong with the output, in words; empty while it is confirmed."""
         return "" if self.is_confirmed else self._problem
 
+    @property
+    def wanted_program(self) -> int | None:
+        """The controller's program that the peer wants; None where it has no way to say so."""
+        return None
+
     async def run(self, is_ready: Callable[[], bool]) -> None:
         """Connect, write REJECT, read back, refresh; reconnect; until cancelled. Leaves REJECT behind."""
         if self._is_running:

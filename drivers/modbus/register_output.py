@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from drivers.base import Reason, Verdict
+from drivers.base import LineNow, Reason, Verdict
 from drivers.modbus.connection import RegisterConnection, RtuLine
 from drivers.modbus.output import ModbusOutput
 from drivers.modbus.registers import BLOCK_WORDS, PLC_WORDS, REASON_CODES, BlockState, PlcWords, Status, next_seq
@@ -48,7 +48,7 @@ class RegisterOutput(ModbusOutput[BlockState]):
         plc_timeout_s: float = 0.5,
         is_counted: bool = True,
         rtu: RtuLine | None = None,
-        is_bypassed: Callable[[], bool] = lambda: False,
+        line: Callable[[], LineNow] = LineNow,
     ) -> None:
         ours = range(first_register, first_register + BLOCK_WORDS)
         theirs = range(plc_register, plc_register + PLC_WORDS)
@@ -70,18 +70,26 @@ class RegisterOutput(ModbusOutput[BlockState]):
         self._plc_register = plc_register
         self._plc_timeout_s = plc_timeout_s
         self._is_counted = is_counted
-        self._is_bypassed = is_bypassed
+        self._line = line
         self._plc = _UNKNOWN
         self._plc_beat_mono_s = 0.0
         self._seq = 0
         self._reason = 0
         self._bundle = 0
         self._beats = 0
+        self._is_said = False
+        self.untaken = 0
+        """Verdicts that the PLC had not acknowledged when the next one came."""
 
     @property
     def plc(self) -> PlcWords:
         """What the PLC gave back last."""
         return self._plc
+
+    @property
+    def wanted_program(self) -> int | None:
+        """The program that the PLC wants; None while the PLC is not heard."""
+        return self._plc.program if self.is_confirmed else None
 
     @property
     def is_confirmed(self) -> bool:
@@ -112,20 +120,25 @@ class RegisterOutput(ModbusOutput[BlockState]):
         )
 
     def _state(self, *, is_pass: bool) -> BlockState:
-        self._beats = (self._beats + 1) % 0x10000 if self._was_ready or is_pass else self._beats
-        status = Status.READY if self._was_ready or is_pass else Status.FAULT
+        is_ready, line = self._was_ready or is_pass, self._line()
+        self._beats = (self._beats + 1) % 0x10000 if is_ready else self._beats
+        status = Status.READY if is_ready else Status.FAULT
+        status |= Status.BYPASS if line.is_bypassed else Status.NONE
+        status |= Status.BUSY if line.is_busy else Status.NONE
         return BlockState(
             seq=self._seq,
             verdict=Verdict.PASS if is_pass else Verdict.REJECT,
-            reason=self._reason,
-            status=status | Status.BYPASS if self._is_bypassed() else status,
+            reason=self._reason if is_ready else line.error or self._reason,
+            status=status,
             bundle=self._bundle,
             heartbeat=self._beats,
+            program=line.program,
         )
 
     async def _meet(self, link: _Link[BlockState]) -> None:
         """What stands at the gate when the connection is new is nobody's: the count goes on behind it."""
         self._plc_beat_mono_s = 0.0
+        self._is_said = False
         self._plc = await self._read(link)
         self._seq = self._plc.trigger_seq if self._is_counted else 0
 
@@ -135,6 +148,10 @@ class RegisterOutput(ModbusOutput[BlockState]):
     async def _name_part(self, link: _Link[BlockState], part_seq: int, about: tuple[Reason | None, int]) -> bool:
         before = self._seq
         self._take(await self._read(link))
+        if self._is_said and self._plc.ack_seq != before:
+            self.untaken += 1
+            _log.warning("plc_did_not_take", seq=before, ack_seq=self._plc.ack_seq, untaken=self.untaken)
+        self._is_said = self._was_ready
         reason, bundle = about
         self._reason = 0 if reason is None else REASON_CODES[reason]
         self._bundle = bundle & 0xFFFF

@@ -105,6 +105,11 @@ class Engine:
         return self._options.is_simulated
 
     @property
+    def program(self) -> int | None:
+        """What the controller runs, as far as it told."""
+        return self._programs.current
+
+    @property
     def is_idle(self) -> bool:
         """No part is open."""
         return not self._live

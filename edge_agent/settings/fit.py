@@ -84,6 +84,9 @@ def _output_places(output: OutputSettings) -> list[tuple[Loc, str]]:
     problems: list[tuple[Loc, str]] = []
     if output.host is None and output.serial is None:
         problems.append((("output",), "name the way to the output, host or [output.serial] (got neither)"))
+    if output.program_request != "ignored" and output.kind != "modbus-registers":
+        message = f'"{output.program_request}" needs output.kind = "modbus-registers": coils ask for no program'
+        problems.append((("output", "program_request"), message))
     if output.first_coil > 65532:
         message = f"expected at most 65532, so that four coils fit (got {output.first_coil})"
         problems.append((("output", "first_coil"), message))

@@ -231,6 +231,10 @@ class OutputSettings(_Table):
         Literal["plc", "agent"],
         _say("whose number of the part a PASS names: the PLC's for its gate, or ours"),
     ] = "plc"
+    program_request: Annotated[
+        Literal["ignored", "checked", "switched"],
+        _say("what becomes of the program that the PLC wants: nothing, FAULT where another runs, or a switch to it"),
+    ] = "ignored"
     plc_silence_ms: Annotated[Milliseconds, _say("how long the PLC's heartbeat may stand still")] = 500
     module: Annotated[
         Literal["wago-750", "beckhoff-bk9000", "beckhoff-ek9000", "moxa-e1200", "adam-6000", "icp-et7000"] | None,

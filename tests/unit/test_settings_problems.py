@@ -70,6 +70,7 @@ first_register = 0
 plc_register = 8
 part_numbers = "plc"
 plc_silence_ms = 500
+program_request = "ignored"
 module = "wago-750"
 part_present_input = 0
 pass_hold_ms = 300

@@ -1,0 +1,74 @@
+"""The real agent and a PLC: the handshake of drivers/modbus/PROTOCOL.md, step by step, over real sockets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from drivers.simulated.plc import PlcPart, SimulatedPlc
+from edge_agent.domain import Reason, Verdict
+from tests.simulated.line import PROGRAM, bad_image, good_image, line
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.simulated.line import Line
+
+pytestmark = pytest.mark.slow
+
+READY, FAULT, BUSY = 1, 2, 8
+VERDICT, REASON, STATUS = 1, 3, 4
+ACK, WANTED, REJECTED = 9, 11, 12
+
+
+async def show(at: Line, plc: SimulatedPlc, image: bytes) -> PlcPart:
+    """A part comes to the gate and is imaged; returns when the PLC decided."""
+    part = plc.part_arrives()
+    await at.controller.wire_trigger(image)
+    await at.until("a decision of the PLC", lambda: part.is_decided)
+    return part
+
+
+async def test_a_part_passes_by_its_number_and_an_unknown_program_is_an_error(
+    tmp_path: Path, thumbnail_bundle: Path
+) -> None:
+    plc = SimulatedPlc(program=PROGRAM)
+    await plc.start()
+    try:
+        async with line(tmp_path, thumbnail_bundle, start=False) as at:
+            text = at.config.read_text().replace(f"port = {at.remote_io.port}\n", f"port = {plc.port}\n")
+            block = '[output]\nkind = "modbus-registers"\nprogram_request = "checked"\n'
+            at.config.write_text(text.replace("[output]\n", block))
+            await at.start_agent()
+            await at.until("READY", lambda: bool(plc.block[STATUS] & READY))
+            idle = plc.block[STATUS]
+            good = await show(at, plc, good_image(1))
+            reason, acked = plc.block[REASON], plc.words[ACK]
+            bad = await show(at, plc, bad_image(1))
+            await at.until_rows(2)
+            await at.until("the end of BUSY", lambda: not plc.block[STATUS] & BUSY)
+            plc.words[WANTED] = 9
+            await at.until("FAULT", lambda: bool(plc.block[STATUS] & FAULT))
+            wrong = plc.block
+            plc.words[WANTED] = PROGRAM
+            await at.until("READY again", lambda: bool(plc.block[STATUS] & READY))
+            again = await show(at, plc, good_image(2))
+            rows = await at.until_rows(3)
+            exit_code = await at.stop_agent()
+    finally:
+        await plc.stop()
+
+    assert idle == READY | (PROGRAM + 1) << 6
+    assert (good.is_let_through, bad.is_let_through, again.is_let_through) == (True, False, True)
+    assert (reason, acked) == (1, 1)
+    assert plc.words[REJECTED] == 1
+    assert (wrong[VERDICT], wrong[REASON]) == (0x00C3, 107)
+    assert [(row.verdict, row.reason) for row in rows] == [
+        (Verdict.PASS, Reason.OK),
+        (Verdict.REJECT, Reason.SCORE),
+        (Verdict.PASS, Reason.OK),
+    ]
+    assert exit_code == 0
+    assert plc.block[VERDICT] == 0x00C3
+    assert not plc.block[STATUS] & READY
