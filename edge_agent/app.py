@@ -30,7 +30,9 @@ from edge_agent.runtime.beside import beside
 from edge_agent.runtime.bypass import Bypass
 from edge_agent.runtime.engine import Engine, EngineOptions
 from edge_agent.runtime.handshake import line_now
+from edge_agent.runtime.inputs import InputPlan, LineInputs
 from edge_agent.runtime.interlock import Health
+from edge_agent.runtime.rejects import RejectWatch
 from edge_agent.runtime.requests import ProgramRequests
 from edge_agent.runtime.supervisor import CONDITIONS, Supervisor, TriggerPlan
 from edge_agent.settings import read_password
@@ -101,6 +103,8 @@ async def run_agent(settings: Settings, *, is_simulated: bool = False) -> None:
         bypass = Bypass(journal.event)
         output = make_output(settings, lambda: line_now(engine, health))
         health = Health.waiting_for(*CONDITIONS)
+        within_ms = settings.output.reject_confirm_ms
+        rejects = None if within_ms is None else RejectWatch(within_ms / 1000, health)
         engine = Engine(
             EngineOptions(
                 cameras=settings.line.cameras,
@@ -116,8 +120,19 @@ async def run_agent(settings: Settings, *, is_simulated: bool = False) -> None:
             output=output,
             health=health,
             bypass=bypass,
+            rejects=rejects,
         )
         link = _link(settings.controller)
+        inputs = LineInputs(
+            InputPlan(
+                settings.output.mode_input, settings.output.acknowledge_input, settings.output.reject_confirm_input
+            ),
+            read=output.read_inputs,
+            health=health,
+            rejects=rejects,
+            note=journal.event,
+            count=lambda: output.reject_count if settings.output.reject_confirm_input is None else None,
+        )
         supervisor = Supervisor(
             engine=engine,
             health=health,
@@ -129,10 +144,10 @@ async def run_agent(settings: Settings, *, is_simulated: bool = False) -> None:
         )
         look = partial(_look, engine, health, archive)
         async with (
-            serve_desk(desk_path(settings.store.journal), _Desk(link, engine, health)),
+            serve_desk(desk_path(settings.store.journal), _Desk(link, engine, health, inputs)),
             keep_page(settings, look, journal.event),
             bypass.kept(),
-            beside(*_requests(settings, engine, health, link, lambda: output.wanted_program)),
+            beside(*_requests(settings, engine, health, link, lambda: output.wanted_program), inputs.run),
         ):
             await supervisor.run(_stop_on_signal())
     finally:
@@ -177,6 +192,7 @@ class _Desk:
     link: CvxLink
     engine: Engine
     health: Health
+    inputs: LineInputs
 
     def status(self) -> dict[str, object]:
         return {
@@ -195,6 +211,9 @@ class _Desk:
 
     async def command(self, name: str, *args: str, by: Deadline | None = None) -> tuple[str, ...]:
         return await self.link.command(name, *args, by=by)
+
+    async def acknowledge(self, by: str) -> Mapping[str, object]:
+        return {**self.status(), "acknowledged_part": await self.inputs.acknowledge(by)}
 
     def listen(self, on_line: Callable[[tuple[str, ...]], object]) -> Callable[[], None]:
         return self.link.listen(on_line)

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from edge_agent.base_cli import DEFAULT_CONFIG, Config, Json, say, settings_of
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-    from pathlib import Path
-
-    from edge_agent.desk import DeskClient
+from edge_agent.base_cli import DEFAULT_CONFIG, Config, Json, at_desk, say
 
 __all__ = ["bypass_cli"]
 
@@ -45,7 +39,7 @@ def bypass_begin(
             "in bypass parts pass that the inspection would reject",
             hint="say it again with --yes if somebody looks at every part meanwhile",
         )
-    _at_desk(config, lambda desk: desk.bypass("begin", by, why, minutes * 60), json_)
+    _say(at_desk(config, lambda desk: desk.bypass("begin", by, why, minutes * 60)), json_)
 
 
 @bypass_cli.command("end")
@@ -54,7 +48,7 @@ def bypass_end(config: Config = DEFAULT_CONFIG, *, by: By, json_: Json = False) 
 
     Example: edge-agent bypass end --by "A. Rossi"
     """
-    _at_desk(config, lambda desk: desk.bypass("end", by), json_)
+    _say(at_desk(config, lambda desk: desk.bypass("end", by)), json_)
 
 
 @bypass_cli.command("status")
@@ -63,31 +57,12 @@ def bypass_status(config: Config = DEFAULT_CONFIG, *, json_: Json = False) -> No
 
     Example: edge-agent bypass status
     """
-    if _at_desk(config, lambda desk: desk.status(), json_) is None:
+    if _say(at_desk(config, lambda desk: desk.status()), json_) is None:
         raise typer.Exit(1)
 
 
-def _at_desk(config: Path, work: Callable[[DeskClient], Awaitable[dict[str, object]]], json_: bool) -> object:
-    """Ask the running agent, say what it answers, give its bypass (None: there is none)."""
-    import asyncio
-
-    from edge_agent.desk import DeskClient, DeskError, desk_path
-    from edge_agent.errors import EdgeAgentError, Unavailable
-
-    settings = settings_of(config)
-
-    async def ask() -> dict[str, object]:
-        async with DeskClient.open(desk_path(settings.store.journal)) as desk:
-            if desk is None:
-                raise Unavailable("no agent runs with this journal", hint="a bypass lives in the running agent alone")
-            return await work(desk)
-
-    try:
-        status = asyncio.run(ask())
-    except DeskError as err:
-        refused = EdgeAgentError(str(err))
-        refused.exit_code = 1
-        raise refused from err
+def _say(status: dict[str, object], json_: bool) -> object:
+    """Say how the line stands; its bypass, None where there is none."""
     bypass = status["bypass"]
     words = ["no bypass: the inspection decides"]
     if isinstance(bypass, dict):

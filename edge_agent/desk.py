@@ -6,6 +6,7 @@ first. One JSON object a line, UTF-8, both ways; ``"v": 1`` in each. The socket 
     {"v":1, "ask":"status"}
     {"v":1, "ask":"command", "name":"EC", "args":["hello"], "within_s":2.0}
     {"v":1, "ask":"bypass", "do":"begin", "by":"A. Rossi", "why":"lamp replaced", "for_s":900}     or "do":"end"
+    {"v":1, "ask":"acknowledge", "by":"A. Rossi"}
     {"v":1, "ask":"listen"}                      then a line for each result, until the client goes
     <- {"v":1, "ok":true, ...}                   the status, or "values"; listen: "fields"
     <- {"v":1, "ok":false, "error":"NotNow", "code":"03", "message":"..."}
@@ -39,6 +40,7 @@ _VISITS_MAX = 4
 _WITHIN_MAX_S = 60.0
 _ARGS_MAX = 32
 _HEARD_MAX = 256
+_NAME_MAX = 200
 _PATH_MAX_BYTES = 100  # a socket's name has to fit into 108
 
 
@@ -55,6 +57,10 @@ class Desk(Protocol):
 
     async def bypass(self, *, begins: bool, by: str, why: str, for_s: float) -> Mapping[str, object]:
         """Let a person answer for the parts, or end that; gives the status. Raises EdgeAgentError."""
+        ...
+
+    async def acknowledge(self, by: str) -> Mapping[str, object]:
+        """A person has looked after a rejected part that was not seen leaving; the status, and which part it was."""
         ...
 
     def listen(self, on_line: Callable[[tuple[str, ...]], object]) -> Callable[[], None]:
@@ -149,6 +155,9 @@ async def _talk(desk: Desk, reader: asyncio.StreamReader, writer: asyncio.Stream
 async def _answer(desk: Desk, request: dict[str, Any]) -> dict[str, object]:
     if request["ask"] == "status":
         return {"ok": True, "status": dict(desk.status())}
+    if request["ask"] == "acknowledge":
+        log.info("desk_acknowledge", by=request["by"])
+        return {"ok": True, "status": dict(await desk.acknowledge(request["by"]))}
     if request["ask"] == "bypass":
         log.info("desk_bypass", do=request["do"], by=request["by"])
         asked = {"by": request["by"], "why": request["why"], "for_s": request["for_s"]}
@@ -193,10 +202,12 @@ def _request(line: bytes) -> dict[str, Any]:
         raise ValueError("a request is one JSON object on one line") from None
     if not isinstance(request, dict) or request.get("v") != _VERSION:
         raise ValueError(f'a request is a JSON object with "v": {_VERSION}')
-    if request.get("ask") not in ("status", "command", "listen", "bypass"):
-        raise ValueError('"ask" is "status", "command", "listen" or "bypass"')
+    if request.get("ask") not in ("status", "command", "listen", "bypass", "acknowledge"):
+        raise ValueError('"ask" is "status", "command", "listen", "bypass" or "acknowledge"')
     if request["ask"] == "bypass":
         return _bypass_request(request)
+    if request["ask"] == "acknowledge" and not _is_name(request.get("by")):
+        raise ValueError('"by" is a name of at most 200 characters')
     if request["ask"] != "command":
         return request
     name, args, within_s = request.get("name"), request.setdefault("args", []), request.get("within_s")
@@ -208,6 +219,10 @@ def _request(line: bytes) -> dict[str, Any]:
     if within_s is not None and not (is_number and 0 < within_s <= _WITHIN_MAX_S):
         raise ValueError(f'"within_s" is a number above 0, at most {_WITHIN_MAX_S:g}')
     return request
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and value.isprintable() and 0 < len(value.strip()) <= _NAME_MAX
 
 
 def _bypass_request(request: dict[str, Any]) -> dict[str, Any]:
@@ -273,6 +288,11 @@ class DeskClient:
         """Begin or end a bypass; the status afterwards. Raises DeskError."""
         asked = {"ask": "bypass", "do": do, "by": by, "why": why, "for_s": for_s}
         status: dict[str, object] = (await self._ask(asked))["status"]
+        return status
+
+    async def acknowledge(self, by: str) -> dict[str, object]:
+        """A person has looked; the status, with ``acknowledged_part``. Raises DeskError."""
+        status: dict[str, object] = (await self._ask({"ask": "acknowledge", "by": by}))["status"]
         return status
 
     async def lines(self) -> AsyncIterator[tuple[str, ...]]:

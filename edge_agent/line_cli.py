@@ -88,6 +88,27 @@ def output_test(
     raise typer.Exit(0 if walk.is_good else 1)
 
 
+@output_cli.command("acknowledge")
+def output_acknowledge(
+    config: Config = DEFAULT_CONFIG,
+    *,
+    by: Annotated[str, typer.Option("--by", help="Your name: it stands in the journal.")],
+    json_: Json = False,
+) -> None:
+    """You have looked for a rejected part that was not seen leaving: the line may be READY again. 1 if none was missed.
+
+    Example: edge-agent output acknowledge --by "A. Rossi"
+    """
+    from edge_agent.base_cli import at_desk
+
+    status = at_desk(config, lambda desk: desk.acknowledge(by))
+    part = status["acknowledged_part"]
+    words = "no part was missed" if part is None else f"part {part} acknowledged"
+    facts = {"schema_version": 1, "acknowledged_part": part, "state": status["state"], "health": status["health"]}
+    say(json_, facts, [words, f"the line is {status['state']}: {status['health']}"])
+    raise typer.Exit(1 if part is None else 0)
+
+
 @config_cli.command("check")
 def config_check(config: Config = Path("line.toml"), *, json_: Json = False) -> None:
     """Check line.toml: every key, type and range, and that the times fit; 78 with file:line if not.

@@ -134,11 +134,13 @@ class ModbusConnection:
         wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         wire.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
-    async def read_input(self, address: int) -> bool:
-        """One discrete input (FC2). Raises NotConnected, DeadlineMissed, CommandRefused, ProtocolViolation."""
-        request = ReadDiscreteInputsRequest(address=address, count=1, dev_id=self._unit)
-        reply = await self._ask("FC2 (read input)", request, ReadDiscreteInputsResponse)
-        return bool(reply.bits[0])
+    async def read_inputs(self, first: int, count: int) -> tuple[bool, ...]:
+        """Discrete inputs (FC2), 64 at most. Raises NotConnected, DeadlineMissed, CommandRefused, ProtocolViolation."""
+        request = ReadDiscreteInputsRequest(address=first, count=count, dev_id=self._unit)
+        reply = await self._ask("FC2 (read inputs)", request, ReadDiscreteInputsResponse)
+        if len(reply.bits) < count:
+            self._fail(ProtocolViolation(f"{self._peer} answered FC2 with {len(reply.bits)} inputs instead of {count}"))
+        return tuple(bool(bit) for bit in reply.bits[:count])
 
     async def read_registers(self, first: int, count: int) -> tuple[int, ...]:
         """Holding registers (FC3). Raises NotConnected, DeadlineMissed, CommandRefused, ProtocolViolation."""

@@ -48,7 +48,7 @@ class _Link(Protocol[_S_contra]):
 
     async def write_proven(self, first: int, state: _S_contra) -> None: ...
 
-    async def read_input(self, address: int) -> bool: ...
+    async def read_inputs(self, first: int, count: int) -> tuple[bool, ...]: ...
 
     def close(self) -> None: ...
 
@@ -122,6 +122,11 @@ class ModbusOutput(ABC, Generic[S]):
         """The controller's program that the peer wants; None where it has no way to say so."""
         return None
 
+    @property
+    def reject_count(self) -> int | None:
+        """The peer's own count of parts that left by the reject chute; None where it has none."""
+        return None
+
     async def run(self, is_ready: Callable[[], bool]) -> None:
         """Connect, write REJECT, read back, refresh; reconnect; until cancelled. Leaves REJECT behind."""
         if self._is_running:
@@ -169,14 +174,20 @@ class ModbusOutput(ABC, Generic[S]):
         """The part-present input. Raises NotConnected, or DriverError where none is configured."""
         if self._part_present_input is None:
             raise DriverError("no part-present input is configured: set output.part_present_input in line.toml")
+        return (await self.read_inputs((self._part_present_input,)))[0]
+
+    async def read_inputs(self, addresses: tuple[int, ...]) -> tuple[bool, ...]:
+        """Discrete inputs in one request, in the order asked; they lie within 64 addresses. Raises DriverError."""
+        first = min(addresses)
         async with self._lock:
             if self._link is None or not self._is_running:
                 raise NotConnected(f"the remote I/O is not connected: {self._problem}")
             try:
-                return await self._link.read_input(self._part_present_input)
+                found = await self._link.read_inputs(first, max(addresses) - first + 1)
             except DriverError as err:
                 self._lose(err)
                 raise
+        return tuple(found[address - first] for address in addresses)
 
     @abstractmethod
     def _new_link(self) -> _Link[S]:

@@ -92,6 +92,11 @@ class RegisterOutput(ModbusOutput[BlockState]):
         return self._plc.program if self.is_confirmed else None
 
     @property
+    def reject_count(self) -> int | None:
+        """The PLC's count of parts in the chute; None while the PLC is not heard."""
+        return self._plc.reject_confirm if self.is_confirmed else None
+
+    @property
     def is_confirmed(self) -> bool:
         """The block was read back as written, and the PLC's program runs."""
         return super().is_confirmed and self._is_plc_alive

@@ -17,7 +17,7 @@ from drivers.base import (
     DriverError,
 )
 from drivers.timing import Deadline, monotonic_s
-from edge_agent.domain import Reason
+from edge_agent.domain import Published, Reason, Verdict
 from edge_agent.runtime.bypass import Bypass
 from edge_agent.runtime.carrying import Carrying
 from edge_agent.runtime.gaps import CountGaps, write_missed
@@ -33,8 +33,9 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
 
     from drivers.base import ControllerLink, VerdictOutput
-    from edge_agent.domain import Capture, Published
+    from edge_agent.domain import Capture
     from edge_agent.runtime.decision import Decision
+    from edge_agent.runtime.rejects import RejectWatch
     from edge_agent.store.archive import Archive
     from edge_agent.store.journal import Journal, PartRow
 
@@ -63,9 +64,11 @@ class Engine:
         output: VerdictOutput,
         health: Health,
         bypass: Bypass | None = None,
+        rejects: RejectWatch | None = None,
     ) -> None:
         self._options = options
         self.bypass = bypass or Bypass()
+        self._rejects = rejects
         self._journal = journal
         self._output = output
         self._health = health
@@ -251,6 +254,9 @@ class Engine:
         for task in live.inspecting:
             task.cancel()
         published = await self._carrying.publish(live, decision)
+        if self._rejects is not None and decision.reason is not Reason.DUPLICATE:  # of which no part is on the belt
+            passed = decision.verdict is Verdict.PASS and published is Published.PUBLISHED
+            self._rejects.decided(part.seq, passed=passed)
         del self._live[part.seq]
         if not self._live:
             self._standing.move(LineEvent.ALL_DECIDED)

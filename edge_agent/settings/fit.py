@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["Contradiction", "Loc", "bundles", "pages", "places", "sources", "times"]
 
 Loc = tuple[str | int, ...]
+_INPUTS_IN_ONE_READ = 64
 
 
 class Contradiction(ValueError):
@@ -87,6 +88,7 @@ def _output_places(output: OutputSettings) -> list[tuple[Loc, str]]:
     if output.program_request != "ignored" and output.kind != "modbus-registers":
         message = f'"{output.program_request}" needs output.kind = "modbus-registers": coils ask for no program'
         problems.append((("output", "program_request"), message))
+    problems += _input_places(output)
     if output.first_coil > 65532:
         message = f"expected at most 65532, so that four coils fit (got {output.first_coil})"
         problems.append((("output", "first_coil"), message))
@@ -101,6 +103,26 @@ def _output_places(output: OutputSettings) -> list[tuple[Loc, str]]:
             f"expected a place outside the eight registers from {output.first_register} on (got {output.plc_register})"
         )
         problems.append((("output", "plc_register"), message))
+    return problems
+
+
+def _input_places(output: OutputSettings) -> list[tuple[Loc, str]]:
+    problems: list[tuple[Loc, str]] = []
+    names = ("mode_input", "acknowledge_input", "reject_confirm_input")
+    wired = {name: getattr(output, name) for name in names if getattr(output, name) is not None}
+    doubled = sorted(name for name, place in wired.items() if list(wired.values()).count(place) > 1)
+    if doubled:
+        problems.append((("output", doubled[0]), f"expected an input of its own (got {wired[doubled[0]]} twice)"))
+    if wired and max(wired.values()) - min(wired.values()) >= _INPUTS_IN_ONE_READ:
+        message = f"expected inputs within {_INPUTS_IN_ONE_READ} addresses of each other (got {sorted(wired.values())})"
+        problems.append((("output", next(iter(wired))), message))
+    counts = output.reject_confirm_input is not None or output.kind == "modbus-registers"
+    if output.reject_confirm_ms is not None and not counts:
+        message = "needs output.reject_confirm_input, or a PLC that counts: otherwise nobody sees a part leave"
+        problems.append((("output", "reject_confirm_ms"), message))
+    if output.reject_confirm_input is not None and output.reject_confirm_ms is None:
+        message = "needs output.reject_confirm_ms: how long a rejected part may take to the chute"
+        problems.append((("output", "reject_confirm_input"), message))
     return problems
 
 

@@ -241,6 +241,14 @@ class OutputSettings(_Table):
         _say("the family of the remote I/O, whose watchdog the agent then arms and proves"),
     ] = None
     part_present_input: Annotated[Coil | None, _say("zero-based address of the input that sees a part")] = None
+    mode_input: Annotated[Coil | None, _say("zero-based address of the input that is on in automatic")] = None
+    acknowledge_input: Annotated[Coil | None, _say("zero-based address of the input of the acknowledge button")] = None
+    reject_confirm_input: Annotated[
+        Coil | None, _say("zero-based address of the input that sees parts leave by the reject chute")
+    ] = None
+    reject_confirm_ms: Annotated[
+        Milliseconds | None, _say("how long a rejected part may take to the chute; left out, nobody counts them")
+    ] = None
     pass_hold_ms: Annotated[Milliseconds, _say("how long PASS stands; the next part ends it earlier")] = 300
     refresh_ms: Annotated[Milliseconds, _say("how often the output is written, which feeds the watchdog")] = 100
     write_timeout_ms: Annotated[Milliseconds, _say("how long the device may take to answer")] = 150
