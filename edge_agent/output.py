@@ -62,7 +62,9 @@ async def fail_safe(settings: Settings) -> None:
     if output.kind == "modbus-registers":
         await write_reject_block(_output_host(output), output.port, first_register=output.first_register, **common)
     else:
-        await write_reject(_output_host(output), output.port, first_coil=output.first_coil, **common)
+        await write_reject(
+            _output_host(output), output.port, first_coil=output.first_coil, invert=output.invert, **common
+        )
 
 
 class _Wire(TypedDict):
@@ -114,6 +116,7 @@ def make_output(settings: Settings, line: Callable[[], LineNow] = LineNow) -> Co
         rtu=_rtu(output),
         module=_module(settings),
         watchdog_ms=output.watchdog_ms,
+        invert=output.invert,
     )
 
 
@@ -153,4 +156,5 @@ def make_walker(settings: Settings) -> Walker:
         watchdog_ms=output.watchdog_ms,
         plc_register=output.plc_register if is_block else None,
         is_counted=output.part_numbers == "plc",
+        inverted=frozenset(output.invert),
     )

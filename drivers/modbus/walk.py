@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from drivers.base import DriverError, Reason, Verdict
-from drivers.modbus.coils import COIL_NAMES, RESTING
+from drivers.modbus.coils import COIL_NAMES, CoilState, as_wired
 from drivers.modbus.connection import CoilConnection, RegisterConnection, RtuLine
 from drivers.modbus.registers import REASON_CODES, BlockState, PlcWords, Status, check_word, next_seq
 from drivers.timing import Deadline, monotonic_s
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Step", "StepDone", "Walk", "Walker", "coil_steps", "register_steps"]
 
 _REFRESH_MOST_S = 0.1
+_OFF, _ON = (False, False, False, False), (True, True, True, True)
 _OK = REASON_CODES[Reason.OK]
 
 
@@ -87,14 +88,15 @@ class _Spoiled:
         return (*said[:6], check_word(said[:6]) ^ 1, said[7])
 
 
-def coil_steps() -> tuple[Step, ...]:
-    """The walk over four coils. The first and the last step are the resting state."""
+def coil_steps(inverted: frozenset[str] = frozenset()) -> tuple[Step, ...]:
+    """The walk over four coils. The first and the last step are the resting state; "all off" is off on the wire."""
 
     def fixed(*bits: int) -> Callable[[int], _Coils]:
-        return lambda _: _Coils(tuple(bool(bit) for bit in bits))  # type: ignore[arg-type]
+        said = (bool(bits[0]), bool(bits[1]), bool(bits[2]), bool(bits[3]))
+        return lambda _: _Coils(as_wired(said, inverted))
 
     def beating(is_pass: int, is_reject: int) -> Callable[[int], _Coils]:
-        return lambda beat: _Coils((bool(is_pass), bool(is_reject), True, bool(beat % 2)))
+        return lambda beat: _Coils(as_wired((bool(is_pass), bool(is_reject), True, bool(beat % 2)), inverted))
 
     return (
         Step("REJECT", "the gate is closed", fixed(0, 1, 0, 0)),
@@ -102,7 +104,16 @@ def coil_steps() -> tuple[Step, ...]:
         Step("PASS off", "the gate closes again", beating(0, 1)),
         Step("READY", "READY is on and HEARTBEAT stands still; the gate stays closed", fixed(0, 1, 1, 0)),
         Step("HEARTBEAT", "HEARTBEAT blinks; the gate stays closed", beating(0, 1)),
-        Step("all off", "as after a watchdog trip or without power: the gate stays closed", fixed(0, 0, 0, 0)),
+        Step("all off", "as after a watchdog trip or without power: the gate stays closed", lambda _: _Coils(_OFF)),
+        *(
+            (
+                Step(
+                    "all on", "as a module that is stuck, HEARTBEAT still: the gate stays closed", lambda _: _Coils(_ON)
+                ),
+            )
+            if "REJECT" in inverted
+            else ()
+        ),
         Step("PASS and REJECT", "both, as with a wrong wire: the gate stays closed", beating(1, 1)),
         Step("REJECT", "the gate is closed; this is left behind", fixed(0, 1, 0, 0)),
     )
@@ -163,13 +174,14 @@ class Walker:
     watchdog_ms: int = 500
     plc_register: int | None = None
     is_counted: bool = True
+    inverted: frozenset[str] = frozenset()
     tell: Callable[[int, int, Step], None] = lambda _number, _total, _step: None
     stop: asyncio.Event = field(default_factory=asyncio.Event)
 
     def plan(self) -> tuple[Step, ...]:
         """The steps, without asking the device: of part 1 where a PLC gives the number."""
         if self.plc_register is None:
-            return coil_steps()
+            return coil_steps(self.inverted)
         return register_steps(PlcWords(1, 0, 0, 0, 0), 0, is_counted=self.is_counted)
 
     async def walk(self, seconds: float) -> Walk:
@@ -213,7 +225,7 @@ class Walker:
         if isinstance(link, CoilConnection):
             if self.module is not None:
                 await link.arm_watchdog(self.module, self.watchdog_ms)
-            return coil_steps()
+            return coil_steps(self.inverted)
         assert self.plc_register is not None  # noqa: S101 - as in _link
         plc = await link.read_plc(self.plc_register)
         (stood_seq,) = await link.read_registers(self.first, 1)
@@ -249,7 +261,10 @@ class Walker:
                 if at:
                     link = self._link()
                     await link.open()
-                await link.write_proven(self.first, RESTING if isinstance(link, CoilConnection) else BlockState())  # type: ignore[arg-type]
+                if isinstance(link, CoilConnection):
+                    await link.write_proven(self.first, CoilState(inverted=self.inverted))
+                else:
+                    await link.write_proven(self.first, BlockState())
             except DriverError:
                 continue  # the caller says that it could not be proven
             finally:

@@ -225,6 +225,10 @@ class OutputSettings(_Table):
     unit: Annotated[int, _integer(0, 255), _say("its Modbus unit number")] = 1
     serial: Annotated[RtuSettings | None, _say("speak Modbus RTU over a serial line instead of TCP")] = None
     first_coil: Annotated[Coil, _say("zero-based address of PASS; REJECT, READY and HEARTBEAT follow")] = 0
+    invert: Annotated[
+        tuple[Literal["REJECT", "READY"], ...],
+        Field(max_length=2, description="coils whose level on the wire is the opposite of what they say; PASS never"),
+    ] = ()
     first_register: Annotated[Coil, _say("zero-based address of the block of eight registers")] = 0
     plc_register: Annotated[Coil, _say("zero-based address of the five registers that the PLC writes")] = 8
     part_numbers: Annotated[

@@ -162,6 +162,16 @@ async def test_nobody_there_is_not_connected_and_not_a_walk() -> None:
         await walker(port).walk(1.0)
 
 
+async def test_inverted_coils_are_walked_and_left_as_they_are_wired() -> None:
+    async with remote_io() as peer:
+        walk = await walker(peer.port, inverted=frozenset({"REJECT", "READY"})).walk(0.5)
+
+        assert peer.coils[:4] == (False, False, True, False)
+
+    assert walk.is_good, walk
+    assert "all on" in [step.name for step in walk.steps]
+
+
 async def test_it_walks_over_a_serial_line() -> None:
     peer = RtuPeer()
     try:

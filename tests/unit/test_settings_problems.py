@@ -71,6 +71,7 @@ plc_register = 8
 part_numbers = "plc"
 plc_silence_ms = 500
 program_request = "ignored"
+invert = ["REJECT"]
 mode_input = 1
 acknowledge_input = 2
 reject_confirm_input = 3
