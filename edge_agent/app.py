@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 import structlog
 
+from drivers.andon import AndonLamp
 from drivers.keyence.commands import COMMANDS
 from drivers.keyence.folder import WatchedFolder
 from drivers.keyence.ftp_inbox import FtpInbox
@@ -147,11 +148,27 @@ async def run_agent(settings: Settings, *, is_simulated: bool = False) -> None:
             serve_desk(desk_path(settings.store.journal), _Desk(link, engine, health, inputs)),
             keep_page(settings, look, journal.event),
             bypass.kept(),
-            beside(*_requests(settings, engine, health, link, lambda: output.wanted_program), inputs.run),
+            beside(
+                *_requests(settings, engine, health, link, lambda: output.wanted_program),
+                *_lamp(settings, engine),
+                inputs.run,
+            ),
         ):
             await supervisor.run(_stop_on_signal())
     finally:
         journal.close()
+
+
+def _lamp(settings: Settings, engine: Engine) -> list[Callable[[], Coroutine[None, None, None]]]:
+    """The andon lamp, where line.toml has one."""
+    if settings.lamp is None:
+        return []
+    lit: dict[str, Callable[[], bool]] = {
+        "fault": lambda: not engine.is_ready(),
+        "bypass": lambda: engine.bypass.is_active,
+        "off": lambda: False,
+    }
+    return [AndonLamp(settings.lamp.device, rts=lit[settings.lamp.rts], dtr=lit[settings.lamp.dtr]).run]
 
 
 def _requests(

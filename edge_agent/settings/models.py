@@ -30,6 +30,7 @@ __all__ = [
     "FtpSettings",
     "ImagesSettings",
     "InferenceSettings",
+    "LampSettings",
     "LineSettings",
     "LogSettings",
     "MetricsSettings",
@@ -259,6 +260,19 @@ class OutputSettings(_Table):
     watchdog_ms: Annotated[Milliseconds, _say("what the device's own watchdog is set to")] = 500
 
 
+Lit = Literal["fault", "bypass", "off"]
+
+
+class LampSettings(_Table):
+    """[lamp]: an andon lamp on the RTS and DTR lines of a serial port. It is never PASS."""
+
+    device: Annotated[Text, _say("the serial port, by its name in /dev/serial/by-id, or rfc2217:// of a device server")]
+    rts: Annotated[Lit, _say("what RTS lights: the line is FAULT, a person answers for the parts, or nothing")] = (
+        "fault"
+    )
+    dtr: Annotated[Lit, _say("what DTR lights, as rts")] = "bypass"
+
+
 class BundleSettings(_Table):
     """[[bundle]]: the reference bundle of one controller program and camera."""
 
@@ -338,6 +352,7 @@ class Settings(_Table):
     store: StoreSettings
     inference: InferenceSettings = InferenceSettings()
     log: LogSettings = LogSettings()
+    lamp: Annotated[LampSettings | None, _say("an andon lamp; left out, there is none")] = None
     web: Annotated[WebSettings | None, _say("the operator's page; left out, there is none")] = None
     metrics: Annotated[MetricsSettings | None, _say("measured values at an address of their own")] = None
 

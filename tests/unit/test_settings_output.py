@@ -59,7 +59,7 @@ def test_a_serial_line_takes_the_place_of_the_network(tmp_path: Path) -> None:
         tmp_path,
         ('host = "192.168.20.20"\n', ""),
         ("#[output.serial]", "[output.serial]"),
-        ('#device = "', 'device = "'),
+        ('#device = "/dev/serial/by-id/usb-FTDI_USB-RS485', 'device = "/dev/serial/by-id/usb-FTDI_USB-RS485'),
         ("#[controller.serial]", "[controller.serial]"),
         ('#url = "', 'url = "'),
     )

@@ -102,6 +102,11 @@ keep = "all"
 keep_pass_every = 1
 keep_days = 90
 
+[lamp]
+device = "/dev/ttyS1"
+rts = "fault"
+dtr = "bypass"
+
 [inference]
 threads = 2
 
