@@ -134,6 +134,7 @@ async def run_agent(settings: Settings, *, is_simulated: bool = False) -> None:
             note=journal.event,
             count=lambda: output.reject_count if settings.output.reject_confirm_input is None else None,
         )
+        source = settings.trigger.source
         supervisor = Supervisor(
             engine=engine,
             health=health,
@@ -141,7 +142,7 @@ async def run_agent(settings: Settings, *, is_simulated: bool = False) -> None:
             images=_images(settings.images),
             output=output,
             journal=journal,
-            trigger=TriggerPlan(settings.trigger.source, settings.trigger.interval_ms / 1000),
+            trigger=TriggerPlan("input" if source == "plc" else source, settings.trigger.interval_ms / 1000),
         )
         look = partial(_look, engine, health, archive)
         async with (

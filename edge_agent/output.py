@@ -103,6 +103,7 @@ def make_output(settings: Settings, line: Callable[[], LineNow] = LineNow) -> Co
             is_counted=output.part_numbers == "plc",
             rtu=_rtu(output),
             line=line,
+            is_counter_the_sensor=settings.trigger.source == "plc",
         )
     return CoilOutput(
         _output_host(output),

@@ -12,7 +12,7 @@ from drivers.base import DriverError, NotConnected, Published, Verdict
 from drivers.timing import Backoff, monotonic_s
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine
 
     from drivers.base import Reason
     from drivers.modbus.connection import RtuLine
@@ -31,6 +31,7 @@ def _never_ready() -> bool:
 
 
 S = TypeVar("S")
+A = TypeVar("A")
 _S_contra = TypeVar("_S_contra", contravariant=True)
 
 
@@ -179,15 +180,19 @@ class ModbusOutput(ABC, Generic[S]):
     async def read_inputs(self, addresses: tuple[int, ...]) -> tuple[bool, ...]:
         """Discrete inputs in one request, in the order asked; they lie within 64 addresses. Raises DriverError."""
         first = min(addresses)
+        found = await self._alone(lambda link: link.read_inputs(first, max(addresses) - first + 1))
+        return tuple(found[address - first] for address in addresses)
+
+    async def _alone(self, ask: Callable[[_Link[S]], Awaitable[A]]) -> A:
+        """Ask the peer something between two refreshes. Raises DriverError; a failure ends the connection."""
         async with self._lock:
             if self._link is None or not self._is_running:
                 raise NotConnected(f"the remote I/O is not connected: {self._problem}")
             try:
-                found = await self._link.read_inputs(first, max(addresses) - first + 1)
+                return await ask(self._link)
             except DriverError as err:
                 self._lose(err)
                 raise
-        return tuple(found[address - first] for address in addresses)
 
     @abstractmethod
     def _new_link(self) -> _Link[S]:

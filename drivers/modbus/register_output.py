@@ -49,6 +49,7 @@ class RegisterOutput(ModbusOutput[BlockState]):
         is_counted: bool = True,
         rtu: RtuLine | None = None,
         line: Callable[[], LineNow] = LineNow,
+        is_counter_the_sensor: bool = False,
     ) -> None:
         ours = range(first_register, first_register + BLOCK_WORDS)
         theirs = range(plc_register, plc_register + PLC_WORDS)
@@ -71,6 +72,8 @@ class RegisterOutput(ModbusOutput[BlockState]):
         self._plc_timeout_s = plc_timeout_s
         self._is_counted = is_counted
         self._line = line
+        self._is_counter_the_sensor = is_counter_the_sensor
+        self._sensed_seq: int | None = None
         self._plc = _UNKNOWN
         self._plc_beat_mono_s = 0.0
         self._seq = 0
@@ -114,6 +117,18 @@ class RegisterOutput(ModbusOutput[BlockState]):
     def _is_plc_alive(self) -> bool:
         return monotonic_s() - self._plc_beat_mono_s <= self._plc_timeout_s
 
+    async def read_part_present(self) -> bool:
+        """The part-present input; with ``is_counter_the_sensor``: whether the PLC counted on since the last call.
+
+        Raises DriverError.
+        """
+        if not self._is_counter_the_sensor:
+            return await super().read_part_present()
+        plc = await self._alone(self._read)
+        self._take(plc)
+        before, self._sensed_seq = self._sensed_seq, plc.trigger_seq
+        return before is not None and plc.trigger_seq != before
+
     def _new_link(self) -> RegisterConnection:
         return RegisterConnection(
             self._host,
@@ -144,6 +159,7 @@ class RegisterOutput(ModbusOutput[BlockState]):
         """What stands at the gate when the connection is new is nobody's: the count goes on behind it."""
         self._plc_beat_mono_s = 0.0
         self._is_said = False
+        self._sensed_seq = None
         self._plc = await self._read(link)
         self._seq = self._plc.trigger_seq if self._is_counted else 0
 

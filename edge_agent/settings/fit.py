@@ -68,6 +68,9 @@ def sources(settings: Settings) -> list[tuple[Loc, str]]:
     if trigger.source == "input" and settings.output.part_present_input is None:
         message = 'source "input" needs output.part_present_input: the address of the input that sees the part'
         problems.append((("trigger", "source"), message))
+    if trigger.source == "plc" and (settings.output.kind, settings.output.part_numbers) != ("modbus-registers", "plc"):
+        message = 'source "plc" needs output.kind = "modbus-registers" and output.part_numbers = "plc"'
+        problems.append((("trigger", "source"), message))
     if trigger.source == "interval" and trigger.interval_ms < settings.line.min_part_spacing_ms:
         least = settings.line.min_part_spacing_ms
         message = f"expected at least line.min_part_spacing_ms ({least}) (got {trigger.interval_ms})"

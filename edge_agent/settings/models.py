@@ -150,8 +150,11 @@ class TriggerSettings(_Table):
     """[trigger]: who starts a part."""
 
     source: Annotated[
-        Literal["wired", "interval", "input"],
-        _say("wired: a sensor on the controller; interval: the agent, by time; input: the agent, on the remote input"),
+        Literal["wired", "interval", "input", "plc"],
+        _say(
+            "wired: a sensor on the controller; interval: the agent, by time; input: the agent, on the remote input; "
+            "plc: the agent, when the PLC counts a part"
+        ),
     ] = "wired"
     number: Annotated[
         Literal[1, 2, 3, 4, "all"],

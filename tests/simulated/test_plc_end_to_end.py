@@ -22,6 +22,13 @@ VERDICT, REASON, STATUS = 1, 3, 4
 ACK, WANTED, REJECTED = 9, 11, 12
 
 
+def lead_to(plc: SimulatedPlc, at: Line) -> None:
+    """line.toml with the PLC in the place of the remote I/O."""
+    text = at.config.read_text().replace(f"port = {at.remote_io.port}\n", f"port = {plc.port}\n")
+    block = '[output]\nkind = "modbus-registers"\nprogram_request = "checked"\n'
+    at.config.write_text(text.replace("[output]\n", block))
+
+
 async def show(at: Line, plc: SimulatedPlc, image: bytes) -> PlcPart:
     """A part comes to the gate and is imaged; returns when the PLC decided."""
     part = plc.part_arrives()
@@ -37,9 +44,7 @@ async def test_a_part_passes_by_its_number_and_an_unknown_program_is_an_error(
     await plc.start()
     try:
         async with line(tmp_path, thumbnail_bundle, start=False) as at:
-            text = at.config.read_text().replace(f"port = {at.remote_io.port}\n", f"port = {plc.port}\n")
-            block = '[output]\nkind = "modbus-registers"\nprogram_request = "checked"\n'
-            at.config.write_text(text.replace("[output]\n", block))
+            lead_to(plc, at)
             await at.start_agent()
             await at.until("READY", lambda: bool(plc.block[STATUS] & READY))
             idle = plc.block[STATUS]
@@ -72,3 +77,25 @@ async def test_a_part_passes_by_its_number_and_an_unknown_program_is_an_error(
     assert exit_code == 0
     assert plc.block[VERDICT] == 0x00C3
     assert not plc.block[STATUS] & READY
+
+
+async def test_the_plcs_own_count_triggers_the_camera(tmp_path: Path, thumbnail_bundle: Path) -> None:
+    plc = SimulatedPlc(program=PROGRAM)
+    await plc.start()
+    try:
+        async with line(tmp_path, thumbnail_bundle, trigger='source = "plc"', start=False) as at:
+            lead_to(plc, at)
+            await at.start_agent()
+            await at.until("READY", lambda: bool(plc.block[STATUS] & READY))
+            decided = []
+            for image in (good_image(1), bad_image(1)):
+                at.controller.put_part(image)
+                part = plc.part_arrives()
+                await at.until("a decision of the PLC", lambda part=part: part.is_decided)
+                decided.append(part.is_let_through)
+            rows = await at.until_rows(2)
+    finally:
+        await plc.stop()
+
+    assert decided == [True, False]
+    assert [row.verdict for row in rows] == [Verdict.PASS, Verdict.REJECT]

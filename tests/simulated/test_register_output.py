@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from drivers.base import LineNow, Published, Reason, Verdict
+from drivers.base import DriverError, LineNow, Published, Reason, Verdict
 from drivers.modbus.fail_safe import write_reject_block
 from drivers.modbus.register_output import RegisterOutput
 from drivers.modbus.registers import REASON_CODES, BlockState, Status, check_word, next_seq
@@ -276,6 +276,24 @@ async def test_the_program_that_the_plc_wants_is_known_while_it_is_heard() -> No
         plc.is_scanning = False
         await until(lambda: not output.is_confirmed)
         assert output.wanted_program is None
+
+
+async def test_a_plcs_count_is_a_sensor_that_sees_each_part_once_and_none_behind_a_gap() -> None:
+    async with plc_and_output(is_counter_the_sensor=True, write_timeout_s=0.1) as (plc, output):
+        seen = [await output.read_part_present()]
+        plc.part_arrives()
+        seen += [await output.read_part_present() for _ in range(2)]
+        plc.part_arrives()
+        seen += [await output.read_part_present() for _ in range(2)]
+        await plc.misbehave(IoFault.REFUSE)
+        plc.part_arrives()
+        with pytest.raises(DriverError):
+            await output.read_part_present()
+        await plc.misbehave(None)
+        await until(lambda: output.is_confirmed)
+        seen += [await output.read_part_present() for _ in range(2)]
+
+    assert seen == [False, True, False, True, False, False, False]
 
 
 async def test_a_plc_that_does_not_count_is_given_numbers_of_ours() -> None:

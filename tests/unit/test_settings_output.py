@@ -44,6 +44,7 @@ def test_each_kind_of_output_is_made(tmp_path: Path) -> None:
         ("plc_register = 8", "plc_register = 7", "output.plc_register: expected a place outside the eight registers"),
         ("plc_register = 8", "plc_register = 0", "output.plc_register: expected a place outside the eight registers"),
         ("first_register = 0", "first_register = 12", "output.plc_register: expected a place outside"),
+        ('source = "wired"', 'source = "plc"', 'trigger.source: source "plc" needs output.kind'),
         ('program_request = "ignored"', 'program_request = "checked"', 'output.program_request: "checked" needs'),
     ],
 )
