@@ -10,6 +10,7 @@ import subprocess
 import sys
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
@@ -18,15 +19,17 @@ import structlog
 from drivers.simulated.camera import ZipperCamera, defect_catalogue, encode_bmp
 from drivers.simulated.controller import FtpTarget, SimulatedController
 from drivers.simulated.line import PartSource, RecordedParts, RenderedParts, ShownPart, SimulatedLine, TruePart
+from drivers.simulated.plc import SimulatedPlc
 from drivers.simulated.remote_io import SimulatedRemoteIo
-from edge_agent.errors import ConfigError, DataError
+from drivers.simulated.wago import SimulatedWago
+from edge_agent.errors import DataError
 from edge_agent.settings import read_password
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
-    from edge_agent.settings import Settings
+    from edge_agent.settings import OutputSettings, Settings
 
 __all__ = [
     "DemoLine",
@@ -47,7 +50,16 @@ _COILS = 4
 _SAY_WAITING_S = 10.0
 _ONE_IN = 5
 """Of the parts that `simulate` renders, one in five is defective."""
-_TRIGGERS: dict[str, Literal["wired", "input", "agent"]] = {"wired": "wired", "input": "input", "interval": "agent"}
+_TRIGGERS: dict[str, Literal["wired", "input", "plc", "agent"]] = {
+    "wired": "wired",
+    "input": "input",
+    "plc": "plc",
+    "interval": "agent",
+}
+_WAGO_OUTPUTS_FROM = 512
+_CHUTE_BEHIND_MS = 5000
+_CHUTE_S = 0.1
+"""How long the sensor at the chute sees a part."""
 
 
 def free_port() -> int:
@@ -174,16 +186,20 @@ def _on_loopback(settings: Settings, ports: dict[str, int]) -> Settings:
     if ftp is not None:
         ftp = ftp.model_copy(update={"host": _LOOPBACK, "port": ports.get("ftp", ftp.port), "allowed_peers": ()})
     controller = {"host": _LOOPBACK, "port": ports.get("controller", settings.controller.port), "serial": None}
-    if settings.output.kind != "modbus-coils":
-        raise ConfigError(
-            f'output.kind = "{settings.output.kind}" cannot be simulated',
-            hint='a simulated line has a remote I/O: set output.kind = "modbus-coils" for it',
-        )
-    output = {"host": _LOOPBACK, "port": ports.get("output", settings.output.port), "serial": None}
+    within_ms = settings.output.reject_confirm_ms
+    output = {
+        "host": _LOOPBACK,
+        "port": ports.get("output", settings.output.port),
+        "serial": None,
+        "invert": (),
+        # The simulated chute lies behind the place of the next part.
+        "reject_confirm_ms": None if within_ms is None else within_ms + _CHUTE_BEHIND_MS,
+    }
     return settings.model_copy(
         update={
             "controller": settings.controller.model_copy(update=controller),
             "output": settings.output.model_copy(update=output),
+            "lamp": None,
             "images": settings.images.model_copy(update={"ftp": ftp}),
         }
     )
@@ -208,10 +224,12 @@ async def _simulate(settings: Settings, source: PartSource, spacing_s: float) ->
         remote_io,
         spacing_s=spacing_s,
         trigger=_TRIGGERS[settings.trigger.source],
-        first_coil=settings.output.first_coil,
+        first_coil=_first_output(settings.output),
         part_present_input=settings.output.part_present_input or 0,
-        on_part=_say,
+        on_part=partial(_leave, settings.output.reject_confirm_input, remote_io),
     )
+    if settings.output.mode_input is not None:
+        remote_io.set_input(settings.output.mode_input, True)
     async with _started(controller, remote_io):
         log.info("simulated_peers_up", controller=controller.port, remote_io=remote_io.port, stop="Ctrl-C")
         belt = asyncio.create_task(_belt(line))
@@ -230,6 +248,14 @@ async def _belt(line: SimulatedLine) -> None:
             log.info("belt_waits", for_what="READY of an agent on this line")
     async for _ in line.run(sys.maxsize):
         pass
+
+
+def _leave(chute_input: int | None, remote_io: SimulatedRemoteIo, part: TruePart) -> None:
+    """A part leaves, by the gate or by the chute, whose sensor sees it."""
+    _say(part)
+    if chute_input is not None and not part.is_let_through:
+        remote_io.set_input(chute_input, True)
+        asyncio.get_running_loop().call_later(_CHUTE_S, remote_io.set_input, chute_input, False)
 
 
 def _say(part: TruePart) -> None:
@@ -261,16 +287,35 @@ def _peers(settings: Settings) -> tuple[SimulatedController, SimulatedRemoteIo]:
         ftp=FtpTarget(_LOOPBACK, ftp.port, user=ftp.user, password=read_password(ftp.password_file)) if ftp else None,
         image_to=folder.path if folder else "ftp",
     )
-    first = settings.output.first_coil
-    remote_io = SimulatedRemoteIo(
+    return controller, _output_peer(settings.output, settings.bundle[0].program)
+
+
+def _output_peer(output: OutputSettings, program: int) -> SimulatedRemoteIo:
+    wired = (output.part_present_input, output.mode_input, output.acknowledge_input, output.reject_confirm_input)
+    inputs = 1 + max(address or 0 for address in wired)
+    if output.kind == "modbus-registers":
+        return SimulatedPlc(
+            first_register=output.first_register,
+            plc_register=output.plc_register,
+            is_counting=output.part_numbers == "plc",
+            program=program,
+            port=output.port,
+            inputs=inputs,
+        )
+    first, kind = _first_output(output), SimulatedWago if output.module == "wago-750" else SimulatedRemoteIo
+    return kind(
         host=_LOOPBACK,
-        port=settings.output.port,
+        port=output.port,
         coils=first + _COILS,
-        inputs=1 + (settings.output.part_present_input or 0),
-        watchdog_s=settings.output.watchdog_ms / 1000,
+        inputs=inputs,
+        watchdog_s=output.watchdog_ms / 1000,
         pass_coil=first,
     )
-    return controller, remote_io
+
+
+def _first_output(output: OutputSettings) -> int:
+    """Which output of the peer PASS is: a WAGO's first one has two addresses."""
+    return output.first_coil % _WAGO_OUTPUTS_FROM if output.module == "wago-750" else output.first_coil
 
 
 def _camera(width: int, seed: int) -> ZipperCamera:

@@ -99,3 +99,31 @@ async def test_the_plcs_own_count_triggers_the_camera(tmp_path: Path, thumbnail_
 
     assert decided == [True, False]
     assert [row.verdict for row in rows] == [Verdict.PASS, Verdict.REJECT]
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        'kind = "modbus-registers"\nprogram_request = "checked"\nreject_confirm_ms = 1000\n',
+        'module = "wago-750"\nfirst_coil = 512\nmode_input = 1\nreject_confirm_input = 2\nreject_confirm_ms = 1000\n',
+    ],
+    ids=["PLC", "WAGO"],
+)
+async def test_a_simulated_run_has_the_output_that_line_toml_names(
+    tmp_path: Path, thumbnail_bundle: Path, output: str
+) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    for number, image in enumerate((good_image(1), bad_image(1)), 1):
+        (images / f"261123_080000_{number:010d}_CAM1_OK.bmp").write_bytes(image)
+    async with line(tmp_path, thumbnail_bundle, start=False) as at:
+        at.config.write_text(at.config.read_text().replace("[output]\n", f"[output]\n{output}"))
+        await at.start_agent("--simulated", "--simulated-images", str(images))
+        rows = await at.until_rows(2)
+        exit_code = await at.stop_agent()
+        log = (tmp_path / "agent.log").read_text()
+
+    assert [row.verdict for row in rows[:2]] == [Verdict.PASS, Verdict.REJECT]
+    assert {row.simulated for row in rows} == {True}
+    assert "reject_not_seen" not in log
+    assert exit_code == 0
