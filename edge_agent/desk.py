@@ -229,8 +229,8 @@ def _bypass_request(request: dict[str, Any]) -> dict[str, Any]:
     if request.get("do") not in ("begin", "end"):
         raise ValueError('"do" is "begin" or "end"')
     by, why, for_s = request.get("by"), request.setdefault("why", ""), request.setdefault("for_s", 0.0)
-    if not isinstance(by, str) or not isinstance(why, str):
-        raise ValueError('a bypass has a text "by" and a text "why"')  # noqa: TRY004 - as above
+    if not all(isinstance(text, str) and text.isprintable() for text in (by, why)):
+        raise ValueError('a bypass has a text "by" and a text "why", each on one line')
     if isinstance(for_s, bool) or not isinstance(for_s, (int, float)):
         raise ValueError('"for_s" is a number of seconds')  # noqa: TRY004
     return request

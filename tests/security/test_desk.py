@@ -43,6 +43,10 @@ class Desk:
         self.commands.append(("bypass", str(begins), by, why, str(for_s)))
         return self.status()
 
+    async def acknowledge(self, by: str) -> Mapping[str, object]:
+        self.commands.append(("acknowledge", by))
+        return {**self.status(), "acknowledged_part": 7}
+
     def listen(self, on_line: Callable[[tuple[str, ...]], object]) -> Callable[[], None]:
         self.ears += 1
 
@@ -98,6 +102,12 @@ async def leave(writer: asyncio.StreamWriter) -> None:
         b'{"v":1,"ask":"bypass","do":"on","by":"me"}\n',
         b'{"v":1,"ask":"bypass","do":"begin","by":1,"why":"w","for_s":60}\n',
         b'{"v":1,"ask":"bypass","do":"begin","by":"me","why":["w"],"for_s":60}\n',
+        b'{"v":1,"ask":"bypass","do":"begin","by":"me\\u001b[2J","why":"w","for_s":60}\n',
+        b'{"v":1,"ask":"bypass","do":"begin","by":"me","why":"w\\nx","for_s":60}\n',
+        b'{"v":1,"ask":"acknowledge"}\n',
+        b'{"v":1,"ask":"acknowledge","by":""}\n',
+        b'{"v":1,"ask":"acknowledge","by":"me\\u0007"}\n',
+        b'{"v":1,"ask":"acknowledge","by":["me"]}\n',
         b'{"v":1,"ask":"bypass","do":"begin","by":"me","why":"w","for_s":true}\n',
         b'{"v":1,"ask":"bypass","do":"begin","by":"me","why":"w","for_s":"900"}\n',
         b"[" * 50_000 + b"\n",
@@ -125,6 +135,7 @@ async def test_a_bypass_is_begun_and_ended_and_a_refusal_comes_with_what_to_do(t
         assert client is not None
         assert await client.bypass("begin", "A. Rossi", "lamp replaced", 60.0) == {"state": "READY"}
         assert await client.bypass("end", "A. Rossi") == {"state": "READY"}
+        assert (await client.acknowledge("A. Rossi"))["acknowledged_part"] == 7
         with pytest.raises(DeskError, match=r"a bypass has a name \(say who you are\)") as caught:
             await client.bypass("begin", "", "lamp replaced", 60.0)
 
@@ -132,6 +143,7 @@ async def test_a_bypass_is_begun_and_ended_and_a_refusal_comes_with_what_to_do(t
     assert desk.commands == [
         ("bypass", "True", "A. Rossi", "lamp replaced", "60.0"),
         ("bypass", "False", "A. Rossi", "", "0.0"),
+        ("acknowledge", "A. Rossi"),
     ]
 
 
