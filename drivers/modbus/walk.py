@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["Step", "StepDone", "Walk", "Walker", "coil_steps", "register_steps"]
 
 _REFRESH_MOST_S = 0.1
+_GRACE_S = 1.0
+"""A slow device takes its last steps in this time behind the limit."""
 _OFF, _ON = (False, False, False, False), (True, True, True, True)
 _OK = REASON_CODES[Reason.OK]
 
@@ -185,7 +187,7 @@ class Walker:
         return register_steps(PlcWords(1, 0, 0, 0, 0), 0, is_counted=self.is_counted)
 
     async def walk(self, seconds: float) -> Walk:
-        """Take every step an equal share of ``seconds``. Raises NotConnected if the device is not there at all.
+        """Take every step an equal share of ``seconds``, a second more at most. Raises NotConnected if nobody is there.
 
         What goes wrong on the way ends the walk and is told in it; then REJECT is written on a new connection.
         """
@@ -198,7 +200,7 @@ class Walker:
             try:
                 steps = await self._prepared(link)
                 for number, step in enumerate(steps, 1):
-                    if self.stop.is_set() or limit.has_passed:
+                    if self.stop.is_set() or monotonic_s() >= limit.at_mono_s + _GRACE_S:
                         break
                     self.tell(number, len(steps), step)
                     share = Deadline.after(limit.left_s() / (len(steps) - number + 1))

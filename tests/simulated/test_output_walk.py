@@ -155,6 +155,22 @@ async def test_a_device_that_never_recovers_is_said_to_be_unproven() -> None:
     assert not walk.is_good
 
 
+async def test_a_device_that_is_too_slow_for_the_limit_is_left_at_rest_in_time() -> None:
+    peer = SimulatedRemoteIo(watchdog_s=5.0, late_s=0.12)
+    await peer.start()
+    try:
+        await peer.misbehave(IoFault.LATE)
+        walk = await walker(peer.port, write_timeout_s=1.0).walk(0.1)
+
+        assert at_rest(peer)
+    finally:
+        await peer.stop()
+
+    assert walk.problem == "the time limit of 0.1 s is over"
+    assert 0 < len(walk.steps) < len(COIL_NAMES)
+    assert walk.is_at_rest
+
+
 async def test_nobody_there_is_not_connected_and_not_a_walk() -> None:
     async with remote_io() as peer:
         port = peer.port
@@ -176,7 +192,7 @@ async def test_it_walks_over_a_serial_line() -> None:
     peer = RtuPeer()
     try:
         rtu = RtuLine(baud=115200, parity="none")
-        walk = await Walker(peer.name, 0, unit=1, first=0, write_timeout_s=0.1, refresh_s=0.05, rtu=rtu).walk(0.8)
+        walk = await Walker(peer.name, 0, unit=1, first=0, write_timeout_s=0.1, refresh_s=0.05, rtu=rtu).walk(0.6)
     finally:
         peer.close()
 
@@ -216,7 +232,7 @@ async def plc(kind: type[SimulatedPlc] = SimulatedPlc, *, is_counting: bool = Tr
         await peer.stop()
 
 
-async def walk_block(peer: SimulatedPlc, seconds: float = 0.8, *, is_counted: bool = True) -> Walk:
+async def walk_block(peer: SimulatedPlc, seconds: float = 0.5, *, is_counted: bool = True) -> Walk:
     return await walker(peer.port, plc_register=8, is_counted=is_counted).walk(seconds)
 
 
