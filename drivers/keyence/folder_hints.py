@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
-from watchdog.events import FileSystemEvent, FileSystemEventHandler
+from watchdog.events import (
+    DirCreatedEvent,
+    DirMovedEvent,
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
 from watchdog.observers import Observer
 
 from drivers.keyence.library_log import adopt_library_log
@@ -41,6 +49,11 @@ _NETWORK_TYPES = (
 _CLOSED_MAX = 4096
 _RETRY_S = 10.0
 _JOIN_TIMEOUT_S = 5.0
+# What the operating system is asked for. Opening, reading and taking files away is what we do ourselves.
+_ASKED_FOR: list[type[FileSystemEvent]] = [
+    *(FileClosedEvent, FileMovedEvent, FileCreatedEvent),
+    *(DirMovedEvent, DirCreatedEvent),
+]
 _WRITTEN = frozenset({"closed", "moved"})
 _WORTH_A_LOOK = _WRITTEN | {"created"}
 
@@ -114,7 +127,7 @@ class FolderHints:
         self._polled = ""
         observer = Observer()
         try:
-            observer.schedule(_Handler(self, loop), str(self._path), recursive=True)
+            observer.schedule(_Handler(self, loop), str(self._path), recursive=True, event_filter=_ASKED_FOR)
             observer.start()
         except OSError as err:
             _log.warning("folder_hints_unavailable", folder=str(self._path), why=str(err), hint="inotify limits?")

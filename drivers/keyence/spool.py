@@ -11,6 +11,7 @@ import os
 import shutil
 import uuid
 from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,7 @@ _SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
 _BROKEN_KEPT = 100
 _LEFT_KEPT = 200
 _DETAIL_MAX_CHARS = 300
+_SYNC_THREADS = 8
 
 
 def extension_of(name: str) -> str:
@@ -170,15 +172,18 @@ class Spool:
             return self.refuse(file, blank, Reason.IMAGE_BROKEN, f"could not be stored: {err}")
         return replace(filled, path=target)
 
+    def put_by(self, file: Path, blank: Capture, reason: Reason, detail: str) -> Capture:
+        """A file in ``ready`` that nobody will judge: kept for the archive, neither proven nor synced."""
+        try:
+            sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+            return replace(blank, path=file, sha256=sha256, broken=reason, detail=detail)
+        except OSError as err:
+            return self.refuse(file, blank, Reason.IMAGE_BROKEN, f"could not be read: {err}")
+
     def secure(self, captures: Sequence[Capture]) -> list[Capture]:
         """Make placed captures durable, all at once: the first costs what one alone would, the others little."""
         placed = [capture.path for capture in captures if capture.broken is None and capture.path is not None]
-        failed: dict[Path, OSError] = {}
-        for path in placed:
-            try:
-                sync_file(path)
-            except OSError as err:
-                failed[path] = err
+        failed = _sync_files(placed)
         if placed:
             try:
                 sync_folder(self.ready)
@@ -251,6 +256,25 @@ def sync_file(file: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def _sync_files(files: Sequence[Path]) -> dict[Path, OSError]:
+    """Sync them; those that could not be, with the reason. Many at once: a file system then joins their commits."""
+    failed: dict[Path, OSError] = {}
+
+    def sync(file: Path) -> None:
+        try:
+            sync_file(file)
+        except OSError as err:
+            failed[file] = err
+
+    if len(files) < _SYNC_THREADS:
+        for file in files:
+            sync(file)
+    else:
+        with ThreadPoolExecutor(_SYNC_THREADS, thread_name_prefix="spool-sync") as threads:
+            list(threads.map(sync, files))
+    return failed
 
 
 def _own_name(name: str) -> str:
