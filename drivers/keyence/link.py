@@ -109,11 +109,12 @@ class CvxLink(ControllerCommands):
         backoff = Backoff()
         try:
             while True:
+                begun_mono_s = monotonic_s()
                 try:
                     await self._serve(backoff)
                 except DriverError as err:
                     self._go_down(str(err))
-                await backoff.sleep()
+                await backoff.sleep(spent_s=monotonic_s() - begun_mono_s)
         finally:
             self._is_live = False
             self._why_down = "the agent stops"

@@ -17,7 +17,7 @@ import pytest
 from tests.fault.keyence_peer import bmp, image_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from tests.results import Figure
 
 FILES = 8000 if os.environ.get("EDGE_AGENT_CHAOS") else 800
 """``make chaos`` has so many that inotify's own queue overflows."""
@@ -47,7 +47,7 @@ asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2])))
 
 @pytest.mark.promise("T-11", "files land while the watcher stands still (SIGSTOP)", "all seen once, in 2 s of waking")
 async def test_what_lands_while_the_watcher_stands_still_is_seen_once_and_never_judged(
-    tmp_path: Path, figure: Callable[[str], None]
+    tmp_path: Path, figure: Figure
 ) -> None:
     (tmp_path / "in").mkdir()
     command = (sys.executable, "-c", WATCHER, str(tmp_path), str(FILES))
@@ -73,4 +73,5 @@ async def test_what_lands_while_the_watcher_stands_still_is_seen_once_and_never_
     assert Counter(name for name, _ in seen) == Counter(names)
     assert {broken for _, broken in seen} == {"STALE"}
     assert not list((tmp_path / "in").iterdir())
-    figure(f"{FILES} of {FILES} once, the last {at_mono_s - woken_mono_s:.1f} s after waking")
+    took_s = at_mono_s - woken_mono_s
+    figure(f"{FILES} of {FILES} once, the last {took_s:.1f} s after waking", is_reached=took_s <= 2.0)
