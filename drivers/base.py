@@ -14,8 +14,8 @@ Errors::
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
@@ -142,13 +142,18 @@ class Capture:
 
 @dataclass(frozen=True, slots=True)
 class ControllerResult:
-    """One result line of the controller, seen live. Items that the output list lacks are None."""
+    """One result line of the controller, seen live. Items that the output list lacks are None.
+
+    ``values`` are the tools' own, by the names that line.toml gives them: a number, a text, OK or NG; None where a tool
+    was skipped or measured nothing.
+    """
 
     count: int | None
     program: int | None
     judgement: Judgement | None
     fields: tuple[str, ...]
     received_mono_s: float
+    values: Mapping[str, float | str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -329,7 +329,7 @@ class CvxLink(ControllerCommands):
             self._stale_lines += 1
             return
         result = self._parser.parse(fields, at_mono_s)
-        if (result.count, result.program, result.judgement) == (None, None, None):
+        if (result.count, result.program, result.judgement) == (None, None, None) and not result.values:
             self._note_unreadable(result)
         self._emit(result)
 

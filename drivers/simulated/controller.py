@@ -13,7 +13,8 @@ from drivers.simulated.commands import ControllerState
 from drivers.simulated.faults import Fault, FaultPlan
 from drivers.simulated.ftp_push import FtpTarget, ImageFile, make_outlet
 from drivers.simulated.grammar import Command, Refused, parse
-from drivers.simulated.parts import RESULT_ITEMS, ControllerTiming, Imaged, Part, image_files, result_line
+from drivers.simulated.parts import ControllerTiming, Imaged, Part, image_files
+from drivers.simulated.result_output import ResultOutput, SkippedAs
 from drivers.timing import monotonic_s
 
 if TYPE_CHECKING:
@@ -30,8 +31,9 @@ class SimulatedController:
 
     ``ftp`` names the server that images are pushed to; ``image_to`` is 'ftp', or a folder that they are dropped
     into. ``image_priority``: 'output' loses images when the queue is full, 'image' keeps READY off until there is
-    room. ``wire`` is the command port, on TCP and on a serial line that one opens there. Every image is put out
-    (condition *always*).
+    room. ``image_condition`` 'ng' puts only those of an NG part out. ``image_types`` are those of a LumiTrax or
+    multi-image capture: as many files a part and camera. ``wire`` is the command port, on TCP and on a serial line that
+    one opens there.
     """
 
     def __init__(
@@ -51,13 +53,13 @@ class SimulatedController:
         delimiter: str = "\r",
         image_priority: Literal["output", "image"] = "output",
         image_queue: int = 16,
+        image_condition: Literal["always", "ng"] = "always",
+        image_types: Sequence[str] = (),
+        skipped_as: SkippedAs = "zero",
         starts_in_run_mode: bool = True,
         has_programs_in_setup_mode: bool = False,
         on_imaged: Callable[[Imaged], None] | None = None,
     ) -> None:
-        unknown = sorted(set(result_items) - set(RESULT_ITEMS))
-        if unknown:
-            raise ValueError(f"unknown result items {unknown}; known are {RESULT_ITEMS}")
         timing = timing or ControllerTiming()
         self.timing = timing if processing_s is None else replace(timing, processing_s=processing_s)
         self.faults = faults or FaultPlan()
@@ -66,8 +68,10 @@ class SimulatedController:
         self.triggers = 0
         self.refused_triggers = 0
         self.on_imaged = on_imaged
-        self._items = tuple(result_items)
+        self._results = ResultOutput(tuple(result_items), skipped_as)
         self._image_priority = image_priority
+        self._image_condition = image_condition
+        self._image_types = tuple(image_types)
         self._has_programs_in_setup_mode = has_programs_in_setup_mode
         self.wire = CommandPort(host, port, self._answer, policy=policy, delimiter=delimiter)
         self._outlet = make_outlet(ftp, image_to, image_queue)
@@ -272,11 +276,11 @@ class SimulatedController:
         elif Fault.CONNECTION_MUTE in faults:
             self._spawn(self._mute())
         elif Fault.LOST_RESULT not in faults:
-            await self._put_result_out(shot)
+            await self._put_result_out(shot, part)
 
-    async def _put_result_out(self, shot: Imaged) -> None:
+    async def _put_result_out(self, shot: Imaged, part: Part) -> None:
         faults = shot.faults
-        line = result_line(self._items, shot, processing_s=self.timing.processing_s, error=self.state.error)
+        line = self._results.line(shot, part, self.state, processing_s=self.timing.processing_s)
         if Fault.LATE_RESULT in faults:
             self._later(partial(self.wire.send, line))
         elif Fault.RESULTS_GLUED in faults:
@@ -292,7 +296,9 @@ class SimulatedController:
     def _put_images_out(self, shot: Imaged, part: Part) -> None:
         if self._outlet is None or Fault.LOST_IMAGE in shot.faults:
             return
-        for file in image_files(shot, part):
+        if self._image_condition == "ng" and part.judgement == "OK":
+            return
+        for file in image_files(shot, part, self._image_types):
             if Fault.LATE_IMAGE in shot.faults:
                 self._later(partial(self._offer, file))
                 continue

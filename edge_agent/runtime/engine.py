@@ -290,6 +290,7 @@ class Engine:
             detail=decision.detail or None,
             score=row.score,
             limit=row.limit,
+            measured=dict(row.measured) or None,
             published=published,
             latency_ms=round((row.decided_mono_s - row.first_sign_mono_s) * 1000, 1),
         )

@@ -75,7 +75,8 @@ def sources(settings: Settings) -> list[tuple[Loc, str]]:
         least = settings.line.min_part_spacing_ms
         message = f"expected at least line.min_part_spacing_ms ({least}) (got {trigger.interval_ms})"
         problems.append((("trigger", "interval_ms"), message))
-    doubled = sorted({item for item in items if item != "skip" and items.count(item) > 1})
+    names = [item.split(":")[1] if ":" in item else item for item in items]
+    doubled = sorted({name for name in names if name != "skip" and names.count(name) > 1})
     if doubled:
         problems.append((("controller", "result_items"), f"expected each item once (got {', '.join(doubled)} twice)"))
     if settings.line.judgement == "both" and "judgement" not in items:

@@ -44,6 +44,18 @@ __all__ = [
 ]
 
 
+RESULT_ITEM = re.compile(
+    "(?:count|program|judgement|skip|rest"
+    "|(?:value|judgement|text):(?!(?:count|program|judgement)$)[A-Za-z][A-Za-z0-9_.-]{0,31}"
+    "|value:(?!(?:count|program|judgement):)[A-Za-z][A-Za-z0-9_.-]{0,31}:[+]?[0-9])"
+)
+RESULT_ITEM_WORDS = (
+    '"count", "program", "judgement", "skip", "rest", or a tool\'s own: "value:NAME", "value:NAME:+3" (signed, three '
+    'decimals), "judgement:NAME", "text:NAME"'
+)
+"""As ``drivers.keyence.results`` reads it; a name of the line's own is no name for a tool's."""
+
+
 def _usable_path(value: Any) -> Any:
     if isinstance(value, str) and (not value.strip() or not value.isprintable()):
         raise ValueError("a path is not empty and has no control characters")
@@ -67,6 +79,12 @@ def _name_pattern(text: str) -> str:
     return text
 
 
+def _result_item(text: str) -> str:
+    if RESULT_ITEM.fullmatch(text) is None:
+        raise ValueError(f"expected {RESULT_ITEM_WORDS}")
+    return text
+
+
 def _exact(value: Any) -> Any:
     # To Literal, True and 1.0 are equal to 1.
     if isinstance(value, (bool, float)):
@@ -80,6 +98,13 @@ def _integer(least: int, most: int) -> Any:
 
 Text = Annotated[str, Field(strict=True, min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Port = Annotated[int, _integer(1, 65535)]
+ResultItem = Annotated[
+    str,
+    AfterValidator(_result_item),
+    Field(
+        strict=True, max_length=64, json_schema_extra={"format": "result-item", "pattern": f"^{RESULT_ITEM.pattern}$"}
+    ),
+]
 Camera = Annotated[int, _integer(1, 4)]
 Coil = Annotated[int, _integer(0, 65535)]
 Milliseconds = Annotated[int, _integer(1, 600_000)]
@@ -139,7 +164,7 @@ class ControllerSettings(_Table):
     serial: Annotated[SerialSettings | None, _say("speak over a serial line; host and port are not used then")] = None
     delimiter: Annotated[Literal["cr", "crlf"], _say("what ends a line that is sent; both are understood")] = "cr"
     result_items: Annotated[
-        tuple[Literal["count", "program", "judgement", "skip", "rest"], ...],
+        tuple[ResultItem, ...],
         Field(min_length=1, max_length=64, description="what each field of the controller's result line is, in order"),
     ] = ("count", "judgement")
     connect_timeout_ms: Annotated[Milliseconds, _say("how long one try to connect may take")] = 1000

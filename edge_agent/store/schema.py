@@ -105,11 +105,22 @@ CREATE TABLE origin (
 """
 """``origin`` is what the file before this one ended with: its name, its highest part_seq, its newest link."""
 
+_MEASUREMENTS = """
+CREATE TABLE measurement (
+  part_seq INTEGER NOT NULL REFERENCES part (part_seq),
+  name TEXT NOT NULL CHECK (name <> ''),
+  value CHECK (typeof(value) IN ('real', 'text', 'null')),
+  PRIMARY KEY (part_seq, name)
+) WITHOUT ROWID;
+"""
+"""What the controller's own tools said of a part, by name. Sealed with the part, where there is any."""
+
 _SEALED_ONCE = "".join(
     f"CREATE TRIGGER chain_is_not_{done} BEFORE {what} ON chain "
     "BEGIN SELECT RAISE(ABORT, 'the journal is written once'); END;\n"
     for what, done in (("UPDATE", "changed"), ("DELETE", "deleted"))
 )
+_MEASURED_ONCE = _SEALED_ONCE.replace("chain", "measurement")
 
 
 _ONLY_OK_PASSES, _OK_OR_BYPASS_PASSES = "OR reason = 'OK')", "OR reason IN ('OK', 'BYPASS'))"
@@ -140,10 +151,11 @@ _MIGRATIONS = (
     (_VERSION_1 + _WRITTEN_ONCE, _nothing_more),
     (_VERSION_2 + _SEALED_ONCE, _begin_chain),
     ("", _let_bypass_pass),
+    (_MEASUREMENTS + _MEASURED_ONCE, _nothing_more),
 )
 
 SCHEMA_VERSION = len(_MIGRATIONS)
-READABLE_VERSIONS = frozenset({2, SCHEMA_VERSION})
+READABLE_VERSIONS = frozenset({2, 3, SCHEMA_VERSION})
 """Of one shape to a reader: a journal that was rotated away by an older agent needs no migration."""
 
 

@@ -390,6 +390,16 @@ CONTRADICTIONS = {
         'result_items = ["count", "judgement", "skip", "skip", "count"]',
         "controller.result_items: expected each item once (got count twice)",
     ),
+    "a tool's name twice": (
+        changed(('"count", "judgement"]', '"count", "judgement", "value:edge:+3", "judgement:edge"]')),
+        'result_items = ["count", "judgement", "value:edge:+3", "judgement:edge"]',
+        "controller.result_items: expected each item once (got edge twice)",
+    ),
+    "an item of no kind": (
+        changed(('"count", "judgement"]', '"count", "judgement", "value:count"]')),
+        'result_items = ["count", "judgement", "value:count"]',
+        'controller.result_items[3]: expected "count", "program", "judgement", "skip", "rest", or a tool\'s own',
+    ),
     "both must agree and one is not told": (
         changed(('"count", "judgement"]', '"count"]')),
         'result_items = ["count"]',

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edge_agent.domain import Published, Reason, Verdict
+from edge_agent.domain import Judgement, Published, Reason, Verdict
 from edge_agent.errors import AlreadyRunning, DataError
 from edge_agent.store.fs import FileSystem
 from edge_agent.store.journal import Journal, JournalError, JournalReader
@@ -163,7 +163,7 @@ def test_a_journal_of_schema_1_is_brought_up_to_date_and_sealed(tmp_path: Path) 
         first, second = reader.rows()
         audit = reader.audit()
 
-    assert SCHEMA_VERSION == 3
+    assert SCHEMA_VERSION == 4
     assert (first.verdict, second.reason) == (Verdict.PASS, Reason.IMAGE_BROKEN)
     assert first.cameras[0].shares == {}
     assert first.cameras[0].alignment is not None
@@ -194,6 +194,33 @@ def test_a_journal_of_schema_2_is_read_as_it_is_and_takes_a_bypass_after_it_was_
 
     assert rows == [bypassed]
     assert audit.problems == ()
+
+
+def test_what_the_controllers_tools_measured_is_kept_by_name_and_sealed_with_the_part(tmp_path: Path) -> None:
+    path, measured = tmp_path / "journal.db", {"pitch_mm": 5.047, "lot": "AB-7", "edge": Judgement.NG, "hole": None}
+    journal = Journal.open(path)
+    try:
+        asyncio.run(journal.append(part_row(1, measured=measured | {"odd": math.nan})))
+    finally:
+        journal.close()
+    with JournalReader.open(path) as reader:
+        (row,) = reader.rows()
+        assert reader.audit().problems == ()
+    forge(path, "UPDATE measurement SET value = 5.048 WHERE name = 'pitch_mm'")
+
+    assert dict(row.measured) == measured | {"odd": None}
+    assert problems(path) == ("link 1: part 1 is not the row that was sealed, or is gone",)
+
+
+def test_measurements_are_written_once(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    journal = Journal.open(path)
+    try:
+        asyncio.run(journal.append(part_row(1, measured={"pitch_mm": 5.047})))
+    finally:
+        journal.close()
+    with closing(sqlite3.connect(path)) as person, pytest.raises(sqlite3.IntegrityError, match="written once"):
+        person.execute("UPDATE measurement SET value = 5.048")
 
 
 # --- rotation ---------------------------------------------------------------------------------------------
