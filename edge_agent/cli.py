@@ -7,7 +7,7 @@ import os
 import sys
 import traceback
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -116,18 +116,36 @@ def simulate(
         Path | None, typer.Option(help="Show these images, in name order, instead of rendered zipper cursors.")
     ] = None,
     spacing_ms: Annotated[int, typer.Option(min=50, help="Time between two parts.")] = 2000,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(help="Let it go wrong: NAME (every fifth part), NAME@7 (at the seventh), NAME/20 (every 20th)."),
+    ] = None,
+    list_faults: Annotated[bool, typer.Option("--list-faults", help="Print every fault by name, and stop.")] = False,
+    connections: Annotated[
+        Literal["replace", "refuse", "many"], typer.Option(help="What a second client of the command port does.")
+    ] = "replace",
+    serial: Annotated[
+        bool, typer.Option("--serial", help="Serve the controller on a pseudo terminal as well; its name is logged.")
+    ] = False,
     ports: Annotated[str, typer.Option(help="Other ports than line.toml's, as JSON.", hidden=True)] = "{}",
 ) -> None:
     """Start a simulated controller and a simulated remote I/O at the addresses of line.toml.
 
-    Example: edge-agent simulate --config line.toml
+    Example: edge-agent simulate --config line.toml --fault late-result --fault io-mute@7
     """
     from edge_agent.logs import configure_logs
-    from edge_agent.simulation import run_simulation
+    from edge_agent.simulation import SimulationOptions, fault_names, run_simulation
 
+    if list_faults:
+        for name, words in fault_names().items():
+            typer.echo(f"{name:<20} {words}")
+        return
     settings = settings_of(config)
     configure_logs(settings.log.level, settings.log.format)
-    run_simulation(settings, images=images, spacing_s=spacing_ms / 1000, ports=json.loads(ports))
+    options = SimulationOptions(
+        spacing_ms / 1000, images, json.loads(ports), tuple(fault or ()), connections, has_serial_line=serial
+    )
+    run_simulation(settings, options)
 
 
 @cli.command()

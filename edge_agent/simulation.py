@@ -9,32 +9,39 @@ import socket
 import subprocess
 import sys
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 import structlog
 
+from drivers.simulated.background import Background
 from drivers.simulated.camera import ZipperCamera, defect_catalogue, encode_bmp
+from drivers.simulated.catalogue import CATALOGUE, PlannedFaults
+from drivers.simulated.command_port import ConnectionPolicy
 from drivers.simulated.controller import FtpTarget, SimulatedController
 from drivers.simulated.line import PartSource, RecordedParts, RenderedParts, ShownPart, SimulatedLine, TruePart
 from drivers.simulated.plc import SimulatedPlc
 from drivers.simulated.remote_io import SimulatedRemoteIo
 from drivers.simulated.wago import SimulatedWago
-from edge_agent.errors import DataError
+from edge_agent.errors import DataError, UsageError
 from edge_agent.settings import read_password
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
+    from drivers.simulated.parts import Imaged
+    from drivers.simulated.remote_io import IoFault
     from edge_agent.settings import OutputSettings, Settings
 
 __all__ = [
     "DemoLine",
     "ShownPart",
+    "SimulationOptions",
     "TruePart",
+    "fault_names",
     "free_port",
     "render_good",
     "render_line",
@@ -50,6 +57,9 @@ _COILS = 4
 _SAY_WAITING_S = 10.0
 _ONE_IN = 5
 """Of the parts that `simulate` renders, one in five is defective."""
+_IO_FAULT_S = 2.0
+_BESIDE = "SHAPE1"
+"""The image type that a capture gives beside the one that is judged."""
 _TRIGGERS: dict[str, Literal["wired", "input", "plc", "agent"]] = {
     "wired": "wired",
     "input": "input",
@@ -175,10 +185,38 @@ def simulated_peers(settings: Settings, config: Path, *, images: Path | None) ->
             peers.terminate()
 
 
-def run_simulation(settings: Settings, *, images: Path | None, spacing_s: float, ports: dict[str, int] | None) -> None:
-    """Run the simulated peers until stopped, at the ports of line.toml on the loopback interface."""
-    settings = _on_loopback(settings, ports or {})
-    asyncio.run(_simulate(settings, _source(images), spacing_s))
+@dataclass(frozen=True, slots=True)
+class SimulationOptions:
+    """What a person asks of `simulate`. ``faults`` are names of the catalogue; see ``fault_names``.
+
+    ``connections``: what a second client of the command port does: replace, refuse or many. ``has_serial_line``: the
+    controller is there on a pseudo terminal as well.
+    """
+
+    spacing_s: float = 2.0
+    images: Path | None = None
+    ports: dict[str, int] = field(default_factory=dict)
+    faults: tuple[str, ...] = ()
+    connections: str = "replace"
+    has_serial_line: bool = False
+
+
+def fault_names() -> dict[str, str]:
+    """Every fault that a simulated line can have, with what it does."""
+    return dict(CATALOGUE)
+
+
+def run_simulation(settings: Settings, options: SimulationOptions) -> None:
+    """Run the simulated peers until stopped, at the ports of line.toml on the loopback interface.
+
+    Raises UsageError for a fault that is none.
+    """
+    try:
+        faults = PlannedFaults.of(options.faults)
+    except ValueError as err:
+        raise UsageError(str(err), hint="edge-agent simulate --list-faults") from err
+    settings = _on_loopback(settings, options.ports)
+    asyncio.run(_simulate(settings, _source(options.images), options, faults))
 
 
 def _on_loopback(settings: Settings, ports: dict[str, int]) -> Settings:
@@ -216,13 +254,15 @@ def _source(folder: Path | None) -> PartSource:
     return RecordedParts(files)
 
 
-async def _simulate(settings: Settings, source: PartSource, spacing_s: float) -> None:
-    controller, remote_io = _peers(settings)
+async def _simulate(settings: Settings, source: PartSource, options: SimulationOptions, faults: PlannedFaults) -> None:
+    controller, remote_io = _peers(settings, options, faults)
+    first = await asyncio.to_thread(source.part, 1)
+    controller.put_part(first.image, extension=first.extension, judgement=first.judgement)
     line = SimulatedLine(
         source,
         controller,
         remote_io,
-        spacing_s=spacing_s,
+        spacing_s=options.spacing_s,
         trigger=_TRIGGERS[settings.trigger.source],
         first_coil=_first_output(settings.output),
         part_present_input=settings.output.part_present_input or 0,
@@ -231,11 +271,43 @@ async def _simulate(settings: Settings, source: PartSource, spacing_s: float) ->
     if settings.output.mode_input is not None:
         remote_io.set_input(settings.output.mode_input, True)
     async with _started(controller, remote_io):
-        log.info("simulated_peers_up", controller=controller.port, remote_io=remote_io.port, stop="Ctrl-C")
+        serial = await controller.wire.open_line() if options.has_serial_line else None
+        where = {"controller": controller.port, "serial": serial, "remote_io": remote_io.port}
+        log.info("simulated_peers_up", **where, faults=list(options.faults) or None, stop="Ctrl-C")
+        mischief = _Mischief(remote_io, faults)
+        controller.on_imaged = mischief.on_imaged
         belt = asyncio.create_task(_belt(line))
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, belt.cancel)
-        await asyncio.gather(belt, return_exceptions=True)
+        try:
+            await asyncio.gather(belt, return_exceptions=True)
+        finally:
+            await mischief.aclose()
+
+
+class _Mischief:
+    """Says what goes wrong when it does, and lets the remote I/O misbehave for a while."""
+
+    def __init__(self, remote_io: SimulatedRemoteIo, faults: PlannedFaults) -> None:
+        self._remote_io = remote_io
+        self._faults = faults
+        self._background = Background()
+
+    def on_imaged(self, shot: Imaged) -> None:
+        for fault in sorted(shot.faults):
+            log.warning("fault", trigger=shot.trigger_no, count=shot.count, fault=fault, what=fault.words)
+        if (io_fault := self._faults.io_fault_of(shot.trigger_no)) is not None:
+            log.warning("fault", trigger=shot.trigger_no, count=shot.count, fault=f"IO_{io_fault}", for_s=_IO_FAULT_S)
+            self._background.spawn(self._misbehave(io_fault))
+
+    async def _misbehave(self, fault: IoFault) -> None:
+        await self._remote_io.misbehave(fault)
+        await asyncio.sleep(_IO_FAULT_S)
+        await self._remote_io.misbehave(None)
+
+    async def aclose(self) -> None:
+        await self._background.cancel()
+        self._background.raise_crash()
 
 
 async def _belt(line: SimulatedLine) -> None:
@@ -277,7 +349,9 @@ async def _started(controller: SimulatedController, remote_io: SimulatedRemoteIo
         await remote_io.stop()
 
 
-def _peers(settings: Settings) -> tuple[SimulatedController, SimulatedRemoteIo]:
+def _peers(
+    settings: Settings, options: SimulationOptions, faults: PlannedFaults
+) -> tuple[SimulatedController, SimulatedRemoteIo]:
     ftp, folder = settings.images.ftp, settings.images.folder
     controller = SimulatedController(
         host=_LOOPBACK,
@@ -286,6 +360,10 @@ def _peers(settings: Settings) -> tuple[SimulatedController, SimulatedRemoteIo]:
         result_items=settings.controller.result_items,
         ftp=FtpTarget(_LOOPBACK, ftp.port, user=ftp.user, password=read_password(ftp.password_file)) if ftp else None,
         image_to=folder.path if folder else "ftp",
+        image_types=(kind, _BESIDE) if (kind := settings.images.image_type) else (),
+        delimiter={"cr": "\r", "crlf": "\r\n"}[settings.controller.delimiter],
+        policy=ConnectionPolicy(options.connections.upper()),
+        faults=faults.controller,
     )
     return controller, _output_peer(settings.output, settings.bundle[0].program)
 

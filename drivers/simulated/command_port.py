@@ -143,6 +143,11 @@ class CommandPort:
         for connection in list(self._connections):
             await connection.send(pieces, pause_s)
 
+    async def send_raw(self, data: bytes) -> None:
+        """Send bytes that are no line."""
+        for connection in list(self._connections):
+            await connection.send([data], 0.0)
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = _Connection(reader, writer)
         if self.connections and self._policy is ConnectionPolicy.REFUSE:

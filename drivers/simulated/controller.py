@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
+from drivers.simulated.background import Background
 from drivers.simulated.command_port import CommandPort, ConnectionPolicy
 from drivers.simulated.commands import ControllerState
 from drivers.simulated.faults import Fault, FaultPlan
@@ -18,12 +19,13 @@ from drivers.simulated.result_output import ResultOutput, SkippedAs
 from drivers.timing import monotonic_s
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
     from pathlib import Path
 
 __all__ = ["ControllerTiming", "FtpTarget", "Imaged", "Part", "SimulatedController"]
 
 _NO_PART = b"BM" + bytes(1076)
+_NOISE = b"\xff" * 4096
 
 
 class SimulatedController:
@@ -78,8 +80,7 @@ class SimulatedController:
         self._part = Part(((1, _NO_PART),))
         self._part_no = 0
         self._was_imaged = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._crash: BaseException | None = None
+        self._background = Background()
         self._processing = asyncio.Lock()
         self._held: list[str] = []
         self._generation = 0
@@ -152,21 +153,17 @@ class SimulatedController:
         await self.wire.open()
         self._is_up = True
         if self._outlet is not None:
-            self._spawn(self._outlet.run())
+            self._background.spawn(self._outlet.run())
 
     async def stop(self) -> None:
         """Leave no socket, task or thread. Idempotent. Raises what went wrong inside the simulation, if anything."""
         self._is_up = False
         if self._outlet is not None:
             self._outlet.abort()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._background.cancel()
         await self.wire.close()
         await self.wire.close_line()
-        if self._crash is not None:
-            crash, self._crash = self._crash, None
-            raise crash
+        self._background.raise_crash()
 
     async def reboot(self) -> None:
         """Lose connections, parts and images in work; come back after ``timing.reboot_s`` with counts from 1."""
@@ -245,7 +242,7 @@ class SimulatedController:
         self._was_imaged.set()
         self._is_capturing = True
         self._in_process += 1
-        self._spawn(self._cycle(shot, self._part, self._generation))
+        self._background.spawn(self._cycle(shot, self._part, self._generation))
         if self.on_imaged is not None:
             self.on_imaged(shot)
         return shot.count
@@ -268,19 +265,25 @@ class SimulatedController:
     async def _put_out(self, shot: Imaged, part: Part) -> None:
         faults = shot.faults
         if Fault.REBOOT in faults:
-            self._spawn(self.reboot())
+            self._background.spawn(self.reboot())
             return
         self._put_images_out(shot, part)
         if Fault.CONNECTION_DROP in faults:
             self.wire.drop_all()
         elif Fault.CONNECTION_MUTE in faults:
-            self._spawn(self._mute())
+            self._background.spawn(self._mute())
         elif Fault.LOST_RESULT not in faults:
             await self._put_result_out(shot, part)
+        if Fault.SETUP_MODE in faults or Fault.PROGRAM_CHANGED in faults:
+            self._background.spawn(self._somebody_at_the_screen(shot))
 
     async def _put_result_out(self, shot: Imaged, part: Part) -> None:
         faults = shot.faults
         line = self._results.line(shot, part, self.state, processing_s=self.timing.processing_s)
+        if Fault.UNREADABLE_RESULT in faults:
+            line += ",0000000"
+        if Fault.NOISE_ON_THE_WIRE in faults:
+            await self.wire.send_raw(_NOISE)
         if Fault.LATE_RESULT in faults:
             self._later(partial(self.wire.send, line))
         elif Fault.RESULTS_GLUED in faults:
@@ -294,9 +297,8 @@ class SimulatedController:
             await self.wire.send(*held, line)
 
     def _put_images_out(self, shot: Imaged, part: Part) -> None:
-        if self._outlet is None or Fault.LOST_IMAGE in shot.faults:
-            return
-        if self._image_condition == "ng" and part.judgement == "OK":
+        is_wanted = self._image_condition == "always" or part.judgement == "NG"
+        if self._outlet is None or Fault.LOST_IMAGE in shot.faults or not is_wanted:
             return
         for file in image_files(shot, part, self._image_types):
             if Fault.LATE_IMAGE in shot.faults:
@@ -319,7 +321,13 @@ class SimulatedController:
             if generation == self._generation and self.state.is_output_enabled:
                 await what()
 
-        self._spawn(wait())
+        self._background.spawn(wait())
+
+    async def _somebody_at_the_screen(self, shot: Imaged) -> None:
+        if Fault.PROGRAM_CHANGED in shot.faults:
+            await self._switch_program(Command("PW", (str(shot.card), str((shot.program + 1) % 1000))))
+            return
+        self.state.is_run_mode, self.state.run_from_mono_s = False, monotonic_s() + self.timing.mute_s
 
     async def _mute(self) -> None:
         self.wire.is_mute = True
@@ -350,7 +358,7 @@ class SimulatedController:
         except Refused as refused:
             return refused.reply
         except Exception as err:
-            self._crash = self._crash or err
+            self._background.crash = self._background.crash or err
             raise
         return command.name
 
@@ -374,7 +382,7 @@ class SimulatedController:
         self._is_capturing = False
 
     async def _reboot_by_command(self, _: Command) -> None:
-        self._spawn(self.reboot())
+        self._background.spawn(self.reboot())
 
     async def _enable_output(self, command: Command) -> None:
         self.state.is_output_enabled = int(command.args[0]) == 1
@@ -390,15 +398,3 @@ class SimulatedController:
             self.state.reset_counters(monotonic_s())
         finally:
             self._ready_from_mono_s = monotonic_s() + self.timing.ready_after_switch_s
-
-    # tasks
-
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            self._crash = self._crash or task.exception()

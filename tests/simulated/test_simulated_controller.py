@@ -312,6 +312,33 @@ async def test_a_reboot_at_a_part_loses_it_and_restarts_the_count() -> None:
         assert await peer.wire_trigger(b"image") == 1
 
 
+async def test_noise_without_a_delimiter_spoils_the_result_behind_it_and_no_other() -> None:
+    async with talking(faults=FaultPlan.of({1: Fault.NOISE_ON_THE_WIRE, 2: Fault.UNREADABLE_RESULT})) as (peer, client):
+        lines = []
+        for _ in range(3):
+            await ready(peer)
+            await peer.wire_trigger(b"image")
+            lines.append(await client.line())
+
+    assert (len(lines[0]), lines[0][-12:]) == (4096 + 12, "0000000001,0")
+    assert lines[1:] == ["0000000002,0,0000000", "0000000003,0"]
+
+
+async def test_somebody_at_the_screen_chooses_setup_mode_or_another_program() -> None:
+    plan = FaultPlan.of({1: Fault.SETUP_MODE, 2: Fault.PROGRAM_CHANGED})
+    async with talking(faults=plan, program=7) as (peer, client):
+        await peer.wire_trigger(b"image")
+        assert await client.line() == "0000000001,0"
+        assert await client.ask("RM") == "RM,0"
+        await ready(peer)  # and back, after a while
+        await peer.wire_trigger(b"image")
+        assert await client.line() == "0000000002,0"
+        await until(lambda: peer.state.program == 8)
+        await ready(peer)
+        await peer.wire_trigger(b"image")
+        assert await client.line() == "0000000001,0"
+
+
 async def test_a_clock_that_falls_back_names_the_year_2000() -> None:
     async with talking(faults=FaultPlan.of({1: Fault.CLOCK_JUMP})) as (peer, client):
         await peer.wire_trigger(b"image")
