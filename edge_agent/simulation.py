@@ -22,6 +22,7 @@ from drivers.simulated.catalogue import CATALOGUE, PlannedFaults
 from drivers.simulated.command_port import ConnectionPolicy
 from drivers.simulated.controller import FtpTarget, SimulatedController
 from drivers.simulated.line import PartSource, RecordedParts, RenderedParts, ShownPart, SimulatedLine, TruePart
+from drivers.simulated.parts import REAL_TIMING
 from drivers.simulated.plc import SimulatedPlc
 from drivers.simulated.remote_io import SimulatedRemoteIo
 from drivers.simulated.wago import SimulatedWago
@@ -362,6 +363,7 @@ def _peers(
         image_to=folder.path if folder else "ftp",
         image_types=(kind, _BESIDE) if (kind := settings.images.image_type) else (),
         delimiter={"cr": "\r", "crlf": "\r\n"}[settings.controller.delimiter],
+        timing=REAL_TIMING,
         policy=ConnectionPolicy(options.connections.upper()),
         faults=faults.controller,
     )

@@ -143,10 +143,14 @@ class WatchedFolder:
         identity = _identity_of(self._path)
         is_new = identity != self._identity
         stale = self._why_stale(is_new=is_new)
-        if stale or not self._hints.is_alive:  # hints of a time when nobody looked are only work
+        if is_new or (not self._hints.is_alive and not self._is_crowded):
             await asyncio.to_thread(self._hints.restart, asyncio.get_running_loop())
+        elif stale:
+            await asyncio.to_thread(self._hints.pause)
         await self._in_worker(self._look_through, self._hints.take(), self._arrivals.room, stale)
         self._identity = identity
+        if self._is_crowded:
+            await asyncio.to_thread(self._hints.pause)
         if not self._is_bound:
             self._is_bound = True
             self._complaint = ""
@@ -158,6 +162,11 @@ class WatchedFolder:
                 while self._order:
                     await self._arrivals.wait_roomy()
                     await self._in_worker(self._take_some, self._arrivals.room)
+
+    @property
+    def _is_crowded(self) -> bool:
+        """Hints are only work: of files that are known, and of each that is taken away."""
+        return len(self._looks) > _CROWD
 
     def _why_stale(self, *, is_new: bool) -> str:
         """Why nothing tells when files came that this look sees first; empty where something does."""
@@ -275,14 +284,13 @@ class WatchedFolder:
 
     def _try(self, path: str, look: _Look, now: float) -> Capture | None:
         """Take the file if it is complete, or broken for too long; None: look again later."""
-        blank = self._blank(path, look)
         same_s = now - look.same_since_mono_s
         if look.state.size_bytes > self._spool.max_bytes:
-            return self._take(path, look, blank, b"")
+            return self._take(path, look, b"")
         if not look.is_closed and same_s < self._settle_s:
             return None
         if look.stale:
-            return self._take(path, look, blank, b"")
+            return self._take(path, look, b"")
         is_last = same_s >= _BROKEN_AFTER_SETTLES * self._settle_s
         if not is_last and now - look.proved_at_mono_s < self._settle_s:
             return None
@@ -295,14 +303,12 @@ class WatchedFolder:
         refused = self._spool.check(data)
         if refused is not None and not is_last:
             return None
-        return self._take(path, look, blank, data if refused is None else b"")
+        return self._take(path, look, data if refused is None else b"")
 
-    def _blank(self, path: str, look: _Look) -> Capture:
-        virtual_path = path.removeprefix(str(self._path)).lstrip(os.sep).replace(os.sep, "/")
-        return capture_of(virtual_path, self._names, look.first_seen_mono_s)
-
-    def _take(self, path: str, look: _Look, blank: Capture, proven: bytes) -> Capture | None:
+    def _take(self, path: str, look: _Look, proven: bytes) -> Capture | None:
         """Move the file into the spool, prove what was moved if it is not ``proven``, and only then let it surface."""
+        virtual_path = path.removeprefix(str(self._path)).lstrip(os.sep).replace(os.sep, "/")
+        blank = capture_of(virtual_path, self._names, look.first_seen_mono_s)
         target = self._spool.new_ready(blank.name)
         try:
             self._move(path, target)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import re
 import warnings
 from contextlib import suppress
@@ -140,6 +141,11 @@ class FolderHints:
         observer, self._observer = self._observer, None
         if observer is not None:
             _end(observer)
+
+    def pause(self) -> None:
+        """Stop, until somebody asks for a restart. Blocks."""
+        self.stop()
+        self._tried_mono_s = -math.inf
 
     def put(self, closed: str) -> None:
         """Called on the event loop: something happened; ``closed`` names a file that was written to its end."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ import structlog
 
 from drivers.base import (
     CommandRefused,
+    CommandUnknown,
     ControllerDown,
     ControllerResult,
     ControllerStatus,
@@ -276,7 +278,8 @@ class CvxLink(ControllerCommands):
         await session.enable_output(on=False)
         await self._drain(session)
         await session.enable_output(on=True)
-        await session.enable_triggers(on=True)
+        with suppress(CommandUnknown):  # what cannot block triggers does not
+            await session.enable_triggers(on=True)
         program = await self._read_program_number(session)
         version = await self._read_version(session)
         self._clock = await self._read_clock(session)

@@ -13,6 +13,7 @@ import uuid
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
@@ -22,7 +23,6 @@ from drivers.keyence.names import place_of, printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from drivers.base import ProveImage
     from drivers.keyence.names import NameRule
@@ -105,6 +105,7 @@ class Spool:
         self.root = root
         self.max_bytes = max_bytes
         self._prove = prove
+        self._ready = str(self.ready)
         self._broken: deque[Path] = deque()
         self._is_prepared = False
 
@@ -149,7 +150,7 @@ class Spool:
 
     def new_ready(self, name: str) -> Path:
         """A fresh name of our own for a proven file; of the peer's name only a known extension stays."""
-        return self.ready / _own_name(name)
+        return Path(f"{self._ready}{os.sep}{_own_name(name)}")
 
     def admit(self, file: Path, blank: Capture, proven: bytes = b"") -> Capture:
         """Prove a received file and move it to ``ready``, durably; or say why not. The file is ours afterwards."""
@@ -175,7 +176,8 @@ class Spool:
     def put_by(self, file: Path, blank: Capture, reason: Reason, detail: str) -> Capture:
         """A file in ``ready`` that nobody will judge: kept for the archive, neither proven nor synced."""
         try:
-            sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+            with open(file, "rb") as opened:  # noqa: PTH123 - thousands of them
+                sha256 = hashlib.sha256(opened.read()).hexdigest()
             return replace(blank, path=file, sha256=sha256, broken=reason, detail=detail)
         except OSError as err:
             return self.refuse(file, blank, Reason.IMAGE_BROKEN, f"could not be read: {err}")
@@ -280,7 +282,7 @@ def _sync_files(files: Sequence[Path]) -> dict[Path, OSError]:
 def _own_name(name: str) -> str:
     """A fresh name of our own: of the peer's only a known extension stays."""
     extension = extension_of(name)
-    return f"{uuid.uuid4().hex}.{extension if extension in IMAGE_EXTENSIONS else 'bin'}"
+    return f"{os.urandom(16).hex()}.{extension if extension in IMAGE_EXTENSIONS else 'bin'}"
 
 
 def _sha256_of(file: Path) -> str:

@@ -272,7 +272,7 @@ class SimulatedController:
             self.wire.drop_all()
         elif Fault.CONNECTION_MUTE in faults:
             self._background.spawn(self._mute())
-        elif Fault.LOST_RESULT not in faults:
+        elif Fault.LOST_RESULT not in faults and self._results.items:  # no item selected: no line
             await self._put_result_out(shot, part)
         if Fault.SETUP_MODE in faults or Fault.PROGRAM_CHANGED in faults:
             self._background.spawn(self._somebody_at_the_screen(shot))

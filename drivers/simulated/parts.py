@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-__all__ = ["ControllerTiming", "Imaged", "Part", "image_files"]
+__all__ = ["REAL_TIMING", "ControllerTiming", "Imaged", "Part", "image_files"]
 
 _CUT_SHARE = 0.4
 
 
 @dataclass(frozen=True, slots=True)
 class ControllerTiming:
-    """How long things take, seconds. A real controller: PW 1.5 to 4, not ready 0.3 after it, reboot tens."""
+    """How long things take, seconds; short ones, for tests. ``REAL_TIMING`` is what is known of a real controller."""
 
     exposure_s: float = 0.01
     processing_s: float = 0.05
@@ -31,6 +31,12 @@ class ControllerTiming:
     late_s: float = 1.5
     mute_s: float = 1.5
     split_pause_s: float = 0.02
+
+
+REAL_TIMING = ControllerTiming(
+    exposure_s=0.03, mode_change_s=0.3, program_switch_s=2.0, ready_after_switch_s=0.3, reboot_s=20.0
+)
+"""PROTOCOL.md, "Timing": PW takes seconds and leaves READY off behind it, R0 takes effect later, a reboot is long."""
 
 
 @dataclass(frozen=True, slots=True)

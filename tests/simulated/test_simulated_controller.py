@@ -403,6 +403,13 @@ async def test_what_the_controller_measures_arrives_at_the_link_by_name(skipped_
     assert seen == [{"pitch": 5.047} | rest, {"pitch": None} | rest]
 
 
+async def test_a_list_without_items_sends_no_line() -> None:
+    async with talking(result_items=()) as (peer, client):
+        await peer.wire_trigger(b"image")
+        await until(lambda: peer.is_idle)
+        assert await client.ask("EC,next") == "EC,next"
+
+
 async def test_what_a_controller_cannot_have_is_refused() -> None:
     with pytest.raises(ValueError, match="unknown result items"):
         SimulatedController(result_items=("count", "colour"))
