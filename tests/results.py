@@ -7,6 +7,7 @@ writes; rows of tests that did not run stay as they were.
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -56,9 +57,10 @@ def figure(request: pytest.FixtureRequest) -> Figure:
     said = stash.setdefault(_SAID, [])
 
     def tell(text: str, *, is_reached: bool = True) -> None:
-        said.append(text)
         if not is_reached:
             stash[_MISSED] = True
+            text += f" (load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores)"
+        said.append(text)
 
     return tell
 

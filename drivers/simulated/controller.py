@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["ControllerTiming", "FtpTarget", "Imaged", "Part", "SimulatedController"]
 
 _NO_PART = b"BM" + bytes(1076)
+_SAVING_S = 0.05
 _NOISE = b"\xff" * 4096
 
 
@@ -143,8 +144,6 @@ class SimulatedController:
         """No part is in process and no image waits."""
         return not self._in_process and (self._outlet is None or self._outlet.is_idle)
 
-    # life
-
     async def start(self) -> None:
         """Listen and get ready. Raises OSError where the port is taken."""
         now = monotonic_s()
@@ -165,8 +164,9 @@ class SimulatedController:
         await self.wire.close_line()
         self._background.raise_crash()
 
-    async def reboot(self) -> None:
+    async def reboot(self, after_s: float = 0.0) -> None:
         """Lose connections, parts and images in work; come back after ``timing.reboot_s`` with counts from 1."""
+        await asyncio.sleep(after_s)
         self._is_up = False
         self._forget_output()
         if self._outlet is not None:
@@ -382,7 +382,7 @@ class SimulatedController:
         self._is_capturing = False
 
     async def _reboot_by_command(self, _: Command) -> None:
-        self._background.spawn(self.reboot())
+        self._background.spawn(self.reboot(_SAVING_S))
 
     async def _enable_output(self, command: Command) -> None:
         self.state.is_output_enabled = int(command.args[0]) == 1
