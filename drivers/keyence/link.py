@@ -43,6 +43,8 @@ _POLL_S = 0.5
 _RUN_MODE_POLL_S = 0.1
 _RUN_MODE_TIMEOUT_S = 10.0
 _QUIET_S = 0.05
+_INSTANT_S = 1e-6
+"""Shorter waits end at once, on a clock that has not moved."""
 _STEADY_S = 5.0
 """A connection that was lost sooner may be one of two clients that throw each other out: it is not hurried after."""
 _DRAIN_TIMEOUT_S = 2.0
@@ -296,10 +298,10 @@ class CvxLink(ControllerCommands):
         """Wait until no line came for a moment: what was on the wire when OE,0 was answered is read and dropped."""
         by = Deadline.after(_DRAIN_TIMEOUT_S)
         self._last_line_mono_s = monotonic_s()
-        while (quiet_s := monotonic_s() - self._last_line_mono_s) < _QUIET_S:
+        while (left_s := self._last_line_mono_s + _QUIET_S - monotonic_s()) > _INSTANT_S:
             if by.has_passed:
                 raise ProtocolViolation(f"{self._peer} goes on sending results after OE,0")
-            await self._pause(session, _QUIET_S - quiet_s)
+            await self._pause(session, left_s)
 
     async def _keep_alive(self, session: Session) -> None:
         """Poll RM and PR in turn. Returns when the controller is in setup mode, raises when the link is lost."""

@@ -9,11 +9,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from drivers.base import ControllerDown, ControllerUp, NotConnected
-from drivers.keyence import link, session
 from drivers.keyence.link import CvxLink
+from drivers.timing import monotonic_s
 from drivers.transport import open_tcp
 from tests.fault.keyence_peer import ScriptedController
-from tests.fault.warped_clock import WarpedClock
+from tests.virtual_time import run_in_virtual_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,10 +27,9 @@ CONNECT_TIMEOUT_S = 1.0
 @pytest.mark.parametrize("away_s", [1.0, 60.0, 3600.0], ids=["1 s", "1 min", "1 h"])
 @pytest.mark.parametrize("how", ["refuses", "swallows"])
 def test_a_controller_that_was_away_is_up_soon_after_its_return_and_little_is_said(
-    monkeypatch: pytest.MonkeyPatch, figure: Callable[[str], None], how: str, away_s: float
+    figure: Callable[[str], None], how: str, away_s: float
 ) -> None:
-    clock, peer = WarpedClock(), ScriptedController()
-    clock.install(monkeypatch, link, session)
+    peer = ScriptedController()
     port, back_after_s = 0, 0.0
 
     async def dial(listener: StreamListener) -> ByteStream:
@@ -52,15 +51,15 @@ def test_a_controller_that_was_away_is_up_soon_after_its_return_and_little_is_sa
         await asyncio.sleep(away_s)
         peer.port = port
         await peer.listen()
-        returned_s = clock.now()
+        returned_s = monotonic_s()
         assert isinstance(await watched.next(), ControllerUp)
-        back_after_s = clock.now() - returned_s
+        back_after_s = monotonic_s() - returned_s
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
         await peer.aclose()
 
     with capture_logs() as logs:
-        clock.run(outage())
+        run_in_virtual_time(outage)
     said = [entry["event"] for entry in logs if entry["log_level"] != "debug"]
 
     assert back_after_s <= 1.2
