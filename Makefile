@@ -31,7 +31,8 @@ bench: install
 	$(BIN)/python -m tests.benchmark
 
 # The wire alone, in full (20 minutes), into tests/RESULTS.md.
-WIRE := tests/fault/test_wire_figures.py tests/fault/test_folder_backlog.py tests/fault/test_keyence_away.py
+WIRE := tests/fault/test_wire_figures.py tests/fault/test_folder_backlog.py tests/fault/test_keyence_away.py \
+  tests/contract/test_controller_link.py tests/security/test_ftp.py tests/security/test_command_port.py
 fuzz: install
 	EDGE_AGENT_CHAOS=1 $(BIN)/python -m pytest $(WIRE) -m promise --results --timeout=7200
 
