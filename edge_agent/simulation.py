@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Literal, Self
 import numpy as np
 import structlog
 
-from drivers.simulated.background import Background
 from drivers.simulated.camera import ZipperCamera, defect_catalogue, encode_bmp
 from drivers.simulated.catalogue import CATALOGUE, PlannedFaults
 from drivers.simulated.command_port import ConnectionPolicy
 from drivers.simulated.controller import FtpTarget, SimulatedController
 from drivers.simulated.line import PartSource, RecordedParts, RenderedParts, ShownPart, SimulatedLine, TruePart
+from drivers.simulated.mischief import Mischief
 from drivers.simulated.parts import REAL_TIMING
 from drivers.simulated.plc import SimulatedPlc
 from drivers.simulated.remote_io import SimulatedRemoteIo
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
-    from drivers.simulated.parts import Imaged
-    from drivers.simulated.remote_io import IoFault
     from edge_agent.settings import OutputSettings, Settings
 
 __all__ = [
@@ -58,7 +56,6 @@ _COILS = 4
 _SAY_WAITING_S = 10.0
 _ONE_IN = 5
 """Of the parts that `simulate` renders, one in five is defective."""
-_IO_FAULT_S = 2.0
 _BESIDE = "SHAPE1"
 """The image type that a capture gives beside the one that is judged."""
 _TRIGGERS: dict[str, Literal["wired", "input", "plc", "agent"]] = {
@@ -275,7 +272,7 @@ async def _simulate(settings: Settings, source: PartSource, options: SimulationO
         serial = await controller.wire.open_line() if options.has_serial_line else None
         where = {"controller": controller.port, "serial": serial, "remote_io": remote_io.port}
         log.info("simulated_peers_up", **where, faults=list(options.faults) or None, stop="Ctrl-C")
-        mischief = _Mischief(remote_io, faults)
+        mischief = Mischief(remote_io, faults)
         controller.on_imaged = mischief.on_imaged
         belt = asyncio.create_task(_belt(line))
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -284,31 +281,6 @@ async def _simulate(settings: Settings, source: PartSource, options: SimulationO
             await asyncio.gather(belt, return_exceptions=True)
         finally:
             await mischief.aclose()
-
-
-class _Mischief:
-    """Says what goes wrong when it does, and lets the remote I/O misbehave for a while."""
-
-    def __init__(self, remote_io: SimulatedRemoteIo, faults: PlannedFaults) -> None:
-        self._remote_io = remote_io
-        self._faults = faults
-        self._background = Background()
-
-    def on_imaged(self, shot: Imaged) -> None:
-        for fault in sorted(shot.faults):
-            log.warning("fault", trigger=shot.trigger_no, count=shot.count, fault=fault, what=fault.words)
-        if (io_fault := self._faults.io_fault_of(shot.trigger_no)) is not None:
-            log.warning("fault", trigger=shot.trigger_no, count=shot.count, fault=f"IO_{io_fault}", for_s=_IO_FAULT_S)
-            self._background.spawn(self._misbehave(io_fault))
-
-    async def _misbehave(self, fault: IoFault) -> None:
-        await self._remote_io.misbehave(fault)
-        await asyncio.sleep(_IO_FAULT_S)
-        await self._remote_io.misbehave(None)
-
-    async def aclose(self) -> None:
-        await self._background.cancel()
-        self._background.raise_crash()
 
 
 async def _belt(line: SimulatedLine) -> None:
