@@ -30,8 +30,11 @@ test: lint
 bench: install
 	$(BIN)/python -m tests.benchmark
 
+# The wire alone, in full (20 minutes), into tests/RESULTS.md.
+WIRE := tests/fault/test_wire_figures.py tests/fault/test_folder_backlog.py tests/fault/test_keyence_away.py \
+  tests/contract/test_controller_link.py tests/security/test_ftp.py tests/security/test_command_port.py
 fuzz: install
-	$(BIN)/python -m tests.benchmark.wire --fuzz-s 600 --cuts 400
+	EDGE_AGENT_CHAOS=1 $(BIN)/python -m pytest $(WIRE) -m promise --results --timeout=7200
 
 # What the suite measured, into tests/RESULTS.md: the short forms, then every operation and every schedule.
 results: install

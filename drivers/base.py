@@ -14,8 +14,8 @@ Errors::
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
@@ -42,6 +42,7 @@ __all__ = [
     "DriverError",
     "ImageRefused",
     "Judgement",
+    "LineNow",
     "NotConnected",
     "NotNow",
     "ProtocolViolation",
@@ -109,6 +110,8 @@ class Reason(StrEnum):
     """The journal row could not be made durable."""
     INTERNAL = "INTERNAL"
     """The inspection failed in a way it should not; the log has the traceback."""
+    BYPASS = "BYPASS"
+    """A person answers for the parts at the moment: passed, whatever the inspection says. The detail has both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,13 +142,18 @@ class Capture:
 
 @dataclass(frozen=True, slots=True)
 class ControllerResult:
-    """One result line of the controller, seen live. Items that the output list lacks are None."""
+    """One result line of the controller, seen live. Items that the output list lacks are None.
+
+    ``values`` are the tools' own, by the names that line.toml gives them: a number, a text, OK or NG; None where a tool
+    was skipped or measured nothing.
+    """
 
     count: int | None
     program: int | None
     judgement: Judgement | None
     fields: tuple[str, ...]
     received_mono_s: float
+    values: Mapping[str, float | str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +186,20 @@ class ControllerStatus:
 
 
 ControllerEvent = ControllerUp | ControllerDown | ControllerStatus | ControllerResult
+
+
+@dataclass(frozen=True, slots=True)
+class LineNow:
+    """What an output may tell of the line beside READY and a verdict. The defaults say nothing.
+
+    ``program`` is the one that the controller runs, None where it is not known. ``error`` is what is wrong with the
+    line as a number above every reason's, 0 for nothing.
+    """
+
+    is_busy: bool = False
+    is_bypassed: bool = False
+    program: int | None = None
+    error: int = 0
 
 
 class Published(StrEnum):

@@ -51,7 +51,11 @@ class Backoff:
         """The peer answered: start again from the first wait."""
         self._next_s = 0.0
 
-    async def sleep(self) -> None:
-        """Wait before the next attempt."""
+    async def sleep(self, *, spent_s: float = 0.0) -> None:
+        """Wait before the next attempt; the last one took ``spent_s`` of that time already.
+
+        An attempt that found nobody within its own time-out has waited enough: only the shortest wait is added.
+        """
         self._next_s = min(self.cap_s, self._next_s * 2 or self.first_s)
-        await asyncio.sleep(random.uniform(self._next_s / 2, self._next_s))
+        wait_s = random.uniform(self._next_s / 2, self._next_s)
+        await asyncio.sleep(max(self.first_s / 2, wait_s - spent_s))

@@ -13,10 +13,11 @@ from edge_agent.store.journal import Journal, JournalError, JournalReader
 from edge_agent.web.keeper import Looked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from drivers.timing import Deadline
     from edge_agent.runtime.engine import Engine
+    from edge_agent.runtime.inputs import LineInputs
     from edge_agent.runtime.interlock import Health
     from edge_agent.settings import Settings
     from edge_agent.store.archive import Archive
@@ -55,6 +56,7 @@ def look_at(engine: Engine, health: Health, archive: Archive, clock: ChallengeCl
         conditions={**dict.fromkeys(CONDITIONS, ""), **health.reasons},
         is_simulated=engine.is_simulated,
         is_dry_run=engine.is_dry_run,
+        bypass=engine.bypass.words,
         degraded=clock.degraded(),
         archive_lost=archive.lost,
         archive_pruned=archive.pruned,
@@ -68,6 +70,7 @@ class AgentDesk:
     link: AskedLink
     engine: Engine
     health: Health
+    inputs: LineInputs
     journal: Journal
     clock: ChallengeClock
 
@@ -76,6 +79,7 @@ class AgentDesk:
         return {
             "state": str(self.engine.state),
             "health": str(self.health),
+            "bypass": self.engine.bypass.status(),
             "simulated": self.engine.is_simulated,
             "dry_run": self.engine.is_dry_run,
             "degraded": self.clock.degraded(),
@@ -85,6 +89,18 @@ class AgentDesk:
     async def command(self, name: str, *args: str, by: Deadline | None = None) -> tuple[str, ...]:
         """One command to the controller. Raises DriverError, ValueError."""
         return await self.link.command(name, *args, by=by)
+
+    async def bypass(self, *, begins: bool, by: str, why: str, for_s: float) -> Mapping[str, object]:
+        """Let a person answer for the parts, or end that; gives the status. Raises EdgeAgentError."""
+        if begins:
+            await self.engine.bypass.begin(by, why, for_s)
+        else:
+            await self.engine.bypass.end(by)
+        return self.status()
+
+    async def acknowledge(self, by: str) -> Mapping[str, object]:
+        """A person has looked after a rejected part that was not seen leaving; the status, and which part it was."""
+        return {**self.status(), "acknowledged_part": await self.inputs.acknowledge(by)}
 
     async def note(self, kind: str, detail: str) -> None:
         """An event for the journal. Raises DriverError where the disk refuses it."""

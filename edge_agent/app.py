@@ -5,33 +5,37 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
 import structlog
 
+from drivers.andon import AndonLamp
+from drivers.base import LineNow
 from drivers.keyence.commands import COMMANDS
 from drivers.keyence.folder import WatchedFolder
 from drivers.keyence.ftp_inbox import FtpInbox
 from drivers.keyence.link import CvxLink
 from drivers.keyence.names import NameRule
 from drivers.keyence.session import open_session
-from drivers.modbus.coil_output import CoilOutput
-from drivers.modbus.connection import RtuLine
-from drivers.modbus.fail_safe import write_reject, write_reject_block
-from drivers.modbus.modules import MODULES, Module, unfit_for, unproven
-from drivers.modbus.register_output import RegisterOutput
 from drivers.transport.serial_line import SerialOptions, open_serial
 from drivers.transport.tcp import open_tcp
 from edge_agent.agent_state import AgentDesk, challenge_clock, look_at
 from edge_agent.bundles import in_use_words, load_inspectors
 from edge_agent.desk import DeskClient, desk_path, serve_desk
-from edge_agent.errors import AlreadyRunning, ConfigError, Unavailable
+from edge_agent.errors import AlreadyRunning, Unavailable
 from edge_agent.inspection.decode import prove_complete
+from edge_agent.output import make_output
 from edge_agent.publishing.keeper import keep_publishing
+from edge_agent.runtime.beside import beside
+from edge_agent.runtime.bypass import Bypass
 from edge_agent.runtime.dry_run import DRY_RUN, RejectingOutput
 from edge_agent.runtime.engine import Engine, EngineOptions
+from edge_agent.runtime.handshake import line_now
+from edge_agent.runtime.inputs import InputPlan, LineInputs
 from edge_agent.runtime.interlock import Health
 from edge_agent.runtime.process import boot_id, stop_on_signal
+from edge_agent.runtime.rejects import RejectWatch
+from edge_agent.runtime.requests import ProgramRequests
 from edge_agent.runtime.supervisor import CONDITIONS, Supervisor, TriggerPlan
 from edge_agent.runtime.watching import watching
 from edge_agent.settings import read_password
@@ -40,28 +44,26 @@ from edge_agent.store.journal import Journal
 from edge_agent.web.keeper import keep_page
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
     from pathlib import Path
 
     from drivers.base import CaptureSource, Dial, VerdictOutput
     from drivers.keyence.commands import Command
     from drivers.keyence.session import Session
     from edge_agent.runtime.watching import Watched
-    from edge_agent.settings import ControllerSettings, ImagesSettings, OutputSettings, Settings
+    from edge_agent.settings import ControllerSettings, ImagesSettings, Settings
 
 __all__ = [
     "controller_commands",
-    "fail_safe",
     "open_controller",
     "open_images",
     "open_line",
-    "prove_output",
     "run_agent",
 ]
 
 log = structlog.get_logger(__name__)
 
-_LOOK_EVERY_S, _PROVE_OUTPUT_S, _IMAGES_WITHIN_S = 0.02, 3.0, 5.0
+_LOOK_EVERY_S, _IMAGES_WITHIN_S = 0.02, 5.0
 _DELIMITERS = {"cr": "\r", "crlf": "\r\n"}
 
 
@@ -85,11 +87,15 @@ async def run_agent(settings: Settings, *, is_simulated: bool = False, is_dry_ru
             log.warning("archive_swept", files=swept)
         for entry in settings.bundle:
             await journal.event("BUNDLE", in_use_words(entry, inspectors[entry.program, entry.camera].bundle))
-        output: VerdictOutput = _output(settings)
+        bypass = Bypass(journal.event)
+        output = make_output(settings, lambda: line_now(engine, health))
+        driven: VerdictOutput = output
         if is_dry_run:
             log.warning("dry_run", why=DRY_RUN)
-            output = RejectingOutput(output)
+            driven = RejectingOutput(output)
         health = Health.waiting_for(*CONDITIONS)
+        within_ms = settings.output.reject_confirm_ms
+        rejects = None if within_ms is None else RejectWatch(within_ms / 1000, health)
         engine = Engine(
             EngineOptions(
                 cameras=settings.line.cameras,
@@ -103,30 +109,80 @@ async def run_agent(settings: Settings, *, is_simulated: bool = False, is_dry_ru
             inspectors=inspectors,
             journal=journal,
             archive=archive,
-            output=output,
+            output=driven,
             health=health,
+            bypass=bypass,
+            rejects=rejects,
         )
         link = _link(settings.controller)
         clock = challenge_clock(settings)
+        inputs = LineInputs(
+            InputPlan(
+                settings.output.mode_input, settings.output.acknowledge_input, settings.output.reject_confirm_input
+            ),
+            read=output.read_inputs,
+            health=health,
+            rejects=rejects,
+            note=journal.event,
+            count=lambda: output.reject_count if settings.output.reject_confirm_input is None else None,
+        )
+        source = settings.trigger.source
         supervisor = Supervisor(
             engine=engine,
             health=health,
             link=link,
             images=_images(settings.images),
-            output=output,
+            output=driven,
             journal=journal,
-            trigger=TriggerPlan(settings.trigger.source, settings.trigger.interval_ms / 1000),
+            trigger=TriggerPlan("input" if source == "plc" else source, settings.trigger.interval_ms / 1000),
             degraded=clock.degraded,
         )
         look = partial(look_at, engine, health, archive, clock)
         async with (
-            serve_desk(desk_path(settings.store.journal), AgentDesk(link, engine, health, journal, clock)),
+            serve_desk(desk_path(settings.store.journal), AgentDesk(link, engine, health, inputs, journal, clock)),
             keep_page(settings, look, journal.event),
             keep_publishing(settings),
+            bypass.kept(),
+            beside(
+                *_requests(settings, engine, health, link, lambda: output.wanted_program),
+                *_lamp(settings, engine),
+                inputs.run,
+            ),
         ):
             await supervisor.run(stop_on_signal())
     finally:
         journal.close()
+
+
+def _lamp(settings: Settings, engine: Engine) -> list[Callable[[], Coroutine[None, None, None]]]:
+    """The andon lamp, where line.toml has one."""
+    if settings.lamp is None:
+        return []
+    lit: dict[str, Callable[[], bool]] = {
+        "fault": lambda: not engine.is_ready(),
+        "bypass": lambda: engine.bypass.is_active,
+        "off": lambda: False,
+    }
+    return [AndonLamp(settings.lamp.device, rts=lit[settings.lamp.rts], dtr=lit[settings.lamp.dtr]).run]
+
+
+def _requests(
+    settings: Settings, engine: Engine, health: Health, link: CvxLink, wanted: Callable[[], int | None]
+) -> list[Callable[[], Coroutine[None, None, None]]]:
+    """What follows the program that a PLC wants, where line.toml says that it may."""
+    if settings.output.program_request == "ignored":
+        return []
+    programs = {entry.program for entry in settings.bundle}
+    follows = ProgramRequests(
+        settings.output.program_request,
+        wanted=wanted,
+        current=lambda: engine.program,
+        known=frozenset(programs),
+        is_idle=lambda: engine.is_idle,
+        switch=lambda program: link.command("PW", "1", f"{program:03d}"),
+        health=health,
+    )
+    return [follows.run]
 
 
 def controller_commands() -> Mapping[str, Command]:
@@ -195,8 +251,8 @@ async def open_line(settings: Settings, spool: Path) -> AsyncIterator[tuple[Capt
             raise AlreadyRunning("an agent runs on this line", hint="stop it first: systemctl stop edge-agent")
     trigger, images = settings.trigger, settings.images.model_copy(update={"spool": spool})
     number = None if trigger.number == "all" else trigger.number
-    plan = TriggerPlan(trigger.source, trigger.interval_ms / 1000)
-    output = _output(settings) if trigger.source == "input" else None
+    plan = TriggerPlan("input" if trigger.source == "plc" else trigger.source, trigger.interval_ms / 1000)
+    output = make_output(settings, LineNow) if plan.source == "input" else None
     try:
         async with (
             open_images(images, within_s=_IMAGES_WITHIN_S) as source,
@@ -210,26 +266,6 @@ async def open_line(settings: Settings, spool: Path) -> AsyncIterator[tuple[Capt
         ) from err
 
 
-async def prove_output(settings: Settings) -> bool:
-    """Drive the output as the agent does while it is not READY: REJECT, the module's watchdog armed and proven.
-
-    Whether all of it was confirmed in time. Raises ConfigError for a module that does not fit the line. Never while an
-    agent runs.
-    """
-    output = _output(settings)
-    run = asyncio.create_task(output.run(lambda: False))
-    try:
-        async with asyncio.timeout(_PROVE_OUTPUT_S):
-            while not output.is_confirmed:  # noqa: ASYNC110 - as above
-                await asyncio.sleep(_LOOK_EVERY_S)
-    except TimeoutError:
-        return False
-    finally:
-        run.cancel()
-        await asyncio.gather(run, return_exceptions=True)
-    return True
-
-
 def _link(settings: ControllerSettings) -> CvxLink:
     dial, peer = _dial(settings)
     return CvxLink(
@@ -240,88 +276,6 @@ def _link(settings: ControllerSettings) -> CvxLink:
         delimiter=_DELIMITERS[settings.delimiter],
         is_serial=settings.serial is not None,
     )
-
-
-async def fail_safe(settings: Settings) -> None:
-    """Write REJECT to the output and read it back: what is left to do when the agent is gone.
-
-    Raises DriverError if the remote I/O does not confirm.
-    """
-    output = settings.output
-    common: _Wire = {
-        "unit": output.unit,
-        "timeout_s": output.write_timeout_ms / 1000,
-        "rtu": _rtu(output),
-    }
-    if output.kind == "modbus-registers":
-        await write_reject_block(_output_host(output), output.port, first_register=output.first_register, **common)
-    else:
-        await write_reject(_output_host(output), output.port, first_coil=output.first_coil, **common)
-
-
-class _Wire(TypedDict):
-    unit: int
-    timeout_s: float
-    rtu: RtuLine | None
-
-
-def _output_host(output: OutputSettings) -> str:
-    if output.serial is not None:
-        return output.serial.device
-    assert output.host is not None  # noqa: S101 - settings name exactly one way to the output
-    return output.host
-
-
-def _rtu(output: OutputSettings) -> RtuLine | None:
-    line = output.serial
-    return None if line is None else RtuLine(line.baud, line.parity, line.stop_bits)
-
-
-def _output(settings: Settings) -> CoilOutput | RegisterOutput:
-    output = settings.output
-    if output.kind == "modbus-registers":
-        return RegisterOutput(
-            _output_host(output),
-            output.port,
-            unit=output.unit,
-            first_register=output.first_register,
-            plc_register=output.plc_register,
-            part_present_input=output.part_present_input,
-            pass_hold_s=output.pass_hold_ms / 1000,
-            refresh_s=output.refresh_ms / 1000,
-            write_timeout_s=output.write_timeout_ms / 1000,
-            plc_timeout_s=output.plc_silence_ms / 1000,
-            is_counted=output.part_numbers == "plc",
-            rtu=_rtu(output),
-        )
-    return CoilOutput(
-        _output_host(output),
-        output.port,
-        unit=output.unit,
-        first_coil=output.first_coil,
-        part_present_input=output.part_present_input,
-        pass_hold_s=output.pass_hold_ms / 1000,
-        refresh_s=output.refresh_ms / 1000,
-        write_timeout_s=output.write_timeout_ms / 1000,
-        rtu=_rtu(output),
-        module=_module(settings),
-        watchdog_ms=output.watchdog_ms,
-    )
-
-
-def _module(settings: Settings) -> Module | None:
-    """The module's profile. Raises ConfigError for one that cannot carry PASS at this line's spacing of parts."""
-    output = settings.output
-    if output.module is None:
-        return None
-    module = MODULES[output.module]
-    if why := unfit_for(module, settings.line.min_part_spacing_ms, output.write_timeout_ms):
-        raise ConfigError(why, hint='see drivers/modbus/PROTOCOL.md, "The module\'s watchdog"')
-    if module.arming and output.watchdog_ms < module.least_ms:
-        raise ConfigError(f"{module.name}: output.watchdog_ms must be at least {module.least_ms}")
-    if why := unproven(module):
-        log.warning("watchdog_not_proven", module=module.name, why=why)
-    return module
 
 
 def _images(images: ImagesSettings) -> CaptureSource:

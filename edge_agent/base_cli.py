@@ -10,11 +10,24 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
 
+    from edge_agent.desk import DeskClient
     from edge_agent.settings import Settings
 
-__all__ = ["DEFAULT_CONFIG", "By", "Config", "Json", "Threads", "progress_bars", "say", "settings_of", "utc_of", "who"]
+__all__ = [
+    "DEFAULT_CONFIG",
+    "By",
+    "Config",
+    "Json",
+    "Threads",
+    "at_desk",
+    "progress_bars",
+    "say",
+    "settings_of",
+    "utc_of",
+    "who",
+]
 
 DEFAULT_CONFIG = Path("/etc/edge-agent/line.toml")
 
@@ -59,6 +72,29 @@ def utc_of(option: str, text: str | None) -> str | None:
         return datetime.fromisoformat(text).astimezone(UTC).isoformat(timespec="milliseconds")
     except (ValueError, OverflowError):
         raise UsageError(f"{option} {text!r} is no time", hint="for instance 2026-11-24 or 2026-11-24T06:00") from None
+
+
+def at_desk(config: Path, work: Callable[[DeskClient], Awaitable[dict[str, object]]]) -> dict[str, object]:
+    """Ask the running agent at its desk. Raises Unavailable where none runs; a refusal ends with exit code 1."""
+    import asyncio
+
+    from edge_agent.desk import DeskClient, DeskError, desk_path
+    from edge_agent.errors import EdgeAgentError, Unavailable
+
+    settings = settings_of(config)
+
+    async def ask() -> dict[str, object]:
+        async with DeskClient.open(desk_path(settings.store.journal)) as desk:
+            if desk is None:
+                raise Unavailable("no agent runs with this journal", hint="this is asked of the running agent alone")
+            return await work(desk)
+
+    try:
+        return asyncio.run(ask())
+    except DeskError as err:
+        refused = EdgeAgentError(str(err))
+        refused.exit_code = 1
+        raise refused from err
 
 
 @contextmanager

@@ -7,12 +7,13 @@ import os
 import sys
 import traceback
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from edge_agent.base_cli import DEFAULT_CONFIG, Config, Json, Threads, progress_bars, say, settings_of
 from edge_agent.bundle_cli import bundle_cli
+from edge_agent.bypass_cli import bypass_cli
 from edge_agent.calibration_cli import calibration_cli
 from edge_agent.challenge_cli import challenge_cli
 from edge_agent.commissioning_cli import commissioning_cli
@@ -43,6 +44,7 @@ cli.add_typer(output_cli, name="output")
 cli.add_typer(config_cli, name="config")
 cli.add_typer(bundle_cli, name="bundle")
 cli.add_typer(cvx_cli, name="cvx")
+cli.add_typer(bypass_cli, name="bypass")
 cli.add_typer(journal_cli, name="journal")
 cli.add_typer(report_cli, name="report")
 
@@ -121,18 +123,36 @@ def simulate(
         Path | None, typer.Option(help="Show these images, in name order, instead of rendered zipper cursors.")
     ] = None,
     spacing_ms: Annotated[int, typer.Option(min=50, help="Time between two parts.")] = 2000,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(help="Let it go wrong: NAME (every fifth part), NAME@7 (at the seventh), NAME/20 (every 20th)."),
+    ] = None,
+    list_faults: Annotated[bool, typer.Option("--list-faults", help="Print every fault by name, and stop.")] = False,
+    connections: Annotated[
+        Literal["replace", "refuse", "many"], typer.Option(help="What a second client of the command port does.")
+    ] = "replace",
+    serial: Annotated[
+        bool, typer.Option("--serial", help="Serve the controller on a pseudo terminal as well; its name is logged.")
+    ] = False,
     ports: Annotated[str, typer.Option(help="Other ports than line.toml's, as JSON.", hidden=True)] = "{}",
 ) -> None:
     """Start a simulated controller and a simulated remote I/O at the addresses of line.toml.
 
-    Example: edge-agent simulate --config line.toml
+    Example: edge-agent simulate --config line.toml --fault late-result --fault io-mute@7
     """
     from edge_agent.logs import configure_logs
-    from edge_agent.simulation import run_simulation
+    from edge_agent.simulation import SimulationOptions, fault_names, run_simulation
 
+    if list_faults:
+        for name, words in fault_names().items():
+            typer.echo(f"{name:<20} {words}")
+        return
     settings = settings_of(config)
     configure_logs(settings.log.level, settings.log.format)
-    run_simulation(settings, images=images, spacing_s=spacing_ms / 1000, ports=json.loads(ports))
+    options = SimulationOptions(
+        spacing_ms / 1000, images, json.loads(ports), tuple(fault or ()), connections, has_serial_line=serial
+    )
+    run_simulation(settings, options)
 
 
 @cli.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from drivers.timing import Deadline
     from edge_agent.settings import Settings
 
-__all__ = ["Answer", "Refused", "changes_something", "listen", "send", "status"]
+__all__ = ["Answer", "Refused", "changes_something", "check_name", "listen", "send", "status"]
 
 _HEARD_MAX = 1024
 _READINGS = {"RM": "mode", "PR": "program", "EXR": "execute_condition", "TR": "clock", "TZR": "time_zone"}
@@ -59,6 +60,17 @@ class _Way:
     @property
     def name(self) -> str:
         return "controller" if self.agent is None else "agent"
+
+
+def check_name(line: str) -> None:
+    """Raise UsageError for a line that does not begin with the name of a command, known or not."""
+    name = line.split(",", 1)[0]
+    if not re.fullmatch("[A-Z][A-Z0-9]{0,7}", name):
+        close = f"did you mean {name.strip().upper()}? " if name.strip().upper() in controller_commands() else ""
+        raise UsageError(
+            f"{name!r} is no command name: upper-case letters and digits",
+            hint=f'{close}a command line looks like "PW,1,002"; edge-agent cvx commands lists them',
+        )
 
 
 def changes_something(line: str) -> bool:
@@ -158,7 +170,9 @@ async def _heard_until_lost(
         while True:
             await asyncio.wait((line, gone), return_when=asyncio.FIRST_COMPLETED)
             if not line.done():
-                raise NotConnected("the controller closed the connection")
+                raise NotConnected(
+                    "the controller closed the connection; some let a newer client throw out the one before"
+                )
             yield line.result()
             line = asyncio.ensure_future(heard.get())
     finally:

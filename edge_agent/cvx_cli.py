@@ -114,6 +114,8 @@ def cvx_listen(
         typer.echo(json.dumps({"schema_version": 1, "fields": fields}) if json_ else ",".join(fields))
 
     heard = _run(config, lambda settings: listen(settings, most=count, seconds=seconds, on_line=say))
+    if not heard:
+        typer.echo("no result line came", err=True)
     raise typer.Exit(0 if heard else 1)
 
 
@@ -134,9 +136,10 @@ def cvx_commands(*, json_: Json = False) -> None:
 
 
 def _send(config: Path, line: str, *, yes: bool, json_: bool) -> None:
-    from edge_agent.cvx import changes_something, send
+    from edge_agent.cvx import changes_something, check_name, send
     from edge_agent.errors import UsageError
 
+    check_name(line)
     if changes_something(line) and not yes:
         raise UsageError(
             f"{line.split(',', 1)[0]} changes something on the controller",

@@ -6,6 +6,8 @@ first. One JSON object a line, UTF-8, both ways; ``"v": 1`` in each. The socket 
     {"v":1, "ask":"status"}
     {"v":1, "ask":"command", "name":"EC", "args":["hello"], "within_s":2.0}
     {"v":1, "ask":"note", "kind":"CHALLENGE", "detail":"..."}     a record for the journal
+    {"v":1, "ask":"bypass", "do":"begin", "by":"A. Rossi", "why":"lamp replaced", "for_s":900}     or "do":"end"
+    {"v":1, "ask":"acknowledge", "by":"A. Rossi"}
     {"v":1, "ask":"listen"}                      then a line for each result, until the client goes
     <- {"v":1, "ok":true, ...}                   the status, or "values"; listen: "fields"
     <- {"v":1, "ok":false, "error":"NotNow", "code":"03", "message":"..."}
@@ -23,7 +25,7 @@ import structlog
 
 from drivers.base import CommandRefused, DriverError
 from drivers.timing import Deadline
-from edge_agent.errors import Unavailable
+from edge_agent.errors import EdgeAgentError, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -41,6 +43,7 @@ _ARGS_MAX = 32
 _HEARD_MAX = 256
 _NOTES = ("CHALLENGE",)
 _NOTE_MAX = 2000  # what the journal holds of a text
+_NAME_MAX = 200
 _PATH_MAX_BYTES = 100  # a socket's name has to fit into 108
 
 
@@ -57,6 +60,13 @@ class Desk(Protocol):
 
     async def note(self, kind: str, detail: str) -> None:
         """Write an event of this kind into the journal. Raises DriverError where it cannot."""
+
+    async def bypass(self, *, begins: bool, by: str, why: str, for_s: float) -> Mapping[str, object]:
+        """Let a person answer for the parts, or end that; gives the status. Raises EdgeAgentError."""
+        ...
+
+    async def acknowledge(self, by: str) -> Mapping[str, object]:
+        """A person has looked after a rejected part that was not seen leaving; the status, and which part it was."""
         ...
 
     def listen(self, on_line: Callable[[tuple[str, ...]], object]) -> Callable[[], None]:
@@ -141,9 +151,10 @@ async def _talk(desk: Desk, reader: asyncio.StreamReader, writer: asyncio.Stream
                 await _tell_lines(desk, reader, writer)
                 return
             answer = await _answer(desk, request)
-        except (DriverError, ValueError) as err:
+        except (DriverError, EdgeAgentError, ValueError) as err:
             code = err.code if isinstance(err, CommandRefused) else ""
-            answer = {"ok": False, "error": type(err).__name__, "code": code, "message": str(err)}
+            hint = f" ({err.hint})" if isinstance(err, EdgeAgentError) and err.hint else ""
+            answer = {"ok": False, "error": type(err).__name__, "code": code, "message": f"{err}{hint}"}
         await _say(writer, answer)
 
 
@@ -154,6 +165,13 @@ async def _answer(desk: Desk, request: dict[str, Any]) -> dict[str, object]:
         log.info("desk_note", kind=request["kind"])
         await desk.note(request["kind"], request["detail"])
         return {"ok": True}
+    if request["ask"] == "acknowledge":
+        log.info("desk_acknowledge", by=request["by"])
+        return {"ok": True, "status": dict(await desk.acknowledge(request["by"]))}
+    if request["ask"] == "bypass":
+        log.info("desk_bypass", do=request["do"], by=request["by"])
+        asked = {"by": request["by"], "why": request["why"], "for_s": request["for_s"]}
+        return {"ok": True, "status": dict(await desk.bypass(begins=request["do"] == "begin", **asked))}
     within_s = request.get("within_s")
     by = None if within_s is None else Deadline.after(within_s)
     log.info("desk_command", name=request["name"], args=request["args"])
@@ -194,12 +212,10 @@ def _request(line: bytes) -> dict[str, Any]:
         raise ValueError("a request is one JSON object on one line") from None
     if not isinstance(request, dict) or request.get("v") != _VERSION:
         raise ValueError(f'a request is a JSON object with "v": {_VERSION}')
-    if request.get("ask") not in ("status", "command", "listen", "note"):
-        raise ValueError('"ask" is "status", "command", "listen" or "note"')
-    if request["ask"] == "note":
-        _check_note(request)
+    if request.get("ask") not in ("status", "command", "listen", "note", "bypass", "acknowledge"):
+        raise ValueError('"ask" is "status", "command", "listen", "note", "bypass" or "acknowledge"')
     if request["ask"] != "command":
-        return request
+        return _other_request(request)
     name, args, within_s = request.get("name"), request.setdefault("args", []), request.get("within_s")
     if not isinstance(name, str):
         raise ValueError('a command has a "name"')  # noqa: TRY004 - the client's mistake, said as all of them
@@ -211,10 +227,36 @@ def _request(line: bytes) -> dict[str, Any]:
     return request
 
 
+def _other_request(request: dict[str, Any]) -> dict[str, Any]:
+    """Anything but a command to the controller."""
+    if request["ask"] == "bypass":
+        return _bypass_request(request)
+    if request["ask"] == "acknowledge" and not _is_name(request.get("by")):
+        raise ValueError('"by" is a name of at most 200 characters')
+    if request["ask"] == "note":
+        _check_note(request)
+    return request
+
+
 def _check_note(request: dict[str, Any]) -> None:
     detail = request.get("detail")
     if request.get("kind") not in _NOTES or not isinstance(detail, str) or len(detail) > _NOTE_MAX:
         raise ValueError(f'a note has a "kind" ({", ".join(_NOTES)}) and a "detail" of at most {_NOTE_MAX}')
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and value.isprintable() and 0 < len(value.strip()) <= _NAME_MAX
+
+
+def _bypass_request(request: dict[str, Any]) -> dict[str, Any]:
+    if request.get("do") not in ("begin", "end"):
+        raise ValueError('"do" is "begin" or "end"')
+    by, why, for_s = request.get("by"), request.setdefault("why", ""), request.setdefault("for_s", 0.0)
+    if not all(isinstance(text, str) and text.isprintable() for text in (by, why)):
+        raise ValueError('a bypass has a text "by" and a text "why", each on one line')
+    if isinstance(for_s, bool) or not isinstance(for_s, (int, float)):
+        raise ValueError('"for_s" is a number of seconds')  # noqa: TRY004
+    return request
 
 
 async def _say(writer: asyncio.StreamWriter, answer: Mapping[str, object]) -> None:
@@ -268,6 +310,17 @@ class DeskClient:
     async def note(self, kind: str, detail: str) -> None:
         """Have a record written into the journal. Raises DeskError."""
         await self._ask({"ask": "note", "kind": kind, "detail": detail})
+
+    async def bypass(self, do: str, by: str, why: str = "", for_s: float = 0.0) -> dict[str, object]:
+        """Begin or end a bypass; the status afterwards. Raises DeskError."""
+        asked = {"ask": "bypass", "do": do, "by": by, "why": why, "for_s": for_s}
+        status: dict[str, object] = (await self._ask(asked))["status"]
+        return status
+
+    async def acknowledge(self, by: str) -> dict[str, object]:
+        """A person has looked; the status, with ``acknowledged_part``. Raises DeskError."""
+        status: dict[str, object] = (await self._ask({"ask": "acknowledge", "by": by}))["status"]
+        return status
 
     async def lines(self) -> AsyncIterator[tuple[str, ...]]:
         """Result lines, until the agent stops."""

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edge_agent.base_cli import DEFAULT_CONFIG, Config, Json, say, settings_of
+
+if TYPE_CHECKING:
+    from edge_agent.output import Step
 
 __all__ = ["config_cli", "output_cli"]
 
@@ -24,9 +28,9 @@ def output_fail_safe(config: Config = DEFAULT_CONFIG) -> None:
     import asyncio
 
     from drivers.base import DriverError
-    from edge_agent.app import fail_safe
     from edge_agent.errors import Unavailable
     from edge_agent.logs import configure_logs
+    from edge_agent.output import fail_safe
 
     settings = settings_of(config)
     configure_logs("warning", settings.log.format)
@@ -37,6 +41,72 @@ def output_fail_safe(config: Config = DEFAULT_CONFIG) -> None:
             f"REJECT could not be confirmed: {err}", hint="the remote I/O's own watchdog drops PASS in this case"
         ) from err
     typer.echo("REJECT written and read back")
+
+
+@output_cli.command("test")
+def output_test(
+    config: Config = DEFAULT_CONFIG,
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Yes: energise PASS. The gate will open.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say the steps; write nothing.")] = False,
+    seconds: Annotated[float, typer.Option(min=2, max=120, help="How long the whole walk may take.")] = 30.0,
+    json_: Json = False,
+) -> None:
+    """Walk through the output, step by step, for the person at the gate; ends in REJECT, whatever happens.
+
+    Each step is written, read back and refreshed. Only while no agent runs. 1 if a step was not as it must be.
+
+    Example: edge-agent output test --config line.toml --yes
+    """
+    import asyncio
+
+    from edge_agent.errors import Unavailable, UsageError
+    from edge_agent.logs import configure_logs
+    from edge_agent.output_walk import plan, walk_output, walk_to_json
+
+    settings = settings_of(config)
+    configure_logs("warning", settings.log.format)
+
+    def tell(number: int, total: int, step: Step) -> None:
+        typer.echo(f"{number}/{total}  {step.name:<15}  {step.expect}", err=json_)
+
+    if dry_run:
+        steps = plan(settings)
+        for number, step in enumerate(steps, 1):
+            tell(number, len(steps), step)
+        say(json_, {"schema_version": 1, "steps": [{"name": step.name, "expect": step.expect} for step in steps]}, [])
+        return
+    if not yes:
+        raise UsageError("this energises PASS: the gate opens", hint="stand at the gate, then say it again with --yes")
+    walk = asyncio.run(walk_output(settings, seconds, tell))
+    wrong = [f"{step.name}: {step.problem}" for step in walk.steps if step.problem]
+    rest = "REJECT stands, read back" if walk.is_at_rest else "REJECT COULD NOT BE PROVEN"
+    slowest = max((step.slowest_ms for step in walk.steps), default=0.0)
+    say(json_, walk_to_json(walk), [*wrong, *([walk.problem] if walk.problem else []), f"{rest}; slowest {slowest} ms"])
+    if not walk.is_at_rest:
+        raise Unavailable(rest, hint="the remote I/O's own watchdog drops PASS; look at its cable and power")
+    raise typer.Exit(0 if walk.is_good else 1)
+
+
+@output_cli.command("acknowledge")
+def output_acknowledge(
+    config: Config = DEFAULT_CONFIG,
+    *,
+    by: Annotated[str, typer.Option("--by", help="Your name: it stands in the journal.")],
+    json_: Json = False,
+) -> None:
+    """You have looked for a rejected part that was not seen leaving: the line may be READY again. 1 if none was missed.
+
+    Example: edge-agent output acknowledge --by "A. Rossi"
+    """
+    from edge_agent.base_cli import at_desk
+
+    status = at_desk(config, lambda desk: desk.acknowledge(by))
+    part = status["acknowledged_part"]
+    words = "no part was missed" if part is None else f"part {part} acknowledged"
+    facts = {"schema_version": 1, "acknowledged_part": part, "state": status["state"], "health": status["health"]}
+    say(json_, facts, [words, f"the line is {status['state']}: {status['health']}"])
+    raise typer.Exit(1 if part is None else 0)
 
 
 @config_cli.command("check")

@@ -43,6 +43,7 @@ _OF_THE_LINE = frozenset(
         Reason.NO_ANSWER,
         Reason.OUTPUT,
         Reason.JOURNAL,
+        Reason.BYPASS,
     }
 )
 """Reasons that no image can tell: such a verdict is taken from the record, the image's score is still compared."""

@@ -9,29 +9,38 @@ import socket
 import subprocess
 import sys
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 import structlog
 
 from drivers.simulated.camera import ZipperCamera, defect_catalogue, encode_bmp
+from drivers.simulated.catalogue import CATALOGUE, PlannedFaults
+from drivers.simulated.command_port import ConnectionPolicy
 from drivers.simulated.controller import FtpTarget, SimulatedController
 from drivers.simulated.line import PartSource, RecordedParts, RenderedParts, ShownPart, SimulatedLine, TruePart
+from drivers.simulated.mischief import Mischief
+from drivers.simulated.parts import REAL_TIMING
+from drivers.simulated.plc import SimulatedPlc
 from drivers.simulated.remote_io import SimulatedRemoteIo
-from edge_agent.errors import ConfigError, DataError
+from drivers.simulated.wago import SimulatedWago
+from edge_agent.errors import DataError, UsageError
 from edge_agent.settings import read_password
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
-    from edge_agent.settings import Settings
+    from edge_agent.settings import OutputSettings, Settings
 
 __all__ = [
     "DemoLine",
     "ShownPart",
+    "SimulationOptions",
     "TruePart",
+    "fault_names",
     "free_port",
     "render_good",
     "render_line",
@@ -47,7 +56,18 @@ _COILS = 4
 _SAY_WAITING_S = 10.0
 _ONE_IN = 5
 """Of the parts that `simulate` renders, one in five is defective."""
-_TRIGGERS: dict[str, Literal["wired", "input", "agent"]] = {"wired": "wired", "input": "input", "interval": "agent"}
+_BESIDE = "SHAPE1"
+"""The image type that a capture gives beside the one that is judged."""
+_TRIGGERS: dict[str, Literal["wired", "input", "plc", "agent"]] = {
+    "wired": "wired",
+    "input": "input",
+    "plc": "plc",
+    "interval": "agent",
+}
+_WAGO_OUTPUTS_FROM = 512
+_CHUTE_BEHIND_MS = 5000
+_CHUTE_S = 0.1
+"""How long the sensor at the chute sees a part."""
 
 
 def free_port() -> int:
@@ -163,10 +183,38 @@ def simulated_peers(settings: Settings, config: Path, *, images: Path | None) ->
             peers.terminate()
 
 
-def run_simulation(settings: Settings, *, images: Path | None, spacing_s: float, ports: dict[str, int] | None) -> None:
-    """Run the simulated peers until stopped, at the ports of line.toml on the loopback interface."""
-    settings = _on_loopback(settings, ports or {})
-    asyncio.run(_simulate(settings, _source(images), spacing_s))
+@dataclass(frozen=True, slots=True)
+class SimulationOptions:
+    """What a person asks of `simulate`. ``faults`` are names of the catalogue; see ``fault_names``.
+
+    ``connections``: what a second client of the command port does: replace, refuse or many. ``has_serial_line``: the
+    controller is there on a pseudo terminal as well.
+    """
+
+    spacing_s: float = 2.0
+    images: Path | None = None
+    ports: dict[str, int] = field(default_factory=dict)
+    faults: tuple[str, ...] = ()
+    connections: str = "replace"
+    has_serial_line: bool = False
+
+
+def fault_names() -> dict[str, str]:
+    """Every fault that a simulated line can have, with what it does."""
+    return dict(CATALOGUE)
+
+
+def run_simulation(settings: Settings, options: SimulationOptions) -> None:
+    """Run the simulated peers until stopped, at the ports of line.toml on the loopback interface.
+
+    Raises UsageError for a fault that is none.
+    """
+    try:
+        faults = PlannedFaults.of(options.faults)
+    except ValueError as err:
+        raise UsageError(str(err), hint="edge-agent simulate --list-faults") from err
+    settings = _on_loopback(settings, options.ports)
+    asyncio.run(_simulate(settings, _source(options.images), options, faults))
 
 
 def _on_loopback(settings: Settings, ports: dict[str, int]) -> Settings:
@@ -174,16 +222,20 @@ def _on_loopback(settings: Settings, ports: dict[str, int]) -> Settings:
     if ftp is not None:
         ftp = ftp.model_copy(update={"host": _LOOPBACK, "port": ports.get("ftp", ftp.port), "allowed_peers": ()})
     controller = {"host": _LOOPBACK, "port": ports.get("controller", settings.controller.port), "serial": None}
-    if settings.output.kind != "modbus-coils":
-        raise ConfigError(
-            f'output.kind = "{settings.output.kind}" cannot be simulated',
-            hint='a simulated line has a remote I/O: set output.kind = "modbus-coils" for it',
-        )
-    output = {"host": _LOOPBACK, "port": ports.get("output", settings.output.port), "serial": None}
+    within_ms = settings.output.reject_confirm_ms
+    output = {
+        "host": _LOOPBACK,
+        "port": ports.get("output", settings.output.port),
+        "serial": None,
+        "invert": (),
+        # The simulated chute lies behind the place of the next part.
+        "reject_confirm_ms": None if within_ms is None else within_ms + _CHUTE_BEHIND_MS,
+    }
     return settings.model_copy(
         update={
             "controller": settings.controller.model_copy(update=controller),
             "output": settings.output.model_copy(update=output),
+            "lamp": None,
             "images": settings.images.model_copy(update={"ftp": ftp}),
         }
     )
@@ -200,24 +252,35 @@ def _source(folder: Path | None) -> PartSource:
     return RecordedParts(files)
 
 
-async def _simulate(settings: Settings, source: PartSource, spacing_s: float) -> None:
-    controller, remote_io = _peers(settings)
+async def _simulate(settings: Settings, source: PartSource, options: SimulationOptions, faults: PlannedFaults) -> None:
+    controller, remote_io = _peers(settings, options, faults)
+    first = await asyncio.to_thread(source.part, 1)
+    controller.put_part(first.image, extension=first.extension, judgement=first.judgement)
     line = SimulatedLine(
         source,
         controller,
         remote_io,
-        spacing_s=spacing_s,
+        spacing_s=options.spacing_s,
         trigger=_TRIGGERS[settings.trigger.source],
-        first_coil=settings.output.first_coil,
+        first_coil=_first_output(settings.output),
         part_present_input=settings.output.part_present_input or 0,
-        on_part=_say,
+        on_part=partial(_leave, settings.output.reject_confirm_input, remote_io),
     )
+    if settings.output.mode_input is not None:
+        remote_io.set_input(settings.output.mode_input, True)
     async with _started(controller, remote_io):
-        log.info("simulated_peers_up", controller=controller.port, remote_io=remote_io.port, stop="Ctrl-C")
+        serial = await controller.wire.open_line() if options.has_serial_line else None
+        where = {"controller": controller.port, "serial": serial, "remote_io": remote_io.port}
+        log.info("simulated_peers_up", **where, faults=list(options.faults) or None, stop="Ctrl-C")
+        mischief = Mischief(remote_io, faults)
+        controller.on_imaged = mischief.on_imaged
         belt = asyncio.create_task(_belt(line))
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, belt.cancel)
-        await asyncio.gather(belt, return_exceptions=True)
+        try:
+            await asyncio.gather(belt, return_exceptions=True)
+        finally:
+            await mischief.aclose()
 
 
 async def _belt(line: SimulatedLine) -> None:
@@ -230,6 +293,14 @@ async def _belt(line: SimulatedLine) -> None:
             log.info("belt_waits", for_what="READY of an agent on this line")
     async for _ in line.run(sys.maxsize):
         pass
+
+
+def _leave(chute_input: int | None, remote_io: SimulatedRemoteIo, part: TruePart) -> None:
+    """A part leaves, by the gate or by the chute, whose sensor sees it."""
+    _say(part)
+    if chute_input is not None and not part.is_let_through:
+        remote_io.set_input(chute_input, True)
+        asyncio.get_running_loop().call_later(_CHUTE_S, remote_io.set_input, chute_input, False)
 
 
 def _say(part: TruePart) -> None:
@@ -251,7 +322,9 @@ async def _started(controller: SimulatedController, remote_io: SimulatedRemoteIo
         await remote_io.stop()
 
 
-def _peers(settings: Settings) -> tuple[SimulatedController, SimulatedRemoteIo]:
+def _peers(
+    settings: Settings, options: SimulationOptions, faults: PlannedFaults
+) -> tuple[SimulatedController, SimulatedRemoteIo]:
     ftp, folder = settings.images.ftp, settings.images.folder
     controller = SimulatedController(
         host=_LOOPBACK,
@@ -260,17 +333,41 @@ def _peers(settings: Settings) -> tuple[SimulatedController, SimulatedRemoteIo]:
         result_items=settings.controller.result_items,
         ftp=FtpTarget(_LOOPBACK, ftp.port, user=ftp.user, password=read_password(ftp.password_file)) if ftp else None,
         image_to=folder.path if folder else "ftp",
+        image_types=(kind, _BESIDE) if (kind := settings.images.image_type) else (),
+        delimiter={"cr": "\r", "crlf": "\r\n"}[settings.controller.delimiter],
+        timing=REAL_TIMING,
+        policy=ConnectionPolicy(options.connections.upper()),
+        faults=faults.controller,
     )
-    first = settings.output.first_coil
-    remote_io = SimulatedRemoteIo(
+    return controller, _output_peer(settings.output, settings.bundle[0].program)
+
+
+def _output_peer(output: OutputSettings, program: int) -> SimulatedRemoteIo:
+    wired = (output.part_present_input, output.mode_input, output.acknowledge_input, output.reject_confirm_input)
+    inputs = 1 + max(address or 0 for address in wired)
+    if output.kind == "modbus-registers":
+        return SimulatedPlc(
+            first_register=output.first_register,
+            plc_register=output.plc_register,
+            is_counting=output.part_numbers == "plc",
+            program=program,
+            port=output.port,
+            inputs=inputs,
+        )
+    first, kind = _first_output(output), SimulatedWago if output.module == "wago-750" else SimulatedRemoteIo
+    return kind(
         host=_LOOPBACK,
-        port=settings.output.port,
+        port=output.port,
         coils=first + _COILS,
-        inputs=1 + (settings.output.part_present_input or 0),
-        watchdog_s=settings.output.watchdog_ms / 1000,
+        inputs=inputs,
+        watchdog_s=output.watchdog_ms / 1000,
         pass_coil=first,
     )
-    return controller, remote_io
+
+
+def _first_output(output: OutputSettings) -> int:
+    """Which output of the peer PASS is: a WAGO's first one has two addresses."""
+    return output.first_coil % _WAGO_OUTPUTS_FROM if output.module == "wago-750" else output.first_coil
 
 
 def _camera(width: int, seed: int) -> ZipperCamera:

@@ -1,20 +1,30 @@
 """tests/RESULTS.md, written by the suite: a row a promise, its figure to reach, the last figure, the commit.
 
 A test names its row with ``@pytest.mark.promise("T-16", "0 PASS without a row")`` and tells its figure by the fixture
-``figure``. Only a run with ``--results`` writes; rows of tests that did not run stay as they were.
+``figure``; a time is told with ``is_reached``, because no test fails for a slow machine. Only a run with ``--results``
+writes; rows of tests that did not run stay as they were.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Generator
+
+
+class Figure(Protocol):
+    """What the fixture ``figure`` gives."""
+
+    def __call__(self, text: str, *, is_reached: bool = True) -> None:
+        """Tell one figure, and whether it is what is to be reached."""
+
 
 PATH = Path(__file__).with_name("RESULTS.md")
 _HEAD = """# Results
@@ -27,6 +37,7 @@ Written by the suite (`make results`, `make chaos`, `make mutants`), never by ha
 _MUTANTS = "## Changes that no test noticed (`make mutants`)"
 _ROW = re.compile(r"\| (?P<key>T-\d\d[a-z]?) \|.*\|")
 _SAID = pytest.StashKey[list[str]]()
+_MISSED = pytest.StashKey[bool]()
 _ROWS = pytest.StashKey[dict[str, str]]()
 
 
@@ -40,11 +51,18 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture
-def figure(request: pytest.FixtureRequest) -> Callable[[str], None]:
+def figure(request: pytest.FixtureRequest) -> Figure:
     """Tell a figure that this test measured."""
-    said = request.node.stash.setdefault(_SAID, [])
-    told: Callable[[str], None] = said.append
-    return told
+    stash = request.node.stash
+    said = stash.setdefault(_SAID, [])
+
+    def tell(text: str, *, is_reached: bool = True) -> None:
+        if not is_reached:
+            stash[_MISSED] = True
+            text += f" (load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores)"
+        said.append(text)
+
+    return tell
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -58,8 +76,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.CallI
     result = {"passed": "reached", "failed": "NOT REACHED", "skipped": "not run here"}[report.outcome]
     rows = item.config.stash[_ROWS]
     before = rows.get(row, "")
-    if "NOT REACHED" in before:
-        return
+    if "NOT REACHED" in before or item.stash.get(_MISSED, False):
+        result = "NOT REACHED"
     figures = "; ".join(filter(None, [_cell(before, 3), *item.stash.get(_SAID, [])])) or "-"
     rows[row] = f"| {row} | {what} | {to_reach} | {figures.removeprefix('-; ')} | {result} | {_commit()} |"
 

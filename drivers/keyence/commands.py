@@ -118,7 +118,8 @@ def _open_ended(name: str, meaning: str, *, changes: bool = True) -> Command:
 
 
 _MOST_PARAMETERS = 32
-_MOST_LIGHTS = 8
+_MOST_IMAGES = 8
+_MOST_LIGHTS = 16
 _ANY = Text("parameter", 64)
 _CAMERA = Whole("camera", 1, 4)
 _TOOL = Whole("tool", 0, 999, digits=3)
@@ -137,7 +138,7 @@ _CLOCK: tuple[Field, ...] = (
     *(Whole("year", 2000, 2099, digits=4), Whole("month", 1, 12, digits=2), Whole("day", 1, 31, digits=2)),
     *(Whole("hour", 0, 23, digits=2), Whole("minute", 0, 59, digits=2), Whole("second", 0, 59, digits=2)),
 )
-_ONE_OR_MORE = tuple(range(2, 2 + _MOST_LIGHTS))
+_ONE_OR_MORE = tuple(range(2, 2 + _MOST_IMAGES))
 
 _ROWS = (
     # imaging
@@ -162,12 +163,12 @@ _ROWS = (
     Command("VW", "change the screen", (Whole("kind (0 image, 1 custom)", 0, 1), Whole("screen", 0, 99))),
     # cameras and lights; several values where a capture takes several images
     *(
-        Command(name, meaning, (_CAMERA, field), Reply.ECHO, counts=_ONE_OR_MORE)
-        for name, meaning, field in (
-            ("CSH", "set the shutter of a camera", Whole("shutter index", 0, 12)),
-            ("CSE", "set the sensitivity of a camera", Whole("sensitivity", 10, 90)),
-            ("CTD", "set the trigger delay of a camera in ms", Whole("delay", 0, 999, digits=3)),
-            ("CLV", "set the light volumes; up to 255 on CV-X100/200", Whole("volume", 0, 1023, digits=4)),
+        Command(name, meaning, (_CAMERA, field), Reply.ECHO, counts=tuple(range(2, 2 + most)))
+        for name, meaning, field, most in (
+            ("CSH", "set the shutter of a camera", Whole("shutter index", 0, 12), _MOST_IMAGES),
+            ("CSE", "set the sensitivity of a camera", Whole("sensitivity", 10, 90), _MOST_IMAGES),
+            ("CTD", "set the trigger delay of a camera in ms", Whole("delay", 0, 999, digits=3), _MOST_IMAGES),
+            ("CLV", "set the light volumes; 8 up to 255 on X100/200", Whole("volume", 0, 1023, digits=4), _MOST_LIGHTS),
         )
     ),
     Command(

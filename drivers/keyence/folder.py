@@ -13,7 +13,7 @@ import os
 import shutil
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -39,7 +39,11 @@ _log = structlog.get_logger()
 _BROKEN_AFTER_SETTLES = 5
 _BATCH_S = 0.02
 """So long are images gathered that are made durable together."""
-_STALE_DETAIL = "it lay in the folder before the agent watched it"
+_CROWD = 500
+"""No line has so many parts between two looks: files that come in a crowd are of a time when nobody looked."""
+_PAUSE_MAX_S = 1.0
+"""A look that comes so much later than it should: this process, or the whole PC, stood still."""
+_UNWATCHED = "it lay in the folder before the agent watched it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,7 @@ class _Look:
     state: _State
     first_seen_mono_s: float
     same_since_mono_s: float
-    is_stale: bool
+    stale: str
     is_closed: bool = False
     proved_at_mono_s: float = 0.0
 
@@ -68,8 +72,9 @@ class WatchedFolder:
 
     So are images beside the judged one. Complete is a file whose size and mtime did not change for ``settle_s`` (or
     that its writer closed) and whose bytes pass the proof. One that fails it for five times ``settle_s`` surfaces as
-    broken. Files that lay there before the folder was watched surface as STALE: nothing tells whose part they show.
-    ``received_mono_s`` is when a file was first seen. While nobody takes captures the files wait in the folder.
+    broken. Files that lay there before the folder was watched, that came while the agent stood still, or that come in
+    a crowd surface as STALE, unproven: nothing tells whose part they show. ``received_mono_s`` is when a file was
+    first seen. While nobody takes captures the files wait in the folder.
     """
 
     def __init__(
@@ -99,6 +104,7 @@ class WatchedFolder:
         self._was_hinted = False
         self._order: deque[str] = deque()
         self._looked_mono_s = 0.0
+        self._due_mono_s: float | None = None
         self._complaint = ""
 
     @property
@@ -125,7 +131,9 @@ class WatchedFolder:
                     await backoff.sleep()
                 else:
                     backoff.reset()
-                    self._was_hinted = await self._hints.wait(self._pause_s())
+                    pause_s = self._pause_s()
+                    self._due_mono_s = monotonic_s() + pause_s
+                    self._was_hinted = await self._hints.wait(pause_s)
         finally:
             self._is_bound = False
             await asyncio.to_thread(self._hints.stop)
@@ -134,10 +142,15 @@ class WatchedFolder:
         """One look through the folder."""
         identity = _identity_of(self._path)
         is_new = identity != self._identity
-        if is_new or not self._hints.is_alive:
+        stale = self._why_stale(is_new=is_new)
+        if is_new or (not self._hints.is_alive and not self._is_crowded):
             await asyncio.to_thread(self._hints.restart, asyncio.get_running_loop())
-        await self._in_worker(self._look_through, self._hints.take(), self._arrivals.room, is_new)
+        elif stale:
+            await asyncio.to_thread(self._hints.pause)
+        await self._in_worker(self._look_through, self._hints.take(), self._arrivals.room, stale)
         self._identity = identity
+        if self._is_crowded:
+            await asyncio.to_thread(self._hints.pause)
         if not self._is_bound:
             self._is_bound = True
             self._complaint = ""
@@ -149,6 +162,19 @@ class WatchedFolder:
                 while self._order:
                     await self._arrivals.wait_roomy()
                     await self._in_worker(self._take_some, self._arrivals.room)
+
+    @property
+    def _is_crowded(self) -> bool:
+        """Hints are only work: of files that are known, and of each that is taken away."""
+        return len(self._looks) > _CROWD
+
+    def _why_stale(self, *, is_new: bool) -> str:
+        """Why nothing tells when files came that this look sees first; empty where something does."""
+        late_s = 0.0 if self._due_mono_s is None else monotonic_s() - self._due_mono_s
+        self._due_mono_s = None
+        if is_new:
+            return _UNWATCHED
+        return f"it came while the agent stood still for {late_s:.1f} s" if late_s > _PAUSE_MAX_S else ""
 
     async def _in_worker(self, what: Callable[..., None], *args: object) -> None:
         """Do it in a thread; when cancelled, wait until it has let go of the file in its hands."""
@@ -187,19 +213,22 @@ class WatchedFolder:
         self,
         closed: frozenset[str],
         room: int,
-        is_stale: bool,  # noqa: FBT001 - passed on by position
+        stale: str,
         deliver: Callable[[Capture], object],
     ) -> None:
         """Look at every image file; take those that are complete, oldest first, at most ``room``."""
         now = monotonic_s()
         seen: dict[str, _State] = dict(self._files(str(self._path)))
         self._forget(seen)
+        crowd = sum(path not in self._looks and path not in self._stuck for path in seen)
+        if not stale and crowd > _CROWD:
+            stale = f"one of {crowd} files that came at once"
         for path, state in seen.items():
             if self._stuck.get(path) == state:
                 continue
             look = self._looks.get(path)
             if look is None:
-                self._looks[path] = _Look(state, now, now, is_stale, path in closed)
+                self._looks[path] = _Look(state, now, now, stale, path in closed)
             elif look.state != state:
                 look.state, look.same_since_mono_s, look.is_closed = state, now, path in closed
                 look.proved_at_mono_s = 0.0
@@ -255,12 +284,13 @@ class WatchedFolder:
 
     def _try(self, path: str, look: _Look, now: float) -> Capture | None:
         """Take the file if it is complete, or broken for too long; None: look again later."""
-        blank = self._blank(path, look)
         same_s = now - look.same_since_mono_s
         if look.state.size_bytes > self._spool.max_bytes:
-            return self._take(path, look, blank, b"")
+            return self._take(path, look, b"")
         if not look.is_closed and same_s < self._settle_s:
             return None
+        if look.stale:
+            return self._take(path, look, b"")
         is_last = same_s >= _BROKEN_AFTER_SETTLES * self._settle_s
         if not is_last and now - look.proved_at_mono_s < self._settle_s:
             return None
@@ -273,14 +303,12 @@ class WatchedFolder:
         refused = self._spool.check(data)
         if refused is not None and not is_last:
             return None
-        return self._take(path, look, blank, data if refused is None else b"")
+        return self._take(path, look, data if refused is None else b"")
 
-    def _blank(self, path: str, look: _Look) -> Capture:
-        virtual_path = os.path.relpath(path, self._path).replace(os.sep, "/")
-        return capture_of(virtual_path, self._names, look.first_seen_mono_s)
-
-    def _take(self, path: str, look: _Look, blank: Capture, proven: bytes) -> Capture | None:
+    def _take(self, path: str, look: _Look, proven: bytes) -> Capture | None:
         """Move the file into the spool, prove what was moved if it is not ``proven``, and only then let it surface."""
+        virtual_path = path.removeprefix(str(self._path)).lstrip(os.sep).replace(os.sep, "/")
+        blank = capture_of(virtual_path, self._names, look.first_seen_mono_s)
         target = self._spool.new_ready(blank.name)
         try:
             self._move(path, target)
@@ -290,10 +318,9 @@ class WatchedFolder:
             self._stuck[path] = look.state
             why = f"could not be taken out of the watched folder: {err}"
             return self._spool.refuse(None, blank, Reason.IMAGE_BROKEN, why)
-        capture = self._spool.place(target, blank, proven)
-        if look.is_stale and capture.broken is None:
-            return replace(capture, broken=Reason.STALE, detail=_STALE_DETAIL)
-        return capture
+        if look.stale and look.state.size_bytes <= self._spool.max_bytes:
+            return self._spool.put_by(target, blank, Reason.STALE, look.stale)
+        return self._spool.place(target, blank, proven)
 
     def _move(self, path: str, target: Path) -> None:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import re
 import warnings
 from contextlib import suppress
@@ -11,7 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
-from watchdog.events import FileSystemEvent, FileSystemEventHandler
+from watchdog.events import (
+    DirCreatedEvent,
+    DirMovedEvent,
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
 from watchdog.observers import Observer
 
 from drivers.keyence.library_log import adopt_library_log
@@ -41,6 +50,11 @@ _NETWORK_TYPES = (
 _CLOSED_MAX = 4096
 _RETRY_S = 10.0
 _JOIN_TIMEOUT_S = 5.0
+# What the operating system is asked for. Opening, reading and taking files away is what we do ourselves.
+_ASKED_FOR: list[type[FileSystemEvent]] = [
+    *(FileClosedEvent, FileMovedEvent, FileCreatedEvent),
+    *(DirMovedEvent, DirCreatedEvent),
+]
 _WRITTEN = frozenset({"closed", "moved"})
 _WORTH_A_LOOK = _WRITTEN | {"created"}
 
@@ -114,7 +128,7 @@ class FolderHints:
         self._polled = ""
         observer = Observer()
         try:
-            observer.schedule(_Handler(self, loop), str(self._path), recursive=True)
+            observer.schedule(_Handler(self, loop), str(self._path), recursive=True, event_filter=_ASKED_FOR)
             observer.start()
         except OSError as err:
             _log.warning("folder_hints_unavailable", folder=str(self._path), why=str(err), hint="inotify limits?")
@@ -127,6 +141,11 @@ class FolderHints:
         observer, self._observer = self._observer, None
         if observer is not None:
             _end(observer)
+
+    def pause(self) -> None:
+        """Stop, until somebody asks for a restart. Blocks."""
+        self.stop()
+        self._tried_mono_s = -math.inf
 
     def put(self, closed: str) -> None:
         """Called on the event loop: something happened; ``closed`` names a file that was written to its end."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ import structlog
 
 from drivers.base import (
     CommandRefused,
+    CommandUnknown,
     ControllerDown,
     ControllerResult,
     ControllerStatus,
@@ -24,6 +26,7 @@ from drivers.keyence.face import ControllerCommands, Mode
 from drivers.keyence.names import printable, program_number
 from drivers.keyence.results import ResultParser
 from drivers.keyence.session import open_session
+from drivers.keyence.tally import Tally
 from drivers.timing import Backoff, Deadline, monotonic_s
 
 if TYPE_CHECKING:
@@ -40,12 +43,17 @@ _POLL_S = 0.5
 _RUN_MODE_POLL_S = 0.1
 _RUN_MODE_TIMEOUT_S = 10.0
 _QUIET_S = 0.05
+_INSTANT_S = 1e-6
+"""Shorter waits end at once, on a clock that has not moved."""
+_STEADY_S = 5.0
+"""A connection that was lost sooner may be one of two clients that throw each other out: it is not hurried after."""
 _DRAIN_TIMEOUT_S = 2.0
 _EVENTS_MAX = 1024
 _REFUSALS_MAX = 3
 _VERSION_MAX_CHARS = 64
 _CLOCK_FIELDS = 6
 _SETUP_MODE = "setup mode"
+_FOUGHT_OVER = "it was up for a moment only: does another program connect to this controller?"
 _STARTS_ANEW = frozenset({"PW", "RS"})
 
 
@@ -94,6 +102,9 @@ class CvxLink(ControllerCommands):
         self._is_live = False
         self._why_down = ""
         self._down_since_mono_s: float | None = None
+        self._up_at_mono_s = 0.0
+        self._flaps = Tally()
+        self._is_said = True
         self._stale_lines = 0
         self._last_line_mono_s = 0.0
         self._unreadable_lines = 0
@@ -109,11 +120,18 @@ class CvxLink(ControllerCommands):
         backoff = Backoff()
         try:
             while True:
+                begun_mono_s = monotonic_s()
                 try:
-                    await self._serve(backoff)
+                    await self._serve()
                 except DriverError as err:
-                    self._go_down(str(err))
-                await backoff.sleep()
+                    up_s = monotonic_s() - max(begun_mono_s, self._up_at_mono_s)
+                    flaps = self._up_at_mono_s > begun_mono_s and up_s < _STEADY_S
+                    self._go_down(str(err), flaps=flaps)
+                spent_s = monotonic_s() - begun_mono_s
+                if spent_s > _STEADY_S:
+                    backoff.reset()
+                    self._flaps = Tally()
+                await backoff.sleep(spent_s=spent_s)
         finally:
             self._is_live = False
             self._why_down = "the agent stops"
@@ -178,7 +196,7 @@ class CvxLink(ControllerCommands):
 
     # one connection
 
-    async def _serve(self, backoff: Backoff) -> None:
+    async def _serve(self) -> None:
         session = await open_session(
             self._dial,
             self._peer,
@@ -194,7 +212,6 @@ class CvxLink(ControllerCommands):
             while True:
                 await self._resynchronise(session)
                 self._session = session
-                backoff.reset()
                 await self._keep_alive(session)
                 # Somebody chose setup mode: wait for them, never push R0 under their hands.
                 self._go_down(_SETUP_MODE)
@@ -263,14 +280,17 @@ class CvxLink(ControllerCommands):
         await session.enable_output(on=False)
         await self._drain(session)
         await session.enable_output(on=True)
-        await session.enable_triggers(on=True)
+        with suppress(CommandUnknown):  # what cannot block triggers does not
+            await session.enable_triggers(on=True)
         program = await self._read_program_number(session)
         version = await self._read_version(session)
         self._clock = await self._read_clock(session)
         if session.is_lost:
             raise session.error
         if self._stale_lines:
-            _log.info("stale_lines_dropped", peer=self._peer, lines=self._stale_lines)
+            (_log.info if self._is_said else _log.debug)(
+                "stale_lines_dropped", peer=self._peer, lines=self._stale_lines
+            )
             self._stale_lines = 0
         self._go_up(program, version)
 
@@ -278,10 +298,10 @@ class CvxLink(ControllerCommands):
         """Wait until no line came for a moment: what was on the wire when OE,0 was answered is read and dropped."""
         by = Deadline.after(_DRAIN_TIMEOUT_S)
         self._last_line_mono_s = monotonic_s()
-        while (quiet_s := monotonic_s() - self._last_line_mono_s) < _QUIET_S:
+        while (left_s := self._last_line_mono_s + _QUIET_S - monotonic_s()) > _INSTANT_S:
             if by.has_passed:
                 raise ProtocolViolation(f"{self._peer} goes on sending results after OE,0")
-            await self._pause(session, _QUIET_S - quiet_s)
+            await self._pause(session, left_s)
 
     async def _keep_alive(self, session: Session) -> None:
         """Poll RM and PR in turn. Returns when the controller is in setup mode, raises when the link is lost."""
@@ -328,7 +348,7 @@ class CvxLink(ControllerCommands):
             self._stale_lines += 1
             return
         result = self._parser.parse(fields, at_mono_s)
-        if (result.count, result.program, result.judgement) == (None, None, None):
+        if (result.count, result.program, result.judgement) == (None, None, None) and not result.values:
             self._note_unreadable(result)
         self._emit(result)
 
@@ -354,21 +374,30 @@ class CvxLink(ControllerCommands):
     def _go_up(self, program: int, version: str) -> None:
         now = monotonic_s()
         outage_s = None if self._down_since_mono_s is None else round(now - self._down_since_mono_s, 3)
-        _log.info("link_up", peer=self._peer, program=program, version=version, outage_s=outage_s)
-        self._down_since_mono_s = None
+        say = _log.info if self._is_said else _log.debug
+        say("link_up", peer=self._peer, program=program, version=version, outage_s=outage_s)
+        self._down_since_mono_s, self._up_at_mono_s = None, now
         self._why_down = ""
         self._program, self._version = program, version
         self._is_live = True
         self._emit(ControllerUp(program, version, now, self._clock))
 
-    def _go_down(self, why: str) -> None:
-        """Once an outage, and once more when setup mode turns into a lost link or back."""
+    def _go_down(self, why: str, *, flaps: bool = False) -> None:
+        """Once an outage, and once more when setup mode turns into a lost link or back.
+
+        A link that ``flaps``, up for a moment only, is said to be down and up the 1st, 2nd, 4th, ... time.
+        """
         self._is_live = False
         if self._down_since_mono_s is None:
             self._down_since_mono_s = monotonic_s()
-            _log.warning("link_lost", peer=self._peer, why=why)
+            self._is_said = not flaps or self._flaps.is_worth_saying()
+            said = {"hint": _FOUGHT_OVER, "times": self._flaps.count} if flaps else {}
+            (_log.warning if self._is_said else _log.debug)("link_lost", peer=self._peer, why=why, **said)
         else:
             _log.debug("link_retry", peer=self._peer, why=why)
+            if not self._is_said and monotonic_s() - self._down_since_mono_s > _STEADY_S:  # no flap: it stays away
+                self._is_said = True
+                _log.warning("link_lost", peer=self._peer, why=why, times=self._flaps.count)
             if (why == _SETUP_MODE) == (self._why_down == _SETUP_MODE):
                 self._why_down = why
                 return

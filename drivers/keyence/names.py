@@ -147,6 +147,8 @@ class NameRule:
 
 def printable(text: str, limit: int = _NAME_MAX_CHARS) -> str:
     """A peer's text made harmless for logs, journal and report: everything unprintable escaped, the middle cut out."""
+    if len(text) <= limit and text.isprintable() and "\\" not in text:
+        return text
     safe = "".join(
         char if char.isprintable() and char != "\\" else char.encode("unicode_escape").decode("ascii") for char in text
     )

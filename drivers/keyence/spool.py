@@ -11,7 +11,9 @@ import os
 import shutil
 import uuid
 from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
@@ -21,7 +23,6 @@ from drivers.keyence.names import place_of, printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from drivers.base import ProveImage
     from drivers.keyence.names import NameRule
@@ -36,6 +37,7 @@ _SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
 _BROKEN_KEPT = 100
 _LEFT_KEPT = 200
 _DETAIL_MAX_CHARS = 300
+_SYNC_THREADS = 8
 
 
 def extension_of(name: str) -> str:
@@ -103,6 +105,7 @@ class Spool:
         self.root = root
         self.max_bytes = max_bytes
         self._prove = prove
+        self._ready = str(self.ready)
         self._broken: deque[Path] = deque()
         self._is_prepared = False
 
@@ -147,7 +150,7 @@ class Spool:
 
     def new_ready(self, name: str) -> Path:
         """A fresh name of our own for a proven file; of the peer's name only a known extension stays."""
-        return self.ready / _own_name(name)
+        return Path(f"{self._ready}{os.sep}{_own_name(name)}")
 
     def admit(self, file: Path, blank: Capture, proven: bytes = b"") -> Capture:
         """Prove a received file and move it to ``ready``, durably; or say why not. The file is ours afterwards."""
@@ -170,15 +173,19 @@ class Spool:
             return self.refuse(file, blank, Reason.IMAGE_BROKEN, f"could not be stored: {err}")
         return replace(filled, path=target)
 
+    def put_by(self, file: Path, blank: Capture, reason: Reason, detail: str) -> Capture:
+        """A file in ``ready`` that nobody will judge: kept for the archive, neither proven nor synced."""
+        try:
+            with open(file, "rb") as opened:  # noqa: PTH123 - thousands of them
+                sha256 = hashlib.sha256(opened.read()).hexdigest()
+            return replace(blank, path=file, sha256=sha256, broken=reason, detail=detail)
+        except OSError as err:
+            return self.refuse(file, blank, Reason.IMAGE_BROKEN, f"could not be read: {err}")
+
     def secure(self, captures: Sequence[Capture]) -> list[Capture]:
         """Make placed captures durable, all at once: the first costs what one alone would, the others little."""
         placed = [capture.path for capture in captures if capture.broken is None and capture.path is not None]
-        failed: dict[Path, OSError] = {}
-        for path in placed:
-            try:
-                sync_file(path)
-            except OSError as err:
-                failed[path] = err
+        failed = _sync_files(placed)
         if placed:
             try:
                 sync_folder(self.ready)
@@ -253,10 +260,29 @@ def sync_file(file: Path) -> None:
         os.close(fd)
 
 
+def _sync_files(files: Sequence[Path]) -> dict[Path, OSError]:
+    """Sync them; those that could not be, with the reason. Many at once: a file system then joins their commits."""
+    failed: dict[Path, OSError] = {}
+
+    def sync(file: Path) -> None:
+        try:
+            sync_file(file)
+        except OSError as err:
+            failed[file] = err
+
+    if len(files) < _SYNC_THREADS:
+        for file in files:
+            sync(file)
+    else:
+        with ThreadPoolExecutor(_SYNC_THREADS, thread_name_prefix="spool-sync") as threads:
+            list(threads.map(sync, files))
+    return failed
+
+
 def _own_name(name: str) -> str:
     """A fresh name of our own: of the peer's only a known extension stays."""
     extension = extension_of(name)
-    return f"{uuid.uuid4().hex}.{extension if extension in IMAGE_EXTENSIONS else 'bin'}"
+    return f"{os.urandom(16).hex()}.{extension if extension in IMAGE_EXTENSIONS else 'bin'}"
 
 
 def _sha256_of(file: Path) -> str:

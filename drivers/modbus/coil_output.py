@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from drivers.modbus.coils import COIL_NAMES, CoilState
+from drivers.modbus.coils import COIL_NAMES, CoilState, checked_inversion
 from drivers.modbus.connection import CoilConnection, RtuLine
 from drivers.modbus.output import ModbusOutput
 
@@ -19,7 +19,8 @@ class CoilOutput(ModbusOutput[CoilState]):
     """PASS, REJECT, READY and HEARTBEAT as four coils in a row, always written together in one request (FC15).
 
     With a ``module`` that can be asked, its watchdog is armed with ``watchdog_ms`` and read back on every new
-    connection, before anything is written; without that proof the output is never confirmed.
+    connection, before anything is written; without that proof the output is never confirmed. ``invert`` names coils
+    whose level on the wire is the opposite of what they say: REJECT and READY may, PASS never.
     """
 
     def __init__(
@@ -36,10 +37,12 @@ class CoilOutput(ModbusOutput[CoilState]):
         rtu: RtuLine | None = None,
         module: Module | None = None,
         watchdog_ms: int = 500,
+        invert: tuple[str, ...] = (),
     ) -> None:
         if module is not None and module.arming:
             module.count(watchdog_ms)
         self._module = module
+        self._inverted = checked_inversion(invert)
         self._watchdog_ms = watchdog_ms
         if not 0 <= first_coil <= 0x10000 - len(COIL_NAMES):
             raise ValueError(f"first_coil {first_coil}: {len(COIL_NAMES)} coils must fit below 65536")
@@ -71,4 +74,4 @@ class CoilOutput(ModbusOutput[CoilState]):
             await link.arm_watchdog(self._module, self._watchdog_ms)
 
     def _state(self, *, is_pass: bool) -> CoilState:
-        return CoilState(is_pass, self._was_ready or is_pass, self._heartbeat)
+        return CoilState(is_pass, self._was_ready or is_pass, self._heartbeat, self._inverted)

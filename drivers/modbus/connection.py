@@ -9,6 +9,7 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
+import structlog
 from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
 from pymodbus.exceptions import ModbusException
 from pymodbus.pdu import ExceptionResponse
@@ -28,8 +29,8 @@ from pymodbus.pdu.register_message import (
 )
 
 from drivers.base import CommandRefused, DeadlineMissed, DriverError, NotConnected, ProtocolViolation
-from drivers.modbus.coils import COIL_NAMES, CoilState
-from drivers.modbus.registers import PLC_WORDS, BlockState, PlcWords
+from drivers.modbus.coils import COIL_NAMES
+from drivers.modbus.registers import PLC_WORDS, PlcWords
 from drivers.modbus.replies import EXCEPTION_MEANINGS, reply_problem
 
 if TYPE_CHECKING:
@@ -37,7 +38,11 @@ if TYPE_CHECKING:
 
     from pymodbus.pdu import ModbusPDU
 
+    from drivers.modbus.coils import CoilLevels
     from drivers.modbus.modules import Module
+    from drivers.modbus.registers import BlockWords
+
+_log = structlog.get_logger(__name__)
 
 __all__ = ["CoilConnection", "ModbusConnection", "RegisterConnection", "RtuLine"]
 
@@ -129,11 +134,13 @@ class ModbusConnection:
         wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         wire.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
-    async def read_input(self, address: int) -> bool:
-        """One discrete input (FC2). Raises NotConnected, DeadlineMissed, CommandRefused, ProtocolViolation."""
-        request = ReadDiscreteInputsRequest(address=address, count=1, dev_id=self._unit)
-        reply = await self._ask("FC2 (read input)", request, ReadDiscreteInputsResponse)
-        return bool(reply.bits[0])
+    async def read_inputs(self, first: int, count: int) -> tuple[bool, ...]:
+        """Discrete inputs (FC2), 64 at most. Raises NotConnected, DeadlineMissed, CommandRefused, ProtocolViolation."""
+        request = ReadDiscreteInputsRequest(address=first, count=count, dev_id=self._unit)
+        reply = await self._ask("FC2 (read inputs)", request, ReadDiscreteInputsResponse)
+        if len(reply.bits) < count:
+            self._fail(ProtocolViolation(f"{self._peer} answered FC2 with {len(reply.bits)} inputs instead of {count}"))
+        return tuple(bool(bit) for bit in reply.bits[:count])
 
     async def read_registers(self, first: int, count: int) -> tuple[int, ...]:
         """Holding registers (FC3). Raises NotConnected, DeadlineMissed, CommandRefused, ProtocolViolation."""
@@ -260,6 +267,11 @@ class CoilConnection(ModbusConnection):
         if not module.arming:
             return
         time = module.count(watchdog_ms)
+        if module.tripped is not None:
+            state, after_a_trip = module.tripped
+            if (await self.read_registers(state, 1)) == (after_a_trip,):
+                # Cleared on purpose, by what follows, and said: it dropped the outputs while nobody wrote.
+                _log.warning("watchdog_had_tripped", peer=self._peer, module=module.name)
         for register, value in module.arming:
             await self.write_registers(register, (time if value is None else value,))
         for register, value in module.proof:
@@ -273,7 +285,7 @@ class CoilConnection(ModbusConnection):
                     )
                 )
 
-    async def write(self, first_coil: int, state: CoilState) -> None:
+    async def write(self, first_coil: int, state: CoilLevels) -> None:
         """Write all four coils in one request (FC15) and compare the echo.
 
         Raises NotConnected, DeadlineMissed, CommandRefused, ProtocolViolation.
@@ -284,7 +296,7 @@ class CoilConnection(ModbusConnection):
         if echo != sent:
             self._fail(ProtocolViolation(f"{self._peer} echoed coils {echo} (address, count) for a write of {sent}"))
 
-    async def read_back(self, first_coil: int, expected: CoilState) -> None:
+    async def read_back(self, first_coil: int, expected: CoilLevels) -> None:
         """Read the four coils (FC1) and compare.
 
         Raises NotConnected, DeadlineMissed, CommandRefused, ProtocolViolation.
@@ -301,7 +313,7 @@ class CoilConnection(ModbusConnection):
                 )
             )
 
-    async def write_proven(self, first_coil: int, state: CoilState) -> None:
+    async def write_proven(self, first_coil: int, state: CoilLevels) -> None:
         """Write, compare the echo, read back, compare. Raises as ``write`` and ``read_back`` do."""
         await self.write(first_coil, state)
         await self.read_back(first_coil, state)
@@ -310,14 +322,14 @@ class CoilConnection(ModbusConnection):
 class RegisterConnection(ModbusConnection):
     """The register block of a PLC, and the words that the PLC gives back."""
 
-    async def write(self, first: int, state: BlockState) -> None:
+    async def write(self, first: int, state: BlockWords) -> None:
         """Write block and heartbeat in one request (FC16) and compare the echo.
 
         Raises NotConnected, DeadlineMissed, CommandRefused, ProtocolViolation.
         """
         await self.write_registers(first, state.words)
 
-    async def read_back(self, first: int, expected: BlockState) -> None:
+    async def read_back(self, first: int, expected: BlockWords) -> None:
         """Read the block (FC3) and compare.
 
         Raises NotConnected, DeadlineMissed, CommandRefused, ProtocolViolation.
@@ -331,7 +343,7 @@ class RegisterConnection(ModbusConnection):
                 )
             )
 
-    async def write_proven(self, first: int, state: BlockState) -> None:
+    async def write_proven(self, first: int, state: BlockWords) -> None:
         """Write, compare the echo, read back, compare. Raises as ``write`` and ``read_back`` do."""
         await self.write(first, state)
         await self.read_back(first, state)

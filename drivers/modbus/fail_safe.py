@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from drivers.modbus.coils import RESTING
+from drivers.modbus.coils import CoilState, checked_inversion
 from drivers.modbus.connection import CoilConnection, RegisterConnection, RtuLine
 from drivers.modbus.registers import BlockState
 
@@ -14,7 +14,14 @@ def _ignore() -> None:
 
 
 async def write_reject(
-    host: str, port: int, *, unit: int, first_coil: int, timeout_s: float, rtu: RtuLine | None = None
+    host: str,
+    port: int,
+    *,
+    unit: int,
+    first_coil: int,
+    timeout_s: float,
+    rtu: RtuLine | None = None,
+    invert: tuple[str, ...] = (),
 ) -> None:
     """Connect, write the resting state (REJECT, READY and HEARTBEAT off), compare the echo, read it back.
 
@@ -24,7 +31,7 @@ async def write_reject(
     connection = CoilConnection(host, port, unit=unit, timeout_s=timeout_s, on_lost=_ignore, rtu=rtu)
     try:
         await connection.open()
-        await connection.write_proven(first_coil, RESTING)
+        await connection.write_proven(first_coil, CoilState(inverted=checked_inversion(invert)))
     finally:
         connection.close()
 

@@ -12,7 +12,7 @@ from drivers.base import DriverError, NotConnected, Published, Verdict
 from drivers.timing import Backoff, monotonic_s
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine
 
     from drivers.base import Reason
     from drivers.modbus.connection import RtuLine
@@ -31,6 +31,7 @@ def _never_ready() -> bool:
 
 
 S = TypeVar("S")
+A = TypeVar("A")
 _S_contra = TypeVar("_S_contra", contravariant=True)
 
 
@@ -48,7 +49,7 @@ class _Link(Protocol[_S_contra]):
 
     async def write_proven(self, first: int, state: _S_contra) -> None: ...
 
-    async def read_input(self, address: int) -> bool: ...
+    async def read_inputs(self, first: int, count: int) -> tuple[bool, ...]: ...
 
     def close(self) -> None: ...
 
@@ -117,6 +118,16 @@ class ModbusOutput(ABC, Generic[S]):
         """What is wrong with the output, in words; empty while it is confirmed."""
         return "" if self.is_confirmed else self._problem
 
+    @property
+    def wanted_program(self) -> int | None:
+        """The controller's program that the peer wants; None where it has no way to say so."""
+        return None
+
+    @property
+    def reject_count(self) -> int | None:
+        """The peer's own count of parts that left by the reject chute; None where it has none."""
+        return None
+
     async def run(self, is_ready: Callable[[], bool]) -> None:
         """Connect, write REJECT, read back, refresh; reconnect; until cancelled. Leaves REJECT behind."""
         if self._is_running:
@@ -164,11 +175,21 @@ class ModbusOutput(ABC, Generic[S]):
         """The part-present input. Raises NotConnected, or DriverError where none is configured."""
         if self._part_present_input is None:
             raise DriverError("no part-present input is configured: set output.part_present_input in line.toml")
+        return (await self.read_inputs((self._part_present_input,)))[0]
+
+    async def read_inputs(self, addresses: tuple[int, ...]) -> tuple[bool, ...]:
+        """Discrete inputs in one request, in the order asked; they lie within 64 addresses. Raises DriverError."""
+        first = min(addresses)
+        found = await self._alone(lambda link: link.read_inputs(first, max(addresses) - first + 1))
+        return tuple(found[address - first] for address in addresses)
+
+    async def _alone(self, ask: Callable[[_Link[S]], Awaitable[A]]) -> A:
+        """Ask the peer something between two refreshes. Raises DriverError; a failure ends the connection."""
         async with self._lock:
             if self._link is None or not self._is_running:
                 raise NotConnected(f"the remote I/O is not connected: {self._problem}")
             try:
-                return await self._link.read_input(self._part_present_input)
+                return await ask(self._link)
             except DriverError as err:
                 self._lose(err)
                 raise

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from drivers.base import Reason, Verdict
+from drivers.base import LineNow, Reason, Verdict
 from drivers.modbus.connection import RegisterConnection, RtuLine
 from drivers.modbus.output import ModbusOutput
 from drivers.modbus.registers import BLOCK_WORDS, PLC_WORDS, REASON_CODES, BlockState, PlcWords, Status, next_seq
 from drivers.timing import monotonic_s
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from drivers.modbus.output import _Link
 
 __all__ = ["RegisterOutput"]
@@ -46,6 +48,8 @@ class RegisterOutput(ModbusOutput[BlockState]):
         plc_timeout_s: float = 0.5,
         is_counted: bool = True,
         rtu: RtuLine | None = None,
+        line: Callable[[], LineNow] = LineNow,
+        is_counter_the_sensor: bool = False,
     ) -> None:
         ours = range(first_register, first_register + BLOCK_WORDS)
         theirs = range(plc_register, plc_register + PLC_WORDS)
@@ -67,17 +71,33 @@ class RegisterOutput(ModbusOutput[BlockState]):
         self._plc_register = plc_register
         self._plc_timeout_s = plc_timeout_s
         self._is_counted = is_counted
+        self._line = line
+        self._is_counter_the_sensor = is_counter_the_sensor
+        self._sensed_seq: int | None = None
         self._plc = _UNKNOWN
         self._plc_beat_mono_s = 0.0
         self._seq = 0
         self._reason = 0
         self._bundle = 0
         self._beats = 0
+        self._is_said = False
+        self.untaken = 0
+        """Verdicts that the PLC had not acknowledged when the next one came."""
 
     @property
     def plc(self) -> PlcWords:
         """What the PLC gave back last."""
         return self._plc
+
+    @property
+    def wanted_program(self) -> int | None:
+        """The program that the PLC wants; None while the PLC is not heard."""
+        return self._plc.program if self.is_confirmed else None
+
+    @property
+    def reject_count(self) -> int | None:
+        """The PLC's count of parts in the chute; None while the PLC is not heard."""
+        return self._plc.reject_confirm if self.is_confirmed else None
 
     @property
     def is_confirmed(self) -> bool:
@@ -97,6 +117,18 @@ class RegisterOutput(ModbusOutput[BlockState]):
     def _is_plc_alive(self) -> bool:
         return monotonic_s() - self._plc_beat_mono_s <= self._plc_timeout_s
 
+    async def read_part_present(self) -> bool:
+        """The part-present input; with ``is_counter_the_sensor``: whether the PLC counted on since the last call.
+
+        Raises DriverError.
+        """
+        if not self._is_counter_the_sensor:
+            return await super().read_part_present()
+        plc = await self._alone(self._read)
+        self._take(plc)
+        before, self._sensed_seq = self._sensed_seq, plc.trigger_seq
+        return before is not None and plc.trigger_seq != before
+
     def _new_link(self) -> RegisterConnection:
         return RegisterConnection(
             self._host,
@@ -108,19 +140,26 @@ class RegisterOutput(ModbusOutput[BlockState]):
         )
 
     def _state(self, *, is_pass: bool) -> BlockState:
-        self._beats = (self._beats + 1) % 0x10000 if self._was_ready or is_pass else self._beats
+        is_ready, line = self._was_ready or is_pass, self._line()
+        self._beats = (self._beats + 1) % 0x10000 if is_ready else self._beats
+        status = Status.READY if is_ready else Status.FAULT
+        status |= Status.BYPASS if line.is_bypassed else Status.NONE
+        status |= Status.BUSY if line.is_busy else Status.NONE
         return BlockState(
             seq=self._seq,
             verdict=Verdict.PASS if is_pass else Verdict.REJECT,
-            reason=self._reason,
-            status=Status.READY if self._was_ready or is_pass else Status.FAULT,
+            reason=self._reason if is_ready else line.error or self._reason,
+            status=status,
             bundle=self._bundle,
             heartbeat=self._beats,
+            program=line.program,
         )
 
     async def _meet(self, link: _Link[BlockState]) -> None:
         """What stands at the gate when the connection is new is nobody's: the count goes on behind it."""
         self._plc_beat_mono_s = 0.0
+        self._is_said = False
+        self._sensed_seq = None
         self._plc = await self._read(link)
         self._seq = self._plc.trigger_seq if self._is_counted else 0
 
@@ -130,6 +169,10 @@ class RegisterOutput(ModbusOutput[BlockState]):
     async def _name_part(self, link: _Link[BlockState], part_seq: int, about: tuple[Reason | None, int]) -> bool:
         before = self._seq
         self._take(await self._read(link))
+        if self._is_said and self._plc.ack_seq != before:
+            self.untaken += 1
+            _log.warning("plc_did_not_take", seq=before, ack_seq=self._plc.ack_seq, untaken=self.untaken)
+        self._is_said = self._was_ready
         reason, bundle = about
         self._reason = 0 if reason is None else REASON_CODES[reason]
         self._bundle = bundle & 0xFFFF

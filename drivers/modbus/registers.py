@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntFlag
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from drivers.base import Reason, Verdict
 
-__all__ = ["BLOCK_WORDS", "PLC_WORDS", "REASON_CODES", "BlockState", "PlcWords", "Status", "check_word", "next_seq"]
+__all__ = [
+    "BLOCK_WORDS",
+    "PLC_WORDS",
+    "REASON_CODES",
+    "BlockState",
+    "BlockWords",
+    "PlcWords",
+    "Status",
+    "check_word",
+    "next_seq",
+]
 
 BLOCK_WORDS = 8
 """Seven words under one check, and the heartbeat behind them."""
@@ -16,6 +26,7 @@ PLC_WORDS = 5
 _PASS, _REJECT = 0x005A, 0x00C3
 _CRC_START, _CRC_POLYNOMIAL = 0xFFFF, 0xA001
 _SEQ_MAX = 0xFFFF
+_PROGRAM_SHIFT, _PROGRAM_MASK = 6, 0x3FF
 
 REASON_CODES: dict[Reason, int] = {reason: code for code, reason in enumerate(Reason, start=1)}
 """The reason word, in the order of ``Reason``; 0 says nothing."""
@@ -27,6 +38,10 @@ class Status(IntFlag):
     NONE = 0
     READY = 1
     FAULT = 2
+    BYPASS = 4
+    """A person answers for the parts at the moment, not the inspection."""
+    BUSY = 8
+    """A part is open: its verdict is not decided yet. READY and not BUSY is ready for the next trigger."""
 
 
 class PlcWords(NamedTuple):
@@ -42,6 +57,15 @@ class PlcWords(NamedTuple):
     """Counts parts that were seen leaving by the reject chute."""
 
 
+class BlockWords(Protocol):
+    """Any words of the block."""
+
+    @property
+    def words(self) -> tuple[int, ...]:
+        """The eight words, in the order of their registers."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class BlockState:
     """What the block says. The defaults are the resting state: nothing passes."""
@@ -52,12 +76,16 @@ class BlockState:
     status: Status = Status.NONE
     bundle: int = 0
     heartbeat: int = 0
+    program: int | None = None
+    """The controller's program, 0 to 999, in the upper bits of the status word; None: not known."""
 
     @property
     def words(self) -> tuple[int, ...]:
         """seq, verdict, complement, reason, status, bundle, check, heartbeat. No word of all zeros or ones is PASS."""
         verdict = _PASS if self.verdict is Verdict.PASS else _REJECT
-        said = (self.seq, verdict, verdict ^ 0xFFFF, self.reason, int(self.status), self.bundle)
+        program = 0 if self.program is None else self.program + 1 & _PROGRAM_MASK
+        status = int(self.status) | program << _PROGRAM_SHIFT
+        said = (self.seq, verdict, verdict ^ 0xFFFF, self.reason, status, self.bundle)
         return (*said, check_word(said), self.heartbeat)
 
 

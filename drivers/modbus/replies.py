@@ -26,7 +26,7 @@ EXCEPTION_MEANINGS = {
 # The MBAP length fields (unit + PDU bytes) of each reply that the requests of this driver can have.
 _REPLY_LENGTHS: dict[int, tuple[int, ...]] = {
     0x01: (4,),
-    0x02: (4,),
+    0x02: tuple(range(4, 12)),
     0x03: (5, 3 + 2 * BLOCK_WORDS, 3 + 2 * PLC_WORDS),
     0x0F: (6,),
     0x10: (6,),

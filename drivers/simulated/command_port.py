@@ -108,7 +108,7 @@ class CommandPort:
 
     async def open_line(self) -> str:
         """Make a pseudo terminal and serve it; the name of the end that a client opens."""
-        self._line = await _SerialLine.open(self._talk_on)
+        self._line = await _SerialLine.open(self.talk_over)
         return self._line.name
 
     async def close_line(self) -> None:
@@ -143,6 +143,11 @@ class CommandPort:
         for connection in list(self._connections):
             await connection.send(pieces, pause_s)
 
+    async def send_raw(self, data: bytes) -> None:
+        """Send bytes that are no line."""
+        for connection in list(self._connections):
+            await connection.send([data], 0.0)
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = _Connection(reader, writer)
         if self.connections and self._policy is ConnectionPolicy.REFUSE:
@@ -152,7 +157,8 @@ class CommandPort:
             self.drop_all()
         await self._keep_talking(connection)
 
-    async def _talk_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def talk_over(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one client that came by another way than TCP, until it goes."""
         await self._keep_talking(_Connection(reader, writer))
 
     async def _keep_talking(self, connection: _Connection) -> None:

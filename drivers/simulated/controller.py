@@ -8,21 +8,25 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
+from drivers.simulated.background import Background
 from drivers.simulated.command_port import CommandPort, ConnectionPolicy
 from drivers.simulated.commands import ControllerState
 from drivers.simulated.faults import Fault, FaultPlan
 from drivers.simulated.ftp_push import FtpTarget, ImageFile, make_outlet
 from drivers.simulated.grammar import Command, Refused, parse
-from drivers.simulated.parts import RESULT_ITEMS, ControllerTiming, Imaged, Part, image_files, result_line
+from drivers.simulated.parts import ControllerTiming, Imaged, Part, image_files
+from drivers.simulated.result_output import ResultOutput, SkippedAs
 from drivers.timing import monotonic_s
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
     from pathlib import Path
 
 __all__ = ["ControllerTiming", "FtpTarget", "Imaged", "Part", "SimulatedController"]
 
 _NO_PART = b"BM" + bytes(1076)
+_SAVING_S = 0.05
+_NOISE = b"\xff" * 4096
 
 
 class SimulatedController:
@@ -30,8 +34,9 @@ class SimulatedController:
 
     ``ftp`` names the server that images are pushed to; ``image_to`` is 'ftp', or a folder that they are dropped
     into. ``image_priority``: 'output' loses images when the queue is full, 'image' keeps READY off until there is
-    room. ``wire`` is the command port, on TCP and on a serial line that one opens there. Every image is put out
-    (condition *always*).
+    room. ``image_condition`` 'ng' puts only those of an NG part out. ``image_types`` are those of a LumiTrax or
+    multi-image capture: as many files a part and camera. ``wire`` is the command port, on TCP and on a serial line that
+    one opens there.
     """
 
     def __init__(
@@ -51,13 +56,13 @@ class SimulatedController:
         delimiter: str = "\r",
         image_priority: Literal["output", "image"] = "output",
         image_queue: int = 16,
+        image_condition: Literal["always", "ng"] = "always",
+        image_types: Sequence[str] = (),
+        skipped_as: SkippedAs = "zero",
         starts_in_run_mode: bool = True,
         has_programs_in_setup_mode: bool = False,
         on_imaged: Callable[[Imaged], None] | None = None,
     ) -> None:
-        unknown = sorted(set(result_items) - set(RESULT_ITEMS))
-        if unknown:
-            raise ValueError(f"unknown result items {unknown}; known are {RESULT_ITEMS}")
         timing = timing or ControllerTiming()
         self.timing = timing if processing_s is None else replace(timing, processing_s=processing_s)
         self.faults = faults or FaultPlan()
@@ -66,16 +71,17 @@ class SimulatedController:
         self.triggers = 0
         self.refused_triggers = 0
         self.on_imaged = on_imaged
-        self._items = tuple(result_items)
+        self._results = ResultOutput(tuple(result_items), skipped_as)
         self._image_priority = image_priority
+        self._image_condition = image_condition
+        self._image_types = tuple(image_types)
         self._has_programs_in_setup_mode = has_programs_in_setup_mode
         self.wire = CommandPort(host, port, self._answer, policy=policy, delimiter=delimiter)
         self._outlet = make_outlet(ftp, image_to, image_queue)
         self._part = Part(((1, _NO_PART),))
         self._part_no = 0
         self._was_imaged = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._crash: BaseException | None = None
+        self._background = Background()
         self._processing = asyncio.Lock()
         self._held: list[str] = []
         self._generation = 0
@@ -138,8 +144,6 @@ class SimulatedController:
         """No part is in process and no image waits."""
         return not self._in_process and (self._outlet is None or self._outlet.is_idle)
 
-    # life
-
     async def start(self) -> None:
         """Listen and get ready. Raises OSError where the port is taken."""
         now = monotonic_s()
@@ -148,24 +152,21 @@ class SimulatedController:
         await self.wire.open()
         self._is_up = True
         if self._outlet is not None:
-            self._spawn(self._outlet.run())
+            self._background.spawn(self._outlet.run())
 
     async def stop(self) -> None:
         """Leave no socket, task or thread. Idempotent. Raises what went wrong inside the simulation, if anything."""
         self._is_up = False
         if self._outlet is not None:
             self._outlet.abort()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._background.cancel()
         await self.wire.close()
         await self.wire.close_line()
-        if self._crash is not None:
-            crash, self._crash = self._crash, None
-            raise crash
+        self._background.raise_crash()
 
-    async def reboot(self) -> None:
+    async def reboot(self, after_s: float = 0.0) -> None:
         """Lose connections, parts and images in work; come back after ``timing.reboot_s`` with counts from 1."""
+        await asyncio.sleep(after_s)
         self._is_up = False
         self._forget_output()
         if self._outlet is not None:
@@ -241,7 +242,7 @@ class SimulatedController:
         self._was_imaged.set()
         self._is_capturing = True
         self._in_process += 1
-        self._spawn(self._cycle(shot, self._part, self._generation))
+        self._background.spawn(self._cycle(shot, self._part, self._generation))
         if self.on_imaged is not None:
             self.on_imaged(shot)
         return shot.count
@@ -264,19 +265,25 @@ class SimulatedController:
     async def _put_out(self, shot: Imaged, part: Part) -> None:
         faults = shot.faults
         if Fault.REBOOT in faults:
-            self._spawn(self.reboot())
+            self._background.spawn(self.reboot())
             return
         self._put_images_out(shot, part)
         if Fault.CONNECTION_DROP in faults:
             self.wire.drop_all()
         elif Fault.CONNECTION_MUTE in faults:
-            self._spawn(self._mute())
-        elif Fault.LOST_RESULT not in faults:
-            await self._put_result_out(shot)
+            self._background.spawn(self._mute())
+        elif Fault.LOST_RESULT not in faults and self._results.items:  # no item selected: no line
+            await self._put_result_out(shot, part)
+        if Fault.SETUP_MODE in faults or Fault.PROGRAM_CHANGED in faults:
+            self._background.spawn(self._somebody_at_the_screen(shot))
 
-    async def _put_result_out(self, shot: Imaged) -> None:
+    async def _put_result_out(self, shot: Imaged, part: Part) -> None:
         faults = shot.faults
-        line = result_line(self._items, shot, processing_s=self.timing.processing_s, error=self.state.error)
+        line = self._results.line(shot, part, self.state, processing_s=self.timing.processing_s)
+        if Fault.UNREADABLE_RESULT in faults:
+            line += ",0000000"
+        if Fault.NOISE_ON_THE_WIRE in faults:
+            await self.wire.send_raw(_NOISE)
         if Fault.LATE_RESULT in faults:
             self._later(partial(self.wire.send, line))
         elif Fault.RESULTS_GLUED in faults:
@@ -290,9 +297,10 @@ class SimulatedController:
             await self.wire.send(*held, line)
 
     def _put_images_out(self, shot: Imaged, part: Part) -> None:
-        if self._outlet is None or Fault.LOST_IMAGE in shot.faults:
+        is_wanted = self._image_condition == "always" or part.judgement == "NG"
+        if self._outlet is None or Fault.LOST_IMAGE in shot.faults or not is_wanted:
             return
-        for file in image_files(shot, part):
+        for file in image_files(shot, part, self._image_types):
             if Fault.LATE_IMAGE in shot.faults:
                 self._later(partial(self._offer, file))
                 continue
@@ -313,7 +321,13 @@ class SimulatedController:
             if generation == self._generation and self.state.is_output_enabled:
                 await what()
 
-        self._spawn(wait())
+        self._background.spawn(wait())
+
+    async def _somebody_at_the_screen(self, shot: Imaged) -> None:
+        if Fault.PROGRAM_CHANGED in shot.faults:
+            await self._switch_program(Command("PW", (str(shot.card), str((shot.program + 1) % 1000))))
+            return
+        self.state.is_run_mode, self.state.run_from_mono_s = False, monotonic_s() + self.timing.mute_s
 
     async def _mute(self) -> None:
         self.wire.is_mute = True
@@ -344,7 +358,7 @@ class SimulatedController:
         except Refused as refused:
             return refused.reply
         except Exception as err:
-            self._crash = self._crash or err
+            self._background.crash = self._background.crash or err
             raise
         return command.name
 
@@ -368,7 +382,7 @@ class SimulatedController:
         self._is_capturing = False
 
     async def _reboot_by_command(self, _: Command) -> None:
-        self._spawn(self.reboot())
+        self._background.spawn(self.reboot(_SAVING_S))
 
     async def _enable_output(self, command: Command) -> None:
         self.state.is_output_enabled = int(command.args[0]) == 1
@@ -384,15 +398,3 @@ class SimulatedController:
             self.state.reset_counters(monotonic_s())
         finally:
             self._ready_from_mono_s = monotonic_s() + self.timing.ready_after_switch_s
-
-    # tasks
-
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            self._crash = self._crash or task.exception()

@@ -92,7 +92,7 @@ _SHAPES: dict[str, _Shape] = {
     "CSH": _from_to(2, 9, _CAMERA, _whole(0, 12)),
     "CSE": _from_to(2, 9, _CAMERA, _whole(10, 90)),
     "CTD": _from_to(2, 9, _CAMERA, _NNN),
-    "CLV": _from_to(2, 9, _CAMERA, _whole(0, 1023)),
+    "CLV": _from_to(2, 17, _CAMERA, _whole(0, 1023)),
     "BS": _from_to(0, 9, _CAMERA, _NNN),
     "BC": _from_to(0, 1, _whole(0, 2)),
     "DW": _exactly(_NNN, _NNN, _ON_OFF, _decimal),

@@ -10,6 +10,7 @@ import numpy as np
 
 from drivers.simulated.camera import encode_image
 from drivers.simulated.gate import Gate
+from drivers.simulated.plc import SimulatedPlc
 from drivers.timing import monotonic_s
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from drivers.simulated.controller import SimulatedController
     from drivers.simulated.defects import DefectSpec
     from drivers.simulated.faults import Fault
+    from drivers.simulated.plc import PlcPart
     from drivers.simulated.remote_io import SimulatedRemoteIo
 
 __all__ = ["PartSource", "RecordedParts", "RenderedParts", "ShownPart", "SimulatedLine", "TruePart"]
@@ -119,13 +121,15 @@ class _Standing:
     shown: ShownPart
     part_no: int
     start_mono_s: float
+    counted: PlcPart | None = None
 
 
 class SimulatedLine:
     """Brings parts in front of the camera, ``spacing_s`` apart, and watches the gate.
 
     ``trigger``: 'wired' - a sensor on the controller; 'input' - the part-present input of the remote I/O goes on, and
-    the agent triggers; 'agent' - the agent triggers by its own clock, and each trigger finds the next part.
+    the agent triggers; 'plc' - the PLC counts the part, and the agent triggers; 'agent' - the agent triggers by its own
+    clock, and each trigger finds the next part. A ``remote_io`` that is a PLC counts every part and has the gate.
     """
 
     def __init__(
@@ -135,7 +139,7 @@ class SimulatedLine:
         remote_io: SimulatedRemoteIo,
         *,
         spacing_s: float = 1.0,
-        trigger: Literal["wired", "input", "agent"] = "wired",
+        trigger: Literal["wired", "input", "plc", "agent"] = "wired",
         first_coil: int = 0,
         part_present_input: int = 0,
         on_part: Callable[[TruePart], None] | None = None,
@@ -152,13 +156,17 @@ class SimulatedLine:
         self._part_present_input = part_present_input
         self._on_part = on_part
         self._gate = Gate(remote_io.history, pass_coil=first_coil)
+        self._plc = remote_io if isinstance(remote_io, SimulatedPlc) else None
 
     async def wait_ready(self, timeout_s: float) -> None:
         """Return when the agent's READY output is on and the controller is ready. Raises TimeoutError."""
         async with asyncio.timeout(timeout_s):
             # Nothing tells when an output changes: whoever looks at a wire looks again.
-            while not (self._remote_io.coils[self._ready_coil] and self._controller.is_ready):  # noqa: ASYNC110
+            while not (self._is_ready() and self._controller.is_ready):  # noqa: ASYNC110
                 await asyncio.sleep(_POLL_S)
+
+    def _is_ready(self) -> bool:
+        return self._remote_io.coils[self._ready_coil] if self._plc is None else self._plc.is_agent_ready
 
     async def run(self, parts: int) -> AsyncIterator[TruePart]:
         """Bring ``parts`` parts. Each comes out when the next one's interval begins, the last after its spacing."""
@@ -183,17 +191,21 @@ class SimulatedLine:
         controller = self._controller
         if self._trigger == "agent":
             part_no = controller.put_part(shown.image, extension=shown.extension, judgement=shown.judgement)
-            seen = len(controller.imaged)
+            seen, counted = len(controller.imaged), self._count()
             await controller.wait_imaged(seen)
-            return _Standing(index, shown, part_no, controller.imaged[seen].triggered_mono_s)
+            return _Standing(index, shown, part_no, controller.imaged[seen].triggered_mono_s, counted)
         await _sleep_until(at_mono_s)
         start_mono_s = monotonic_s()
         part_no = controller.put_part(shown.image, extension=shown.extension, judgement=shown.judgement)
+        counted = self._count()
         if self._trigger == "wired":
             controller.trigger("TRG1")
-        else:
+        elif self._trigger == "input":
             self._remote_io.set_input(self._part_present_input, True)
-        return _Standing(index, shown, part_no, start_mono_s)
+        return _Standing(index, shown, part_no, start_mono_s, counted)
+
+    def _count(self) -> PlcPart | None:
+        return None if self._plc is None else self._plc.part_arrives()
 
     async def _clear_input(self, start_mono_s: float) -> None:
         """The part leaves the sensor's sight in the middle of its interval."""
@@ -212,7 +224,9 @@ class SimulatedLine:
             faults=frozenset().union(*(shot.faults for shot in imaged)),
             triggered_mono_s=start_mono_s,
             ended_mono_s=end_mono_s,
-            is_let_through=self._gate.let_through(start_mono_s, end_mono_s),
+            is_let_through=here.counted.is_let_through
+            if here.counted is not None
+            else self._gate.let_through(start_mono_s, end_mono_s),
         )
         self.parts.append(part)
         if self._on_part is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from drivers.simulated.broken_images import broken
@@ -10,18 +10,17 @@ from drivers.simulated.faults import Fault
 from drivers.simulated.ftp_push import ImageFile
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-__all__ = ["RESULT_ITEMS", "ControllerTiming", "Imaged", "Part", "image_files", "result_line"]
+__all__ = ["REAL_TIMING", "ControllerTiming", "Imaged", "Part", "image_files"]
 
-RESULT_ITEMS = ("count", "program", "judgement", "time", "error", "skip")
 _CUT_SHARE = 0.4
 
 
 @dataclass(frozen=True, slots=True)
 class ControllerTiming:
-    """How long things take, seconds. A real controller: PW 1.5 to 4, not ready 0.3 after it, reboot tens."""
+    """How long things take, seconds; short ones, for tests. ``REAL_TIMING`` is what is known of a real controller."""
 
     exposure_s: float = 0.01
     processing_s: float = 0.05
@@ -34,13 +33,24 @@ class ControllerTiming:
     split_pause_s: float = 0.02
 
 
+REAL_TIMING = ControllerTiming(
+    exposure_s=0.03, mode_change_s=0.3, program_switch_s=2.0, ready_after_switch_s=0.3, reboot_s=20.0
+)
+"""PROTOCOL.md, "Timing": PW takes seconds and leaves READY off behind it, R0 takes effect later, a reboot is long."""
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What stands in front of the cameras: a file by camera number, and what the controller's tools think of it."""
+    """What stands in front of the cameras: a file by camera number, and what the controller's tools think of it.
+
+    ``values`` are what they measure, ``skipped`` the names of those that the execute condition leaves out.
+    """
 
     images: tuple[tuple[int, bytes], ...]
     extension: str = "bmp"
     judgement: str = "OK"
+    values: Mapping[str, float] = field(default_factory=dict)
+    skipped: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         if self.judgement not in ("OK", "NG") or self.extension not in ("bmp", "jpg", "png"):
@@ -70,26 +80,19 @@ class Imaged:
     faults: frozenset[Fault]
 
 
-def result_line(items: Sequence[str], shot: Imaged, *, processing_s: float, error: int) -> str:
-    """The result line: fixed widths, zero padded, without sign. 'skip' is an area, as one of its tools gives it."""
-    fields = {
-        "count": f"{shot.count:010d}",
-        "program": f"{shot.program:03d}",
-        "judgement": "0" if shot.judgement == "OK" else "1",
-        "time": f"{processing_s * 1000:011.3f}",
-        "error": str(error),
-        "skip": f"{4000 + shot.count % 997:08d}",
-    }
-    return ",".join(fields[item] for item in items)
+def image_files(shot: Imaged, part: Part, types: Sequence[str] = ()) -> list[ImageFile]:
+    """The files of the part, one for each camera and image type, with its image faults in them.
 
-
-def image_files(shot: Imaged, part: Part) -> list[ImageFile]:
-    """The files of the part, one for each camera, with its image faults in them. Raises ValueError for no image."""
+    A LumiTrax or multi-image capture gives several images of one count, told apart by ``types`` (NORMAL, SHAPE1, ...);
+    none means one image without a type. Raises ValueError for no image.
+    """
     files = []
     for camera, data in part.images:
-        name = f"{shot.taken:%y%m%d_%H%M%S}_{shot.count:010d}_CAM{camera}_{part.judgement}.{part.extension}"
-        folders = ("cv-x", "image", f"SD{shot.card}_{shot.program:03d}", shot.session, f"CAM{camera}")
         content = broken(data, part.extension, shot.faults, shot.trigger_no)
         cut_after = int(len(data) * _CUT_SHARE) if Fault.TRUNCATED_IMAGE in shot.faults else None
-        files.append(ImageFile(folders, name, content, cut_after))
+        folders = ("cv-x", "image", f"SD{shot.card}_{shot.program:03d}", shot.session, f"CAM{camera}")
+        for kind in types or ("",):
+            label = f"CAM{camera}_{kind}_{part.judgement}" if kind else f"CAM{camera}_{part.judgement}"
+            name = f"{shot.taken:%y%m%d_%H%M%S}_{shot.count:010d}_{label}.{part.extension}"
+            files.append(ImageFile(folders, name, content, cut_after))
     return files

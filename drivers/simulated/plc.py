@@ -60,12 +60,19 @@ class SimulatedPlc(SimulatedRemoteIo):
         self._scanner: asyncio.Task[None] | None = None
 
     @property
+    def is_agent_ready(self) -> bool:
+        """Whether the agent's READY bit is set, and its heartbeat fresh."""
+        return bool(self.block[4] & _READY) and monotonic_s() - self._beat_mono_s <= _FRESH_S
+
+    @property
     def block(self) -> tuple[int, ...]:
         """The agent's eight words as they stand."""
         return tuple(self.words[self._first + at] for at in range(_BLOCK))
 
     def part_arrives(self) -> PlcPart:
-        """A part comes to the gate, which closes."""
+        """A part comes to the gate, which closes; one that is still there undecided leaves by the chute."""
+        if self.parts and not self.parts[-1].is_decided:
+            self._into_the_chute()
         part = PlcPart((len(self.parts) % 65535 + 1) if self._is_counting else 0)
         self.parts.append(part)
         self._stood = self.words[self._first]
@@ -105,7 +112,10 @@ class SimulatedPlc(SimulatedRemoteIo):
             part.is_let_through = self.block[1] == _PASS
             self.words[self._back + 1] = self.block[0]
             if not part.is_let_through:
-                self.words[self._back + 4] = (self.words[self._back + 4] + 1) % 65536
+                self._into_the_chute()
+
+    def _into_the_chute(self) -> None:
+        self.words[self._back + 4] = (self.words[self._back + 4] + 1) % 65536
 
     def _lacking(self, part: PlcPart, now_mono_s: float) -> str:
         """What keeps the block from deciding this part; empty if nothing does."""

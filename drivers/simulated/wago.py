@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from drivers.simulated.modbus_pdu import ModbusFault
@@ -15,10 +16,16 @@ __all__ = ["SimulatedWago"]
 _TIME, _MASK, _TRIGGER, _STOP, _STATE, _RESTART, _ALTERNATIVE = 0x1000, 0x1001, 0x1003, 0x1005, 0x1006, 0x1007, 0x100A
 _STOP_SEQUENCE = (0xAAAA, 0x5555)
 _OFF, _RUNNING, _EXPIRED = 0, 1, 2
+_OUTPUTS_FROM = 512
+_BIT_READS, _BIT_WRITES = frozenset((1, 2)), frozenset((5, 15))
 
 
 class SimulatedWago(SimulatedRemoteIo):
-    """Registers 0x1000 to 0x100A. Time and mask can be written while the watchdog stands still only."""
+    """Registers 0x1000 to 0x100A. Time and mask can be written while the watchdog stands still only.
+
+    Bits: to a write, address 0 and address 512 are the first output; to a read, 0 is the first input and 512 the first
+    output, whichever of the two functions asks.
+    """
 
     def __init__(self, *, is_alternative: bool = False, **options: float | str) -> None:
         super().__init__(**options)  # type: ignore[arg-type]
@@ -36,7 +43,19 @@ class SimulatedWago(SimulatedRemoteIo):
 
     def _carry_out(self, request: Request) -> bytes:
         self._function = request.function
+        is_output = request.first >= _OUTPUTS_FROM
+        if request.function in _BIT_READS:
+            inner = replace(request, function=1 if is_output else 2, first=request.first % _OUTPUTS_FROM)
+            return bytes((request.function,)) + super()._carry_out(inner)[1:]
+        if request.function in _BIT_WRITES and is_output:
+            super()._carry_out(replace(request, first=request.first - _OUTPUTS_FROM))
+            return request.echo
         return super()._carry_out(request)
+
+    def _write_coils(self, request: Request, now_mono_s: float) -> None:
+        if self.state == _EXPIRED and not self._registers[_ALTERNATIVE]:
+            raise ModbusFault(4)  # until somebody starts it again; in the alternative mode traffic alone does
+        super()._write_coils(request, now_mono_s)
 
     def _feed(self, now_mono_s: float) -> None:
         if self.state == _RUNNING and self._registers[_MASK] >> (self._function - 1) & 1:

@@ -99,8 +99,7 @@ class _SerialStream:
             self._writer.join()
             with suppress(NotImplementedError, *_FAILURES):
                 self._port.reset_output_buffer()  # closing a line whose peer holds it up would wait for what is left
-            with suppress(*_FAILURES):
-                self._port.close()
+            _close(self._port)
             self._call(self._end)
 
     def _write_on(self) -> None:
@@ -156,7 +155,11 @@ def _open_port(url: str, options: SerialOptions) -> Any:
     )
     if "://" not in url:
         port.exclusive = True
-    port.open()
+    try:
+        port.open()
+    except BaseException:
+        _close(port)
+        raise
     with suppress(*_FAILURES):
         port.reset_input_buffer()
     return port
@@ -164,4 +167,13 @@ def _open_port(url: str, options: SerialOptions) -> Any:
 
 def _close_unwanted(opening: asyncio.Future[Any]) -> None:
     if not opening.cancelled() and opening.exception() is None:
-        opening.result().close()
+        _close(opening.result())
+
+
+def _close(port: Any) -> None:
+    """Close it, whatever state it is in. pyserial forgets a socket that the peer had reset, without closing it."""
+    sock = getattr(port, "_socket", None)
+    with suppress(*_FAILURES):
+        port.close()
+    if sock is not None:
+        sock.close()

@@ -9,13 +9,14 @@ import structlog
 
 from drivers.timing import Deadline
 from edge_agent.domain import Published, Reason, Verdict
-from edge_agent.runtime.decision import Decision, Evidence, decide
+from edge_agent.runtime.decision import Decision, Evidence
 from edge_agent.runtime.dry_run import marked
 from edge_agent.runtime.rows import part_row
 from edge_agent.store.journal import JournalError
 
 if TYPE_CHECKING:
     from drivers.base import VerdictOutput
+    from edge_agent.runtime.bypass import Bypass
     from edge_agent.runtime.inference import Inference
     from edge_agent.runtime.live import EngineOptions, LivePart
     from edge_agent.runtime.pairing import Part
@@ -43,6 +44,7 @@ class Carrying:
         inference: Inference,
         journal: Journal,
         output: VerdictOutput,
+        bypass: Bypass,
     ) -> None:
         self._options = options
         self._standing = standing
@@ -50,11 +52,12 @@ class Carrying:
         self._inference = inference
         self._journal = journal
         self._output = output
+        self._bypass = bypass
 
     async def wait_for_evidence(self, live: LivePart) -> None:
         """Return when all that a verdict rests on is there, when more will not come, or at the part's deadline."""
         try:
-            async with asyncio.timeout_at(live.part.deadline.at_mono_s):
+            async with asyncio.timeout_at(self._bypass.wait_until(live.part.deadline, self._options.deadline_s)):
                 while not self._is_complete(live):
                     live.changed.clear()
                     await live.changed.wait()
@@ -64,7 +67,7 @@ class Carrying:
     def decide(self, live: LivePart) -> Decision:
         """The verdict, of what is known now."""
         part, standing = live.part, self._standing
-        decision = decide(
+        decision = self._bypass.decide(
             Evidence(
                 cameras=self._options.cameras,
                 judgement_policy=self._options.judgement,

@@ -17,7 +17,8 @@ from drivers.base import (
     DriverError,
 )
 from drivers.timing import Deadline, monotonic_s
-from edge_agent.domain import Reason
+from edge_agent.domain import Published, Reason, Verdict
+from edge_agent.runtime.bypass import Bypass
 from edge_agent.runtime.carrying import Carrying
 from edge_agent.runtime.gaps import CountGaps, write_missed
 from edge_agent.runtime.inference import Inference, Inspects
@@ -32,8 +33,9 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
 
     from drivers.base import ControllerLink, VerdictOutput
-    from edge_agent.domain import Capture, Published
+    from edge_agent.domain import Capture
     from edge_agent.runtime.decision import Decision
+    from edge_agent.runtime.rejects import RejectWatch
     from edge_agent.store.archive import Archive
     from edge_agent.store.journal import Journal, PartRow
 
@@ -61,8 +63,12 @@ class Engine:
         archive: Archive,
         output: VerdictOutput,
         health: Health,
+        bypass: Bypass | None = None,
+        rejects: RejectWatch | None = None,
     ) -> None:
         self._options = options
+        self.bypass = bypass or Bypass()
+        self._rejects = rejects
         self._journal = journal
         self._output = output
         self._health = health
@@ -81,6 +87,7 @@ class Engine:
             inference=self._inference,
             journal=journal,
             output=output,
+            bypass=self.bypass,
         )
         self._tasks: asyncio.TaskGroup | None = None
 
@@ -104,6 +111,11 @@ class Engine:
     def is_dry_run(self) -> bool:
         """Whether nothing but REJECT goes to the wire: said in status, log, journal and page."""
         return self._options.is_dry_run
+
+    @property
+    def program(self) -> int | None:
+        """What the controller runs, as far as it told."""
+        return self._programs.current
 
     @property
     def is_idle(self) -> bool:
@@ -247,13 +259,17 @@ class Engine:
         for task in live.inspecting:
             task.cancel()
         published = await self._carrying.publish(live, decision)
+        if self._rejects is not None and decision.reason is not Reason.DUPLICATE:  # of which no part is on the belt
+            passed = decision.verdict is Verdict.PASS and published is Published.PUBLISHED
+            self._rejects.decided(part.seq, passed=passed)
         del self._live[part.seq]
         if not self._live:
             self._standing.move(LineEvent.ALL_DECIDED)
         self.check()
         self._say(row, decision, published)
         if decision.reason is not Reason.JOURNAL:
-            await self._keeping.keep(part, decision.verdict, published)
+            always = decision.reason is Reason.BYPASS
+            await self._keeping.keep(part, decision.verdict, published, always=always)
 
     # --- small things ---------------------------------------------------------------------------------
 
@@ -279,6 +295,7 @@ class Engine:
             detail=decision.detail or None,
             score=row.score,
             limit=row.limit,
+            measured=dict(row.measured) or None,
             published=published,
             latency_ms=round((row.decided_mono_s - row.first_sign_mono_s) * 1000, 1),
         )

@@ -34,8 +34,8 @@ class Keeping:
         self._archive = archive
         self._health = health
 
-    async def keep(self, part: Part, verdict: Verdict, published: Published) -> None:
-        """Record what became of the verdict, then move the received bytes into the archive."""
+    async def keep(self, part: Part, verdict: Verdict, published: Published, *, always: bool = False) -> None:
+        """Record what became of the verdict, then file the received bytes; ``always`` as a reject's are."""
         try:
             await self._journal.publication(part.seq, published, monotonic_s())
         except JournalError as err:
@@ -43,7 +43,7 @@ class Keeping:
             self._health.fails("journal", str(err))
         for camera, capture in part.captures.items():
             if capture.path is not None:
-                await self._file(part.seq, camera, verdict, capture.path, capture.sha256)
+                await self._file(part.seq, camera, verdict, capture.path, capture.sha256, always=always)
 
     async def note_unplaced(self, what: str, arrival: Arrival, count: int | None, name: str) -> None:
         """Record an image or a result that no open part takes."""
@@ -61,8 +61,10 @@ class Keeping:
         else:
             await asyncio.to_thread(capture.path.unlink, missing_ok=True)
 
-    async def _file(self, seq: int, camera: int, verdict: Verdict, path: Path, sha256: str) -> None:
+    async def _file(
+        self, seq: int, camera: int, verdict: Verdict, path: Path, sha256: str, *, always: bool = False
+    ) -> None:
         try:
-            await asyncio.to_thread(self._archive.file, seq, camera, verdict, path, sha256)
+            await asyncio.to_thread(self._archive.file, seq, camera, verdict, path, sha256, always=always)
         except OSError as err:
             log.warning("archive_failed", part_seq=seq, error=str(err))

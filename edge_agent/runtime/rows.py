@@ -51,6 +51,7 @@ def part_row(
         deadline_mono_s=part.deadline.at_mono_s,
         boot_id=boot_id,
         decided_utc=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        measured=part.result.values if part.result else {},
     )
 
 

@@ -161,7 +161,8 @@ class Supervisor:
             self._engine.raise_if_hung()
             now = monotonic_s()
             beside = [f"DEGRADED ({why})" for why in self._degraded().values()]
-            status = f"STATUS={': '.join([*self._kinds(), str(self._engine.state), *beside, str(self._health)])}"
+            beside += [self._engine.bypass.words] if self._engine.bypass.words else []
+            status = f"STATUS={': '.join([*self._kinds(), *beside, str(self._engine.state), str(self._health)])}"
             if now - last_notified_s >= _NOTIFY_EVERY_S or status != last_status:
                 notify(f"{status}\nWATCHDOG=1" if self._is_refreshing(now) else status)
                 last_notified_s, last_status = now, status

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["Contradiction", "Loc", "bundles", "pages", "places", "sources", "times"]
 
 Loc = tuple[str | int, ...]
+_INPUTS_IN_ONE_READ = 64
 
 
 class Contradiction(ValueError):
@@ -67,11 +68,15 @@ def sources(settings: Settings) -> list[tuple[Loc, str]]:
     if trigger.source == "input" and settings.output.part_present_input is None:
         message = 'source "input" needs output.part_present_input: the address of the input that sees the part'
         problems.append((("trigger", "source"), message))
+    if trigger.source == "plc" and (settings.output.kind, settings.output.part_numbers) != ("modbus-registers", "plc"):
+        message = 'source "plc" needs output.kind = "modbus-registers" and output.part_numbers = "plc"'
+        problems.append((("trigger", "source"), message))
     if trigger.source == "interval" and trigger.interval_ms < settings.line.min_part_spacing_ms:
         least = settings.line.min_part_spacing_ms
         message = f"expected at least line.min_part_spacing_ms ({least}) (got {trigger.interval_ms})"
         problems.append((("trigger", "interval_ms"), message))
-    doubled = sorted({item for item in items if item != "skip" and items.count(item) > 1})
+    names = [item.split(":")[1] if ":" in item else item for item in items]
+    doubled = sorted({name for name in names if name != "skip" and names.count(name) > 1})
     if doubled:
         problems.append((("controller", "result_items"), f"expected each item once (got {', '.join(doubled)} twice)"))
     if settings.line.judgement == "both" and "judgement" not in items:
@@ -84,6 +89,10 @@ def _output_places(output: OutputSettings) -> list[tuple[Loc, str]]:
     problems: list[tuple[Loc, str]] = []
     if output.host is None and output.serial is None:
         problems.append((("output",), "name the way to the output, host or [output.serial] (got neither)"))
+    if output.program_request != "ignored" and output.kind != "modbus-registers":
+        message = f'"{output.program_request}" needs output.kind = "modbus-registers": coils ask for no program'
+        problems.append((("output", "program_request"), message))
+    problems += _input_places(output)
     if output.first_coil > 65532:
         message = f"expected at most 65532, so that four coils fit (got {output.first_coil})"
         problems.append((("output", "first_coil"), message))
@@ -98,6 +107,26 @@ def _output_places(output: OutputSettings) -> list[tuple[Loc, str]]:
             f"expected a place outside the eight registers from {output.first_register} on (got {output.plc_register})"
         )
         problems.append((("output", "plc_register"), message))
+    return problems
+
+
+def _input_places(output: OutputSettings) -> list[tuple[Loc, str]]:
+    problems: list[tuple[Loc, str]] = []
+    names = ("mode_input", "acknowledge_input", "reject_confirm_input")
+    wired = {name: getattr(output, name) for name in names if getattr(output, name) is not None}
+    doubled = sorted(name for name, place in wired.items() if list(wired.values()).count(place) > 1)
+    if doubled:
+        problems.append((("output", doubled[0]), f"expected an input of its own (got {wired[doubled[0]]} twice)"))
+    if wired and max(wired.values()) - min(wired.values()) >= _INPUTS_IN_ONE_READ:
+        message = f"expected inputs within {_INPUTS_IN_ONE_READ} addresses of each other (got {sorted(wired.values())})"
+        problems.append((("output", next(iter(wired))), message))
+    counts = output.reject_confirm_input is not None or output.kind == "modbus-registers"
+    if output.reject_confirm_ms is not None and not counts:
+        message = "needs output.reject_confirm_input, or a PLC that counts: otherwise nobody sees a part leave"
+        problems.append((("output", "reject_confirm_ms"), message))
+    if output.reject_confirm_input is not None and output.reject_confirm_ms is None:
+        message = "needs output.reject_confirm_ms: how long a rejected part may take to the chute"
+        problems.append((("output", "reject_confirm_input"), message))
     return problems
 
 

@@ -59,7 +59,9 @@ def _read(path: Path, most_bytes: int) -> bytes:
         # Not blocking: opening a pipe by mistake must not hang the start.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
-        raise ConfigError(f"{path}: there is no such file", hint=_HINT) from None
+        is_here = os.path.isfile("line.toml")  # noqa: PTH113
+        hint = "there is a line.toml in this folder: say --config line.toml" if is_here else _HINT
+        raise ConfigError(f"{path}: there is no such file", hint=hint) from None
     except (OSError, ValueError) as err:
         raise ConfigError(f"{path}: cannot be opened: {getattr(err, 'strerror', None) or err}") from None
     try:

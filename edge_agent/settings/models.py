@@ -31,6 +31,7 @@ __all__ = [
     "FtpSettings",
     "ImagesSettings",
     "InferenceSettings",
+    "LampSettings",
     "LineSettings",
     "LogSettings",
     "MetricsSettings",
@@ -44,6 +45,18 @@ __all__ = [
     "WebSettings",
     "WebhookSettings",
 ]
+
+
+RESULT_ITEM = re.compile(
+    "(?:count|program|judgement|skip|rest"
+    "|(?:value|judgement|text):(?!(?:count|program|judgement)$)[A-Za-z][A-Za-z0-9_.-]{0,31}"
+    "|value:(?!(?:count|program|judgement):)[A-Za-z][A-Za-z0-9_.-]{0,31}:[+]?[0-9])"
+)
+RESULT_ITEM_WORDS = (
+    '"count", "program", "judgement", "skip", "rest", or a tool\'s own: "value:NAME", "value:NAME:+3" (signed, three '
+    'decimals), "judgement:NAME", "text:NAME"'
+)
+"""As ``drivers.keyence.results`` reads it; a name of the line's own is no name for a tool's."""
 
 
 def _usable_path(value: Any) -> Any:
@@ -69,6 +82,12 @@ def _name_pattern(text: str) -> str:
     return text
 
 
+def _result_item(text: str) -> str:
+    if RESULT_ITEM.fullmatch(text) is None:
+        raise ValueError(f"expected {RESULT_ITEM_WORDS}")
+    return text
+
+
 def _exact(value: Any) -> Any:
     # To Literal, True and 1.0 are equal to 1.
     if isinstance(value, (bool, float)):
@@ -82,6 +101,13 @@ def _integer(least: int, most: int) -> Any:
 
 Text = Annotated[str, Field(strict=True, min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Port = Annotated[int, _integer(1, 65535)]
+ResultItem = Annotated[
+    str,
+    AfterValidator(_result_item),
+    Field(
+        strict=True, max_length=64, json_schema_extra={"format": "result-item", "pattern": f"^{RESULT_ITEM.pattern}$"}
+    ),
+]
 Camera = Annotated[int, _integer(1, 4)]
 Coil = Annotated[int, _integer(0, 65535)]
 Milliseconds = Annotated[int, _integer(1, 600_000)]
@@ -141,7 +167,7 @@ class ControllerSettings(_Table):
     serial: Annotated[SerialSettings | None, _say("speak over a serial line; host and port are not used then")] = None
     delimiter: Annotated[Literal["cr", "crlf"], _say("what ends a line that is sent; both are understood")] = "cr"
     result_items: Annotated[
-        tuple[Literal["count", "program", "judgement", "skip", "rest"], ...],
+        tuple[ResultItem, ...],
         Field(min_length=1, max_length=64, description="what each field of the controller's result line is, in order"),
     ] = ("count", "judgement")
     connect_timeout_ms: Annotated[Milliseconds, _say("how long one try to connect may take")] = 1000
@@ -152,8 +178,11 @@ class TriggerSettings(_Table):
     """[trigger]: who starts a part."""
 
     source: Annotated[
-        Literal["wired", "interval", "input"],
-        _say("wired: a sensor on the controller; interval: the agent, by time; input: the agent, on the remote input"),
+        Literal["wired", "interval", "input", "plc"],
+        _say(
+            "wired: a sensor on the controller; interval: the agent, by time; input: the agent, on the remote input; "
+            "plc: the agent, when the PLC counts a part"
+        ),
     ] = "wired"
     number: Annotated[
         Literal[1, 2, 3, 4, "all"],
@@ -228,22 +257,51 @@ class OutputSettings(_Table):
     unit: Annotated[int, _integer(0, 255), _say("its Modbus unit number")] = 1
     serial: Annotated[RtuSettings | None, _say("speak Modbus RTU over a serial line instead of TCP")] = None
     first_coil: Annotated[Coil, _say("zero-based address of PASS; REJECT, READY and HEARTBEAT follow")] = 0
+    invert: Annotated[
+        tuple[Literal["REJECT", "READY"], ...],
+        Field(max_length=2, description="coils whose level on the wire is the opposite of what they say; PASS never"),
+    ] = ()
     first_register: Annotated[Coil, _say("zero-based address of the block of eight registers")] = 0
     plc_register: Annotated[Coil, _say("zero-based address of the five registers that the PLC writes")] = 8
     part_numbers: Annotated[
         Literal["plc", "agent"],
         _say("whose number of the part a PASS names: the PLC's for its gate, or ours"),
     ] = "plc"
+    program_request: Annotated[
+        Literal["ignored", "checked", "switched"],
+        _say("what becomes of the program that the PLC wants: nothing, FAULT where another runs, or a switch to it"),
+    ] = "ignored"
     plc_silence_ms: Annotated[Milliseconds, _say("how long the PLC's heartbeat may stand still")] = 500
     module: Annotated[
         Literal["wago-750", "beckhoff-bk9000", "beckhoff-ek9000", "moxa-e1200", "adam-6000", "icp-et7000"] | None,
         _say("the family of the remote I/O, whose watchdog the agent then arms and proves"),
     ] = None
     part_present_input: Annotated[Coil | None, _say("zero-based address of the input that sees a part")] = None
+    mode_input: Annotated[Coil | None, _say("zero-based address of the input that is on in automatic")] = None
+    acknowledge_input: Annotated[Coil | None, _say("zero-based address of the input of the acknowledge button")] = None
+    reject_confirm_input: Annotated[
+        Coil | None, _say("zero-based address of the input that sees parts leave by the reject chute")
+    ] = None
+    reject_confirm_ms: Annotated[
+        Milliseconds | None, _say("how long a rejected part may take to the chute; left out, nobody counts them")
+    ] = None
     pass_hold_ms: Annotated[Milliseconds, _say("how long PASS stands; the next part ends it earlier")] = 300
     refresh_ms: Annotated[Milliseconds, _say("how often the output is written, which feeds the watchdog")] = 100
     write_timeout_ms: Annotated[Milliseconds, _say("how long the device may take to answer")] = 150
     watchdog_ms: Annotated[Milliseconds, _say("what the device's own watchdog is set to")] = 500
+
+
+Lit = Literal["fault", "bypass", "off"]
+
+
+class LampSettings(_Table):
+    """[lamp]: an andon lamp on the RTS and DTR lines of a serial port. It is never PASS."""
+
+    device: Annotated[Text, _say("the serial port, by its name in /dev/serial/by-id, or rfc2217:// of a device server")]
+    rts: Annotated[Lit, _say("what RTS lights: the line is FAULT, a person answers for the parts, or nothing")] = (
+        "fault"
+    )
+    dtr: Annotated[Lit, _say("what DTR lights, as rts")] = "bypass"
 
 
 class BundleSettings(_Table):
@@ -354,6 +412,7 @@ class Settings(_Table):
     store: StoreSettings
     inference: InferenceSettings = InferenceSettings()
     log: LogSettings = LogSettings()
+    lamp: Annotated[LampSettings | None, _say("an andon lamp; left out, there is none")] = None
     web: Annotated[WebSettings | None, _say("the operator's page; left out, there is none")] = None
     challenge: Annotated[ChallengeSettings | None, _say("how often a challenge is asked for; left out, never")] = None
     mqtt: Annotated[MqttSettings | None, _say("results to an MQTT broker")] = None

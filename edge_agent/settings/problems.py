@@ -8,7 +8,7 @@ from datetime import date, datetime, time
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from edge_agent.settings.models import Contradiction, Settings
+from edge_agent.settings.models import RESULT_ITEM_WORDS, Contradiction, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -138,6 +138,8 @@ def _described(node: dict[str, Any], name: str) -> str:
         return "a path, as a text that is not empty"
     if kind == "string" and node.get("format") == "time":
         return 'a time of day between "00:00" and "23:59"'
+    if kind == "string" and node.get("format") == "result-item":
+        return RESULT_ITEM_WORDS
     if kind == "string":
         return f"a text of {node['minLength']} to {node['maxLength']} characters, none of them a control character"
     if kind == "array":

@@ -113,14 +113,17 @@ class Archive:
         with self._lock:
             return self._scan()
 
-    def file(self, part_seq: int, camera: int, verdict: Verdict, spooled: Path, sha256: str) -> Path | None:
+    def file(
+        self, part_seq: int, camera: int, verdict: Verdict, spooled: Path, sha256: str, *, always: bool = False
+    ) -> Path | None:
         """Move a received image into the archive; None if it is not to be kept or could not be.
 
+        ``always`` keeps it as a reject is kept: of a part that passed in bypass somebody will want to see the image.
         Either way it is gone from the spool afterwards: a spool that fills up would stop the line.
         """
         with self._lock:
             kept = None
-            if self._is_to_be_kept(part_seq, verdict):
+            if self._is_to_be_kept(part_seq, Verdict.REJECT if always else verdict):
                 kept = self._try_to_keep(part_seq, camera, verdict, spooled, sha256)
             if kept is None:
                 self._drop(spooled)

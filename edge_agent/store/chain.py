@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable
 
-__all__ = ["Audit", "Head", "audit", "head_of", "seal", "seal_all"]
+__all__ = ["Audit", "Head", "audit", "has_measurements", "head_of", "seal", "seal_all"]
 
 Kind = Literal["part", "publication", "event"]
 
@@ -26,6 +26,7 @@ FROM part WHERE part_seq = ?"""
 _CAMERAS = """SELECT camera, outcome, reason, detail, score, score_limit, bundle_id, image_sha256, image_name,
 align_quality, align_shift_x_px, align_shift_y_px, align_angle_deg, align_gain, align_offset, timings_ms, align_scale,
 shares FROM camera WHERE part_seq = ? ORDER BY camera"""
+_MEASURED = "SELECT name, value FROM measurement WHERE part_seq = ? ORDER BY name"
 _QUERIES: dict[Kind, tuple[str, ...]] = {
     "part": (_PART, _CAMERAS),
     "publication": ("SELECT part_seq, published, at_mono_s, detail FROM publication WHERE part_seq = ?",),
@@ -65,7 +66,7 @@ def head_of(connection: sqlite3.Connection) -> Head:
 def seal(connection: sqlite3.Connection, kind: Kind, row_id: int) -> None:
     """Add the link of a row that this transaction wrote."""
     head = head_of(connection)
-    link = _hash(connection, head.sha256, kind, row_id)
+    link = _hash(connection, head.sha256, kind, row_id, is_measured=has_measurements(connection))
     connection.execute("INSERT INTO chain VALUES (?, ?, ?, ?)", (head.link + 1, kind, row_id, link))
 
 
@@ -82,13 +83,13 @@ def audit(
     """Follow the chain from its first link to its last; ``noted`` is a head that must be one of them."""
     predecessor, at = connection.execute("SELECT predecessor, sha256 FROM origin").fetchone()
     total = connection.execute("SELECT count(*) FROM chain").fetchone()[0]
-    origin, problems, number = at, [], 0
+    origin, problems, number, is_measured = at, [], 0, has_measurements(connection)
     for link, kind, row_id, stored in connection.execute("SELECT * FROM chain ORDER BY link"):
         number += 1
         if link != number:
             problems.append(f"link {number} is missing: the next one is {link}")
             number = link
-        if _hash(connection, at, kind, row_id) != stored:
+        if _hash(connection, at, kind, row_id, is_measured=is_measured) != stored:
             problems.append(f"link {link}: {kind} {row_id} is not the row that was sealed, or is gone")
         at = stored
         if noted is not None and link == noted.link and stored != noted.sha256:
@@ -121,9 +122,18 @@ def _unsealed(connection: sqlite3.Connection) -> list[str]:
     return problems
 
 
-def _hash(connection: sqlite3.Connection, before: str, kind: Kind, row_id: int) -> str:
+def has_measurements(connection: sqlite3.Connection) -> bool:
+    """Whether this journal has a table for them: an older one that was put away has none."""
+    found = connection.execute("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'measurement'").fetchone()
+    return found is not None
+
+
+def _hash(connection: sqlite3.Connection, before: str, kind: Kind, row_id: int, *, is_measured: bool) -> str:
     rows: list[list[tuple[Any, ...]]] = [
         [tuple(row) for row in connection.execute(query, (row_id,))] for query in _QUERIES[kind]
     ]
+    # A part without any is sealed as before there were measurements: older links stand.
+    if kind == "part" and is_measured and (measured := [tuple(r) for r in connection.execute(_MEASURED, (row_id,))]):
+        rows.append(measured)
     # JSON writes a float by the shortest digits that read back as the same bits.
     return sha256(f"{before}\n{kind}\n{json.dumps(rows, separators=(',', ':'))}".encode()).hexdigest()

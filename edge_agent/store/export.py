@@ -38,6 +38,7 @@ COLUMNS = (
     *(f"align_{name}" for name in _POSE),
     "shares",
     "timings_ms",
+    "measured",
 )
 """The columns of every format, in their order: a promise to who reads the files."""
 
@@ -70,10 +71,11 @@ class Selection:
 
 
 def record_of(row: PartRow, camera: CameraRow | None, published: Published | None) -> dict[str, Any]:
-    """One record: what COLUMNS names, None where there is nothing. ``shares`` and ``timings_ms`` are JSON."""
+    """One record: what COLUMNS names, None where there is nothing. ``shares``, ``timings_ms`` and so on are JSON."""
     found: dict[str, Any] = dict.fromkeys(COLUMNS)
     for name in (*_PART, *_PART_NUMBERS, *_PART_MORE):
         found[name] = published if name == "published" else getattr(row, name)
+    found["measured"] = json.dumps(dict(row.measured))
     if camera is not None:
         for name in (*_CAMERA, *_CAMERA_NUMBERS):
             found[name] = getattr(camera, name.removeprefix("camera_"))

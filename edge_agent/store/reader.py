@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Self
 from drivers.base import Judgement, Published, Reason, Verdict
 from edge_agent.domain import Alignment, Outcome
 from edge_agent.errors import DataError
-from edge_agent.store.chain import audit
+from edge_agent.store.chain import audit, has_measurements
 from edge_agent.store.opening import damaged
 from edge_agent.store.rows import CameraRow, EventRow, PartRow, PublicationRow
-from edge_agent.store.schema import SCHEMA_VERSION, refuse_foreign
+from edge_agent.store.schema import READABLE_VERSIONS, SCHEMA_VERSION, refuse_foreign
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -32,6 +32,7 @@ class JournalReader:
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self._path = path
         self._connection = connection
+        self._has_measurements = has_measurements(connection)
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -48,7 +49,7 @@ class JournalReader:
             if isinstance(err, (sqlite3.Error, ValueError)):
                 raise damaged(path, err) from err
             raise
-        if version != SCHEMA_VERSION:
+        if version not in READABLE_VERSIONS:
             connection.close()
             raise DataError(
                 f"{path} has schema {version}, this edge-agent reads {SCHEMA_VERSION}",
@@ -185,7 +186,12 @@ class JournalReader:
             deadline_mono_s=found["deadline_mono_s"],
             boot_id=found["boot_id"],
             decided_utc=found["decided_utc"],
+            measured=self._measured(found["part_seq"]) if self._has_measurements else {},
         )
+
+    def _measured(self, part_seq: int) -> dict[str, float | str | None]:
+        query = "SELECT name, value FROM measurement WHERE part_seq = ? ORDER BY name"
+        return dict(map(tuple, self._connection.execute(query, (part_seq,))))
 
 
 def _connect(path: Path) -> sqlite3.Connection:

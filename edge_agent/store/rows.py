@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from edge_agent.domain import Alignment, Capture, Inspection, Judgement, Outcome, Published, Reason, Verdict
 
 __all__ = ["CameraRow", "EventRow", "PartRow", "PublicationRow"]
@@ -67,6 +69,7 @@ class CameraRow:
 class PartRow:
     """One part: its verdict and what led to it. ``score``, ``limit`` and ``bundle_id`` are of the worst camera.
 
+    ``measured`` is what the controller's tools said, by name; None where a tool was skipped or measured nothing.
     Times are seconds of the monotonic clock of ``boot_id``; ``decided_utc`` is a label and orders nothing.
     """
 
@@ -88,6 +91,7 @@ class PartRow:
     deadline_mono_s: float
     boot_id: str
     decided_utc: str
+    measured: Mapping[str, float | str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import sqlite3
     from pathlib import Path
 
-__all__ = ["APPLICATION_ID", "SCHEMA_VERSION", "migrate", "refuse_foreign"]
+__all__ = ["APPLICATION_ID", "READABLE_VERSIONS", "SCHEMA_VERSION", "migrate", "refuse_foreign"]
 
 APPLICATION_ID = 0x45_41_4A_31
 """``EAJ1``: marks the file as a journal of this program (``file`` and SQLite's own tools show it)."""
@@ -105,11 +105,37 @@ CREATE TABLE origin (
 """
 """``origin`` is what the file before this one ended with: its name, its highest part_seq, its newest link."""
 
+_MEASUREMENTS = """
+CREATE TABLE measurement (
+  part_seq INTEGER NOT NULL REFERENCES part (part_seq),
+  name TEXT NOT NULL CHECK (name <> ''),
+  value CHECK (typeof(value) IN ('real', 'text', 'null')),
+  PRIMARY KEY (part_seq, name)
+) WITHOUT ROWID;
+"""
+"""What the controller's own tools said of a part, by name. Sealed with the part, where there is any."""
+
 _SEALED_ONCE = "".join(
     f"CREATE TRIGGER chain_is_not_{done} BEFORE {what} ON chain "
     "BEGIN SELECT RAISE(ABORT, 'the journal is written once'); END;\n"
     for what, done in (("UPDATE", "changed"), ("DELETE", "deleted"))
 )
+_MEASURED_ONCE = _SEALED_ONCE.replace("chain", "measurement")
+
+
+_ONLY_OK_PASSES, _OK_OR_BYPASS_PASSES = "OR reason = 'OK')", "OR reason IN ('OK', 'BYPASS'))"
+
+
+def _let_bypass_pass(connection: sqlite3.Connection) -> None:
+    """SQLite's own way of loosening a CHECK: it changes no row, so it takes no longer on a large journal."""
+    number = connection.execute("PRAGMA schema_version").fetchone()[0]
+    connection.execute("PRAGMA writable_schema = ON")
+    connection.execute(
+        "UPDATE sqlite_schema SET sql = replace(sql, ?, ?) WHERE type = 'table' AND name = 'part'",
+        (_ONLY_OK_PASSES, _OK_OR_BYPASS_PASSES),
+    )
+    connection.execute(f"PRAGMA schema_version = {number + 1}")
+    connection.execute("PRAGMA writable_schema = OFF")
 
 
 def _nothing_more(_connection: sqlite3.Connection) -> None:
@@ -121,9 +147,16 @@ def _begin_chain(connection: sqlite3.Connection) -> None:
     seal_all(connection)
 
 
-_MIGRATIONS = ((_VERSION_1 + _WRITTEN_ONCE, _nothing_more), (_VERSION_2 + _SEALED_ONCE, _begin_chain))
+_MIGRATIONS = (
+    (_VERSION_1 + _WRITTEN_ONCE, _nothing_more),
+    (_VERSION_2 + _SEALED_ONCE, _begin_chain),
+    ("", _let_bypass_pass),
+    (_MEASUREMENTS + _MEASURED_ONCE, _nothing_more),
+)
 
 SCHEMA_VERSION = len(_MIGRATIONS)
+READABLE_VERSIONS = frozenset({2, 3, SCHEMA_VERSION})
+"""Of one shape to a reader: a journal that was rotated away by an older agent needs no migration."""
 
 
 def refuse_foreign(connection: sqlite3.Connection, path: Path) -> int:

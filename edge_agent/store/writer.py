@@ -216,6 +216,9 @@ class JournalWriter:
             return
         for camera in row.cameras:
             self._insert_camera(row.part_seq, camera)
+        for name, value in row.measured.items():
+            told = _text(value) if isinstance(value, str) else _real(value)
+            self._connection.execute("INSERT INTO measurement VALUES (?, ?, ?)", (row.part_seq, _text(name), told))
         seal(self._connection, "part", row.part_seq)
 
     def _insert_camera(self, part_seq: int, row: CameraRow) -> None:

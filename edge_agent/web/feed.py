@@ -40,6 +40,8 @@ class AgentState(_Line):
     conditions: dict[str, Condition]
     archive_lost: int
     archive_pruned: int
+    bypass: str = ""
+    """Who answers for the parts at the moment instead of the inspection; empty: nobody."""
 
 
 class Review(_Line):

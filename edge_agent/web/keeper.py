@@ -47,6 +47,7 @@ class Looked:
     archive_pruned: int
     is_dry_run: bool = False
     degraded: Mapping[str, str] = field(default_factory=dict)
+    bypass: str = ""
 
 
 @asynccontextmanager
@@ -143,6 +144,7 @@ class _Keeper:
             conditions=conditions,
             archive_lost=looked.archive_lost,
             archive_pruned=looked.archive_pruned,
+            bypass=looked.bypass,
         )
 
     async def _hear(self, page: asyncio.StreamReader, answer_to: asyncio.StreamWriter) -> None:

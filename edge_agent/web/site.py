@@ -136,6 +136,7 @@ class Site:
             "simulated": bool(agent and agent.is_simulated),
             "dry_run": bool(agent and agent.is_dry_run),
             "degraded": {} if agent is None else agent.degraded,
+            "bypass": agent.bypass if agent else "",
             "conditions": {} if agent is None else {name: _aged(c) for name, c in agent.conditions.items()},
             "not_ready": live.not_ready(),
             "counters": live.counters(),

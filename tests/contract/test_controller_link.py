@@ -1,8 +1,9 @@
-"""The controller link and the simulated controller, over TCP and over a serial line: the same, line for line."""
+"""The controller link and the simulated controller over memory, TCP, a serial URL and a serial line: the same lines."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from contextlib import asynccontextmanager
 from functools import partial
@@ -23,14 +24,17 @@ from drivers.keyence.commands import COMMANDS
 from drivers.keyence.face import Mode, ProgramId
 from drivers.keyence.link import CvxLink
 from drivers.simulated.controller import ControllerTiming, SimulatedController
-from drivers.timing import Deadline
+from drivers.timing import Deadline, monotonic_s
 from drivers.transport import SerialOptions, open_serial, open_tcp
+from tests.contract.memory_wire import MemoryWire
+from tests.contract.test_byte_stream import open_files
 from tests.fault.keyence_peer import soon, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from drivers.base import ByteStream, ControllerEvent, StreamListener
+    from tests.results import Figure
 
 PAGE = Path(__file__).parents[2] / "drivers" / "keyence" / "PROTOCOL.md"
 ROW = re.compile(
@@ -54,10 +58,25 @@ class Wire:
         self.delimiter = delimiter
         self.peer = SimulatedController(timing=QUICK, delimiter=delimiter, program=3)
         self.line = ""
+        self.memory = MemoryWire(self.peer)
 
     async def start(self) -> None:
         await self.peer.start()
         await self.plug()
+
+    async def stop(self) -> None:
+        await self.memory.aclose()
+        await self.peer.stop()
+
+    async def pull(self) -> None:
+        """Pull the cable, and plug it in again."""
+        if self.kind == "memory":
+            self.memory.cut()
+        elif self.kind == "pty":
+            await self.peer.wire.close_line()
+            await self.plug()
+        else:
+            self.peer.wire.drop_all()
 
     async def plug(self) -> None:
         if self.kind == "pty":
@@ -66,6 +85,11 @@ class Wire:
     async def dial(self, listener: StreamListener) -> ByteStream:
         if self.kind == "pty":
             return await open_serial(self.line, SerialOptions(), listener, timeout_s=1.0)
+        if self.kind == "url":
+            url = f"socket://127.0.0.1:{self.peer.port}"
+            return await open_serial(url, SerialOptions(), listener, timeout_s=1.0)
+        if self.kind == "memory":
+            return await self.memory.dial(listener)
         return await open_tcp("127.0.0.1", self.peer.port, listener, timeout_s=1.0)
 
     def link(self) -> CvxLink:
@@ -75,17 +99,20 @@ class Wire:
             result_items=("count", "judgement"),
             reply_timeout_s=0.5,
             delimiter=self.delimiter,
-            is_serial=self.kind == "pty",
+            is_serial=self.kind in ("pty", "url"),
             poll_s=0.05,
         )
 
 
-@pytest.fixture(params=[("tcp", "\r"), ("pty", "\r\n")], ids=lambda p: f"{p[0]}{p[1]!r}")
+WIRES = [("memory", "\r"), ("tcp", "\r"), ("url", "\r"), ("pty", "\r\n")]
+
+
+@pytest.fixture(params=WIRES, ids=lambda p: f"{p[0]}{p[1]!r}")
 async def wire(request: pytest.FixtureRequest) -> AsyncIterator[Wire]:
     made = Wire(*request.param)
     await made.start()
     yield made
-    await made.peer.stop()
+    await made.stop()
 
 
 @asynccontextmanager
@@ -215,15 +242,32 @@ async def test_a_reply_that_never_comes_ends_the_wait_and_the_link_comes_back(wi
 
 async def test_a_cable_that_is_pulled_and_plugged_in_again_brings_the_link_back(wire: Wire) -> None:
     async with up(wire) as link:
-        if wire.kind == "tcp":
-            await wire.peer.reboot()
-        else:
-            await wire.peer.wire.close_line()
-            await wire.plug()
+        await wire.pull()
         await event_of(link, ControllerDown)
         await event_of(link, ControllerUp)
 
         assert await link.echo("again") == "again"
+
+
+@pytest.mark.promise(
+    "T-10", "a serial line (pty) unplugged and plugged in", "200 times, up in 2 s each, 0 files left open"
+)
+async def test_a_serial_line_that_is_unplugged_again_and_again_leaves_nothing_open(figure: Figure) -> None:
+    wire, times, longest_s = Wire("pty", "\r"), 200 if os.environ.get("EDGE_AGENT_CHAOS") else 3, 0.0
+    await wire.start()
+    try:
+        async with up(wire) as link:
+            before = open_files()
+            for _ in range(times):
+                await wire.pull()
+                plugged_mono_s = monotonic_s()
+                await event_of(link, ControllerDown)
+                await event_of(link, ControllerUp)
+                longest_s = max(longest_s, monotonic_s() - plugged_mono_s)
+            assert open_files() == before
+    finally:
+        await wire.stop()
+    figure(f"{times} times, longest {longest_s:.2f} s, 0 left open", is_reached=longest_s <= 2.0)
 
 
 async def test_what_an_earlier_program_left_on_a_serial_line_is_no_answer() -> None:
@@ -240,7 +284,7 @@ async def test_what_an_earlier_program_left_on_a_serial_line_is_no_answer() -> N
             assert await link.read_program() == ProgramId(1, 3)
         assert not wire.peer.imaged or wire.peer.commands[2] == "T1"
     finally:
-        await wire.peer.stop()
+        await wire.stop()
 
 
 class Leftover:

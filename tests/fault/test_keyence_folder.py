@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import hashlib
 import os
+import time
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -156,6 +158,47 @@ async def test_files_that_lay_there_before_are_stale_and_new_ones_are_not(tmp_pa
         assert (await soon(source.next())).broken is Reason.STALE
         drop(tmp_path / "in", 2)
         assert (await soon(source.next())).broken is None
+
+
+async def test_files_that_came_while_the_agent_stood_still_are_stale_and_later_ones_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folder_module, "_PAUSE_MAX_S", 0.1)
+    async with watched(tmp_path) as source:
+        drop(tmp_path / "in", 1)
+        time.sleep(0.4)  # noqa: ASYNC251 - the event loop stands still: that is the fault
+        stale = await soon(source.next())
+        drop(tmp_path / "in", 2)
+        fresh = await soon(source.next())
+
+        assert (stale.count, stale.broken) == (1, Reason.STALE)
+        assert "stood still" in stale.detail
+        assert stale.sha256 == hashlib.sha256(bmp()).hexdigest()
+        assert (fresh.count, fresh.broken) == (2, None)
+
+
+async def test_a_crowd_of_files_is_of_a_time_when_nobody_looked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folder_module, "_CROWD", 3)
+    deaf(monkeypatch)
+    (tmp_path / "in").mkdir()
+    async with watched(tmp_path, rescan_s=0.2) as source:
+        for count in range(4):
+            (tmp_path / "in" / image_name(count)).write_bytes(bmp()[: -count or None])  # in one turn of the loop
+        seen = [await soon(source.next()) for _ in range(4)]
+
+        assert {capture.broken for capture in seen} == {Reason.STALE}
+        assert "one of 4 files" in seen[0].detail
+
+
+async def test_an_oversized_file_of_a_backlog_is_no_evidence_either(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    drop(tmp_path / "in", 1, bytes(200_000))
+    async with watched(tmp_path) as source:
+        seen = await soon(source.next())
+
+        assert (seen.broken, "larger" in seen.detail) == (Reason.IMAGE_BROKEN, True)
 
 
 async def test_a_restart_judges_nothing_twice_and_overlooks_nothing(tmp_path: Path) -> None:

@@ -123,6 +123,17 @@ async def test_a_clock_that_was_set_back_is_a_gap_and_the_link_begins_anew_with_
             assert up.clock == "000101_000000"
 
 
+async def test_a_controller_that_cannot_block_triggers_is_taken_and_one_that_refuses_to_allow_them_is_not() -> None:
+    async with ScriptedController() as peer:
+        peer.answers["TE"] = b"ER,TE,02\r"
+        async with running(link_to(peer)) as link:
+            assert isinstance(await next_of(link, ControllerUp), ControllerUp)
+    async with ScriptedController() as peer:
+        peer.answers["TE"] = b"ER,TE,03\r"
+        async with running(link_to(peer)) as link:
+            assert isinstance(await soon(link.next()), ControllerDown)
+
+
 async def test_a_result_is_parsed_and_stamped_when_seen() -> None:
     async with ScriptedController() as peer, running(link_to(peer)) as link:
         up = await next_of(link, ControllerUp)

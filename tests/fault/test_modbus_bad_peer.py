@@ -258,6 +258,7 @@ class TestConnection:
 
 
 class TestOutput:
+    @pytest.mark.promise("T-07", "every bad answer to a PASS, Modbus TCP", "not published, REJECT stands, comes back")
     @pytest.mark.parametrize(("fault", "error", "pattern"), WRITE_FAULTS, ids=named(WRITE_FAULTS))
     async def test_a_pass_that_is_answered_badly_is_not_published_and_reject_stands_again(
         self, peer: Peer, fault: Fault, error: type[DriverError], pattern: str

@@ -3,79 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import tty
+from collections.abc import Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
-from drivers.base import CommandRefused, DeadlineMissed, NotConnected, ProtocolViolation, Published, Verdict
+from drivers.base import (
+    CommandRefused,
+    DeadlineMissed,
+    DriverError,
+    NotConnected,
+    ProtocolViolation,
+    Published,
+    Verdict,
+)
 from drivers.modbus.coil_output import CoilOutput
 from drivers.modbus.coils import CoilState
 from drivers.modbus.connection import CoilConnection, RtuLine
 from drivers.modbus.registers import check_word
 from drivers.timing import Deadline
 from tests.fault.keyence_peer import until
+from tests.fault.rtu_peer import RtuPeer, crc
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator
 
 PASS = CoilState(is_pass=True, is_ready=True)
-
-
-def crc(data: bytes) -> bytes:
-    """Low byte first, as it goes over the line."""
-    register = 0xFFFF
-    for byte in data:
-        register ^= byte
-        for _ in range(8):
-            register = register >> 1 ^ (0xA001 if register & 1 else 0)
-    return register.to_bytes(2, "little")
-
-
-class RtuPeer:
-    """A remote I/O on a pseudo terminal: writes and reads coils. ``spoil`` changes a reply, or makes it b''."""
-
-    def __init__(self) -> None:
-        self._ours, self._theirs = os.openpty()
-        tty.setraw(self._theirs)
-        os.set_blocking(self._ours, False)
-        self.name = os.ttyname(self._theirs)
-        self.coils: dict[int, bool] = {}
-        self.requests: list[bytes] = []
-        self.spoil: Callable[[bytes], bytes] = lambda reply: reply
-        self._held = b""
-        asyncio.get_running_loop().add_reader(self._ours, self._read)
-
-    def close(self) -> None:
-        asyncio.get_running_loop().remove_reader(self._ours)
-        os.close(self._ours)
-        os.close(self._theirs)
-
-    def say(self, data: bytes) -> None:
-        os.write(self._ours, data)
-
-    def _read(self) -> None:
-        self._held += os.read(self._ours, 4096)
-        while len(self._held) >= 8:
-            size = 9 + self._held[6] if self._held[1] == 15 else 8
-            if len(self._held) < size:
-                return
-            frame, self._held = self._held[:size], self._held[size:]
-            assert crc(frame[:-2]) == frame[-2:]
-            self.requests.append(frame)
-            reply = self._carry_out(frame)
-            if reply := self.spoil(reply + crc(reply)):
-                self.say(reply)
-
-    def _carry_out(self, frame: bytes) -> bytes:
-        first, count = int.from_bytes(frame[2:4], "big"), int.from_bytes(frame[4:6], "big")
-        if frame[1] == 15:
-            self.coils |= {first + at: bool(frame[7 + at // 8] >> at % 8 & 1) for at in range(count)}
-            return frame[:6]
-        packed = sum(self.coils.get(first + at, False) << at for at in range(count))
-        return bytes((frame[0], frame[1], 1, packed))
 
 
 @pytest.fixture
@@ -109,25 +63,126 @@ async def test_a_write_is_sent_echoed_and_read_back(peer: RtuPeer) -> None:
     assert peer.coils == {0: True, 1: False, 2: True, 3: False}
 
 
-@pytest.mark.parametrize(
-    ("spoil", "error"),
-    [
-        (lambda _: b"", DeadlineMissed),
-        (lambda reply: reply[:-1], DeadlineMissed),
-        (lambda reply: reply[:-1] + b"\x00", DeadlineMissed),
-        (lambda _: bytes.fromhex("018f04") + crc(bytes.fromhex("018f04")), CommandRefused),
-        (lambda _: bytes.fromhex("010f00070004") + crc(bytes.fromhex("010f00070004")), ProtocolViolation),
-    ],
-    ids=["mute", "cut", "bad check", "exception 4", "another address"],
-)
-async def test_what_is_no_proof_is_an_error_and_ends_the_connection(
-    peer: RtuPeer, spoil: Callable[[bytes], bytes], error: type[Exception]
-) -> None:
+def framed(hexadecimal: str) -> bytes:
+    frame = bytes.fromhex(hexadecimal)
+    return frame + crc(frame)
+
+
+Spoil = Callable[[bytes], bytes]
+WRITE_FAULTS: dict[str, tuple[Spoil, type[DriverError], str]] = {
+    "mute": (lambda _: b"", DeadlineMissed, "did not answer FC15"),
+    "cut": (lambda reply: reply[:-1], DeadlineMissed, "did not answer FC15"),
+    "bad check": (lambda reply: reply[:-1] + bytes([reply[-1] ^ 1]), DeadlineMissed, "did not answer FC15"),
+    "wrong unit": (lambda _: framed("020f00000004"), DeadlineMissed, "did not answer FC15"),
+    "wrong address": (lambda _: framed("010f00070004"), ProtocolViolation, r"echoed coils \(7, 4\)"),
+    "wrong count": (lambda _: framed("010f00000005"), ProtocolViolation, r"echoed coils \(0, 5\)"),
+    "another function": (lambda _: framed("01020101"), ProtocolViolation, "with function code 2"),
+    "flood of ones": (lambda _: b"\xff" * 2000, DeadlineMissed, "did not answer FC15"),
+    "text": (lambda _: b"HTTP/1.1 400 Bad Request\r\n\r\n", DeadlineMissed, "did not answer FC15"),
+    **{
+        f"exception {code}": (
+            lambda _, code=code: framed(f"018f{code:02x}"),
+            CommandRefused,
+            f"refused with {code:02d}: ",
+        )
+        for code in range(1, 12)
+    },
+}
+READ_FAULTS: dict[str, tuple[Spoil, type[DriverError], str]] = {
+    "mute": (lambda _: b"", DeadlineMissed, "did not answer FC1 "),
+    "other bits": (lambda _: framed("01010106"), ProtocolViolation, "reads back PASS=0 REJECT=1 READY=1"),
+    "all dropped": (lambda _: framed("01010100"), ProtocolViolation, "reads back PASS=0 REJECT=0 READY=0"),
+    "exception 4": (lambda _: framed("018104"), CommandRefused, "refused with 04: server device failure"),
+}
+
+
+@pytest.mark.parametrize("name", WRITE_FAULTS)
+async def test_what_is_no_proof_is_an_exact_error_and_ends_the_connection(peer: RtuPeer, name: str) -> None:
+    spoil, error, words = WRITE_FAULTS[name]
     async with connected(peer) as connection:
         peer.spoil = spoil
-        with pytest.raises(error):
+        with pytest.raises(error, match=words) as caught:
+            await connection.write(0, PASS)
+        assert type(caught.value) is error
+        assert not connection.is_up
+
+
+@pytest.mark.parametrize("name", READ_FAULTS)
+async def test_a_read_back_that_is_no_proof_is_an_exact_error(peer: RtuPeer, name: str) -> None:
+    spoil, error, words = READ_FAULTS[name]
+    async with connected(peer) as connection:
+        peer.spoil, peer.is_faulty_for = spoil, lambda function: function == 1
+        with pytest.raises(error, match=words):
+            await connection.write_proven(0, PASS)
+        assert not connection.is_up
+
+
+async def test_an_echo_of_a_write_that_was_not_done_is_caught_by_the_read_back(peer: RtuPeer) -> None:
+    async with connected(peer) as connection:
+        peer.does = False
+        with pytest.raises(ProtocolViolation, match="reads back PASS=0"):
+            await connection.write_proven(0, PASS)
+
+
+async def test_replies_that_come_byte_by_byte_are_understood(peer: RtuPeer) -> None:
+    peer.chunk = 1
+    async with connected(peer, timeout_s=1.0) as connection:
+        await connection.write_proven(0, PASS)
+
+
+async def test_noise_before_a_reply_is_no_proof_of_anything_else(peer: RtuPeer) -> None:
+    """What stands before the right echo, glued to it: it is found behind the noise, or there is silence; never PASS."""
+    async with connected(peer) as connection:
+        peer.spoil = lambda reply: framed("020f00000004") + reply
+        try:
+            await connection.write(0, PASS)
+        except DeadlineMissed:
+            assert not connection.is_up
+
+
+async def test_a_line_that_is_unplugged_in_the_middle_of_a_request_is_not_connected(peer: RtuPeer) -> None:
+    async with connected(peer, timeout_s=1.0) as connection:
+        peer.spoil = lambda _: (peer.unplug(), b"")[1]
+        with pytest.raises(NotConnected):
             await connection.write(0, PASS)
         assert not connection.is_up
+
+
+@asynccontextmanager
+async def running_output(peer: RtuPeer) -> AsyncIterator[CoilOutput]:
+    output = CoilOutput(
+        peer.name, 0, pass_hold_s=5.0, refresh_s=0.02, write_timeout_s=0.1, rtu=RtuLine(baud=115200, parity="none")
+    )
+    task = asyncio.create_task(output.run(lambda: True))
+    try:
+        await until(lambda: output.is_confirmed and peer.coils.get(2, False), "READY")
+        yield output
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.mark.promise("T-07r", "every bad answer to a PASS, Modbus RTU", "not published, REJECT stands, comes back")
+@pytest.mark.parametrize("name", [name for name in WRITE_FAULTS if not name.startswith("exception")] + ["exception 4"])
+async def test_a_pass_that_is_answered_badly_is_not_published_and_reject_stands_again(peer: RtuPeer, name: str) -> None:
+    async with running_output(peer) as output:
+        spoil, asked = WRITE_FAULTS[name][0], len(peer.requests)
+
+        def once(reply: bytes) -> bytes:
+            is_pass = peer.requests[-1][1] == 15 and bool(peer.requests[-1][7] & 1)
+            if is_pass:
+                peer.spoil = lambda reply: reply
+            return spoil(reply) if is_pass else reply
+
+        peer.spoil = once
+        published = await output.publish(1, Verdict.PASS, Deadline.after(5))
+        stands = (peer.coils[0], peer.coils[1])
+
+        assert published is Published.FAILED
+        assert stands == (False, True), "publish returns when REJECT is proven"
+        assert output.is_confirmed
+        assert await output.publish(2, Verdict.PASS, Deadline.after(5)) is Published.PUBLISHED
+        assert len(peer.requests) > asked
 
 
 async def test_a_reply_that_comes_late_answers_no_later_request(peer: RtuPeer) -> None:

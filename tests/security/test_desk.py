@@ -12,8 +12,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from drivers.base import NotNow
-from edge_agent.desk import DeskClient, desk_path, serve_desk
+from edge_agent.desk import DeskClient, DeskError, desk_path, serve_desk
 from edge_agent.errors import Unavailable
+from edge_agent.runtime.bypass import BypassRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -35,6 +36,16 @@ class Desk:
             raise NotNow("T1", "03", "not READY")
         self.commands.append((name, *args))
         return args
+
+    async def bypass(self, *, begins: bool, by: str, why: str, for_s: float) -> Mapping[str, object]:
+        if begins and not by:
+            raise BypassRefused("a bypass has a name", hint="say who you are")
+        self.commands.append(("bypass", str(begins), by, why, str(for_s)))
+        return self.status()
+
+    async def acknowledge(self, by: str) -> Mapping[str, object]:
+        self.commands.append(("acknowledge", by))
+        return {**self.status(), "acknowledged_part": 7}
 
     def listen(self, on_line: Callable[[tuple[str, ...]], object]) -> Callable[[], None]:
         self.ears += 1
@@ -92,6 +103,19 @@ async def leave(writer: asyncio.StreamWriter) -> None:
         b'{"v":1,"ask":"command","name":"EC","args":["x"],"within_s":1e9}\n',
         b'{"v":1,"ask":"command","name":"EC","args":["x"],"within_s":NaN}\n',
         b'{"v":1,"ask":"command","name":"EC","args":' + json.dumps(["x"] * 33).encode() + b"}\n",
+        b'{"v":1,"ask":"bypass"}\n',
+        b'{"v":1,"ask":"bypass","do":"begin"}\n',
+        b'{"v":1,"ask":"bypass","do":"on","by":"me"}\n',
+        b'{"v":1,"ask":"bypass","do":"begin","by":1,"why":"w","for_s":60}\n',
+        b'{"v":1,"ask":"bypass","do":"begin","by":"me","why":["w"],"for_s":60}\n',
+        b'{"v":1,"ask":"bypass","do":"begin","by":"me\\u001b[2J","why":"w","for_s":60}\n',
+        b'{"v":1,"ask":"bypass","do":"begin","by":"me","why":"w\\nx","for_s":60}\n',
+        b'{"v":1,"ask":"acknowledge"}\n',
+        b'{"v":1,"ask":"acknowledge","by":""}\n',
+        b'{"v":1,"ask":"acknowledge","by":"me\\u0007"}\n',
+        b'{"v":1,"ask":"acknowledge","by":["me"]}\n',
+        b'{"v":1,"ask":"bypass","do":"begin","by":"me","why":"w","for_s":true}\n',
+        b'{"v":1,"ask":"bypass","do":"begin","by":"me","why":"w","for_s":"900"}\n',
         b"[" * 50_000 + b"\n",
     ],
 )
@@ -109,6 +133,24 @@ async def test_a_refusal_keeps_its_code(tmp_path: Path) -> None:
         told = json.loads(await answer_to(tmp_path / "desk", b'{"v":1,"ask":"command","name":"T1"}\n'))
 
     assert (told["ok"], told["error"], told["code"]) == (False, "NotNow", "03")
+
+
+async def test_a_bypass_is_begun_and_ended_and_a_refusal_comes_with_what_to_do(tmp_path: Path) -> None:
+    desk, path = Desk(), tmp_path / "desk"
+    async with serve_desk(path, desk), DeskClient.open(path) as client:
+        assert client is not None
+        assert await client.bypass("begin", "A. Rossi", "lamp replaced", 60.0) == {"state": "READY"}
+        assert await client.bypass("end", "A. Rossi") == {"state": "READY"}
+        assert (await client.acknowledge("A. Rossi"))["acknowledged_part"] == 7
+        with pytest.raises(DeskError, match=r"a bypass has a name \(say who you are\)") as caught:
+            await client.bypass("begin", "", "lamp replaced", 60.0)
+
+    assert caught.value.kind == "BypassRefused"
+    assert desk.commands == [
+        ("bypass", "True", "A. Rossi", "lamp replaced", "60.0"),
+        ("bypass", "False", "A. Rossi", "", "0.0"),
+        ("acknowledge", "A. Rossi"),
+    ]
 
 
 async def test_a_line_without_an_end_ends_the_visit(tmp_path: Path) -> None:

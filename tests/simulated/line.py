@@ -40,6 +40,7 @@ deadline_ms = {deadline_ms}
 min_part_spacing_ms = {spacing_ms}
 [controller]
 port = {controller_port}
+result_items = {result_items}
 [trigger]
 {trigger}
 [images]
@@ -156,6 +157,7 @@ async def line(
     trigger: str = 'source = "wired"',
     deadline_ms: int = 1500,
     spacing_ms: int = 2000,
+    result_items: tuple[str, ...] = ("count", "judgement"),
     start: bool = True,
 ) -> AsyncIterator[Line]:
     """Peers up, agent up and READY (unless ``start`` is off); everything down at the end."""
@@ -166,6 +168,7 @@ async def line(
     (folder / "ftp.password").chmod(0o600)
     controller = SimulatedController(
         program=PROGRAM,
+        result_items=result_items,
         ftp=FtpTarget("127.0.0.1", ftp_port, user="cvx", password=password) if images == "ftp" else None,
         image_to="ftp" if images == "ftp" else drop,
     )
@@ -182,6 +185,7 @@ async def line(
             deadline_ms=deadline_ms,
             spacing_ms=spacing_ms,
             controller_port=controller.port,
+            result_items=list(result_items),
             output_port=remote_io.port,
             trigger=trigger,
             images=source,

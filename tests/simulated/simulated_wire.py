@@ -45,7 +45,7 @@ class RawClient:
     async def line(self, within_s: float = 3.0) -> str:
         """The next line, up to its CR."""
         async with asyncio.timeout(within_s):
-            return (await self.reader.readuntil(b"\r"))[:-1].decode()
+            return (await self.reader.readuntil(b"\r"))[:-1].decode("latin-1")
 
     async def ask(self, command: str) -> str:
         """Send a command, get the next line."""

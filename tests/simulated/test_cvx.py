@@ -251,6 +251,9 @@ async def test_the_command_line_prints_one_object_and_wants_yes_for_what_changes
         0,
         {"schema_version": 1, "via": "controller", "sent": "EC,hello", "values": ["hello"]},
     )
+    code, out, err = await run_cvx(config, "send", "rm")
+    assert (code, out) == (64, "")
+    assert "did you mean RM?" in err
     code, out, err = await run_cvx(config, "trigger", "1")
     assert (code, out) == (64, "")
     assert "T1 changes something on the controller" in err

@@ -303,7 +303,7 @@ async def test_a_watchdog_that_counts_too_slowly_or_does_not_answer_fails_and_an
     wago = SimulatedWago(is_alternative=False)
     await wago.start()
     try:
-        with_output(site, module="wago-750", port=wago.port)
+        with_output(site, module="wago-750", port=wago.port, first_coil=512)
         (found,) = await look(site, "output_watchdog")
         assert found.result is Result.OK
         assert wago.state == 1

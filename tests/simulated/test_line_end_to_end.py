@@ -253,6 +253,23 @@ async def test_a_watched_folder_serves_as_well_as_ftp(tmp_path: Path, thumbnail_
     assert [row.verdict for row in rows] == [Verdict.PASS, Verdict.REJECT]
 
 
+async def test_what_the_controllers_tools_measure_is_in_journal_log_and_export_by_name(
+    tmp_path: Path, thumbnail_bundle: Path
+) -> None:
+    items = ("count", "judgement", "value:pitch_mm:+3", "judgement:edge", "skip")
+    async with line(tmp_path, thumbnail_bundle, result_items=items) as at:
+        await at.controller.wire_trigger(good_image(1))
+        (row,) = await at.until_rows(1)
+        await at.stop_agent()
+    ran = edge_agent("journal", "export", "out.jsonl", "--config", "line.toml", cwd=tmp_path)
+    exported = json.loads((tmp_path / "out.jsonl").read_text())
+    said = next(line for line in at.log_tail().splitlines() if "part_judged" in line)
+
+    assert dict(row.measured) == {"pitch_mm": 4.953, "edge": "OK"}
+    assert json.loads(said)["measured"] == dict(row.measured)
+    assert json.loads(exported["measured"]) == dict(row.measured), ran.stderr
+
+
 async def test_the_controllers_own_ng_rejects(tmp_path: Path, thumbnail_bundle: Path) -> None:
     async with line(tmp_path, thumbnail_bundle) as at:
         await at.controller.wire_trigger(good_image(1), judgement="NG")

@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
-from drivers.base import Published, Reason, Verdict
+from drivers.base import DriverError, LineNow, Published, Reason, Verdict
 from drivers.modbus.fail_safe import write_reject_block
 from drivers.modbus.register_output import RegisterOutput
 from drivers.modbus.registers import REASON_CODES, BlockState, Status, check_word, next_seq
 from drivers.simulated.plc import SimulatedPlc
 from drivers.simulated.remote_io import IoFault
 from drivers.timing import Deadline
+from edge_agent.runtime.handshake import ERROR_CODES
 from tests.simulated.simulated_wire import until
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ async def plc_and_output(
     task = asyncio.create_task(made.run(lambda: is_ready))
     try:
         await until(lambda: made.is_confirmed)
-        await until(lambda: peer.block[4] == (Status.READY if is_ready else Status.FAULT))
+        await until(lambda: peer.block[4] & (Status.READY if is_ready else Status.FAULT))
         yield peer, made
     finally:
         task.cancel()
@@ -62,6 +64,9 @@ def test_the_page_shows_the_words_that_are_written_and_every_reason_code() -> No
     words = BlockState(7, Verdict.PASS, 1, Status.READY, 0xBEEF, 9).words
 
     assert "\n" + " ".join(f"{word:04X}" for word in words) + "\n" in page
+    busy = BlockState(7, Verdict.PASS, 1, Status.READY | Status.BUSY, 0xBEEF, 9, program=12).words
+    assert "\n" + " ".join(f"{word:04X}" for word in busy) + "\n" in page
+    assert all(f"{code} {name}" in page for name, code in ERROR_CODES.items())
     assert ", ".join(f"{code} {reason}" for reason, code in REASON_CODES.items()) in page
 
 
@@ -69,7 +74,7 @@ def test_the_reason_words_are_pinned() -> None:
     assert {reason.value: code for reason, code in REASON_CODES.items()} == {
         "OK": 1, "SCORE": 2, "ALIGN": 3, "NOT_FINITE": 4, "CONTROLLER_NG": 5, "IMAGE_BROKEN": 6, "IMAGE_SIZE": 7,
         "NO_IMAGE": 8, "NO_RESULT": 9, "NO_ANSWER": 10, "LATE": 11, "OVERRUN": 12, "STALE": 13, "DUPLICATE": 14,
-        "PROGRAM": 15, "NOT_READY": 16, "OUTPUT": 17, "JOURNAL": 18, "INTERNAL": 19,
+        "PROGRAM": 15, "NOT_READY": 16, "OUTPUT": 17, "JOURNAL": 18, "INTERNAL": 19, "BYPASS": 20,
     }  # fmt: skip
 
 
@@ -202,6 +207,93 @@ async def test_stopping_leaves_reject_and_not_ready() -> None:
         await output.publish(1, Verdict.PASS, soon())
     assert plc.block[1] == 0x00C3
     assert plc.block[4] == Status.FAULT
+
+
+async def test_a_bypass_is_a_bit_of_the_status_beside_ready() -> None:
+    is_bypassed = True
+    async with plc_and_output(line=lambda: LineNow(is_bypassed=is_bypassed)) as (plc, output):
+        await until(lambda: plc.block[4] == Status.READY | Status.BYPASS)
+        part = plc.part_arrives()
+        assert await output.publish(1, Verdict.PASS, soon(), Reason.BYPASS) is Published.PUBLISHED
+        await until(lambda: part.is_let_through)
+        assert plc.block[3] == 20
+        is_bypassed = False
+        await until(lambda: plc.block[4] == Status.READY)
+
+
+async def test_the_status_word_says_busy_and_the_controllers_program() -> None:
+    now = LineNow()
+    async with plc_and_output(line=lambda: now) as (plc, _):
+        assert plc.block[4] == Status.READY, "not known is 0, not program 0"
+        for program in (0, 12, 999):
+            now = LineNow(is_busy=True, program=program)
+            await until(lambda: plc.block[4] >> 6 == program + 1)  # noqa: B023 - awaited in this turn
+            assert plc.block[4] & 0x3F == Status.READY | Status.BUSY
+
+
+async def test_an_error_of_the_line_has_its_code_and_asserts_reject() -> None:
+    is_ready, now = True, LineNow()
+    peer = SimulatedPlc()
+    await peer.start()
+    output = RegisterOutput("127.0.0.1", peer.port, pass_hold_s=5.0, refresh_s=0.02, line=lambda: now)
+    task = asyncio.create_task(output.run(lambda: is_ready))
+    try:
+        await until(lambda: output.is_confirmed and peer.block[4] & Status.READY)
+        peer.part_arrives()
+        assert await output.publish(1, Verdict.PASS, soon(), Reason.OK) is Published.PUBLISHED
+        is_ready, now = False, LineNow(error=104)
+        await until(lambda: peer.block[4] & Status.FAULT)
+        assert (peer.block[1], peer.block[3], peer.block[0]) == (0x00C3, 104, 1)
+        is_ready, now = True, LineNow()
+        await until(lambda: peer.block[4] & Status.READY)
+        assert peer.block[3] == 1, "the reason of part 1 again"
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await peer.stop()
+
+
+async def test_a_verdict_that_the_plc_never_acknowledged_is_counted_and_said() -> None:
+    with capture_logs() as logs:
+        async with plc_and_output() as (plc, output):
+            for number in (1, 2):
+                part = plc.part_arrives()
+                await output.publish(number, Verdict.REJECT, soon(), Reason.SCORE)
+                await until(lambda: part.is_decided)  # noqa: B023 - awaited in this turn
+            assert output.untaken == 0
+            plc.words[9] = 7  # another program of the PLC writes there
+            plc.part_arrives()
+            await output.publish(3, Verdict.REJECT, soon(), Reason.SCORE)
+            assert output.untaken == 1
+
+    said = [(entry["seq"], entry["ack_seq"]) for entry in logs if entry["event"] == "plc_did_not_take"]
+    assert said == [(2, 7)]
+
+
+async def test_the_program_that_the_plc_wants_is_known_while_it_is_heard() -> None:
+    async with plc_and_output(plc={"program": 12}) as (plc, output):
+        assert output.wanted_program == 12
+        plc.is_scanning = False
+        await until(lambda: not output.is_confirmed)
+        assert output.wanted_program is None
+
+
+async def test_a_plcs_count_is_a_sensor_that_sees_each_part_once_and_none_behind_a_gap() -> None:
+    async with plc_and_output(is_counter_the_sensor=True, write_timeout_s=0.1) as (plc, output):
+        seen = [await output.read_part_present()]
+        plc.part_arrives()
+        seen += [await output.read_part_present() for _ in range(2)]
+        plc.part_arrives()
+        seen += [await output.read_part_present() for _ in range(2)]
+        await plc.misbehave(IoFault.REFUSE)
+        plc.part_arrives()
+        with pytest.raises(DriverError):
+            await output.read_part_present()
+        await plc.misbehave(None)
+        await until(lambda: output.is_confirmed)
+        seen += [await output.read_part_present() for _ in range(2)]
+
+    assert seen == [False, True, False, True, False, False, False]
 
 
 async def test_a_plc_that_does_not_count_is_given_numbers_of_ours() -> None:

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from drivers.base import ControllerResult, ControllerUp
+from drivers.keyence.link import CvxLink
 from drivers.simulated.command_port import ConnectionPolicy
 from drivers.simulated.controller import ControllerTiming, Part, SimulatedController
 from drivers.simulated.faults import Fault, FaultPlan
 from drivers.timing import monotonic_s
+from drivers.transport import open_tcp
+from tests.fault.keyence_peer import soon
 from tests.simulated.simulated_wire import RawClient, connected, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from drivers.simulated.result_output import SkippedAs
 
 QUICK = ControllerTiming(
     exposure_s=0.005,
@@ -304,6 +312,33 @@ async def test_a_reboot_at_a_part_loses_it_and_restarts_the_count() -> None:
         assert await peer.wire_trigger(b"image") == 1
 
 
+async def test_noise_without_a_delimiter_spoils_the_result_behind_it_and_no_other() -> None:
+    async with talking(faults=FaultPlan.of({1: Fault.NOISE_ON_THE_WIRE, 2: Fault.UNREADABLE_RESULT})) as (peer, client):
+        lines = []
+        for _ in range(3):
+            await ready(peer)
+            await peer.wire_trigger(b"image")
+            lines.append(await client.line())
+
+    assert (len(lines[0]), lines[0][-12:]) == (4096 + 12, "0000000001,0")
+    assert lines[1:] == ["0000000002,0,0000000", "0000000003,0"]
+
+
+async def test_somebody_at_the_screen_chooses_setup_mode_or_another_program() -> None:
+    plan = FaultPlan.of({1: Fault.SETUP_MODE, 2: Fault.PROGRAM_CHANGED})
+    async with talking(faults=plan, program=7) as (peer, client):
+        await peer.wire_trigger(b"image")
+        assert await client.line() == "0000000001,0"
+        assert await client.ask("RM") == "RM,0"
+        await ready(peer)  # and back, after a while
+        await peer.wire_trigger(b"image")
+        assert await client.line() == "0000000002,0"
+        await until(lambda: peer.state.program == 8)
+        await ready(peer)
+        await peer.wire_trigger(b"image")
+        assert await client.line() == "0000000001,0"
+
+
 async def test_a_clock_that_falls_back_names_the_year_2000() -> None:
     async with talking(faults=FaultPlan.of({1: Fault.CLOCK_JUMP})) as (peer, client):
         await peer.wire_trigger(b"image")
@@ -313,6 +348,66 @@ async def test_a_clock_that_falls_back_names_the_year_2000() -> None:
 
 
 # bad use
+
+
+MEASURING = ("count", "value:pitch:+3", "value:area:0", "judgement:edge", "text:lot", "rest", "judgement")
+
+
+@pytest.mark.parametrize(
+    ("skipped_as", "line"),
+    [
+        ("zero", "0000000001,0,0004422,1,AB-7,1"),
+        ("empty", "0000000001,,0004422,1,AB-7,1"),
+        ("nothing", "0000000001,0004422,1,AB-7,1"),
+    ],
+)
+async def test_the_output_list_has_width_decimals_sign_and_a_setting_for_skipped_tools(
+    skipped_as: SkippedAs, line: str
+) -> None:
+    async with talking(result_items=MEASURING, skipped_as=skipped_as) as (peer, client):
+        assert await client.ask("STW,1,AB-7") == "STW"
+        measured = Part(((1, b"image"),), judgement="NG", values={"pitch": -0.0034, "area": 4422})
+        peer.put(measured)
+        peer.trigger("TRG1")
+        assert await client.line() == "0000000001,-0000000.003,0004422,1,AB-7,1"
+        peer.state.count = 0
+        await until(lambda: peer.is_ready)
+        peer.put(replace(measured, skipped=frozenset({"pitch"})))
+        peer.trigger("TRG1")
+        assert await client.line() == line
+
+
+@pytest.mark.parametrize("skipped_as", ["zero", "empty"])
+async def test_what_the_controller_measures_arrives_at_the_link_by_name(skipped_as: SkippedAs) -> None:
+    peer = SimulatedController(result_items=MEASURING, skipped_as=skipped_as)
+    await peer.start()
+    dial = partial(open_tcp, "127.0.0.1", peer.port, timeout_s=1.0)
+    link = CvxLink(dial, "controller", result_items=MEASURING, reply_timeout_s=1.0)
+    running = asyncio.create_task(link.run())
+    try:
+        assert isinstance(await soon(link.next()), ControllerUp)
+        seen = []
+        for skipped in (frozenset[str](), frozenset({"pitch"})):
+            await until(lambda: peer.is_ready)
+            peer.put(Part(((1, b"image"),), values={"pitch": 5.0472, "area": 4422}, skipped=skipped))
+            peer.trigger("TRG1")
+            result = await soon(link.next())
+            assert isinstance(result, ControllerResult)
+            seen.append(result.values)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await peer.stop()
+
+    rest = {"area": 4422.0, "edge": "OK", "lot": None}
+    assert seen == [{"pitch": 5.047} | rest, {"pitch": None} | rest]
+
+
+async def test_a_list_without_items_sends_no_line() -> None:
+    async with talking(result_items=()) as (peer, client):
+        await peer.wire_trigger(b"image")
+        await until(lambda: peer.is_idle)
+        assert await client.ask("EC,next") == "EC,next"
 
 
 async def test_what_a_controller_cannot_have_is_refused() -> None:

@@ -96,6 +96,21 @@ async def test_each_camera_sends_its_own_file_in_any_format(tmp_path: Path) -> N
     assert [name.rsplit("_", 2)[1:] for name in peer.images_sent] == [["CAM1", "OK.png"], ["CAM3", "OK.png"]]
 
 
+async def test_a_lumitrax_capture_is_several_files_of_one_count(tmp_path: Path) -> None:
+    peer = SimulatedController(image_to=tmp_path, image_types=("NORMAL", "SHAPE1"), image_condition="ng")
+    await peer.start()
+    try:
+        await peer.wire_trigger(b"good", judgement="OK")
+        await until(lambda: peer.is_ready and peer.is_idle)
+        await peer.wire_trigger(b"bad", judgement="NG")
+        await until(lambda: len(peer.images_sent) == 2)
+    finally:
+        await peer.stop()
+    names = sorted(name.split("_", 2)[2] for name in peer.images_sent)
+
+    assert names == ["0000000002_CAM1_NORMAL_NG.bmp", "0000000002_CAM1_SHAPE1_NG.bmp"]
+
+
 async def test_a_folder_receives_the_same_names(tmp_path: Path) -> None:
     async with controller(image_to=tmp_path) as peer:
         await image_one(peer)

@@ -10,7 +10,7 @@ import pytest
 import structlog
 
 from edge_agent.domain import Reason, Verdict
-from edge_agent.runtime import carrying
+from edge_agent.runtime import bypass
 from edge_agent.runtime.decision import Decision, Evidence
 from tests.invariants import Holdings, nothing_leaks
 from tests.virtual_line import VirtualLine, passes
@@ -78,7 +78,7 @@ def test_an_agent_that_passes_everything_is_noticed(tmp_path: Path, monkeypatch:
     def pass_all(_evidence: Evidence) -> Decision:
         return Decision(Verdict.PASS, Reason.OK)
 
-    monkeypatch.setattr(carrying, "decide", pass_all)
+    monkeypatch.setattr(bypass, "decide", pass_all)
     line = run(tmp_path, 60, 2, is_calm=True)
 
     with pytest.raises(AssertionError, match="bad and went through"):

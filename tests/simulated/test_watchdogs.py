@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+from structlog.testing import capture_logs
 
 from drivers.base import Published, Verdict
 from drivers.modbus.coil_output import CoilOutput
@@ -26,7 +27,13 @@ PEERS = {"wago-750": SimulatedWago, "beckhoff-bk9000": SimulatedRemoteIo}
 async def armed(name: str, peer: SimulatedRemoteIo, watchdog_ms: int = 300) -> AsyncIterator[CoilOutput]:
     await peer.start()
     output = CoilOutput(
-        "127.0.0.1", peer.port, pass_hold_s=5.0, refresh_s=0.05, module=MODULES[name], watchdog_ms=watchdog_ms
+        "127.0.0.1",
+        peer.port,
+        first_coil=MODULES[name].first_coil,
+        pass_hold_s=5.0,
+        refresh_s=0.05,
+        module=MODULES[name],
+        watchdog_ms=watchdog_ms,
     )
     task = asyncio.create_task(output.run(lambda: True))
     try:
@@ -60,6 +67,35 @@ async def test_a_pass_that_is_no_longer_fed_drops_and_stays_down(name: str) -> N
             assert not peer.coils[0]
 
 
+async def test_a_trip_is_cleared_on_purpose_and_said() -> None:
+    peer = SimulatedWago(watchdog_s=60.0)
+    with capture_logs() as logs:
+        async with armed("wago-750", peer, watchdog_ms=200) as output:
+            await until(lambda: output.is_confirmed and peer.coils[2])
+            async with output._lock:  # a hung agent
+                await until(lambda: peer.state == 2)
+            await until(lambda: output.is_confirmed and peer.state == 1)
+            assert not peer.coils[0]
+
+    assert [entry["module"] for entry in logs if entry["event"] == "watchdog_had_tripped"] == ["wago-750"]
+
+
+async def test_a_wago_whose_outputs_are_read_where_its_inputs_are_is_never_confirmed() -> None:
+    """What a write to address 0 did, a read of address 0 does not show: there stand the inputs."""
+    peer = SimulatedWago()
+    await peer.start()
+    output = CoilOutput("127.0.0.1", peer.port, first_coil=0, pass_hold_s=5.0, refresh_s=0.05)
+    task = asyncio.create_task(output.run(lambda: True))
+    try:
+        await until(lambda: "reads back PASS=0 REJECT=0" in output.problem)
+        assert peer.coils[1], "the write itself was done"
+        assert not output.is_confirmed
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await peer.stop()
+
+
 async def test_an_alternative_mode_that_any_request_feeds_is_never_confirmed() -> None:
     peer = SimulatedWago(is_alternative=True)
     async with armed("wago-750", peer) as output:
@@ -87,7 +123,8 @@ def test_a_time_that_the_module_cannot_keep_is_refused_at_once() -> None:
         ("beckhoff-bk9000", 1000, ""),
         ("wago-750", 200, "shortest watchdog"),
         ("moxa-e1200", 1000, "shortest watchdog"),
-        ("adam-6000", 2000, ""),
+        ("adam-6000", 600_000, "any packet of any client"),
+        ("moxa-e1200", 2000, ""),
         ("icp-et7000", 2000, "shortest watchdog"),
     ],
 )

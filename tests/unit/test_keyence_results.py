@@ -82,12 +82,84 @@ def test_a_line_with_rest_that_lacks_a_named_field_is_believed_in_nothing(fields
     assert (result.count, result.judgement) == (None, None)
 
 
+@pytest.mark.parametrize(
+    ("item", "text", "value"),
+    [
+        ("value:area", "00004422", 4422.0),
+        ("value:area", "+0005.047", 5.047),
+        ("value:area", "-12.5", -12.5),
+        ("value:area", "0", 0.0),
+        ("value:area:0", "00004422", 4422.0),
+        ("value:area:0", "0", 0.0),
+        ("value:pitch:3", "0005.047", 5.047),
+        ("value:pitch:+3", "+0005.047", 5.047),
+        ("value:pitch:+3", "-0000.003", -0.003),
+        ("value:pitch:+3", " +0005.047 ", 5.047),
+        ("value:pitch:+3", "", None),  # skipped by the execute condition: nothing between the commas
+        ("value:pitch:+3", "0", None),  # or the 0 that the controller is set to send for it
+        ("value:pitch", "-9999.999", None),
+        ("value:pitch:+3", "-999999.999", None),
+        ("judgement:edge", "0", "OK"),
+        ("judgement:edge", "1", "NG"),
+        ("judgement:edge", "", None),
+        ("text:lot", "AB-7   ", "AB-7"),
+        ("text:lot", "", None),
+    ],
+)
+def test_what_a_tool_says_comes_by_its_name(item: str, text: str, value: object) -> None:
+    result = ResultParser(["count", item, "judgement"]).parse(("0000000031", text, "0"), 0.0)
+
+    assert (result.count, result.judgement) == (31, Judgement.OK)
+    assert dict(result.values) == {item.split(":")[1]: value}
+
+
+@pytest.mark.parametrize(
+    ("item", "text"),
+    [
+        ("value:pitch", "abc"),
+        ("value:pitch", "1e3"),
+        ("value:pitch", "inf"),
+        ("value:pitch:3", "0005.04"),
+        ("value:pitch:3", "+0005.047"),
+        ("value:pitch:+3", "0005.047"),
+        ("value:pitch:0", "4422.0"),
+        ("judgement:edge", "2"),
+        ("judgement:edge", "OK"),
+    ],
+)
+def test_a_value_of_another_form_is_of_another_list(item: str, text: str) -> None:
+    result = ResultParser(["count", item, "judgement"]).parse(("0000000031", text, "0"), 0.0)
+
+    assert (result.count, result.judgement, dict(result.values)) == (None, None, {})
+
+
+def test_a_real_row_of_measurements_is_read() -> None:
+    fields = ("+0005.047", "+0005.045", "+0000.003", "26", "07", "31", "17", "28", "42")
+    result = ResultParser(["value:left:+3", "value:right:+3", "value:gap:+3", "rest"]).parse(fields, 0.0)
+
+    assert dict(result.values) == {"left": 5.047, "right": 5.045, "gap": 0.003}
+
+
 @given(st.lists(st.text(), max_size=5).map(tuple))
 def test_any_fields_give_a_result_that_carries_them(fields: tuple[str, ...]) -> None:
     assert ResultParser(["count", "judgement"]).parse(fields, 0.0).fields == fields
 
 
-@pytest.mark.parametrize("items", [[], ["counts"], ["count", "count"]])
+@pytest.mark.parametrize(
+    "items",
+    [
+        [],
+        ["counts"],
+        ["count", "count"],
+        ["value:"],
+        ["value:7"],
+        ["value:a b"],
+        ["value:a:x"],
+        ["judgement:a:3"],
+        ["value:a", "judgement:a"],
+        ["value:count"],
+    ],
+)
 def test_a_list_of_items_that_makes_no_sense_is_refused(items: list[str]) -> None:
     with pytest.raises(ValueError, match="result item"):
         ResultParser(items)

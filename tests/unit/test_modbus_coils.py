@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.modbus.coils import RESTING, CoilState
+from drivers.modbus.coils import RESTING, CoilState, checked_inversion
 from drivers.modbus.replies import reply_problem
 
 WRITE_ECHO = bytes.fromhex("0001 0000 0006 01 0f 0000 0004")
@@ -25,6 +25,25 @@ def test_reject_is_always_the_opposite_of_pass_so_all_zeros_and_all_ones_are_no_
     is_pass, is_reject, _, _ = state.bits
 
     assert is_pass is not is_reject
+
+
+def test_reject_and_ready_may_be_inverted_and_pass_never() -> None:
+    both = frozenset({"REJECT", "READY"})
+
+    assert CoilState(inverted=both).bits == (False, False, True, False)
+    assert CoilState(is_pass=True, is_ready=True, heartbeat=True, inverted=both).bits == (True, True, False, True)
+    assert checked_inversion(["READY"]) == frozenset({"READY"})
+    for wrong in (["PASS"], ["REJECT", "PASS"], ["HEARTBEAT"], ["reject"]):
+        with pytest.raises(ValueError, match="never PASS"):
+            checked_inversion(wrong)
+
+
+@given(names=st.sets(st.sampled_from(["REJECT", "READY"])), ready=st.booleans(), beat=st.booleans())
+def test_whatever_is_inverted_pass_is_energised_only_for_pass(names: set[str], *, ready: bool, beat: bool) -> None:
+    inverted = frozenset(names)
+
+    assert not CoilState(False, ready, beat, inverted).bits[0]
+    assert CoilState(True, ready, beat, inverted).bits[0]
 
 
 @given(st.lists(st.sampled_from([WRITE_ECHO, READ_REPLY, REFUSAL]), min_size=1, max_size=4), st.integers(0, 60))

@@ -105,6 +105,21 @@ class TestResting:
         assert all(bits[0] is not bits[1] for _, bits in peer.writes)
         assert {request.unit for request in peer.requests} == {7}
 
+    async def test_what_is_inverted_is_written_and_read_back_inverted_also_from_outside(self, peer: Peer) -> None:
+        output = CoilOutput(peer.host, peer.port, pass_hold_s=5, refresh_s=0.02, invert=("REJECT",))
+        task = asyncio.create_task(output.run(lambda: True))
+        await peer.until(lambda: output.is_confirmed)
+        assert peer.verdict_bits == (False, False)
+        assert await output.publish(1, Verdict.PASS, Deadline.after(5)) is Published.PUBLISHED
+        assert peer.verdict_bits == (True, True)
+        task.cancel()
+        await asyncio.wait([task])
+        assert peer.verdict_bits == (False, False)
+        await write_reject(peer.host, peer.port, unit=1, first_coil=0, timeout_s=1.0, invert=("REJECT",))
+        assert peer.verdict_bits == (False, False)
+        with pytest.raises(ValueError, match="never PASS"):
+            CoilOutput("x", 502, pass_hold_s=1.0, invert=("PASS",))
+
     async def test_heartbeat_toggles_with_each_refresh_only_while_ready(self, peer: Peer) -> None:
         health = Health()
         async with running(output_to(peer), peer, health):

@@ -25,6 +25,7 @@ from drivers.base import (
 )
 from drivers.timing import Deadline, monotonic_s
 from edge_agent.domain import Inspection, Outcome
+from edge_agent.runtime.bypass import Bypass
 from edge_agent.runtime.engine import Engine, EngineOptions
 from edge_agent.runtime.interlock import Health, LineState
 from edge_agent.store.archive import Archive
@@ -140,7 +141,9 @@ class Line:
 
 
 @asynccontextmanager
-async def line(tmp_path: Path, *, deadline_s: float = 0.4, judgement: str = "both") -> AsyncIterator[Line]:
+async def line(
+    tmp_path: Path, *, deadline_s: float = 0.4, judgement: str = "both", keep: str = "all"
+) -> AsyncIterator[Line]:
     journal = Journal.open(tmp_path / "journal.sqlite3")
     health, output = Health(), MemoryOutput()
     options = EngineOptions((1,), deadline_s, judgement, 1, "boot", is_simulated=False)
@@ -148,9 +151,10 @@ async def line(tmp_path: Path, *, deadline_s: float = 0.4, judgement: str = "bot
         options,
         inspectors={(1, 1): Scripted()},
         journal=journal,
-        archive=Archive(tmp_path / "archive", max_bytes=10**9, keep="all"),
+        archive=Archive(tmp_path / "archive", max_bytes=10**9, keep=keep),
         output=output,
         health=health,
+        bypass=Bypass(journal.event),
     )
     running = asyncio.create_task(engine.run())
     await asyncio.sleep(0)

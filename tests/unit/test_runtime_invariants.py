@@ -141,7 +141,7 @@ class LineMachine(RuleBasedStateMachine):
         if not self.pairing.parts:
             return
         part = self.pairing.parts[which % len(self.pairing.parts)]
-        decision = decide(self._evidence(part, late=late))
+        decision = self._decide(self._evidence(part, late=late))
         if not row:
             decision = Decision(Verdict.FAULT, Reason.JOURNAL)
         self.pairing.close(part)
@@ -186,6 +186,9 @@ class LineMachine(RuleBasedStateMachine):
             deadline_passed=late,
             next_part_is_here=self.opened[-1] != part.seq,
         )
+
+    def _decide(self, evidence: Evidence) -> Decision:
+        return decide(evidence)
 
     def _look(self) -> None:
         self._move(LineEvent.HEALTHY if self.health.is_healthy else LineEvent.UNHEALTHY)

@@ -70,6 +70,12 @@ first_register = 0
 plc_register = 8
 part_numbers = "plc"
 plc_silence_ms = 500
+program_request = "ignored"
+invert = ["REJECT"]
+mode_input = 1
+acknowledge_input = 2
+reject_confirm_input = 3
+reject_confirm_ms = 2000
 module = "wago-750"
 part_present_input = 0
 pass_hold_ms = 300
@@ -95,6 +101,11 @@ archive_max_gib = 20.0
 keep = "all"
 keep_pass_every = 1
 keep_days = 90
+
+[lamp]
+device = "/dev/ttyS1"
+rts = "fault"
+dtr = "bypass"
 
 [inference]
 threads = 2
@@ -396,6 +407,16 @@ CONTRADICTIONS = {
         changed(('"count", "judgement"]', '"count", "judgement", "skip", "skip", "count"]')),
         'result_items = ["count", "judgement", "skip", "skip", "count"]',
         "controller.result_items: expected each item once (got count twice)",
+    ),
+    "a tool's name twice": (
+        changed(('"count", "judgement"]', '"count", "judgement", "value:edge:+3", "judgement:edge"]')),
+        'result_items = ["count", "judgement", "value:edge:+3", "judgement:edge"]',
+        "controller.result_items: expected each item once (got edge twice)",
+    ),
+    "an item of no kind": (
+        changed(('"count", "judgement"]', '"count", "judgement", "value:count"]')),
+        'result_items = ["count", "judgement", "value:count"]',
+        'controller.result_items[3]: expected "count", "program", "judgement", "skip", "rest", or a tool\'s own',
     ),
     "both must agree and one is not told": (
         changed(('"count", "judgement"]', '"count"]')),

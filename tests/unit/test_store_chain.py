@@ -6,17 +6,18 @@ import asyncio
 import math
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from edge_agent.domain import Published, Reason, Verdict
+from edge_agent.domain import Judgement, Published, Reason, Verdict
 from edge_agent.errors import AlreadyRunning, DataError
 from edge_agent.store.fs import FileSystem
 from edge_agent.store.journal import Journal, JournalError, JournalReader
 from edge_agent.store.rotation import rotate
-from edge_agent.store.schema import SCHEMA_VERSION
+from edge_agent.store.schema import _MIGRATIONS, SCHEMA_VERSION, migrate
 from tests.unit.test_store_journal import part_row
 
 if TYPE_CHECKING:
@@ -162,12 +163,64 @@ def test_a_journal_of_schema_1_is_brought_up_to_date_and_sealed(tmp_path: Path) 
         first, second = reader.rows()
         audit = reader.audit()
 
-    assert SCHEMA_VERSION == 2
+    assert SCHEMA_VERSION == 4
     assert (first.verdict, second.reason) == (Verdict.PASS, Reason.IMAGE_BROKEN)
     assert first.cameras[0].shares == {}
     assert first.cameras[0].alignment is not None
     assert math.isnan(first.cameras[0].alignment.scale), "schema 1 did not record it"
     assert (audit.problems, audit.head.link) == ((), 4)
+
+
+def test_a_journal_of_schema_2_is_read_as_it_is_and_takes_a_bypass_after_it_was_brought_up_to_date(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "journal.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as old, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("edge_agent.store.schema._MIGRATIONS", _MIGRATIONS[:2])
+        patch.setattr("edge_agent.store.schema.SCHEMA_VERSION", 2)
+        migrate(old, 0)
+    with JournalReader.open(path) as reader:
+        assert list(reader.rows()) == []
+    bypassed = replace(part_row(1), verdict=Verdict.PASS, reason=Reason.BYPASS)
+    forged = replace(part_row(2), verdict=Verdict.PASS, reason=Reason.SCORE)
+    journal = Journal.open(path)
+    asyncio.run(journal.append(bypassed))
+    with pytest.raises(JournalError, match="CHECK"):
+        asyncio.run(journal.append(forged))
+    journal.close()
+    with JournalReader.open(path) as reader:
+        rows, audit = list(reader.rows()), reader.audit()
+        assert reader.problems() == []
+
+    assert rows == [bypassed]
+    assert audit.problems == ()
+
+
+def test_what_the_controllers_tools_measured_is_kept_by_name_and_sealed_with_the_part(tmp_path: Path) -> None:
+    path, measured = tmp_path / "journal.db", {"pitch_mm": 5.047, "lot": "AB-7", "edge": Judgement.NG, "hole": None}
+    journal = Journal.open(path)
+    try:
+        asyncio.run(journal.append(part_row(1, measured=measured | {"odd": math.nan})))
+    finally:
+        journal.close()
+    with JournalReader.open(path) as reader:
+        (row,) = reader.rows()
+        assert reader.audit().problems == ()
+    forge(path, "UPDATE measurement SET value = 5.048 WHERE name = 'pitch_mm'")
+
+    assert dict(row.measured) == measured | {"odd": None}
+    assert problems(path) == ("link 1: part 1 is not the row that was sealed, or is gone",)
+
+
+def test_measurements_are_written_once(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    journal = Journal.open(path)
+    try:
+        asyncio.run(journal.append(part_row(1, measured={"pitch_mm": 5.047})))
+    finally:
+        journal.close()
+    with closing(sqlite3.connect(path)) as person, pytest.raises(sqlite3.IntegrityError, match="written once"):
+        person.execute("UPDATE measurement SET value = 5.048")
 
 
 # --- rotation ---------------------------------------------------------------------------------------------

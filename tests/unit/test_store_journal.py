@@ -433,12 +433,13 @@ def test_the_schema_is_pinned(path: Path) -> None:
         ]
         columns = {
             table: [found[1] for found in other.execute(f"PRAGMA table_info({table})")]
-            for table in ("part", "camera", "publication", "event")
+            for table in ("part", "camera", "publication", "event", "measurement")
         }
 
-    assert version == SCHEMA_VERSION == 2
+    assert version == SCHEMA_VERSION == 4
     assert application == 0x45414A31
     assert columns["publication"] == ["part_seq", "published", "at_mono_s", "detail"]
+    assert columns["measurement"] == ["part_seq", "name", "value"]
     assert columns["event"] == ["event_id", "kind", "detail", "at_mono_s", "at_utc"]
     assert columns["part"][:7] == [
         "part_seq",
@@ -451,7 +452,7 @@ def test_the_schema_is_pinned(path: Path) -> None:
     ]
     assert (
         hashlib.sha256("\n".join(statements).encode()).hexdigest()
-        == "11442ae77dae1515fde4e5add53b743e4571c6f268634f5a8f316a22b72bc416"
+        == "1a738d37a5273e9c5ab0fa1fc3a181a1bf31a3be8944f5a045290ee268019964"
     )
 
 

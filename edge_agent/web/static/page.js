@@ -63,6 +63,8 @@ function showState(state) {
   const degraded = Object.values(state.degraded).join("; ");
   $("degraded").hidden = !degraded;
   $("degraded").textContent = `${text("degraded")}: ${degraded}`;
+  $("bypass").hidden = !state.bypass;
+  $("bypass").textContent = state.bypass;
   $("state").textContent = text(state.line, "state");
   $("state").className = `pill ${["READY", "BUSY"].includes(state.line) ? "ready" : "bad"}`;
   $("clock").textContent = new Date(state.utc).toLocaleTimeString();

@@ -24,7 +24,8 @@ export const TEXTS = {
     state: { READY: "READY", BUSY: "READY", FAULT: "FAULT: nothing passes", SILENT: "SILENT" },
     condition: {
       controller: "Controller", program: "Program", output: "Remote I/O", images: "Images", journal: "Journal",
-      inference: "Inspection", golden: "Golden parts", clock: "Clock", archive: "Archive",
+      inference: "Inspection", request: "Program that the PLC wants", rejects: "Reject chute",
+      mode: "Mode switch", golden: "Golden parts", clock: "Clock", archive: "Archive",
     },
     words: {
       OK: "No deviation",
@@ -46,6 +47,7 @@ export const TEXTS = {
       OUTPUT: "The output could not be written",
       JOURNAL: "The journal could not be written",
       INTERNAL: "The inspection failed: see the log",
+      BYPASS: "A person answered for this part, not the inspection",
     },
   },
 };

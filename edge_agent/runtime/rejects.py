@@ -1,0 +1,88 @@
+"""Rejected parts that must be seen leaving. One that is not is FAULT, until a person has looked and acknowledges.
+
+An ejector without air, a stuck flap or a full chute lets rejected parts go on with the good ones: no verdict can tell.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import structlog
+
+from drivers.timing import monotonic_s
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edge_agent.runtime.interlock import Health
+
+__all__ = ["RejectWatch"]
+
+log = structlog.get_logger(__name__)
+
+CONDITION = "rejects"
+_WORD = 0x10000
+_MOST_AT_ONCE = 100
+"""More at once than this is a counter that began anew, not parts."""
+
+
+@dataclass(slots=True)
+class RejectWatch:
+    """Each part that did not pass is awaited at the chute for ``within_s``; the oldest one is taken for the next seen.
+
+    ``missed`` is the first part that was not seen, None once it was acknowledged; ``missed_after`` how many after it.
+    """
+
+    within_s: float
+    health: Health
+    clock: Callable[[], float] = monotonic_s
+    confirmed: int = 0
+    surplus: int = 0
+    """Seen leaving although none was awaited: taken out by hand, or rejected before this agent ran."""
+    missed: int | None = None
+    missed_after: int = 0
+    _awaited: deque[tuple[int, float]] = field(default_factory=deque)
+    _count: int | None = None
+
+    def decided(self, part_seq: int, *, passed: bool) -> None:
+        """A verdict went its way."""
+        if not passed:
+            self._awaited.append((part_seq, self.clock() + self.within_s))
+
+    def seen(self, number: int = 1) -> None:
+        """So many parts were seen leaving by the chute."""
+        for _ in range(number):
+            self.confirmed += 1
+            if self._awaited:
+                self._awaited.popleft()
+            else:
+                self.surplus += 1
+
+    def counter(self, count: int | None) -> None:
+        """The PLC's own count of them as it stands, 16 bits; None while it is not heard."""
+        if count is None:
+            return
+        before, self._count = self._count, count
+        number = 0 if before is None else (count - before) % _WORD
+        if number <= _MOST_AT_ONCE:
+            self.seen(number)
+
+    def look(self) -> None:
+        """Once a moment: who is overdue. Those behind a missed one keep their own time."""
+        while self._awaited and self.clock() >= self._awaited[0][1]:
+            part_seq, _ = self._awaited.popleft()
+            self.missed, self.missed_after = (
+                (part_seq, 0) if self.missed is None else (self.missed, 1 + self.missed_after)
+            )
+            more = f", nor {self.missed_after} after it" if self.missed_after else ""
+            why = f"part {self.missed} was rejected and not seen leaving{more}: look for it, then acknowledge"
+            self.health.fails(CONDITION, why)
+            log.error("reject_not_seen", part_seq=part_seq, within_s=self.within_s)
+
+    def acknowledge(self) -> int | None:
+        """A person has looked. The part that was missed, None if none was."""
+        missed, self.missed = self.missed, None
+        self.health.holds(CONDITION)
+        return missed
