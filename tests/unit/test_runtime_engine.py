@@ -451,3 +451,14 @@ async def test_a_gap_of_the_link_accounts_only_for_parts_of_which_nothing_came(t
             (3, Verdict.FAULT),
             (4, Verdict.PASS),
         ]
+
+
+async def test_a_sign_that_may_have_waited_while_the_loop_stood_still_counts_from_before(tmp_path: Path) -> None:
+    async with line(tmp_path) as at:
+        at.engine.tick()
+        time.sleep(0.45)  # noqa: ASYNC251 - longer than the part's time
+        at.image(1)
+        at.result(1)
+        (row,) = await at.rows(1)
+
+    assert (row.verdict, row.reason) == (Verdict.REJECT, Reason.LATE)
