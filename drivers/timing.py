@@ -6,8 +6,12 @@ import asyncio
 import random
 import time
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-__all__ = ["Backoff", "Deadline", "monotonic_s"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Backoff", "Deadline", "Standstill", "monotonic_s"]
 
 
 def monotonic_s() -> float:
@@ -59,3 +63,30 @@ class Backoff:
         self._next_s = min(self.cap_s, self._next_s * 2 or self.first_s)
         wait_s = random.uniform(self._next_s / 2, self._next_s)
         await asyncio.sleep(max(self.first_s / 2, wait_s - spent_s))
+
+
+class Standstill:
+    """Notices that this process stood still: stopped by a signal, a paused machine, a call that held the loop.
+
+    What waited on the wire meanwhile looks as if it had come just now. So whoever takes it asks ``look`` first;
+    ``run`` looks ten times within ``longest_s``, so that a quiet wire does not look like a standstill.
+    """
+
+    def __init__(self, longest_s: float, on_standstill: Callable[[float], None]) -> None:
+        self._longest_s = longest_s
+        self._on_standstill = on_standstill
+        self._looked_mono_s = monotonic_s()
+
+    def look(self) -> None:
+        """Call ``on_standstill`` with the seconds since the last look, if they are too many."""
+        now = monotonic_s()
+        still_s, self._looked_mono_s = now - self._looked_mono_s, now
+        if still_s > self._longest_s:
+            self._on_standstill(still_s)
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        self._looked_mono_s = monotonic_s()
+        while True:
+            await asyncio.sleep(self._longest_s / 10)
+            self.look()

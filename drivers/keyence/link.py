@@ -23,11 +23,11 @@ from drivers.base import (
 )
 from drivers.keyence.codec import shown
 from drivers.keyence.face import ControllerCommands, Mode
-from drivers.keyence.names import printable, program_number
+from drivers.keyence.reading import read_clock, read_program_number, read_version
 from drivers.keyence.results import ResultParser
 from drivers.keyence.session import open_session
 from drivers.keyence.tally import Tally
-from drivers.timing import Backoff, Deadline, monotonic_s
+from drivers.timing import Backoff, Deadline, Standstill, monotonic_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -50,9 +50,9 @@ _STEADY_S = 5.0
 _DRAIN_TIMEOUT_S = 2.0
 _EVENTS_MAX = 1024
 _REFUSALS_MAX = 3
-_VERSION_MAX_CHARS = 64
-_CLOCK_FIELDS = 6
 _SETUP_MODE = "setup mode"
+_STANDSTILL_S = 1.0
+"""After a longer gap nothing that was queued may pass a part."""
 _FOUGHT_OVER = "it was up for a moment only: does another program connect to this controller?"
 _STARTS_ANEW = frozenset({"PW", "RS"})
 
@@ -112,12 +112,14 @@ class CvxLink(ControllerCommands):
         self._version = ""
         self._clock = ""
         self._ears: dict[object, Callable[[tuple[str, ...]], object]] = {}
+        self._standstill = Standstill(_STANDSTILL_S, self._on_standstill)
 
     # ControllerLink
 
     async def run(self) -> None:
         """Connect, bring into run mode, resynchronise, keep alive, reconnect; until cancelled."""
         backoff = Backoff()
+        watch = asyncio.create_task(self._standstill.run())
         try:
             while True:
                 begun_mono_s = monotonic_s()
@@ -133,6 +135,7 @@ class CvxLink(ControllerCommands):
                     self._flaps = Tally()
                 await backoff.sleep(spent_s=spent_s)
         finally:
+            watch.cancel()
             self._is_live = False
             self._why_down = "the agent stops"
             _log.info("link_closed", peer=self._peer)
@@ -231,33 +234,9 @@ class CvxLink(ControllerCommands):
             return
         raise session.error
 
-    @staticmethod
-    async def _read_program_number(session: Session) -> int:
-        program = await session.read_program()
-        return program_number(program.card, program.number)
-
-    async def _read_version(self, session: Session) -> str:
-        try:
-            values = await session.command("VI")
-        except CommandRefused as err:
-            _log.info("version_refused", peer=self._peer, why=str(err))
-            return "unknown"
-        return printable(" ".join(values), _VERSION_MAX_CHARS) or "unknown"
-
-    async def _read_clock(self, session: Session) -> str:
-        """The controller's clock as it writes it into names of images; '' if it does not tell."""
-        try:
-            year, *rest = map(int, await session.command("TR"))
-        except (CommandRefused, ValueError) as err:
-            _log.debug("clock_not_told", peer=self._peer, why=str(err))
-            return ""
-        if len(rest) != _CLOCK_FIELDS - 1:
-            return ""
-        return "{:02d}{:02d}{:02d}_{:02d}{:02d}{:02d}".format(year % 100, *rest)
-
     async def _follow_clock(self, session: Session) -> None:
         """A clock that was set back makes every image look older than the link: begin anew with what it says now."""
-        clock = await self._read_clock(session)
+        clock = await read_clock(session, self._peer)
         if clock >= self._clock:
             self._clock = clock
             return
@@ -282,9 +261,9 @@ class CvxLink(ControllerCommands):
         await session.enable_output(on=True)
         with suppress(CommandUnknown):  # what cannot block triggers does not
             await session.enable_triggers(on=True)
-        program = await self._read_program_number(session)
-        version = await self._read_version(session)
-        self._clock = await self._read_clock(session)
+        program = await read_program_number(session)
+        version = await read_version(session, self._peer)
+        self._clock = await read_clock(session, self._peer)
         if session.is_lost:
             raise session.error
         if self._stale_lines:
@@ -313,7 +292,7 @@ class CvxLink(ControllerCommands):
                 return
             if not ask_mode:
                 try:
-                    program = await self._read_program_number(session)
+                    program = await read_program_number(session)
                 except CommandRefused as err:
                     # PR is for run mode only: the next poll tells whether that is why.
                     refusals += 1
@@ -340,7 +319,14 @@ class CvxLink(ControllerCommands):
         self._events.append(event)
         self._arrived.set()
 
+    def _on_standstill(self, still_s: float) -> None:
+        """What waited on the wire meanwhile is of parts that left: begin anew, as after any other gap."""
+        if self._connection is not None:
+            self._is_live = False
+            self._connection.drop(NotConnected(f"{self._peer}: this process stood still for {still_s:.1f} s"))
+
     def _on_result(self, fields: tuple[str, ...], at_mono_s: float) -> None:
+        self._standstill.look()
         self._last_line_mono_s = at_mono_s
         for on_line in tuple(self._ears.values()):
             on_line(fields)

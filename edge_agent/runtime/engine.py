@@ -45,6 +45,7 @@ log = structlog.get_logger(__name__)
 
 _MOST_OPEN_PARTS = 8
 _TRIGGER_RETRY_S = 0.1
+_STANDSTILL_S = 0.2
 
 
 class Engine:
@@ -90,6 +91,7 @@ class Engine:
             bypass=self.bypass,
         )
         self._tasks: asyncio.TaskGroup | None = None
+        self._ticked_mono_s: float | None = None
 
     # --- what the supervisor asks ---------------------------------------------------------------------
 
@@ -121,6 +123,11 @@ class Engine:
     def is_idle(self) -> bool:
         """No part is open."""
         return not self._live
+
+    def tick(self) -> None:
+        """``check``, and note that the event loop runs. Called every few hundredths of a second, or never."""
+        self._ticked_mono_s = monotonic_s()
+        self.check()
 
     def check(self) -> None:
         """Bring the line's state in step with its health. Called at every tick and after every event."""
@@ -198,9 +205,14 @@ class Engine:
     # --- first sign -----------------------------------------------------------------------------------
 
     def _new_part(self) -> Part:
-        seq, now = self._next_seq, monotonic_s()
+        seq, begun = self._next_seq, self._first_sign_mono_s()
         self._next_seq += 1
-        return Part(seq, now, Deadline(now + self._options.deadline_s))
+        return Part(seq, begun, Deadline(begun + self._options.deadline_s))
+
+    def _first_sign_mono_s(self) -> float:
+        """Now; or, if the event loop stood still, the last moment that it ran: the sign may have waited since then."""
+        now, ticked = monotonic_s(), self._ticked_mono_s
+        return now if ticked is None or now - ticked <= _STANDSTILL_S else ticked
 
     def _live_of(self, part: Part, arrival: Arrival) -> LivePart:
         if arrival is not Arrival.NEW:

@@ -157,7 +157,7 @@ class Supervisor:
             self._look("images", ok=self._images.is_bound, why="the inbox is not open")
             if (waiting_s := self._journal.waiting_s) > _WRITE_OVERDUE_S:
                 self._health.fails("journal", f"a write has been waiting for the disk for {waiting_s:.0f} s")
-            self._engine.check()
+            self._engine.tick()
             self._engine.raise_if_hung()
             now = monotonic_s()
             beside = [f"DEGRADED ({why})" for why in self._degraded().values()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -489,3 +490,30 @@ async def test_cancelling_run_closes_the_connection_and_says_down() -> None:
         await until(peer.connections[-1].is_closing)
         with pytest.raises(NotConnected):
             await link.command("RM", by=Deadline.after(1))
+
+
+async def test_a_result_that_waited_while_the_process_stood_still_is_stale() -> None:
+    async with ScriptedController() as peer, running(link_to(peer)) as link:
+        await next_of(link, ControllerUp)
+        peer.say(b"0000000007,1\r")
+        time.sleep(1.2)  # noqa: ASYNC251 - the loop stands still, as after SIGSTOP or on a paused machine
+
+        down = await next_of(link, ControllerDown, ControllerResult)
+        assert isinstance(down, ControllerDown)
+        assert "stood still" in down.why
+        up = await next_of(link, ControllerUp, ControllerResult)
+        assert isinstance(up, ControllerUp)
+        peer.say(b"0000000008,1\r")
+        result = await next_of(link, ControllerResult)
+
+    assert isinstance(result, ControllerResult)
+    assert result.count == 8
+
+
+async def test_a_quiet_line_does_not_look_like_a_standstill() -> None:
+    async with ScriptedController() as peer, running(link_to(peer)) as link:
+        await next_of(link, ControllerUp)
+        await asyncio.sleep(1.3)
+        peer.say(b"0000000007,1\r")
+
+        assert isinstance(await soon(link.next()), ControllerResult)

@@ -1,0 +1,48 @@
+"""What the link reads of a controller beside its mode: program, version, clock."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+
+from drivers.base import CommandRefused
+from drivers.keyence.names import printable, program_number
+
+if TYPE_CHECKING:
+    from drivers.keyence.session import Session
+
+__all__ = ["read_clock", "read_program_number", "read_version"]
+
+_log = structlog.get_logger(__name__)
+
+_VERSION_MAX_CHARS = 64
+_CLOCK_FIELDS = 6
+
+
+async def read_program_number(session: Session) -> int:
+    """The program that runs, as one number of card and program. Raises as ``Session.command`` does."""
+    program = await session.read_program()
+    return program_number(program.card, program.number)
+
+
+async def read_version(session: Session, peer: str) -> str:
+    """Model and firmware; "unknown" where the controller does not tell. Raises as ``Session.command`` does."""
+    try:
+        values = await session.command("VI")
+    except CommandRefused as err:
+        _log.info("version_refused", peer=peer, why=str(err))
+        return "unknown"
+    return printable(" ".join(values), _VERSION_MAX_CHARS) or "unknown"
+
+
+async def read_clock(session: Session, peer: str) -> str:
+    """The controller's clock as it writes it into names of images; "" if it does not tell. Raises as above."""
+    try:
+        year, *rest = map(int, await session.command("TR"))
+    except (CommandRefused, ValueError) as err:
+        _log.debug("clock_not_told", peer=peer, why=str(err))
+        return ""
+    if len(rest) != _CLOCK_FIELDS - 1:
+        return ""
+    return "{:02d}{:02d}{:02d}_{:02d}{:02d}{:02d}".format(year % 100, *rest)
