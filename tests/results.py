@@ -79,7 +79,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.CallI
     if "NOT REACHED" in before or item.stash.get(_MISSED, False):
         result = "NOT REACHED"
     figures = "; ".join(filter(None, [_cell(before, 3), *item.stash.get(_SAID, [])])) or "-"
-    rows[row] = f"| {row} | {what} | {to_reach} | {figures.removeprefix('-; ')} | {result} | {_commit()} |"
+    rows[row] = f"| {row} | {what} | {to_reach} | {figures.removeprefix('-; ')} | {result} | {commit()} |"
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -92,7 +92,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def write_mutants(tried: int, survivors: list[str]) -> None:
     """Write what no test noticed of the changes that were tried."""
     lines = "".join(f"- `{survivor.replace('`', chr(39))}`\n" for survivor in survivors)
-    _write({}, f"{_MUTANTS}\n\n{tried} changes, {len(survivors)} survived, at {_commit()}.\n\n{lines}")
+    _write({}, f"{_MUTANTS}\n\n{tried} changes, {len(survivors)} survived, at {commit()}.\n\n{lines}")
 
 
 def _write(rows: dict[str, str], mutants: str | None) -> None:
@@ -108,6 +108,7 @@ def _cell(row: str, number: int) -> str:
     return row.split(" | ")[number].strip() if row else ""
 
 
-def _commit() -> str:
+def commit() -> str:
+    """The commit that is checked out, short."""
     ran = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     return ran.stdout.strip() or "unknown"

@@ -77,7 +77,7 @@ class Engine:
         self._pairing = Pairing(self._new_part)
         self._next_seq = journal.next_part_seq
         self._live: dict[int, LivePart] = {}
-        self._gaps = CountGaps(journal.last_count(is_simulated=options.is_simulated))
+        self._gaps = CountGaps(*journal.counted(is_simulated=options.is_simulated))
         self._programs = Programs(inspectors.keys(), options.cameras)
         self._inference = Inference(inspectors, self._programs, deadline_s=options.deadline_s)
         self._keeping = Keeping(journal, archive, health)
@@ -242,9 +242,10 @@ class Engine:
         counts = self._gaps.before(count)
         missed = []
         for number in counts:
-            if not self._pairing.knows(number):
+            if number not in self._gaps.known and not self._pairing.knows(number):
                 missed.append(self._new_part())
                 missed[-1].count = number
+        self._gaps.known = frozenset()
         if missed:
             self._pairing.note_missed(missed)
             self._spawn(self._write_missed(missed, counts))

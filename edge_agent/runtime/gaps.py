@@ -29,10 +29,12 @@ class CountGaps:
     """Follows the counts of live results. A count below the last one is a counter that began anew: no gap is known."""
 
     last: int | None
+    known: frozenset[int] = frozenset()
+    """Counts beyond ``last`` that have a row already: images that came without a result before the agent was ended."""
     is_after_gap: bool = True
 
     def before(self, count: int) -> range:
-        """The counts that nobody heard of before this one; empty but for the first result after a gap."""
+        """The counts whose result nobody heard before this one; empty but for the first result after a gap."""
         last, self.last = self.last, count
         is_after_gap, self.is_after_gap = self.is_after_gap, False
         return range(0) if last is None or not is_after_gap else range(last + 1, count)[-_MOST_MISSED:]

@@ -65,9 +65,9 @@ class Journal:
         """For how long the oldest call that has not returned has been waiting for the disk; 0.0 if none is."""
         return monotonic_s() - self._waiting[0] if self._waiting else 0.0
 
-    def last_count(self, *, is_simulated: bool) -> int | None:
-        """The controller's count of the newest part that had one. Blocks: before the loop has work."""
-        return self._thread.submit(lambda: self._writer.last_count(is_simulated=is_simulated)).result()
+    def counted(self, *, is_simulated: bool) -> tuple[int | None, frozenset[int]]:
+        """How far the controller's count was followed, and single counts beyond. Blocks: before the loop has work."""
+        return self._thread.submit(lambda: self._writer.counted(is_simulated=is_simulated)).result()
 
     async def append(self, row: PartRow) -> None:
         """Return when the row is on the disk; raises JournalError if it is not."""

@@ -39,6 +39,17 @@ _CHECKPOINT_EVERY = 200
 """Transactions between checkpoints."""
 _MOST_OWED_ROWS = 10_000
 _LONGEST_TEXT = 2000
+_FOLLOWED = """
+SELECT part_seq, controller_count FROM part
+WHERE controller_count IS NOT NULL AND simulated = ? AND (
+  controller_judgement IS NOT NULL OR detail LIKE 'AGENT_DOWN%'
+  OR reason IN ('OK', 'SCORE', 'ALIGN', 'NOT_FINITE', 'CONTROLLER_NG', 'NO_IMAGE', 'LATE', 'OVERRUN', 'INTERNAL'))
+ORDER BY part_seq DESC LIMIT 1
+"""
+"""The newest part whose result line was heard, or that is accounted for as missed."""
+_COUNTS_AFTER = (
+    "SELECT controller_count FROM part WHERE part_seq > ? AND simulated = ? AND controller_count IS NOT NULL"
+)
 
 
 class JournalWriter:
@@ -78,11 +89,15 @@ class JournalWriter:
         found: int = self._connection.execute(query).fetchone()[0]
         return found
 
-    def last_count(self, *, is_simulated: bool) -> int | None:
-        """The controller's count of the newest part that had one, from this kind of peers."""
-        query = "SELECT controller_count FROM part WHERE controller_count IS NOT NULL AND simulated = ?"
-        found = self._connection.execute(f"{query} ORDER BY part_seq DESC LIMIT 1", (int(is_simulated),)).fetchone()
-        return found[0] if found else None
+    def counted(self, *, is_simulated: bool) -> tuple[int | None, frozenset[int]]:
+        """How far the controller's count was followed, from this kind of peers, and single counts beyond that.
+
+        A row without a result (the image of a part from the controller's queue) is no step: parts before it may lack.
+        """
+        found = self._connection.execute(_FOLLOWED, (int(is_simulated),)).fetchone()
+        seq, last = found or (0, None)
+        beyond = self._connection.execute(_COUNTS_AFTER, (seq, int(is_simulated))).fetchall()
+        return last, frozenset(count for (count,) in beyond)
 
     @property
     def head(self) -> Head:

@@ -49,9 +49,8 @@ spool = "spool"
 [output]
 host = "127.0.0.1"
 port = {output_port}
-pass_hold_ms = 100
-watchdog_ms = 500
 part_present_input = 0
+{output}
 [[bundle]]
 program = 1
 path = "{bundle}"
@@ -159,6 +158,8 @@ async def line(
     spacing_ms: int = 2000,
     result_items: tuple[str, ...] = ("count", "judgement"),
     start: bool = True,
+    output: str = "pass_hold_ms = 100\nwatchdog_ms = 500",
+    remote_io: SimulatedRemoteIo | None = None,
 ) -> AsyncIterator[Line]:
     """Peers up, agent up and READY (unless ``start`` is off); everything down at the end."""
     password, ftp_port, drop = secrets.token_urlsafe(16), free_port(), folder / "drop"
@@ -172,7 +173,7 @@ async def line(
         ftp=FtpTarget("127.0.0.1", ftp_port, user="cvx", password=password) if images == "ftp" else None,
         image_to="ftp" if images == "ftp" else drop,
     )
-    remote_io = SimulatedRemoteIo(watchdog_s=0.5)
+    remote_io = remote_io or SimulatedRemoteIo(watchdog_s=0.5)
     await remote_io.start()
     await controller.start()
     source = {
@@ -187,6 +188,7 @@ async def line(
             controller_port=controller.port,
             result_items=list(result_items),
             output_port=remote_io.port,
+            output=output,
             trigger=trigger,
             images=source,
             bundle=bundle,

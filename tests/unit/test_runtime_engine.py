@@ -416,6 +416,30 @@ async def test_parts_that_were_imaged_while_the_agent_was_down_are_fault_each_wi
         assert "_REJECT_" in kept[0], "a queued image of such a part is filed under it, and judged by nobody"
 
 
+async def test_an_image_without_its_result_hides_no_part_that_was_missed_before_it(tmp_path: Path) -> None:
+    async with line(tmp_path, deadline_s=0.1) as at:
+        at.image(1)
+        at.result(1)
+        await at.rows(1)
+        at.image(4)
+        await at.rows(2)
+    async with line(tmp_path) as at:
+        at.result(6)
+        at.image(6)
+        async with asyncio.timeout(5):
+            while len(rows := await at.rows(1)) < 6:
+                await asyncio.sleep(0.005)
+
+    assert sorted((row.count, row.reason) for row in rows) == [
+        (1, Reason.OK),
+        (2, Reason.NOT_READY),
+        (3, Reason.NOT_READY),
+        (4, Reason.NO_RESULT),
+        (5, Reason.NOT_READY),
+        (6, Reason.OK),
+    ]
+
+
 @pytest.mark.parametrize("count", [1, 5, 6])
 async def test_no_gap_and_a_counter_that_began_anew_write_no_rows(tmp_path: Path, count: int) -> None:
     async with line(tmp_path) as at:

@@ -1,0 +1,222 @@
+"""Parts before a real agent that is killed, stopped or wedged at random instants; this process owns every peer.
+
+What went through the gate is told by the wire alone; the journal is read when all is over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+import signal
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from drivers.simulated.gate import Gate
+from drivers.simulated.plc import PlcPart, SimulatedPlc
+from drivers.timing import monotonic_s
+from edge_agent.store.journal import JournalReader
+from tests import invariants
+from tests.simulated.line import PASS, READY, Line, bad_image, good_image, line
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from edge_agent.store.journal import PartRow
+
+Kind = Literal["coils", "registers"]
+
+_PASS_WORD = 0x005A
+
+_IMAGES = [(good_image(number), True) for number in range(1, 9)] + [(bad_image(number), False) for number in (1, 2)]
+_TIMES = {
+    # deadline + hold + watchdog + write time-out fit into the spacing: a PASS that a dead agent left ends before the
+    # next part, whenever it dies.
+    "coils": (1.0, 250, 1000, "pass_hold_ms = 100\nwatchdog_ms = 500\nwrite_timeout_ms = 150"),
+    "registers": (
+        0.2,
+        150,
+        200,
+        'kind = "modbus-registers"\npass_hold_ms = 50\nwatchdog_ms = 100\nwrite_timeout_ms = 50\nrefresh_ms = 50',
+    ),
+}
+
+
+@dataclass(slots=True)
+class Shown:
+    """A part that was imaged: the controller's count is its truth, because it is never reset here."""
+
+    count: int
+    sign_s: float
+    sha256: str
+    is_good: bool
+    at_gate: PlcPart | None = None
+
+
+@dataclass
+class KillingLine:
+    """The line, the parts it showed, and when the agent fell silent."""
+
+    at: Line
+    kind: Kind
+    draw: random.Random
+    shown: list[Shown] = field(default_factory=list)
+    silent_since: list[float] = field(default_factory=list)
+    ready_s: list[float] = field(default_factory=list)
+    _producing: asyncio.Task[None] | None = None
+
+    async def show_parts(self) -> None:
+        """One part after the other, until cancelled."""
+        spacing_s = _TIMES[self.kind][0]
+        while True:
+            await self.show_part()
+            await asyncio.sleep(spacing_s * self.draw.uniform(1.0, 1.1))
+
+    async def show_part(self) -> None:
+        """One part."""
+        image, is_good = self.draw.choice(_IMAGES)
+        peer = self.at.remote_io
+        at_gate = peer.part_arrives() if isinstance(peer, SimulatedPlc) else None
+        sign_s = monotonic_s()
+        count = await self.at.controller.wire_trigger(image)
+        if count is not None:
+            self.shown.append(Shown(count, sign_s, hashlib.sha256(image).hexdigest(), is_good, at_gate))
+
+    async def random_instant(self) -> None:
+        """Any instant; every other time one while PASS stands, or just after: there a fault would hurt."""
+        await asyncio.sleep(self.draw.uniform(0.0, 2.5))
+        if self.draw.random() < 0.5:
+            until_s = monotonic_s() + 5.0
+            while not self._stands_pass() and monotonic_s() < until_s:
+                await asyncio.sleep(0.001)
+            await asyncio.sleep(self.draw.uniform(0.0, 0.12))
+
+    def _stands_pass(self) -> bool:
+        peer = self.at.remote_io
+        return peer.block[1] == _PASS_WORD if isinstance(peer, SimulatedPlc) else peer.coils[PASS]
+
+    async def kill(self, by: signal.Signals = signal.SIGKILL) -> None:
+        """Kill the agent now, start another, and wait until it is READY."""
+        agent = self.at.agent
+        assert agent is not None
+        agent.send_signal(by)
+        self.silent_since.append(monotonic_s())
+        if by is not signal.SIGKILL:
+            await asyncio.sleep(1.0)  # stopped for longer than any watchdog; then it is given up
+            agent.kill()
+        await agent.wait()
+        started_s = monotonic_s()
+        await self.at.start_agent()
+        await self.until_ready()
+        self.ready_s.append(monotonic_s() - started_s)
+
+    async def until_ready(self) -> None:
+        """Wait until the wire says READY."""
+        peer = self.at.remote_io
+        if isinstance(peer, SimulatedPlc):
+            await self.at.until("READY", lambda: bool(peer.block[4] & 1) and not self._is_stale(peer))
+        else:
+            await self.at.until("READY", self._is_ready_again)
+
+    def _is_ready_again(self) -> bool:
+        """READY rose after the last fault: until the watchdog trips, it is what the dead agent left."""
+        since_s = max(self.silent_since, default=0.0)
+        changes = reversed(self.at.remote_io.history)
+        rise_s = next((change.mono_s for change in changes if change.coil == READY and change.value), 0.0)
+        return self.at.remote_io.coils[READY] and rise_s > since_s
+
+    @staticmethod
+    def _is_stale(peer: SimulatedPlc) -> bool:
+        """Whether the block is what a dead agent left."""
+        return monotonic_s() - peer._beat_mono_s > 0.2
+
+    async def settle(self) -> None:
+        """No more parts, and every one decided."""
+        await self.stop_parts()
+        for _ in range(20):
+            await asyncio.sleep(1.0)
+            await self.show_part()
+            await asyncio.sleep(1.0)
+            if any(row.count == self.shown[-1].count for row in self.at.rows()):
+                break
+        await self.at.stop_agent()
+
+    async def stop_parts(self) -> None:
+        """No more parts. Raises what ended them before."""
+        if self._producing is None:
+            return
+        self._producing.cancel()
+        (ended,) = await asyncio.gather(self._producing, return_exceptions=True)
+        self._producing = None
+        assert isinstance(ended, asyncio.CancelledError), repr(ended)
+
+    def check(self) -> dict[str, float]:
+        """The invariants over all of it; figures for a shard."""
+        with JournalReader.open(self.at.folder / "journal.sqlite3") as reader:
+            rows, damage = list(reader.rows()), reader.problems()
+        assert damage == [], damage
+        by_count: dict[int, PartRow] = {row.count: row for row in rows if row.count is not None}
+        truth_of = {part.count: part for part in self.shown}
+        through = [part for part in self.shown if self._went_through(part)]
+        invariants.no_stale_pass(
+            invariants.Passed(part.count, self._judged(part, by_count.get(part.count)), part.is_good)
+            for part in through
+        )
+        invariants.a_pass_has_its_row(
+            [part.count for part in through], {count: row.verdict for count, row in by_count.items()}
+        )
+        first = min(by_count)
+        invariants.every_part_is_accounted_for(
+            [count for count in truth_of if count >= first], [row.count or -row.part_seq for row in rows]
+        )
+        longest_s = 0.0
+        if self.kind == "coils":
+            longest_s = invariants.output_drops_when_silent(
+                Gate(self.at.remote_io.history, pass_coil=PASS).windows(), self.silent_since, within_s=0.6
+            )
+        return {
+            "kills": len(self.silent_since),
+            "parts": len(self.shown),
+            "passed": len(through),
+            "pass_off_s_max": round(longest_s, 3),
+            "ready_s_max": round(max(self.ready_s, default=0.0), 2),
+        }
+
+    def _went_through(self, part: Shown) -> bool:
+        if part.at_gate is not None:
+            return part.at_gate.is_let_through
+        later = [other.sign_s for other in self.shown if other.sign_s > part.sign_s]
+        gate = Gate(self.at.remote_io.history, pass_coil=PASS)
+        return gate.let_through(part.sign_s, min(later, default=float("inf")))
+
+    @staticmethod
+    def _judged(part: Shown, row: PartRow | None) -> frozenset[int]:
+        """The part itself, if the row's image is the one that was shown; nothing otherwise."""
+        is_own = row is not None and [camera.image_sha256 for camera in row.cameras] == [part.sha256]
+        return frozenset({part.count}) if is_own else frozenset()
+
+
+@asynccontextmanager
+async def killing_line(folder: Path, bundle: Path, kind: Kind, seed: int) -> AsyncIterator[KillingLine]:
+    """The line with its agent READY and parts coming."""
+    _, deadline_ms, spacing_ms, output = _TIMES[kind]
+    remote_io = SimulatedPlc() if kind == "registers" else None
+    async with line(
+        folder,
+        bundle,
+        deadline_ms=deadline_ms,
+        spacing_ms=spacing_ms,
+        output=output,
+        remote_io=remote_io,
+        start=False,
+    ) as at:
+        killing = KillingLine(at, kind, random.Random(seed))
+        await at.start_agent()
+        await killing.until_ready()
+        killing._producing = asyncio.create_task(killing.show_parts())
+        try:
+            yield killing
+        finally:
+            await killing.stop_parts()

@@ -1,0 +1,59 @@
+"""kill -9 and SIGSTOP at random instants of the real agent, in shards; EDGE_AGENT_KILLS is how many this one has."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.shards import add_shard
+from tests.simulated.killing import Kind, killing_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+KILLS = int(os.environ.get("EDGE_AGENT_KILLS", "10" if os.environ.get("EDGE_AGENT_CHAOS") else "0"))
+SEED = int(os.environ.get("EDGE_AGENT_SEED", "1"))
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not KILLS, reason="a shard of kills: make kills"),
+    pytest.mark.timeout(30 * KILLS + 120),
+]
+
+
+async def shard(folder: Path, bundle: Path, kind: Kind, by: signal.Signals) -> dict[str, float]:
+    """One shard; the sums of its kind so far."""
+    async with killing_line(folder, bundle, kind, SEED) as killing:
+        for _ in range(KILLS):
+            await killing.random_instant()
+            await killing.kill(by)
+        await killing.settle()
+        facts = killing.check()
+    return add_shard(f"{by.name} {kind}", facts)
+
+
+def told(total: dict[str, float]) -> str:
+    return (
+        f"{total['kills']:.0f} in {total['shards']:.0f} shards, {total['parts']:.0f} parts, "
+        f"{total['passed']:.0f} passed, 0 wrong; PASS off in {total['pass_off_s_max'] * 1000:.0f} ms at most; "
+        f"READY {total['ready_s_max']:.1f} s after the start at most"
+    )
+
+
+@pytest.mark.promise("T-01c", "kill -9 at random instants, coils, 1 part/s", "1,000: 0 wrong, PASS off in 600 ms")
+async def test_kill_9_coils(tmp_path: Path, thumbnail_bundle: Path, figure: Callable[[str], None]) -> None:
+    figure(told(await shard(tmp_path, thumbnail_bundle, "coils", signal.SIGKILL)))
+
+
+@pytest.mark.promise("T-01r", "kill -9 at random instants, register block, 5 parts/s", "1,000: 0 wrong")
+async def test_kill_9_registers(tmp_path: Path, thumbnail_bundle: Path, figure: Callable[[str], None]) -> None:
+    figure(told(await shard(tmp_path, thumbnail_bundle, "registers", signal.SIGKILL)))
+
+
+@pytest.mark.promise("T-02s", "SIGSTOP at random instants, coils, 1 part/s", "1,000: 0 wrong, PASS off in 600 ms")
+async def test_sigstop_coils(tmp_path: Path, thumbnail_bundle: Path, figure: Callable[[str], None]) -> None:
+    figure(told(await shard(tmp_path, thumbnail_bundle, "coils", signal.SIGSTOP)))
