@@ -71,6 +71,7 @@ def run(
 
     from edge_agent.app import run_agent
     from edge_agent.logs import configure_logs
+    from edge_agent.runtime.claim import claimed
 
     settings = settings_of(config)
     configure_logs(settings.log.level, settings.log.format)
@@ -80,7 +81,8 @@ def run(
         with simulated_peers(settings, config, images=simulated_images) as simulated_settings:
             asyncio.run(run_agent(simulated_settings, is_simulated=True, is_dry_run=dry_run))
         return
-    asyncio.run(run_agent(settings, is_dry_run=dry_run))
+    with claimed(settings.output):
+        asyncio.run(run_agent(settings, is_dry_run=dry_run))
 
 
 @cli.command()

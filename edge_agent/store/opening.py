@@ -116,7 +116,9 @@ def take_lock(path: Path) -> sqlite3.Connection:
 
 
 def _is_damage(err: sqlite3.Error) -> bool:
-    return (getattr(err, "sqlite_errorcode", 0) & 0xFF) in _DAMAGE
+    code = getattr(err, "sqlite_errorcode", None)
+    # Without a code it is Python that cannot read what SQLite found: text that is no UTF-8.
+    return code is None or (code & 0xFF) in _DAMAGE
 
 
 def unusable(path: Path, err: Exception) -> JournalError:

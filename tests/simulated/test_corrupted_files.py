@@ -1,0 +1,227 @@
+"""One damaged place in journal, log, bundle or line.toml: refused with a hint, or what is read is what was written."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import shutil
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from edge_agent.errors import BundleRejected, ConfigError, DataError, EdgeAgentError
+from edge_agent.inspection.bundle import Bundle
+from edge_agent.settings import Settings, load_settings
+from edge_agent.store.journal import Journal, JournalReader
+from edge_agent.store.writer import JournalWriter
+from tests.simulated.line import READY, line
+from tests.unit.test_store_journal import part_row
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edge_agent.store.journal import PartRow
+
+IS_LONG = bool(os.environ.get("EDGE_AGENT_CHAOS"))
+OFFSETS = int(os.environ.get("EDGE_AGENT_OFFSETS", "500" if IS_LONG else "15"))
+PROCESSES = int(os.environ.get("EDGE_AGENT_PROCESSES", "20"))
+SEED = int(os.environ.get("EDGE_AGENT_SEED", "1"))
+ROWS = 25
+EXAMPLE = Path(__file__).parents[2] / "deploy" / "line.example.toml"
+pytestmark = pytest.mark.timeout(1800)
+promise = pytest.mark.promise(
+    "T-18", "one damaged place in journal, WAL, bundle, line.toml", "500 each: refused with a hint, or read as written"
+)
+
+
+def damaged(draw: random.Random, good: bytes) -> bytes:
+    """One place overwritten: a byte, a sector of zeros, or the end cut off."""
+    at = draw.randrange(len(good))
+    kind = draw.choice(("byte", "byte", "bits", "zeros", "cut"))
+    if kind == "cut":
+        return good[:at]
+    length = {"byte": 1, "bits": 8, "zeros": 512}[kind]
+    new = bytes(length) if kind == "zeros" else draw.randbytes(length)
+    return good[:at] + new[: len(good) - at] + good[at + length :]
+
+
+def row(seq: int) -> PartRow:
+    return part_row(seq, detail="x" * 200)
+
+
+@pytest.fixture(scope="module")
+def journal(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A journal that was closed: all in the database file."""
+    path = tmp_path_factory.mktemp("good") / "journal.sqlite3"
+    with closing(JournalWriter(path)) as writer:
+        for seq in range(1, ROWS + 1):
+            writer.append(row(seq))
+    return path
+
+
+@pytest.fixture(scope="module")
+def killed_journal(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A journal as a killed agent leaves it: everything in the log."""
+    folder, writing = tmp_path_factory.mktemp("killed"), tmp_path_factory.mktemp("writing")
+    with closing(JournalWriter(writing / "journal.sqlite3")) as writer:
+        for seq in range(1, ROWS + 1):
+            writer.append(row(seq))
+        for name in ("journal.sqlite3", "journal.sqlite3-wal"):
+            shutil.copy(writing / name, folder / name)
+    return folder / "journal.sqlite3"
+
+
+def read(path: Path) -> list[PartRow] | EdgeAgentError:
+    """The rows as the next agent finds them, or why it refuses; a row that was altered is never handed on unsaid."""
+    try:
+        Journal.open(path).close()
+        with JournalReader.open(path) as reader:
+            rows, problems = list(reader.rows()), [*reader.problems(), *reader.audit().problems]
+    except EdgeAgentError as err:
+        return err
+    return DataError("; ".join(problems), hint="verify") if problems else rows
+
+
+def told(refused: int, tried: int) -> str:
+    return f"{refused} of {tried} refused, {tried - refused} read as written"
+
+
+@promise
+def test_a_damaged_journal_is_refused_or_reads_as_written(
+    tmp_path: Path, journal: Path, figure: Callable[[str], None]
+) -> None:
+    draw, good, refused = random.Random(SEED), journal.read_bytes(), 0
+    for trial in range(OFFSETS):
+        path = tmp_path / f"{trial}.sqlite3"
+        path.write_bytes(damaged(draw, good))
+        found = read(path)
+        if isinstance(found, EdgeAgentError):
+            refused += 1
+            assert found.exit_code == 65, f"{trial}: {found!r}"
+            assert found.hint
+        else:
+            assert found == [row(seq) for seq in range(1, ROWS + 1)] or path.stat().st_size < len(good)
+        for left in tmp_path.iterdir():
+            left.unlink()
+    figure(f"journal: {told(refused, OFFSETS)}")
+    assert refused
+
+
+@promise
+def test_a_damaged_log_gives_the_rows_before_the_damage(
+    tmp_path: Path, killed_journal: Path, figure: Callable[[str], None]
+) -> None:
+    draw, refused, short = random.Random(SEED), 0, 0
+    log = killed_journal.with_name(killed_journal.name + "-wal")
+    good = log.read_bytes()
+    for trial in range(OFFSETS):
+        path = tmp_path / f"{trial}.sqlite3"
+        shutil.copy(killed_journal, path)
+        path.with_name(path.name + "-wal").write_bytes(damaged(draw, good))
+        found = read(path)
+        if isinstance(found, EdgeAgentError):
+            refused += 1
+            assert found.exit_code == 65, f"{trial}: {found!r}"
+        else:
+            assert found == [row(seq) for seq in range(1, len(found) + 1)], "a gap, or a row that nobody wrote"
+            short += len(found) < ROWS
+        for left in tmp_path.iterdir():
+            left.unlink()
+    figure(f"WAL: {told(refused, OFFSETS)} up to the damage")
+    assert short
+
+
+@promise
+def test_a_damaged_bundle_is_refused_or_the_same(
+    tmp_path: Path, thumbnail_bundle: Path, figure: Callable[[str], None]
+) -> None:
+    draw, refused, good = random.Random(SEED), 0, Bundle.load(thumbnail_bundle)
+    for _ in range(OFFSETS):
+        name, before = damage_a_file(draw, thumbnail_bundle, tmp_path)
+        try:
+            found = Bundle.load(tmp_path)
+        except BundleRejected as err:
+            refused, hint = refused + 1, err.hint
+            bundle_of = None
+        else:
+            hint, bundle_of = "none needed", found
+        assert hint, name
+        if bundle_of is not None:
+            assert (bundle_of.id, bundle_of.limit, bundle_of.manifest) == (good.id, good.limit, good.manifest), name
+            assert before == (tmp_path / name).read_bytes() or name == "manifest.json"
+    figure(f"bundle: {told(refused, OFFSETS)}")
+    assert refused
+
+
+def damage_a_file(draw: random.Random, bundle: Path, copy: Path) -> tuple[str, bytes]:
+    """A copy of the bundle with one damaged file, and what that file was."""
+    files = sorted(path.name for path in bundle.iterdir() if path.is_file())
+    for name in files:
+        target = copy / name
+        if not target.is_symlink() or not target.exists():
+            target.unlink(missing_ok=True)
+            target.symlink_to(bundle / name)
+    name = draw.choice([*files, "manifest.json"])
+    before = (bundle / name).read_bytes()
+    (copy / name).unlink()
+    (copy / name).write_bytes(damaged(draw, before))
+    return name, before
+
+
+@promise
+def test_a_damaged_line_toml_is_refused_with_78_or_is_one(tmp_path: Path, figure: Callable[[str], None]) -> None:
+    draw, good, refused = random.Random(SEED), EXAMPLE.read_bytes(), 0
+    path = tmp_path / "line.toml"
+    for _ in range(OFFSETS):
+        path.write_bytes(damaged(draw, good))
+        path.chmod(0o640)
+        try:
+            assert isinstance(load_settings(path), Settings)
+        except ConfigError as err:
+            refused += 1
+            said = str(err)
+        else:
+            said = "line.toml"
+        assert "line.toml" in said
+    figure(f"line.toml: {refused} of {OFFSETS} refused, {OFFSETS - refused} are settings still")
+    assert refused
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not IS_LONG, reason="whole processes: make chaos")
+@pytest.mark.parametrize("what", ["journal", "WAL", "bundle", "line.toml"])
+async def test_a_whole_agent_refuses_with_its_exit_code_or_works(
+    tmp_path: Path, thumbnail_bundle: Path, journal: Path, killed_journal: Path, what: str
+) -> None:
+    draw, bundle = random.Random(SEED), tmp_path / "bundle"
+    good_journal, good_log = (path.read_bytes() for path in (journal, Path(f"{killed_journal}-wal")))
+    for trial in range(PROCESSES):
+        folder = tmp_path / str(trial)
+        folder.mkdir()
+        bundle.mkdir(exist_ok=True)
+        if what == "bundle":
+            damage_a_file(draw, thumbnail_bundle, bundle)
+        async with line(folder, bundle if what == "bundle" else thumbnail_bundle, start=False) as at:
+            path = folder / "journal.sqlite3"
+            if what == "journal":
+                path.write_bytes(damaged(draw, good_journal))
+            elif what == "WAL":
+                shutil.copy(killed_journal, path)
+                path.with_name(path.name + "-wal").write_bytes(damaged(draw, good_log))
+            elif what == "line.toml":
+                at.config.write_bytes(damaged(draw, at.config.read_bytes()))
+            await at.start_agent()
+            assert at.agent is not None
+            ended = asyncio.ensure_future(at.agent.wait())
+            while not at.remote_io.coils[READY] and not (await asyncio.wait({ended}, timeout=0.05))[0]:
+                pass
+            was_ready = at.remote_io.coils[READY]
+            code = at.agent.returncode if ended.done() else await at.stop_agent()
+            await ended
+        assert code in ({0} if was_ready else {65, 78}), f"{what} {trial}: {code}\n{at.log_tail()}"
+        assert was_ready or "hint:" in at.log_tail() or what == "line.toml"
+        if what == "bundle":
+            assert not was_ready or Bundle.load(bundle).id == Bundle.load(thumbnail_bundle).id
