@@ -30,12 +30,15 @@ from tests import invariants
 from tests.virtual_time import InlineExecutor, VirtualTimeLoop
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from concurrent.futures import Executor
     from pathlib import Path
 
     from drivers.base import ControllerEvent
     from drivers.modbus.coils import CoilState
     from edge_agent.store.journal import PartRow
+
+    OnPart = Callable[[int], None]
 
 T = TypeVar("T")
 
@@ -161,10 +164,20 @@ class Outcomes:
     longest_silent_s: float = 0.0
 
 
-class VirtualLine:
-    """One run of that many parts; everything that happens is drawn from ``seed``."""
+def _nothing(_number: int) -> None:
+    return
 
-    def __init__(self, folder: Path, seed: int, *, is_calm: bool = False) -> None:
+
+class VirtualLine:
+    """One run of that many parts; everything that happens is drawn from ``seed``.
+
+    ``on_part`` is called before each part; with ``archive_bytes`` images are archived, up to that size.
+    """
+
+    def __init__(
+        self, folder: Path, seed: int, *, is_calm: bool = False, archive_bytes: int = 0, on_part: OnPart = _nothing
+    ) -> None:
+        self._archive_bytes, self._on_part = archive_bytes, on_part
         self._folder, self._draw, self._is_calm = folder, random.Random(seed), is_calm
         self._remote_io = SimulatedRemoteIo(watchdog_s=WATCHDOG_S)
         self._events: Source[ControllerEvent] = Source()
@@ -195,7 +208,12 @@ class VirtualLine:
             EngineOptions((_CAM,), DEADLINE_S, "both", 1, "boot", is_simulated=False),
             inspectors={(1, _CAM): NullInspector()},
             journal=journal,
-            archive=Archive(self._folder / "archive", max_bytes=10**9, keep="none"),
+            archive=Archive(
+                self._folder / "archive",
+                max_bytes=self._archive_bytes,
+                keep="all" if self._archive_bytes else "none",
+                min_free_bytes=0,
+            ),
             output=output,
             health=health,
         )
@@ -213,7 +231,8 @@ class VirtualLine:
         self._link_up()
         await asyncio.sleep(_SETTLE_S)
         MoodyDisk.chance = 0.0 if self._is_calm else 0.001
-        for _ in range(parts):
+        for number in range(parts):
+            self._on_part(number)
             self._image_a_part()
             await asyncio.sleep(SPACING_S + self._draw.uniform(0, 0.3))
             self._read_wire()
