@@ -63,9 +63,15 @@ class ReplayedImage:
 
 @dataclass(frozen=True, slots=True)
 class ReplayResult:
-    """A folder, judged again."""
+    """A folder, judged again.
+
+    ``of_record`` counts the parts between the first and the last of the folder that never had an image: their verdict
+    is what was recorded. ``absent`` counts those whose image is not here, and that nobody can judge again.
+    """
 
     images: tuple[ReplayedImage, ...]
+    of_record: int = 0
+    absent: int = 0
 
     @property
     def compared(self) -> int:
@@ -89,6 +95,8 @@ class ReplayResult:
             "images": len(self.images),
             "compared": self.compared,
             "different": len(self.differences),
+            "parts_of_record": self.of_record,
+            "parts_without_image_here": self.absent,
             "verdicts": dict(Counter(str(image.verdict) for image in self.images)),
             "reasons": dict(Counter(str(image.reason) for image in self.images)),
             "results": [
@@ -118,6 +126,15 @@ class ReplayResult:
                 + (f"DIFFERENT: {len(self.differences)}" if self.differences else "all identical, bit for bit")
             )
             lines += [f"  {image.path.name}: {image.difference}" for image in self.differences[:20]]
+            if self.of_record:
+                lines.append(
+                    f"{self.of_record} parts between them never had an image: their verdict is the recorded one"
+                )
+            if self.absent:
+                lines.append(
+                    f"{self.absent} parts between them have no image here (a sample of passes is kept, or they were "
+                    "pruned): these images can be replayed, the shift cannot"
+                )
         else:
             lines.append("no recorded verdicts to compare with")
         return lines
@@ -149,7 +166,8 @@ def replay_folder(
         judged[sha256] = _inspector(inspectors, row, camera, path).inspect(data)
         images.append((path, sha256, row, camera))
     progress("replay", len(paths), len(paths))
-    return ReplayResult(tuple(_compare(path, judged[sha], row, camera, judged) for path, sha, row, camera in images))
+    compared = tuple(_compare(path, judged[sha], row, camera, judged) for path, sha, row, camera in images)
+    return ReplayResult(compared, *_not_here(journal, compared))
 
 
 def write_replay_report(
@@ -238,6 +256,17 @@ def _recorded(journal: Path | None) -> dict[str, list[tuple[PartRow, CameraRow]]
             for camera in row.cameras:
                 found.setdefault(camera.image_sha256, []).append((row, camera))
         return found
+
+
+def _not_here(journal: Path | None, images: Sequence[ReplayedImage]) -> tuple[int, int]:
+    """Parts between the first and the last of the images that are not among them: without an image, and with one."""
+    seen = {image.recorded.part_seq for image in images if image.recorded}
+    if journal is None or not seen:
+        return 0, 0
+    with JournalReader.open(journal) as reader:
+        others = [row for row in reader.rows(min(seen), max(seen)) if row.part_seq not in seen]
+    without = sum(not row.cameras for row in others)
+    return without, len(others) - without
 
 
 def _record_of(path: Path, records: list[tuple[PartRow, CameraRow]]) -> tuple[PartRow | None, CameraRow | None]:

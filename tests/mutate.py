@@ -1,4 +1,4 @@
-"""``make mutants``: change one thing in pairing and interlock, run their tests; a change that no test notices survives.
+"""``make mutants``: change one thing in what decides, run its tests; a change that no test notices survives.
 
 Comparisons turned round, and/or exchanged, not dropped, constants moved, returns emptied, statements dropped.
 """
@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[1]
-FILES = ("edge_agent/runtime/interlock.py", "edge_agent/runtime/pairing.py")
+FILES = tuple(f"edge_agent/runtime/{name}.py" for name in ("interlock", "decision", "pairing"))
 TESTS = (
     "tests/unit/test_runtime_interlock.py",
+    "tests/unit/test_runtime_decision.py",
     "tests/unit/test_runtime_pairing.py",
     "tests/unit/test_runtime_invariants.py",
 )

@@ -1,0 +1,101 @@
+"""Replay: the image tells what it can, the record tells the rest, and what is not here is said."""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import closing
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from edge_agent.domain import Inspection, Judgement, Outcome, Reason, Verdict
+from edge_agent.replay import ReplayResult, replay_folder
+from edge_agent.store.writer import JournalWriter
+from tests.unit.test_store_journal import part_row
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edge_agent.store.journal import PartRow
+
+IMAGE = b"an image of a good part"
+SHA256 = hashlib.sha256(IMAGE).hexdigest()
+
+
+class Judges:
+    """Every image is good, with the score that was recorded; ``score`` says otherwise."""
+
+    def __init__(self, score: float = 0.1) -> None:
+        self.score = score
+
+    def inspect(self, data: bytes) -> Inspection:
+        sha256 = hashlib.sha256(data).hexdigest()
+        return Inspection(Outcome.OK, Reason.OK, self.score, 1.5, "bundle", sha256)
+
+
+def row(seq: int, verdict: Verdict = Verdict.PASS, reason: Reason = Reason.OK, **changes: Any) -> PartRow:
+    made = part_row(seq, verdict=verdict, reason=reason, **changes)
+    cameras = tuple(replace(camera, image_sha256=SHA256, score=0.1, bundle_id="bundle") for camera in made.cameras)
+    return replace(made, cameras=changes.get("cameras", cameras), program=1)
+
+
+def replayed(tmp_path: Path, rows: list[PartRow], images: list[int], score: float = 0.1) -> ReplayResult:
+    """These rows in the journal, the images of these parts in the folder."""
+    with closing(JournalWriter(tmp_path / "journal.sqlite3")) as writer:
+        for recorded in rows:
+            writer.append(recorded)
+    folder = tmp_path / "archive"
+    folder.mkdir()
+    for seq in images:
+        (folder / f"part_{seq:012d}_CAM1_PASS_{SHA256[:8]}.bmp").write_bytes(IMAGE)
+    inspectors: Any = {(1, 1): Judges(score)}
+    return replay_folder(folder, inspectors, tmp_path / "journal.sqlite3", lambda *_: None)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "reason", "judgement"),
+    [
+        (Verdict.PASS, Reason.OK, Judgement.OK),
+        (Verdict.REJECT, Reason.CONTROLLER_NG, Judgement.NG),
+        (Verdict.REJECT, Reason.LATE, Judgement.OK),
+        (Verdict.REJECT, Reason.OVERRUN, Judgement.OK),
+        (Verdict.REJECT, Reason.NO_RESULT, None),
+        (Verdict.REJECT, Reason.STALE, None),
+        (Verdict.FAULT, Reason.NOT_READY, Judgement.OK),
+        (Verdict.FAULT, Reason.JOURNAL, Judgement.OK),
+    ],
+)
+def test_what_no_image_can_tell_is_taken_from_the_record(
+    tmp_path: Path, verdict: Verdict, reason: Reason, judgement: Judgement | None
+) -> None:
+    result = replayed(tmp_path, [row(1, verdict, reason, controller_judgement=judgement)], [1])
+
+    assert [(image.verdict, image.reason) for image in result.images] == [(verdict, reason)]
+    assert result.exit_code == 0
+
+
+def test_a_score_that_differs_in_its_last_bit_is_a_difference_even_of_a_late_part(tmp_path: Path) -> None:
+    result = replayed(tmp_path, [row(1, Verdict.REJECT, Reason.LATE)], [1], score=0.10000000000000002)
+
+    assert result.exit_code == 1
+    assert "recorded score 0.1" in result.differences[0].difference
+
+
+def test_a_sampled_archive_says_that_it_cannot_replay_the_shift(tmp_path: Path) -> None:
+    rows = [row(seq) for seq in range(1, 7)]
+    rows[2] = row(3, Verdict.REJECT, Reason.NO_IMAGE, cameras=())
+    result = replayed(tmp_path, rows, [2, 6])
+    words = "\n".join(result.summary())
+
+    assert (result.of_record, result.absent) == (1, 2)
+    assert result.exit_code == 0
+    assert "the shift cannot" in words
+    assert result.to_json()["parts_without_image_here"] == 2
+
+
+def test_a_whole_archive_says_nothing_of_the_kind(tmp_path: Path) -> None:
+    result = replayed(tmp_path, [row(1), row(2)], [1, 2])
+
+    assert (result.of_record, result.absent) == (0, 0)
+    assert "cannot" not in "\n".join(result.summary())
