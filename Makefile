@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: install demo test lint bench fuzz results chaos soak kills cover mutants bundle-wheels clean
+.PHONY: install demo test lint bench fuzz results chaos soak kills faults cover mutants bundle-wheels clean
 
 install: $(STAMP)
 
@@ -53,8 +53,14 @@ soak: install
 # A shard of kills at random instants; the shards of a commit add up in tests/RESULTS.md. Serial, on a quiet machine.
 KILLS ?= 50
 kills: install
-	EDGE_AGENT_KILLS=$(KILLS) EDGE_AGENT_SEED=$(SEED) $(BIN)/python -m pytest -p no:randomly --results \
+	EDGE_AGENT_THUMBNAIL=$(CURDIR)/.shards/thumbnail EDGE_AGENT_KILLS=$(KILLS) EDGE_AGENT_SEED=$(SEED) $(BIN)/python -m pytest -p no:randomly --results \
 	  tests/simulated/test_killed_at_random.py
+
+# Faults in native code and SIGSTOP, ROUNDS times each; adds up in the same way.
+ROUNDS ?= 10
+faults: install
+	EDGE_AGENT_THUMBNAIL=$(CURDIR)/.shards/thumbnail EDGE_AGENT_CHAOS=1 EDGE_AGENT_ROUNDS=$(ROUNDS) \
+	  $(BIN)/python -m pytest -p no:randomly --results tests/simulated/test_failing_agent.py
 
 # Every branch of what decides: 100 %, or the target fails.
 DECIDES := edge_agent/runtime/interlock.py,edge_agent/runtime/pairing.py,edge_agent/runtime/decision.py

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+from pathlib import Path
 
 import pytest
 
 from tests.simulated.line import PROGRAM, WIDTH, camera, edge_agent
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 
 @pytest.fixture(scope="session")
 def thumbnail_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle calibrated by the real command from 24 rendered good parts."""
+    """A bundle calibrated by the real command from 24 rendered good parts.
+
+    EDGE_AGENT_THUMBNAIL names a folder that keeps it, so that shards of a long run need not calibrate again.
+    """
+    kept = os.environ.get("EDGE_AGENT_THUMBNAIL")
+    if kept and (Path(kept) / "bundle" / "manifest.json").exists():
+        return Path(kept) / "bundle"
     import numpy as np
 
     from drivers.simulated.camera import encode_bmp
 
-    folder = tmp_path_factory.mktemp("thumbnail")
+    folder = Path(kept) if kept else tmp_path_factory.mktemp("thumbnail")
     good = folder / "good"
-    good.mkdir()
+    good.mkdir(parents=True, exist_ok=True)
     cam, rng = camera(), np.random.default_rng([3, 1])
     for index in range(24):
         (good / f"{index:03d}.bmp").write_bytes(encode_bmp(cam.render(rng).image))
