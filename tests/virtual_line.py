@@ -7,26 +7,33 @@ refuses. The line knows of every message which part it came from, and of every m
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import random
 from collections import deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING
 
-from drivers.base import Capture, ControllerDown, ControllerResult, ControllerUp, Judgement, NotConnected, Reason
-from drivers.modbus.coil_output import CoilOutput
-from drivers.simulated.modbus_pdu import Request
+from drivers.base import Capture, ControllerDown, ControllerResult, ControllerUp, Judgement, Reason
 from drivers.simulated.remote_io import IoFault, SimulatedRemoteIo
 from drivers.timing import monotonic_s
-from edge_agent.domain import Inspection, Outcome, Verdict
+from edge_agent.domain import Verdict
 from edge_agent.runtime.engine import Engine, EngineOptions
 from edge_agent.runtime.interlock import Health
 from edge_agent.runtime.supervisor import CONDITIONS, Supervisor, TriggerPlan
 from edge_agent.store.archive import Archive
 from edge_agent.store.journal import Journal, JournalReader
-from edge_agent.store.writer import JournalWriter
 from tests import invariants
+from tests.virtual_peers import (
+    DEADLINE_S,
+    HOLD_S,
+    TIMEOUT_S,
+    WATCHDOG_S,
+    MoodyDisk,
+    NullInspector,
+    Source,
+    VirtualOutput,
+    sha256_of,
+)
 from tests.virtual_time import InlineExecutor, VirtualTimeLoop
 
 if TYPE_CHECKING:
@@ -35,110 +42,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from drivers.base import ControllerEvent
-    from drivers.modbus.coils import CoilState
     from edge_agent.store.journal import PartRow
 
     OnPart = Callable[[int], None]
 
-T = TypeVar("T")
-
-DEADLINE_S, HOLD_S, WATCHDOG_S, TIMEOUT_S = 0.25, 0.1, 0.5, 0.15
 MESSAGE_S = 0.15
 """The longest that image and result of a part take to the agent, unless a fault delays them."""
 SPACING_S = MESSAGE_S + DEADLINE_S + HOLD_S + WATCHDOG_S + TIMEOUT_S
 """A PASS at the deadline, an agent that falls silent at the end of its window: still gone when the next part comes."""
-_EXCHANGE_S = 0.001
 _SETTLE_S = 3.0
 _CAM = 1
-
-
-class NullInspector:
-    """Judges by what the image says of itself: ``<truth>,<1 if good>``."""
-
-    def inspect(self, data: bytes) -> Inspection:
-        is_good = data.endswith(b",1")
-        outcome, reason = (Outcome.OK, Reason.OK) if is_good else (Outcome.NG, Reason.SCORE)
-        return Inspection(outcome, reason, 1.0 if is_good else 3.0, 2.0, "c0de" + 60 * "0", _sha256(data))
-
-
-class VirtualCoils:
-    """The wire to the simulated remote I/O without sockets: one exchange takes a millisecond."""
-
-    def __init__(self, peer: SimulatedRemoteIo) -> None:
-        self._peer, self.is_up = peer, False
-
-    async def open(self) -> None:
-        await self._exchange()
-        self.is_up = True
-
-    async def write(self, first: int, state: CoilState) -> None:
-        await self._exchange()
-        self._peer._carry_out(Request(15, first, len(state.bits), state.bits))
-
-    async def read_back(self, first: int, expected: CoilState) -> None:
-        await self._exchange()
-        if self._peer.coils[first : first + len(expected.bits)] != expected.bits:
-            self.abort()
-            raise NotConnected("reads back something else")
-
-    async def write_proven(self, first: int, state: CoilState) -> None:
-        await self.write(first, state)
-        await self.read_back(first, state)
-
-    async def read_input(self, _address: int) -> bool:
-        raise AssertionError("this line has no part-present input")
-
-    def close(self) -> None:
-        self.is_up = False
-
-    def abort(self) -> None:
-        self.is_up = False
-
-    async def _exchange(self) -> None:
-        if self._peer.fault is IoFault.MUTE:
-            await asyncio.sleep(TIMEOUT_S)
-            self.abort()
-            raise NotConnected("the remote I/O does not answer")
-        await asyncio.sleep(_EXCHANGE_S)
-
-
-class VirtualOutput(CoilOutput):
-    """The real output, on that wire."""
-
-    def __init__(self, peer: SimulatedRemoteIo) -> None:
-        super().__init__("virtual", 502, pass_hold_s=HOLD_S, write_timeout_s=TIMEOUT_S)
-        self._peer = peer
-
-    def _new_link(self) -> VirtualCoils:  # type: ignore[override]
-        return VirtualCoils(self._peer)
-
-
-class MoodyDisk(JournalWriter):
-    """A journal whose disk refuses a write now and then."""
-
-    refusals = 0
-    draw = random.Random(0)
-    chance = 0.0
-
-    def _refuse_if_gone(self) -> None:
-        super()._refuse_if_gone()
-        if self.draw.random() < self.chance:
-            MoodyDisk.refusals += 1
-            raise OSError(28, "no space left on device")
-
-
-class Source(Generic[T]):
-    """What a peer sends, in its order of arrival."""
-
-    is_bound = True
-
-    def __init__(self) -> None:
-        self._queue: asyncio.Queue[T] = asyncio.Queue()
-        self.put = self._queue.put_nowait
-        self.next = self._queue.get
-
-    async def run(self) -> None:
-        await asyncio.get_running_loop().create_future()
 
 
 @dataclass(slots=True)
@@ -293,7 +206,7 @@ class VirtualLine:
             session=part.session,
             name=path.name,
             path=path,
-            sha256=_sha256(data),
+            sha256=sha256_of(data),
             received_mono_s=monotonic_s(),
             broken=Reason.IMAGE_BROKEN if is_broken else None,
             taken=part.taken,
@@ -381,7 +294,7 @@ class VirtualLine:
         """The five invariants, over all that happened."""
         with JournalReader.open(self._folder / "journal.sqlite3") as reader:
             everything = list(reader.rows())
-        of_image = {_sha256(f"{part.truth},{part.is_good:d}".encode()): part for part in self.parts}
+        of_image = {sha256_of(f"{part.truth},{part.is_good:d}".encode()): part for part in self.parts}
         rows = self._without_repeats(everything, of_image)
         accounted = [self._part_of(row, of_image) for row in rows]
         verdicts = {part.truth: row.verdict for part, row in zip(accounted, rows, strict=True) if part}
@@ -458,10 +371,6 @@ class VirtualLine:
     @staticmethod
     def _clock() -> str:
         return f"{datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=monotonic_s()):%y%m%d_%H%M%S}"
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
 
 
 def passes(outcomes: Outcomes) -> int:

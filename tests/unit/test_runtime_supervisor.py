@@ -22,7 +22,7 @@ from edge_agent.runtime.worker import Worker
 from edge_agent.store.archive import Archive
 from edge_agent.store.journal import Journal, JournalReader
 from edge_agent.store.writer import JournalWriter
-from tests.virtual_line import NullInspector, Source
+from tests.virtual_peers import NullInspector, Source
 from tests.virtual_time import InlineExecutor, run_in_virtual_time
 
 if TYPE_CHECKING:
