@@ -79,7 +79,9 @@ class Pairing:
     _missed: dict[int, int] = field(default_factory=dict)
     """Count to part_seq of parts that were imaged while nobody looked; their images may still be queued."""
     _session: str | None = None
-    _retired_sessions: OrderedDict[str, None] = field(default_factory=OrderedDict)
+    _session_run: int = 0
+    _retired_sessions: OrderedDict[str, int] = field(default_factory=OrderedDict)
+    """Sessions that were over, each with its run of the counter."""
     _run: int = 0
     """Runs of the counter so far: a new session, or a live count below the last one, begins the next."""
     _last_count: int | None = None
@@ -214,7 +216,8 @@ class Pairing:
             if decided.count == count and decided.session == session and decided.cameras:
                 return decided
         # The image of a part that was decided without one: its session is not known, its run of the counter is.
-        lacking = (d for d in self._decided.values() if d.count == count and d.run == self._run and not d.cameras)
+        run = self._session_run if session == self._session else self._retired_sessions.get(session, self._run)
+        lacking = (d for d in self._decided.values() if d.count == count and d.run == run and not d.cameras)
         return next(lacking, None)
 
     def _next_triggered(self) -> Part | None:
@@ -231,8 +234,8 @@ class Pairing:
             self._missed.clear()  # the counter begins anew
             if self._has_run_session:
                 self._run, self._last_count = self._run + 1, None
-            self._retired_sessions[self._session] = None
+            self._retired_sessions[self._session] = self._session_run
             while len(self._retired_sessions) > _REMEMBERED_SESSIONS:
                 self._retired_sessions.popitem(last=False)
-        self._session, self._has_run_session = session, True
+        self._session, self._session_run, self._has_run_session = session, self._run, True
         return False

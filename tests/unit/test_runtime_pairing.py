@@ -176,6 +176,20 @@ def test_queued_images_of_parts_that_were_decided_without_them_are_late_each() -
     assert [pairs.decided_seq(capture(count)) for count in (5, 6, 7)] == [1, 2, 3]
 
 
+def test_queued_images_are_late_even_when_the_counter_was_reset_before_they_came() -> None:
+    pairs = pairing()
+    _, first = pairs.on_capture(capture(32))
+    pairs.on_result(result(32))
+    pairs.close(first)
+    for count in (33, 34, 1):
+        _, part = pairs.on_result(result(count))
+        pairs.close(part)
+
+    assert pairs.on_capture(capture(33)) == (Arrival.LATE, None)
+    assert pairs.on_capture(capture(1, "s2")) == (Arrival.LATE, None)
+    assert pairs.on_capture(capture(34)) == (Arrival.LATE, None), "its session is over, its part is known"
+
+
 def test_a_result_line_without_a_count_belongs_to_no_part() -> None:
     assert pairing().on_result(result(None)) == (Arrival.UNPLACEABLE, None)
 
