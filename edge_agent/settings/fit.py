@@ -40,10 +40,13 @@ def times(line: LineSettings, output: OutputSettings) -> list[tuple[Loc, str]]:
             f"{output.pass_hold_ms})"
         )
         problems.append((("output", "pass_hold_ms"), message))
-    if watchdog + answer > spacing:
+    # A block of registers names its part. Coils do not: their PASS has to end before another part can be where it was.
+    hold = output.pass_hold_ms if output.kind == "modbus-coils" else 0
+    if hold + watchdog + answer > spacing:
+        names, got = ("pass_hold_ms + ", f"{hold} + ") if hold else ("", "")
         message = (
-            f"watchdog_ms + write_timeout_ms must be at most line.min_part_spacing_ms ({spacing}): otherwise a "
-            f"PASS of a dead agent could reach the next part (got {watchdog} + {answer})"
+            f"{names}watchdog_ms + write_timeout_ms must be at most line.min_part_spacing_ms ({spacing}): otherwise a "
+            f"PASS of an agent that dies could reach the next part (got {got}{watchdog} + {answer})"
         )
         problems.append((("output", "watchdog_ms"), message))
     if 2 * output.refresh_ms > watchdog:

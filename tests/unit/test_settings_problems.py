@@ -373,9 +373,10 @@ CONTRADICTIONS = {
         "output.pass_hold_ms: line.deadline_ms + pass_hold_ms must be at most line.min_part_spacing_ms (1000)",
     ),
     "a dead agent's PASS could reach the next part": (
-        changed(("watchdog_ms = 500", "watchdog_ms = 851")),
-        "watchdog_ms = 851",
-        "output.watchdog_ms: watchdog_ms + write_timeout_ms must be at most line.min_part_spacing_ms (1000)",
+        changed(("watchdog_ms = 500", "watchdog_ms = 551")),
+        "watchdog_ms = 551",
+        "output.watchdog_ms: pass_hold_ms + watchdog_ms + write_timeout_ms must be at most "
+        "line.min_part_spacing_ms (1000)",
     ),
     "the watchdog trips on a healthy agent": (
         changed(("refresh_ms = 100", "refresh_ms = 251")),
