@@ -1,4 +1,4 @@
-"""line.toml as frozen models. A key's type, range and unit stand here and nowhere else.
+"""line.toml as frozen models. A key's type, range and unit stand here and in ``values``, nowhere else.
 
 Numbers and texts are strict: ``"3"`` is not 3, ``true`` is not 1, ``3.0`` is not an integer. Lists become
 tuples. A path is relative to the folder of line.toml where the loader gives it, else to the working directory.
@@ -6,21 +6,27 @@ tuples. A path is relative to the folder of line.toml where the loader gives it,
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationInfo,
-    model_validator,
-)
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from edge_agent.settings.fit import Contradiction, bundles, pages, places, sources, times
+from edge_agent.settings.values import (
+    Camera,
+    Coil,
+    FilePath,
+    Milliseconds,
+    Port,
+    Program,
+    ResultItem,
+    Table,
+    Text,
+    TimeOfDay,
+    exact,
+    integer,
+    name_pattern,
+    say,
+)
 
 __all__ = [
     "BundleSettings",
@@ -47,101 +53,15 @@ __all__ = [
 ]
 
 
-RESULT_ITEM = re.compile(
-    "(?:count|program|judgement|skip|rest"
-    "|(?:value|judgement|text):(?!(?:count|program|judgement)$)[A-Za-z][A-Za-z0-9_.-]{0,31}"
-    "|value:(?!(?:count|program|judgement):)[A-Za-z][A-Za-z0-9_.-]{0,31}:[+]?[0-9])"
-)
-RESULT_ITEM_WORDS = (
-    '"count", "program", "judgement", "skip", "rest", or a tool\'s own: "value:NAME", "value:NAME:+3" (signed, three '
-    'decimals), "judgement:NAME", "text:NAME"'
-)
-"""As ``drivers.keyence.results`` reads it; a name of the line's own is no name for a tool's."""
-
-
-def _usable_path(value: Any) -> Any:
-    if isinstance(value, str) and (not value.strip() or not value.isprintable()):
-        raise ValueError("a path is not empty and has no control characters")
-    return value
-
-
-def _from_folder(path: Path, info: ValidationInfo) -> Path:
-    folder: Path | None = (info.context or {}).get("folder")
-    return path if folder is None else folder / path
-
-
-def _name_pattern(text: str) -> str:
-    if text in ("cv-x", "xg-x"):
-        return text
-    try:
-        groups = re.compile(text).groupindex
-    except re.error as err:
-        raise ValueError(f'expected "cv-x", "xg-x" or a regular expression, which this is not: {err}') from err
-    if "count" not in groups:
-        raise ValueError('expected "cv-x", "xg-x" or a regular expression with a group (?P<count>...)')
-    return text
-
-
-def _result_item(text: str) -> str:
-    if RESULT_ITEM.fullmatch(text) is None:
-        raise ValueError(f"expected {RESULT_ITEM_WORDS}")
-    return text
-
-
-def _exact(value: Any) -> Any:
-    # To Literal, True and 1.0 are equal to 1.
-    if isinstance(value, (bool, float)):
-        raise ValueError("an integer is written without a point")  # noqa: TRY004 - pydantic takes no TypeError
-    return value
-
-
-def _integer(least: int, most: int) -> Any:
-    return Field(strict=True, ge=least, le=most)
-
-
-Text = Annotated[str, Field(strict=True, min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
-Port = Annotated[int, _integer(1, 65535)]
-ResultItem = Annotated[
-    str,
-    AfterValidator(_result_item),
-    Field(
-        strict=True, max_length=64, json_schema_extra={"format": "result-item", "pattern": f"^{RESULT_ITEM.pattern}$"}
-    ),
-]
-Camera = Annotated[int, _integer(1, 4)]
-Coil = Annotated[int, _integer(0, 65535)]
-Milliseconds = Annotated[int, _integer(1, 600_000)]
-Program = Annotated[int, _integer(0, 999)]
-TimeOfDay = Annotated[
-    str,
-    Field(
-        strict=True,
-        min_length=5,
-        max_length=5,
-        pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$",
-        json_schema_extra={"format": "time"},
-    ),
-]
-FilePath = Annotated[Path, BeforeValidator(_usable_path), AfterValidator(_from_folder)]
-
-
-def _say(text: str) -> Any:
-    return Field(description=text)
-
-
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class LineSettings(_Table):
+class LineSettings(Table):
     """[line]: the part's time budget and how two judgements become one."""
 
     name: Annotated[Text, Field(max_length=64, description="what the journal and the reports call this line")] = "line"
-    deadline_ms: Annotated[Milliseconds, _say("from the first sign of a part to PASS on the wire; late is reject")]
-    min_part_spacing_ms: Annotated[Milliseconds, _say("the shortest time between two parts")]
+    deadline_ms: Annotated[Milliseconds, say("from the first sign of a part to PASS on the wire; late is reject")]
+    min_part_spacing_ms: Annotated[Milliseconds, say("the shortest time between two parts")]
     judgement: Annotated[
         Literal["agent", "both"],
-        _say("agent: this inspection decides alone; both: the controller's own NG rejects as well"),
+        say("agent: this inspection decides alone; both: the controller's own NG rejects as well"),
     ] = "both"
     cameras: Annotated[
         tuple[Camera, ...],
@@ -149,210 +69,208 @@ class LineSettings(_Table):
     ] = (1,)
 
 
-class SerialSettings(_Table):
+class SerialSettings(Table):
     """[controller.serial]: the command port over RS-232C instead of the network."""
 
-    url: Annotated[Text, _say("a serial port (/dev/serial/by-id/...), or socket:// or rfc2217:// of a device server")]
-    baud: Annotated[int, _integer(1200, 921_600), _say("bits a second, as set in the controller")] = 115_200
-    parity: Annotated[Literal["none", "even", "odd"], _say("as set in the controller")] = "none"
-    stop_bits: Annotated[Literal[1, 2], BeforeValidator(_exact), _say("as set in the controller")] = 1
+    url: Annotated[Text, say("a serial port (/dev/serial/by-id/...), or socket:// or rfc2217:// of a device server")]
+    baud: Annotated[int, integer(1200, 921_600), say("bits a second, as set in the controller")] = 115_200
+    parity: Annotated[Literal["none", "even", "odd"], say("as set in the controller")] = "none"
+    stop_bits: Annotated[Literal[1, 2], BeforeValidator(exact), say("as set in the controller")] = 1
 
 
-class ControllerSettings(_Table):
+class ControllerSettings(Table):
     """[controller]: the CV-X's command port."""
 
-    kind: Annotated[Literal["cv-x", "simulated"], _say("simulated is never fallen back to, only asked for")] = "cv-x"
-    host: Annotated[Text, _say("address of the controller")] = "127.0.0.1"
-    port: Annotated[Port, _say("its non-procedural TCP port")] = 8500
-    serial: Annotated[SerialSettings | None, _say("speak over a serial line; host and port are not used then")] = None
-    delimiter: Annotated[Literal["cr", "crlf"], _say("what ends a line that is sent; both are understood")] = "cr"
+    kind: Annotated[Literal["cv-x", "simulated"], say("simulated is never fallen back to, only asked for")] = "cv-x"
+    host: Annotated[Text, say("address of the controller")] = "127.0.0.1"
+    port: Annotated[Port, say("its non-procedural TCP port")] = 8500
+    serial: Annotated[SerialSettings | None, say("speak over a serial line; host and port are not used then")] = None
+    delimiter: Annotated[Literal["cr", "crlf"], say("what ends a line that is sent; both are understood")] = "cr"
     result_items: Annotated[
         tuple[ResultItem, ...],
         Field(min_length=1, max_length=64, description="what each field of the controller's result line is, in order"),
     ] = ("count", "judgement")
-    connect_timeout_ms: Annotated[Milliseconds, _say("how long one try to connect may take")] = 1000
-    reply_timeout_ms: Annotated[Milliseconds, _say("how long the controller may take to answer a command")] = 1000
+    connect_timeout_ms: Annotated[Milliseconds, say("how long one try to connect may take")] = 1000
+    reply_timeout_ms: Annotated[Milliseconds, say("how long the controller may take to answer a command")] = 1000
 
 
-class TriggerSettings(_Table):
+class TriggerSettings(Table):
     """[trigger]: who starts a part."""
 
     source: Annotated[
         Literal["wired", "interval", "input", "plc"],
-        _say(
+        say(
             "wired: a sensor on the controller; interval: the agent, by time; input: the agent, on the remote input; "
             "plc: the agent, when the PLC counts a part"
         ),
     ] = "wired"
     number: Annotated[
         Literal[1, 2, 3, 4, "all"],
-        BeforeValidator(_exact),
-        _say('which trigger the agent sends: T1 to T4, or TA for "all"; not for wired'),
+        BeforeValidator(exact),
+        say('which trigger the agent sends: T1 to T4, or TA for "all"; not for wired'),
     ] = 1
-    interval_ms: Annotated[Milliseconds, _say("time between two triggers of source interval")] = 2000
+    interval_ms: Annotated[Milliseconds, say("time between two triggers of source interval")] = 2000
 
 
-class FtpSettings(_Table):
+class FtpSettings(Table):
     """[images.ftp]: the FTP server inside the agent that the controller pushes to."""
 
-    host: Annotated[Text, _say("the address to listen on: that of the network card on the camera's network")] = (
+    host: Annotated[Text, say("the address to listen on: that of the network card on the camera's network")] = (
         "127.0.0.1"
     )
-    port: Annotated[Port, _say("2121 needs no privilege; 21 needs CAP_NET_BIND_SERVICE")] = 2121
-    user: Annotated[Text, _say("the user name set in the controller")] = "cvx"
-    password_file: Annotated[FilePath, _say("a file with the password set in the controller on its first line")]
+    port: Annotated[Port, say("2121 needs no privilege; 21 needs CAP_NET_BIND_SERVICE")] = 2121
+    user: Annotated[Text, say("the user name set in the controller")] = "cvx"
+    password_file: Annotated[FilePath, say("a file with the password set in the controller on its first line")]
     allowed_peers: Annotated[
-        tuple[Text, ...], _say("only these addresses may connect; an empty list lets every address try to log in")
+        tuple[Text, ...], say("only these addresses may connect; an empty list lets every address try to log in")
     ] = ()
     reply_when: Annotated[
-        Literal["proven", "received"], _say("when the controller hears 226: image proven and stored, or bytes here")
+        Literal["proven", "received"], say("when the controller hears 226: image proven and stored, or bytes here")
     ] = "proven"
-    passive_ports: Annotated[tuple[Port, Port], _say("first and last port for passive transfers, for the firewall")] = (
+    passive_ports: Annotated[tuple[Port, Port], say("first and last port for passive transfers, for the firewall")] = (
         50000,
         50015,
     )
 
 
-class FolderSettings(_Table):
+class FolderSettings(Table):
     """[images.folder]: a folder that something else fills."""
 
-    path: Annotated[FilePath, _say("the folder, searched with its subfolders")]
-    rescan_ms: Annotated[Milliseconds, _say("the longest time that a file without a notification goes unseen")] = 1000
-    settle_ms: Annotated[Milliseconds, _say("how long a file that is not yet a whole image may go on growing")] = 300
+    path: Annotated[FilePath, say("the folder, searched with its subfolders")]
+    rescan_ms: Annotated[Milliseconds, say("the longest time that a file without a notification goes unseen")] = 1000
+    settle_ms: Annotated[Milliseconds, say("how long a file that is not yet a whole image may go on growing")] = 300
 
 
-class ImagesSettings(_Table):
+class ImagesSettings(Table):
     """[images]: where images come from, and the largest one taken."""
 
-    spool: Annotated[FilePath, _say("received images wait here until they are archived")]
-    max_mib: Annotated[int, _integer(1, 512), _say("a larger file is refused")] = 64
+    spool: Annotated[FilePath, say("received images wait here until they are archived")]
+    max_mib: Annotated[int, integer(1, 512), say("a larger file is refused")] = 64
     names: Annotated[
-        Text, AfterValidator(_name_pattern), _say('"cv-x", "xg-x", or a regular expression with a group (?P<count>...)')
+        Text, AfterValidator(name_pattern), say('"cv-x", "xg-x", or a regular expression with a group (?P<count>...)')
     ] = "cv-x"
     image_type: Annotated[
-        Text | None, _say("the image type that is judged where one capture gives several; others are left out")
+        Text | None, say("the image type that is judged where one capture gives several; others are left out")
     ] = None
-    ftp: Annotated[FtpSettings | None, _say("the controller pushes over FTP")] = None
-    folder: Annotated[FolderSettings | None, _say("the images come into a folder")] = None
+    ftp: Annotated[FtpSettings | None, say("the controller pushes over FTP")] = None
+    folder: Annotated[FolderSettings | None, say("the images come into a folder")] = None
 
 
-class RtuSettings(_Table):
+class RtuSettings(Table):
     """[output.serial]: Modbus RTU over a serial line instead of Modbus TCP."""
 
-    device: Annotated[Text, _say("the serial port, by its name in /dev/serial/by-id")]
-    baud: Annotated[int, _integer(1200, 921_600), _say("bits a second, as set in the device")] = 19_200
-    parity: Annotated[Literal["none", "even", "odd"], _say("as set in the device")] = "even"
-    stop_bits: Annotated[Literal[1, 2], BeforeValidator(_exact), _say("as set in the device")] = 1
+    device: Annotated[Text, say("the serial port, by its name in /dev/serial/by-id")]
+    baud: Annotated[int, integer(1200, 921_600), say("bits a second, as set in the device")] = 19_200
+    parity: Annotated[Literal["none", "even", "odd"], say("as set in the device")] = "even"
+    stop_bits: Annotated[Literal[1, 2], BeforeValidator(exact), say("as set in the device")] = 1
 
 
-class OutputSettings(_Table):
+class OutputSettings(Table):
     """[output]: coils of a Modbus remote I/O, or a block of registers of a PLC."""
 
     kind: Annotated[
         Literal["modbus-coils", "modbus-registers"],
-        _say("coils of a remote I/O, or a block of registers that a PLC reads"),
+        say("coils of a remote I/O, or a block of registers that a PLC reads"),
     ] = "modbus-coils"
-    host: Annotated[Text | None, _say("address of the remote I/O or the PLC")] = None
-    port: Annotated[Port, _say("its Modbus TCP port")] = 502
-    unit: Annotated[int, _integer(0, 255), _say("its Modbus unit number")] = 1
-    serial: Annotated[RtuSettings | None, _say("speak Modbus RTU over a serial line instead of TCP")] = None
-    first_coil: Annotated[Coil, _say("zero-based address of PASS; REJECT, READY and HEARTBEAT follow")] = 0
+    host: Annotated[Text | None, say("address of the remote I/O or the PLC")] = None
+    port: Annotated[Port, say("its Modbus TCP port")] = 502
+    unit: Annotated[int, integer(0, 255), say("its Modbus unit number")] = 1
+    serial: Annotated[RtuSettings | None, say("speak Modbus RTU over a serial line instead of TCP")] = None
+    first_coil: Annotated[Coil, say("zero-based address of PASS; REJECT, READY and HEARTBEAT follow")] = 0
     invert: Annotated[
         tuple[Literal["REJECT", "READY"], ...],
         Field(max_length=2, description="coils whose level on the wire is the opposite of what they say; PASS never"),
     ] = ()
-    first_register: Annotated[Coil, _say("zero-based address of the block of eight registers")] = 0
-    plc_register: Annotated[Coil, _say("zero-based address of the five registers that the PLC writes")] = 8
+    first_register: Annotated[Coil, say("zero-based address of the block of eight registers")] = 0
+    plc_register: Annotated[Coil, say("zero-based address of the five registers that the PLC writes")] = 8
     part_numbers: Annotated[
         Literal["plc", "agent"],
-        _say("whose number of the part a PASS names: the PLC's for its gate, or ours"),
+        say("whose number of the part a PASS names: the PLC's for its gate, or ours"),
     ] = "plc"
     program_request: Annotated[
         Literal["ignored", "checked", "switched"],
-        _say("what becomes of the program that the PLC wants: nothing, FAULT where another runs, or a switch to it"),
+        say("what becomes of the program that the PLC wants: nothing, FAULT where another runs, or a switch to it"),
     ] = "ignored"
-    plc_silence_ms: Annotated[Milliseconds, _say("how long the PLC's heartbeat may stand still")] = 500
+    plc_silence_ms: Annotated[Milliseconds, say("how long the PLC's heartbeat may stand still")] = 500
     module: Annotated[
         Literal["wago-750", "beckhoff-bk9000", "beckhoff-ek9000", "moxa-e1200", "adam-6000", "icp-et7000"] | None,
-        _say("the family of the remote I/O, whose watchdog the agent then arms and proves"),
+        say("the family of the remote I/O, whose watchdog the agent then arms and proves"),
     ] = None
-    part_present_input: Annotated[Coil | None, _say("zero-based address of the input that sees a part")] = None
-    mode_input: Annotated[Coil | None, _say("zero-based address of the input that is on in automatic")] = None
-    acknowledge_input: Annotated[Coil | None, _say("zero-based address of the input of the acknowledge button")] = None
+    part_present_input: Annotated[Coil | None, say("zero-based address of the input that sees a part")] = None
+    mode_input: Annotated[Coil | None, say("zero-based address of the input that is on in automatic")] = None
+    acknowledge_input: Annotated[Coil | None, say("zero-based address of the input of the acknowledge button")] = None
     reject_confirm_input: Annotated[
-        Coil | None, _say("zero-based address of the input that sees parts leave by the reject chute")
+        Coil | None, say("zero-based address of the input that sees parts leave by the reject chute")
     ] = None
     reject_confirm_ms: Annotated[
-        Milliseconds | None, _say("how long a rejected part may take to the chute; left out, nobody counts them")
+        Milliseconds | None, say("how long a rejected part may take to the chute; left out, nobody counts them")
     ] = None
-    pass_hold_ms: Annotated[Milliseconds, _say("how long PASS stands; the next part ends it earlier")] = 300
-    refresh_ms: Annotated[Milliseconds, _say("how often the output is written, which feeds the watchdog")] = 100
-    write_timeout_ms: Annotated[Milliseconds, _say("how long the device may take to answer")] = 150
-    watchdog_ms: Annotated[Milliseconds, _say("what the device's own watchdog is set to")] = 500
+    pass_hold_ms: Annotated[Milliseconds, say("how long PASS stands; the next part ends it earlier")] = 300
+    refresh_ms: Annotated[Milliseconds, say("how often the output is written, which feeds the watchdog")] = 100
+    write_timeout_ms: Annotated[Milliseconds, say("how long the device may take to answer")] = 150
+    watchdog_ms: Annotated[Milliseconds, say("what the device's own watchdog is set to")] = 500
 
 
 Lit = Literal["fault", "bypass", "off"]
 
 
-class LampSettings(_Table):
+class LampSettings(Table):
     """[lamp]: an andon lamp on the RTS and DTR lines of a serial port. It is never PASS."""
 
-    device: Annotated[Text, _say("the serial port, by its name in /dev/serial/by-id, or rfc2217:// of a device server")]
-    rts: Annotated[Lit, _say("what RTS lights: the line is FAULT, a person answers for the parts, or nothing")] = (
-        "fault"
-    )
-    dtr: Annotated[Lit, _say("what DTR lights, as rts")] = "bypass"
+    device: Annotated[Text, say("the serial port, by its name in /dev/serial/by-id, or rfc2217:// of a device server")]
+    rts: Annotated[Lit, say("what RTS lights: the line is FAULT, a person answers for the parts, or nothing")] = "fault"
+    dtr: Annotated[Lit, say("what DTR lights, as rts")] = "bypass"
 
 
-class BundleSettings(_Table):
+class BundleSettings(Table):
     """[[bundle]]: the reference bundle of one controller program and camera."""
 
-    program: Annotated[Program, _say("the controller's program number")]
-    camera: Annotated[Camera, _say("the controller's camera number")] = 1
-    path: Annotated[FilePath, _say("the folder that calibrate-reference wrote")]
+    program: Annotated[Program, say("the controller's program number")]
+    camera: Annotated[Camera, say("the controller's camera number")] = 1
+    path: Annotated[FilePath, say("the folder that calibrate-reference wrote")]
 
 
-class StoreSettings(_Table):
+class StoreSettings(Table):
     """[store]: journal and archive."""
 
-    journal: Annotated[FilePath, _say("the SQLite file with a row for every part")]
-    archive: Annotated[FilePath, _say("the folder that judged images go to")]
+    journal: Annotated[FilePath, say("the SQLite file with a row for every part")]
+    archive: Annotated[FilePath, say("the folder that judged images go to")]
     archive_max_gib: Annotated[
         float,
         Field(strict=True, gt=0, le=1_000_000, description="the oldest images go when the archive is larger"),
     ] = 20.0
-    keep: Annotated[Literal["all", "rejects", "none"], _say("which images are archived")] = "all"
+    keep: Annotated[Literal["all", "rejects", "none"], say("which images are archived")] = "all"
     keep_pass_every: Annotated[
-        int, _integer(1, 1_000_000), _say("of PASS, the image of every part whose number this divides")
+        int, integer(1, 1_000_000), say("of PASS, the image of every part whose number this divides")
     ] = 1
-    keep_days: Annotated[int | None, _integer(1, 36_500), _say("days with parts whose images are kept")] = None
+    keep_days: Annotated[int | None, integer(1, 36_500), say("days with parts whose images are kept")] = None
 
 
-class InferenceSettings(_Table):
+class InferenceSettings(Table):
     """[inference]: threads of ONNX Runtime."""
 
-    threads: Annotated[int, _integer(1, 64), _say("at most the cores of the PC, less one for everything else")] = 2
+    threads: Annotated[int, integer(1, 64), say("at most the cores of the PC, less one for everything else")] = 2
 
 
-class LogSettings(_Table):
+class LogSettings(Table):
     """[log]: what goes to stderr."""
 
-    level: Annotated[Literal["debug", "info", "warning", "error"], _say("the least important line written")] = "info"
+    level: Annotated[Literal["debug", "info", "warning", "error"], say("the least important line written")] = "info"
     format: Annotated[
-        Literal["auto", "json", "console"], _say("auto: console on a terminal, JSON for the system's journal")
+        Literal["auto", "json", "console"], say("auto: console on a terminal, JSON for the system's journal")
     ] = "auto"
 
 
-class WebSettings(_Table):
+class WebSettings(Table):
     """[web]: the operator's page, with /metrics, /healthz and /readyz."""
 
-    host: Annotated[Text, _say("the address to listen on")] = "127.0.0.1"
-    port: Annotated[Port, _say("its TCP port")] = 8480
+    host: Annotated[Text, say("the address to listen on")] = "127.0.0.1"
+    port: Annotated[Port, say("its TCP port")] = 8480
     names: Annotated[
-        tuple[Text, ...], _say("names and addresses that browsers may call this PC by, beside host and localhost")
+        tuple[Text, ...], say("names and addresses that browsers may call this PC by, beside host and localhost")
     ] = ()
     token_file: Annotated[
-        FilePath | None, _say("a file, mode 0600, whose only line lets a person review parts; without it nobody can")
+        FilePath | None, say("a file, mode 0600, whose only line lets a person review parts; without it nobody can")
     ] = None
     shift_starts: Annotated[
         tuple[TimeOfDay, ...],
@@ -360,46 +278,46 @@ class WebSettings(_Table):
     ] = ("06:00", "14:00", "22:00")
 
 
-class MetricsSettings(_Table):
+class MetricsSettings(Table):
     """[metrics]: /metrics, /healthz and /readyz alone, at an address of their own."""
 
-    host: Annotated[Text, _say("the address to listen on")] = "127.0.0.1"
-    port: Annotated[Port, _say("its TCP port")] = 9464
+    host: Annotated[Text, say("the address to listen on")] = "127.0.0.1"
+    port: Annotated[Port, say("its TCP port")] = 9464
 
 
-class MqttSettings(_Table):
+class MqttSettings(Table):
     """[mqtt]: results to an MQTT broker."""
 
-    host: Annotated[Text, _say("address of the broker")]
-    port: Annotated[Port, _say("its TCP port")] = 1883
-    prefix: Annotated[Text, _say("first level of every topic")] = "edge-agent"
-    group: Annotated[Text, _say("second level of every topic, for instance the plant")] = "line"
-    node: Annotated[Text | None, _say("this line's level of every topic; left out, line.name")] = None
-    user: Annotated[Text | None, _say("the user name at the broker")] = None
-    password_file: Annotated[FilePath | None, _say("a file with the user's password on its only line")] = None
-    ca_file: Annotated[FilePath | None, _say("certificates that the broker is trusted by; with it the link is TLS")] = (
+    host: Annotated[Text, say("address of the broker")]
+    port: Annotated[Port, say("its TCP port")] = 1883
+    prefix: Annotated[Text, say("first level of every topic")] = "edge-agent"
+    group: Annotated[Text, say("second level of every topic, for instance the plant")] = "line"
+    node: Annotated[Text | None, say("this line's level of every topic; left out, line.name")] = None
+    user: Annotated[Text | None, say("the user name at the broker")] = None
+    password_file: Annotated[FilePath | None, say("a file with the user's password on its only line")] = None
+    ca_file: Annotated[FilePath | None, say("certificates that the broker is trusted by; with it the link is TLS")] = (
         None
     )
 
 
-class WebhookSettings(_Table):
+class WebhookSettings(Table):
     """[webhook]: results to an HTTP address."""
 
     url: Annotated[Text, Field(pattern=r"^https?://[^\s]+$", description="where results are POSTed to")]
-    token_file: Annotated[FilePath | None, _say("a file with the bearer token on its only line")] = None
-    most: Annotated[int, _integer(1, 1000), _say("the most records of one POST")] = 100
+    token_file: Annotated[FilePath | None, say("a file with the bearer token on its only line")] = None
+    most: Annotated[int, integer(1, 1000), say("the most records of one POST")] = 100
 
 
-class ChallengeSettings(_Table):
+class ChallengeSettings(Table):
     """[challenge]: seeded reject samples, each shift or each day."""
 
-    every_h: Annotated[int, _integer(1, 8760), _say("older than this many hours, and the line says DEGRADED")] = 24
+    every_h: Annotated[int, integer(1, 8760), say("older than this many hours, and the line says DEGRADED")] = 24
 
 
-class Settings(_Table):
+class Settings(Table):
     """The whole of line.toml."""
 
-    schema_version: Annotated[Literal[1], BeforeValidator(_exact), _say("the version of this file's keys")]
+    schema_version: Annotated[Literal[1], BeforeValidator(exact), say("the version of this file's keys")]
     line: LineSettings
     controller: ControllerSettings = ControllerSettings()
     trigger: TriggerSettings = TriggerSettings()
@@ -412,12 +330,12 @@ class Settings(_Table):
     store: StoreSettings
     inference: InferenceSettings = InferenceSettings()
     log: LogSettings = LogSettings()
-    lamp: Annotated[LampSettings | None, _say("an andon lamp; left out, there is none")] = None
-    web: Annotated[WebSettings | None, _say("the operator's page; left out, there is none")] = None
-    challenge: Annotated[ChallengeSettings | None, _say("how often a challenge is asked for; left out, never")] = None
-    mqtt: Annotated[MqttSettings | None, _say("results to an MQTT broker")] = None
-    webhook: Annotated[WebhookSettings | None, _say("results to an HTTP address")] = None
-    metrics: Annotated[MetricsSettings | None, _say("measured values at an address of their own")] = None
+    lamp: Annotated[LampSettings | None, say("an andon lamp; left out, there is none")] = None
+    web: Annotated[WebSettings | None, say("the operator's page; left out, there is none")] = None
+    challenge: Annotated[ChallengeSettings | None, say("how often a challenge is asked for; left out, never")] = None
+    mqtt: Annotated[MqttSettings | None, say("results to an MQTT broker")] = None
+    webhook: Annotated[WebhookSettings | None, say("results to an HTTP address")] = None
+    metrics: Annotated[MetricsSettings | None, say("measured values at an address of their own")] = None
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

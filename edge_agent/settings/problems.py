@@ -8,7 +8,8 @@ from datetime import date, datetime, time
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from edge_agent.settings.models import RESULT_ITEM_WORDS, Contradiction, Settings
+from edge_agent.settings.models import Contradiction, Settings
+from edge_agent.settings.values import RESULT_ITEM_WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

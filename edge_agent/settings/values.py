@@ -1,0 +1,119 @@
+"""What a single value of line.toml may be: its type, range and words. Tables are made of these in ``models``."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
+
+__all__ = [
+    "RESULT_ITEM",
+    "RESULT_ITEM_WORDS",
+    "Camera",
+    "Coil",
+    "FilePath",
+    "Milliseconds",
+    "Port",
+    "Program",
+    "ResultItem",
+    "Table",
+    "Text",
+    "TimeOfDay",
+    "exact",
+    "integer",
+    "name_pattern",
+    "say",
+]
+
+RESULT_ITEM = re.compile(
+    "(?:count|program|judgement|skip|rest"
+    "|(?:value|judgement|text):(?!(?:count|program|judgement)$)[A-Za-z][A-Za-z0-9_.-]{0,31}"
+    "|value:(?!(?:count|program|judgement):)[A-Za-z][A-Za-z0-9_.-]{0,31}:[+]?[0-9])"
+)
+RESULT_ITEM_WORDS = (
+    '"count", "program", "judgement", "skip", "rest", or a tool\'s own: "value:NAME", "value:NAME:+3" (signed, three '
+    'decimals), "judgement:NAME", "text:NAME"'
+)
+"""As ``drivers.keyence.results`` reads it; a name of the line's own is no name for a tool's."""
+
+
+def _usable_path(value: Any) -> Any:
+    if isinstance(value, str) and (not value.strip() or not value.isprintable()):
+        raise ValueError("a path is not empty and has no control characters")
+    return value
+
+
+def _from_folder(path: Path, info: ValidationInfo) -> Path:
+    folder: Path | None = (info.context or {}).get("folder")
+    return path if folder is None else folder / path
+
+
+def name_pattern(text: str) -> str:
+    """A rule for names of images. Raises ValueError."""
+    if text in ("cv-x", "xg-x"):
+        return text
+    try:
+        groups = re.compile(text).groupindex
+    except re.error as err:
+        raise ValueError(f'expected "cv-x", "xg-x" or a regular expression, which this is not: {err}') from err
+    if "count" not in groups:
+        raise ValueError('expected "cv-x", "xg-x" or a regular expression with a group (?P<count>...)')
+    return text
+
+
+def _result_item(text: str) -> str:
+    if RESULT_ITEM.fullmatch(text) is None:
+        raise ValueError(f"expected {RESULT_ITEM_WORDS}")
+    return text
+
+
+def exact(value: Any) -> Any:
+    """Refuse what equals an integer and is none."""
+    # To Literal, True and 1.0 are equal to 1.
+    if isinstance(value, (bool, float)):
+        raise ValueError("an integer is written without a point")  # noqa: TRY004 - pydantic takes no TypeError
+    return value
+
+
+def integer(least: int, most: int) -> Any:
+    """An integer from ``least`` to ``most``."""
+    return Field(strict=True, ge=least, le=most)
+
+
+Text = Annotated[str, Field(strict=True, min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Port = Annotated[int, integer(1, 65535)]
+ResultItem = Annotated[
+    str,
+    AfterValidator(_result_item),
+    Field(
+        strict=True, max_length=64, json_schema_extra={"format": "result-item", "pattern": f"^{RESULT_ITEM.pattern}$"}
+    ),
+]
+Camera = Annotated[int, integer(1, 4)]
+Coil = Annotated[int, integer(0, 65535)]
+Milliseconds = Annotated[int, integer(1, 600_000)]
+Program = Annotated[int, integer(0, 999)]
+TimeOfDay = Annotated[
+    str,
+    Field(
+        strict=True,
+        min_length=5,
+        max_length=5,
+        pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$",
+        json_schema_extra={"format": "time"},
+    ),
+]
+FilePath = Annotated[Path, BeforeValidator(_usable_path), AfterValidator(_from_folder)]
+
+
+def say(text: str) -> Any:
+    """What a key is, for the JSON Schema."""
+    return Field(description=text)
+
+
+class Table(BaseModel):
+    """A table of line.toml: no unknown keys, nothing changes later."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
