@@ -39,6 +39,11 @@ class FoundController:
     version: str
 
 
+_HOLD_MS, _WATCHDOG_MS, _WRITE_TIMEOUT_MS, _REFRESH_MS = 300, 500, 150, 100
+"""As line.example.toml has them."""
+_LEAST_WATCHDOG_MS = 100
+
+
 @dataclass(frozen=True, slots=True)
 class LineFacts:
     """What cannot be guessed of a line. ``state`` is the folder of journal, archive, spool and bundles."""
@@ -146,6 +151,7 @@ def _give_to_group(descriptor: int, path: Path) -> None:
 
 
 def _filled(facts: LineFacts, password: Path) -> str:
+    hold_ms, watchdog_ms, refresh_ms = _output_times(facts)
     values: dict[tuple[str, str], object] = {
         ("line", "name"): facts.name,
         ("line", "deadline_ms"): facts.deadline_ms,
@@ -157,6 +163,9 @@ def _filled(facts: LineFacts, password: Path) -> str:
         ("images.ftp", "password_file"): str(password),
         ("images.ftp", "allowed_peers"): [facts.controller],
         ("output", "host"): facts.output,
+        ("output", "pass_hold_ms"): hold_ms,
+        ("output", "refresh_ms"): refresh_ms,
+        ("output", "watchdog_ms"): watchdog_ms,
         ("bundle", "program"): facts.program,
         ("bundle", "path"): str(facts.state / "bundles" / f"program-{facts.program}"),
         ("store", "journal"): str(facts.state / "journal.sqlite3"),
@@ -172,3 +181,14 @@ def _filled(facts: LineFacts, password: Path) -> str:
         lines.append(line if key is None or new is None else f"{key[1]} = {json.dumps(new)}")
     assert not values, f"the example has no {sorted(values)}"  # noqa: S101 - a test writes every one of them
     return "\n".join(lines) + "\n"
+
+
+def _output_times(facts: LineFacts) -> tuple[int, int, int]:
+    """How long PASS stands, the module's watchdog and the refresh, in ms: the usual ones, or what the spacing leaves.
+
+    On a line that is too fast for any, they are written all the same and the file's check says why they do not do.
+    """
+    spacing_ms = facts.min_part_spacing_ms
+    hold_ms = max(1, min(_HOLD_MS, spacing_ms - facts.deadline_ms))
+    watchdog_ms = max(_LEAST_WATCHDOG_MS, min(_WATCHDOG_MS, spacing_ms - hold_ms - _WRITE_TIMEOUT_MS))
+    return hold_ms, watchdog_ms, min(_REFRESH_MS, watchdog_ms // 3)

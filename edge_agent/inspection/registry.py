@@ -60,7 +60,9 @@ def bundle_in_use(path: Path) -> tuple[Path, str | None]:
     history = switches(path)
     if not history:
         raise BundleRejected(
-            f"{path} holds bundles, and none of them is active" if bundles_in(path) else f"{path} holds no bundle",
+            f"{path} holds bundles, and none of them is active"
+            if bundles_in(path)
+            else f"{path} holds no bundle: no {MANIFEST}, neither there nor in a folder of it",
             hint="edge-agent bundle activate FOLDER --config line.toml",
         )
     return path / history[-1].folder, history[-1].bundle_id

@@ -90,13 +90,15 @@ async def test_a_killed_agent_loses_its_outputs_to_the_watchdog(tmp_path: Path, 
         await at.agent.wait()
         await at.until("a watchdog trip", lambda: at.remote_io.watchdog_trips > 0, within_s=5.0)
         after_the_trip = at.remote_io.coils
+        changes_before = len(at.remote_io.history)
         failed_safe = await asyncio.to_thread(edge_agent, "output", "fail-safe", "--config", str(at.config))
-        coils = at.remote_io.coils
+        changes = at.remote_io.history[changes_before:]
 
     assert not after_the_trip[PASS]
     assert not after_the_trip[READY]
     assert failed_safe.returncode == 0, failed_safe.stderr
-    assert (coils[PASS], coils[REJECT]) == (False, True)
+    # The watchdog may have dropped REJECT again since: the command does not stay to feed it.
+    assert [(change.coil, change.value) for change in changes[:1]] == [(REJECT, True)]
 
 
 async def test_the_agent_runs_where_torch_cannot_be_imported(tmp_path: Path, thumbnail_bundle: Path) -> None:
