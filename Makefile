@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: install demo test lint bench fuzz results chaos soak kills faults cover mutants bundle-wheels clean
+.PHONY: install demo test lint pictures bench fuzz results chaos soak kills faults cover mutants bundle-wheels clean
 
 install: $(STAMP)
 
@@ -26,6 +26,10 @@ lint: install
 
 test: lint
 	$(BIN)/python -m pytest
+
+# docs/pictures: the operator's page as it is, of a simulated line, looked at by Chromium. KEEP= a calibrated line's folder.
+pictures: install
+	$(BIN)/python -m tests.pictures $(if $(KEEP),--keep $(KEEP))
 
 bench: install
 	$(BIN)/python -m tests.benchmark

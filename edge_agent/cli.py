@@ -129,6 +129,9 @@ def simulate(
         list[str] | None,
         typer.Option(help="Let it go wrong: NAME (every fifth part), NAME@7 (at the seventh), NAME/20 (every 20th)."),
     ] = None,
+    good_parts: Annotated[
+        bool, typer.Option("--good-parts", help="Good parts only, READY or not: for calibrate-reference --live.")
+    ] = False,
     list_faults: Annotated[bool, typer.Option("--list-faults", help="Print every fault by name, and stop.")] = False,
     connections: Annotated[
         Literal["replace", "refuse", "many"], typer.Option(help="What a second client of the command port does.")
@@ -136,6 +139,7 @@ def simulate(
     serial: Annotated[
         bool, typer.Option("--serial", help="Serve the controller on a pseudo terminal as well; its name is logged.")
     ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Log warnings and errors alone.", hidden=True)] = False,
     ports: Annotated[str, typer.Option(help="Other ports than line.toml's, as JSON.", hidden=True)] = "{}",
 ) -> None:
     """Start a simulated controller and a simulated remote I/O at the addresses of line.toml.
@@ -150,9 +154,15 @@ def simulate(
             typer.echo(f"{name:<20} {words}")
         return
     settings = settings_of(config)
-    configure_logs(settings.log.level, settings.log.format)
+    configure_logs("warning" if quiet else settings.log.level, settings.log.format)
     options = SimulationOptions(
-        spacing_ms / 1000, images, json.loads(ports), tuple(fault or ()), connections, has_serial_line=serial
+        spacing_ms / 1000,
+        images,
+        json.loads(ports),
+        tuple(fault or ()),
+        connections,
+        has_serial_line=serial,
+        is_good_only=good_parts,
     )
     run_simulation(settings, options)
 

@@ -46,7 +46,10 @@ _LEAST_WATCHDOG_MS = 100
 
 @dataclass(frozen=True, slots=True)
 class LineFacts:
-    """What cannot be guessed of a line. ``state`` is the folder of journal, archive, spool and bundles."""
+    """What cannot be guessed of a line. ``state`` is the folder of journal, archive, spool and bundles.
+
+    ``is_simulated``: controller and remote I/O are simulated ones, on this machine, and each command brings its own.
+    """
 
     name: str
     controller: str
@@ -57,6 +60,7 @@ class LineFacts:
     program: int
     state: Path
     controller_port: int = 8500
+    is_simulated: bool = False
 
 
 def addresses_in(text: str) -> list[str]:
@@ -156,6 +160,7 @@ def _filled(facts: LineFacts, password: Path) -> str:
         ("line", "name"): facts.name,
         ("line", "deadline_ms"): facts.deadline_ms,
         ("line", "min_part_spacing_ms"): facts.min_part_spacing_ms,
+        ("controller", "kind"): "simulated" if facts.is_simulated else "cv-x",
         ("controller", "host"): facts.controller,
         ("controller", "port"): facts.controller_port,
         ("images", "spool"): str(facts.state / "spool"),

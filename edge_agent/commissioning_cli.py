@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from edge_agent.base_cli import Json, progress_bars, say
+
+if TYPE_CHECKING:
+    from edge_agent.commissioning import LineFacts
 
 __all__ = ["commissioning_cli"]
 
@@ -15,6 +18,10 @@ T = TypeVar("T", int, str)
 
 commissioning_cli = typer.Typer()
 
+_SIMULATED_MS = 1800
+"""The simulated line brings a part every 2 s."""
+_PAGE = "http://127.0.0.1:8480/"
+"""Where [web] of the written file serves it."""
 _PASS_MS = 300
 """How long PASS stands in the written file: what the deadline leaves of the spacing."""
 
@@ -34,7 +41,12 @@ def init(
     spacing_ms: Annotated[int | None, typer.Option(min=1, help="The shortest time between two parts.")] = None,
     deadline_ms: Annotated[int | None, typer.Option(min=1, help="From the first sign of a part to PASS.")] = None,
     program: Annotated[int | None, typer.Option(min=0, max=999, help="The controller's program number.")] = None,
-    state: Annotated[Path, typer.Option(help="Folder of journal, archive and bundles.")] = Path("/var/lib/edge-agent"),
+    state: Annotated[
+        Path | None, typer.Option(help="Folder of journal, archive and bundles; /var/lib/edge-agent by default.")
+    ] = None,
+    simulated: Annotated[
+        bool, typer.Option("--simulated", help="No hardware: a simulated line on this machine; asks nothing.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Ask nothing: take the default of what is not named.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace the file.")] = False,
     json_: Json = False,
@@ -42,17 +54,23 @@ def init(
     """Ask the few things that matter, find the controller, write a line.toml in which every key is explained.
 
     Example: edge-agent init --search 192.168.10.0/24 --out line.toml
+
+    Example: edge-agent init --simulated
     """
     import asyncio
 
     from edge_agent import commissioning
+    from edge_agent.errors import UsageError
 
     def answer(given: T | None, question: str, default: T) -> T:
-        if given is not None or yes:
+        if given is not None or yes or simulated:
             return default if given is None else given
         asked: T = typer.prompt(question, default=default, err=True)
         return asked
 
+    if simulated and (search or controller or output):
+        raise UsageError("a simulated line has no addresses", hint="leave out --search, --controller and --output")
+    wherever = ("127.0.0.1", "127.0.0.1") if simulated else ("192.168.10.10", "192.168.20.20")
     found = []
     if search is not None:
         addresses = commissioning.addresses_in(search)
@@ -62,33 +80,46 @@ def init(
             typer.echo(f"found: {one.address} ({one.version})", err=True)
         if not found:
             typer.echo(f"nothing in {search} answers as a controller on port {controller_port}", err=True)
-    host = answer(controller, "Address of the controller", found[0].address if found else "192.168.10.10")
-    spacing = answer(spacing_ms, "Shortest time between two parts, in ms", 1000)
+    if state is None:
+        state = Path("state" if simulated else "/var/lib/edge-agent")
+    host = answer(controller, "Address of the controller", found[0].address if found else wherever[0])
+    spacing = answer(spacing_ms, "Shortest time between two parts, in ms", _SIMULATED_MS if simulated else 1000)
     facts = commissioning.LineFacts(
         name=answer(name, "What is the line called", "line 1"),
         controller=host,
         controller_port=controller_port,
         own_address=answer(own_address, "This PC's address towards the controller", commissioning.own_address(host)),
-        output=answer(output, "Address of the remote I/O", "192.168.20.20"),
+        output=answer(output, "Address of the remote I/O", wherever[1]),
         min_part_spacing_ms=spacing,
         deadline_ms=answer(deadline_ms, "From the first sign of a part to PASS, in ms", max(1, spacing - _PASS_MS)),
         program=answer(program, "The controller's program number", 0),
         state=state,
+        is_simulated=simulated,
     )
-    if out.exists() and not (force or yes):
+    if out.exists() and not (force or yes or simulated):
         force = typer.confirm(f"{out} exists. Replace it?", err=True)
     password = commissioning.write_line(out, facts, overwrite=force)
-    config, bundle = f"--config {out}", state / "bundles" / f"program-{facts.program}"
+    if simulated:  # what an installation makes for a real line
+        (state / "bundles").mkdir(parents=True, exist_ok=True)
     say(
         json_,
         {"schema_version": 1, "config": str(out), "password_file": str(password), "found": [f.address for f in found]},
         [
             f"written: {out}; the FTP password for the controller is in {password}",
             "next:",
-            f"  1. edge-agent cvx status {config}",
-            f"  2. edge-agent calibrate-reference good/ --live 40 {config} --out {bundle} --program {facts.program}",
-            f"  3. edge-agent doctor {config}",
-            f"  4. edge-agent run {config} --dry-run",
-            f"  5. edge-agent run {config}",
+            *(f"  {number}. edge-agent {command}" for number, command in enumerate(_commands(out, facts), 1)),
+            f"the page, while it runs: {_PAGE}",
         ],
     )
+
+
+def _commands(out: Path, facts: LineFacts) -> list[str]:
+    """What comes next, in its order."""
+    config, bundle = f"--config {out}", facts.state / "bundles" / f"program-{facts.program}"
+    return [
+        *([] if facts.is_simulated else [f"cvx status {config}"]),
+        f"calibrate-reference good/ --live 40 {config} --out {bundle} --program {facts.program}",
+        f"doctor {config}",
+        f"run {config} --dry-run",
+        f"run {config}",
+    ]

@@ -20,13 +20,17 @@ def doctor(config: Config = DEFAULT_CONFIG, *, json_: Json = False) -> None:
     Example: edge-agent doctor --config line.toml
     """
     import asyncio
+    from contextlib import nullcontext
 
     from edge_agent.doctor import Site, examine
     from edge_agent.logs import configure_logs
+    from edge_agent.simulation import simulated_peers
 
     settings = settings_of(config)
     configure_logs("error", settings.log.format)
-    with progress_bars() as progress:
-        found = asyncio.run(examine(Site(config, settings), progress))
+    is_simulated = settings.controller.kind == "simulated"
+    peers = simulated_peers(settings, config, flags=("--quiet",)) if is_simulated else nullcontext(settings)
+    with peers as reached, progress_bars() as progress:
+        found = asyncio.run(examine(Site(config, reached), progress))
     say(json_, found.to_json(), found.lines())
     raise typer.Exit(0 if found.is_fit else 1)

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -30,7 +31,7 @@ from edge_agent.errors import DataError, UsageError
 from edge_agent.settings import read_password
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
     from pathlib import Path
 
     from edge_agent.settings import OutputSettings, Settings
@@ -54,8 +55,11 @@ log = structlog.get_logger(__name__)
 _LOOPBACK = "127.0.0.1"
 _COILS = 4
 _SAY_WAITING_S = 10.0
+_LISTEN_TRIES, _LISTEN_AGAIN_S = 300, 0.1
 _ONE_IN = 5
 """Of the parts that `simulate` renders, one in five is defective."""
+_GOOD_SEED = 1
+"""Parts to calibrate from are others than those that are judged afterwards, whose seed is 0."""
 _BESIDE = "SHAPE1"
 """The image type that a capture gives beside the one that is judged."""
 _TRIGGERS: dict[str, Literal["wired", "input", "plc", "agent"]] = {
@@ -163,19 +167,23 @@ class DemoLine:
 
 
 @contextmanager
-def simulated_peers(settings: Settings, config: Path, *, images: Path | None) -> Iterator[Settings]:
+def simulated_peers(
+    settings: Settings, config: Path, *, images: Path | None = None, flags: Sequence[str] = ()
+) -> Iterator[Settings]:
     """Start the simulated peers as a process of their own; yields the settings that lead to them.
 
-    Every address becomes the loopback interface: a simulated run drives no real output.
+    Every address becomes the loopback interface: a simulated run drives no real output. ``flags`` are more
+    options of `edge-agent simulate`.
     """
     ports = {"controller": free_port(), "output": free_port(), "ftp": free_port()}
     simulated = _on_loopback(settings, ports)
     command = [sys.executable, "-m", "edge_agent", "simulate", "--ports", json.dumps(ports)]
-    command += ["--config", str(config), *(["--images", str(images)] if images else [])]
+    command += ["--config", str(config), *(["--images", str(images)] if images else []), *flags]
     # A session of its own: Ctrl-C is for the agent, which says REJECT to the peers before they go.
     with subprocess.Popen(  # noqa: S603 - our own command
         command, stdout=subprocess.DEVNULL, start_new_session=True
     ) as peers:
+        _until_listening(ports["controller"], peers)
         log.warning("simulated_run", why="asked for: no real controller, no real output")
         try:
             yield simulated
@@ -183,12 +191,22 @@ def simulated_peers(settings: Settings, config: Path, *, images: Path | None) ->
             peers.terminate()
 
 
+def _until_listening(port: int, peers: subprocess.Popen[bytes]) -> None:
+    """Return when the controller listens, which starts last, or when nobody will: whoever connects then says so."""
+    for _ in range(_LISTEN_TRIES):
+        with socket.socket() as sock:
+            if sock.connect_ex((_LOOPBACK, port)) == 0 or peers.poll() is not None:
+                return
+        time.sleep(_LISTEN_AGAIN_S)
+
+
 @dataclass(frozen=True, slots=True)
 class SimulationOptions:
     """What a person asks of `simulate`. ``faults`` are names of the catalogue; see ``fault_names``.
 
     ``connections``: what a second client of the command port does: replace, refuse or many. ``has_serial_line``: the
-    controller is there on a pseudo terminal as well.
+    controller is there on a pseudo terminal as well. ``is_good_only``: the parts are good ones, others than those that
+    are rendered without it, and come without anyone being READY, as in setting up a line.
     """
 
     spacing_s: float = 2.0
@@ -197,6 +215,7 @@ class SimulationOptions:
     faults: tuple[str, ...] = ()
     connections: str = "replace"
     has_serial_line: bool = False
+    is_good_only: bool = False
 
 
 def fault_names() -> dict[str, str]:
@@ -214,7 +233,7 @@ def run_simulation(settings: Settings, options: SimulationOptions) -> None:
     except ValueError as err:
         raise UsageError(str(err), hint="edge-agent simulate --list-faults") from err
     settings = _on_loopback(settings, options.ports)
-    asyncio.run(_simulate(settings, _source(options.images), options, faults))
+    asyncio.run(_simulate(settings, _source(options), options, faults))
 
 
 def _on_loopback(settings: Settings, ports: dict[str, int]) -> Settings:
@@ -241,8 +260,11 @@ def _on_loopback(settings: Settings, ports: dict[str, int]) -> Settings:
     )
 
 
-def _source(folder: Path | None) -> PartSource:
+def _source(options: SimulationOptions) -> PartSource:
     """What the simulated camera sees: the images of a folder over and over, or rendered zipper cursors."""
+    folder = options.images
+    if folder is None and options.is_good_only:
+        return RenderedParts(_camera(1600, 0), seed=_GOOD_SEED)
     if folder is None:
         defects = [defect if index == 0 else None for defect in defect_catalogue(20, 0) for index in range(_ONE_IN)]
         return RenderedParts(_camera(1600, 0), defects=defects[::-1])
@@ -274,7 +296,7 @@ async def _simulate(settings: Settings, source: PartSource, options: SimulationO
         log.info("simulated_peers_up", **where, faults=list(options.faults) or None, stop="Ctrl-C")
         mischief = Mischief(remote_io, faults)
         controller.on_imaged = mischief.on_imaged
-        belt = asyncio.create_task(_belt(line))
+        belt = asyncio.create_task(_belt(line, must_be_ready=not options.is_good_only))
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, belt.cancel)
         try:
@@ -283,14 +305,14 @@ async def _simulate(settings: Settings, source: PartSource, options: SimulationO
             await mischief.aclose()
 
 
-async def _belt(line: SimulatedLine) -> None:
+async def _belt(line: SimulatedLine, *, must_be_ready: bool) -> None:
     """The belt starts when the line is READY first, and then brings parts for ever."""
-    while True:
+    while must_be_ready:
         try:
             await line.wait_ready(_SAY_WAITING_S)
             break
         except TimeoutError:
-            log.info("belt_waits", for_what="READY of an agent on this line")
+            log.info("belt_waits", for_what="READY of an agent on this line", without_one="--good-parts")
     async for _ in line.run(sys.maxsize):
         pass
 

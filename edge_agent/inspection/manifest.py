@@ -51,7 +51,7 @@ def read_manifest(folder: Path) -> Section:
     try:
         text = path.read_bytes()
     except OSError as err:
-        hint = "name the folder that calibration wrote: it holds manifest.json"
+        hint = "name the folder that edge-agent calibrate-reference wrote: it holds manifest.json"
         raise BundleRejected(f"{path} cannot be read: {err.strerror or err}", hint=hint) from err
     try:
         content = json.loads(text)

@@ -66,7 +66,7 @@ class Browser:
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
-    async def until(self, condition: str, within_s: float = 60.0) -> None:
+    async def until(self, condition: str, within_s: float = 120.0) -> None:
         """Wait until an expression of the page is true."""
         begin = monotonic_s()
         # What throws is not true yet: the page may be loading.
@@ -77,9 +77,9 @@ class Browser:
                 raise AssertionError(f"not within {within_s} s: {condition}\n{text}\n{self.said}")
             await asyncio.sleep(0.05)
 
-    async def screenshot(self, path: Path) -> None:
-        """What a person would see, as a PNG."""
-        answer = await self.call("Page.captureScreenshot", format="png")
+    async def screenshot(self, path: Path, *, is_whole: bool = False) -> None:
+        """What a person would see, as a PNG; ``is_whole``: also what they would scroll to."""
+        answer = await self.call("Page.captureScreenshot", format="png", captureBeyondViewport=is_whole)
         path.write_bytes(base64.b64decode(answer["data"]))  # noqa: ASYNC240 - a picture on the local disk
 
     async def look(self, *, dark: bool) -> None:

@@ -29,6 +29,8 @@ def thumbnail_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     cam, rng = camera(), np.random.default_rng([3, 1])
     for index in range(24):
         (good / f"{index:03d}.bmp").write_bytes(encode_bmp(cam.render(rng).image))
-    ran = edge_agent("calibrate-reference", str(good), "--out", str(folder / "bundle"), "--program", str(PROGRAM))
+    ran = edge_agent(
+        "calibrate-reference", str(good), "--out", str(folder / "bundle"), "--program", str(PROGRAM), within_s=400
+    )
     assert ran.returncode == 0, f"{WIDTH} px: {ran.stderr}"
     return folder / "bundle"

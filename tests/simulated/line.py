@@ -208,8 +208,13 @@ async def line(
         await remote_io.stop()
 
 
-def edge_agent(*args: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+def edge_agent(*args: str, cwd: Path | None = None, within_s: float = 100) -> subprocess.CompletedProcess[str]:
     """Run the command line to its end."""
     return subprocess.run(
-        [sys.executable, "-m", "edge_agent", *args], capture_output=True, text=True, check=False, cwd=cwd, timeout=100
+        [sys.executable, "-m", "edge_agent", *args],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=cwd,
+        timeout=within_s,
     )

@@ -106,3 +106,27 @@ async def test_a_running_agent_and_another_program_are_said(tmp_path: Path, thum
     assert "an agent runs" in taken.stderr
     assert other.returncode == 64
     assert "the controller runs program 1" in other.stderr
+
+
+async def test_a_simulated_line_brings_its_own_good_parts_and_needs_no_agent(tmp_path: Path) -> None:
+    assert edge_agent("init", "--simulated", cwd=tmp_path).returncode == 0
+    collect = (sys.executable, "-m", "edge_agent", "calibrate-reference", "good", "--live", "20", "-c", "line.toml")
+    running = await asyncio.create_subprocess_exec(
+        *collect, "--out", "state/bundles/program-0", cwd=tmp_path, stderr=asyncio.subprocess.PIPE
+    )
+    await _until_said(running, "2 of 20")
+    running.terminate()
+    await running.communicate()
+
+    assert running.returncode == 1
+    assert len(list((tmp_path / "good").glob("good_*"))) >= 2
+
+
+def test_a_bundle_that_has_no_place_is_refused_before_anything_is_collected(tmp_path: Path) -> None:
+    assert edge_agent("init", "--simulated", cwd=tmp_path).returncode == 0
+
+    ran = edge_agent("calibrate-reference", "good", "--live", "20", "-c", "line.toml", "--out", "no/b", cwd=tmp_path)
+
+    assert ran.returncode == 65
+    assert "mkdir -p no" in ran.stderr
+    assert not (tmp_path / "good").exists()

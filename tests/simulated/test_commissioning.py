@@ -91,6 +91,20 @@ def test_every_answer_stands_in_the_file_and_the_file_passes_its_check(tmp_path:
     assert edge_agent("config", "check", cwd=tmp_path).returncode == 0
 
 
+def test_a_simulated_line_is_written_without_a_question_and_stays_on_this_machine(tmp_path: Path) -> None:
+    ran = edge_agent("init", "--simulated", cwd=tmp_path)
+    refused = edge_agent("init", "--simulated", "--force", "--output", "192.168.5.6", cwd=tmp_path)
+    again = edge_agent("init", "--simulated", cwd=tmp_path)
+
+    assert ran.returncode == 0, ran.stderr
+    settings = load_settings(tmp_path / "line.toml")
+    assert settings.controller.kind == "simulated"
+    assert settings.bundle[0].path.parent.is_dir()  # the next command writes there
+    assert "cvx status" not in ran.stdout  # no controller is there between the commands
+    assert (refused.returncode, again.returncode) == (64, 64)
+    assert "--output" in refused.stderr
+
+
 def test_a_file_that_is_there_stays_and_so_does_the_password(tmp_path: Path) -> None:
     (tmp_path / "line.toml").write_text("mine")
     (tmp_path / "ftp_password").write_text("the controller's already\n")
