@@ -63,12 +63,14 @@ async def run_page() -> None:
 
 
 def _stand_back() -> None:
-    os.nice(19)
-    if hasattr(os, "SCHED_IDLE"):
-        # A nice process finishes its slice of some milliseconds first, an idle one makes way at once: the inspection's
-        # threads wait for each other many times an image.
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-    with suppress(OSError):  # not Linux, or not allowed: then it goes when its turn comes
+    # Where a unit's seccomp filter allows none of these there is a page all the same, and it goes when its turn comes.
+    with suppress(PermissionError):
+        os.nice(19)
+        if hasattr(os, "SCHED_IDLE"):
+            # A nice process finishes its slice of some milliseconds first, an idle one makes way at once: the
+            # inspection's threads wait for each other many times an image.
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    with suppress(OSError):  # not Linux, or not allowed
         Path("/proc/self/oom_score_adj").write_text("900", encoding="ascii")
 
 

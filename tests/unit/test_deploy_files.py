@@ -198,6 +198,15 @@ def test_the_units_exposure_is_told(figure: Callable[[str], None]) -> None:
     figure(found[1])
 
 
+def test_the_page_and_the_publishing_may_step_back_behind_the_inspection() -> None:
+    """@resources holds both calls; without them the page ended with PermissionError, in the unit alone."""
+    filters = [
+        row.split("=", 1)[1].split() for row in UNIT.read_text().splitlines() if row.startswith("SystemCallFilter=")
+    ]
+
+    assert filters.index(["setpriority", "sched_setscheduler"]) > filters.index(["~@privileged", "@resources"])
+
+
 def test_the_unit_hides_nothing_that_the_agent_reads() -> None:
     """ProcSubset=pid would take /proc/sys, and with it the boot that each row's monotonic times belong to."""
     assert "ProcSubset" not in unit()["Service"]
