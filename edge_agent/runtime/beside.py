@@ -14,11 +14,19 @@ __all__ = ["beside"]
 
 @asynccontextmanager
 async def beside(*runs: Callable[[], Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
-    """Run each of these until the block ends."""
+    """Run each of these until the block ends. What the block raises comes out as it is, not in a group of one.
+
+    Whoever catches InferenceHung by its class has to leave a thread behind; in a group nobody would catch it.
+    """
+    raised: Exception | None = None
     async with asyncio.TaskGroup() as tasks:
         work = [tasks.create_task(run()) for run in runs]
         try:
             yield
+        except Exception as err:  # noqa: BLE001 - raised again behind the group
+            raised = err
         finally:
             for task in work:
                 task.cancel()
+    if raised is not None:
+        raise raised
