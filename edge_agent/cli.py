@@ -78,7 +78,8 @@ def run(
     if simulated or settings.controller.kind == "simulated":
         from edge_agent.simulation import simulated_peers
 
-        with simulated_peers(settings, config, images=simulated_images) as simulated_settings:
+        flags = ("--without-ready",) if dry_run else ()
+        with simulated_peers(settings, config, images=simulated_images, flags=flags) as simulated_settings:
             asyncio.run(run_agent(simulated_settings, is_simulated=True, is_dry_run=dry_run))
         return
     with claimed(settings.output):
@@ -130,7 +131,10 @@ def simulate(
         typer.Option(help="Let it go wrong: NAME (every fifth part), NAME@7 (at the seventh), NAME/20 (every 20th)."),
     ] = None,
     good_parts: Annotated[
-        bool, typer.Option("--good-parts", help="Good parts only, READY or not: for calibrate-reference --live.")
+        bool, typer.Option("--good-parts", help="Good parts only: for calibrate-reference --live.")
+    ] = False,
+    without_ready: Annotated[
+        bool, typer.Option("--without-ready", help="Bring parts to whoever is there: a dry run is never READY.")
     ] = False,
     list_faults: Annotated[bool, typer.Option("--list-faults", help="Print every fault by name, and stop.")] = False,
     connections: Annotated[
@@ -163,6 +167,7 @@ def simulate(
         connections,
         has_serial_line=serial,
         is_good_only=good_parts,
+        must_be_ready=not without_ready,
     )
     run_simulation(settings, options)
 

@@ -31,7 +31,7 @@ def collect_from_line(settings: Settings, config: Path, wishes: LiveWishes, say:
     CalibrationRefused, OSError.
     """
     if settings.controller.kind == "simulated":
-        with simulated_peers(settings, config, flags=("--good-parts", "--quiet")) as simulated:
+        with simulated_peers(settings, config, flags=("--good-parts", "--without-ready", "--quiet")) as simulated:
             return asyncio.run(_collect(simulated, wishes, say))
     return asyncio.run(_collect(settings, wishes, say))
 

@@ -206,7 +206,8 @@ class SimulationOptions:
 
     ``connections``: what a second client of the command port does: replace, refuse or many. ``has_serial_line``: the
     controller is there on a pseudo terminal as well. ``is_good_only``: the parts are good ones, others than those that
-    are rendered without it, and come without anyone being READY, as in setting up a line.
+    are rendered without it. ``must_be_ready``: they come when an agent is READY first; a dry run and the collecting of
+    good parts never are.
     """
 
     spacing_s: float = 2.0
@@ -216,6 +217,7 @@ class SimulationOptions:
     connections: str = "replace"
     has_serial_line: bool = False
     is_good_only: bool = False
+    must_be_ready: bool = True
 
 
 def fault_names() -> dict[str, str]:
@@ -296,7 +298,7 @@ async def _simulate(settings: Settings, source: PartSource, options: SimulationO
         log.info("simulated_peers_up", **where, faults=list(options.faults) or None, stop="Ctrl-C")
         mischief = Mischief(remote_io, faults)
         controller.on_imaged = mischief.on_imaged
-        belt = asyncio.create_task(_belt(line, must_be_ready=not options.is_good_only))
+        belt = asyncio.create_task(_belt(line, must_be_ready=options.must_be_ready))
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, belt.cancel)
         try:
@@ -312,7 +314,7 @@ async def _belt(line: SimulatedLine, *, must_be_ready: bool) -> None:
             await line.wait_ready(_SAY_WAITING_S)
             break
         except TimeoutError:
-            log.info("belt_waits", for_what="READY of an agent on this line", without_one="--good-parts")
+            log.info("belt_waits", for_what="READY of an agent on this line", without_one="--without-ready")
     async for _ in line.run(sys.maxsize):
         pass
 

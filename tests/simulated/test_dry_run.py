@@ -57,3 +57,15 @@ async def test_a_dry_run_judges_everything_and_drives_nothing_but_reject(
         assert any(event.kind == "START" and "DRY RUN" in event.detail for event in journal.events())
     log = [json.loads(text) for text in (tmp_path / "agent.log").read_text().splitlines()]
     assert any(entry["event"] == "dry_run" for entry in log)
+
+
+async def test_a_simulated_dry_run_is_never_ready_and_gets_its_parts_all_the_same(
+    tmp_path: Path, thumbnail_bundle: Path
+) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    (images / "good.bmp").write_bytes(good_image(1))
+    async with line(tmp_path, thumbnail_bundle, start=False) as at:
+        await at.start_agent("--simulated", "--simulated-images", str(images), "--dry-run")
+        await at.until("a part that was judged", lambda: any(row.reason is Reason.OK for row in at.rows()), 60)
+        assert await at.stop_agent() == 0
