@@ -18,7 +18,11 @@ if TYPE_CHECKING:
     from tests.simulated.browser import Browser
 
 # The page makes way for everything else on the machine: beside other work it is served seconds or minutes later.
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine"),
+]
 
 TOKEN = "0123456789abcdefghij"  # noqa: S105 - of this test alone
 

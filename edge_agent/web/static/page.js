@@ -15,6 +15,7 @@ function element(name, content, attributes = {}) {
   return made;
 }
 const number = (value, digits = 3) => (value === null || value === undefined ? "–" : Number(value).toFixed(digits));
+const exact = (value) => (value === null || value === undefined ? value : Number(value).toPrecision(6)); // the journal has all digits
 const clock = (utc) => new Date(utc).toLocaleString(LANGUAGE === "en" ? undefined : LANGUAGE);
 const words = (part) => text(part.reason, "words");
 
@@ -89,7 +90,7 @@ function showNewest() {
   const newest = parts.get(Math.max(...parts.keys()));
   drawStrip();
   if (!newest) return;
-  $("verdict").className = `verdict ${newest.verdict}`;
+  $("verdict").className = `verdict ${newest.verdict}${newest.reason === "BYPASS" ? " person" : ""}`;
   $("word").textContent = newest.verdict;
   $("why").textContent = words(newest);
   $("detail").textContent = newest.detail;
@@ -175,6 +176,7 @@ function drawStrip() {
   ink.beginPath(); ink.moveTo(0, y(1)); ink.lineTo(width, y(1)); ink.stroke();
 }
 addEventListener("resize", drawStrip);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawStrip);
 
 // --- history -------------------------------------------------------------------------------------------
 
@@ -185,7 +187,7 @@ function row(part) {
   const link = element("a", String(part.part_seq), { href: `#part/${part.part_seq}` });
   return element("tr", [
     link, String(part.count ?? "–"), clock(part.decided_utc), element("b", part.verdict, { class: part.verdict }), words(part),
-    number(part.score), number(part.limit), String(part.program ?? "–"), `${part.latency_ms} ms`,
+    number(part.score), number(part.limit), String(part.program ?? "–"), `${Math.round(part.latency_ms)} ms`,
     part.review ? `${text(part.review.says)} (${part.review.by})` : "",
   ].map((cell) => element("td", cell)));
 }
@@ -223,7 +225,7 @@ async function showPart(seq) {
     const part = await ask(`/api/parts/${encodeURIComponent(seq)}`);
     const summary = element("section", [element("p", element("b", part.verdict, { class: part.verdict })), facts([
       [text("reason"), `${words(part)} (${part.reason})`], ["", part.detail], [text("time"), `${clock(part.decided_utc)} (${part.decided_utc})`],
-      [text("count"), part.count], [text("program"), part.program], [text("score"), part.score], [text("limit"), part.limit],
+      [text("count"), part.count], [text("program"), part.program], [text("score"), exact(part.score)], [text("limit"), exact(part.limit)],
       [text("bundle"), part.bundle_id], [text("controller"), part.controller_judgement], [text("published"), part.published],
       [text("latency"), `${part.latency_ms} ms`],
       ...part.reviews.map((review) => [text("reviewed"), `${text(review.says)} · ${review.by} · ${clock(review.at_utc)} ${review.note}`]),
@@ -251,7 +253,7 @@ async function showCamera(part, camera) {
   const shares = element("dl", [], { class: "shares" });
   showShares(shares, camera.shares, camera.limit);
   section.append(grid, shares, facts([
-    [text("score"), camera.score], [text("limit"), camera.limit], ["", camera.detail],
+    [text("score"), exact(camera.score)], [text("limit"), exact(camera.limit)], ["", camera.detail],
     [text("alignment"), lies && `x ${number(lies.shift_x_px, 2)} px, y ${number(lies.shift_y_px, 2)} px, ${number(lies.angle_deg, 2)}°, × ${number(lies.scale, 4)}, ${number(lies.quality, 4)}`],
     [text("timings"), Object.entries(camera.timings_ms).map(([stage, ms]) => `${stage} ${ms.toFixed(1)} ms`).join(" · ")],
     [text("name"), camera.image_name], [text("hash"), camera.image_sha256],
