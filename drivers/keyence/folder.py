@@ -41,6 +41,8 @@ _BATCH_S = 0.02
 """So long are images gathered that are made durable together."""
 _CROWD = 500
 """No line has so many parts between two looks: files that come in a crowd are of a time when nobody looked."""
+_WAITING = 512
+"""So many captures wait to be taken: a backlog is handed over in few steps, each of which costs a change of threads."""
 _PAUSE_MAX_S = 1.0
 """A look that comes so much later than it should: this process, or the whole PC, stood still."""
 _UNWATCHED = "it lay in the folder before the agent watched it"
@@ -93,7 +95,7 @@ class WatchedFolder:
         self._rescan_s = rescan_s
         self._settle_s = settle_s
         self._names = names or NameRule.of()
-        self._arrivals = Arrivals()
+        self._arrivals = Arrivals(_WAITING)
         self._hints = FolderHints(path)
         self._looks: dict[str, _Look] = {}
         self._stuck: dict[str, _State] = {}
@@ -180,8 +182,8 @@ class WatchedFolder:
         """Do it in a thread; when cancelled, wait until it has let go of the file in its hands."""
         loop = asyncio.get_running_loop()
 
-        def deliver(capture: Capture) -> None:
-            loop.call_soon_threadsafe(self._arrivals.put, capture)
+        def deliver(captures: list[Capture]) -> None:
+            loop.call_soon_threadsafe(self._put, captures)
 
         work = loop.run_in_executor(None, partial(what, *args, deliver))
         try:
@@ -191,6 +193,10 @@ class WatchedFolder:
             await asyncio.wait([work])
             self._is_stopping = False
             raise
+
+    def _put(self, captures: list[Capture]) -> None:
+        for capture in captures:
+            self._arrivals.put(capture)
 
     def _unbind(self, err: OSError) -> None:
         self._is_bound = False
@@ -214,7 +220,7 @@ class WatchedFolder:
         closed: frozenset[str],
         room: int,
         stale: str,
-        deliver: Callable[[Capture], object],
+        deliver: Callable[[list[Capture]], object],
     ) -> None:
         """Look at every image file; take those that are complete, oldest first, at most ``room``."""
         now = monotonic_s()
@@ -238,7 +244,7 @@ class WatchedFolder:
         self._order = deque(sorted(self._looks, key=lambda path: (self._looks[path].state.mtime_ns, path)))
         self._take_some(room, deliver)
 
-    def _take_some(self, room: int, deliver: Callable[[Capture], object]) -> None:
+    def _take_some(self, room: int, deliver: Callable[[list[Capture]], object]) -> None:
         """Take those that were complete when they were looked at, oldest first, at most ``room``."""
         batch: list[Capture] = []
         begun_mono_s = monotonic_s()
@@ -254,10 +260,10 @@ class WatchedFolder:
                 begun_mono_s = monotonic_s()
         self._surface(batch, deliver)
 
-    def _surface(self, batch: list[Capture], deliver: Callable[[Capture], object]) -> None:
-        for capture in self._spool.secure(batch):
-            deliver(capture)
-        batch.clear()
+    def _surface(self, batch: list[Capture], deliver: Callable[[list[Capture]], object]) -> None:
+        if batch:
+            deliver(self._spool.secure(batch))
+            batch.clear()
 
     def _forget(self, seen: dict[str, _State]) -> None:
         """Files that went away before they were taken: renamed, or deleted by somebody else."""
