@@ -41,7 +41,7 @@ _BATCH_S = 0.02
 """So long are images gathered that are made durable together."""
 _CROWD = 500
 """No line has so many parts between two looks: files that come in a crowd are of a time when nobody looked."""
-_WAITING = 512
+_WAITING = 256
 """So many captures wait to be taken: a backlog is handed over in few steps, each of which costs a change of threads."""
 _PAUSE_MAX_S = 1.0
 """A look that comes so much later than it should: this process, or the whole PC, stood still."""

@@ -360,11 +360,11 @@ async def test_a_file_that_is_deleted_before_it_was_taken_is_said(
 
 async def test_what_nobody_takes_waits_in_the_folder(tmp_path: Path) -> None:
     async with watched(tmp_path) as source:
-        for count in range(100):
+        for count in range(300):
             drop(tmp_path / "in", count)
-        await until(lambda: len(files_of(tmp_path / "spool" / "ready")) == 64)
-        await until(lambda: len(source._looks) == 36)
-        seen = [await soon(source.next()) for _ in range(100)]
+        await until(lambda: len(files_of(tmp_path / "spool" / "ready")) == 256)
+        await until(lambda: len(source._looks) == 44)
+        seen = [await soon(source.next()) for _ in range(300)]
 
         assert not any(capture.broken for capture in seen)
 
