@@ -95,10 +95,10 @@ def _limit(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[Difference]:
 
 
 def _score(method: Mapping[str, Any]) -> dict[str, Any]:
-    """How the score is defined; of a local one what a usual and the oddest good part give in each channel."""
+    """How the score is defined; of a local one which scores stand for 0 and for 1 in each channel."""
     channels = method.get("channels", {})
     scales = {
-        f"scale of the {name} channel": f"usual {_said(one['usual'])}, oddest {_said(one['odd'])}"
+        f"scale of the {name} channel": f"0 at {_said(one['usual'])}, 1 at {_said(one['odd'])}"
         for name, one in channels.items()
     }
     rest = {f"score {key}": value for key, value in method.items() if key not in ("channels", "score")}
