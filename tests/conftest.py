@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import threading
 import time
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import pytest_asyncio
+import structlog
 
 from tests.results import (  # noqa: F401 - hooks and a fixture: pytest finds them by name in this file
     figure,
@@ -42,6 +44,19 @@ def _sockets() -> set[str]:
         if target.startswith("socket:"):
             found.add(target)
     return found
+
+
+@pytest.fixture(autouse=True)
+def _no_leaked_log_settings() -> Iterator[None]:
+    """A command run in the test's own process sets its log level for the process: the next test would hear less."""
+    yield
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+def quiet_logs() -> None:
+    """No log lines: a hundred thousand parts would say a million."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 
 
 @pytest.fixture(autouse=True)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import structlog
 
 from edge_agent.runtime import rows
 from edge_agent.store import archive, writer
@@ -16,19 +14,13 @@ from tests.virtual_line import VirtualLine
 from tests.virtual_time import run_in_virtual_time
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 PARTS = 80
 STEPS = {20: timedelta(hours=1), 40: timedelta(days=3653), 50: -timedelta(hours=1), 60: timedelta(days=-13100)}
 """An hour on, ten years on, an hour back, and back to 2000, before these parts."""
 
-
-@pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    yield
-    structlog.reset_defaults()
+pytestmark = pytest.mark.usefixtures("quiet_logs")
 
 
 class WallClock(datetime):

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from typing import TYPE_CHECKING
 
 import pytest
-import structlog
 
 from edge_agent.domain import Reason, Verdict
 from edge_agent.runtime import bypass
@@ -17,19 +15,13 @@ from tests.virtual_line import VirtualLine, passes
 from tests.virtual_time import run_in_virtual_time
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
 PARTS = int(os.environ.get("EDGE_AGENT_SOAK_PARTS", "300"))
 SEED = int(os.environ.get("EDGE_AGENT_SEED", "1"))
 
-
-@pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
-    """No log lines: a hundred thousand parts would say a million."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    yield
-    structlog.reset_defaults()
+pytestmark = pytest.mark.usefixtures("quiet_logs")
 
 
 def run(folder: Path, parts: int, seed: int, *, is_calm: bool = False) -> VirtualLine:
