@@ -54,7 +54,7 @@ soak: install
 	EDGE_AGENT_SOAK_PARTS=$(PARTS) EDGE_AGENT_SEED=$(SEED) $(BIN)/python -m pytest -p no:randomly --results \
 	  tests/simulated/test_virtual_line.py
 
-# A shard of kills at random instants; the shards of a commit add up in tests/RESULTS.md. Serial, on a quiet machine.
+# A shard of kills at random instants; the shards of the same code add up in tests/RESULTS.md. Serial, on a quiet machine.
 KILLS ?= 50
 kills: install
 	EDGE_AGENT_THUMBNAIL=$(CURDIR)/.shards/thumbnail EDGE_AGENT_KILLS=$(KILLS) EDGE_AGENT_SEED=$(SEED) $(BIN)/python -m pytest -p no:randomly --results \

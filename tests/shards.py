@@ -1,26 +1,30 @@
-"""Long runs in shards: each adds a line to .shards/<commit>.jsonl; a row of RESULTS.md tells the sum of its commit."""
+"""Long runs in shards: each adds a line to .shards/<state>.jsonl; a row of RESULTS.md tells the sum of its state.
+
+The state is of the code under test alone: a commit to tests or documents does not begin anew.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.results import commit
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-FOLDER = Path(__file__).parents[1] / ".shards"
+_ROOT = Path(__file__).parents[1]
+_UNDER_TEST = ("edge_agent", "drivers")
+FOLDER = _ROOT / ".shards"
 
 
 def add_shard(kind: str, facts: Mapping[str, float]) -> dict[str, float]:
-    """Note what a shard gave; the sums of all shards of this kind and commit, of ``*_max`` the largest.
+    """Note what a shard gave; the sums of all shards of this kind and code, of ``*_max`` the largest.
 
     A shard that failed is never added: it is no figure, it is a bug.
     """
     FOLDER.mkdir(exist_ok=True)
-    path = FOLDER / f"{commit()}.jsonl"
+    path = FOLDER / f"{code_under_test()}.jsonl"
     with path.open("a") as file:
         file.write(json.dumps({"kind": kind, **facts}) + "\n")
     total: dict[str, float] = {"shards": 0}
@@ -33,3 +37,11 @@ def add_shard(kind: str, facts: Mapping[str, float]) -> dict[str, float]:
             both = total.get(name, 0), value
             total[name] = max(both) if name.endswith("_max") else sum(both)
     return total
+
+
+def code_under_test() -> str:
+    """A name for the product's code as it stands in the working tree."""
+    digest = hashlib.sha256()
+    for path in sorted(file for folder in _UNDER_TEST for file in (_ROOT / folder).rglob("*.py")):
+        digest.update(f"{path.relative_to(_ROOT)}\0{path.stat().st_size}\0".encode() + path.read_bytes())
+    return digest.hexdigest()[:12]

@@ -64,6 +64,8 @@ class KillingLine:
     draw: random.Random
     shown: list[Shown] = field(default_factory=list)
     silent_since: list[float] = field(default_factory=list)
+    pass_off_s: list[float] = field(default_factory=list)
+    """Of every fault that met a standing PASS: how long it stood after."""
     ready_s: list[float] = field(default_factory=list)
     _producing: asyncio.Task[None] | None = None
 
@@ -94,8 +96,11 @@ class KillingLine:
             await asyncio.sleep(self.draw.uniform(0.0, 0.12))
 
     def _stands_pass(self) -> bool:
+        """Whether PASS is energised; by registers, whether a block with PASS stands that the PLC still believes."""
         peer = self.at.remote_io
-        return peer.block[1] == _PASS_WORD if isinstance(peer, SimulatedPlc) else peer.coils[PASS]
+        if isinstance(peer, SimulatedPlc):
+            return peer.block[1] == _PASS_WORD and peer.is_agent_ready
+        return peer.coils[PASS]
 
     async def kill(self, by: signal.Signals = signal.SIGKILL) -> None:
         """Kill the agent now, start another, and wait until it is READY."""
@@ -103,6 +108,9 @@ class KillingLine:
         assert agent is not None
         agent.send_signal(by)
         self.silent_since.append(monotonic_s())
+        if self._stands_pass():
+            await self.at.until("the end of PASS", lambda: not self._stands_pass())
+            self.pass_off_s.append(monotonic_s() - self.silent_since[-1])
         if by is not signal.SIGKILL:
             await asyncio.sleep(1.0)  # stopped for longer than any watchdog; then it is given up
             agent.kill()
@@ -171,16 +179,16 @@ class KillingLine:
         invariants.every_part_is_accounted_for(
             [count for count in truth_of if count >= first], [row.count or -row.part_seq for row in rows]
         )
-        longest_s = 0.0
         if self.kind == "coils":
-            longest_s = invariants.output_drops_when_silent(
+            invariants.output_drops_when_silent(
                 Gate(self.at.remote_io.history, pass_coil=PASS).windows(), self.silent_since, within_s=0.6
             )
         return {
             "kills": len(self.silent_since),
             "parts": len(self.shown),
             "passed": len(through),
-            "pass_off_s_max": round(longest_s, 3),
+            "stood": len(self.pass_off_s),
+            "pass_off_s_max": round(max(self.pass_off_s, default=0.0), 3),
             "ready_s_max": round(max(self.ready_s, default=0.0), 2),
         }
 
