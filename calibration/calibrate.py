@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from calibration.backbones import DEFAULT_BACKBONE, Backbone
+from calibration.corruption import Corruption
 from calibration.crossfit import Learned, learn
 from calibration.defects import Findings, judge_defective
 from calibration.images import list_images, read_good_images
@@ -18,7 +19,7 @@ from calibration.known import KnownImage, check_left_out, leave_out, read_defect
 from calibration.limit import Limit, LimitWishes, choose_limit, plan_ranks, stands_apart
 from calibration.parity import backbone_difference, golden_bytes
 from calibration.registered import RegisteredSet, register_all
-from calibration.scoring import check_channels, score_locally, score_pooled
+from calibration.scoring import Scored, check_channels, score_locally, score_pooled
 from calibration.search import SearchWishes
 from calibration.training import CurvePoint, Recipe
 from calibration.writer import check_target, png_bytes, write_bundle
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
     from calibration.images import GoodImage
     from calibration.reference import Box
-    from calibration.scoring import Scored
     from edge_agent.inspection.channels import Channel
 
     Progress = Callable[[str, int, int], None]
@@ -40,15 +40,28 @@ __all__ = [
     "METHODS",
     "CalibrationOptions",
     "CalibrationResult",
+    "Gathered",
+    "Method",
     "Prepared",
     "RegistrationRow",
     "calibrate",
     "finish",
-    "prepare",
+    "gather",
     "register",
+    "train",
 ]
 
-METHODS = {"local": score_locally, "paper": score_pooled}
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A score definition: how its autoencoder is trained, and how what that makes of a part becomes a score."""
+
+    recipe: Recipe
+    score: Callable[..., Scored]
+
+
+METHODS = {"local": Method(Recipe(corruption=Corruption()), score_locally), "paper": Method(Recipe(), score_pooled)}
+"""The paper trains on patches as they are; 0029 says what it brings to corrupt them."""
 _PACKAGES = ("edge-agent", "numpy", "onnx", "onnxruntime", "opencv-python-headless", "torch")
 
 
@@ -123,15 +136,23 @@ class CalibrationResult:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Prepared:
-    """Registered good images and the networks that learned them: what every score definition starts from."""
+class Gathered:
+    """Registered good images, and what else a person showed: the same for every method."""
 
     registered: RegisteredSet
-    learned: Learned
     options: CalibrationOptions
     timings_s: Mapping[str, float]
     left_out: tuple[KnownImage, ...] = ()
     defective: tuple[KnownImage, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """Registered good images, and the networks that learned them by one recipe."""
+
+    gathered: Gathered
+    learned: Learned
+    train_s: float
 
 
 def calibrate(images: Path, out: Path, options: CalibrationOptions, progress: Progress = _unseen) -> CalibrationResult:
@@ -141,14 +162,12 @@ def calibrate(images: Path, out: Path, options: CalibrationOptions, progress: Pr
     """
     _check_options(options)
     check_target(out, overwrite=options.overwrite)
-    return finish(prepare(list_images(images), options, progress), options.method, out, progress)
+    gathered = gather(list_images(images), options, progress)
+    return finish(train(gathered, METHODS[options.method].recipe, progress), options.method, out, progress)
 
 
-def prepare(images: Sequence[Path], options: CalibrationOptions, progress: Progress = _unseen) -> Prepared:
-    """Register these good images and train on them: the long part, the same for every score definition.
-
-    Raises CalibrationRefused, UsageError, Unavailable.
-    """
+def gather(images: Sequence[Path], options: CalibrationOptions, progress: Progress = _unseen) -> Gathered:
+    """Read and register these good images. Raises CalibrationRefused, UsageError, Unavailable."""
     _check_options(options)
     clock = _Clock()
     kept, left_out = leave_out(images, options.leave_out)
@@ -159,18 +178,23 @@ def prepare(images: Sequence[Path], options: CalibrationOptions, progress: Progr
     clock.end("read")
     registered = register(good, options, progress)
     check_channels(options.channels, registered.crop)
-    working = registered.working(_stage(progress, "crop"))
     clock.end("register")
+    return Gathered(registered, options, clock.timings_s, left_out, defective)
+
+
+def train(gathered: Gathered, recipe: Recipe, progress: Progress = _unseen) -> Prepared:
+    """Train on what was gathered: the long part, the same for every method with this recipe."""
+    clock = _Clock()
     learned = learn(
-        working,
-        registered.grid,
-        Recipe(),
-        seed=options.seed,
-        threads=options.threads,
+        gathered.registered.working(_stage(progress, "crop")),
+        gathered.registered.grid,
+        recipe,
+        seed=gathered.options.seed,
+        threads=gathered.options.threads,
         progress=_stage(progress, "train"),
     )
     clock.end("train")
-    return Prepared(registered, learned, options, clock.timings_s, left_out, defective)
+    return Prepared(gathered, learned, clock.timings_s["train"])
 
 
 def register(good: Sequence[GoodImage], options: CalibrationOptions, progress: Progress = _unseen) -> RegisteredSet:
@@ -183,11 +207,12 @@ def finish(prepared: Prepared, method: str, out: Path, progress: Progress = _uns
 
     Raises CalibrationRefused where nothing can be written, UsageError for a method that there is none of.
     """
-    options, registered, learned = replace(prepared.options, method=method), prepared.registered, prepared.learned
+    gathered, learned = prepared.gathered, prepared.learned
+    options, registered = replace(gathered.options, method=method), gathered.registered
     _check_options(options)
     check_target(out, overwrite=options.overwrite)
-    clock = _Clock(dict(prepared.timings_s))
-    scored = METHODS[method](
+    clock = _Clock({**gathered.timings_s, "train": prepared.train_s})
+    scored = METHODS[method].score(
         registered,
         learned,
         backbone=options.backbone,
@@ -212,15 +237,15 @@ def finish(prepared: Prepared, method: str, out: Path, progress: Progress = _uns
     }
     files["golden.npz"] = golden_bytes(files, manifest)
     findings = None
-    if prepared.defective:
+    if gathered.defective:
         watch = _stage(progress, "judge defective")
-        defects = judge_defective((files, manifest), prepared.defective, threads=options.threads, progress=watch)
+        defects = judge_defective((files, manifest), gathered.defective, threads=options.threads, progress=watch)
         findings = Findings(defects, limit, scored.scores)
         manifest["defective"] = findings.to_json()
     bundle_id = write_bundle(out, files, manifest)
     clock.end("limit")
     result = _result((bundle_id, out), registered, learned, limit, scored, timings_s=clock.timings_s)
-    return replace(result, left_out=prepared.left_out, findings=findings)
+    return replace(result, left_out=gathered.left_out, findings=findings)
 
 
 def _check_options(options: CalibrationOptions) -> None:
@@ -235,7 +260,7 @@ def _check_options(options: CalibrationOptions) -> None:
 
 
 def _manifest(options: CalibrationOptions, prepared: Prepared, limit: Limit, scored: Scored) -> dict[str, Any]:
-    registered, learned = prepared.registered, prepared.learned
+    registered, learned = prepared.gathered.registered, prepared.learned
     height, width = registered.reference_pixels.shape[:2]
     grid = registered.grid
     return {
@@ -257,7 +282,7 @@ def _manifest(options: CalibrationOptions, prepared: Prepared, limit: Limit, sco
             {"name": image.path.name, "sha256": image.sha256, "heldout_score": float(score)}
             for image, score in zip(registered.images, scored.scores, strict=True)
         ],
-        "left_out_images": [{"name": i.path.name, "sha256": i.sha256} for i in prepared.left_out],
+        "left_out_images": [{"name": i.path.name, "sha256": i.sha256} for i in prepared.gathered.left_out],
         "registration": asdict(registered.registration.settings),
         "align": registered.align,
         "crop": list(registered.crop),

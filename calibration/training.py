@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from calibration.corruption import Corruption
     from calibration.cpcae import Cpcae
     from edge_agent.inspection.patches import PatchGrid
 
@@ -28,7 +29,8 @@ _AS_GOOD = 1.02
 class Recipe:
     """How the autoencoder is trained. ``sparsity`` is the paper's lambda, on standardised patches.
 
-    ``epochs`` passes over the patches, but at least ``min_steps`` and at most ``max_steps`` batches.
+    ``epochs`` passes over the patches, but at least ``min_steps`` and at most ``max_steps`` batches. With a
+    ``corruption`` the network is shown corrupted patches and has to give the clean ones; what is held out stays clean.
     """
 
     batch: int = 64
@@ -39,6 +41,7 @@ class Recipe:
     max_steps: int = 1000
     looks: int = 10
     patience: int = 3
+    corruption: Corruption | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +120,9 @@ class Training:
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.max_rate, total_steps=self.total_steps)
         every = max(1, self.total_steps // recipe.looks)
         for step in range(1, self.total_steps + 1):
-            x, condition = self._patches.draw(self._rng, self._seen, recipe.batch)
-            reconstruction, latent = self._network(x, condition)
-            error = torch.mean((reconstruction - x) ** 2)
+            batch = self._patches.draw(self._rng, self._seen, recipe.batch, recipe.corruption)
+            reconstruction, latent = self._network(batch.shown, batch.condition)
+            error = torch.mean((reconstruction - batch.clean) ** 2)
             optimiser.zero_grad()
             (error + recipe.sparsity * latent.abs().mean()).backward()
             optimiser.step()
@@ -150,6 +153,14 @@ class Training:
         )
 
 
+class _Batch(NamedTuple):
+    """Standardised patches (count, C, p, p) as the network sees them and as they are, conditions (count, 1)."""
+
+    shown: Tensor
+    clean: Tensor
+    condition: Tensor
+
+
 class _Patches:
     """Standardised patches of the working images, drawn or in order, with their conditions."""
 
@@ -159,27 +170,47 @@ class _Patches:
         self._images, self._mean_image, self._deviation = images, mean_image, np.float32(deviation)
         self._corners, self._size = grid.corners(), grid.patch
 
-    def draw(self, rng: np.random.Generator, images: NDArray[np.int64], count: int) -> tuple[Tensor, Tensor]:
-        """``count`` random patches of these images: (count, C, p, p) and (count, 1)."""
+    def draw(
+        self, rng: np.random.Generator, images: NDArray[np.int64], count: int, corruption: Corruption | None
+    ) -> _Batch:
+        """``count`` random patches of these images."""
         which, places = rng.choice(images, count), rng.integers(0, len(self._corners), count)
-        return self._cut(list(zip(which.tolist(), places.tolist(), strict=True)))
+        chosen = list(zip(which.tolist(), places.tolist(), strict=True))
+        pixels, mean = self._pixels(chosen), self._mean(places.tolist())
+        clean = self._standardised(pixels, mean)
+        shown = clean if corruption is None else self._standardised(corruption.of(pixels, rng), mean)
+        return _Batch(shown, clean, self._condition(places.tolist()))
 
     def of_image(self, image: int) -> tuple[Tensor, Tensor]:
-        """All patches of one image, in their order."""
-        return self._cut([(image, place) for place in range(len(self._corners))])
+        """All patches of one image, in their order, and their conditions."""
+        places = list(range(len(self._corners)))
+        pixels = self._pixels([(image, place) for place in places])
+        return self._standardised(pixels, self._mean(places)), self._condition(places)
 
-    def _cut(self, chosen: list[tuple[int, int]]) -> tuple[Tensor, Tensor]:
+    def _pixels(self, chosen: list[tuple[int, int]]) -> NDArray[np.float32]:
+        return self._stack([self._images[image][self._window(place)] for image, place in chosen])
+
+    def _mean(self, places: list[int]) -> NDArray[np.float32]:
+        return self._stack([self._mean_image[self._window(place)] for place in places])
+
+    def _window(self, place: int) -> tuple[slice, slice]:
+        top, left = self._corners[place]
+        return np.s_[top : top + self._size, left : left + self._size]
+
+    @staticmethod
+    def _stack(patches: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """(count, C, p, p)."""
+        return np.ascontiguousarray(np.moveaxis(np.stack(patches), 3, 1))
+
+    def _standardised(self, pixels: NDArray[np.float32], mean: NDArray[np.float32]) -> Tensor:
         import torch
 
-        size, channels = self._size, self._images.shape[3]
-        x = np.empty((len(chosen), size, size, channels), np.float32)
-        for row, (image, place) in enumerate(chosen):
-            top, left = self._corners[place]
-            window = np.s_[top : top + size, left : left + size]
-            np.subtract(self._images[image][window], self._mean_image[window], out=x[row])
-        x /= self._deviation
-        condition = np.array([[place / len(self._corners)] for _, place in chosen], np.float32)
-        return torch.from_numpy(np.ascontiguousarray(np.moveaxis(x, 3, 1))), torch.from_numpy(condition)
+        return torch.from_numpy((pixels - mean) / self._deviation)
+
+    def _condition(self, places: list[int]) -> Tensor:
+        import torch
+
+        return torch.from_numpy(np.array([[place / len(self._corners)] for place in places], np.float32))
 
 
 class _Looks:

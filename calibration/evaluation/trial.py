@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from calibration.baselines import BASELINES, Setting, fit_all
-from calibration.calibrate import METHODS, CalibrationOptions, finish, prepare, register
+from calibration.calibrate import METHODS, CalibrationOptions, finish, gather
+from calibration.calibrate import train as learn_by
 from calibration.evaluation.contenders import Baseline, Product, RegisteredCrop, Sight
 from calibration.evaluation.dataset import read_mask
 from calibration.evaluation.gallery import make_gallery
 from calibration.evaluation.measures import PixelMeasure, auc_and_ap, good_passed_at_zero_misses
 from calibration.evaluation.result import Trial
-from calibration.images import read_good_images
 from edge_agent.inspection.bundle import Bundle
 from edge_agent.inspection.decode import decode
 from edge_agent.inspection.inspector import Inspector
@@ -58,7 +58,7 @@ def run_trial(
     with_gallery: bool,
     progress: Progress,
 ) -> tuple[dict[str, Trial], Gallery | None]:
-    """Fit these methods on ``train`` and show them all test images; one registration and one training serve all.
+    """Fit these methods on ``train`` and show them all test images; one registration serves all.
 
     The gallery is of the first method of the product among them. Raises CalibrationRefused, DataError, Unavailable.
     """
@@ -105,18 +105,15 @@ def _fitted(
     train: Sequence[Path], methods: Sequence[str], options: CalibrationOptions, progress: Progress
 ) -> _Contenders:
     names = [name for name in methods if name in BASELINES]
-    chosen = [name for name in methods if name in METHODS]
-    prepared = None
-    if chosen or any(BASELINES[name].needs_autoencoder for name in names):
-        prepared = prepare(train, options, progress)
-    if prepared is None:
-        registered = register(read_good_images(train, partial(progress, "read")), options, progress)
-    else:
-        registered = prepared.registered
-    products = {name: _product(prepared, name, progress) for name in chosen if prepared is not None}
+    gathered = gather(train, options, progress)
+    recipes = {name: METHODS[name].recipe for name in methods if name in METHODS}
+    as_paper = METHODS["paper"].recipe
+    needed = {*recipes.values()} | ({as_paper} if any(BASELINES[name].needs_autoencoder for name in names) else set())
+    prepared = {recipe: learn_by(gathered, recipe, progress) for recipe in needed}
+    products = {name: _product(prepared[recipe], name, progress) for name, recipe in recipes.items()}
     setting = Setting(
-        registered=registered,
-        learned=None if prepared is None else prepared.learned,
+        registered=gathered.registered,
+        learned=prepared[as_paper].learned if as_paper in prepared else None,
         seed=options.seed,
         threads=options.threads,
         progress=progress,
@@ -126,14 +123,14 @@ def _fitted(
     for number, (name, detector) in enumerate(fit_all(names, setting).items(), start=1):
         baselines[name] = Baseline(detector)
         progress("hold out", number, len(names))
-    return _Contenders(products, baselines, registered)
+    return _Contenders(products, baselines, gathered.registered)
 
 
 def _product(prepared: Prepared, method: str, progress: Progress) -> Product:
     """The method's bundle, through the disk: what is tested is what would go to the line."""
     with tempfile.TemporaryDirectory(prefix="edge-agent-evaluate-") as folder:
         result = finish(prepared, method, Path(folder) / "bundle", progress)
-        inspector = Inspector(Bundle.load(result.path), threads=prepared.options.threads)
+        inspector = Inspector(Bundle.load(result.path), threads=prepared.gathered.options.threads)
     return Product(inspector, result)
 
 

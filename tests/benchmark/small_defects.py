@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 
 from calibration.baselines import Setting, fit_all
-from calibration.calibrate import CalibrationOptions, finish, prepare
+from calibration.calibrate import METHODS, CalibrationOptions, finish, gather, train
 from calibration.evaluation.contenders import Baseline, RegisteredCrop
 from drivers.simulated.camera import Defect, DefectSpec, ZipperCamera, encode_bmp
 from drivers.simulated.defects import draw_defect
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from calibration.calibrate import Prepared
+    from calibration.calibrate import Gathered
 
 SIZES_PX = (3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0, 48.0, 64.0)
 CONTRASTS = (0.02, 0.05, 0.10, 0.20, 0.40)
@@ -108,18 +108,18 @@ class Trial:
     promise: str
 
 
-def tool_trial(prepared: Prepared, method: str) -> Trial:
+def tool_trial(gathered: Gathered, method: str) -> Trial:
     """The tool's own road: calibration, bundle, inspector."""
     with tempfile.TemporaryDirectory() as folder:
-        result = finish(prepared, method, Path(folder) / "bundle")
+        result = finish(train(gathered, METHODS[method].recipe), method, Path(folder) / "bundle")
         inspector = Inspector(Bundle.load(result.path))
     promise = f"expected {result.expected_false_rejects:.1%}, below {result.false_reject_bound_95:.1%} with 95 %"
     return Trial(lambda data: inspector.inspect(data).outcome is not Outcome.OK, promise)
 
 
-def patchcore_trial(prepared: Prepared) -> Trial:
+def patchcore_trial(gathered: Gathered) -> Trial:
     """PatchCore on the same registered crops, its limit from its held-out scores by the tool's own rule."""
-    registered, options = prepared.registered, prepared.options
+    registered, options = gathered.registered, gathered.options
     setting = Setting(registered, None, options.seed, options.threads, lambda _stage, _done, _total: None)
     contender = Baseline(fit_all(["patchcore"], setting)["patchcore"])
     if contender.limit is None:
@@ -132,9 +132,9 @@ def patchcore_trial(prepared: Prepared) -> Trial:
     return Trial(rejects, f"expected {contender.limit.expected:.1%}, below {contender.limit.bound_95:.1%} with 95 %")
 
 
-TRIALS: Mapping[str, Callable[[Prepared], Trial]] = {
-    "local": lambda prepared: tool_trial(prepared, "local"),
-    "paper": lambda prepared: tool_trial(prepared, "paper"),
+TRIALS: Mapping[str, Callable[[Gathered], Trial]] = {
+    "local": lambda gathered: tool_trial(gathered, "local"),
+    "paper": lambda gathered: tool_trial(gathered, "paper"),
     "patchcore": patchcore_trial,
 }
 
@@ -229,9 +229,9 @@ def main() -> int:
     camera = DefectCamera(seed=plan.seed)
     with tempfile.TemporaryDirectory() as folder:
         begin = time.perf_counter()
-        prepared = prepare(good_parts(camera, plan, Path(folder)), CalibrationOptions(part="cursor", seed=plan.seed))
-        _say(f"{plan.good} good parts registered and learned in {time.perf_counter() - begin:.0f} s")
-        trials = {method: TRIALS[method](prepared) for method in args.methods}
+        gathered = gather(good_parts(camera, plan, Path(folder)), CalibrationOptions(part="cursor", seed=plan.seed))
+        _say(f"{plan.good} good parts registered in {time.perf_counter() - begin:.0f} s")
+        trials = {method: TRIALS[method](gathered) for method in args.methods}
     for method, trial in trials.items():
         _say(f"\n{method}")
         found = judge(camera, plan, trial.rejects, _say)

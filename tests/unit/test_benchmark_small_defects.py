@@ -9,8 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from calibration.calibrate import CalibrationOptions, Prepared, register
-from calibration.images import read_good_images
+from calibration.calibrate import CalibrationOptions, gather
 from drivers.simulated.camera import Defect, DefectSpec, encode_bmp
 from tests.benchmark.small_defects import (
     KINDS,
@@ -129,10 +128,9 @@ def test_a_method_that_there_is_none_of_is_refused(
 def test_patchcore_is_judged_at_a_limit_from_its_held_out_scores(tmp_path: Path) -> None:
     camera, plan, options = DefectCamera(width=160, height=120, seed=0), Plan(good=20), CalibrationOptions(threads=1)
     paths = good_parts(camera, plan, tmp_path)
-    registered = register(read_good_images(paths, lambda _done, _total: None), options, lambda *_watched: None)
     flawed = camera.render(np.random.default_rng(9), DefectSpec(Defect.BUBBLE, 48.0, 0.4))
 
-    trial = TRIALS["patchcore"](Prepared(registered, None, options, {}))  # type: ignore[arg-type]
+    trial = TRIALS["patchcore"](gather(paths, options))
 
     assert trial.promise == "expected 4.8%, below 13.9% with 95 %"
     assert trial.rejects(encode_bmp(flawed.image))

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from calibration.calibrate import CalibrationOptions, prepare
+from calibration.calibrate import CalibrationOptions, gather
 from calibration.defects import Defect, Findings
 from calibration.images import list_images
 from calibration.known import KnownImage
@@ -42,7 +42,7 @@ def bad(tmp_path: Path) -> Path:
 
 def refused(good: Path, **options: object) -> CalibrationRefused:
     with pytest.raises(CalibrationRefused) as caught:
-        prepare(list_images(good), CalibrationOptions(**options))  # type: ignore[arg-type]
+        gather(list_images(good), CalibrationOptions(**options))  # type: ignore[arg-type]
 
     assert caught.value.hint
     return caught.value
@@ -141,7 +141,7 @@ def test_a_wish_that_the_images_cannot_carry_is_refused_before_the_training(good
 
 def test_a_share_that_is_none_is_a_usage_error_before_the_training(good: Path) -> None:
     with pytest.raises(UsageError):
-        prepare(list_images(good), CalibrationOptions(limit=LimitWishes(false_rejects=1.0)))
+        gather(list_images(good), CalibrationOptions(limit=LimitWishes(false_rejects=1.0)))
 
 
 # --- what defective parts say ---------------------------------------------------------------------------
