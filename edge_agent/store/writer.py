@@ -41,12 +41,20 @@ _MOST_OWED_ROWS = 10_000
 _LONGEST_TEXT = 2000
 _FOLLOWED = """
 SELECT part_seq, controller_count FROM part
-WHERE controller_count IS NOT NULL AND simulated = ? AND (
+WHERE controller_count IS NOT NULL AND simulated = ? AND part_seq < ? AND (
   controller_judgement IS NOT NULL OR detail LIKE 'AGENT_DOWN%'
   OR reason IN ('OK', 'SCORE', 'ALIGN', 'NOT_FINITE', 'CONTROLLER_NG', 'NO_IMAGE', 'LATE', 'OVERRUN', 'INTERNAL'))
 ORDER BY part_seq DESC LIMIT 1
 """
-"""The newest part whose result line was heard, or that is accounted for as missed."""
+"""The newest part before that number whose result line was heard, or that is accounted for as missed."""
+_FIRST_UNWRITTEN = """
+SELECT min(before) + 1 FROM (
+  SELECT part_seq, lag(part_seq) OVER (ORDER BY part_seq) AS before
+  FROM (SELECT part_seq FROM part ORDER BY part_seq DESC LIMIT 64))
+WHERE part_seq > before + 1
+"""
+"""A number that was given and never written: its part was open when the agent died, though later ones were decided."""
+_NO_NUMBER = 2**62
 _COUNTS_AFTER = (
     "SELECT controller_count FROM part WHERE part_seq > ? AND simulated = ? AND controller_count IS NOT NULL"
 )
@@ -92,9 +100,11 @@ class JournalWriter:
     def counted(self, *, is_simulated: bool) -> tuple[int | None, frozenset[int]]:
         """How far the controller's count was followed, from this kind of peers, and single counts beyond that.
 
-        A row without a result (the image of a part from the controller's queue) is no step: parts before it may lack.
+        A row without a result (the image of a part from the controller's queue) is no step, nor is one behind a part
+        that was never written: parts before it may lack.
         """
-        found = self._connection.execute(_FOLLOWED, (int(is_simulated),)).fetchone()
+        (unwritten,) = self._connection.execute(_FIRST_UNWRITTEN).fetchone()
+        found = self._connection.execute(_FOLLOWED, (int(is_simulated), unwritten or _NO_NUMBER)).fetchone()
         seq, last = found or (0, None)
         beyond = self._connection.execute(_COUNTS_AFTER, (seq, int(is_simulated))).fetchall()
         return last, frozenset(count for (count,) in beyond)

@@ -290,6 +290,25 @@ async def test_numbers_go_on_after_a_restart(path: Path) -> None:
         second.close()
 
 
+async def test_a_part_that_was_open_when_the_agent_died_ends_how_far_the_count_was_followed(journal: Journal) -> None:
+    for seq, count in ((1, 20), (2, 21), (4, 23), (5, 24)):  # number 3 was decided after 5, or would have been
+        await journal.append(part_row(seq, count=count))
+
+    assert journal.counted(is_simulated=False) == (21, {23, 24})
+
+    await journal.append(part_row(6, count=22, verdict=Verdict.FAULT, reason=Reason.NOT_READY))
+    await journal.append(part_row(7, count=25))
+
+    assert journal.counted(is_simulated=False) == (21, {22, 23, 24, 25}), "and nothing is missing any more"
+
+
+async def test_a_part_that_was_never_written_is_forgotten_in_time(journal: Journal) -> None:
+    for seq in (1, *range(3, 70)):
+        await journal.append(part_row(seq, count=seq))
+
+    assert journal.counted(is_simulated=False) == (69, frozenset())
+
+
 async def test_the_writer_is_one_thread_named_journal(journal: Journal) -> None:
     await journal.prove_writable()
 
