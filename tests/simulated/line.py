@@ -93,13 +93,13 @@ class Line:
     agent: asyncio.subprocess.Process | None = None
     environment: dict[str, str] = field(default_factory=dict)
 
-    async def start_agent(self, *arguments: str) -> None:
+    async def start_agent(self, *arguments: str, module: str = "edge_agent") -> None:
         """Start ``edge-agent run`` as its own process."""
         with (self.folder / "agent.log").open("ab") as log:
             self.agent = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
-                "edge_agent",
+                module,
                 "run",
                 "--config",
                 str(self.config),

@@ -1,0 +1,104 @@
+"""Many parts through a real agent, one after the other; what its process holds and how long it took, by quarters."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from drivers.timing import monotonic_s
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from drivers.simulated.plc import SimulatedPlc
+    from tests.simulated.line import Line
+
+_SAMPLES = 400
+"""Looks at the agent's process in a run."""
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_LONGEST_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the agent's process holds."""
+
+    resident_bytes: int
+    threads: int
+    files: int
+
+    @classmethod
+    def by(cls, pid: int) -> Held:
+        """Of that process."""
+        process = Path("/proc") / str(pid)
+        pages = int((process / "statm").read_text().split()[1])
+        return cls(pages * _PAGE_BYTES, len(list((process / "task").iterdir())), len(list((process / "fd").iterdir())))
+
+
+@dataclass(slots=True)
+class Soak:
+    """What was seen of a run: latencies from trigger to the PLC's decision, and the process from time to time."""
+
+    latencies_s: list[float] = field(default_factory=list)
+    wrong: list[int] = field(default_factory=list)
+    held: list[Held] = field(default_factory=list)
+    took_s: float = 0.0
+
+    async def run(self, at: Line, plc: SimulatedPlc, image_of: Callable[[int], tuple[bytes, bool]], parts: int) -> None:
+        """Bring ``parts`` parts, each as soon as the one before is decided; ``image_of`` says what is a good one."""
+        assert at.agent is not None
+        begin_s = monotonic_s()
+        for number in range(parts):
+            image, is_good = image_of(number)
+            part = plc.part_arrives()
+            since_s = monotonic_s()
+            while await at.controller.wire_trigger(image) is None:
+                await asyncio.sleep(0.001)
+                assert monotonic_s() - since_s < _LONGEST_S, f"the controller takes no part:\n{at.log_tail()}"
+            while not part.is_decided:
+                assert monotonic_s() - since_s < _LONGEST_S, f"part {number}: {part.why}\n{at.log_tail()}"
+                await asyncio.sleep(0.001)
+            self.latencies_s.append(monotonic_s() - since_s)
+            if part.is_let_through != is_good:
+                self.wrong.append(number)
+            if number % max(1, parts // _SAMPLES) == 0:
+                self.held.append(Held.by(at.agent.pid))
+        self.took_s = monotonic_s() - begin_s
+
+    def p99_s(self, quarter: int) -> float:
+        """Of the latencies of a quarter, 0 to 3."""
+        return float(np.quantile(np.array_split(self.latencies_s, 4)[quarter], 0.99))
+
+    @property
+    def drift(self) -> float:
+        """The last quarter's p99 against the second's: the first is warming up."""
+        return self.p99_s(3) / self.p99_s(1) - 1
+
+    @property
+    def grown_bytes(self) -> float:
+        """Resident memory over the last three quarters, medians of a twentieth of the run each."""
+        sizes = [held.resident_bytes for held in self.held]
+        few = max(1, len(sizes) // 20)
+        begin = len(sizes) // 4
+        return median(sizes[-few:]) - median(sizes[begin : begin + few])
+
+    def usual(self, quarter: int) -> tuple[float, float]:
+        """Threads and open files of a quarter, in the median: a transfer's own files come and go."""
+        begin, end = (len(self.held) * at // 4 for at in (quarter, quarter + 1))
+        held = self.held[begin:end]
+        return median(look.threads for look in held), median(look.files for look in held)
+
+    def __str__(self) -> str:
+        p99 = [f"{self.p99_s(quarter) * 1000:.1f}" for quarter in (1, 3)]
+        return (
+            f"{len(self.latencies_s):,} parts in {self.took_s / 60:.1f} min, {len(self.wrong)} wrong; "
+            f"memory {self.grown_bytes / 2**20:+.1f} MiB, threads {self.usual(1)[0]:.0f} then {self.usual(3)[0]:.0f}, "
+            f"files {self.usual(1)[1]:.0f} then {self.usual(3)[1]:.0f}, p99 {p99[0]} then {p99[1]} ms "
+            f"({self.drift:+.1%})"
+        )
