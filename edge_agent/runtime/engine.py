@@ -239,22 +239,19 @@ class Engine:
 
     def _account_for_gap(self, count: int) -> None:
         """The first live result after downtime tells how many parts nobody looked at: each is FAULT, with a row."""
-        counts = self._gaps.before(count)
         missed = []
-        for number in counts:
+        for number in self._gaps.before(count):
             if number not in self._gaps.known and not self._pairing.knows(number):
                 missed.append(self._new_part())
                 missed[-1].count = number
         self._gaps.known = frozenset()
         if missed:
             self._pairing.note_missed(missed)
-            self._spawn(self._write_missed(missed, counts))
+            self._spawn(self._write_missed(missed))
 
-    async def _write_missed(self, missed: list[Part], counts: range) -> None:
+    async def _write_missed(self, missed: list[Part]) -> None:
         options = self._options
-        why = await write_missed(
-            self._journal, missed, counts, boot_id=options.boot_id, is_simulated=options.is_simulated
-        )
+        why = await write_missed(self._journal, missed, boot_id=options.boot_id, is_simulated=options.is_simulated)
         if why:
             self._health.fails("journal", why)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from drivers.timing import monotonic_s
-from edge_agent.domain import Published, Reason, Verdict
+from edge_agent.domain import Reason, Verdict
 from edge_agent.runtime.decision import Decision
 from edge_agent.runtime.rows import part_row
 from edge_agent.store.journal import JournalError
@@ -40,21 +40,12 @@ class CountGaps:
         return range(0) if last is None or not is_after_gap else range(last + 1, count)[-_MOST_MISSED:]
 
 
-async def write_missed(
-    journal: Journal, parts: Sequence[Part], counts: range, *, boot_id: str, is_simulated: bool
-) -> str:
-    """Write the rows; why the journal refused one, empty if it took all. What it refused it owes and writes later."""
-    why = ""
+async def write_missed(journal: Journal, parts: Sequence[Part], *, boot_id: str, is_simulated: bool) -> str:
+    """Write the rows, all in one; why the journal refused them, empty if it took all. It owes them and writes later."""
+    detail = f"counts {parts[0].count} to {parts[-1].count}: {len(parts)} without any sign"
+    rows = [part_row(p, {}, _DECISION, program=None, boot_id=boot_id, is_simulated=is_simulated) for p in parts]
     try:
-        detail = f"counts {counts.start} to {counts.stop - 1}: {len(parts)} without any sign"
-        await journal.event("AGENT_DOWN", detail)
+        await journal.missed(detail, rows, monotonic_s())
     except JournalError as err:
-        why = str(err)
-    for part in parts:
-        row = part_row(part, {}, _DECISION, program=None, boot_id=boot_id, is_simulated=is_simulated)
-        try:
-            await journal.append(row)
-            await journal.publication(part.seq, Published.WITHHELD, monotonic_s())
-        except JournalError as err:
-            why = str(err)
-    return why
+        return str(err)
+    return ""

@@ -18,7 +18,7 @@ from edge_agent.store.rows import CameraRow, EventRow, PartRow, PublicationRow
 from edge_agent.store.writer import JournalWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from concurrent.futures import Future
     from pathlib import Path
 
@@ -73,6 +73,14 @@ class Journal:
         """Return when the row is on the disk; raises JournalError if it is not."""
         await self._in_thread(lambda: self._writer.append(row))
         self._next_part_seq = max(self._next_part_seq, row.part_seq + 1)
+
+    async def missed(self, detail: str, rows: Sequence[PartRow], at_mono_s: float) -> None:
+        """Return when an event and the rows of parts that nobody heard of, withheld, are on the disk, all together.
+
+        Raises JournalError if they are not.
+        """
+        await self._in_thread(lambda: self._writer.missed(detail, rows, at_mono_s))
+        self._next_part_seq = max(self._next_part_seq, *(row.part_seq + 1 for row in rows))
 
     async def publication(self, part_seq: int, published: Published, at_mono_s: float, detail: str = "") -> None:
         """Record durably what became of a part's verdict. Its row must be there. Raises JournalError."""

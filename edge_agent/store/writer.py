@@ -19,15 +19,16 @@ import structlog
 
 from drivers.base import Reason, Verdict
 from drivers.timing import monotonic_s
+from edge_agent.domain import Published
 from edge_agent.store.chain import head_of, seal
 from edge_agent.store.opening import JournalError, identity, open_database, take_lock, unusable
 from edge_agent.store.reserve import Reserve
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from edge_agent.domain import Alignment, Published
+    from edge_agent.domain import Alignment
     from edge_agent.store.chain import Head
     from edge_agent.store.rows import CameraRow, PartRow
 
@@ -55,9 +56,11 @@ WHERE part_seq > before + 1
 """
 """A number that was given and never written: its part was open when the agent died, though later ones were decided."""
 _NO_NUMBER = 2**62
-_COUNTS_AFTER = (
-    "SELECT controller_count FROM part WHERE part_seq > ? AND simulated = ? AND controller_count IS NOT NULL"
-)
+_COUNTS_BEYOND = """
+SELECT controller_count FROM part WHERE controller_count > :last AND simulated = :simulated AND (
+  part_seq > :seq OR (part_seq > :seq - 64 AND controller_judgement IS NULL AND detail NOT LIKE 'AGENT_DOWN%'))
+"""
+"""Of later parts, and of an image from the controller's queue that came before the results of the parts before it."""
 
 
 class JournalWriter:
@@ -105,9 +108,11 @@ class JournalWriter:
         """
         (unwritten,) = self._connection.execute(_FIRST_UNWRITTEN).fetchone()
         found = self._connection.execute(_FOLLOWED, (int(is_simulated), unwritten or _NO_NUMBER)).fetchone()
-        seq, last = found or (0, None)
-        beyond = self._connection.execute(_COUNTS_AFTER, (seq, int(is_simulated))).fetchall()
-        return last, frozenset(count for (count,) in beyond)
+        if found is None:
+            return None, frozenset()
+        seq, last = found
+        facts = {"seq": seq, "last": last, "simulated": int(is_simulated)}
+        return last, frozenset(count for (count,) in self._connection.execute(_COUNTS_BEYOND, facts))
 
     @property
     def head(self) -> Head:
@@ -124,36 +129,35 @@ class JournalWriter:
             with self._transaction():
                 self._insert_part(row)
         except _DiskRefused:
-            if len(self._owed) == _MOST_OWED_ROWS:
-                log.exception("journal_part_lost", part_seq=self._owed[0].part_seq)
-            self._owed.append(
-                replace(
-                    row,
-                    verdict=Verdict.FAULT,
-                    reason=Reason.JOURNAL,
-                    detail=f"not durable in time; the decision was {row.verdict} {row.reason}: {row.detail}",
-                )
-            )
+            self._owe(row)
+            raise
+
+    def missed(self, detail: str, rows: Sequence[PartRow], at_mono_s: float) -> None:
+        """Write the rows of parts that nobody heard of, each withheld: all of them or, if the disk refuses, none.
+
+        Some of them alone would hide, after a restart, that the others are missing. What is refused is owed.
+        """
+        try:
+            with self._transaction():
+                self._insert_event("AGENT_DOWN", detail)
+                for row in rows:
+                    self._insert_part(row)
+                    self._insert_publication(row.part_seq, Published.WITHHELD, at_mono_s, "")
+        except _DiskRefused:
+            for row in rows:
+                self._owe(row)
             raise
 
     def publication(self, part_seq: int, published: Published, at_mono_s: float, detail: str) -> None:
         """Write what became of a verdict."""
         with self._transaction():
-            self._connection.execute(
-                "INSERT INTO publication VALUES (?, ?, ?, ?)",
-                (part_seq, str(published), float(at_mono_s), _text(detail)),
-            )
-            seal(self._connection, "publication", part_seq)
+            self._insert_publication(part_seq, published, at_mono_s, detail)
         self._checkpoint()
 
     def event(self, kind: str, detail: str) -> None:
         """Write an event, with the time of this call."""
         with self._transaction():
-            written = self._connection.execute(
-                "INSERT INTO event (kind, detail, at_mono_s, at_utc) VALUES (?, ?, ?, ?)",
-                (_text(kind), _text(detail), monotonic_s(), datetime.now(UTC).isoformat(timespec="milliseconds")),
-            )
-            seal(self._connection, "event", cast("int", written.lastrowid))
+            self._insert_event(kind, detail)
 
     def prove(self) -> None:
         """Write a row durably. What was owed is written with it."""
@@ -213,6 +217,25 @@ class JournalWriter:
             self._connection.execute("ROLLBACK")
         except sqlite3.Error as err:  # SQLite has rolled back by itself, or the next BEGIN says what is wrong
             log.warning("journal_rollback_failed", error=str(err))
+
+    def _owe(self, row: PartRow) -> None:
+        if len(self._owed) == _MOST_OWED_ROWS:
+            log.error("journal_part_lost", part_seq=self._owed[0].part_seq)
+        detail = f"not durable in time; the decision was {row.verdict} {row.reason}: {row.detail}"
+        self._owed.append(replace(row, verdict=Verdict.FAULT, reason=Reason.JOURNAL, detail=detail))
+
+    def _insert_publication(self, part_seq: int, published: Published, at_mono_s: float, detail: str) -> None:
+        self._connection.execute(
+            "INSERT INTO publication VALUES (?, ?, ?, ?)", (part_seq, str(published), float(at_mono_s), _text(detail))
+        )
+        seal(self._connection, "publication", part_seq)
+
+    def _insert_event(self, kind: str, detail: str) -> None:
+        written = self._connection.execute(
+            "INSERT INTO event (kind, detail, at_mono_s, at_utc) VALUES (?, ?, ?, ?)",
+            (_text(kind), _text(detail), monotonic_s(), datetime.now(UTC).isoformat(timespec="milliseconds")),
+        )
+        seal(self._connection, "event", cast("int", written.lastrowid))
 
     def _insert_part(self, row: PartRow, conflict: Literal["", "OR IGNORE"] = "") -> None:
         written = self._connection.execute(

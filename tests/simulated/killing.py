@@ -147,8 +147,8 @@ class KillingLine:
             await asyncio.sleep(1.0)
             await self.show_part()
             await asyncio.sleep(1.0)
-            if any(row.count == self.shown[-1].count for row in self.at.rows()):
-                break
+            if any(row.count == self.shown[-1].count and row.controller_judgement for row in self.at.rows()):
+                break  # its result was heard: that tells of all that were missed before it
         await self.at.stop_agent()
 
     async def stop_parts(self) -> None:

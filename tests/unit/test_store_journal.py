@@ -290,6 +290,18 @@ async def test_numbers_go_on_after_a_restart(path: Path) -> None:
         second.close()
 
 
+def missed_row(part_seq: int, count: int) -> PartRow:
+    return part_row(
+        part_seq,
+        count=count,
+        verdict=Verdict.FAULT,
+        reason=Reason.NOT_READY,
+        detail="AGENT_DOWN: imaged while the agent did not hear it",
+        controller_judgement=None,
+        cameras=(),
+    )
+
+
 async def test_a_part_that_was_open_when_the_agent_died_ends_how_far_the_count_was_followed(journal: Journal) -> None:
     for seq, count in ((1, 20), (2, 21), (4, 23), (5, 24)):  # number 3 was decided after 5, or would have been
         await journal.append(part_row(seq, count=count))
@@ -300,6 +312,29 @@ async def test_a_part_that_was_open_when_the_agent_died_ends_how_far_the_count_w
     await journal.append(part_row(7, count=25))
 
     assert journal.counted(is_simulated=False) == (21, {22, 23, 24, 25}), "and nothing is missing any more"
+
+
+async def test_an_image_ahead_of_the_parts_that_were_missed_before_it_is_known(journal: Journal) -> None:
+    await journal.append(part_row(1, count=20))
+    await journal.append(part_row(2, count=22, controller_judgement=None, reason=Reason.STALE, verdict=Verdict.REJECT))
+    await journal.missed("counts 21 to 22: 1 without any sign", [missed_row(3, 21)], 1.0)
+
+    assert journal.counted(is_simulated=False) == (21, {22})
+
+
+async def test_missed_parts_are_written_together_or_not_at_all(journal: Journal, path: Path) -> None:
+    await journal.missed("counts 1 to 2: 2 without any sign", [missed_row(1, 1), missed_row(2, 2)], 5.0)
+    with pytest.raises(JournalError):
+        await journal.missed("counts 3 to 4: 2 without any sign", [missed_row(3, 3), missed_row(2, 4)], 6.0)
+    with JournalReader.open(path) as reader:
+        rows, publications = list(reader.rows()), reader.publications()
+        events = [event.detail for event in reader.events() if event.kind == "AGENT_DOWN"]
+
+    assert [row.count for row in rows] == [1, 2]
+    assert {seq: came.published for seq, came in publications.items()} == dict.fromkeys((1, 2), Published.WITHHELD)
+    assert events == ["counts 1 to 2: 2 without any sign"]
+    assert journal.counted(is_simulated=False) == (2, frozenset())
+    assert journal.next_part_seq == 3
 
 
 async def test_a_part_that_was_never_written_is_forgotten_in_time(journal: Journal) -> None:
