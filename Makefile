@@ -47,17 +47,19 @@ results: install
 chaos: install
 	EDGE_AGENT_CHAOS=1 $(BIN)/python -m pytest -m promise --results --timeout=7200
 
-# The whole agent in virtual time: 100,000 parts with everything going wrong. PARTS=, SEED= choose others.
-PARTS ?= 100000
-SEED  ?= 1
+# 100,000 parts of the whole agent in virtual time, everything going wrong; as many small ones over real sockets; an hour
+# at full size. PARTS=, MINUTES=, SEED= choose others. About three hours, on a quiet machine.
+PARTS   ?= 100000
+MINUTES ?= 60
+SEED    ?= 1
 soak: install
-	EDGE_AGENT_SOAK_PARTS=$(PARTS) EDGE_AGENT_SEED=$(SEED) $(BIN)/python -m pytest -p no:randomly --results \
-	  tests/simulated/test_virtual_line.py
+	EDGE_AGENT_SOAK_PARTS=$(PARTS) EDGE_AGENT_SOAK_SMALL=$(PARTS) EDGE_AGENT_SOAK_MINUTES=$(MINUTES) EDGE_AGENT_SEED=$(SEED) \
+	  $(BIN)/python -m pytest -p no:randomly --results tests/simulated/test_virtual_line.py tests/simulated/test_soak.py
 
 # A shard of kills at random instants; the shards of the same code add up in tests/RESULTS.md. Serial, on a quiet machine.
 KILLS ?= 50
 kills: install
-	EDGE_AGENT_THUMBNAIL=$(CURDIR)/.shards/thumbnail EDGE_AGENT_KILLS=$(KILLS) EDGE_AGENT_SEED=$(SEED) $(BIN)/python -m pytest -p no:randomly --results \
+	EDGE_AGENT_THUMBNAIL=$(CURDIR)/.shards/thumbnail EDGE_AGENT_FULL_SIZE=$(CURDIR)/.shards/full-size EDGE_AGENT_KILLS=$(KILLS) EDGE_AGENT_SEED=$(SEED) $(BIN)/python -m pytest -p no:randomly --results \
 	  tests/simulated/test_killed_at_random.py
 
 # Faults in native code and SIGSTOP, ROUNDS times each; adds up in the same way.

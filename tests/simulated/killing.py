@@ -18,7 +18,7 @@ from drivers.simulated.plc import PlcPart, SimulatedPlc
 from drivers.timing import monotonic_s
 from edge_agent.store.journal import JournalReader
 from tests import invariants
-from tests.simulated.line import PASS, READY, Line, bad_image, good_image, line
+from tests.simulated.line import FULL_SIZE, PASS, READY, THUMBNAIL, Line, bad_image, good_image, line
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
 
     from edge_agent.store.journal import PartRow
 
-Kind = Literal["coils", "registers"]
+Kind = Literal["coils", "registers", "full size"]
 
 _PASS_WORD = 0x005A
 
-_IMAGES = [(good_image(number), True) for number in range(1, 9)] + [(bad_image(number), False) for number in (1, 2)]
 _TIMES = {
     # deadline + hold + watchdog + write time-out fit into the spacing: a PASS that a dead agent left ends before the
     # next part, whenever it dies.
     "coils": (1.0, 250, 1000, "pass_hold_ms = 100\nwatchdog_ms = 500\nwrite_timeout_ms = 150"),
+    "full size": (2.0, 1000, 2000, "pass_hold_ms = 100\nwatchdog_ms = 500\nwrite_timeout_ms = 150"),
     "registers": (
         0.2,
         150,
@@ -62,6 +62,8 @@ class KillingLine:
     at: Line
     kind: Kind
     draw: random.Random
+    images: list[tuple[bytes, bool]]
+    """Of good parts and bad ones."""
     shown: list[Shown] = field(default_factory=list)
     silent_since: list[float] = field(default_factory=list)
     pass_off_s: list[float] = field(default_factory=list)
@@ -78,7 +80,7 @@ class KillingLine:
 
     async def show_part(self) -> None:
         """One part."""
-        image, is_good = self.draw.choice(_IMAGES)
+        image, is_good = self.draw.choice(self.images)
         peer = self.at.remote_io
         at_gate = peer.part_arrives() if isinstance(peer, SimulatedPlc) else None
         sign_s = monotonic_s()
@@ -181,7 +183,7 @@ class KillingLine:
             [count for count in truth_of if count >= first],
             [row.count or -row.part_seq for row in rows if row.count is None or row.count >= first],
         )
-        if self.kind == "coils":
+        if self.kind != "registers":
             invariants.output_drops_when_silent(
                 Gate(self.at.remote_io.history, pass_coil=PASS).windows(), self.silent_since, within_s=0.6
             )
@@ -213,6 +215,9 @@ async def killing_line(folder: Path, bundle: Path, kind: Kind, seed: int) -> Asy
     """The line with its agent READY and parts coming."""
     _, deadline_ms, spacing_ms, output = _TIMES[kind]
     remote_io = SimulatedPlc() if kind == "registers" else None
+    size = FULL_SIZE if kind == "full size" else THUMBNAIL
+    images = [(good_image(number, size), True) for number in range(1, 9)]
+    images += [(bad_image(number, size), False) for number in (1, 2)]
     async with line(
         folder,
         bundle,
@@ -222,7 +227,7 @@ async def killing_line(folder: Path, bundle: Path, kind: Kind, seed: int) -> Asy
         remote_io=remote_io,
         start=False,
     ) as at:
-        killing = KillingLine(at, kind, random.Random(seed))
+        killing = KillingLine(at, kind, random.Random(seed), images)
         await at.start_agent()
         await killing.until_ready()
         killing._producing = asyncio.create_task(killing.show_parts())

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from edge_agent.store.journal import PartRow
 
-WIDTH, HEIGHT = 160, 120
+THUMBNAIL, FULL_SIZE = (160, 120), (1600, 1200)
 PROGRAM = 1
 PASS, REJECT, READY = 0, 1, 2
 
@@ -62,23 +62,24 @@ format = "json"
 """
 
 
-@lru_cache(maxsize=1)
-def camera() -> ZipperCamera:
-    """The camera that the thumbnail bundle was calibrated with."""
-    return ZipperCamera(width=WIDTH, height=HEIGHT, seed=3)
+@lru_cache
+def camera(size: tuple[int, int] = THUMBNAIL) -> ZipperCamera:
+    """The camera that the bundle for images of that size was calibrated with."""
+    width, height = size
+    return ZipperCamera(width=width, height=height, seed=3)
 
 
 @lru_cache
-def good_image(number: int) -> bytes:
+def good_image(number: int, size: tuple[int, int] = THUMBNAIL) -> bytes:
     """A good part that calibration has not seen."""
-    return encode_bmp(camera().render(np.random.default_rng([3, 2, number])).image)
+    return encode_bmp(camera(size).render(np.random.default_rng([3, 2, number])).image)
 
 
 @lru_cache
-def bad_image(number: int) -> bytes:
+def bad_image(number: int, size: tuple[int, int] = THUMBNAIL) -> bytes:
     """A part with a large dark residue."""
     defect = DefectSpec(Defect.RESIDUE, size_px=260.0, contrast=0.5)
-    return encode_bmp(camera().render(np.random.default_rng([3, 4, number]), defect).image)
+    return encode_bmp(camera(size).render(np.random.default_rng([3, 4, number]), defect).image)
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,8 +20,7 @@ if TYPE_CHECKING:
     from drivers.simulated.plc import SimulatedPlc
     from tests.simulated.line import Line
 
-_SAMPLES = 400
-"""Looks at the agent's process in a run."""
+_LOOK_EVERY_S = 0.1
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _LONGEST_S = 5.0
 
@@ -46,15 +46,28 @@ class Soak:
     """What was seen of a run: latencies from trigger to the PLC's decision, and the process from time to time."""
 
     latencies_s: list[float] = field(default_factory=list)
-    wrong: list[int] = field(default_factory=list)
+    rejected: list[int] = field(default_factory=list)
+    """Good ones."""
     held: list[Held] = field(default_factory=list)
     took_s: float = 0.0
 
-    async def run(self, at: Line, plc: SimulatedPlc, image_of: Callable[[int], tuple[bytes, bool]], parts: int) -> None:
-        """Bring ``parts`` parts, each as soon as the one before is decided; ``image_of`` says what is a good one."""
+    async def run(
+        self,
+        at: Line,
+        plc: SimulatedPlc,
+        image_of: Callable[[int], tuple[bytes, bool]],
+        *,
+        parts: int | None,
+        for_s: float | None,
+    ) -> None:
+        """Bring that many parts, or for that long, each as soon as the one before is decided.
+
+        ``image_of`` gives the image of a part, and whether it is a good one.
+        """
         assert at.agent is not None
-        begin_s = monotonic_s()
-        for number in range(parts):
+        begin_s = looked_s = monotonic_s()
+        number = 0
+        while number < (parts or math.inf) and monotonic_s() - begin_s < (for_s or math.inf):
             image, is_good = image_of(number)
             part = plc.part_arrives()
             since_s = monotonic_s()
@@ -65,10 +78,13 @@ class Soak:
                 assert monotonic_s() - since_s < _LONGEST_S, f"part {number}: {part.why}\n{at.log_tail()}"
                 await asyncio.sleep(0.001)
             self.latencies_s.append(monotonic_s() - since_s)
-            if part.is_let_through != is_good:
-                self.wrong.append(number)
-            if number % max(1, parts // _SAMPLES) == 0:
+            assert is_good or not part.is_let_through, f"part {number} is bad and went through"
+            if is_good and not part.is_let_through:
+                self.rejected.append(number)
+            if monotonic_s() - looked_s > _LOOK_EVERY_S:
+                looked_s = monotonic_s()
                 self.held.append(Held.by(at.agent.pid))
+            number += 1
         self.took_s = monotonic_s() - begin_s
 
     def p99_s(self, quarter: int) -> float:
@@ -97,7 +113,8 @@ class Soak:
     def __str__(self) -> str:
         p99 = [f"{self.p99_s(quarter) * 1000:.1f}" for quarter in (1, 3)]
         return (
-            f"{len(self.latencies_s):,} parts in {self.took_s / 60:.1f} min, {len(self.wrong)} wrong; "
+            f"{len(self.latencies_s):,} parts in {self.took_s / 60:.1f} min, {len(self.rejected)} good ones rejected, "
+            f"no bad one let through; "
             f"memory {self.grown_bytes / 2**20:+.1f} MiB, threads {self.usual(1)[0]:.0f} then {self.usual(3)[0]:.0f}, "
             f"files {self.usual(1)[1]:.0f} then {self.usual(3)[1]:.0f}, p99 {p99[0]} then {p99[1]} ms "
             f"({self.drift:+.1%})"

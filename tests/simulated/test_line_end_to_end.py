@@ -16,7 +16,7 @@ from drivers.simulated.camera import encode_bmp
 from drivers.simulated.gate import Gate
 from drivers.timing import monotonic_s
 from edge_agent.domain import Reason, Verdict
-from tests.simulated.line import HEIGHT, PASS, READY, REJECT, WIDTH, bad_image, edge_agent, good_image, line
+from tests.simulated.line import PASS, READY, REJECT, THUMBNAIL, bad_image, edge_agent, good_image, line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -141,7 +141,7 @@ async def test_a_bad_image_is_rejected_with_its_reason_and_the_line_goes_on(
 
 async def test_images_of_another_shape_are_rejected(tmp_path: Path, thumbnail_bundle: Path) -> None:
     other_size = encode_bmp(np.full((150, 200), 90, np.uint8))
-    colour = cv2.imencode(".png", np.full((HEIGHT, WIDTH, 3), 90, np.uint8))[1].tobytes()
+    colour = cv2.imencode(".png", np.full((*reversed(THUMBNAIL), 3), 90, np.uint8))[1].tobytes()
     async with line(tmp_path, thumbnail_bundle) as at:
         await at.controller.wire_trigger(other_size)
         await at.until_rows(1)
