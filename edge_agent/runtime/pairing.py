@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,9 @@ __all__ = ["Arrival", "Pairing", "Part"]
 
 _REMEMBERED_PARTS = 256
 _REMEMBERED_SESSIONS = 64
+_CLOCK = "%y%m%d_%H%M%S"
+_JUST_BEFORE = timedelta(seconds=2)
+"""A part may be imaged just before the link comes up, and its result line sent just after."""
 
 
 class Arrival(StrEnum):
@@ -90,6 +94,8 @@ class Pairing:
     """Whether an image told the session of this run."""
     _since: str = ""
     """The controller's clock when the link last came up; '' while it is not known."""
+    _just_before: str = ""
+    """The same, a little earlier."""
 
     def on_trigger(self) -> Part:
         """The agent is about to trigger: the part exists before its count is known."""
@@ -102,11 +108,13 @@ class Pairing:
             nameless.captures[capture.camera] = capture
             return Arrival.NEW, nameless
         why_old = self._why_old(capture)
-        part = self._find_open(capture.count, capture.session, may_be_first_image=not why_old)
+        may_be_first = not why_old or self._just_before <= capture.taken < self._since
+        part = self._find_open(capture.count, capture.session, may_be_first_image=may_be_first)
         if part is not None:
             if capture.camera in part.captures:
                 return Arrival.DUPLICATE, None
             self._attach(part, capture)
+            part.stale = part.stale or why_old
             return Arrival.JOINED, part
         decided = self._find_decided(capture.count, capture.session)
         if decided is not None:
@@ -181,6 +189,10 @@ class Pairing:
     def begin_at(self, clock: str) -> None:
         """The link is up again, and the controller's clock says this: an image taken before was queued in it."""
         self._since = clock
+        try:
+            self._just_before = (datetime.strptime(clock, _CLOCK) - _JUST_BEFORE).strftime(_CLOCK)  # noqa: DTZ007
+        except ValueError:  # the controller does not tell its clock
+            self._just_before = clock
 
     def _why_old(self, capture: Capture) -> str:
         """Why an image cannot be of now; empty if it may be."""

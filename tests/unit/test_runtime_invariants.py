@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import os
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import settings
@@ -58,7 +59,7 @@ class LineMachine(RuleBasedStateMachine):
         self.pairing = Pairing(lambda: Part(next(numbers), 0.0, Deadline(_FAR)))
         self.health, self.state = Health(), LineState.READY
         self.truths, self.count, self.session, self.clock = itertools.count(1), 0, 1, 1_000
-        self.pairing.begin_at(str(self.clock))
+        self.pairing.begin_at(self._clock())
         self.on_the_way: list[tuple[str, Imaged]] = []
         self.imaged: dict[int, Imaged] = {}
         self.of_capture: dict[int, int] = {}
@@ -69,13 +70,17 @@ class LineMachine(RuleBasedStateMachine):
         self.has_link = True
         self.unsaid: set[int] = set()
 
+    def _clock(self) -> str:
+        """The controller's, as it stands in names of images."""
+        return (datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self.clock)).strftime("%y%m%d_%H%M%S")
+
     # --- the line ---------------------------------------------------------------------------------------
 
     @rule(is_good=st.booleans(), fate=st.sampled_from(["both", "both", "both", "image lost", "result lost", "twice"]))
     def a_part_is_imaged(self, fate: str, *, is_good: bool) -> None:
         truth = next(self.truths)
         self.count += 1
-        name, sha256, taken = f"{truth}.bmp", f"{truth:064d}", str(self.clock)
+        name, sha256, taken = f"{truth}.bmp", f"{truth:064d}", self._clock()
         capture = Capture(self.count, 1, f"s{self.session}", name, None, sha256, 0.0, taken=taken)
         result = ControllerResult(self.count, 1, Judgement.OK, (), float(truth))
         part = self.imaged[truth] = Imaged(truth, is_good, capture, result)
@@ -113,7 +118,7 @@ class LineMachine(RuleBasedStateMachine):
     def the_link_is_back(self) -> None:
         self.has_link = True
         self.clock += 1
-        self.pairing.begin_at(str(self.clock))
+        self.pairing.begin_at(self._clock())
         self.health.holds("controller")
         self._look()
 

@@ -121,6 +121,39 @@ def test_an_image_that_was_taken_before_the_link_came_up_never_joins_a_live_resu
     assert "s1" not in pairs._retired_sessions, "a session that was over long ago is not the one before"
 
 
+def test_an_image_of_just_before_the_link_came_up_makes_its_part_stale_and_no_second_part() -> None:
+    """Its result line was sent just after. Should it be of another part after all, nothing of it passes."""
+    pairs = pairing()
+    pairs.begin_at("260101_120000")
+    _, live = pairs.on_result(result(7))
+    arrival, part = pairs.on_capture(replace(capture(7), taken="260101_115959"))
+
+    assert arrival is Arrival.JOINED
+    assert part is live
+    assert "115959" in part.stale
+
+
+def test_an_image_of_long_before_the_link_came_up_is_a_part_of_its_own() -> None:
+    pairs = pairing()
+    pairs.begin_at("260101_120000")
+    _, live = pairs.on_result(result(7))
+    arrival, part = pairs.on_capture(replace(capture(7), taken="260101_115957"))
+
+    assert arrival is Arrival.NEW
+    assert part is not live
+    assert (live.stale, live.captures) == ("", {})
+
+
+def test_a_clock_that_is_not_told_makes_nothing_old() -> None:
+    pairs = pairing()
+    pairs.begin_at("")
+    _, live = pairs.on_result(result(7))
+    _, part = pairs.on_capture(replace(capture(7), taken="260101_115957"))
+
+    assert part is live
+    assert live.stale == ""
+
+
 def test_an_image_whose_name_tells_no_time_is_placed_by_count_and_session() -> None:
     pairs = pairing()
     pairs.begin_at("260101_120000")
