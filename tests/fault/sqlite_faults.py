@@ -49,15 +49,21 @@ class FailingCalls:
         return fails
 
 
-def hook() -> tuple[ctypes.CDLL, Any] | None:
-    """SQLite's library and its hook; None where this Python carries SQLite within itself."""
+def vfs_of_sqlite() -> Any:
+    """What SQLite reaches the disk by; None where this Python carries SQLite within itself."""
     name = ctypes.util.find_library("sqlite3")
     if name is None:
         return None
     library = ctypes.CDLL(name)
     library.sqlite3_vfs_find.restype = ctypes.POINTER(_Vfs)
     vfs = library.sqlite3_vfs_find(b"unix")
-    if not vfs or vfs.contents.iVersion < 3:
+    return vfs if vfs and vfs.contents.iVersion >= 3 else None
+
+
+def hook() -> Any:
+    """What replaces a call to the system; None where there is no such hook."""
+    vfs = vfs_of_sqlite()
+    if vfs is None:
         return None
     kind = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p)
     set_call = kind(vfs.contents.xSetSystemCall)
@@ -66,15 +72,14 @@ def hook() -> tuple[ctypes.CDLL, Any] | None:
         pointer = None if function is None else ctypes.cast(function, ctypes.c_void_p)
         assert set_call(ctypes.cast(vfs, ctypes.c_void_p), call, pointer) == 0, call
 
-    return library, replace
+    return replace
 
 
 @contextmanager
 def failing_sqlite(plan: FailingCalls) -> Iterator[None]:
     """Every connection of this process writes to that disk while the block lasts."""
-    found = hook()
-    assert found is not None
-    _, replace = found
+    replace = hook()
+    assert replace is not None
     libc = ctypes.CDLL(None, use_errno=True)
     write = ctypes.CFUNCTYPE(
         ctypes.c_ssize_t, ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int64, use_errno=True

@@ -22,9 +22,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.skipif(hook() is None, reason="this Python's SQLite is not a library that can be hooked")
 
-PARTS = 6
-STEP = 1 if os.environ.get("EDGE_AGENT_CHAOS") else 5
-"""``make chaos`` fails every operation; a run of the suite every fifth."""
+PARTS, STEP = (50, 1) if os.environ.get("EDGE_AGENT_CHAOS") else (6, 5)
+"""``make chaos`` fails every operation of a run of 50 parts; a run of the suite every fifth of one of six."""
 
 
 async def run_line(path: Path) -> tuple[list[int], list[int]]:

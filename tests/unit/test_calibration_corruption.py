@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import pytest
 import torch
 
 from calibration.corruption import Corruption
 from calibration.training import Recipe, Training
 from edge_agent.inspection.patches import PatchGrid
 
+STEPS = 100
 STAINS = Corruption(stained=1.0, noise=0.0)
 
 
@@ -65,31 +65,31 @@ def test_noise_alone_is_as_strong_as_asked_and_differs_from_patch_to_patch() -> 
     assert abs(np.corrcoef(noise[0].ravel(), noise[1].ravel())[0, 1]) < 0.2
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-def test_a_network_that_learned_to_repair_leaves_less_of_a_stain(channels: int) -> None:
+def test_a_network_that_learned_to_repair_leaves_less_of_a_stain() -> None:
     grid = PatchGrid(48, 64, 32, 16)
     y, x = np.mgrid[: grid.height, : grid.width]
     rng = np.random.default_rng(0)
-    discs = np.stack(
-        [0.2 + rng.uniform(0.3, 0.6) / (1 + np.exp(np.hypot(y - 24, x - 32) - rng.uniform(8, 16))) for _ in range(24)]
-    )
-    good = np.repeat(discs[..., None], channels, axis=3).astype(np.float32)
+    discs = [
+        0.2 + rng.uniform(0.3, 0.6) / (1 + np.exp(np.hypot(y - 24, x - 32) - rng.uniform(8, 16))) for _ in range(24)
+    ]
+    good = np.stack(discs)[..., None].astype(np.float32)
     stained = good[0].copy()
     stained[20:28, 28:36] = 0.05
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    left = []
-    for corruption in (None, Corruption()):
-        training = Training(
-            good, grid, range(24), (), Recipe(min_steps=200, max_steps=200, corruption=corruption), seed=0
-        )
+
+    def left_of_the_stain(corruption: Corruption | None) -> float:
+        recipe = Recipe(batch=32, min_steps=STEPS, max_steps=STEPS, corruption=corruption)
+        training = Training(good, grid, range(24), (), recipe, seed=0)
         training.run(lambda _step: None)
         trained = training.result()
         standardised = (grid.cut(stained) - trained.mean_patches) / np.float32(trained.deviation)
         with torch.no_grad():
             found = trained.network(torch.from_numpy(standardised), torch.arange(grid.count)[:, None] / grid.count)[0]
         wanted = (grid.cut(good[0]) - trained.mean_patches) / np.float32(trained.deviation)
-        left.append(float(np.mean((found.numpy() - wanted) ** 2)))
+        return float(np.mean((found.numpy() - wanted) ** 2))
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    copied, repaired = left_of_the_stain(None), left_of_the_stain(Corruption())
     torch.set_num_threads(before)
 
-    assert left[1] < 0.8 * left[0], left
+    assert repaired < 0.8 * copied
