@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from structlog.testing import capture_logs
 from watchdog.observers.api import BaseObserver
 
@@ -22,8 +23,6 @@ from tests.fault.keyence_peer import bmp, image_name, prove_bmp, soon, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-
-    import pytest
 
 
 @asynccontextmanager
@@ -140,6 +139,7 @@ async def test_an_empty_and_an_oversized_file_surface_as_broken(tmp_path: Path) 
         assert all(capture.broken is Reason.IMAGE_BROKEN for capture in seen.values())
 
 
+@pytest.mark.promise("T-14", "a name again, a crowd, a file that changes or goes", "each judged once, or told")
 async def test_the_same_name_again_is_another_image(tmp_path: Path) -> None:
     async with watched(tmp_path) as source:
         drop(tmp_path / "in", 31)
@@ -177,6 +177,7 @@ async def test_files_that_came_while_the_agent_stood_still_are_stale_and_later_o
         assert (fresh.count, fresh.broken) == (2, None)
 
 
+@pytest.mark.promise("T-14", "a name again, a crowd, a file that changes or goes", "each judged once, or told")
 async def test_a_crowd_of_files_is_of_a_time_when_nobody_looked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -201,6 +202,7 @@ async def test_an_oversized_file_of_a_backlog_is_no_evidence_either(tmp_path: Pa
         assert (seen.broken, "larger" in seen.detail) == (Reason.IMAGE_BROKEN, True)
 
 
+@pytest.mark.promise("T-14", "a name again, a crowd, a file that changes or goes", "each judged once, or told")
 async def test_a_restart_judges_nothing_twice_and_overlooks_nothing(tmp_path: Path) -> None:
     async with watched(tmp_path) as source:
         drop(tmp_path / "in", 1)
@@ -330,6 +332,7 @@ async def test_a_file_that_cannot_be_taken_away_is_rejected_once(
         assert (await soon(source.next())).count == 32
 
 
+@pytest.mark.promise("T-14", "a name again, a crowd, a file that changes or goes", "each judged once, or told")
 async def test_a_file_that_changes_between_proof_and_move_is_proven_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -346,6 +349,7 @@ async def test_a_file_that_changes_between_proof_and_move_is_proven_again(
         assert (await soon(source.next())).broken is Reason.IMAGE_BROKEN
 
 
+@pytest.mark.promise("T-14", "a name again, a crowd, a file that changes or goes", "each judged once, or told")
 async def test_a_file_that_is_deleted_before_it_was_taken_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

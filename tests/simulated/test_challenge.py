@@ -86,6 +86,7 @@ def test_no_sample_is_no_challenge(config: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "j.sqlite3").exists()
 
 
+@pytest.mark.promise("T-29", "reject samples on the running line", "all rejected, recorded; overdue is DEGRADED")
 async def test_samples_on_the_running_line_and_a_line_that_was_degraded(tmp_path: Path, thumbnail_bundle: Path) -> None:
     async with line(tmp_path, thumbnail_bundle, start=False) as at:
         at.config.write_text(at.config.read_text() + "[challenge]\nevery_h = 8\n")

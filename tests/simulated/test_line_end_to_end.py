@@ -21,9 +21,12 @@ from tests.simulated.line import PASS, READY, REJECT, THUMBNAIL, bad_image, edge
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.results import Figure
+
 pytestmark = pytest.mark.slow
 
 
+@pytest.mark.promise("T-28", "what ran is replayed", "verdicts and scores the same, bit for bit")
 async def test_good_parts_pass_the_gate_bad_ones_do_not_and_replay_is_bit_for_bit(
     tmp_path: Path, thumbnail_bundle: Path
 ) -> None:
@@ -74,13 +77,17 @@ async def test_replay_notices_a_score_that_is_not_the_recorded_one(tmp_path: Pat
     assert "DIFFERENT: 1" in ran.stdout
 
 
-async def test_stopping_leaves_reject_on_the_wire(tmp_path: Path, thumbnail_bundle: Path) -> None:
+@pytest.mark.promise("T-23", "SIGTERM", "3 s at most, REJECT, exit 0")
+async def test_stopping_leaves_reject_on_the_wire(tmp_path: Path, thumbnail_bundle: Path, figure: Figure) -> None:
     async with line(tmp_path, thumbnail_bundle) as at:
+        begin = monotonic_s()
         exit_code = await at.stop_agent()
+        took_s = monotonic_s() - begin
         coils = at.remote_io.coils
 
     assert exit_code == 0
     assert (coils[PASS], coils[REJECT], coils[READY]) == (False, True, False)
+    figure(f"{took_s:.1f} s", is_reached=took_s <= 3.0)
 
 
 async def test_a_killed_agent_loses_its_outputs_to_the_watchdog(tmp_path: Path, thumbnail_bundle: Path) -> None:
@@ -189,6 +196,7 @@ async def test_a_second_agent_on_the_same_journal_is_refused_with_75(tmp_path: P
     assert is_still_ready
 
 
+@pytest.mark.promise("T-24", "a peer that is not there, a port that is taken", "never READY, recovers alone")
 async def test_an_absent_controller_keeps_the_line_from_ready_until_it_comes(
     tmp_path: Path, thumbnail_bundle: Path
 ) -> None:
@@ -203,6 +211,7 @@ async def test_an_absent_controller_keeps_the_line_from_ready_until_it_comes(
     assert not was_ready
 
 
+@pytest.mark.promise("T-24", "a peer that is not there, a port that is taken", "never READY, recovers alone")
 async def test_a_remote_io_that_goes_and_comes_back_is_found_again(tmp_path: Path, thumbnail_bundle: Path) -> None:
     async with line(tmp_path, thumbnail_bundle) as at:
         await at.remote_io.stop()
@@ -217,6 +226,7 @@ async def test_a_remote_io_that_goes_and_comes_back_is_found_again(tmp_path: Pat
     assert after.verdict is Verdict.PASS
 
 
+@pytest.mark.promise("T-24", "a peer that is not there, a port that is taken", "never READY, recovers alone")
 async def test_an_ftp_port_in_use_is_said_and_waited_for(tmp_path: Path, thumbnail_bundle: Path) -> None:
     async with line(tmp_path, thumbnail_bundle, start=False) as at:
         port = int(next(text for text in at.config.read_text().split("[images.ftp]\nport = ")[1:]).split()[0])

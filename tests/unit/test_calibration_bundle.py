@@ -91,6 +91,7 @@ def copy(result: CalibrationResult, tmp_path: Path) -> Path:
     return tmp_path / "copy"
 
 
+@pytest.mark.promise("T-27", "a bundle made twice from the same images", "the same hash")
 def test_a_second_calibration_of_the_same_images_gives_the_same_bundle(
     good: Path, result: CalibrationResult, tmp_path: Path
 ) -> None:
@@ -179,6 +180,7 @@ def test_warming_up_says_how_long_it_took(inspector: Inspector) -> None:
         (lambda _data: encode(cv2.flip(render(1), 0)), Reason.ALIGN),
     ],
 )
+@pytest.mark.promise("T-26", "an image of anything but the part", "REJECT with the right reason, all")
 def test_a_bad_image_is_not_good_and_says_why(
     inspector: Inspector, spoil: Callable[[bytes], bytes], reason: Reason
 ) -> None:
@@ -188,6 +190,7 @@ def test_a_bad_image_is_not_good_and_says_why(
     assert found.detail
 
 
+@pytest.mark.promise("T-26", "an image of anything but the part", "REJECT with the right reason, all")
 def test_a_score_that_is_not_a_number_is_not_good(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     inspector = Inspector(bundle)
     monkeypatch.setattr(inspector._judge, "score", lambda _embedded: Judged(math.nan))

@@ -101,6 +101,7 @@ def test_a_new_good_part_is_registered_and_lies_as_good_parts_do(inspector: Insp
         ("far outside", plate(100, shift_px=150.0)),
     ],
 )
+@pytest.mark.promise("T-26", "an image of anything but the part", "REJECT with the right reason, all")
 def test_what_does_not_show_the_part_is_rejected_as_not_aligned(inspector: Inspector, name: str, image: Image) -> None:
     found = judged(inspector, image)
 
@@ -110,6 +111,7 @@ def test_what_does_not_show_the_part_is_rejected_as_not_aligned(inspector: Inspe
     assert all(math.isfinite(getattr(found.alignment, name)) for name in ("quality", "angle_deg", "shift_x_px", "gain"))
 
 
+@pytest.mark.promise("T-26", "an image of anything but the part", "REJECT with the right reason, all")
 def test_a_black_bitmap_may_as_well_be_a_file_that_was_never_filled(inspector: Inspector) -> None:
     found = judged(inspector, np.zeros((HEIGHT, WIDTH), np.uint8), ".bmp")
 
@@ -117,6 +119,7 @@ def test_a_black_bitmap_may_as_well_be_a_file_that_was_never_filled(inspector: I
 
 
 @pytest.mark.parametrize(("pose", "words"), [({"angle_deg": 7.0}, "turned by"), ({"shift_px": 14.0}, "to the right")])
+@pytest.mark.promise("T-26", "an image of anything but the part", "REJECT with the right reason, all")
 def test_a_part_askew_is_rejected_for_how_it_lies(inspector: Inspector, pose: dict[str, float], words: str) -> None:
     found = judged(inspector, plate(100, **pose))
 
