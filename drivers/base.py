@@ -336,6 +336,10 @@ class ControllerLink(Protocol):
         """
         ...
 
+    def begin_anew(self, why: str) -> None:
+        """Go down, clear what the controller still has to output, and come up again. While down: nothing to do."""
+        ...
+
 
 class VerdictOutput(Protocol):
     """Where a verdict leaves the PC. Idle, closed, crashed and unreachable all mean REJECT.

@@ -157,6 +157,11 @@ class CvxLink(ControllerCommands):
             raise NotConnected(f"{self._peer} is not up: {self._why_down or 'not connected yet'}")
         await super().trigger(number, by)
 
+    def begin_anew(self, why: str) -> None:
+        """Leave this connection: the next one clears what the controller still has to output. Down until then."""
+        if self._session is not None:
+            self._session.drop(NotConnected(why))
+
     async def command(self, name: str, *args: str, by: Deadline | None = None) -> tuple[str, ...]:
         """Send any command of PROTOCOL.md; the values of its reply.
 

@@ -187,7 +187,7 @@ class Engine:
     async def trigger(self, link: ControllerLink) -> None:
         """Start a part from this side: it exists, under its deadline, before the trigger leaves."""
         live = self._live_of(self._pairing.on_trigger(), Arrival.NEW)
-        deadline = live.part.deadline
+        live.link, deadline = link, live.part.deadline
         while True:
             try:
                 await link.trigger(self._options.trigger_number, deadline)
@@ -266,6 +266,7 @@ class Engine:
         self.check()
         row, decision = await self._carrying.record(live, self._carrying.decide(live))
         self._pairing.close(part)
+        self._begin_anew_if_owed(live)
         for task in live.inspecting:
             task.cancel()
         published = await self._carrying.publish(live, decision)
@@ -280,6 +281,13 @@ class Engine:
         if decision.reason is not Reason.JOURNAL:
             always = decision.reason is Reason.BYPASS
             await self._keeping.keep(part, decision.verdict, published, always=always)
+
+    def _begin_anew_if_owed(self, live: LivePart) -> None:
+        """A triggered part that never got its count: its result may still come, and would be the next part's."""
+        if live.link is not None and live.owes_count:
+            why = f"the controller took the trigger of part {live.part.seq} and told nothing by the deadline"
+            self._health.fails("controller", why)  # until the link is up again; nothing passes in between
+            live.link.begin_anew(why)
 
     # --- small things ---------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from drivers.base import ControllerLink
     from edge_agent.domain import Inspection
     from edge_agent.runtime.pairing import Part
 
@@ -37,4 +38,11 @@ class LivePart:
     inspections: dict[int, Inspection] = field(default_factory=dict)
     inspecting: list[asyncio.Task[None]] = field(default_factory=list)
     trigger_problem: str = ""
+    link: ControllerLink | None = None
+    """Where the agent triggered it; None for a part that something else triggered."""
     force_decision: bool = False
+
+    @property
+    def owes_count(self) -> bool:
+        """Whether the controller took the trigger, and neither result nor image told the count."""
+        return self.link is not None and self.part.count is None and not self.trigger_problem

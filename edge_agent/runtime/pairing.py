@@ -58,6 +58,8 @@ class Part:
     """Why nothing of this part can be trusted to be of now; empty when it can."""
     is_leftover: bool = False
     """Its image is of an earlier session or from before the link came up: no live result is of this part."""
+    unsure: str = ""
+    """Why its result may be of a part before it: without an image there may be no part at all."""
     repeats_count: bool = False
     """Its count had already been judged with a result; true after a counter reset, or for a repeated line."""
 
@@ -90,6 +92,10 @@ class Pairing:
     """Runs of the counter so far: a new session, or a live count below the last one, begins the next."""
     _last_count: int | None = None
     """Of the live results of this run."""
+    _last_heard: int | None = None
+    """The count of the last live result of this link, of whichever run."""
+    _owed: set[int] = field(default_factory=set)
+    """Decided parts, by number, whose result may still come on this link."""
     _has_run_session: bool = False
     """Whether an image told the session of this run."""
     _since: str = ""
@@ -114,7 +120,7 @@ class Pairing:
             if capture.camera in part.captures:
                 return Arrival.DUPLICATE, None
             self._attach(part, capture)
-            part.stale = part.stale or why_old
+            part.stale = part.stale or part.unsure or why_old
             return Arrival.JOINED, part
         decided = self._find_decided(capture.count, capture.session)
         if decided is not None:
@@ -137,22 +143,37 @@ class Pairing:
         if self._last_count is not None and result.count < self._last_count:
             self._run, self._has_run_session = self._run + 1, False
         self._last_count = result.count
+        is_repeated, self._last_heard = result.count == self._last_heard, result.count
+        # Results come in the order of the parts: this one was not overtaken by those before it.
+        self._owed -= {d.seq for d in self._decided.values() if d.run == self._run and d.count < result.count}
         part = next((p for p in self.parts if p.count == result.count and not p.is_leftover), None)
         if part is not None:
             if part.result is not None:
                 return Arrival.DUPLICATE, None
             part.result = result
+            part.stale = part.stale or self._why_unsure(result.count, part.session, is_repeated=is_repeated)
             return Arrival.JOINED, part
         decided = [d for d in self._decided.values() if d.count == result.count and d.run == self._run]
         if decided and not decided[-1].had_result:
+            self._owed.discard(decided[-1].seq)
             return Arrival.LATE, None
         part = self._next_triggered()
         arrival = Arrival.NEW if part is None else Arrival.JOINED
         part = part or self._open(result.count)
         part.count = result.count
         part.result = result
-        part.repeats_count = bool(decided)
+        part.unsure = self._why_unsure(result.count, None, is_repeated=is_repeated)
+        part.repeats_count = bool(decided or part.unsure)
         return arrival, part
+
+    def _why_unsure(self, count: int, session: str | None, *, is_repeated: bool) -> str:
+        """Why a result may be of a part of an earlier run of the counter; empty if it cannot be."""
+        if is_repeated:
+            return f"the result before was of count {count} too: this may be the same once more"
+        owed = (self._decided[seq] for seq in self._owed)
+        if any(decided.count == count and decided.session != session for decided in owed):
+            return f"a part of count {count} was decided without its result: this may be it"
+        return ""
 
     def close(self, part: Part) -> None:
         """The part is decided: what still comes for it is LATE or DUPLICATE."""
@@ -160,10 +181,17 @@ class Pairing:
         if part.count is None:
             return
         self._decided[part.seq] = _Decided(
-            part.seq, part.count, part.session, frozenset(part.captures), part.result is not None, self._run
+            part.seq,
+            part.count,
+            part.session,
+            frozenset(part.captures),
+            had_result=part.result is not None,
+            run=self._run,
         )
+        if part.result is None:
+            self._owed.add(part.seq)
         while len(self._decided) > _REMEMBERED_PARTS:
-            self._decided.popitem(last=False)
+            self._owed.discard(self._decided.popitem(last=False)[0])
 
     def decided_seq(self, capture: Capture) -> int | None:
         """The part, already decided, that this image is of."""
@@ -189,6 +217,8 @@ class Pairing:
     def begin_at(self, clock: str) -> None:
         """The link is up again, and the controller's clock says this: an image taken before was queued in it."""
         self._since = clock
+        self._last_heard = None  # and what the link before had not said when it went down is never said
+        self._owed.clear()
         try:
             self._just_before = (datetime.strptime(clock, _CLOCK) - _JUST_BEFORE).strftime(_CLOCK)  # noqa: DTZ007
         except ValueError:  # the controller does not tell its clock

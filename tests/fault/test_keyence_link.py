@@ -329,6 +329,29 @@ async def test_a_lost_connection_is_noticed_without_a_poll(how: str) -> None:
         assert isinstance(await soon(link.next()), ControllerUp)
 
 
+async def test_beginning_anew_clears_what_the_controller_still_has_to_say() -> None:
+    async with ScriptedController() as peer, running(link_to(peer, poll_s=60.0)) as link:
+        await next_of(link, ControllerUp)
+        peer.answers["OE,0"] = b"0000000041,0\rOE\r"
+        link.begin_anew("a trigger without an answer")
+        down, up = await soon(link.next()), await soon(link.next())
+        link_is_up_again = link.status().is_up
+
+        assert isinstance(down, ControllerDown)
+        assert "a trigger without an answer" in down.why
+        assert isinstance(up, ControllerUp), "and the old result is no event"
+        assert link_is_up_again
+
+
+async def test_a_link_that_is_down_has_nothing_to_begin_anew() -> None:
+    async with ScriptedController() as peer:
+        link = link_to(peer)
+        link.begin_anew("not connected yet")
+
+        assert not link.status().is_up
+        assert peer.commands == []
+
+
 async def test_a_command_in_flight_hears_of_the_lost_connection_at_once() -> None:
     async with ScriptedController() as peer, running(link_to(peer, poll_s=60.0)) as link:
         await next_of(link, ControllerUp)

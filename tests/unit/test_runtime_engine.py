@@ -71,6 +71,7 @@ class MemoryLink:
     refusals: int = 0
     error: Exception | None = None
     triggers: int = 0
+    begun_anew: list[str] = field(default_factory=list)
 
     async def run(self) -> None:
         await asyncio.get_running_loop().create_future()
@@ -84,6 +85,9 @@ class MemoryLink:
             raise self.error
         if self.triggers <= self.refusals:
             raise CommandRefused("T1", "03", "not now")
+
+    def begin_anew(self, why: str) -> None:
+        self.begun_anew.append(why)
 
 
 @dataclass
@@ -333,6 +337,42 @@ async def test_an_agent_triggered_part_takes_the_next_count(tmp_path: Path) -> N
         (row,) = await at.rows(1)
 
         assert (row.verdict, row.count) == (Verdict.PASS, 5)
+
+
+async def test_a_late_result_of_a_triggered_part_never_passes_the_next_one(tmp_path: Path) -> None:
+    async with line(tmp_path, deadline_s=0.2) as at:
+        link = MemoryLink()
+        await at.engine.trigger(link)
+        await at.rows(1)
+        was_ready = at.engine.is_ready()
+        await at.engine.trigger(link)
+        at.result(5)
+        at.image(5)
+        first, second = await at.rows(2)
+        at.engine.on_event(ControllerDown("asked to begin anew", monotonic_s()))
+        at.engine.on_event(ControllerUp(1, "CV-X", monotonic_s()))
+        await at.engine.trigger(link)
+        at.result(6)
+        at.image(6)
+        *_, third = await at.rows(3)
+
+        assert not was_ready
+        assert len(link.begun_anew) == 1
+        assert (first.verdict, first.reason) == (Verdict.REJECT, Reason.NO_ANSWER)
+        assert second.verdict is Verdict.FAULT, "evidence of the part before may be in it"
+        assert (third.verdict, third.count) == (Verdict.PASS, 6)
+
+
+async def test_a_triggered_part_that_got_its_count_begins_nothing_anew(tmp_path: Path) -> None:
+    async with line(tmp_path, deadline_s=0.2) as at:
+        link = MemoryLink()
+        await at.engine.trigger(link)
+        at.result(5)
+        (row,) = await at.rows(1)
+
+        assert row.reason is Reason.NO_IMAGE
+        assert link.begun_anew == []
+        assert at.engine.is_ready()
 
 
 async def test_a_refused_trigger_is_sent_again_while_there_is_time(tmp_path: Path) -> None:

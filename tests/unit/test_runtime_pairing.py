@@ -179,6 +179,53 @@ def test_a_count_that_was_decided_before_a_reset_does_not_swallow_the_result_aft
     assert not part.repeats_count, "another run of the counter repeats nothing"
 
 
+def test_a_result_that_may_be_of_a_part_before_the_reset_makes_its_part_stale() -> None:
+    """The part before was decided without its result; on a live link that result may still come."""
+    pairs = pairing()
+    without_result(pairs, 1, "s1")
+    _, part = pairs.on_capture(capture(1, "s2"))
+    arrival, _ = pairs.on_result(result(1))
+
+    assert arrival is Arrival.JOINED
+    assert "without its result" in part.stale
+
+
+def test_what_a_link_had_not_said_when_it_went_down_is_never_said() -> None:
+    pairs = pairing()
+    without_result(pairs, 1, "s1")
+    pairs.go_stale("cable")
+    pairs.begin_at("")
+    _, part = pairs.on_capture(capture(1, "s2"))
+    pairs.on_result(result(1))
+
+    assert part.stale == ""
+
+
+def test_a_result_line_that_comes_twice_is_not_taken_for_the_next_part_of_that_count() -> None:
+    pairs = pairing()
+    _, first = pairs.on_capture(capture(1, "s1"))
+    pairs.on_result(result(1))
+    pairs.close(first)
+    _, part = pairs.on_capture(capture(1, "s2"))
+    pairs.on_result(result(1))
+
+    assert "the same once more" in part.stale
+
+
+def test_a_result_that_comes_twice_waits_for_an_image_that_it_may_not_have() -> None:
+    """The line twice and no image is no part on the belt; with the image of a new session it is one, and unsure."""
+    pairs = pairing()
+    _, first = pairs.on_capture(capture(1, "s1"))
+    pairs.on_result(result(1))
+    pairs.close(first)
+    _, again = pairs.on_result(result(1))
+    before = again.stale
+    pairs.on_capture(capture(1, "s2"))
+
+    assert (before, again.repeats_count) == ("", True)
+    assert "the same once more" in again.stale
+
+
 def test_a_new_session_is_a_new_run_of_the_counter_too() -> None:
     pairs = pairing()
     without_result(pairs, 7)
