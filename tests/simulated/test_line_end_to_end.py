@@ -6,6 +6,7 @@ import asyncio
 import json
 import shutil
 import signal
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import cv2
@@ -253,6 +254,24 @@ async def test_parts_that_the_agent_triggers_are_judged_too(
 
     assert rows[0].verdict is Verdict.PASS
     assert rows[0].count == 1
+
+
+async def test_what_comes_after_the_deadline_of_a_triggered_part_passes_nothing(
+    tmp_path: Path, thumbnail_bundle: Path
+) -> None:
+    trigger = 'source = "interval"\ninterval_ms = 2500'
+    async with line(tmp_path, thumbnail_bundle, trigger=trigger, deadline_ms=700, start=False) as at:
+        at.controller.put_part(good_image(1))
+        at.controller.timing = replace(at.controller.timing, processing_s=1.2)
+        await at.start_agent()
+        late = await at.until_rows(3)
+        windows = Gate(at.remote_io.history, pass_coil=PASS).windows()
+        at.controller.timing = replace(at.controller.timing, processing_s=0.02)
+        await at.until("PASS", lambda: at.remote_io.coils[PASS])
+
+    assert windows == []
+    assert all(row.verdict is not Verdict.PASS for row in late)
+    assert Reason.NO_ANSWER in [row.reason for row in late]
 
 
 async def test_a_watched_folder_serves_as_well_as_ftp(tmp_path: Path, thumbnail_bundle: Path) -> None:
