@@ -102,6 +102,7 @@ async def run_agent(settings: Settings, *, is_simulated: bool = False, is_dry_ru
                 deadline_s=settings.line.deadline_ms / 1000,
                 judgement=settings.line.judgement,
                 trigger_number=None if settings.trigger.number == "all" else settings.trigger.number,
+                triggers_itself=settings.trigger.source != "wired",
                 boot_id=boot_id(),
                 is_simulated=is_simulated,
                 is_dry_run=is_dry_run,

@@ -74,7 +74,7 @@ class Engine:
         self._output = output
         self._health = health
         self._standing = Standing(health)
-        self._pairing = Pairing(self._new_part)
+        self._pairing = Pairing(self._new_part, triggers_itself=options.triggers_itself)
         self._next_seq = journal.next_part_seq
         self._live: dict[int, LivePart] = {}
         self._gaps = CountGaps(*journal.counted(is_simulated=options.is_simulated))

@@ -25,6 +25,7 @@ class EngineOptions:
     boot_id: str
     is_simulated: bool
     is_dry_run: bool = False
+    triggers_itself: bool = False
 
 
 @dataclass(slots=True)

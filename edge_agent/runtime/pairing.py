@@ -80,6 +80,8 @@ class Pairing:
 
     open_part: Callable[[], Part]
     """Makes the next part, with its sequence number and its deadline."""
+    triggers_itself: bool = False
+    """The agent triggers every part: evidence of another comes too late, or of a trigger that nobody here knows."""
     parts: list[Part] = field(default_factory=list)
     _decided: OrderedDict[int, _Decided] = field(default_factory=OrderedDict)
     _missed: dict[int, int] = field(default_factory=dict)
@@ -105,7 +107,9 @@ class Pairing:
 
     def on_trigger(self) -> Part:
         """The agent is about to trigger: the part exists before its count is known."""
-        return self._open(None)
+        part = self._open(None)
+        part.stale = ""
+        return part
 
     def on_capture(self, capture: Capture) -> tuple[Arrival, Part | None]:
         """Place an image."""
@@ -236,6 +240,7 @@ class Pairing:
     def _open(self, count: int | None) -> Part:
         part = self.open_part()
         part.count = count
+        part.stale = "the agent did not trigger it, or its verdict is given already" if self.triggers_itself else ""
         self.parts.append(part)
         return part
 

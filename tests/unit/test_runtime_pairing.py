@@ -297,6 +297,20 @@ def test_the_next_new_count_belongs_to_the_part_that_the_agent_triggered() -> No
     assert triggered.count == 9
 
 
+def test_where_the_agent_triggers_nothing_else_is_a_part_to_be_passed() -> None:
+    pairs = pairing()
+    pairs.triggers_itself = True
+    triggered = pairs.on_trigger()
+    pairs.on_result(result(9))
+    pairs.close(triggered)
+    _, by_result = pairs.on_result(result(10))
+    _, by_image = pairs.on_capture(capture(11))
+
+    assert triggered.stale == ""
+    assert "did not trigger" in by_result.stale
+    assert "did not trigger" in by_image.stale
+
+
 def test_an_image_that_comes_first_belongs_to_the_part_that_the_agent_triggered_unless_its_session_was_over() -> None:
     pairs = pairing()
     _, old = pairs.on_capture(capture(1, "s1"))
