@@ -368,8 +368,16 @@ class VerdictOutput(Protocol):
         """
         ...
 
+    async def begin_part(self, part_seq: int, first_sign_mono_s: float) -> None:
+        """This part is here: end a PASS window now, and learn by what name the peer knows the part.
+
+        Returns when REJECT is written or the peer is down. A part that was not begun gets no PASS from a peer that
+        names its parts; ``first_sign_mono_s`` is when its first sign came.
+        """
+        ...
+
     async def withdraw(self) -> None:
-        """End a PASS window now: the next part is here. Returns when REJECT is written or the peer is down."""
+        """End a PASS window now. Returns when REJECT is written or the peer is down."""
         ...
 
     async def read_part_present(self) -> bool:

@@ -162,8 +162,13 @@ class ModbusOutput(ABC, Generic[S]):
         """
         return self._publish(part_seq, verdict, by, self._withdrawals, (reason, bundle))
 
+    async def begin_part(self, part_seq: int, first_sign_mono_s: float) -> None:
+        """As ``VerdictOutput.begin_part``; coils have no names."""
+        del part_seq, first_sign_mono_s
+        await self.withdraw()
+
     async def withdraw(self) -> None:
-        """End a PASS window now: the next part is here. Returns when REJECT is written or the peer is down."""
+        """End a PASS window now. Returns when REJECT is written or the peer is down."""
         self._withdrawals += 1
         self._end_window("withdrawn")
         if self._pass_may_stand and self._may_dial:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from drivers.base import LineNow, Reason, Verdict
+from drivers.base import DriverError, LineNow, Reason, Verdict
 from drivers.modbus.connection import RegisterConnection, RtuLine
 from drivers.modbus.output import ModbusOutput
 from drivers.modbus.registers import BLOCK_WORDS, PLC_WORDS, REASON_CODES, BlockState, PlcWords, Status, next_seq
@@ -21,15 +21,18 @@ __all__ = ["RegisterOutput"]
 
 _log = structlog.get_logger(__name__)
 
+_AT_ONCE_S = 0.1
+"""From a part's first sign to the PLC's number for it: less than two parts are ever apart, and enough for RS-485."""
 _UNKNOWN = PlcWords(0, 0, 0, 0, 0)
 
 
 class RegisterOutput(ModbusOutput[BlockState]):
     """Seven words under one check and a heartbeat, always written together (FC16); five words of the PLC are read.
 
-    The part is named by the PLC's own number for the part at its gate. A PASS leaves only if that number went on by
-    exactly one since the verdict before: PLC and agent have seen the same one new part. After any other step both
-    start again from the PLC's number, at the price of that part. With ``is_counted`` off the PLC gives no numbers and
+    The part is named by the PLC's own number for the part at its gate, read at the part's first sign. A PASS leaves
+    only if that number went on by exactly one since the verdict before (PLC and agent have seen the same one new part)
+    and still stands (that part is still at the gate). After any other step both start again from the PLC's number, at
+    the price of that part. With ``is_counted`` off the PLC gives no numbers and
     takes ours, 1 + part_seq mod 65535. ``is_confirmed`` wants the PLC's heartbeat to change within ``plc_timeout_s``.
     """
 
@@ -77,6 +80,8 @@ class RegisterOutput(ModbusOutput[BlockState]):
         self._plc = _UNKNOWN
         self._plc_beat_mono_s = 0.0
         self._seq = 0
+        self._begun: tuple[int, int] | None = None
+        """The part that began last, and the PLC's number then."""
         self._reason = 0
         self._bundle = 0
         self._beats = 0
@@ -129,6 +134,24 @@ class RegisterOutput(ModbusOutput[BlockState]):
         before, self._sensed_seq = self._sensed_seq, plc.trigger_seq
         return before is not None and plc.trigger_seq != before
 
+    async def begin_part(self, part_seq: int, first_sign_mono_s: float) -> None:
+        """As ``VerdictOutput.begin_part``. Read too late, the number may be the next part's: then the part has none."""
+        self._begun = None
+        await self.withdraw()
+        if not self._is_counted:
+            return
+        try:
+            plc = await self._alone(self._read)
+        except DriverError as err:
+            _log.debug("part_not_named", part_seq=part_seq, why=str(err))
+            return
+        self._take(plc)
+        late_s = monotonic_s() - first_sign_mono_s
+        if late_s > _AT_ONCE_S:
+            _log.warning("part_named_too_late", part_seq=part_seq, late_ms=round(late_s * 1000, 1))
+        else:
+            self._begun = part_seq, plc.trigger_seq
+
     def _new_link(self) -> RegisterConnection:
         return RegisterConnection(
             self._host,
@@ -180,10 +203,12 @@ class RegisterOutput(ModbusOutput[BlockState]):
             self._seq = 1 + part_seq % 0xFFFF
             return True
         self._seq = self._plc.trigger_seq
-        is_next = self._seq == next_seq(before)
-        if not is_next:
-            _log.warning("plc_counts_otherwise", part_seq=part_seq, plc=self._seq, expected=next_seq(before))
-        return is_next
+        is_next, is_still_there = self._seq == next_seq(before), self._begun == (part_seq, self._seq)
+        if not is_next or not is_still_there:
+            began = None if self._begun is None else self._begun[1]
+            expected = next_seq(before)
+            _log.warning("plc_counts_otherwise", part_seq=part_seq, plc=self._seq, expected=expected, began=began)
+        return is_next and is_still_there
 
     async def _read(self, link: _Link[BlockState]) -> PlcWords:
         assert isinstance(link, RegisterConnection)  # noqa: S101 - _new_link makes no other

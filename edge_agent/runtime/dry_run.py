@@ -60,6 +60,10 @@ class RejectingOutput:
         """WITHHELD, always."""
         return Published.WITHHELD
 
+    async def begin_part(self, part_seq: int, first_sign_mono_s: float) -> None:
+        """REJECT is written all the same."""
+        await self._output.begin_part(part_seq, first_sign_mono_s)
+
     async def withdraw(self) -> None:
         """There is no PASS to take back; REJECT is written all the same."""
         await self._output.withdraw()

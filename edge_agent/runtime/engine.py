@@ -260,9 +260,9 @@ class Engine:
     async def _carry(self, live: LivePart) -> None:
         """Carry one part from its first sign to its end."""
         part = live.part
-        withdrawn = self._spawn(self._output.withdraw())
+        begun = self._spawn(self._output.begin_part(part.seq, part.first_sign_mono_s))
         await self._carrying.wait_for_evidence(live)
-        await withdrawn
+        await begun
         self.check()
         row, decision = await self._carrying.record(live, self._carrying.decide(live))
         self._pairing.close(part)

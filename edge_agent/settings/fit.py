@@ -27,17 +27,18 @@ def times(line: LineSettings, output: OutputSettings) -> list[tuple[Loc, str]]:
     """The part's time budget against the output's times."""
     problems: list[tuple[Loc, str]] = []
     spacing, answer, watchdog = line.min_part_spacing_ms, output.write_timeout_ms, output.watchdog_ms
-    if line.deadline_ms >= spacing:
+    imaging, got_imaging = ("line.imaging_ms + ", f"{line.imaging_ms} + ") if line.imaging_ms else ("", "")
+    if line.imaging_ms + line.deadline_ms >= spacing:
         message = (
-            f"expected below line.min_part_spacing_ms ({spacing}): a verdict that comes after the next part "
-            f"belongs to no part (got {line.deadline_ms})"
+            f"{imaging}line.deadline_ms is expected below line.min_part_spacing_ms ({spacing}): a verdict that comes "
+            f"after the next part belongs to no part (got {got_imaging}{line.deadline_ms})"
         )
         problems.append((("line", "deadline_ms"), message))
-    elif line.deadline_ms + output.pass_hold_ms > spacing:
+    elif line.imaging_ms + line.deadline_ms + output.pass_hold_ms > spacing:
         message = (
-            f"line.deadline_ms + pass_hold_ms must be at most line.min_part_spacing_ms ({spacing}): otherwise a PASS "
-            f"could stand when a part arrives that shows no sign of itself (got {line.deadline_ms} + "
-            f"{output.pass_hold_ms})"
+            f"{imaging}line.deadline_ms + pass_hold_ms must be at most line.min_part_spacing_ms ({spacing}): otherwise "
+            f"a PASS could stand when a part arrives that shows no sign of itself (got {got_imaging}"
+            f"{line.deadline_ms} + {output.pass_hold_ms})"
         )
         problems.append((("output", "pass_hold_ms"), message))
     # A block of registers names its part. Coils do not: their PASS has to end before another part can be where it was.

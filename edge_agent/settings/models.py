@@ -59,6 +59,11 @@ class LineSettings(Table):
     name: Annotated[Text, Field(max_length=64, description="what the journal and the reports call this line")] = "line"
     deadline_ms: Annotated[Milliseconds, say("from the first sign of a part to PASS on the wire; late is reject")]
     min_part_spacing_ms: Annotated[Milliseconds, say("the shortest time between two parts")]
+    imaging_ms: Annotated[
+        int,
+        integer(0, 60_000),
+        say("the longest time from a wired trigger to the first sign of its part: exposure and the controller's work"),
+    ] = 0
     judgement: Annotated[
         Literal["agent", "both"],
         say("agent: this inspection decides alone; both: the controller's own NG rejects as well"),

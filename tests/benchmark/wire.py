@@ -40,7 +40,7 @@ from drivers.simulated.controller import ControllerTiming, SimulatedController
 from drivers.simulated.grammar import Refused, parse
 from drivers.simulated.plc import SimulatedPlc
 from drivers.simulated.remote_io import SimulatedRemoteIo
-from drivers.timing import Deadline
+from drivers.timing import Deadline, monotonic_s
 from drivers.transport.memory import MemoryStream
 from drivers.transport.tcp import open_tcp
 from edge_agent.inspection.decode import prove_complete, zero_tail_rows
@@ -325,6 +325,7 @@ async def output_times(times: int, *, is_plc: bool) -> Times:
         for number in range(1, times + 1):
             if isinstance(peer, SimulatedPlc):
                 peer.part_arrives()
+            await output.begin_part(number, monotonic_s())
             began = time.perf_counter()
             outcome = await output.publish(number, Verdict.PASS, Deadline.after(1.0))
             seconds.append(time.perf_counter() - began)

@@ -95,7 +95,7 @@ async def test_coils(kind: type[Any], module: str, figure: Callable[[str], None]
             await until(lambda: output.is_confirmed)
             peer.breaks_at(step, carries_out=carries_out)
             await output.publish(1, Verdict.PASS, Deadline.after(2.0), Reason.OK)
-            await output.withdraw()  # part 2 is here
+            await output.begin_part(2, monotonic_s())
             begin = monotonic_s()
             was_hit = peer.cut is not None
             await until(lambda: output.is_confirmed)
@@ -130,9 +130,10 @@ async def test_registers(figure: Callable[[str], None]) -> None:
             await until(lambda: output.is_confirmed and peer.block[4] & 1)
             peer.breaks_at(step, carries_out=carries_out)
             peer.part_arrives()
+            await output.begin_part(1, monotonic_s())
             await output.publish(1, Verdict.PASS, Deadline.after(2.0), Reason.OK)
             second = peer.part_arrives()
-            await output.withdraw()
+            await output.begin_part(2, monotonic_s())
             was_hit = peer.cut is not None
             await until(lambda: output.is_confirmed)
             await output.publish(2, Verdict.REJECT, Deadline.after(2.0), Reason.SCORE)
@@ -146,6 +147,7 @@ async def test_registers(figure: Callable[[str], None]) -> None:
             # After a part that only one of them saw, both start again from the PLC's number.
             await output.publish(3, Verdict.REJECT, Deadline.after(2.0), Reason.SCORE)
             fourth = peer.part_arrives()
+            await output.begin_part(4, monotonic_s())
             assert await output.publish(4, Verdict.PASS, Deadline.after(2.0), Reason.OK) is Published.PUBLISHED
             await until(lambda: fourth.is_let_through)
         finally:

@@ -18,7 +18,7 @@ from drivers.modbus.register_output import RegisterOutput
 from drivers.modbus.registers import REASON_CODES, BlockState, Status, check_word, next_seq
 from drivers.simulated.plc import SimulatedPlc
 from drivers.simulated.remote_io import IoFault
-from drivers.timing import Deadline
+from drivers.timing import Deadline, monotonic_s
 from edge_agent.runtime.handshake import ERROR_CODES
 from tests.simulated.simulated_wire import until
 
@@ -44,6 +44,14 @@ async def plc_and_output(
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         await peer.stop()
+
+
+async def judge(
+    output: RegisterOutput, part_seq: int, verdict: Verdict, reason: Reason | None = None, bundle: int = 0
+) -> Published:
+    """A part from its first sign to its verdict."""
+    await output.begin_part(part_seq, monotonic_s())
+    return await output.publish(part_seq, verdict, soon(), reason, bundle)
 
 
 def soon() -> Deadline:
@@ -98,7 +106,7 @@ async def test_each_part_gets_its_own_verdict_and_no_other(verdict: Verdict) -> 
         for number in range(1, 4):
             part = plc.part_arrives()
             await output.withdraw()
-            assert await output.publish(number, verdict, soon(), Reason.SCORE, 0x1BEEF) is Published.PUBLISHED
+            assert await judge(output, number, verdict, Reason.SCORE, 0x1BEEF) is Published.PUBLISHED
             await until(lambda part=part: part.is_decided)  # type: ignore[misc]
             assert part.is_let_through is (verdict is Verdict.PASS)
             assert plc.block[0] == number
@@ -108,7 +116,7 @@ async def test_each_part_gets_its_own_verdict_and_no_other(verdict: Verdict) -> 
 async def test_a_pass_that_stands_lets_no_other_part_through() -> None:
     async with plc_and_output() as (plc, output):
         first = plc.part_arrives()
-        assert await output.publish(1, Verdict.PASS, soon()) is Published.PUBLISHED
+        assert await judge(output, 1, Verdict.PASS) is Published.PUBLISHED
         await until(lambda: first.is_let_through)
         second = plc.part_arrives()  # the agent knows nothing of it, and its PASS stands
         await until(lambda: second.why == "the block is of part 1")
@@ -116,12 +124,40 @@ async def test_a_pass_that_stands_lets_no_other_part_through() -> None:
         assert not second.is_let_through
 
 
+async def test_verdicts_that_are_all_a_part_late_pass_nobody() -> None:
+    """The number goes on by one from verdict to verdict, and each time it is the next part's."""
+    async with plc_and_output() as (plc, output):
+        parts = [plc.part_arrives()]
+        for number in range(1, 5):
+            await output.begin_part(number, monotonic_s())
+            parts.append(plc.part_arrives())
+            assert await output.publish(number, Verdict.PASS, soon()) is Published.WITHHELD
+
+        assert not any(part.is_let_through for part in parts)
+
+
+async def test_a_part_whose_name_was_asked_too_late_gets_no_pass() -> None:
+    """After a standstill the number may be the next part's."""
+    async with plc_and_output() as (plc, output):
+        plc.part_arrives()
+        await output.begin_part(1, monotonic_s() - 0.2)
+        assert await output.publish(1, Verdict.PASS, soon()) is Published.WITHHELD
+        plc.part_arrives()
+        assert await judge(output, 2, Verdict.PASS) is Published.PUBLISHED
+
+
+async def test_a_part_that_never_began_gets_no_pass() -> None:
+    async with plc_and_output() as (plc, output):
+        plc.part_arrives()
+        assert await output.publish(1, Verdict.PASS, soon()) is Published.WITHHELD
+
+
 async def test_a_part_that_only_the_plc_saw_costs_one_part_and_no_wrong_pass() -> None:
     async with plc_and_output() as (plc, output):
         unseen, part = plc.part_arrives(), plc.part_arrives()
-        assert await output.publish(1, Verdict.PASS, soon()) is Published.WITHHELD
+        assert await judge(output, 1, Verdict.PASS) is Published.WITHHELD
         later = plc.part_arrives()
-        assert await output.publish(2, Verdict.PASS, soon()) is Published.PUBLISHED
+        assert await judge(output, 2, Verdict.PASS) is Published.PUBLISHED
         await until(lambda: later.is_decided)
 
         assert (unseen.is_let_through, part.is_let_through, later.is_let_through) == (False, False, True)
@@ -129,9 +165,9 @@ async def test_a_part_that_only_the_plc_saw_costs_one_part_and_no_wrong_pass() -
 
 async def test_a_part_that_only_the_agent_saw_costs_one_part_and_no_wrong_pass() -> None:
     async with plc_and_output() as (plc, output):
-        assert await output.publish(1, Verdict.PASS, soon()) is Published.WITHHELD
+        assert await judge(output, 1, Verdict.PASS) is Published.WITHHELD
         part = plc.part_arrives()
-        assert await output.publish(2, Verdict.PASS, soon()) is Published.PUBLISHED
+        assert await judge(output, 2, Verdict.PASS) is Published.PUBLISHED
         await until(lambda: part.is_decided)
         assert part.is_let_through
 
@@ -143,7 +179,7 @@ async def test_what_stood_at_the_gate_when_the_connection_was_new_is_nobodys() -
         await until(lambda: not output.is_confirmed)
         await plc.misbehave(None)
         await until(lambda: output.is_confirmed)
-        assert await output.publish(1, Verdict.PASS, soon()) is Published.WITHHELD
+        assert await judge(output, 1, Verdict.PASS) is Published.WITHHELD
         assert not part.is_let_through
 
 
@@ -153,7 +189,7 @@ async def test_a_plc_whose_program_stands_still_is_not_confirmed_and_comes_back(
         await until(lambda: not output.is_confirmed)
         assert "heartbeat stands still" in output.problem
         plc.part_arrives()
-        assert await output.publish(1, Verdict.PASS, soon()) is Published.FAILED
+        assert await judge(output, 1, Verdict.PASS) is Published.FAILED
         plc.is_scanning = True
         await until(lambda: output.is_confirmed)
 
@@ -204,7 +240,7 @@ def test_registers_of_all_zeros_or_ones_open_for_nobody(fill: int) -> None:
 async def test_stopping_leaves_reject_and_not_ready() -> None:
     async with plc_and_output() as (plc, output):
         plc.part_arrives()
-        await output.publish(1, Verdict.PASS, soon())
+        await judge(output, 1, Verdict.PASS)
     assert plc.block[1] == 0x00C3
     assert plc.block[4] == Status.FAULT
 
@@ -214,7 +250,7 @@ async def test_a_bypass_is_a_bit_of_the_status_beside_ready() -> None:
     async with plc_and_output(line=lambda: LineNow(is_bypassed=is_bypassed)) as (plc, output):
         await until(lambda: plc.block[4] == Status.READY | Status.BYPASS)
         part = plc.part_arrives()
-        assert await output.publish(1, Verdict.PASS, soon(), Reason.BYPASS) is Published.PUBLISHED
+        assert await judge(output, 1, Verdict.PASS, Reason.BYPASS) is Published.PUBLISHED
         await until(lambda: part.is_let_through)
         assert plc.block[3] == 20
         is_bypassed = False
@@ -240,7 +276,7 @@ async def test_an_error_of_the_line_has_its_code_and_asserts_reject() -> None:
     try:
         await until(lambda: output.is_confirmed and peer.block[4] & Status.READY)
         peer.part_arrives()
-        assert await output.publish(1, Verdict.PASS, soon(), Reason.OK) is Published.PUBLISHED
+        assert await judge(output, 1, Verdict.PASS, Reason.OK) is Published.PUBLISHED
         is_ready, now = False, LineNow(error=104)
         await until(lambda: peer.block[4] & Status.FAULT)
         assert (peer.block[1], peer.block[3], peer.block[0]) == (0x00C3, 104, 1)
@@ -258,12 +294,12 @@ async def test_a_verdict_that_the_plc_never_acknowledged_is_counted_and_said() -
         async with plc_and_output() as (plc, output):
             for number in (1, 2):
                 part = plc.part_arrives()
-                await output.publish(number, Verdict.REJECT, soon(), Reason.SCORE)
+                await judge(output, number, Verdict.REJECT, Reason.SCORE)
                 await until(lambda: part.is_decided)  # noqa: B023 - awaited in this turn
             assert output.untaken == 0
             plc.words[9] = 7  # another program of the PLC writes there
             plc.part_arrives()
-            await output.publish(3, Verdict.REJECT, soon(), Reason.SCORE)
+            await judge(output, 3, Verdict.REJECT, Reason.SCORE)
             assert output.untaken == 1
 
     said = [(entry["seq"], entry["ack_seq"]) for entry in logs if entry["event"] == "plc_did_not_take"]
@@ -300,7 +336,7 @@ async def test_a_plc_that_does_not_count_is_given_numbers_of_ours() -> None:
     async with plc_and_output(plc={"is_counting": False}, is_counted=False) as (plc, output):
         for part_seq, seq in ((65534, 65535), (65535, 1), (65536, 2)):
             part = plc.part_arrives()
-            assert await output.publish(part_seq, Verdict.PASS, soon()) is Published.PUBLISHED
+            assert await judge(output, part_seq, Verdict.PASS) is Published.PUBLISHED
             await until(lambda part=part: part.is_decided)  # type: ignore[misc]
             assert (plc.block[0], part.is_let_through) == (seq, True)
 
@@ -312,18 +348,18 @@ async def test_a_plc_that_misbehaves_is_never_published_to_and_recovers(fault: I
     async with plc_and_output() as (plc, output):
         plc.part_arrives()
         await plc.misbehave(fault)
-        assert await output.publish(1, Verdict.PASS, soon()) is not Published.PUBLISHED
+        assert await judge(output, 1, Verdict.PASS) is not Published.PUBLISHED
         await plc.misbehave(None)
         await until(lambda: output.is_confirmed)
         part = plc.part_arrives()
-        assert await output.publish(2, Verdict.PASS, soon()) is Published.PUBLISHED
+        assert await judge(output, 2, Verdict.PASS) is Published.PUBLISHED
         await until(lambda: part.is_let_through)
 
 
 async def test_not_ready_passes_nothing() -> None:
     async with plc_and_output(is_ready=False) as (plc, output):
         part = plc.part_arrives()
-        assert await output.publish(1, Verdict.PASS, soon()) is Published.WITHHELD
+        assert await judge(output, 1, Verdict.PASS) is Published.WITHHELD
         assert not part.is_let_through
 
 

@@ -57,6 +57,9 @@ class MemoryOutput:
         self.named.append((reason, bundle))
         return Published.LATE if by.has_passed else Published.PUBLISHED
 
+    async def begin_part(self, part_seq: int, first_sign_mono_s: float) -> None:
+        await self.withdraw()
+
     async def withdraw(self) -> None:
         self.said.append(("withdraw", 0))
 

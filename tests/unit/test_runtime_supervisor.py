@@ -55,6 +55,9 @@ class Output:
         self.said.append(str(verdict))
         return Published.PUBLISHED
 
+    async def begin_part(self, part_seq: int, first_sign_mono_s: float) -> None:
+        await self.withdraw()
+
     async def withdraw(self) -> None:
         return
 

@@ -22,6 +22,7 @@ schema_version = 1
 name = "line 3"
 deadline_ms = 700
 min_part_spacing_ms = 1000
+imaging_ms = 0
 judgement = "both"
 cameras = [1]
 
@@ -365,12 +366,17 @@ CONTRADICTIONS = {
     "deadline not below spacing": (
         changed(("deadline_ms = 700", "deadline_ms = 1000")),
         "deadline_ms = 1000",
-        "line.deadline_ms: expected below line.min_part_spacing_ms (1000)",
+        "line.deadline_ms: line.deadline_ms is expected below line.min_part_spacing_ms (1000)",
     ),
     "a PASS could stand when an unseen part arrives": (
         changed(("pass_hold_ms = 300", "pass_hold_ms = 301")),
         "pass_hold_ms = 301",
         "output.pass_hold_ms: line.deadline_ms + pass_hold_ms must be at most line.min_part_spacing_ms (1000)",
+    ),
+    "what the controller takes comes on top": (
+        changed(("imaging_ms = 0", "imaging_ms = 40")),
+        "pass_hold_ms = 300",
+        "output.pass_hold_ms: line.imaging_ms + line.deadline_ms + pass_hold_ms must be at most line.min_part_spacing",
     ),
     "a dead agent's PASS could reach the next part": (
         changed(("watchdog_ms = 500", "watchdog_ms = 551")),
