@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: install demo test lint pictures bench fuzz results chaos soak kills faults cover mutants bundle-wheels clean
+.PHONY: install demo test test-all lint pictures bench fuzz results chaos soak kills faults cover mutants bundle-wheels clean
 
 install: $(STAMP)
 
@@ -24,7 +24,12 @@ lint: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Two minutes: all that needs no calibration and no process of its own.
 test: lint
+	$(BIN)/python -m pytest -m "not slow"
+
+# Everything, a quarter of an hour: what continuous integration runs.
+test-all: lint
 	$(BIN)/python -m pytest
 
 # docs/pictures: the operator's page as it is, of a simulated line, looked at by Chromium. KEEP= a calibrated line's folder.

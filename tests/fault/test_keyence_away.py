@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from drivers.base import ByteStream, StreamListener
 
+pytestmark = pytest.mark.slow
+
 CONNECT_TIMEOUT_S = 1.0
 
 

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from edge_agent.store.journal import PartRow
     from tests.simulated.line import Line
 
-pytestmark = pytest.mark.slow
-
 
 async def show_a_bad_part(at: Line, number: int) -> tuple[PartRow, bool]:
     """The row of the next part, and whether the gate opened for it."""

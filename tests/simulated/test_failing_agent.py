@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-pytestmark = pytest.mark.slow
 
 LONG = bool(os.environ.get("EDGE_AGENT_CHAOS"))
 ROUNDS = int(os.environ.get("EDGE_AGENT_ROUNDS", "3" if LONG else "1"))

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-pytestmark = pytest.mark.slow
 
 HOLD_S = 5.0
 """Much longer than the remote I/O's watchdog: what ends PASS early is the watchdog, not the hold time."""

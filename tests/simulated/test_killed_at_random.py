@@ -22,7 +22,6 @@ PASS_OFF_S = 0.6
 SEED = int(os.environ.get("EDGE_AGENT_SEED", "1"))
 
 pytestmark = [
-    pytest.mark.slow,
     pytest.mark.skipif(not KILLS, reason="a shard of kills: make kills"),
     pytest.mark.timeout(30 * KILLS + 120),
 ]

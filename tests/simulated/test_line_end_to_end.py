@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
     from tests.results import Figure
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.mark.promise("T-28", "what ran is replayed", "verdicts and scores the same, bit for bit")
 async def test_good_parts_pass_the_gate_bad_ones_do_not_and_replay_is_bit_for_bit(

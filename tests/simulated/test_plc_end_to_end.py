@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
-
 from drivers.simulated.plc import PlcPart, SimulatedPlc
 from edge_agent.domain import Reason, Verdict
 from tests.simulated.line import PROGRAM, bad_image, good_image, line
@@ -15,7 +13,6 @@ if TYPE_CHECKING:
 
     from tests.simulated.line import Line
 
-pytestmark = pytest.mark.slow
 
 READY, FAULT, BUSY = 1, 2, 8
 VERDICT, REASON, STATUS = 1, 3, 4

@@ -35,7 +35,6 @@ RESTARTED_WITHIN_S = 4.0
 STATE = "/var/lib/edge-agent"
 
 pytestmark = [
-    pytest.mark.slow,
     pytest.mark.timeout(900),
     pytest.mark.skipif(not os.environ.get("EDGE_AGENT_CHAOS"), reason="long: EDGE_AGENT_CHAOS=1"),
     pytest.mark.skipif(not (ROOT / "opt/edge-agent/bin").exists(), reason="EDGE_AGENT_ROOT names no installed root"),

@@ -27,8 +27,6 @@ BAD_EVERY = 20
 MOST_GROWN_BYTES, MOST_DRIFT = 8 * 2**20, 0.05
 OUTPUT = 'kind = "modbus-registers"\npass_hold_ms = 50\nwatchdog_ms = 100\nwrite_timeout_ms = 50\nrefresh_ms = 50'
 
-pytestmark = pytest.mark.slow
-
 
 def small_images(count: int) -> list[bytes]:
     """64 x 48, all different; the null inspector reads the last byte."""

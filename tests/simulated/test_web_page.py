@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 # The page makes way for everything else on the machine: beside other work it is served seconds or minutes later.
 pytestmark = [
-    pytest.mark.slow,
     pytest.mark.timeout(600),
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine"),
 ]

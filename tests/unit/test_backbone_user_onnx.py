@@ -24,6 +24,8 @@ from edge_agent.inspection.sessions import Network
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 PLAIN = Scaling((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 SCALING = Scaling((0.5, 0.4, 0.3), (0.2, 0.25, 0.3))
 

@@ -8,6 +8,8 @@ import pytest
 from calibration.backbones import DEFAULT_BACKBONE, Backbone
 from edge_agent.inspection.sessions import Network
 
+pytestmark = pytest.mark.slow
+
 
 def image(height: int, width: int, seed: int = 1) -> np.ndarray:
     return np.random.default_rng(seed).random((1, 3, height, width), dtype=np.float32)

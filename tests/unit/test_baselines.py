@@ -17,6 +17,8 @@ from calibration.baselines.published import published_for, published_note
 from calibration.crossfit import Learned
 from edge_agent.inspection.patches import PatchGrid
 
+pytestmark = pytest.mark.slow
+
 Crop = NDArray[np.float32]
 GRID = PatchGrid(64, 64, 32, 16)
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 HEIGHT, WIDTH = 120, 160
 STAGES = ["decode", "register", "reconstruct", "map", "embed", "score"]
 

@@ -12,7 +12,7 @@ from calibration.collect import ODD, Collector
 from drivers.simulated.camera import ZipperCamera, encode_bmp
 from edge_agent.errors import CalibrationRefused
 from edge_agent.inspection.registration import RegistrationSettings
-from tests.simulated.line import HEIGHT, WIDTH, good_image
+from tests.simulated.line import THUMBNAIL, good_image
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +24,7 @@ def collector(folder: Path) -> Collector:
 
 def another_part(number: int) -> bytes:
     """A part of the same size that is not this part."""
-    picture = np.full((HEIGHT, WIDTH), 200, np.uint8)
+    picture = np.full(THUMBNAIL[::-1], 200, np.uint8)
     cv2.circle(picture, (40 + number, 60), 25, 40, -1)
     cv2.line(picture, (90, 10), (150, 110 - number), 90, 5)
     return encode_bmp(picture)
@@ -47,7 +47,7 @@ def test_good_parts_are_taken_and_copies_are_not(tmp_path: Path) -> None:
     [
         (good_image(1)[:5000], "broken"),
         (b"", "broken"),
-        (encode_bmp(np.zeros((HEIGHT, WIDTH // 2), np.uint8)), "another shape"),
+        (encode_bmp(np.zeros((THUMBNAIL[1], THUMBNAIL[0] // 2), np.uint8)), "another shape"),
     ],
     ids=["cut", "empty", "shape"],
 )
@@ -104,7 +104,7 @@ def test_a_folder_with_a_picture_that_is_none_says_which(tmp_path: Path) -> None
 
 
 def test_turned_parts_need_the_angle_that_was_asked_for(tmp_path: Path) -> None:
-    camera = ZipperCamera(width=WIDTH, height=HEIGHT, seed=3)
+    camera = ZipperCamera(width=THUMBNAIL[0], height=THUMBNAIL[1], seed=3)
     rng = np.random.default_rng(5)
     found = Collector.open(tmp_path, RegistrationSettings(max_angle_deg=180.0))
     for number in range(6):

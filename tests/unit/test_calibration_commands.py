@@ -23,6 +23,8 @@ from edge_agent.inspection.manifest import read_manifest
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 SMALL, LARGE = (0, 0, 96, 72), (10, 10, 1200, 900)
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 
 from calibration.corruption import Corruption
 from calibration.training import Recipe, Training
 from edge_agent.inspection.patches import PatchGrid
+
+pytestmark = pytest.mark.slow
 
 STEPS = 100
 STAINS = Corruption(stained=1.0, noise=0.0)

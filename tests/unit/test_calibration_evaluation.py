@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 
 def write_part(path: Path, seed: int, *, is_broken: bool = False) -> None:
     """A plate of 48 x 64 px; a broken one has a hole, and a mask that marks it."""

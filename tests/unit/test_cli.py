@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 EDGE_AGENT = Path(sys.executable).with_name("edge-agent")
 COMMANDS = [
     ["run"],

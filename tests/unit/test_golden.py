@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 
 def part(seed: int) -> np.ndarray:
     rng = np.random.default_rng(seed)

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     Image = NDArray[np.uint8]
 
+pytestmark = pytest.mark.slow
+
 HEIGHT, WIDTH = 120, 160
 
 

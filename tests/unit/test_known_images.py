@@ -17,6 +17,8 @@ from calibration.limit import LimitWishes, choose_limit, wishes_of
 from edge_agent.domain import Outcome, Reason
 from edge_agent.errors import CalibrationRefused, UsageError
 
+pytestmark = pytest.mark.slow
+
 GOOD = np.arange(1.0, 45.0)
 
 

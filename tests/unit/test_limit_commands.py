@@ -23,6 +23,8 @@ from edge_agent.runtime.decision import Evidence, decide
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 HEIGHT, WIDTH = 72, 96
 
 

@@ -22,6 +22,8 @@ from edge_agent.inspection.sessions import Network
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.slow
+
 GRID = PatchGrid(48, 64, 32, 16)
 QUICK = Recipe(min_steps=10, max_steps=10)
 

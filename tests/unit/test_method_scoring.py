@@ -16,6 +16,8 @@ from edge_agent.inspection.knn import Bank, standardisation
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+pytestmark = pytest.mark.slow
+
 GOOD = {
     "score": 1.0,
     "limit": 2.0,

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     Image = NDArray[np.uint8]
 
+pytestmark = pytest.mark.slow
+
 HEIGHT, WIDTH = 144, 192
 
 
