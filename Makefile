@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: install demo test test-all lint pictures bench fuzz results chaos soak kills faults cover mutants bundle-wheels clean
+.PHONY: install demo test test-all lint pictures bench fuzz results chaos soak kills schedules faults cover mutants bundle-wheels clean
 
 install: $(STAMP)
 
@@ -66,6 +66,12 @@ KILLS ?= 50
 kills: install
 	EDGE_AGENT_THUMBNAIL=$(CURDIR)/.shards/thumbnail EDGE_AGENT_FULL_SIZE=$(CURDIR)/.shards/full-size EDGE_AGENT_KILLS=$(KILLS) EDGE_AGENT_SEED=$(SEED) $(BIN)/python -m pytest -p no:randomly --results \
 	  tests/simulated/test_killed_at_random.py
+
+# A shard of random schedules of what a part sends, in the same way; more each time, whatever the order.
+SCHEDULES ?= 10000
+schedules: install
+	EDGE_AGENT_SCHEDULES=$(SCHEDULES) $(BIN)/python -m pytest -p no:randomly --results \
+	  tests/unit/test_runtime_invariants.py
 
 # Faults in native code and SIGSTOP, ROUNDS times each; adds up in the same way.
 ROUNDS ?= 10
