@@ -24,7 +24,7 @@ lint: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Two minutes: all that needs no calibration and no process of its own.
+# Three and a half minutes: all that needs no calibration and no process of its own.
 test: lint
 	$(BIN)/python -m pytest -m "not slow"
 
