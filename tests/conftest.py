@@ -53,6 +53,14 @@ def _no_leaked_log_settings() -> Iterator[None]:
     structlog.reset_defaults()
 
 
+@pytest.fixture(autouse=True)
+def reserve_bytes(monkeypatch: pytest.MonkeyPatch) -> int:
+    """A test of a hundred journals would take 6 GiB of disk; whole processes hold what the line's do."""
+    small = 64 * 2**10
+    monkeypatch.setattr("edge_agent.store.reserve._BYTES", small)
+    return small
+
+
 @pytest.fixture
 def quiet_logs() -> None:
     """No log lines: a hundred thousand parts would say a million."""

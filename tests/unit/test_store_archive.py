@@ -295,16 +295,16 @@ def test_a_disk_that_gets_short_is_said_once_and_its_recovery_too(tmp_path: Path
     assert not archive.status.is_short
 
 
-def test_the_reserve_is_held_released_and_held_again(tmp_path: Path) -> None:
+def test_the_reserve_is_held_released_and_held_again(tmp_path: Path, reserve_bytes: int) -> None:
     path = tmp_path / "journal.reserve"
-    reserve = Reserve(path)
+    reserve = Reserve(path, _SmallDisk(10**9))
     reserve.hold()
     held = path.stat().st_size
     reserve.release()
     is_released = not path.exists()
     reserve.hold()
 
-    assert held == 64 * MIB
+    assert held == reserve_bytes
     assert is_released
     assert path.exists()
 
