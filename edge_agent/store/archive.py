@@ -30,8 +30,9 @@ _STUMP = ".part"
 _FREE_BYTES_MOST = 2 * 2**30
 _FREE_SHARE = 0.05
 _WARN_FREE_SHARE = 0.1
-_OVERDUE_AT_ONCE = 20
-"""Images that one filing removes for their age: a whole day at once would keep the disk busy for seconds."""
+_AT_ONCE = 20
+"""Images that one filing removes for their age, or for a limit that was lowered: a whole day at once, or half of a
+million images, would keep the disk busy for up to a minute."""
 
 
 @dataclass(slots=True)
@@ -65,7 +66,8 @@ class Archive:
 
     ``keep`` is ``all``, ``rejects`` (REJECT and FAULT) or ``none``. Above ``max_bytes``, or when the disk has less
     than ``min_free_bytes`` left (by default the smaller of 2 GiB and 5 %, which leaves room to the journal), the
-    oldest images go. ``lost`` counts images that were to be kept and could not be.
+    oldest images go; what a lowered limit left above it goes a few at each filing. ``lost`` counts images that were to
+    be kept and could not be.
 
     Of PASS every ``pass_every``-th part is kept (by its number, so that a replay can tell which). ``keep_days`` counts
     days on which parts came: a clock that is set, or a month without production, makes no image old.
@@ -158,6 +160,7 @@ class Archive:
                 self._scan()
             size_bytes = self._fs.size_bytes(spooled)
             self._prune_overdue()
+            self._prune_surplus(size_bytes)
             self._make_room(size_bytes)
             target = self._target(part_seq, camera, verdict, spooled, sha256)
             is_new = not self._fs.exists(target)
@@ -176,22 +179,29 @@ class Archive:
         self._is_failing = False
         return target
 
-    def _make_room(self, size_bytes: int) -> None:
-        """Prune until a file of that size fits; raises ENOSPC if it does not even when nothing is left."""
-        while (why := self._why_short(size_bytes)) and self._prune_one():
-            pass
-        if why:
-            raise OSError(errno.ENOSPC, why)
+    def _prune_surplus(self, size_bytes: int) -> None:
+        """Prune what is above the limit with a file of that size: as much as comes, and then a few."""
+        pruned, begin_bytes = 0, self._total_bytes
+        while self._total_bytes + size_bytes > self._max_bytes:
+            if pruned >= _AT_ONCE and begin_bytes - self._total_bytes >= size_bytes:
+                return
+            if not self._prune_one():
+                raise OSError(errno.ENOSPC, "the image is larger than the archive may grow")
+            pruned += 1
 
-    def _why_short(self, size_bytes: int) -> str:
-        if self._passed.total_bytes + self._others.total_bytes + size_bytes > self._max_bytes:
-            return "the image is larger than the archive may grow"
+    def _make_room(self, size_bytes: int) -> None:
+        """Prune until the disk has room for that size; raises ENOSPC if it has not even when nothing is left."""
+        while self._is_disk_short(size_bytes):
+            if not self._prune_one():
+                raise OSError(errno.ENOSPC, "the disk is short, and there is nothing left to prune")
+
+    def _is_disk_short(self, size_bytes: int) -> bool:
         total, free = self._fs.disk_bytes(self._root)
         self._note_free_share(free / total if total else 0.0)
         reserve = self._min_free_bytes
         if reserve is None:
             reserve = min(_FREE_BYTES_MOST, int(total * _FREE_SHARE))
-        return "" if free - size_bytes >= reserve else "the disk is short, and there is nothing left to prune"
+        return free - size_bytes < reserve
 
     def _note_free_share(self, share: float) -> None:
         was_short, self._free_share = self.status.is_short, share
@@ -209,11 +219,15 @@ class Archive:
             self._overdue_seq = max(self._overdue_seq, self._last_seq_of_day.pop(oldest))
 
     def _prune_overdue(self) -> None:
-        for _ in range(_OVERDUE_AT_ONCE):
+        for _ in range(_AT_ONCE):
             kind = next((k for k in (self._passed, self._others) if k.heap and k.heap[0][0] <= self._overdue_seq), None)
             if kind is None:
                 return
             self._prune(kind)
+
+    @property
+    def _total_bytes(self) -> int:
+        return self._passed.total_bytes + self._others.total_bytes
 
     def _prune_one(self) -> bool:
         kind = next((k for k in (self._passed, self._others) if k.heap), None)
