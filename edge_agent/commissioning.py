@@ -60,6 +60,7 @@ class LineFacts:
     program: int
     state: Path
     controller_port: int = 8500
+    imaging_ms: int = 0
     is_simulated: bool = False
 
 
@@ -160,6 +161,7 @@ def _filled(facts: LineFacts, password: Path) -> str:
         ("line", "name"): facts.name,
         ("line", "deadline_ms"): facts.deadline_ms,
         ("line", "min_part_spacing_ms"): facts.min_part_spacing_ms,
+        ("line", "imaging_ms"): facts.imaging_ms,
         ("controller", "kind"): "simulated" if facts.is_simulated else "cv-x",
         ("controller", "host"): facts.controller,
         ("controller", "port"): facts.controller_port,
@@ -194,6 +196,6 @@ def _output_times(facts: LineFacts) -> tuple[int, int, int]:
     On a line that is too fast for any, they are written all the same and the file's check says why they do not do.
     """
     spacing_ms = facts.min_part_spacing_ms
-    hold_ms = max(1, min(_HOLD_MS, spacing_ms - facts.deadline_ms))
+    hold_ms = max(1, min(_HOLD_MS, spacing_ms - facts.imaging_ms - facts.deadline_ms))
     watchdog_ms = max(_LEAST_WATCHDOG_MS, min(_WATCHDOG_MS, spacing_ms - hold_ms - _WRITE_TIMEOUT_MS))
     return hold_ms, watchdog_ms, min(_REFRESH_MS, watchdog_ms // 3)

@@ -39,6 +39,9 @@ def init(
     output: Annotated[str | None, typer.Option(help="Address of the remote I/O.")] = None,
     name: Annotated[str | None, typer.Option(help="What people call the line.")] = None,
     spacing_ms: Annotated[int | None, typer.Option(min=1, help="The shortest time between two parts.")] = None,
+    imaging_ms: Annotated[
+        int | None, typer.Option(min=0, help="From a wired trigger to the first sign of its part, at most.")
+    ] = None,
     deadline_ms: Annotated[int | None, typer.Option(min=1, help="From the first sign of a part to PASS.")] = None,
     program: Annotated[int | None, typer.Option(min=0, max=999, help="The controller's program number.")] = None,
     state: Annotated[
@@ -84,6 +87,8 @@ def init(
         state = Path("state" if simulated else "/var/lib/edge-agent")
     host = answer(controller, "Address of the controller", found[0].address if found else wherever[0])
     spacing = answer(spacing_ms, "Shortest time between two parts, in ms", _SIMULATED_MS if simulated else 1000)
+    imaging = answer(imaging_ms, "Exposure and the controller's own work, in ms; 0 where the agent triggers", 0)
+    rest = max(1, spacing - imaging - _PASS_MS)
     facts = commissioning.LineFacts(
         name=answer(name, "What is the line called", "line 1"),
         controller=host,
@@ -91,7 +96,8 @@ def init(
         own_address=answer(own_address, "This PC's address towards the controller", commissioning.own_address(host)),
         output=answer(output, "Address of the remote I/O", wherever[1]),
         min_part_spacing_ms=spacing,
-        deadline_ms=answer(deadline_ms, "From the first sign of a part to PASS, in ms", max(1, spacing - _PASS_MS)),
+        deadline_ms=answer(deadline_ms, "From the first sign of a part to PASS, in ms", rest),
+        imaging_ms=imaging,
         program=answer(program, "The controller's program number", 0),
         state=state,
         is_simulated=simulated,

@@ -73,14 +73,17 @@ def test_every_answer_stands_in_the_file_and_the_file_passes_its_check(tmp_path:
         "--output",
         "192.168.5.6",
     )
-    times = ("--spacing-ms", "900", "--deadline-ms", "550", "--program", "12", "--own-address", "192.168.3.1")
-    ran = edge_agent("init", "--yes", "--json", *facts, *times, "--state", "state", cwd=tmp_path)
+    times = ("--spacing-ms", "900", "--imaging-ms", "60", "--deadline-ms", "550")
+    others = ("--program", "12", "--own-address", "192.168.3.1")
+    ran = edge_agent("init", "--yes", "--json", *facts, *times, *others, "--state", "state", cwd=tmp_path)
 
     assert ran.returncode == 0, ran.stderr
     assert json.loads(ran.stdout)["config"] == "line.toml"
     settings, ftp = load_settings(tmp_path / "line.toml"), load_settings(tmp_path / "line.toml").images.ftp
     assert ftp is not None
-    assert (settings.line.name, settings.line.deadline_ms, settings.line.min_part_spacing_ms) == ('line "7"', 550, 900)
+    line = settings.line
+    assert (line.name, line.deadline_ms, line.min_part_spacing_ms, line.imaging_ms) == ('line "7"', 550, 900, 60)
+    assert settings.output.pass_hold_ms == 290
     assert (settings.controller.host, settings.controller.port) == ("192.168.3.4", 8501)
     assert (ftp.host, ftp.allowed_peers) == ("192.168.3.1", ("192.168.3.4",))
     assert (settings.output.host, settings.bundle[0].program) == ("192.168.5.6", 12)
