@@ -1,17 +1,19 @@
-"""The real agent with a native library that misbehaves: `python -m tests.simulated.faulty_agent run --config ...`.
+"""The real agent with a library that misbehaves: `python -m tests.simulated.faulty_agent run --config ...`.
 
-The file named by EDGE_AGENT_TEST_FAULT says how the next inspection ends; it is removed before, so that the agent that
-is started again is well.
+The file named by EDGE_AGENT_TEST_FAULT says how the next inspection ends, or the next refresh of the output; it is
+removed before, so that the agent that is started again is well.
 """
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import os
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from drivers.modbus.coil_output import CoilOutput
 from edge_agent.cli import main
 from edge_agent.inspection.inspector import Inspector
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 _FAULT = Path(os.environ["EDGE_AGENT_TEST_FAULT"])
 _well = Inspector.inspect
+_refreshed = CoilOutput._refresh
+_OUTPUT_STANDS_STILL = "leaves the output"
 
 
 def _hang() -> None:
@@ -40,13 +44,28 @@ _FAULTS = {
 
 def inspect(self: Inspector, data: bytes) -> Inspection:
     """As the Inspector's own, unless a fault was asked for."""
-    if _FAULT.exists():
-        kind = _FAULT.read_text()
-        _FAULT.unlink()
+    if (kind := _asked_for(*_FAULTS)) is not None:
         _FAULTS[kind]()
     return _well(self, data)
 
 
+async def refresh(self: CoilOutput) -> bool:
+    """As the output's own, unless it was asked to stand still: nothing but this task does."""
+    if _asked_for(_OUTPUT_STANDS_STILL):
+        await asyncio.Event().wait()
+    return await _refreshed(self)
+
+
+def _asked_for(*kinds: str) -> str | None:
+    """The fault, if it is one of these, which is then no longer asked for."""
+    kind = _FAULT.read_text() if _FAULT.exists() else ""
+    if kind not in kinds:
+        return None
+    _FAULT.unlink()
+    return kind
+
+
 if __name__ == "__main__":
     Inspector.inspect = inspect  # type: ignore[method-assign]
+    CoilOutput._refresh = refresh  # type: ignore[method-assign]
     main()
