@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: install demo test test-all lint pictures bench fuzz results chaos soak kills schedules faults cover mutants bundle-wheels clean
+.PHONY: install demo test test-all lint pictures bench fuzz results chaos soak kills schedules faults cover mutants offline-bundle clean
 
 install: $(STAMP)
 
@@ -92,7 +92,7 @@ mutants: install
 
 # dist/edge-agent-offline: what a line PC without internet needs (same Python version and processor as this one).
 OFFLINE := dist/edge-agent-offline
-bundle-wheels: install
+offline-bundle: install
 	rm -rf $(OFFLINE)
 	mkdir -p $(OFFLINE)/wheels
 	$(BIN)/python -m hatchling build -t wheel -d $(OFFLINE)/wheels

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs edge-agent from the folder that `make bundle-wheels` fills, without internet; again is no harm.
+# Installs edge-agent from the folder that `make offline-bundle` fills, without internet; again is no harm.
 #
 #   install.sh [--dry-run]              install or upgrade to the version that lies in wheels/
 #   install.sh --rollback [--dry-run]   back to the version before

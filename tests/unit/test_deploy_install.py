@@ -21,7 +21,7 @@ def main():
 
 
 def offer(folder: Path, version: str, *, config_code: int = 0) -> None:
-    """A folder as `make bundle-wheels` leaves it, with a small stand-in for the agent's wheel."""
+    """A folder as `make offline-bundle` leaves it, with a small stand-in for the agent's wheel."""
     wheels = folder / "wheels"
     shutil.rmtree(folder, ignore_errors=True)
     wheels.mkdir(parents=True)
