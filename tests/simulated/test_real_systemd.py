@@ -33,6 +33,14 @@ WITHIN_S = 180.0
 """A machine that does many things at once takes long to boot, and to start Python."""
 RESTARTED_WITHIN_S = 4.0
 STATE = "/var/lib/edge-agent"
+DEADLINE_S = 4.0
+NOTICED_S = {"hangs": DEADLINE_S + 0.5, "holds the interpreter": 0.0, "leaves the output": 0.0}
+"""An inspection may take until its deadline and a little: only then it hangs."""
+FAULTY = f"""[Service]
+ExecStart=
+ExecStart=/opt/edge-agent/bin/python -m tests.simulated.faulty_agent run --config /etc/edge-agent/line.toml
+Environment=EDGE_AGENT_TEST_FAULT={STATE}/fault
+"""
 
 pytestmark = [
     pytest.mark.timeout(900),
@@ -58,6 +66,14 @@ class Machine:
         assert process.returncode == 0, f"{command}: {out.decode()}"
         return out.decode().strip()
 
+    async def start_agent(self, at: Line) -> None:
+        """Until the line is READY."""
+        await self.run("chown", "-R", "edge-agent:edge-agent", STATE)
+        await self.run("chgrp", "-R", "edge-agent", "/etc/edge-agent")
+        await self.run("systemctl", "start", "edge-agent")
+        assert await self.show("ActiveState") == "active"  # Type=notify: READY=1 was said
+        await self.until("READY", lambda: at.remote_io.coils[READY])
+
     async def show(self, name: str) -> str:
         """One property of the service."""
         return await self.run("systemctl", "show", "edge-agent", "--value", "-p", name)
@@ -72,7 +88,7 @@ class Machine:
                 status = dict(row.split(":\t", 1) for row in entry.read_text().splitlines() if ":\t" in row)
             except (FileNotFoundError, ProcessLookupError):
                 continue
-            if status["NSpid"].split()[-1] == number and status["Name"] == "edge-agent":
+            if status["NSpid"].split()[-1] == number and status["Name"] in ("edge-agent", "python"):
                 return int(entry.parent.name)
         return 0
 
@@ -99,7 +115,7 @@ class Machine:
         return await self.run("journalctl", "-u", "edge-agent", "-o", "cat", "--no-pager", "-n", "40")
 
 
-def _put_into_root(at: Line, bundle: Path, web_port: int) -> None:
+def _put_into_root(at: Line, bundle: Path, web_port: int, *, faulty: bool = False) -> None:
     text = at.config.read_text().replace(str(bundle), f"{STATE}/bundle")
     for name in ("spool", "journal.sqlite3", "archive"):
         text = text.replace(f'"{name}"', f'"{STATE}/{name}"')
@@ -113,13 +129,19 @@ def _put_into_root(at: Line, bundle: Path, web_port: int) -> None:
     units = ROOT / "etc/systemd/system"
     shutil.copy(REPOSITORY / "deploy" / "edge-agent.service", units)
     shutil.rmtree(units / "edge-agent.service.d", ignore_errors=True)
+    if faulty:
+        drop_in = units / "edge-agent.service.d" / "fault.conf"
+        drop_in.parent.mkdir()
+        drop_in.write_text(FAULTY)
 
 
 @asynccontextmanager
 async def _booted(log: Path) -> AsyncIterator[Machine]:
     packages = next((ROOT / "opt/edge-agent").glob("*/lib/python*/site-packages"))
     inside = Path("/") / packages.relative_to(ROOT)
-    binds = [f"--bind-ro={REPOSITORY / name}:{inside / name}" for name in ("edge_agent", "drivers", "calibration")]
+    binds = [
+        f"--bind-ro={REPOSITORY / name}:{inside / name}" for name in ("edge_agent", "drivers", "calibration", "tests")
+    ]
     with log.open("wb") as file:
         process = await asyncio.create_subprocess_exec(
             *("systemd-nspawn", "-q", "-D", str(ROOT), "--register=no", "--keep-unit", *binds),
@@ -160,14 +182,10 @@ async def test_the_hardened_unit_starts_judges_and_comes_back(
     tmp_path: Path, thumbnail_bundle: Path, figure: Figure
 ) -> None:
     web_port = free_port()
-    async with line(tmp_path, thumbnail_bundle, start=False, deadline_ms=4000, spacing_ms=4500) as at:
+    async with line(tmp_path, thumbnail_bundle, start=False, deadline_ms=int(DEADLINE_S * 1000), spacing_ms=4500) as at:
         await asyncio.to_thread(_put_into_root, at, thumbnail_bundle, web_port)
         async with _booted(tmp_path / "boot.log") as machine:
-            await machine.run("chown", "-R", "edge-agent:edge-agent", STATE)
-            await machine.run("chgrp", "-R", "edge-agent", "/etc/edge-agent")
-            await machine.run("systemctl", "start", "edge-agent")
-            assert await machine.show("ActiveState") == "active"  # Type=notify: READY=1 was said
-            await machine.until("READY", lambda: at.remote_io.coils[READY])
+            await machine.start_agent(at)
             status = Path(f"/proc/{await machine.main_pid()}/status").read_text()  # noqa: ASYNC240 - no disk
             assert "Seccomp:\t2" in status
             assert "NoNewPrivs:\t1" in status
@@ -195,3 +213,30 @@ async def test_the_hardened_unit_starts_judges_and_comes_back(
             assert await machine.show("Result") == "success"
     for name, again_s in told:
         figure(f"{name}: started again after {again_s:.1f} s", is_reached=again_s <= RESTARTED_WITHIN_S)
+
+
+@pytest.mark.promise(
+    "T-22i", "real systemd (nspawn): each that is watched hangs in turn", "started again in 4 s, no PASS"
+)
+async def test_whatever_of_the_agent_hangs_it_is_started_again(
+    tmp_path: Path, thumbnail_bundle: Path, figure: Figure
+) -> None:
+    times = {"deadline_ms": int(DEADLINE_S * 1000), "spacing_ms": 4500}
+    async with line(tmp_path, thumbnail_bundle, start=False, **times) as at:
+        await asyncio.to_thread(_put_into_root, at, thumbnail_bundle, free_port(), faulty=True)
+        async with _booted(tmp_path / "boot.log") as machine:
+            await machine.start_agent(at)
+            told = []
+            for fault, noticed_s in NOTICED_S.items():
+                await machine.until("READY", lambda: at.remote_io.coils[READY])
+                writes = len(at.remote_io.history)
+                (ROOT / STATE[1:] / "fault").write_text(fault)
+                begin_s = monotonic_s() + noticed_s
+                await at.controller.wire_trigger(good_image(1))
+                again_s = await machine.until_started(int((begin_s - noticed_s) * 1e6)) - begin_s
+                await machine.until("REJECT", lambda: at.remote_io.coils[REJECT])
+                assert not any(change.coil == PASS and change.value for change in at.remote_io.history[writes:])
+                told.append((fault, again_s))
+            await machine.until("READY again", lambda: at.remote_io.coils[READY])
+    for fault, again_s in told:
+        figure(f"{fault}: started again after {again_s:.1f} s", is_reached=again_s <= RESTARTED_WITHIN_S)
