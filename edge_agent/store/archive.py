@@ -1,30 +1,33 @@
 """Received images, unchanged, for a year later. Everything here happens after the verdict has left.
 
 Oldest goes by part number, never by a clock that someone may set. PASS goes before REJECT and FAULT. The journal's
-rows are not touched: a row whose image was pruned still has its hash.
+rows are not touched: a row whose image was pruned still has its hash. Which images are the oldest is read from their
+folders when some have to go: the memory that this takes does not grow with their number.
 """
 
 from __future__ import annotations
 
 import errno
-import heapq
+import math
 import re
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import structlog
 
 from drivers.base import Verdict
 from edge_agent.store.fs import FileSystem
+from edge_agent.store.stock import NAME, Image, Stock
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["Archive", "ArchiveStatus"]
 
 log = structlog.get_logger(__name__)
 
-_NAME = re.compile(r"part_(\d{12,})_CAM\d+_(PASS|REJECT|FAULT)_[0-9a-f]{8}\.[a-z0-9]{1,8}")
 _SUFFIX = re.compile(r"\.[a-z0-9]{1,8}")
 _STUMP = ".part"
 _FREE_BYTES_MOST = 2 * 2**30
@@ -33,18 +36,6 @@ _WARN_FREE_SHARE = 0.1
 _AT_ONCE = 20
 """Images that one filing removes for their age, or for a limit that was lowered: a whole day at once, or half of a
 million images, would keep the disk busy for up to a minute."""
-
-
-@dataclass(slots=True)
-class _Kept:
-    """Files of one kind, oldest part first, and what they weigh."""
-
-    heap: list[tuple[int, str, int]] = field(default_factory=list)
-    total_bytes: int = 0
-
-    def add(self, part_seq: int, path: str, size_bytes: int) -> None:
-        heapq.heappush(self.heap, (part_seq, path, size_bytes))
-        self.total_bytes += size_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +62,9 @@ class Archive:
 
     Of PASS every ``pass_every``-th part is kept (by its number, so that a replay can tell which). ``keep_days`` counts
     days on which parts came: a clock that is set, or a month without production, makes no image old.
+
+    One filing in some thousands reads a day's folder, to find the next images to go; one that cannot be read loses the
+    image that was to be filed.
     """
 
     def __init__(
@@ -92,8 +86,7 @@ class Archive:
         self._min_free_bytes = min_free_bytes
         self._fs = fs or FileSystem()
         self._lock = threading.Lock()
-        self._passed = _Kept()
-        self._others = _Kept()
+        self._passed, self._others = self._no_stock()
         self._is_scanned = False
         self._is_failing = False
         self._last_seq_of_day: dict[Path, int] = {}
@@ -138,21 +131,28 @@ class Archive:
             return self._keep != "none"
         return self._keep == "all" and part_seq % self._pass_every == 0
 
+    def _no_stock(self) -> tuple[Stock, Stock]:
+        return Stock(self._fs, Verdict.PASS), Stock(self._fs, Verdict.REJECT, Verdict.FAULT)
+
     def _scan(self) -> int:
-        self._passed, self._others = _Kept(), _Kept()
+        self._passed, self._others = self._no_stock()
         self._last_seq_of_day.clear()
-        swept = 0
+        stumps = []
         self._fs.make_folder(self._root)
-        for path, size_bytes in list(self._fs.files(self._root)):
+        for path, size_bytes in self._fs.files(self._root):
             # Anything that does not bear our names is not ours to count or to delete.
-            if path.name.endswith(_STUMP) and _NAME.fullmatch(path.name.removesuffix(_STUMP)):
-                self._fs.unlink(path)
-                swept += 1
-            elif found := _NAME.fullmatch(path.name):
-                self._kind(Verdict(found[2])).add(int(found[1]), str(path), size_bytes)
-                self._note_day(path.parent, int(found[1]))
+            if path.name.endswith(_STUMP) and NAME.fullmatch(path.name.removesuffix(_STUMP)):
+                stumps.append(path)
+            elif found := NAME.fullmatch(path.name):
+                self._add(Verdict(found[2]), Image(int(found[1]), path.parent, path.name, size_bytes))
+        for path in stumps:
+            self._fs.unlink(path)
         self._is_scanned = True
-        return swept
+        return len(stumps)
+
+    def _add(self, verdict: Verdict, image: Image) -> None:
+        (self._passed if verdict is Verdict.PASS else self._others).add(image)
+        self._note_day(image.folder, image.part_seq)
 
     def _try_to_keep(self, part_seq: int, camera: int, verdict: Verdict, spooled: Path, sha256: str) -> Path | None:
         try:
@@ -172,8 +172,7 @@ class Archive:
             self._is_failing = True
             return None
         if is_new:
-            self._kind(verdict).add(part_seq, str(target), size_bytes)
-            self._note_day(target.parent, part_seq)
+            self._add(verdict, Image(part_seq, target.parent, target.name, size_bytes))
         if self._is_failing:
             log.info("archive_recovered", part_seq=part_seq, lost=self.lost)
         self._is_failing = False
@@ -220,30 +219,30 @@ class Archive:
 
     def _prune_overdue(self) -> None:
         for _ in range(_AT_ONCE):
-            kind = next((k for k in (self._passed, self._others) if k.heap and k.heap[0][0] <= self._overdue_seq), None)
-            if kind is None:
+            if not self._prune_one(up_to_seq=self._overdue_seq):
                 return
-            self._prune(kind)
 
     @property
     def _total_bytes(self) -> int:
         return self._passed.total_bytes + self._others.total_bytes
 
-    def _prune_one(self) -> bool:
-        kind = next((k for k in (self._passed, self._others) if k.heap), None)
-        if kind is None:
+    def _prune_one(self, *, up_to_seq: float = math.inf) -> bool:
+        stock = next((stock for stock in (self._passed, self._others) if stock.reaches(up_to_seq)), None)
+        if stock is None:
             return False
-        self._prune(kind)
+        self._prune(stock)
         return True
 
-    def _prune(self, kind: _Kept) -> None:
-        """Remove the oldest image of a kind."""
-        _, name, size_bytes = kind.heap[0]
-        self._fs.unlink(Path(name))
-        heapq.heappop(kind.heap)
-        kind.total_bytes -= size_bytes
+    def _prune(self, stock: Stock) -> None:
+        """Remove the oldest image of a kind, or only find it: what turns out to be there may be less than was known."""
+        image = stock.oldest
+        if image is None:
+            stock.read()
+            return
+        self._fs.unlink(image.folder / image.name)
+        stock.drop_oldest()
         self.pruned += 1
-        self._drop_folder_if_empty(Path(name).parent)
+        self._drop_folder_if_empty(image.folder)
 
     def _drop_folder_if_empty(self, folder: Path) -> None:
         try:
@@ -285,6 +284,3 @@ class Archive:
             self._fs.unlink(path)
         except OSError as err:
             log.warning("file_not_removed", name=path.name, error=str(err))
-
-    def _kind(self, verdict: Verdict) -> _Kept:
-        return self._passed if verdict is Verdict.PASS else self._others

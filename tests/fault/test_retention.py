@@ -24,6 +24,7 @@ IMAGES = 1_000_000 if os.environ.get("EDGE_AGENT_CHAOS") else 10_000
 DAYS, KEEP_DAYS = 50, 20
 FILINGS = 1000 if os.environ.get("EDGE_AGENT_CHAOS") else 200
 SLICE_S = 0.05
+STOCK_MIB = 8
 TAKES_STOCK = """
 import resource, sys, time
 from pathlib import Path
@@ -93,6 +94,7 @@ def test_what_is_overdue_goes_a_few_at_a_time(
     assert archive.pruned == IMAGES + FILINGS - len(left)
     assert FILINGS < archive.pruned <= 20 * FILINGS, "more goes than comes, never in a heap"
     assert seqs[-FILINGS:] == list(range(IMAGES + 1, IMAGES + 1 + FILINGS))
+    assert stock_mib < STOCK_MIB, "what is known does not grow with the images"
     p99_s = np.quantile(times_s, 0.99)
     figure(
         f"by {limited_by.__name__}: {IMAGES:,} images, stock in {stock_s:.1f} s and {stock_mib:.0f} MiB; "

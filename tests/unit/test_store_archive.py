@@ -5,7 +5,11 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import shutil
 import threading
+import tracemalloc
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import pytest
@@ -15,11 +19,19 @@ from edge_agent.domain import Verdict
 from edge_agent.store.archive import Archive
 from edge_agent.store.fs import FileSystem, write_durably
 from edge_agent.store.reserve import Reserve
+from edge_agent.store.stock import Image, Stock
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
 MIB = 2**20
+
+
+@pytest.fixture
+def few_at_once(monkeypatch: pytest.MonkeyPatch) -> int:
+    """How many images one reading of the folders makes known, instead of thousands."""
+    monkeypatch.setattr("edge_agent.store.stock._AT_ONCE", 4)
+    return 4
 
 
 def archive_in(
@@ -47,6 +59,34 @@ def put(archive: Archive, tmp_path: Path, seq: int, verdict: Verdict = Verdict.P
 
 def kept(tmp_path: Path) -> list[int]:
     return sorted(int(path.name.split("_")[1]) for path in (tmp_path / "archive").rglob("part_*"))
+
+
+def lay(tmp_path: Path, day: str, *seqs: int, kind: str = "PASS", size: int = 100) -> list[Path]:
+    """Images that an earlier run left."""
+    folder = tmp_path / "archive" / day
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"part_{seq:012d}_CAM1_{kind}_00000000.bmp" for seq in seqs]
+    for path in paths:
+        path.write_bytes(bytes(size))
+    return paths
+
+
+def known(archive: Archive) -> int:
+    """How many entries the archive holds in memory, of images, folders and days."""
+    stocks = (archive._passed, archive._others)
+    return len(archive._last_seq_of_day) + sum(len(stock._oldest) + len(stock._days) for stock in stocks)
+
+
+class _Pruned(FileSystem):
+    """Notes which parts' images were removed, in that order."""
+
+    def __init__(self) -> None:
+        self.seqs: list[int] = []
+
+    def unlink(self, path: Path) -> None:
+        if path.name.startswith("part_"):
+            self.seqs.append(int(path.name.split("_")[1]))
+        super().unlink(path)
 
 
 def test_an_image_is_kept_unchanged_under_a_name_of_ours(tmp_path: Path) -> None:
@@ -195,6 +235,180 @@ def test_threads_do_not_disturb_each_other(tmp_path: Path) -> None:
     assert len(kept(tmp_path)) == 10
     assert archive.pruned == 30
     assert archive.lost == 0
+
+
+@pytest.mark.usefixtures("few_at_once")
+def test_what_the_archive_knows_does_not_grow_with_its_images(tmp_path: Path) -> None:
+    disk = _Pruned()
+    archive = archive_in(tmp_path, max_bytes=10_000, fs=disk)
+    most = 0
+    for seq in range(1, 301):
+        put(archive, tmp_path, seq, Verdict.REJECT if seq % 5 == 0 else Verdict.PASS)
+        most = max(most, known(archive))
+
+    passes, rejects = [seq for seq in range(1, 301) if seq % 5], list(range(5, 301, 5))
+    assert disk.seqs == passes[:200]
+    assert kept(tmp_path) == sorted(passes[200:] + rejects)
+    assert most <= 4 + 4 + 4, "a reading of each kind, and today in each of its places"
+
+
+def test_a_hundred_thousand_images_of_a_day_take_no_memory_each() -> None:
+    stock = Stock(FileSystem(), Verdict.PASS)
+    folder = Path("2026-11-23")
+    tracemalloc.start()
+    for seq in range(100_000):
+        stock.add(Image(seq, folder, f"part_{seq:012d}_CAM1_PASS_00000000.bmp", 100))
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert stock.total_bytes == 10_000_000
+    assert held < 10_000
+
+
+def test_part_numbers_that_began_anew_are_the_oldest_and_bounded_too(tmp_path: Path, few_at_once: int) -> None:
+    disk = _Pruned()
+    lay(tmp_path, "2026-11-22", *range(1001, 1021))
+    archive = archive_in(tmp_path, max_bytes=2000, fs=disk)
+    put(archive, tmp_path, 1)
+    most = 0
+    for seq in range(2, 41):
+        put(archive, tmp_path, seq)
+        most = max(most, known(archive))
+
+    assert disk.seqs == [1001, *range(1, 40)]
+    assert most <= 2 * few_at_once + 4
+    archive = archive_in(tmp_path, max_bytes=4000, fs=disk)
+    for seq in range(61, 40, -1):
+        put(archive, tmp_path, seq)
+        most = max(most, known(archive))
+    put(archive, tmp_path, 2000)
+
+    assert most <= 2 * few_at_once + 4
+    assert kept(tmp_path) == sorted([*range(42, 62), *range(1002, 1021), 2000])
+
+
+@pytest.mark.usefixtures("few_at_once")
+def test_days_that_overlap_are_pruned_by_part_number_together(tmp_path: Path) -> None:
+    lay(tmp_path, "2026-11-22", *range(1, 30, 2))
+    lay(tmp_path, "2026-11-21", *range(2, 30, 2))  # a clock that went back and forth with each part
+    lay(tmp_path, "2026-11-20", 30, 31, 32)
+    disk = _Pruned()
+    archive = archive_in(tmp_path, max_bytes=3200, fs=disk)
+    for seq in range(33, 65):
+        put(archive, tmp_path, seq)
+
+    assert disk.seqs == list(range(1, 33))
+    assert kept(tmp_path) == list(range(33, 65))
+    assert [day.name for day in (tmp_path / "archive").iterdir()] == [datetime.now(UTC).date().isoformat()]
+
+
+def test_a_late_image_is_as_old_as_its_part(tmp_path: Path) -> None:
+    lay(tmp_path, "2026-11-22", 1, 2, 5, 6)
+    disk = _Pruned()
+    archive = archive_in(tmp_path, max_bytes=400, fs=disk)
+    for seq in (7, 4, 8, 9, 10):
+        put(archive, tmp_path, seq)
+
+    assert disk.seqs == [1, 2, 4, 5, 6]
+
+
+def test_files_that_somebody_removed_are_found_gone_and_make_room(tmp_path: Path) -> None:
+    paths = lay(tmp_path, "2026-11-22", *range(1, 11))
+    archive = archive_in(tmp_path, max_bytes=1000)
+    archive.sweep()
+    for path in paths[:9]:
+        path.unlink()
+    for seq in range(11, 20):
+        put(archive, tmp_path, seq)
+    assert kept(tmp_path) == list(range(10, 20))
+    assert archive.pruned == 0, "there was room"
+    put(archive, tmp_path, 20)
+
+    assert kept(tmp_path) == list(range(11, 21))
+    assert (archive.pruned, archive.lost) == (1, 0)
+
+
+def test_files_that_went_after_they_were_read_are_pruned_as_if_they_were_there(tmp_path: Path) -> None:
+    paths = lay(tmp_path, "2026-11-22", *range(1, 11))
+    archive = archive_in(tmp_path, max_bytes=1000)
+    put(archive, tmp_path, 11)
+    for path in paths[1:5]:
+        path.unlink()
+    for seq in range(12, 20):
+        put(archive, tmp_path, seq)
+
+    assert kept(tmp_path) == list(range(10, 20))
+    assert archive.lost == 0
+
+
+def test_a_day_that_vanished_leaves_the_next_one_the_oldest(tmp_path: Path) -> None:
+    lay(tmp_path, "2026-11-21", 1, 2, 3)
+    lay(tmp_path, "2026-11-22", 4, 5)
+    archive = archive_in(tmp_path, max_bytes=500)
+    archive.sweep()
+    shutil.rmtree(tmp_path / "archive" / "2026-11-21")
+    for seq in (6, 7, 8):
+        put(archive, tmp_path, seq)
+    assert kept(tmp_path) == [4, 5, 6, 7, 8]
+    put(archive, tmp_path, 9)
+
+    assert kept(tmp_path) == [5, 6, 7, 8, 9]
+    assert archive.lost == 0
+
+
+def test_an_archive_whose_days_all_vanished_begins_anew(tmp_path: Path) -> None:
+    archive = archive_in(tmp_path, max_bytes=250)
+    put(archive, tmp_path, 1)
+    put(archive, tmp_path, 2)
+    (day,) = (tmp_path / "archive").iterdir()
+    shutil.rmtree(day)
+    for seq in (3, 4, 5):
+        put(archive, tmp_path, seq)
+
+    assert kept(tmp_path) == [4, 5]
+    assert archive.lost == 0
+
+
+def test_what_lies_deeper_is_a_day_of_its_own_and_what_is_not_ours_stays(tmp_path: Path) -> None:
+    lay(tmp_path, "2026-11-22", 1, 4)
+    lay(tmp_path, "2026-11-22/copy", 2, 3)
+    foreign = tmp_path / "archive" / "2026-11-22" / "notes.txt"
+    foreign.write_bytes(bytes(5000))
+    disk = _Pruned()
+    archive = archive_in(tmp_path, max_bytes=400, fs=disk)
+    for seq in range(5, 9):
+        put(archive, tmp_path, seq)
+
+    assert disk.seqs == [1, 2, 3, 4]
+    assert kept(tmp_path) == [5, 6, 7, 8]
+    assert foreign.exists()
+
+
+@pytest.mark.parametrize("error", [PermissionError(errno.EACCES, "denied"), FileNotFoundError(errno.ENOENT, "gone")])
+def test_a_day_that_cannot_be_read_loses_images_until_it_can(tmp_path: Path, error: OSError) -> None:
+    class Unreadable(FileSystem):
+        is_failing = False
+
+        def files(self, root: Path) -> Iterator[tuple[Path, int]]:
+            for found in super().files(root):
+                if self.is_failing and found[0].name.startswith("part_000000000003"):
+                    raise error
+                yield found
+
+    disk = Unreadable()
+    lay(tmp_path, "2026-11-21", 1, 3)
+    lay(tmp_path, "2026-11-22", 2, 4)
+    archive = archive_in(tmp_path, max_bytes=400, fs=disk)
+    archive.sweep()
+    disk.is_failing = True
+    assert put(archive, tmp_path, 5) is None
+    assert put(archive, tmp_path, 6) is None
+    assert kept(tmp_path) == [1, 2, 3, 4]
+    disk.is_failing = False
+    put(archive, tmp_path, 7)
+
+    assert kept(tmp_path) == [2, 3, 4, 7]
+    assert (archive.pruned, archive.lost) == (1, 2)
 
 
 class _OtherDisk(FileSystem):
