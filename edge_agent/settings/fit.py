@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from edge_agent.settings.models import BundleSettings, LineSettings, OutputSettings, Settings
@@ -42,12 +43,17 @@ def times(line: LineSettings, output: OutputSettings) -> list[tuple[Loc, str]]:
         )
         problems.append((("output", "pass_hold_ms"), message))
     # A block of registers names its part. Coils do not: their PASS has to end before another part can be where it was.
-    hold = output.pass_hold_ms if output.kind == "modbus-coils" else 0
-    if hold + watchdog + answer > spacing:
-        names, got = ("pass_hold_ms + ", f"{hold} + ") if hold else ("", "")
+    stands, room = {"watchdog_ms": watchdog, "write_timeout_ms": answer}, {"line.min_part_spacing_ms": spacing}
+    if output.kind == "modbus-coils":
+        stands = {"pass_hold_ms": output.pass_hold_ms, **stands}
+        due = {"line.imaging_ms": line.imaging_ms, "line.deadline_ms": line.deadline_ms}
+        if line.gate_ms is not None and line.gate_ms < sum(due.values()):
+            stands = {name: value for name, value in due.items() if value} | stands
+            room = room | {"line.gate_ms": line.gate_ms}
+    if sum(stands.values()) > sum(room.values()):
         message = (
-            f"{names}watchdog_ms + write_timeout_ms must be at most line.min_part_spacing_ms ({spacing}): otherwise a "
-            f"PASS of an agent that dies could reach the next part (got {got}{watchdog} + {answer})"
+            f"{' + '.join(stands)} must be at most {' + '.join(room)} ({_sum(room)}): otherwise a PASS of an agent "
+            f"that dies could reach the next part (got {_sum(stands)})"
         )
         problems.append((("output", "watchdog_ms"), message))
     if 2 * output.refresh_ms > watchdog:
@@ -57,6 +63,10 @@ def times(line: LineSettings, output: OutputSettings) -> list[tuple[Loc, str]]:
         )
         problems.append((("output", "refresh_ms"), message))
     return problems
+
+
+def _sum(terms: Mapping[str, int]) -> str:
+    return " + ".join(str(value) for value in terms.values())
 
 
 def sources(settings: Settings) -> list[tuple[Loc, str]]:

@@ -64,6 +64,11 @@ class LineSettings(Table):
         integer(0, 60_000),
         say("the longest time from a wired trigger to the first sign of its part: exposure and the controller's work"),
     ] = 0
+    gate_ms: Annotated[
+        int | None,
+        integer(0, 60_000),
+        say("the shortest time from a part's trigger to the gate; left out, the verdict is due before it is there"),
+    ] = None
     judgement: Annotated[
         Literal["agent", "both"],
         say("agent: this inspection decides alone; both: the controller's own NG rejects as well"),

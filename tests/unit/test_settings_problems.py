@@ -23,6 +23,7 @@ name = "line 3"
 deadline_ms = 700
 min_part_spacing_ms = 1000
 imaging_ms = 0
+gate_ms = 1000
 judgement = "both"
 cameras = [1]
 
@@ -382,6 +383,11 @@ CONTRADICTIONS = {
         changed(("watchdog_ms = 500", "watchdog_ms = 551")),
         "watchdog_ms = 551",
         "output.watchdog_ms: pass_hold_ms + watchdog_ms + write_timeout_ms must be at most line.min_part_spacing_ms",
+    ),
+    "a part that is at the gate before its verdict": (
+        changed(("gate_ms = 1000", "gate_ms = 0")),
+        "watchdog_ms = 500",
+        "output.watchdog_ms: line.deadline_ms + pass_hold_ms + watchdog_ms + write_timeout_ms must be at most line.",
     ),
     "the watchdog trips on a healthy agent": (
         changed(("refresh_ms = 100", "refresh_ms = 251")),
