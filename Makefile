@@ -24,7 +24,7 @@ lint: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Three and a half minutes: all that needs no calibration and no process of its own.
+# Under three minutes: all that needs no calibration, no report and no process of its own.
 test: lint
 	$(BIN)/python -m pytest -m "not slow"
 

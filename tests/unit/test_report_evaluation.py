@@ -24,6 +24,7 @@ from edge_agent.report.evaluation_figures import _sweep, scores_chart
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
 HOSTILE = "<script>alert(1)</script>\x1b[31m"
 PART = ShownPart(
     label="hole/001.png",

@@ -35,6 +35,7 @@ from edge_agent.report.html import write_calibration_report, write_run_report
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
 HOSTILE = "<script>alert(1)</script>\x1b[31m\u202egnp.exe'\"&{{ 7*7 }}$\\frac{1}"
 _VOID = {"meta", "img", "source", "br", "link", "input", "hr"}
 
