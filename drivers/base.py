@@ -31,6 +31,7 @@ __all__ = [
     "CaptureSource",
     "CommandRefused",
     "CommandUnknown",
+    "ControllerClock",
     "ControllerDown",
     "ControllerEvent",
     "ControllerLink",
@@ -185,7 +186,17 @@ class ControllerStatus:
     at_mono_s: float
 
 
-ControllerEvent = ControllerUp | ControllerDown | ControllerStatus | ControllerResult
+@dataclass(frozen=True, slots=True)
+class ControllerClock:
+    """The controller told its clock, as in ``ControllerUp``: all results that it had sent before were emitted before.
+
+    It was asked for it after the ControllerClock or ControllerUp before was emitted.
+    """
+
+    clock: str
+
+
+ControllerEvent = ControllerUp | ControllerDown | ControllerStatus | ControllerClock | ControllerResult
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ import structlog
 from drivers.base import (
     CommandRefused,
     CommandUnknown,
+    ControllerClock,
     ControllerDown,
     ControllerResult,
     ControllerStatus,
@@ -39,7 +40,12 @@ __all__ = ["CvxLink", "LinkStatus"]
 
 _log = structlog.get_logger()
 
-_POLL_S = 0.5
+_POLL_S = 0.1
+"""A result that waits on its way is noticed by a reply that waits with it: the more often one is due, the sooner."""
+_SPARING_POLL_S = 0.33
+"""On a serial line, and between the polls of a slow controller: results and triggers wait behind each of them."""
+_POLLS_SHARE = 0.1
+"""Of the time, at most, a poll waits for its reply: a trigger seldom comes meanwhile and has to wait behind it."""
 _RUN_MODE_POLL_S = 0.1
 _RUN_MODE_TIMEOUT_S = 10.0
 _QUIET_S = 0.05
@@ -55,6 +61,9 @@ _STANDSTILL_S = 1.0
 """After a longer gap nothing that was queued may pass a part."""
 _FOUGHT_OVER = "it was up for a moment only: does another program connect to this controller?"
 _STARTS_ANEW = frozenset({"PW", "RS"})
+_TRIGGERS = frozenset({"T1", "T2", "T3", "T4", "TA"})
+_CLOCK_POLL_S = 0.05
+_ANOTHER_SECOND_TIMEOUT_S = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +84,9 @@ class CvxLink(ControllerCommands):
     what an earlier program left on the line has to be told apart. One stream, one command in flight, used from one
     event loop. Results are emitted only between a ControllerUp and the next ControllerDown. At most ``_EVENTS_MAX``
     events wait to be taken; more end the connection, because a line whose results nobody takes is not inspected.
+
+    ``poll_s`` is the pause between two polls. A result that was held up on its way is stamped with the time at which
+    the command was sent whose reply was held up with it; a hold-up of less than ``poll_s`` and 0.1 s may go unseen.
     """
 
     def __init__(
@@ -86,7 +98,7 @@ class CvxLink(ControllerCommands):
         reply_timeout_s: float,
         delimiter: str = "\r",
         is_serial: bool = False,
-        poll_s: float = _POLL_S,
+        poll_s: float | None = None,
     ) -> None:
         self._dial = dial
         self._peer = peer
@@ -94,7 +106,7 @@ class CvxLink(ControllerCommands):
         self._reply_timeout_s = reply_timeout_s
         self._delimiter = delimiter
         self._is_serial = is_serial
-        self._poll_s = poll_s
+        self._poll_s = poll_s or (_SPARING_POLL_S if is_serial else _POLL_S)
         self._events: deque[ControllerEvent] = deque()
         self._arrived = asyncio.Event()
         self._connection: Session | None = None
@@ -111,6 +123,8 @@ class CvxLink(ControllerCommands):
         self._program: int | None = None
         self._version = ""
         self._clock = ""
+        self._triggers_out = 0  # accepted, or perhaps so, and no result came yet
+        self._is_begun_anew = False
         self._ears: dict[object, Callable[[tuple[str, ...]], object]] = {}
         self._standstill = Standstill(_STANDSTILL_S, self._on_standstill)
 
@@ -158,8 +172,12 @@ class CvxLink(ControllerCommands):
         await super().trigger(number, by)
 
     def begin_anew(self, why: str) -> None:
-        """Leave this connection: the next one clears what the controller still has to output. Down until then."""
+        """Leave this connection: the next one clears what the controller still has to output.
+
+        Down until then, and until the controller's clock shows another second: see ``_wait_another_second``.
+        """
         if self._session is not None:
+            self._is_begun_anew = True
             self._session.drop(NotConnected(why))
 
     async def command(self, name: str, *args: str, by: Deadline | None = None) -> tuple[str, ...]:
@@ -172,6 +190,8 @@ class CvxLink(ControllerCommands):
         session = self._session
         if session is None:
             raise NotConnected(f"{self._peer} is not connected: {self._why_down or 'not yet'}")
+        if name in _TRIGGERS:
+            return await self._send_trigger(session, name, *args, by=by)
         if name not in _STARTS_ANEW or not self._is_live:
             return await session.command(name, *args, by=by)
         self._go_down(f"{name} was sent")
@@ -185,6 +205,20 @@ class CvxLink(ControllerCommands):
             if not self.status().is_up:
                 session.drop(NotConnected(f"{self._peer}: no resynchronisation after {name}: {err!r}"))
             raise
+
+    async def _send_trigger(
+        self, session: Session, name: str, *args: str, by: Deadline | None = None
+    ) -> tuple[str, ...]:
+        self._triggers_out += 1
+        try:
+            return await session.command(name, *args, by=by)
+        except BaseException:
+            if not session.is_lost:  # refused, or never sent: nothing is imaged
+                self._count_result()
+            raise
+
+    def _count_result(self) -> None:
+        self._triggers_out = max(0, self._triggers_out - 1)
 
     # for a person at this PC
 
@@ -224,7 +258,7 @@ class CvxLink(ControllerCommands):
                 # Somebody chose setup mode: wait for them, never push R0 under their hands.
                 self._go_down(_SETUP_MODE)
                 while await session.read_mode() is Mode.SETUP:
-                    await self._pause(session, self._poll_s)
+                    await self._pause_before_poll(session)
         finally:
             self._is_live = False
             self._connection, self._session = None, None
@@ -239,11 +273,19 @@ class CvxLink(ControllerCommands):
             return
         raise session.error
 
+    async def _pause_before_poll(self, session: Session) -> None:
+        sparing_s = min(session.quickest_reply_s * (1 - _POLLS_SHARE) / _POLLS_SHARE, _SPARING_POLL_S)
+        await self._pause(session, max(self._poll_s, sparing_s))
+
     async def _follow_clock(self, session: Session) -> None:
         """A clock that was set back makes every image look older than the link: begin anew with what it says now."""
         clock = await read_clock(session, self._peer)
         if clock >= self._clock:
             self._clock = clock
+            if self._events and isinstance(self._events[-1], ControllerClock):
+                self._events.pop()  # nobody took it yet, and nothing came in between
+            if clock:
+                self._emit(ControllerClock(clock))
             return
         self._go_down(f"the controller's clock went back from {self._clock} to {clock or 'nothing'}")
         await self._resynchronise(session)
@@ -266,6 +308,8 @@ class CvxLink(ControllerCommands):
         await session.enable_output(on=True)
         with suppress(CommandUnknown):  # what cannot block triggers does not
             await session.enable_triggers(on=True)
+        if self._triggers_out or self._is_begun_anew:
+            await self._wait_another_second(session)
         program = await read_program_number(session)
         version = await read_version(session, self._peer)
         self._clock = await read_clock(session, self._peer)
@@ -278,6 +322,20 @@ class CvxLink(ControllerCommands):
             self._stale_lines = 0
         self._go_up(program, version)
 
+    async def _wait_another_second(self, session: Session) -> None:
+        """Wait until the controller's clock shows another second than now.
+
+        Names of images tell the second in which they were taken. The image of a part that was triggered before would
+        otherwise not be older than the link, and would be taken for that of the next part that is triggered.
+        """
+        first = clock = await read_clock(session, self._peer)
+        by = Deadline.after(_ANOTHER_SECOND_TIMEOUT_S)
+        while clock and clock == first:
+            if by.has_passed:
+                raise ProtocolViolation(f"the clock of {self._peer} stands still at {clock}")
+            await self._pause(session, _CLOCK_POLL_S)
+            clock = await read_clock(session, self._peer)
+
     async def _drain(self, session: Session) -> None:
         """Wait until no line came for a moment: what was on the wire when OE,0 was answered is read and dropped."""
         by = Deadline.after(_DRAIN_TIMEOUT_S)
@@ -288,26 +346,25 @@ class CvxLink(ControllerCommands):
             await self._pause(session, left_s)
 
     async def _keep_alive(self, session: Session) -> None:
-        """Poll RM and PR in turn. Returns when the controller is in setup mode, raises when the link is lost."""
+        """Poll RM, PR and TR in turn. Returns when the controller is in setup mode, raises when the link is lost."""
         refusals = 0
-        ask_mode = True
         while True:
-            await self._pause(session, self._poll_s)
-            if ask_mode and await session.read_mode() is Mode.SETUP:
+            await self._pause_before_poll(session)
+            if await session.read_mode() is Mode.SETUP:
                 return
-            if not ask_mode:
-                try:
-                    program = await read_program_number(session)
-                except CommandRefused as err:
-                    # PR is for run mode only: the next poll tells whether that is why.
-                    refusals += 1
-                    if refusals >= _REFUSALS_MAX:
-                        raise ProtocolViolation(f"{self._peer} is in run mode but does not tell its program") from err
-                else:
-                    refusals = 0
-                    self._set_program(program)
-                    await self._follow_clock(session)
-            ask_mode = not ask_mode
+            await self._pause_before_poll(session)
+            try:
+                program = await read_program_number(session)
+            except CommandRefused as err:
+                # PR is for run mode only: the next poll tells whether that is why.
+                refusals += 1
+                if refusals >= _REFUSALS_MAX:
+                    raise ProtocolViolation(f"{self._peer} is in run mode but does not tell its program") from err
+                continue
+            refusals = 0
+            self._set_program(program)
+            await self._pause_before_poll(session)
+            await self._follow_clock(session)
 
     # events
 
@@ -332,7 +389,7 @@ class CvxLink(ControllerCommands):
 
     def _on_result(self, fields: tuple[str, ...], at_mono_s: float) -> None:
         self._standstill.look()
-        self._last_line_mono_s = at_mono_s
+        self._last_line_mono_s = monotonic_s()
         for on_line in tuple(self._ears.values()):
             on_line(fields)
         if not self._is_live:
@@ -341,6 +398,8 @@ class CvxLink(ControllerCommands):
         result = self._parser.parse(fields, at_mono_s)
         if (result.count, result.program, result.judgement) == (None, None, None) and not result.values:
             self._note_unreadable(result)
+        if result.count is not None:
+            self._count_result()
         self._emit(result)
 
     def _note_unreadable(self, result: ControllerResult) -> None:
@@ -370,6 +429,7 @@ class CvxLink(ControllerCommands):
         self._down_since_mono_s, self._up_at_mono_s = None, now
         self._why_down = ""
         self._program, self._version = program, version
+        self._triggers_out, self._is_begun_anew = 0, False
         self._is_live = True
         self._emit(ControllerUp(program, version, now, self._clock))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections import deque
 from typing import TYPE_CHECKING
 
 from drivers.base import CommandRefused, DeadlineMissed, NotConnected, ProtocolViolation
@@ -19,12 +20,20 @@ if TYPE_CHECKING:
 
 __all__ = ["Session", "open_session"]
 
+_PROMPT_S = 0.1
+"""A reply that takes longer was held up on its way, or else the controller is slow: nothing here tells which."""
+_RECENT_REPLIES = 8
+
 
 class Session(ControllerCommands):
     """A connection that is dropped for good at the first thing that cannot be trusted.
 
     There is no request id on this wire: after a missed deadline the late reply could be taken for the next
     command's, so a missed deadline, a cancelled wait and an answer to another command all end the connection.
+
+    Replies and results come in one stream, in their order: while a reply is held up on its way, so is every result.
+    A result that comes while a reply is overdue, or right behind one that was, is therefore stamped with the time at
+    which that command was sent.
     """
 
     def __init__(
@@ -44,6 +53,10 @@ class Session(ControllerCommands):
         self._in_flight = asyncio.Lock()
         self._outstanding: str | None = None
         self._reply: asyncio.Future[Reply | Refusal] | None = None
+        self._sent_mono_s = 0.0
+        self._overdue_sent_mono_s = 0.0
+        self._overdue_seen_mono_s = float("-inf")
+        self._replies_s: deque[float] = deque(maxlen=_RECENT_REPLIES)
         self._error: DriverError | None = None
         self._lost = asyncio.Event()
         self._nonce = ""
@@ -57,6 +70,11 @@ class Session(ControllerCommands):
     def is_lost(self) -> bool:
         """The connection is gone or was given up."""
         return self._error is not None or self._lost.is_set()
+
+    @property
+    def quickest_reply_s(self) -> float:
+        """Of the last few replies: what the controller needs for one, without what the network added now and then."""
+        return min(self._replies_s, default=0.0)
 
     async def wait_lost(self) -> None:
         """Return when the connection is gone."""
@@ -111,7 +129,7 @@ class Session(ControllerCommands):
         if by.has_passed:
             raise DeadlineMissed(f"{self._peer}: {name} was not sent: its deadline had passed")
         reply: asyncio.Future[Reply | Refusal] = asyncio.get_running_loop().create_future()
-        self._outstanding, self._reply = name, reply
+        self._outstanding, self._reply, self._sent_mono_s = name, reply, monotonic_s()
         self._stream.write(data)
         try:
             async with asyncio.timeout(by.left_s()):
@@ -176,8 +194,23 @@ class Session(ControllerCommands):
         elif isinstance(kind, Reply | Refusal):
             assert self._reply is not None  # noqa: S101 - classify was given a command in flight
             self._reply.set_result(kind)
+            self._note_reply(at_mono_s)
         else:
-            self._on_result(kind.fields, at_mono_s)
+            self._on_result(kind.fields, self._left_mono_s(at_mono_s, is_waiting=waiting))
+
+    def _note_reply(self, at_mono_s: float) -> None:
+        took_s = at_mono_s - self._sent_mono_s
+        self._replies_s.append(took_s)
+        if took_s > _PROMPT_S:
+            self._overdue_sent_mono_s, self._overdue_seen_mono_s = self._sent_mono_s, at_mono_s
+
+    def _left_mono_s(self, at_mono_s: float, *, is_waiting: bool) -> float:
+        """When a result that is seen now may have been sent."""
+        if at_mono_s - self._overdue_seen_mono_s <= _PROMPT_S:
+            return self._overdue_sent_mono_s
+        if is_waiting and at_mono_s - self._sent_mono_s > _PROMPT_S:
+            return self._sent_mono_s
+        return at_mono_s
 
     def stream_lost(self, why: Exception | None) -> None:
         """The peer closed, the line failed, or drop() gave it up."""

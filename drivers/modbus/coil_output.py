@@ -18,8 +18,8 @@ __all__ = ["CoilOutput"]
 class CoilOutput(ModbusOutput[CoilState]):
     """PASS, REJECT, READY and HEARTBEAT as four coils in a row, always written together in one request (FC15).
 
-    With a ``module`` that can be asked, its watchdog is armed with ``watchdog_ms`` and read back on every new
-    connection, before anything is written; without that proof the output is never confirmed. ``invert`` names coils
+    With a ``module`` that can be asked, its watchdog is read on every new connection, and armed with ``watchdog_ms``
+    behind a REJECT unless it runs so already; without that proof the output is never confirmed. ``invert`` names coils
     whose level on the wire is the opposite of what they say: REJECT and READY may, PASS never.
     """
 
@@ -71,7 +71,8 @@ class CoilOutput(ModbusOutput[CoilState]):
     async def _meet(self, link: _Link[CoilState]) -> None:
         if self._module is not None:
             assert isinstance(link, CoilConnection)  # noqa: S101 - _new_link makes no other
-            await link.arm_watchdog(self._module, self._watchdog_ms)
+            resting = CoilState(inverted=self._inverted)
+            await link.arm_watchdog(self._module, self._watchdog_ms, self._first, resting)
 
     def _state(self, *, is_pass: bool) -> CoilState:
         return CoilState(is_pass, self._was_ready or is_pass, self._heartbeat, self._inverted)

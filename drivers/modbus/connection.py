@@ -259,31 +259,48 @@ class ModbusConnection:
 class CoilConnection(ModbusConnection):
     """The four coils of a remote I/O."""
 
-    async def arm_watchdog(self, module: Module, watchdog_ms: int) -> None:
+    async def arm_watchdog(self, module: Module, watchdog_ms: int, first_coil: int, resting: CoilLevels) -> None:
         """Set the module's own watchdog and read it back; nothing for a module that cannot be asked.
 
-        Raises NotConnected, DeadlineMissed, CommandRefused, ProtocolViolation.
+        One that is found running as it should is left alone: a PASS of the connection before may stand, and whoever
+        stops its watchdog may die before starting it. Where it has to be set, ``resting`` is written and read back
+        first, from ``first_coil`` on. Raises NotConnected, DeadlineMissed, CommandRefused, ProtocolViolation.
         """
         if not module.arming:
             return
         time = module.count(watchdog_ms)
-        if module.tripped is not None:
-            state, after_a_trip = module.tripped
-            if (await self.read_registers(state, 1)) == (after_a_trip,):
-                # Cleared on purpose, by what follows, and said: it dropped the outputs while nobody wrote.
-                _log.warning("watchdog_had_tripped", peer=self._peer, module=module.name)
+        if await self._unlike_proof(module, time) is None:
+            return
+        if await self._has_tripped(module):
+            # Cleared on purpose, and said: it dropped the outputs while nobody wrote. Until then it takes no write.
+            _log.warning("watchdog_had_tripped", peer=self._peer, module=module.name)
+        else:
+            await self.write_proven(first_coil, resting)
         for register, value in module.arming:
             await self.write_registers(register, (time if value is None else value,))
+        unlike = await self._unlike_proof(module, time)
+        if unlike is not None:
+            self._fail(
+                ProtocolViolation(
+                    f"{self._peer}: {unlike} of the watchdog of a {module.name}: without it a PASS of a dead agent "
+                    "would stand"
+                )
+            )
+
+    async def _unlike_proof(self, module: Module, time: int) -> str | None:
+        """The first register that does not read as a watchdog that runs as it should; None if all do."""
         for register, value in module.proof:
             expected = time if value is None else value
             (found,) = await self.read_registers(register, 1)
             if found != expected:
-                self._fail(
-                    ProtocolViolation(
-                        f"{self._peer}: register 0x{register:04x} of the watchdog of a {module.name} reads {found} and "
-                        f"not {expected}: without it a PASS of a dead agent would stand"
-                    )
-                )
+                return f"register 0x{register:04x} reads {found} and not {expected}"
+        return None
+
+    async def _has_tripped(self, module: Module) -> bool:
+        if module.tripped is None:
+            return False
+        state, after_a_trip = module.tripped
+        return await self.read_registers(state, 1) == (after_a_trip,)
 
     async def write(self, first_coil: int, state: CoilLevels) -> None:
         """Write all four coils in one request (FC15) and compare the echo.

@@ -226,7 +226,8 @@ class Walker:
     async def _prepared(self, link: CoilConnection | RegisterConnection) -> tuple[Step, ...]:
         if isinstance(link, CoilConnection):
             if self.module is not None:
-                await link.arm_watchdog(self.module, self.watchdog_ms)
+                resting = CoilState(inverted=self.inverted)
+                await link.arm_watchdog(self.module, self.watchdog_ms, self.first, resting)
             return coil_steps(self.inverted)
         assert self.plc_register is not None  # noqa: S101 - as in _link
         plc = await link.read_plc(self.plc_register)

@@ -167,6 +167,13 @@ class SimulatedRemoteIo:
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(self.watchdog_s, self._tick)
 
+    def _set_watchdog(self, seconds: float) -> None:
+        """The time counts from now on, also for one that runs."""
+        self.watchdog_s = seconds
+        if self._timer is not None:
+            self._timer.cancel()
+            self._tick()
+
     def _tick(self) -> None:
         self._timer = None
         now = monotonic_s()
@@ -243,7 +250,7 @@ class SimulatedRemoteIo:
 
     def _write_word(self, address: int, word: int) -> None:
         if address == _WATCHDOG_MS and word > 0:
-            self.watchdog_s = word / 1000
+            self._set_watchdog(word / 1000)
         elif address == _WATCHDOG_TYPE and word in (0, 1):
             self._is_fed_by_reads = word == 1
         elif address == _WATCHDOG_RESET:

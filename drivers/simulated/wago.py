@@ -79,7 +79,7 @@ class SimulatedWago(SimulatedRemoteIo):
             self._registers[_TRIGGER], self._is_started = word, True
         elif address in (_TIME, _MASK) and not self._is_started:
             self._registers[address] = word
-            self.watchdog_s = self._registers[_TIME] / 10
+            self._set_watchdog(self._registers[_TIME] / 10)
         elif address == _ALTERNATIVE:
             self._registers[address] = word
         else:

@@ -106,11 +106,11 @@ class Carrying:
         return row, decision
 
     async def publish(self, live: LivePart, decision: Decision) -> Published:
-        """Write the verdict, unless the next part is here or the line fell to FAULT while the row was written."""
+        """Write the verdict, unless the next part is here or, while the row was written, the line fell to FAULT."""
         part = live.part
         if self._standing.newest_seq != part.seq:
             return Published.WITHHELD
-        if decision.verdict is Verdict.PASS and not self._standing.is_ready():
+        if decision.verdict is Verdict.PASS and (part.stale or not self._standing.is_ready()):
             return Published.WITHHELD
         # REJECT is the resting state: writing it once more is in time at any time.
         by = part.deadline if decision.verdict is Verdict.PASS else Deadline.after(self._options.deadline_s)

@@ -9,6 +9,7 @@ import structlog
 
 from drivers.base import (
     CommandRefused,
+    ControllerClock,
     ControllerDown,
     ControllerEvent,
     ControllerResult,
@@ -164,6 +165,8 @@ class Engine:
                 self._health.holds("controller")
             case ControllerStatus():
                 self._set_program(event.program)
+            case ControllerClock():
+                self._pairing.on_clock(event.clock)
             case ControllerDown():
                 self._health.fails("controller", event.why)
                 self._gaps.is_after_gap = True
@@ -235,6 +238,9 @@ class Engine:
             log.warning("result_without_part", arrival=arrival, count=result.count, fields=result.fields)
             self._spawn(self._keeping.note_unplaced("RESULT", arrival, result.count, ",".join(result.fields)))
             return
+        if result.received_mono_s < part.first_sign_mono_s:  # held up on its way: the part is older
+            part.first_sign_mono_s = result.received_mono_s
+            part.deadline = Deadline(result.received_mono_s + self._options.deadline_s)
         self._live_of(part, arrival).changed.set()
 
     def _account_for_gap(self, count: int) -> None:

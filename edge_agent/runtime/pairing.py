@@ -24,6 +24,7 @@ __all__ = ["Arrival", "Pairing", "Part"]
 _REMEMBERED_PARTS = 256
 _REMEMBERED_SESSIONS = 64
 _CLOCK = "%y%m%d_%H%M%S"
+_REPEATED = "the result before was of this count too: it may be the same once more"
 _JUST_BEFORE = timedelta(seconds=2)
 """A part may be imaged just before the link comes up, and its result line sent just after."""
 
@@ -43,6 +44,18 @@ class Arrival(StrEnum):
     """A result without a count: no part can be named."""
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The controller told its clock: all results that it had sent before are here, since both come in one stream.
+
+    So a later result is of a session that began by then, or of a later one. ``session`` is what images had told when
+    the clock was asked for: should the clock itself have been set back, that session is not of the future.
+    """
+
+    clock: str = ""
+    session: str = ""
+
+
 @dataclass(slots=True)
 class Part:
     """One part on its way: what is known of it so far."""
@@ -54,6 +67,8 @@ class Part:
     session: str = ""
     captures: dict[int, Capture] = field(default_factory=dict)
     result: ControllerResult | None = None
+    told: Told = Told()
+    """What the controller had told of its clock before the result came."""
     stale: str = ""
     """Why nothing of this part can be trusted to be of now; empty when it can."""
     is_leftover: bool = False
@@ -70,6 +85,8 @@ class _Decided:
     count: int
     session: str
     cameras: frozenset[int]
+    names: frozenset[str]
+    """Of its images."""
     had_result: bool
     run: int
 
@@ -96,10 +113,12 @@ class Pairing:
     """Of the live results of this run."""
     _last_heard: int | None = None
     """The count of the last live result of this link, of whichever run."""
-    _owed: set[int] = field(default_factory=set)
-    """Decided parts, by number, whose result may still come on this link."""
     _has_run_session: bool = False
     """Whether an image told the session of this run."""
+    _told: Told = Told()
+    """What the controller told of its clock last."""
+    _asked: str = ""
+    """The session that images told when it was asked the time after."""
     _since: str = ""
     """The controller's clock when the link last came up; '' while it is not known."""
     _just_before: str = ""
@@ -124,7 +143,7 @@ class Pairing:
             if capture.camera in part.captures:
                 return Arrival.DUPLICATE, None
             self._attach(part, capture)
-            part.stale = part.stale or part.unsure or why_old
+            part.stale = part.stale or part.unsure or why_old or self._why_decided(capture) or _why_before(part)
             return Arrival.JOINED, part
         decided = self._find_decided(capture.count, capture.session)
         if decided is not None:
@@ -148,36 +167,31 @@ class Pairing:
             self._run, self._has_run_session = self._run + 1, False
         self._last_count = result.count
         is_repeated, self._last_heard = result.count == self._last_heard, result.count
-        # Results come in the order of the parts: this one was not overtaken by those before it.
-        self._owed -= {d.seq for d in self._decided.values() if d.run == self._run and d.count < result.count}
         part = next((p for p in self.parts if p.count == result.count and not p.is_leftover), None)
         if part is not None:
             if part.result is not None:
                 return Arrival.DUPLICATE, None
-            part.result = result
-            part.stale = part.stale or self._why_unsure(result.count, part.session, is_repeated=is_repeated)
+            part.result, part.told = result, self._told
+            part.stale = part.stale or (_REPEATED if is_repeated else "") or _why_before(part)
             return Arrival.JOINED, part
         decided = [d for d in self._decided.values() if d.count == result.count and d.run == self._run]
         if decided and not decided[-1].had_result:
-            self._owed.discard(decided[-1].seq)
             return Arrival.LATE, None
         part = self._next_triggered()
         arrival = Arrival.NEW if part is None else Arrival.JOINED
         part = part or self._open(result.count)
         part.count = result.count
-        part.result = result
-        part.unsure = self._why_unsure(result.count, None, is_repeated=is_repeated)
+        part.result, part.told = result, self._told
+        part.unsure = _REPEATED if is_repeated else ""
         part.repeats_count = bool(decided or part.unsure)
         return arrival, part
 
-    def _why_unsure(self, count: int, session: str | None, *, is_repeated: bool) -> str:
-        """Why a result may be of a part of an earlier run of the counter; empty if it cannot be."""
-        if is_repeated:
-            return f"the result before was of count {count} too: this may be the same once more"
-        owed = (self._decided[seq] for seq in self._owed)
-        if any(decided.count == count and decided.session != session for decided in owed):
-            return f"a part of count {count} was decided without its result: this may be it"
-        return ""
+    def _why_decided(self, capture: Capture) -> str:
+        """Why an image may be of a part of that count that was decided before; empty if it cannot be."""
+        decided = self._find_decided(capture.count, capture.session) if capture.count is not None else None
+        if decided is None or (capture.camera in decided.cameras and capture.name not in decided.names):
+            return ""
+        return f"part {decided.seq} of count {decided.count} was decided before: this image may be of it"
 
     def close(self, part: Part) -> None:
         """The part is decided: what still comes for it is LATE or DUPLICATE."""
@@ -189,13 +203,12 @@ class Pairing:
             part.count,
             part.session,
             frozenset(part.captures),
+            frozenset(capture.name for capture in part.captures.values()),
             had_result=part.result is not None,
             run=self._run,
         )
-        if part.result is None:
-            self._owed.add(part.seq)
         while len(self._decided) > _REMEMBERED_PARTS:
-            self._owed.discard(self._decided.popitem(last=False)[0])
+            self._decided.popitem(last=False)
 
     def decided_seq(self, capture: Capture) -> int | None:
         """The part, already decided, that this image is of."""
@@ -220,13 +233,18 @@ class Pairing:
 
     def begin_at(self, clock: str) -> None:
         """The link is up again, and the controller's clock says this: an image taken before was queued in it."""
+        self.go_stale("it came before the link was up")
         self._since = clock
-        self._last_heard = None  # and what the link before had not said when it went down is never said
-        self._owed.clear()
+        self.on_clock(clock)
+        self._last_heard = None  # what the link before had not said when it went down is never said
         try:
             self._just_before = (datetime.strptime(clock, _CLOCK) - _JUST_BEFORE).strftime(_CLOCK)  # noqa: DTZ007
         except ValueError:  # the controller does not tell its clock
             self._just_before = clock
+
+    def on_clock(self, clock: str) -> None:
+        """The controller told its clock, in the stream in which results come; it is asked again only after that."""
+        self._told, self._asked = Told(clock, self._asked), self._session or ""
 
     def _why_old(self, capture: Capture) -> str:
         """Why an image cannot be of now; empty if it may be."""
@@ -286,3 +304,11 @@ class Pairing:
                 self._retired_sessions.popitem(last=False)
         self._session, self._session_run, self._has_run_session = session, self._run, True
         return False
+
+
+def _why_before(part: Part) -> str:
+    """Why a part's result may be of a part before a reset of the counter; empty if it cannot be."""
+    told = part.told
+    if part.result is None or not told.clock or part.session == told.session or part.session <= told.clock:
+        return ""
+    return f"the counter began anew at {part.session}: the result may be of a part before"

@@ -13,6 +13,13 @@ if TYPE_CHECKING:
 __all__ = ["Programs"]
 
 
+_UNTOLD = (
+    "neither the image's folders nor the result line tell the program: add program to the controller's output and to "
+    "[controller] result_items"
+)
+"""What the controller was asked last is no proof: somebody may have switched it at its screen since."""
+
+
 @dataclass(slots=True)
 class Programs:
     """The (program, camera) pairs that have a bundle, and the program that the controller runs now."""
@@ -32,6 +39,8 @@ class Programs:
     def problem_of(self, part: Part) -> str:
         """Why this part cannot be judged; empty if it can. What the part tells must be the current program."""
         told = _told(part)
+        if not told and part.captures and part.result is not None:
+            return _UNTOLD
         if self.current is not None and told - {self.current}:
             names = ", ".join(str(program) for program in sorted(told))
             return f"the part was imaged with program {names}, the controller runs {self.current}"

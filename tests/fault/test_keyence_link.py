@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 
 from drivers.base import (
     CommandRefused,
+    ControllerClock,
     ControllerDown,
     ControllerEvent,
     ControllerResult,
@@ -539,4 +540,21 @@ async def test_a_quiet_line_does_not_look_like_a_standstill() -> None:
         await asyncio.sleep(1.3)
         peer.say(b"0000000007,1\r")
 
-        assert isinstance(await soon(link.next()), ControllerResult)
+        assert isinstance(await next_of(link, ControllerResult, ControllerDown), ControllerResult)
+
+
+async def test_the_clock_is_told_in_the_order_in_which_it_came_and_once_until_somebody_takes_it() -> None:
+    async with ScriptedController() as peer:
+        peer.answers["TR"] = b"TR,26,12,01,12,00,00\r"
+        async with running(link_to(peer)) as link:
+            up = await next_of(link, ControllerUp)
+            assert isinstance(up, ControllerUp)
+            asked = peer.commands.count("TR")
+            async with asyncio.timeout(10):
+                while peer.commands.count("TR") < asked + 3:
+                    await asyncio.sleep(0.01)
+            peer.say(b"0000000007,1\r")
+            events = [await soon(link.next()) for _ in range(3)]
+
+        assert up.clock == "261201_120000"
+        assert [type(event) for event in events] == [ControllerClock, ControllerResult, ControllerClock]

@@ -11,8 +11,10 @@ from structlog.testing import capture_logs
 
 from drivers.base import Published, Verdict
 from drivers.modbus.coil_output import CoilOutput
+from drivers.modbus.coils import RESTING, CoilState
+from drivers.modbus.connection import CoilConnection
 from drivers.modbus.modules import MODULES, unfit_for, unproven
-from drivers.simulated.remote_io import SimulatedRemoteIo
+from drivers.simulated.remote_io import IoFault, SimulatedRemoteIo, _reset
 from drivers.simulated.wago import SimulatedWago
 from drivers.timing import Deadline
 from tests.simulated.simulated_wire import until
@@ -80,6 +82,66 @@ async def test_a_trip_is_cleared_on_purpose_and_said() -> None:
     assert [entry["module"] for entry in logs if entry["event"] == "watchdog_had_tripped"] == ["wago-750"]
 
 
+class CutWago(SimulatedWago):
+    """One that nobody can talk to any more once ``words_left`` words were written: the cable is gone, or the agent."""
+
+    def __init__(self, **options: float) -> None:
+        super().__init__(**options)
+        self.words: list[int] = []
+        self.words_left: int | None = None
+
+    def _write_word(self, address: int, word: int) -> None:
+        super()._write_word(address, word)
+        self.words.append(address)
+        if self.words_left is not None and len(self.words) == self.words_left:
+            self.fault = IoFault.MUTE
+
+
+async def test_a_watchdog_that_runs_as_it_should_is_left_alone_when_the_connection_comes_back() -> None:
+    peer = CutWago(watchdog_s=60.0)
+    async with armed("wago-750", peer) as output:
+        await until(lambda: output.is_confirmed and peer.coils[2])
+        armed_with = list(peer.words)
+        assert await output.publish(1, Verdict.PASS, Deadline.after(2)) is Published.PUBLISHED
+        for writer in list(peer._talks):
+            _reset(writer)
+        await until(lambda: not peer.coils[0])
+
+        assert peer.words == armed_with
+        assert peer.state == 1
+
+
+@pytest.mark.parametrize("words", range(1, 7))
+async def test_no_pass_outlives_an_agent_that_dies_while_it_arms(words: int) -> None:
+    """The module runs with another time, and PASS stands: to stop its watchdog first would leave PASS for good."""
+    peer = CutWago(watchdog_s=60.0)
+    await peer.start()
+    before = CoilConnection("127.0.0.1", peer.port, unit=1, timeout_s=1.0, on_lost=lambda: None)
+    await before.open()
+    await before.arm_watchdog(MODULES["wago-750"], 1000, 512, RESTING)
+    await before.write_proven(512, CoilState(is_pass=True, is_ready=True))
+    before.abort()
+    peer.words_left = len(peer.words) + words
+    output = CoilOutput(
+        "127.0.0.1",
+        peer.port,
+        first_coil=512,
+        pass_hold_s=5.0,
+        write_timeout_s=0.05,
+        module=MODULES["wago-750"],
+        watchdog_ms=300,
+    )
+    task = asyncio.create_task(output.run(lambda: True))
+    try:
+        await until(lambda: peer.fault is IoFault.MUTE)
+
+        assert not peer.coils[0]
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await peer.stop()
+
+
 async def test_a_wago_whose_outputs_are_read_where_its_inputs_are_is_never_confirmed() -> None:
     """What a write to address 0 did, a read of address 0 does not show: there stand the inputs."""
     peer = SimulatedWago()
@@ -101,7 +163,7 @@ async def test_an_alternative_mode_that_any_request_feeds_is_never_confirmed() -
     async with armed("wago-750", peer) as output:
         await until(lambda: "0x100a" in output.problem)
         assert not output.is_confirmed
-        assert not peer.coils[1]
+        assert peer.coils[:2] == (False, True), "REJECT, before its watchdog was touched"
 
 
 async def test_a_module_of_another_family_is_never_confirmed() -> None:

@@ -132,6 +132,7 @@ class Line:
             "path": path,
             "sha256": f"{count:064d}",
             "received_mono_s": monotonic_s(),
+            "program": 1,
         }
         self.engine.on_capture(Capture(**{**facts, **more}))
 
@@ -293,6 +294,20 @@ async def test_a_part_of_a_program_without_a_bundle_is_fault(tmp_path: Path) -> 
         assert "9" in row.detail
 
 
+async def test_a_part_that_tells_no_program_is_fault_whatever_was_asked_last(tmp_path: Path) -> None:
+    """Somebody switches programs at the controller's screen: until it is asked again nobody here knows."""
+    async with line(tmp_path) as at:
+        at.image(1, program=None)
+        at.result(1)
+        at.image(2, program=None)
+        at.result(2, program=1)
+        untold, told = await at.rows(2)
+
+        assert (untold.verdict, untold.reason) == (Verdict.FAULT, Reason.PROGRAM)
+        assert "result_items" in untold.detail
+        assert told.verdict is Verdict.PASS
+
+
 async def test_a_controller_on_an_unknown_program_is_fault_not_the_last_bundle(tmp_path: Path) -> None:
     async with line(tmp_path) as at:
         at.engine.on_event(ControllerUp(7, "CV-X", monotonic_s()))
@@ -330,6 +345,26 @@ async def test_without_a_durable_row_there_is_no_pass(tmp_path: Path, monkeypatc
         assert not [said for said, _ in at.output.said if said == "PASS"]
         assert not at.engine.is_ready()
         assert "journal" in at.health.reasons
+
+
+async def test_a_link_that_went_and_came_while_the_row_was_written_withholds_the_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with line(tmp_path) as at:
+        append = at.journal.append
+
+        async def slowly(row: PartRow) -> None:
+            at.engine.on_event(ControllerDown("cable", monotonic_s()))
+            await append(row)
+            at.engine.on_event(ControllerUp(1, "CV-X", monotonic_s()))
+
+        monkeypatch.setattr(at.journal, "append", slowly)
+        at.image(1)
+        at.result(1)
+        (row,) = await at.rows(1)
+
+        assert row.verdict is Verdict.PASS
+        assert ("PASS", row.part_seq) not in at.output.said
 
 
 async def test_an_agent_triggered_part_takes_the_next_count(tmp_path: Path) -> None:
@@ -518,6 +553,15 @@ async def test_a_gap_of_the_link_accounts_only_for_parts_of_which_nothing_came(t
             (3, Verdict.FAULT),
             (4, Verdict.PASS),
         ]
+
+
+async def test_a_result_that_was_held_up_on_its_way_makes_its_part_as_old_as_it_is(tmp_path: Path) -> None:
+    async with line(tmp_path) as at:
+        at.engine.on_event(ControllerResult(1, 1, Judgement.OK, ("1",), monotonic_s() - 0.45))
+        at.image(1)
+        (row,) = await at.rows(1)
+
+    assert (row.verdict, row.reason) == (Verdict.REJECT, Reason.LATE)
 
 
 async def test_a_sign_that_may_have_waited_while_the_loop_stood_still_counts_from_before(tmp_path: Path) -> None:

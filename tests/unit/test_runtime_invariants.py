@@ -66,9 +66,10 @@ class LineMachine(RuleBasedStateMachine):
         numbers = itertools.count(1)
         self.pairing = Pairing(lambda: Part(next(numbers), 0.0, Deadline(_FAR)))
         self.health, self.state = Health(), LineState.READY
-        self.truths, self.count, self.session, self.clock = itertools.count(1), 0, 1, 1_000
+        self.truths, self.count, self.clock = itertools.count(1), 0, 1_000
+        self.session = self._clock()
         self.pairing.begin_at(self._clock())
-        self.on_the_way: list[tuple[str, Imaged]] = []
+        self.on_the_way: list[tuple[str, Imaged | str]] = []
         self.imaged: dict[int, Imaged] = {}
         self.of_capture: dict[int, int] = {}
         self.of_result: dict[int, int] = {}
@@ -89,29 +90,26 @@ class LineMachine(RuleBasedStateMachine):
         truth = next(self.truths)
         self.count += 1
         name, sha256, taken = f"{truth}.bmp", f"{truth:064d}", self._clock()
-        capture = Capture(self.count, 1, f"s{self.session}", name, None, sha256, 0.0, taken=taken)
+        capture = Capture(self.count, 1, self.session, name, None, sha256, 0.0, taken=taken)
         result = ControllerResult(self.count, 1, Judgement.OK, (), float(truth))
         part = self.imaged[truth] = Imaged(truth, is_good, capture, result)
-        messages = [("image", part), ("result", part)]
-        if fate == "image lost":
-            messages.pop(0)
-        elif fate == "result lost" or not self.has_link:
-            messages.pop(1)
-            if self.has_link:
-                self.unsaid.add(truth)
-        elif fate == "twice":
-            messages *= 2
-        self.on_the_way += messages
+        messages = [("image", part), ("result", part)] * (2 if fate == "twice" else 1)
+        lost = {"image lost": {"image"}, "result lost": {"result"}}.get(fate, set())
+        if lost == {"result"} and self.has_link:
+            self.unsaid.add(truth)
+        if not self.has_link:
+            lost.add("result")
+        self.on_the_way += [message for message in messages if message[0] not in lost]
 
     @rule(which=st.integers(0, 7))
     def something_arrives(self, which: int) -> None:
         if self.on_the_way:
             # Images overtake and fall behind; the command port is a stream and keeps its order.
-            kind, part = self.on_the_way[which % len(self.on_the_way)]
-            if kind == "result":
-                kind, part = next(message for message in self.on_the_way if message[0] == "result")
-            self.on_the_way.remove((kind, part))
-            self._take(kind, part)
+            message = self.on_the_way[which % len(self.on_the_way)]
+            if message[0] != "image":
+                message = next(message for message in self.on_the_way if message[0] != "image")
+            self.on_the_way.remove(message)
+            self._take(*message)
 
     @rule()
     def the_link_is_cut(self) -> None:
@@ -134,7 +132,14 @@ class LineMachine(RuleBasedStateMachine):
     def the_counter_is_reset(self) -> None:
         """Not while a part waits of which a live link said nothing: a reset takes longer than its deadline."""
         if self.unsaid <= set().union(*(judged.truths for judged in self.judged.values())):
-            self.session, self.count = self.session + 1, 0
+            self.clock += 1
+            self.session, self.count = self._clock(), 0
+
+    @rule()
+    def the_clock_is_asked_for(self) -> None:
+        """One command at a time: not before the answer to the last one is here."""
+        if self.has_link and not any(kind == "clock" for kind, _ in self.on_the_way):
+            self.on_the_way.append(("clock", self._clock()))
 
     @rule(ok=st.booleans())
     def the_output_is_looked_at(self, *, ok: bool) -> None:
@@ -168,11 +173,14 @@ class LineMachine(RuleBasedStateMachine):
 
     # --- how the engine uses the three -------------------------------------------------------------------
 
-    def _take(self, kind: str, imaged: Imaged) -> None:
+    def _take(self, kind: str, what: Imaged | str) -> None:
+        if isinstance(what, str):
+            self.pairing.on_clock(what)
+            return
         if kind == "image":
-            arrival, part = self.pairing.on_capture(imaged.capture)
+            arrival, part = self.pairing.on_capture(what.capture)
         else:
-            arrival, part = self.pairing.on_result(imaged.result)
+            arrival, part = self.pairing.on_result(what.result)
         if arrival is Arrival.NEW:
             assert part is not None
             self._opened(part)

@@ -14,8 +14,8 @@ from edge_agent.domain import Capture, ControllerResult, Judgement
 from edge_agent.runtime.pairing import Arrival, Pairing, Part
 
 
-def capture(count: int | None, session: str = "s1", camera: int = 1) -> Capture:
-    return Capture(count=count, camera=camera, session=session, name="n", path=None, sha256="", received_mono_s=0.0)
+def capture(count: int | None, session: str = "s1", camera: int = 1, name: str = "n") -> Capture:
+    return Capture(count=count, camera=camera, session=session, name=name, path=None, sha256="", received_mono_s=0.0)
 
 
 def result(count: int | None) -> ControllerResult:
@@ -112,7 +112,7 @@ def test_an_image_that_was_taken_before_the_link_came_up_never_joins_a_live_resu
     pairs.begin_at("260101_120000")
     _, queued = pairs.on_capture(replace(capture(1, "s1"), taken="260101_115959"))
     _, live = pairs.on_result(result(1))
-    _, fresh = pairs.on_capture(replace(capture(1, "s2"), taken="260101_120000"))
+    _, fresh = pairs.on_capture(replace(capture(1, "260101_120000"), taken="260101_120000"))
 
     assert "115959" in queued.stale
     assert live is not queued
@@ -182,23 +182,13 @@ def test_a_count_that_was_decided_before_a_reset_does_not_swallow_the_result_aft
 def test_a_result_that_may_be_of_a_part_before_the_reset_makes_its_part_stale() -> None:
     """The part before was decided without its result; on a live link that result may still come."""
     pairs = pairing()
-    without_result(pairs, 1, "s1")
-    _, part = pairs.on_capture(capture(1, "s2"))
+    pairs.begin_at("260101_120000")
+    without_result(pairs, 1, "260101_115900")
+    _, part = pairs.on_capture(capture(1, "260101_120005"))
     arrival, _ = pairs.on_result(result(1))
 
     assert arrival is Arrival.JOINED
-    assert "without its result" in part.stale
-
-
-def test_what_a_link_had_not_said_when_it_went_down_is_never_said() -> None:
-    pairs = pairing()
-    without_result(pairs, 1, "s1")
-    pairs.go_stale("cable")
-    pairs.begin_at("")
-    _, part = pairs.on_capture(capture(1, "s2"))
-    pairs.on_result(result(1))
-
-    assert part.stale == ""
+    assert "may be of a part before" in part.stale
 
 
 def test_a_result_line_that_comes_twice_is_not_taken_for_the_next_part_of_that_count() -> None:
@@ -244,6 +234,79 @@ def test_a_reset_that_a_result_told_first_is_the_same_run_as_its_first_image() -
 
     assert pairs.on_capture(capture(1, "s2")) == (Arrival.LATE, None), "decided without it, in this very run"
     assert pairs.decided_seq(capture(1, "s2")) == without_image.seq
+
+
+def test_a_result_that_was_held_back_over_a_reset_of_the_counter_proves_nothing() -> None:
+    """Of its own part nothing else came. Image and result of count 1 meet, and are of two parts."""
+    result_first, image_first = pairing(), pairing()
+    for pairs in (result_first, image_first):
+        pairs.begin_at("260101_120000")
+    _, held_back = result_first.on_result(result(1))
+    _, joined = result_first.on_capture(capture(1, "260101_120130"))
+    _, next_part = image_first.on_capture(capture(1, "260101_120130"))
+    image_first.on_result(result(1))
+
+    assert joined is held_back
+    assert joined is not None
+    assert next_part is not None
+    assert "120130" in joined.stale
+    assert "120130" in next_part.stale
+
+
+def test_once_the_controller_told_its_clock_after_a_reset_its_results_are_of_the_new_session() -> None:
+    pairs = pairing()
+    pairs.begin_at("260101_120000")
+    pairs.on_clock("260101_120131")
+    _, part = pairs.on_result(result(1))
+    pairs.on_capture(capture(1, "260101_120130"))
+
+    assert part is not None
+    assert part.stale == ""
+
+
+def test_a_session_that_images_told_before_the_clock_was_asked_for_needs_no_time() -> None:
+    """A controller whose clock was set back by an hour: its session is named after a time that is yet to come."""
+    pairs = pairing()
+    pairs.begin_at("260101_110000")
+    _, first = pairs.on_capture(capture(1, "260101_120000"))
+    pairs.on_clock("260101_110001")  # asked for before that image came, perhaps
+    pairs.on_result(result(1))
+    pairs.on_clock("260101_110002")
+    _, second = pairs.on_result(result(2))
+    pairs.on_capture(capture(2, "260101_120000"))
+
+    assert first is not None
+    assert second is not None
+    assert first.stale != ""
+    assert second.stale == ""
+
+
+def test_an_image_of_a_part_that_was_decided_never_proves_the_next_of_its_count() -> None:
+    """The counter was reset, and no image of the new session came yet: that of the old one may still be on its way."""
+    lacking, repeated = pairing(), pairing()
+    for pairs in (lacking, repeated):
+        _, first = pairs.on_result(result(1))
+        if pairs is repeated:
+            pairs.on_capture(capture(1, name="first"))
+        pairs.close(first)
+        _, second = pairs.on_result(result(2))
+        pairs.on_capture(capture(2, name="second"))
+        pairs.close(second)
+        _, third = pairs.on_result(result(1))
+        pairs.on_capture(capture(1, name="first"))
+
+        assert third is not None
+        assert third.stale.startswith("part 1 of count 1 was decided before")
+
+
+def test_a_part_that_came_before_the_link_was_up_is_stale() -> None:
+    pairs = pairing()
+    _, part = pairs.on_capture(capture(2))
+    pairs.begin_at("260101_120000")
+    pairs.on_result(result(2))
+
+    assert part is not None
+    assert part.stale != ""
 
 
 def test_queued_images_of_parts_that_were_decided_without_them_are_late_each() -> None:
