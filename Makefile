@@ -24,7 +24,7 @@ lint: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Under three minutes: all that needs no calibration, no report and no process of its own.
+# Under three minutes: no calibration, no drawing of reports, no process of its own, no peer that fails in real time.
 test: lint
 	$(BIN)/python -m pytest -m "not slow"
 

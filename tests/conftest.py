@@ -25,9 +25,17 @@ from tests.results import (  # noqa: F401 - hooks and a fixture: pytest finds th
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
+_SLOW = [Path(__file__).parent / name for name in ("fault", "simulated")]
 _GRACE_S = 2.0
 # Pools of libraries that live as long as the process by design.
 _PROCESS_LIFE_THREADS = ("asyncio_", "pytest_timeout", "ThreadPoolExecutor-libs", "tqdm", "OpenBLAS")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole processes, and peers that fail in real time: all of it is slow."""
+    for item in items:
+        if any(item.path.is_relative_to(folder) for folder in _SLOW):
+            item.add_marker(pytest.mark.slow)
 
 
 def _threads() -> set[threading.Thread]:

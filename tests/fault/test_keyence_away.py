@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from drivers.base import ByteStream, StreamListener
 
-pytestmark = pytest.mark.slow
 
 CONNECT_TIMEOUT_S = 1.0
 

@@ -21,10 +21,7 @@ if TYPE_CHECKING:
 
     from tests.results import Figure
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(vfs_of_sqlite() is None, reason="this Python's SQLite is not a library to be hooked"),
-]
+pytestmark = pytest.mark.skipif(vfs_of_sqlite() is None, reason="this Python's SQLite is not a library to be hooked")
 
 PARTS = 40
 CUTS = 1000 if os.environ.get("EDGE_AGENT_CHAOS") else 100

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from tests.results import Figure
 
-pytestmark = pytest.mark.slow
 IMAGES = 1_000_000 if os.environ.get("EDGE_AGENT_CHAOS") else 10_000
 DAYS, KEEP_DAYS = 50, 20
 FILINGS = 1000 if os.environ.get("EDGE_AGENT_CHAOS") else 200

@@ -20,10 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(hook() is None, reason="this Python's SQLite is not a library that can be hooked"),
-]
+pytestmark = pytest.mark.skipif(hook() is None, reason="this Python's SQLite is not a library that can be hooked")
 
 PARTS, STEP = (50, 1) if os.environ.get("EDGE_AGENT_CHAOS") else (6, 5)
 """``make chaos`` fails every operation of a run of 50 parts; a run of the suite every fifth of one of six."""

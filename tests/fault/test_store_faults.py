@@ -23,8 +23,6 @@ from edge_agent.store.archive import Archive
 from edge_agent.store.fs import FileSystem
 from edge_agent.store.journal import Journal, JournalError, JournalReader
 
-pytestmark = pytest.mark.slow
-
 _ROOT = Path(__file__).parents[2]
 
 _ROWS = """

@@ -24,7 +24,6 @@ from tests.security.web_site import Reply, Served, part_row, reject_row, web_set
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-pytestmark = pytest.mark.slow
 
 _WITHIN_S = 60.0
 

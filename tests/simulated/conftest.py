@@ -10,13 +10,6 @@ import pytest
 from tests.simulated.line import FULL_SIZE, PROGRAM, THUMBNAIL, camera, edge_agent
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whole processes and real time: all of it is slow."""
-    for item in items:
-        if item.path.is_relative_to(Path(__file__).parent):
-            item.add_marker(pytest.mark.slow)
-
-
 @pytest.fixture(scope="session")
 def thumbnail_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle of 160 x 120 px. EDGE_AGENT_THUMBNAIL names a folder that keeps it, so that shards share one."""
