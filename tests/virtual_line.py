@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from drivers.base import Capture, ControllerDown, ControllerResult, ControllerUp, Judgement, Reason
+from drivers.base import Capture, ControllerClock, ControllerDown, ControllerResult, ControllerUp, Judgement, Reason
 from drivers.simulated.remote_io import IoFault, SimulatedRemoteIo
 from drivers.timing import monotonic_s
 from edge_agent.domain import Verdict
@@ -51,6 +51,8 @@ MESSAGE_S = 0.15
 SPACING_S = MESSAGE_S + DEADLINE_S + HOLD_S + WATCHDOG_S + TIMEOUT_S
 """A PASS at the deadline, an agent that falls silent at the end of its window: still gone when the next part comes."""
 _SETTLE_S = 3.0
+_CLOCK_S = 0.3
+"""How often the controller's link asks for its clock."""
 _CAM = 1
 
 
@@ -99,7 +101,7 @@ class VirtualLine:
         self.windows: list[tuple[float, float]] = []
         self._pass_since_s: float | None = None
         self.silent_since: list[float] = []
-        self._count, self._sessions = 0, 0
+        self._count, self._began_s = 0, -1
         self._session = self._new_session()
         self._is_link_up = self._is_ftp_up = True
         self._queued: deque[Capture] = deque()
@@ -142,6 +144,7 @@ class VirtualLine:
         stop = asyncio.Event()
         agent = asyncio.create_task(supervisor.run(stop))
         self._link_up()
+        telling = asyncio.create_task(self._tell_clock())
         await asyncio.sleep(_SETTLE_S)
         MoodyDisk.chance = 0.0 if self._is_calm else 0.001
         for number in range(parts):
@@ -152,6 +155,7 @@ class VirtualLine:
         MoodyDisk.chance = 0.0
         await asyncio.sleep(_SETTLE_S)
         stop.set()
+        telling.cancel()
         await agent
         await self._remote_io.stop()
         self._read_wire()
@@ -241,6 +245,13 @@ class VirtualLine:
     def _link_up(self) -> None:
         self._is_link_up = True
         self._events.put(ControllerUp(1, "CV-X", monotonic_s(), self._clock()))
+
+    async def _tell_clock(self) -> None:
+        """As the controller's link asks for it, in the stream of the results."""
+        while True:
+            await asyncio.sleep(_CLOCK_S)
+            if self._is_link_up:
+                self._events.put(ControllerClock(self._clock()))
 
     def _cut_ftp(self, for_s: float) -> None:
         if self._is_ftp_up:
@@ -365,12 +376,17 @@ class VirtualLine:
         return self._draw.uniform(0.3, 0.6) if is_slow else self._draw.uniform(0.01, 0.05)
 
     def _new_session(self) -> str:
-        self._sessions += 1
-        return f"s{self._sessions}"
+        """Named after the second in which it begins; no name comes twice."""
+        self._began_s = max(int(monotonic_s()), self._began_s + 1)
+        return _clock_at(self._began_s)
 
     @staticmethod
     def _clock() -> str:
-        return f"{datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=monotonic_s()):%y%m%d_%H%M%S}"
+        return _clock_at(monotonic_s())
+
+
+def _clock_at(seconds: float) -> str:
+    return f"{datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds):%y%m%d_%H%M%S}"
 
 
 def passes(outcomes: Outcomes) -> int:
