@@ -67,8 +67,8 @@ kills: install
 	EDGE_AGENT_THUMBNAIL=$(CURDIR)/.shards/thumbnail EDGE_AGENT_FULL_SIZE=$(CURDIR)/.shards/full-size EDGE_AGENT_KILLS=$(KILLS) EDGE_AGENT_SEED=$(SEED) $(BIN)/python -m pytest -p no:randomly --results \
 	  tests/simulated/test_killed_at_random.py
 
-# A shard of random schedules of what a part sends, in the same way; more each time, whatever the order.
-SCHEDULES ?= 10000
+# Random schedules of what a part sends: ten minutes; other ones each time, and they add up in the same way.
+SCHEDULES ?= 100000
 schedules: install
 	EDGE_AGENT_SCHEDULES=$(SCHEDULES) $(BIN)/python -m pytest -p no:randomly --results \
 	  tests/unit/test_runtime_invariants.py
