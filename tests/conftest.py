@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
 _SLOW = [Path(__file__).parent / name for name in ("fault", "simulated")]
-_GRACE_S = 2.0
+_GRACE_S = 10.0
 # Pools of libraries that live as long as the process by design.
 _PROCESS_LIFE_THREADS = ("asyncio_", "pytest_timeout", "ThreadPoolExecutor-libs", "tqdm", "OpenBLAS")
 

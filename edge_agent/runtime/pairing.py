@@ -119,15 +119,27 @@ class Pairing:
     """What the controller told of its clock last."""
     _asked: str = ""
     """The session that images told when it was asked the time after."""
+    _heard_at: str = ""
+    """What the controller had told of its clock when the last live result came."""
+    _reset_after: str = ""
+    """The same of the last result before the newest reset of the counter that a result told; '' where none did."""
+    _reset_by: str = ""
+    """What it told first after that; '' until it does."""
     _since: str = ""
     """The controller's clock when the link last came up; '' while it is not known."""
     _just_before: str = ""
     """The same, a little earlier."""
 
     def on_trigger(self) -> Part:
-        """The agent is about to trigger: the part exists before its count is known."""
+        """The agent is about to trigger: the part exists before its count is known.
+
+        Where the one before has none yet, nothing tells whose the next count is: neither can pass.
+        """
+        before = self._next_triggered()
         part = self._open(None)
         part.stale = ""
+        if before is not None:
+            before.stale = part.stale = before.stale or "two parts were triggered, and no count had come"
         return part
 
     def on_capture(self, capture: Capture) -> tuple[Arrival, Part | None]:
@@ -143,7 +155,7 @@ class Pairing:
             if capture.camera in part.captures:
                 return Arrival.DUPLICATE, None
             self._attach(part, capture)
-            part.stale = part.stale or part.unsure or why_old or self._why_decided(capture) or _why_before(part)
+            part.stale = part.stale or part.unsure or why_old or self._why_decided(capture) or self._why_apart(part)
             return Arrival.JOINED, part
         decided = self._find_decided(capture.count, capture.session)
         if decided is not None:
@@ -165,14 +177,15 @@ class Pairing:
         self._missed.pop(result.count, None)  # seen live: the counter was reset, this is another part
         if self._last_count is not None and result.count < self._last_count:
             self._run, self._has_run_session = self._run + 1, False
-        self._last_count = result.count
+            self._reset_after, self._reset_by = self._heard_at, ""
+        self._last_count, self._heard_at = result.count, self._told.clock
         is_repeated, self._last_heard = result.count == self._last_heard, result.count
         part = next((p for p in self.parts if p.count == result.count and not p.is_leftover), None)
         if part is not None:
             if part.result is not None:
                 return Arrival.DUPLICATE, None
             part.result, part.told = result, self._told
-            part.stale = part.stale or (_REPEATED if is_repeated else "") or _why_before(part)
+            part.stale = part.stale or (_REPEATED if is_repeated else "") or self._why_apart(part)
             return Arrival.JOINED, part
         decided = [d for d in self._decided.values() if d.count == result.count and d.run == self._run]
         if decided and not decided[-1].had_result:
@@ -192,6 +205,19 @@ class Pairing:
         if decided is None or (capture.camera in decided.cameras and capture.name not in decided.names):
             return ""
         return f"part {decided.seq} of count {decided.count} was decided before: this image may be of it"
+
+    def _why_apart(self, part: Part) -> str:
+        """Why image and result may be of two parts, the counter reset between them; empty if they cannot be."""
+        told, session = part.told, part.session
+        if part.result is None or not session or not told.clock:
+            return ""
+        if session > told.clock and session != told.session:
+            return f"the counter began anew at {session}: the result may be of a part before"
+        # The session went on, without another one, if its image is of a time when the reset was over.
+        is_newer = self._reset_by and all(capture.taken > self._reset_by for capture in part.captures.values())
+        if session <= self._reset_after and not is_newer:
+            return f"the counter began anew after {self._reset_after}: the image may be of a part before"
+        return ""
 
     def close(self, part: Part) -> None:
         """The part is decided: what still comes for it is LATE or DUPLICATE."""
@@ -236,6 +262,7 @@ class Pairing:
         self.go_stale("it came before the link was up")
         self._since = clock
         self.on_clock(clock)
+        self._heard_at = self._reset_after = ""
         self._last_heard = None  # what the link before had not said when it went down is never said
         try:
             self._just_before = (datetime.strptime(clock, _CLOCK) - _JUST_BEFORE).strftime(_CLOCK)  # noqa: DTZ007
@@ -245,6 +272,7 @@ class Pairing:
     def on_clock(self, clock: str) -> None:
         """The controller told its clock, in the stream in which results come; it is asked again only after that."""
         self._told, self._asked = Told(clock, self._asked), self._session or ""
+        self._reset_by = self._reset_by or clock
 
     def _why_old(self, capture: Capture) -> str:
         """Why an image cannot be of now; empty if it may be."""
@@ -304,11 +332,3 @@ class Pairing:
                 self._retired_sessions.popitem(last=False)
         self._session, self._session_run, self._has_run_session = session, self._run, True
         return False
-
-
-def _why_before(part: Part) -> str:
-    """Why a part's result may be of a part before a reset of the counter; empty if it cannot be."""
-    told = part.told
-    if part.result is None or not told.clock or part.session == told.session or part.session <= told.clock:
-        return ""
-    return f"the counter began anew at {part.session}: the result may be of a part before"

@@ -128,6 +128,8 @@ class LineMachine(RuleBasedStateMachine):
 
     @rule()
     def the_link_is_back(self) -> None:
+        if self.has_link:
+            return
         self.has_link = True
         self.clock += 1
         self.pairing.begin_at(self._clock())
@@ -140,6 +142,10 @@ class LineMachine(RuleBasedStateMachine):
         if self.unsaid <= set().union(*(judged.truths for judged in self.judged.values())):
             self.clock += 1
             self.session, self.count = self._clock(), 0
+
+    @rule()
+    def a_second_passes(self) -> None:
+        self.clock += 1
 
     @rule()
     def the_clock_is_asked_for(self) -> None:

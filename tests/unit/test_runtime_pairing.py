@@ -281,6 +281,39 @@ def test_a_session_that_images_told_before_the_clock_was_asked_for_needs_no_time
     assert second.stale == ""
 
 
+def test_an_image_of_the_session_before_a_reset_never_proves_what_came_after_it() -> None:
+    """Nothing of its own part was known by a session yet: its image is the first of all."""
+    pairs = pairing()
+    pairs.begin_at("260101_120000")
+    pairs.on_result(result(1))
+    pairs.on_result(result(2))
+    for part in list(pairs.parts):
+        pairs.close(part)
+    _, after = pairs.on_result(result(1))
+    arrival, joined = pairs.on_capture(replace(capture(1, "260101_115900"), taken="260101_120000"))
+
+    assert arrival is Arrival.JOINED
+    assert joined is after
+    assert joined is not None
+    assert "began anew after 260101_120000" in joined.stale
+
+
+def test_a_counter_that_began_anew_within_its_session_is_believed_once_images_are_newer() -> None:
+    pairs = pairing()
+    pairs.begin_at("260101_120000")
+    pairs.on_result(result(8))
+    _, first = pairs.on_result(result(1))
+    pairs.on_capture(replace(capture(1, "260101_115900"), taken="260101_120004"))
+    pairs.on_clock("260101_120005")
+    _, second = pairs.on_result(result(2))
+    pairs.on_capture(replace(capture(2, "260101_115900"), taken="260101_120006"))
+
+    assert first is not None
+    assert second is not None
+    assert first.stale != ""
+    assert second.stale == ""
+
+
 def test_an_image_of_a_part_that_was_decided_never_proves_the_next_of_its_count() -> None:
     """The counter was reset, and no image of the new session came yet: that of the old one may still be on its way."""
     lacking, repeated = pairing(), pairing()
@@ -358,6 +391,22 @@ def test_the_next_new_count_belongs_to_the_part_that_the_agent_triggered() -> No
     assert part is triggered
     assert image_part is triggered
     assert triggered.count == 9
+
+
+def test_of_two_parts_that_were_triggered_before_a_count_came_neither_can_pass() -> None:
+    """The second one's image may overtake all that comes of the first."""
+    pairs = pairing()
+    pairs.triggers_itself = True
+    first, second = pairs.on_trigger(), pairs.on_trigger()
+    pairs.on_capture(capture(2))
+    pairs.on_result(result(1))
+    pairs.close(first)
+    pairs.close(second)
+    third = pairs.on_trigger()
+
+    assert "no count had come" in first.stale
+    assert "no count had come" in second.stale
+    assert third.stale == ""
 
 
 def test_where_the_agent_triggers_nothing_else_is_a_part_to_be_passed() -> None:
