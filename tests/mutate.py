@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import ast
 import copy
+import importlib
+import multiprocessing
 import os
-import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from shutil import copytree
 from typing import TYPE_CHECKING
+
+import pytest
 
 from tests.results import write_mutants
 
@@ -77,26 +81,45 @@ def _exchange(node: ast.IfExp) -> bool:
 
 def main() -> None:
     """Print the survivors, and how many changes were tried."""
-    tried, survivors = 0, []
+    # What takes its time to import is imported once: each change is tried by a child of this process.
+    for name in ("hypothesis.stateful", "numpy", "structlog"):
+        importlib.import_module(name)
+    changes = [(name, *change) for name in FILES for change in mutants_of((ROOT / name).read_text())]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        survivors = [survivor for survivor in pool.map(_try, changes) if survivor]
+    print(f"{len(changes)} changes, {len(survivors)} survived")  # noqa: T201
+    write_mutants(len(changes), survivors)
+
+
+def _try(change: tuple[str, str, str]) -> str:
+    """The change in words, if no test notices it; empty otherwise."""
+    name, words, altered = change
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         for room in ("edge_agent", "drivers", "tests"):
             copytree(ROOT / room, work / room, ignore=lambda _, names: [n for n in names if n == "__pycache__"])
         (work / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text())
-        for name in FILES:
-            source = (ROOT / name).read_text()
-            for words, altered in mutants_of(source):
-                tried += 1
-                (work / name).write_text(altered)
-                command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:randomly", "-p", "no:cacheprovider"]
-                environment = {**os.environ, "PYTHONPATH": str(work), "PYTHONDONTWRITEBYTECODE": "1"}
-                ran = subprocess.run([*command, *TESTS], cwd=work, env=environment, capture_output=True, check=False)
-                if ran.returncode == 0:
-                    survivors.append(f"{name}:{words}")
-                    print("survived", survivors[-1], flush=True)  # noqa: T201
-            (work / name).write_text(source)
-    print(f"{tried} changes, {len(survivors)} survived")  # noqa: T201
-    write_mutants(tried, survivors)
+        (work / name).write_text(altered)
+        child = multiprocessing.get_context("fork").Process(target=_run_tests, args=(work,))
+        child.start()
+        child.join()
+    if child.exitcode != 0:
+        return ""
+    print("survived", f"{name}:{words}", flush=True)  # noqa: T201
+    return f"{name}:{words}"
+
+
+def _run_tests(work: Path) -> None:
+    """In a child: the tests of the altered copy; ends with pytest's exit code."""
+    os.chdir(work)
+    sys.path.insert(0, str(work))
+    sys.dont_write_bytecode = True
+    with Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
+        os.dup2(nowhere.fileno(), 2)
+        quiet = ["-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning"]
+        code = pytest.main(["-x", "-q", "-p", "no:randomly", "-p", "no:cacheprovider", *quiet, *TESTS])
+    os._exit(code)
 
 
 if __name__ == "__main__":

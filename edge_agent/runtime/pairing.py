@@ -309,7 +309,8 @@ class Pairing:
             if decided.count == count and decided.session == session and decided.cameras:
                 return decided
         # The image of a part that was decided without one: its session is not known, its run of the counter is.
-        run = self._session_run if session == self._session else self._retired_sessions.get(session, self._run)
+        unknown = None if self._has_run_session else self._run
+        run = self._session_run if session == self._session else self._retired_sessions.get(session, unknown)
         lacking = (d for d in self._decided.values() if d.count == count and d.run == run and not d.cameras)
         return next(lacking, None)
 

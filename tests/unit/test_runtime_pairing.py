@@ -366,6 +366,24 @@ def test_queued_images_are_late_even_when_the_counter_was_reset_before_they_came
     assert pairs.on_capture(capture(34)) == (Arrival.LATE, None), "its session is over, its part is known"
 
 
+def test_a_queued_image_of_a_session_that_nobody_knows_is_of_no_part_of_the_one_before() -> None:
+    """A line that came twice left a decided part without an image; then the link was away, and the counter reset."""
+    pairs = pairing()
+    pairs.begin_at("260101_120000")
+    _, first = pairs.on_capture(capture(1, "260101_115900"))
+    pairs.on_result(result(1))
+    pairs.close(first)
+    _, again = pairs.on_result(result(1))
+    pairs.close(again)
+    pairs.go_stale("cable")
+    pairs.begin_at("260101_120012")
+    arrival, part = pairs.on_capture(replace(capture(1, "260101_120011"), taken="260101_120011"))
+
+    assert arrival is Arrival.NEW
+    assert part is not None
+    assert part.stale != ""
+
+
 def test_a_result_line_without_a_count_belongs_to_no_part() -> None:
     assert pairing().on_result(result(None)) == (Arrival.UNPLACEABLE, None)
 
