@@ -334,12 +334,41 @@ def test_an_image_of_a_part_that_was_decided_never_proves_the_next_of_its_count(
 
 def test_a_part_that_came_before_the_link_was_up_is_stale() -> None:
     pairs = pairing()
-    _, part = pairs.on_capture(capture(2))
+    _, part = pairs.on_capture(capture(2, session=""))
     pairs.begin_at("260101_120000")
     pairs.on_result(result(2))
 
     assert part is not None
-    assert part.stale != ""
+    assert part.stale == "it came before the link was up"
+
+
+def test_a_new_link_repeats_nothing_that_was_said_on_the_one_before() -> None:
+    pairs = pairing()
+    pairs.begin_at("260101_120000")
+    _, first = pairs.on_capture(capture(1, "260101_115900"))
+    pairs.on_result(result(1))
+    pairs.close(first)
+    pairs.begin_at("260101_120010")
+    _, part = pairs.on_capture(replace(capture(1, "260101_120009"), taken="260101_120010"))
+    pairs.on_result(result(1))
+
+    assert part is not None
+    assert part.stale == ""
+
+
+def test_a_new_link_knows_of_no_reset_on_the_one_before() -> None:
+    pairs = pairing()
+    pairs.begin_at("260101_120000")
+    for count in (8, 1):
+        _, before = pairs.on_result(result(count))
+        assert before is not None
+        pairs.close(before)
+    pairs.begin_at("260101_120010")
+    _, part = pairs.on_capture(replace(capture(2, "260101_115900"), taken="260101_120010"))
+    pairs.on_result(result(2))
+
+    assert part is not None
+    assert part.stale == ""
 
 
 def test_queued_images_of_parts_that_were_decided_without_them_are_late_each() -> None:
