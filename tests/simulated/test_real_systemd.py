@@ -36,11 +36,12 @@ STATE = "/var/lib/edge-agent"
 DEADLINE_S = 4.0
 NOTICED_S = {"hangs": DEADLINE_S + 0.5, "holds the interpreter": 0.0, "leaves the output": 0.0}
 """An inspection may take until its deadline and a little: only then it hangs."""
-FAULTY = f"""[Service]
+FAULTY = """[Service]
 ExecStart=
-ExecStart=/opt/edge-agent/bin/python -m tests.simulated.faulty_agent run --config /etc/edge-agent/line.toml
-Environment=EDGE_AGENT_TEST_FAULT={STATE}/fault
+ExecStart=/opt/edge-agent/{bin}/python -m tests.simulated.faulty_agent run --config /etc/edge-agent/line.toml
+Environment=EDGE_AGENT_TEST_FAULT={state}/fault
 """
+"""``bin`` is the folder itself: by a link to it Python does not find its environment."""
 
 pytestmark = [
     pytest.mark.timeout(900),
@@ -132,7 +133,7 @@ def _put_into_root(at: Line, bundle: Path, web_port: int, *, faulty: bool = Fals
     if faulty:
         drop_in = units / "edge-agent.service.d" / "fault.conf"
         drop_in.parent.mkdir()
-        drop_in.write_text(FAULTY)
+        drop_in.write_text(FAULTY.format(bin=(ROOT / "opt/edge-agent/bin").readlink(), state=STATE))
 
 
 @asynccontextmanager
