@@ -151,7 +151,7 @@ def test_the_unit_restarts_without_end_but_not_on_errors_that_a_restart_keeps() 
     assert service["Type"] == "notify"
     assert service["NotifyAccess"] == "main"
     assert service["WatchdogSec"] == "2"
-    assert (service["Restart"], service["RestartSec"]) == ("always", "1")
+    assert (service["Restart"], service["RestartSec"]) == ("always", "0.25")
     assert unit()["Unit"]["StartLimitIntervalSec"] == "0"
     permanent = {UsageError.exit_code, BundleRejected.exit_code, ConfigError.exit_code}
     assert {int(code) for code in service["RestartPreventExitStatus"].split()} == permanent
