@@ -114,7 +114,7 @@ class Line:
         assert self.agent is not None
         if self.agent.returncode is None:
             self.agent.terminate()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             return await self.agent.wait()
 
     async def until(self, what: str, condition: Callable[[], bool], within_s: float = 20.0) -> None:
