@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 import traceback
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NoReturn
 
 import typer
 
@@ -214,6 +215,19 @@ def version(*, json_: Json = False) -> None:
     say(json_, {"schema_version": 1, **facts}, [f"{name} {number}" for name, number in facts.items()])
 
 
+def _leave(code: str | int | None) -> NoReturn:
+    """End the process with that code, also while an inspection is still in native code.
+
+    An interpreter that is taken down under it makes of a stop in order an abort; and one that never returns is not
+    waited for. The journal is closed and REJECT is written: nothing is left to tidy.
+    """
+    if not isinstance(code, str) and any(thread.daemon for thread in threading.enumerate()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code or 0)
+    sys.exit(code)
+
+
 def main() -> None:
     """Entry point. Known errors are one line with a hint and their exit code; anything else is a bug (70)."""
     from edge_agent.errors import EdgeAgentError
@@ -224,12 +238,9 @@ def main() -> None:
         typer.echo(f"error: {err}", err=True)
         if err.hint:
             typer.echo(f"hint: {err.hint}", err=True)
-        if err.leaves_thread:
-            sys.stderr.flush()
-            os._exit(err.exit_code)  # the journal is closed and REJECT is written: nothing is left to tidy
-        sys.exit(err.exit_code)
+        _leave(err.exit_code)
     except SystemExit as err:
-        sys.exit(_EX_USAGE if err.code == _TYPER_USAGE else err.code)
+        _leave(_EX_USAGE if err.code == _TYPER_USAGE else err.code)
     except OSError as err:
         typer.echo(f"error: {err}", err=True)
         sys.exit(_EX_IOERR)

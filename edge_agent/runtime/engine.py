@@ -47,6 +47,7 @@ log = structlog.get_logger(__name__)
 _MOST_OPEN_PARTS = 8
 _TRIGGER_RETRY_S = 0.1
 _STANDSTILL_S = 0.2
+_FINISH_LOOK_S = 0.02
 
 
 class Engine:
@@ -92,6 +93,7 @@ class Engine:
             bypass=self.bypass,
         )
         self._tasks: asyncio.TaskGroup | None = None
+        self._carried: set[asyncio.Task[None]] = set()
         self._ticked_mono_s: float | None = None
 
     # --- what the supervisor asks ---------------------------------------------------------------------
@@ -153,6 +155,17 @@ class Engine:
         finally:
             self._tasks = None
             self._inference.close()
+
+    async def finish(self, within_s: float) -> None:
+        """Let nothing pass any more, and decide every open part now: each has its row before the agent is gone."""
+        self._health.fails("agent", "it is being stopped")
+        self.check()
+        deadline = Deadline.after(within_s)
+        while self._carried and not deadline.has_passed:
+            for live in self._live.values():
+                live.force_decision = True
+                live.changed.set()
+            await asyncio.wait(self._carried, timeout=_FINISH_LOOK_S)
 
     def on_event(self, event: ControllerEvent) -> None:
         """Take an event of the controller link."""
@@ -224,7 +237,9 @@ class Engine:
         live = self._live[part.seq] = LivePart(part, self._standing.why_not_ready)
         self._standing.newest_seq = part.seq
         self._standing.move(LineEvent.FIRST_SIGN)
-        self._spawn(self._carry(live))
+        carried = self._spawn(self._carry(live))
+        self._carried.add(carried)
+        carried.add_done_callback(self._carried.discard)
         for oldest in list(self._live.values())[:-_MOST_OPEN_PARTS]:
             oldest.force_decision = True
             oldest.changed.set()

@@ -36,6 +36,7 @@ _JOURNAL_RETRY_S = 1.0
 _INPUT_POLL_S = 0.01
 _REFRESH_OVERDUE_S = 1.0
 _WRITE_OVERDUE_S = 1.0
+_FINISH_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,7 @@ class Supervisor:
             notify("READY=1")
             await stop.wait()
             notify("STOPPING=1")
+            await self._engine.finish(_FINISH_S)
             for task in work:
                 task.cancel()
 

@@ -13,6 +13,9 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import cv2
+import numpy as np
+
 from drivers.modbus.coil_output import CoilOutput
 from edge_agent.cli import main
 from edge_agent.inspection.inspector import Inspector
@@ -34,8 +37,14 @@ def _hold_the_interpreter() -> None:
     ctypes.PyDLL(None).sleep(3600)  # a native call that does not let go: no other thread runs, the event loop neither
 
 
+def _go_on_and_on() -> None:
+    while True:
+        cv2.GaussianBlur(np.zeros((300, 1600), np.uint8), (31, 31), 5.0)
+
+
 _FAULTS = {
     "hangs": _hang,
+    "goes on and on": _go_on_and_on,
     "holds the interpreter": _hold_the_interpreter,
     "aborts": os.abort,
     "reads a null pointer": lambda: ctypes.string_at(0),

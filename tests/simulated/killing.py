@@ -108,19 +108,25 @@ class KillingLine:
         """Kill the agent now, start another, and wait until it is READY."""
         agent = self.at.agent
         assert agent is not None
-        agent.send_signal(by)
+        if agent.returncode is None:
+            agent.send_signal(by)
         self.silent_since.append(monotonic_s())
         if self._stands_pass():
             await self.at.until("the end of PASS", lambda: not self._stands_pass())
             self.pass_off_s.append(monotonic_s() - self.silent_since[-1])
         if by is not signal.SIGKILL:
             await asyncio.sleep(1.0)  # stopped for longer than any watchdog; then it is given up
-            agent.kill()
+            if agent.returncode is None:
+                agent.kill()
         await agent.wait()
+        self.ready_s.append(await self._start_again())
+
+    async def _start_again(self) -> float:
+        """Start an agent and wait until it is READY; how long that took, seconds."""
         started_s = monotonic_s()
         await self.at.start_agent()
         await self.until_ready()
-        self.ready_s.append(monotonic_s() - started_s)
+        return monotonic_s() - started_s
 
     async def until_ready(self) -> None:
         """Wait until the wire says READY."""
@@ -147,6 +153,8 @@ class KillingLine:
         await self.stop_parts()
         for _ in range(20):
             await asyncio.sleep(1.0)
+            if self.at.agent is not None and self.at.agent.returncode is not None:
+                await self._start_again()  # it took a slow inspection for a hung one: systemd would do the same
             await self.show_part()
             await asyncio.sleep(1.0)
             if any(row.count == self.shown[-1].count and row.controller_judgement for row in self.at.rows()):

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.results import Figure
+    from tests.simulated.line import Line
 
 
 @pytest.mark.promise("T-28", "what ran is replayed", "verdicts and scores the same, bit for bit")
@@ -88,6 +89,32 @@ async def test_stopping_leaves_reject_on_the_wire(tmp_path: Path, thumbnail_bund
     assert exit_code == 0
     assert (written.get(PASS, False), written[REJECT], written[READY]) == (False, True, False)
     figure(f"{took_s:.1f} s", is_reached=took_s <= 3.0)
+
+
+async def test_a_stop_in_mid_part_leaves_its_row_and_ends_in_order(tmp_path: Path, thumbnail_bundle: Path) -> None:
+    """The inspection is in native code when the interpreter goes: that must not end in an abort."""
+    fault = tmp_path / "fault"
+    async with line(tmp_path, thumbnail_bundle, start=False) as at:
+        at.environment["EDGE_AGENT_TEST_FAULT"] = str(fault)
+        await at.start_agent(module="tests.simulated.faulty_agent")
+        await at.until_ready()
+        fault.write_text("goes on and on")
+        await at.controller.wire_trigger(good_image(1))
+        await at.until("its image", lambda: bool(spooled(at)))
+        await asyncio.sleep(0.2)
+        exit_code = await at.stop_agent()
+        rows = at.rows()
+
+    assert exit_code == 0, at.log_tail()
+    assert [(row.count, row.verdict, row.reason) for row in rows] == [(1, Verdict.FAULT, Reason.NOT_READY)]
+    assert "being stopped" in rows[0].detail
+    assert not any(change.value for change in at.remote_io.history if change.coil == PASS)
+    assert not spooled(at), "its image is in the archive"
+
+
+def spooled(at: Line) -> list[Path]:
+    """What lies in the spool."""
+    return [path for path in (at.folder / "spool").rglob("*") if path.is_file()]
 
 
 async def test_a_killed_agent_loses_its_outputs_to_the_watchdog(tmp_path: Path, thumbnail_bundle: Path) -> None:

@@ -214,6 +214,33 @@ def test_a_disk_that_takes_a_write_and_never_answers_is_fault_until_it_does(tmp_
     assert is_ready_again
 
 
+async def test_a_stop_decides_the_open_part_before_the_agent_is_gone(tmp_path: Path) -> None:
+    inspector, thread, stop = Hangs(), Worker("journal"), asyncio.Event()
+    try:
+        agent = Agent(tmp_path, inspector, thread, 5.0)
+        running = asyncio.create_task(agent._supervisor.run(stop))
+        async with asyncio.timeout(10):
+            while not agent.engine.is_ready():
+                await asyncio.sleep(0.01)
+            agent.part(1)
+            while agent.engine.is_idle:
+                await asyncio.sleep(0.01)
+            stop.set()
+            await running
+        thread.submit(agent.writer.close).result()
+    finally:
+        inspector.may_return.set()
+        thread.shutdown()
+    with JournalReader.open(tmp_path / "journal.sqlite3") as reader:
+        rows, publications = list(reader.rows()), reader.publications()
+
+    assert [(row.count, row.verdict, row.reason) for row in rows] == [(1, Verdict.FAULT, Reason.NOT_READY)]
+    assert rows[0].detail == "agent: it is being stopped"
+    assert list(publications) == [1], "and what became of it"
+    assert agent.output.said == ["FAULT", "REJECT left"]
+    assert list((tmp_path / "archive").rglob("*.bmp")), "its image is kept"
+
+
 async def test_an_inspection_that_never_returns_ends_the_agent_with_reject_and_an_event(tmp_path: Path) -> None:
     inspector, thread = Hangs(), Worker("journal")
     try:
