@@ -299,9 +299,8 @@ class Engine:
             self._standing.move(LineEvent.ALL_DECIDED)
         self.check()
         self._say(row, decision, published)
-        if decision.reason is not Reason.JOURNAL:
-            always = decision.reason is Reason.BYPASS
-            await self._keeping.keep(part, decision.verdict, published, always=always)
+        became = None if decision.reason is Reason.JOURNAL else published
+        await self._keeping.keep(part, decision.verdict, became, always=decision.reason is Reason.BYPASS)
 
     def _begin_anew_if_owed(self, live: LivePart) -> None:
         """A triggered part that never got its count: its result may still come, and would be the next part's."""

@@ -34,16 +34,23 @@ class Keeping:
         self._archive = archive
         self._health = health
 
-    async def keep(self, part: Part, verdict: Verdict, published: Published, *, always: bool = False) -> None:
-        """Record what became of the verdict, then file the received bytes; ``always`` as a reject's are."""
-        try:
-            await self._journal.publication(part.seq, published, monotonic_s())
-        except JournalError as err:
-            log.exception("journal_failed", part_seq=part.seq)
-            self._health.fails("journal", str(err))
+    async def keep(self, part: Part, verdict: Verdict, published: Published | None, *, always: bool = False) -> None:
+        """Record what became of the verdict, then file the received bytes; ``always`` as a reject's are.
+
+        ``published`` is None for a part whose own row is not written yet.
+        """
+        if published is not None:
+            await self._record(part.seq, published)
         for camera, capture in part.captures.items():
             if capture.path is not None:
                 await self._file(part.seq, camera, verdict, capture.path, capture.sha256, always=always)
+
+    async def _record(self, part_seq: int, published: Published) -> None:
+        try:
+            await self._journal.publication(part_seq, published, monotonic_s())
+        except JournalError as err:
+            log.exception("journal_failed", part_seq=part_seq)
+            self._health.fails("journal", str(err))
 
     async def note_unplaced(self, what: str, arrival: Arrival, count: int | None, name: str) -> None:
         """Record an image or a result that no open part takes."""
