@@ -139,6 +139,10 @@ class Line:
     def result(self, count: int, judgement: Judgement = Judgement.OK, program: int | None = None) -> None:
         self.engine.on_event(ControllerResult(count, program, judgement, (str(count),), monotonic_s()))
 
+    def spooled(self) -> list[Path]:
+        """The images that are not filed yet."""
+        return list(self.folder.glob("*.bmp"))
+
     async def rows(self, number: int) -> list[PartRow]:
         """The first ``number`` rows, once they are there and the engine is idle again."""
         async with asyncio.timeout(10):
@@ -343,7 +347,7 @@ async def test_without_a_durable_row_there_is_no_pass(tmp_path: Path, monkeypatc
                 await asyncio.sleep(0.005)
 
         async with asyncio.timeout(5):
-            while list(tmp_path.glob("*.bmp")):  # a spool that fills up while a disk is mended would stop the line
+            while at.spooled():  # a spool that fills up while a disk is mended would stop the line
                 await asyncio.sleep(0.005)
 
         assert not [said for said, _ in at.output.said if said == "PASS"]
