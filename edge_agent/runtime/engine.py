@@ -155,6 +155,7 @@ class Engine:
         finally:
             self._tasks = None
             self._inference.close()
+            self._keeping.close()
 
     async def finish(self, within_s: float) -> None:
         """Let nothing pass any more, and decide every open part now: each has its row before the agent is gone."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -10,9 +11,11 @@ import structlog
 from drivers.timing import monotonic_s
 from edge_agent.domain import Verdict
 from edge_agent.runtime.pairing import Arrival
+from edge_agent.runtime.worker import Worker
 from edge_agent.store.journal import JournalError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from edge_agent.domain import Capture, Published
@@ -27,12 +30,17 @@ log = structlog.get_logger(__name__)
 
 
 class Keeping:
-    """Records and files what is left to record once the verdict has gone its way."""
+    """Records and files what is left to record once the verdict has gone its way.
+
+    One thread of its own files: the archive takes one image at a time anyway, and asyncio's pool would go on starting
+    threads for hours.
+    """
 
     def __init__(self, journal: Journal, archive: Archive, health: Health) -> None:
         self._journal = journal
         self._archive = archive
         self._health = health
+        self._thread = Worker("archive")
 
     async def keep(self, part: Part, verdict: Verdict, published: Published | None, *, always: bool = False) -> None:
         """Record what became of the verdict, then file the received bytes; ``always`` as a reject's are.
@@ -66,12 +74,19 @@ class Keeping:
         if arrival is Arrival.LATE and decided_seq is not None:
             await self._file(decided_seq, capture.camera, Verdict.REJECT, capture.path, capture.sha256)
         else:
-            await asyncio.to_thread(capture.path.unlink, missing_ok=True)
+            await self._in_thread(partial(capture.path.unlink, missing_ok=True))
+
+    def close(self) -> None:
+        """Take no more images; what waits is still filed."""
+        self._thread.shutdown(wait=False)
 
     async def _file(
         self, seq: int, camera: int, verdict: Verdict, path: Path, sha256: str, *, always: bool = False
     ) -> None:
         try:
-            await asyncio.to_thread(self._archive.file, seq, camera, verdict, path, sha256, always=always)
+            await self._in_thread(partial(self._archive.file, seq, camera, verdict, path, sha256, always=always))
         except OSError as err:
             log.warning("archive_failed", part_seq=seq, error=str(err))
+
+    async def _in_thread(self, call: Callable[[], object]) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._thread, call)
