@@ -137,6 +137,7 @@ async def run_agent(settings: Settings, *, is_simulated: bool = False, is_dry_ru
             journal=journal,
             trigger=TriggerPlan("input" if source == "plc" else source, settings.trigger.interval_ms / 1000),
             degraded=clock.degraded,
+            refresh_s=settings.output.refresh_ms / 1000,
         )
         look = partial(look_at, engine, health, archive, clock)
         async with (

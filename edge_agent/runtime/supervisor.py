@@ -34,7 +34,7 @@ _TICK_S = 0.05
 _NOTIFY_EVERY_S = 0.5
 _JOURNAL_RETRY_S = 1.0
 _INPUT_POLL_S = 0.01
-_REFRESH_OVERDUE_S = 1.0
+_REFRESH_OVERDUE_S = 0.5
 _WRITE_OVERDUE_S = 1.0
 _FINISH_S = 1.0
 
@@ -61,6 +61,7 @@ class Supervisor:
         journal: Journal,
         trigger: TriggerPlan,
         degraded: Callable[[], Mapping[str, str]] = dict,
+        refresh_s: float = 0.1,
     ) -> None:
         self._engine = engine
         self._health = health
@@ -70,6 +71,8 @@ class Supervisor:
         self._journal = journal
         self._trigger = trigger
         self._refreshed_s = monotonic_s()
+        self._owes_ready = False
+        self._refresh_overdue_s = 2 * refresh_s + _REFRESH_OVERDUE_S
         self._degraded = degraded
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -110,7 +113,7 @@ class Supervisor:
                 work.append(tasks.create_task(self._trigger_parts()))
             await self._journal.event("START", "; ".join(self._kinds()) or "the agent is up")
             await self._log_head()
-            notify("READY=1")
+            self._owes_ready = not notify("READY=1")
             await stop.wait()
             notify("STOPPING=1")
             await self._engine.finish(_FINISH_S)
@@ -166,13 +169,15 @@ class Supervisor:
             beside += [self._engine.bypass.words] if self._engine.bypass.words else []
             status = f"STATUS={': '.join([*self._kinds(), *beside, str(self._engine.state), str(self._health)])}"
             if now - last_notified_s >= _NOTIFY_EVERY_S or status != last_status:
-                notify(f"{status}\nWATCHDOG=1" if self._is_refreshing(now) else status)
+                words = [status, *(["WATCHDOG=1"] if self._is_refreshing(now) else [])]
+                if notify("\n".join([*(["READY=1"] if self._owes_ready else []), *words])):
+                    self._owes_ready = False
                 last_notified_s, last_status = now, status
             await asyncio.sleep(_TICK_S)
 
     def _is_refreshing(self, now: float) -> bool:
         """Whether the output is refreshed, if it can be: a restart mends our own standstill, not a pulled cable."""
-        return not self._output.is_confirmed or now - self._refreshed_s <= _REFRESH_OVERDUE_S
+        return not self._output.is_confirmed or now - self._refreshed_s <= self._refresh_overdue_s
 
     def _look(self, condition: str, *, ok: bool, why: str) -> None:
         if ok:

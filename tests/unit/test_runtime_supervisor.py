@@ -17,6 +17,7 @@ from edge_agent.domain import Inspection, Outcome, Reason, Verdict
 from edge_agent.runtime.engine import Engine, EngineOptions
 from edge_agent.runtime.inference import InferenceHung
 from edge_agent.runtime.interlock import Health
+from edge_agent.runtime.notify import notify
 from edge_agent.runtime.supervisor import CONDITIONS, Supervisor, TriggerPlan
 from edge_agent.runtime.worker import Worker
 from edge_agent.store.archive import Archive
@@ -37,6 +38,7 @@ class Output:
 
     is_confirmed = True
     is_refreshing = True
+    refresh_s = 0.1
     said: list[str]
 
     def __init__(self) -> None:
@@ -47,7 +49,7 @@ class Output:
             while True:
                 if self.is_refreshing:
                     is_ready()
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(self.refresh_s)
         finally:
             self.said.append("REJECT left")
 
@@ -100,8 +102,11 @@ class Hangs:
 class Agent:
     """A supervisor with its journal; peers in memory."""
 
-    def __init__(self, folder: Path, inspector: Any, thread: Executor, deadline_s: float = 0.3) -> None:
+    def __init__(
+        self, folder: Path, inspector: Any, thread: Executor, deadline_s: float = 0.3, refresh_s: float = 0.1
+    ) -> None:
         self.folder, self.output, self.health = folder, Output(), Health.waiting_for(*CONDITIONS)
+        self.output.refresh_s = refresh_s
         self.events: Source[Any] = Source()
         self.images: Source[Capture] = Source()
         # SQLite's connection belongs to the thread that opened it.
@@ -123,6 +128,7 @@ class Agent:
             output=self.output,
             journal=journal,
             trigger=TriggerPlan("wired", 0),
+            refresh_s=refresh_s,
         )
         self.events.put(ControllerUp(1, "CV-X", monotonic_s()))
 
@@ -187,6 +193,52 @@ def test_the_watchdog_is_fed_while_peers_are_absent_and_not_while_the_output_sta
     assert "WATCHDOG=1" not in still
     assert any(line.startswith("STATUS=") for line in still), "it still says how it stands"
     assert "WATCHDOG=1" in cable_pulled, "a restart mends no cable"
+
+
+def test_an_output_that_is_seldom_refreshed_feeds_the_watchdog_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> list[str]:
+        agent, stop = Agent(tmp_path, NullInspector(), InlineExecutor(), refresh_s=3.0), asyncio.Event()
+        running = asyncio.create_task(agent.run(stop))
+        await asyncio.sleep(1.5)
+        seldom: list[str] = []
+        said()
+        for _ in range(9):
+            await asyncio.sleep(1)
+            seldom += said()
+        stop.set()
+        await running
+        return seldom
+
+    with notified(monkeypatch) as said:
+        seldom = run_in_virtual_time(main)
+
+    assert seldom.count("WATCHDOG=1") >= 17, "twice a second"
+
+
+def test_a_systemd_that_is_busy_or_gone_holds_nothing_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> tuple[bool, list[str]]:
+        agent, stop = Agent(tmp_path, NullInspector(), InlineExecutor()), asyncio.Event()
+        while notify("STATUS=full"):
+            pass
+        running = asyncio.create_task(agent.run(stop))
+        await asyncio.sleep(2)
+        said()
+        await asyncio.sleep(2)
+        heard = said()
+        monkeypatch.setenv("NOTIFY_SOCKET", "@nobody-there")
+        await asyncio.sleep(2)
+        is_ready = agent.engine.is_ready()
+        stop.set()
+        await running
+        return is_ready, heard
+
+    with notified(monkeypatch) as said:
+        is_ready, heard = run_in_virtual_time(main)
+
+    assert is_ready
+    assert heard.count("READY=1") == 1, "told as soon as it is taken"
 
 
 def test_a_disk_that_takes_a_write_and_never_answers_is_fault_until_it_does(tmp_path: Path) -> None:
