@@ -1,4 +1,8 @@
-"""Many parts through a real agent, one after the other; what its process holds and how long it took, by quarters."""
+"""Many parts through a real agent, one after the other; what its process holds and how long it took, by quarters.
+
+A machine that is shared gets slower and faster by more than the drift that is looked for. After every part a fixed
+calculation is timed in this process: how the agent's times moved is told against how that moved.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 
 from drivers.timing import monotonic_s
@@ -41,11 +46,39 @@ class Held:
         return cls(pages * _PAGE_BYTES, len(list((process / "task").iterdir())), len(list((process / "fd").iterdir())))
 
 
+@dataclass(frozen=True, slots=True)
+class Yardstick:
+    """A fixed calculation, and a file of 4 KiB that is made durable: about what a part costs, and never more."""
+
+    folder: Path
+    image: np.ndarray
+    repeats: int
+
+    @classmethod
+    def like(cls, folder: Path, size: tuple[int, int]) -> Yardstick:
+        """For parts of that width and height."""
+        width, height = size
+        return cls(folder, np.zeros((height, width), np.float32), max(1, 100_000 // (width * height)))
+
+    def measure_s(self) -> float:
+        """How long it takes now, seconds."""
+        begin_s = monotonic_s()
+        for _ in range(self.repeats):
+            cv2.GaussianBlur(self.image, (31, 31), 5.0)
+        with (self.folder / "yardstick").open("wb") as file:
+            file.write(bytes(4096))
+            file.flush()
+            os.fsync(file.fileno())
+        return monotonic_s() - begin_s
+
+
 @dataclass(slots=True)
 class Soak:
     """What was seen of a run: latencies from trigger to the PLC's decision, and the process from time to time."""
 
+    yardstick: Yardstick
     latencies_s: list[float] = field(default_factory=list)
+    yardstick_s: list[float] = field(default_factory=list)
     rejected: list[int] = field(default_factory=list)
     """Good ones."""
     held: list[Held] = field(default_factory=list)
@@ -81,20 +114,18 @@ class Soak:
             assert is_good or not part.is_let_through, f"part {number} is bad and went through"
             if is_good and not part.is_let_through:
                 self.rejected.append(number)
+            # In a thread: the peers in this process must go on answering.
+            self.yardstick_s.append(await asyncio.to_thread(self.yardstick.measure_s))
             if monotonic_s() - looked_s > _LOOK_EVERY_S:
                 looked_s = monotonic_s()
                 self.held.append(Held.by(at.agent.pid))
             number += 1
         self.took_s = monotonic_s() - begin_s
 
-    def p99_s(self, quarter: int) -> float:
-        """Of the latencies of a quarter, 0 to 3."""
-        return float(np.quantile(np.array_split(self.latencies_s, 4)[quarter], 0.99))
-
     @property
     def drift(self) -> float:
-        """The last quarter's p99 against the second's: the first is warming up."""
-        return self.p99_s(3) / self.p99_s(1) - 1
+        """How the agent's p99 moved, against how the machine's did."""
+        return (1 + moved(self.latencies_s)) / (1 + moved(self.yardstick_s)) - 1
 
     @property
     def grown_bytes(self) -> float:
@@ -111,11 +142,24 @@ class Soak:
         return median(look.threads for look in held), median(look.files for look in held)
 
     def __str__(self) -> str:
-        p99 = [f"{self.p99_s(quarter) * 1000:.1f}" for quarter in (1, 3)]
         return (
             f"{len(self.latencies_s):,} parts in {self.took_s / 60:.1f} min, {len(self.rejected)} good ones rejected, "
             f"no bad one let through; "
             f"memory {self.grown_bytes / 2**20:+.1f} MiB, threads {self.usual(1)[0]:.0f} then {self.usual(3)[0]:.0f}, "
-            f"files {self.usual(1)[1]:.0f} then {self.usual(3)[1]:.0f}, p99 {p99[0]} then {p99[1]} ms "
-            f"({self.drift:+.1%})"
+            f"files {self.usual(1)[1]:.0f} then {self.usual(3)[1]:.0f}; p99 {_moved_words(self.latencies_s)}, "
+            f"of a fixed calculation {_moved_words(self.yardstick_s)}: drift {self.drift:+.1%}"
         )
+
+
+def moved(times_s: list[float]) -> float:
+    """The p99 of the last quarter against that of the second, 0.1 for a tenth longer: the first is warming up."""
+    return _p99_s(times_s, 3) / _p99_s(times_s, 1) - 1
+
+
+def _p99_s(times_s: list[float], quarter: int) -> float:
+    return float(np.quantile(np.array_split(times_s, 4)[quarter], 0.99))
+
+
+def _moved_words(times_s: list[float]) -> str:
+    before, after = (_p99_s(times_s, quarter) * 1000 for quarter in (1, 3))
+    return f"{before:.1f} then {after:.1f} ms ({moved(times_s):+.1%})"
