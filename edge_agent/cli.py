@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import threading
 import traceback
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn
@@ -73,6 +72,7 @@ def run(
     from edge_agent.app import run_agent
     from edge_agent.logs import configure_logs
     from edge_agent.runtime.claim import claimed
+    from edge_agent.runtime.worker import any_at_work
 
     settings = settings_of(config)
     configure_logs(settings.log.level, settings.log.format)
@@ -82,9 +82,11 @@ def run(
         flags = ("--without-ready",) if dry_run else ()
         with simulated_peers(settings, config, images=simulated_images, flags=flags) as simulated_settings:
             asyncio.run(run_agent(simulated_settings, is_simulated=True, is_dry_run=dry_run))
-        return
-    with claimed(settings.output):
-        asyncio.run(run_agent(settings, is_dry_run=dry_run))
+    else:
+        with claimed(settings.output):
+            asyncio.run(run_agent(settings, is_dry_run=dry_run))
+    if any_at_work():
+        _leave(0)
 
 
 @cli.command()
@@ -215,17 +217,15 @@ def version(*, json_: Json = False) -> None:
     say(json_, {"schema_version": 1, **facts}, [f"{name} {number}" for name, number in facts.items()])
 
 
-def _leave(code: str | int | None) -> NoReturn:
-    """End the process with that code, also while an inspection is still in native code.
+def _leave(code: int) -> NoReturn:
+    """End the process while a thread of the agent is in native code.
 
     An interpreter that is taken down under it makes of a stop in order an abort; and one that never returns is not
     waited for. The journal is closed and REJECT is written: nothing is left to tidy.
     """
-    if not isinstance(code, str) and any(thread.daemon for thread in threading.enumerate()):
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code or 0)
-    sys.exit(code)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def main() -> None:
@@ -238,9 +238,11 @@ def main() -> None:
         typer.echo(f"error: {err}", err=True)
         if err.hint:
             typer.echo(f"hint: {err.hint}", err=True)
-        _leave(err.exit_code)
+        if err.leaves_thread:
+            _leave(err.exit_code)
+        sys.exit(err.exit_code)
     except SystemExit as err:
-        _leave(_EX_USAGE if err.code == _TYPER_USAGE else err.code)
+        sys.exit(_EX_USAGE if err.code == _TYPER_USAGE else err.code)
     except OSError as err:
         typer.echo(f"error: {err}", err=True)
         sys.exit(_EX_IOERR)

@@ -18,6 +18,8 @@ class EdgeAgentError(Exception):
     """Root of what the command line prints without a traceback. ``hint`` says what to do about it."""
 
     exit_code = 70
+    leaves_thread = False
+    """Whether a thread is stuck in native code: the interpreter cannot be taken down in order then."""
 
     def __init__(self, what: str, *, hint: str = "") -> None:
         super().__init__(what)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -18,10 +19,19 @@ class Ran:
     err: str
 
 
+def _refuse_to_end_the_tests(code: int) -> None:
+    raise AssertionError(f"os._exit({code}) would end all tests, and with 0 as if they had passed")
+
+
 def edge_agent_here(*args: str) -> Ran:
     """Run a command that starts no agent and touches no signal."""
     out, err, code = io.StringIO(), io.StringIO(), 0
-    with redirect_stdout(out), redirect_stderr(err), patch.object(sys, "argv", ["edge-agent", *args]):
+    with (
+        redirect_stdout(out),
+        redirect_stderr(err),
+        patch.object(sys, "argv", ["edge-agent", *args]),
+        patch.object(os, "_exit", _refuse_to_end_the_tests),
+    ):
         try:
             main()
         except SystemExit as end:

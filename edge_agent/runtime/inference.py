@@ -32,6 +32,8 @@ _DETAIL_MAX = 200
 class InferenceHung(EdgeAgentError):
     """An inspection does not come back. Only a new process mends that."""
 
+    leaves_thread = True
+
     def __init__(self, running_s: float) -> None:
         super().__init__(
             f"one inspection has been running for {running_s:.1f} s and does not come back",

@@ -10,10 +10,18 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Worker"]
+__all__ = ["Worker", "any_at_work"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+_at_work: set[str] = set()
+
+
+def any_at_work() -> bool:
+    """Whether a worker of this process is in a call: the interpreter must not be taken down under it."""
+    return bool(_at_work)
 
 
 class Worker(Executor):
@@ -56,5 +64,8 @@ class Worker(Executor):
             self._thread.join()
 
     def _work(self) -> None:
+        name = self._thread.name
         while (call := self._calls.get()) is not None:
+            _at_work.add(name)
             call()
+            _at_work.discard(name)
