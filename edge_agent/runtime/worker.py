@@ -16,7 +16,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-_at_work: set[str] = set()
+_at_work: set[int] = set()
+"""Threads, by their identity: names need not be one of a kind."""
 
 
 def any_at_work() -> bool:
@@ -64,8 +65,8 @@ class Worker(Executor):
             self._thread.join()
 
     def _work(self) -> None:
-        name = self._thread.name
+        thread = threading.get_ident()
         while (call := self._calls.get()) is not None:
-            _at_work.add(name)
+            _at_work.add(thread)
             call()
-            _at_work.discard(name)
+            _at_work.discard(thread)

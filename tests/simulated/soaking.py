@@ -48,7 +48,10 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Yardstick:
-    """A fixed calculation, and a file of 4 KiB that is made durable: about what a part costs, and never more."""
+    """A fixed calculation, and a file of 4 KiB that is made durable: what is slower when the machine is.
+
+    ``image`` is float32, height x width; it is blurred ``repeats`` times.
+    """
 
     folder: Path
     image: np.ndarray
