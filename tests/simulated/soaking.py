@@ -50,23 +50,24 @@ class Held:
 class Yardstick:
     """A fixed calculation, and a file of 4 KiB that is made durable: what is slower when the machine is.
 
-    ``image`` is float32, height x width; it is blurred ``repeats`` times.
+    ``image`` is float32, height x width; it is blurred ``blurs`` times. It should take about as long as a part: what a
+    stall of the machine adds to a p99 depends on how long the calculation is.
     """
 
     folder: Path
     image: np.ndarray
-    repeats: int
+    blurs: int
 
     @classmethod
-    def like(cls, folder: Path, size: tuple[int, int]) -> Yardstick:
+    def like(cls, folder: Path, size: tuple[int, int], blurs: int) -> Yardstick:
         """For parts of that width and height."""
         width, height = size
-        return cls(folder, np.zeros((height, width), np.float32), max(1, 100_000 // (width * height)))
+        return cls(folder, np.zeros((height, width), np.float32), blurs)
 
     def measure_s(self) -> float:
         """How long it takes now, seconds."""
         begin_s = monotonic_s()
-        for _ in range(self.repeats):
+        for _ in range(self.blurs):
             cv2.GaussianBlur(self.image, (31, 31), 5.0)
         with (self.folder / "yardstick").open("wb") as file:
             file.write(bytes(4096))

@@ -25,6 +25,8 @@ PARTS = int(os.environ.get("EDGE_AGENT_SOAK_SMALL", "200"))
 MINUTES = float(os.environ.get("EDGE_AGENT_SOAK_MINUTES", "0"))
 BAD_EVERY = 20
 SMALL = (64, 48)
+BLURS = {SMALL: 50, FULL_SIZE: 15}
+"""Some milliseconds, and an eighth of a second."""
 MOST_GROWN_BYTES, MOST_DRIFT = 8 * 2**20, 0.05
 OUTPUT = 'kind = "modbus-registers"\npass_hold_ms = 50\nwatchdog_ms = 100\nwrite_timeout_ms = 50\nrefresh_ms = 50'
 
@@ -76,7 +78,7 @@ async def test_full_size(tmp_path: Path, full_size_bundle: Path, figure: Figure)
 
 
 def test_drift_is_the_agents_own(tmp_path: Path) -> None:
-    yardstick = Yardstick.like(tmp_path, SMALL)
+    yardstick = Yardstick.like(tmp_path, SMALL, BLURS[SMALL])
     grew, stood = [1.0] * 30 + [1.1] * 10, [0.5] * 40
 
     assert Soak(yardstick, grew, stood).drift == pytest.approx(0.1)
@@ -108,7 +110,7 @@ async def soaked(
         is_good = number % BAD_EVERY != BAD_EVERY - 1
         return (good[number % len(good)], True) if is_good else (bad[number // BAD_EVERY % len(bad)], False)
 
-    plc, soak = SimulatedPlc(scan_s=0.001), Soak(Yardstick.like(folder, size))
+    plc, soak = SimulatedPlc(scan_s=0.001), Soak(Yardstick.like(folder, size, BLURS[size]))
     times = {"deadline_ms": deadline_ms, "spacing_ms": deadline_ms + 50}
     async with line(folder, bundle, output=OUTPUT, remote_io=plc, start=False, **times) as at:
         at.controller.timing = ControllerTiming(exposure_s=0.0005, processing_s=0.0005)
