@@ -164,8 +164,7 @@ class Engine:
         deadline = Deadline.after(within_s)
         while self._carried and not deadline.has_passed:
             for live in self._live.values():
-                live.force_decision = True
-                live.changed.set()
+                live.decide_now()
             await asyncio.wait(self._carried, timeout=_FINISH_LOOK_S)
 
     def on_event(self, event: ControllerEvent) -> None:
@@ -242,8 +241,7 @@ class Engine:
         self._carried.add(carried)
         carried.add_done_callback(self._carried.discard)
         for oldest in list(self._live.values())[:-_MOST_OPEN_PARTS]:
-            oldest.force_decision = True
-            oldest.changed.set()
+            oldest.decide_now()
         return live
 
     def _on_result(self, result: ControllerResult) -> None:

@@ -43,6 +43,11 @@ class LivePart:
     """Where the agent triggered it; None for a part that something else triggered."""
     force_decision: bool = False
 
+    def decide_now(self) -> None:
+        """Decide with what there is: nothing more is waited for."""
+        self.force_decision = True
+        self.changed.set()
+
     @property
     def owes_count(self) -> bool:
         """Whether the controller took the trigger, and neither result nor image told the count."""
