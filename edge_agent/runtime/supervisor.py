@@ -156,7 +156,7 @@ class Supervisor:
 
     async def _watch_health(self) -> None:
         """Look at what can only be looked at, and feed systemd's watchdog from this very loop."""
-        last_notified_s, last_status = 0.0, ""
+        last_notified_s, last_status, was_told = 0.0, "", True
         while True:
             self._look("output", ok=self._output.is_confirmed, why="the remote I/O is not there or not read back")
             self._look("images", ok=self._images.is_bound, why="the inbox is not open")
@@ -170,9 +170,12 @@ class Supervisor:
             status = f"STATUS={': '.join([*self._kinds(), *beside, str(self._engine.state), str(self._health)])}"
             if now - last_notified_s >= _NOTIFY_EVERY_S or status != last_status:
                 words = [status, *(["WATCHDOG=1"] if self._is_refreshing(now) else [])]
-                if notify("\n".join([*(["READY=1"] if self._owes_ready else []), *words])):
+                is_told = notify("\n".join([*(["READY=1"] if self._owes_ready else []), *words]))
+                if is_told:
                     self._owes_ready = False
-                last_notified_s, last_status = now, status
+                if is_told != was_told:  # once: it is tried again twice a second
+                    log.warning("systemd_hears_again" if is_told else "systemd_does_not_hear", status=status)
+                last_notified_s, last_status, was_told = now, status, is_told
             await asyncio.sleep(_TICK_S)
 
     def _is_refreshing(self, now: float) -> bool:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from drivers.base import Capture, ControllerResult, ControllerUp, Judgement, Published
 from drivers.timing import monotonic_s
@@ -234,11 +235,14 @@ def test_a_systemd_that_is_busy_or_gone_holds_nothing_up(tmp_path: Path, monkeyp
         await running
         return is_ready, heard
 
-    with notified(monkeypatch) as said:
+    with notified(monkeypatch) as said, capture_logs() as logs:
         is_ready, heard = run_in_virtual_time(main)
 
     assert is_ready
     assert heard.count("READY=1") == 1, "told as soon as it is taken"
+    events = [line["event"] for line in logs if line["log_level"] == "warning"]
+    said_of_systemd = [event for event in events if event.startswith("systemd_")]
+    assert said_of_systemd == ["systemd_does_not_hear", "systemd_hears_again", "systemd_does_not_hear"], "once each"
 
 
 def test_a_disk_that_takes_a_write_and_never_answers_is_fault_until_it_does(tmp_path: Path) -> None:
