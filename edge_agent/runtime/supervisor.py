@@ -34,7 +34,8 @@ _TICK_S = 0.05
 _NOTIFY_EVERY_S = 0.5
 _JOURNAL_RETRY_S = 1.0
 _INPUT_POLL_S = 0.01
-_REFRESH_OVERDUE_S = 0.3
+_REFRESH_OVERDUE_S = 0.1
+"""Beyond two of its periods. A slow refresh costs one of the four pings of WatchdogSec, not a restart."""
 _WRITE_OVERDUE_S = 1.0
 _FINISH_S = 1.0
 
