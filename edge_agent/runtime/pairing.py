@@ -136,7 +136,7 @@ class Pairing:
         Where the one before has none yet, nothing tells whose the next count is: neither can pass.
         """
         before = self._next_triggered()
-        part = self._open(None)
+        part = self._open()
         part.stale = ""
         if before is not None:
             before.stale = part.stale = before.stale or "two parts were triggered, and no count had come"
@@ -145,7 +145,7 @@ class Pairing:
     def on_capture(self, capture: Capture) -> tuple[Arrival, Part | None]:
         """Place an image."""
         if capture.count is None:
-            nameless = self._open(None)
+            nameless = self._open()
             nameless.captures[capture.camera] = capture
             return Arrival.NEW, nameless
         why_old = self._why_old(capture)
@@ -164,7 +164,7 @@ class Pairing:
             return Arrival.LATE, None
         part = None if why_old else self._next_triggered()
         arrival = Arrival.NEW if part is None else Arrival.JOINED
-        part = part or self._open(capture.count)
+        part = part or self._open()
         self._attach(part, capture)
         if why_old:
             part.stale, part.is_leftover = part.stale or why_old, True
@@ -192,7 +192,7 @@ class Pairing:
             return Arrival.LATE, None
         part = self._next_triggered()
         arrival = Arrival.NEW if part is None else Arrival.JOINED
-        part = part or self._open(result.count)
+        part = part or self._open()
         part.count = result.count
         part.result, part.told = result, self._told
         part.unsure = _REPEATED if is_repeated else ""
@@ -283,9 +283,8 @@ class Pairing:
             return f"the image is of session {capture.session!r}, which was over"
         return ""
 
-    def _open(self, count: int | None) -> Part:
+    def _open(self) -> Part:
         part = self.open_part()
-        part.count = count
         part.stale = "the agent did not trigger it, or its verdict is given already" if self.triggers_itself else ""
         self.parts.append(part)
         return part

@@ -83,6 +83,21 @@ def test_a_part_that_one_camera_wants_reviewed_never_passes(
     assert decide(replace(evidence, inspections={1: OK, 2: OK})).verdict is Verdict.PASS
 
 
+@pytest.mark.parametrize(
+    ("change", "detail"),
+    [
+        ({"inspections": {1: NG}}, "camera 1: above the limit"),
+        ({"inspections": {1: replace(NG, detail="")}}, ""),
+        ({"captures": {}, "inspections": {}, "result": None}, "neither image nor result came"),
+        ({"captures": {}, "inspections": {}, "result": None, "trigger_problem": "refused: 03"}, "refused: 03"),
+        ({"result": replace(RESULT, judgement=Judgement.NG)}, "the controller's own judgement is NG"),
+        ({"result": replace(RESULT, judgement=None)}, "the controller's own judgement is not told"),
+    ],
+)
+def test_the_detail_says_what_was_there(change: dict[str, object], detail: str) -> None:
+    assert decide(replace(PROVEN, **change)).detail == detail
+
+
 def test_the_agent_alone_decides_when_the_line_says_so() -> None:
     ng_of_controller = replace(RESULT, judgement=Judgement.NG)
 

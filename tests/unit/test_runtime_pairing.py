@@ -314,6 +314,28 @@ def test_a_counter_that_began_anew_within_its_session_is_believed_once_images_ar
     assert second.stale == ""
 
 
+def test_an_image_of_the_very_second_in_which_the_counter_began_anew_proves_nothing() -> None:
+    pairs = pairing()
+    pairs.begin_at("260101_120000")
+    pairs.on_result(result(8))
+    pairs.on_result(result(1))
+    pairs.on_clock("260101_120005")
+    _, part = pairs.on_result(result(2))
+    pairs.on_capture(replace(capture(2, "260101_115900"), taken="260101_120005"))
+
+    assert part is not None
+    assert part.stale != ""
+
+
+def test_a_count_that_was_decided_is_known_and_no_other() -> None:
+    pairs = pairing()
+    _, part = pairs.on_result(result(5))
+    pairs.close(part)
+
+    assert pairs.knows(5)
+    assert not pairs.knows(6)
+
+
 def test_an_image_of_a_part_that_was_decided_never_proves_the_next_of_its_count() -> None:
     """The counter was reset, and no image of the new session came yet: that of the old one may still be on its way."""
     lacking, repeated = pairing(), pairing()
