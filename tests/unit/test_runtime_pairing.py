@@ -448,6 +448,7 @@ def test_an_image_without_a_count_is_a_part_of_its_own() -> None:
     assert arrival is Arrival.NEW
     assert part is not open_part
     assert part.captures == {1: image}
+    assert pairs.parts == [open_part, part]
 
 
 def test_the_next_new_count_belongs_to_the_part_that_the_agent_triggered() -> None:
