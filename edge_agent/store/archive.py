@@ -11,6 +11,7 @@ import errno
 import math
 import re
 import threading
+from bisect import bisect_right, insort
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
@@ -61,7 +62,8 @@ class Archive:
     be kept and could not be.
 
     Of PASS every ``pass_every``-th part is kept (by its number, so that a replay can tell which). ``keep_days`` counts
-    days on which parts came: a clock that is set, or a month without production, makes no image old.
+    days on which parts came, dated after the image's own and not after today: a month without production makes no image
+    old, nor does a clock that is set back, and one that is set ahead counts as one day.
 
     One filing in some thousands reads a day's folder, to find the next images to go; one that cannot be read loses the
     image that was to be filed.
@@ -89,8 +91,9 @@ class Archive:
         self._passed, self._others = self._no_stock()
         self._is_scanned = False
         self._is_failing = False
-        self._last_seq_of_day: dict[Path, int] = {}
+        self._parts_of_day: dict[Path, tuple[int, int]] = {}  # the least number and the highest
         self._overdue_seq = 0
+        self._overdue_by: tuple[str, int] | None = None  # the day, and how many were known, when that was found
         self._free_share: float | None = None
         self.lost = 0
         self.pruned = 0
@@ -136,7 +139,8 @@ class Archive:
 
     def _scan(self) -> int:
         self._passed, self._others = self._no_stock()
-        self._last_seq_of_day.clear()
+        self._parts_of_day.clear()
+        self._overdue_by = None
         stumps = []
         self._fs.make_folder(self._root)
         for path, size_bytes in self._fs.files(self._root):
@@ -210,14 +214,31 @@ class Archive:
             log.info("disk_no_longer_short", free_percent=round(share * 100, 1))
 
     def _note_day(self, day: Path, part_seq: int) -> None:
-        self._last_seq_of_day[day] = max(part_seq, self._last_seq_of_day.get(day, 0))
-        if self._keep_days is None:
+        least, highest = self._parts_of_day.get(day, (part_seq, part_seq))
+        self._parts_of_day[day] = min(least, part_seq), max(highest, part_seq)
+
+    def _find_overdue(self, keep_days: int) -> None:
+        """Up to which part number images are overdue. Of a day whose place in time is not sure none is."""
+        today = _today()
+        if self._overdue_by == (today, len(self._parts_of_day)):
             return
-        while len(self._last_seq_of_day) > self._keep_days:
-            oldest = min(self._last_seq_of_day, key=self._last_seq_of_day.__getitem__)
-            self._overdue_seq = max(self._overdue_seq, self._last_seq_of_day.pop(oldest))
+        least_kept = math.inf
+        later: list[str] = []  # days up to today that have newer parts
+        for day, (least, _) in sorted(self._parts_of_day.items(), key=lambda of_day: of_day[1][1], reverse=True):
+            is_ahead = day.name > today  # the clock was set back since, or had been set ahead
+            since = len(later) if is_ahead else len(later) - bisect_right(later, day.name)
+            if since < keep_days:
+                least_kept = min(least_kept, least)
+            if not is_ahead:
+                insort(later, day.name)
+        self._overdue_seq = 0 if math.isinf(least_kept) else int(least_kept) - 1
+        of_day = self._parts_of_day.items()
+        self._parts_of_day = {day: parts for day, parts in of_day if parts[1] > self._overdue_seq}
+        self._overdue_by = today, len(self._parts_of_day)
 
     def _prune_overdue(self) -> None:
+        if self._keep_days is not None:
+            self._find_overdue(self._keep_days)
         for _ in range(_AT_ONCE):
             if not self._prune_one(up_to_seq=self._overdue_seq):
                 return
@@ -254,7 +275,7 @@ class Archive:
         suffix = spooled.suffix.lower()
         if not _SUFFIX.fullmatch(suffix):
             suffix = ".bin"
-        folder = self._root / datetime.now(UTC).date().isoformat()
+        folder = self._root / _today()
         self._fs.make_folder(folder)
         return folder / f"part_{part_seq:012d}_CAM{camera}_{verdict}_{sha256[:8].lower()}{suffix}"
 
@@ -284,3 +305,8 @@ class Archive:
             self._fs.unlink(path)
         except OSError as err:
             log.warning("file_not_removed", name=path.name, error=str(err))
+
+
+def _today() -> str:
+    """The day as a folder is named; such names sort as days do."""
+    return datetime.now(UTC).date().isoformat()

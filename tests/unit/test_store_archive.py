@@ -74,7 +74,7 @@ def lay(tmp_path: Path, day: str, *seqs: int, kind: str = "PASS", size: int = 10
 def known(archive: Archive) -> int:
     """How many entries the archive holds in memory, of images, folders and days."""
     stocks = (archive._passed, archive._others)
-    return len(archive._last_seq_of_day) + sum(len(stock._oldest) + len(stock._days) for stock in stocks)
+    return len(archive._parts_of_day) + sum(len(stock._oldest) + len(stock._days) for stock in stocks)
 
 
 class _Pruned(FileSystem):
@@ -483,18 +483,66 @@ def test_of_passes_a_sample_is_kept_of_rejects_every_one(tmp_path: Path) -> None
     assert archive.status.lost == 0
 
 
-def test_days_are_days_with_parts_whatever_the_calendar_says(tmp_path: Path) -> None:
+def put_on(root: Path, folder: Path, seq: int, day: str, verdict: Verdict = Verdict.REJECT) -> None:
+    """File a part as if it were that day."""
+    before = {day.name for day in root.iterdir()} if root.exists() else set()
+    filed = put(Archive(root, max_bytes=MIB, min_free_bytes=0), folder, seq, verdict)
+    assert filed is not None
+    assert filed.parent.name not in before, "of today only when the days before are there"
+    filed.parent.rename(root / day)
+
+
+def test_images_of_more_days_than_are_kept_go(tmp_path: Path) -> None:
     root = tmp_path / "archive"
-    for seq, day in ((1, "2026-11-20"), (2, "2099-01-01"), (3, "1999-12-31")):  # a clock that was set twice
-        put(Archive(root, max_bytes=MIB, min_free_bytes=0), tmp_path, seq, Verdict.REJECT)
-        (today,) = (folder for folder in root.iterdir() if folder.name not in {"2026-11-20", "2099-01-01"})
-        today.rename(root / day)
+    for seq, day in ((1, "2026-01-20"), (2, "2026-01-21"), (3, "2026-03-05")):
+        put_on(root, tmp_path, seq, day)
     archive = Archive(root, max_bytes=MIB, min_free_bytes=0, keep_days=2)
     put(archive, tmp_path, 4)
     put(archive, tmp_path, 5)
 
-    assert kept(tmp_path) == [3, 4, 5]
+    assert kept(tmp_path) == [3, 4, 5], "the last two days with parts, whenever they were"
     assert archive.status.pruned == 2
+
+
+@pytest.mark.parametrize(
+    "days", [("2020-11-20", "2099-01-01", "1999-12-31"), ("2020-11-20", "1999-12-31", "2099-01-01")]
+)
+def test_a_clock_that_is_set_makes_no_image_old(tmp_path: Path, days: tuple[str, ...]) -> None:
+    root = tmp_path / "archive"
+    for seq, day in enumerate(days, 1):
+        put_on(root, tmp_path, seq, day)
+    archive = Archive(root, max_bytes=MIB, min_free_bytes=0, keep_days=2)
+    put(archive, tmp_path, 4)
+    put(archive, tmp_path, 5)
+
+    assert kept(tmp_path) == [1, 2, 3, 4, 5], "since 2020-11-20 there is one day that has parts: today"
+    assert archive.status.pruned == 0
+
+
+def test_days_of_a_clock_that_was_wrong_hold_nothing_back_for_good(tmp_path: Path) -> None:
+    root = tmp_path / "archive"
+    for seq, day in ((1, "2020-11-20"), (2, "2099-01-01"), (3, "2020-11-21"), (4, "2020-11-22")):
+        put_on(root, tmp_path, seq, day)
+    archive = Archive(root, max_bytes=MIB, min_free_bytes=0, keep_days=2)
+    put(archive, tmp_path, 5)
+    put(archive, tmp_path, 6)
+
+    assert kept(tmp_path) == [4, 5, 6]
+
+
+def test_a_day_that_goes_on_after_the_clock_was_wrong_keeps_its_first_images(tmp_path: Path) -> None:
+    root, names = tmp_path / "archive", iter(range(1, 100))
+    put(Archive(root, max_bytes=MIB, min_free_bytes=0), tmp_path, next(names), Verdict.REJECT)
+    (today,) = root.iterdir()
+    today.rename(tmp_path / "aside")
+    for day in ("2099-01-01", "1999-12-31"):
+        put_on(root, tmp_path, next(names), day)
+    (tmp_path / "aside").rename(today)
+    archive = Archive(root, max_bytes=MIB, min_free_bytes=0, keep_days=1)
+    for _ in range(3):
+        put(archive, tmp_path, next(names), Verdict.REJECT)
+
+    assert 1 in kept(tmp_path), "of today"
 
 
 def test_a_disk_that_gets_short_is_said_once_and_its_recovery_too(tmp_path: Path) -> None:
