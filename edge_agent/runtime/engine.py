@@ -21,7 +21,7 @@ from drivers.timing import Deadline, monotonic_s
 from edge_agent.domain import Published, Reason, Verdict
 from edge_agent.runtime.bypass import Bypass
 from edge_agent.runtime.carrying import Carrying
-from edge_agent.runtime.gaps import CountGaps, write_missed
+from edge_agent.runtime.gaps import MOST_MISSED, CountGaps, write_missed
 from edge_agent.runtime.inference import Inference, Inspects
 from edge_agent.runtime.interlock import Health, LineEvent, LineState
 from edge_agent.runtime.keeping import Keeping
@@ -259,19 +259,19 @@ class Engine:
 
     def _account_for_gap(self, count: int) -> None:
         """The first live result after downtime tells how many parts nobody looked at: each is FAULT, with a row."""
-        missed = []
-        for number in self._gaps.before(count):
+        missed, gap = [], self._gaps.before(count)
+        for number in gap[-MOST_MISSED:]:
             if number not in self._gaps.known and not self._pairing.knows(number):
                 missed.append(self._new_part())
                 missed[-1].count = number
         self._gaps.known = frozenset()
         if missed:
             self._pairing.note_missed(missed)
-            self._spawn(self._write_missed(missed))
+            self._spawn(self._write_missed(missed, gap))
 
-    async def _write_missed(self, missed: list[Part]) -> None:
+    async def _write_missed(self, missed: list[Part], gap: range) -> None:
         options = self._options
-        why = await write_missed(self._journal, missed, boot_id=options.boot_id, is_simulated=options.is_simulated)
+        why = await write_missed(self._journal, missed, gap, boot_id=options.boot_id, is_simulated=options.is_simulated)
         if why:
             self._health.fails("journal", why)
 

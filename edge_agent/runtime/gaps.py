@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from edge_agent.runtime.pairing import Part
     from edge_agent.store.journal import Journal
 
-__all__ = ["CountGaps", "write_missed"]
+__all__ = ["MOST_MISSED", "CountGaps", "write_missed"]
 
-_MOST_MISSED = 1000
-"""Parts of one gap that get a row each; the event says how long a longer one was."""
+MOST_MISSED = 1000
+"""Parts of one gap that get a row each, the newest; the event says how long a longer one was."""
 _DECISION = Decision(Verdict.FAULT, Reason.NOT_READY, "AGENT_DOWN: imaged while the agent did not hear it")
 
 
@@ -37,12 +37,17 @@ class CountGaps:
         """The counts whose result nobody heard before this one; empty but for the first result after a gap."""
         last, self.last = self.last, count
         is_after_gap, self.is_after_gap = self.is_after_gap, False
-        return range(0) if last is None or not is_after_gap else range(last + 1, count)[-_MOST_MISSED:]
+        return range(0) if last is None or not is_after_gap else range(last + 1, count)
 
 
-async def write_missed(journal: Journal, parts: Sequence[Part], *, boot_id: str, is_simulated: bool) -> str:
-    """Write the rows, all in one; why the journal refused them, empty if it took all. It owes them and writes later."""
+async def write_missed(journal: Journal, parts: Sequence[Part], gap: range, *, boot_id: str, is_simulated: bool) -> str:
+    """Write the rows, all in one; why the journal refused them, empty if it took all. It owes them and writes later.
+
+    ``gap`` is every count whose result nobody heard, ``parts`` those of the newest that were not seen otherwise.
+    """
     detail = f"counts {parts[0].count} to {parts[-1].count}: {len(parts)} without any sign"
+    if len(gap) > MOST_MISSED:
+        detail += f"; before them counts {gap.start} to {gap[-MOST_MISSED - 1]}, which have no rows of their own"
     rows = [part_row(p, {}, _DECISION, program=None, boot_id=boot_id, is_simulated=is_simulated) for p in parts]
     try:
         await journal.missed(detail, rows, monotonic_s())
