@@ -74,10 +74,10 @@ class Keeping:
         if arrival is Arrival.LATE and decided_seq is not None:
             await self._file(decided_seq, capture.camera, Verdict.REJECT, capture.path, capture.sha256)
         else:
-            await self._in_thread(partial(capture.path.unlink, missing_ok=True))
+            await self._drop(capture.path)
 
     def close(self) -> None:
-        """Take no more images; what waits is still filed."""
+        """Take no more images. What waits is filed while the process is there, and stays in the spool otherwise."""
         self._thread.shutdown(wait=False)
 
     async def _file(
@@ -87,6 +87,12 @@ class Keeping:
             await self._in_thread(partial(self._archive.file, seq, camera, verdict, path, sha256, always=always))
         except OSError as err:
             log.warning("archive_failed", part_seq=seq, error=str(err))
+
+    async def _drop(self, path: Path) -> None:
+        try:
+            await self._in_thread(partial(path.unlink, missing_ok=True))
+        except OSError as err:  # it lies in the spool until the next start: no reason to end
+            log.warning("duplicate_not_removed", name=path.name, error=str(err))
 
     async def _in_thread(self, call: Callable[[], object]) -> None:
         await asyncio.get_running_loop().run_in_executor(self._thread, call)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import math
 import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from structlog.testing import capture_logs
 
 from drivers.base import (
     Capture,
@@ -33,7 +36,6 @@ from edge_agent.store.journal import Journal, JournalError, JournalReader
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
-    from pathlib import Path
 
     from drivers.base import ControllerEvent
     from edge_agent.store.journal import PartRow
@@ -501,6 +503,45 @@ async def test_parts_that_were_imaged_while_the_agent_was_down_are_fault_each_wi
         assert "AGENT_DOWN" in rows[1].detail
         assert events == ["counts 6 to 8: 3 without any sign"]
         assert "_REJECT_" in kept[0], "a queued image of such a part is filed under it, and judged by nobody"
+
+
+async def test_of_a_long_gap_the_newest_have_rows_and_the_event_names_the_others(tmp_path: Path) -> None:
+    async with line(tmp_path) as at:
+        at.image(5)
+        at.result(5)
+        await at.rows(1)
+    async with line(tmp_path) as at:
+        at.result(2006)
+        at.image(2006)
+        async with asyncio.timeout(20):
+            while len(rows := await at.rows(1)) < 1002:
+                await asyncio.sleep(0.01)
+        with JournalReader.open(tmp_path / "journal.sqlite3") as reader:
+            events = [event.detail for event in reader.events() if event.kind == "AGENT_DOWN"]
+
+    assert [row.count for row in rows if row.reason is Reason.NOT_READY] == list(range(1006, 2006))
+    assert events == [
+        "counts 1006 to 2005: 1000 without any sign; before them counts 6 to 1005, which have no rows of their own"
+    ]
+
+
+async def test_a_duplicate_that_cannot_be_removed_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_path: Path, *, missing_ok: bool = False) -> None:
+        raise OSError(errno.EROFS, f"read-only, {missing_ok}")
+
+    async with line(tmp_path) as at:
+        at.image(5)
+        monkeypatch.setattr(Path, "unlink", refuse)
+        with capture_logs() as logs:
+            at.image(5)
+            async with asyncio.timeout(5):
+                while "duplicate_not_removed" not in [said["event"] for said in logs]:
+                    await asyncio.sleep(0.005)
+        monkeypatch.undo()
+        at.result(5)
+        rows = await at.rows(1)
+
+    assert [row.verdict for row in rows] == [Verdict.PASS]
 
 
 async def test_an_image_without_its_result_hides_no_part_that_was_missed_before_it(tmp_path: Path) -> None:
