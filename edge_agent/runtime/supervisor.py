@@ -93,8 +93,11 @@ class Supervisor:
             # Last of all: whatever happened above, the wire says REJECT when the process is gone.
             output.cancel()
             await asyncio.gather(output, return_exceptions=True)
-        await self._journal.event("STOP", str(hung or "stopped on request"))
-        await self._log_head()
+        try:
+            await self._journal.event("STOP", str(hung or "stopped on request"))
+            await self._log_head()
+        except JournalError as err:  # how the run ended matters more than that this was not noted
+            log.warning("stop_not_noted", error=str(err))
         if hung is not None:
             raise hung
 

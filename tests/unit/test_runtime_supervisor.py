@@ -22,7 +22,7 @@ from edge_agent.runtime.notify import notify
 from edge_agent.runtime.supervisor import CONDITIONS, Supervisor, TriggerPlan
 from edge_agent.runtime.worker import Worker
 from edge_agent.store.archive import Archive
-from edge_agent.store.journal import Journal, JournalReader
+from edge_agent.store.journal import Journal, JournalError, JournalReader
 from edge_agent.store.writer import JournalWriter
 from tests.virtual_peers import NullInspector, Source
 from tests.virtual_time import InlineExecutor, run_in_virtual_time
@@ -338,3 +338,50 @@ def test_a_worker_takes_calls_in_order_hands_on_errors_and_drops_what_is_cancell
     worker.shutdown()
     with pytest.raises(RuntimeError):
         worker.submit(gate.wait)
+
+
+def refuse_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that takes everything but the last event of a run."""
+    event = Journal.event
+
+    async def refusing(journal: Journal, kind: str, detail: str) -> None:
+        if kind == "STOP":
+            raise JournalError("the disk is full")
+        await event(journal, kind, detail)
+
+    monkeypatch.setattr(Journal, "event", refusing)
+
+
+def test_a_stop_that_the_disk_does_not_take_is_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> list[str]:
+        agent, stop = Agent(tmp_path, NullInspector(), InlineExecutor()), asyncio.Event()
+        running = asyncio.create_task(agent.run(stop))
+        await asyncio.sleep(1)
+        stop.set()
+        await running
+        return agent.output.said
+
+    refuse_stop(monkeypatch)
+
+    assert run_in_virtual_time(main)[-1] == "REJECT left"
+
+
+async def test_an_inspection_that_hangs_is_told_even_if_the_disk_takes_no_event(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it raises says that a thread is left in native code: the process must end the hard way."""
+    refuse_stop(monkeypatch)
+    inspector, thread = Hangs(), Worker("journal")
+    try:
+        agent = Agent(tmp_path, inspector, thread, 0.05)
+        running = asyncio.create_task(agent._supervisor.run(asyncio.Event()))
+        async with asyncio.timeout(10):
+            while not agent.engine.is_ready():
+                await asyncio.sleep(0.01)
+        agent.part(1)
+        with pytest.raises(InferenceHung):
+            await running
+        thread.submit(agent.writer.close).result()
+    finally:
+        inspector.may_return.set()
+        thread.shutdown()
