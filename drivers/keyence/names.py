@@ -24,6 +24,8 @@ _SESSION_FOLDER = re.compile(r"[0-9]{6}_[0-9]{6}")
 _CAMERA_FOLDER = re.compile(r"CAM([1-4])")
 _NAME_MAX_CHARS = 255
 _TAIL_CHARS = 8
+_COUNT_DIGITS = 18
+"""What the journal can hold; the controller's own has 10."""
 _CLOCK = re.compile(r"(?:20)?([0-9]{6}_[0-9]{6})")
 _SECOND_CARD = 1000
 _CV_X = re.compile(PATTERNS["cv-x"])
@@ -91,7 +93,7 @@ def parse_image_path(virtual_path: str, pattern: re.Pattern[str] | None = None) 
     place, found = place_of(virtual_path), match.groupdict()
     camera = int(found.get("camera") or place.camera or 1)
     kind = (found.get("kind") or "").upper()
-    if place.camera not in (None, camera) or kind in ("OK", "NG"):
+    if place.camera not in (None, camera) or kind in ("OK", "NG") or len(found["count"]) > _COUNT_DIGITS:
         return None
     judgement = found.get("judgement")
     return ImageName(

@@ -111,11 +111,12 @@ class Journal:
             done: Future[T] = self._thread.submit(work)
         except RuntimeError as err:
             raise JournalError("the journal is closed") from err
-        self._waiting.append(monotonic_s())
+        since = monotonic_s()
+        self._waiting.append(since)
         try:
             return await asyncio.wrap_future(done)
         finally:
-            self._waiting.popleft()
+            self._waiting.remove(since)  # not the oldest: one that is cancelled may be any
 
 
 def _name_thread() -> None:

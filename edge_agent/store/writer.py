@@ -39,6 +39,8 @@ log = structlog.get_logger(__name__)
 _CHECKPOINT_EVERY = 200
 """Transactions between checkpoints."""
 _MOST_OWED_ROWS = 10_000
+_OF_THE_ROW = (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError, sqlite3.InterfaceError)
+"""Errors that the row is to blame for. Any other is the file's (a damaged page is a bare DatabaseError)."""
 _LONGEST_TEXT = 2000
 _FOLLOWED = """
 SELECT part_seq, controller_count FROM part
@@ -184,16 +186,16 @@ class JournalWriter:
                 self._insert_part(row, "OR IGNORE")
             yield
             self._connection.execute("COMMIT")
-        except (sqlite3.OperationalError, OSError) as err:
+        except (*_OF_THE_ROW, OverflowError, TypeError, ValueError) as err:
+            self._roll_back()
+            raise JournalError(f"the journal {self._path} refused the row: {err}") from err
+        except (sqlite3.Error, OSError) as err:
             self._roll_back()
             self._reserve.release()
             raise _DiskRefused(
                 f"the journal {self._path} cannot be written: {err}",
                 hint="free disk space, check the disk and its permissions; the agent goes on by itself",
             ) from err
-        except (sqlite3.Error, OverflowError, TypeError, ValueError) as err:
-            self._roll_back()
-            raise JournalError(f"the journal {self._path} refused the row: {err}") from err
         except BaseException:
             self._roll_back()
             raise
@@ -303,7 +305,7 @@ class JournalWriter:
 
 
 class _DiskRefused(JournalError):
-    """The disk, not the row, is why nothing was written."""
+    """The disk or the file, not the row, is why nothing was written."""
 
 
 def _text(value: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -92,3 +94,12 @@ def test_escapes_are_told_from_backslashes() -> None:
 
 def test_a_capped_name_keeps_its_extension() -> None:
     assert printable("x" * 300 + ".bmp", 30) == "x" * 19 + "...xxxx.bmp"
+
+
+def test_a_count_that_no_journal_could_hold_is_not_taken() -> None:
+    pattern = re.compile(r"part_(?P<count>[0-9]+)\.bmp")
+    longest = parse_image_path(f"part_{'9' * 18}.bmp", pattern)
+
+    assert longest is not None
+    assert longest.count < 2**63
+    assert parse_image_path(f"part_{'9' * 19}.bmp", pattern) is None

@@ -8,9 +8,11 @@ import math
 import sqlite3
 import struct
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -30,6 +32,7 @@ from edge_agent.errors import AlreadyRunning, DataError
 from edge_agent.store import opening
 from edge_agent.store.journal import CameraRow, Journal, JournalError, JournalReader, PartRow
 from edge_agent.store.schema import SCHEMA_VERSION
+from edge_agent.store.writer import JournalWriter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -181,6 +184,43 @@ async def test_a_row_that_does_not_fit_is_refused_and_the_next_one_is_not(journa
     await journal.append(part_row())
 
     assert [row.part_seq for row in read_rows(path)] == [1]
+
+
+async def test_a_part_whose_row_a_damaged_file_refused_is_owed(
+    journal: Journal, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A damaged page is SQLite's bare DatabaseError: the row is not to blame."""
+
+    def damaged(*_: object) -> None:
+        raise sqlite3.DatabaseError("database disk image is malformed")
+
+    monkeypatch.setattr(JournalWriter, "_insert_camera", damaged)
+    with pytest.raises(JournalError, match="malformed"):
+        await journal.append(part_row())
+    monkeypatch.undo()
+    await journal.prove_writable()
+
+    assert [(row.part_seq, row.verdict, row.reason) for row in read_rows(path)] == [(1, Verdict.FAULT, Reason.JOURNAL)]
+
+
+async def test_how_long_the_disk_takes_is_told_of_the_oldest_call_that_is_still_awaited() -> None:
+    thread, may_go_on = ThreadPoolExecutor(1), threading.Event()
+    thread.submit(may_go_on.wait)
+    journal = Journal(cast("JournalWriter", SimpleNamespace(prove=bool)), thread, 1)
+    first = asyncio.create_task(journal.prove_writable())
+    await asyncio.sleep(0.2)
+    second = asyncio.create_task(journal.prove_writable())
+    await asyncio.sleep(0)
+    second.cancel()
+    await asyncio.wait([second])
+    waiting_s = journal.waiting_s
+    first.cancel()
+    await asyncio.wait([first])
+    may_go_on.set()
+    thread.shutdown()
+
+    assert waiting_s >= 0.2
+    assert journal.waiting_s == 0.0
 
 
 async def test_a_part_number_is_never_written_twice(journal: Journal, path: Path) -> None:
