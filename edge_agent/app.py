@@ -72,7 +72,7 @@ async def run_agent(settings: Settings, *, is_simulated: bool = False, is_dry_ru
 
     A dry run judges and records every part, and drives nothing but REJECT.
     """
-    inspectors = load_inspectors(settings)
+    inspectors = load_inspectors(settings, within_ms=settings.line.deadline_ms)
     journal = Journal.open(settings.store.journal)
     try:
         archive = Archive(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, cast
 
 import structlog
 
-from edge_agent.errors import BundleRejected, DataError, UsageError
+from edge_agent.errors import BundleRejected, DataError, Unavailable, UsageError
 from edge_agent.inspection.bundle import Bundle
 from edge_agent.inspection.inspector import Inspector
 from edge_agent.inspection.manifest import MANIFEST
@@ -34,6 +35,9 @@ __all__ = [
 
 log = structlog.get_logger(__name__)
 
+_WARM_UPS = 5
+"""A PC that has just started is busy: one that is never quick enough, in so many, is too slow."""
+
 
 @dataclass(frozen=True, slots=True)
 class BundlePlace:
@@ -58,20 +62,34 @@ class BundlePlace:
         }
 
 
-def load_inspectors(settings: Settings) -> dict[tuple[int, int], Inspector]:
+def load_inspectors(settings: Settings, *, within_ms: float = math.inf) -> dict[tuple[int, int], Inspector]:
     """Load, verify and warm up every [[bundle]], by (program, camera).
 
     Raises BundleRejected: a line never gets READY on a bundle that is missing, altered or made for another place.
+    Raises Unavailable where an inspection takes longer than ``within_ms``: every part would be LATE.
     """
     inspectors = {}
     for entry in settings.bundle:
         bundle = Bundle.load(entry.path)
         check_place(entry, bundle)
         inspector = Inspector(bundle, threads=settings.inference.threads)
-        took_ms = inspector.warm_up()
-        log.info("bundle_loaded", path=str(entry.path), bundle_id=bundle.id, warm_up_ms=round(took_ms, 1))
+        took_ms = _warmed_up(inspector, within_ms)
+        log.info("bundle_loaded", path=str(entry.path), bundle_id=bundle.id, inspection_ms=round(took_ms, 1))
         inspectors[entry.program, entry.camera] = inspector
     return inspectors
+
+
+def _warmed_up(inspector: Inspector, within_ms: float) -> float:
+    times_ms: list[float] = []
+    while not times_ms or (times_ms[-1] > within_ms and len(times_ms) < _WARM_UPS):
+        times_ms.append(inspector.warm_up())
+    if times_ms[-1] > within_ms:
+        raise Unavailable(
+            f"{inspector.bundle.folder}: an inspection takes {min(times_ms):.0f} ms at least here, "
+            f"line.deadline_ms allows {within_ms:.0f}",
+            hint="see what else runs on this PC; set inference.threads; or give a part more time, if the line does",
+        )
+    return times_ms[-1]
 
 
 def load_replay(

@@ -1,0 +1,53 @@
+"""A line is READY only with an inspection that is quick enough for it."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from edge_agent import bundles
+from edge_agent.bundles import load_inspectors
+from edge_agent.errors import Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+BUNDLE = SimpleNamespace(folder=Path("bundles/zipper"), program=1, camera=1, id="b")
+SETTINGS: Any = SimpleNamespace(
+    bundle=[SimpleNamespace(path=Path("bundles/zipper"), program=1, camera=1)],
+    inference=SimpleNamespace(threads=2),
+)
+
+
+def takes(monkeypatch: pytest.MonkeyPatch, times_ms: Iterable[float]) -> None:
+    """Every bundle loads, and its inspections take so long, one after the other."""
+    each = iter(times_ms)
+    monkeypatch.setattr(bundles.Bundle, "load", lambda _path: BUNDLE)
+    monkeypatch.setattr(
+        bundles, "Inspector", lambda bundle, **_: SimpleNamespace(bundle=bundle, warm_up=lambda: next(each))
+    )
+
+
+def test_an_inspection_that_takes_longer_than_a_part_may_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    takes(monkeypatch, itertools.chain([900.0, 700.0], itertools.repeat(800.0)))
+    with pytest.raises(Unavailable, match=r"takes 700 ms at least here, line\.deadline_ms allows 600") as refused:
+        load_inspectors(SETTINGS, within_ms=600)
+
+    assert refused.value.exit_code == 69, "systemd tries again: what else ran may be over"
+    assert refused.value.hint
+
+
+def test_a_pc_that_has_just_started_may_be_slow_a_few_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    takes(monkeypatch, [900.0, 700.0, 500.0])
+
+    assert list(load_inspectors(SETTINGS, within_ms=600)) == [(1, 1)]
+
+
+def test_a_replay_may_take_as_long_as_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    takes(monkeypatch, [9000.0])
+
+    assert list(load_inspectors(SETTINGS)) == [(1, 1)]
