@@ -28,6 +28,9 @@ __all__ = ["Keeping"]
 
 log = structlog.get_logger(__name__)
 
+_MOST_WAITING, _MOST_REJECTS_WAITING = 100, 1000
+"""Images that may wait for the archive; a disk that takes no more must not fill the spool."""
+
 
 class Keeping:
     """Records and files what is left to record once the verdict has gone its way.
@@ -41,6 +44,7 @@ class Keeping:
         self._archive = archive
         self._health = health
         self._thread = Worker("archive")
+        self._waiting = 0
 
     async def keep(self, part: Part, verdict: Verdict, published: Published | None, *, always: bool = False) -> None:
         """Record what became of the verdict, then file the received bytes; ``always`` as a reject's are.
@@ -74,7 +78,7 @@ class Keeping:
         if arrival is Arrival.LATE and decided_seq is not None:
             await self._file(decided_seq, capture.camera, Verdict.REJECT, capture.path, capture.sha256)
         else:
-            await self._drop(capture.path)
+            await self._in_thread(partial(self._archive.drop, capture.path))
 
     def close(self) -> None:
         """Take no more images. What waits is filed while the process is there, and stays in the spool otherwise."""
@@ -83,16 +87,19 @@ class Keeping:
     async def _file(
         self, seq: int, camera: int, verdict: Verdict, path: Path, sha256: str, *, always: bool = False
     ) -> None:
+        is_pass = verdict is Verdict.PASS and not always
+        if self._waiting >= (_MOST_WAITING if is_pass else _MOST_REJECTS_WAITING):
+            self._archive.give_up(seq)
+            # Not by the thread that everything waits for.
+            await asyncio.to_thread(self._archive.drop, path)
+            return
+        self._waiting += 1
         try:
             await self._in_thread(partial(self._archive.file, seq, camera, verdict, path, sha256, always=always))
         except OSError as err:
             log.warning("archive_failed", part_seq=seq, error=str(err))
-
-    async def _drop(self, path: Path) -> None:
-        try:
-            await self._in_thread(partial(path.unlink, missing_ok=True))
-        except OSError as err:  # it lies in the spool until the next start: no reason to end
-            log.warning("duplicate_not_removed", name=path.name, error=str(err))
+        finally:
+            self._waiting -= 1
 
     async def _in_thread(self, call: Callable[[], object]) -> None:
         await asyncio.get_running_loop().run_in_executor(self._thread, call)

@@ -95,13 +95,14 @@ class Archive:
         self._overdue_seq = 0
         self._overdue_by: tuple[str, int] | None = None  # the day, and how many were known, when that was found
         self._free_share: float | None = None
+        self._given_up = 0
         self.lost = 0
         self.pruned = 0
 
     @property
     def status(self) -> ArchiveStatus:
         """How the archive stands."""
-        return ArchiveStatus(self.lost, self.pruned, self._free_share)
+        return ArchiveStatus(self.lost + self._given_up, self.pruned, self._free_share)
 
     def sweep(self) -> int:
         """Take stock of what is there and remove half-written files; how many were removed.
@@ -124,8 +125,21 @@ class Archive:
             if self._is_to_be_kept(part_seq, Verdict.REJECT if always else verdict):
                 kept = self._try_to_keep(part_seq, camera, verdict, spooled, sha256)
             if kept is None:
-                self._drop(spooled)
+                self.drop(spooled)
             return kept
+
+    def give_up(self, part_seq: int) -> None:
+        """Count an image as lost that cannot wait for the disk any longer. Never blocks; from one thread only."""
+        if not self._given_up:
+            log.warning("archive_overrun", part_seq=part_seq, hint="the archive's disk is slower than the line")
+        self._given_up += 1
+
+    def drop(self, path: Path) -> None:
+        """Remove a received file without keeping it; one that cannot be removed is logged."""
+        try:
+            self._fs.unlink(path)
+        except OSError as err:
+            log.warning("file_not_removed", name=path.name, error=str(err))
 
     # --- inside -----------------------------------------------------------------------------------------
 
@@ -296,15 +310,9 @@ class Archive:
             self._fs.copy(spooled, stump)
             self._fs.replace(stump, target)
         except OSError:
-            self._drop(stump)
+            self.drop(stump)
             raise
-        self._drop(spooled)
-
-    def _drop(self, path: Path) -> None:
-        try:
-            self._fs.unlink(path)
-        except OSError as err:
-            log.warning("file_not_removed", name=path.name, error=str(err))
+        self.drop(spooled)
 
 
 def _today() -> str:

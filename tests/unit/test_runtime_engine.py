@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import errno
 import math
+import threading
 import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -28,6 +29,7 @@ from drivers.base import (
 )
 from drivers.timing import Deadline, monotonic_s
 from edge_agent.domain import Inspection, Outcome
+from edge_agent.runtime import keeping
 from edge_agent.runtime.bypass import Bypass
 from edge_agent.runtime.engine import Engine, EngineOptions
 from edge_agent.runtime.interlock import Health, LineState
@@ -505,6 +507,40 @@ async def test_parts_that_were_imaged_while_the_agent_was_down_are_fault_each_wi
         assert "_REJECT_" in kept[0], "a queued image of such a part is filed under it, and judged by nobody"
 
 
+async def test_a_disk_slower_than_the_line_costs_images_of_passes_and_never_fills_the_spool(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeping, "_MOST_WAITING", 3)
+    may_go_on, file = threading.Event(), Archive.file
+
+    def waits(*args: Any, **kwargs: Any) -> Path | None:
+        may_go_on.wait(30)
+        return file(*args, **kwargs)
+
+    def in_spool() -> list[str]:
+        return sorted(path.name.split("-")[1] for path in tmp_path.glob("s-*.bmp"))
+
+    monkeypatch.setattr(Archive, "file", waits)
+    async with line(tmp_path) as at:
+        with capture_logs() as logs:
+            for count in range(1, 8):
+                at.image(count, b"bad" if count == 6 else b"good")
+                at.result(count)
+                await at.rows(count)
+            async with asyncio.timeout(5):
+                while len(spooled := in_spool()) > 4:
+                    await asyncio.sleep(0.005)
+        may_go_on.set()
+        async with asyncio.timeout(5):
+            while in_spool():
+                await asyncio.sleep(0.005)
+    kept = sorted(path.name.split("_")[1:4:2] for path in (tmp_path / "archive").rglob("part_*"))
+
+    assert spooled == ["1", "2", "3", "6"]
+    assert kept == [[f"{seq:012d}", verdict] for seq, verdict in ((1, "PASS"), (2, "PASS"), (3, "PASS"), (6, "REJECT"))]
+    assert [said["event"] for said in logs].count("archive_overrun") == 1, "once, not for each"
+
+
 async def test_of_a_long_gap_the_newest_have_rows_and_the_event_names_the_others(tmp_path: Path) -> None:
     async with line(tmp_path) as at:
         at.image(5)
@@ -535,7 +571,7 @@ async def test_a_duplicate_that_cannot_be_removed_ends_nothing(tmp_path: Path, m
         with capture_logs() as logs:
             at.image(5)
             async with asyncio.timeout(5):
-                while "duplicate_not_removed" not in [said["event"] for said in logs]:
+                while "file_not_removed" not in [said["event"] for said in logs]:
                     await asyncio.sleep(0.005)
         monkeypatch.undo()
         at.result(5)
