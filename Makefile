@@ -45,7 +45,8 @@ WIRE := tests/fault/test_wire_figures.py tests/fault/test_folder_backlog.py test
 fuzz: install
 	EDGE_AGENT_CHAOS=1 $(BIN)/python -m pytest $(WIRE) -m promise --results --timeout=7200
 
-# What the suite measured, into tests/RESULTS.md: the short forms, then every operation and every schedule.
+# What the suite measured, into tests/RESULTS.md: the short forms, which leave the row of a whole run as it is; then every
+# operation and every schedule.
 results: install
 	$(BIN)/python -m pytest -m promise --results
 

@@ -1,8 +1,9 @@
 """tests/RESULTS.md, written by the suite: a row a promise, its figure to reach, the last figure, the commit.
 
 A test names its row with ``@pytest.mark.promise("T-16", "0 PASS without a row")`` and tells its figure by the fixture
-``figure``; a time is told with ``is_reached``, because no test fails for a slow machine. Only a run with ``--results``
-writes; rows of tests that did not run stay as they were.
+``figure``; a time is told with ``is_reached``, because no test fails for a slow machine, and a run that is shorter than
+its row says without ``is_whole``. Only a run with ``--results`` writes. Rows of tests that did not run or were skipped
+stay as they were; so do those of a short form that went well, once a whole run is there.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 class Figure(Protocol):
     """What the fixture ``figure`` gives."""
 
-    def __call__(self, text: str, *, is_reached: bool = True) -> None:
-        """Tell one figure, and whether it is what is to be reached."""
+    def __call__(self, text: str, *, is_reached: bool = True, is_whole: bool = True) -> None:
+        """Tell one figure, whether it is what is to be reached, and whether the run was as long as the row says."""
 
 
 PATH = Path(__file__).with_name("RESULTS.md")
@@ -38,7 +39,13 @@ _MUTANTS = "## Changes that no test noticed (`make mutants`)"
 _ROW = re.compile(r"\| (?P<key>T-\d\d[a-z]?) \|.*\|")
 _SAID = pytest.StashKey[list[str]]()
 _MISSED = pytest.StashKey[bool]()
+_SHORT = pytest.StashKey[bool]()
 _ROWS = pytest.StashKey[dict[str, str]]()
+_NOT_RUN, _REACHED, _SHORT_FORM, _NOT_REACHED = "not run here", "reached", "short form", "NOT REACHED"
+_RESULTS = (_NOT_RUN, _REACHED, _SHORT_FORM, _NOT_REACHED)
+"""Of several tests of a row the last of these counts."""
+_WEIGHTS = {_NOT_RUN: 0, _SHORT_FORM: 1, _REACHED: 2, _NOT_REACHED: 2}
+"""A row is replaced by one that weighs as much: a skipped test says nothing, a short form less than a whole run."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -56,7 +63,8 @@ def figure(request: pytest.FixtureRequest) -> Figure:
     stash = request.node.stash
     said = stash.setdefault(_SAID, [])
 
-    def tell(text: str, *, is_reached: bool = True) -> None:
+    def tell(text: str, *, is_reached: bool = True, is_whole: bool = True) -> None:
+        stash[_SHORT] = stash.get(_SHORT, False) or not is_whole
         if not is_reached:
             stash[_MISSED] = True
             text += f" (load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores)"
@@ -73,11 +81,14 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.CallI
     if mark is None or (report.when != "call" and report.passed):
         return
     row, what, to_reach = mark.args
-    result = {"passed": "reached", "failed": "NOT REACHED", "skipped": "not run here"}[report.outcome]
+    result = {"passed": _REACHED, "failed": _NOT_REACHED, "skipped": _NOT_RUN}[report.outcome]
+    if report.passed and item.stash.get(_SHORT, False):
+        result = _SHORT_FORM
+    elif report.passed and item.stash.get(_MISSED, False):
+        result = _NOT_REACHED
     rows = item.config.stash[_ROWS]
     before = rows.get(row, "")
-    if "NOT REACHED" in before or item.stash.get(_MISSED, False):
-        result = "NOT REACHED"
+    result = max(_cell(before, 4) or result, result, key=_RESULTS.index)
     figures = "; ".join(filter(None, [_cell(before, 3), *item.stash.get(_SAID, [])])) or "-"
     rows[row] = f"| {row} | {what} | {to_reach} | {figures.removeprefix('-; ')} | {result} | {commit()} |"
 
@@ -98,10 +109,14 @@ def write_mutants(tried: int, survivors: list[str]) -> None:
 def _write(rows: dict[str, str], mutants: str | None) -> None:
     before, mark, survivors = (PATH.read_text() if PATH.exists() else "").partition(_MUTANTS)
     kept = {found["key"]: line for line in before.splitlines() if (found := _ROW.fullmatch(line))}
-    lines = kept | rows
+    lines = kept | {key: line for key, line in rows.items() if _weight(line) >= _weight(kept.get(key, ""))}
     table = _HEAD + "".join(f"{lines[key]}\n" for key in sorted(lines))
     section = mutants or mark + survivors
     PATH.write_text(table + (f"\n{section}" if section else ""))
+
+
+def _weight(row: str) -> int:
+    return _WEIGHTS.get(_cell(row, 4), 0)
 
 
 def _cell(row: str, number: int) -> str:

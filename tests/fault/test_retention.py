@@ -100,5 +100,6 @@ def test_what_is_overdue_goes_a_few_at_a_time(
         f"by {limited_by.__name__}: {IMAGES:,} images, stock in {stock_s:.1f} s and {stock_mib:.0f} MiB; "
         f"{archive.pruned:,} removed by {FILINGS:,} filings, "
         f"p99 {p99_s * 1000:.1f} ms, longest {max(times_s) * 1000:.0f} ms",
-        is_reached=IMAGES >= 1_000_000 and p99_s <= SLICE_S,
+        is_reached=p99_s <= SLICE_S,
+        is_whole=IMAGES >= 1_000_000,
     )

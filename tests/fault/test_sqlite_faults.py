@@ -17,12 +17,14 @@ from tests.fault.sqlite_faults import FailingCalls, failing_sqlite, hook
 from tests.unit.test_store_journal import part_row
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
+
+    from tests.results import Figure
 
 pytestmark = pytest.mark.skipif(hook() is None, reason="this Python's SQLite is not a library that can be hooked")
 
-PARTS, STEP = (50, 1) if os.environ.get("EDGE_AGENT_CHAOS") else (6, 5)
+IS_LONG = bool(os.environ.get("EDGE_AGENT_CHAOS"))
+PARTS, STEP = (50, 1) if IS_LONG else (6, 5)
 """``make chaos`` fails every operation of a run of 50 parts; a run of the suite every fifth of one of six."""
 
 
@@ -56,7 +58,7 @@ async def run_line(path: Path) -> tuple[list[int], list[int]]:
 def test_whichever_write_fails_no_pass_is_without_a_row(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    figure: Callable[[str], None],
+    figure: Figure,
     *,
     always: bool,
     error: int,
@@ -80,5 +82,6 @@ def test_whichever_write_fails_no_pass_is_without_a_row(
             assert set(rows) >= set(came[:-1]), f"operation {fail_at}"
         if not plan.has_failed:
             assert fail_at > 50, "the hook reached too few operations to mean anything"
-            figure(f"{len(range(first, fail_at, STEP))} runs, 0 ({'always' if always else 'once'})")
+            runs = len(range(first, fail_at, STEP))
+            figure(f"{runs} runs, 0 ({'always' if always else 'once'})", is_whole=IS_LONG)
             return

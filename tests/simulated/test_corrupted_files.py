@@ -21,12 +21,12 @@ from tests.simulated.line import READY, line
 from tests.unit.test_store_journal import part_row
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from edge_agent.store.journal import PartRow
+    from tests.results import Figure
 
 IS_LONG = bool(os.environ.get("EDGE_AGENT_CHAOS"))
 OFFSETS = int(os.environ.get("EDGE_AGENT_OFFSETS", "500" if IS_LONG else "15"))
+IS_WHOLE = OFFSETS >= 500
 PROCESSES = int(os.environ.get("EDGE_AGENT_PROCESSES", "20"))
 SEED = int(os.environ.get("EDGE_AGENT_SEED", "1"))
 ROWS = 25
@@ -90,9 +90,7 @@ def told(refused: int, tried: int) -> str:
 
 
 @promise
-def test_a_damaged_journal_is_refused_or_reads_as_written(
-    tmp_path: Path, journal: Path, figure: Callable[[str], None]
-) -> None:
+def test_a_damaged_journal_is_refused_or_reads_as_written(tmp_path: Path, journal: Path, figure: Figure) -> None:
     draw, good, refused = random.Random(SEED), journal.read_bytes(), 0
     for trial in range(OFFSETS):
         path = tmp_path / f"{trial}.sqlite3"
@@ -106,14 +104,12 @@ def test_a_damaged_journal_is_refused_or_reads_as_written(
             assert found == [row(seq) for seq in range(1, ROWS + 1)] or path.stat().st_size < len(good)
         for left in tmp_path.iterdir():
             left.unlink()
-    figure(f"journal: {told(refused, OFFSETS)}")
+    figure(f"journal: {told(refused, OFFSETS)}", is_whole=IS_WHOLE)
     assert refused
 
 
 @promise
-def test_a_damaged_log_gives_the_rows_before_the_damage(
-    tmp_path: Path, killed_journal: Path, figure: Callable[[str], None]
-) -> None:
+def test_a_damaged_log_gives_the_rows_before_the_damage(tmp_path: Path, killed_journal: Path, figure: Figure) -> None:
     draw, refused, short = random.Random(SEED), 0, 0
     log = killed_journal.with_name(killed_journal.name + "-wal")
     good = log.read_bytes()
@@ -130,14 +126,12 @@ def test_a_damaged_log_gives_the_rows_before_the_damage(
             short += len(found) < ROWS
         for left in tmp_path.iterdir():
             left.unlink()
-    figure(f"WAL: {told(refused, OFFSETS)} up to the damage")
+    figure(f"WAL: {told(refused, OFFSETS)} up to the damage", is_whole=IS_WHOLE)
     assert short
 
 
 @promise
-def test_a_damaged_bundle_is_refused_or_the_same(
-    tmp_path: Path, thumbnail_bundle: Path, figure: Callable[[str], None]
-) -> None:
+def test_a_damaged_bundle_is_refused_or_the_same(tmp_path: Path, thumbnail_bundle: Path, figure: Figure) -> None:
     draw, refused, good = random.Random(SEED), 0, Bundle.load(thumbnail_bundle)
     for _ in range(OFFSETS):
         name, before = damage_a_file(draw, thumbnail_bundle, tmp_path)
@@ -152,7 +146,7 @@ def test_a_damaged_bundle_is_refused_or_the_same(
         if bundle_of is not None:
             assert (bundle_of.id, bundle_of.limit, bundle_of.manifest) == (good.id, good.limit, good.manifest), name
             assert before == (tmp_path / name).read_bytes() or name == "manifest.json"
-    figure(f"bundle: {told(refused, OFFSETS)}")
+    figure(f"bundle: {told(refused, OFFSETS)}", is_whole=IS_WHOLE)
     assert refused
 
 
@@ -172,7 +166,7 @@ def damage_a_file(draw: random.Random, bundle: Path, copy: Path) -> tuple[str, b
 
 
 @promise
-def test_a_damaged_line_toml_is_refused_with_78_or_is_one(tmp_path: Path, figure: Callable[[str], None]) -> None:
+def test_a_damaged_line_toml_is_refused_with_78_or_is_one(tmp_path: Path, figure: Figure) -> None:
     draw, good, refused = random.Random(SEED), EXAMPLE.read_bytes(), 0
     path = tmp_path / "line.toml"
     for _ in range(OFFSETS):
@@ -186,7 +180,7 @@ def test_a_damaged_line_toml_is_refused_with_78_or_is_one(tmp_path: Path, figure
         else:
             said = "line.toml"
         assert "line.toml" in said
-    figure(f"line.toml: {refused} of {OFFSETS} refused, {OFFSETS - refused} are settings still")
+    figure(f"line.toml: {refused} of {OFFSETS} refused, {OFFSETS - refused} are settings still", is_whole=IS_WHOLE)
     assert refused
 
 

@@ -370,7 +370,7 @@ def test_no_schedule_passes_a_part_wrongly(machine: type[LineMachine], who: str,
         run_schedule(machine, seed)
     total = add_shard(f"schedules {who}", {"schedules": count})["schedules"] if SCHEDULES else count
 
-    figure(f"{who}: {total:,.0f}", is_reached=total >= TO_REACH)
+    figure(f"{who}: {total:,.0f}", is_whole=total >= TO_REACH)
 
 
 def test_the_machine_sees_a_pairing_that_ignores_sessions() -> None:
