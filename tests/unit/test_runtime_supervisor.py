@@ -41,9 +41,10 @@ class Output:
     is_refreshing = True
     refresh_s = 0.1
     said: list[str]
+    passed: list[int]
 
     def __init__(self) -> None:
-        self.said = []
+        self.said, self.passed = [], []
 
     async def run(self, is_ready: Callable[[], bool]) -> None:
         try:
@@ -54,8 +55,10 @@ class Output:
         finally:
             self.said.append("REJECT left")
 
-    async def publish(self, _seq: int, verdict: Verdict, _by: Deadline, *_about: object) -> Published:
+    async def publish(self, seq: int, verdict: Verdict, _by: Deadline, *_about: object) -> Published:
         self.said.append(str(verdict))
+        if verdict is Verdict.PASS:
+            self.passed.append(seq)
         return Published.PUBLISHED
 
     async def begin_part(self, part_seq: int, first_sign_mono_s: float) -> None:
