@@ -14,16 +14,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from drivers.simulated.gate import Gate
-from drivers.simulated.plc import PlcPart, SimulatedPlc
 from drivers.timing import monotonic_s
 from edge_agent.store.journal import JournalReader
 from tests import invariants
 from tests.simulated.line import FULL_SIZE, PASS, READY, THUMBNAIL, Line, bad_image, good_image, line
+from tests.simulated.listening_plc import ListeningPlc, every_told_verdict_has_its_row
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from drivers.simulated.plc import PlcPart
     from edge_agent.store.journal import PartRow
 
 Kind = Literal["coils", "registers", "full size"]
@@ -82,7 +83,7 @@ class KillingLine:
         """One part."""
         image, is_good = self.draw.choice(self.images)
         peer = self.at.remote_io
-        at_gate = peer.part_arrives() if isinstance(peer, SimulatedPlc) else None
+        at_gate = peer.part_arrives() if isinstance(peer, ListeningPlc) else None
         sign_s = monotonic_s()
         count = await self.at.controller.wire_trigger(image)
         if count is not None:
@@ -100,7 +101,7 @@ class KillingLine:
     def _stands_pass(self) -> bool:
         """Whether PASS is energised; by registers, whether a block with PASS stands that the PLC still believes."""
         peer = self.at.remote_io
-        if isinstance(peer, SimulatedPlc):
+        if isinstance(peer, ListeningPlc):
             return peer.block[1] == _PASS_WORD and peer.is_agent_ready
         return peer.coils[PASS]
 
@@ -131,7 +132,7 @@ class KillingLine:
     async def until_ready(self) -> None:
         """Wait until the wire says READY."""
         peer = self.at.remote_io
-        if isinstance(peer, SimulatedPlc):
+        if isinstance(peer, ListeningPlc):
             await self.at.until("READY", lambda: bool(peer.block[4] & 1) and not self._is_stale(peer))
         else:
             await self.at.until("READY", self._is_ready_again)
@@ -144,7 +145,7 @@ class KillingLine:
         return self.at.remote_io.coils[READY] and rise_s > since_s
 
     @staticmethod
-    def _is_stale(peer: SimulatedPlc) -> bool:
+    def _is_stale(peer: ListeningPlc) -> bool:
         """Whether the block is what a dead agent left."""
         return monotonic_s() - peer._beat_mono_s > 0.2
 
@@ -185,6 +186,7 @@ class KillingLine:
         invariants.a_pass_has_its_row(
             [part.count for part in through], {count: row.verdict for count, row in by_count.items()}
         )
+        told = self._check_told(by_count)
         first = min(row.count or 0 for row in rows if row.controller_judgement or "AGENT_DOWN" in row.detail)
         # Before the first result that a journal heard of, nobody can know how many parts there were.
         invariants.every_part_is_accounted_for(
@@ -199,10 +201,20 @@ class KillingLine:
             "kills": len(self.silent_since),
             "parts": len(self.shown),
             "passed": len(through),
+            "told": told,
             "stood": len(self.pass_off_s),
             "pass_off_s_max": round(max(self.pass_off_s, default=0.0), 3),
             "ready_s_max": round(max(self.ready_s, default=0.0), 2),
         }
+
+    def _check_told(self, rows: dict[int, PartRow]) -> int:
+        """Whatever the PLC heard was in the journal first, REJECT too; how many verdicts that were."""
+        peer = self.at.remote_io
+        if not isinstance(peer, ListeningPlc):
+            return 0
+        count_of = {part.at_gate.seq: part.count for part in self.shown if part.at_gate is not None}
+        every_told_verdict_has_its_row(peer.told, count_of, rows)
+        return len({one.seq for one in peer.told})
 
     def _went_through(self, part: Shown) -> bool:
         if part.at_gate is not None:
@@ -222,7 +234,7 @@ class KillingLine:
 async def killing_line(folder: Path, bundle: Path, kind: Kind, seed: int) -> AsyncIterator[KillingLine]:
     """The line with its agent READY and parts coming."""
     _, deadline_ms, spacing_ms, output = _TIMES[kind]
-    remote_io = SimulatedPlc() if kind == "registers" else None
+    remote_io = ListeningPlc() if kind == "registers" else None
     size = FULL_SIZE if kind == "full size" else THUMBNAIL
     images = [(good_image(number, size), True) for number in range(1, 9)]
     images += [(bad_image(number, size), False) for number in (1, 2)]
