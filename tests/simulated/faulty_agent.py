@@ -10,6 +10,7 @@ import asyncio
 import ctypes
 import os
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 _FAULT = Path(os.environ["EDGE_AGENT_TEST_FAULT"])
 _well = Inspector.inspect
 _refreshed = CoilOutput._refresh
-_OUTPUT_STANDS_STILL = "leaves the output"
+_OUTPUT_STANDS_STILL, _LOOP_STANDS_STILL = "leaves the output", "holds the event loop"
 
 
 def _hang() -> None:
@@ -59,8 +60,11 @@ def inspect(self: Inspector, data: bytes) -> Inspection:
 
 
 async def refresh(self: CoilOutput) -> bool:
-    """As the output's own, unless it was asked to stand still: nothing but this task does."""
-    if _asked_for(_OUTPUT_STANDS_STILL):
+    """As the output's own, unless it was asked to stand still: this task alone, or the whole event loop."""
+    kind = _asked_for(_OUTPUT_STANDS_STILL, _LOOP_STANDS_STILL)
+    if kind == _LOOP_STANDS_STILL:
+        time.sleep(3600)  # noqa: ASYNC251 - that is the fault
+    if kind is not None:
         await asyncio.Event().wait()
     return await _refreshed(self)
 
