@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from drivers.simulated.plc import PlcPart
-    from edge_agent.store.journal import PartRow
+    from edge_agent.store.journal import PartRow, PublicationRow
 
 Kind = Literal["coils", "registers", "full size"]
 
@@ -174,7 +174,7 @@ class KillingLine:
     def check(self) -> dict[str, float]:
         """The invariants over all of it; figures for a shard."""
         with JournalReader.open(self.at.folder / "journal.sqlite3") as reader:
-            rows, damage = list(reader.rows()), reader.problems()
+            rows, publications, damage = list(reader.rows()), reader.publications(), reader.problems()
         assert damage == [], damage
         by_count: dict[int, PartRow] = {row.count: row for row in rows if row.count is not None}
         truth_of = {part.count: part for part in self.shown}
@@ -186,7 +186,7 @@ class KillingLine:
         invariants.a_pass_has_its_row(
             [part.count for part in through], {count: row.verdict for count, row in by_count.items()}
         )
-        told = self._check_told(by_count)
+        told = self._check_told(by_count, publications)
         first = min(row.count or 0 for row in rows if row.controller_judgement or "AGENT_DOWN" in row.detail)
         # Before the first result that a journal heard of, nobody can know how many parts there were.
         invariants.every_part_is_accounted_for(
@@ -207,13 +207,13 @@ class KillingLine:
             "ready_s_max": round(max(self.ready_s, default=0.0), 2),
         }
 
-    def _check_told(self, rows: dict[int, PartRow]) -> int:
+    def _check_told(self, rows: dict[int, PartRow], publications: dict[int, PublicationRow]) -> int:
         """Whatever the PLC heard was in the journal first, REJECT too; how many verdicts that were."""
         peer = self.at.remote_io
         if not isinstance(peer, ListeningPlc):
             return 0
         count_of = {part.at_gate.seq: part.count for part in self.shown if part.at_gate is not None}
-        every_told_verdict_has_its_row(peer.told, count_of, rows)
+        every_told_verdict_has_its_row(peer.told, count_of, rows, publications)
         return len({one.seq for one in peer.told})
 
     def _went_through(self, part: Shown) -> bool:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from drivers.modbus.registers import REASON_CODES
 from drivers.simulated.plc import SimulatedPlc
 from drivers.timing import monotonic_s
-from edge_agent.domain import Verdict
+from edge_agent.domain import Published, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from edge_agent.store.journal import PartRow
+    from edge_agent.store.journal import PartRow, PublicationRow
 
 _PASS_WORD, _READY_BIT = 0x005A, 1
 _UNDER_WAY_S = 1.0
@@ -55,12 +55,16 @@ class ListeningPlc(SimulatedPlc):
 
 
 def every_told_verdict_has_its_row(
-    told: Iterable[Told], count_of: Mapping[int, int], rows: Mapping[int, PartRow]
+    told: Iterable[Told],
+    count_of: Mapping[int, int],
+    rows: Mapping[int, PartRow],
+    publications: Mapping[int, PublicationRow],
 ) -> None:
     """Each was decided before it was told, and its row gives the very reason; a PASS is in the row of its own part.
 
     ``count_of`` is the controller's count by the number at the gate. A REJECT that comes when the next part is at the
-    gate already names that one (PROTOCOL.md, "The handshake"): then a row tells it that no other verdict has.
+    gate already names that one (PROTOCOL.md, "The handshake"): then a row gives it that was not published before, and
+    gives no other one.
     """
     told = list(told)
     own = {one: count for one in told if _tells(one, rows.get(count := count_of.get(one.seq, -1)))}
@@ -69,7 +73,11 @@ def every_told_verdict_has_its_row(
     for one in told:
         if one in own:
             continue
-        late = [count for count, row in free.items() if _tells(one, row) and _is_recent(one, row)]
+        late = [
+            count
+            for count, row in free.items()
+            if _tells(one, row) and _is_under_way(one, row, publications.get(row.part_seq))
+        ]
         if one.is_pass or not late:
             without.append(one)
         else:
@@ -84,5 +92,8 @@ def _tells(one: Told, row: PartRow | None) -> bool:
     return row.verdict is Verdict.PASS or not one.is_pass
 
 
-def _is_recent(one: Told, row: PartRow) -> bool:
+def _is_under_way(one: Told, row: PartRow, publication: PublicationRow | None) -> bool:
+    """Whether the row's verdict may be what the block told. One that was withheld may be told by a later refresh."""
+    if publication is not None and publication.published is Published.PUBLISHED and publication.at_mono_s < one.mono_s:
+        return False
     return one.mono_s - row.decided_mono_s <= _UNDER_WAY_S

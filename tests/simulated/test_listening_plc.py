@@ -14,7 +14,7 @@ from drivers.modbus.register_output import RegisterOutput
 from drivers.modbus.registers import REASON_CODES
 from drivers.simulated.remote_io import IoFault
 from drivers.timing import Deadline, monotonic_s
-from edge_agent.store.journal import PartRow
+from edge_agent.store.journal import PartRow, PublicationRow
 from tests.simulated.listening_plc import ListeningPlc, Told, every_told_verdict_has_its_row
 from tests.simulated.simulated_wire import until
 
@@ -107,7 +107,7 @@ AGENT_DOWN = row(12, Verdict.FAULT, Reason.NOT_READY, decided_s=9.0)
 
 
 def test_what_was_told_is_found_in_its_row() -> None:
-    every_told_verdict_has_its_row(TOLD, COUNTS, ROWS)
+    every_told_verdict_has_its_row(TOLD, COUNTS, ROWS, {})
 
 
 @pytest.mark.parametrize(
@@ -124,25 +124,35 @@ def test_what_was_told_is_found_in_its_row() -> None:
 )
 def test_a_verdict_that_was_told_and_has_no_such_row_is_noticed(rows: dict[int, PartRow]) -> None:
     with pytest.raises(AssertionError, match="told without its row"):
-        every_told_verdict_has_its_row(TOLD, COUNTS, rows)
+        every_told_verdict_has_its_row(TOLD, COUNTS, rows, {})
 
 
 def test_a_not_ready_that_was_told_is_not_taken_for_a_row_that_was_written_later() -> None:
     with pytest.raises(AssertionError, match="told without its row"):
-        every_told_verdict_has_its_row([Told(2.0, 2, False, NOT_READY)], COUNTS, {12: AGENT_DOWN})
+        every_told_verdict_has_its_row([Told(2.0, 2, False, NOT_READY)], COUNTS, {12: AGENT_DOWN}, {})
 
 
 def test_a_late_reject_may_name_the_next_part_but_accounts_for_one_only() -> None:
     late = row(11, Verdict.REJECT, Reason.LATE, decided_s=1.9)
     names_the_next = Told(2.0, 2, False, LATE)
-    every_told_verdict_has_its_row([names_the_next], COUNTS, {11: late, 12: AGENT_DOWN})
+    every_told_verdict_has_its_row([names_the_next], COUNTS, {11: late, 12: AGENT_DOWN}, {})
 
     with pytest.raises(AssertionError, match="seq=3"):
-        every_told_verdict_has_its_row([names_the_next, Told(2.2, 3, False, LATE)], COUNTS, {11: late})
+        every_told_verdict_has_its_row([names_the_next, Told(2.2, 3, False, LATE)], COUNTS, {11: late}, {})
     with pytest.raises(AssertionError, match="seq=2"):
-        every_told_verdict_has_its_row([Told(1.95, 1, False, LATE), names_the_next], COUNTS, {11: late})
+        every_told_verdict_has_its_row([Told(1.95, 1, False, LATE), names_the_next], COUNTS, {11: late}, {})
+
+
+@pytest.mark.parametrize(("published", "at_s"), [(Published.PUBLISHED, 2.1), (Published.WITHHELD, 1.95)])
+def test_a_row_may_have_been_told_until_it_was_published(published: Published, at_s: float) -> None:
+    rows = {11: row(11, Verdict.FAULT, Reason.NOT_READY, decided_s=1.9), 12: AGENT_DOWN}
+    told = [Told(2.0, 2, False, NOT_READY)]
+    every_told_verdict_has_its_row(told, COUNTS, rows, {11: PublicationRow(11, published, at_s, "")})
+
+    with pytest.raises(AssertionError, match="seq=2"):
+        every_told_verdict_has_its_row(told, COUNTS, rows, {11: PublicationRow(11, Published.PUBLISHED, 1.95, "")})
 
 
 def test_a_pass_is_never_taken_for_that_of_the_part_before() -> None:
     with pytest.raises(AssertionError, match="told without its row"):
-        every_told_verdict_has_its_row([Told(1.0, 2, True, OK)], COUNTS, {11: ROWS[11], 12: AGENT_DOWN})
+        every_told_verdict_has_its_row([Told(1.0, 2, True, OK)], COUNTS, {11: ROWS[11], 12: AGENT_DOWN}, {})
