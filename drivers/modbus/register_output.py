@@ -183,6 +183,7 @@ class RegisterOutput(ModbusOutput[BlockState]):
         self._plc_beat_mono_s = 0.0
         self._is_said = False
         self._sensed_seq = None
+        self._reason = self._bundle = 0  # those were of another part
         self._plc = await self._read(link)
         self._seq = self._plc.trigger_seq if self._is_counted else 0
 

@@ -92,8 +92,10 @@ async def test_a_part_that_is_at_the_gate_when_a_connection_is_new_was_told_noth
         part = plc.part_arrives()
         await plc.misbehave(None)
         await until(lambda: part.is_decided)  # by what merely stands there: rejected
+        told_reason = plc.block[3]
 
     assert not part.is_let_through
+    assert told_reason == 0, "not that of the part before"
     assert verdicts(plc) == [(1, False, SCORE)]
 
 
