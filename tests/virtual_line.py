@@ -86,7 +86,7 @@ def _nothing(_number: int) -> None:
 class VirtualLine:
     """One run of that many parts; everything that happens is drawn from ``seed``.
 
-    ``on_part`` is called before each part; with ``archive_bytes`` images are archived, up to that size.
+    ``on_part`` is called before each part; with ``archive_bytes`` images are archived, up to that size and of two days.
     """
 
     def __init__(
@@ -126,6 +126,7 @@ class VirtualLine:
             archive=Archive(
                 self._folder / "archive",
                 max_bytes=self._archive_bytes,
+                keep_days=2,
                 keep="all" if self._archive_bytes else "none",
                 min_free_bytes=0,
             ),
