@@ -89,7 +89,7 @@ class Keeping:
     ) -> None:
         is_pass = verdict is Verdict.PASS and not always
         if self._waiting >= (_MOST_WAITING if is_pass else _MOST_REJECTS_WAITING):
-            self._archive.give_up(seq)
+            self._archive.give_up(seq, Verdict.REJECT if always else verdict)
             # Not by the thread that everything waits for.
             await asyncio.to_thread(self._archive.drop, path)
             return

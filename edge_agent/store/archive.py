@@ -128,8 +128,13 @@ class Archive:
                 self.drop(spooled)
             return kept
 
-    def give_up(self, part_seq: int) -> None:
-        """Count an image as lost that cannot wait for the disk any longer. Never blocks; from one thread only."""
+    def give_up(self, part_seq: int, verdict: Verdict) -> None:
+        """Count an image as lost, if it was to be kept, that cannot wait for the disk any longer.
+
+        Never blocks; from one thread only.
+        """
+        if not self._is_to_be_kept(part_seq, verdict):
+            return
         if not self._given_up:
             log.warning("archive_overrun", part_seq=part_seq, hint="the archive's disk is slower than the line")
         self._given_up += 1

@@ -545,6 +545,14 @@ def test_a_day_that_goes_on_after_the_clock_was_wrong_keeps_its_first_images(tmp
     assert 1 in kept(tmp_path), "of today"
 
 
+def test_only_what_was_to_be_kept_is_lost_by_giving_it_up(tmp_path: Path) -> None:
+    archive = Archive(tmp_path / "archive", max_bytes=MIB, keep="rejects")
+    archive.give_up(1, Verdict.PASS)
+    archive.give_up(2, Verdict.REJECT)
+
+    assert archive.status.lost == 1
+
+
 def test_a_disk_that_gets_short_is_said_once_and_its_recovery_too(tmp_path: Path) -> None:
     disk = _SmallDisk(10_000)
     archive = archive_in(tmp_path, fs=disk)
