@@ -300,10 +300,11 @@ async def test_a_stop_decides_the_open_part_before_the_agent_is_gone(tmp_path: P
     assert list((tmp_path / "archive").rglob("*.bmp")), "its image is kept"
 
 
-async def test_an_inspection_that_never_returns_ends_the_agent_with_reject_and_an_event(tmp_path: Path) -> None:
+async def run_until_hung(folder: Path) -> tuple[Agent, InferenceHung]:
+    """The agent, and what it ended with when the inspection of its first part never came back."""
     inspector, thread = Hangs(), Worker("journal")
     try:
-        agent = Agent(tmp_path, inspector, thread, 0.05)
+        agent = Agent(folder, inspector, thread, 0.05)
         running = asyncio.create_task(agent._supervisor.run(asyncio.Event()))
         async with asyncio.timeout(10):
             while not agent.engine.is_ready():
@@ -315,11 +316,16 @@ async def test_an_inspection_that_never_returns_ends_the_agent_with_reject_and_a
     finally:
         inspector.may_return.set()
         thread.shutdown()
+    return agent, hung.value
+
+
+async def test_an_inspection_that_never_returns_ends_the_agent_with_reject_and_an_event(tmp_path: Path) -> None:
+    agent, hung = await run_until_hung(tmp_path)
     with JournalReader.open(tmp_path / "journal.sqlite3") as reader:
         rows, events = list(reader.rows()), [event.detail for event in reader.events() if event.kind == "STOP"]
 
-    assert hung.value.exit_code == 70
-    assert hung.value.hint
+    assert hung.exit_code == 70
+    assert hung.hint
     assert [(row.verdict, row.reason) for row in rows] == [(Verdict.REJECT, Reason.LATE)]
     assert agent.output.said == ["REJECT", "REJECT left"]
     assert "does not come back" in events[0]
@@ -374,17 +380,4 @@ async def test_an_inspection_that_hangs_is_told_even_if_the_disk_takes_no_event(
 ) -> None:
     """What it raises says that a thread is left in native code: the process must end the hard way."""
     refuse_stop(monkeypatch)
-    inspector, thread = Hangs(), Worker("journal")
-    try:
-        agent = Agent(tmp_path, inspector, thread, 0.05)
-        running = asyncio.create_task(agent._supervisor.run(asyncio.Event()))
-        async with asyncio.timeout(10):
-            while not agent.engine.is_ready():
-                await asyncio.sleep(0.01)
-        agent.part(1)
-        with pytest.raises(InferenceHung):
-            await running
-        thread.submit(agent.writer.close).result()
-    finally:
-        inspector.may_return.set()
-        thread.shutdown()
+    await run_until_hung(tmp_path)
