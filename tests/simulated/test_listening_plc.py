@@ -14,12 +14,15 @@ from drivers.modbus.register_output import RegisterOutput
 from drivers.modbus.registers import REASON_CODES
 from drivers.simulated.remote_io import IoFault
 from drivers.timing import Deadline, monotonic_s
-from edge_agent.store.journal import PartRow, PublicationRow
+from edge_agent.store.journal import PublicationRow
 from tests.simulated.listening_plc import ListeningPlc, Told, every_told_verdict_has_its_row
 from tests.simulated.simulated_wire import until
+from tests.unit.test_store_journal import part_row
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from edge_agent.store.journal import PartRow
 
 OK, SCORE, LATE, NOT_READY = (
     REASON_CODES[reason] for reason in (Reason.OK, Reason.SCORE, Reason.LATE, Reason.NOT_READY)
@@ -52,26 +55,7 @@ def verdicts(plc: ListeningPlc) -> list[tuple[int, bool, int]]:
 
 
 def row(count: int, verdict: Verdict, reason: Reason, *, decided_s: float) -> PartRow:
-    return PartRow(
-        part_seq=count,
-        count=count,
-        session="",
-        program=1,
-        verdict=verdict,
-        reason=reason,
-        detail="",
-        score=None,
-        limit=None,
-        bundle_id=None,
-        cameras=(),
-        controller_judgement=None,
-        simulated=True,
-        first_sign_mono_s=0.0,
-        decided_mono_s=decided_s,
-        deadline_mono_s=0.0,
-        boot_id="",
-        decided_utc="",
-    )
+    return part_row(count, count=count, verdict=verdict, reason=reason, decided_mono_s=decided_s)
 
 
 async def test_it_hears_each_verdict_once_and_the_end_of_a_pass() -> None:
