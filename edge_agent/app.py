@@ -33,7 +33,7 @@ from edge_agent.runtime.engine import Engine, EngineOptions
 from edge_agent.runtime.handshake import line_now
 from edge_agent.runtime.inputs import InputPlan, LineInputs
 from edge_agent.runtime.interlock import Health
-from edge_agent.runtime.process import boot_id, stop_on_signal
+from edge_agent.runtime.process import boot_id, keep_for_good, stop_on_signal
 from edge_agent.runtime.rejects import RejectWatch
 from edge_agent.runtime.requests import ProgramRequests
 from edge_agent.runtime.supervisor import CONDITIONS, Supervisor, TriggerPlan
@@ -140,6 +140,7 @@ async def run_agent(settings: Settings, *, is_simulated: bool = False, is_dry_ru
             refresh_s=settings.output.refresh_ms / 1000,
         )
         look = partial(look_at, engine, health, archive, clock)
+        keep_for_good()
         async with (
             serve_desk(desk_path(settings.store.journal), AgentDesk(link, engine, health, inputs, journal, clock)),
             keep_page(settings, look, journal.event),
