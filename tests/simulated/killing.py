@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 import random
 import signal
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -21,7 +21,8 @@ from tests.simulated.line import FULL_SIZE, PASS, READY, THUMBNAIL, Line, bad_im
 from tests.simulated.listening_plc import ListeningPlc, every_told_verdict_has_its_row
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
+    from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
     from drivers.simulated.plc import PlcPart
@@ -178,7 +179,7 @@ class KillingLine:
         assert damage == [], damage
         by_count: dict[int, PartRow] = {row.count: row for row in rows if row.count is not None}
         truth_of = {part.count: part for part in self.shown}
-        through = [part for part in self.shown if self._went_through(part)]
+        through = self.went_through()
         invariants.no_stale_pass(
             invariants.Passed(part.count, self._judged(part, by_count.get(part.count)), part.is_good)
             for part in through
@@ -216,6 +217,10 @@ class KillingLine:
         every_told_verdict_has_its_row(peer.told, count_of, rows, publications)
         return len({one.seq for one in peer.told})
 
+    def went_through(self) -> list[Shown]:
+        """The parts that the gate let through."""
+        return [part for part in self.shown if self._went_through(part)]
+
     def _went_through(self, part: Shown) -> bool:
         if part.at_gate is not None:
             return part.at_gate.is_let_through
@@ -231,22 +236,34 @@ class KillingLine:
 
 
 @asynccontextmanager
-async def killing_line(folder: Path, bundle: Path, kind: Kind, seed: int) -> AsyncIterator[KillingLine]:
-    """The line with its agent READY and parts coming."""
+async def killing_line(
+    folder: Path,
+    bundle: Path,
+    kind: Kind,
+    seed: int,
+    *,
+    ftp_host: str = "127.0.0.1",
+    prepared: Callable[[Line], AbstractAsyncContextManager[None]] = nullcontext,
+) -> AsyncIterator[KillingLine]:
+    """The line with its agent READY and parts coming; ``prepared`` is entered before the agent starts."""
     _, deadline_ms, spacing_ms, output = _TIMES[kind]
     remote_io = ListeningPlc() if kind == "registers" else None
     size = FULL_SIZE if kind == "full size" else THUMBNAIL
     images = [(good_image(number, size), True) for number in range(1, 9)]
     images += [(bad_image(number, size), False) for number in (1, 2)]
-    async with line(
-        folder,
-        bundle,
-        deadline_ms=deadline_ms,
-        spacing_ms=spacing_ms,
-        output=output,
-        remote_io=remote_io,
-        start=False,
-    ) as at:
+    async with (
+        line(
+            folder,
+            bundle,
+            deadline_ms=deadline_ms,
+            spacing_ms=spacing_ms,
+            output=output,
+            remote_io=remote_io,
+            ftp_host=ftp_host,
+            start=False,
+        ) as at,
+        prepared(at),
+    ):
         killing = KillingLine(at, kind, random.Random(seed), images)
         await at.start_agent()
         await killing.until_ready()

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 THUMBNAIL, FULL_SIZE = (160, 120), (1600, 1200)
 PROGRAM = 1
 PASS, REJECT, READY = 0, 1, 2
+_LOOPBACK = "127.0.0.1"
 
 _TOML = """\
 schema_version = 1
@@ -91,6 +92,7 @@ class Line:
     remote_io: SimulatedRemoteIo
     config: Path
     drop: Path
+    ftp_port: int
     agent: asyncio.subprocess.Process | None = None
     environment: dict[str, str] = field(default_factory=dict)
 
@@ -161,17 +163,22 @@ async def line(
     start: bool = True,
     output: str = "pass_hold_ms = 100\nwatchdog_ms = 500",
     remote_io: SimulatedRemoteIo | None = None,
+    ftp_host: str = _LOOPBACK,
 ) -> AsyncIterator[Line]:
-    """Peers up, agent up and READY (unless ``start`` is off); everything down at the end."""
+    """Peers up, agent up and READY (unless ``start`` is off); everything down at the end.
+
+    The controller opens both connections of FTP to another ``ftp_host``: there is a proxy.
+    """
     password, ftp_port, drop = secrets.token_urlsafe(16), free_port(), folder / "drop"
     drop.mkdir()
     good_image(1), bad_image(1)  # drawn before the peers are up: drawing would hold their event loop
     (folder / "ftp.password").write_text(password)
     (folder / "ftp.password").chmod(0o600)
+    target = FtpTarget(ftp_host, ftp_port, user="cvx", password=password, passive=ftp_host != _LOOPBACK)
     controller = SimulatedController(
         program=PROGRAM,
         result_items=result_items,
-        ftp=FtpTarget("127.0.0.1", ftp_port, user="cvx", password=password) if images == "ftp" else None,
+        ftp=target if images == "ftp" else None,
         image_to="ftp" if images == "ftp" else drop,
     )
     remote_io = remote_io or SimulatedRemoteIo(watchdog_s=0.5)
@@ -195,7 +202,7 @@ async def line(
             bundle=bundle,
         )
     )
-    at = Line(folder, controller, remote_io, config, drop)
+    at = Line(folder, controller, remote_io, config, drop, ftp_port)
     try:
         if start:
             await at.start_agent()
