@@ -175,7 +175,9 @@ class ByteProxy:
 
     async def _pump(self, stream: _Stream) -> None:
         while data := await stream.reader.read(_READ_BYTES):
-            await self._moves.wait()
+            if not self._moves.is_set():
+                await self._moves.wait()
+                stream.raise_if_reset()
             await stream.is_open.wait()
             trouble, at = self._strikes(stream.way, len(data))
             if trouble is None:

@@ -30,7 +30,10 @@ WHOLE = 500
 """Every kind on every wire and way ten times."""
 ROUNDS = int(os.environ.get("EDGE_AGENT_BENDS", WHOLE if os.environ.get("EDGE_AGENT_CHAOS") else 5))
 SEED = int(os.environ.get("EDGE_AGENT_SEED", "1"))
-STRIKES_WITHIN_S = 10.0
+STRIKES_WITHIN_S = 30.0
+"""A controller whose FTP command lost its end waits for an answer first, then for another connection."""
+PULLED_SHARE = 0.2
+"""Of the rounds in which the controller's cable is pulled as well, so that image and result come late together."""
 
 pytestmark = pytest.mark.timeout(30 * ROUNDS)
 
@@ -59,6 +62,10 @@ async def strike(parts: KillingLine, wires: Wires, troubles: Iterator[tuple[str,
         wire.arm(trouble)
         await parts.at.until(f"{trouble} on {name}", lambda wire=wire: not wire.is_armed, STRIKES_WITHIN_S)  # type: ignore[misc]
         struck[trouble.bend] += 1
+        if parts.draw.random() < PULLED_SHARE:
+            async with wires.pulled():
+                await asyncio.sleep(trouble.for_s)
+            struck["pulled"] += 1
         if parts.draw.random() < 0.5:
             await asyncio.sleep(trouble.for_s)
             await parts.until_ready()

@@ -36,14 +36,11 @@ async def test_of_ten_parts_whose_images_waited_in_a_pulled_cable_none_passes(
         await at.until("the end of PASS", lambda: not at.remote_io.coils[PASS])
 
         changes_before = len(at.remote_io.history)
-        for cable in (wires.command, wires.control, wires.data):
-            cable.hold()
-        for _ in range(10):
-            await at.until("the controller", lambda: at.controller.is_ready)
-            assert await at.controller.wire_trigger(good_image(2)) is not None
-            await asyncio.sleep(0.3)
-        for cable in (wires.command, wires.control, wires.data):
-            cable.go_on()
+        async with wires.pulled():
+            for _ in range(10):
+                await at.until("the controller", lambda: at.controller.is_ready)
+                assert await at.controller.wire_trigger(good_image(2)) is not None
+                await asyncio.sleep(0.3)
         sent = 2 if is_cleared else 11  # the one that was under way comes in any case
         await at.until("the images", lambda: len(at.controller.images_sent) >= sent and at.controller.is_idle)
         await at.until_ready()

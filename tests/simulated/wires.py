@@ -37,6 +37,18 @@ class Wires:
     control: ByteProxy
     data: ByteProxy
 
+    @asynccontextmanager
+    async def pulled(self) -> AsyncIterator[None]:
+        """Nothing moves on the controller's wires: both its images and its results wait."""
+        held = (self.command, self.control, self.data)
+        for wire in held:
+            wire.hold()
+        try:
+            yield
+        finally:
+            for wire in held:
+                wire.go_on()
+
     def by_name(self, name: str) -> ByteProxy:
         """The proxy of that wire."""
         proxy: ByteProxy = getattr(self, name)
