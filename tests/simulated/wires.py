@@ -21,8 +21,8 @@ PROXY_HOST = "127.0.0.2"
 """Where the controller finds its FTP server: data connections go to the same port of the same host."""
 _AGENT_HOST = "127.0.0.1"
 _PASSIVE_PORTS = 16
-_BYTES = {"command": 200, "output": 200, "control": 150, "data": 57_000}
-"""A trouble strikes within so many: a few exchanges, or an image."""
+_BYTES = {"command": 60, "output": 60, "control": 150, "data": 57_000}
+"""A trouble strikes within so many: what one part takes."""
 _LONGEST_S = 1.5
 _FAITHFUL = (Bend.DELAYED, Bend.SPLIT, Bend.MERGED, Bend.REPEATED, Bend.CUT, Bend.HALF_OPEN)
 _UNFAITHFUL = (Bend.LOST, Bend.GARBLED)
