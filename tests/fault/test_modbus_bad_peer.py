@@ -24,6 +24,7 @@ from drivers.modbus import CoilOutput, write_reject
 from drivers.modbus.coils import CoilState
 from drivers.modbus.connection import CoilConnection
 from drivers.timing import Deadline
+from tests.byte_proxy import ByteProxy
 from tests.fault.modbus_peer import READ_COILS, WRITE_COILS, Fault, Peer, Talk, running_peer
 
 if TYPE_CHECKING:
@@ -158,8 +159,10 @@ async def connected(peer: Peer) -> AsyncIterator[CoilConnection]:
 
 
 @asynccontextmanager
-async def running_output(peer: Peer, *, pass_hold_s: float = 5.0) -> AsyncIterator[CoilOutput]:
-    output = CoilOutput(peer.host, peer.port, pass_hold_s=pass_hold_s, refresh_s=0.02, write_timeout_s=TIMEOUT_S)
+async def running_output(peer: Peer, *, port: int = 0, pass_hold_s: float = 5.0) -> AsyncIterator[CoilOutput]:
+    output = CoilOutput(
+        peer.host, port or peer.port, pass_hold_s=pass_hold_s, refresh_s=0.02, write_timeout_s=TIMEOUT_S
+    )
     task = asyncio.create_task(output.run(lambda: True))
     try:
         await peer.until(lambda: output.is_confirmed)
@@ -323,6 +326,19 @@ class TestOutput:
             held[0].honest_reply()
             assert peer.verdict_bits == (True, False)
             await peer.until(lambda: peer.verdict_bits == (False, True), within_s=1)
+
+    async def test_a_pass_that_was_given_up_on_its_way_never_arrives(self, peer: Peer) -> None:
+        """Closed in order, the connection would deliver it once the network moves again, to another part."""
+        async with ByteProxy((peer.host, peer.port)) as network, running_output(peer, port=network.port) as output:
+            network.hold()
+            assert await output.publish(1, Verdict.PASS, Deadline.after(5)) is Published.FAILED
+            network.go_on()
+            await peer.until(lambda: output.is_confirmed)
+            assert peer.verdict_bits == (False, True)
+            assert not any(request.is_pass_write for request in peer.requests)
+
+            assert await output.publish(2, Verdict.PASS, Deadline.after(5)) is Published.PUBLISHED
+            assert sum(request.is_pass_write for request in peer.requests) >= 1
 
     async def test_a_device_that_dropped_its_outputs_and_keeps_them_down_is_not_confirmed(self, peer: Peer) -> None:
         """A latched watchdog: writes are echoed, the outputs stay all 0, which is neither PASS nor REJECT."""

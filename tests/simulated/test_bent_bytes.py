@@ -52,6 +52,7 @@ async def bent_line(folder: Path, bundle: Path, kind: Kind) -> AsyncIterator[tup
 
     async with killing_line(folder, bundle, kind, SEED, ftp_host=PROXY_HOST, prepared=put_in) as parts:
         parts.images = parts.images[-4:]  # half of them bad: a PASS of the part before shows
+        await parts.at.until("a part that passes", lambda: bool(parts.went_through()))
         yield parts, wires[0]
 
 
@@ -113,7 +114,6 @@ async def test_altered_counts_and_names_let_nothing_through(tmp_path: Path, thum
             }
         through = parts.went_through()
 
-    assert through, "no part passed at all: nothing was shown"
     own = [part for part in through if (part.count, part.sha256) in passed]
     invariants.no_stale_pass(
         invariants.Passed(part.count, frozenset({part.count} if part in own else ()), part.is_good) for part in through
