@@ -25,13 +25,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[1]
-FILES = tuple(f"edge_agent/runtime/{name}.py" for name in ("interlock", "decision", "pairing"))
-TESTS = (
-    "tests/unit/test_runtime_interlock.py",
-    "tests/unit/test_runtime_decision.py",
-    "tests/unit/test_runtime_pairing.py",
-    "tests/unit/test_runtime_invariants.py",
-)
+_DECIDES = tuple(f"tests/unit/test_runtime_{name}.py" for name in ("interlock", "decision", "pairing", "invariants"))
+TESTS_OF = {
+    "edge_agent/runtime/interlock.py": _DECIDES,
+    "edge_agent/runtime/decision.py": _DECIDES,
+    "edge_agent/runtime/pairing.py": _DECIDES,
+    "drivers/modbus/output.py": ("tests/unit/test_modbus_output.py", "tests/fault/test_modbus_bad_peer.py"),
+}
+"""What decides and what writes PASS, each with the tests that are to notice a change of it."""
 _TURNED: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Eq: ast.NotEq,
     ast.NotEq: ast.Eq,
@@ -42,6 +43,7 @@ _TURNED: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Gt: ast.GtE,
     ast.Lt: ast.LtE,
 }
+_BLOCKS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.If, ast.For, ast.While, ast.With, ast.AsyncWith, ast.Try)
 
 
 def mutants_of(source: str) -> Iterator[tuple[str, str]]:
@@ -64,7 +66,7 @@ def _changes(node: ast.AST) -> Iterator[tuple[str, object]]:
         yield "not dropped", lambda n: setattr(n, "op", ast.UAdd()) or True
     if isinstance(node, ast.IfExp):
         yield "branches exchanged", _exchange
-    if isinstance(node, (ast.FunctionDef, ast.If, ast.For, ast.While)):
+    if isinstance(node, _BLOCKS):
         for at, statement in enumerate(node.body):
             is_text = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
             if isinstance(statement, (ast.Expr, ast.Assign, ast.Return)) and not is_text:
@@ -84,7 +86,7 @@ def main() -> None:
     # What takes its time to import is imported once: each change is tried by a child of this process.
     for name in ("hypothesis.stateful", "numpy", "structlog"):
         importlib.import_module(name)
-    changes = [(name, *change) for name in FILES for change in mutants_of((ROOT / name).read_text())]
+    changes = [(name, *change) for name in TESTS_OF for change in mutants_of((ROOT / name).read_text())]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         survivors = [survivor for survivor in pool.map(_try, changes) if survivor]
     print(f"{len(changes)} changes, {len(survivors)} survived")  # noqa: T201
@@ -100,7 +102,7 @@ def _try(change: tuple[str, str, str]) -> str:
             copytree(ROOT / room, work / room, ignore=lambda _, names: [n for n in names if n == "__pycache__"])
         (work / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text())
         (work / name).write_text(altered)
-        child = multiprocessing.get_context("fork").Process(target=_run_tests, args=(work,))
+        child = multiprocessing.get_context("fork").Process(target=_run_tests, args=(work, TESTS_OF[name]))
         child.start()
         child.join()
     if child.exitcode != 0:
@@ -109,7 +111,7 @@ def _try(change: tuple[str, str, str]) -> str:
     return f"{name}:{words}"
 
 
-def _run_tests(work: Path) -> None:
+def _run_tests(work: Path, tests: tuple[str, ...]) -> None:
     """In a child: the tests of the altered copy; ends with pytest's exit code."""
     os.chdir(work)
     sys.path.insert(0, str(work))
@@ -118,7 +120,7 @@ def _run_tests(work: Path) -> None:
         os.dup2(nowhere.fileno(), 1)
         os.dup2(nowhere.fileno(), 2)
         quiet = ["-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning"]
-        code = pytest.main(["-x", "-q", "-p", "no:randomly", "-p", "no:cacheprovider", *quiet, *TESTS])
+        code = pytest.main(["-x", "-q", "-p", "no:randomly", "-p", "no:cacheprovider", *quiet, *tests])
     os._exit(code)
 
 

@@ -63,6 +63,10 @@ def soon() -> Deadline:
     return Deadline.after(5)
 
 
+async def mute(_talk: Talk) -> None:
+    """Answers nothing."""
+
+
 class Gate:
     """Holds the answer to a request back until it is opened; the request is carried out at once."""
 
@@ -75,6 +79,14 @@ class Gate:
         self.is_reached.set()
         await self.opened.wait()
         await talk.send(reply)
+
+
+async def stays_rejected(peer: Peer) -> None:
+    """The refreshes that follow bring no PASS back."""
+    assert peer.verdict_bits == REJECTED
+    seen = len(peer.writes)
+    await peer.until(lambda: len(peer.writes) >= seen + 3)
+    assert not any(bits[0] for _, bits in peer.writes[seen:])
 
 
 def hold_pass_writes(peer: Peer) -> Gate:
@@ -181,7 +193,22 @@ class TestWindow:
         async with running(output, peer):
             assert await output.publish(1, Verdict.PASS, soon()) is Published.PUBLISHED
             await output.withdraw()
-            assert peer.verdict_bits == REJECTED
+            await stays_rejected(peer)
+
+    async def test_it_ends_when_another_part_begins(self, peer: Peer) -> None:
+        output = output_to(peer)
+        async with running(output, peer):
+            assert await output.publish(1, Verdict.PASS, soon()) is Published.PUBLISHED
+            await output.begin_part(2, 0.0)
+            await stays_rejected(peer)
+
+    async def test_it_ends_with_the_connection(self, peer: Peer) -> None:
+        output = output_to(peer)
+        async with running(output, peer):
+            assert await output.publish(1, Verdict.PASS, soon()) is Published.PUBLISHED
+            peer.drop_connections()
+            await peer.until(lambda: peer.connections == 2 and output.is_confirmed)
+            await stays_rejected(peer)
 
     async def test_it_ends_when_the_line_is_no_longer_ready(self, peer: Peer) -> None:
         output, health = output_to(peer), Health()
@@ -200,6 +227,13 @@ class TestWindow:
         assert peer.verdict_bits == REJECTED
         assert peer.writes[-1] == (0, (False, True, False, False))
         assert not output.is_confirmed
+
+    async def test_an_agent_that_stops_between_two_refreshes_takes_ready_with_it(self, peer: Peer) -> None:
+        async with running(output_to(peer, refresh_s=0.5), peer):
+            await peer.until(lambda: peer.coils[2] and peer.requests[-1].function == READ_COILS)
+            await asyncio.sleep(0.1)  # what was read back is here, and the next refresh is not due yet
+        assert peer.writes[-1] == (0, (False, True, False, False))
+        assert peer.connections == 1
 
     async def test_it_ends_when_the_health_check_itself_breaks(self, peer: Peer) -> None:
         output = output_to(peer)
@@ -225,7 +259,16 @@ class TestWindow:
         async with running(output, peer):
             assert await output.publish(1, Verdict.PASS, soon()) is Published.PUBLISHED
             assert await output.publish(2, verdict, soon()) is Published.PUBLISHED
-            assert peer.verdict_bits == REJECTED
+            await stays_rejected(peer)
+
+    async def test_a_reject_that_does_not_arrive_is_not_published(self, peer: Peer) -> None:
+        output = output_to(peer, refresh_s=60, write_timeout_s=0.05)
+        async with running(output, peer):
+            assert await output.publish(1, Verdict.PASS, soon()) is Published.PUBLISHED
+            peer.is_faulty_for = lambda _request: True
+            peer.fault = mute
+            assert await output.publish(2, Verdict.REJECT, soon()) is Published.FAILED
+            peer.fault = None
 
     async def test_a_reject_after_its_deadline_is_written_all_the_same_and_late(self, peer: Peer) -> None:
         output = output_to(peer)
@@ -307,14 +350,15 @@ class TestRaces:
     async def test_the_deadline_passes_while_the_write_is_on_the_wire(self, peer: Peer) -> None:
         output = output_to(peer)
         async with running(output, peer):
+            assert await output.publish(1, Verdict.PASS, soon()) is Published.PUBLISHED
             gate = hold_pass_writes(peer)
             by = Deadline.after(0.03)
-            waiting = asyncio.create_task(output.publish(1, Verdict.PASS, by))
+            waiting = asyncio.create_task(output.publish(2, Verdict.PASS, by))
             await gate.is_reached.wait()
             await peer.until(lambda: by.has_passed)
             gate.opened.set()
             assert await waiting is Published.LATE
-            assert peer.verdict_bits == REJECTED
+            await stays_rejected(peer)
             assert peer.connections == 1, "an answer that comes is better than a new connection"
 
     async def test_the_line_becomes_unready_while_the_write_is_on_the_wire(self, peer: Peer) -> None:
@@ -393,9 +437,6 @@ class TestPartPresent:
             await output_to(peer, part_present_input=0).read_part_present()
 
     async def test_silence_is_an_error_and_the_output_comes_back_with_reject(self, peer: Peer) -> None:
-        async def mute(_talk: Talk) -> None:
-            return
-
         output = output_to(peer, part_present_input=0, write_timeout_s=0.05)
         async with running(output, peer):
             await output.publish(1, Verdict.PASS, soon())
