@@ -49,6 +49,7 @@ class MemoryOutput:
 
     said: list[tuple[str, int]] = field(default_factory=list)
     named: list[tuple[Reason | None, int]] = field(default_factory=list)
+    by: list[Deadline] = field(default_factory=list)
     is_confirmed: bool = True
 
     async def run(self, is_ready: Callable[[], bool]) -> None:
@@ -59,6 +60,7 @@ class MemoryOutput:
     ) -> Published:
         self.said.append((str(verdict), part_seq))
         self.named.append((reason, bundle))
+        self.by.append(by)
         return Published.LATE if by.has_passed else Published.PUBLISHED
 
     async def begin_part(self, part_seq: int, first_sign_mono_s: float) -> None:
@@ -193,6 +195,49 @@ async def test_a_good_part_passes_once_its_row_is_durable(tmp_path: Path) -> Non
         assert at.output.said == [("withdraw", 0), ("PASS", row.part_seq)]
         assert at.output.named == [(Reason.OK, 0xC0DE)]
         assert at.engine.state is LineState.READY
+
+
+async def test_an_image_that_is_judged_waits_for_its_result(tmp_path: Path) -> None:
+    async with line(tmp_path) as at:
+        at.image(1)
+        await asyncio.sleep(0.15)
+        assert not at.engine.is_idle
+        at.result(1)
+        (row,) = await at.rows(1)
+
+        assert (row.verdict, row.reason) == (Verdict.PASS, Reason.OK)
+
+
+@pytest.mark.parametrize("is_image_first", [True, False])
+async def test_a_broken_image_is_rejected_with_its_result_not_at_the_deadline(
+    tmp_path: Path, *, is_image_first: bool
+) -> None:
+    async with line(tmp_path, deadline_s=5.0) as at:
+        signs = [lambda: at.image(1, broken=Reason.IMAGE_BROKEN), lambda: at.result(1)]
+        first, second = signs if is_image_first else reversed(signs)
+        first()
+        await asyncio.sleep(0.1)
+        assert not at.engine.is_idle
+        second()
+        (row,) = await at.rows(1)
+
+        assert row.reason is Reason.IMAGE_BROKEN
+        assert row.decided_mono_s - row.first_sign_mono_s < 2.0
+
+
+async def test_a_pass_is_given_up_at_its_parts_deadline_and_a_reject_has_time(tmp_path: Path) -> None:
+    async with line(tmp_path, deadline_s=0.3) as at:
+        at.image(1)
+        await asyncio.sleep(0.1)
+        at.result(1)
+        (passed,) = await at.rows(1)
+        at.image(2)
+        _, rejected = await at.rows(2)
+
+    by_pass, by_reject = at.output.by
+    assert rejected.reason is Reason.NO_RESULT
+    assert by_pass.at_mono_s == pytest.approx(passed.first_sign_mono_s + 0.3)
+    assert by_reject.at_mono_s >= rejected.first_sign_mono_s + 0.3 + 0.2
 
 
 @pytest.mark.parametrize(
@@ -338,6 +383,27 @@ async def test_an_unhealthy_line_passes_nothing(tmp_path: Path) -> None:
         assert "gone" in row.detail
 
 
+async def test_a_line_that_was_not_ready_when_the_part_came_passes_nothing_once_it_is(tmp_path: Path) -> None:
+    async with line(tmp_path) as at:
+        at.health.fails("output", "gone")
+        at.image(1)
+        at.health.holds("output")
+        at.result(1)
+        (row,) = await at.rows(1)
+
+        assert (row.verdict, row.reason) == (Verdict.FAULT, Reason.NOT_READY)
+
+
+async def test_the_line_is_busy_while_a_part_is_open(tmp_path: Path) -> None:
+    async with line(tmp_path) as at:
+        assert at.engine.state is LineState.READY
+        at.image(1)
+        assert at.engine.state is LineState.BUSY
+        at.result(1)
+        await at.rows(1)
+        assert at.engine.state is LineState.READY
+
+
 async def test_without_a_durable_row_there_is_no_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def refuse(_row: PartRow) -> None:
         raise JournalError("disk full")
@@ -378,6 +444,29 @@ async def test_a_link_that_went_and_came_while_the_row_was_written_withholds_the
 
         assert row.verdict is Verdict.PASS
         assert ("PASS", row.part_seq) not in at.output.said
+
+
+async def test_the_next_part_that_comes_while_the_row_is_written_withholds_the_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with line(tmp_path) as at:
+        append = at.journal.append
+
+        async def slowly(row: PartRow) -> None:
+            if row.count == 1:
+                at.image(2)
+            await append(row)
+
+        monkeypatch.setattr(at.journal, "append", slowly)
+        at.image(1)
+        at.result(1)
+        first, _ = await at.rows(2)
+        with JournalReader.open(tmp_path / "journal.sqlite3") as reader:
+            published = reader.publications()[first.part_seq].published
+
+        assert first.verdict is Verdict.PASS
+        assert published is Published.WITHHELD
+        assert ("PASS", first.part_seq) not in at.output.said
 
 
 async def test_an_agent_triggered_part_takes_the_next_count(tmp_path: Path) -> None:
@@ -440,9 +529,11 @@ async def test_a_refused_trigger_is_sent_again_while_there_is_time(tmp_path: Pat
 
 @pytest.mark.parametrize("error", [NotConnected("gone"), CommandRefused("T1", "02", "unknown")])
 async def test_a_trigger_that_never_gets_through_rejects_the_part(tmp_path: Path, error: Exception) -> None:
-    async with line(tmp_path, deadline_s=0.2) as at:
+    async with line(tmp_path, deadline_s=4.0) as at:
         await at.engine.trigger(MemoryLink(error=error))
         (row,) = await at.rows(1)
+
+        assert row.decided_mono_s - row.first_sign_mono_s < 3.5, "it is no part that could still come"
 
         assert (row.verdict, row.reason) == (Verdict.REJECT, Reason.NO_ANSWER)
         assert str(error) in row.detail
