@@ -292,10 +292,13 @@ async def test_a_result_without_an_image_is_rejected_and_the_late_image_changes_
             while not (kept := list((tmp_path / "archive").rglob("*REJECT*"))):
                 await asyncio.sleep(0.005)
         rows = await at.rows(1)
+        with JournalReader.open(tmp_path / "journal.sqlite3") as reader:
+            unplaced = [event.kind for event in reader.events()]
 
         assert (row.verdict, row.reason) == (Verdict.REJECT, Reason.NO_IMAGE)
         assert rows == [row]
         assert [path.read_bytes() for path in kept] == [b"late"]
+        assert unplaced == ["IMAGE_LATE"], "an auditor finds what came too late"
 
 
 async def test_a_gap_of_the_controllers_link_makes_the_open_part_stale_and_the_line_fault(tmp_path: Path) -> None:
