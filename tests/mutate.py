@@ -1,4 +1,4 @@
-"""``make mutants``: change one thing in what decides, run its tests; a change that no test notices survives.
+"""``make mutants``: change one thing in what decides and what writes a PASS, and run its tests: what goes unnoticed?
 
 Comparisons turned round, and/or exchanged, not dropped, constants moved, returns emptied, statements dropped.
 """
@@ -30,9 +30,11 @@ TESTS_OF = {
     "edge_agent/runtime/interlock.py": _DECIDES,
     "edge_agent/runtime/decision.py": _DECIDES,
     "edge_agent/runtime/pairing.py": _DECIDES,
+    "edge_agent/runtime/carrying.py": ("tests/unit/test_runtime_engine.py",),
+    "edge_agent/runtime/engine.py": ("tests/unit/test_runtime_engine.py", "tests/unit/test_runtime_bypass.py"),
     "drivers/modbus/output.py": ("tests/unit/test_modbus_output.py", "tests/fault/test_modbus_bad_peer.py"),
 }
-"""What decides and what writes PASS, each with the tests that are to notice a change of it."""
+"""What decides, carries and writes a PASS, each with the tests that are to notice a change of it."""
 _TURNED: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Eq: ast.NotEq,
     ast.NotEq: ast.Eq,
@@ -82,15 +84,16 @@ def _exchange(node: ast.IfExp) -> bool:
 
 
 def main() -> None:
-    """Print the survivors, and how many changes were tried."""
+    """Print the survivors of every file or of those that are named, and how many changes were tried."""
     # What takes its time to import is imported once: each change is tried by a child of this process.
     for name in ("hypothesis.stateful", "numpy", "structlog"):
         importlib.import_module(name)
-    changes = [(name, *change) for name in TESTS_OF for change in mutants_of((ROOT / name).read_text())]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        survivors = [survivor for survivor in pool.map(_try, changes) if survivor]
-    print(f"{len(changes)} changes, {len(survivors)} survived")  # noqa: T201
-    write_mutants(len(changes), survivors)
+    for name in sys.argv[1:] or TESTS_OF:
+        changes = [(name, *change) for change in mutants_of((ROOT / name).read_text())]
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            survivors = [survivor for survivor in pool.map(_try, changes) if survivor]
+        print(f"{name}: {len(changes)} changes, {len(survivors)} survived", flush=True)  # noqa: T201
+        write_mutants(name, len(changes), survivors)
 
 
 def _try(change: tuple[str, str, str]) -> str:
@@ -108,7 +111,7 @@ def _try(change: tuple[str, str, str]) -> str:
     if child.exitcode != 0:
         return ""
     print("survived", f"{name}:{words}", flush=True)  # noqa: T201
-    return f"{name}:{words}"
+    return words
 
 
 def _run_tests(work: Path, tests: tuple[str, ...]) -> None:

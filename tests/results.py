@@ -36,6 +36,7 @@ Written by the suite (`make results`, `make chaos`, `make mutants`), never by ha
 |---|---|---|---|---|---|
 """
 _MUTANTS = "## Changes that no test noticed (`make mutants`)"
+_MUTANTS_OF = re.compile(r"### `(?P<file>[^`]+)`\n(?P<text>.*?)(?=\n### |\Z)", re.DOTALL)
 _ROW = re.compile(r"\| (?P<key>T-\d\d[a-z]?) \|.*\|")
 _SAID = pytest.StashKey[list[str]]()
 _MISSED = pytest.StashKey[bool]()
@@ -97,22 +98,23 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     rows = session.config.stash[_ROWS]
     if not rows or not session.config.getoption("--results"):
         return
-    _write(rows, None)
+    _write(rows, {})
 
 
-def write_mutants(tried: int, survivors: list[str]) -> None:
-    """Write what no test noticed of the changes that were tried."""
+def write_mutants(file: str, tried: int, survivors: list[str]) -> None:
+    """Write what no test noticed of the changes of one file that were tried."""
     lines = "".join(f"- `{survivor.replace('`', chr(39))}`\n" for survivor in survivors)
-    _write({}, f"{_MUTANTS}\n\n{tried} changes, {len(survivors)} survived, at {commit()}.\n\n{lines}")
+    _write({}, {file: f"{tried} changes, {len(survivors)} survived, at {commit()}.\n\n{lines}".rstrip()})
 
 
-def _write(rows: dict[str, str], mutants: str | None) -> None:
-    before, mark, survivors = (PATH.read_text() if PATH.exists() else "").partition(_MUTANTS)
+def _write(rows: dict[str, str], mutants: dict[str, str]) -> None:
+    before, _, after = (PATH.read_text() if PATH.exists() else "").partition(_MUTANTS)
     kept = {found["key"]: line for line in before.splitlines() if (found := _ROW.fullmatch(line))}
     lines = kept | {key: line for key, line in rows.items() if _weight(line) >= _weight(kept.get(key, ""))}
     table = _HEAD + "".join(f"{lines[key]}\n" for key in sorted(lines))
-    section = mutants or mark + survivors
-    PATH.write_text(table + (f"\n{section}" if section else ""))
+    blocks = {found["file"]: found["text"].strip() for found in _MUTANTS_OF.finditer(after)} | mutants
+    told = "".join(f"\n### `{file}`\n\n{text}\n" for file, text in sorted(blocks.items()))
+    PATH.write_text(table + (f"\n{_MUTANTS}\n{told}" if told else ""))
 
 
 def _weight(row: str) -> int:

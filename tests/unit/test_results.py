@@ -101,3 +101,21 @@ def test_of_several_tests_of_a_row_the_worst_counts(after_run: AfterRun) -> None
 
 def test_without_the_option_nothing_is_written(after_run: AfterRun) -> None:
     assert after_run([(WHOLE, (A_FEW_FAIL,), WHOLE)], "-q") == [WHOLE]
+
+
+def test_unnoticed_changes_stay_with_their_file_until_it_is_looked_at_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "RESULTS.md"
+    monkeypatch.setattr(results, "PATH", path)
+    monkeypatch.setattr(results, "commit", lambda: "before")
+    results.write_mutants("b.py", 7, ["3: dropped `return`", "5: and/or"])
+    results.write_mutants("a.py", 2, ["1: turned round"])
+    monkeypatch.setattr(results, "commit", lambda: "now")
+    results.write_mutants("a.py", 9, [])
+
+    text = path.read_text()
+    assert "### `a.py`\n\n9 changes, 0 survived, at now.\n" in text
+    assert "### `b.py`\n\n7 changes, 2 survived, at before.\n\n- `3: dropped 'return'`\n- `5: and/or`\n" in text
+    assert text.index("a.py") < text.index("b.py")
+    assert "turned round" not in text
