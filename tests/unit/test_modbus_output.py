@@ -229,7 +229,7 @@ class TestWindow:
         assert not output.is_confirmed
 
     async def test_an_agent_that_stops_between_two_refreshes_takes_ready_with_it(self, peer: Peer) -> None:
-        async with running(output_to(peer, refresh_s=0.5), peer):
+        async with running(output_to(peer, refresh_s=1.0), peer):
             await peer.until(lambda: peer.coils[2] and peer.requests[-1].function == READ_COILS)
             await asyncio.sleep(0.1)  # what was read back is here, and the next refresh is not due yet
         assert peer.writes[-1] == (0, (False, True, False, False))
