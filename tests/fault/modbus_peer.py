@@ -56,6 +56,10 @@ class Talk:
 Fault = Callable[[Talk], Awaitable[None]]
 
 
+async def mute(_talk: Talk) -> None:
+    """A fault: reads the request and answers nothing."""
+
+
 @dataclass
 class Peer:
     """The remote I/O: coils and inputs by address, and every write in its order."""

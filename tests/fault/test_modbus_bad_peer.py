@@ -25,17 +25,13 @@ from drivers.modbus.coils import CoilState
 from drivers.modbus.connection import CoilConnection
 from drivers.timing import Deadline
 from tests.byte_proxy import ByteProxy
-from tests.fault.modbus_peer import READ_COILS, WRITE_COILS, Fault, Peer, Talk, running_peer
+from tests.fault.modbus_peer import READ_COILS, WRITE_COILS, Fault, Peer, Talk, mute, running_peer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 TIMEOUT_S = 0.1
 PASS = CoilState(is_pass=True, is_ready=True)
-
-
-async def mute(_talk: Talk) -> None:
-    """Reads the request and answers nothing."""
 
 
 async def carry_out_and_mute(talk: Talk) -> None:

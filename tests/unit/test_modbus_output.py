@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 from drivers.base import DeadlineMissed, DriverError, NotConnected, Published, Verdict
 from drivers.modbus import CoilOutput, write_reject
 from drivers.timing import Deadline
-from tests.fault.modbus_peer import READ_COILS, WRITE_COILS, Peer, Talk, running_peer
+from tests.fault.modbus_peer import READ_COILS, WRITE_COILS, Peer, Talk, mute, running_peer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -61,10 +61,6 @@ async def running(output: CoilOutput, peer: Peer, health: Health | None = None) 
 
 def soon() -> Deadline:
     return Deadline.after(5)
-
-
-async def mute(_talk: Talk) -> None:
-    """Answers nothing."""
 
 
 class Gate:
