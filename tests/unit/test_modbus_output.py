@@ -20,7 +20,7 @@ from drivers.timing import Deadline
 from tests.fault.modbus_peer import READ_COILS, WRITE_COILS, Peer, Talk, mute, running_peer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from drivers.base import VerdictOutput
 
@@ -88,6 +88,13 @@ async def stays_rejected(peer: Peer) -> None:
 def hold_pass_writes(peer: Peer) -> Gate:
     gate = Gate()
     peer.is_faulty_for = lambda request: request.is_pass_write
+    peer.fault = gate
+    return gate
+
+
+def hold_read_backs_of_pass(peer: Peer) -> Gate:
+    gate = Gate()
+    peer.is_faulty_for = lambda request: request.function == READ_COILS and peer.verdict_bits == PASSED
     peer.fault = gate
     return gate
 
@@ -179,7 +186,7 @@ class TestWindow:
             assert peer.verdict_bits == PASSED, "a refresh keeps the window open"
 
     async def test_it_ends_by_itself(self, peer: Peer) -> None:
-        output = output_to(peer, pass_hold_s=0.05, refresh_s=0.2)
+        output = output_to(peer, pass_hold_s=0.05, refresh_s=60)
         async with running(output, peer):
             assert await output.publish(1, Verdict.PASS, soon()) is Published.PUBLISHED
             await peer.until(lambda: peer.verdict_bits == REJECTED)
@@ -330,10 +337,13 @@ class TestNeverWritten:
 
 
 class TestRaces:
-    async def test_withdrawn_while_the_write_is_on_the_wire(self, peer: Peer) -> None:
+    @pytest.mark.parametrize("hold", [hold_pass_writes, hold_read_backs_of_pass])
+    async def test_withdrawn_while_the_write_or_its_read_back_is_on_the_wire(
+        self, peer: Peer, hold: Callable[[Peer], Gate]
+    ) -> None:
         output = output_to(peer)
         async with running(output, peer):
-            gate = hold_pass_writes(peer)
+            gate = hold(peer)
             waiting = asyncio.create_task(output.publish(1, Verdict.PASS, soon()))
             await gate.is_reached.wait()
             withdrawing = asyncio.create_task(output.withdraw())
@@ -342,6 +352,7 @@ class TestRaces:
             await withdrawing
             assert peer.verdict_bits == REJECTED
             assert await waiting is Published.WITHHELD
+            await stays_rejected(peer)
 
     async def test_the_deadline_passes_while_the_write_is_on_the_wire(self, peer: Peer) -> None:
         output = output_to(peer)
