@@ -31,7 +31,9 @@ TESTS_OF = {
     "edge_agent/runtime/decision.py": _DECIDES,
     "edge_agent/runtime/pairing.py": _DECIDES,
     "edge_agent/runtime/carrying.py": ("tests/unit/test_runtime_engine.py",),
-    "edge_agent/runtime/engine.py": ("tests/unit/test_runtime_engine.py", "tests/unit/test_runtime_bypass.py"),
+    "edge_agent/runtime/engine.py": tuple(
+        f"tests/unit/test_runtime_{name}.py" for name in ("engine", "bypass", "supervisor")
+    ),
     "drivers/modbus/output.py": ("tests/unit/test_modbus_output.py", "tests/fault/test_modbus_bad_peer.py"),
 }
 """What decides, carries and writes a PASS, each with the tests that are to notice a change of it."""

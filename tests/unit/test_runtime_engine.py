@@ -20,6 +20,7 @@ from drivers.base import (
     CommandRefused,
     ControllerDown,
     ControllerResult,
+    ControllerStatus,
     ControllerUp,
     Judgement,
     NotConnected,
@@ -373,6 +374,18 @@ async def test_a_controller_on_an_unknown_program_is_fault_not_the_last_bundle(t
 
         assert row.verdict is Verdict.FAULT
         assert not at.engine.is_ready()
+
+
+async def test_a_part_that_was_open_while_the_program_went_and_came_back_is_stale(tmp_path: Path) -> None:
+    async with line(tmp_path, deadline_s=5.0) as at:
+        at.image(1)
+        for program in (2, 1):
+            at.engine.on_event(ControllerStatus(program, monotonic_s()))
+        (row,) = await at.rows(1)
+
+        assert (row.verdict, row.reason) == (Verdict.REJECT, Reason.STALE)
+        assert "from program 1 to 2" in row.detail
+        assert row.decided_mono_s - row.first_sign_mono_s < 2.0, "nothing is waited for"
 
 
 async def test_an_unhealthy_line_passes_nothing(tmp_path: Path) -> None:
@@ -737,11 +750,13 @@ async def test_a_gap_of_the_link_accounts_only_for_parts_of_which_nothing_came(t
 
 async def test_a_result_that_was_held_up_on_its_way_makes_its_part_as_old_as_it_is(tmp_path: Path) -> None:
     async with line(tmp_path) as at:
-        at.engine.on_event(ControllerResult(1, 1, Judgement.OK, ("1",), monotonic_s() - 0.45))
+        sent_mono_s = monotonic_s() - 0.45
+        at.engine.on_event(ControllerResult(1, 1, Judgement.OK, ("1",), sent_mono_s))
         at.image(1)
         (row,) = await at.rows(1)
 
     assert (row.verdict, row.reason) == (Verdict.REJECT, Reason.LATE)
+    assert row.first_sign_mono_s == sent_mono_s
 
 
 async def test_a_sign_that_may_have_waited_while_the_loop_stood_still_counts_from_before(tmp_path: Path) -> None:
