@@ -6,6 +6,7 @@ STAMP  := $(VENV)/.installed
 
 .PHONY: install demo test test-all lint pictures bench fuzz results chaos soak kills schedules faults cover mutants offline-bundle clean
 
+# Not compiled beforehand: of what is installed a small part is ever imported, and compiled then.
 install: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt

@@ -123,9 +123,9 @@ class ByteProxy:
         """Whether a trouble has not struck yet."""
         return self._trouble is not None
 
-    def arm(self, trouble: Trouble | None) -> None:
+    def arm(self, trouble: Trouble) -> None:
         """This is what strikes next; it replaces what has not struck yet."""
-        self._trouble, self._left_bytes = trouble, trouble.after_bytes if trouble else 0
+        self._trouble, self._left_bytes = trouble, trouble.after_bytes
 
     def hold(self) -> None:
         """Nothing moves from now on; nothing is lost either."""

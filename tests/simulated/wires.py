@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from tests.simulated.line import Line
 
-__all__ = ["Wires", "faithful_troubles", "unfaithful_troubles", "wired"]
+__all__ = ["PROXY_HOST", "Wires", "faithful_troubles", "unfaithful_troubles", "wired"]
 
 PROXY_HOST = "127.0.0.2"
 """Where the controller finds its FTP server: data connections go to the same port of the same host."""
