@@ -25,7 +25,7 @@ lint: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Under three minutes: no calibration, no drawing of reports, no process of its own, no peer that fails in real time.
+# The tests under three minutes: no calibration, no drawing of reports, no process of its own, no peer that fails in real time.
 test: lint
 	$(BIN)/python -m pytest -m "not slow"
 
