@@ -190,10 +190,12 @@ class ControllerStatus:
 class ControllerClock:
     """The controller told its clock, as in ``ControllerUp``: all results that it had sent before were emitted before.
 
-    It was asked for it after the ControllerClock or ControllerUp before was emitted.
+    It was asked for it after the ControllerClock or ControllerUp before was emitted. ``follows_results``: and after
+    every result that was emitted before this, so none of those is older than the clock by more than a round trip.
     """
 
     clock: str
+    follows_results: bool = False
 
 
 ControllerEvent = ControllerUp | ControllerDown | ControllerStatus | ControllerClock | ControllerResult
@@ -371,11 +373,20 @@ class VerdictOutput(Protocol):
         ...
 
     async def publish(
-        self, part_seq: int, verdict: Verdict, by: Deadline, reason: Reason | None = None, bundle: int = 0
+        self,
+        part_seq: int,
+        verdict: Verdict,
+        by: Deadline,
+        reason: Reason | None = None,
+        bundle: int = 0,
+        *,
+        may_pass: Callable[[], bool] = lambda: True,
     ) -> Published:
         """Write the verdict, compare the echo, read it back. Never raises for a peer's fault.
 
         ``reason`` and ``bundle`` (16 bits that name the reference bundle) are told to a peer that has room for them.
+        ``may_pass`` is asked at the last moment before PASS is written, and after each step until it is proven: once it
+        says no, REJECT is written and the verdict is WITHHELD.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""Time for drivers and engine: monotonic only. A timeout is a Deadline, made once and handed down."""
+"""Time for drivers and engine: a clock that no one can set. A timeout is a Deadline, made once and handed down."""
 
 from __future__ import annotations
 
@@ -14,9 +14,17 @@ if TYPE_CHECKING:
 __all__ = ["Backoff", "Deadline", "Standstill", "monotonic_s"]
 
 
+_GOES_ON_IN_SUSPEND: int | None = getattr(time, "CLOCK_BOOTTIME", None)
+"""Linux stops CLOCK_MONOTONIC while the machine sleeps: what came before would look as if it had come just now."""
+
+
 def monotonic_s() -> float:
-    """Seconds on the clock that no one can set. The same clock that asyncio's event loop uses."""
-    return time.monotonic()
+    """Seconds on the clock that no one can set, and that goes on while the machine is suspended.
+
+    It is not the clock of asyncio's event loop, which stops in suspend: hand the loop a time that is left, no moment.
+    Where a virtual machine is paused, no clock of its own goes on: see ``drivers/keyence/clock.py``.
+    """
+    return time.monotonic() if _GOES_ON_IN_SUSPEND is None else time.clock_gettime(_GOES_ON_IN_SUSPEND)
 
 
 @dataclass(frozen=True, slots=True)

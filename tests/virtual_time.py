@@ -74,5 +74,5 @@ def run_in_virtual_time(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Run a coroutine to its end; ``drivers.timing`` and the loop share the virtual clock."""
     with pytest.MonkeyPatch.context() as patch, asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         loop = runner.get_loop()
-        patch.setattr(timing, "time", SimpleNamespace(monotonic=loop.time))
+        patch.setattr(timing, "time", SimpleNamespace(monotonic=loop.time, clock_gettime=lambda _which: loop.time()))
         return runner.run(main())

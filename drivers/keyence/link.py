@@ -22,6 +22,7 @@ from drivers.base import (
     NotConnected,
     ProtocolViolation,
 )
+from drivers.keyence.clock import ClockWitness
 from drivers.keyence.codec import shown
 from drivers.keyence.face import ControllerCommands, Mode
 from drivers.keyence.reading import read_clock, read_program_number, read_version
@@ -123,6 +124,9 @@ class CvxLink(ControllerCommands):
         self._program: int | None = None
         self._version = ""
         self._clock = ""
+        self._witness = ClockWitness()
+        self._results = 0
+        self._is_clock_owed = False  # a result came that no told clock follows yet
         self._triggers_out = 0  # accepted, or perhaps so, and no result came yet
         self._is_begun_anew = False
         self._ears: dict[object, Callable[[tuple[str, ...]], object]] = {}
@@ -246,7 +250,7 @@ class CvxLink(ControllerCommands):
             reply_timeout_s=self._reply_timeout_s,
             delimiter=self._delimiter,
         )
-        self._connection, self._stale_lines = session, 0
+        self._connection, self._stale_lines, self._witness = session, 0, ClockWitness()
         try:
             if self._is_serial:
                 await session.find_beginning()
@@ -264,6 +268,18 @@ class CvxLink(ControllerCommands):
             self._connection, self._session = None, None
             await session.aclose()
 
+    async def _pause_unless_result(self, session: Session, by: Deadline) -> bool:
+        """Wait until then; true, and sooner, if a result comes whose time the controller's clock is to prove."""
+        while not self._is_clock_owed:
+            try:
+                async with asyncio.timeout(by.left_s()):
+                    await session.wait_stirred()
+            except TimeoutError:
+                return False
+            if session.is_lost:
+                raise session.error
+        return True
+
     async def _pause(self, session: Session, seconds: float) -> None:
         """Wait, but not for a connection that is gone."""
         try:
@@ -275,17 +291,38 @@ class CvxLink(ControllerCommands):
 
     async def _pause_before_poll(self, session: Session) -> None:
         sparing_s = min(session.quickest_reply_s * (1 - _POLLS_SHARE) / _POLLS_SHARE, _SPARING_POLL_S)
-        await self._pause(session, max(self._poll_s, sparing_s))
+        by = Deadline.after(max(self._poll_s, sparing_s))
+        while await self._pause_unless_result(session, by):
+            # A part waits for this proof that its result is of now.
+            await self._follow_clock(session)
+
+    async def _read_clock(self, session: Session) -> str:
+        """The controller's clock. Raises NotConnected too, where it went on by much more than ours."""
+        asked_mono_s = monotonic_s()
+        clock = await read_clock(session, self._peer)
+        still_s = self._witness.stood_still_s(clock, asked_mono_s, monotonic_s())
+        if still_s > _STANDSTILL_S:
+            session.drop(
+                NotConnected(
+                    f"{self._peer}: the controller's clock went on by {still_s:.0f} s more than this machine's: this "
+                    "one stood still (a paused virtual machine), or that one was set forward"
+                )
+            )
+            raise session.error
+        return clock
 
     async def _follow_clock(self, session: Session) -> None:
         """A clock that was set back makes every image look older than the link: begin anew with what it says now."""
-        clock = await read_clock(session, self._peer)
+        results = self._results
+        clock = await self._read_clock(session)
+        follows_results = results == self._results
+        self._is_clock_owed = bool(clock) and not follows_results
         if clock >= self._clock:
             self._clock = clock
             if self._events and isinstance(self._events[-1], ControllerClock):
                 self._events.pop()  # nobody took it yet, and nothing came in between
             if clock:
-                self._emit(ControllerClock(clock))
+                self._emit(ControllerClock(clock, follows_results))
             return
         self._go_down(f"the controller's clock went back from {self._clock} to {clock or 'nothing'}")
         await self._resynchronise(session)
@@ -312,7 +349,7 @@ class CvxLink(ControllerCommands):
             await self._wait_another_second(session)
         program = await read_program_number(session)
         version = await read_version(session, self._peer)
-        self._clock = await read_clock(session, self._peer)
+        self._clock, self._is_clock_owed = await self._read_clock(session), False
         if session.is_lost:
             raise session.error
         if self._stale_lines:
@@ -400,6 +437,8 @@ class CvxLink(ControllerCommands):
             self._note_unreadable(result)
         if result.count is not None:
             self._count_result()
+        self._results += 1
+        self._is_clock_owed = bool(self._clock)
         self._emit(result)
 
     def _note_unreadable(self, result: ControllerResult) -> None:

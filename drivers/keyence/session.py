@@ -59,6 +59,7 @@ class Session(ControllerCommands):
         self._replies_s: deque[float] = deque(maxlen=_RECENT_REPLIES)
         self._error: DriverError | None = None
         self._lost = asyncio.Event()
+        self._stirred = asyncio.Event()
         self._nonce = ""
 
     @property
@@ -79,6 +80,12 @@ class Session(ControllerCommands):
     async def wait_lost(self) -> None:
         """Return when the connection is gone."""
         await self._lost.wait()
+
+    async def wait_stirred(self) -> None:
+        """Return when a line of result output came, or the connection is gone."""
+        self._stirred.clear()
+        if not self.is_lost:
+            await self._stirred.wait()
 
     async def command(self, name: str, *args: str, by: Deadline | None = None) -> tuple[str, ...]:
         """Send one command; the values of its reply.
@@ -197,6 +204,7 @@ class Session(ControllerCommands):
             self._note_reply(at_mono_s)
         else:
             self._on_result(kind.fields, self._left_mono_s(at_mono_s, is_waiting=waiting))
+            self._stirred.set()
 
     def _note_reply(self, at_mono_s: float) -> None:
         took_s = at_mono_s - self._sent_mono_s
@@ -218,6 +226,7 @@ class Session(ControllerCommands):
             self._error = NotConnected(f"{self._peer} {'closed the connection' if why is None else str(why)}")
         self._settle()
         self._lost.set()
+        self._stirred.set()
 
 
 async def open_session(
