@@ -100,6 +100,7 @@ async def run_agent(settings: Settings, *, is_simulated: bool = False, is_dry_ru
             EngineOptions(
                 cameras=settings.line.cameras,
                 deadline_s=settings.line.deadline_ms / 1000,
+                imaging_s=settings.line.imaging_ms / 1000,
                 judgement=settings.line.judgement,
                 trigger_number=None if settings.trigger.number == "all" else settings.trigger.number,
                 triggers_itself=settings.trigger.source != "wired",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import structlog
@@ -24,6 +25,16 @@ _log = structlog.get_logger(__name__)
 _RECONNECT_CAP_S = 1.0
 _SAY_AGAIN_AFTER_S = 5.0
 """A peer that comes and goes is said once in this time, or it would fill the log."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """What a PASS that is asked for rests on: looked at again before and after every step of its write."""
+
+    part_seq: int
+    by: Deadline
+    withdrawals: int
+    may_pass: Callable[[], bool]
 
 
 def _never_ready() -> bool:
@@ -152,7 +163,14 @@ class ModbusOutput(ABC, Generic[S]):
             await self._leave_reject()
 
     def publish(
-        self, part_seq: int, verdict: Verdict, by: Deadline, reason: Reason | None = None, bundle: int = 0
+        self,
+        part_seq: int,
+        verdict: Verdict,
+        by: Deadline,
+        reason: Reason | None = None,
+        bundle: int = 0,
+        *,
+        may_pass: Callable[[], bool] = lambda: True,
     ) -> Coroutine[object, object, Published]:
         """Write the verdict, compare the echo, read it back. Never raises for a peer's fault.
 
@@ -160,7 +178,7 @@ class ModbusOutput(ABC, Generic[S]):
         waits in a task is void once ``withdraw`` was called behind it. ``reason`` and ``bundle`` go where there is
         room for them: the register block.
         """
-        return self._publish(part_seq, verdict, by, self._withdrawals, (reason, bundle))
+        return self._publish(verdict, _Claim(part_seq, by, self._withdrawals, may_pass), (reason, bundle))
 
     async def begin_part(self, part_seq: int, first_sign_mono_s: float) -> None:
         """As ``VerdictOutput.begin_part``; coils have no names."""
@@ -218,21 +236,20 @@ class ModbusOutput(ABC, Generic[S]):
         del link, part_seq, about
         return True
 
-    async def _publish(
-        self, part_seq: int, verdict: Verdict, by: Deadline, withdrawals: int, about: tuple[Reason | None, int]
-    ) -> Published:
+    async def _publish(self, verdict: Verdict, claim: _Claim, about: tuple[Reason | None, int]) -> Published:
+        part_seq = claim.part_seq
         if not self.is_confirmed and not (self._pass_may_stand and self._may_dial):
             return Published.FAILED
         async with self._lock:
             is_named = await self._named(part_seq, about)
             if verdict is not Verdict.PASS:
-                return await self._publish_reject(by)
-            spoiled = self._why_not(part_seq, by, withdrawals)
+                return await self._publish_reject(claim.by)
+            spoiled = self._why_not(claim)
             if spoiled is not None:
                 return spoiled
             if not is_named:
                 return Published.WITHHELD if await self._make_reject() else Published.FAILED
-            spoiled = await self._write_pass(part_seq, by, withdrawals)
+            spoiled = await self._write_pass(claim)
             if spoiled is None:
                 self._newest_seq = part_seq
                 self._window_ends_mono_s = monotonic_s() + self._pass_hold_s
@@ -258,7 +275,7 @@ class ModbusOutput(ABC, Generic[S]):
             return Published.FAILED
         return Published.LATE if by.has_passed else Published.PUBLISHED
 
-    async def _write_pass(self, part_seq: int, by: Deadline, withdrawals: int) -> Published | None:
+    async def _write_pass(self, claim: _Claim) -> Published | None:
         """PASS on the wire and proven, or what spoiled it. The deadline does not cut a request short.
 
         A request that was sent is waited for: giving it up means a new connection, which takes longer than the
@@ -271,22 +288,24 @@ class ModbusOutput(ABC, Generic[S]):
         self._pass_may_stand = True
         try:
             await link.write(self._first, state)
-            spoiled = self._why_not(part_seq, by, withdrawals)
+            spoiled = self._why_not(claim)
             if spoiled is None:
                 await link.read_back(self._first, state)
-                spoiled = self._why_not(part_seq, by, withdrawals)
+                spoiled = self._why_not(claim)
         except DriverError as err:
             self._lose(err)
             return Published.FAILED
         return spoiled
 
-    def _why_not(self, part_seq: int, by: Deadline, withdrawals: int) -> Published | None:
+    def _why_not(self, claim: _Claim) -> Published | None:
         """Why PASS must not stand for this part, None if it may."""
         if not self.is_confirmed:
             return Published.FAILED
-        if withdrawals != self._withdrawals or part_seq < self._newest_seq or not self._is_ready():
+        if claim.withdrawals != self._withdrawals or claim.part_seq < self._newest_seq or not self._is_ready():
             return Published.WITHHELD
-        return Published.LATE if by.has_passed else None
+        if claim.by.has_passed:
+            return Published.LATE
+        return None if claim.may_pass() else Published.WITHHELD
 
     async def _refresh(self) -> bool:
         """Write and prove the state that is due; on a fresh connection REJECT first. False: the peer is down."""

@@ -67,6 +67,10 @@ async def _to_nobody(_kind: str, _detail: str) -> None:
     return
 
 
+async def _nothing_stands() -> None:
+    return
+
+
 class Bypass:
     """Whether a person has taken over, who, and until when. ``note(kind, detail)`` writes an event durably."""
 
@@ -77,6 +81,8 @@ class Bypass:
     ) -> None:
         self._note = note
         self._clock = clock
+        self.take_back: Callable[[], Awaitable[None]] = _nothing_stands
+        """Ends a PASS that rests on the bypass and stands on the wire, or is on its way there. The engine sets it."""
         self._begun: _Begun | None = None
         self._changed = asyncio.Event()
 
@@ -128,7 +134,10 @@ class Bypass:
         self._changed.set()
 
     async def end(self, by: str) -> None:
-        """End it now. Raises BypassRefused where there is none, JournalError: it has ended all the same."""
+        """End it now: when this returns, no PASS that rests on it stands or can still come.
+
+        Raises BypassRefused where there is none, JournalError: it has ended all the same.
+        """
         if not self.is_active:
             raise BypassRefused("there is no bypass to end")
         await self._end(f"by {by[:_TEXT_MAX]!r}")
@@ -144,9 +153,9 @@ class Bypass:
             await asyncio.gather(keeper, return_exceptions=True)
             await self._end_noted("the agent stops")
 
-    def wait_until(self, deadline: Deadline, whole_s: float) -> float:
-        """How long a part is waited for, on the monotonic clock."""
-        return deadline.at_mono_s - (1 - _WAITS) * whole_s if self.is_active else deadline.at_mono_s
+    def waits_s(self, deadline: Deadline, whole_s: float) -> float:
+        """How much longer a part is waited for, in seconds; 0.0 or less once it was waited for long enough."""
+        return deadline.left_s() - (1 - _WAITS) * whole_s if self.is_active else deadline.left_s()
 
     def decide(self, evidence: Evidence) -> Decision:
         """The verdict: ``decide``, or, while a person answers for the parts, ``decide_in_bypass``."""
@@ -178,6 +187,7 @@ class Bypass:
         self._changed.set()
         if begun is not None:
             log.warning("bypass_ends", by=begun.by, why=why)
+            await self.take_back()
             await self._note("BYPASS", f"ends: {why}; it was begun by {begun.by}")
 
 

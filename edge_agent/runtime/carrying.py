@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from edge_agent.runtime.bypass import Bypass
     from edge_agent.runtime.inference import Inference
     from edge_agent.runtime.live import EngineOptions, LivePart
-    from edge_agent.runtime.pairing import Part
+    from edge_agent.runtime.pairing import Pairing, Part
     from edge_agent.runtime.programs import Programs
     from edge_agent.runtime.standing import Standing
     from edge_agent.store.journal import Journal, PartRow
@@ -40,6 +42,7 @@ class Carrying:
         options: EngineOptions,
         *,
         standing: Standing,
+        pairing: Pairing,
         programs: Programs,
         inference: Inference,
         journal: Journal,
@@ -48,16 +51,19 @@ class Carrying:
     ) -> None:
         self._options = options
         self._standing = standing
+        self._pairing = pairing
         self._programs = programs
         self._inference = inference
         self._journal = journal
         self._output = output
         self._bypass = bypass
+        self.bypassed_seq = -1
+        """The part that was last let pass by a bypass; -1 before the first."""
 
     async def wait_for_evidence(self, live: LivePart) -> None:
         """Return when all that a verdict rests on is there, when more will not come, or at the part's deadline."""
         try:
-            async with asyncio.timeout_at(self._bypass.wait_until(live.part.deadline, self._options.deadline_s)):
+            async with asyncio.timeout(self._bypass.waits_s(live.part.deadline, self._options.deadline_s)):
                 while not self._is_complete(live):
                     live.changed.clear()
                     await live.changed.wait()
@@ -66,24 +72,36 @@ class Carrying:
 
     def decide(self, live: LivePart) -> Decision:
         """The verdict, of what is known now."""
-        part, standing = live.part, self._standing
-        decision = self._bypass.decide(
-            Evidence(
-                cameras=self._options.cameras,
-                judgement_policy=self._options.judgement,
-                captures=part.captures,
-                inspections=live.inspections,
-                result=part.result,
-                not_ready=live.not_ready or standing.why_not_ready,
-                program_problem=self._programs.problem_of(part),
-                stale=part.stale,
-                repeats_count=part.repeats_count,
-                deadline_passed=part.deadline.has_passed,
-                next_part_is_here=standing.newest_seq != part.seq,
-                trigger_problem=live.trigger_problem,
-            )
-        )
+        decision = self._bypass.decide(self._evidence(live))
         return marked(decision) if self._options.is_dry_run else decision
+
+    def may_pass(self, live: LivePart, decision: Decision) -> bool:
+        """Whether what was decided is still true: asked at the last moment before a PASS is written, and after it.
+
+        Since the decision its row was written, and the wire waited for: a link may have gone, the program changed, the
+        bypass ended, another part come. The deadline is left to the output, which looks at it itself and says LATE.
+        """
+        again = self._bypass.decide(replace(self._evidence(live), deadline_passed=False))
+        has_lost_its_bypass = decision.reason is Reason.BYPASS and again.reason is not Reason.BYPASS
+        return again.verdict is Verdict.PASS and not has_lost_its_bypass
+
+    def _evidence(self, live: LivePart) -> Evidence:
+        part, standing = live.part, self._standing
+        return Evidence(
+            cameras=self._options.cameras,
+            judgement_policy=self._options.judgement,
+            captures=part.captures,
+            inspections=live.inspections,
+            result=part.result,
+            not_ready=live.not_ready or standing.why_not_ready,
+            program_problem=self._programs.problem_of(part),
+            stale=part.stale,
+            repeats_count=part.repeats_count,
+            unproven=part.unproven,
+            deadline_passed=part.deadline.has_passed,
+            next_part_is_here=standing.newest_seq != part.seq or self._pairing.is_overtaken(part),
+            trigger_problem=live.trigger_problem,
+        )
 
     async def record(self, live: LivePart, decision: Decision) -> tuple[PartRow, Decision]:
         """Make the row durable; the decision is FAULT afterwards if it could not be."""
@@ -106,24 +124,29 @@ class Carrying:
         return row, decision
 
     async def publish(self, live: LivePart, decision: Decision) -> Published:
-        """Write the verdict, unless the next part is here or, while the row was written, the line fell to FAULT."""
+        """Write the verdict, unless the next part is here or what was decided is no longer true (``may_pass``)."""
         part = live.part
         if self._standing.newest_seq != part.seq:
             return Published.WITHHELD
-        if decision.verdict is Verdict.PASS and (part.stale or not self._standing.is_ready()):
+        may_pass = partial(self.may_pass, live, decision)
+        if decision.verdict is Verdict.PASS and not may_pass():
             return Published.WITHHELD
+        if decision.reason is Reason.BYPASS:
+            self.bypassed_seq = part.seq
         # REJECT is the resting state: writing it once more is in time at any time.
         by = part.deadline if decision.verdict is Verdict.PASS else Deadline.after(self._options.deadline_s)
         # An inspection that failed names no bundle.
         named = next((inspection.bundle_id for inspection in live.inspections.values() if inspection.bundle_id), "0")
         bundle = int(named[:_BUNDLE_DIGITS], 16)
-        return await self._output.publish(part.seq, decision.verdict, by, decision.reason, bundle)
+        return await self._output.publish(part.seq, decision.verdict, by, decision.reason, bundle, may_pass=may_pass)
 
     def _is_complete(self, live: LivePart) -> bool:
         part = live.part
         if part.stale or live.force_decision or (live.trigger_problem and part.count is None):
             return True
         if part.result is None and not any(c.count is None for c in part.captures.values()):
+            return False
+        if part.unproven:
             return False
         return all(
             camera in part.captures and (camera in live.inspections or self._is_hopeless(part, camera))

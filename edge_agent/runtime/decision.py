@@ -27,6 +27,8 @@ class Evidence:
     program_problem: str = ""
     stale: str = ""
     repeats_count: bool = False
+    unproven: str = "nothing proves that the result is of now"
+    """Why the result may be older than it looks; empty once the controller told its clock after it."""
     deadline_passed: bool = True
     next_part_is_here: bool = True
     trigger_problem: str = ""
@@ -96,6 +98,8 @@ def decide(evidence: Evidence) -> Decision:
     against = _missing(evidence) or _judged(evidence)
     if against is not None:
         return against
+    if evidence.unproven:
+        return _reject(Reason.STALE, evidence.unproven)
     if evidence.deadline_passed:
         return _reject(Reason.LATE, "judged after the deadline")
     if evidence.next_part_is_here:

@@ -56,6 +56,8 @@ class RejectingOutput:
         by: Deadline,  # noqa: ARG002
         reason: Reason | None = None,  # noqa: ARG002
         bundle: int = 0,  # noqa: ARG002
+        *,
+        may_pass: Callable[[], bool] = lambda: True,  # noqa: ARG002
     ) -> Published:
         """WITHHELD, always."""
         return Published.WITHHELD

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import structlog
@@ -76,7 +77,9 @@ class Engine:
         self._output = output
         self._health = health
         self._standing = Standing(health)
-        self._pairing = Pairing(self._new_part, triggers_itself=options.triggers_itself)
+        self._pairing = Pairing(
+            self._new_part, triggers_itself=options.triggers_itself, longest=timedelta(seconds=options.longest_s)
+        )
         self._next_seq = journal.next_part_seq
         self._live: dict[int, LivePart] = {}
         self._gaps = CountGaps(*journal.counted(is_simulated=options.is_simulated))
@@ -86,12 +89,14 @@ class Engine:
         self._carrying = Carrying(
             options,
             standing=self._standing,
+            pairing=self._pairing,
             programs=self._programs,
             inference=self._inference,
             journal=journal,
             output=output,
             bypass=self.bypass,
         )
+        self.bypass.take_back = self._take_back_bypass
         self._tasks: asyncio.TaskGroup | None = None
         self._carried: set[asyncio.Task[None]] = set()
         self._ticked_mono_s: float | None = None
@@ -176,20 +181,23 @@ class Engine:
                 self._pairing.begin_at(event.clock)
                 self._set_program(event.program)
                 self._health.holds("controller")
+                self._health.holds("sessions")
             case ControllerStatus():
                 self._set_program(event.program)
             case ControllerClock():
-                self._pairing.on_clock(event.clock)
+                self._pairing.on_clock(event.clock, follows_results=event.follows_results)
+                self._wake_all()
             case ControllerDown():
                 self._health.fails("controller", event.why)
                 self._gaps.is_after_gap = True
-                self._pairing.go_stale(f"the controller's link had a gap: {event.why}")
-                self._wake_all()
+                self._go_stale(f"the controller's link had a gap: {event.why}")
         self.check()
 
     def on_capture(self, capture: Capture) -> None:
         """Take an image. Its inspection starts at once; its verdict waits for the controller's result."""
         arrival, part = self._pairing.on_capture(capture)
+        if self._pairing.two_senders:
+            self._health.fails("sessions", self._pairing.two_senders)
         if part is None:
             log.warning("image_without_part", arrival=arrival, count=capture.count, name=capture.name)
             self._spawn(self._keeping.note_unplaced("IMAGE", arrival, capture.count, capture.name))
@@ -301,6 +309,11 @@ class Engine:
         became = None if decision.reason is Reason.JOURNAL else published
         await self._keeping.keep(part, decision.verdict, became, always=decision.reason is Reason.BYPASS)
 
+    async def _take_back_bypass(self) -> None:
+        """The bypass has ended: what it let pass may pass no longer, however far it has come."""
+        if self._carrying.bypassed_seq == self._standing.newest_seq:
+            await self._output.withdraw()
+
     def _begin_anew_if_owed(self, live: LivePart) -> None:
         """A triggered part that never got its count: its result may still come, and would be the next part's."""
         if live.link is not None and live.owes_count:
@@ -314,8 +327,7 @@ class Engine:
         before, self._programs.current = self._programs.current, program
         if before is not None and program != before:
             log.info("program_changed", before=before, now=program)
-            self._pairing.go_stale(f"the controller changed from program {before} to {program}")
-            self._wake_all()
+            self._go_stale(f"the controller changed from program {before} to {program}")
         problem = self._programs.problem()
         if problem:
             self._health.fails("program", problem)
@@ -336,6 +348,13 @@ class Engine:
             published=published,
             latency_ms=round((row.decided_mono_s - row.first_sign_mono_s) * 1000, 1),
         )
+
+    def _go_stale(self, why: str) -> None:
+        """Nothing that is open can be trusted to be of now, what was decided and is on its way to the wire included."""
+        self._pairing.go_stale(why)
+        for live in self._live.values():
+            live.part.stale = live.part.stale or why
+        self._wake_all()
 
     def _wake_all(self) -> None:
         for live in self._live.values():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -26,6 +27,13 @@ class EngineOptions:
     is_simulated: bool
     is_dry_run: bool = False
     triggers_itself: bool = False
+    imaging_s: float = 0.0
+    """What camera and controller take before a part's first sign."""
+
+    @property
+    def longest_s(self) -> float:
+        """From when an image was taken to its result's proof, by a clock of whole seconds: nothing older is of now."""
+        return 1.0 + math.ceil(self.deadline_s + self.imaging_s)
 
 
 @dataclass(slots=True)

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from edge_agent.runtime.sessions import Found, Sessions, controller_time, shown
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from datetime import datetime
 
     from drivers.timing import Deadline
     from edge_agent.domain import Capture, ControllerResult
@@ -22,9 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["Arrival", "Pairing", "Part"]
 
 _REMEMBERED_PARTS = 256
-_REMEMBERED_SESSIONS = 64
-_CLOCK = "%y%m%d_%H%M%S"
 _REPEATED = "the result before was of this count too: it may be the same once more"
+_TWICE = "a second result of its count came: the counter may have been reset, and the next part be here"
 _JUST_BEFORE = timedelta(seconds=2)
 """A part may be imaged just before the link comes up, and its result line sent just after."""
 
@@ -52,7 +54,7 @@ class Told:
     the clock was asked for: should the clock itself have been set back, that session is not of the future.
     """
 
-    clock: str = ""
+    clock: datetime | None = None
     session: str = ""
 
 
@@ -69,6 +71,10 @@ class Part:
     result: ControllerResult | None = None
     told: Told = Told()
     """What the controller had told of its clock before the result came."""
+    run: int | None = None
+    """The run of the counter that its result is of."""
+    proven_at: datetime | None = None
+    """What its clock said when it was asked for it after the result had come."""
     stale: str = ""
     """Why nothing of this part can be trusted to be of now; empty when it can."""
     is_leftover: bool = False
@@ -77,6 +83,16 @@ class Part:
     """Why its result may be of a part before it: without an image there may be no part at all."""
     repeats_count: bool = False
     """Its count had already been judged with a result; true after a counter reset, or for a repeated line."""
+
+    @property
+    def unproven(self) -> str:
+        """Why its result may be older than it looks; empty once the controller told its clock after it.
+
+        Where this machine stood still, no clock of its own tells. One that the controller never tells proves nothing.
+        """
+        if self.result is None or self.told.clock is None or self.proven_at is not None:
+            return ""
+        return "the controller has not told its clock since the result came: nothing proves that it is of now"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,36 +115,37 @@ class Pairing:
     """Makes the next part, with its sequence number and its deadline."""
     triggers_itself: bool = False
     """The agent triggers every part: evidence of another comes too late, or of a trigger that nobody here knows."""
+    longest: timedelta = timedelta(seconds=3)
+    """From when an image was taken to when the controller tells its clock after the part's result, at most."""
+    two_senders: str = ""
+    """Why images of two controllers come here; empty where nothing says so. Nothing can be placed then."""
     parts: list[Part] = field(default_factory=list)
     _decided: OrderedDict[int, _Decided] = field(default_factory=OrderedDict)
     _missed: dict[int, int] = field(default_factory=dict)
     """Count to part_seq of parts that were imaged while nobody looked; their images may still be queued."""
-    _session: str | None = None
-    _session_run: int = 0
-    _retired_sessions: OrderedDict[str, int] = field(default_factory=OrderedDict)
-    """Sessions that were over, each with its run of the counter."""
+    _sessions: Sessions = field(default_factory=Sessions)
     _run: int = 0
     """Runs of the counter so far: a new session, or a live count below the last one, begins the next."""
     _last_count: int | None = None
     """Of the live results of this run."""
     _last_heard: int | None = None
     """The count of the last live result of this link, of whichever run."""
+    _newest_image: int = 0
+    """The highest count that an image of the current session told."""
     _has_run_session: bool = False
     """Whether an image told the session of this run."""
     _told: Told = Told()
     """What the controller told of its clock last."""
     _asked: str = ""
     """The session that images told when it was asked the time after."""
-    _heard_at: str = ""
+    _heard_at: datetime | None = None
     """What the controller had told of its clock when the last live result came."""
-    _reset_after: str = ""
-    """The same of the last result before the newest reset of the counter that a result told; '' where none did."""
-    _reset_by: str = ""
-    """What it told first after that; '' until it does."""
-    _since: str = ""
-    """The controller's clock when the link last came up; '' while it is not known."""
-    _just_before: str = ""
-    """The same, a little earlier."""
+    _reset_after: datetime | None = None
+    """The same of the last result before the newest reset of the counter that a result told; None where none did."""
+    _reset_by: datetime | None = None
+    """What it told first after that; None until it does."""
+    _since: datetime | None = None
+    """The controller's clock when the link last came up; None while it is not known."""
 
     def on_trigger(self) -> Part:
         """The agent is about to trigger: the part exists before its count is known.
@@ -149,13 +166,14 @@ class Pairing:
             nameless.captures[capture.camera] = capture
             return Arrival.NEW, nameless
         why_old = self._why_old(capture)
-        may_be_first = not why_old or self._just_before <= capture.taken < self._since
+        may_be_first = not why_old or self._is_of_just_before(capture)
         part = self._find_open(capture.count, capture.session, may_be_first_image=may_be_first)
         if part is not None:
             if capture.camera in part.captures:
                 return Arrival.DUPLICATE, None
             self._attach(part, capture)
-            part.stale = part.stale or part.unsure or why_old or self._why_decided(capture) or self._why_apart(part)
+            why = part.unsure or why_old or self._why_decided(capture) or self._why_apart(part)
+            part.stale = part.stale or why or self._why_not_of_now(part)
             return Arrival.JOINED, part
         decided = self._find_decided(capture.count, capture.session)
         if decided is not None:
@@ -177,14 +195,15 @@ class Pairing:
         self._missed.pop(result.count, None)  # seen live: the counter was reset, this is another part
         if self._last_count is not None and result.count < self._last_count:
             self._run, self._has_run_session = self._run + 1, False
-            self._reset_after, self._reset_by = self._heard_at, ""
+            self._reset_after, self._reset_by = self._heard_at, None
         self._last_count, self._heard_at = result.count, self._told.clock
         is_repeated, self._last_heard = result.count == self._last_heard, result.count
         part = next((p for p in self.parts if p.count == result.count and not p.is_leftover), None)
         if part is not None:
             if part.result is not None:
+                part.stale = part.stale or _TWICE
                 return Arrival.DUPLICATE, None
-            part.result, part.told = result, self._told
+            part.result, part.told, part.run = result, self._told, self._run
             part.stale = part.stale or (_REPEATED if is_repeated else "") or self._why_apart(part)
             return Arrival.JOINED, part
         decided = [d for d in self._decided.values() if d.count == result.count and d.run == self._run]
@@ -194,7 +213,7 @@ class Pairing:
         arrival = Arrival.NEW if part is None else Arrival.JOINED
         part = part or self._open()
         part.count = result.count
-        part.result, part.told = result, self._told
+        part.result, part.told, part.run = result, self._told, self._run
         part.unsure = _REPEATED if is_repeated else ""
         part.repeats_count = bool(decided or part.unsure)
         return arrival, part
@@ -208,15 +227,29 @@ class Pairing:
 
     def _why_apart(self, part: Part) -> str:
         """Why image and result may be of two parts, the counter reset between them; empty if they cannot be."""
-        told, session = part.told, part.session
-        if part.result is None or not session or not told.clock:
+        told, began = part.told, controller_time(part.session)
+        if part.result is None or began is None or told.clock is None:
             return ""
-        if session > told.clock and session != told.session:
-            return f"the counter began anew at {session}: the result may be of a part before"
-        # The session went on, without another one, if its image is of a time when the reset was over.
-        is_newer = self._reset_by and all(capture.taken > self._reset_by for capture in part.captures.values())
-        if session <= self._reset_after and not is_newer:
-            return f"the counter began anew after {self._reset_after}: the image may be of a part before"
+        if began > told.clock and part.session != told.session:
+            return f"the counter began anew at {part.session}: the result may be of a part before"
+        if self._reset_after is not None and began <= self._reset_after and not self._is_behind_reset(part):
+            return f"the counter began anew after {shown(self._reset_after)}: the image may be of a part before"
+        return ""
+
+    def _is_behind_reset(self, part: Part) -> bool:
+        """Whether its session went on, without another one: its images are of a time when the reset was over."""
+        taken = [controller_time(capture.taken) for capture in part.captures.values()]
+        return all(self._reset_by is not None and moment is not None and moment > self._reset_by for moment in taken)
+
+    def _why_not_of_now(self, part: Part) -> str:
+        """Why its images are of another time than its result; empty if they are not, or if nothing tells yet."""
+        for capture in part.captures.values():
+            taken = controller_time(capture.taken)
+            if part.proven_at is not None and taken is not None and abs(part.proven_at - taken) > self.longest:
+                return (
+                    f"the image was taken at {capture.taken}, and the controller's clock said {shown(part.proven_at)} "
+                    f"when its result had come: more than {self.longest.total_seconds():g} s between the two"
+                )
         return ""
 
     def close(self, part: Part) -> None:
@@ -243,6 +276,14 @@ class Pairing:
         decided = self._find_decided(capture.count, capture.session)
         return self._missed.get(capture.count) if decided is None else decided.seq
 
+    def is_overtaken(self, part: Part) -> bool:
+        """Whether anything of a later part came already, by session and count: in whichever order it came."""
+        if part.count is None:
+            return False
+        is_behind = part.session != self._sessions.current or part.count < self._newest_image
+        is_unheard = part.run == self._run and (self._last_count is None or part.count >= self._last_count)
+        return (bool(part.session) and is_behind) or (part.run is not None and not is_unheard)
+
     def knows(self, count: int) -> bool:
         """Whether a part of that count is open or was decided lately."""
         is_open = any(part.count == count for part in self.parts)
@@ -260,28 +301,41 @@ class Pairing:
     def begin_at(self, clock: str) -> None:
         """The link is up again, and the controller's clock says this: an image taken before was queued in it."""
         self.go_stale("it came before the link was up")
-        self._since = clock
+        self._since, before = controller_time(clock), self._told.clock
+        if before is not None and self._since is not None and self._since < before:
+            self._sessions.clock_was_set_back()
+        self.two_senders = ""
         self.on_clock(clock)
-        self._heard_at = self._reset_after = ""
+        self._heard_at = self._reset_after = None
         self._last_heard = None  # what the link before had not said when it went down is never said
-        try:
-            self._just_before = (datetime.strptime(clock, _CLOCK) - _JUST_BEFORE).strftime(_CLOCK)  # noqa: DTZ007
-        except ValueError:  # the controller does not tell its clock
-            self._just_before = clock
 
-    def on_clock(self, clock: str) -> None:
-        """The controller told its clock, in the stream in which results come; it is asked again only after that."""
-        self._told, self._asked = Told(clock, self._asked), self._session or ""
-        self._reset_by = self._reset_by or clock
+    def on_clock(self, clock: str, *, follows_results: bool = False) -> None:
+        """The controller told its clock, in the stream in which results come; it is asked again only after that.
+
+        ``follows_results``: it was asked for it when every result so far had come.
+        """
+        now = controller_time(clock)
+        self._told, self._asked = Told(now, self._asked), self._sessions.current or ""
+        self._reset_by = self._reset_by or now
+        for part in self.parts:
+            if follows_results and part.result is not None and part.proven_at is None:
+                part.proven_at = now
+                part.stale = part.stale or self._why_not_of_now(part)
 
     def _why_old(self, capture: Capture) -> str:
         """Why an image cannot be of now; empty if it may be."""
-        if capture.taken and capture.taken < self._since:
-            # Its session may never have been seen: it must not be followed either.
-            return f"the image was taken at {capture.taken}, the link is up since {self._since}"
-        if self._follow_session(capture.session):
-            return f"the image is of session {capture.session!r}, which was over"
-        return ""
+        taken, told = controller_time(capture.taken), self._told.clock
+        # In the first two cases its session may never have been seen: it must not be followed either.
+        if taken is not None and self._since is not None and taken < self._since:
+            return f"the image was taken at {capture.taken}, the link is up since {shown(self._since)}"
+        if taken is not None and told is not None and taken > told + self.longest:
+            return f"the image was taken at {capture.taken}, and the controller's clock said {shown(told)} just now"
+        return self._follow_session(capture, taken)
+
+    def _is_of_just_before(self, capture: Capture) -> bool:
+        """Whether an image was taken just before the link came up."""
+        taken = controller_time(capture.taken)
+        return taken is not None and self._since is not None and self._since - _JUST_BEFORE <= taken < self._since
 
     def _open(self) -> Part:
         part = self.open_part()
@@ -308,8 +362,7 @@ class Pairing:
             if decided.count == count and decided.session == session and decided.cameras:
                 return decided
         # The image of a part that was decided without one: its session is not known, its run of the counter is.
-        unknown = None if self._has_run_session else self._run
-        run = self._session_run if session == self._session else self._retired_sessions.get(session, unknown)
+        run = self._sessions.run_of(session, None if self._has_run_session else self._run)
         lacking = (d for d in self._decided.values() if d.count == count and d.run == run and not d.cameras)
         return next(lacking, None)
 
@@ -317,18 +370,22 @@ class Pairing:
         """The oldest part that the agent triggered and that no count belongs to yet."""
         return next((p for p in self.parts if p.count is None and not p.captures and p.result is None), None)
 
-    def _follow_session(self, session: str) -> bool:
-        """Note the session that images come from; true if this one had been over."""
-        if session == self._session:
-            return False
-        if session in self._retired_sessions:
-            return True
-        if self._session is not None:
+    def _follow_session(self, capture: Capture, taken: datetime | None) -> str:
+        """Note the session that images come from; why the image is not of now, empty if it may be."""
+        before, found = self._sessions.current, self._sessions.follow(capture.session, taken)
+        if found is Found.ALIVE_TOO:
+            self.two_senders = (
+                f"images of two sessions come in turn: {capture.name!r} of session {capture.session!r}, and others of "
+                f"{before!r}, which had begun before it was taken. Two controllers send their images to this agent, or "
+                "write into its folder: give each of them one of its own"
+            )
+        if found in {Found.OVER, Found.ALIVE_TOO}:
+            return f"the image is of session {capture.session!r}, which was over"
+        if found is Found.NEWER:
             self._missed.clear()  # the counter begins anew
             if self._has_run_session:
                 self._run, self._last_count = self._run + 1, None
-            self._retired_sessions[self._session] = self._session_run
-            while len(self._retired_sessions) > _REMEMBERED_SESSIONS:
-                self._retired_sessions.popitem(last=False)
-        self._session, self._session_run, self._has_run_session = session, self._run, True
-        return False
+        if found is Found.NEWER or before is None:
+            self._sessions.run, self._has_run_session, self._newest_image = self._run, True, 0
+        self._newest_image = max(self._newest_image, capture.count or 0)
+        return ""

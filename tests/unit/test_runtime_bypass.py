@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule
 from structlog.testing import capture_logs
 
-from edge_agent.domain import Inspection, Judgement, Outcome, Reason, Verdict
+from edge_agent.domain import Inspection, Judgement, Outcome, Published, Reason, Verdict
 from edge_agent.runtime.bypass import LONGEST_S, Bypass, BypassRefused, decide_in_bypass
 from edge_agent.runtime.decision import Decision, Evidence, decide
 from edge_agent.store.journal import JournalError, JournalReader
@@ -22,6 +22,8 @@ from tests.unit.test_runtime_invariants import LineMachine
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from edge_agent.store.journal import PartRow
 
 # --- the decision ---------------------------------------------------------------------------------------------------
 
@@ -317,10 +319,71 @@ async def test_a_part_that_the_inspection_rejects_passes_after_its_row_and_its_i
     assert (bypassed.verdict, bypassed.reason, bypassed.score) == (Verdict.PASS, Reason.BYPASS, 3.0)
     assert "without it REJECT SCORE" in bypassed.detail
     assert (rejected.verdict, rejected.reason) == (Verdict.REJECT, Reason.SCORE)
-    assert at.output.said == [("withdraw", 0), ("PASS", 1), ("withdraw", 0), ("REJECT", 2)]
+    assert at.output.said == [("withdraw", 0), ("PASS", 1), ("withdraw", 0), ("withdraw", 0), ("REJECT", 2)]
     assert at.output.named[0][0] is Reason.BYPASS
     assert len(kept) == 2
     assert len(events) == 2
+
+
+async def test_a_pass_whose_row_is_being_written_does_not_leave_once_the_bypass_has_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with line(tmp_path, deadline_s=5.0) as at:
+        append, is_writing, may_write = at.journal.append, asyncio.Event(), asyncio.Event()
+
+        async def held(row: PartRow) -> None:
+            is_writing.set()
+            await may_write.wait()
+            await append(row)
+
+        monkeypatch.setattr(at.journal, "append", held)
+        await at.engine.bypass.begin("A. Rossi", "lamp replaced")
+        at.image(1, b"bad")
+        at.result(1)
+        await is_writing.wait()
+        await at.engine.bypass.end("A. Rossi")
+        may_write.set()
+        (row,) = await at.rows(1)
+        with JournalReader.open(tmp_path / "journal.sqlite3") as journal:
+            published = journal.publications()[row.part_seq].published
+
+    assert row.reason is Reason.BYPASS, "the row was decided while it was on"
+    assert published is Published.WITHHELD
+    assert ("PASS", 1) not in at.output.said
+
+
+async def test_a_pass_that_rests_on_it_is_taken_back_before_end_returns_and_another_is_not(tmp_path: Path) -> None:
+    async with line(tmp_path) as at:
+        at.image(1)
+        at.result(1)
+        await at.rows(1)
+        await at.engine.bypass.begin("A. Rossi", "lamp replaced")
+        await at.engine.bypass.end("A. Rossi")
+        of_the_inspection = list(at.output.said)
+        await at.engine.bypass.begin("A. Rossi", "lamp replaced")
+        at.image(2, b"bad")
+        at.result(2)
+        await at.rows(2)
+        before = list(at.output.said)
+        await at.engine.bypass.end("A. Rossi")
+
+    assert of_the_inspection[-1] == ("PASS", 1)
+    assert before[-1] == ("PASS", 2)
+    assert at.output.said[-1] == ("withdraw", 0)
+
+
+async def test_the_output_asks_at_the_last_moment_whether_the_bypass_is_still_on(tmp_path: Path) -> None:
+    """Its end meets a PASS that waits for the wire: what the output asks before it writes says no."""
+    async with line(tmp_path) as at:
+        await at.engine.bypass.begin("A. Rossi", "lamp replaced")
+        at.image(1, b"bad")
+        at.result(1)
+        await at.rows(1)
+        while_on = at.output.may_pass[-1]()
+        await at.engine.bypass.end("A. Rossi")
+
+    assert while_on
+    assert not at.output.may_pass[-1]()
 
 
 async def test_a_part_whose_image_does_not_come_passes_in_its_time(tmp_path: Path) -> None:

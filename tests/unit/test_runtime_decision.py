@@ -23,6 +23,7 @@ PROVEN = Evidence(
     inspections={1: OK},
     result=RESULT,
     not_ready="",
+    unproven="",
     deadline_passed=False,
     next_part_is_here=False,
 )
@@ -50,6 +51,7 @@ def test_a_part_with_every_proof_passes() -> None:
         ({"inspections": {1: replace(NG, outcome=Outcome.REVIEW)}}, Verdict.REJECT, Reason.SCORE),
         ({"result": replace(RESULT, judgement=Judgement.NG)}, Verdict.REJECT, Reason.CONTROLLER_NG),
         ({"result": replace(RESULT, judgement=None)}, Verdict.REJECT, Reason.CONTROLLER_NG),
+        ({"unproven": "its clock was not told since"}, Verdict.REJECT, Reason.STALE),
         ({"deadline_passed": True}, Verdict.REJECT, Reason.LATE),
         ({"next_part_is_here": True}, Verdict.REJECT, Reason.OVERRUN),
         ({"cameras": (1, 2)}, Verdict.REJECT, Reason.NO_IMAGE),

@@ -18,6 +18,7 @@ from structlog.testing import capture_logs
 from drivers.base import (
     Capture,
     CommandRefused,
+    ControllerClock,
     ControllerDown,
     ControllerResult,
     ControllerStatus,
@@ -51,17 +52,26 @@ class MemoryOutput:
     said: list[tuple[str, int]] = field(default_factory=list)
     named: list[tuple[Reason | None, int]] = field(default_factory=list)
     by: list[Deadline] = field(default_factory=list)
+    may_pass: list[Callable[[], bool]] = field(default_factory=list)
     is_confirmed: bool = True
 
     async def run(self, is_ready: Callable[[], bool]) -> None:
         await asyncio.get_running_loop().create_future()
 
     async def publish(
-        self, part_seq: int, verdict: Verdict, by: Deadline, reason: Reason | None = None, bundle: int = 0
+        self,
+        part_seq: int,
+        verdict: Verdict,
+        by: Deadline,
+        reason: Reason | None = None,
+        bundle: int = 0,
+        *,
+        may_pass: Callable[[], bool],
     ) -> Published:
         self.said.append((str(verdict), part_seq))
         self.named.append((reason, bundle))
         self.by.append(by)
+        self.may_pass.append(may_pass)
         return Published.LATE if by.has_passed else Published.PUBLISHED
 
     async def begin_part(self, part_seq: int, first_sign_mono_s: float) -> None:
@@ -460,6 +470,83 @@ async def test_a_link_that_went_and_came_while_the_row_was_written_withholds_the
 
         assert row.verdict is Verdict.PASS
         assert ("PASS", row.part_seq) not in at.output.said
+
+
+async def test_a_program_that_changes_while_the_row_is_written_withholds_the_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To another program and back: the line is READY again, and the part is of before."""
+    async with line(tmp_path) as at:
+        append = at.journal.append
+
+        async def slowly(row: PartRow) -> None:
+            await append(row)
+            at.engine.on_event(ControllerStatus(2, monotonic_s()))
+            at.engine.on_event(ControllerStatus(1, monotonic_s()))
+
+        monkeypatch.setattr(at.journal, "append", slowly)
+        at.image(1)
+        at.result(1)
+        (row,) = await at.rows(1)
+
+        assert row.verdict is Verdict.PASS
+        assert ("PASS", row.part_seq) not in at.output.said
+
+
+async def test_what_the_output_asks_at_the_last_moment_tells_of_a_gap_and_of_the_next_part(tmp_path: Path) -> None:
+    async with line(tmp_path) as at:
+        for count in (1, 2):
+            at.image(count)
+            at.result(count)
+            await at.rows(count)
+        of_the_first, of_the_second = at.output.may_pass
+        before = of_the_first(), of_the_second()
+        at.engine.on_event(ControllerDown("cable", monotonic_s()))
+
+        assert before == (False, True)
+        assert not of_the_second()
+
+
+async def test_a_result_is_of_now_once_the_controller_told_its_clock_after_it(tmp_path: Path) -> None:
+    """This machine may have stood still with all its clocks: the controller's own clock says whether it did."""
+    async with line(tmp_path, deadline_s=2.0) as at:
+        at.engine.on_event(ControllerUp(1, "CV-X", monotonic_s(), "260101_120000"))
+        for count, told in ((1, "260101_120001"), (2, "260101_120021")):
+            at.image(count, taken="260101_120001")
+            at.result(count)
+            at.engine.on_event(ControllerClock("260101_120001"))  # it was asked for before that result came
+            await asyncio.sleep(0.05)
+            assert not at.engine.is_idle
+            at.engine.on_event(ControllerClock(told, follows_results=True))
+            await at.rows(count)
+        at.image(3, taken="260101_120021")
+        at.result(3)
+        of_now, of_before, unproven = await at.rows(3)
+
+    assert of_now.verdict is Verdict.PASS
+    assert (of_before.verdict, of_before.reason) == (Verdict.REJECT, Reason.STALE)
+    assert "taken at 260101_120001" in of_before.detail
+    assert "260101_120021" in of_before.detail
+    assert (unproven.verdict, unproven.reason) == (Verdict.REJECT, Reason.STALE)
+    assert "not told its clock since" in unproven.detail
+
+
+async def test_images_of_two_controllers_in_one_inbox_are_a_fault_until_the_link_begins_anew(tmp_path: Path) -> None:
+    async with line(tmp_path) as at:
+        at.image(500, session="260101_110000", taken="260101_120000")
+        at.image(77, session="260101_113000", taken="260101_120001")
+        before = at.engine.state
+        at.image(501, session="260101_110000", taken="260101_120002")
+        told, state = str(at.health), at.engine.state
+        at.engine.on_event(ControllerDown("cable", monotonic_s()))
+        at.engine.on_event(ControllerUp(1, "CV-X", monotonic_s(), "260101_120003"))
+        await at.rows(3)
+
+    assert before is not LineState.FAULT
+    assert state is LineState.FAULT
+    assert "Two controllers" in told
+    assert "260101_110000" in told
+    assert "sessions" not in at.health.reasons
 
 
 async def test_the_next_part_that_comes_while_the_row_is_written_withholds_the_pass(

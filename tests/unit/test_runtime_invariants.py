@@ -82,6 +82,7 @@ class LineMachine(RuleBasedStateMachine):
         self.wire = Wire()
         self.has_link = True
         self.unsaid: set[int] = set()
+        self.results_taken = self.taken_when_asked = 0
 
     def _clock(self) -> str:
         """The controller's, as it stands in names of images."""
@@ -152,6 +153,7 @@ class LineMachine(RuleBasedStateMachine):
         """One command at a time: not before the answer to the last one is here."""
         if self.has_link and not any(kind == "clock" for kind, _ in self.on_the_way):
             self.on_the_way.append(("clock", self._clock()))
+            self.taken_when_asked = self.results_taken
 
     @rule(ok=st.booleans())
     def the_output_is_looked_at(self, *, ok: bool) -> None:
@@ -187,12 +189,17 @@ class LineMachine(RuleBasedStateMachine):
 
     def _take(self, kind: str, what: Imaged | str) -> None:
         if isinstance(what, str):
-            self.pairing.on_clock(what)
+            follows_results = self.taken_when_asked == self.results_taken
+            self.pairing.on_clock(what, follows_results=follows_results)
+            if not follows_results:
+                self.the_clock_is_asked_for()
             return
         if kind == "image":
             arrival, part = self.pairing.on_capture(what.capture)
         else:
             arrival, part = self.pairing.on_result(what.result)
+            self.results_taken += 1
+            self.the_clock_is_asked_for()  # as the link does, at once
         if arrival is Arrival.NEW:
             assert part is not None
             self._opened(part)
@@ -218,6 +225,7 @@ class LineMachine(RuleBasedStateMachine):
             result=part.result,
             not_ready="" if self.state is not LineState.FAULT else str(self.health) or "FAULT",
             stale=part.stale,
+            unproven=part.unproven,
             repeats_count=part.repeats_count,
             deadline_passed=late,
             next_part_is_here=self.opened[-1] != part.seq,
@@ -275,7 +283,7 @@ class LineMachine(RuleBasedStateMachine):
             nothing,
             nothing,
             decided=(len(self.pairing._decided), 256),
-            retired_sessions=(len(self.pairing._retired_sessions), 64),
+            retired_sessions=(len(self.pairing._sessions), 64),
         )
 
 
@@ -384,6 +392,8 @@ def test_the_machine_sees_a_pairing_that_ignores_sessions() -> None:
     assert part is not None
     machine.opened.append(part.seq)
     part.captures[1] = replace(first.capture)
+    machine.pairing.on_clock(machine._clock(), follows_results=True)
+    part.stale = ""
     machine.a_part_is_decided(0, row=True, late=False)
 
     with pytest.raises(AssertionError, match="went through on messages"):
@@ -393,8 +403,8 @@ def test_the_machine_sees_a_pairing_that_ignores_sessions() -> None:
 def test_the_machine_lets_a_good_part_pass() -> None:
     machine = LineMachine()
     machine.a_part_is_imaged("both", is_good=True)
-    machine.something_arrives(0)
-    machine.something_arrives(0)
+    for _message in ("image", "result", "clock"):
+        machine.something_arrives(0)
     machine.a_part_is_decided(0, row=True, late=False)
 
     assert machine.wire.passing == 1
@@ -412,8 +422,9 @@ def test_the_machine_sees_a_late_part_that_joins_the_next_trigger(*, begins_anew
     else:
         super(TriggeringMachine, machine).a_part_is_decided(0, row=True, late=True)
     machine.a_part_is_imaged("both", is_good=False)
-    machine.something_arrives(0)
-    machine.something_arrives(0)
+    machine.on_the_way = machine.on_the_way[:2]  # of the part before; nothing of this one was sent yet
+    for _message in ("image", "result", "clock"):
+        machine.something_arrives(0)
     while machine.pairing.parts:
         machine.a_part_is_decided(0, row=True, late=False)
 

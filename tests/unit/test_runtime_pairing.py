@@ -118,7 +118,7 @@ def test_an_image_that_was_taken_before_the_link_came_up_never_joins_a_live_resu
     assert live is not queued
     assert fresh is live
     assert live.stale == ""
-    assert "s1" not in pairs._retired_sessions, "a session that was over long ago is not the one before"
+    assert "s1" not in pairs._sessions, "a session that was over long ago is not the one before"
 
 
 def test_an_image_of_just_before_the_link_came_up_makes_its_part_stale_and_no_second_part() -> None:
@@ -303,10 +303,10 @@ def test_a_counter_that_began_anew_within_its_session_is_believed_once_images_ar
     pairs.begin_at("260101_120000")
     pairs.on_result(result(8))
     _, first = pairs.on_result(result(1))
-    pairs.on_capture(replace(capture(1, "260101_115900"), taken="260101_120004"))
-    pairs.on_clock("260101_120005")
+    pairs.on_capture(replace(capture(1, "260101_115900"), taken="260101_120002"))
+    pairs.on_clock("260101_120003")
     _, second = pairs.on_result(result(2))
-    pairs.on_capture(replace(capture(2, "260101_115900"), taken="260101_120006"))
+    pairs.on_capture(replace(capture(2, "260101_115900"), taken="260101_120004"))
 
     assert first is not None
     assert second is not None
@@ -325,6 +325,164 @@ def test_an_image_of_the_very_second_in_which_the_counter_began_anew_proves_noth
 
     assert part is not None
     assert part.stale != ""
+
+
+AT = "260101_1200{:02d}".format
+
+
+def decided_without_images(pairs: Pairing, *counts: int) -> None:
+    for count in counts:
+        _, part = pairs.on_result(result(count))
+        pairs.close(part)
+
+
+def test_an_image_of_an_older_session_that_comes_after_one_of_a_newer_is_not_followed() -> None:
+    """Two parts wait for their images, the counter is reset, and the images come in the wrong order."""
+    pairs = pairing()
+    pairs.begin_at(AT(0))
+    decided_without_images(pairs, 1, 2)
+    pairs.on_capture(replace(capture(1, AT(1), name="third"), taken=AT(2)))
+    arrival, of_before = pairs.on_capture(replace(capture(1, AT(0), name="first"), taken=AT(0)))
+    pairs.on_clock(AT(2))
+    _, live = pairs.on_result(result(1))
+
+    assert arrival is Arrival.NEW
+    assert "over" in of_before.stale
+    assert live is not of_before
+
+
+def test_sessions_are_in_the_order_of_their_names_where_no_image_tells_when_it_was_taken() -> None:
+    pairs = pairing()
+    pairs.on_capture(capture(1, AT(1)))
+    _, of_before = pairs.on_capture(capture(1, AT(0)))
+    _, of_now = pairs.on_capture(capture(2, AT(1)))
+
+    assert "over" in of_before.stale
+    assert of_now.stale == ""
+
+
+def test_a_session_with_an_earlier_name_is_followed_once_the_controllers_clock_was_set_back() -> None:
+    pairs = pairing()
+    pairs.begin_at(AT(30))
+    pairs.on_capture(replace(capture(1, AT(29)), taken=AT(30)))
+    pairs.on_clock(AT(31))
+    pairs.go_stale("the clock went back")
+    pairs.begin_at(AT(10))
+    _, goes_on = pairs.on_capture(replace(capture(2, AT(29)), taken=AT(10)))
+    _, begun_anew = pairs.on_capture(replace(capture(1, AT(11)), taken=AT(12)))
+    _, of_before = pairs.on_capture(replace(capture(3, AT(29)), taken=AT(10)))
+
+    assert goes_on.stale == ""
+    assert begun_anew.stale == ""
+    assert "over" in of_before.stale
+
+
+def test_a_clock_that_was_set_back_while_nobody_looked_shows_by_what_was_taken_later() -> None:
+    """The link was away over it, and comes back with a clock that is later all the same."""
+    pairs = pairing()
+    pairs.begin_at(AT(30))
+    pairs.on_capture(replace(capture(1, AT(29)), taken=AT(30)))
+    pairs.begin_at(AT(50))
+    _, begun_anew = pairs.on_capture(replace(capture(1, AT(20)), taken=AT(51)))
+
+    assert begun_anew.stale == ""
+
+
+def test_an_image_from_before_the_clock_was_set_back_is_of_no_time_yet_and_its_session_is_not_followed() -> None:
+    pairs = pairing()
+    pairs.begin_at(AT(40))
+    pairs.on_capture(replace(capture(1, AT(39)), taken=AT(40)))
+    pairs.begin_at(AT(10))
+    _, queued = pairs.on_capture(replace(capture(1, AT(38)), taken=AT(39)))
+    _, goes_on = pairs.on_capture(replace(capture(2, AT(39)), taken=AT(11)))
+
+    assert "said 260101_120010 just now" in queued.stale
+    assert goes_on.stale == ""
+
+
+def test_two_sessions_that_are_alive_at_a_time_are_two_controllers() -> None:
+    pairs = pairing()
+    pairs.on_capture(replace(capture(500, AT(0)), taken=AT(10)))
+    pairs.on_capture(replace(capture(77, AT(5)), taken=AT(11)))
+    _, queued = pairs.on_capture(replace(capture(499, AT(0)), taken=AT(11)))
+    after_a_reset = pairs.two_senders
+    _, of_the_first = pairs.on_capture(replace(capture(501, AT(0)), taken=AT(12)))
+
+    assert queued.stale != ""
+    assert after_a_reset == "", "an image of the same second may be of the session before"
+    assert of_the_first.stale != ""
+    assert "Two controllers" in pairs.two_senders
+
+
+def test_a_part_that_opens_after_anything_of_a_later_one_came_is_overtaken() -> None:
+    """Its image fell behind: by the controller's count the next part is here already, whichever came first."""
+    by_image, by_result, in_order = pairing(), pairing(), pairing()
+    by_image.on_capture(capture(2))
+    _, of_image = by_image.on_capture(capture(1))
+    _, of_result = by_result.on_result(result(1))
+    by_result.on_result(result(2))
+    _, first = in_order.on_capture(capture(1))
+    before = in_order.is_overtaken(first)
+    in_order.on_capture(capture(2))
+
+    assert by_image.is_overtaken(of_image)
+    assert by_result.is_overtaken(of_result)
+    assert not before
+    assert in_order.is_overtaken(first)
+
+
+def test_the_first_part_after_a_reset_is_not_overtaken_by_the_counts_before_it() -> None:
+    pairs = pairing()
+    pairs.on_capture(capture(500, AT(0)))
+    pairs.on_result(result(500))
+    _, part = pairs.on_result(result(1))
+    pairs.on_capture(capture(1, AT(5)))
+
+    assert not pairs.is_overtaken(part)
+
+
+def test_a_second_result_of_an_open_part_may_be_of_the_next_one() -> None:
+    """The counter was reset in between: the part is here, and there is no other sign of it."""
+    pairs = pairing()
+    _, part = pairs.on_result(result(1))
+    pairs.on_result(result(1))
+
+    assert "second result" in part.stale
+
+
+def test_a_clock_that_was_asked_for_before_a_result_came_does_not_prove_it() -> None:
+    pairs = pairing()
+    pairs.begin_at(AT(0))
+    _, part = pairs.on_result(result(1))
+    pairs.on_clock(AT(1))
+    before = part.unproven
+    pairs.on_clock(AT(1), follows_results=True)
+
+    assert "not told its clock since" in before
+    assert part.unproven == ""
+
+
+def test_a_controller_that_never_tells_its_clock_proves_nothing_and_is_not_waited_for() -> None:
+    pairs = pairing()
+    pairs.begin_at("")
+    _, part = pairs.on_result(result(1))
+
+    assert part.unproven == ""
+
+
+def test_an_image_that_is_older_than_its_result_can_be_is_stale_whichever_came_first() -> None:
+    image_first, result_first = pairing(), pairing()
+    for pairs in (image_first, result_first):
+        pairs.begin_at(AT(0))
+    _, first = image_first.on_capture(replace(capture(1), taken=AT(1)))
+    image_first.on_result(result(1))
+    image_first.on_clock(AT(5), follows_results=True)
+    _, second = result_first.on_result(result(1))
+    result_first.on_clock(AT(5), follows_results=True)
+    result_first.on_capture(replace(capture(1), taken=AT(1)))
+
+    assert "more than 3 s" in first.stale
+    assert "more than 3 s" in second.stale
 
 
 def test_a_count_that_was_decided_is_known_and_no_other() -> None:

@@ -55,7 +55,7 @@ class Output:
         finally:
             self.said.append("REJECT left")
 
-    async def publish(self, seq: int, verdict: Verdict, _by: Deadline, *_about: object) -> Published:
+    async def publish(self, seq: int, verdict: Verdict, _by: Deadline, *_about: object, **_asked: object) -> Published:
         self.said.append(str(verdict))
         if verdict is Verdict.PASS:
             self.passed.append(seq)

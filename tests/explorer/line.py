@@ -1,0 +1,371 @@
+"""The line around the agent: what a controller images, sends, loses hold of and begins anew, as choices of a search.
+
+It knows of every message which part it is of, and so which PASS would be a wrong one. A message that never comes needs
+no choice of its own: it is one that comes after all that is looked at.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from drivers.base import ControllerClock, ControllerDown, ControllerResult, ControllerStatus, ControllerUp, Judgement
+from edge_agent.domain import Capture
+from tests.explorer.stepped import Stage, SteppedAgent, _cloned
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterator
+
+    Choice = tuple[Any, ...]
+
+_BEGAN_S = 100
+
+
+@lru_cache
+def clock_at(second: int) -> str:
+    """The controller's clock as it stands in names."""
+    return (datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=second)).strftime("%y%m%d_%H%M%S")
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How often each thing may happen in one schedule.
+
+    The clock is asked for after every result, as the link does, which is not counted.
+    """
+
+    parts: int = 2
+    cameras: int = 1
+    resets: int = 0
+    cuts: int = 0
+    polls: int = 0
+    """Times that the link asks for the clock of its own accord."""
+    seconds: int = 0
+    """Seconds that go by beside those that a reset or a new link takes."""
+    repeats: int = 0
+    """Messages that come twice."""
+    switches: int = 0
+    """Switches of the controller's program; each begins the counter anew."""
+    bypasses: int = 0
+    set_back: int = 0
+    """Times that the controller's clock is set back, each by ten seconds."""
+    idle_triggers: int = 0
+    """Triggers that the controller takes and images nothing for; only where the agent triggers."""
+    agent_triggers: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """A part that was imaged, as the line knows it."""
+
+    number: int
+    count: int
+    session: str
+    program: int
+    taken: str
+
+    def capture(self, camera: int) -> Capture:
+        """Its image, named by the part in the place of its hash."""
+        return _capture(self, camera)
+
+    @property
+    def result(self) -> ControllerResult:
+        """Its result line, named by the part in the place of its fields."""
+        return ControllerResult(self.count, self.program, Judgement.OK, (str(self.number),), 0.0)
+
+
+@lru_cache
+def _capture(truth: Truth, camera: int) -> Capture:
+    name = f"{truth.number}_{camera}.bmp"
+    return Capture(
+        truth.count, camera, truth.session, name, None, f"{truth.number}", 0.0, program=truth.program, taken=truth.taken
+    )
+
+
+class _Link:
+    """What the engine is given as the link of a part that it triggered; the line looks whether it was begun anew."""
+
+    def __init__(self) -> None:
+        self.is_begun_anew = False
+
+    def begin_anew(self, _why: str) -> None:
+        self.is_begun_anew = True
+
+
+_LINK = _Link()
+
+
+@dataclass(slots=True)
+class Line:
+    """One state of the line and of its agent."""
+
+    left: Budget
+    agent: SteppedAgent
+    clock: int = _BEGAN_S
+    session: int = _BEGAN_S - 1
+    count: int = 0
+    program: int = 1
+    truths: tuple[Truth, ...] = ()
+    images: tuple[tuple[int, int], ...] = ()
+    """(part, camera) of the images on their way; they overtake one another."""
+    stream: tuple[Choice, ...] = ()
+    """What the command port has on its way, in order: ("result", part), ("clock", second), ("program", number)."""
+    has_link: bool = True
+    told: int = _BEGAN_S
+    """The last second that the link was told."""
+    is_asked: bool = False
+    has_result_come: bool = False
+    """Since the clock was asked for."""
+    delivered: int = 0
+    """The newest part of which anything came."""
+    triggered: tuple[tuple[int, int], ...] = ()
+    """(the agent's number of the part, the part that its trigger imaged; 0 where it imaged none)."""
+    shows: str = ""
+
+    @classmethod
+    def new(cls, budget: Budget) -> Line:
+        """A line whose link has just come up, a second after its counter began."""
+        cameras = tuple(range(1, budget.cameras + 1))
+        agent = SteppedAgent.new(cameras, programs=2 if budget.switches else 1, triggers_itself=budget.agent_triggers)
+        line = cls(budget, agent)
+        agent.event(ControllerUp(1, "CV-X", 0.0, clock_at(_BEGAN_S)))
+        return line
+
+    # --- what may happen ----------------------------------------------------------------------------------
+
+    def choices(self) -> Iterator[Choice]:
+        """All that may happen next; nothing, where no schedule from here can pass a part."""
+        if not self._may_pass():
+            return
+        yield from self._of_the_agent()
+        yield from self._of_the_wire()
+        left = self.left
+        if left.parts and (self.has_link or not left.agent_triggers):
+            yield ("trigger" if left.agent_triggers else "image",)
+        if left.idle_triggers and left.agent_triggers and self.has_link:
+            yield ("trigger nothing",)
+        if left.polls and self.has_link and not self.is_asked:
+            yield ("poll",)
+        if left.cuts and self.has_link:
+            yield ("cut",)
+        if not self.has_link:
+            yield ("link up",)
+        for name, times in (
+            ("reset", left.resets * bool(left.parts)),
+            ("second", left.seconds),
+            ("switch", left.switches * bool(left.parts or self.agent.stages)),
+            ("set back", left.set_back),
+        ):
+            if times:
+                yield (name,)
+        if left.bypasses or self._is_bypassed:
+            yield ("end bypass",) if self._is_bypassed else ("begin bypass",)
+
+    def _may_pass(self) -> bool:
+        """A PASS takes a live result: one that comes yet, or one that an open part has."""
+        if self.left.parts or any(item[0] == "result" for item in self.stream):
+            return True
+        live = self.agent.engine._live.values()
+        return any(one.part.result is not None and not one.part.stale for one in live)
+
+    def _of_the_agent(self) -> Iterator[Choice]:
+        for seq, stage in self.agent.stages.items():
+            if stage == Stage.OPEN:
+                yield ("decide", seq) if self.agent.is_complete(seq) else ("time is up", seq)
+            else:
+                yield ("row", seq) if stage == Stage.DECIDED else ("write", seq)
+
+    def _of_the_wire(self) -> Iterator[Choice]:
+        images = self.images
+        if len(images) == len(self.truths) * self.left.cameras:  # none came: cameras are alike until one did
+            images = tuple(image for image in images if image[1] == 1)
+        for image in images:
+            yield ("image of", *image)
+            if self.left.repeats:
+                yield ("image again of", *image)
+        if self.stream:
+            yield self.stream[0]
+            if self.left.repeats and self.stream[0][0] == "result":
+                yield ("result again", self.stream[0][1])
+
+    def after(self, choice: Choice) -> Line:
+        """The line behind it. Raises AssertionError where a part passed wrongly."""
+        then = _cloned(self, agent=self.agent.copy(), shows="")
+        name, *about = choice
+        getattr(then, "_" + name.replace(" ", "_"))(*about)
+        if _LINK.is_begun_anew:
+            _LINK.is_begun_anew = False
+            then._lose_link()
+        return then
+
+    # --- the agent's steps --------------------------------------------------------------------------------
+
+    def _decide(self, seq: int) -> None:
+        self.agent.decide(seq)
+
+    def _time_is_up(self, seq: int) -> None:
+        self.agent.decide(seq, is_time_up=True)
+
+    def _row(self, seq: int) -> None:
+        self.agent.close(seq)
+
+    def _write(self, seq: int) -> None:
+        live = self.agent.engine._live[seq]
+        rests_on_bypass = self.agent.decisions[seq].reason == "BYPASS"
+        if self.agent.write(seq):
+            self.shows = "PASS"
+            self._check(seq, live)
+            assert self._is_bypassed or not rests_on_bypass, f"part {seq} passed by a bypass that had ended"
+
+    def _check(self, seq: int, live: Any) -> None:
+        part = live.part
+        of = {int(capture.sha256) for capture in part.captures.values()} | {int(part.result.fields[0])}
+        assert len(of) == 1, f"part {seq} passed on messages of parts {sorted(of)}"
+        truth = self.truths[of.pop() - 1]
+        by = {int(found.bundle_id, 16) for found in live.inspections.values()}
+        assert by == {truth.program}, f"part {truth.number} of program {truth.program} was judged by {by}"
+        triggered = dict(self.triggered)
+        assert not self.triggered or triggered.get(seq) == truth.number, (
+            f"the trigger of part {seq} imaged {triggered.get(seq)}, and it passed on part {truth.number}"
+        )
+        assert self.delivered <= truth.number, f"part {truth.number} passed when part {self.delivered} was here"
+
+    # --- what comes ---------------------------------------------------------------------------------------
+
+    def _image_of(self, number: int, camera: int) -> None:
+        self.images = tuple(image for image in self.images if image != (number, camera))
+        self.delivered = max(self.delivered, number)
+        self.agent.image(self.truths[number - 1].capture(camera))
+
+    def _image_again_of(self, number: int, camera: int) -> None:
+        kept = self.images
+        self._image_of(number, camera)
+        self.images, self.left = kept, replace(self.left, repeats=self.left.repeats - 1)
+
+    def _result(self, number: int) -> None:
+        self.stream = self.stream[1:]
+        self.delivered, self.has_result_come = max(self.delivered, number), True
+        self.agent.event(self.truths[number - 1].result)
+        self._ask_for_the_clock()
+
+    def _result_again(self, number: int) -> None:
+        kept = self.stream
+        self._result(number)
+        self.stream, self.left = kept, replace(self.left, repeats=self.left.repeats - 1)
+
+    def _clock(self, second: int) -> None:
+        """The link hears its answer; one that went back begins the link anew, as ``CvxLink`` does."""
+        self.stream, self.is_asked = self.stream[1:], False
+        if second < self.told:
+            self._lose_link()
+            self._link_up()
+            return
+        self.told = second
+        self.agent.event(ControllerClock(clock_at(second), follows_results=not self.has_result_come))
+        if self.has_result_come:
+            self._ask_for_the_clock()
+
+    def _program(self, program: int) -> None:
+        self.stream = self.stream[1:]
+        self.agent.event(ControllerStatus(program, 0.0))
+
+    # --- what the controller does ---------------------------------------------------------------------------
+
+    def _image(self) -> None:
+        self.left = replace(self.left, parts=self.left.parts - 1)
+        self.count += 1
+        number = len(self.truths) + 1
+        truth = Truth(number, self.count, clock_at(self.session), self.program, clock_at(self.clock))
+        self.truths = (*self.truths, truth)
+        self.images += tuple((number, camera) for camera in self.agent.engine._options.cameras)
+        if self.has_link:
+            self.stream += (("result", number),)
+
+    def _trigger(self) -> None:
+        seq = self.agent.trigger(_LINK)
+        self._image()
+        self.triggered += ((seq, len(self.truths)),)
+
+    def _trigger_nothing(self) -> None:
+        self.left = replace(self.left, idle_triggers=self.left.idle_triggers - 1)
+        self.triggered += ((self.agent.trigger(_LINK), 0),)
+
+    def _poll(self) -> None:
+        self.left = replace(self.left, polls=self.left.polls - 1)
+        self._ask_for_the_clock()
+
+    def _ask_for_the_clock(self) -> None:
+        """The answer is put behind what the controller had sent; one command at a time."""
+        if not self.is_asked:
+            self.is_asked, self.has_result_come = True, False
+            self.stream += (("clock", self.clock),)
+
+    def _cut(self) -> None:
+        self.left = replace(self.left, cuts=self.left.cuts - 1)
+        self._lose_link()
+
+    def _lose_link(self) -> None:
+        if self.has_link:
+            self.has_link, self.is_asked, self.stream = False, False, ()
+            self.agent.event(ControllerDown("cable", 0.0))
+
+    def _link_up(self) -> None:
+        """It takes a second; the outputs are drained first, so what was not said is never said."""
+        self.has_link, self.clock = True, self.clock + 1
+        self.told = self.clock
+        self.agent.event(ControllerUp(self.program, "CV-X", 0.0, clock_at(self.clock)))
+
+    def _reset(self) -> None:
+        self.left = replace(self.left, resets=self.left.resets - 1)
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        """No two sessions begin within one second."""
+        self.clock += 1
+        self.session, self.count = self.clock, 0
+
+    def _second(self) -> None:
+        self.left, self.clock = replace(self.left, seconds=self.left.seconds - 1), self.clock + 1
+
+    def _switch(self) -> None:
+        """The controller changes its program, which begins the counter anew; the link hears of it at its next poll."""
+        self.left = replace(self.left, switches=self.left.switches - 1)
+        self.program = 3 - self.program
+        self._begin_anew()
+        if self.has_link:
+            self.stream += (("program", self.program),)
+
+    def _set_back(self) -> None:
+        self.left, self.clock = replace(self.left, set_back=self.left.set_back - 1), self.clock - 10
+
+    @property
+    def _is_bypassed(self) -> bool:
+        return self.agent.engine.bypass._begun is not None
+
+    def _begin_bypass(self) -> None:
+        self.left = replace(self.left, bypasses=self.left.bypasses - 1)
+        self.agent.begin_bypass()
+
+    def _end_bypass(self) -> None:
+        self.agent.end_bypass()
+
+    # --- for the search -----------------------------------------------------------------------------------
+
+    def key(self) -> Hashable:
+        """All that its future depends on."""
+        return (
+            self.left,
+            (self.clock, self.session, self.count, self.program, self.told),
+            tuple((truth.count, truth.session, truth.taken, truth.program) for truth in self.truths),
+            frozenset(self.images),
+            self.stream,
+            (self.has_link, self.is_asked, self.has_result_come, self.delivered),
+            self.triggered,
+            self.agent.key(),
+        )
+
+    def seen(self) -> str:
+        """A PASS that stands, and rightly."""
+        return self.shows

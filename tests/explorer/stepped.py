@@ -1,0 +1,349 @@
+"""The real engine without an event loop: what asyncio would run later is run step by step, each step can be copied.
+
+Real are pairing, decision, carrying, bypass, programs, gaps, the line's standing, and the engine's handling of events.
+Stood in for are the journal (every row is durable when the search says so), the output (a PASS is asked for its right
+to leave once more when it is written) and the inspection, which finds every part good: what passes wrongly does not do
+so because of it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import lru_cache
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from drivers.timing import Deadline
+from edge_agent.domain import Inspection, Outcome, Published, Reason, Verdict
+from edge_agent.runtime.engine import Engine, EngineOptions
+from edge_agent.runtime.interlock import Health, LineEvent
+from edge_agent.runtime.pairing import Arrival
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Hashable
+
+    from edge_agent.domain import Capture
+    from edge_agent.runtime.bypass import Bypass
+    from edge_agent.runtime.decision import Decision
+    from edge_agent.runtime.live import LivePart
+
+T = TypeVar("T")
+_FAR_S = 1e9
+
+
+class Stage:
+    """How far a part has come: open, decided, its row durable and its PASS on the way to the wire."""
+
+    OPEN, DECIDED, LEAVING = "open", "decided", "leaving"
+
+
+def at_once(work: Coroutine[Any, Any, T]) -> T:
+    """Run what never has to wait."""
+    try:
+        work.send(None)
+    except StopIteration as done:
+        return done.value  # type: ignore[no-any-return]
+    raise AssertionError("it waits for something")
+
+
+class _Journal:
+    next_part_seq = 1
+
+    def counted(self, *, is_simulated: bool) -> tuple[None, frozenset[int]]:
+        return None, frozenset()
+
+    async def append(self, row: object) -> None:
+        return
+
+
+class _Output:
+    """Notes what is asked for; the search writes it, or takes it back."""
+
+    async def publish(self, *_asked: object, **_about: object) -> Published:
+        return Published.PUBLISHED
+
+    async def withdraw(self) -> None:
+        return
+
+
+class _Anchored:
+    """Stands for a task of asyncio that is never run."""
+
+    def add_done_callback(self, _call: object) -> None:
+        return
+
+    def cancel(self) -> None:
+        return
+
+
+@dataclass(frozen=True)
+class _Finds:
+    """An inspector of one program; its name is that of the bundle."""
+
+    program: int
+
+
+class _Silent:
+    """A log that nobody reads."""
+
+    def __getattr__(self, _name: str) -> Any:
+        return lambda *_words, **_values: None
+
+
+class SteppedEngine(Engine):
+    """The engine whose coroutines are not run: ``SteppedAgent`` does what they would do, one step at a time."""
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> Any:
+        work.close()
+        return _ANCHORED
+
+
+_ANCHORED = _Anchored()
+
+
+@dataclass(slots=True)
+class SteppedAgent:
+    """The agent, the stage of each of its parts, and the PASS that stands."""
+
+    engine: SteppedEngine
+    stages: dict[int, str] = field(default_factory=dict)
+    decisions: dict[int, Decision] = field(default_factory=dict)
+    stands: int | None = None
+    """The part whose PASS stands on the wire."""
+
+    @classmethod
+    def new(cls, cameras: tuple[int, ...], *, programs: int = 1, triggers_itself: bool = False) -> SteppedAgent:
+        """An agent that has a bundle for each program, and that hears nothing of the controller yet."""
+        finds = {(program, camera): _Finds(program) for program in range(1, programs + 1) for camera in cameras}
+        health = Health.waiting_for("controller")
+        options = EngineOptions(cameras, _FAR_S, "both", 1, "boot", is_simulated=False, triggers_itself=triggers_itself)
+        nothing = SimpleNamespace()
+        engine = SteppedEngine(
+            options,
+            inspectors=finds,  # type: ignore[arg-type]
+            journal=_Journal(),  # type: ignore[arg-type]
+            archive=nothing,  # type: ignore[arg-type]
+            output=_Output(),  # type: ignore[arg-type]
+            health=health,
+        )
+        engine._inference.close()
+        engine._keeping.close()
+        # A part's deadline never passes by itself here; what is of now is measured as on a line of one second.
+        engine._pairing.longest = timedelta(seconds=dataclasses.replace(options, deadline_s=1.0).longest_s)
+        return cls(engine)
+
+    # --- what comes ---------------------------------------------------------------------------------------
+
+    def image(self, capture: Capture) -> None:
+        """An image comes, and its inspection ends at once."""
+        self.engine.on_capture(capture)
+        for live in self.engine._live.values():
+            if live.part.captures.get(capture.camera) is capture and capture.camera not in live.inspections:
+                found = self.engine._inference.inspector_of(live.part, capture.camera)
+                if found is not None:
+                    live.inspections[capture.camera] = _good(found.program, capture.sha256)  # type: ignore[attr-defined]
+        self._look()
+
+    def event(self, event: Any) -> None:
+        """The controller's link says something."""
+        self.engine.on_event(event)
+        self._look()
+
+    def trigger(self, link: Any) -> int:
+        """The agent triggers, and the controller takes it; the part's number."""
+        live = self.engine._live_of(self.engine._pairing.on_trigger(), Arrival.NEW)
+        live.link = link
+        self._look()
+        return live.part.seq
+
+    def begin_bypass(self) -> None:
+        """A person answers for the parts."""
+        self.engine.bypass._begun = _BYPASS  # what begin() leaves, once its event is durable
+
+    def end_bypass(self) -> None:
+        """Nobody does any more. The wire is told before this returns."""
+        self.engine.bypass._begun = None
+        if self.engine._carrying.bypassed_seq == self.engine._standing.newest_seq:
+            self._withdraw()
+
+    # --- a part's steps -----------------------------------------------------------------------------------
+
+    def is_complete(self, seq: int) -> bool:
+        """Nothing more is waited for."""
+        return self.engine._carrying._is_complete(self.engine._live[seq])
+
+    def decide(self, seq: int, *, is_time_up: bool = False) -> None:
+        """It is decided of what is known now."""
+        live = self.engine._live[seq]
+        if is_time_up:
+            live.part.deadline = Deadline(0.0)
+        self.engine.check()
+        self.decisions[seq], self.stages[seq] = self.engine._carrying.decide(live), Stage.DECIDED
+
+    def close(self, seq: int) -> None:
+        """Its row is durable, it is closed, and its verdict is asked of the output."""
+        engine, live = self.engine, self.engine._live[seq]
+        _, decision = at_once(engine._carrying.record(live, self.decisions[seq]))
+        engine._pairing.close(live.part)
+        engine._begin_anew_if_owed(live)
+        published = at_once(engine._carrying.publish(live, decision))
+        if decision.verdict is Verdict.PASS and published is Published.PUBLISHED:
+            self.stages[seq] = Stage.LEAVING
+        else:
+            self._end(seq)
+
+    def write(self, seq: int) -> bool:
+        """The output is about to write PASS, and asks once more; whether it stands then."""
+        engine, live = self.engine, self.engine._live[seq]
+        may_pass = engine.is_ready() and engine._carrying.may_pass(live, self.decisions[seq])
+        self.stands = seq if may_pass else None
+        self._end(seq)
+        return may_pass
+
+    def _end(self, seq: int) -> None:
+        engine = self.engine
+        del engine._live[seq], self.stages[seq], self.decisions[seq]
+        if not engine._live:
+            engine._standing.move(LineEvent.ALL_DECIDED)
+        engine.check()
+
+    def _look(self) -> None:
+        for seq in list(self.engine._live):
+            if seq not in self.stages:  # its first sign: begin_part takes back what stands
+                self.stages[seq] = Stage.OPEN
+                self._withdraw()
+        if not self.engine.is_ready():
+            self.stands = None
+
+    def _withdraw(self) -> None:
+        """What stands is taken back, and so is what is on its way."""
+        self.stands = None
+        for seq in [seq for seq, stage in self.stages.items() if stage == Stage.LEAVING]:
+            self._end(seq)
+
+    # --- for the search -----------------------------------------------------------------------------------
+
+    def copy(self) -> SteppedAgent:
+        """One that goes its own way."""
+        return SteppedAgent(_copied(self.engine), self.stages.copy(), self.decisions.copy(), self.stands)
+
+    def key(self) -> Hashable:
+        """All that its future depends on."""
+        engine, pairing = self.engine, self.engine._pairing
+        sessions = pairing._sessions
+        return (
+            self.stands,
+            tuple((seq, stage) for seq, stage in self.stages.items()),
+            tuple((seq, decision.verdict, decision.reason) for seq, decision in self.decisions.items()),
+            tuple(_key_of(live) for live in engine._live.values()),
+            tuple(part.seq for part in pairing.parts),
+            tuple(pairing._decided.values()),
+            tuple(pairing._missed.items()),
+            (sessions.current, sessions.run, sessions._first, sessions._last, sessions._is_ordered),
+            tuple(sessions._over.items()),
+            (pairing._run, pairing._last_count, pairing._last_heard, pairing._has_run_session, pairing._told),
+            pairing._newest_image,
+            (pairing._asked, pairing._heard_at, pairing._reset_after, pairing._reset_by, pairing._since),
+            bool(pairing.two_senders),
+            (engine._standing.state, engine._standing.newest_seq, engine._carrying.bypassed_seq),
+            tuple(engine._health.reasons),
+            (engine._gaps.last, engine._gaps.known, engine._gaps.is_after_gap),
+            engine._programs.current,
+            engine.bypass._begun is not None,
+        )
+
+
+_BYPASS = SimpleNamespace(by="A. Rossi", why="lamp replaced", ends_mono_s=float("inf"))
+
+
+@lru_cache
+def _good(program: int, sha256: str) -> Inspection:
+    return Inspection(Outcome.OK, Reason.OK, 1.0, 2.0, f"{program:064x}", sha256)
+
+
+def _key_of(live: LivePart) -> Hashable:
+    part = live.part
+    return (
+        part.seq,
+        part.count,
+        part.session,
+        tuple((camera, capture.sha256) for camera, capture in part.captures.items()),
+        None if part.result is None else part.result.fields,
+        part.told,
+        part.proven_at,
+        part.run,
+        (bool(part.stale), part.is_leftover, bool(part.unsure), part.repeats_count, part.deadline.at_mono_s == 0.0),
+        (bool(live.not_ready), live.link is not None, live.force_decision),
+        tuple((camera, found.bundle_id) for camera, found in live.inspections.items()),
+    )
+
+
+@lru_cache
+def _cloner(kind: type) -> Callable[[Any], Any]:
+    """A function that copies a dataclass field by field, written out: a search does little else."""
+    fields = "; ".join(f"new.{item.name} = old.{item.name}" for item in dataclasses.fields(kind))
+    names: dict[str, Any] = {"kind": kind, "make": object.__new__}
+    exec(f"def clone(old):\n    new = make(kind); {fields}\n    return new", names)  # noqa: S102
+    return names["clone"]  # type: ignore[no-any-return]
+
+
+def _cloned(value: T, **changed: object) -> T:
+    """The same dataclass with other fields; ``dataclasses.replace`` would run what ``__init__`` does."""
+    new = _cloner(type(value))(value)
+    for name, other in changed.items():
+        setattr(new, name, other)
+    return new  # type: ignore[no-any-return]
+
+
+def _relinked(value: T, **changed: object) -> T:
+    new = object.__new__(type(value))
+    new.__dict__.update(value.__dict__, **changed)
+    return new
+
+
+def _copied(old: SteppedEngine) -> SteppedEngine:
+    """The engine with all that changes of its own, and with all that does not shared."""
+    new: SteppedEngine = object.__new__(SteppedEngine)
+    parts = {part.seq: _cloned(part, captures=part.captures.copy()) for part in old._pairing.parts}
+    for live in old._live.values():
+        if live.part.seq not in parts:
+            parts[live.part.seq] = _cloned(live.part, captures=live.part.captures.copy())
+    health = _cloned(old._health, _why_not=old._health._why_not.copy())
+    standing = _cloned(old._standing, health=health)
+    programs = _cloned(old._programs)
+    inference = _relinked(old._inference, _programs=programs)
+    pairing = _cloned(
+        old._pairing,
+        open_part=new._new_part,
+        parts=[parts[part.seq] for part in old._pairing.parts],
+        _decided=old._pairing._decided.copy(),
+        _missed=old._pairing._missed.copy(),
+        _sessions=old._pairing._sessions.copy(),
+    )
+    bypass: Bypass = _relinked(old.bypass, take_back=new._take_back_bypass)
+    new.__dict__.update(
+        old.__dict__,
+        _health=health,
+        _standing=standing,
+        _programs=programs,
+        _inference=inference,
+        bypass=bypass,
+        _gaps=_cloned(old._gaps),
+        _carried=set(),
+        _live={
+            seq: _cloned(live, part=parts[seq], inspections=live.inspections.copy(), inspecting=[])
+            for seq, live in old._live.items()
+        },
+        _pairing=pairing,
+        _carrying=_relinked(
+            old._carrying,
+            _pairing=pairing,
+            _standing=standing,
+            _programs=programs,
+            _inference=inference,
+            _bypass=bypass,
+        ),
+    )
+    return new
