@@ -177,7 +177,7 @@ class Archive:
             if path.name.endswith(_STUMP) and NAME.fullmatch(path.name.removesuffix(_STUMP)):
                 stumps.append(path)
             elif found := NAME.fullmatch(path.name):
-                self._add(Verdict(found[2]), Image(int(found[1]), path.parent, path.name, size_bytes))
+                self._add(Verdict(found["verdict"]), Image(int(found["seq"]), path.parent, path.name, size_bytes))
         for path in stumps:
             self._fs.unlink(path)
         self._is_scanned = True
