@@ -122,9 +122,8 @@ class Stock:
         try:
             for path, size_bytes in self._fs.files(folder):
                 found = NAME.fullmatch(path.name)
-                if (
-                    found and found["verdict"] in self._verdicts and path.parent == folder
-                ):  # one within is a day of its own
+                # One in a folder within is of a day of its own.
+                if found and found["verdict"] in self._verdicts and path.parent == folder:
                     yield Image(int(found["seq"]), folder, found[0], size_bytes)
         except FileNotFoundError:
             if self._fs.exists(folder):  # a file went while we read, and the others are still there
