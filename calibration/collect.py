@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from calibration.gate import unregistered
-from calibration.images import GoodImage, examine_image, find_same, list_images, read_pixels
+from calibration.images import GoodImage, examine_image, find_same, list_images
 from calibration.reference import medoid
 from drivers.base import ImageRefused
 from edge_agent.inspection.decode import decode
@@ -92,14 +92,14 @@ class Collector:
         if self._registration is not None:
             self._register([image])
         elif len(self.images) == _REFERENCE_AFTER:
-            self._registration = Registration(read_pixels(self.images[medoid(self.images)].path), self.settings)
+            self._registration = Registration(self.images[medoid(self.images)].pixels(), self.settings)
             self._register(self.images)
 
     def _register(self, images: list[GoodImage]) -> None:
         """Lay them on the reference and put aside what does not lie there as the others do."""
         assert self._registration is not None  # noqa: S101 - made above
         for image in images:
-            self.qualities[image.path.name] = self._registration.register(read_pixels(image.path)).quality
+            self.qualities[image.path.name] = self._registration.register(image.pixels()).quality
         odd = unregistered(self.qualities, 1.0)
         for image in [image for image in self.images if image.path.name in odd]:
             self.images.remove(image)

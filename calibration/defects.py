@@ -142,7 +142,7 @@ def judge_defective(
         write_bundle(Path(folder) / "bundle", *bundle)
         inspector = Inspector(Bundle.load(Path(folder) / "bundle"), threads=threads)
     for number, image in enumerate(images, start=1):
-        seen = inspector.inspect(image.path.read_bytes())
+        seen = inspector.inspect(image.read())
         score = seen.score if math.isfinite(seen.score) else None
         found.append(Defect(image, seen.outcome, seen.reason, score))
         progress(number, len(images))

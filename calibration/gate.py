@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from calibration.images import read_pixels
 from edge_agent.errors import CalibrationRefused
 
 if TYPE_CHECKING:
@@ -78,7 +77,7 @@ def wrong_qualities(
     by_px: dict[int, list[float]] = {px: [] for px in (*_NEAR_PX, off_px, elsewhere_px)}
     turned = []
     for index in chosen:
-        pixels, right = read_pixels(images[index].path), alignments[index]
+        pixels, right = images[index].pixels(), alignments[index]
         for px, found in by_px.items():
             moved = [
                 replace(right, shift_x_px=right.shift_x_px + px * x, shift_y_px=right.shift_y_px + px * y)

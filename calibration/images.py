@@ -25,6 +25,7 @@ __all__ = [
     "examine_image",
     "find_same",
     "list_images",
+    "read_again",
     "read_good_images",
     "read_pixels",
 ]
@@ -46,6 +47,10 @@ class GoodImage:
     zero_tail_rows: int
     thumbnail: NDArray[np.float32]
 
+    def pixels(self) -> NDArray[np.uint8]:
+        """Its pixels, read again: full-size pictures never pile up. Raises CalibrationRefused if the file changed."""
+        return _decode(self.path, read_again(self.path, self.sha256))
+
 
 def list_images(folder: Path) -> list[Path]:
     """The image files directly in a folder, by name. Raises CalibrationRefused if there is no such folder."""
@@ -57,6 +62,16 @@ def list_images(folder: Path) -> list[Path]:
 def read_pixels(path: Path) -> NDArray[np.uint8]:
     """The pixels of one image file. Raises CalibrationRefused, naming the file."""
     return _decode(path, _read(path))
+
+
+def read_again(path: Path, sha256: str) -> bytes:
+    """The bytes of a file that was read before. Raises CalibrationRefused if it has others now."""
+    data = _read(path)
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise CalibrationRefused(
+            f"{path} changed after it was read", hint="calibrate from a folder that nobody writes to meanwhile"
+        )
+    return data
 
 
 def read_good_images(paths: Sequence[Path], progress: Callable[[int, int], None]) -> list[GoodImage]:
@@ -138,5 +153,5 @@ def find_same(images: Sequence[GoodImage], image: GoodImage) -> GoodImage | None
 def _is_same_picture(a: GoodImage, b: GoodImage) -> bool:
     if a.sha256 == b.sha256:
         return True
-    difference = read_pixels(a.path).astype(np.float32) - read_pixels(b.path)
+    difference = a.pixels().astype(np.float32) - b.pixels()
     return float(np.sqrt(np.mean(difference**2))) < _SAME_PICTURE_RMS

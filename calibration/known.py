@@ -7,7 +7,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from calibration.images import list_images
+from calibration.images import list_images, read_again
 from drivers.base import ImageRefused
 from edge_agent.errors import CalibrationRefused
 from edge_agent.inspection.decode import decode
@@ -29,6 +29,10 @@ class KnownImage:
 
     path: Path
     sha256: str
+
+    def read(self) -> bytes:
+        """Its bytes, once more. Raises CalibrationRefused if the file has others now."""
+        return read_again(self.path, self.sha256)
 
 
 def leave_out(images: Sequence[Path], names: Sequence[str]) -> tuple[list[Path], tuple[KnownImage, ...]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version as version_of
@@ -147,7 +148,13 @@ def _take(collector: Collector, capture: Capture, wishes: LiveWishes) -> bool:
         elif capture.judgement is Judgement.NG:
             collector.turn_away(capture.name, "the controller's own tools judged it NG")
         else:
-            collector.take(capture.path.read_bytes(), capture.name)
+            data = capture.path.read_bytes()
+            if hashlib.sha256(data).hexdigest() == capture.sha256:
+                collector.take(data, capture.name)
+            else:
+                collector.turn_away(
+                    capture.name, "the file changed after it came: something else writes into the spool"
+                )
         return True
     finally:
         if capture.path is not None:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from calibration.gate import gate_words, quality_gate, unregistered, wrong_qualities
-from calibration.images import read_pixels
 from calibration.reference import Box, check_in_view, clip_to_valid, explicit_crop, medoid, part_box, read_mask
 from calibration.search import register_by_range, search
 from edge_agent.inspection.anomaly_map import to_working
@@ -72,7 +71,7 @@ class RegisteredSet:
 
     def cropped(self, index: int) -> NDArray[np.float32]:
         """The crop (H, W, C) of one registered image, in [0, 1]."""
-        pixels = read_pixels(self.images[index].path)
+        pixels = self.images[index].pixels()
         return crop_of(self.registration.warp(pixels, self.alignments[index]), self.crop)
 
     def working(self, progress: Callable[[int, int], None]) -> NDArray[np.float32]:
@@ -109,7 +108,7 @@ def register_all(
     return RegisteredSet(
         images=tuple(kept_images),
         reference=kept.index(reference),
-        reference_pixels=read_pixels(images[reference].path),
+        reference_pixels=images[reference].pixels(),
         registration=found.registration,
         alignments=tuple(alignments),
         crop=box,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from calibration.known import KnownImage
 from calibration.limit import at_rank, offers, share_for
 from edge_agent.inspection.bundle import Bundle
 from edge_agent.inspection.inspector import Inspector
@@ -91,6 +92,7 @@ def write_report(path: Path, result: CalibrationResult, images: Path) -> None:
     inspector = Inspector(bundle)
     height, width = bundle.reference.shape[:2]
     oddest = result.scores[:_ODDEST]
+    hashes = {image["name"]: image["sha256"] for image in bundle.manifest["training_images"]}
     facts = CalibrationFacts(
         part=bundle.part,
         program=bundle.program,
@@ -121,7 +123,10 @@ def write_report(path: Path, result: CalibrationResult, images: Path) -> None:
         mean_image_error=_finite(result.mean_image_error),
         oddest=_pictures(
             inspector,
-            [(images / name, f"score {score:.4g} when judged as an unseen part") for name, score in oddest],
+            [
+                (KnownImage(images / name, hashes[name]), f"score {score:.4g} when judged as an unseen part")
+                for name, score in oddest
+            ],
         ),
         timings_s=result.timings_s,
     )
@@ -174,20 +179,20 @@ def _defective(findings: Findings, inspector: Inspector) -> DefectiveFacts:
         ),
         pictures=_pictures(
             inspector,
-            [(d.image.path, f"defective, passes with score {d.score:.4g}") for d in findings.missed[:_ODDEST]],
+            [(d.image, f"defective, passes with score {d.score:.4g}") for d in findings.missed[:_ODDEST]],
         ),
     )
 
 
-def _pictures(inspector: Inspector, images: Sequence[tuple[Path, str]]) -> tuple[PartPictures, ...]:
+def _pictures(inspector: Inspector, images: Sequence[tuple[KnownImage, str]]) -> tuple[PartPictures, ...]:
     """Each image with its caption, what the inspection makes of it beside; what it refuses is left out."""
     shown = []
-    for path, caption in images:
-        _, pictures = inspector.explain(path.read_bytes())
+    for image, caption in images:
+        _, pictures = inspector.explain(image.read())
         if pictures is not None:
             shown.append(
                 PartPictures(
-                    label=path.name,
+                    label=image.path.name,
                     caption=f"{caption}, limit {inspector.bundle.limit:.4g}",
                     image=pictures.input,
                     reconstruction=pictures.reconstruction,

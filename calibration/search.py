@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 
 from calibration.gate import RELIABLE
-from calibration.images import read_pixels
 from edge_agent.errors import UsageError
 from edge_agent.inspection.registration import Registration, RegistrationSettings
 
@@ -132,12 +131,12 @@ def register_by_range(
     progress: Progress,
 ) -> Registered:
     """Register every image within exactly these settings. Raises CalibrationRefused for an unreadable file."""
-    pixels = read_pixels(images[reference].path)
+    pixels = images[reference].pixels()
     registration = Registration(pixels, settings, mask)
     still = _overview(pixels * np.float32(1.0 / 255.0))
     alignments, before, after, total = [], [], [], np.zeros(still.shape, np.float64)
     for number, image in enumerate(images, start=1):
-        current = read_pixels(image.path)
+        current = image.pixels()
         alignments.append(registration.register(current))
         overview = _overview(registration.warp(current, alignments[-1]))
         total += overview
@@ -155,10 +154,9 @@ def _lie_turned(images: Sequence[GoodImage], reference: int, found: Registered, 
     if not worst:
         return False
     settings = replace(found.registration.settings, max_angle_deg=180.0)
-    circle = Registration(read_pixels(images[reference].path), settings, mask)
+    circle = Registration(images[reference].pixels(), settings, mask)
     better = [
-        circle.register(read_pixels(images[i].path)).quality
-        > q + min(_CLEAR_GAIN, max(_LEAST_GAIN, (1.0 - q) * _GAP_SHARE))
+        circle.register(images[i].pixels()).quality > q + min(_CLEAR_GAIN, max(_LEAST_GAIN, (1.0 - q) * _GAP_SHARE))
         for q, i in worst
     ]
     return 2 * sum(better) >= _TRIED

@@ -6,7 +6,7 @@ import hashlib
 import math
 import struct
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version as version_of
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from edge_agent.report.facts import PartFact, PartPictures, RunFacts
 from edge_agent.report.html import write_run_report
 from edge_agent.runtime.decision import Decision, Evidence, decide
 from edge_agent.store.journal import JournalReader
+from edge_agent.store.stock import NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -25,9 +26,12 @@ if TYPE_CHECKING:
     from edge_agent.inspection.inspector import Inspector
     from edge_agent.store.journal import CameraRow, PartRow
 
+    _Record = tuple[PartRow, CameraRow]
+
 __all__ = ["ReplayResult", "ReplayedImage", "replay_folder", "versions", "write_replay_report"]
 
 _PICTURES_OF_EACH = 6
+_TOLD = 20
 _SUFFIXES = {".bmp", ".png", ".jpg", ".jpeg"}
 
 _OF_THE_LINE = frozenset(
@@ -51,7 +55,10 @@ _OF_THE_LINE = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class ReplayedImage:
-    """One image, judged again. ``difference`` is empty where nothing was recorded or all is as recorded."""
+    """One image, judged again. ``difference`` is empty where nothing was recorded or all is as recorded.
+
+    ``is_altered``: the file is not the image that its name or its record tells of; it is not judged as that one.
+    """
 
     path: Path
     inspection: Inspection
@@ -59,6 +66,7 @@ class ReplayedImage:
     reason: Reason
     recorded: PartRow | None
     difference: str
+    is_altered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +92,13 @@ class ReplayResult:
         return [image for image in self.images if image.difference]
 
     @property
+    def altered(self) -> int:
+        """How many files are not the images that they were archived as."""
+        return sum(image.is_altered for image in self.images)
+
+    @property
     def exit_code(self) -> int:
-        """1 if any verdict differs from the recorded one."""
+        """1 if any verdict differs from the recorded one, or a file is not the image that was archived."""
         return 1 if self.differences else 0
 
     def to_json(self) -> dict[str, object]:
@@ -95,6 +108,7 @@ class ReplayResult:
             "images": len(self.images),
             "compared": self.compared,
             "different": len(self.differences),
+            "altered": self.altered,
             "parts_of_record": self.of_record,
             "parts_without_image_here": self.absent,
             "verdicts": dict(Counter(str(image.verdict) for image in self.images)),
@@ -120,12 +134,13 @@ class ReplayResult:
         tally = Counter(f"{image.verdict} {image.reason}" for image in self.images)
         lines = [f"{len(self.images)} images"]
         lines += [f"  {count:5d}  {what}" for what, count in sorted(tally.items())]
+        if self.altered:
+            lines.append(f"NOT THE IMAGES THAT WERE ARCHIVED: {self.altered}, somebody or the disk changed the files")
         if self.compared:
             lines.append(
                 f"compared with the journal: {self.compared}, "
                 + (f"DIFFERENT: {len(self.differences)}" if self.differences else "all identical, bit for bit")
             )
-            lines += [f"  {image.path.name}: {image.difference}" for image in self.differences[:20]]
             if self.of_record:
                 lines.append(
                     f"{self.of_record} parts between them never had an image: their verdict is the recorded one"
@@ -137,7 +152,7 @@ class ReplayResult:
                 )
         else:
             lines.append("no recorded verdicts to compare with")
-        return lines
+        return lines + [f"  {image.path.name}: {image.difference}" for image in self.differences[:_TOLD]]
 
 
 def replay_folder(
@@ -155,18 +170,22 @@ def replay_folder(
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file())
     if not paths:
         raise DataError(f"{folder} holds no images ({', '.join(sorted(_SUFFIXES))})")
-    recorded = _recorded(journal)
+    records = _Records.of(journal)
     judged: dict[str, Inspection] = {}
-    images = []
+    found = []
     for done, path in enumerate(paths):
         progress("replay", done, len(paths))
         data = path.read_bytes()
         sha256 = hashlib.sha256(data).hexdigest()
-        row, camera = _record_of(path, recorded.get(sha256, []))
-        judged[sha256] = _inspector(inspectors, row, camera, path).inspect(data)
-        images.append((path, sha256, row, camera))
+        record, why_altered = records.find(path, sha256)
+        if not why_altered:
+            judged[sha256] = _inspector(inspectors, record, path).inspect(data)
+        found.append((path, sha256, record, why_altered))
     progress("replay", len(paths), len(paths))
-    compared = tuple(_compare(path, judged[sha], row, camera, judged) for path, sha, row, camera in images)
+    compared = tuple(
+        _altered(path, sha256, record, why) if why else _compare(path, judged[sha256], record, judged)
+        for path, sha256, record, why in found
+    )
     return ReplayResult(compared, *_not_here(journal, compared))
 
 
@@ -180,14 +199,14 @@ def write_replay_report(
         facts=RunFacts(
             title=title,
             simulated=any(image.recorded is not None and image.recorded.simulated for image in result.images),
-            bundle_ids=tuple(sorted({image.inspection.bundle_id for image in result.images})),
+            bundle_ids=tuple(sorted({i.inspection.bundle_id for i in result.images if not i.is_altered})),
             versions=versions(),
             created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
             parts=parts,
             pictures=tuple(_pictures(image, inspectors) for image in _most_telling(result.images)),
             latency_words="from the image's bytes to its judgement",
             differences=tuple(f"{image.path.name}: {image.difference}" for image in result.differences)
-            if result.compared
+            if result.compared or result.altered
             else None,
             compared=result.compared,
         ),
@@ -223,7 +242,10 @@ def _most_telling(images: Sequence[ReplayedImage]) -> list[ReplayedImage]:
 
 def _pictures(image: ReplayedImage, inspectors: Mapping[tuple[int, int], Inspector]) -> PartPictures:
     by_id = {inspector.bundle.id: inspector for inspector in inspectors.values()}
-    inspection, pictures = by_id[image.inspection.bundle_id].explain(image.path.read_bytes())
+    data = image.path.read_bytes()
+    if hashlib.sha256(data).hexdigest() != image.inspection.image_sha256:
+        raise DataError(f"{image.path} changed while it was replayed", hint="replay a copy that nobody writes to")
+    inspection, pictures = by_id[image.inspection.bundle_id].explain(data)
     caption = f"{image.verdict} {image.reason}, score {inspection.score:.4g}, limit {inspection.limit:.4g}"
     if pictures is None:
         raise AssertionError("an image with a finite score was decoded")
@@ -247,15 +269,42 @@ def versions() -> dict[str, str]:
     }
 
 
-def _recorded(journal: Path | None) -> dict[str, list[tuple[PartRow, CameraRow]]]:
-    if journal is None:
-        return {}
-    with JournalReader.open(journal) as reader:
-        found: dict[str, list[tuple[PartRow, CameraRow]]] = {}
-        for row in reader.rows():
-            for camera in row.cameras:
-                found.setdefault(camera.image_sha256, []).append((row, camera))
-        return found
+@dataclass(slots=True)
+class _Records:
+    """What the journal knows of images: by their hash, and by the part and camera that a file's name tells."""
+
+    by_sha256: dict[str, list[_Record]] = field(default_factory=dict)
+    by_place: dict[tuple[int, int], _Record] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, journal: Path | None) -> _Records:
+        records = cls()
+        if journal is not None:
+            with JournalReader.open(journal) as reader:
+                for row in reader.rows():
+                    for camera in row.cameras:
+                        records.by_sha256.setdefault(camera.image_sha256, []).append((row, camera))
+                        records.by_place[row.part_seq, camera.camera] = row, camera
+        return records
+
+    def find(self, path: Path, sha256: str) -> tuple[_Record | None, str]:
+        """The record of an image, and why the file is not what was archived; '' where it is, or where nothing tells.
+
+        An archived image is the one of the part that its name tells, any other the last that had these bytes.
+        """
+        name = NAME.fullmatch(path.name)
+        if name is None:
+            return next(reversed(self.by_sha256.get(sha256, [])), None), ""
+        recorded = self.by_place.get((int(name["seq"]), int(name["camera"])))
+        is_named = recorded is not None and recorded[1].image_sha256.startswith(name["sha256"])
+        if recorded is not None and is_named:
+            was = recorded[1].image_sha256
+            why = f"the file is not the image that came: its sha256 is {sha256}, the journal says {was}"
+            return recorded, "" if was == sha256 else why
+        if not sha256.startswith(name["sha256"]):
+            why = f"the file is not the image that was archived: its sha256 is {sha256}, its name says {name['sha256']}"
+            return None, why
+        return next(reversed(self.by_sha256.get(sha256, [])), None), ""
 
 
 def _not_here(journal: Path | None, images: Sequence[ReplayedImage]) -> tuple[int, int]:
@@ -269,19 +318,9 @@ def _not_here(journal: Path | None, images: Sequence[ReplayedImage]) -> tuple[in
     return without, len(others) - without
 
 
-def _record_of(path: Path, records: list[tuple[PartRow, CameraRow]]) -> tuple[PartRow | None, CameraRow | None]:
-    """The record of an archived image: by the part its name tells, else the last part that had these bytes."""
-    for row, camera in records:
-        if path.name.startswith(f"part_{row.part_seq:012d}_"):
-            return row, camera
-    return records[-1] if records else (None, None)
-
-
-def _inspector(
-    inspectors: Mapping[tuple[int, int], Inspector], row: PartRow | None, camera: CameraRow | None, path: Path
-) -> Inspector:
-    if row is not None and camera is not None and row.program is not None:
-        found = inspectors.get((row.program, camera.camera))
+def _inspector(inspectors: Mapping[tuple[int, int], Inspector], record: _Record | None, path: Path) -> Inspector:
+    if record is not None and (program := record[0].program) is not None:
+        found = inspectors.get((program, record[1].camera))
         if found is not None:
             return found
     if len(inspectors) == 1:
@@ -292,17 +331,21 @@ def _inspector(
     )
 
 
+def _altered(path: Path, sha256: str, record: _Record | None, why: str) -> ReplayedImage:
+    """A file that is not what it should be tells nothing of its part."""
+    refused = Inspection(Outcome.NG, Reason.IMAGE_BROKEN, math.nan, math.nan, "", sha256, detail=why)
+    row = None if record is None else record[0]
+    return ReplayedImage(path, refused, Verdict.REJECT, Reason.IMAGE_BROKEN, row, why, is_altered=True)
+
+
 def _compare(
-    path: Path,
-    inspection: Inspection,
-    row: PartRow | None,
-    camera: CameraRow | None,
-    judged: Mapping[str, Inspection],
+    path: Path, inspection: Inspection, record: _Record | None, judged: Mapping[str, Inspection]
 ) -> ReplayedImage:
-    if row is None or camera is None:
+    if record is None:
         is_ok = inspection.outcome is Outcome.OK
         verdict = Verdict.PASS if is_ok else Verdict.REJECT
         return ReplayedImage(path, inspection, verdict, Reason.OK if is_ok else inspection.reason, None, "")
+    row, camera = record
     decision = _decide_again(row, judged)
     differences = []
     if (decision.verdict, decision.reason) != (row.verdict, row.reason):

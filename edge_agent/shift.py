@@ -27,7 +27,7 @@ from edge_agent.report.shift import BundleFact, Period, ShiftFacts, WorstPart
 from edge_agent.report.tally import ReasonCount
 from edge_agent.runtime.dry_run import DRY_RUN
 from edge_agent.store.search import JournalSearch
-from edge_agent.web.pictures import archived_image, heat_colours
+from edge_agent.web.pictures import heat_colours, read_archived
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -207,8 +207,8 @@ def _worst(settings: Settings, seen: _Seen, progress: Callable[[str, int, int], 
 def _pictures(
     settings: Settings, row: PartRow, camera: CameraRow, inspectors: dict[str, Inspector], folder: Path | None
 ) -> tuple[Any, Any]:
-    """The image as received and with its heat map over it; None for what cannot be made. Raises DataError, OSError."""
-    data = archived_image(settings.store.archive, row, camera).read_bytes()
+    """The image as received and with its heat map over it; None for what cannot be made. Raises DataError."""
+    data = read_archived(settings.store.archive, row, camera)
     image = decode(data)
     if folder is None or camera.bundle_id is None:
         return image, None

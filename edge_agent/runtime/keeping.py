@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["Keeping"]
 
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 _MOST_WAITING, _MOST_REJECTS_WAITING = 100, 1000
 """Images that may wait for the archive; a disk that takes no more must not fill the spool."""
@@ -66,10 +68,7 @@ class Keeping:
 
     async def note_unplaced(self, what: str, arrival: Arrival, count: int | None, name: str) -> None:
         """Record an image or a result that no open part takes."""
-        try:
-            await self._journal.event(f"{what}_{arrival}", f"count {count}, {name[:120]!r}")
-        except JournalError as err:
-            self._health.fails("journal", str(err))
+        await self._note(f"{what}_{arrival}", f"count {count}, {name[:120]!r}")
 
     async def put_away(self, capture: Capture, arrival: Arrival, decided_seq: int | None) -> None:
         """Archive a late image with its part; drop a duplicate's bytes from the spool."""
@@ -94,12 +93,27 @@ class Keeping:
             await asyncio.to_thread(self._archive.drop, path)
             return
         self._waiting += 1
+        altered = ""
+
+        def file() -> str:
+            kept = self._archive.file(seq, camera, verdict, path, sha256, always=always)
+            return "" if kept is None else self._archive.why_altered(kept, sha256)
+
         try:
-            await self._in_thread(partial(self._archive.file, seq, camera, verdict, path, sha256, always=always))
+            altered = await self._in_thread(file)
         except OSError as err:
             log.warning("archive_failed", part_seq=seq, error=str(err))
         finally:
             self._waiting -= 1
+        if altered:
+            log.error("image_altered", part_seq=seq, camera=camera, why=altered)
+            await self._note("IMAGE_ALTERED", f"part {seq}, camera {camera}: {altered}")
 
-    async def _in_thread(self, call: Callable[[], object]) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._thread, call)
+    async def _note(self, kind: str, detail: str) -> None:
+        try:
+            await self._journal.event(kind, detail)
+        except JournalError as err:
+            self._health.fails("journal", str(err))
+
+    async def _in_thread(self, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call)

@@ -128,6 +128,16 @@ class Archive:
                 self.drop(spooled)
             return kept
 
+    def why_altered(self, kept: Path, sha256: str) -> str:
+        """Why a file that is kept is not the image of that hash, in words; empty if it is."""
+        try:
+            found = self._fs.sha256(kept)
+        except OSError as err:
+            return f"{kept.name} cannot be read back: {err.strerror or err}"
+        if found == sha256:
+            return ""
+        return f"{kept.name} has sha256 {found}, the image that came had {sha256}: something else wrote into it"
+
     def give_up(self, part_seq: int, verdict: Verdict) -> None:
         """Count an image as lost, if it was to be kept, that cannot wait for the disk any longer.
 
@@ -167,7 +177,7 @@ class Archive:
             if path.name.endswith(_STUMP) and NAME.fullmatch(path.name.removesuffix(_STUMP)):
                 stumps.append(path)
             elif found := NAME.fullmatch(path.name):
-                self._add(Verdict(found[2]), Image(int(found[1]), path.parent, path.name, size_bytes))
+                self._add(Verdict(found["verdict"]), Image(int(found["seq"]), path.parent, path.name, size_bytes))
         for path in stumps:
             self._fs.unlink(path)
         self._is_scanned = True

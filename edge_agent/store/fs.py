@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from pathlib import Path
@@ -38,6 +39,11 @@ class FileSystem:
     def size_bytes(self, path: Path) -> int:
         """The size of a file."""
         return path.stat().st_size
+
+    def sha256(self, path: Path) -> str:
+        """The sha256 of a file's bytes, in hexadecimal."""
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
     def write(self, path: Path, data: bytes) -> None:
         """Write a new file and bring it to the disk."""

@@ -18,7 +18,8 @@ __all__ = ["CameraRow", "EventRow", "PartRow", "PublicationRow"]
 class CameraRow:
     """One camera's share of a part. ``outcome`` is None if its image was never judged.
 
-    ``reason`` then says what was wrong with the image, or is None if time ran out first.
+    ``reason`` then says what was wrong with the image, or is None if time ran out first. ``image_sha256`` is of the
+    very bytes that were judged; of those that came where none were.
     """
 
     camera: int
@@ -57,7 +58,7 @@ class CameraRow:
             score=_number(inspection.score),
             limit=_number(inspection.limit),
             bundle_id=inspection.bundle_id or None,
-            image_sha256=capture.sha256,
+            image_sha256=inspection.image_sha256,
             image_name=capture.name,
             alignment=inspection.alignment,
             timings_ms=dict(inspection.timings_ms),

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 __all__ = ["NAME", "Image", "Stock"]
 
-NAME = re.compile(r"part_(\d{12,})_CAM\d+_(PASS|REJECT|FAULT)_[0-9a-f]{8}\.[a-z0-9]{1,8}")
+NAME = re.compile(
+    r"part_(?P<seq>\d{12,})_CAM(?P<camera>\d+)_(?P<verdict>PASS|REJECT|FAULT)_(?P<sha256>[0-9a-f]{8})\.[a-z0-9]{1,8}"
+)
+"""Of an archived image; ``sha256`` is how the hash in its row begins."""
 _AT_ONCE = 5000
 """Images that one reading makes known, about 1 MiB. A reading goes through a whole folder, a good third of a second for
 20,000 images: this keeps it to less than one in a hundred filings, even while each of them removes twenty."""
@@ -119,8 +122,9 @@ class Stock:
         try:
             for path, size_bytes in self._fs.files(folder):
                 found = NAME.fullmatch(path.name)
-                if found and found[2] in self._verdicts and path.parent == folder:  # one within is a day of its own
-                    yield Image(int(found[1]), folder, found[0], size_bytes)
+                # One in a folder within is of a day of its own.
+                if found and found["verdict"] in self._verdicts and path.parent == folder:
+                    yield Image(int(found["seq"]), folder, found[0], size_bytes)
         except FileNotFoundError:
             if self._fs.exists(folder):  # a file went while we read, and the others are still there
                 raise

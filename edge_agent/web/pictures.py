@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from edge_agent.settings import Settings
     from edge_agent.store.rows import CameraRow, PartRow
 
-__all__ = ["Busy", "Explained", "Explainer", "archived_image", "heat_colours", "scale_png"]
+__all__ = ["Busy", "Explained", "Explainer", "archived_image", "heat_colours", "read_archived", "scale_png"]
 
 log = structlog.get_logger(__name__)
 
@@ -106,7 +106,7 @@ class Explainer:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._explain, row, camera)
 
     def _explain(self, row: PartRow, camera: CameraRow) -> Explained:
-        data = _read(archived_image(self.settings.store.archive, row, camera), camera)
+        data = read_archived(self.settings.store.archive, row, camera)
         try:
             inspector = self._inspector(row.program, camera)
         except EdgeAgentError as err:
@@ -182,9 +182,10 @@ def _interpolated(
     return np.stack([np.interp(finite, at, [colour[c] for _, colour in stops]) for c in range(4)], axis=-1)
 
 
-def _read(path: Path, camera: CameraRow) -> bytes:
+def read_archived(archive: Path, row: PartRow, camera: CameraRow) -> bytes:
+    """The bytes that were judged. Raises DataError where they are not kept, or the file has other ones now."""
     try:
-        data = path.read_bytes()
+        data = archived_image(archive, row, camera).read_bytes()
     except OSError as err:
         raise DataError(f"the archived image cannot be read: {err.strerror}") from err
     if hashlib.sha256(data).hexdigest() != camera.image_sha256:

@@ -54,6 +54,14 @@ async def test_the_report_of_a_line_that_ran(tmp_path: Path, thumbnail_bundle: P
     assert "<img src=x" not in text
     assert "http://" not in text.replace("http://www.w3.org", "")
 
+    # A picture that is not the one that was judged is not shown as that part's.
+    one, two = sorted((tmp_path / "archive").rglob("part_*_REJECT_*.bmp"))
+    one.write_bytes(two.read_bytes())
+    edge_agent_here("report", "shift", *on, "--out", str(out))
+    text = out.read_text()
+    assert "not the image that was judged" in text
+    assert text.count('alt="heat map"') == 1
+
     # Tampered with, the same report says so and so does the exit code.
     with sqlite3.connect(tmp_path / "journal.sqlite3") as journal:
         journal.execute("DROP TRIGGER part_is_not_changed")

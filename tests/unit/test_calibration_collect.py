@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import cv2
@@ -9,6 +10,8 @@ import numpy as np
 import pytest
 
 from calibration.collect import ODD, Collector
+from calibration.live import LiveWishes, _take
+from drivers.base import Capture
 from drivers.simulated.camera import ZipperCamera, encode_bmp
 from edge_agent.errors import CalibrationRefused
 from edge_agent.inspection.registration import RegistrationSettings
@@ -112,3 +115,13 @@ def test_turned_parts_need_the_angle_that_was_asked_for(tmp_path: Path) -> None:
         found.take(encode_bmp(np.ascontiguousarray(picture[::-1, ::-1]) if number % 2 else picture), "a.bmp")
 
     assert len(found) == 6, found.refused
+
+
+def test_an_image_that_is_another_one_when_it_is_taken_is_refused(tmp_path: Path) -> None:
+    found = collector(tmp_path / "good")
+    came = Capture(1, 1, "s", "a.bmp", tmp_path / "a.bmp", sha256(good_image(1)).hexdigest(), 0.0)
+    (tmp_path / "a.bmp").write_bytes(good_image(2))
+    _take(found, came, LiveWishes(tmp_path / "good", 20, 1, 1, RegistrationSettings()))
+
+    assert len(found) == 0
+    assert "changed" in found.refused[0].why

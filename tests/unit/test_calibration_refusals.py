@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from calibration.calibrate import CalibrationOptions, calibrate
+from calibration.calibrate import CalibrationOptions, calibrate, gather
+from calibration.images import list_images
 from calibration.reference import clip_to_valid, explicit_crop, part_box
 from calibration.registered import grid_for
 from edge_agent.errors import CalibrationRefused, UsageError
@@ -184,3 +185,14 @@ def test_the_working_size_follows_the_crop(height: int, width: int, expected: tu
     grid = grid_for(height, width)
 
     assert (grid.height, grid.width, grid.patch) == expected
+
+
+def test_an_image_that_changes_after_it_was_read_is_named(images: Path) -> None:
+    def swap(stage: str, done: int, total: int) -> None:
+        if (stage, done) == ("read", total):
+            write(images, "03.bmp", draw_part(99))
+
+    with pytest.raises(CalibrationRefused, match=r"03\.bmp changed") as caught:
+        gather(list_images(images), CalibrationOptions(), swap)
+
+    assert "nobody writes to" in caught.value.hint

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from hashlib import sha256
 from pathlib import Path
 
 import cv2
@@ -144,6 +145,15 @@ def test_a_wish_that_the_images_cannot_carry_is_refused_before_the_training(good
 def test_a_share_that_is_none_is_a_usage_error_before_the_training(good: Path) -> None:
     with pytest.raises(UsageError):
         gather(list_images(good), CalibrationOptions(limit=LimitWishes(false_rejects=1.0)))
+
+
+def test_a_defective_image_that_changes_after_it_was_read_is_named(bad: Path) -> None:
+    (image,) = (KnownImage(path, sha256(path.read_bytes()).hexdigest()) for path in list_images(bad))
+    assert image.read() == (bad / "scratch.bmp").read_bytes()
+    write(bad, "scratch.bmp", 101)
+
+    with pytest.raises(CalibrationRefused, match=r"scratch\.bmp changed"):
+        image.read()
 
 
 # --- what defective parts say ---------------------------------------------------------------------------

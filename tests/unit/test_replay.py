@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 from contextlib import closing
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from edge_agent.domain import Inspection, Judgement, Outcome, Reason, Verdict
-from edge_agent.replay import ReplayResult, replay_folder
+from edge_agent.errors import DataError
+from edge_agent.replay import ReplayResult, replay_folder, write_replay_report
 from edge_agent.store.writer import JournalWriter
 from tests.unit.test_store_journal import part_row
 
@@ -40,17 +42,26 @@ def row(seq: int, verdict: Verdict = Verdict.PASS, reason: Reason = Reason.OK, *
     return replace(made, cameras=changes.get("cameras", cameras), program=1)
 
 
-def replayed(tmp_path: Path, rows: list[PartRow], images: list[int], score: float = 0.1) -> ReplayResult:
-    """These rows in the journal, the images of these parts in the folder."""
+def replayed(
+    tmp_path: Path,
+    rows: list[PartRow],
+    images: list[int],
+    score: float = 0.1,
+    *,
+    swapped: dict[int, bytes] | None = None,
+    with_journal: bool = True,
+) -> ReplayResult:
+    """These rows in the journal, the images of these parts in the folder, some with other bytes under their names."""
     with closing(JournalWriter(tmp_path / "journal.sqlite3")) as writer:
         for recorded in rows:
             writer.append(recorded)
     folder = tmp_path / "archive"
     folder.mkdir()
     for seq in images:
-        (folder / f"part_{seq:012d}_CAM1_PASS_{SHA256[:8]}.bmp").write_bytes(IMAGE)
+        (folder / f"part_{seq:012d}_CAM1_PASS_{SHA256[:8]}.bmp").write_bytes((swapped or {}).get(seq, IMAGE))
     inspectors: Any = {(1, 1): Judges(score)}
-    return replay_folder(folder, inspectors, tmp_path / "journal.sqlite3", lambda *_: None)
+    journal = tmp_path / "journal.sqlite3" if with_journal else None
+    return replay_folder(folder, inspectors, journal, lambda *_: None)
 
 
 @pytest.mark.parametrize(
@@ -99,3 +110,72 @@ def test_a_whole_archive_says_nothing_of_the_kind(tmp_path: Path) -> None:
 
     assert (result.of_record, result.absent) == (0, 0)
     assert "cannot" not in "\n".join(result.summary())
+
+
+OTHER = b"an image of another part"
+
+
+def of(seq: int, image: bytes, verdict: Verdict = Verdict.PASS, reason: Reason = Reason.OK) -> PartRow:
+    """The row of a part with that image."""
+    made = row(seq, verdict, reason)
+    sha256 = hashlib.sha256(image).hexdigest()
+    return replace(made, cameras=tuple(replace(camera, image_sha256=sha256) for camera in made.cameras))
+
+
+@pytest.mark.parametrize("is_known", [True, False], ids=["of another part", "of nothing recorded"])
+def test_an_archived_file_that_is_not_the_recorded_image_is_a_difference(tmp_path: Path, *, is_known: bool) -> None:
+    rows = [row(1), *([of(2, OTHER)] if is_known else [])]
+    result = replayed(tmp_path, rows, [1], swapped={1: OTHER})
+    (image,) = result.images
+    said = "\n".join(result.summary())
+
+    assert result.exit_code == 1
+    assert (image.verdict, image.reason) == (Verdict.REJECT, Reason.IMAGE_BROKEN), "it is not judged as that part's"
+    assert image.recorded is not None
+    assert image.recorded.part_seq == 1
+    assert hashlib.sha256(OTHER).hexdigest() in image.difference
+    assert SHA256 in image.difference
+    assert image.difference in said
+    assert "all identical" not in said
+    assert result.to_json()["altered"] == 1
+
+
+def test_a_file_that_is_not_what_its_name_says_is_told_without_a_journal(tmp_path: Path) -> None:
+    result = replayed(tmp_path, [], [1, 2], swapped={1: OTHER}, with_journal=False)
+
+    assert [bool(image.difference) for image in result.images] == [True, False]
+    assert result.exit_code == 1
+    assert SHA256[:8] in "\n".join(result.summary())
+
+
+def test_another_file_whose_hash_begins_alike_is_told_by_the_journal(tmp_path: Path) -> None:
+    begins_alike = replace(row(1).cameras[0], image_sha256=SHA256[:8] + "0" * 56)
+    result = replayed(tmp_path, [row(1, cameras=(begins_alike,))], [1])
+
+    assert result.exit_code == 1
+    assert begins_alike.image_sha256 in result.images[0].difference
+
+
+def test_an_archive_of_another_journal_is_not_taken_for_an_altered_one(tmp_path: Path) -> None:
+    result = replayed(tmp_path, [of(1, OTHER)], [1])
+
+    assert (result.compared, result.exit_code) == (0, 0)
+
+
+def test_a_part_whose_image_changed_before_its_inspection_is_replayed_as_recorded(tmp_path: Path) -> None:
+    never_judged = replace(row(1).cameras[0], outcome=None, reason=Reason.IMAGE_BROKEN, score=None, bundle_id=None)
+    broken = row(1, Verdict.REJECT, Reason.IMAGE_BROKEN, cameras=(never_judged,))
+    result = replayed(tmp_path, [broken], [1], swapped={1: OTHER})
+
+    assert (result.images[0].verdict, result.images[0].reason) == (Verdict.REJECT, Reason.IMAGE_BROKEN)
+    assert result.exit_code == 1, "the file is not what the record names"
+
+
+def test_a_file_that_changes_while_the_report_is_made_is_refused(tmp_path: Path) -> None:
+    result = replayed(tmp_path, [row(1)], [1])
+    result.images[0].path.write_bytes(OTHER)
+    judges: Any = Judges()
+    judges.bundle = SimpleNamespace(id="bundle")
+
+    with pytest.raises(DataError, match="changed while it was replayed"):
+        write_replay_report(tmp_path / "report.html", result, {(1, 1): judges})

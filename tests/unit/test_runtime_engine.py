@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import hashlib
 import math
 import threading
 import time
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from drivers.base import ControllerEvent
+    from edge_agent.runtime.engine import Inspects
     from edge_agent.store.journal import PartRow
 
 
@@ -126,7 +128,7 @@ class Scripted:
             1.0 if is_good else 3.0,
             2.0,
             "c0de" + 60 * "0",
-            "sha",
+            hashlib.sha256(data).hexdigest(),
         )
 
 
@@ -147,7 +149,7 @@ class Line:
             "session": session,
             "name": path.name,
             "path": path,
-            "sha256": f"{count:064d}",
+            "sha256": hashlib.sha256(data).hexdigest(),
             "received_mono_s": monotonic_s(),
             "program": 1,
         }
@@ -171,14 +173,20 @@ class Line:
 
 @asynccontextmanager
 async def line(
-    tmp_path: Path, *, deadline_s: float = 0.4, judgement: str = "both", keep: str = "all"
+    tmp_path: Path,
+    *,
+    deadline_s: float = 0.4,
+    judgement: str = "both",
+    keep: str = "all",
+    program: int = 1,
+    inspector: Inspects | None = None,
 ) -> AsyncIterator[Line]:
     journal = Journal.open(tmp_path / "journal.sqlite3")
     health, output = Health(), MemoryOutput()
     options = EngineOptions((1,), deadline_s, judgement, 1, "boot", is_simulated=False)
     engine = Engine(
         options,
-        inspectors={(1, 1): Scripted()},
+        inspectors={(program, 1): inspector or Scripted()},
         journal=journal,
         archive=Archive(tmp_path / "archive", max_bytes=10**9, keep=keep),
         output=output,
@@ -187,7 +195,7 @@ async def line(
     )
     running = asyncio.create_task(engine.run())
     await asyncio.sleep(0)
-    engine.on_event(ControllerUp(1, "CV-X", monotonic_s()))
+    engine.on_event(ControllerUp(program, "CV-X", monotonic_s()))
     try:
         yield Line(engine, output, journal, health, tmp_path)
     finally:

@@ -24,7 +24,7 @@ from edge_agent.runtime.worker import Worker
 from edge_agent.store.archive import Archive
 from edge_agent.store.journal import Journal, JournalError, JournalReader
 from edge_agent.store.writer import JournalWriter
-from tests.virtual_peers import NullInspector, Source
+from tests.virtual_peers import NullInspector, Source, sha256_of
 from tests.virtual_time import InlineExecutor, run_in_virtual_time
 
 if TYPE_CHECKING:
@@ -98,9 +98,9 @@ class Hangs:
     def __init__(self) -> None:
         self.may_return = threading.Event()
 
-    def inspect(self, _data: bytes) -> Inspection:
+    def inspect(self, data: bytes) -> Inspection:
         self.may_return.wait(30)
-        return Inspection(Outcome.OK, Reason.OK, 1.0, 2.0, "c0de", "")
+        return Inspection(Outcome.OK, Reason.OK, 1.0, 2.0, "c0de", sha256_of(data))
 
 
 class Agent:
@@ -146,7 +146,7 @@ class Agent:
         """Image and result of a good part."""
         path = self.folder / f"{count}.bmp"
         path.write_bytes(b"1,1")
-        self.images.put(Capture(count, 1, "s", path.name, path, f"{count:064d}", monotonic_s()))
+        self.images.put(Capture(count, 1, "s", path.name, path, sha256_of(b"1,1"), monotonic_s()))
         self.events.put(ControllerResult(count, 1, Judgement.OK, (), monotonic_s()))
 
 

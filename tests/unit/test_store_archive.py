@@ -100,6 +100,20 @@ def test_an_image_is_kept_unchanged_under_a_name_of_ours(tmp_path: Path) -> None
     assert not path.exists()
 
 
+def test_a_kept_file_is_compared_with_the_hash_of_its_row(tmp_path: Path) -> None:
+    archive = archive_in(tmp_path)
+    path, sha256 = spool(tmp_path)
+    found = archive.file(7, 1, Verdict.REJECT, path, sha256)
+    assert found is not None
+
+    assert archive.why_altered(found, sha256) == ""
+    found.write_bytes(b"another")
+    assert sha256 in archive.why_altered(found, sha256)
+    assert hashlib.sha256(b"another").hexdigest() in archive.why_altered(found, sha256)
+    found.unlink()
+    assert "cannot be read back" in archive.why_altered(found, sha256)
+
+
 @pytest.mark.parametrize("name", ["a.bmp/", "x.<script>", "noext", "x.toolongasuffix", "x.b\x1bp"])
 def test_a_hostile_suffix_does_not_reach_the_archive(tmp_path: Path, name: str) -> None:
     path, sha256 = spool(tmp_path, name.rstrip("/"))
