@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     Choice = tuple[Any, ...]
 
 _BEGAN_S = 100
+_OF_THE_LINE = frozenset({"image", "reset", "second", "switch", "set back"})
+"""What the agent hears nothing of: a message of it comes later, or an answer of the clock."""
 
 
 @lru_cache
@@ -40,6 +42,9 @@ class Budget:
     cameras: int = 1
     resets: int = 0
     cuts: int = 0
+    splits: int = 0
+    """Times that anything may happen between the decision of a part that is rejected and its row. Of a part that may
+    pass it may always."""
     polls: int = 0
     """Times that the link asks for the clock of its own accord."""
     seconds: int = 0
@@ -120,6 +125,8 @@ class Line:
     """Since the clock was asked for."""
     delivered: int = 0
     """The newest part of which anything came."""
+    unseen: int | None = None
+    """Parts from this one on were imaged since the agent last did or heard anything; None where none could have been."""
     triggered: tuple[tuple[int, int], ...] = ()
     """(the agent's number of the part, the part that its trigger imaged; 0 where it imaged none)."""
     shows: str = ""
@@ -136,10 +143,15 @@ class Line:
     # --- what may happen ----------------------------------------------------------------------------------
 
     def choices(self) -> Iterator[Choice]:
-        """All that may happen next; nothing, where no schedule from here can pass a part."""
+        """All that may happen next; nothing, where no schedule from here can pass a part.
+
+        What the line does commutes with what the agent does of its own accord. So it is looked at in one order alone:
+        it comes right before what depends on it, which is a message of it, or an answer of the clock behind it.
+        """
         if not self._may_pass():
             return
-        yield from self._of_the_agent()
+        if self.unseen is None:
+            yield from self._of_the_agent()
         yield from self._of_the_wire()
         left = self.left
         if left.parts and (self.has_link or not left.agent_triggers):
@@ -182,10 +194,12 @@ class Line:
         if len(images) == len(self.truths) * self.left.cameras:  # none came: cameras are alike until one did
             images = tuple(image for image in images if image[1] == 1)
         for image in images:
+            if self.unseen is not None and image[0] < self.unseen:
+                continue
             yield ("image of", *image)
             if self.left.repeats:
                 yield ("image again of", *image)
-        if self.stream:
+        if self.stream and (self.unseen is None or self.stream[0][0] != "clock" or self.has_result_come):
             yield self.stream[0]
             if self.left.repeats and self.stream[0][0] == "result":
                 yield ("result again", self.stream[0][1])
@@ -194,6 +208,10 @@ class Line:
         """The line behind it. Raises AssertionError where a part passed wrongly."""
         then = _cloned(self, agent=self.agent.copy(), shows="")
         name, *about = choice
+        if name not in _OF_THE_LINE:
+            then.unseen = None
+        elif self.unseen is None:
+            then.unseen = len(self.truths) + 1
         getattr(then, "_" + name.replace(" ", "_"))(*about)
         if _LINK.is_begun_anew:
             _LINK.is_begun_anew = False
@@ -204,11 +222,17 @@ class Line:
 
     def _decide(self, seq: int) -> None:
         self.agent.decide(seq)
+        if self.agent.decisions[seq].verdict != "PASS" and not self.left.splits:
+            self.agent.close(seq)
 
     def _time_is_up(self, seq: int) -> None:
         self.agent.decide(seq, is_time_up=True)
+        if not self.left.splits:
+            self.agent.close(seq)
 
     def _row(self, seq: int) -> None:
+        if self.agent.decisions[seq].verdict != "PASS":
+            self.left = replace(self.left, splits=self.left.splits - 1)
         self.agent.close(seq)
 
     def _write(self, seq: int) -> None:
@@ -361,7 +385,7 @@ class Line:
             tuple((truth.count, truth.session, truth.taken, truth.program) for truth in self.truths),
             frozenset(self.images),
             self.stream,
-            (self.has_link, self.is_asked, self.has_result_come, self.delivered),
+            (self.has_link, self.is_asked, self.has_result_come, self.delivered, self.unseen),
             self.triggered,
             self.agent.key(),
         )

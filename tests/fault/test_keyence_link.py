@@ -558,3 +558,64 @@ async def test_the_clock_is_told_in_the_order_in_which_it_came_and_once_until_so
 
         assert up.clock == "261201_120000"
         assert [type(event) for event in events] == [ControllerClock, ControllerResult, ControllerClock]
+
+
+async def test_the_clock_is_asked_for_right_after_a_result_and_the_answer_says_that_it_follows_it() -> None:
+    """A part waits for that proof: it must not wait for the next poll, which here never comes."""
+    async with ScriptedController() as peer:
+        peer.answers["TR"] = b"TR,26,12,01,12,00,00\r"
+        async with running(link_to(peer, poll_s=60.0)) as link:
+            await next_of(link, ControllerUp)
+            peer.say(b"0000000007,1\r")
+            events = [await soon(link.next()) for _ in range(2)]
+
+        assert [type(event) for event in events] == [ControllerResult, ControllerClock]
+        assert isinstance(events[1], ControllerClock)
+        assert events[1].follows_results
+
+
+async def test_an_answer_that_a_result_overtook_proves_nothing_and_the_clock_is_asked_for_again() -> None:
+    async with ScriptedController() as peer:
+        peer.answers["TR"] = b"TR,26,12,01,12,00,00\r"
+        async with running(link_to(peer, poll_s=60.0)) as link:
+            await next_of(link, ControllerUp)
+            peer.answers["TR"] = b"0000000008,1\rTR,26,12,01,12,00,00\r"
+            peer.say(b"0000000007,1\r")
+            assert isinstance(await soon(link.next()), ControllerResult)
+            await until(lambda: peer.commands.count("TR") >= 2, "the question behind the first result")
+            peer.answers["TR"] = b"TR,26,12,01,12,00,00\r"
+            events = [await soon(link.next()) for _ in range(2)]
+            while not (isinstance(events[-1], ControllerClock) and events[-1].follows_results):
+                events.append(await soon(link.next()))
+
+        assert isinstance(events[0], ControllerResult)
+        assert isinstance(events[1], ControllerClock)
+        assert not events[1].follows_results
+
+
+async def test_a_controller_that_does_not_tell_its_clock_is_not_asked_behind_each_result() -> None:
+    async with ScriptedController() as peer:
+        peer.answers["TR"] = b"ER,TR,02\r"
+        async with running(link_to(peer, poll_s=60.0)) as link:
+            await next_of(link, ControllerUp)
+            asked = peer.commands.count("TR")
+            for count in (b"7", b"8", b"9"):
+                peer.say(count + b",1\r")
+                await next_of(link, ControllerResult)
+
+        assert peer.commands.count("TR") == asked
+
+
+async def test_a_controllers_clock_that_went_on_by_much_more_than_ours_is_a_gap() -> None:
+    """So it looks from within a virtual machine that was paused: no clock of its own went on."""
+    async with ScriptedController() as peer:
+        peer.answers["TR"] = b"TR,26,12,01,12,00,00\r"
+        async with running(link_to(peer, poll_s=60.0)) as link:
+            await next_of(link, ControllerUp)
+            peer.answers["TR"] = b"TR,26,12,01,12,00,20\r"
+            peer.say(b"0000000007,1\r")
+            events = [await soon(link.next()) for _ in range(2)]
+
+        assert isinstance(events[0], ControllerResult)
+        assert isinstance(events[1], ControllerDown)
+        assert "stood still" in events[1].why

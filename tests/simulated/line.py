@@ -144,10 +144,14 @@ class Line:
         await self.until(f"{number} rows", lambda: len(self.rows()) >= number)
         return self.rows()
 
+    def log_text(self) -> str:
+        """All that the agent logged."""
+        path = self.folder / "agent.log"
+        return path.read_text() if path.exists() else "(no log)"
+
     def log_tail(self) -> str:
         """The last lines of the agent's log."""
-        path = self.folder / "agent.log"
-        return "\n".join(path.read_text().splitlines()[-12:]) if path.exists() else "(no log)"
+        return "\n".join(self.log_text().splitlines()[-12:])
 
 
 @asynccontextmanager
