@@ -61,6 +61,7 @@ class FtpInbox:
         names: NameRule | None = None,
         replies_when_proven: bool = True,
         stall_timeout_s: float = 5.0,
+        idle_timeout_s: float = 3600.0,
         min_free_bytes: int | None = None,
         login_failed_wait_s: float = 2.0,
     ) -> None:
@@ -82,6 +83,7 @@ class FtpInbox:
             names=names or NameRule.of(),
             replies_when_proven=replies_when_proven,
             stall_timeout_s=stall_timeout_s,
+            idle_timeout_s=idle_timeout_s,
             min_free_bytes=_MIN_FREE_IMAGES * max_bytes if min_free_bytes is None else min_free_bytes,
             login_failed_wait_s=login_failed_wait_s,
         )

@@ -55,10 +55,12 @@ class FtpRules:
     names: NameRule
     replies_when_proven: bool
     stall_timeout_s: float
+    idle_timeout_s: float
     min_free_bytes: int
     login_failed_wait_s: float
     refused_peers: Tally = field(default_factory=Tally)
     failed_logins: Tally = field(default_factory=Tally)
+    displaced: Tally = field(default_factory=Tally)
 
 
 class Upload:

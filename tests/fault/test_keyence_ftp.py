@@ -476,29 +476,6 @@ async def test_a_peer_that_is_not_on_the_list_gets_no_word(tmp_path: Path, peers
         assert said == [1, 2, 4, 8, 16]
 
 
-async def test_too_many_connections_are_turned_away_and_a_camera_still_gets_in_later(tmp_path: Path) -> None:
-    async with inbox_in(tmp_path) as inbox:
-
-        def body() -> list[bytes]:
-            peers = [socket.create_connection(("127.0.0.1", inbox.port), timeout=5) for _ in range(6)]
-            try:
-                return [peer.recv(100)[:3] for peer in peers]
-            finally:
-                for peer in peers:
-                    peer.close()
-
-        assert await asyncio.to_thread(body) == [b"220"] * 4 + [b"421"] * 2
-
-        def comes_in() -> bool:
-            with suppress(ftplib.error_temp), logged_in(inbox.port) as client:
-                return store(client, image_name(31), bmp()).startswith("226")
-            return False
-
-        while not await soon(asyncio.to_thread(comes_in)):
-            assert inbox.is_bound
-        assert (await soon(inbox.next())).count == 31
-
-
 async def test_a_port_in_use_is_said_once_and_bound_when_it_is_free(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
