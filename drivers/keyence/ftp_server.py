@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hmac
 import socket
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import structlog
@@ -28,7 +27,6 @@ from drivers.timing import monotonic_s
 
 if TYPE_CHECKING:
     import os
-    from ipaddress import IPv4Network, IPv6Network
 
     from pyftpdlib.ioloop import IOLoop
 
@@ -266,10 +264,17 @@ class Server(OwnDescriptor, FTPServer):  # type: ignore[misc]
     def handle_accepted(self, sock: socket.socket, addr: tuple[Any, ...]) -> Any:
         """Accept, or close without a word. Who is new gets the place of who was silent longest."""
         rules: FtpRules = self.handler.rules
-        if rules.allowed_peers and not any(_is_in(str(addr[0]), network) for network in rules.allowed_peers):
+        if not rules.allowed_peers.admits(str(addr[0])):
             sock.close()
             if rules.refused_peers.is_worth_saying():
-                _log.warning("ftp_peer_refused", peer=shown(str(addr[0])), times=rules.refused_peers.count)
+                _log.warning(
+                    "ftp_peer_refused",
+                    peer=shown(str(addr[0])),
+                    allowed=str(rules.allowed_peers),
+                    times=rules.refused_peers.count,
+                    hint="images of another controller must not be taken for this line's; if this is the line's own "
+                    "controller, correct [controller] host or name the address in [images.ftp] allowed_peers",
+                )
             return None
         if self.ip_map.count(addr[0]) >= self.max_cons_per_ip:
             self._make_room(peer=addr[0])
@@ -310,10 +315,6 @@ class Server(OwnDescriptor, FTPServer):  # type: ignore[misc]
     def is_listening(self) -> bool:
         """False after any error of accept: pyftpdlib closes its listener then."""
         return not self._closed
-
-
-def _is_in(peer: str, network: IPv4Network | IPv6Network) -> bool:
-    return ip_address(peer.removeprefix("::ffff:")) in network
 
 
 def make_server(listener: socket.socket, rules: FtpRules, ioloop: IOLoop) -> Server:

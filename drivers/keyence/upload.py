@@ -15,9 +15,9 @@ from drivers.timing import monotonic_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from ipaddress import IPv4Network, IPv6Network
 
     from drivers.base import Capture
+    from drivers.keyence.ftp_peers import AllowedPeers
     from drivers.keyence.names import NameRule
     from drivers.keyence.spool import Spool
 
@@ -48,7 +48,7 @@ class FtpRules:
 
     user: str
     password: str
-    allowed_peers: tuple[IPv4Network | IPv6Network, ...]
+    allowed_peers: AllowedPeers
     passive_ports: tuple[int, int]
     spool: Spool
     deliver: Callable[[Capture], None]

@@ -559,7 +559,6 @@ async def test_what_an_earlier_run_left_is_put_away_and_never_judged(tmp_path: P
     [
         ({"password": ""}, "password"),
         ({"user": "anonymous"}, "anonymous"),
-        ({"allowed_peers": ("camera",)}, "camera"),
     ],
 )
 def test_settings_that_open_the_door_are_refused(tmp_path: Path, change: dict[str, Any], match: str) -> None:

@@ -8,12 +8,14 @@ import os
 import socket
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from drivers.base import Reason
-from tests.fault.keyence_peer import bmp, image_name, soon
+from drivers.keyence import ftp_peers
+from tests.fault.keyence_peer import bmp, image_name, soon, until
 from tests.fault.test_keyence_ftp import PASSWORD, inbox_in, logged_in, store
 
 if TYPE_CHECKING:
@@ -337,3 +339,67 @@ def end_at(peer: tuple[str, int]) -> socket.socket:
             finally:
                 end.close()
     raise AssertionError("the inbox has no such connection")
+
+
+class Names:
+    """A name server: what it says can be changed, and asking is counted."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.address = ""
+        self.asked = 0
+        self._real = socket.getaddrinfo
+        monkeypatch.setattr(socket, "getaddrinfo", self._answer)
+        monkeypatch.setattr(ftp_peers, "_LOOK_UP_EVERY_S", 0.01)
+
+    def _answer(self, name: Any, *args: Any, **options: Any) -> Any:
+        if name != "controller.line":
+            return self._real(name, *args, **options)
+        self.asked += 1
+        if not self.address:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return self._real(self.address, *args, **options)
+
+
+def is_greeted(inbox: FtpInbox) -> bool:
+    with socket.create_connection(("127.0.0.1", inbox.port), timeout=_LONG_S) as peer:
+        return peer.recv(100).startswith(b"220")
+
+
+async def test_a_controller_that_is_named_is_let_in_by_its_address_of_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = Names(monkeypatch)
+    names.address = "127.0.0.9"
+    with capture_logs() as logs:
+        async with inbox_in(tmp_path, allowed_peers=("controller.line",)) as inbox:
+            assert not await asyncio.to_thread(is_greeted, inbox)
+            names.address = "127.0.0.1"
+            await until(lambda: any(entry["event"] == "ftp_peers_changed" for entry in logs))
+            assert await asyncio.to_thread(is_greeted, inbox)
+            names.address = ""
+            await until(lambda: any(entry["event"] == "ftp_peer_not_found" for entry in logs))
+            asked = names.asked
+            await until(lambda: names.asked > asked + 2)
+            assert await asyncio.to_thread(is_greeted, inbox)
+
+    assert [entry["event"] for entry in logs].count("ftp_peer_not_found") == 1
+
+
+async def test_a_controller_whose_name_nobody_knows_is_said_and_the_inbox_opens_when_it_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = Names(monkeypatch)
+    with capture_logs() as logs:
+        opening = asyncio.create_task(soon(opened(tmp_path)))
+        await until(lambda: names.asked > 1)
+        names.address = "127.0.0.1"
+        assert await opening
+
+    (said,) = [entry for entry in logs if entry["event"] == "ftp_inbox_not_bound"]
+    assert "controller.line" in said["why"]
+
+
+async def opened(folder: Path) -> bool:
+    """Whether the inbox of a named controller opens and greets."""
+    async with inbox_in(folder, allowed_peers=("controller.line",)) as inbox:
+        return await asyncio.to_thread(is_greeted, inbox)

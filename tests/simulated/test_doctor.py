@@ -288,6 +288,28 @@ async def test_a_port_that_another_program_has_and_an_address_that_is_not_ours_f
     assert "192.0.2.1" in await failing(site, "ftp_port")
 
 
+@pytest.mark.parametrize(
+    ("peers", "result", "said"),
+    [
+        (None, Result.OK, "the controller alone"),
+        (("192.168.10.10",), Result.OK, "192.168.10.10 alone"),
+        (("192.168.10.10", "192.168.11.10"), Result.WARN, "no image tells which controller took it"),
+        (("192.168.10.0/24",), Result.WARN, "no image tells which controller took it"),
+    ],
+)
+async def test_more_senders_of_images_than_one_are_pointed_out(
+    site: Site, peers: tuple[str, ...] | None, result: Result, said: str
+) -> None:
+    ftp = site.settings.images.ftp
+    assert ftp is not None
+    images = site.settings.images.model_copy(update={"ftp": ftp.model_copy(update={"allowed_peers": peers})})
+    site.settings = site.settings.model_copy(update={"images": images})
+
+    (found,) = await look(site, "ftp_senders")
+
+    assert (found.result, said in found.evidence, bool(found.fix)) == (result, True, result is Result.WARN)
+
+
 async def test_a_serial_port_that_is_not_there_or_may_change_its_name_is_found_out(site: Site) -> None:
     with_output(site, serial=RtuSettings(device="/dev/serial/by-id/none"))
     assert "is not there" in await failing(site, "serial_line")
