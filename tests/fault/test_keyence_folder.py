@@ -94,7 +94,7 @@ async def test_a_slow_writer_is_waited_for(tmp_path: Path, monkeypatch: pytest.M
         proofs.append(len(data))
         prove_bmp(data)
 
-    async with watched(tmp_path, prove=prove, settle_s=0.1) as source:
+    async with watched(tmp_path, prove=prove, settle_s=0.5) as source:
         with (tmp_path / "in" / image_name(31)).open("wb") as file:
             for start in range(0, len(bmp()), 500):
                 file.write(bmp()[start : start + 500])
@@ -178,9 +178,10 @@ async def test_a_file_that_stays_broken_surfaces_once_and_is_kept_as_evidence(tm
 
 
 async def test_a_broken_file_that_is_completed_in_time_is_judged(tmp_path: Path) -> None:
-    async with watched(tmp_path, settle_s=0.2) as source:
+    proofs = Proofs()
+    async with watched(tmp_path, settle_s=0.5, prove=proofs) as source:
         (tmp_path / "in" / image_name(31)).write_bytes(bmp()[:-100])
-        await asyncio.sleep(0.1)
+        await until(lambda: bool(proofs), "the first look at what is there")
         with (tmp_path / "in" / image_name(31)).open("ab") as file:
             file.write(bmp()[-100:])
 
@@ -222,10 +223,10 @@ async def test_files_that_lay_there_before_are_stale_and_new_ones_are_not(tmp_pa
 async def test_files_that_came_while_the_agent_stood_still_are_stale_and_later_ones_are_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(folder_module, "_PAUSE_MAX_S", 0.1)
+    monkeypatch.setattr(folder_module, "_PAUSE_MAX_S", 0.5)
     async with watched(tmp_path) as source:
         drop(tmp_path / "in", 1)
-        time.sleep(0.4)  # noqa: ASYNC251 - the event loop stands still: that is the fault
+        time.sleep(1.0)  # noqa: ASYNC251 - the event loop stands still: that is the fault
         stale = await soon(source.next())
         drop(tmp_path / "in", 2)
         fresh = await soon(source.next())

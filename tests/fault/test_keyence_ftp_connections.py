@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 
 from drivers.base import Reason
 from drivers.keyence import ftp_peers
-from tests.fault.keyence_peer import bmp, image_name, soon, until
+from tests.fault.keyence_peer import WAIT_S, bmp, image_name, soon, until
 from tests.fault.test_keyence_ftp import PASSWORD, inbox_in, logged_in, store
 
 if TYPE_CHECKING:
@@ -23,14 +23,11 @@ if TYPE_CHECKING:
 
     from drivers.keyence.ftp_inbox import FtpInbox
 
-_LONG_S = 20.0
-"""For what nobody answers before it is mended; an answer comes at once."""
-
 
 @contextmanager
 def connected(inbox: FtpInbox, source: str = "127.0.0.1") -> Iterator[socket.socket]:
     """A control connection that says nothing of itself; it was greeted."""
-    with socket.create_connection(("127.0.0.1", inbox.port), timeout=_LONG_S, source_address=(source, 0)) as peer:
+    with socket.create_connection(("127.0.0.1", inbox.port), timeout=WAIT_S, source_address=(source, 0)) as peer:
         assert peer.recv(100).startswith(b"220")
         yield peer
 
@@ -130,7 +127,7 @@ async def test_a_new_port_in_the_middle_of_an_image_ends_that_image_alone(tmp_pa
                 data.sendall(bmp()[:100])
                 with client.makeport() as listener:
                     client.putcmd(f"STOR {image_name(2)}")
-                    listener.settimeout(_LONG_S)
+                    listener.settimeout(WAIT_S)
                     second, _ = listener.accept()
                     with second:
                         second.sendall(bmp())
@@ -246,7 +243,7 @@ async def test_a_connection_in_the_middle_of_an_image_keeps_its_place(tmp_path: 
                 wires = [stack.enter_context(it.transfercmd(f"STOR {image_name(at)}")) for at, it in enumerate(cameras)]
                 for wire in wires:
                     wire.sendall(bmp()[:100])
-                with socket.create_connection(("127.0.0.1", inbox.port), timeout=_LONG_S) as fifth:
+                with socket.create_connection(("127.0.0.1", inbox.port), timeout=WAIT_S) as fifth:
                     word = fifth.recv(200)
                 for camera, wire in zip(cameras, wires, strict=True):
                     wire.sendall(bmp()[100:])
@@ -361,7 +358,7 @@ class Names:
 
 
 def is_greeted(inbox: FtpInbox) -> bool:
-    with socket.create_connection(("127.0.0.1", inbox.port), timeout=_LONG_S) as peer:
+    with socket.create_connection(("127.0.0.1", inbox.port), timeout=WAIT_S) as peer:
         return peer.recv(100).startswith(b"220")
 
 
