@@ -110,6 +110,8 @@ class FtpInbox:
             await self._listen_on()
         finally:
             following.cancel()
+            with suppress(asyncio.CancelledError):
+                await following
 
     async def _listen_on(self) -> None:
         backoff = Backoff()

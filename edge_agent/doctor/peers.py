@@ -25,7 +25,7 @@ from edge_agent.settings import read_password
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edge_agent.settings import FtpSettings
+    from edge_agent.settings import ControllerSettings, FtpSettings
 
 __all__ = [
     "agent",
@@ -71,12 +71,22 @@ async def controller(site: Site) -> Finding:
     try:
         facts = await status(site.settings)
     except EdgeAgentError as err:
-        return fail(str(err), err.hint or f"ping {where.host}; look at [controller] host and port")
+        return fail(str(err), err.hint or _controller_fix(where))
     answers = facts["controller"]
     if not isinstance(answers, dict):
-        return fail(str(facts.get("problem", "no answer")), f"look at the cable and the power of {where.host}")
+        return fail(str(facts.get("problem", "no answer")), _controller_fix(where))
     site.controller = {str(key): str(value) for key, value in answers.items()}
     return ok(f"{site.controller['version']}, asked through the {facts['via']}")
+
+
+def _controller_fix(where: ControllerSettings) -> str:
+    """What to do where the controller does not answer, by the way to it."""
+    if where.serial is None:
+        return f"look at the cable and the power; ping {where.host}; look at [controller] host and port"
+    return (
+        f"look at the cable and the power, and at [controller.serial]: url ({where.serial.url}), baud, parity and "
+        "stop_bits as set in the controller"
+    )
 
 
 def controller_mode(site: Site) -> Finding:
@@ -112,7 +122,8 @@ async def output(site: Site) -> Finding:
     try:
         await fail_safe(site.settings)
     except DriverError as err:
-        return fail(str(err), "look at the remote I/O's power, cable, and at output.host, port and unit")
+        over = "host, port" if site.settings.output.serial is None else "serial"
+        return fail(str(err), f"look at the remote I/O's power, cable, and at output.{over} and unit")
     return ok("REJECT was written and read back")
 
 

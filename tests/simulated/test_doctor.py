@@ -18,7 +18,7 @@ from drivers.timing import monotonic_s
 from edge_agent.doctor import CHECKS, Finding, Result, Site, examine
 from edge_agent.doctor.places import speed_of
 from edge_agent.settings import load_settings
-from edge_agent.settings.models import FolderSettings, RtuSettings
+from edge_agent.settings.models import FolderSettings, RtuSettings, SerialSettings
 from edge_agent.store.journal import Journal
 from tests.simulated.line import edge_agent, line
 
@@ -274,6 +274,19 @@ async def test_peers_that_are_not_there_fail(site: Site) -> None:
     assert await failing(site, "controller_program")
     assert "no connection to the remote I/O" in await failing(site, "output")
     assert "nobody can ask" in await failing(site, "output_watchdog", Result.WARN)
+
+
+async def test_what_to_do_about_a_serial_controller_names_its_line_and_no_address(site: Site) -> None:
+    serial = SerialSettings(url="/dev/serial/by-id/none")
+    controller = site.settings.controller.model_copy(update={"serial": serial})
+    site.settings = site.settings.model_copy(update={"controller": controller})
+
+    (found,) = await look(site, "controller")
+
+    assert found.result is Result.FAIL
+    assert "/dev/serial/by-id/none cannot be opened" in found.evidence
+    assert "[controller.serial]" in found.fix
+    assert "ping" not in found.fix
 
 
 async def test_a_port_that_another_program_has_and_an_address_that_is_not_ours_fail(site: Site) -> None:
