@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from drivers.keyence.commands import Command
     from drivers.keyence.session import Session
     from edge_agent.runtime.watching import Watched
-    from edge_agent.settings import ControllerSettings, ImagesSettings, Settings
+    from edge_agent.settings import ControllerSettings, Settings
 
 __all__ = [
     "controller_commands",
@@ -133,7 +133,7 @@ async def run_agent(settings: Settings, *, is_simulated: bool = False, is_dry_ru
             engine=engine,
             health=health,
             link=link,
-            images=_images(settings.images),
+            images=_images(settings),
             output=driven,
             journal=journal,
             trigger=TriggerPlan("input" if source == "plc" else source, settings.trigger.interval_ms / 1000),
@@ -229,9 +229,9 @@ def _dial(settings: ControllerSettings) -> tuple[Dial, str]:
 
 
 @asynccontextmanager
-async def open_images(images: ImagesSettings, *, within_s: float) -> AsyncIterator[CaptureSource]:
+async def open_images(settings: Settings, *, within_s: float) -> AsyncIterator[CaptureSource]:
     """The source of images alone, without an agent. Raises TimeoutError if it is not open in time, ConfigError."""
-    source = _images(images)
+    source = _images(settings)
     run = asyncio.create_task(source.run())
     try:
         async with asyncio.timeout(within_s):
@@ -254,12 +254,13 @@ async def open_line(settings: Settings, spool: Path) -> AsyncIterator[tuple[Capt
         if agent is not None:
             raise AlreadyRunning("an agent runs on this line", hint="stop it first: systemctl stop edge-agent")
     trigger, images = settings.trigger, settings.images.model_copy(update={"spool": spool})
+    receiving = settings.model_copy(update={"images": images})
     number = None if trigger.number == "all" else trigger.number
     plan = TriggerPlan("input" if trigger.source == "plc" else trigger.source, trigger.interval_ms / 1000)
     output = make_output(settings, LineNow) if plan.source == "input" else None
     try:
         async with (
-            open_images(images, within_s=_IMAGES_WITHIN_S) as source,
+            open_images(receiving, within_s=_IMAGES_WITHIN_S) as source,
             watching(_link(settings.controller), output, plan, number, settings.line.deadline_ms / 1000) as watched,
         ):
             yield source, watched
@@ -282,7 +283,8 @@ def _link(settings: ControllerSettings) -> CvxLink:
     )
 
 
-def _images(images: ImagesSettings) -> CaptureSource:
+def _images(settings: Settings) -> CaptureSource:
+    images = settings.images
     max_bytes = images.max_mib * 2**20
     names = NameRule.of(images.names, images.image_type)
     if images.ftp is not None:
@@ -291,7 +293,7 @@ def _images(images: ImagesSettings) -> CaptureSource:
             port=images.ftp.port,
             user=images.ftp.user,
             password=read_password(images.ftp.password_file),
-            allowed_peers=images.ftp.allowed_peers,
+            allowed_peers=settings.image_senders,
             passive_ports=images.ftp.passive_ports,
             names=names,
             replies_when_proven=images.ftp.reply_when == "proven",

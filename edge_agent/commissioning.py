@@ -168,7 +168,6 @@ def _filled(facts: LineFacts, password: Path) -> str:
         ("images", "spool"): str(facts.state / "spool"),
         ("images.ftp", "host"): facts.own_address,
         ("images.ftp", "password_file"): str(password),
-        ("images.ftp", "allowed_peers"): [facts.controller],
         ("output", "host"): facts.output,
         ("output", "pass_hold_ms"): hold_ms,
         ("output", "refresh_ms"): refresh_ms,

@@ -14,7 +14,7 @@ from edge_agent.desk import DeskClient, DeskError, desk_path
 from edge_agent.errors import EdgeAgentError, Unavailable, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine
+    from collections.abc import AsyncIterator, Callable
 
     from drivers.timing import Deadline
     from edge_agent.settings import Settings
@@ -47,6 +47,15 @@ class Answer:
 
 class _Controller(Protocol):
     async def command(self, name: str, *args: str, by: Deadline | None = None) -> tuple[str, ...]: ...
+
+
+class _Connection(Protocol):
+    was_ended_by_peer: bool
+
+    @property
+    def error(self) -> DriverError: ...
+
+    async def wait_lost(self) -> None: ...
 
 
 @dataclass(slots=True)
@@ -149,13 +158,14 @@ async def _way(settings: Settings) -> AsyncIterator[_Way]:
                     heard.put_nowait(fields)
 
             session = await stack.enter_async_context(open_controller(settings.controller, on_line))
-            yield _Way(None, session, lambda: _heard_until_lost(heard, session.wait_lost()))
+            yield _Way(None, session, lambda: _heard_until_lost(heard, session))
         except (CommandRefused, DeskError) as err:
             if err.code:
                 raise Refused(f"the controller refused: {err}", hint=_hint(err.code)) from err
             raise Unavailable(str(err), hint="see edge-agent cvx status") from err
         except (NotConnected, DeadlineMissed) as err:
-            raise Unavailable(str(err), hint="look at [controller] in line.toml, the cable, the power") from err
+            table = "[controller]" if settings.controller.serial is None else "[controller.serial]"
+            raise Unavailable(str(err), hint=f"look at {table} in line.toml, the cable, the power") from err
         except DriverError as err:
             raise Unavailable(str(err)) from err
         except ValueError as err:
@@ -163,16 +173,16 @@ async def _way(settings: Settings) -> AsyncIterator[_Way]:
 
 
 async def _heard_until_lost(
-    heard: asyncio.Queue[tuple[str, ...]], lost: Coroutine[object, object, None]
+    heard: asyncio.Queue[tuple[str, ...]], session: _Connection
 ) -> AsyncIterator[tuple[str, ...]]:
-    gone, line = asyncio.ensure_future(lost), asyncio.ensure_future(heard.get())
+    gone, line = asyncio.ensure_future(session.wait_lost()), asyncio.ensure_future(heard.get())
     try:
         while True:
             await asyncio.wait((line, gone), return_when=asyncio.FIRST_COMPLETED)
             if not line.done():
-                raise NotConnected(
-                    "the controller closed the connection; some let a newer client throw out the one before"
-                )
+                if session.was_ended_by_peer:
+                    raise NotConnected(f"{session.error}; some let a newer client throw out the one before")
+                raise session.error
             yield line.result()
             line = asyncio.ensure_future(heard.get())
     finally:

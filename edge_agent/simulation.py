@@ -241,7 +241,7 @@ def run_simulation(settings: Settings, options: SimulationOptions) -> None:
 def _on_loopback(settings: Settings, ports: dict[str, int]) -> Settings:
     ftp = settings.images.ftp
     if ftp is not None:
-        ftp = ftp.model_copy(update={"host": _LOOPBACK, "port": ports.get("ftp", ftp.port), "allowed_peers": ()})
+        ftp = ftp.model_copy(update={"host": _LOOPBACK, "port": ports.get("ftp", ftp.port), "allowed_peers": None})
     controller = {"host": _LOOPBACK, "port": ports.get("controller", settings.controller.port), "serial": None}
     within_ms = settings.output.reject_confirm_ms
     output = {

@@ -43,8 +43,6 @@ def unit_drop_in(settings: Settings) -> str:
 def _peers(settings: Settings) -> tuple[list[str], list[str]]:
     """Addresses that the agent talks to, and why the private networks have to be allowed as well."""
     open_to: list[str] = []
-    if settings.images.ftp is not None and not settings.images.ftp.allowed_peers:
-        open_to.append("images.ftp.allowed_peers is empty: images may come from any private address.")
     for table, served in (("web", settings.web), ("metrics", settings.metrics)):
         if served is not None and not _is_loopback(served.host):
             open_to.append(f"{table}.host is {served.host}: browsers may come from any private address.")
@@ -60,7 +58,7 @@ def _peers(settings: Settings) -> tuple[list[str], list[str]]:
 def _named(settings: Settings) -> list[tuple[str, str]]:
     """Every peer that line.toml names, with its key."""
     ftp = settings.images.ftp
-    named = [("images.ftp.allowed_peers", peer) for peer in (ftp.allowed_peers if ftp else ())]
+    named = [("images.ftp.allowed_peers", peer) for peer in ((ftp and ftp.allowed_peers) or ())]
     if settings.controller.serial is None:
         named.insert(0, ("controller.host", settings.controller.host))
     if settings.output.host is not None and settings.output.serial is None:
@@ -74,11 +72,11 @@ def _named(settings: Settings) -> list[tuple[str, str]]:
 
 def _is_address(text: str) -> bool:
     try:
-        ipaddress.ip_address(text)
+        ipaddress.ip_network(text, strict=False)
     except ValueError:
         return text == "localhost"
     return True
 
 
 def _is_loopback(text: str) -> bool:
-    return text == "localhost" or (_is_address(text) and ipaddress.ip_address(text).is_loopback)
+    return text == "localhost" or (_is_address(text) and ipaddress.ip_network(text, strict=False).is_loopback)

@@ -45,6 +45,9 @@ _WAITING = 256
 """So many captures wait to be taken: a backlog is handed over in few steps, each of which costs a change of threads."""
 _PAUSE_MAX_S = 1.0
 """A look that comes so much later than it should: this process, or the whole PC, stood still."""
+_ZEROS = 512
+"""So many zeros at the end of a BMP may be what its writer has still to write: it set the size first."""
+_RECENT = 8
 _UNWATCHED = "it lay in the folder before the agent watched it"
 
 
@@ -74,9 +77,10 @@ class WatchedFolder:
 
     So are images beside the judged one. Complete is a file whose size and mtime did not change for ``settle_s`` (or
     that its writer closed) and whose bytes pass the proof. One that fails it for five times ``settle_s`` surfaces as
-    broken. Files that lay there before the folder was watched, that came while the agent stood still, or that come in
-    a crowd surface as STALE, unproven: nothing tells whose part they show. ``received_mono_s`` is when a file was
-    first seen. While nobody takes captures the files wait in the folder.
+    broken. A BMP that ends in zeros, more than the last images did, is waited for as long, unless its writer closed it:
+    its size may have been set before it was written. Files that lay there before the folder was watched, that came
+    while the agent stood still, or that come in a crowd surface as STALE, unproven: nothing tells whose part they
+    show. ``received_mono_s`` is when a file was first seen. While nobody takes captures the files wait in the folder.
     """
 
     def __init__(
@@ -108,6 +112,7 @@ class WatchedFolder:
         self._looked_mono_s = 0.0
         self._due_mono_s: float | None = None
         self._complaint = ""
+        self._zeros: deque[int] = deque(maxlen=_RECENT)
 
     @property
     def is_bound(self) -> bool:
@@ -307,9 +312,18 @@ class WatchedFolder:
             return None
         look.proved_at_mono_s = now
         refused = self._spool.check(data)
-        if refused is not None and not is_last:
+        if not is_last and (refused is not None or self._may_be_unwritten(data, look)):
             return None
+        if refused is None and (look.is_closed or not self._hints.is_watching):
+            self._zeros.append(_zeros_at_end(data))
         return self._take(path, look, data if refused is None else b"")
+
+    def _may_be_unwritten(self, data: bytes, look: _Look) -> bool:
+        """A BMP has no end mark: where its size was set first, what is not written yet is zeros, as black is.
+
+        A copy from Windows to a share sets the size first. What the last images ended in is black.
+        """
+        return data[:2] == b"BM" and not look.is_closed and _zeros_at_end(data) > max(_ZEROS, *self._zeros, 0)
 
     def _take(self, path: str, look: _Look, proven: bytes) -> Capture | None:
         """Move the file into the spool, prove what was moved if it is not ``proven``, and only then let it surface."""
@@ -348,6 +362,10 @@ class WatchedFolder:
             copy.unlink(missing_ok=True)
             target.unlink(missing_ok=True)
             raise
+
+
+def _zeros_at_end(data: bytes) -> int:
+    return len(data) - len(data.rstrip(b"\0"))
 
 
 def _identity_of(folder: Path) -> tuple[int, int]:

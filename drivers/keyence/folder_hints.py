@@ -112,6 +112,11 @@ class FolderHints:
             return monotonic_s() - self._tried_mono_s < _RETRY_S
         return self._observer.is_alive() and all(emitter.is_alive() for emitter in self._observer.emitters)
 
+    @property
+    def is_watching(self) -> bool:
+        """It would be heard if a file was closed by its writer."""
+        return self._observer is not None
+
     def restart(self, loop: asyncio.AbstractEventLoop) -> None:
         """Watch anew. Without success the folder is only looked through from time to time. Blocks."""
         # watchdog calls its own stopping an error, and warns when two of its threads add the same sub-folder.

@@ -6,13 +6,13 @@ import asyncio
 import socket
 import threading
 from contextlib import suppress
-from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
 import structlog
 from pyftpdlib.ioloop import IOLoop
 
 from drivers.keyence.arrivals import Arrivals
+from drivers.keyence.ftp_peers import AllowedPeers
 from drivers.keyence.ftp_server import FtpRules, make_server
 from drivers.keyence.library_log import adopt_library_log
 from drivers.keyence.names import NameRule
@@ -41,9 +41,11 @@ class FtpInbox:
     ``replies_when_proven`` off: 226 comes as soon as the bytes are here, for a controller that cannot wait; what the
     proof then finds the controller never hears.
 
-    One user, no anonymous, the given peers only (addresses or networks; none given means any). pyftpdlib runs in a
-    thread of its own, which hands over with ``call_soon_threadsafe``. Idle and closed: nothing listens.
-    ``port`` is the bound port once ``is_bound``; 0 asks for any. ``passive_ports`` (0, 0) means any.
+    One user, no anonymous, the given peers only (addresses, networks, or names that are looked up; none given means
+    any). Whose images are taken is all that tells one controller's from another's: their names do not.
+
+    pyftpdlib runs in a thread of its own, which hands over with ``call_soon_threadsafe``. Idle and closed: nothing
+    listens. ``port`` is the bound port once ``is_bound``; 0 asks for any. ``passive_ports`` (0, 0) means any.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class FtpInbox:
         names: NameRule | None = None,
         replies_when_proven: bool = True,
         stall_timeout_s: float = 5.0,
+        idle_timeout_s: float = 3600.0,
         min_free_bytes: int | None = None,
         login_failed_wait_s: float = 2.0,
     ) -> None:
@@ -75,13 +78,14 @@ class FtpInbox:
         self._rules = FtpRules(
             user=user,
             password=password,
-            allowed_peers=tuple(ip_network(peer, strict=False) for peer in allowed_peers),
+            allowed_peers=AllowedPeers(allowed_peers),
             passive_ports=passive_ports,
             spool=self._spool,
             deliver=self._deliver,
             names=names or NameRule.of(),
             replies_when_proven=replies_when_proven,
             stall_timeout_s=stall_timeout_s,
+            idle_timeout_s=idle_timeout_s,
             min_free_bytes=_MIN_FREE_IMAGES * max_bytes if min_free_bytes is None else min_free_bytes,
             login_failed_wait_s=login_failed_wait_s,
         )
@@ -96,13 +100,26 @@ class FtpInbox:
         return await self._arrivals.take()
 
     async def run(self) -> None:
-        """Listen until cancelled. A port in use or a spool that cannot be written is said once and retried."""
+        """Listen until cancelled.
+
+        A port in use, a spool that cannot be written and a peer whose name nobody knows are said once and retried.
+        """
         self._loop = asyncio.get_running_loop()
+        following = asyncio.create_task(self._rules.allowed_peers.follow())
+        try:
+            await self._listen_on()
+        finally:
+            following.cancel()
+            with suppress(asyncio.CancelledError):
+                await following
+
+    async def _listen_on(self) -> None:
         backoff = Backoff()
         complaint = ""
         while True:
             try:
                 self._spool.prepare()
+                await self._rules.allowed_peers.look_up()
                 listener = self._bind()
             except OSError as err:
                 if complaint != (complaint := str(err)):

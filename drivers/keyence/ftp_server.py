@@ -7,28 +7,26 @@ before it replies: that is where an upload is judged and its reply decided.
 from __future__ import annotations
 
 import hmac
-import logging
-import os
 import socket
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import structlog
 from pyftpdlib.authorizers import AuthenticationFailed, DummyAuthorizer
 from pyftpdlib.exceptions import FilesystemError
 from pyftpdlib.filesystems import AbstractedFS
-from pyftpdlib.handlers import DTPHandler, FTPHandler
+from pyftpdlib.handlers import FTPHandler
 from pyftpdlib.servers import FTPServer
 
 from drivers.base import Reason
 from drivers.keyence.codec import shown
+from drivers.keyence.ftp_data import ActiveConnector, DataChannel, OwnDescriptor, PassiveListener
 from drivers.keyence.names import printable
 from drivers.keyence.spool import IMAGE_EXTENSIONS, capture_of, extension_of
 from drivers.keyence.upload import FtpRules, Upload
 from drivers.timing import monotonic_s
 
 if TYPE_CHECKING:
-    from ipaddress import IPv4Network, IPv6Network
+    import os
 
     from pyftpdlib.ioloop import IOLoop
 
@@ -36,118 +34,20 @@ if TYPE_CHECKING:
 __all__ = ["FtpRules", "Server", "make_server"]
 
 _log = structlog.get_logger()
-_library_log = logging.getLogger("pyftpdlib")
 
 _SOCKETS_MAX = 16
 _CONNECTIONS_PER_PEER_MAX = 4
 _LOGIN_TIMEOUT_S = 30
+_UNREAD_ANSWERS_MAX = 100
+_LINGER_S = 5.0
+"""So long a peer may take to fetch its last answer."""
+_KEEP_ALIVE = {"TCP_KEEPIDLE": 20, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
+_GIVE_UP_MS = 35_000
+"""Keep-alive does not look while an answer is on its way: it would be sent again for a quarter of an hour."""
 _PATH_MAX_CHARS = 1024
 # Enter, list, make folders, store, append. No r (retrieve), d (delete), f (rename), M, T.
 _PERMISSIONS = "elmwa"
 _REMOVED = frozenset({"REST", "REIN", "STOU", "MLSD", "MLST", "SIZE", "MDTM", "MFMT"})
-
-
-class _DataChannel(DTPHandler):  # type: ignore[misc]
-    """The data connection. Bytes are stored as they come, whatever TYPE was asked for."""
-
-    stall_timeout_s: ClassVar[float]
-    file_obj: Any
-    _resp: tuple[Any, ...]
-
-    def __init__(self, sock: socket.socket, cmd_channel: Any) -> None:
-        self._last_bytes_mono_s = monotonic_s()
-        self._why_cut = ""
-        super().__init__(sock, cmd_channel)
-
-    @property
-    def why_cut(self) -> str:
-        """Why the transfer is not complete, '' if the peer ended it as FTP ends a file: by closing."""
-        if self._why_cut:
-            return self._why_cut
-        return "" if self.transfer_finished else "the transfer was aborted"
-
-    def replace_reply(self, reply: str) -> None:
-        """Answer this, where an answer was going to be sent at all."""
-        if self._resp:
-            self._resp = (reply, self._resp[1])
-
-    def enable_receiving(self, type: str, cmd: str) -> None:  # noqa: A002 - pyftpdlib's name
-        """Receive into the Upload that STOR opened."""
-        self._last_bytes_mono_s = monotonic_s()
-        if not self.connected:  # dead on arrival: pyftpdlib would wait for it for ever
-            upload, self.file_obj = self.file_obj, None
-            self.cmd_channel.data_channel = None
-            upload.close()
-            self.cmd_channel.respond("426 The data connection broke.")
-            return
-        if isinstance(self.file_obj, Upload):
-            self.file_obj.data_channel = self
-        super().enable_receiving(type, cmd)
-
-    def handle_read(self) -> None:
-        """Store what came. A reset is no end of file, unlike in pyftpdlib."""
-        try:
-            chunk = self.socket.recv(self.ac_in_buffer_size)
-        except (BlockingIOError, InterruptedError):
-            return
-        except OSError as err:
-            self._cut(f"the data connection broke ({err.strerror})")
-            return
-        if not chunk:
-            self.handle_close()
-            return
-        self._last_bytes_mono_s = monotonic_s()
-        self.tot_bytes_received += len(chunk)
-        try:
-            self.file_obj.write(chunk)
-        except OSError as err:
-            self._cut(f"could not be stored: {err.strerror}")
-
-    handle_read_event = handle_read
-
-    def handle_close(self) -> None:
-        """The peer closed; an error on the socket is no end of file."""
-        if not self._closed and self.receive:
-            code = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-            if code:
-                self._cut(f"the data connection broke ({os.strerror(code)})")
-                return
-        super().handle_close()
-
-    def handle_timeout(self) -> None:
-        """Asked a few times per stall time-out: end a transfer on which nothing came for that long."""
-        if monotonic_s() - self._last_bytes_mono_s < self.stall_timeout_s:
-            return
-        self._cut(f"nothing came for {self.stall_timeout_s:g} s")
-        self.cmd_channel.close_when_done()
-
-    def _cut(self, why: str) -> None:
-        self._why_cut = why
-        # The text is only sent where no Upload replaces it.
-        self._resp = (f"426 {why}.", _library_log.debug)
-        self.close()
-
-
-class _PassiveListener(FTPHandler.passive_dtp):  # type: ignore[misc]
-    def handle_accepted(self, sock: socket.socket, addr: tuple[Any, ...]) -> None:
-        """A connection that was reset before it was accepted is dropped by pyftpdlib without a word."""
-        super().handle_accepted(sock, addr)
-        if self._closed and self.cmd_channel.data_channel is None:
-            self.cmd_channel.lose_listener()
-
-    def handle_timeout(self) -> None:
-        super().handle_timeout()
-        self.cmd_channel.abandon_upload()
-
-
-class _ActiveConnector(FTPHandler.active_dtp):  # type: ignore[misc]
-    def handle_timeout(self) -> None:
-        super().handle_timeout()
-        self.cmd_channel.abandon_upload()
-
-    def handle_close(self) -> None:
-        super().handle_close()
-        self.cmd_channel.abandon_upload()
 
 
 class _OneUser(DummyAuthorizer):  # type: ignore[misc]
@@ -185,35 +85,58 @@ class _VirtualFolders(AbstractedFS):  # type: ignore[misc]
         raise FilesystemError("Files cannot be looked at")
 
 
-class _Control(FTPHandler):  # type: ignore[misc]
+class _Control(OwnDescriptor, FTPHandler):  # type: ignore[misc]
     """The control connection: STOR and APPE into Uploads, folders that are names, nothing else."""
 
     rules: ClassVar[FtpRules]
     data_channel: Any
+    server: Server
     _in_dtp_queue: tuple[Upload, str] | None
+    _out_dtp_queue: tuple[Any, ...] | None
     _dtp_acceptor: Any
     _dtp_connector: Any
+    _closed: bool
+    last_word_mono_s: float
     banner = "ready."
     abstracted_fs = _VirtualFolders
-    # A controller may stay logged in over a night without a part; a dead one is found by TCP keep-alive.
-    timeout = 0
     proto_cmds: ClassVar[dict[str, Any]] = {
         name: rule
         for name, rule in FTPHandler.proto_cmds.items()
         if name not in _REMOVED and not name.startswith("SITE")
     }
 
+    @property
+    def is_idle(self) -> bool:
+        """Nothing is being transferred, and nothing waits to be."""
+        return self._is_nothing_queued and (self.data_channel is None or self.data_channel.cmd is None)
+
+    @property
+    def _is_nothing_queued(self) -> bool:
+        return self._in_dtp_queue is None and self._out_dtp_queue is None
+
     def on_connect(self) -> None:
+        self.last_word_mono_s = monotonic_s()
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for option, value in (("TCP_KEEPIDLE", 20), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3)):
+        for option, value in (_KEEP_ALIVE | {"TCP_USER_TIMEOUT": _GIVE_UP_MS}).items():
             if hasattr(socket, option):
                 self.socket.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
         self.call_later(_LOGIN_TIMEOUT_S, self._end_without_login)
 
+    def end(self, reply: str) -> None:
+        """Say a last word, if any, and close: at the latest when the peer did not fetch it in time."""
+        if reply:
+            self.respond(reply)
+        self.close_when_done()
+        if not self._closed:
+            self.call_later(_LINGER_S, self.close)
+
+    def handle_timeout(self) -> None:
+        """The peer was silent for pyftpdlib's ``timeout``, and no transfer was under way."""
+        self.end("421 Nothing was asked for a long time. Log in again.")
+
     def _end_without_login(self) -> None:
         if not self.authenticated:
-            self.respond("421 No login.")
-            self.close_when_done()
+            self.end("421 No login.")
 
     def on_login(self, username: str) -> None:
         _log.info("ftp_login", peer=self.remote_ip, user=printable(username, 32))
@@ -224,6 +147,13 @@ class _Control(FTPHandler):  # type: ignore[misc]
             _log.warning("ftp_login_failed", peer=self.remote_ip, user=printable(username, 32), times=tally.count)
 
     def pre_process_command(self, line: str, cmd: str, arg: str) -> None:
+        if self._closed:  # what else came in the same read
+            return
+        self.last_word_mono_s = monotonic_s()
+        if len(self.producer_fifo) > _UNREAD_ANSWERS_MAX:
+            _log.warning("ftp_answers_not_read", peer=self.remote_ip)
+            self.close()
+            return
         # pyftpdlib would read "SITE CHMOD" and "...STOR" variants; what is not in proto_cmds is answered 500.
         if cmd == "SITE":
             self.respond("502 SITE is not done here.")
@@ -259,9 +189,9 @@ class _Control(FTPHandler):  # type: ignore[misc]
             self._in_dtp_queue = (upload, "STOR")
 
     def _refusal(self, file: str, *, is_append: bool) -> str:
-        if self._in_dtp_queue is not None or (self.data_channel is not None and self.data_channel.file_obj is not None):
+        if not self.is_idle:
             return "450 Another transfer is in progress"
-        if self.data_channel is None and self._dtp_acceptor is None and self._dtp_connector is None:
+        if not self._has_data_connection:
             return "425 Use PORT or PASV first"
         if is_append and extension_of(file) in IMAGE_EXTENSIONS:
             return "550 An image is sent whole, by STOR"
@@ -273,49 +203,118 @@ class _Control(FTPHandler):  # type: ignore[misc]
             return f"452 Disk full: {free_bytes} bytes are free"
         return ""
 
+    @property
+    def _has_data_connection(self) -> bool:
+        """One is there, or may still come."""
+        coming = (self._dtp_acceptor, self._dtp_connector)
+        return self.data_channel is not None or any(it is not None and not it._closed for it in coming)  # noqa: SLF001
+
+    def push_dtp_data(self, data: Any, isproducer: bool = False, file: Any = None, cmd: Any = None) -> None:  # noqa: FBT001, FBT002
+        """A listing. pyftpdlib would queue it without a data connection, and push it into an upload."""
+        if not self.is_idle:
+            self.respond("450 Another transfer is in progress.")
+        elif not self._has_data_connection:
+            self.respond("425 Use PORT or PASV first.")
+        else:
+            super().push_dtp_data(data, isproducer, file, cmd)
+
     def ftp_ABOR(self, line: str) -> None:  # noqa: N802
-        self.abandon_upload()
+        self.abandon_transfer()
         super().ftp_ABOR(line)
 
-    def lose_listener(self) -> None:
-        """The data connection was dead on arrival: for the STOR that waits for it, and for one that comes now."""
+    def _make_eport(self, ip: str, port: int) -> None:
+        self.server.make_room_for_data(self)
+        super()._make_eport(ip, port)
+
+    def _make_epasv(self, extmode: bool = False) -> None:  # noqa: FBT001, FBT002 - pyftpdlib's
+        self.server.make_room_for_data(self)
+        super()._make_epasv(extmode)
+
+    def _on_dtp_connection(self) -> None:
+        # The socket is the data channel's from now on. A connector that is kept would close it a second time.
+        self._dtp_connector = None
+        if self.data_channel.connected:
+            super()._on_dtp_connection()
+        else:
+            self.data_channel = None
+            self.lose_data_connection()
+
+    def lose_data_connection(self) -> None:
+        """It was dead on arrival: for the STOR that waits for it, and for one that comes now."""
         self._dtp_acceptor = None
-        self.abandon_upload("426 The data connection broke.")
+        self.abandon_transfer("426 The data connection broke.")
 
-    def abandon_upload(self, reply: str = "") -> None:
-        """No data connection came for the STOR that was answered 150."""
-        if not self._closed and self._in_dtp_queue is not None:
-            upload, _ = self._in_dtp_queue
-            self._in_dtp_queue = None
-            upload.close()
-            if reply:
-                self.respond(reply)
+    def abandon_transfer(self, reply: str = "") -> None:
+        """No data connection came for what was answered 150."""
+        if self._closed or self._is_nothing_queued:
+            return
+        waiting, self._in_dtp_queue, self._out_dtp_queue = self._in_dtp_queue, None, None
+        if waiting is not None:
+            waiting[0].close()
+        if reply:
+            self.respond(reply)
 
 
-class Server(FTPServer):  # type: ignore[misc]
+class Server(OwnDescriptor, FTPServer):  # type: ignore[misc]
     """Refuses peers that are not on the list before they get a word."""
 
     max_cons = _SOCKETS_MAX
     max_cons_per_ip = _CONNECTIONS_PER_PEER_MAX
 
     def handle_accepted(self, sock: socket.socket, addr: tuple[Any, ...]) -> Any:
-        """Accept, or close without a word."""
+        """Accept, or close without a word. Who is new gets the place of who was silent longest."""
         rules: FtpRules = self.handler.rules
-        if rules.allowed_peers and not any(_is_in(str(addr[0]), network) for network in rules.allowed_peers):
+        if not rules.allowed_peers.admits(str(addr[0])):
             sock.close()
             if rules.refused_peers.is_worth_saying():
-                _log.warning("ftp_peer_refused", peer=shown(str(addr[0])), times=rules.refused_peers.count)
+                _log.warning(
+                    "ftp_peer_refused",
+                    peer=shown(str(addr[0])),
+                    allowed=str(rules.allowed_peers),
+                    times=rules.refused_peers.count,
+                    hint="images of another controller must not be taken for this line's; if this is the line's own "
+                    "controller, correct [controller] host or name the address in [images.ftp] allowed_peers",
+                )
             return None
+        if self.ip_map.count(addr[0]) >= self.max_cons_per_ip:
+            self._make_room(peer=addr[0])
+        if self._map_len() >= self.max_cons:
+            self._make_room()
         return super().handle_accepted(sock, addr)
+
+    def make_room_for_data(self, asking: _Control) -> None:
+        """Before PORT and PASV: one more socket has to be within the limit."""
+        if not self._accept_new_cons():
+            self._make_room(besides=asking)
+
+    def _make_room(self, peer: str | None = None, besides: _Control | None = None) -> None:
+        """End the connection that was silent longest: dead ones must not lock a live one out.
+
+        Those without a login go first; one in the middle of a transfer never goes.
+        """
+        idle = [
+            it
+            for it in self.ioloop.socket_map.values()
+            if isinstance(it, _Control) and it.is_idle and it is not besides and peer in (None, it.remote_ip)
+        ]
+        if not idle:
+            return
+        longest = min(idle, key=lambda it: (it.authenticated, it.last_word_mono_s))
+        longest.respond("421 Another connection takes this place. Log in again.")
+        longest.close()
+        displaced = self.handler.rules.displaced
+        if displaced.is_worth_saying():
+            _log.warning(
+                "ftp_connection_displaced",
+                peer=longest.remote_ip,
+                silent_s=round(monotonic_s() - longest.last_word_mono_s),
+                times=displaced.count,
+            )
 
     @property
     def is_listening(self) -> bool:
         """False after any error of accept: pyftpdlib closes its listener then."""
         return not self._closed
-
-
-def _is_in(peer: str, network: IPv4Network | IPv6Network) -> bool:
-    return ip_address(peer.removeprefix("::ffff:")) in network
 
 
 def make_server(listener: socket.socket, rules: FtpRules, ioloop: IOLoop) -> Server:
@@ -326,14 +325,15 @@ def make_server(listener: socket.socket, rules: FtpRules, ioloop: IOLoop) -> Ser
     attributes = {
         "rules": rules,
         "authorizer": authorizer,
+        "timeout": rules.idle_timeout_s,
         "auth_failed_timeout": rules.login_failed_wait_s,
         "passive_ports": list(range(first, last + 1)) if first else None,
         "dtp_handler": type(
             "DataChannel",
-            (_DataChannel,),
+            (DataChannel,),
             {"stall_timeout_s": rules.stall_timeout_s, "timeout": rules.stall_timeout_s / 4},
         ),
-        "passive_dtp": type("PassiveListener", (_PassiveListener,), {"timeout": rules.stall_timeout_s}),
-        "active_dtp": type("ActiveConnector", (_ActiveConnector,), {"timeout": rules.stall_timeout_s}),
+        "passive_dtp": type("PassiveListener", (PassiveListener,), {"timeout": rules.stall_timeout_s}),
+        "active_dtp": type("ActiveConnector", (ActiveConnector,), {"timeout": rules.stall_timeout_s}),
     }
     return Server(listener, type("Control", (_Control,), attributes), ioloop=ioloop)

@@ -60,7 +60,8 @@ _REFUSALS_MAX = 3
 _SETUP_MODE = "setup mode"
 _STANDSTILL_S = 1.0
 """After a longer gap nothing that was queued may pass a part."""
-_FOUGHT_OVER = "it was up for a moment only: does another program connect to this controller?"
+_FOUGHT_OVER = "it was up for a moment only, and the controller ended it: does another program connect to it?"
+_LOOSE = "it was up for a moment only: look at the plugs, the cable and the power"
 _STARTS_ANEW = frozenset({"PW", "RS"})
 _TRIGGERS = frozenset({"T1", "T2", "T3", "T4", "TA"})
 _CLOCK_POLL_S = 0.05
@@ -117,6 +118,7 @@ class CvxLink(ControllerCommands):
         self._down_since_mono_s: float | None = None
         self._up_at_mono_s = 0.0
         self._flaps = Tally()
+        self._was_thrown_out = False
         self._is_said = True
         self._stale_lines = 0
         self._last_line_mono_s = 0.0
@@ -266,6 +268,7 @@ class CvxLink(ControllerCommands):
         finally:
             self._is_live = False
             self._connection, self._session = None, None
+            self._was_thrown_out = session.was_ended_by_peer
             await session.aclose()
 
     async def _pause_unless_result(self, session: Session, by: Deadline) -> bool:
@@ -481,7 +484,8 @@ class CvxLink(ControllerCommands):
         if self._down_since_mono_s is None:
             self._down_since_mono_s = monotonic_s()
             self._is_said = not flaps or self._flaps.is_worth_saying()
-            said = {"hint": _FOUGHT_OVER, "times": self._flaps.count} if flaps else {}
+            hint = _FOUGHT_OVER if self._was_thrown_out else _LOOSE
+            said = {"hint": hint, "times": self._flaps.count} if flaps else {}
             (_log.warning if self._is_said else _log.debug)("link_lost", peer=self._peer, why=why, **said)
         else:
             _log.debug("link_retry", peer=self._peer, why=why)

@@ -23,6 +23,7 @@ __all__ = ["Session", "open_session"]
 _PROMPT_S = 0.1
 """A reply that takes longer was held up on its way, or else the controller is slow: nothing here tells which."""
 _RECENT_REPLIES = 8
+_ENDED = (ConnectionResetError, ConnectionAbortedError, BrokenPipeError)
 
 
 class Session(ControllerCommands):
@@ -34,6 +35,8 @@ class Session(ControllerCommands):
     Replies and results come in one stream, in their order: while a reply is held up on its way, so is every result.
     A result that comes while a reply is overdue, or right behind one that was, is therefore stamped with the time at
     which that command was sent.
+
+    ``was_ended_by_peer``: the controller closed or reset the connection. Never so on a serial line, which has none.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class Session(ControllerCommands):
         self._lost = asyncio.Event()
         self._stirred = asyncio.Event()
         self._nonce = ""
+        self.was_ended_by_peer = False
 
     @property
     def error(self) -> DriverError:
@@ -223,7 +227,9 @@ class Session(ControllerCommands):
     def stream_lost(self, why: Exception | None) -> None:
         """The peer closed, the line failed, or drop() gave it up."""
         if self._error is None:
-            self._error = NotConnected(f"{self._peer} {'closed the connection' if why is None else str(why)}")
+            self.was_ended_by_peer = why is None or isinstance(why, _ENDED)
+            lost = f"{self._peer} closed the connection" if why is None else f"{self._peer}: {why}"
+            self._error = NotConnected(lost)
         self._settle()
         self._lost.set()
         self._stirred.set()

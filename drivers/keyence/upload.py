@@ -15,9 +15,9 @@ from drivers.timing import monotonic_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from ipaddress import IPv4Network, IPv6Network
 
     from drivers.base import Capture
+    from drivers.keyence.ftp_peers import AllowedPeers
     from drivers.keyence.names import NameRule
     from drivers.keyence.spool import Spool
 
@@ -48,17 +48,19 @@ class FtpRules:
 
     user: str
     password: str
-    allowed_peers: tuple[IPv4Network | IPv6Network, ...]
+    allowed_peers: AllowedPeers
     passive_ports: tuple[int, int]
     spool: Spool
     deliver: Callable[[Capture], None]
     names: NameRule
     replies_when_proven: bool
     stall_timeout_s: float
+    idle_timeout_s: float
     min_free_bytes: int
     login_failed_wait_s: float
     refused_peers: Tally = field(default_factory=Tally)
     failed_logins: Tally = field(default_factory=Tally)
+    displaced: Tally = field(default_factory=Tally)
 
 
 class Upload:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import queue
 import threading
 from contextlib import suppress
@@ -30,6 +31,7 @@ _WRITE_TIMEOUT_S = 1.0
 _WAITING_WRITES_MAX = 64
 _FAILURES = (OSError, serial.SerialException, termios_error, ValueError, TypeError, AttributeError)
 """All the ways in which pyserial's handlers fall over a port that vanishes under them."""
+_HELD = (errno.EAGAIN, errno.EBUSY)
 _PARITIES = {"none": serial.PARITY_NONE, "even": serial.PARITY_EVEN, "odd": serial.PARITY_ODD}
 
 
@@ -93,7 +95,7 @@ class _SerialStream:
                 if data:
                     self._call(self._listener.data_received, data)
         except _FAILURES as err:
-            self._fail(NotConnected(str(err)))
+            self._fail(_lost(err))
         finally:
             self._stop.set()
             self._writer.join()
@@ -108,7 +110,7 @@ class _SerialStream:
                 with suppress(queue.Empty):
                     self._port.write(self._writes.get(timeout=_TURN_S))
         except _FAILURES as err:
-            self._fail(NotConnected(str(err)))
+            self._fail(_lost(err))
 
     def _call(self, what: Any, *args: object) -> None:
         with suppress(RuntimeError):  # the loop was closed under us: nobody listens
@@ -137,7 +139,8 @@ async def open_serial(url: str, options: SerialOptions, listener: StreamListener
         opening.add_done_callback(_close_unwanted)
         raise
     except _FAILURES as err:
-        raise NotConnected(f"{url} cannot be opened: {err}") from err
+        held = "another program has it open: " if getattr(err, "errno", None) in _HELD else ""
+        raise NotConnected(f"{url} cannot be opened: {held}{err}") from err
     stream = _SerialStream(port, listener)
     stream.start()
     return stream
@@ -163,6 +166,13 @@ def _open_port(url: str, options: SerialOptions) -> Any:
     with suppress(*_FAILURES):
         port.reset_input_buffer()
     return port
+
+
+def _lost(err: Exception) -> NotConnected:
+    """A port that fails while it is open, in words: pyserial's own tell how it fell over the port, not what to do."""
+    if isinstance(err, serial.SerialTimeoutException):
+        return NotConnected("the serial line takes nothing any more: look at its cable, and at the power of the peer")
+    return NotConnected(f"the serial line was lost: look at its plug and its adapter or device server ({err})")
 
 
 def _close_unwanted(opening: asyncio.Future[Any]) -> None:

@@ -9,6 +9,7 @@ import io
 import os
 import socket
 import tempfile
+from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,9 @@ from edge_agent.output import fail_safe, prove_output
 from edge_agent.settings import read_password
 
 if TYPE_CHECKING:
-    from edge_agent.settings import FtpSettings
+    from collections.abc import Sequence
+
+    from edge_agent.settings import ControllerSettings, FtpSettings
 
 __all__ = [
     "agent",
@@ -32,12 +35,15 @@ __all__ = [
     "ftp_active",
     "ftp_passive",
     "ftp_port",
+    "ftp_senders",
     "output",
     "output_watchdog",
     "serial_line",
 ]
 
 _FTP_TIMEOUT_S = 5.0
+_LOOPBACK = ("127.0.0.1", "::1")
+"""Where a test transfer to an address for all network cards comes from."""
 _PROBE_NAME = "edge-agent-doctor.txt"
 _RUN_MODE = "1"
 
@@ -65,12 +71,22 @@ async def controller(site: Site) -> Finding:
     try:
         facts = await status(site.settings)
     except EdgeAgentError as err:
-        return fail(str(err), err.hint or f"ping {where.host}; look at [controller] host and port")
+        return fail(str(err), err.hint or _controller_fix(where))
     answers = facts["controller"]
     if not isinstance(answers, dict):
-        return fail(str(facts.get("problem", "no answer")), f"look at the cable and the power of {where.host}")
+        return fail(str(facts.get("problem", "no answer")), _controller_fix(where))
     site.controller = {str(key): str(value) for key, value in answers.items()}
     return ok(f"{site.controller['version']}, asked through the {facts['via']}")
+
+
+def _controller_fix(where: ControllerSettings) -> str:
+    """What to do where the controller does not answer, by the way to it."""
+    if where.serial is None:
+        return f"look at the cable and the power; ping {where.host}; look at [controller] host and port"
+    return (
+        f"look at the cable and the power, and at [controller.serial]: url ({where.serial.url}), baud, parity and "
+        "stop_bits as set in the controller"
+    )
 
 
 def controller_mode(site: Site) -> Finding:
@@ -106,7 +122,8 @@ async def output(site: Site) -> Finding:
     try:
         await fail_safe(site.settings)
     except DriverError as err:
-        return fail(str(err), "look at the remote I/O's power, cable, and at output.host, port and unit")
+        over = "host, port" if site.settings.output.serial is None else "serial"
+        return fail(str(err), f"look at the remote I/O's power, cable, and at output.{over} and unit")
     return ok("REJECT was written and read back")
 
 
@@ -152,6 +169,21 @@ def ftp_port(site: Site) -> Finding:
     return ok(f"{ftp.host}:{ftp.port} is free")
 
 
+def ftp_senders(site: Site) -> Finding:
+    """Whose images are taken: of one controller alone."""
+    ftp, senders = site.settings.images.ftp, site.settings.image_senders
+    if ftp is None:
+        return ok("images come into a folder")
+    if ftp.allowed_peers is None:
+        return ok(f"images of the controller alone, {senders[0]}")
+    if len(senders) > 1 or ip_network(senders[0], strict=False).num_addresses > 1:
+        return warn(
+            f"images are taken of {', '.join(senders)}: no image tells which controller took it",
+            "name the line's own controller alone in images.ftp.allowed_peers, or leave the key out",
+        )
+    return ok(f"images of {senders[0]} alone")
+
+
 async def ftp_passive(site: Site) -> Finding:
     """A login and a transfer, the data connection made by the sender."""
     return await _ftp(site, is_passive=True)
@@ -187,18 +219,18 @@ async def _ftp(site: Site, *, is_passive: bool) -> Finding:
     except ConfigError as err:
         return fail(str(err), err.hint)
     if site.agent is not None:
-        return await asyncio.to_thread(_transfer, ftp, password, is_passive=is_passive)
-    own = ftp.model_copy(update={"allowed_peers": (*ftp.allowed_peers, ftp.host) if ftp.allowed_peers else ()})
+        return await asyncio.to_thread(_transfer, ftp, password, site.settings.image_senders, is_passive=is_passive)
+    own = ftp.model_copy(update={"allowed_peers": (ftp.host, *_LOOPBACK)})
     with tempfile.TemporaryDirectory(prefix="edge-agent-doctor-") as spool:
         images = site.settings.images.model_copy(update={"ftp": own, "spool": Path(spool), "max_mib": 1})
         try:
-            async with open_images(images, within_s=_FTP_TIMEOUT_S):
-                return await asyncio.to_thread(_transfer, own, password, is_passive=is_passive)
+            async with open_images(site.settings.model_copy(update={"images": images}), within_s=_FTP_TIMEOUT_S):
+                return await asyncio.to_thread(_transfer, own, password, (ftp.host,), is_passive=is_passive)
         except TimeoutError:
             return fail(f"{ftp.host}:{ftp.port} could not be opened", "see the check ftp_port")
 
 
-def _transfer(ftp: FtpSettings, password: str, *, is_passive: bool) -> Finding:
+def _transfer(ftp: FtpSettings, password: str, senders: Sequence[str], *, is_passive: bool) -> Finding:
     """Log in and append a text, which is taken and dropped: it is no image."""
     kind = "passive" if is_passive else "active"
     try:
@@ -208,12 +240,10 @@ def _transfer(ftp: FtpSettings, password: str, *, is_passive: bool) -> Finding:
             client.set_pasv(is_passive)
             reply = client.storbinary(f"APPE {_PROBE_NAME}", io.BytesIO(b"edge-agent doctor\r\n"))
     except EOFError:
-        if ftp.allowed_peers:
-            return warn(
-                f"the running agent takes {', '.join(ftp.allowed_peers)} alone: the transfer was not tried",
-                "stop the agent to try it, or watch the controller's own images come",
-            )
-        return fail("the server closed the connection without a word", "see the agent's log")
+        return warn(
+            f"the running agent takes images of {', '.join(senders)} alone: the transfer was not tried",
+            "stop the agent to try it, or watch the controller's own images come",
+        )
     except (OSError, ftplib.Error) as err:
         fix = (
             "open images.ftp.passive_ports in the firewall" if is_passive else "let this PC connect out to port 1024 up"

@@ -79,6 +79,12 @@ def sources(settings: Settings) -> list[tuple[Loc, str]]:
         problems.append((("images",) if images.ftp is None else ("images", "folder"), message))
     if images.ftp is not None and images.ftp.passive_ports[0] > images.ftp.passive_ports[1]:
         problems.append((("images", "ftp", "passive_ports"), "expected the lower port first"))
+    if images.ftp is not None and images.ftp.allowed_peers is None and settings.controller.serial is not None:
+        message = (
+            "name the address that the controller sends its images from in allowed_peers: over a serial line nothing "
+            "tells it, and images of another controller must not be taken for this line's"
+        )
+        problems.append((("images", "ftp"), message))
     if trigger.source == "input" and settings.output.part_present_input is None:
         message = 'source "input" needs output.part_present_input: the address of the input that sees the part'
         problems.append((("trigger", "source"), message))

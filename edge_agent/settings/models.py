@@ -16,6 +16,7 @@ from edge_agent.settings.values import (
     Coil,
     FilePath,
     Milliseconds,
+    Peer,
     Port,
     Program,
     ResultItem,
@@ -132,8 +133,12 @@ class FtpSettings(Table):
     user: Annotated[Text, say("the user name set in the controller")] = "cvx"
     password_file: Annotated[FilePath, say("a file with the password set in the controller on its first line")]
     allowed_peers: Annotated[
-        tuple[Text, ...], say("only these addresses may connect; an empty list lets every address try to log in")
-    ] = ()
+        tuple[Peer, ...] | None,
+        Field(
+            min_length=1,
+            description="only these may connect; left out, the controller alone: no image tells whose it is",
+        ),
+    ] = None
     reply_when: Annotated[
         Literal["proven", "received"], say("when the controller hears 226: image proven and stored, or bytes here")
     ] = "proven"
@@ -346,6 +351,12 @@ class Settings(Table):
     mqtt: Annotated[MqttSettings | None, say("results to an MQTT broker")] = None
     webhook: Annotated[WebhookSettings | None, say("results to an HTTP address")] = None
     metrics: Annotated[MetricsSettings | None, say("measured values at an address of their own")] = None
+
+    @property
+    def image_senders(self) -> tuple[str, ...]:
+        """Who may push images over FTP: whom images.ftp names, or else the controller alone."""
+        ftp = self.images.ftp
+        return (self.controller.host,) if ftp is None or ftp.allowed_peers is None else ftp.allowed_peers
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +16,7 @@ __all__ = [
     "Coil",
     "FilePath",
     "Milliseconds",
+    "Peer",
     "Port",
     "Program",
     "ResultItem",
@@ -69,6 +71,11 @@ def _result_item(text: str) -> str:
     return text
 
 
+def _peer(text: str) -> str:
+    ip_network(text, strict=False)
+    return text
+
+
 def exact(value: Any) -> Any:
     """Refuse what equals an integer and is none."""
     # To Literal, True and 1.0 are equal to 1.
@@ -83,6 +90,11 @@ def integer(least: int, most: int) -> Any:
 
 
 Text = Annotated[str, Field(strict=True, min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Peer = Annotated[
+    str,
+    AfterValidator(_peer),
+    Field(strict=True, max_length=64, json_schema_extra={"format": "peer"}),
+]
 Port = Annotated[int, integer(1, 65535)]
 ResultItem = Annotated[
     str,

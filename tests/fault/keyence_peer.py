@@ -12,7 +12,8 @@ from drivers.base import ImageRefused, Reason
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-WAIT_S = 5.0
+WAIT_S = 60.0
+"""What is waited for comes much sooner; on a machine that is busy with other things it may take its time."""
 _T = TypeVar("_T")
 
 

@@ -17,6 +17,7 @@ from watchdog.observers.api import BaseObserver
 
 from drivers.base import Reason
 from drivers.keyence import folder as folder_module
+from drivers.keyence import folder_hints
 from drivers.keyence.folder import WatchedFolder
 from drivers.keyence.folder_hints import FolderHints
 from tests.fault.keyence_peer import bmp, image_name, prove_bmp, soon, until
@@ -93,7 +94,7 @@ async def test_a_slow_writer_is_waited_for(tmp_path: Path, monkeypatch: pytest.M
         proofs.append(len(data))
         prove_bmp(data)
 
-    async with watched(tmp_path, prove=prove, settle_s=0.1) as source:
+    async with watched(tmp_path, prove=prove, settle_s=0.5) as source:
         with (tmp_path / "in" / image_name(31)).open("wb") as file:
             for start in range(0, len(bmp()), 500):
                 file.write(bmp()[start : start + 500])
@@ -103,6 +104,64 @@ async def test_a_slow_writer_is_waited_for(tmp_path: Path, monkeypatch: pytest.M
 
         assert capture.broken is None
         assert proofs[-1] == len(bmp())
+
+
+BLACK_END = bmp()[:-2000] + bytes(2000)
+"""A whole image whose end is black: what a file looks like as well whose size was set before it was written."""
+
+
+class Proofs(list[int]):
+    """A proof that keeps in mind how often it was asked."""
+
+    def __call__(self, data: bytes) -> None:
+        self.append(len(data))
+        prove_bmp(data)
+
+
+@pytest.mark.parametrize("is_deaf", [False, True], ids=["closing is seen", "closing is not seen"])
+async def test_a_file_whose_size_was_set_before_it_was_written_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_deaf: bool
+) -> None:
+    """As a copy from Windows to a share writes it."""
+    if is_deaf:
+        deaf(monkeypatch)
+    proofs = Proofs()
+    async with watched(tmp_path, settle_s=0.5, prove=proofs) as source:
+        with (tmp_path / "in" / image_name(31)).open("wb") as file:
+            file.truncate(len(bmp()))
+            file.write(bmp()[:-2000])
+            file.flush()
+            await until(lambda: bool(proofs), "the first look at what is there")
+            file.write(bmp()[-2000:])
+        capture = await soon(source.next())
+
+    assert (capture.broken, capture.sha256) == (None, hashlib.sha256(bmp()).hexdigest())
+
+
+async def test_an_image_with_a_black_end_that_its_writer_closed_is_not_waited_for(tmp_path: Path) -> None:
+    proofs = Proofs()
+    async with watched(tmp_path, settle_s=60.0, prove=proofs) as source:
+        (tmp_path / "in" / image_name(31)).write_bytes(BLACK_END)
+        assert (await soon(source.next())).broken is None
+
+    assert len(proofs) == 1
+
+
+async def test_where_images_end_in_black_only_the_first_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a share nobody hears a file being closed."""
+    monkeypatch.setattr(folder_hints, "network_filesystem", lambda _path: "cifs")
+    proofs = Proofs()
+    async with watched(tmp_path, settle_s=0.1, prove=proofs) as source:
+        drop(tmp_path / "in", 31, BLACK_END)
+        first = await soon(source.next())
+        for_the_first = len(proofs)
+        drop(tmp_path / "in", 32, BLACK_END)
+        second = await soon(source.next())
+
+    assert (first.broken, second.broken) == (None, None)
+    assert (for_the_first > 1, len(proofs) - for_the_first) == (True, 1)
 
 
 async def test_a_file_that_stays_broken_surfaces_once_and_is_kept_as_evidence(tmp_path: Path) -> None:
@@ -119,9 +178,10 @@ async def test_a_file_that_stays_broken_surfaces_once_and_is_kept_as_evidence(tm
 
 
 async def test_a_broken_file_that_is_completed_in_time_is_judged(tmp_path: Path) -> None:
-    async with watched(tmp_path, settle_s=0.2) as source:
+    proofs = Proofs()
+    async with watched(tmp_path, settle_s=0.5, prove=proofs) as source:
         (tmp_path / "in" / image_name(31)).write_bytes(bmp()[:-100])
-        await asyncio.sleep(0.1)
+        await until(lambda: bool(proofs), "the first look at what is there")
         with (tmp_path / "in" / image_name(31)).open("ab") as file:
             file.write(bmp()[-100:])
 
@@ -163,10 +223,10 @@ async def test_files_that_lay_there_before_are_stale_and_new_ones_are_not(tmp_pa
 async def test_files_that_came_while_the_agent_stood_still_are_stale_and_later_ones_are_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(folder_module, "_PAUSE_MAX_S", 0.1)
+    monkeypatch.setattr(folder_module, "_PAUSE_MAX_S", 0.5)
     async with watched(tmp_path) as source:
         drop(tmp_path / "in", 1)
-        time.sleep(0.4)  # noqa: ASYNC251 - the event loop stands still: that is the fault
+        time.sleep(1.0)  # noqa: ASYNC251 - the event loop stands still: that is the fault
         stale = await soon(source.next())
         drop(tmp_path / "in", 2)
         fresh = await soon(source.next())

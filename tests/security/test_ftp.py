@@ -15,7 +15,10 @@ import pytest
 import structlog
 
 from drivers.base import Reason
-from tests.fault.keyence_peer import bmp, image_name, soon
+from edge_agent.app import open_images
+from edge_agent.settings import load_settings
+from edge_agent.simulation import free_port
+from tests.fault.keyence_peer import WAIT_S, bmp, image_name, soon
 from tests.fault.test_keyence_ftp import PASSWORD, files_of, inbox_in
 
 if TYPE_CHECKING:
@@ -66,7 +69,7 @@ class Peer:
     """A control connection and nothing that minds what is sent over it."""
 
     def __init__(self, port: int, source: str = "127.0.0.1") -> None:
-        self.sock = socket.create_connection(("127.0.0.1", port), timeout=5, source_address=(source, 0))
+        self.sock = socket.create_connection(("127.0.0.1", port), timeout=WAIT_S, source_address=(source, 0))
         self.file = self.sock.makefile("rb")
 
     def reply(self) -> str:
@@ -88,7 +91,7 @@ class Peer:
 
     def store(self, name: str, data: bytes) -> list[str]:
         """Every reply to a STOR, over a passive connection."""
-        with socket.create_connection(("127.0.0.1", self.passive_port()), timeout=5) as wire:
+        with socket.create_connection(("127.0.0.1", self.passive_port()), timeout=WAIT_S) as wire:
             replies = [self.ask(b"STOR " + name.encode("utf-8", "surrogatepass"))]
             if replies[0].startswith(("125", "150")):
                 wire.sendall(data)
@@ -227,7 +230,7 @@ async def test_a_data_connection_is_not_for_another_machine(tmp_path: Path) -> N
     def steal(port: int) -> tuple[bytes, str]:
         with peer(port) as camera:
             passive = camera.passive_port()
-            thief = socket.create_connection(("127.0.0.1", passive), timeout=5, source_address=("127.0.0.2", 0))
+            thief = socket.create_connection(("127.0.0.1", passive), timeout=WAIT_S, source_address=("127.0.0.2", 0))
             with thief:
                 word = thief.recv(100)
             return word, camera.reply()
@@ -244,11 +247,70 @@ async def test_a_peer_that_is_not_on_the_list_is_not_even_greeted(tmp_path: Path
         port = inbox.port
 
         def knock() -> bytes:
-            stranger = socket.create_connection(("127.0.0.1", port), timeout=5, source_address=("127.0.0.2", 0))
+            stranger = socket.create_connection(("127.0.0.1", port), timeout=WAIT_S, source_address=("127.0.0.2", 0))
             with stranger:
                 return stranger.recv(100)
 
         assert await asyncio.to_thread(knock) == b""
+
+
+LINE = """
+schema_version = 1
+[line]
+name = "line-7"
+deadline_ms = 700
+min_part_spacing_ms = 1000
+[controller]
+host = "{host}"
+[images]
+spool = "spool"
+[images.ftp]
+port = {port}
+password_file = "ftp.password"
+{more}
+[output]
+host = "127.0.0.1"
+module = "wago-750"
+pass_hold_ms = 100
+[store]
+journal = "journal.sqlite3"
+archive = "archive"
+[[bundle]]
+program = 1
+path = "bundle"
+"""
+
+
+@pytest.mark.parametrize(
+    ("host", "more", "let_in"),
+    [
+        ("127.0.0.7", "", {"127.0.0.7"}),
+        ("localhost", "", {"127.0.0.1"}),
+        ("127.0.0.7", 'allowed_peers = ["127.0.0.8"]', {"127.0.0.8"}),
+        ("127.0.0.7", 'allowed_peers = ["127.0.0.0/8"]', {"127.0.0.1", "127.0.0.7", "127.0.0.8"}),
+    ],
+)
+async def test_images_are_the_controllers_alone_unless_line_toml_names_another_sender(
+    tmp_path: Path, host: str, more: str, let_in: set[str]
+) -> None:
+    """Two controllers on one network count alike: the image of the other one would be taken for this line's part."""
+    port = free_port()
+    (tmp_path / "line.toml").write_text(LINE.format(host=host, port=port, more=more))
+    (tmp_path / "ftp.password").write_text(PASSWORD)
+    (tmp_path / "ftp.password").chmod(0o600)
+
+    def greeted(source: str) -> bool:
+        with socket.create_connection(("127.0.0.1", port), timeout=WAIT_S, source_address=(source, 0)) as peer:
+            return peer.recv(100).startswith(b"220")
+
+    with structlog.testing.capture_logs() as logs:
+        async with open_images(load_settings(tmp_path / "line.toml"), within_s=20):
+            found = {it for it in ("127.0.0.1", "127.0.0.7", "127.0.0.8") if await asyncio.to_thread(greeted, it)}
+
+    assert found == let_in
+    refused = [entry for entry in logs if entry["event"] == "ftp_peer_refused"]
+    assert bool(refused) == (len(found) < 3)
+    assert all("allowed_peers" in entry["hint"] and entry["allowed"] for entry in refused)
 
 
 async def test_a_flood_of_wrong_passwords_is_said_a_handful_of_times(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def test_every_answer_stands_in_the_file_and_the_file_passes_its_check(tmp_path:
     assert (line.name, line.deadline_ms, line.min_part_spacing_ms, line.imaging_ms) == ('line "7"', 550, 900, 60)
     assert settings.output.pass_hold_ms == 290
     assert (settings.controller.host, settings.controller.port) == ("192.168.3.4", 8501)
-    assert (ftp.host, ftp.allowed_peers) == ("192.168.3.1", ("192.168.3.4",))
+    assert (ftp.host, settings.image_senders) == ("192.168.3.1", ("192.168.3.4",))
     assert (settings.output.host, settings.bundle[0].program) == ("192.168.5.6", 12)
     assert settings.store.journal == tmp_path / "state" / "journal.sqlite3"
     assert len(read_password(ftp.password_file)) >= 16

@@ -21,6 +21,7 @@ from edge_agent.cvx import Refused, changes_something, listen, send, status
 from edge_agent.desk import Desk, desk_path, serve_desk
 from edge_agent.errors import Unavailable, UsageError
 from edge_agent.settings import Settings, load_settings
+from edge_agent.settings.models import SerialSettings
 from tests.simulated.simulated_wire import until
 
 if TYPE_CHECKING:
@@ -192,6 +193,28 @@ async def test_listening_hears_every_line_and_ends_after_the_last_one_asked_for(
     else:
         await hear()
     assert heard == [("0000000001", "0"), ("0000000002", "0")]
+
+
+@pytest.mark.parametrize(
+    ("wire", "said"), [("network", "throw out the one before"), ("serial line", "the serial line was lost")]
+)
+async def test_listening_says_what_ended_it(
+    settings: Settings, peer: SimulatedController, wire: str, said: str
+) -> None:
+    if wire == "serial line":
+        serial = SerialSettings(url=await peer.wire.open_line())
+        settings = settings.model_copy(update={"controller": settings.controller.model_copy(update={"serial": serial})})
+    heard: list[tuple[str, ...]] = []
+    listening = asyncio.create_task(listen(settings, most=2, seconds=None, on_line=heard.append))
+    while not heard:
+        await until(lambda: peer.is_ready)
+        peer.trigger("TRG1")
+        await until(lambda: peer.is_ready)
+    await peer.wire.close_line()
+    peer.wire.drop_all()
+
+    with pytest.raises(Unavailable, match=said):
+        await listening
 
 
 async def test_a_program_switched_by_hand_brings_the_line_down_until_it_is_known(

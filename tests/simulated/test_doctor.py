@@ -18,7 +18,7 @@ from drivers.timing import monotonic_s
 from edge_agent.doctor import CHECKS, Finding, Result, Site, examine
 from edge_agent.doctor.places import speed_of
 from edge_agent.settings import load_settings
-from edge_agent.settings.models import FolderSettings, RtuSettings
+from edge_agent.settings.models import FolderSettings, RtuSettings, SerialSettings
 from edge_agent.store.journal import Journal
 from tests.simulated.line import edge_agent, line
 
@@ -276,6 +276,19 @@ async def test_peers_that_are_not_there_fail(site: Site) -> None:
     assert "nobody can ask" in await failing(site, "output_watchdog", Result.WARN)
 
 
+async def test_what_to_do_about_a_serial_controller_names_its_line_and_no_address(site: Site) -> None:
+    serial = SerialSettings(url="/dev/serial/by-id/none")
+    controller = site.settings.controller.model_copy(update={"serial": serial})
+    site.settings = site.settings.model_copy(update={"controller": controller})
+
+    (found,) = await look(site, "controller")
+
+    assert found.result is Result.FAIL
+    assert "/dev/serial/by-id/none cannot be opened" in found.evidence
+    assert "[controller.serial]" in found.fix
+    assert "ping" not in found.fix
+
+
 async def test_a_port_that_another_program_has_and_an_address_that_is_not_ours_fail(site: Site) -> None:
     ftp = site.settings.images.ftp
     assert ftp is not None
@@ -286,6 +299,28 @@ async def test_a_port_that_another_program_has_and_an_address_that_is_not_ours_f
     elsewhere = images.model_copy(update={"ftp": ftp.model_copy(update={"host": "192.0.2.1"})})
     site.settings = site.settings.model_copy(update={"images": elsewhere})
     assert "192.0.2.1" in await failing(site, "ftp_port")
+
+
+@pytest.mark.parametrize(
+    ("peers", "result", "said"),
+    [
+        (None, Result.OK, "the controller alone"),
+        (("192.168.10.10",), Result.OK, "192.168.10.10 alone"),
+        (("192.168.10.10", "192.168.11.10"), Result.WARN, "no image tells which controller took it"),
+        (("192.168.10.0/24",), Result.WARN, "no image tells which controller took it"),
+    ],
+)
+async def test_more_senders_of_images_than_one_are_pointed_out(
+    site: Site, peers: tuple[str, ...] | None, result: Result, said: str
+) -> None:
+    ftp = site.settings.images.ftp
+    assert ftp is not None
+    images = site.settings.images.model_copy(update={"ftp": ftp.model_copy(update={"allowed_peers": peers})})
+    site.settings = site.settings.model_copy(update={"images": images})
+
+    (found,) = await look(site, "ftp_senders")
+
+    assert (found.result, said in found.evidence, bool(found.fix)) == (result, True, result is Result.WARN)
 
 
 async def test_a_serial_port_that_is_not_there_or_may_change_its_name_is_found_out(site: Site) -> None:

@@ -13,6 +13,8 @@ from edge_agent.unit import unit_drop_in
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 EXAMPLE = (DEPLOY / "line.example.toml").read_text()
+SERIAL = '[controller.serial]\nurl = "/dev/serial/by-id/usb-1"\n'
+SENDER = ('#allowed_peers = ["192.168.10.10"]', 'allowed_peers = ["192.168.10.10", "192.168.11.0/24"]')
 PRIVATE = "10.0.0.0/8"
 
 
@@ -42,7 +44,6 @@ def test_only_the_peers_of_line_toml_are_allowed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "why"),
     [
-        ('allowed_peers = ["192.168.10.10"]', "allowed_peers = []", "allowed_peers is empty"),
         ('host = "192.168.20.20"', 'host = "remote-io.plant.example"', "is a name"),
         (
             'host = "127.0.0.1"\n# Its TCP port. Default 8480',
@@ -61,9 +62,9 @@ def test_who_cannot_be_told_by_address_leaves_the_private_networks_open_and_says
 
 
 def test_a_serial_controller_and_a_low_port_get_what_they_need(tmp_path: Path) -> None:
-    serial = '[controller.serial]\nurl = "/dev/serial/by-id/usb-1"\n'
-    drop_in = unit_drop_in(settings(tmp_path, ("port = 2121", "port = 21"), more=serial))
+    drop_in = unit_drop_in(settings(tmp_path, ("port = 2121", "port = 21"), SENDER, more=SERIAL))
 
+    assert allowed(drop_in) == ["", "localhost 192.168.10.10 192.168.11.0/24 192.168.20.20"]
     assert "DeviceAllow=char-ttyUSB rw" in drop_in
     assert "AmbientCapabilities=CAP_NET_BIND_SERVICE" in drop_in
     assert drop_in.count("PrivateUsers=no") == 1
@@ -76,7 +77,6 @@ def test_the_unit_verifies_with_its_drop_in(tmp_path: Path) -> None:
     unit = tmp_path / "edge-agent.service"
     unit.write_text((DEPLOY / "edge-agent.service").read_text().replace("/opt/edge-agent/bin/edge-agent", "/bin/true"))
     (tmp_path / "edge-agent.service.d").mkdir()
-    serial = '[controller.serial]\nurl = "/dev/serial/by-id/usb-1"\n'
     drop_in = tmp_path / "edge-agent.service.d" / "line.conf"
 
     def verified(text: str) -> str:
@@ -84,7 +84,7 @@ def test_the_unit_verifies_with_its_drop_in(tmp_path: Path) -> None:
         ran = subprocess.run([analyze, "verify", str(unit)], capture_output=True, text=True, check=False)
         return ran.stderr
 
-    good = unit_drop_in(settings(tmp_path, ("port = 2121", "port = 21"), more=serial))
+    good = unit_drop_in(settings(tmp_path, ("port = 2121", "port = 21"), SENDER, more=SERIAL))
     assert verified(good) == ""
     assert "line.conf" in verified(good + "IPAddressAllow=nobody\n")  # the drop-in is what was looked at
 

@@ -63,6 +63,7 @@ def test_a_serial_line_takes_the_place_of_the_network(tmp_path: Path) -> None:
         ('#device = "/dev/serial/by-id/usb-FTDI_USB-RS485', 'device = "/dev/serial/by-id/usb-FTDI_USB-RS485'),
         ("#[controller.serial]", "[controller.serial]"),
         ('#url = "/dev', 'url = "/dev'),
+        ("#allowed_peers", "allowed_peers"),
     )
 
     assert settings.output.serial is not None

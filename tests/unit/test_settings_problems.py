@@ -337,6 +337,9 @@ GUESSES = [
     (THREADS, f"{THREADS}\npass_hold_ms = 3", "pass_hold_ms: unknown key (got 3); this key belongs to [output]"),
     (THREADS, f"{THREADS}\npass_hold = 3", 'unknown key (got 3); did you mean "pass_hold_ms" of [output]?'),
     (THREADS, f"{THREADS}\nzzz = 3", "inference.zzz: unknown key (got 3); known here: threads"),
+    ('["192.168.10.10"]', '["camera"]', '[1]: expected an address or a network, such as "192.168.10.10"'),
+    ('["192.168.10.10"]', '["192.168.10.300"]', '(got "192.168.10.300")'),
+    ('["192.168.10.10"]', "[]", "images.ftp.allowed_peers: expected a list of 1 or more, each an address or a network"),
     (THREADS, '"a\\nb" = 1', 'inference."a\\nb": unknown key (got 1)'),
     ("[inference]", "[inferense]", 'inferense: unknown key (got a table); did you mean "inference"?'),
     ('user = "cvx"', 'password = "hunter2"', '(got something that is not shown); did you mean "password_file"?'),
@@ -399,6 +402,11 @@ CONTRADICTIONS = {
         changed(("[output]", '[images.folder]\npath = "drop"\n\n[output]')),
         "[images.folder]",
         "images.folder: name exactly one source of images",
+    ),
+    "nothing tells from where a serial controller sends its images": (
+        changed(('allowed_peers = ["192.168.10.10"]\n', "")),
+        "[images.ftp]",
+        "images.ftp: name the address that the controller sends its images from in allowed_peers",
     ),
     "passive ports the wrong way round": (
         changed(("[50000, 50015]", "[50015, 50000]")),
