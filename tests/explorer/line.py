@@ -31,6 +31,11 @@ def clock_at(second: int) -> str:
     return (datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=second)).strftime("%y%m%d_%H%M%S")
 
 
+@lru_cache
+def _moment(second: int) -> datetime:
+    return datetime(2026, 1, 1) + timedelta(seconds=second)  # noqa: DTZ001 - as pairing has it
+
+
 @dataclass(frozen=True, slots=True)
 class Budget:
     """How often each thing may happen in one schedule.
@@ -378,16 +383,28 @@ class Line:
     # --- for the search -----------------------------------------------------------------------------------
 
     def key(self) -> Hashable:
-        """All that its future depends on."""
+        """All that its future depends on: of parts that nothing can come of any more, nothing."""
+        live = [one.part for one in self.agent.engine._live.values()]
+        told = {number for number, _ in self.images} | {item[1] for item in self.stream if item[0] == "result"}
+        told.update(int(capture.sha256) for part in live for capture in part.captures.values())
+        told.update(int(part.result.fields[0]) for part in live if part.result is not None)
+        parts = [self.truths[number - 1] for number in sorted(told)]
+        coming = set(range(self.count + 1, self.count + self.left.parts + 1))
+        if self.left.resets or self.left.switches:
+            coming.update(range(1, self.left.parts + 1))
+        now = _moment(self.clock)
+        counts = frozenset(coming.union(truth.count for truth in parts))
+        sessions = frozenset({clock_at(self.session), *(truth.session for truth in parts)})
+        stream = tuple((what, about - self.clock) if what == "clock" else (what, about) for what, about in self.stream)
         return (
             self.left,
-            (self.clock, self.session, self.count, self.program, self.told),
-            tuple((truth.count, truth.session, truth.taken, truth.program) for truth in self.truths),
+            (self.session - self.clock, self.count, self.program, self.told - self.clock, self.clock if parts else 0),
+            tuple((truth, truth.number >= self.delivered) for truth in parts),
             frozenset(self.images),
-            self.stream,
-            (self.has_link, self.is_asked, self.has_result_come, self.delivered, self.unseen),
+            stream,
+            (self.has_link, self.is_asked, self.has_result_come, self.unseen),
             self.triggered,
-            self.agent.key(),
+            self.agent.key(now, counts, sessions),
         )
 
     def seen(self) -> str:

@@ -23,6 +23,7 @@ from edge_agent.runtime.pairing import Arrival
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Hashable
+    from datetime import datetime
 
     from edge_agent.domain import Capture
     from edge_agent.runtime.bypass import Bypass
@@ -229,29 +230,43 @@ class SteppedAgent:
         """One that goes its own way."""
         return SteppedAgent(_copied(self.engine), self.stages.copy(), self.decisions.copy(), self.stands)
 
-    def key(self) -> Hashable:
-        """All that its future depends on."""
+    def key(self, now: datetime, counts: frozenset[int], sessions: frozenset[str]) -> Hashable:
+        """All that its future depends on, however it came to it: times, runs and numbers are told from now and here.
+
+        ``counts`` and ``sessions`` are those of messages that may still come: what is remembered of others is never
+        asked for again.
+        """
         engine, pairing = self.engine, self.engine._pairing
-        sessions = pairing._sessions
+        found, run, newest = pairing._sessions, pairing._run, engine._standing.newest_seq
+        held = sessions | {live.part.session for live in engine._live.values()}
         return (
-            self.stands,
-            tuple((seq, stage) for seq, stage in self.stages.items()),
-            tuple((seq, decision.verdict, decision.reason) for seq, decision in self.decisions.items()),
-            tuple(_key_of(live) for live in engine._live.values()),
-            tuple(part.seq for part in pairing.parts),
-            tuple(pairing._decided.values()),
-            tuple(pairing._missed.items()),
-            (sessions.current, sessions.run, sessions._first, sessions._last, sessions._is_ordered),
-            tuple(sessions._over.items()),
-            (pairing._run, pairing._last_count, pairing._last_heard, pairing._has_run_session, pairing._told),
-            pairing._newest_image,
-            (pairing._asked, pairing._heard_at, pairing._reset_after, pairing._reset_by, pairing._since),
-            bool(pairing.two_senders),
-            (engine._standing.state, engine._standing.newest_seq, engine._carrying.bypassed_seq),
-            tuple(engine._health.reasons),
-            (engine._gaps.last, engine._gaps.known, engine._gaps.is_after_gap),
-            engine._programs.current,
-            engine.bypass._begun is not None,
+            tuple(
+                (self.stages[seq], self.decisions.get(seq), live.part in pairing.parts, _key_of(live, now, run, newest))
+                for seq, live in engine._live.items()
+            ),
+            tuple(
+                (one.count, one.session, tuple(sorted(one.cameras)), one.names, one.had_result, one.run - run)
+                for one in pairing._decided.values()
+                if one.count in counts
+            ),
+            tuple(count for count in pairing._missed if count in counts),
+            found.current if found.current in held else found.current is None,
+            (found.run - run, since(now, found._first), since(now, found._last), found._is_ordered),
+            tuple(
+                (name, None if over.run is None else over.run - run, since(now, over.since))
+                for name, over in found._over.items()
+                if name in held
+            ),
+            (pairing._last_count, pairing._last_heard, pairing._newest_image, pairing._has_run_session),
+            (pairing._told.session in held and pairing._told.session, pairing._asked in held and pairing._asked),
+            since(now, pairing._told.clock),
+            since(now, pairing._heard_at),
+            since(now, pairing._reset_after),
+            since(now, pairing._reset_by),
+            since(now, pairing._since),
+            (bool(pairing.two_senders), engine._standing.state, tuple(engine._health.reasons)),
+            (engine._carrying.bypassed_seq == newest, engine.bypass._begun is not None),
+            (engine._gaps.last, engine._gaps.known, engine._gaps.is_after_gap, engine._programs.current),
         )
 
 
@@ -263,17 +278,21 @@ def _good(program: int, sha256: str) -> Inspection:
     return Inspection(Outcome.OK, Reason.OK, 1.0, 2.0, f"{program:064x}", sha256)
 
 
-def _key_of(live: LivePart) -> Hashable:
+def since(now: datetime, moment: datetime | None) -> int | None:
+    """Seconds from now to a moment of the controller's clock."""
+    return None if moment is None else (moment - now).seconds + (moment - now).days * 86400
+
+
+def _key_of(live: LivePart, now: datetime, run: int, newest: int) -> Hashable:
     part = live.part
     return (
-        part.seq,
+        part.seq == newest,
         part.count,
         part.session,
         tuple((camera, capture.sha256) for camera, capture in part.captures.items()),
         None if part.result is None else part.result.fields,
-        part.told,
-        part.proven_at,
-        part.run,
+        (since(now, part.told.clock), part.told.session == part.session, since(now, part.proven_at)),
+        None if part.run is None else part.run - run,
         (bool(part.stale), part.is_leftover, bool(part.unsure), part.repeats_count, part.deadline.at_mono_s == 0.0),
         (bool(live.not_ready), live.link is not None, live.force_decision),
         tuple((camera, found.bundle_id) for camera, found in live.inspections.items()),
