@@ -31,6 +31,7 @@ NAMES = {
     "edge_agent_condition_ok": "gauge",
     "edge_agent_degraded": "gauge",
     "edge_agent_results_waiting": "gauge",
+    "edge_agent_results_set_aside": "gauge",
     "edge_agent_condition_age_seconds": "gauge",
     "edge_agent_parts_total": "counter",
     "edge_agent_verdicts_total": "counter",
