@@ -68,6 +68,7 @@ class Outbox:
         self._is_refused = False
         self._waiting: tuple[int, float] = (0, 0.0)
         self._again: list[Record] = []
+        self._again_rests = False
 
     @property
     def position(self) -> Position | None:
@@ -81,7 +82,9 @@ class Outbox:
         comes first, one at a time. Raises DataError for a journal that cannot be read, OSError where results that are
         gone cannot be noted.
         """
-        if again := self._to_send_again():
+        again = [] if self._again_rests else self._to_send_again()
+        self._again_rests = False
+        if again:
             return again
         while True:
             at = self._place()
@@ -109,6 +112,10 @@ class Outbox:
         one = SetAside(record.kind, record.content, record.origin, record.link, why)
         set_aside(aside_file(self._journal, self._receiver), one)
         log.error("result_set_aside", receiver=self._receiver, which=one.words, why=why)
+
+    def again_failed(self) -> None:
+        """What is sent again did not arrive: the next delivery is of the others, so that it never holds them back."""
+        self._again_rests = True
 
     def save(self) -> None:
         """Bring the position to the disk, where it is not there already. Raises OSError."""

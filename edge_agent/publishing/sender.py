@@ -146,6 +146,8 @@ class _Sender:
     def _failed(self, records: Sequence[Record], err: Exception) -> float:
         """Say why, once a reason; the same records come again after a while."""
         wait_s = self._retry_s
+        if records and records[0].is_again:
+            self._outbox.again_failed()
         if isinstance(err, NotDelivered):
             if err.confirmed:
                 self._outbox.delivered(records[err.confirmed - 1])

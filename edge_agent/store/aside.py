@@ -10,6 +10,7 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from edge_agent.errors import DataError, UsageError
@@ -86,7 +87,7 @@ def read_aside(path: Path) -> tuple[list[SetAside], int]:
     except FileNotFoundError:
         return [], 0
     except OSError as err:
-        raise DataError(f"{path} cannot be read: {err.strerror}", hint="look at its owner and its mode") from err
+        raise _unreadable(path, err) from err
     if len(data) > _MOST_BYTES:
         raise DataError(f"{path} has more than {_MOST_BYTES >> 20} MiB", hint="edge-agent results put-away")
     found: dict[tuple[str, str, int], SetAside] = {}
@@ -103,8 +104,16 @@ def read_aside(path: Path) -> tuple[list[SetAside], int]:
 
 def number_aside(journal: Path, receiver: str) -> int:
     """How many results are set aside or wait to be sent again. Raises DataError."""
-    seen = (read_aside(path) for path in (aside_file(journal, receiver), again_file(journal, receiver)))
-    return sum(len(records) for records, _ in seen)
+    number = 0
+    for path in (aside_file(journal, receiver), again_file(journal, receiver)):
+        try:
+            now = path.stat()
+        except FileNotFoundError:
+            continue
+        except OSError as err:
+            raise _unreadable(path, err) from err
+        number += _number(path, now.st_ino, now.st_size, now.st_mtime_ns)
+    return number
 
 
 def ask_again(journal: Path, receiver: str) -> int:
@@ -130,6 +139,16 @@ def put_away(journal: Path, receiver: str) -> Path | None:
     except FileNotFoundError:
         return None
     return kept
+
+
+@lru_cache(maxsize=8)
+def _number(path: Path, _inode: int, _size: int, _mtime_ns: int) -> int:
+    """Counted once for each state of the file: the page asks every few seconds."""
+    return len(read_aside(path)[0])
+
+
+def _unreadable(path: Path, err: OSError) -> DataError:
+    return DataError(f"{path} cannot be read: {err.strerror}", hint="look at its owner and its mode")
 
 
 def _read_line(line: bytes) -> SetAside:

@@ -273,6 +273,24 @@ def test_what_was_set_aside_is_sent_again_when_a_person_asks(written: Written, h
     assert drained(Outbox(written.path, "webhook")) == []  # the position went on, and not back
 
 
+def test_what_is_sent_again_and_does_not_arrive_holds_back_no_other(written: Written, hook: Hook) -> None:
+    hook.answer = lambda body, _: 422 if 3 in [part["part_seq"] for part in body["parts"]] else 200
+    outbox = begun(written)
+    written.parts(1, 5)
+    with sending(outbox, to(hook)):
+        until(lambda: 5 in hook.parts)
+        hook.answer = lambda body, _: 500 if 3 in [part["part_seq"] for part in body["parts"]] else 200
+        ask_again(written.path, "webhook")
+        before = len(hook.refused)
+        until(lambda: len(hook.refused) > before + 2)
+        written.parts(6, 9)
+        until(lambda: 9 in hook.parts)
+        hook.answer = lambda *_: 200
+        until(lambda: not again_file(written.path, "webhook").exists())
+
+    assert hook.parts[-1] == 3
+
+
 def test_a_disk_that_does_not_take_the_record_keeps_it_first(
     written: Written, hook: Hook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
