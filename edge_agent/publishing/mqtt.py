@@ -77,7 +77,7 @@ class MqttReceiver:
         refused = {at: why for at, message in enumerate(messages) if (why := link.too_large(message))}
         sent = [at for at in range(len(messages)) if at not in refused]
         try:
-            answers = link.send([messages[at] for at in sent], _CONFIRM_WITHIN_S)
+            answers = self._send(link, [messages[at] for at in sent])
         except NotDelivered as err:
             err.confirmed = min(err.confirmed, *refused) if refused else err.confirmed
             raise
@@ -118,12 +118,7 @@ class MqttReceiver:
         if self._link is not None and not self._link.ended:
             return self._link
         if (lost := self._link) is not None:
-            self._link = None
-            lost.drop()
-            # Two clients of one name throw each other out: each time it takes longer until we come back.
-            has_lived = monotonic_s() - lost.begun_mono_s >= _LIVES_S
-            self._pause_s = _PAUSE_FIRST_S if has_lived else min(_PAUSE_CAP_S, 2 * self._pause_s)
-            raise NotDelivered(f"{lost.where}: {lost.ended}", after_s=self._pause_s)
+            raise NotDelivered(f"{lost.where}: {lost.ended}", after_s=self._after_loss(lost))
         will = self._state(online=False, is_will=True)
         try:
             link = MqttLink(self._settings, f"edge-agent-{self._group}-{self._node}".replace("/", "-"), will)
@@ -141,8 +136,26 @@ class MqttReceiver:
         self._say_online(link)
         return link
 
+    def _after_loss(self, lost: MqttLink) -> float:
+        """Forget the link; how long to stay away, in seconds.
+
+        Two clients of one name throw each other out: each time it takes longer until we come back.
+        """
+        self._link = None
+        lost.drop()
+        has_lived = monotonic_s() - lost.begun_mono_s >= _LIVES_S
+        self._pause_s = _PAUSE_FIRST_S if has_lived else min(_PAUSE_CAP_S, 2 * self._pause_s)
+        return self._pause_s
+
+    def _send(self, link: MqttLink, messages: Sequence[Message]) -> list[Any]:
+        try:
+            return link.send(messages, _CONFIRM_WITHIN_S)
+        except NotDelivered as err:
+            err.after_s = self._after_loss(link)
+            raise
+
     def _say_online(self, link: MqttLink) -> None:
-        (code,) = link.send([self._state(online=True)], _CONFIRM_WITHIN_S)
+        (code,) = self._send(link, [self._state(online=True)])
         self._state_mono_s = monotonic_s()
         problem = self._denied(link, self._state_topic, code) if code.is_failure else ""
         if problem and problem != self._state_problem:

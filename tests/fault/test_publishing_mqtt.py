@@ -16,7 +16,7 @@ from edge_agent.settings import MqttSettings
 from edge_agent.simulation import free_port
 from edge_agent.store.aside import aside_file, read_aside
 from tests.mqtt_broker import Broker5
-from tests.publishing import Written, sending, until
+from tests.publishing import Written, sending, seqs, until
 from tests.security.web_site import part_row
 
 if TYPE_CHECKING:
@@ -208,7 +208,7 @@ def test_a_broker_that_keeps_no_retained_messages_gets_results_all_the_same(writ
 def test_a_frozen_broker_has_one_time_out_for_all_that_it_was_sent(
     written: Written, broker: Broker5, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Twenty of a hundred are in flight; waiting for each in turn took twenty time-outs and more."""
+    """Twenty of fifty are in flight; waiting for each in turn took twenty time-outs and more."""
     monkeypatch.setattr("edge_agent.publishing.mqtt._CONFIRM_WITHIN_S", 2.0)
     outbox = begun(written)
     written.parts(1, 100)
@@ -231,7 +231,10 @@ def test_a_frozen_broker_has_one_time_out_for_all_that_it_was_sent(
     thread.join(10)
     assert "did not acknowledge everything within 2 s" in str(said[0])
     assert said[0].confirmed == 0
+    assert said[0].after_s > 0
     broker.thaw()
+    receiver.deliver(records)  # a new link, at the next try
+    assert seqs(records)[-1] in broker.parts
     receiver.close()
 
 
