@@ -145,7 +145,7 @@ async def run_agent(settings: Settings, *, is_simulated: bool = False, is_dry_ru
         async with (
             serve_desk(desk_path(settings.store.journal), AgentDesk(link, engine, health, inputs, journal, clock)),
             keep_page(settings, look, journal.event),
-            keep_publishing(settings),
+            keep_publishing(settings, journal.event),
             bypass.kept(),
             beside(
                 *_requests(settings, engine, health, link, lambda: output.wanted_program),

@@ -22,6 +22,7 @@ from edge_agent.doctor_cli import doctor_cli
 from edge_agent.journal_cli import journal_cli
 from edge_agent.line_cli import config_cli, output_cli
 from edge_agent.report_cli import report_cli
+from edge_agent.results_cli import results_cli
 
 __all__ = ["main"]
 
@@ -47,6 +48,7 @@ cli.add_typer(cvx_cli, name="cvx")
 cli.add_typer(bypass_cli, name="bypass")
 cli.add_typer(journal_cli, name="journal")
 cli.add_typer(report_cli, name="report")
+cli.add_typer(results_cli, name="results")
 
 
 @cli.command()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edge_agent.doctor import bundles, machine, peers, places
+from edge_agent.doctor import bundles, machine, peers, places, results
 from edge_agent.doctor.finding import Check, Finding, Result, Site, ok
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def _configuration(site: Site) -> Finding:
 CHECKS: tuple[Check, ...] = (
     Check("configuration", "line.toml loads, and its times fit", _configuration, gates=True),
     Check("config_permissions", "who may change line.toml", places.config_permissions, gates=True),
-    Check("secret_permissions", "who may read the password", places.secret_permissions, gates=True),
+    Check("secret_permissions", "who may read passwords and keys", places.secret_permissions, gates=True),
     Check("agent", "the agent that runs", peers.agent),
     Check("bundle_verified", "every bundle is whole and for its place", bundles.bundle_verified, gates=True),
     Check("bundle_warm", "this PC computes what the calibrating one did", bundles.bundle_warm, gates=True),
@@ -45,6 +45,8 @@ CHECKS: tuple[Check, ...] = (
     Check("disk_space", "room for journal and archive", places.disk_space, gates=True),
     Check("disk_speed", "a durable write is fast", places.disk_speed),
     Check("file_system", "the disks are in this PC", places.file_system, gates=True),
+    Check("results_certificates", "certificates for receivers of results", results.results_certificates),
+    Check("results_delivered", "receivers get every result", results.results_delivered),
     Check("inotify", "limits of folder notifications", machine.inotify),
     Check("memory", "memory is free", machine.memory, gates=True),
     Check("swap", "nothing is swapped out", machine.swap),

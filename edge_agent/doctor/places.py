@@ -15,6 +15,8 @@ from edge_agent.store.journal import JournalReader
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from edge_agent.settings import Settings
+
 __all__ = [
     "archive_writable",
     "config_permissions",
@@ -42,17 +44,30 @@ def config_permissions(site: Site) -> Finding:
 
 
 def secret_permissions(site: Site) -> Finding:
-    """The FTP password is for the agent alone."""
-    if site.settings.images.ftp is None:
-        return ok("no password is used")
-    path = site.settings.images.ftp.password_file
-    try:
-        mode = stat.S_IMODE(path.stat().st_mode)
-    except OSError as err:
-        return fail(f"{path}: {err.strerror}", "write the password set in the controller into it, mode 0640")
-    if mode & 0o007:
-        return fail(f"{path} has mode {mode:04o}: everyone here may read it", f"chmod 0640 {path}")
-    return ok(f"{path} has mode {mode:04o}")
+    """Passwords, tokens and keys are for the agent alone."""
+    secrets = _secrets(site.settings)
+    said = []
+    for path in secrets:
+        try:
+            mode = stat.S_IMODE(path.stat().st_mode)
+        except OSError as err:
+            return fail(f"{path}: {err.strerror}", "write the password, token or key into it, mode 0640")
+        if mode & 0o007:
+            return fail(f"{path} has mode {mode:04o}: everyone here may read it", f"chmod 0640 {path}")
+        said.append(f"{path} has mode {mode:04o}")
+    return ok("; ".join(said) or "no password is used")
+
+
+def _secrets(settings: Settings) -> list[Path]:
+    """Every file that line.toml names and that nobody else may read."""
+    named: list[Path | None] = []
+    if settings.images.ftp is not None:
+        named.append(settings.images.ftp.password_file)
+    if settings.mqtt is not None:
+        named += [settings.mqtt.password_file, settings.mqtt.key_file]
+    if settings.webhook is not None:
+        named += [settings.webhook.token_file, settings.webhook.key_file]
+    return [path for path in named if path is not None]
 
 
 def state_permissions(site: Site) -> Finding:

@@ -1,4 +1,7 @@
-"""The agent's side of publishing: starts its process, and again if it ends. It tells it the settings, nothing more."""
+"""The agent's side of publishing: starts its process, and again if it ends. It tells it the settings, nothing more.
+
+What the process says of results that were set aside is written into the journal: the agent alone writes there.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,12 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from drivers.timing import Backoff
+from drivers.timing import Backoff, monotonic_s
+from edge_agent.publishing.told import ASIDE, Told
+from edge_agent.store.journal import JournalError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from edge_agent.settings import Settings
 
@@ -22,15 +27,19 @@ log = structlog.get_logger(__name__)
 
 _RESTART_FIRST_S, _RESTART_CAP_S = 1.0, 60.0
 _END_WITHIN_S = 4.0
+_BETWEEN_NOTES_S = 0.1
 
 
 @asynccontextmanager
-async def keep_publishing(settings: Settings) -> AsyncIterator[None]:
-    """Keep the process running while the block runs, if line.toml names a receiver. Raises nothing."""
+async def keep_publishing(settings: Settings, note: Callable[[str, str], Awaitable[None]]) -> AsyncIterator[None]:
+    """Keep the process running while the block runs, if line.toml names a receiver. Raises nothing.
+
+    ``note(kind, detail)`` writes an event into the journal or raises JournalError.
+    """
     if settings.mqtt is None and settings.webhook is None:
         yield
         return
-    keeper = asyncio.create_task(_keep(settings))
+    keeper = asyncio.create_task(_keep(settings, note))
     try:
         yield
     finally:
@@ -38,26 +47,32 @@ async def keep_publishing(settings: Settings) -> AsyncIterator[None]:
         await asyncio.gather(keeper, return_exceptions=True)
 
 
-async def _keep(settings: Settings) -> None:
+async def _keep(settings: Settings, note: Callable[[str, str], Awaitable[None]]) -> None:
     backoff = Backoff(first_s=_RESTART_FIRST_S, cap_s=_RESTART_CAP_S)
     while True:
+        begun_mono_s = monotonic_s()
         try:
-            why = f"it ended with exit code {await _one_life(settings)}"
+            why = f"it ended with exit code {await _one_life(settings, note)}"
         except OSError as err:
             why = str(err)
         log.warning("publishing_ended", why=why)
+        if monotonic_s() - begun_mono_s > _RESTART_CAP_S:
+            backoff.reset()
         await backoff.sleep()
 
 
-async def _one_life(settings: Settings) -> int:
+async def _one_life(settings: Settings, note: Callable[[str, str], Awaitable[None]]) -> int:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "edge_agent.publishing",
         stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
         start_new_session=True,  # Ctrl-C at a terminal is the agent's alone
     )
     assert process.stdin is not None  # noqa: S101 - asked for above
+    assert process.stdout is not None  # noqa: S101
+    hearing = asyncio.create_task(_hear(process.stdout, note))
     try:
         process.stdin.write(settings.model_dump_json().encode() + b"\n")
         return await process.wait()
@@ -71,3 +86,16 @@ async def _one_life(settings: Settings) -> int:
             with suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
+        hearing.cancel()
+        await asyncio.gather(hearing, return_exceptions=True)
+
+
+async def _hear(process: asyncio.StreamReader, note: Callable[[str, str], Awaitable[None]]) -> None:
+    """Write down each result that was set aside. Nothing that is said here can end the agent."""
+    while line := await process.readline():
+        try:
+            told = Told.model_validate_json(line)
+            await note(ASIDE, told.model_dump_json())
+        except (ValueError, JournalError) as err:  # it stands in the file of what is set aside, and in the log
+            log.warning("result_aside_not_noted", why=str(err))
+        await asyncio.sleep(_BETWEEN_NOTES_S)

@@ -3,25 +3,28 @@
 The position is a link of the journal's chain, in a small file beside the journal, replaced durably after deliveries
 were confirmed, at most every two seconds: the disk is the inspection's. So nothing is lost by an outage or a restart,
 and what was delivered last may come again: a receiver knows it by ``part_seq`` or ``event_id``.
+
+What a receiver will never take goes into a file of its own (``store.aside``) before the position passes it.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from drivers.timing import monotonic_s
-from edge_agent.errors import DataError
-from edge_agent.store.position import position_file, read_position, write_position
+from edge_agent.store.aside import SetAside, again_file, aside_file, read_aside, set_aside
+from edge_agent.store.position import Position, files_since, fits, position_file, read_position, write_position
 from edge_agent.store.reader import JournalReader
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from drivers.base import Published
-    from edge_agent.store.position import Position
     from edge_agent.store.rows import EventRow, PartRow
 
 __all__ = ["Outbox", "Record", "event_record", "part_record"]
@@ -36,101 +39,149 @@ _FATE_WITHIN_S = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One thing to deliver. ``kind`` is part or event; ``link`` is its place in the journal ``origin``."""
+    """One thing to deliver. ``kind`` is part or event; ``link`` is its place in the journal ``origin``.
+
+    ``problem`` says why it cannot be sent at all; it is empty for nearly every record. ``is_again`` is true for one
+    that was set aside before and is sent again: the position has passed it.
+    """
 
     kind: str
     content: dict[str, Any]
     origin: str
     link: int
+    sha256: str = ""
+    problem: str = ""
+    is_again: bool = False
 
 
 class Outbox:
     """One receiver's queue. Used in one thread."""
 
     def __init__(self, journal: Path, receiver: str) -> None:
+        """Raises DataError for a position that cannot be read."""
         self._journal = journal
+        self._receiver = receiver
         self._file = position_file(journal, receiver)
         self._position = read_position(self._file)
         self._saved = self._position
         self._saved_mono_s = -_SAVE_EVERY_S
+        self._is_refused = False
         self._waiting: tuple[int, float] = (0, 0.0)
+        self._again: list[Record] = []
+        self._again_rests = False
 
     @property
     def position(self) -> Position | None:
-        """The journal (by the hash it began with) and the link up to which everything is delivered."""
+        """The place up to which everything is delivered or set aside."""
         return self._position
 
     def next(self, most: int) -> list[Record]:
         """The oldest that are not delivered, at most so many; empty where there is none yet.
 
-        The first time ever it begins with what is written from now on. Raises DataError for a journal that cannot be
-        read.
+        The first time ever it begins with what is written from now on. What was set aside and shall be sent again
+        comes first, one at a time. Raises DataError for a journal that cannot be read, OSError where results that are
+        gone cannot be noted.
         """
-        with JournalReader.open(self._journal) as journal:
-            origin, predecessor = journal.origin()
-            if self._position is None:
-                self._move(origin, journal.newest_link())
-            at = self._position
-            assert at is not None  # noqa: S101 - moved above
-            if at[0] == origin and at[1] > journal.newest_link():
-                log.error("results_not_delivered", why="the journal is another one than before: from its beginning on")
-                at = origin, 0
-                self._move(*at)
-            if at[0] == origin:
-                return self._records(journal, at, most)
-        found = self._of_predecessor(predecessor, at, most)
-        if found:
-            return found
-        self._move(origin, 0)
-        return self.next(most)
+        again = [] if self._again_rests else self._to_send_again()
+        self._again_rests = False
+        if again:
+            return again
+        while True:
+            at = self._place()
+            files, problem = files_since(self._journal, at.origin)
+            with JournalReader.open(files[0]) as journal:
+                if not problem and fits(journal, at):
+                    found = self._records(journal, at, most, is_closed=len(files) > 1)
+                    if found or len(files) == 1:
+                        return found
+                    self._move(_beginning(files[1]))
+                    continue
+                begins = Position(journal.origin()[0], 0, journal.link_sha256(0))
+            self._leave_out(at, problem or f"{files[0].name} is another journal than before")
+            self._move(begins)
 
     def delivered(self, last: Record) -> None:
-        """Everything up to this record has arrived. Raises OSError if the disk refuses."""
-        self._move(last.origin, last.link)
+        """This record has arrived, and so has everything before it."""
+        if last.is_again:
+            self._done_again()
+        else:
+            self._move(Position(last.origin, last.link, last.sha256))
+
+    def set_aside(self, record: Record, why: str) -> None:
+        """The receiver will not take this one. Raises OSError if the disk refuses; then it still stands first."""
+        one = SetAside(record.kind, record.content, record.origin, record.link, why)
+        set_aside(aside_file(self._journal, self._receiver), one)
+        log.error("result_set_aside", receiver=self._receiver, which=one.words, why=why)
+
+    def again_failed(self) -> None:
+        """What is sent again did not arrive: the next delivery is of the others, so that it never holds them back."""
+        self._again_rests = True
 
     def save(self) -> None:
         """Bring the position to the disk, where it is not there already. Raises OSError."""
         if self._position is None or self._position == self._saved:
             return
+        self._saved_mono_s = monotonic_s()
         write_position(self._file, self._position)
-        self._saved, self._saved_mono_s = self._position, monotonic_s()
+        self._saved = self._position
 
-    def _of_predecessor(self, name: str, at: tuple[str, int], most: int) -> list[Record]:
-        """What a journal that was rotated away still owes; empty if it owes nothing or is not there any more."""
-        path = self._journal.with_name(name) if name else None
-        if path is None or not path.is_file():
-            log.error("results_not_delivered", journal=name, why="the journal that holds them is not there any more")
-            return []
-        try:
-            with JournalReader.open(path) as journal:
-                if journal.origin()[0] == at[0]:
-                    return self._records(journal, at, most, is_closed=True)
-                why = "it was rotated more than once meanwhile"
-        except DataError as err:
-            why = str(err)
-        log.error("results_not_delivered", journal=name, why=why)
-        return []
+    def _place(self) -> Position:
+        if self._position is None:
+            with JournalReader.open(self._journal) as journal:
+                newest = journal.newest_link()
+                self._move(Position(journal.origin()[0], newest, journal.link_sha256(newest)))
+        assert self._position is not None  # noqa: S101 - moved above
+        return self._position
 
-    def _records(
-        self, journal: JournalReader, at: tuple[str, int], most: int, *, is_closed: bool = False
-    ) -> list[Record]:
-        origin, position = at
-        records: list[Record] = []
-        links = journal.links_after(position, most)
-        for link, kind, row_id in links:
-            if kind == "part":
-                row, published = next(iter(journal.rows(row_id, row_id))), journal.published(row_id)
-                if published is None and not is_closed and self._may_wait(link):
-                    break
-                records.append(Record("part", part_record(row, published), origin, link))
-            elif kind == "event":
-                records.extend(Record("event", event_record(e), origin, link) for e in journal.event(row_id))
-        if links and not records and links[0][1] == "publication":
+    def _leave_out(self, at: Position, why: str) -> None:
+        """Results between the position and the oldest journal that is there are gone from here: that is written down.
+
+        The same gap twice is one line to a reader of the file.
+        """
+        log.error("results_not_delivered", receiver=self._receiver, after_link=at.link, why=why)
+        content = {"after_link": at.link, "origin": at.origin}
+        set_aside(aside_file(self._journal, self._receiver), SetAside("gap", content, at.origin, at.link, why))
+
+    def _records(self, journal: JournalReader, at: Position, most: int, *, is_closed: bool) -> list[Record]:
+        while True:
+            links = journal.links_after(at.link, most)
+            records: list[Record] = []
+            for link, kind, row_id, sha256 in links:
+                place = at.origin, link, sha256
+                if kind == "part":
+                    row, published = next(journal.rows(row_id, row_id), None), journal.published(row_id)
+                    if row is not None and published is None and not is_closed and self._may_wait(link):
+                        break
+                    content = {"part_seq": row_id} if row is None else part_record(row, published)
+                    records.append(Record("part", content, *place, problem="" if row else _NO_ROW))
+                elif kind == "event":
+                    event = next(iter(journal.event(row_id)), None)
+                    content = {"event_id": row_id} if event is None else event_record(event)
+                    records.append(Record("event", content, *place, problem="" if event else _NO_ROW))
+            if records or not links or links[0][1] != "publication":
+                return records
             # Nothing but words on parts that were delivered: the place behind them is reached.
-            reached = next((link for link, kind, _ in links if kind != "publication"), links[-1][0] + 1) - 1
-            self._move(origin, reached)
-            return self._records(journal, (origin, reached), most, is_closed=is_closed)
-        return records
+            link, _, _, sha256 = list(takewhile(lambda found: found[1] == "publication", links))[-1]
+            at = Position(at.origin, link, sha256)
+            self._move(at)
+
+    def _to_send_again(self) -> list[Record]:
+        """The first of those that a person wants sent again. Raises DataError, OSError."""
+        path = again_file(self._journal, self._receiver)
+        if not self._again and path.exists():
+            found, _ = read_aside(path)
+            self._again = [
+                Record(one.kind, one.content, one.origin, one.link, problem=_problem(one), is_again=True)
+                for one in found
+            ]
+            if not self._again:
+                path.unlink()
+        return self._again[:1]
+
+    def _done_again(self) -> None:
+        del self._again[:1]
+        if not self._again:
+            again_file(self._journal, self._receiver).unlink(missing_ok=True)
 
     def _may_wait(self, link: int) -> bool:
         now = monotonic_s()
@@ -138,15 +189,47 @@ class Outbox:
             self._waiting = link, now
         return now - self._waiting[1] < _FATE_WITHIN_S
 
-    def _move(self, origin: str, link: int) -> None:
-        self._position = origin, link
-        if self._saved is None or monotonic_s() - self._saved_mono_s >= _SAVE_EVERY_S:
+    def _move(self, to: Position) -> None:
+        """Go on from there. A disk that does not take the position stops no delivery: that is said, and tried again."""
+        self._position = to
+        if monotonic_s() - self._saved_mono_s < _SAVE_EVERY_S:
+            return
+        try:
             self.save()
+        except OSError as err:
+            if not self._is_refused:
+                self.say_not_saved(err)
+            self._is_refused = True
+        else:
+            self._is_refused = False
+
+    def say_not_saved(self, err: OSError) -> None:
+        """The position is not on the disk: a word for the log."""
+        log.warning(
+            "position_not_saved",
+            receiver=self._receiver,
+            why=str(err),
+            what="results are delivered all the same; after a restart those since then come again",
+        )
+
+
+_NO_ROW = "the journal has a link for it and no row: edge-agent journal verify"
+
+
+def _problem(one: SetAside) -> str:
+    if one.kind == "gap" or len(one.content) <= 1:
+        return one.why
+    return ""
+
+
+def _beginning(path: Path) -> Position:
+    with JournalReader.open(path) as journal:
+        return Position(journal.origin()[0], 0, journal.link_sha256(0))
 
 
 def part_record(row: PartRow, published: Published | None) -> dict[str, Any]:
     """A part as receivers get it. A PASS reached the gate only where ``published`` is PUBLISHED."""
-    return {
+    record = {
         "schema_version": _SCHEMA_VERSION,
         "part_seq": row.part_seq,
         "decided_utc": row.decided_utc,
@@ -175,8 +258,20 @@ def part_record(row: PartRow, published: Published | None) -> dict[str, Any]:
             for camera in row.cameras
         ],
     }
+    return {key: _finite(value) for key, value in record.items()}
 
 
 def event_record(event: EventRow) -> dict[str, Any]:
     """Something that happened to the agent: START, STOP, BUNDLE, CHALLENGE, REVIEW and the like."""
-    return {"schema_version": _SCHEMA_VERSION, **asdict(event)}
+    return {"schema_version": _SCHEMA_VERSION} | {key: _finite(value) for key, value in asdict(event).items()}
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no infinity: such a number stands as its name, as in an export. NaN is None."""
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_finite(one) for one in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    return value

@@ -202,8 +202,20 @@ def pages(settings: Settings) -> list[tuple[Loc, str]]:
         problems.append((("web", "host"), message))
     if web is not None and metrics is not None and (web.host, web.port) == (metrics.host, metrics.port):
         problems.append((("metrics", "port"), f"expected a port of its own (got {metrics.port}, which is web.port)"))
-    mqtt = settings.mqtt
+    return problems + _receivers(settings)
+
+
+def _receivers(settings: Settings) -> list[tuple[Loc, str]]:
+    problems: list[tuple[Loc, str]] = []
+    mqtt, webhook = settings.mqtt, settings.webhook
     if mqtt is not None and (mqtt.user is None) != (mqtt.password_file is None):
         key = "user" if mqtt.user is None else "password_file"
         problems.append((("mqtt",), f"mqtt.user and mqtt.password_file go together (got no {key})"))
+    for name, table in (("mqtt", mqtt), ("webhook", webhook)):
+        if table is not None and (table.certificate_file is None) != (table.key_file is None):
+            key = "certificate_file" if table.certificate_file is None else "key_file"
+            problems.append(((name,), f"{name}.certificate_file and {name}.key_file go together (got no {key})"))
+    if webhook is not None and not webhook.url.startswith("https:"):
+        given = [key for key in ("ca_file", "certificate_file") if getattr(webhook, key) is not None]
+        problems += [(("webhook", key), "needs a url with https (got http)") for key in given]
     return problems

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from edge_agent.errors import DataError
 from edge_agent.store.fs import write_durably
+from edge_agent.store.reader import JournalReader
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Position", "position_file", "read_position", "write_position"]
+__all__ = ["Position", "files_since", "fits", "position_file", "read_position", "rows_behind", "write_position"]
 
 _SCHEMA_VERSION = 1
 
-Position = tuple[str, int]
-"""The hash that the journal's file began with, and the link of its chain up to which everything is delivered."""
+
+class Position(NamedTuple):
+    """A place in the journal: everything up to this link of its chain is delivered.
+
+    ``origin`` is the hash that the journal's file began with. ``sha256`` is the link's own hash: another journal under
+    the same name has another one there. It is empty where it was not written down.
+    """
+
+    origin: str
+    link: int
+    sha256: str = ""
 
 
 def position_file(journal: Path, receiver: str) -> Path:
@@ -25,22 +35,64 @@ def position_file(journal: Path, receiver: str) -> Path:
 
 
 def read_position(path: Path) -> Position | None:
-    """The position; None where there never was one. Raises DataError for a damaged file."""
+    """The position; None where there never was one. Raises DataError for a damaged file, or one that cannot be read."""
     try:
         said = json.loads(path.read_bytes())
         if said["schema_version"] != _SCHEMA_VERSION:
             raise DataError(f"{path} is of another version", hint="use the edge-agent that wrote it")
-        return str(said["origin"]), int(said["link"])
+        return Position(str(said["origin"]), int(said["link"]), str(said.get("sha256", "")))
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError) as err:
+    except (ValueError, KeyError, TypeError, AttributeError) as err:
         raise DataError(
             f"{path} is damaged: {err!r}",
             hint="remove it to go on with what is written from now on; journal export has what came before",
         ) from err
+    except OSError as err:
+        raise DataError(f"{path} cannot be read: {err.strerror}", hint="look at its owner and its mode") from err
 
 
 def write_position(path: Path, position: Position) -> None:
     """Replace it durably. Raises OSError."""
-    said = {"schema_version": _SCHEMA_VERSION, "origin": position[0], "link": position[1]}
-    write_durably(path, json.dumps(said).encode())
+    write_durably(path, json.dumps({"schema_version": _SCHEMA_VERSION, **position._asdict()}).encode())
+
+
+def files_since(journal: Path, origin: str) -> tuple[list[Path], str]:
+    """The journal's files from the one that began with ``origin`` on, the oldest first, the one in use last.
+
+    Where that one cannot be reached the second value says why, and the list begins with the oldest that can be.
+    Raises DataError where the journal in use cannot be read.
+    """
+    files: list[Path] = []
+    path = journal
+    while True:
+        try:
+            with JournalReader.open(path) as reader:
+                begins, before = reader.origin()
+        except DataError as err:
+            if not files:
+                raise
+            return files, str(err)
+        files.insert(0, path)
+        if begins == origin:
+            return files, ""
+        if not before:
+            return files, f"the journal was begun anew: {path.name} does not continue the one before"
+        path = journal.with_name(before)
+
+
+def fits(reader: JournalReader, position: Position) -> bool:
+    """Whether the position is one of this very journal, and not of another that had its name."""
+    if position.link > reader.newest_link():
+        return False
+    return not position.sha256 or reader.link_sha256(position.link) == position.sha256
+
+
+def rows_behind(journal: Path, position: Position) -> int:
+    """How many links of the chain come after the position, over all files. Raises DataError."""
+    files, problem = files_since(journal, position.origin)
+    number = 0
+    for path in files:
+        with JournalReader.open(path) as reader:
+            number += reader.newest_link()
+    return max(0, number - (0 if problem else position.link))

@@ -131,10 +131,16 @@ class JournalReader:
         """The number of the chain's newest link, 0 where there is none."""
         return int(self._all("SELECT coalesce(max(link), 0) FROM chain")[0][0])
 
-    def links_after(self, link: int, most: int) -> list[tuple[int, str, int]]:
-        """What was written after a link, in the order of writing: link, kind and the row's key."""
-        query = "SELECT link, kind, row_id FROM chain WHERE link > ? ORDER BY link LIMIT ?"
-        return [(int(number), str(kind), int(row_id)) for number, kind, row_id in self._all(query, link, most)]
+    def link_sha256(self, link: int) -> str:
+        """The hash of a link of the chain; empty where there is no such link."""
+        found = self._all("SELECT sha256 FROM chain WHERE link = ?", link) if link else [self.origin()]
+        return str(found[0][0]) if found else ""
+
+    def links_after(self, link: int, most: int) -> list[tuple[int, str, int, str]]:
+        """What was written after a link, in the order of writing: link, kind, the row's key, the link's hash."""
+        query = "SELECT link, kind, row_id, sha256 FROM chain WHERE link > ? ORDER BY link LIMIT ?"
+        found = self._all(query, link, most)
+        return [(int(number), str(kind), int(row_id), str(sha256)) for number, kind, row_id, sha256 in found]
 
     def problems(self) -> list[str]:
         """What SQLite finds wrong in the whole file; empty if nothing. Takes seconds a gigabyte."""

@@ -10,9 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from drivers.timing import monotonic_s
-from edge_agent.errors import DataError
-from edge_agent.store.position import position_file, read_position
-from edge_agent.store.reader import JournalReader
+from edge_agent.store.standing import standings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,10 +18,12 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
     from edge_agent.settings import Settings
+    from edge_agent.store.standing import Standing
     from edge_agent.web.live import Live, SeenPart
 
 __all__ = ["Measured"]
 
+_LOOK_EVERY_S = 2.0
 _LATENCY_S = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0)
 _STAGE_S = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0)
 _RATIO = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.5, 2.0, 5.0)
@@ -36,6 +36,8 @@ class Measured:
         self._settings = settings
         self._live = live
         self.viewers = 0
+        self._seen_standings: list[Standing] = []
+        self._looked_mono_s = -_LOOK_EVERY_S
         self._registry = CollectorRegistry()
         self._latency = Histogram(
             "edge_agent_part_latency_seconds",
@@ -91,10 +93,10 @@ class Measured:
         yield from self._conditions()
         words = "1 for each reason why a person should look"
         degraded = GaugeMetricFamily("edge_agent_degraded", words, labels=["reason"])
-        for reason in sorted(live.agent.degraded if live.agent else {}):
+        for reason in sorted(self.degraded()):
             degraded.add_metric([reason], 1)
         yield degraded
-        yield self._results_waiting()
+        yield from self._results()
         parts = CounterMetricFamily("edge_agent_parts", "Parts in the journal", labels=["verdict", "reason"])
         for (verdict, reason), number in sorted(live.total.items()):
             parts.add_metric([str(verdict), str(reason)], number)
@@ -104,20 +106,29 @@ class Measured:
         yield from self._disk()
         yield GaugeMetricFamily("edge_agent_page_viewers", "Browsers that follow the page now", value=self.viewers)
 
-    def _results_waiting(self) -> Metric:
+    def _results(self) -> Iterator[Metric]:
         words = "Rows of the journal that a receiver of results has not got yet"
         waiting = GaugeMetricFamily("edge_agent_results_waiting", words, labels=["receiver"])
-        journal, settings = self._settings.store.journal, self._settings
-        receivers = [name for name, table in (("mqtt", settings.mqtt), ("webhook", settings.webhook)) if table]
-        for receiver in receivers:
-            try:
-                position = read_position(position_file(journal, receiver))
-                with JournalReader.open(journal) as reader:
-                    if position is not None and position[0] == reader.origin()[0]:
-                        waiting.add_metric([receiver], max(0, reader.newest_link() - position[1]))
-            except DataError:  # the log says it; what is not known has no value
-                continue
-        return waiting
+        words = "Results that a receiver did not get and that are set aside for a person"
+        aside = GaugeMetricFamily("edge_agent_results_set_aside", words, labels=["receiver"])
+        for stands in self._standings():
+            if stands.waiting is not None:  # what is not known has no value
+                waiting.add_metric([stands.receiver], stands.waiting)
+            if stands.aside is not None:
+                aside.add_metric([stands.receiver], stands.aside)
+        yield from (waiting, aside)
+
+    def degraded(self) -> dict[str, str]:
+        """Why a person should look while parts are judged: what the agent says, and receivers of results."""
+        agent = self._live.agent
+        why = "; ".join(filter(None, (stands.degraded for stands in self._standings())))
+        return {**(agent.degraded if agent else {}), **({"results": why} if why else {})}
+
+    def _standings(self) -> list[Standing]:
+        """Looked up at most every few seconds: browsers ask each second."""
+        if monotonic_s() - self._looked_mono_s >= _LOOK_EVERY_S:
+            self._seen_standings, self._looked_mono_s = standings(self._settings), monotonic_s()
+        return self._seen_standings
 
     def _info(self) -> Metric:
         info = GaugeMetricFamily("edge_agent_info", "What runs here", labels=["version", "line", "simulated"])

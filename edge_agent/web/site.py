@@ -135,7 +135,7 @@ class Site:
             "line": agent.state if agent and live.is_heard else "SILENT",
             "simulated": bool(agent and agent.is_simulated),
             "dry_run": bool(agent and agent.is_dry_run),
-            "degraded": {} if agent is None else agent.degraded,
+            "degraded": self.measured.degraded(),
             "bypass": agent.bypass if agent else "",
             "conditions": {} if agent is None else {name: _aged(c) for name, c in agent.conditions.items()},
             "not_ready": live.not_ready(),

@@ -9,7 +9,6 @@ import subprocess
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,51 +19,21 @@ from edge_agent.errors import DataError
 from edge_agent.publishing.keeper import keep_publishing
 from edge_agent.publishing.mqtt import MqttReceiver, topic_part
 from edge_agent.publishing.outbox import Outbox
-from edge_agent.publishing.sender import NotDelivered, send_until
+from edge_agent.publishing.sender import NotDelivered
 from edge_agent.publishing.webhook import WebhookReceiver
 from edge_agent.settings import MqttSettings, WebhookSettings
 from edge_agent.simulation import free_port
 from edge_agent.store.journal import Journal
 from edge_agent.store.rotation import rotate
+from tests.publishing import Hook, Written, drained, sending, seqs, until
 from tests.security.web_site import part_row, web_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from edge_agent.publishing.outbox import Record
-    from edge_agent.publishing.sender import Receiver
 
 MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
-
-
-def until(condition: Callable[[], bool], within_s: float = 20.0) -> None:
-    begin = monotonic_s()
-    while not condition():
-        assert monotonic_s() - begin < within_s
-        threading.Event().wait(0.02)
-
-
-class Written:
-    """A journal that an agent writes."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.journal = Journal.open(path)
-
-    def parts(self, first: int, last: int) -> None:
-        async def write() -> None:
-            for seq in range(first, last + 1):
-                await self.journal.append(part_row(seq))
-                await self.journal.publication(seq, Published.PUBLISHED, 100.6)
-
-        asyncio.run(write())
-
-    def event(self, kind: str) -> None:
-        asyncio.run(self.journal.event(kind, "words"))
-
-    def close(self) -> None:
-        self.journal.close()
 
 
 @pytest.fixture
@@ -72,18 +41,6 @@ def written(tmp_path: Path) -> Iterator[Written]:
     journal = Written(tmp_path / "journal.sqlite3")
     yield journal
     journal.close()
-
-
-def drained(outbox: Outbox, most: int = 7) -> list[Record]:
-    found: list[Record] = []
-    while records := outbox.next(most):
-        found += records
-        outbox.delivered(records[-1])
-    return found
-
-
-def seqs(records: Sequence[Record]) -> list[int]:
-    return [record.content["part_seq"] for record in records if record.kind == "part"]
 
 
 # --- the journal as a queue -------------------------------------------------------------------------------
@@ -169,64 +126,11 @@ def test_a_damaged_position_is_said(written: Written, text: str) -> None:
 # --- a real HTTP server -----------------------------------------------------------------------------------
 
 
-@dataclass
-class Hook:
-    """An HTTP server that takes results, or answers with something else first."""
-
-    port: int
-    answers: list[int] = field(default_factory=list)
-    posts: list[tuple[dict[str, str], Any]] = field(default_factory=list)
-    _server: ThreadingHTTPServer | None = None
-
-    @property
-    def parts(self) -> list[int]:
-        return [part["part_seq"] for _, body in self.posts for part in body["parts"]]
-
-    def start(self) -> None:
-        hook = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                code = hook.answers.pop(0) if hook.answers else 200
-                if code == 200:
-                    hook.posts.append((dict(self.headers), body))
-                self.send_response(code)
-                self.send_header("Location", "http://127.0.0.1:1/elsewhere")
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                return
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
-
-    def stop(self) -> None:
-        if self._server is not None:
-            self._server.shutdown()
-            self._server.server_close()
-            self._server = None
-
-
 @pytest.fixture
 def hook() -> Iterator[Hook]:
     at = Hook(free_port())
     yield at
     at.stop()
-
-
-@contextmanager
-def sending(outbox: Outbox, receiver: Receiver) -> Iterator[None]:
-    stop = threading.Event()
-    thread = threading.Thread(target=send_until, args=(stop, outbox, receiver))
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join(20)
-        assert not thread.is_alive()
 
 
 @pytest.fixture
@@ -415,7 +319,7 @@ async def test_the_process_delivers_and_ends_with_the_agent(tmp_path: Path, hook
     Outbox(settings.store.journal, "webhook").next(1)
     hook.start()
     try:
-        async with keep_publishing(settings):
+        async with keep_publishing(settings, journal.event):
             for seq in (1, 2, 3):
                 await journal.append(part_row(seq))
                 await journal.publication(seq, Published.PUBLISHED, 100.6)

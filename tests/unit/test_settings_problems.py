@@ -139,11 +139,17 @@ node = "line-3"
 user = "edge-agent"
 password_file = "mqtt_password"
 ca_file = "ca.pem"
+certificate_file = "mqtt.pem"
+key_file = "mqtt.key"
+version = "5"
 
 [webhook]
 url = "https://mes.plant.example/edge-agent"
 token_file = "webhook_token"
 most = 100
+ca_file = "ca.pem"
+certificate_file = "webhook.pem"
+key_file = "webhook.key"
 """
 FTP_TABLE = EVERY_KEY[EVERY_KEY.index("[images.ftp]") : EVERY_KEY.index("[output]")]
 WITH_FOLDER = EVERY_KEY.replace(FTP_TABLE, '[images.folder]\npath = "drop"\nrescan_ms = 1000\nsettle_ms = 300\n\n')
@@ -504,3 +510,19 @@ def test_several_contradictions_are_all_said(tmp_path: Path) -> None:
     document = changed(("deadline_ms = 700", "deadline_ms = 1000"), ("watchdog_ms = 500", "watchdog_ms = 851"))
 
     assert len(problems(tmp_path, document)) == 2
+
+
+@pytest.mark.parametrize("table", ["mqtt", "webhook"])
+def test_a_certificate_without_its_key_is_said(tmp_path: Path, table: str) -> None:
+    document = EVERY_KEY.replace(f'key_file = "{table}.key"\n', "")
+
+    (found,) = problems(tmp_path, document)
+
+    assert f"{table}.certificate_file and {table}.key_file go together (got no key_file)" in found
+
+
+def test_tls_files_for_an_address_without_tls_are_said(tmp_path: Path) -> None:
+    found = problems(tmp_path, EVERY_KEY.replace("https://", "http://"))
+
+    assert len(found) == 2
+    assert all("needs a url with https" in problem for problem in found)

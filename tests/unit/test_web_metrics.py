@@ -13,7 +13,8 @@ import pytest
 
 from edge_agent.domain import Published, Reason, Verdict
 from edge_agent.settings import WebhookSettings
-from edge_agent.store.position import position_file, write_position
+from edge_agent.store.aside import SetAside, aside_file, set_aside
+from edge_agent.store.position import Position, position_file, write_position
 from edge_agent.store.rows import PublicationRow
 from edge_agent.web.live import Live, SeenPart
 from edge_agent.web.measured import Measured
@@ -30,6 +31,7 @@ NAMES = {
     "edge_agent_condition_ok": "gauge",
     "edge_agent_degraded": "gauge",
     "edge_agent_results_waiting": "gauge",
+    "edge_agent_results_set_aside": "gauge",
     "edge_agent_condition_age_seconds": "gauge",
     "edge_agent_parts_total": "counter",
     "edge_agent_verdicts_total": "counter",
@@ -143,6 +145,22 @@ def test_what_a_receiver_has_not_got_yet_is_counted(tmp_path: Path) -> None:
     _, found = measured(settings)
     assert "edge_agent_results_waiting{" not in found.text().decode()
 
-    write_position(position_file(settings.store.journal, "webhook"), ("", 4))
+    write_position(position_file(settings.store.journal, "webhook"), Position("", 4))
+    _, found = measured(settings)
 
     assert 'edge_agent_results_waiting{receiver="webhook"} 2.0' in found.text().decode()
+    assert 'edge_agent_results_set_aside{receiver="webhook"} 0.0' in found.text().decode()
+
+
+def test_what_a_receiver_does_not_take_is_counted_and_makes_the_line_degraded(tmp_path: Path) -> None:
+    settings = web_settings(tmp_path).model_copy(update={"webhook": WebhookSettings(url="http://127.0.0.1:1/")})
+    asyncio.run(written(settings.store.journal, [part_row(1)]))
+    one = SetAside("part", {"part_seq": 1, "verdict": "PASS"}, "", 1, "answered 422")
+    set_aside(aside_file(settings.store.journal, "webhook"), one)
+    live, found = measured(settings)
+    live.hear(agent_state())
+    text = found.text().decode()
+
+    assert 'edge_agent_results_set_aside{receiver="webhook"} 1.0' in text
+    assert 'edge_agent_degraded{reason="results"} 1.0' in text
+    assert "edge-agent results list" in found.degraded()["results"]
