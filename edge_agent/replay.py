@@ -388,6 +388,7 @@ def _decide_again(row: PartRow, judged: Mapping[str, Inspection]) -> Decision:
             inspections=inspections,
             result=ControllerResult(row.count, row.program, row.controller_judgement, (), row.first_sign_mono_s),
             not_ready="",
+            unproven="",
             deadline_passed=False,
             next_part_is_here=False,
         )

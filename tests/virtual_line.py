@@ -53,6 +53,8 @@ SPACING_S = MESSAGE_S + DEADLINE_S + HOLD_S + WATCHDOG_S + TIMEOUT_S
 _SETTLE_S = 3.0
 _CLOCK_S = 0.3
 """How often the controller's link asks for its clock."""
+_ANSWER_S = 0.005
+"""How soon it answers when it was asked behind a result."""
 _CAM = 1
 
 
@@ -199,6 +201,7 @@ class VirtualLine:
         if self._is_link_up:
             part.is_heard = True
             self._events.put(ControllerResult(part.count, 1, Judgement.OK, (str(part.count),), monotonic_s()))
+            asyncio.get_running_loop().call_later(_ANSWER_S, self._say_clock)
 
     def _send_image(self, part: LinePart, is_broken: bool) -> None:  # noqa: FBT001 - handed to call_later
         self._spooled += 1
@@ -251,8 +254,11 @@ class VirtualLine:
         """As the controller's link asks for it, in the stream of the results."""
         while True:
             await asyncio.sleep(_CLOCK_S)
-            if self._is_link_up:
-                self._events.put(ControllerClock(self._clock()))
+            self._say_clock()
+
+    def _say_clock(self) -> None:
+        if self._is_link_up:
+            self._events.put(ControllerClock(self._clock(), follows_results=True))
 
     def _cut_ftp(self, for_s: float) -> None:
         if self._is_ftp_up:

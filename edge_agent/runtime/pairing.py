@@ -230,7 +230,7 @@ class Pairing:
         told, began = part.told, controller_time(part.session)
         if part.result is None or began is None or told.clock is None:
             return ""
-        if began > told.clock and part.session != told.session:
+        if began >= told.clock and part.session != told.session:  # whole seconds: the same one may be after it
             return f"the counter began anew at {part.session}: the result may be of a part before"
         if self._reset_after is not None and began <= self._reset_after and not self._is_behind_reset(part):
             return f"the counter began anew after {shown(self._reset_after)}: the image may be of a part before"

@@ -64,6 +64,18 @@ class Budget:
     idle_triggers: int = 0
     """Triggers that the controller takes and images nothing for; only where the agent triggers."""
     agent_triggers: bool = False
+    lost_results: int = 0
+    """Result lines that are lost on a live link. What follows is true of every controller that is understood here, and
+    taken away in turn to see what rests on it."""
+    names_tell_times: bool = True
+    tells_its_clock: bool = True
+    has_sessions: bool = True
+    """Whether images lie in folders of their session."""
+    resets_take_a_second: bool = True
+    """Whether the counter begins anew in another second than that which was told last."""
+    links_take_a_second: bool = True
+    is_one_stream: bool = True
+    """Whether an answer comes behind the results that were sent before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +143,7 @@ class Line:
     delivered: int = 0
     """The newest part of which anything came."""
     unseen: int | None = None
-    """Parts from this one on were imaged since the agent last did or heard anything; None where none could have been."""
+    """Parts from this one on were imaged since the agent last did or heard anything; None where none can have been."""
     triggered: tuple[tuple[int, int], ...] = ()
     """(the agent's number of the part, the part that its trigger imaged; 0 where it imaged none)."""
     shows: str = ""
@@ -142,7 +154,7 @@ class Line:
         cameras = tuple(range(1, budget.cameras + 1))
         agent = SteppedAgent.new(cameras, programs=2 if budget.switches else 1, triggers_itself=budget.agent_triggers)
         line = cls(budget, agent)
-        agent.event(ControllerUp(1, "CV-X", 0.0, clock_at(_BEGAN_S)))
+        agent.event(ControllerUp(1, "CV-X", 0.0, line._told_clock(_BEGAN_S)))
         return line
 
     # --- what may happen ----------------------------------------------------------------------------------
@@ -158,17 +170,15 @@ class Line:
         if self.unseen is None:
             yield from self._of_the_agent()
         yield from self._of_the_wire()
+        yield from self._of_the_link()
+        yield from self._of_the_line()
+
+    def _of_the_line(self) -> Iterator[Choice]:
         left = self.left
         if left.parts and (self.has_link or not left.agent_triggers):
             yield ("trigger" if left.agent_triggers else "image",)
         if left.idle_triggers and left.agent_triggers and self.has_link:
             yield ("trigger nothing",)
-        if left.polls and self.has_link and not self.is_asked:
-            yield ("poll",)
-        if left.cuts and self.has_link:
-            yield ("cut",)
-        if not self.has_link:
-            yield ("link up",)
         for name, times in (
             ("reset", left.resets * bool(left.parts)),
             ("second", left.seconds),
@@ -179,6 +189,19 @@ class Line:
                 yield (name,)
         if left.bypasses or self._is_bypassed:
             yield ("end bypass",) if self._is_bypassed else ("begin bypass",)
+
+    def _of_the_link(self) -> Iterator[Choice]:
+        left = self.left
+        if left.polls and self.has_link and not self.is_asked:
+            yield ("poll",)
+        if left.cuts and self.has_link:
+            yield ("cut",)
+        if not self.has_link:
+            yield ("link up",)
+        if self.stream and self.stream[0][0] == "result" and left.lost_results:
+            yield ("lose result",)
+        if not left.is_one_stream and self.stream and self.stream[0][0] != "clock":
+            yield from (item for item in self.stream if item[0] == "clock")
 
     def _may_pass(self) -> bool:
         """A PASS takes a live result: one that comes yet, or one that an open part has."""
@@ -286,7 +309,7 @@ class Line:
 
     def _clock(self, second: int) -> None:
         """The link hears its answer; one that went back begins the link anew, as ``CvxLink`` does."""
-        self.stream, self.is_asked = self.stream[1:], False
+        self.stream, self.is_asked = tuple(item for item in self.stream if item[0] != "clock"), False
         if second < self.told:
             self._lose_link()
             self._link_up()
@@ -306,7 +329,9 @@ class Line:
         self.left = replace(self.left, parts=self.left.parts - 1)
         self.count += 1
         number = len(self.truths) + 1
-        truth = Truth(number, self.count, clock_at(self.session), self.program, clock_at(self.clock))
+        session = clock_at(self.session) if self.left.has_sessions else ""
+        taken = clock_at(self.clock) if self.left.names_tell_times else ""
+        truth = Truth(number, self.count, session, self.program, taken)
         self.truths = (*self.truths, truth)
         self.images += tuple((number, camera) for camera in self.agent.engine._options.cameras)
         if self.has_link:
@@ -327,7 +352,7 @@ class Line:
 
     def _ask_for_the_clock(self) -> None:
         """The answer is put behind what the controller had sent; one command at a time."""
-        if not self.is_asked:
+        if not self.is_asked and self.left.tells_its_clock:
             self.is_asked, self.has_result_come = True, False
             self.stream += (("clock", self.clock),)
 
@@ -342,18 +367,24 @@ class Line:
 
     def _link_up(self) -> None:
         """It takes a second; the outputs are drained first, so what was not said is never said."""
-        self.has_link, self.clock = True, self.clock + 1
+        self.has_link, self.clock = True, self.clock + self.left.links_take_a_second
         self.told = self.clock
-        self.agent.event(ControllerUp(self.program, "CV-X", 0.0, clock_at(self.clock)))
+        self.agent.event(ControllerUp(self.program, "CV-X", 0.0, self._told_clock(self.clock)))
+
+    def _told_clock(self, second: int) -> str:
+        return clock_at(second) if self.left.tells_its_clock else ""
+
+    def _lose_result(self) -> None:
+        self.stream, self.left = self.stream[1:], replace(self.left, lost_results=self.left.lost_results - 1)
 
     def _reset(self) -> None:
         self.left = replace(self.left, resets=self.left.resets - 1)
         self._begin_anew()
 
     def _begin_anew(self) -> None:
-        """No two sessions begin within one second."""
-        self.clock += 1
-        self.session, self.count = self.clock, 0
+        """No two sessions have one name: the later one waits for its second, or is given one that is yet to come."""
+        self.clock += self.left.resets_take_a_second
+        self.session, self.count = max(self.clock, self.session + 1), 0
 
     def _second(self) -> None:
         self.left, self.clock = replace(self.left, seconds=self.left.seconds - 1), self.clock + 1

@@ -1,7 +1,7 @@
 """Every schedule of a model: each state is looked at once.
 
-``shortest`` goes breadth first: what it finds is a shortest schedule, and it keeps a whole level in memory. ``whole`` goes
-depth first in several processes that share what they have seen: for budgets of many millions of states.
+``shortest`` goes breadth first: what it finds is a shortest schedule, and it keeps a whole level in memory. ``whole``
+goes depth first in several processes that share what they have seen: for budgets of many millions of states.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Explored:
     states: int = 0
     steps: int = 0
     depth: int = 0
-    """Of the longest schedule without a state that was seen before; the number of levels where it went breadth first."""
+    """The steps of the longest schedule that was followed; breadth first, of the longest that is a shortest one."""
     seconds: float = 0.0
     seen: Counter[str] = field(default_factory=Counter)
 

@@ -1,4 +1,4 @@
-"""A part that was imaged while this machine slept left long ago: it never passes, on whichever clock that is missing."""
+"""A part that was imaged while this machine slept left long ago: it never passes, whichever clock missed the time."""
 
 from __future__ import annotations
 

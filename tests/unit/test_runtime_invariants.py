@@ -72,6 +72,7 @@ class LineMachine(RuleBasedStateMachine):
         self.health, self.state = Health(), LineState.READY
         self.truths, self.count, self.clock = itertools.count(1), 0, 1_000
         self.session = self._clock()
+        self.clock += 1
         self.pairing.begin_at(self._clock())
         self.on_the_way: list[tuple[str, Imaged | str]] = []
         self.imaged: dict[int, Imaged] = {}

@@ -112,7 +112,7 @@ def test_an_image_that_was_taken_before_the_link_came_up_never_joins_a_live_resu
     pairs.begin_at("260101_120000")
     _, queued = pairs.on_capture(replace(capture(1, "s1"), taken="260101_115959"))
     _, live = pairs.on_result(result(1))
-    _, fresh = pairs.on_capture(replace(capture(1, "260101_120000"), taken="260101_120000"))
+    _, fresh = pairs.on_capture(replace(capture(1, "260101_115950"), taken="260101_120000"))
 
     assert "115959" in queued.stale
     assert live is not queued
