@@ -19,8 +19,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from edge_agent.bounded import read_bounded
 from edge_agent.errors import BundleRejected, UsageError
 from edge_agent.inspection.manifest import MANIFEST, Section, read_manifest
+from edge_agent.strict_json import strict_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,6 +32,8 @@ __all__ = ["POINTER", "Switch", "activate", "bundle_in_use", "bundles_in", "find
 POINTER = "active.json"
 _SCHEMA_VERSION = 1
 _LONGEST_TEXT = 200
+_MOST_BYTES = 16 << 20
+"""Twenty thousand switches, with the longest names and reasons."""
 _ID_DIGITS = 12
 
 
@@ -88,7 +92,7 @@ def switches(registry: Path) -> list[Switch]:
     """Every switch, oldest first; empty where there never was one. Raises BundleRejected for a damaged file."""
     path = registry / POINTER
     try:
-        content = json.loads(path.read_bytes())
+        content = strict_json(read_bounded(path, _MOST_BYTES), most_bytes=_MOST_BYTES)
     except FileNotFoundError:
         return []
     except (OSError, ValueError) as err:
@@ -159,7 +163,12 @@ def _switch(section: Section) -> Switch:
 
 
 def _signed(by: str, why: str) -> tuple[str, str, str]:
-    return by[:_LONGEST_TEXT], datetime.now(UTC).isoformat(timespec="seconds"), why[:_LONGEST_TEXT]
+    return _text(by), datetime.now(UTC).isoformat(timespec="seconds"), _text(why)
+
+
+def _text(words: str) -> str:
+    """As the file can hold it: a command line may have bytes that are no characters."""
+    return words[:_LONGEST_TEXT].encode("utf-8", "replace").decode()
 
 
 @contextmanager
