@@ -6,7 +6,7 @@ Nothing in it is executed and nothing is unpickled. What was hashed is what runs
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,14 +27,17 @@ from edge_agent.inspection.patches import PatchGrid
 from edge_agent.inspection.pose import PoseLimits
 from edge_agent.inspection.registration import RegistrationSettings
 from edge_agent.inspection.registry import bundle_in_use
+from edge_agent.inspection.signature import check_trusted, read_signature
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from edge_agent.inspection.manifest import Section
+    from edge_agent.inspection.signature import Signature
+    from edge_agent.public_key import PublicKey
 
 __all__ = ["Bundle"]
 
@@ -65,6 +68,7 @@ class Bundle:
     ``crop`` is (x, y, width, height) in px of the reference image; ``reference`` uint8 (H, W) or (H, W, 3);
     ``mask`` uint8 (H, W), not 0 where the reference may be trusted, or None: everywhere;
     ``manifest`` is the whole file, for reports. Scores from ``review_from`` up to ``limit`` are to be reviewed.
+    ``signature`` fits the bundle; None where it is not signed.
     """
 
     id: str
@@ -91,6 +95,7 @@ class Bundle:
     fine_onnx: bytes | None
     golden_npz: bytes
     manifest: Mapping[str, Any]
+    signature: Signature | None = None
 
     @property
     def channels(self) -> int:
@@ -105,10 +110,11 @@ class Bundle:
         return LocalJudge(Extractor(list(banks), self.backbone_onnx, self.fine_onnx, threads=threads), banks, scales)
 
     @classmethod
-    def load(cls, folder: Path) -> Bundle:
+    def load(cls, folder: Path, *, trusted: Iterable[PublicKey] = (), ignores_signature: bool = False) -> Bundle:
         """Read a bundle and prove it: schema, id, every file's sha256, every shape. Raises BundleRejected.
 
-        A registry gives the bundle in use, which must be the one that was activated.
+        A registry gives the bundle in use, which must be the one that was activated. Where keys are ``trusted``, one
+        of them must have signed it; a signature that does not fit is refused, unless it is about to be replaced.
         """
         folder, activated = bundle_in_use(folder)
         manifest = read_manifest(folder)
@@ -117,7 +123,13 @@ class Bundle:
                 f"{folder} is not the bundle that was activated: its id is {manifest.text('id')}, it was {activated}",
                 hint="look at who changed it, then activate one: edge-agent bundle list",
             )
-        return cls.of(folder, manifest, _proven_files(folder, manifest.section("files")))
+        signature = None
+        if not ignores_signature:
+            # Before anything else of the bundle is read: who did not sign gets no further.
+            signature = read_signature(folder, manifest.text("id"), manifest.text("created"))
+            check_trusted(folder, signature, trusted)
+        bundle = cls.of(folder, manifest, _proven_files(folder, manifest.section("files")))
+        return replace(bundle, signature=signature)
 
     @classmethod
     def of(cls, folder: Path, manifest: Section, files: Mapping[str, bytes]) -> Bundle:
