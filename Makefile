@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: install demo test test-all lint pictures bench fuzz results chaos soak kills schedules faults cover mutants offline-bundle clean
+.PHONY: install demo test test-all lint pictures bench fuzz results chaos soak kills schedules faults cover mutants lock offline-bundle clean
 
 # Not compiled beforehand: of what is installed a small part is ever imported, and compiled then.
 install: $(STAMP)
@@ -92,15 +92,24 @@ cover: install
 mutants: install
 	$(BIN)/python -m tests.mutate
 
+# deploy/requirements.lock: everything that a line PC runs, by the sha256 of each of its files, for every Python and processor
+# that the package index has them for. To be made anew when a version in constraints.txt or pyproject.toml changes; uv asks
+# the index that UV_DEFAULT_INDEX names.
+lock: install
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate -c constraints.txt \
+	  --custom-compile-command 'make lock' --extra mqtt -o deploy/requirements.lock pyproject.toml
+
 # dist/edge-agent-offline: what a line PC without internet needs (same Python version and processor as this one).
 OFFLINE := dist/edge-agent-offline
 offline-bundle: install
 	rm -rf $(OFFLINE)
 	mkdir -p $(OFFLINE)/wheels
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --require-hashes -r deploy/requirements.lock \
+	  -w $(OFFLINE)/wheels
 	$(BIN)/python -m hatchling build -t wheel -d $(OFFLINE)/wheels
-	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check -c constraints.txt \
-	  -w $(OFFLINE)/wheels $(OFFLINE)/wheels/edge_agent-*.whl paho-mqtt
-	cd $(OFFLINE)/wheels && sha256sum *.whl > SHA256SUMS
+	cd $(OFFLINE)/wheels && sha256sum *.whl | awk -F '[ -]+' '{print $$2 "==" $$3 " --hash=sha256:" $$1}' > requirements.lock
+	cd $(OFFLINE)/wheels && sha256sum *.whl requirements.lock > SHA256SUMS
 	cp deploy/install.sh deploy/edge-agent.* $(OFFLINE)/
 
 clean:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
+import unicodedata
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -277,12 +279,12 @@ def _manifest(options: CalibrationOptions, prepared: Prepared, limit: Limit, sco
             "channels": registered.channels,
             "zero_tail_rows": max(image.zero_tail_rows for image in registered.images),
         },
-        "reference_image": registered.images[registered.reference].path.name,
+        "reference_image": _name(registered.images[registered.reference].path),
         "training_images": [
-            {"name": image.path.name, "sha256": image.sha256, "heldout_score": float(score)}
+            {"name": _name(image.path), "sha256": image.sha256, "heldout_score": float(score)}
             for image, score in zip(registered.images, scored.scores, strict=True)
         ],
-        "left_out_images": [{"name": i.path.name, "sha256": i.sha256} for i in prepared.gathered.left_out],
+        "left_out_images": [{"name": _name(i.path), "sha256": i.sha256} for i in prepared.gathered.left_out],
         "registration": asdict(registered.registration.settings),
         "align": registered.align,
         "crop": list(registered.crop),
@@ -301,6 +303,12 @@ def _manifest(options: CalibrationOptions, prepared: Prepared, limit: Limit, sco
         },
         "limit": limit.to_json(),
     }
+
+
+def _name(path: Path) -> str:
+    """A file's name for people: what is no character in it, or one that a screen obeys, is written out."""
+    text = os.fsencode(path.name).decode("utf-8", "backslashreplace")
+    return "".join(ascii(c)[1:-1] if unicodedata.category(c) == "Cc" else c for c in text)
 
 
 def _result(

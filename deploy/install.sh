@@ -108,6 +108,7 @@ if [ $# != 1 ] || [ ! -f "$1" ]; then
     die 65 "$wheels holds no wheel of edge-agent, or more than one"
 fi
 version=$(basename "$1" | cut -d- -f2)
+[ -f "$wheels/requirements.lock" ] || die 65 "$wheels has no requirements.lock: make the folder again"
 (cd "$wheels" && sha256sum --check --strict --quiet SHA256SUMS) || die 65 "$wheels is not as it was made: copy it again"
 "$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ||
     die 69 "$python is not Python 3.11 or later with venv: apt-get install python3-venv"
@@ -116,8 +117,10 @@ if [ ! -e "$opt/$version/.complete" ]; then
     do_it rm -rf "$opt/$version"
     do_it mkdir -p "$opt"
     do_it "$python" -m venv "$opt/$version"
-    do_it "$opt/$version/bin/python" -m pip install --quiet --disable-pip-version-check --no-index \
-        --find-links "$wheels" "edge-agent[mqtt]==$version"
+    # Each wheel by its sha256, and no other: what pip takes is what was listed when the folder was made.
+    do_it "$opt/$version/bin/python" -m pip install --isolated --quiet --disable-pip-version-check --no-index \
+        --only-binary :all: --find-links "$wheels" --require-hashes -r "$wheels/requirements.lock" ||
+        die 65 "$wheels is not as it was made: copy it again. The version in use stays"
     do_it touch "$opt/$version/.complete"
 fi
 do_it install -D -m 0644 "$here/edge-agent.service" "$root/etc/systemd/system/edge-agent.service"

@@ -20,8 +20,10 @@ __all__ = [
     "By",
     "Config",
     "Json",
+    "PassphraseFile",
     "Threads",
     "at_desk",
+    "passphrase_of",
     "progress_bars",
     "say",
     "settings_of",
@@ -35,6 +37,27 @@ Config = Annotated[Path, typer.Option("--config", "-c", help="The line's setting
 Json = Annotated[bool, typer.Option("--json", help="One versioned JSON object on stdout, people's text on stderr.")]
 By = Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who does this; the user at this PC by default.")]
 Threads = Annotated[int, typer.Option(min=1, max=64, help="Threads of ONNX Runtime (and of torch in calibration).")]
+
+
+PassphraseFile = Annotated[
+    Path | None,
+    typer.Option("--passphrase-file", metavar="FILE", help="The key's passphrase, alone on the only line of a file."),
+]
+
+
+def passphrase_of(file: Path | None, *, confirm: bool = False) -> bytes:
+    """The passphrase of a key: from a file, else asked for at the terminal. Raises UsageError, ConfigError."""
+    import sys
+
+    from edge_agent.errors import UsageError
+    from edge_agent.settings import read_password
+
+    if file is not None:
+        return read_password(file).encode()
+    if not sys.stdin.isatty():
+        raise UsageError("the key has a passphrase, and there is no terminal to ask", hint="--passphrase-file FILE")
+    asked: str = typer.prompt("Passphrase of the key", hide_input=True, confirmation_prompt=confirm, err=True)
+    return asked.encode()
 
 
 def settings_of(config: Path) -> Settings:

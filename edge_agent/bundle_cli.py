@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from edge_agent.base_cli import DEFAULT_CONFIG, By, Config, Json, say, settings_of, who
+from edge_agent.base_cli import (
+    DEFAULT_CONFIG,
+    By,
+    Config,
+    Json,
+    PassphraseFile,
+    passphrase_of,
+    say,
+    settings_of,
+    who,
+)
 
 __all__ = ["bundle_cli"]
 
@@ -24,6 +34,7 @@ def bundle_show(folder: Folder, *, json_: Json = False) -> None:
 
     Example: edge-agent bundle show bundles/zipper
     """
+    from edge_agent.bundles import signed_words
     from edge_agent.inspection.bundle import Bundle
     from edge_agent.inspection.provenance import provenance
 
@@ -37,19 +48,21 @@ def bundle_show(folder: Folder, *, json_: Json = False) -> None:
         "limit": bundle.limit,
         "review_from": bundle.review_from,
         **provenance(bundle),
+        "signed": signed_words(bundle),
     }
     say(json_, facts, [f"{name}: {value}" for name, value in facts.items() if name != "schema_version"])
 
 
 @bundle_cli.command("list")
 def bundle_list(config: Config = DEFAULT_CONFIG, *, json_: Json = False) -> None:
-    """Every bundle of every [[bundle]] of line.toml, verified: which is in use, since when, by whom; 65 if one is not.
+    """Every bundle of every [[bundle]], verified: which is in use, since when, by whom, who signed; 65 if one is not.
 
     Example: edge-agent bundle list --config line.toml
     """
     from edge_agent.bundles import listed
 
-    places = [listed(entry) for entry in settings_of(config).bundle]
+    settings = settings_of(config)
+    places = [listed(settings, entry) for entry in settings.bundle]
     lines = []
     for place in places:
         lines.append(f"program {place.program}, camera {place.camera}: {place.path}")
@@ -99,13 +112,13 @@ def bundle_activate(
 
     Example: edge-agent bundle activate new/ --config line.toml --why "new lot of zippers"
     """
-    from edge_agent.bundles import entry_of, proven
-    from edge_agent.inspection.bundle import Bundle
+    from edge_agent.bundles import entry_of, load_bundle, proven
     from edge_agent.inspection.registry import activate
 
-    settings, bundle = settings_of(config), Bundle.load(folder)
+    settings = settings_of(config)
+    bundle = load_bundle(settings, folder)
     entry = entry_of(settings, bundle.program, bundle.camera)
-    switch = activate(entry.path, bundle.folder, by=who(by), why=why, prove=proven(entry, settings.inference.threads))
+    switch = activate(entry.path, bundle.folder, by=who(by), why=why, prove=proven(settings, entry))
     facts = {"schema_version": 1, "folder": str(entry.path / switch.folder), "bundle_id": switch.bundle_id}
     say(json_, facts, [str(switch), _AGAIN])
 
@@ -129,6 +142,83 @@ def bundle_rollback(
 
     settings = settings_of(config)
     entry = entry_of(settings, program, camera)
-    switch = rollback(entry.path, by=who(by), why=why, prove=proven(entry, settings.inference.threads))
+    switch = rollback(entry.path, by=who(by), why=why, prove=proven(settings, entry))
     facts = {"schema_version": 1, "folder": str(entry.path / switch.folder), "bundle_id": switch.bundle_id}
     say(json_, facts, [str(switch), _AGAIN])
+
+
+@bundle_cli.command("keygen")
+def bundle_keygen(
+    keyfile: Annotated[Path, typer.Argument(help="Where the private key is to lie; the public one gets .pub.")],
+    *,
+    name: Annotated[str, typer.Option(help="Whose key it is, for people who read line.toml.")] = "",
+    passphrase: Annotated[bool, typer.Option("--passphrase", help="Protect it with a passphrase, asked for.")] = False,
+    passphrase_file: PassphraseFile = None,
+    json_: Json = False,
+) -> None:
+    """Make a key pair to sign bundles with: a private key, mode 0600, and the line for line.toml.
+
+    Example: edge-agent bundle keygen ~/bundle-key --name "Ada Lovelace" --passphrase
+    """
+    from edge_agent.signing import make_key, public_key_file
+
+    secret = passphrase_of(passphrase_file, confirm=True) if passphrase or passphrase_file else None
+    public = make_key(keyfile, name or who(None), secret)
+    lines = [
+        f"{keyfile}: the private key. Whoever has it can sign for you: keep it off the line's PC",
+        f"{public_key_file(keyfile)}: the public key, for line.toml:",
+        "[signatures]",
+        f'trusted_keys = ["{public}"]',
+    ]
+    facts = {"schema_version": 1, "private_key": str(keyfile), "public_key": str(public)}
+    say(json_, facts, lines)
+
+
+@bundle_cli.command("sign")
+def bundle_sign(
+    folder: Folder,
+    *,
+    key: Annotated[Path, typer.Option(metavar="KEYFILE", help="The private key that bundle keygen made.")],
+    passphrase_file: PassphraseFile = None,
+    by: By = None,
+    json_: Json = False,
+) -> None:
+    """Sign a bundle, after proving it whole: a line that trusts this key may judge by it.
+
+    Example: edge-agent bundle sign bundles/zipper --key ~/bundle-key --by "Ada Lovelace"
+    """
+    from edge_agent.signing import SigningKey, sign_bundle
+
+    signing = SigningKey.read(key, lambda: passphrase_of(passphrase_file))
+    signature = sign_bundle(folder, signing, who(by))
+    facts = {"schema_version": 1, "folder": str(folder), "key": signature.key.key, "by": signature.by}
+    say(json_, {**facts, "at_utc": signature.at_utc}, [f"{folder}: {signature}"])
+
+
+@bundle_cli.command("verify")
+def bundle_verify(
+    folder: Folder,
+    *,
+    key: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PUBLIC", help="Trust this public key, or .pub file; may be repeated. Else line.toml's."),
+    ] = None,
+    config: Config = DEFAULT_CONFIG,
+    json_: Json = False,
+) -> None:
+    """Say whether a trusted key signed a bundle, and nothing was changed since; 65 if not.
+
+    Example: edge-agent bundle verify bundles/zipper --key bundle-key.pub
+    """
+    from edge_agent.bundles import signed_words
+    from edge_agent.errors import UsageError
+    from edge_agent.inspection.bundle import Bundle
+    from edge_agent.signing import read_public_keys
+
+    trusted = read_public_keys(key) if key else settings_of(config).trusted_keys
+    if not trusted:
+        hint = "edge-agent bundle show says who signed; --key, or [signatures] in line.toml, whom to trust"
+        raise UsageError(f"{config} trusts no key, so there is nothing to verify by", hint=hint)
+    bundle = Bundle.load(folder, trusted=trusted)
+    words = signed_words(bundle, trusted)
+    say(json_, {"schema_version": 1, "bundle_id": bundle.id, "signed": words}, [f"{folder}: {bundle.id[:12]} {words}"])

@@ -13,12 +13,14 @@ from edge_agent.inspection.bundle import Bundle
 from edge_agent.inspection.inspector import Inspector
 from edge_agent.inspection.manifest import MANIFEST
 from edge_agent.inspection.registry import bundles_in, switches
+from edge_agent.inspection.signature import untrusted_why
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from edge_agent.inspection.registry import Switch
+    from edge_agent.public_key import PublicKey
     from edge_agent.settings import BundleSettings, Settings
 
 __all__ = [
@@ -28,9 +30,11 @@ __all__ = [
     "in_use_words",
     "inspector_of",
     "listed",
+    "load_bundle",
     "load_inspectors",
     "load_replay",
     "proven",
+    "signed_words",
 ]
 
 log = structlog.get_logger(__name__)
@@ -62,6 +66,25 @@ class BundlePlace:
         }
 
 
+def load_bundle(settings: Settings, folder: Path) -> Bundle:
+    """A bundle that this line may judge by: proven, and signed by whom line.toml trusts, where it names anybody.
+
+    Raises BundleRejected. Whatever judges parts, or puts a bundle to use, loads it here.
+    """
+    return Bundle.load(folder, trusted=settings.trusted_keys)
+
+
+def signed_words(bundle: Bundle, trusted: Iterable[PublicKey] = ()) -> str:
+    """Who signed, in words: by the name that goes with a trusted key in line.toml, else by what the signature says."""
+    if bundle.signature is None:
+        return "not signed"
+    names = {key.key: key.name for key in trusted}
+    said, key = bundle.signature, bundle.signature.key.key
+    if key not in names:
+        return str(said)
+    return f"signed by {names[key] or said.by} at {said.at_utc}, with a trusted key"
+
+
 def load_inspectors(settings: Settings, *, within_ms: float = math.inf) -> dict[tuple[int, int], Inspector]:
     """Load, verify and warm up every [[bundle]], by (program, camera).
 
@@ -70,7 +93,7 @@ def load_inspectors(settings: Settings, *, within_ms: float = math.inf) -> dict[
     """
     inspectors = {}
     for entry in settings.bundle:
-        bundle = Bundle.load(entry.path)
+        bundle = load_bundle(settings, entry.path)
         check_place(entry, bundle)
         inspector = Inspector(bundle, threads=settings.inference.threads)
         took_ms = _warmed_up(inspector, within_ms)
@@ -104,7 +127,8 @@ def load_replay(
     if journal is None and settings is not None and settings.store.journal.exists():
         journal = settings.store.journal
     if bundle is not None:
-        inspector = Inspector(Bundle.load(bundle), threads=threads)
+        loaded = Bundle.load(bundle) if settings is None else load_bundle(settings, bundle)
+        inspector = Inspector(loaded, threads=threads)
         inspector.warm_up()
         return {(inspector.bundle.program, inspector.bundle.camera): inspector}, journal
     return load_inspectors(cast("Settings", settings)), journal
@@ -130,30 +154,30 @@ def entry_of(settings: Settings, program: int | None, camera: int) -> BundleSett
     return found[0]
 
 
-def inspector_of(entry: BundleSettings, threads: int) -> Inspector:
+def inspector_of(settings: Settings, entry: BundleSettings) -> Inspector:
     """The inspector of one entry, proven and warm. Raises BundleRejected."""
-    bundle = Bundle.load(entry.path)
+    bundle = load_bundle(settings, entry.path)
     check_place(entry, bundle)
-    inspector = Inspector(bundle, threads=threads)
+    inspector = Inspector(bundle, threads=settings.inference.threads)
     inspector.warm_up()
     return inspector
 
 
-def proven(entry: BundleSettings, threads: int) -> Callable[[Path], str]:
-    """What proves a bundle for this entry: whole, for this place, and this PC computes its golden values."""
+def proven(settings: Settings, entry: BundleSettings) -> Callable[[Path], str]:
+    """What proves a bundle for this entry: whole, signed, for this place, and this PC computes its golden values."""
 
     def prove(folder: Path) -> str:
-        return inspector_of(entry.model_copy(update={"path": folder}), threads).bundle.id
+        return inspector_of(settings, entry.model_copy(update={"path": folder})).bundle.id
 
     return prove
 
 
-def listed(entry: BundleSettings) -> BundlePlace:
+def listed(settings: Settings, entry: BundleSettings) -> BundlePlace:
     """Everything at one entry's path, proven as far as that goes without computing."""
     history: tuple[Switch, ...] = ()
     try:
         history = tuple(switches(entry.path))
-        check_place(entry, Bundle.load(entry.path))
+        check_place(entry, load_bundle(settings, entry.path))
         problem = ""
     except DataError as err:
         problem = str(err)
@@ -163,7 +187,7 @@ def listed(entry: BundleSettings) -> BundlePlace:
         entry.program,
         entry.camera,
         entry.path,
-        tuple(_words(folder, is_active=folder.name == active) for folder in folders),
+        tuple(_words(folder, settings.trusted_keys, is_active=folder.name == active) for folder in folders),
         history,
         problem,
     )
@@ -172,17 +196,20 @@ def listed(entry: BundleSettings) -> BundlePlace:
 def in_use_words(entry: BundleSettings, bundle: Bundle) -> str:
     """For the journal: what judges from now on, and who put it to use."""
     history = [] if (entry.path / MANIFEST).exists() else switches(entry.path)
-    signed = f"; {history[-1]}" if history else ""
-    return (
-        f"program {entry.program}, camera {entry.camera}: {bundle.id} limit {bundle.limit:.6g} {bundle.folder}{signed}"
-    )
+    chosen = f"; {history[-1]}" if history else ""
+    signed = f"; {bundle.signature}" if bundle.signature else ""
+    place = f"program {entry.program}, camera {entry.camera}"
+    return f"{place}: {bundle.id} limit {bundle.limit:.6g} {bundle.folder}{chosen}{signed}"
 
 
-def _words(folder: Path, *, is_active: bool) -> str:
+def _words(folder: Path, trusted: tuple[PublicKey, ...], *, is_active: bool) -> str:
     mark = "*" if is_active else " "
     try:
         bundle = Bundle.load(folder)
     except BundleRejected as err:
         return f"{mark} {folder.name}  DAMAGED: {err}"
     images = len(bundle.manifest["training_images"])
-    return f"{mark} {folder.name}  {bundle.id[:12]}  {bundle.created}  {images} images, limit {bundle.limit:.4g}"
+    signed = untrusted_why(bundle.signature, trusted)
+    signed = f"NOT TRUSTED: {signed}" if signed else signed_words(bundle, trusted)
+    facts = f"{bundle.id[:12]}  {bundle.created}  {images} images, limit {bundle.limit:.4g}"
+    return f"{mark} {folder.name}  {facts}, {signed}"

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_agent.base_cli import DEFAULT_CONFIG, Json, Threads, progress_bars, say, settings_of
+from edge_agent.base_cli import (
+    DEFAULT_CONFIG,
+    Json,
+    PassphraseFile,
+    Threads,
+    passphrase_of,
+    progress_bars,
+    say,
+    settings_of,
+    who,
+)
 
 if TYPE_CHECKING:
     from calibration.calibrate import CalibrationOptions
@@ -83,6 +93,10 @@ def calibrate_reference(
     ),
     yes: Annotated[bool, typer.Option("--yes", help="With --live: calibrate without asking, nobody looked.")] = False,
     report: Annotated[Path | None, typer.Option(help="The HTML report; beside the bundle by default.")] = None,
+    sign: Annotated[
+        Path | None, typer.Option(metavar="KEYFILE", help="Sign the bundle with this key (edge-agent bundle keygen).")
+    ] = None,
+    passphrase_file: PassphraseFile = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing bundle.")] = False,
     threads: Threads = 2,
     json_: Json = False,
@@ -116,15 +130,23 @@ def calibrate_reference(
         threads=threads,
         overwrite=force,
     )
+    signing = None
+    if sign is not None:  # a key that cannot be used is said now, not after the calibration
+        from edge_agent.signing import SigningKey, sign_bundle
+
+        signing = SigningKey.read(sign, lambda: passphrase_of(passphrase_file))
     if live is not None:
         if not out.parent.is_dir():  # said now, not after an hour of collecting
             raise CalibrationRefused(f"{out.parent} is not a folder", hint=f"make it first: mkdir -p {out.parent}")
         _collect(folder, live, config, options, yes=yes, json_=json_)
     with progress_bars() as progress:
         result = calibrate(folder, out, options, progress)
+    signature = None if signing is None else sign_bundle(result.path, signing, who(None))
     report = report or out.with_name(out.name + "-report.html")
     write_report(report, result, folder)
-    say(json_, {**calibration_json(result), "report": str(report)}, [*calibration_lines(result), f"report: {report}"])
+    facts = {**calibration_json(result), "report": str(report), "signed": str(signature) if signature else None}
+    lines = [*calibration_lines(result), *([str(signature)] if signature else []), f"report: {report}"]
+    say(json_, facts, lines)
 
 
 @calibration_cli.command()

@@ -50,7 +50,7 @@ def challenge(
     settings = settings_of(config)
     configure_logs("warning", settings.log.format)
     if folder is not None:
-        inspector = inspector_of(entry_of(settings, program, camera), settings.inference.threads)
+        inspector = inspector_of(settings, entry_of(settings, program, camera))
         with progress_bars() as progress:
             found = challenge_images(folder, inspector, who(by), progress)
     else:

@@ -26,6 +26,7 @@ import structlog
 from drivers.base import CommandRefused, DriverError
 from drivers.timing import Deadline
 from edge_agent.errors import EdgeAgentError, Unavailable
+from edge_agent.strict_json import strict_json
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -207,9 +208,9 @@ async def _tell_lines(desk: Desk, reader: asyncio.StreamReader, writer: asyncio.
 def _request(line: bytes) -> dict[str, Any]:
     """The request, checked to the last field. Raises ValueError."""
     try:
-        request = json.loads(line)
-    except (ValueError, RecursionError):
-        raise ValueError("a request is one JSON object on one line") from None
+        request = strict_json(line, most_bytes=_LINE_MAX_BYTES)
+    except ValueError as err:
+        raise ValueError(f"a request is one JSON object on one line: {err}") from None
     if not isinstance(request, dict) or request.get("v") != _VERSION:
         raise ValueError(f'a request is a JSON object with "v": {_VERSION}')
     if request.get("ask") not in ("status", "command", "listen", "note", "bypass", "acknowledge"):

@@ -225,7 +225,7 @@ def _pictures(
 def _says(event: EventRow) -> str:
     try:
         return str(json.loads(event.detail)["says"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return ""
 
 

@@ -14,7 +14,9 @@ from onnx.inliner import inline_local_functions
 
 from calibration.backbones.heads import finish_grid, finish_pooled
 from calibration.onnx_graph import OnnxGraph
+from edge_agent.bounded import read_bounded
 from edge_agent.errors import DataError
+from edge_agent.inspection.onnx_file import check_onnx
 from edge_agent.inspection.sessions import Network
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Scaling", "UserOnnx"]
 
 _LEAST_OPSET = 15
+_MOST_BYTES = 2**31 - 1  # of one message of protocol buffers
 _SIZES_PX = ((160, 224), (323, 451))
 """Two images that a network of any size must take; the second is no multiple of anything."""
 
@@ -59,6 +62,7 @@ class UserOnnx:
         _check_input(file, self._model)
         _check_taps(file, self._model, taps)
         self._model = _up_to(self._model, taps)
+        _check_plain(file, self._model)
         self._taps = [self._measured(tap) for tap in taps]
 
     @property
@@ -139,9 +143,10 @@ class UserOnnx:
 
 def _read(file: Path) -> bytes:
     try:
-        return file.read_bytes()
-    except OSError as err:
-        raise DataError(f"{file} cannot be read: {err.strerror or err}", hint="name an ONNX file") from err
+        return read_bounded(file, _MOST_BYTES)
+    except (OSError, ValueError) as err:
+        why = getattr(err, "strerror", None) or err
+        raise DataError(f"{file} cannot be read: {why}", hint="name an ONNX file") from err
 
 
 def _parsed(file: Path, data: bytes) -> Any:
@@ -159,6 +164,13 @@ def _parsed(file: Path, data: bytes) -> Any:
     if opset < _LEAST_OPSET:
         raise DataError(f"{file} has opset {opset}", hint=f"export it with opset {_LEAST_OPSET} or later")
     return model
+
+
+def _check_plain(file: Path, model: Any) -> None:
+    try:
+        check_onnx(model.SerializeToString())
+    except ValueError as err:
+        raise DataError(f"{file}: {err}", hint="export it as one file, with the operators of plain ONNX") from err
 
 
 def _check_input(file: Path, model: Any) -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from edge_agent.bundles import check_place
+from edge_agent.bundles import check_place, load_bundle, signed_words
 from edge_agent.doctor.finding import Finding, Site, fail, ok, warn
 from edge_agent.errors import BundleRejected, DataError
-from edge_agent.inspection.bundle import Bundle
 from edge_agent.inspection.inspector import Inspector
 from edge_agent.runtime.overdue import CHALLENGE, ChallengeClock
 from edge_agent.store.journal import JournalReader
@@ -17,16 +16,17 @@ _BUDGET_SHARE = 0.8
 
 
 def bundle_verified(site: Site) -> Finding:
-    """Every [[bundle]]: the manifest, every file's sha256, the program and camera it was made for."""
+    """Every [[bundle]]: the manifest, every file's sha256, the program and camera it was made for, who signed it."""
     site.bundles.clear()
     for entry in site.settings.bundle:
         try:
-            bundle = Bundle.load(entry.path)
+            bundle = load_bundle(site.settings, entry.path)
             check_place(entry, bundle)
         except BundleRejected as err:
             return fail(str(err), err.hint)
         site.bundles.append((entry, bundle))
-    return ok(", ".join(f"{bundle.part} {bundle.id[:12]}" for _, bundle in site.bundles))
+    trusted = site.settings.trusted_keys
+    return ok(", ".join(f"{b.part} {b.id[:12]} ({signed_words(b, trusted)})" for _, b in site.bundles))
 
 
 def bundle_warm(site: Site) -> Finding:

@@ -6,39 +6,58 @@ Nothing in it is executed and nothing is unpickled. What was hashed is what runs
 from __future__ import annotations
 
 import hashlib
-import io
-import math
-import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from drivers.base import ImageRefused
+from edge_agent.bounded import read_bounded
 from edge_agent.errors import BundleRejected
+from edge_agent.inspection.arrays import read_arrays
 from edge_agent.inspection.channels import Channel, Extractor
-from edge_agent.inspection.decode import decode
+from edge_agent.inspection.decode import MAX_PIXELS, decode
 from edge_agent.inspection.embedding import Embedder
 from edge_agent.inspection.judge import Judge, LocalJudge, PooledJudge
 from edge_agent.inspection.knn import Bank
 from edge_agent.inspection.local import LocalBank, Scale
 from edge_agent.inspection.manifest import FILES, OPTIONAL_FILES, read_manifest
+from edge_agent.inspection.onnx_file import check_onnx
 from edge_agent.inspection.patches import PatchGrid
 from edge_agent.inspection.pose import PoseLimits
 from edge_agent.inspection.registration import RegistrationSettings
 from edge_agent.inspection.registry import bundle_in_use
+from edge_agent.inspection.signature import check_trusted, read_signature
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from edge_agent.inspection.manifest import Section
+    from edge_agent.inspection.signature import Signature
+    from edge_agent.public_key import PublicKey
 
 __all__ = ["Bundle"]
 
 ChannelBanks = tuple[dict[Channel, LocalBank], dict[Channel, Scale]]
+_MIB = 1 << 20
+_MOST_BYTES = {
+    "reference.png": 160 * _MIB,  # 40 million pixels in three colours that do not compress
+    "mask.png": 64 * _MIB,
+    "cpcae.onnx": 256 * _MIB,  # calibration's own has half a MiB
+    "backbone.onnx": 512 * _MIB,  # Xception has 84 MiB
+    "fine.onnx": 512 * _MIB,
+    "bank.npz": 2048 * _MIB,  # a good image takes 1 MiB, with a network of 512 features 2
+    "golden.npz": 128 * _MIB,  # one window of features, one working image
+}
+_MOST_VALUES = 1 << 26
+"""Of all patches of an image at once: a quarter of a GiB."""
+_MOST_VALUE = 1e9
+"""Of a feature, or a factor of one: half precision ends at 65504, and squares of more have no place in 32 bits."""
+_LEAST_SPREAD = 1e-9
+"""Below, calibration takes a spread for none."""
 _REMAKE = "calibrate again, or copy the whole folder again from where it was made"
 
 
@@ -49,6 +68,7 @@ class Bundle:
     ``crop`` is (x, y, width, height) in px of the reference image; ``reference`` uint8 (H, W) or (H, W, 3);
     ``mask`` uint8 (H, W), not 0 where the reference may be trusted, or None: everywhere;
     ``manifest`` is the whole file, for reports. Scores from ``review_from`` up to ``limit`` are to be reviewed.
+    ``signature`` fits the bundle; None where it is not signed.
     """
 
     id: str
@@ -75,6 +95,7 @@ class Bundle:
     fine_onnx: bytes | None
     golden_npz: bytes
     manifest: Mapping[str, Any]
+    signature: Signature | None = None
 
     @property
     def channels(self) -> int:
@@ -89,10 +110,11 @@ class Bundle:
         return LocalJudge(Extractor(list(banks), self.backbone_onnx, self.fine_onnx, threads=threads), banks, scales)
 
     @classmethod
-    def load(cls, folder: Path) -> Bundle:
+    def load(cls, folder: Path, *, trusted: Iterable[PublicKey] = (), ignores_signature: bool = False) -> Bundle:
         """Read a bundle and prove it: schema, id, every file's sha256, every shape. Raises BundleRejected.
 
-        A registry gives the bundle in use, which must be the one that was activated.
+        A registry gives the bundle in use, which must be the one that was activated. Where keys are ``trusted``, one
+        of them must have signed it; a signature that does not fit is refused, unless it is about to be replaced.
         """
         folder, activated = bundle_in_use(folder)
         manifest = read_manifest(folder)
@@ -101,7 +123,13 @@ class Bundle:
                 f"{folder} is not the bundle that was activated: its id is {manifest.text('id')}, it was {activated}",
                 hint="look at who changed it, then activate one: edge-agent bundle list",
             )
-        return cls.of(folder, manifest, _proven_files(folder, manifest.section("files")))
+        signature = None
+        if not ignores_signature:
+            # Before anything else of the bundle is read: who did not sign gets no further.
+            signature = read_signature(folder, manifest.text("id"), manifest.text("created"))
+            check_trusted(folder, signature, trusted)
+        bundle = cls.of(folder, manifest, _proven_files(folder, manifest.section("files")))
+        return replace(bundle, signature=signature)
 
     @classmethod
     def of(cls, folder: Path, manifest: Section, files: Mapping[str, bytes]) -> Bundle:
@@ -125,14 +153,14 @@ class Bundle:
                 pose=PoseLimits.from_json(align.section("pose").content),
                 zero_tail_rows=image.integer("zero_tail_rows"),
                 crop=_crop(manifest, reference),
-                grid=_grid(manifest.section("patches")),
+                grid=_grid(manifest.section("patches"), image.integer("channels")),
                 registration=RegistrationSettings(**manifest.section("registration").content),
                 reference=reference,
                 mask=_mask(files.get("mask.png"), reference),
                 bank=_bank(files["bank.npz"], method),
-                cpcae_onnx=files["cpcae.onnx"],
-                backbone_onnx=files["backbone.onnx"],
-                fine_onnx=files.get("fine.onnx"),
+                cpcae_onnx=_network("cpcae.onnx", files["cpcae.onnx"]),
+                backbone_onnx=_network("backbone.onnx", files["backbone.onnx"]),
+                fine_onnx=_network("fine.onnx", files["fine.onnx"]) if "fine.onnx" in files else None,
                 golden_npz=files["golden.npz"],
                 manifest=manifest.content,
             )
@@ -146,9 +174,11 @@ def _proven_files(folder: Path, hashes: Section) -> dict[str, bytes]:
     files = {}
     for name in hashes.content:
         try:
-            data = (folder / name).read_bytes()
+            data = read_bounded(folder / name, _MOST_BYTES[name])
         except OSError as err:
             raise BundleRejected(f"{folder / name} cannot be read: {err.strerror or err}", hint=_REMAKE) from err
+        except ValueError as err:
+            raise BundleRejected(f"{folder / name}: {err}", hint=_REMAKE) from err
         found = hashlib.sha256(data).hexdigest()
         if found != hashes.text(name):
             raise BundleRejected(
@@ -158,12 +188,22 @@ def _proven_files(folder: Path, hashes: Section) -> dict[str, bytes]:
     return files
 
 
+def _network(name: str, data: bytes) -> bytes:
+    try:
+        check_onnx(data)
+    except ValueError as err:
+        raise BundleRejected(f"{name}: {err}", hint=_REMAKE) from err
+    return data
+
+
 def _reference(data: bytes, image: Section) -> NDArray[np.uint8]:
+    height, width, channels = image.integer("height"), image.integer("width"), image.integer("channels")
+    if height * width > MAX_PIXELS:
+        raise BundleRejected(f"an image of {width} x {height} px is larger than any that is decoded", hint=_REMAKE)
     try:
         pixels = decode(data)
     except ImageRefused as err:
         raise BundleRejected(f"reference.png: {err.detail}", hint=_REMAKE) from err
-    height, width, channels = image.integer("height"), image.integer("width"), image.integer("channels")
     expected = (height, width) if channels == 1 else (height, width, channels)
     if pixels.shape != expected:
         raise BundleRejected(f"reference.png is {pixels.shape}, the manifest says {expected}", hint=_REMAKE)
@@ -184,7 +224,7 @@ def _mask(data: bytes | None, reference: NDArray[np.uint8]) -> NDArray[np.uint8]
 
 def _limit(section: Section) -> tuple[float, float]:
     value, review_from = section.number("value"), section.number("review_from")
-    if not (math.isfinite(value) and value > 0.0):
+    if value <= 0.0:
         raise BundleRejected(f"the limit is {value}: nothing could be judged by it", hint=_REMAKE)
     if not 0.0 < review_from <= value:
         raise BundleRejected(f"the review band from {review_from} does not end at the limit {value}", hint=_REMAKE)
@@ -198,13 +238,16 @@ def _crop(manifest: Section, reference: NDArray[np.uint8]) -> tuple[int, int, in
     return x, y, width, height
 
 
-def _grid(section: Section) -> PatchGrid:
-    return PatchGrid(
+def _grid(section: Section, channels: int) -> PatchGrid:
+    grid = PatchGrid(
         height=section.integer("working_height"),
         width=section.integer("working_width"),
         patch=section.integer("patch"),
         stride=section.integer("stride"),
     )
+    if grid.count * grid.patch * grid.patch * channels > _MOST_VALUES:
+        raise ValueError(f"{grid.count} patches of {grid.patch} px are more than an image is worth: a larger stride")
+    return grid
 
 
 def _bank(data: bytes, method: Section) -> Bank | ChannelBanks:
@@ -219,37 +262,43 @@ def _bank(data: bytes, method: Section) -> Bank | ChannelBanks:
 
 def _channel_banks(data: bytes, channels: Section) -> ChannelBanks:
     banks, scales = {}, {}
+    if not channels.content:
+        raise BundleRejected("method.channels names no channel", hint=_REMAKE)
     for channel in map(Channel, channels.content):
         features, projection = _arrays(data, f"{channel}_features", f"{channel}_projection")
         banks[channel] = _local_bank(features, projection)
         facts = channels.section(channel)
         scales[channel] = Scale(facts.number("usual"), facts.number("odd"))
-        if not 0.0 < scales[channel].odd - scales[channel].usual < math.inf:
+        if not scales[channel].odd - scales[channel].usual >= _LEAST_SPREAD:
             raise BundleRejected(f"channel {channel}: no scale from {scales[channel]}", hint=_REMAKE)
     return banks, scales
 
 
 def _arrays(data: bytes, *names: str) -> list[NDArray[Any]]:
     try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            return [arrays[name] for name in names]
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as err:
+        return read_arrays(data, *names)
+    except ValueError as err:
         raise BundleRejected(f"bank.npz: {err}", hint=_REMAKE) from err
 
 
 def _local_bank(features: NDArray[Any], projection: NDArray[Any]) -> LocalBank:
     if features.ndim != 4 or features.dtype != np.float16 or projection.shape != features.shape[3:] * 2:
         raise BundleRejected(f"bank.npz: shapes {features.shape}, {projection.shape}", hint=_REMAKE)
-    if not (np.isfinite(features).all() and np.isfinite(projection).all()):
-        raise BundleRejected("bank.npz: a value is not finite", hint=_REMAKE)
+    _check_amount(features, projection)
     return LocalBank.of(features.astype(np.float32), projection.astype(np.float32))
 
 
 def _pooled_bank(embeddings: NDArray[Any], mean: NDArray[Any], scale: NDArray[Any], k: int) -> Bank:
     if embeddings.ndim != 2 or mean.shape != embeddings.shape[1:] or scale.shape != mean.shape:
         raise BundleRejected(f"bank.npz: shapes {embeddings.shape}, {mean.shape}, {scale.shape}", hint=_REMAKE)
-    if not (
-        np.isfinite(embeddings).all() and np.isfinite(mean).all() and np.isfinite(scale).all() and (scale > 0).all()
-    ):
-        raise BundleRejected("bank.npz: a value is not finite, or a scale is not positive", hint=_REMAKE)
+    _check_amount(embeddings, mean, scale)
+    if not (scale > _LEAST_SPREAD).all():
+        raise BundleRejected("bank.npz: a scale is not positive", hint=_REMAKE)
     return Bank.standardised_by(embeddings, mean, scale, k)
+
+
+def _check_amount(*arrays: NDArray[Any]) -> None:
+    """No array is empty, and no value such that its square is infinite."""
+    for values in arrays:
+        if values.size == 0 or not float(np.abs(values).max()) <= _MOST_VALUE:
+            raise BundleRejected(f"bank.npz: an array is empty, or a value is above {_MOST_VALUE:g}", hint=_REMAKE)

@@ -7,7 +7,6 @@ processor, could compute something else without a word.
 from __future__ import annotations
 
 import io
-import zipfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ import numpy as np
 
 from edge_agent.errors import BundleRejected
 from edge_agent.inspection.anomaly_map import Reconstructor, to_working
+from edge_agent.inspection.arrays import read_arrays
 from edge_agent.inspection.sessions import Network
 
 if TYPE_CHECKING:
@@ -65,9 +65,9 @@ class Golden:
     def from_bytes(cls, data: bytes) -> Golden:
         """Read golden.npz. Raises BundleRejected."""
         try:
-            with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-                return cls(arrays["reconstruction"], arrays["features"], float(arrays["score"]))
-        except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as err:
+            reconstruction, features, score = read_arrays(data, "reconstruction", "features", "score")
+            return cls(reconstruction, features, float(score.item()))
+        except ValueError as err:
             raise BundleRejected(f"golden.npz: {err}", hint="calibrate again") from err
 
 

@@ -79,15 +79,26 @@ class Inspector:
         Raises BundleRejected if the reference itself has no finite score, or if this machine computes something else
         than the one that calibrated.
         """
-        ok, encoded = cv2.imencode(".bmp", _bgr(self.bundle.reference))
-        found = self.inspect(encoded.tobytes()) if ok else None
-        if found is None or not math.isfinite(found.score):
-            why = found.detail if found else "it does not encode"
-            raise BundleRejected(f"{self.bundle.folder}: the reference image has no score: {why}")
-        check_golden(self.bundle, self.inspect)
+        _, encoded = cv2.imencode(".bmp", _bgr(self.bundle.reference))
+        reference = encoded.tobytes()
+        try:
+            self._prove(reference)
+        except BundleRejected:
+            raise
+        except Exception as err:  # networks and banks of other sizes: each library has its own exceptions
+            raise BundleRejected(
+                f"{self.bundle.folder}: its own reference image cannot be judged: {err}",
+                hint="calibrate again with this version",
+            ) from err
         begin = time.perf_counter()
-        self.inspect(encoded.tobytes())
+        self.inspect(reference)
         return (time.perf_counter() - begin) * 1000.0
+
+    def _prove(self, reference: bytes) -> None:
+        found = self.inspect(reference)
+        if not math.isfinite(found.score):
+            raise BundleRejected(f"{self.bundle.folder}: the reference image has no score: {found.detail}")
+        check_golden(self.bundle, self.inspect)
 
     def inspect(self, data: bytes) -> Inspection:
         """The inspection of one image file. A bad image is NG with its reason, never an exception."""

@@ -6,7 +6,10 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
+from edge_agent.bounded import read_bounded
 from edge_agent.errors import BundleRejected
+from edge_agent.inspection.manifest_rules import broken_rule
+from edge_agent.strict_json import strict_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,6 +32,8 @@ OPTIONAL_FILES = frozenset({"fine.onnx", "mask.png"})
 SCHEMA_VERSION = 2
 
 _REMAKE = "calibrate again, or copy the whole folder again from where it was made"
+_MOST_BYTES = 16 << 20
+"""A hundred thousand good images take as much."""
 _NOT_IN_ID = frozenset({"id", "created"})
 
 
@@ -46,18 +51,15 @@ def encode_manifest(manifest: Mapping[str, Any]) -> bytes:
 
 
 def read_manifest(folder: Path) -> Section:
-    """The manifest of a bundle folder, its schema and its id proven. Raises BundleRejected."""
+    """The manifest of a bundle folder: schema, id and the bounds of every value proven. Raises BundleRejected."""
     path = folder / MANIFEST
     try:
-        text = path.read_bytes()
+        manifest = Section(strict_json(read_bounded(path, _MOST_BYTES), most_bytes=_MOST_BYTES), str(path))
     except OSError as err:
         hint = "name the folder that edge-agent calibrate-reference wrote: it holds manifest.json"
         raise BundleRejected(f"{path} cannot be read: {err.strerror or err}", hint=hint) from err
-    try:
-        content = json.loads(text)
     except ValueError as err:
-        raise BundleRejected(f"{path} is not JSON: {err}", hint=_REMAKE) from err
-    manifest = Section(content, str(path))
+        raise BundleRejected(f"{path} is no manifest: {err}", hint=_REMAKE) from err
     schema = manifest.integer("schema_version")
     if schema != SCHEMA_VERSION:
         raise BundleRejected(
@@ -69,6 +71,8 @@ def read_manifest(folder: Path) -> Section:
         raise BundleRejected(
             f"{path} was altered: its id is {manifest.text('id')}, its content's {found}", hint=_REMAKE
         )
+    if broken := broken_rule(manifest.content):
+        raise BundleRejected(f"{path}: {broken}", hint=_REMAKE)
     return manifest
 
 
@@ -119,4 +123,4 @@ class Section:
         return self.content[key]
 
     def _wrong(self, key: str, expected: str) -> BundleRejected:
-        return BundleRejected(f"{self._where}: {key} is not {expected}: {self.content[key]!r}", hint=_REMAKE)
+        return BundleRejected(f"{self._where}: {key} is not {expected}: {self.content[key]!r:.80}", hint=_REMAKE)

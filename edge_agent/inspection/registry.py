@@ -19,8 +19,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from edge_agent.bounded import read_bounded
 from edge_agent.errors import BundleRejected, UsageError
 from edge_agent.inspection.manifest import MANIFEST, Section, read_manifest
+from edge_agent.inspection.signature import SIGNATURE
+from edge_agent.strict_json import strict_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,6 +33,8 @@ __all__ = ["POINTER", "Switch", "activate", "bundle_in_use", "bundles_in", "find
 POINTER = "active.json"
 _SCHEMA_VERSION = 1
 _LONGEST_TEXT = 200
+_MOST_BYTES = 16 << 20
+"""Twenty thousand switches, with the longest names and reasons."""
 _ID_DIGITS = 12
 
 
@@ -88,7 +93,7 @@ def switches(registry: Path) -> list[Switch]:
     """Every switch, oldest first; empty where there never was one. Raises BundleRejected for a damaged file."""
     path = registry / POINTER
     try:
-        content = json.loads(path.read_bytes())
+        content = strict_json(read_bounded(path, _MOST_BYTES), most_bytes=_MOST_BYTES)
     except FileNotFoundError:
         return []
     except (OSError, ValueError) as err:
@@ -159,7 +164,12 @@ def _switch(section: Section) -> Switch:
 
 
 def _signed(by: str, why: str) -> tuple[str, str, str]:
-    return by[:_LONGEST_TEXT], datetime.now(UTC).isoformat(timespec="seconds"), why[:_LONGEST_TEXT]
+    return _text(by), datetime.now(UTC).isoformat(timespec="seconds"), _text(why)
+
+
+def _text(words: str) -> str:
+    """As the file can hold it: a command line may have bytes that are no characters."""
+    return words[:_LONGEST_TEXT].encode("utf-8", "replace").decode()
 
 
 @contextmanager
@@ -192,6 +202,11 @@ def _brought_in(registry: Path, folder: Path) -> Path:
     day = re.sub(r"[^0-9]", "", manifest.text("created"))[:8]
     place = registry / f"{words[:40]}-{day}-{manifest.text('id')[:8]}"
     if place.exists():
+        if read_manifest(place).text("id") != manifest.text("id"):
+            raise BundleRejected(
+                f"{place} is there already, and is another bundle", hint="rename it, and activate again"
+            )
+        _bring_signature(folder, place)
         return place
     part = Path(tempfile.mkdtemp(prefix=".incoming-", dir=registry))
     try:
@@ -201,6 +216,7 @@ def _brought_in(registry: Path, folder: Path) -> Path:
             shutil.copyfile(folder / source, part / source)
             (part / source).chmod(0o644)
             _sync(part / source)
+        _bring_signature(folder, part)
         part.chmod(0o755)
         _sync(part)
         part.rename(place)
@@ -208,6 +224,22 @@ def _brought_in(registry: Path, folder: Path) -> Path:
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return place
+
+
+def _bring_signature(folder: Path, to: Path) -> None:
+    """A bundle may be signed after it was copied: then its signature follows it."""
+    if not (folder / SIGNATURE).exists():
+        return
+    descriptor, name = tempfile.mkstemp(prefix=f".{SIGNATURE}.", dir=to)
+    os.close(descriptor)
+    try:
+        shutil.copyfile(folder / SIGNATURE, name)
+        Path(name).chmod(0o644)
+        _sync(Path(name))
+        Path(name).replace(to / SIGNATURE)
+    finally:
+        Path(name).unlink(missing_ok=True)
+    _sync(to)
 
 
 def _write(registry: Path, history: list[Switch], switch: Switch) -> Switch:

@@ -10,6 +10,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from edge_agent.public_key import PublicKey
 from edge_agent.settings.fit import Contradiction, bundles, pages, places, sources, times
 from edge_agent.settings.values import (
     Camera,
@@ -20,6 +21,7 @@ from edge_agent.settings.values import (
     Port,
     Program,
     ResultItem,
+    SignerKey,
     Table,
     Text,
     TimeOfDay,
@@ -47,6 +49,7 @@ __all__ = [
     "RtuSettings",
     "SerialSettings",
     "Settings",
+    "SignaturesSettings",
     "StoreSettings",
     "TriggerSettings",
     "WebSettings",
@@ -245,6 +248,15 @@ class BundleSettings(Table):
     path: Annotated[FilePath, say("the folder that calibrate-reference wrote")]
 
 
+class SignaturesSettings(Table):
+    """[signatures]: only bundles that one of these keys signed."""
+
+    trusted_keys: Annotated[
+        tuple[SignerKey, ...],
+        Field(min_length=1, max_length=32, description="public keys of who may sign a bundle for this line"),
+    ]
+
+
 class StoreSettings(Table):
     """[store]: journal and archive."""
 
@@ -356,6 +368,9 @@ class Settings(Table):
         Field(min_length=1, max_length=4000, description="one reference bundle for each program and camera"),
     ]
     store: StoreSettings
+    signatures: Annotated[
+        SignaturesSettings | None, say("whose bundles this line may judge by; left out, anybody's")
+    ] = None
     inference: InferenceSettings = InferenceSettings()
     log: LogSettings = LogSettings()
     lamp: Annotated[LampSettings | None, say("an andon lamp; left out, there is none")] = None
@@ -370,6 +385,11 @@ class Settings(Table):
         """Who may push images over FTP: whom images.ftp names, or else the controller alone."""
         ftp = self.images.ftp
         return (self.controller.host,) if ftp is None or ftp.allowed_peers is None else ftp.allowed_peers
+
+    @property
+    def trusted_keys(self) -> tuple[PublicKey, ...]:
+        """Whose signature a bundle needs; none where it needs none."""
+        return () if self.signatures is None else tuple(map(PublicKey.parse, self.signatures.trusted_keys))
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

@@ -8,6 +8,7 @@ from datetime import date, datetime, time
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from edge_agent.public_key import PUBLIC_KEY_WORDS
 from edge_agent.settings.models import Contradiction, Settings
 from edge_agent.settings.values import RESULT_ITEM_WORDS
 
@@ -24,6 +25,7 @@ _FORMATS = {
     "path": "a path, as a text that is not empty",
     "time": 'a time of day between "00:00" and "23:59"',
     "result-item": RESULT_ITEM_WORDS,
+    "public-key": PUBLIC_KEY_WORDS,
     "peer": 'an address or a network, such as "192.168.10.10" or "192.168.10.0/24"',
 }
 _SECRET_WORDS = ("password", "passwd", "secret", "token")

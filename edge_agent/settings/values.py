@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
+from edge_agent.public_key import PUBLIC_KEY, PublicKey
+
 __all__ = [
     "RESULT_ITEM",
     "RESULT_ITEM_WORDS",
@@ -20,6 +22,7 @@ __all__ = [
     "Port",
     "Program",
     "ResultItem",
+    "SignerKey",
     "Table",
     "Text",
     "TimeOfDay",
@@ -76,6 +79,10 @@ def _peer(text: str) -> str:
     return text
 
 
+def _signer_key(text: str) -> str:
+    return str(PublicKey.parse(text))
+
+
 def exact(value: Any) -> Any:
     """Refuse what equals an integer and is none."""
     # To Literal, True and 1.0 are equal to 1.
@@ -115,6 +122,13 @@ TimeOfDay = Annotated[
         max_length=5,
         pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$",
         json_schema_extra={"format": "time"},
+    ),
+]
+SignerKey = Annotated[
+    str,
+    AfterValidator(_signer_key),
+    Field(
+        strict=True, max_length=200, json_schema_extra={"format": "public-key", "pattern": f"^{PUBLIC_KEY.pattern}$"}
     ),
 ]
 FilePath = Annotated[Path, BeforeValidator(_usable_path), AfterValidator(_from_folder)]

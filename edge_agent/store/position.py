@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, NamedTuple
 
+from edge_agent.bounded import read_bounded
 from edge_agent.errors import DataError
 from edge_agent.store.fs import write_durably
 from edge_agent.store.reader import JournalReader
+from edge_agent.strict_json import strict_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Position", "files_since", "fits", "position_file", "read_position", "rows_behind", "write_position"]
 
 _SCHEMA_VERSION = 1
+_MOST_BYTES = 4096
 
 
 class Position(NamedTuple):
@@ -37,10 +40,10 @@ def position_file(journal: Path, receiver: str) -> Path:
 def read_position(path: Path) -> Position | None:
     """The position; None where there never was one. Raises DataError for a damaged file, or one that cannot be read."""
     try:
-        said = json.loads(path.read_bytes())
+        said = strict_json(read_bounded(path, _MOST_BYTES), most_bytes=_MOST_BYTES)
         if said["schema_version"] != _SCHEMA_VERSION:
             raise DataError(f"{path} is of another version", hint="use the edge-agent that wrote it")
-        return Position(str(said["origin"]), int(said["link"]), str(said.get("sha256", "")))
+        return Position(str(said["origin"]), _link(said["link"]), str(said.get("sha256", "")))
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError, AttributeError) as err:
@@ -50,6 +53,12 @@ def read_position(path: Path) -> Position | None:
         ) from err
     except OSError as err:
         raise DataError(f"{path} cannot be read: {err.strerror}", hint="look at its owner and its mode") from err
+
+
+def _link(said: object) -> int:
+    if type(said) is not int or said < 0:
+        raise ValueError("the link is not a whole number")
+    return said
 
 
 def write_position(path: Path, position: Position) -> None:

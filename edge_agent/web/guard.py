@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 
+from edge_agent.bounded import read_bounded
 from edge_agent.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ __all__ = ["BODY_MAX_BYTES", "Guard", "is_token", "read_token"]
 
 BODY_MAX_BYTES = 4096
 _TOKEN_LEAST = 16
+_TOKEN_MOST_BYTES = 4096
 _HEADERS = {
     "content-security-policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -85,7 +87,7 @@ def read_token(path: Path) -> str:
     """The token on the only line of a file that nobody else can read. Raises ConfigError."""
     try:
         mode = path.stat().st_mode
-        token = path.read_text(encoding="utf-8").removesuffix("\n")
+        token = read_bounded(path, _TOKEN_MOST_BYTES).decode("utf-8").removesuffix("\n")
     except (OSError, ValueError) as err:
         raise ConfigError(f"{path}: the token cannot be read: {err}") from err
     if mode & 0o077:

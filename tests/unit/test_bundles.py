@@ -20,13 +20,14 @@ BUNDLE = SimpleNamespace(folder=Path("bundles/zipper"), program=1, camera=1, id=
 SETTINGS: Any = SimpleNamespace(
     bundle=[SimpleNamespace(path=Path("bundles/zipper"), program=1, camera=1)],
     inference=SimpleNamespace(threads=2),
+    trusted_keys=(),
 )
 
 
 def takes(monkeypatch: pytest.MonkeyPatch, times_ms: Iterable[float]) -> None:
     """Every bundle loads, and its inspections take so long, one after the other."""
     each = iter(times_ms)
-    monkeypatch.setattr(bundles.Bundle, "load", lambda _path: BUNDLE)
+    monkeypatch.setattr(bundles.Bundle, "load", lambda _path, **_: BUNDLE)
     monkeypatch.setattr(
         bundles, "Inspector", lambda bundle, **_: SimpleNamespace(bundle=bundle, warm_up=lambda: next(each))
     )

@@ -39,7 +39,18 @@ def offer(folder: Path, version: str, *, config_code: int = 0) -> None:
     with zipfile.ZipFile(wheel, "w") as archive:
         for name, text in files.items():
             archive.writestr(name, text)
-    (wheels / "SHA256SUMS").write_text(f"{hashlib.sha256(wheel.read_bytes()).hexdigest()}  {wheel.name}\n")
+    (wheels / "requirements.lock").write_text(f"edge_agent=={version} --hash=sha256:{sha256(wheel)}\n")
+    add_up(wheels)
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def add_up(wheels: Path) -> None:
+    """SHA256SUMS of the folder as it is: who can change a wheel can change its sum."""
+    files = sorted(path for path in wheels.iterdir() if path.name != "SHA256SUMS")
+    (wheels / "SHA256SUMS").write_text("".join(f"{sha256(path)}  {path.name}\n" for path in files))
 
 
 def install(folder: Path, root: Path, *args: str) -> subprocess.CompletedProcess[str]:
@@ -115,6 +126,39 @@ def test_wheels_that_were_altered_or_are_missing_are_refused_and_nothing_is_made
     assert (altered.returncode, missing.returncode) == (65, 65)
     assert "copy it again" in altered.stderr
     assert not root.exists()
+
+
+@pytest.mark.slow
+def test_another_wheel_under_the_same_name_is_refused_though_its_sum_was_made_anew(tmp_path: Path) -> None:
+    folder, root = tmp_path / "offered", tmp_path / "root"
+    offer(folder, "9.1")
+    listed = (folder / "wheels/requirements.lock").read_text()
+    offer(folder, "9.1", config_code=1)
+    (folder / "wheels/requirements.lock").write_text(listed)
+    add_up(folder / "wheels")
+
+    ran = install(folder, root)
+
+    assert ran.returncode == 65
+    assert "DO NOT MATCH THE HASHES" in ran.stderr
+    assert "copy it again" in ran.stderr
+    assert not (root / "opt/edge-agent/bin").exists()
+
+
+@pytest.mark.slow
+def test_a_wheel_that_is_needed_and_not_listed_is_not_taken(tmp_path: Path) -> None:
+    folder, root = tmp_path / "offered", tmp_path / "root"
+    offer(folder, "9.1")
+    (folder / "wheels/requirements.lock").write_text("edge_agent==9.1\n")
+    add_up(folder / "wheels")
+
+    unlisted = install(folder, root)
+    (folder / "wheels/requirements.lock").unlink()
+    missing = install(folder, root)
+
+    assert (unlisted.returncode, missing.returncode) == (65, 65)
+    assert "no requirements.lock" in missing.stderr
+    assert not (root / "opt/edge-agent/bin").exists()
 
 
 @pytest.mark.parametrize(("option", "code"), [("--no-such", 64), ("--rollback", 69)])

@@ -127,6 +127,9 @@ shift_starts = ["06:00", "14:00", "22:00"]
 host = "127.0.0.1"
 port = 9464
 
+[signatures]
+trusted_keys = ["ed25519:11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo= Ada Lovelace"]
+
 [challenge]
 every_h = 24
 
