@@ -26,7 +26,7 @@ _CHANCE_ZERO_BYTES: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class Bmp:
-    """What the headers say. ``palette`` is uint8 (256, 3) RGB, None for true colour."""
+    """What the headers say. ``palette`` is uint8 (256, 3) RGB, None for true colour; ``note``: what is odd about it."""
 
     width: int
     height: int
@@ -35,6 +35,7 @@ class Bmp:
     pixels_at: int
     palette: npt.NDArray[np.uint8] | None
     palette_used: int
+    note: str = ""
 
     @property
     def row_bytes(self) -> int:
@@ -53,11 +54,15 @@ class Bmp:
 
 
 def read_bmp(data: bytes) -> Bmp:
-    """Read the headers and prove that the file is as long as they say. Raises ImageRefused(IMAGE_BROKEN)."""
+    """Read the headers and prove that all pixels that they tell of are there. Raises ImageRefused(IMAGE_BROKEN).
+
+    A file longer than its own size field is whole: many writers leave that field 0, or count the pixels alone. One
+    that is shorter was cut, even where all pixels would fit.
+    """
     if len(data) < _FILE_HEADER + _INFO_HEADER:
         raise _broken(f"{len(data)} bytes are too few for the headers")
     file_size, pixels_at = struct.unpack_from("<2xI4xI", data)
-    if file_size != len(data):
+    if file_size > len(data):
         raise _broken(f"its header says {file_size} bytes, {len(data)} came")
     header_size, width, height, planes, bits, compression = struct.unpack_from("<IiiHHI", data, _FILE_HEADER)
     (colours,) = struct.unpack_from("<I", data, _FILE_HEADER + 32)
@@ -65,9 +70,12 @@ def read_bmp(data: bytes) -> Bmp:
         raise _broken(f"impossible header: size {header_size}, planes {planes}, {width} x {height}")
     _check_format(data, bits, compression)
     palette_at = _FILE_HEADER + header_size
-    palette, used = _read_palette(data, palette_at, colours) if bits == 8 else (None, 0)
-    bmp = Bmp(width, abs(height), bits, height > 0, pixels_at, palette, used)
-    if pixels_at < palette_at + 4 * used or pixels_at + bmp.pixel_bytes > len(data):
+    palette, used = _read_palette(data, palette_at, pixels_at, colours) if bits == 8 else (None, 0)
+    note = f"the BMP file's header says {file_size} bytes, {len(data)} came" if file_size != len(data) else ""
+    bmp = Bmp(width, abs(height), bits, height > 0, pixels_at, palette, used, note)
+    if pixels_at < palette_at:
+        raise _broken(f"its pixels are said to begin at {pixels_at}, inside its header of {palette_at} bytes")
+    if pixels_at + bmp.pixel_bytes > len(data):
         raise _broken(
             f"{bmp.width} x {bmp.height} at {bits} bits need {bmp.pixel_bytes} bytes from {pixels_at} on, "
             f"the file has {len(data)}"
@@ -111,10 +119,12 @@ def _check_format(data: bytes, bits: int, compression: int) -> None:
         raise _broken(f"compression {compression} is not supported: only uncompressed files prove their length")
 
 
-def _read_palette(data: bytes, at: int, colours: int) -> tuple[npt.NDArray[np.uint8], int]:
+def _read_palette(data: bytes, at: int, pixels_at: int, colours: int) -> tuple[npt.NDArray[np.uint8], int]:
     used = colours or 256
-    if used > 256 or at + 4 * used > len(data):
-        raise _broken(f"a palette of {used} colours does not fit")
+    if pixels_at == at:
+        raise _broken("8 bits a pixel without a palette do not tell grey values: save it with its palette, or as PNG")
+    if used > 256 or at + 4 * used > min(pixels_at, len(data)):
+        raise _broken(f"a palette of {used} colours does not fit between its header and its pixels at {pixels_at}")
     palette = np.zeros((256, 3), np.uint8)
     palette[:used] = np.frombuffer(data, np.uint8, 4 * used, at).reshape(used, 4)[:, 2::-1]
     return palette, used
