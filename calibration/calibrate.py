@@ -14,6 +14,7 @@ from calibration.backbones import DEFAULT_BACKBONE, Backbone
 from calibration.corruption import Corruption
 from calibration.crossfit import Learned, learn
 from calibration.defects import Findings, judge_defective
+from calibration.holding import held_target
 from calibration.images import MIN_IMAGES, image_notes, images_in, read_good_images
 from calibration.known import KnownImage, check_left_out, leave_out, read_defective
 from calibration.limit import Limit, LimitWishes, choose_limit, plan_ranks, stands_apart
@@ -163,15 +164,18 @@ class Prepared:
 def calibrate(images: Path, out: Path, options: CalibrationOptions, progress: Progress = _unseen) -> CalibrationResult:
     """Make the bundle folder ``out`` from the good images in ``images``. Nothing is written unless all went well.
 
-    ``progress(stage, done, total)`` is called from this thread. Raises CalibrationRefused, UsageError, Unavailable.
+    ``progress(stage, done, total)`` is called from this thread. Raises CalibrationRefused, UsageError, Unavailable,
+    and AlreadyRunning where another calibration writes ``out``.
     """
     _check_options(options)
     check_target(out, overwrite=options.overwrite)
     found = images_in(images)
     _check_enough(found)
-    gathered = gather(found.images, options, progress)
-    gathered = replace(gathered, notes=(*found.notes, *gathered.notes))
-    return finish(train(gathered, METHODS[options.method].recipe, progress), options.method, out, progress)
+    with held_target(out):
+        check_target(out, overwrite=options.overwrite)  # another one may just have been written
+        gathered = gather(found.images, options, progress)
+        gathered = replace(gathered, notes=(*found.notes, *gathered.notes))
+        return finish(train(gathered, METHODS[options.method].recipe, progress), options.method, out, progress)
 
 
 def gather(images: Sequence[Path], options: CalibrationOptions, progress: Progress = _unseen) -> Gathered:

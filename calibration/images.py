@@ -29,6 +29,7 @@ __all__ = [
     "find_same",
     "image_notes",
     "images_in",
+    "inspect_file",
     "list_images",
     "read_each",
     "read_good",
@@ -97,7 +98,7 @@ def read_good_images(paths: Sequence[Path], progress: Callable[[int, int], None]
             f"{len(paths)} good images are too few: at least {MIN_IMAGES} different parts are needed",
             hint="collect 30 to 60 images (PNG, BMP or JPEG) of good parts in one folder",
         )
-    images = read_each(paths, lambda path: _examined(path, read_file(path)), progress)
+    images = read_each(paths, lambda path: inspect_file(path, read_file(path)), progress)
     _check_same_shape(images)
     _check_different(images)
     return images
@@ -121,7 +122,7 @@ def read_each(
 
 def examine_image(path: Path, data: bytes) -> GoodImage:
     """What a calibration has to know of an image file and its bytes. Raises CalibrationRefused, naming the file."""
-    return _named(path, lambda: _examined(path, data))
+    return _named(path, lambda: inspect_file(path, data))
 
 
 def image_notes(images: Sequence[GoodImage]) -> tuple[str, ...]:
@@ -133,7 +134,8 @@ def image_notes(images: Sequence[GoodImage]) -> tuple[str, ...]:
     return (f"{which}: {printable(odd[0].path)}: {odd[0].note}",)
 
 
-def _examined(path: Path, data: bytes) -> GoodImage:
+def inspect_file(path: Path, data: bytes) -> GoodImage:
+    """The same, with the refusal as it is. Raises ImageRefused."""
     image = read_image(data)
     pixels = image.pixels
     grey = pixels if pixels.ndim == 2 else pixels.mean(axis=2)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from edge_agent.domain import Capture, ControllerResult, Inspection, Judgement, Outcome, Reason, Verdict
 from edge_agent.errors import DataError
+from edge_agent.inspection.image_files import every_one, look_into, unreadable
 from edge_agent.report.facts import PartFact, PartPictures, RunFacts
 from edge_agent.report.html import write_run_report
 from edge_agent.runtime.decision import Decision, Evidence, decide
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["ReplayResult", "ReplayedImage", "replay_folder", "versions", "write_replay_report"]
 
 _PICTURES_OF_EACH = 6
-_SUFFIXES = {".bmp", ".png", ".jpg", ".jpeg"}
 
 _OF_THE_LINE = frozenset(
     {
@@ -66,12 +66,14 @@ class ReplayResult:
     """A folder, judged again.
 
     ``of_record`` counts the parts between the first and the last of the folder that never had an image: their verdict
-    is what was recorded. ``absent`` counts those whose image is not here, and that nobody can judge again.
+    is what was recorded. ``absent`` counts those whose image is not here, and that nobody can judge again. ``notes``
+    say what of the folder was passed over.
     """
 
     images: tuple[ReplayedImage, ...]
     of_record: int = 0
     absent: int = 0
+    notes: tuple[str, ...] = ()
 
     @property
     def compared(self) -> int:
@@ -97,6 +99,7 @@ class ReplayResult:
             "different": len(self.differences),
             "parts_of_record": self.of_record,
             "parts_without_image_here": self.absent,
+            "notes": list(self.notes),
             "verdicts": dict(Counter(str(image.verdict) for image in self.images)),
             "reasons": dict(Counter(str(image.reason) for image in self.images)),
             "results": [
@@ -118,7 +121,7 @@ class ReplayResult:
     def summary(self) -> list[str]:
         """The result in a few lines for a person."""
         tally = Counter(f"{image.verdict} {image.reason}" for image in self.images)
-        lines = [f"{len(self.images)} images"]
+        lines = [f"{len(self.images)} images", *self.notes]
         lines += [f"  {count:5d}  {what}" for what, count in sorted(tally.items())]
         if self.compared:
             lines.append(
@@ -148,13 +151,17 @@ def replay_folder(
 ) -> ReplayResult:
     """Judge every image below ``folder``, in name order; compare with ``journal`` where it knows the image.
 
-    Raises DataError for a folder without images, or an image of a program that no bundle was given for.
+    Raises DataError for a folder without images, files that cannot be read (all of them are named), or an image of a
+    program that no bundle was given for.
     """
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder", hint="name the archive, or any folder of images")
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file())
+    lies = look_into(folder, deep=True)
+    paths = lies.images
     if not paths:
-        raise DataError(f"{folder} holds no images ({', '.join(sorted(_SUFFIXES))})")
+        raise DataError(f"{folder} holds no images{lies.why_none}", hint=lies.hint_none)
+    if closed := unreadable(paths):
+        raise DataError(every_one(closed, len(paths)), hint="remove them, or make them readable")
     recorded = _recorded(journal)
     judged: dict[str, Inspection] = {}
     images = []
@@ -167,7 +174,7 @@ def replay_folder(
         images.append((path, sha256, row, camera))
     progress("replay", len(paths), len(paths))
     compared = tuple(_compare(path, judged[sha], row, camera, judged) for path, sha, row, camera in images)
-    return ReplayResult(compared, *_not_here(journal, compared))
+    return ReplayResult(compared, *_not_here(journal, compared), notes=lies.notes)
 
 
 def write_replay_report(
@@ -190,6 +197,7 @@ def write_replay_report(
             if result.compared
             else None,
             compared=result.compared,
+            notes=result.notes,
         ),
     )
 

@@ -10,7 +10,7 @@ import errno
 import os
 import stat
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from drivers.base import ImageRefused, Reason
 from edge_agent.inspection.decode import MAX_PIXELS
@@ -29,6 +29,7 @@ __all__ = [
     "named",
     "printable",
     "read_file",
+    "unreadable",
 ]
 
 SUFFIXES: Final = frozenset({".png", ".bmp", ".dib", ".jpg", ".jpeg", ".jpe", ".jfif"})
@@ -57,8 +58,8 @@ class FolderOfImages:
     """What lies in a folder. ``images`` are those to be judged, by name; unreadable ones are among them.
 
     ``left`` was left there by an operating system or a program; ``foreign`` are images in formats that are not
-    understood; ``no_files`` bear an image's name and are folders, sockets or pipes; ``folders`` hold images and were
-    not asked for; ``closed`` are folders that cannot be read.
+    understood; ``no_files`` are links to folders, and pipes and the like with an image's name; ``folders`` hold
+    images and were not asked for; ``closed`` are folders that cannot be read.
     """
 
     folder: Path
@@ -75,7 +76,7 @@ class FolderOfImages:
         said = (
             (self.left, ", left there by a program or an operating system"),
             (self.foreign, f"; {convert_words(self.foreign)}" if self.foreign else ""),
-            (self.no_files, ", which is no file"),
+            (self.no_files, ", a link to a folder, a pipe or the like and no file"),
             (self.folders, ", a folder with images in it: images are taken from one folder only"),
             (self.closed, ", a folder that cannot be read"),
         )
@@ -137,6 +138,8 @@ def _sort(found: FolderOfImages, folder: Path) -> list[Path]:
                 (found.images if _is_meant(entry) else found.no_files).append(path)
             elif path.suffix.lower() in _FOREIGN:
                 found.foreign.append(path)
+            elif entry.is_symlink() and entry.is_dir():
+                found.no_files.append(path)
     return below
 
 
@@ -151,18 +154,44 @@ def _is_meant(entry: os.DirEntry[str]) -> bool:
 def read_file(path: Path) -> bytes:
     """An image file's bytes. Raises ImageRefused, in words, for one that cannot be read or can be no image."""
     try:
-        with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            if size > _MOST_BYTES:
-                raise ImageRefused(Reason.IMAGE_BROKEN, f"{size} bytes are more than any image has ({_MOST_BYTES})")
-            data = file.read(_MOST_BYTES + 1)
+        with _opened(path) as file:
+            return file.read(_MOST_BYTES)
     except OSError as err:
-        is_lost = err.errno in (errno.ENOENT, errno.ELOOP)
+        raise ImageRefused(Reason.IMAGE_BROKEN, f"cannot be read: {err.strerror or err}") from err
+
+
+def unreadable(paths: Iterable[Path]) -> list[tuple[Path, str]]:
+    """Which files ``read_file`` would refuse, and why, without reading any: before a long work begins."""
+    found = []
+    for path in paths:
+        try:
+            _opened(path).close()
+        except ImageRefused as err:
+            found.append((path, err.detail))
+    return found
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        # A pipe that took the file's place would make an open wait for ever.
+        file = os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb")
+    except OSError as err:
+        is_lost = err.errno in (errno.ENOENT, errno.ELOOP) and path.is_symlink()
         what = "a link that leads nowhere" if is_lost else f"cannot be read: {err.strerror or err}"
         raise ImageRefused(Reason.IMAGE_BROKEN, what) from err
-    if not _is_printable(path):
-        raise ImageRefused(Reason.IMAGE_BROKEN, "its name is not UTF-8, and records could not hold it: rename it")
-    return data
+    what = _why_none(path, os.fstat(file.fileno()))
+    if what:
+        file.close()
+        raise ImageRefused(Reason.IMAGE_BROKEN, what)
+    return file
+
+
+def _why_none(path: Path, status: os.stat_result) -> str:
+    if not stat.S_ISREG(status.st_mode):
+        return "it is no file"
+    if status.st_size > _MOST_BYTES:
+        return f"{status.st_size} bytes are more than any image has ({_MOST_BYTES})"
+    return "" if _is_printable(path) else "its name is not UTF-8, and no record could hold it: rename it"
 
 
 def _is_printable(path: Path) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from edge_agent.domain import Inspection, Judgement, Outcome, Reason, Verdict
+from edge_agent.errors import DataError
 from edge_agent.replay import ReplayResult, replay_folder
 from edge_agent.store.writer import JournalWriter
 from tests.unit.test_store_journal import part_row
@@ -99,3 +100,36 @@ def test_a_whole_archive_says_nothing_of_the_kind(tmp_path: Path) -> None:
 
     assert (result.of_record, result.absent) == (0, 0)
     assert "cannot" not in "\n".join(result.summary())
+
+
+def test_what_was_passed_over_is_told_and_files_that_cannot_be_read_are_named_before_any_is_judged(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "images"
+    (folder / "__MACOSX").mkdir(parents=True)
+    (folder / "__MACOSX" / "._a.bmp").write_bytes(b"\0\5")
+    (folder / "b.tif").write_bytes(b"II*\0")
+    (folder / "a.bmp").write_bytes(IMAGE)
+    inspectors: Any = {(1, 1): Judges()}
+
+    result = replay_folder(folder, inspectors, None, lambda *_: None)
+
+    assert [image.path.name for image in result.images] == ["a.bmp"]
+    assert "__MACOSX" in "".join(result.summary())
+    assert ".tif is not read" in "".join(result.summary())
+    assert result.to_json()["notes"] == list(result.notes)
+
+    (folder / "c.bmp").symlink_to(folder / "nowhere.bmp")
+    (folder / "d.png").symlink_to(folder / "d.png")
+    with pytest.raises(DataError) as refused:
+        replay_folder(folder, {}, None, lambda *_: None)
+    assert "c.bmp: a link that leads nowhere" in str(refused.value)
+    assert "d.png: a link that leads nowhere" in str(refused.value)
+
+
+def test_a_folder_without_images_says_what_it_holds(tmp_path: Path) -> None:
+    (tmp_path / "b.tif").write_bytes(b"II*\0")
+
+    with pytest.raises(DataError, match=r"holds no images: b\.tif is in a format") as refused:
+        replay_folder(tmp_path, {}, None, lambda *_: None)
+    assert "mogrify" in refused.value.hint
