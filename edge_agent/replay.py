@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from edge_agent.domain import Capture, ControllerResult, Inspection, Judgement, Outcome, Reason, Verdict
 from edge_agent.errors import DataError
-from edge_agent.inspection.image_files import every_one, look_into, unreadable
+from edge_agent.inspection.image_files import every_one, look_into, printable, unreadable
 from edge_agent.report.facts import PartFact, PartPictures, RunFacts
 from edge_agent.report.html import write_run_report
 from edge_agent.runtime.decision import Decision, Evidence, decide
@@ -86,6 +86,11 @@ class ReplayResult:
         return [image for image in self.images if image.difference]
 
     @property
+    def unusable(self) -> list[ReplayedImage]:
+        """The images that could not be judged at all: broken ones, and those of another shape."""
+        return [image for image in self.images if image.inspection.reason in (Reason.IMAGE_BROKEN, Reason.IMAGE_SIZE)]
+
+    @property
     def exit_code(self) -> int:
         """1 if any verdict differs from the recorded one."""
         return 1 if self.differences else 0
@@ -113,6 +118,7 @@ class ReplayResult:
                     "score": image.inspection.score if math.isfinite(image.inspection.score) else None,
                     "limit": image.inspection.limit if math.isfinite(image.inspection.limit) else None,
                     "difference": image.difference or None,
+                    "detail": image.inspection.detail or None,
                 }
                 for image in self.images
             ],
@@ -123,6 +129,7 @@ class ReplayResult:
         tally = Counter(f"{image.verdict} {image.reason}" for image in self.images)
         lines = [f"{len(self.images)} images", *self.notes]
         lines += [f"  {count:5d}  {what}" for what, count in sorted(tally.items())]
+        lines += [f"  {printable(image.path)}: {image.inspection.detail}" for image in self.unusable]
         if self.compared:
             lines.append(
                 f"compared with the journal: {self.compared}, "

@@ -6,16 +6,14 @@ mask for each place. Others: the image's own name, or ``_GT``, ``_gt``, ``_label
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from PIL import Image
 
+from calibration.mask_files import read_mask_file
 from drivers.base import ImageRefused, Reason
 from edge_agent.errors import DataError
-from edge_agent.inspection.decode import MAX_PIXELS
-from edge_agent.inspection.image_files import look_into, named, printable, read_file
+from edge_agent.inspection.image_files import look_into, named, printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["MaskFinder", "read_mask"]
 
 _ENDS: Final = ("_mask", "", "_gt", "_groundtruth", "_ground_truth", "_label", "_seg", "-mask", ".mask")
-_FORMATS: Final = ("PNG", "BMP", "JPEG", "TIFF", "GIF", "WEBP")
 
 
 class MaskFinder:
@@ -108,7 +105,7 @@ def read_mask(paths: Sequence[Path], shape: tuple[int, ...]) -> NDArray[np.bool_
     """
     marked = np.zeros(shape, np.bool_)
     for path in paths:
-        pixels = _pixels(path)
+        pixels = read_mask_file(path).marked
         if pixels.shape != shape:
             raise ImageRefused(
                 Reason.IMAGE_SIZE,
@@ -118,28 +115,3 @@ def read_mask(paths: Sequence[Path], shape: tuple[int, ...]) -> NDArray[np.bool_
     if not marked.any():
         raise ImageRefused(Reason.IMAGE_BROKEN, f"{', '.join(path.name for path in paths)} marks nothing")
     return marked
-
-
-def _pixels(path: Path) -> NDArray[np.bool_]:
-    """What is not black in a picture of 1, 8 or 16 bits, by its palette where it has one. Raises ImageRefused.
-
-    Nothing hangs on a mask but a measure: a decoder's word is enough that it is whole.
-    """
-    try:
-        with Image.open(io.BytesIO(read_file(path)), formats=_FORMATS) as image:
-            _check_pixels(image.width * image.height)
-            image.load()
-            mode, least = image.mode, 127 if image.format == "JPEG" else 0  # its black is not quite black
-            pixels = np.asarray(image.convert("RGB") if mode in {"P", "CMYK", "YCbCr"} else image)
-    except ImageRefused as err:
-        raise ImageRefused(err.reason, f"{path.name}: {err.detail}") from err
-    except (OSError, ValueError, SyntaxError, LookupError, TypeError, Image.DecompressionBombError) as err:
-        raise ImageRefused(Reason.IMAGE_BROKEN, f"{path.name} cannot be read: {err}") from err
-    if pixels.ndim == 3:
-        pixels = pixels[..., : 1 if mode == "LA" else 3].max(axis=2)
-    return np.asarray(pixels > least)
-
-
-def _check_pixels(count: int) -> None:
-    if count > MAX_PIXELS:
-        raise ImageRefused(Reason.IMAGE_BROKEN, f"{count} pixels are more than the limit of {MAX_PIXELS}")

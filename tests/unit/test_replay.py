@@ -133,3 +133,20 @@ def test_a_folder_without_images_says_what_it_holds(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"holds no images: b\.tif is in a format") as refused:
         replay_folder(tmp_path, {}, None, lambda *_: None)
     assert "mogrify" in refused.value.hint
+
+
+def test_images_that_cannot_be_judged_are_named_with_the_reason(tmp_path: Path) -> None:
+    class Refuses(Judges):
+        def inspect(self, data: bytes) -> Inspection:
+            found = super().inspect(data)
+            return replace(found, outcome=Outcome.NG, reason=Reason.IMAGE_BROKEN, detail="the file is empty")
+
+    for name in ("a.bmp", "b.bmp"):
+        (tmp_path / name).write_bytes(IMAGE)
+    inspectors: Any = {(1, 1): Refuses()}
+
+    result = replay_folder(tmp_path, inspectors, None, lambda *_: None)
+
+    assert sum("bmp: the file is empty" in line for line in result.summary()) == 2
+    results: Any = result.to_json()["results"]
+    assert [one["detail"] for one in results] == ["the file is empty"] * 2
