@@ -40,7 +40,7 @@ __all__ = [
 _Read = TypeVar("_Read")
 
 MIN_IMAGES = 20
-_REPAIR = "remove it or copy it again"
+_REPAIR = "remove it, copy it again, or save it as the message says"
 _THUMBNAIL_PX = 64
 _SAME_THUMBNAIL = 1.5
 _SAME_PICTURE_RMS = 0.5

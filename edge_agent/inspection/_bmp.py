@@ -17,6 +17,7 @@ __all__ = ["Bmp", "bmp_pixels", "bmp_zero_tail_rows", "read_bmp"]
 
 _FILE_HEADER: Final = 14
 _INFO_HEADER: Final = 40
+_OS2_HEADER: Final = 12
 _BI_RGB: Final = 0
 _BI_BITFIELDS: Final = 3
 _PLAIN_MASKS: Final = (0x00FF0000, 0x0000FF00, 0x000000FF)
@@ -64,6 +65,8 @@ def read_bmp(data: bytes) -> Bmp:
     file_size, pixels_at = struct.unpack_from("<2xI4xI", data)
     if file_size > len(data):
         raise _broken(f"its header says {file_size} bytes, {len(data)} came")
+    if data[_FILE_HEADER] == _OS2_HEADER and not any(data[_FILE_HEADER + 1 : _FILE_HEADER + 4]):
+        raise _not_read("a header of OS/2 (12 bytes): save it as a Windows BMP or as PNG")
     header_size, width, height, planes, bits, compression = struct.unpack_from("<IiiHHI", data, _FILE_HEADER)
     (colours,) = struct.unpack_from("<I", data, _FILE_HEADER + 32)
     if header_size < _INFO_HEADER or planes != 1 or width <= 0 or height == 0:
@@ -110,19 +113,19 @@ def bmp_zero_tail_rows(data: bytes, bmp: Bmp) -> int:
 
 def _check_format(data: bytes, bits: int, compression: int) -> None:
     if bits not in {8, 24, 32}:
-        raise _broken(f"{bits} bits a pixel are not supported: only 8, 24 and 32 are")
+        raise _not_read(f"{bits} bits a pixel are not supported: only 8, 24 and 32 are")
     if compression == _BI_BITFIELDS and bits == 32:
         start = _FILE_HEADER + _INFO_HEADER
         if len(data) < start + 12 or struct.unpack_from("<III", data, start) != _PLAIN_MASKS:
-            raise _broken("a 32-bit file with unusual colour masks is not supported")
+            raise _not_read("a 32-bit file with unusual colour masks is not supported")
     elif compression != _BI_RGB:
-        raise _broken(f"compression {compression} is not supported: only uncompressed files prove their length")
+        raise _not_read(f"compression {compression} is not supported: only uncompressed files prove their length")
 
 
 def _read_palette(data: bytes, at: int, pixels_at: int, colours: int) -> tuple[npt.NDArray[np.uint8], int]:
     used = colours or 256
     if pixels_at == at:
-        raise _broken("8 bits a pixel without a palette do not tell grey values: save it with its palette, or as PNG")
+        raise _not_read("8 bits a pixel without a palette do not tell grey values: save it with its palette, or as PNG")
     if used > 256 or at + 4 * used > min(pixels_at, len(data)):
         raise _broken(f"a palette of {used} colours does not fit between its header and its pixels at {pixels_at}")
     palette = np.zeros((256, 3), np.uint8)
@@ -132,3 +135,7 @@ def _read_palette(data: bytes, at: int, pixels_at: int, colours: int) -> tuple[n
 
 def _broken(what: str) -> ImageRefused:
     return ImageRefused(Reason.IMAGE_BROKEN, f"broken BMP file: {what}")
+
+
+def _not_read(what: str) -> ImageRefused:
+    return ImageRefused(Reason.IMAGE_BROKEN, f"a BMP file that is not understood: {what}")

@@ -98,7 +98,7 @@ def _segment(data: bytes, at: int) -> tuple[int, bytes, int]:
 
 def _read_frame(walk: _Walk, marker: int, body: bytes) -> None:
     if marker not in _SUPPORTED_FRAMES or walk.size is not None or len(body) < 6 or body[0] != 8:
-        raise _broken(f"a frame of kind FF{marker:02X} is not supported: save it as 8-bit baseline JPEG")
+        raise _not_read(f"a frame of kind FF{marker:02X} is not supported: save it as 8-bit baseline JPEG")
     height, width = struct.unpack_from(">HH", body, 1)
     if not width or not height:
         raise _broken(f"impossible size {width} x {height}")
@@ -166,3 +166,7 @@ def _prove_scan(data: bytes, start: int, *, zeros_allowed: bool) -> tuple[int, i
 
 def _broken(what: str) -> ImageRefused:
     return ImageRefused(Reason.IMAGE_BROKEN, f"broken JPEG file: {what}")
+
+
+def _not_read(what: str) -> ImageRefused:
+    return ImageRefused(Reason.IMAGE_BROKEN, f"a JPEG file that is not understood: {what}")

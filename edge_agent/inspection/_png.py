@@ -91,11 +91,15 @@ def _png_header(header: bytes, stream: bytes) -> Png:
     if not width or not height or colour not in _CHANNELS:
         raise _broken(f"impossible header: {width} x {height}, colour type {colour}")
     if bits != 8:
-        raise _broken(f"{bits} bits a channel are not supported: save it with 8")
+        raise _not_read(f"{bits} bits a channel are not supported: save it with 8")
     if interlace:
-        raise _broken("an interlaced file is not supported: save it without interlacing")
+        raise _not_read("an interlaced file is not supported: save it without interlacing")
     return Png(width, height, _CHANNELS[colour], stream)
 
 
 def _broken(what: str) -> ImageRefused:
     return ImageRefused(Reason.IMAGE_BROKEN, f"broken PNG file: {what}")
+
+
+def _not_read(what: str) -> ImageRefused:
+    return ImageRefused(Reason.IMAGE_BROKEN, f"a PNG file that is not understood: {what}")
