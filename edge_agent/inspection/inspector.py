@@ -80,14 +80,16 @@ class Inspector:
         Raises BundleRejected if the reference itself has no finite score, or if this machine computes something else
         than the one that calibrated.
         """
-        ok, encoded = cv2.imencode(".bmp", _bgr(self.bundle.reference))
-        found = self.inspect(encoded.tobytes()) if ok else None
-        if found is None or not math.isfinite(found.score):
-            why = found.detail if found else "it does not encode"
-            raise BundleRejected(f"{self.bundle.folder}: the reference image has no score: {why}")
+        for kind in (".bmp", ".png"):  # a BMP of a dark part may end in more black than the good images' files did
+            encoded = _encoded(kind, self.bundle.reference)
+            found = self.inspect(encoded)
+            if math.isfinite(found.score):
+                break
+        if not math.isfinite(found.score):
+            raise BundleRejected(f"{self.bundle.folder}: the reference image has no score: {found.detail}")
         check_golden(self.bundle, self.inspect)
         begin = time.perf_counter()
-        self.inspect(encoded.tobytes())
+        self.inspect(encoded)
         return (time.perf_counter() - begin) * 1000.0
 
     def inspect(self, data: bytes) -> Inspection:
@@ -204,6 +206,12 @@ class _Stages:
         now = time.perf_counter()
         self.timings_ms[name] = (now - self._since) * 1000.0
         self._since = now
+
+
+def _encoded(kind: str, image: NDArray[np.uint8]) -> bytes:
+    """An image file's bytes; none where it does not encode."""
+    ok, encoded = cv2.imencode(kind, _bgr(image))
+    return encoded.tobytes() if ok else b""
 
 
 def _bgr(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

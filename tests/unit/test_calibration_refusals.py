@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -10,12 +10,20 @@ import pytest
 
 from calibration.calibrate import CalibrationOptions, calibrate
 from calibration.holding import held_folder, held_target
+from calibration.live import LiveWishes
 from calibration.reference import clip_to_valid, explicit_crop, part_box
 from calibration.registered import grid_for
+from edge_agent.collecting import collect_from_line
 from edge_agent.errors import AlreadyRunning, CalibrationRefused, UsageError
+from edge_agent.inspection.registration import RegistrationSettings
+from tests.command_line import edge_agent_here
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+NOT_ASKED: Any = None
+"""Settings of a line that is never opened."""
 
 
 def draw_part(seed: int, *, height: int = 48, width: int = 64, colour: bool = False) -> np.ndarray:
@@ -141,6 +149,21 @@ def test_two_collections_into_one_folder_do_not_meet(tmp_path: Path) -> None:
         pass
     with held_folder(tmp_path):
         assert list(tmp_path.iterdir()) == []
+        with pytest.raises(AlreadyRunning, match="is collecting into"):
+            collect_from_line(NOT_ASKED, tmp_path, LiveWishes(tmp_path, 20, 1, 1, RegistrationSettings()), print)
+
+
+def test_a_target_that_exists_is_told_before_an_hour_of_collecting(tmp_path: Path) -> None:
+    (tmp_path / "bundle").mkdir()
+
+    ran = edge_agent_here(
+        *("calibrate-reference", str(tmp_path / "good"), "--live", "20", "--out", str(tmp_path / "bundle")),
+        *("--config", str(tmp_path / "line.toml")),
+    )
+
+    assert ran.code == 65
+    assert "exists already" in ran.err
+    assert not (tmp_path / "good").exists()
 
 
 def test_a_truncated_image_is_named(images: Path) -> None:

@@ -13,7 +13,7 @@ from calibration.calibrate import CalibrationOptions, calibrate
 from calibration.images import GoodImage, examine_image
 from calibration.reference import medoid
 from calibration.tails import dark_ground, filled_with_zeros
-from calibration.writer import write_bundle
+from calibration.writer import png_bytes, write_bundle
 from edge_agent.domain import Outcome, Reason
 from edge_agent.errors import CalibrationRefused
 from edge_agent.inspection.bundle import Bundle
@@ -174,11 +174,11 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return calibrate(root / "good", root / "bundle", CalibrationOptions()).path
 
 
-def _older(bundle: Path, folder: Path) -> Path:
+def _older(bundle: Path, folder: Path, **image: int) -> Path:
     """The same bundle as a version wrote it that did not ask where good parts are black."""
     manifest = dict(read_manifest(bundle).content)
     files = {name: (bundle / name).read_bytes() for name in manifest["files"] if name != "shown.png"}
-    manifest["image"] = {key: value for key, value in manifest["image"].items() if key != "stray_share"}
+    manifest["image"] = {key: value for key, value in manifest["image"].items() if key != "stray_share"} | image
     write_bundle(folder / "older", files, {key: value for key, value in manifest.items() if key not in {"id", "files"}})
     return folder / "older"
 
@@ -211,6 +211,21 @@ def test_what_is_odd_about_a_file_stands_in_the_detail(bundle: Path) -> None:
     assert (odd.outcome, odd.score) == (plain.outcome, plain.score)
     assert plain.detail == ""
     assert "header says" in odd.detail
+
+
+@pytest.mark.slow
+def test_a_dark_reference_warms_up_where_good_images_were_no_bmp_files(bundle: Path, tmp_path: Path) -> None:
+    older = _older(bundle, tmp_path, zero_tail_rows=0)
+    manifest = dict(read_manifest(older).content)
+    files = {name: (older / name).read_bytes() for name in manifest["files"]}
+    files["shown.png"] = png_bytes(np.full((HEIGHT, WIDTH), 255, np.uint8))  # nothing is believed to be black
+    manifest["image"] = {**manifest["image"], "stray_share": 0.0}
+    write_bundle(tmp_path / "png", files, {key: value for key, value in manifest.items() if key not in {"id", "files"}})
+
+    loaded = Bundle.load(tmp_path / "png")
+
+    assert read_image(bmp(loaded.reference)).zero_tail.rows > loaded.zero_tail_rows
+    assert Inspector(loaded).warm_up() > 0
 
 
 @pytest.mark.slow
