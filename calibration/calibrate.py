@@ -16,7 +16,8 @@ from calibration.backbones import DEFAULT_BACKBONE, Backbone
 from calibration.corruption import Corruption
 from calibration.crossfit import Learned, learn
 from calibration.defects import Findings, judge_defective
-from calibration.images import list_images, read_good_images
+from calibration.holding import held_target
+from calibration.images import MIN_IMAGES, image_notes, images_in, read_good_images
 from calibration.known import KnownImage, check_left_out, leave_out, read_defective
 from calibration.limit import Limit, LimitWishes, choose_limit, plan_ranks, stands_apart
 from calibration.parity import backbone_difference, golden_bytes
@@ -25,7 +26,7 @@ from calibration.scoring import Scored, check_channels, score_locally, score_poo
 from calibration.search import SearchWishes
 from calibration.training import CurvePoint, Recipe
 from calibration.writer import check_target, png_bytes, write_bundle
-from edge_agent.errors import UsageError
+from edge_agent.errors import CalibrationRefused, UsageError
 from edge_agent.inspection.manifest import SCHEMA_VERSION
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from calibration.images import GoodImage
     from calibration.reference import Box
     from edge_agent.inspection.channels import Channel
+    from edge_agent.inspection.image_files import FolderOfImages
 
     Progress = Callable[[str, int, int], None]
 
@@ -139,13 +141,17 @@ class CalibrationResult:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Gathered:
-    """Registered good images, and what else a person showed: the same for every method."""
+    """Registered good images, and what else a person showed: the same for every method.
+
+    ``notes`` say what was passed over, and what is odd about the files.
+    """
 
     registered: RegisteredSet
     options: CalibrationOptions
     timings_s: Mapping[str, float]
     left_out: tuple[KnownImage, ...] = ()
     defective: tuple[KnownImage, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -160,12 +166,18 @@ class Prepared:
 def calibrate(images: Path, out: Path, options: CalibrationOptions, progress: Progress = _unseen) -> CalibrationResult:
     """Make the bundle folder ``out`` from the good images in ``images``. Nothing is written unless all went well.
 
-    ``progress(stage, done, total)`` is called from this thread. Raises CalibrationRefused, UsageError, Unavailable.
+    ``progress(stage, done, total)`` is called from this thread. Raises CalibrationRefused, UsageError, Unavailable,
+    and AlreadyRunning where another calibration writes ``out``.
     """
     _check_options(options)
     check_target(out, overwrite=options.overwrite)
-    gathered = gather(list_images(images), options, progress)
-    return finish(train(gathered, METHODS[options.method].recipe, progress), options.method, out, progress)
+    found = images_in(images)
+    _check_enough(found)
+    with held_target(out):
+        check_target(out, overwrite=options.overwrite)  # another one may just have been written
+        gathered = gather(found.images, options, progress)
+        gathered = replace(gathered, notes=(*found.notes, *gathered.notes))
+        return finish(train(gathered, METHODS[options.method].recipe, progress), options.method, out, progress)
 
 
 def gather(images: Sequence[Path], options: CalibrationOptions, progress: Progress = _unseen) -> Gathered:
@@ -177,11 +189,12 @@ def gather(images: Sequence[Path], options: CalibrationOptions, progress: Progre
     check_left_out(left_out, good)
     plan_ranks(len(good), options.limit)
     defective = read_defective(options.defective, good) if options.defective else ()
+    notes = (*(images_in(options.defective).notes if options.defective else ()), *image_notes(good))
     clock.end("read")
     registered = register(good, options, progress)
     check_channels(options.channels, registered.crop)
     clock.end("register")
-    return Gathered(registered, options, clock.timings_s, left_out, defective)
+    return Gathered(registered, options, clock.timings_s, left_out, defective, notes)
 
 
 def train(gathered: Gathered, recipe: Recipe, progress: Progress = _unseen) -> Prepared:
@@ -229,6 +242,7 @@ def finish(prepared: Prepared, method: str, out: Path, progress: Progress = _uns
         "cpcae.onnx": learned.full,
         **scored.files,
     }
+    files["shown.png"] = png_bytes(registered.dark.shown)
     if registered.mask is not None:
         files["mask.png"] = png_bytes(registered.mask)
     manifest = _manifest(options, prepared, limit, scored)
@@ -247,7 +261,22 @@ def finish(prepared: Prepared, method: str, out: Path, progress: Progress = _uns
     bundle_id = write_bundle(out, files, manifest)
     clock.end("limit")
     result = _result((bundle_id, out), registered, learned, limit, scored, timings_s=clock.timings_s)
-    return replace(result, left_out=gathered.left_out, findings=findings)
+    notes = (*gathered.notes, *result.notes)
+    return replace(result, left_out=gathered.left_out, findings=findings, notes=notes)
+
+
+def _check_enough(found: FolderOfImages) -> None:
+    """Raise CalibrationRefused for too few images, with what else lies in their folder."""
+    if len(found.images) < MIN_IMAGES:
+        what = f"{len(found.images)} good images are too few: at least {MIN_IMAGES} different parts are needed"
+        if not found.images:
+            what += f", and {found.folder} holds no images{found.why_none}"
+        raise CalibrationRefused(
+            "; ".join([what, *found.notes]),
+            hint=found.hint_none
+            if found.foreign or found.folders
+            else "collect 30 to 60 images (PNG, BMP or JPEG) of good parts in one folder",
+        )
 
 
 def _check_options(options: CalibrationOptions) -> None:
@@ -277,7 +306,8 @@ def _manifest(options: CalibrationOptions, prepared: Prepared, limit: Limit, sco
             "height": height,
             "width": width,
             "channels": registered.channels,
-            "zero_tail_rows": max(image.zero_tail_rows for image in registered.images),
+            "zero_tail_rows": max(image.zero_tail.rows for image in registered.images),
+            "stray_share": registered.dark.stray_share,
         },
         "reference_image": _name(registered.images[registered.reference].path),
         "training_images": [

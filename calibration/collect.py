@@ -9,23 +9,26 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from calibration.gate import unregistered
-from calibration.images import GoodImage, examine_image, find_same, list_images
+from calibration.images import GoodImage, find_same, images_in, inspect_file, read_each
 from calibration.reference import medoid
+from calibration.tails import dark_ground, filled_with_zeros
 from drivers.base import ImageRefused
-from edge_agent.inspection.decode import decode
+from edge_agent.inspection.image_files import SET_ASIDE, SUFFIXES, read_file
 from edge_agent.inspection.registration import Registration
 
 if TYPE_CHECKING:
+    from edge_agent.domain import Alignment
     from edge_agent.inspection.registration import RegistrationSettings
+    from edge_agent.inspection.tail import DarkGround
 
 __all__ = ["ODD", "Collector", "Refused"]
 
-ODD = "odd"
+ODD = SET_ASIDE
 _REFERENCE_AFTER = 5
 """So many parts say which of them is most like the others; what does not register to that one is odd."""
 _ODD_KEPT_MAX = 200
@@ -49,15 +52,21 @@ class Collector:
     images: list[GoodImage] = field(default_factory=list)
     qualities: dict[str, float] = field(default_factory=dict)
     refused: list[Refused] = field(default_factory=list)
+    notes: tuple[str, ...] = ()
     _registration: Registration | None = None
+    _most: DarkGround | None = None
 
     @classmethod
     def open(cls, folder: Path, settings: RegistrationSettings) -> Collector:
-        """Make the folder, or go on with what is in it. Raises CalibrationRefused for what is no image, OSError."""
+        """Make the folder, or go on with what is in it; ``notes`` say what of it is passed over.
+
+        Raises CalibrationRefused with the name of every file that is no image, OSError.
+        """
         folder.mkdir(parents=True, exist_ok=True)
-        collector = cls(folder, settings)
-        for path in list_images(folder):
-            collector._consider(examine_image(path, path.read_bytes()))
+        lies = images_in(folder)
+        collector = cls(folder, settings, notes=lies.notes)
+        for image in read_each(lies.images, lambda path: inspect_file(path, read_file(path))):
+            collector._consider(image)
         return collector
 
     def __len__(self) -> int:
@@ -67,11 +76,11 @@ class Collector:
         """Take an image, durably, and return ""; or refuse it and return why. Raises OSError if the disk refuses."""
         before = len(self.refused)
         try:
-            decode(data)
+            image = inspect_file(Path(name), data)
         except ImageRefused as err:
             return self._refuse(name, f"broken: {err.detail}", data)
         path = self._stored(data, name)
-        self._consider(examine_image(path, data))
+        self._consider(replace(image, path=path))
         return next((r.why for r in self.refused[before:] if r.label == path.name), "")
 
     def turn_away(self, name: str, why: str) -> str:
@@ -98,8 +107,9 @@ class Collector:
     def _register(self, images: list[GoodImage]) -> None:
         """Lay them on the reference and put aside what does not lie there as the others do."""
         assert self._registration is not None  # noqa: S101 - made above
-        for image in images:
-            self.qualities[image.path.name] = self._registration.register(image.pixels()).quality
+        alignments = [self._registration.register(image.pixels()) for image in images]
+        self.qualities |= {image.path.name: a.quality for image, a in zip(images, alignments, strict=True)}
+        self._put_aside_cut(images, alignments)
         odd = unregistered(self.qualities, 1.0)
         for image in [image for image in self.images if image.path.name in odd]:
             self.images.remove(image)
@@ -107,6 +117,17 @@ class Collector:
             self._put_aside(
                 image, f"does not register like the others (quality {quality:.2f}): another part, or turned?"
             )
+
+    def _put_aside_cut(self, images: list[GoodImage], alignments: list[Alignment]) -> None:
+        """Put aside what ends in zeros where the first good parts show something."""
+        assert self._registration is not None  # noqa: S101 - made before anything is registered
+        if self._most is None:
+            _, self._most = dark_ground(images, self._registration, alignments)
+        cut = filled_with_zeros(images, self._registration, alignments, self._most)
+        for image in [image for image in images if image.path.name in cut]:
+            self.images = [other for other in self.images if other is not image]
+            del self.qualities[image.path.name]
+            self._put_aside(image, f"broken: {cut[image.path.name]}")
 
     def _put_aside(self, image: GoodImage, why: str) -> None:
         place = self.folder / ODD / image.path.name
@@ -143,5 +164,5 @@ class Collector:
         taken = [p.name for p in self.folder.rglob("good_*")]
         number = max((int(n[5:9]) for n in taken if n[5:9].isdigit()), default=0) + 1
         suffix = Path(name).suffix.lower()
-        known = suffix if suffix in (".bmp", ".png", ".jpg", ".jpeg") else ".bmp"
+        known = suffix if suffix in SUFFIXES else ".bmp"
         return f"good_{number:04d}_{hashlib.sha256(data).hexdigest()[:8]}{known}"

@@ -7,10 +7,11 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from calibration.images import list_images, read_again
-from drivers.base import ImageRefused
+from calibration.images import images_in, read_again, read_each
+from drivers.base import ImageRefused, Reason
 from edge_agent.errors import CalibrationRefused
 from edge_agent.inspection.decode import decode
+from edge_agent.inspection.image_files import every_one, named, read_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from calibration.images import GoodImage
 
 __all__ = ["KnownImage", "check_left_out", "leave_out", "read_defective"]
-
-_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +41,14 @@ def leave_out(images: Sequence[Path], names: Sequence[str]) -> tuple[list[Path],
     if unknown:
         close = difflib.get_close_matches(unknown[0], by_name, n=1)
         raise CalibrationRefused(
-            f"to leave out: there is no image {', '.join(unknown[:_NAMED])} among the {len(images)} good ones",
+            f"to leave out: there is no image {named(unknown)} among the {len(images)} good ones",
             hint=f"did you mean {close[0]}?" if close else "give the file's name without its folder",
         )
     kept = [path for path in images if path.name not in set(names)]
     if names and not kept:
         raise CalibrationRefused(f"all {len(images)} images are left out", hint="leave out only what is not good")
-    return kept, tuple(KnownImage(path, _sha256(_read(path))) for path in images if path.name in set(names))
+    left_out = [path for path in images if path.name in set(names)]
+    return kept, tuple(read_each(left_out, lambda path: KnownImage(path, _sha256(read_file(path)))))
 
 
 def check_left_out(left_out: Sequence[KnownImage], good: Sequence[GoodImage]) -> None:
@@ -67,43 +67,31 @@ def read_defective(folder: Path, good: Sequence[GoodImage]) -> tuple[KnownImage,
 
     Raises CalibrationRefused: one part counted twice, or a good one among them, makes every share untrue.
     """
-    paths = list_images(folder)
-    if not paths:
+    lies = images_in(folder)
+    if not lies.images:
         raise CalibrationRefused(
-            f"{folder} holds no images of defective parts", hint="put PNG, BMP or JPEG images there, or leave it out"
+            f"{folder} holds no images of defective parts{lies.why_none}",
+            hint=f"{lies.hint_none}, or leave --defective out",
         )
+    found = read_each(lies.images, lambda path: _defective(path, good[0].shape))
     seen = {image.sha256: f"{image.path.name} among the good ones" for image in good}
-    found = []
-    for path in paths:
-        data = _read(path)
-        _check_decodes(path, data, good[0].shape)
-        digest = _sha256(data)
-        if digest in seen:
-            raise CalibrationRefused(
-                f"{path} is the same image as {seen[digest]}", hint="decide what the part is, and keep one of the two"
-            )
-        seen[digest] = str(path)
-        found.append(KnownImage(path, digest))
+    twice = []
+    for image in found:
+        if image.sha256 in seen:
+            twice.append((image.path, f"it is the same image as {seen[image.sha256]}"))
+        seen.setdefault(image.sha256, str(image.path))
+    if twice:
+        raise CalibrationRefused(every_one(twice, len(found)), hint="decide what the part is, and keep one of the two")
     return tuple(found)
 
 
-def _check_decodes(path: Path, data: bytes, shape: tuple[int, ...]) -> None:
-    try:
-        pixels = decode(data)
-    except ImageRefused as err:
-        raise CalibrationRefused(f"{path}: {err.detail}", hint="remove it or copy it again") from err
-    if pixels.shape != shape:
-        raise CalibrationRefused(
-            f"{path} has the shape {pixels.shape}, the good images have {shape}",
-            hint="use images of the same camera with the same setting",
-        )
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as err:
-        raise CalibrationRefused(f"{path} cannot be read: {err.strerror or err}", hint="check its permissions") from err
+def _defective(path: Path, shape: tuple[int, ...]) -> KnownImage:
+    """Raises ImageRefused for a file that is no image of that shape."""
+    data = read_file(path)
+    found = decode(data).shape
+    if found != shape:
+        raise ImageRefused(Reason.IMAGE_SIZE, f"it has the shape {found}, the good images have {shape}")
+    return KnownImage(path, _sha256(data))
 
 
 def _sha256(data: bytes) -> str:

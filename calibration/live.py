@@ -93,6 +93,8 @@ async def collect_live(
     collector = await asyncio.to_thread(Collector.open, wishes.folder, wishes.registration)
     sheet = _Sheet(wishes, collector)
     await asyncio.to_thread(sheet.write)
+    for note in collector.notes:
+        say(note)
     for refused in collector.refused:
         say(f"put aside: {refused.label}: {refused.why}")
     if collector:

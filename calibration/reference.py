@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from calibration.mask_files import read_mask_file
 from drivers.base import ImageRefused
 from edge_agent.errors import CalibrationRefused, UsageError
-from edge_agent.inspection.decode import decode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -112,16 +112,15 @@ def read_mask(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     Raises UsageError for what is no picture of the images' size with something light in it.
     """
     try:
-        pixels = decode(path.read_bytes())
-    except (OSError, ImageRefused) as err:
-        raise UsageError(f"the mask {path} cannot be read: {err}", hint="a PNG, BMP or JPEG file") from err
-    grey = pixels if pixels.ndim == 2 else pixels.max(axis=2)
-    if grey.shape != shape[:2]:
+        light = read_mask_file(path).light
+    except ImageRefused as err:
+        raise UsageError(f"the mask {path} cannot be read: {err.detail}", hint="a PNG, BMP or JPEG file") from err
+    if light.shape != shape[:2]:
         raise UsageError(
-            f"the mask {path} is {grey.shape[1]} x {grey.shape[0]}, the images are {shape[1]} x {shape[0]}",
+            f"the mask {path} is {light.shape[1]} x {light.shape[0]}, the images are {shape[1]} x {shape[0]}",
             hint="paint the mask over one of the good images",
         )
-    mask = np.where(grey > 127, 255, 0).astype(np.uint8)
+    mask = np.where(light, 255, 0).astype(np.uint8)
     if not mask.any():
         raise UsageError(f"the mask {path} is black all over: nothing to register by", hint="paint the part white")
     return mask

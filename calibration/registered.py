@@ -10,6 +10,8 @@ import numpy as np
 from calibration.gate import gate_words, quality_gate, unregistered, wrong_qualities
 from calibration.reference import Box, check_in_view, clip_to_valid, explicit_crop, medoid, part_box, read_mask
 from calibration.search import register_by_range, search
+from calibration.tails import dark_ground, filled_with_zeros
+from edge_agent.errors import CalibrationRefused
 from edge_agent.inspection.anomaly_map import to_working
 from edge_agent.inspection.inspector import crop_of
 from edge_agent.inspection.patches import PatchGrid
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from calibration.search import Registered, SearchWishes
     from edge_agent.domain import Alignment
     from edge_agent.inspection.registration import Registration
+    from edge_agent.inspection.tail import DarkGround
 
 __all__ = ["RegisteredSet", "grid_for", "register_all"]
 
@@ -38,7 +41,8 @@ _UNSEEN_SLACK = 0.02
 class RegisteredSet:
     """The registered good images. Pixels are read again at every use: full-size pictures never pile up in memory.
 
-    ``notes`` say what was chosen and what the quality gate can stop; ``mask`` is where the reference may be trusted.
+    ``notes`` say what was chosen and what the quality gate can stop; ``mask`` is where the reference may be trusted;
+    ``dark`` is where good parts are black.
     """
 
     images: tuple[GoodImage, ...]
@@ -53,6 +57,7 @@ class RegisteredSet:
     pose: PoseLimits
     notes: tuple[str, ...]
     mask: NDArray[np.uint8] | None
+    dark: DarkGround
 
     @property
     def channels(self) -> int:
@@ -102,6 +107,7 @@ def register_all(
     odd = () if found.registration.settings.still else unregistered(qualities, wishes.left_out_share)
     kept = [i for i, image in enumerate(images) if image.path.name not in odd]
     kept_images, alignments = [images[i] for i in kept], [found.alignments[i] for i in kept]
+    dark = _dark_ground(kept_images, found.registration, alignments)
     box = _settle_crop(crop, found, dict(zip((i.path.name for i in kept_images), alignments, strict=True)))
     wrong = wrong_qualities(found.registration, kept_images, alignments)
     gate = quality_gate([q for name, q in qualities.items() if name not in odd], wrong)
@@ -117,8 +123,22 @@ def register_all(
         unseen_max=max(found.registration.unseen_fraction(a, box) for a in alignments) + _UNSEEN_SLACK,
         notes=(words, *_left_out(odd, len(images)), *gate_words(gate, qualities.values(), wrong)),
         mask=mask,
+        dark=dark,
         pose=_pose_limits(alignments, found.registration, wishes.pose_tolerance),
     )
+
+
+def _dark_ground(
+    images: Sequence[GoodImage], registration: Registration, alignments: Sequence[Alignment]
+) -> DarkGround:
+    """Where good parts are black. Raises CalibrationRefused, naming every image whose file was cut."""
+    dark, most = dark_ground(images, registration, alignments)
+    cut = filled_with_zeros(images, registration, alignments, most)
+    if cut:
+        raise CalibrationRefused(
+            "; ".join(f"{name}: {why}" for name, why in cut.items()), hint="remove them, or copy them again"
+        )
+    return dark
 
 
 def grid_for(height: int, width: int) -> PatchGrid:

@@ -34,7 +34,7 @@ def check_target(out: Path, *, overwrite: bool) -> None:
     if out.exists() and not (out / MANIFEST).is_file():
         raise CalibrationRefused(f"{out} exists and is not a bundle", hint="name another folder")
     if not out.parent.is_dir():
-        raise CalibrationRefused(f"{out.parent} is not a folder", hint="make it first")
+        raise CalibrationRefused(f"{out.parent} is not a folder", hint=f"make it first: mkdir -p {out.parent}")
     if not os.access(out.parent, os.W_OK):
         raise CalibrationRefused(f"{out.parent} is not writable", hint="name another folder, or change its permissions")
 

@@ -112,7 +112,7 @@ def calibrate_reference(
     from calibration.limit import wishes_of
     from calibration.reporting import calibration_json, calibration_lines, write_report
     from calibration.search import wishes_from
-    from edge_agent.errors import CalibrationRefused
+    from calibration.writer import check_target
 
     options = CalibrationOptions(
         part=part,
@@ -136,8 +136,7 @@ def calibrate_reference(
 
         signing = SigningKey.read(sign, lambda: passphrase_of(passphrase_file))
     if live is not None:
-        if not out.parent.is_dir():  # said now, not after an hour of collecting
-            raise CalibrationRefused(f"{out.parent} is not a folder", hint=f"make it first: mkdir -p {out.parent}")
+        check_target(out, overwrite=force)  # said now, not after an hour of collecting
         _collect(folder, live, config, options, yes=yes, json_=json_)
     with progress_bars() as progress:
         result = calibrate(folder, out, options, progress)

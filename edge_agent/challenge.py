@@ -19,6 +19,7 @@ from drivers.timing import monotonic_s
 from edge_agent.desk import DeskClient, desk_path
 from edge_agent.domain import Outcome, Published, Reason, Verdict
 from edge_agent.errors import DataError, Unavailable
+from edge_agent.inspection.image_files import every_one, look_into, unreadable
 from edge_agent.replay import versions
 from edge_agent.report.facts import PartFact, PartPictures, RunFacts
 from edge_agent.report.html import write_run_report
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Challenge", "Sample", "challenge_images", "challenge_line", "record", "write_challenge_report"]
 
-_SUFFIXES = frozenset({".bmp", ".png", ".jpg", ".jpeg"})
 _SEEN = frozenset({Reason.SCORE, Reason.ALIGN, Reason.CONTROLLER_NG})
 """Reasons that say that somebody looked at the part."""
 _LOOK_EVERY_S = 0.1
@@ -73,12 +73,13 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """A challenge that was run."""
+    """A challenge that was run. ``notes`` say what of the folder was passed over."""
 
     through: Literal["images", "line"]
     by: str
     at_utc: str
     samples: tuple[Sample, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def is_passed(self) -> bool:
@@ -115,26 +116,34 @@ class Challenge:
             f"challenge {words}: {len(rejects) - missed} of {len(rejects)} rejected; so many samples say, with 95 % "
             f"confidence, that at most {bound:.0%} of parts with such defects would pass"
         )
-        return [*map(str, self.samples), said]
+        return [*map(str, self.samples), *self.notes, said]
 
 
 def challenge_images(
     folder: Path, inspector: Inspector, by: str, progress: Callable[[str, int, int], None]
 ) -> Challenge:
     """Judge every image in ``folder``, or in its ``reject`` and ``good``. Raises DataError where there is none."""
-    wanted = [(path, True) for path in _images(folder / "reject" if (folder / "reject").is_dir() else folder)]
-    if not wanted:
+    if not folder.is_dir():
+        raise DataError(f"{folder} is not a folder", hint="name the folder of images that must be rejected")
+    lies = [look_into(folder / "reject" if (folder / "reject").is_dir() else folder)]
+    if not lies[0].images:
         raise DataError(
-            f"{folder} holds no image of a reject sample",
+            f"{folder} holds no image of a reject sample{lies[0].why_none}",
             hint="put images of parts that must be rejected into it, or into its folder reject/ with good/ beside it",
         )
-    wanted += [(path, False) for path in _images(folder / "good")]
+    if (folder / "good").is_dir():
+        lies[0].folders = [below for below in lies[0].folders if below != folder / "good"]
+        lies.append(look_into(folder / "good"))
+    wanted = [(path, number == 0) for number, one in enumerate(lies) for path in one.images]
+    if closed := unreadable(path for path, _ in wanted):
+        raise DataError(every_one(closed, len(wanted)), hint="remove them, or make them readable")
     samples = []
     for done, (path, must_reject) in enumerate(wanted):
         progress("challenge", done, len(wanted))
         samples.append(_judged(path, must_reject, inspector))
     progress("challenge", len(wanted), len(wanted))
-    return Challenge("images", by, _now(), tuple(samples))
+    notes = tuple(note for one in lies for note in one.notes)
+    return Challenge("images", by, _now(), tuple(samples), notes)
 
 
 async def challenge_line(
@@ -236,12 +245,6 @@ def _came(row: PartRow, published: Published) -> Sample:
         part_seq=row.part_seq,
         published=published,
     )
-
-
-def _images(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES and path.is_file())
 
 
 def _now() -> str:

@@ -6,6 +6,7 @@ import asyncio
 import shutil
 from typing import TYPE_CHECKING
 
+from calibration.holding import held_folder
 from calibration.live import LiveWishes, collect_live
 from edge_agent.app import open_line
 from edge_agent.errors import UsageError
@@ -27,18 +28,19 @@ _SAY_AGAIN_S = 10.0
 def collect_from_line(settings: Settings, config: Path, wishes: LiveWishes, say: Callable[[str], None]) -> int:
     """Collect until all are there or somebody stops it (SIGINT, SIGTERM); how many good images there are.
 
-    Raises AlreadyRunning while an agent has the line, Unavailable, UsageError for another program than asked for,
-    CalibrationRefused, OSError.
+    Raises AlreadyRunning while an agent has the line or another collection fills the folder, Unavailable, UsageError
+    for another program than asked for, CalibrationRefused, OSError.
     """
-    if settings.controller.kind == "simulated":
-        with simulated_peers(settings, config, flags=("--good-parts", "--without-ready", "--quiet")) as simulated:
-            return asyncio.run(_collect(simulated, wishes, say))
-    return asyncio.run(_collect(settings, wishes, say))
+    wishes.folder.mkdir(parents=True, exist_ok=True)
+    with held_folder(wishes.folder):
+        if settings.controller.kind == "simulated":
+            with simulated_peers(settings, config, flags=("--good-parts", "--without-ready", "--quiet")) as simulated:
+                return asyncio.run(_collect(simulated, wishes, say))
+        return asyncio.run(_collect(settings, wishes, say))
 
 
 async def _collect(settings: Settings, wishes: LiveWishes, say: Callable[[str], None]) -> int:
     stop, spool = stop_on_signal(), wishes.folder / ".spool"
-    await asyncio.to_thread(wishes.folder.mkdir, parents=True, exist_ok=True)
     try:
         async with open_line(settings, spool) as (source, watched):
             program = await _program(watched, stop, say)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from edge_agent.domain import Capture, ControllerResult, Inspection, Judgement, Outcome, Reason, Verdict
 from edge_agent.errors import DataError
+from edge_agent.inspection.image_files import every_one, look_into, printable, unreadable
 from edge_agent.report.facts import PartFact, PartPictures, RunFacts
 from edge_agent.report.html import write_run_report
 from edge_agent.runtime.decision import Decision, Evidence, decide
@@ -32,7 +33,6 @@ __all__ = ["ReplayResult", "ReplayedImage", "replay_folder", "versions", "write_
 
 _PICTURES_OF_EACH = 6
 _TOLD = 20
-_SUFFIXES = {".bmp", ".png", ".jpg", ".jpeg"}
 
 _OF_THE_LINE = frozenset(
     {
@@ -74,12 +74,14 @@ class ReplayResult:
     """A folder, judged again.
 
     ``of_record`` counts the parts between the first and the last of the folder that never had an image: their verdict
-    is what was recorded. ``absent`` counts those whose image is not here, and that nobody can judge again.
+    is what was recorded. ``absent`` counts those whose image is not here, and that nobody can judge again. ``notes``
+    say what of the folder was passed over.
     """
 
     images: tuple[ReplayedImage, ...]
     of_record: int = 0
     absent: int = 0
+    notes: tuple[str, ...] = ()
 
     @property
     def compared(self) -> int:
@@ -97,6 +99,12 @@ class ReplayResult:
         return sum(image.is_altered for image in self.images)
 
     @property
+    def unusable(self) -> list[ReplayedImage]:
+        """The images that could not be judged at all: broken ones, and those of another shape."""
+        reasons = (Reason.IMAGE_BROKEN, Reason.IMAGE_SIZE)
+        return [image for image in self.images if image.inspection.reason in reasons and not image.is_altered]
+
+    @property
     def exit_code(self) -> int:
         """1 if any verdict differs from the recorded one, or a file is not the image that was archived."""
         return 1 if self.differences else 0
@@ -111,6 +119,7 @@ class ReplayResult:
             "altered": self.altered,
             "parts_of_record": self.of_record,
             "parts_without_image_here": self.absent,
+            "notes": list(self.notes),
             "verdicts": dict(Counter(str(image.verdict) for image in self.images)),
             "reasons": dict(Counter(str(image.reason) for image in self.images)),
             "results": [
@@ -124,6 +133,7 @@ class ReplayResult:
                     "score": image.inspection.score if math.isfinite(image.inspection.score) else None,
                     "limit": image.inspection.limit if math.isfinite(image.inspection.limit) else None,
                     "difference": image.difference or None,
+                    "detail": image.inspection.detail or None,
                 }
                 for image in self.images
             ],
@@ -132,10 +142,11 @@ class ReplayResult:
     def summary(self) -> list[str]:
         """The result in a few lines for a person."""
         tally = Counter(f"{image.verdict} {image.reason}" for image in self.images)
-        lines = [f"{len(self.images)} images"]
+        lines = [f"{len(self.images)} images", *self.notes]
         lines += [f"  {count:5d}  {what}" for what, count in sorted(tally.items())]
         if self.altered:
             lines.append(f"NOT THE IMAGES THAT WERE ARCHIVED: {self.altered}, somebody or the disk changed the files")
+        lines += [f"  {printable(image.path)}: {image.inspection.detail}" for image in self.unusable]
         if self.compared:
             lines.append(
                 f"compared with the journal: {self.compared}, "
@@ -163,13 +174,17 @@ def replay_folder(
 ) -> ReplayResult:
     """Judge every image below ``folder``, in name order; compare with ``journal`` where it knows the image.
 
-    Raises DataError for a folder without images, or an image of a program that no bundle was given for.
+    Raises DataError for a folder without images, files that cannot be read (all of them are named), or an image of a
+    program that no bundle was given for.
     """
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder", hint="name the archive, or any folder of images")
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file())
+    lies = look_into(folder, deep=True)
+    paths = lies.images
     if not paths:
-        raise DataError(f"{folder} holds no images ({', '.join(sorted(_SUFFIXES))})")
+        raise DataError(f"{folder} holds no images{lies.why_none}", hint=lies.hint_none)
+    if closed := unreadable(paths):
+        raise DataError(every_one(closed, len(paths)), hint="remove them, or make them readable")
     records = _Records.of(journal)
     judged: dict[str, Inspection] = {}
     found = []
@@ -186,7 +201,7 @@ def replay_folder(
         _altered(path, sha256, record, why) if why else _compare(path, judged[sha256], record, judged)
         for path, sha256, record, why in found
     )
-    return ReplayResult(compared, *_not_here(journal, compared))
+    return ReplayResult(compared, *_not_here(journal, compared), notes=lies.notes)
 
 
 def write_replay_report(
@@ -209,6 +224,7 @@ def write_replay_report(
             if result.compared or result.altered
             else None,
             compared=result.compared,
+            notes=result.notes,
         ),
     )
 

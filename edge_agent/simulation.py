@@ -28,6 +28,7 @@ from drivers.simulated.plc import SimulatedPlc
 from drivers.simulated.remote_io import SimulatedRemoteIo
 from drivers.simulated.wago import SimulatedWago
 from edge_agent.errors import DataError, UsageError
+from edge_agent.inspection.image_files import every_one, look_into, unreadable
 from edge_agent.settings import read_password
 
 if TYPE_CHECKING:
@@ -270,9 +271,16 @@ def _source(options: SimulationOptions) -> PartSource:
     if folder is None:
         defects = [defect if index == 0 else None for defect in defect_catalogue(20, 0) for index in range(_ONE_IN)]
         return RenderedParts(_camera(1600, 0), defects=defects[::-1])
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in {".bmp", ".png", ".jpg"})
+    if not folder.is_dir():
+        raise DataError(f"{folder} is not a folder", hint="name a folder of BMP, PNG or JPEG files")
+    lies = look_into(folder, deep=True)
+    files = lies.images
     if not files:
-        raise DataError(f"{folder} holds no images to show", hint="name a folder of BMP, PNG or JPEG files")
+        raise DataError(f"{folder} holds no images to show{lies.why_none}", hint=lies.hint_none)
+    if closed := unreadable(files):
+        raise DataError(every_one(closed, len(files)), hint="remove them, or make them readable")
+    for note in lies.notes:
+        log.warning("images_passed_over", what=note)
     return RecordedParts(files)
 
 

@@ -1,4 +1,4 @@
-"""A labelled data set in MVTec layout, proven before anything heavy runs on it."""
+"""A labelled data set in MVTec's or MVTec LOCO's layout, proven before anything heavy runs on it."""
 
 from __future__ import annotations
 
@@ -8,18 +8,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from calibration.images import MIN_IMAGES, list_images
+from calibration.evaluation.masks import MaskFinder, read_mask
+from calibration.images import MIN_IMAGES
 from drivers.base import ImageRefused
 from edge_agent.errors import DataError, UsageError
 from edge_agent.inspection.decode import decode
+from edge_agent.inspection.image_files import every_one, look_into, named, printable, read_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-__all__ = ["DataSet", "LabelledImage", "read_dataset", "read_mask"]
+    from edge_agent.inspection.image_files import FolderOfImages
+
+__all__ = ["DataSet", "LabelledImage", "read_dataset"]
 
 _LAYOUT = "expected are train/good/, test/good/ and test/<kind of defect>/ with PNG, BMP or JPEG images"
 _GOOD = "good"
@@ -27,11 +31,11 @@ _GOOD = "good"
 
 @dataclass(frozen=True, slots=True)
 class LabelledImage:
-    """A test image. ``kind`` is its folder; ``mask`` the file that marks its defect, None where there is none."""
+    """A test image. ``kind`` is its folder; ``masks`` are the files that mark its defects, if there are any."""
 
     path: Path
     kind: str
-    mask: Path | None
+    masks: tuple[Path, ...]
 
     @property
     def is_defective(self) -> bool:
@@ -41,11 +45,12 @@ class LabelledImage:
 
 @dataclass(frozen=True, slots=True)
 class DataSet:
-    """Good images to learn from, and labelled ones to measure on."""
+    """Good images to learn from, and labelled ones to measure on. ``notes`` say what of the folder is not used."""
 
     name: str
     train: tuple[Path, ...]
     tests: tuple[LabelledImage, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def defective(self) -> NDArray[np.bool_]:
@@ -79,86 +84,138 @@ class DataSet:
 def read_dataset(folder: Path, progress: Callable[[int, int], None]) -> DataSet:
     """Read and prove every image and mask: an evaluation of minutes does not end at its last image.
 
-    Raises DataError, naming the file, for a folder that is no such data set, one class only, an image that cannot be
-    read or has another size, one that stands twice where that misleads, and a mask that does not fit its image.
+    Raises DataError for a folder that is no such data set, one class only, and then, naming all such files at once:
+    images that cannot be read, have another size, or stand twice where that misleads, and masks that do not fit their
+    images, or belong to none.
     """
-    train, tests = _listed(folder)
-    shapes: dict[Path, tuple[int, ...]] = {}
-    hashes: dict[str, Path] = {}
+    train, tests, notes = _listed(folder)
     files = [*train, *(test.path for test in tests)]
-    for number, path in enumerate(files, start=1):
-        data, shapes[path] = _proven(path)
-        digest = hashlib.sha256(data).hexdigest()
-        other = hashes.setdefault(digest, path)
-        if other is not path and (number <= len(train) or other.parent != path.parent):
-            raise DataError(
-                f"{path} is the same file as {other}: it cannot count twice, be good and defective, or be tested on "
-                "after it was learned from",
-                hint="remove one of the two",
-            )
-        progress(number, len(files))
+    shapes, digests = _proven(files, progress)
+    _check_twice(files, digests, len(train))
     _check_shapes(shapes)
-    for test in tests:
-        if test.mask is not None:
-            read_mask(test.mask, shapes[test.path][:2])
-    return DataSet(folder.resolve().name, tuple(train), tuple(tests))
+    _check_masks(tests, shapes)
+    return DataSet(folder.resolve().name, tuple(train), tuple(tests), notes)
 
 
-def read_mask(path: Path, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """What a mask marks, (H, W). Raises DataError if it cannot be read, is of another size or marks nothing."""
-    try:
-        pixels = decode(path.read_bytes())
-    except (OSError, ImageRefused) as err:
-        raise DataError(f"{path} cannot be read: {err}", hint="remove it or copy it again") from err
-    marked: NDArray[np.bool_] = pixels.reshape(*pixels.shape[:2], -1).max(axis=2) > 0
-    if marked.shape != shape:
-        raise DataError(
-            f"{path} is {marked.shape[1]} x {marked.shape[0]} px, its image {shape[1]} x {shape[0]} px",
-            hint="masks have the size of their images; without ground_truth/ no pixel measure is taken",
-        )
-    if not marked.any():
-        raise DataError(f"{path} marks nothing", hint="remove it: its image then counts without pixel measures")
-    return marked
-
-
-def _listed(folder: Path) -> tuple[list[Path], list[LabelledImage]]:
+def _listed(folder: Path) -> tuple[list[Path], list[LabelledImage], tuple[str, ...]]:
+    """The training images, the test images with their masks, and what is not used."""
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder", hint=_LAYOUT)
-    for needed in (folder / "train" / _GOOD, folder / "test" / _GOOD):
-        if not needed.is_dir() or not list_images(needed):
-            raise DataError(f"{needed} holds no images", hint=_LAYOUT)
-    train = list_images(folder / "train" / _GOOD)
-    if len(train) < MIN_IMAGES:
+    train, good = (_images_in(folder / where / _GOOD) for where in ("train", "test"))
+    if len(train.images) < MIN_IMAGES:
         raise DataError(f"{folder / 'train' / _GOOD} holds fewer than {MIN_IMAGES} images", hint=_LAYOUT)
-    kinds = sorted(p for p in (folder / "test").iterdir() if p.is_dir())
-    tests = [_labelled(folder, kind.name, path) for kind in kinds for path in list_images(kind)]
+    kinds = {path.name: look_into(path) for path in _kinds_in(folder / "test")} | {_GOOD: good}
+    masks = MaskFinder(folder / "ground_truth")
+    tests = [
+        LabelledImage(path, kind, masks.of(kind, path) if kind != _GOOD else ())
+        for kind in sorted(kinds)
+        for path in kinds[kind].images
+    ]
     if not any(test.is_defective for test in tests):
         raise DataError(f"{folder / 'test'} holds good images only: there is nothing to tell apart", hint=_LAYOUT)
-    return train, tests
+    beside = look_into(folder / "test")
+    beside.folders, beside.no_files = [], []  # they are what was asked for
+    notes = [
+        *train.notes,
+        *beside.notes,
+        *(note for kind in sorted(kinds) for note in kinds[kind].notes),
+        *masks.check(),
+    ]
+    notes += [f"{kinds[kind].folder} holds no images{kinds[kind].why_none}" for kind in kinds if not kinds[kind].images]
+    bare = sum(test.is_defective and not test.masks for test in tests)
+    if bare and any(test.masks for test in tests):
+        notes.append(f"{bare} defective test images have no mask: they count without pixel measures")
+    return train.images, tests, (*notes, *_unused(folder))
 
 
-def _labelled(folder: Path, kind: str, path: Path) -> LabelledImage:
-    mask = folder / "ground_truth" / kind / f"{path.stem}_mask.png"
-    return LabelledImage(path, kind, mask if kind != _GOOD and mask.is_file() else None)
+def _kinds_in(folder: Path) -> list[Path]:
+    """The folders of a data set's test images, without what programs left there."""
+    left = set(look_into(folder).left)
+    return [path for path in sorted(folder.iterdir()) if path.is_dir() and path not in left]
 
 
-def _proven(path: Path) -> tuple[bytes, tuple[int, ...]]:
-    try:
-        data = path.read_bytes()
-        return data, decode(data).shape
-    except (OSError, ImageRefused) as err:
-        raise DataError(f"{path} cannot be read: {err}", hint="remove it or copy it again") from err
+def _unused(folder: Path) -> list[str]:
+    """What else there is that looks like images of the data set, MVTec LOCO's validation images for instance."""
+    used = {folder / name for name in ("train", "test", "ground_truth")} | {folder / "train" / _GOOD}
+    found = [
+        path.relative_to(folder)
+        for path in sorted([*_kinds_in(folder), *_kinds_in(folder / "train")])
+        if path not in used and look_into(path, deep=True).images
+    ]
+    return [f"not used: {', '.join(map(printable, found))}"] if found else []
 
 
-def _check_shapes(shapes: dict[Path, tuple[int, ...]]) -> None:
+def _images_in(folder: Path) -> FolderOfImages:
+    """What lies in a folder that the layout demands. Raises DataError where that is no image."""
+    if not folder.is_dir():
+        others = sorted(path.name for path in folder.parent.iterdir()) if folder.parent.is_dir() else []
+        there = f"; {folder.parent} holds {named(others)}" if others else ""
+        raise DataError(f"{folder} holds no images: there is no such folder{there}", hint=_LAYOUT)
+    found = look_into(folder)
+    if not found.images:
+        raise DataError(f"{folder} holds no images{found.why_none}", hint=found.hint_none if found.foreign else _LAYOUT)
+    return found
+
+
+def _proven(
+    files: Sequence[Path], progress: Callable[[int, int], None]
+) -> tuple[dict[Path, tuple[int, ...]], dict[Path, str]]:
+    """Shape and sha256 of every image."""
+    shapes: dict[Path, tuple[int, ...]] = {}
+    digests: dict[Path, str] = {}
+    refused = []
+    for number, path in enumerate(files, start=1):
+        try:
+            data = read_file(path)
+            shapes[path] = decode(data).shape
+            digests[path] = hashlib.sha256(data).hexdigest()
+        except ImageRefused as err:
+            refused.append((path, err.detail))
+        progress(number, len(files))
+    if refused:
+        raise DataError(every_one(refused, len(files)), hint="remove what cannot be read, or copy it again")
+    return shapes, digests
+
+
+def _check_twice(files: Sequence[Path], digests: Mapping[Path, str], train: int) -> None:
+    """Raise DataError for images that stand twice: among the training images, in two kinds, or in train and test."""
+    first: dict[str, Path] = {}
+    twice = []
+    for number, path in enumerate(files):
+        other = first.setdefault(digests[path], path)
+        if other is not path and (number < train or other.parent != path.parent):
+            twice.append((path, f"it is the same file as {other}"))
+    if twice:
+        raise DataError(
+            f"{every_one(twice, len(files))}: an image cannot count twice, be good and defective, or be tested on "
+            "after it was learned from",
+            hint="remove one of the two",
+        )
+
+
+def _check_masks(tests: Sequence[LabelledImage], shapes: Mapping[Path, tuple[int, ...]]) -> None:
+    """Raise DataError, naming every mask that cannot be read or does not fit its image."""
+    refused = []
+    for test in tests:
+        if test.masks:
+            try:
+                read_mask(test.masks, shapes[test.path][:2])
+            except ImageRefused as err:
+                refused.append((test.path, err.detail))
+    if refused:
+        hint = "remove the mask: its image then counts without pixel measures; without ground_truth/ none are taken"
+        raise DataError(every_one(refused, sum(bool(test.masks) for test in tests)), hint=hint)
+
+
+def _check_shapes(shapes: Mapping[Path, tuple[int, ...]]) -> None:
     found: Sequence[tuple[int, ...]] = list(shapes.values())
     usual = max(set(found), key=found.count)
-    for path, shape in shapes.items():
-        if shape != usual:
-            raise DataError(
-                f"{path} is {_words(shape)}, most images are {_words(usual)}",
-                hint="use images of one camera with one setting",
-            )
+    odd = [(path, f"it is {_words(shape)}") for path, shape in shapes.items() if shape != usual]
+    if odd:
+        raise DataError(
+            f"{every_one(odd, len(shapes))}, most images are {_words(usual)}",
+            hint="use images of one camera with one setting",
+        )
 
 
 def _words(shape: tuple[int, ...]) -> str:

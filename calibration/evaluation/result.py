@@ -107,6 +107,7 @@ class Evaluation:
     test_images: tuple[str, ...] = field(repr=False)
     is_defective: tuple[bool, ...] = field(repr=False)
     gallery: Gallery | None = field(default=None, repr=False)
+    notes: tuple[str, ...] = ()
 
     def method(self, name: str) -> MethodResult:
         """The result of that method. Raises StopIteration if it did not run."""
@@ -125,6 +126,7 @@ class Evaluation:
             "chance_ap": self.chance_ap,
             "methods": [method.to_json(with_scores=with_scores) for method in self.methods],
             "published": [asdict(row) for row in self.published],
+            "notes": list(self.notes),
         }
         if len(self.methods) == 1:
             found |= self.methods[0].to_json()
@@ -140,6 +142,7 @@ class Evaluation:
         return (
             f"{self.dataset}: learned from {self.train_images} good images{drawn}",
             f"tested on {self.good} good and {self.defective} defective; a coin toss: AUC 50, AP {self.chance_ap:.1f}",
+            *self.notes,
         )
 
     def summary(self) -> list[str]:

@@ -104,6 +104,7 @@ def _gathered(
         test_images=tuple(f"{test.kind}/{test.path.name}" for test in data.tests),
         is_defective=tuple(bool(is_defective) for is_defective in data.defective),
         gallery=gallery,
+        notes=data.notes,
     )
 
 

@@ -15,8 +15,8 @@ from calibration.baselines import BASELINES, Setting, fit_all
 from calibration.calibrate import METHODS, CalibrationOptions, finish, gather
 from calibration.calibrate import train as learn_by
 from calibration.evaluation.contenders import Baseline, Product, RegisteredCrop, Sight
-from calibration.evaluation.dataset import read_mask
 from calibration.evaluation.gallery import make_gallery
+from calibration.evaluation.masks import read_mask
 from calibration.evaluation.measures import PixelMeasure, auc_and_ap, good_passed_at_zero_misses
 from calibration.evaluation.result import Trial
 from edge_agent.inspection.bundle import Bundle
@@ -64,9 +64,9 @@ def run_trial(
     """
     contenders = _fitted(train, methods, options, progress)
     records = {name: _Record() for name in methods}
-    takes_pixels = any(test.mask is not None for test in data.tests)
+    takes_pixels = any(test.masks for test in data.tests)
     for number, test in enumerate(data.tests, start=1):
-        with_heat = takes_pixels and (test.mask is not None or not test.is_defective)
+        with_heat = takes_pixels and (bool(test.masks) or not test.is_defective)
         for name, sight in contenders.look(test, with_heat=with_heat).items():
             records[name].add(test, sight)
         progress("test", number, len(data.tests))
@@ -145,7 +145,7 @@ class _Record:
         heat = sight.heat
         if heat is not None:
             clear = np.zeros(heat.shape, bool)
-            self._pixels.add(heat, clear if test.mask is None else read_mask(test.mask, heat.shape))
+            self._pixels.add(heat, read_mask(test.masks, heat.shape) if test.masks else clear)
         self._sights.append(replace(sight, heat=None))
 
     def trial(self, data: DataSet, seed: int, draw: int, limit: Limit | None) -> Trial:

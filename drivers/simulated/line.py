@@ -28,7 +28,11 @@ __all__ = ["PartSource", "RecordedParts", "RenderedParts", "ShownPart", "Simulat
 
 _POLL_S = 0.005
 _LATEST = 64
-_IMAGE_SUFFIXES = {".bmp": "bmp", ".png": "png", ".jpg": "jpg", ".jpeg": "jpg"}
+_IMAGE_SUFFIXES = {
+    **dict.fromkeys((".bmp", ".dib"), "bmp"),
+    ".png": "png",
+    **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), "jpg"),
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""JPEG as a container: every segment up to an end mark at the very end, and no hole of zeros in between."""
+"""JPEG as a container: every segment up to the end mark, every coefficient coded, no hole of zeros in between."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 from drivers.base import ImageRefused, Reason
 
-__all__ = ["prove_jpeg"]
+__all__ = ["Jpeg", "prove_jpeg"]
 
 _SUPPORTED_FRAMES: Final = frozenset({0xC0, 0xC1, 0xC2})  # baseline, extended, progressive; all Huffman
 _OTHER_FRAMES: Final = frozenset({0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF})
@@ -20,21 +20,43 @@ _DC, _AC = 0, 1
 _ZERO_RUN: Final = bytes(64)
 
 
+@dataclass(frozen=True, slots=True)
+class Jpeg:
+    """A JPEG file up to its end mark, which ends at ``end``.
+
+    ``coded_end`` is where the coded pixels of its last scan end; ``next_restart`` the mark that would go on with them.
+    """
+
+    width: int
+    height: int
+    coded_end: int
+    next_restart: bytes
+    end: int
+
+
 @dataclass(slots=True)
 class _Walk:
-    """What the segments passed so far have said. ``flat`` tells, a Huffman table, whether zeros mean no change."""
+    """What the segments passed so far have said. ``flat`` tells, a Huffman table, whether zeros mean no change.
+
+    ``missing`` holds the coefficients (0 to 63) of each component that no scan has coded in full yet.
+    """
 
     size: tuple[int, int] | None = None
     is_progressive: bool = False
     flat: dict[tuple[int, int], bool] = field(default_factory=dict)
+    missing: dict[int, set[int]] = field(default_factory=dict)
     scans: int = 0
+    coded_end: int = 0
+    restarts: int = 0
 
 
-def prove_jpeg(data: bytes) -> tuple[int, int]:
-    """Walk the segments to an EOI that is the last thing in the file; return width and height.
+def prove_jpeg(data: bytes) -> Jpeg:
+    """Walk the segments to the first EOI.
 
     Raises ImageRefused(IMAGE_BROKEN), also for a run of zeros inside the coded pixels where the file's own Huffman
     tables cannot mean it (tables fitted to a picture may code flat areas as zeros, and those are let through).
+    Where bytes follow the EOI, a damaged byte may have made it: then every coefficient must have been coded before
+    it, and whoever decodes has to prove that the coded pixels do not end early (``decode`` does).
     """
     walk, at = _Walk(), 2
     while True:
@@ -47,13 +69,16 @@ def prove_jpeg(data: bytes) -> tuple[int, int]:
         elif marker == _DHT:
             _read_tables(walk, body)
         elif marker == _SOS:
-            at = _prove_scan(data, end, zeros_allowed=_zeros_mean_flat(walk, body))
+            at, walk.restarts = _prove_scan(data, end, zeros_allowed=_zeros_mean_flat(walk, body))
+            walk.coded_end = at
             walk.scans += 1
-    if end != len(data):
-        raise _broken(f"{len(data) - end} bytes follow the end mark (EOI)")
+            _note_coded(walk, body)
     if walk.size is None or not walk.scans:
         raise _broken("it holds no picture")
-    return walk.size
+    if end != len(data) and any(walk.missing.values()):
+        raise _broken(f"an end mark (EOI) at {end - 2} of {len(data)} bytes, before all of the picture was told")
+    next_restart = bytes((0xFF, 0xD0 + walk.restarts % 8))
+    return Jpeg(*walk.size, coded_end=walk.coded_end, next_restart=next_restart, end=end)
 
 
 def _segment(data: bytes, at: int) -> tuple[int, bytes, int]:
@@ -73,11 +98,12 @@ def _segment(data: bytes, at: int) -> tuple[int, bytes, int]:
 
 def _read_frame(walk: _Walk, marker: int, body: bytes) -> None:
     if marker not in _SUPPORTED_FRAMES or walk.size is not None or len(body) < 6 or body[0] != 8:
-        raise _broken(f"a frame of kind FF{marker:02X} is not supported: save it as 8-bit baseline JPEG")
+        raise _not_read(f"a frame of kind FF{marker:02X} is not supported: save it as 8-bit baseline JPEG")
     height, width = struct.unpack_from(">HH", body, 1)
     if not width or not height:
         raise _broken(f"impossible size {width} x {height}")
     walk.size, walk.is_progressive = (width, height), marker == 0xC2
+    walk.missing = {component: set(range(64)) for component in body[6::3]}
 
 
 def _read_tables(walk: _Walk, body: bytes) -> None:
@@ -111,21 +137,36 @@ def _zeros_mean_flat(walk: _Walk, scan: bytes) -> bool:
     return all(walk.flat.get(table, False) for table in used)
 
 
-def _prove_scan(data: bytes, start: int, *, zeros_allowed: bool) -> int:
-    """Where the marker stands that ends the coded pixels from ``start`` on."""
-    at = start
+def _note_coded(walk: _Walk, scan: bytes) -> None:
+    """Take what this scan codes to the last bit from what is missing."""
+    count = scan[0]
+    first, last, precision = scan[1 + 2 * count], scan[2 + 2 * count], scan[3 + 2 * count] & 0x0F
+    if precision:
+        return
+    for component in scan[1 : 1 + 2 * count : 2]:
+        walk.missing.get(component, set()).difference_update(range(first, last + 1))
+
+
+def _prove_scan(data: bytes, start: int, *, zeros_allowed: bool) -> tuple[int, int]:
+    """Where the marker stands that ends the coded pixels from ``start`` on, and how many restart marks they hold."""
+    at, restarts = start, 0
     while True:
         at = data.find(b"\xff", at)
         if at < 0 or at + 1 >= len(data):
             raise _broken("its coded pixels do not end, the end mark (EOI) is missing")
         if data[at + 1] != 0 and not 0xD0 <= data[at + 1] <= 0xD7:  # stuffing and restart marks go on
             break
+        restarts += data[at + 1] != 0
         at += 2
     zeros_at = -1 if zeros_allowed else data.find(_ZERO_RUN, start, at)
     if zeros_at >= 0:
         raise _broken(f"a run of zeros at {zeros_at}, inside the coded pixels")
-    return at
+    return at, restarts
 
 
 def _broken(what: str) -> ImageRefused:
     return ImageRefused(Reason.IMAGE_BROKEN, f"broken JPEG file: {what}")
+
+
+def _not_read(what: str) -> ImageRefused:
+    return ImageRefused(Reason.IMAGE_BROKEN, f"a JPEG file that is not understood: {what}")

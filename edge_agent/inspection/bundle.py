@@ -28,6 +28,7 @@ from edge_agent.inspection.pose import PoseLimits
 from edge_agent.inspection.registration import RegistrationSettings
 from edge_agent.inspection.registry import bundle_in_use
 from edge_agent.inspection.signature import check_trusted, read_signature
+from edge_agent.inspection.tail import DarkGround
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -66,7 +67,8 @@ class Bundle:
     """A loaded reference bundle.
 
     ``crop`` is (x, y, width, height) in px of the reference image; ``reference`` uint8 (H, W) or (H, W, 3);
-    ``mask`` uint8 (H, W), not 0 where the reference may be trusted, or None: everywhere;
+    ``mask`` uint8 (H, W), not 0 where the reference may be trusted, or None: everywhere; ``dark``: where black at the
+    end of a file is believed although no good image's file ended in so many rows of it (``zero_tail_rows``);
     ``manifest`` is the whole file, for reports. Scores from ``review_from`` up to ``limit`` are to be reviewed.
     ``signature`` fits the bundle; None where it is not signed.
     """
@@ -84,6 +86,7 @@ class Bundle:
     unseen_max: float
     pose: PoseLimits
     zero_tail_rows: int
+    dark: DarkGround
     crop: tuple[int, int, int, int]
     grid: PatchGrid
     registration: RegistrationSettings
@@ -152,11 +155,12 @@ class Bundle:
                 unseen_max=align.number("unseen_max"),
                 pose=PoseLimits.from_json(align.section("pose").content),
                 zero_tail_rows=image.integer("zero_tail_rows"),
+                dark=_dark(files, image, reference),
                 crop=_crop(manifest, reference),
                 grid=_grid(manifest.section("patches"), image.integer("channels")),
                 registration=RegistrationSettings(**manifest.section("registration").content),
                 reference=reference,
-                mask=_mask(files.get("mask.png"), reference),
+                mask=_mask(files, "mask.png", reference),
                 bank=_bank(files["bank.npz"], method),
                 cpcae_onnx=_network("cpcae.onnx", files["cpcae.onnx"]),
                 backbone_onnx=_network("backbone.onnx", files["backbone.onnx"]),
@@ -210,16 +214,24 @@ def _reference(data: bytes, image: Section) -> NDArray[np.uint8]:
     return pixels
 
 
-def _mask(data: bytes | None, reference: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
-    if data is None:
+def _mask(files: Mapping[str, bytes], name: str, reference: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
+    if name not in files:
         return None
     try:
-        mask = decode(data)
+        mask = decode(files[name])
     except ImageRefused as err:
-        raise BundleRejected(f"mask.png: {err.detail}", hint=_REMAKE) from err
+        raise BundleRejected(f"{name}: {err.detail}", hint=_REMAKE) from err
     if mask.shape != reference.shape[:2]:
-        raise BundleRejected(f"mask.png is {mask.shape}, the reference {reference.shape[:2]}", hint=_REMAKE)
+        raise BundleRejected(f"{name} is {mask.shape}, the reference {reference.shape[:2]}", hint=_REMAKE)
     return mask
+
+
+def _dark(files: Mapping[str, bytes], image: Section, reference: NDArray[np.uint8]) -> DarkGround:
+    """Where good parts are black. A bundle of an older version does not say: then its reference image does."""
+    shown = _mask(files, "shown.png", reference)
+    if shown is None:
+        return DarkGround.of(reference)
+    return DarkGround(shown, image.number("stray_share"))
 
 
 def _limit(section: Section) -> tuple[float, float]:

@@ -23,6 +23,7 @@ _FILES = {
     "bank.npz": "the memory of good parts",
     "golden.npz": "the golden values",
     "mask.png": "the registration mask",
+    "shown.png": "where good parts are not black",
 }
 _SECTIONS = {
     "image": "image",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -23,7 +24,16 @@ from edge_agent.inspection._png import prove_png, prove_png_stream
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["MAX_PIXELS", "check_shape", "decode", "prove_complete", "zero_tail_rows"]
+__all__ = [
+    "MAX_PIXELS",
+    "DecodedImage",
+    "ZeroTail",
+    "check_shape",
+    "decode",
+    "prove_complete",
+    "read_image",
+    "zero_tail_rows",
+]
 
 MAX_PIXELS: Final = 40_000_000
 """Above every camera of the controller (21 megapixels), below what 128 MB of pixels would need."""
@@ -45,34 +55,83 @@ _DECODER_ERRORS: Final = (
 )
 
 
+# How files begin that people take for images we understand.
+_FOREIGN: Final = (
+    (b"II*\0", "a TIFF"),
+    (b"MM\0*", "a TIFF"),
+    (b"GIF8", "a GIF"),
+    (b"RIFF", "a WebP"),
+    (b"\0\0\0\x0cjP  ", "a JPEG 2000"),
+    (b"\xff\x4f\xff\x51", "a JPEG 2000"),
+    (b"%PDF", "a PDF"),
+    (b"PK\x03\x04", "a ZIP"),
+    (b"version https://git-lfs", "a Git LFS pointer, not the picture itself: a text"),
+)
+_FILLERS: Final = (b"\x55", b"\xaa")
+_FILLER_BYTES: Final = 512
+
+
+@dataclass(frozen=True, slots=True)
+class ZeroTail:
+    """The raw zero bytes at the end of an uncompressed file's pixels: so many rows, at the image's top or bottom.
+
+    They are black pixels, or pixels that never came. A row that is zero in part counts as one.
+    """
+
+    rows: int = 0
+    is_at_top: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DecodedImage:
+    """What a whole image file holds. ``pixels`` are as ``decode`` returns them.
+
+    ``note`` says in words what is odd about the file although its picture is whole; empty where nothing is.
+    """
+
+    pixels: npt.NDArray[np.uint8]
+    zero_tail: ZeroTail
+    note: str
+
+
 def decode(data: bytes) -> npt.NDArray[np.uint8]:
     """Decode a BMP, PNG or JPEG file into its pixels.
 
     Returns (H, W) for grey and (H, W, 3) RGB for colour, C-contiguous and writable. Three equal channels stay
     three: the shape is a property of the file. Alpha is dropped. Raises ImageRefused(IMAGE_BROKEN).
     """
+    return read_image(data).pixels
+
+
+def read_image(data: bytes) -> DecodedImage:
+    """Decode a BMP, PNG or JPEG file, and say what is odd about it. Raises ImageRefused(IMAGE_BROKEN)."""
     if data[:2] == b"BM":
         bmp = read_bmp(data)
         _check_pixels(bmp.width, bmp.height)
-        return bmp_pixels(data, bmp)
+        pixels = bmp_pixels(data, bmp)
+        return DecodedImage(pixels, ZeroTail(bmp_zero_tail_rows(data, bmp), bmp.is_bottom_up), bmp.note)
     if data[:8] == b"\x89PNG\r\n\x1a\n":
         png = prove_png(data)
         _check_pixels(png.width, png.height)
-        return _pillow_pixels(data, "PNG")
+        return DecodedImage(_pillow_pixels(data, "PNG"), ZeroTail(), png.note)
     if data[:3] == b"\xff\xd8\xff":
-        _check_pixels(*prove_jpeg(data))
-        return _pillow_pixels(data, "JPEG")
+        return _read_jpeg(data)
     if not data:
         raise ImageRefused(Reason.IMAGE_BROKEN, "the file is empty")
+    if not data.strip(b"\0"):
+        raise ImageRefused(Reason.IMAGE_BROKEN, f"the file holds nothing but {len(data)} zero bytes")
+    for start, kind in _FOREIGN:
+        if data.startswith(start):
+            raise ImageRefused(Reason.IMAGE_BROKEN, f"{kind} file, not a BMP, PNG or JPEG file")
     raise ImageRefused(Reason.IMAGE_BROKEN, f"not a BMP, PNG or JPEG file: it starts with {data[:8]!r}")
 
 
 def prove_complete(data: bytes) -> None:
     """Return if the bytes are a whole image file; raise ImageRefused(IMAGE_BROKEN) otherwise.
 
-    Everything that needs no reference image: known format, length as the header says, checksums, end mark, the
-    whole pixel stream, decodable. A zero-filled tail of a BMP still looks like a black border: compare
-    ``zero_tail_rows`` with that of the good images. Thread-safe.
+    Everything that needs no reference image: known format, no shorter than the header says, checksums, end mark, the
+    whole pixel stream, decodable. A zero-filled tail of a BMP still looks like a black border: whoever knows the
+    reference image has to judge it (``ZeroTail``). Thread-safe.
     """
     if data[:8] == b"\x89PNG\r\n\x1a\n":
         png = prove_png(data)
@@ -108,6 +167,29 @@ def _describe(shape: tuple[int, ...]) -> str:
 def _check_pixels(width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
         raise ImageRefused(Reason.IMAGE_BROKEN, f"{width} x {height} pixels are more than the limit of {MAX_PIXELS}")
+
+
+def _read_jpeg(data: bytes) -> DecodedImage:
+    """A JPEG file; where bytes follow its end mark, with the proof that the mark is the encoder's own.
+
+    Damage that turns a byte into an end mark leaves a decoder without bits, and it makes pixels up without a word. So
+    the coded pixels are decoded again with other bytes behind them: a picture that is whole does not change.
+    """
+    jpeg = prove_jpeg(data)
+    _check_pixels(jpeg.width, jpeg.height)
+    pixels = _pillow_pixels(data, "JPEG")
+    if jpeg.end == len(data):
+        return DecodedImage(pixels, ZeroTail(), "")
+    for byte in _FILLERS:
+        filler = byte * _FILLER_BYTES
+        other = data[: jpeg.coded_end] + filler + jpeg.next_restart + filler + b"\xff\xd9"
+        if not np.array_equal(_pillow_pixels(other, "JPEG"), pixels):
+            raise ImageRefused(
+                Reason.IMAGE_BROKEN,
+                f"broken JPEG file: an end mark (EOI) at {jpeg.end - 2} of {len(data)} bytes, in the middle of the "
+                "picture",
+            )
+    return DecodedImage(pixels, ZeroTail(), f"{len(data) - jpeg.end} bytes follow the end mark (EOI) of the JPEG file")
 
 
 def _pillow_pixels(data: bytes, kind: str) -> npt.NDArray[np.uint8]:

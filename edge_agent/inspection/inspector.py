@@ -17,7 +17,7 @@ from edge_agent.errors import BundleRejected
 from edge_agent.inspection.anomaly_map import Reconstructor, anomaly_map, to_working, upsize
 from edge_agent.inspection.channels import Views
 from edge_agent.inspection.decision import decide
-from edge_agent.inspection.decode import check_shape, decode, zero_tail_rows
+from edge_agent.inspection.decode import check_shape, read_image
 from edge_agent.inspection.golden import check_golden
 from edge_agent.inspection.registration import Registration
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from edge_agent.domain import Alignment
     from edge_agent.inspection.bundle import Bundle
     from edge_agent.inspection.channels import Channel
+    from edge_agent.inspection.decode import DecodedImage
     from edge_agent.inspection.judge import Judged
 
 __all__ = ["Inspector", "Pictures", "crop_of"]
@@ -79,10 +80,8 @@ class Inspector:
         Raises BundleRejected if the reference itself has no finite score, or if this machine computes something else
         than the one that calibrated.
         """
-        _, encoded = cv2.imencode(".bmp", _bgr(self.bundle.reference))
-        reference = encoded.tobytes()
         try:
-            self._prove(reference)
+            reference = self._prove()
         except BundleRejected:
             raise
         except Exception as err:  # networks and banks of other sizes: each library has its own exceptions
@@ -94,11 +93,17 @@ class Inspector:
         self.inspect(reference)
         return (time.perf_counter() - begin) * 1000.0
 
-    def _prove(self, reference: bytes) -> None:
-        found = self.inspect(reference)
+    def _prove(self) -> bytes:
+        """The reference image as a file, once it and the golden values were judged as they should be."""
+        for kind in (".bmp", ".png"):  # a BMP of a dark part may end in more black than the good images' files did
+            encoded = _encoded(kind, self.bundle.reference)
+            found = self.inspect(encoded)
+            if math.isfinite(found.score):
+                break
         if not math.isfinite(found.score):
             raise BundleRejected(f"{self.bundle.folder}: the reference image has no score: {found.detail}")
         check_golden(self.bundle, self.inspect)
+        return encoded
 
     def inspect(self, data: bytes) -> Inspection:
         """The inspection of one image file. A bad image is NG with its reason, never an exception."""
@@ -113,13 +118,15 @@ class Inspector:
         stages = _Stages()
         digest = hashlib.sha256(data).hexdigest()
         try:
-            image = self._decoded(data)
-        except ImageRefused as err:
+            file = read_image(data)
+            check_shape(file.pixels, self.bundle.reference.shape)
             stages.end("decode")
+            alignment = self._registration.register(file.pixels)
+            self._check_tail(file, alignment)
+        except ImageRefused as err:
+            stages.end("register" if stages.timings_ms else "decode")
             return self._inspection(Outcome.NG, err.reason, digest, stages, detail=err.detail), None
-        stages.end("decode")
-        alignment = self._registration.register(image)
-        crop = crop_of(self._registration.warp(image, alignment), self.bundle.crop)
+        crop = crop_of(self._registration.warp(file.pixels, alignment), self.bundle.crop)
         stages.end("register")
         repaired = self._reconstructor.reconstruct(to_working(crop, self.bundle.grid))
         upsized = upsize(repaired, *crop.shape[:2])
@@ -141,6 +148,7 @@ class Inspector:
             channel=max(judged.shares, key=judged.shares.__getitem__, default=""),
         )
         stages.end("score")
+        detail = "; ".join(filter(None, (detail, file.note)))
         inspection = self._inspection(
             outcome, reason, digest, stages, judged=judged, alignment=alignment, detail=detail
         )
@@ -155,16 +163,18 @@ class Inspector:
             laid_back = self._registration.warp_back(whole, seen.alignment)
         return Pictures(seen.crop, seen.upsized, seen.differences[..., 0], laid_back)
 
-    def _decoded(self, data: bytes) -> NDArray[np.uint8]:
-        image = decode(data)
-        check_shape(image, self.bundle.reference.shape)
-        rows = zero_tail_rows(data)
-        if rows > self.bundle.zero_tail_rows:
+    def _check_tail(self, file: DecodedImage, alignment: Alignment) -> None:
+        """Refuse a file whose end was filled with zeros. Black is believed where good parts are black."""
+        rows, most = file.zero_tail.rows, self.bundle.zero_tail_rows
+        if rows <= most:
+            return
+        dark = self.bundle.dark.most_rows(file, self._registration, alignment)
+        if rows > dark:
             raise ImageRefused(
                 Reason.IMAGE_BROKEN,
-                f"the file ends in {rows} rows of zeros, the good images in at most {self.bundle.zero_tail_rows}",
+                f"the file ends in {rows} rows of zeros: good images end in at most {most}, and as the part lies good "
+                f"parts are black in {dark}",
             )
-        return image
 
     def _inspection(
         self,
@@ -209,6 +219,12 @@ class _Stages:
         now = time.perf_counter()
         self.timings_ms[name] = (now - self._since) * 1000.0
         self._since = now
+
+
+def _encoded(kind: str, image: NDArray[np.uint8]) -> bytes:
+    """An image file's bytes; none where it does not encode."""
+    ok, encoded = cv2.imencode(kind, _bgr(image))
+    return encoded.tobytes() if ok else b""
 
 
 def _bgr(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

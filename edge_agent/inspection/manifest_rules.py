@@ -102,6 +102,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "image.width": _whole(32, _LONG_SIDE, _SIDE),
     "image.channels": _whole(1, 3, "grey has one, colour has three"),
     "image.zero_tail_rows": _whole(0, _LONG_SIDE, "no more rows than an image has"),
+    "image.stray_share": _number(0.0, 1.0, "a share of the pixels of a black ground", may_lack=True),
     "reference_image": _text(),
     "training_images": Rule("list"),
     "training_images[]": Rule("object"),

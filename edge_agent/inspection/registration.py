@@ -153,8 +153,13 @@ class Registration:
         )
         return np.asarray(warped, dtype=np.float32)
 
-    def warp_back(self, array_2d: npt.NDArray[np.floating], alignment: Alignment) -> npt.NDArray[np.float32]:
-        """An (H, W) array in the reference's frame, laid over the image: float32, 0 where nothing is known."""
+    def warp_back(
+        self, array_2d: npt.NDArray[np.floating], alignment: Alignment, *, repeat_border: bool = False
+    ) -> npt.NDArray[np.float32]:
+        """An (H, W) array in the reference's frame, laid over the image: float32.
+
+        Where nothing is known it is 0, or what the nearest border of the array is.
+        """
         height, width = self._shape[:2]
         if array_2d.shape != (height, width):
             raise ValueError(f"the array is {array_2d.shape}, the reference {(height, width)}")
@@ -163,7 +168,7 @@ class Registration:
             self._matrix(alignment),
             (width, height),
             flags=cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_CONSTANT,
+            borderMode=cv2.BORDER_REPLICATE if repeat_border else cv2.BORDER_CONSTANT,
             borderValue=0.0,
         )
         return np.asarray(warped, dtype=np.float32)

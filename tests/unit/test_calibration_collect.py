@@ -106,6 +106,38 @@ def test_a_folder_with_a_picture_that_is_none_says_which(tmp_path: Path) -> None
         collector(tmp_path)
 
 
+def test_all_pictures_that_are_none_are_named_and_what_programs_left_is_a_note(tmp_path: Path) -> None:
+    (tmp_path / "holiday.png").write_bytes(b"no picture")
+    (tmp_path / "empty.bmp").write_bytes(b"")
+    (tmp_path / "._good_0001.bmp").write_bytes(b"")
+
+    with pytest.raises(CalibrationRefused) as refused:
+        collector(tmp_path)
+    assert "holiday.png" in str(refused.value)
+    assert "empty.bmp" in str(refused.value)
+
+    (tmp_path / "holiday.png").unlink()
+    (tmp_path / "empty.bmp").unlink()
+    assert "._good_0001.bmp" in collector(tmp_path).notes[0]
+
+
+def test_a_part_whose_file_lost_its_end_is_put_aside_once_others_tell_what_is_missing(tmp_path: Path) -> None:
+    def cut(number: int) -> bytes:
+        data = good_image(number)
+        return data[: -THUMBNAIL[0] * 12] + bytes(THUMBNAIL[0] * 12)
+
+    found = collector(tmp_path)
+    for number in (1, 2, 3, 4):
+        assert found.take(good_image(number), "a.bmp") == ""
+    first = found.take(cut(5), "a.bmp")
+    later = found.take(cut(6), "a.bmp")
+
+    assert "broken: its file ends in 12 rows of zeros" in first
+    assert "broken: its file ends in 12 rows of zeros" in later
+    assert len(found) == 4
+    assert found.take(good_image(7), "a.bmp") == ""
+
+
 def test_turned_parts_need_the_angle_that_was_asked_for(tmp_path: Path) -> None:
     camera = ZipperCamera(width=THUMBNAIL[0], height=THUMBNAIL[1], seed=3)
     rng = np.random.default_rng(5)

@@ -330,13 +330,13 @@ def test_an_image_that_cannot_be_read_is_named(dataset: Path, name: str) -> None
 def test_an_image_of_another_size_is_named(dataset: Path, name: str) -> None:
     assert cv2.imwrite(str(dataset / name), np.random.default_rng(0).integers(0, 255, (48, 60), np.uint8))
 
-    refused(dataset, f"{name} is 60 x 48 px grey, most images are 64 x 48 px grey")
+    refused(dataset, f"{name}: it is 60 x 48 px grey, most images are 64 x 48 px grey")
 
 
 def test_an_image_in_colour_among_grey_ones_is_named(dataset: Path) -> None:
     assert cv2.imwrite(str(dataset / "test/good/002.png"), np.full((48, 64, 3), 90, np.uint8))
 
-    refused(dataset, r"test/good/002\.png is 64 x 48 px colour")
+    refused(dataset, r"test/good/002\.png: it is 64 x 48 px colour")
 
 
 @pytest.mark.parametrize(

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 import pytest
 
 from calibration.calibrate import CalibrationOptions, calibrate, gather
+from calibration.holding import held_folder, held_target
 from calibration.images import list_images
+from calibration.live import LiveWishes
 from calibration.reference import clip_to_valid, explicit_crop, part_box
 from calibration.registered import grid_for
-from edge_agent.errors import CalibrationRefused, UsageError
+from edge_agent.collecting import collect_from_line
+from edge_agent.errors import AlreadyRunning, CalibrationRefused, UsageError
+from edge_agent.inspection.registration import RegistrationSettings
+from tests.command_line import edge_agent_here
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+NOT_ASKED: Any = None
+"""Settings of a line that is never opened."""
 
 
 def draw_part(seed: int, *, height: int = 48, width: int = 64, colour: bool = False) -> np.ndarray:
@@ -76,6 +85,86 @@ def test_an_unreadable_image_is_named(images: Path, content: bytes) -> None:
     (images / "05.bmp").write_bytes(content)
 
     assert "05.bmp" in str(refused(images))
+
+
+def test_all_files_that_cannot_be_used_are_named_at_once(images: Path) -> None:
+    (images / "05.bmp").write_bytes(b"")
+    (images / "06.bmp").write_bytes(b"II*\0 a TIFF under another name")
+    (images / "11.bmp").write_bytes((images / "11.bmp").read_bytes()[:-1])
+    (images / "12.bmp").unlink()
+    (images / "12.bmp").symlink_to(images / "nowhere.bmp")
+
+    words = str(refused(images))
+
+    assert "4 of 22 files cannot be used" in words
+    assert "05.bmp: the file is empty" in words
+    assert "06.bmp: a TIFF file" in words
+    assert "11.bmp: broken BMP file" in words
+    assert "12.bmp: a link that leads nowhere" in words
+
+
+def test_a_folder_of_other_formats_says_so(tmp_path: Path) -> None:
+    (tmp_path / "good").mkdir()
+    for number in range(30):
+        (tmp_path / "good" / f"{number}.tif").write_bytes(b"II*\0")
+
+    error = refused(tmp_path / "good")
+
+    assert "0.tif, 1.tif, 10.tif, 11.tif, 12.tif and 25 more is in a format" in str(error)
+    assert "mogrify" in error.hint
+
+
+def test_all_copies_and_all_images_of_another_shape_are_named(images: Path) -> None:
+    (images / "copy.bmp").write_bytes((images / "03.bmp").read_bytes())
+    (images / "more.bmp").write_bytes((images / "04.bmp").read_bytes())
+    assert "03.bmp and copy.bmp show the same picture; 04.bmp and more.bmp" in str(refused(images))
+
+    write(images, "copy.bmp", draw_part(9, width=80))
+    write(images, "more.bmp", draw_part(9, width=80))
+    assert "copy.bmp, more.bmp 80 x 48 grey" in str(refused(images))
+
+
+def test_what_programs_leave_behind_is_no_image_of_a_part(images: Path) -> None:
+    (images / "._01.bmp").write_bytes(b"\0\5\26\7")
+    (images / "Thumbs.db").write_bytes(b"")
+    for name in ("00", "01", "02"):
+        (images / f"{name}.bmp").unlink()
+
+    assert "19 good images are too few" in str(refused(images))
+
+
+def test_a_second_calibration_into_the_same_folder_is_refused(images: Path) -> None:
+    out = images.parent / "bundle"
+    with held_target(out), held_target(images.parent / "other"):
+        with pytest.raises(AlreadyRunning, match="another calibration is writing"):
+            calibrate(images, out, CalibrationOptions())
+        assert not out.exists()
+    with held_target(out):
+        pass
+
+    assert [path.name for path in images.parent.iterdir()] == ["good"]
+
+
+def test_two_collections_into_one_folder_do_not_meet(tmp_path: Path) -> None:
+    with held_folder(tmp_path), pytest.raises(AlreadyRunning, match="is collecting into"), held_folder(tmp_path):
+        pass
+    with held_folder(tmp_path):
+        assert list(tmp_path.iterdir()) == []
+        with pytest.raises(AlreadyRunning, match="is collecting into"):
+            collect_from_line(NOT_ASKED, tmp_path, LiveWishes(tmp_path, 20, 1, 1, RegistrationSettings()), print)
+
+
+def test_a_target_that_exists_is_told_before_an_hour_of_collecting(tmp_path: Path) -> None:
+    (tmp_path / "bundle").mkdir()
+
+    ran = edge_agent_here(
+        *("calibrate-reference", str(tmp_path / "good"), "--live", "20", "--out", str(tmp_path / "bundle")),
+        *("--config", str(tmp_path / "line.toml")),
+    )
+
+    assert ran.code == 65
+    assert "exists already" in ran.err
+    assert not (tmp_path / "good").exists()
 
 
 def test_a_truncated_image_is_named(images: Path) -> None:

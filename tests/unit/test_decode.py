@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
 from drivers.base import ImageRefused, Reason
-from edge_agent.inspection.decode import MAX_PIXELS, check_shape, decode, prove_complete, zero_tail_rows
+from edge_agent.inspection.decode import MAX_PIXELS, check_shape, decode, prove_complete, read_image, zero_tail_rows
 
 
 def _scene(height: int = 120, width: int = 163) -> np.ndarray:
@@ -142,9 +142,87 @@ def test_a_file_cut_anywhere_is_refused(kind: str) -> None:
         _refusal(data[:end])
 
 
-@pytest.mark.parametrize("kind", ["BMP", "PNG", "JPEG"])
-def test_bytes_after_the_end_are_refused(kind: str) -> None:
-    _refusal(_file(_scene(), kind) + b"\0" * 8)
+_JPEGS: list[dict[str, object]] = [
+    {},
+    {"progressive": True},
+    {"optimize": True},
+    {"restart_marker_blocks": 3},
+    {"restart_marker_rows": 1, "progressive": True},
+]
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"), [("BMP", {}), ("PNG", {}), *(("JPEG", options) for options in _JPEGS)], ids=str
+)
+@pytest.mark.parametrize("after", ["zero", "zeros", "noise", "another"])
+def test_bytes_after_a_proven_end_are_told_and_change_nothing(
+    kind: str, options: dict[str, object], after: str
+) -> None:
+    data = _file(_colour(), kind, **options)
+    more = {"zero": b"\0", "zeros": bytes(700), "noise": np.random.default_rng(5).bytes(999), "another": data}[after]
+    padded = data + more
+    prove_complete(padded)
+    found = read_image(padded)
+
+    np.testing.assert_array_equal(found.pixels, decode(data))
+    assert read_image(data).note == ""
+    assert found.note.startswith(f"{len(more)} bytes follow" if kind != "BMP" else "the BMP file's header says")
+
+
+@pytest.mark.parametrize("options", _JPEGS, ids=str)
+@pytest.mark.parametrize("pixels", [_scene(), _colour()], ids=["grey", "rgb"])
+def test_an_end_mark_in_the_middle_of_a_jpeg_is_no_end(pixels: np.ndarray, options: dict[str, object]) -> None:
+    data = _file(pixels, "JPEG", **options)
+    begin = data.index(b"\xff\xda") + 14
+    whole = decode(data)
+    places = {int(at) for at in np.linspace(begin, len(data) - 3, 150)}
+    places |= {at for at in range(begin, len(data) - 2) if data[at] == 0xFF and 0xD0 <= data[at + 1] <= 0xD7}
+    refused = 0
+    for at in sorted(places):
+        for rest in (data[at + 2 :], bytes(64)):
+            try:
+                found = read_image(data[:at] + b"\xff\xd9" + rest)
+            except ImageRefused as err:
+                refused += "end mark (EOI) at" in err.detail
+                continue
+            # In a header the two bytes are no mark; and bits that no pixel needs may end a scan.
+            if found.note:
+                np.testing.assert_array_equal(found.pixels, whole, err_msg=f"at {at}")
+
+    assert refused > len(places)
+
+
+def test_a_bmp_that_says_less_than_it_is_is_whole_and_one_that_says_more_was_cut() -> None:
+    good = _file(_colour(), "BMP")
+    for said in (0, 54, len(good) - 54, len(good) - 2):
+        data = bytearray(good)
+        struct.pack_into("<I", data, 2, said)
+
+        found = read_image(bytes(data))
+
+        assert found.note == f"the BMP file's header says {said} bytes, {len(good)} came"
+        np.testing.assert_array_equal(found.pixels, _colour())
+        assert "bytes from" in _refusal(bytes(data[:-1]))
+    struct.pack_into("<I", data, 2, len(good) + 2)
+    assert "its header says" in _refusal(bytes(data))
+
+
+def test_a_bmp_without_its_palette_is_told_so() -> None:
+    pixels = _scene()
+    none = _bmp(pixels, np.zeros((0, 3), np.uint8))
+
+    assert "without a palette" in _refusal(none)
+    assert "palette of 256 colours does not fit" in _refusal(_bmp(pixels, np.zeros((100, 3), np.uint8)))
+
+
+def test_of_an_animated_png_the_first_picture_is_judged_and_that_is_told() -> None:
+    out = io.BytesIO()
+    Image.fromarray(_scene()).save(out, "PNG", save_all=True, append_images=[Image.fromarray(255 - _scene())])
+
+    found = read_image(out.getvalue())
+
+    np.testing.assert_array_equal(found.pixels, _scene())
+    assert "animated" in found.note
 
 
 @pytest.mark.parametrize(
@@ -230,9 +308,12 @@ def test_a_png_with_too_few_or_too_many_pixels_is_refused_although_its_checksums
 
 def test_what_cannot_be_judged_is_named() -> None:
     assert "empty" in _refusal(b"")
-    assert "not a BMP" in _refusal(b"GIF89a" + bytes(100))
-    assert "not a BMP" in _refusal(_file(_scene(), "TIFF"))
-    assert "16 bits" in _refusal(_png(10, 10, bytes(210), bits=16))
+    assert "zero bytes" in _refusal(bytes(5000))
+    assert "not a BMP" in _refusal(b"a few words")
+    assert "a GIF file" in _refusal(b"GIF89a" + bytes(100))
+    assert "a TIFF file" in _refusal(_file(_scene(), "TIFF"))
+    assert "not understood: 16 bits" in _refusal(_png(10, 10, bytes(210), bits=16))
+    assert "OS/2" in _refusal(b"BM" + struct.pack("<IHHIIHHHH", 200, 0, 0, 26, 12, 5, 5, 1, 24) + bytes(174))
     assert "interlaced" in _refusal(_png(10, 10, bytes(110), interlace=1))
     assert "1 bits" in _refusal(_file(_scene() > 100, "BMP"))
     assert "CMYK" in _refusal(_cmyk())

@@ -117,13 +117,13 @@ def test_a_defective_image_that_cannot_be_read_is_named(good: Path, bad: Path, c
 def test_a_defective_image_of_another_size_is_named(good: Path, bad: Path) -> None:
     write(bad, "wide.bmp", 101, width=80)
 
-    assert "wide.bmp has the shape (48, 80), the good images have (48, 64)" in str(refused(good, defective=bad))
+    assert "wide.bmp: it has the shape (48, 80), the good images have (48, 64)" in str(refused(good, defective=bad))
 
 
 def test_a_good_image_among_the_defective_ones_is_named(good: Path, bad: Path) -> None:
     (bad / "moved.bmp").write_bytes((good / "05.bmp").read_bytes())
 
-    assert "moved.bmp is the same image as 05.bmp among the good ones" in str(refused(good, defective=bad))
+    assert "moved.bmp: it is the same image as 05.bmp among the good ones" in str(refused(good, defective=bad))
 
 
 def test_the_good_folder_itself_is_refused_as_the_defective_one(good: Path) -> None:
@@ -133,7 +133,7 @@ def test_the_good_folder_itself_is_refused_as_the_defective_one(good: Path) -> N
 def test_a_defective_part_counted_twice_is_named(good: Path, bad: Path) -> None:
     (bad / "twice.bmp").write_bytes((bad / "scratch.bmp").read_bytes())
 
-    assert "twice.bmp is the same image as" in str(refused(good, defective=bad))
+    assert "twice.bmp: it is the same image as" in str(refused(good, defective=bad))
 
 
 @pytest.mark.parametrize("wishes", [LimitWishes(false_rejects=0.01), LimitWishes(review_share=0.01)])

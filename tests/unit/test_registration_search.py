@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 import pytest
+from PIL import Image as PillowImage
 
 from calibration.images import list_images, read_good_images
 from calibration.reference import check_in_view, read_mask
@@ -232,3 +233,19 @@ def test_wishes_come_in_a_persons_words(tmp_path: Path) -> None:
 def test_wishes_that_cannot_be_are_refused(angle: str, scale: float, tolerance: str) -> None:
     with pytest.raises(UsageError):
         wishes_from(angle, scale, None, tolerance)
+
+
+@pytest.mark.parametrize("mode", ["1", "P", "I;16"])
+def test_a_mask_may_be_of_one_bit_with_a_palette_or_of_sixteen(tmp_path: Path, mode: str) -> None:
+    marked = np.zeros((HEIGHT, WIDTH), np.uint8)
+    marked[10:20, 10:20] = 255
+    made = {
+        "1": PillowImage.fromarray(marked > 0),
+        "P": PillowImage.fromarray(marked // 255).convert("P"),
+        "I;16": PillowImage.fromarray(marked.astype(np.uint16) * 257),
+    }[mode]
+    if mode == "P":
+        made.putpalette([0, 0, 0, 255, 255, 255])
+    made.save(tmp_path / "mask.png")
+
+    np.testing.assert_array_equal(read_mask(tmp_path / "mask.png", (HEIGHT, WIDTH)), marked)

@@ -179,3 +179,53 @@ def test_a_file_that_changes_while_the_report_is_made_is_refused(tmp_path: Path)
 
     with pytest.raises(DataError, match="changed while it was replayed"):
         write_replay_report(tmp_path / "report.html", result, {(1, 1): judges})
+
+
+def test_what_was_passed_over_is_told_and_files_that_cannot_be_read_are_named_before_any_is_judged(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "images"
+    (folder / "__MACOSX").mkdir(parents=True)
+    (folder / "__MACOSX" / "._a.bmp").write_bytes(b"\0\5")
+    (folder / "b.tif").write_bytes(b"II*\0")
+    (folder / "a.bmp").write_bytes(IMAGE)
+    inspectors: Any = {(1, 1): Judges()}
+
+    result = replay_folder(folder, inspectors, None, lambda *_: None)
+
+    assert [image.path.name for image in result.images] == ["a.bmp"]
+    assert "__MACOSX" in "".join(result.summary())
+    assert ".tif is not read" in "".join(result.summary())
+    assert result.to_json()["notes"] == list(result.notes)
+
+    (folder / "c.bmp").symlink_to(folder / "nowhere.bmp")
+    (folder / "d.png").symlink_to(folder / "d.png")
+    with pytest.raises(DataError) as refused:
+        replay_folder(folder, {}, None, lambda *_: None)
+    assert "c.bmp: a link that leads nowhere" in str(refused.value)
+    assert "d.png: a link that leads nowhere" in str(refused.value)
+
+
+def test_a_folder_without_images_says_what_it_holds(tmp_path: Path) -> None:
+    (tmp_path / "b.tif").write_bytes(b"II*\0")
+
+    with pytest.raises(DataError, match=r"holds no images: b\.tif is in a format") as refused:
+        replay_folder(tmp_path, {}, None, lambda *_: None)
+    assert "mogrify" in refused.value.hint
+
+
+def test_images_that_cannot_be_judged_are_named_with_the_reason(tmp_path: Path) -> None:
+    class Refuses(Judges):
+        def inspect(self, data: bytes) -> Inspection:
+            found = super().inspect(data)
+            return replace(found, outcome=Outcome.NG, reason=Reason.IMAGE_BROKEN, detail="the file is empty")
+
+    for name in ("a.bmp", "b.bmp"):
+        (tmp_path / name).write_bytes(IMAGE)
+    inspectors: Any = {(1, 1): Refuses()}
+
+    result = replay_folder(tmp_path, inspectors, None, lambda *_: None)
+
+    assert sum("bmp: the file is empty" in line for line in result.summary()) == 2
+    results: Any = result.to_json()["results"]
+    assert [one["detail"] for one in results] == ["the file is empty"] * 2
