@@ -6,18 +6,20 @@ import asyncio
 import getpass
 import os
 import signal
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from drivers.base import DriverError
 from edge_agent.errors import Unavailable, UsageError
 from edge_agent.output import make_walker
+from edge_agent.runtime.claim import claimed
 from edge_agent.store.journal import Journal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from edge_agent.output import Step, Walk
+    from edge_agent.output import Step, Walk, Walker
     from edge_agent.settings import Settings
 
 __all__ = ["person", "plan", "walk_output", "walk_to_json"]
@@ -38,13 +40,16 @@ def plan(settings: Settings) -> list[Step]:
 async def walk_output(settings: Settings, seconds: float, tell: Callable[[int, int, Step], None]) -> Walk:
     """Walk through the output, once, within ``seconds``; Ctrl-C, SIGTERM and a closed terminal end it with REJECT.
 
-    Holds the journal meanwhile, so that no agent can start, and writes into it who did it before PASS is energised.
+    Holds output and journal meanwhile, so that no agent can start, and writes down who did it before PASS is energised.
     Raises AlreadyRunning while an agent runs, Unavailable if the device is not there, JournalError, ConfigError.
     """
-    walker = make_walker(settings)
     _refuse_foreign_files(settings.store.journal)
-    # It blocks, and nothing else runs on this loop.
-    journal = Journal.open(settings.store.journal)
+    # These block, and nothing else runs on this loop.
+    with closing(Journal.open(settings.store.journal)) as journal, claimed(settings.output) as claim:
+        return await _walk(make_walker(settings, claim), journal, seconds, tell)
+
+
+async def _walk(walker: Walker, journal: Journal, seconds: float, tell: Callable[[int, int, Step], None]) -> Walk:
     loop = asyncio.get_running_loop()
     try:
         for number in _STOPPED_BY:
@@ -62,7 +67,6 @@ async def walk_output(settings: Settings, seconds: float, tell: Callable[[int, i
     finally:
         for number in _STOPPED_BY:
             loop.remove_signal_handler(number)
-        journal.close()
 
 
 def walk_to_json(walk: Walk) -> dict[str, object]:

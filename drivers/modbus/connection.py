@@ -7,7 +7,7 @@ import logging
 import socket
 import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias
 
 import structlog
 from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
@@ -44,9 +44,19 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 
-__all__ = ["CoilConnection", "ModbusConnection", "RegisterConnection", "RtuLine"]
+__all__ = ["Admit", "CoilConnection", "ModbusConnection", "RegisterConnection", "RtuLine", "admit_all"]
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+Admit: TypeAlias = "Callable[[str, int], str]"
+"""Asked on each new connection, before anything is written: may this peer be written to? Empty for yes, else why not.
+
+It is given the address and port that answered, whatever name they were called by; of a serial line its device and 0."""
+
+
+def admit_all(_address: str, _port: int) -> str:
+    """Whoever answers may be written to."""
+    return ""
 
 
 def _cancels() -> int:
@@ -69,6 +79,7 @@ class ModbusConnection:
     What an ended connection still carries is thrown away where that is possible (TCP reset), so that a write
     that was given up is not delivered behind a later one. ``timeout_s`` bounds the dial and each request. On RTU, where
     nothing tells a late reply from the next one, the line is left quiet for ``timeout_s`` before the first request.
+    ``admit`` has the last word on who is written to.
     """
 
     def __init__(
@@ -80,7 +91,10 @@ class ModbusConnection:
         timeout_s: float,
         on_lost: Callable[[], None],
         rtu: RtuLine | None = None,
+        admit: Admit = admit_all,
     ) -> None:
+        self._host = host
+        self._admit = admit
         self._peer = f"{host}:{port}" if rtu is None else host
         self._rtu = rtu
         self._unit = unit
@@ -123,6 +137,7 @@ class ModbusConnection:
                 "look at its power, its cable, and at output.host and output.port"
             )
         if self._rtu is not None:
+            self._refuse_foreign(self._host, 0)
             await asyncio.sleep(self._timeout_s)
             if self._broken is not None:
                 self._fail(self._broken)
@@ -131,8 +146,17 @@ class ModbusConnection:
         if self._broken is not None or wire is None:
             # Accepted and dropped at once: the library still calls that connected.
             self._fail(self._broken or NotConnected(f"{self._peer} closed the connection"))
+        try:
+            address, port = wire.getpeername()[:2]
+        except OSError as err:
+            self._fail(NotConnected(f"{self._peer} closed the connection: {err}"))
+        self._refuse_foreign(address, port)
         wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         wire.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+
+    def _refuse_foreign(self, address: str, port: int) -> None:
+        if why := self._admit(address, port):
+            self._fail(NotConnected(why))
 
     async def read_inputs(self, first: int, count: int) -> tuple[bool, ...]:
         """Discrete inputs (FC2), 64 at most. Raises NotConnected, DeadlineMissed, CommandRefused, ProtocolViolation."""

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 import structlog
 
 from drivers.base import DriverError, NotConnected, Published, Verdict
+from drivers.modbus.connection import admit_all
 from drivers.timing import Backoff, monotonic_s
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
 
     from drivers.base import Reason
-    from drivers.modbus.connection import RtuLine
+    from drivers.modbus.connection import Admit, RtuLine
     from drivers.timing import Deadline
 
 __all__ = ["ModbusOutput"]
@@ -76,6 +77,7 @@ class ModbusOutput(ABC, Generic[S]):
         refresh_s: float,
         write_timeout_s: float,
         rtu: RtuLine | None,
+        admit: Admit = admit_all,
     ) -> None:
         if not (pass_hold_s > 0 and refresh_s > 0 and write_timeout_s > 0):
             raise ValueError("pass_hold_s, refresh_s and write_timeout_s must be above 0")
@@ -84,6 +86,7 @@ class ModbusOutput(ABC, Generic[S]):
         self._unit = unit
         self._first = first
         self._rtu = rtu
+        self._admit = admit
         self._part_present_input = part_present_input
         self._pass_hold_s = pass_hold_s
         self._refresh_s = refresh_s

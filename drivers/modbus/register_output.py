@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from drivers.base import DriverError, LineNow, Reason, Verdict
-from drivers.modbus.connection import RegisterConnection, RtuLine
+from drivers.modbus.connection import Admit, RegisterConnection, RtuLine, admit_all
 from drivers.modbus.output import ModbusOutput
 from drivers.modbus.registers import BLOCK_WORDS, PLC_WORDS, REASON_CODES, BlockState, PlcWords, Status, next_seq
 from drivers.timing import monotonic_s
@@ -53,6 +53,7 @@ class RegisterOutput(ModbusOutput[BlockState]):
         rtu: RtuLine | None = None,
         line: Callable[[], LineNow] = LineNow,
         is_counter_the_sensor: bool = False,
+        admit: Admit = admit_all,
     ) -> None:
         ours = range(first_register, first_register + BLOCK_WORDS)
         theirs = range(plc_register, plc_register + PLC_WORDS)
@@ -70,6 +71,7 @@ class RegisterOutput(ModbusOutput[BlockState]):
             refresh_s=refresh_s,
             write_timeout_s=write_timeout_s,
             rtu=rtu,
+            admit=admit,
         )
         self._plc_register = plc_register
         self._plc_timeout_s = plc_timeout_s
@@ -160,6 +162,7 @@ class RegisterOutput(ModbusOutput[BlockState]):
             timeout_s=self._write_timeout_s,
             on_lost=self._wake.set,
             rtu=self._rtu,
+            admit=self._admit,
         )
 
     def _state(self, *, is_pass: bool) -> BlockState:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from drivers.base import DriverError, Reason, Verdict
 from drivers.modbus.coils import COIL_NAMES, CoilState, as_wired
-from drivers.modbus.connection import CoilConnection, RegisterConnection, RtuLine
+from drivers.modbus.connection import Admit, CoilConnection, RegisterConnection, RtuLine, admit_all
 from drivers.modbus.registers import REASON_CODES, BlockState, PlcWords, Status, check_word, next_seq
 from drivers.timing import Deadline, monotonic_s
 
@@ -177,6 +177,7 @@ class Walker:
     plc_register: int | None = None
     is_counted: bool = True
     inverted: frozenset[str] = frozenset()
+    admit: Admit = admit_all
     tell: Callable[[int, int, Step], None] = lambda _number, _total, _step: None
     stop: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -220,7 +221,13 @@ class Walker:
     def _link(self) -> CoilConnection | RegisterConnection:
         kind = CoilConnection if self.plc_register is None else RegisterConnection
         return kind(
-            self.host, self.port, unit=self.unit, timeout_s=self.write_timeout_s, on_lost=lambda: None, rtu=self.rtu
+            self.host,
+            self.port,
+            unit=self.unit,
+            timeout_s=self.write_timeout_s,
+            on_lost=lambda: None,
+            rtu=self.rtu,
+            admit=self.admit,
         )
 
     async def _prepared(self, link: CoilConnection | RegisterConnection) -> tuple[Step, ...]:

@@ -17,12 +17,13 @@ from edge_agent.app import open_images
 from edge_agent.cvx import status
 from edge_agent.desk import DeskClient, desk_path
 from edge_agent.doctor.finding import Finding, Site, fail, ok, warn
-from edge_agent.errors import ConfigError, EdgeAgentError
+from edge_agent.errors import AlreadyRunning, ConfigError, EdgeAgentError
 from edge_agent.output import fail_safe, prove_output
+from edge_agent.runtime.claim import claimed
 from edge_agent.settings import read_password
 
 if TYPE_CHECKING:
-    from edge_agent.settings import FtpSettings
+    from edge_agent.settings import FtpSettings, Settings
 
 __all__ = [
     "agent",
@@ -104,7 +105,10 @@ async def output(site: Site) -> Finding:
             return fail(str(site.agent["health"]), "look at the remote I/O's power, cable and address")
         return ok("the running agent writes it and reads it back")
     try:
-        await fail_safe(site.settings)
+        with claimed(site.settings.output):
+            await fail_safe(site.settings)
+    except AlreadyRunning as err:
+        return fail(str(err), err.hint)
     except DriverError as err:
         return fail(str(err), "look at the remote I/O's power, cable, and at output.host, port and unit")
     return ok("REJECT was written and read back")
@@ -122,12 +126,19 @@ async def output_watchdog(site: Site) -> Finding:
         )
         return warn(f"{said}, and nobody can ask this remote I/O whether it is armed", fix)
     try:
-        is_proven = await prove_output(site.settings) if site.agent is None else "output:" not in str(site.agent)
+        is_proven = await _prove(site.settings) if site.agent is None else "output:" not in str(site.agent)
+    except AlreadyRunning as err:
+        return fail(str(err), err.hint)
     except ConfigError as err:
         return fail(str(err), err.hint or "take another module, or leave more time between parts")
     if not is_proven:
         return fail(f"{wanted.module} did not confirm {said}", "see drivers/modbus/PROTOCOL.md, the module's watchdog")
     return ok(f"{wanted.module}: {said}, output confirmed")
+
+
+async def _prove(settings: Settings) -> bool:
+    with claimed(settings.output) as claim:
+        return await prove_output(settings, claim)
 
 
 def ftp_port(site: Site) -> Finding:

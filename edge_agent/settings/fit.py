@@ -180,7 +180,7 @@ def places(settings: Settings) -> list[tuple[Loc, str]]:
     seen: dict[Path, Loc] = {}
     problems: list[tuple[Loc, str]] = []
     for loc, path in places:
-        other = seen.setdefault(path, loc)
+        other = seen.setdefault(path.resolve(), loc)
         if other != loc:
             message = f"expected a place of its own (got {path}, which is {'.'.join(map(str, other))})"
             problems.append((loc, message))

@@ -6,7 +6,7 @@ tuples. A path is relative to the folder of line.toml where the loader gives it,
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
@@ -27,6 +27,9 @@ from edge_agent.settings.values import (
     name_pattern,
     say,
 )
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = [
     "BundleSettings",
@@ -346,6 +349,12 @@ class Settings(Table):
     mqtt: Annotated[MqttSettings | None, say("results to an MQTT broker")] = None
     webhook: Annotated[WebhookSettings | None, say("results to an HTTP address")] = None
     metrics: Annotated[MetricsSettings | None, say("measured values at an address of their own")] = None
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Folders that one agent alone may work in."""
+        watched = () if self.images.folder is None else (self.images.folder.path,)
+        return (self.images.spool, self.store.archive, *watched)
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
