@@ -74,7 +74,7 @@ def run(
     from edge_agent.runtime.claim import claimed, claimed_folders
     from edge_agent.runtime.worker import any_at_work
 
-    settings = settings_of(config)
+    settings = settings_of(config, drives_pass=not (simulated or dry_run))
     configure_logs(settings.log.level, settings.log.format)
     if simulated or settings.controller.kind == "simulated":
         from edge_agent.simulation import simulated_peers

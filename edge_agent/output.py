@@ -13,7 +13,7 @@ from drivers.modbus.connection import Admit, RtuLine, admit_all
 from drivers.modbus.fail_safe import write_reject, write_reject_block
 from drivers.modbus.modules import MODULES, Module, unfit_for, unproven
 from drivers.modbus.register_output import RegisterOutput
-from drivers.modbus.walk import Step, Walk, Walker
+from drivers.modbus.walk import Fall, Step, Walk, Walker
 from edge_agent.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from edge_agent.runtime.claim import Claim
     from edge_agent.settings import OutputSettings, Settings
 
-__all__ = ["Step", "Walk", "Walker", "fail_safe", "make_output", "make_walker", "prove_output"]
+__all__ = ["Fall", "Step", "Walk", "Walker", "fail_safe", "first_coil_of", "make_output", "make_walker", "prove_output"]
 
 log = structlog.get_logger(__name__)
 
@@ -151,6 +151,11 @@ def _module(settings: Settings) -> Module | None:
     if why := unproven(module):
         log.warning("watchdog_not_proven", module=module.name, why=why)
     return module
+
+
+def first_coil_of(module: str) -> int:
+    """Where a family's first output is; 0 for one that nobody knows, which the settings refuse."""
+    return MODULES[module].first_coil if module in MODULES else 0
 
 
 def make_walker(settings: Settings, claim: Claim | None = None) -> Walker:

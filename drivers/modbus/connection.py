@@ -337,14 +337,21 @@ class CoilConnection(ModbusConnection):
         if echo != sent:
             self._fail(ProtocolViolation(f"{self._peer} echoed coils {echo} (address, count) for a write of {sent}"))
 
+    async def read_coils(self, first_coil: int) -> tuple[bool, ...]:
+        """The four coils as they stand (FC1).
+
+        Raises NotConnected, DeadlineMissed, CommandRefused, ProtocolViolation.
+        """
+        request = ReadCoilsRequest(address=first_coil, count=len(COIL_NAMES), dev_id=self._unit)
+        reply = await self._ask("FC1 (read coils)", request, ReadCoilsResponse)
+        return tuple(bool(bit) for bit in reply.bits[: len(COIL_NAMES)])
+
     async def read_back(self, first_coil: int, expected: CoilLevels) -> None:
         """Read the four coils (FC1) and compare.
 
         Raises NotConnected, DeadlineMissed, CommandRefused, ProtocolViolation.
         """
-        request = ReadCoilsRequest(address=first_coil, count=len(expected.bits), dev_id=self._unit)
-        reply = await self._ask("FC1 (read coils)", request, ReadCoilsResponse)
-        found = tuple(reply.bits[: len(expected.bits)])
+        found = await self.read_coils(first_coil)
         if found != expected.bits:
             shown = " ".join(f"{name}={bit:d}" for name, bit in zip(COIL_NAMES, found, strict=False))
             self._fail(

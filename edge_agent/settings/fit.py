@@ -10,10 +10,12 @@ if TYPE_CHECKING:
 
     from edge_agent.settings.models import BundleSettings, LineSettings, OutputSettings, Settings
 
-__all__ = ["Contradiction", "Loc", "bundles", "pages", "places", "sources", "times"]
+__all__ = ["Contradiction", "Loc", "bundles", "pages", "places", "sources", "times", "watchdog"]
 
 Loc = tuple[str | int, ...]
 _INPUTS_IN_ONE_READ = 64
+_PROVEN_MODULES = ("wago-750", "beckhoff-bk9000")
+"""Those whose watchdog the agent arms and proves by itself, on each new connection."""
 
 
 class Contradiction(ValueError):
@@ -106,6 +108,10 @@ def _output_places(output: OutputSettings) -> list[tuple[Loc, str]]:
     if output.program_request != "ignored" and output.kind != "modbus-registers":
         message = f'"{output.program_request}" needs output.kind = "modbus-registers": coils ask for no program'
         problems.append((("output", "program_request"), message))
+    if (output.watchdog_tested is None) != (output.watchdog_tested_by is None):
+        absent = "watchdog_tested" if output.watchdog_tested is None else "watchdog_tested_by"
+        message = f"watchdog_tested and watchdog_tested_by go together (got no {absent})"
+        problems.append((("output",), message))
     problems += _input_places(output)
     if output.first_coil > 65532:
         message = f"expected at most 65532, so that four coils fit (got {output.first_coil})"
@@ -142,6 +148,25 @@ def _input_places(output: OutputSettings) -> list[tuple[Loc, str]]:
         message = "needs output.reject_confirm_ms: how long a rejected part may take to the chute"
         problems.append((("output", "reject_confirm_input"), message))
     return problems
+
+
+def watchdog(settings: Settings) -> list[tuple[Loc, str]]:
+    """Whether it is known that PASS falls when this PC is dead. Asked where PASS is to be driven, and nowhere else.
+
+    A PLC that is given registers opens for the part that a PASS names and for no other, however long the PASS stands.
+    """
+    output = settings.output
+    if output.kind == "modbus-registers" or settings.controller.kind == "simulated":
+        return []
+    if output.module in _PROVEN_MODULES or (output.watchdog_tested and output.watchdog_tested_by):
+        return []
+    known = ", ".join(f'"{name}"' for name in _PROVEN_MODULES)
+    its = "its watchdog" if output.module is None else f'the watchdog of a "{output.module}"'
+    message = (
+        "nothing proves that the remote I/O drops PASS when this PC is dead: the agent can prove that of "
+        f"{known} alone, and nobody has said that {its} was tested (got no watchdog_tested)"
+    )
+    return [(("output", "module"), message)]
 
 
 def bundles(bundles: tuple[BundleSettings, ...], cameras: tuple[int, ...]) -> list[tuple[Loc, str]]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from edge_agent.errors import ConfigError
+from edge_agent.settings.fit import watchdog
 from edge_agent.settings.lines import LineIndex
 from edge_agent.settings.models import Settings
 from edge_agent.settings.problems import problems_of
@@ -23,18 +24,30 @@ __all__ = ["load_settings", "read_password", "settings_json_schema"]
 _MOST_BYTES = 1 << 20
 _MOST_PASSWORD_BYTES = 4096
 _HINT = "deploy/line.example.toml explains every key; edge-agent config schema prints the schema for an editor"
+_WATCHDOG_HINT = (
+    'stand at the gate, then: edge-agent output test --config {} --watchdog --by "YOUR NAME" --yes; it writes what was '
+    "seen into [output]. Of a test made before, write it yourself: watchdog_tested = 2026-11-29 (the day) and "
+    'watchdog_tested_by = "NAME"'
+)
 
 
-def load_settings(path: Path) -> Settings:
-    """The settings in ``path``; its relative paths start at the folder the file is in. Raises ConfigError."""
+def load_settings(path: Path, *, drives_pass: bool = False) -> Settings:
+    """The settings in ``path``; its relative paths start at the folder the file is in. Raises ConfigError.
+
+    ``drives_pass``: PASS will be energised for parts, so it must be known that it falls when this PC is dead.
+    """
     text = _decode(path, _read(path, _MOST_BYTES))
     document = _parse(path, text)
     try:
-        return Settings.model_validate(document, context={"folder": path.absolute().parent})
+        settings = Settings.model_validate(document, context={"folder": path.absolute().parent})
     except ValidationError as err:
         index = LineIndex(text)
         found = sorted((index.line(loc), key, message) for loc, key, message in problems_of(err, document))
         raise ConfigError("\n".join(f"{path}:{line}: {key}: {what}" for line, key, what in found), hint=_HINT) from None
+    for loc, what in watchdog(settings) if drives_pass else ():
+        line = LineIndex(text).line(loc)
+        raise ConfigError(f"{path}:{line}: {'.'.join(map(str, loc))}: {what}", hint=_WATCHDOG_HINT.format(path))
+    return settings
 
 
 def read_password(path: Path) -> str:

@@ -6,6 +6,7 @@ tuples. A path is relative to the folder of line.toml where the loader gives it,
 
 from __future__ import annotations
 
+from datetime import date
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -25,6 +26,7 @@ from edge_agent.settings.values import (
     exact,
     integer,
     name_pattern,
+    plain_date,
     say,
 )
 
@@ -209,6 +211,12 @@ class OutputSettings(Table):
         Literal["wago-750", "beckhoff-bk9000", "beckhoff-ek9000", "moxa-e1200", "adam-6000", "icp-et7000"] | None,
         say("the family of the remote I/O, whose watchdog the agent then arms and proves"),
     ] = None
+    watchdog_tested: Annotated[
+        date | None,
+        BeforeValidator(plain_date),
+        say("when a person saw the remote I/O drop PASS by itself; edge-agent output test --watchdog writes it"),
+    ] = None
+    watchdog_tested_by: Annotated[Text | None, say("who saw it")] = None
     part_present_input: Annotated[Coil | None, say("zero-based address of the input that sees a part")] = None
     mode_input: Annotated[Coil | None, say("zero-based address of the input that is on in automatic")] = None
     acknowledge_input: Annotated[Coil | None, say("zero-based address of the input of the acknowledge button")] = None

@@ -20,6 +20,12 @@ __all__ = ["problems_of"]
 
 Loc = tuple[str | int, ...]
 _MOST_SHOWN = 60
+_FORMATS = {
+    "path": "a path, as a text that is not empty",
+    "date": "a date without quotes, as 2026-11-29",
+    "time": 'a time of day between "00:00" and "23:59"',
+    "result-item": RESULT_ITEM_WORDS,
+}
 _SECRET_WORDS = ("password", "passwd", "secret", "token")
 
 
@@ -135,12 +141,8 @@ def _described(node: dict[str, Any], name: str) -> str:
         return f"an integer between {node['minimum']} and {node['maximum']}"
     if kind == "number":
         return f"a number above {node['exclusiveMinimum']:g}, at most {node['maximum']:g}"
-    if kind == "string" and node.get("format") == "path":
-        return "a path, as a text that is not empty"
-    if kind == "string" and node.get("format") == "time":
-        return 'a time of day between "00:00" and "23:59"'
-    if kind == "string" and node.get("format") == "result-item":
-        return RESULT_ITEM_WORDS
+    if kind == "string" and node.get("format") in _FORMATS:
+        return _FORMATS[node["format"]]
     if kind == "string":
         return f"a text of {node['minLength']} to {node['maxLength']} characters, none of them a control character"
     if kind == "array":

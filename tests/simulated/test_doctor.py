@@ -9,10 +9,12 @@ import socket
 import sqlite3
 from contextlib import asynccontextmanager, closing
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
+from drivers.simulated.remote_io import SimulatedRemoteIo
 from drivers.simulated.wago import SimulatedWago
 from drivers.timing import monotonic_s
 from edge_agent.doctor import CHECKS, Finding, Result, Site, examine
@@ -273,7 +275,38 @@ async def test_peers_that_are_not_there_fail(site: Site) -> None:
     assert await failing(site, "controller_mode")
     assert await failing(site, "controller_program")
     assert "no connection to the remote I/O" in await failing(site, "output")
-    assert "nobody can ask" in await failing(site, "output_watchdog", Result.WARN)
+    assert "nor has said that it was tested" in await failing(site, "output_watchdog")
+
+
+async def test_what_a_person_said_of_the_watchdog_is_shown_and_grows_old(site: Site) -> None:
+    today = datetime.now().astimezone().date()
+    with_output(site, watchdog_tested=today, watchdog_tested_by="Ada Lovelace")
+    (found,) = await look(site, "output_watchdog")
+    assert found.result is Result.OK
+    assert found.evidence.startswith(f"Ada Lovelace saw PASS fall by itself on {today}: output.watchdog_ms = 500")
+    with_output(site, watchdog_tested=today - timedelta(days=400))
+    assert "more than a year ago" in await failing(site, "output_watchdog", Result.WARN)
+    with_output(site, watchdog_tested=today + timedelta(days=2))
+    assert "has not come yet" in await failing(site, "output_watchdog", Result.WARN)
+    with_output(site, watchdog_tested=None)
+    site.settings = site.settings.model_copy(
+        update={"controller": site.settings.controller.model_copy(update={"kind": "simulated"})}
+    )
+    (found,) = await look(site, "output_watchdog")
+    assert found.result is Result.OK
+
+
+async def test_a_module_that_cannot_be_proven_needs_the_statement_too(site: Site) -> None:
+    peer = SimulatedRemoteIo()
+    await peer.start()
+    try:
+        with_output(site, module="beckhoff-ek9000", port=peer.port)
+        assert "nor has said that it was tested" in await failing(site, "output_watchdog")
+        with_output(site, watchdog_tested=datetime.now().astimezone().date(), watchdog_tested_by="Ada Lovelace")
+        (found,) = await look(site, "output_watchdog")
+        assert found.result is Result.OK
+    finally:
+        await peer.stop()
 
 
 async def test_a_port_that_another_program_has_and_an_address_that_is_not_ours_fail(site: Site) -> None:

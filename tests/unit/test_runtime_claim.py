@@ -35,7 +35,7 @@ REGISTERS: dict[str, object] = {"kind": "modbus-registers"}
 
 def settings(folder: Path, host: str = "192.0.2.77", **output: object) -> Settings:
     path = folder / "line.toml"
-    path.write_text(EXAMPLE.replace("/var/lib/edge-agent", str(folder)))
+    path.write_text(EXAMPLE.replace("/var/lib/edge-agent", str(folder)).replace("#watchdog_tested", "watchdog_tested"))
     path.chmod(0o640)
     loaded = load_settings(path)
     return loaded.model_copy(update={"output": loaded.output.model_copy(update={"host": host, **output})})
