@@ -102,6 +102,7 @@ class ModbusOutput(ABC, Generic[S]):
         self._heartbeat = False
         self._window_ends_mono_s: float | None = None
         self._pass_may_stand = False
+        self._is_pass_named = False
         self._withdrawals = 0
         self._newest_seq = -1
         self._problem = "not connected yet"
@@ -171,13 +172,22 @@ class ModbusOutput(ABC, Generic[S]):
         await self.withdraw()
 
     async def withdraw(self) -> None:
-        """End a PASS window now. Returns when REJECT is written or the peer is down."""
+        """End a PASS window now. Returns when REJECT is written or the peer is down.
+
+        REJECT is written even where no PASS of ours is known to stand: a device may carry out late what it was told on a
+        connection that is given up, and another client may write. Not where a PASS names its part: it opens for no other.
+        """
         self._withdrawals += 1
         self._end_window("withdrawn")
-        if self._pass_may_stand and self._may_dial:
+        if self._may_withdraw:
             async with self._lock:
-                if self._pass_may_stand and self._may_dial:
+                if self._may_withdraw:
                     await self._make_reject()
+
+    @property
+    def _may_withdraw(self) -> bool:
+        is_up = self._link is not None and self._link.is_up
+        return self._may_dial and (self._pass_may_stand or (is_up and not self._is_pass_named))
 
     async def read_part_present(self) -> bool:
         """The part-present input. Raises NotConnected, or DriverError where none is configured."""

@@ -73,6 +73,7 @@ class RegisterOutput(ModbusOutput[BlockState]):
             rtu=rtu,
             admit=admit,
         )
+        self._is_pass_named = True
         self._plc_register = plc_register
         self._plc_timeout_s = plc_timeout_s
         self._is_counted = is_counted
