@@ -174,8 +174,8 @@ class ModbusOutput(ABC, Generic[S]):
     async def withdraw(self) -> None:
         """End a PASS window now. Returns when REJECT is written or the peer is down.
 
-        REJECT is written even where no PASS of ours is known to stand: a device may carry out late what it was told on a
-        connection that is given up, and another client may write. Not where a PASS names its part: it opens for no other.
+        REJECT is written even where no PASS of ours is known to stand: a device may carry out late what it was told on
+        a connection that was given up, and another client may write. Not where a PASS names its part.
         """
         self._withdrawals += 1
         self._end_window("withdrawn")

@@ -135,7 +135,10 @@ class RegisterOutput(ModbusOutput[BlockState]):
         plc = await self._alone(self._read)
         self._take(plc)
         before, self._sensed_seq = self._sensed_seq, plc.trigger_seq
-        return before is not None and plc.trigger_seq not in (0, before)  # 0: it has started again, and no part is there
+        return before is not None and plc.trigger_seq not in (
+            0,
+            before,
+        )  # 0: it has started again, and no part is there
 
     async def begin_part(self, part_seq: int, first_sign_mono_s: float) -> None:
         """As ``VerdictOutput.begin_part``. Read too late, the number may be the next part's: then the part has none."""

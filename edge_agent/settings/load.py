@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import grp
 import os
+import pwd
 import re
 import stat
 import tomllib
@@ -86,6 +88,11 @@ def _read(path: Path, most_bytes: int) -> bytes:
             raise ConfigError(
                 f"{path}: everyone on this PC may write it, so anyone may change what passes", hint=f"chmod o-w {path}"
             )
+        if status.st_mode & stat.S_IWGRP and not _is_private_group(status):
+            raise ConfigError(
+                f"{path}: its group ({_group_of(status)}) may write it, so others may change what passes",
+                hint=f"chmod g-w {path}",
+            )
         with os.fdopen(descriptor, "rb", closefd=False) as file:
             content = file.read(most_bytes + 1)
     except OSError as err:
@@ -95,6 +102,22 @@ def _read(path: Path, most_bytes: int) -> bytes:
     if len(content) > most_bytes:
         raise ConfigError(f"{path}: expected at most {most_bytes} bytes: is it the right file?")
     return content
+
+
+def _group_of(status: os.stat_result) -> str:
+    try:
+        return grp.getgrgid(status.st_gid).gr_name
+    except KeyError:
+        return str(status.st_gid)
+
+
+def _is_private_group(status: os.stat_result) -> bool:
+    """Whether the group is its owner's own, with nobody else in it: many systems give each user one, and umask 002."""
+    try:
+        group, owner = grp.getgrgid(status.st_gid), pwd.getpwuid(status.st_uid)
+    except KeyError:
+        return False
+    return group.gr_name == owner.pw_name and group.gr_gid == owner.pw_gid and set(group.gr_mem) <= {owner.pw_name}
 
 
 def _decode(path: Path, content: bytes) -> str:

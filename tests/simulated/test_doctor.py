@@ -186,6 +186,9 @@ async def test_a_missing_time_zone_is_warned_of(site: Site) -> None:
 
 
 async def test_files_that_others_may_write_or_read_fail(site: Site, tmp_path: Path) -> None:
+    site.config.parent.chmod(0o777)
+    assert "everyone may put another line.toml there" in await failing(site, "config_permissions")
+    site.config.parent.chmod(0o700)
     site.config.chmod(0o660)
     (tmp_path / "ftp.password").chmod(0o644)
     (tmp_path / "archive").mkdir()
