@@ -6,6 +6,7 @@ import asyncio
 import logging
 import socket
 import struct
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias
 
@@ -32,6 +33,11 @@ from drivers.base import CommandRefused, DeadlineMissed, DriverError, NotConnect
 from drivers.modbus.coils import COIL_NAMES
 from drivers.modbus.registers import PLC_WORDS, PlcWords
 from drivers.modbus.replies import EXCEPTION_MEANINGS, reply_problem
+
+try:
+    from termios import error as termios_error
+except ImportError:  # Windows has no terminals of this kind
+    termios_error = OSError  # type: ignore[misc,assignment]
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,6 +99,10 @@ class ModbusConnection:
         rtu: RtuLine | None = None,
         admit: Admit = admit_all,
     ) -> None:
+        if rtu is not None and "://" in host:
+            raise ValueError(
+                f"{host}: RTU goes over a serial port of this machine; opened by URL it would block the loop"
+            )
         self._host = host
         self._admit = admit
         self._peer = f"{host}:{port}" if rtu is None else host
@@ -197,7 +207,15 @@ class ModbusConnection:
         if wire is not None:
             wire.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
             self._client.ctx.transport.abort()  # type: ignore[attr-defined]
+        self._forget_unsent()
         self.close()
+
+    def _forget_unsent(self) -> None:
+        """Bytes that a serial port has not sent yet: a write that is given up must not go, nor closing wait for it."""
+        port: Any = getattr(self._client.ctx.transport, "sync_serial", None)
+        if self._rtu is not None and port is not None:
+            with suppress(OSError, ValueError, termios_error):
+                port.reset_output_buffer()
 
     async def _ask(self, name: str, request: ModbusPDU, reply_type: type[ModbusPDU]) -> Any:
         if self._broken is not None:

@@ -105,6 +105,13 @@ def _output_places(output: OutputSettings) -> list[tuple[Loc, str]]:
     problems: list[tuple[Loc, str]] = []
     if output.host is None and output.serial is None:
         problems.append((("output",), "name the way to the output, host or [output.serial] (got neither)"))
+    if output.serial is not None and "://" in output.serial.device:
+        message = (
+            "expected a serial port of this PC, as /dev/serial/by-id/...: a device server keeps what is written to it, "
+            "so that a PASS could be carried out late, and holds up the agent when it is gone; a gateway that speaks "
+            f'Modbus TCP is output.host (got "{output.serial.device}")'
+        )
+        problems.append((("output", "serial", "device"), message))
     if output.program_request != "ignored" and output.kind != "modbus-registers":
         message = f'"{output.program_request}" needs output.kind = "modbus-registers": coils ask for no program'
         problems.append((("output", "program_request"), message))

@@ -174,7 +174,7 @@ class ImagesSettings(Table):
 class RtuSettings(Table):
     """[output.serial]: Modbus RTU over a serial line instead of Modbus TCP."""
 
-    device: Annotated[Text, say("the serial port, by its name in /dev/serial/by-id")]
+    device: Annotated[Text, say("the serial port of this PC, by its name in /dev/serial/by-id")]
     baud: Annotated[int, integer(1200, 921_600), say("bits a second, as set in the device")] = 19_200
     parity: Annotated[Literal["none", "even", "odd"], say("as set in the device")] = "even"
     stop_bits: Annotated[Literal[1, 2], BeforeValidator(exact), say("as set in the device")] = 1

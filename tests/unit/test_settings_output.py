@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from drivers.modbus import CoilOutput, RegisterOutput
+from drivers.modbus import CoilOutput, RegisterOutput, RtuLine
+from drivers.modbus.connection import CoilConnection
 from drivers.modbus.modules import MODULES
 from edge_agent.app import _dial
 from edge_agent.errors import ConfigError
@@ -70,6 +71,19 @@ def test_a_serial_line_takes_the_place_of_the_network(tmp_path: Path) -> None:
     assert settings.output.serial is not None
     assert isinstance(make_output(settings), CoilOutput)
     assert _dial(settings.controller)[1].startswith("controller /dev/serial/by-id/")
+
+
+@pytest.mark.parametrize("url", ["socket://192.168.20.20:4001", "rfc2217://192.168.20.20:4001", "loop://"])
+def test_a_device_server_is_no_serial_port_of_an_output(tmp_path: Path, url: str) -> None:
+    device = '#device = "/dev/serial/by-id/usb-FTDI_USB-RS485_Cable_FT4XYZ-if00-port0"'
+    with pytest.raises(ConfigError) as caught:
+        loaded(tmp_path, ("#[output.serial]", "[output.serial]"), (device, f'device = "{url}"'))
+
+    line = EXAMPLE.splitlines().index(device) + 1
+    assert f"line.toml:{line}: output.serial.device: expected a serial port of this PC" in str(caught.value)
+    assert "Modbus TCP is output.host" in str(caught.value)
+    with pytest.raises(ValueError, match="serial port of this machine"):
+        CoilConnection(url, 0, unit=1, timeout_s=0.1, on_lost=lambda: None, rtu=RtuLine())
 
 
 MODULE = '#module = "wago-750"'
