@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
 import struct
 from contextlib import suppress
@@ -32,7 +33,7 @@ from pymodbus.pdu.register_message import (
 from drivers.base import CommandRefused, DeadlineMissed, DriverError, NotConnected, ProtocolViolation
 from drivers.modbus.coils import COIL_NAMES
 from drivers.modbus.registers import PLC_WORDS, PlcWords
-from drivers.modbus.replies import EXCEPTION_MEANINGS, reply_problem
+from drivers.modbus.replies import EXCEPTION_MEANINGS, came_instead, reply_problem
 
 try:
     from termios import error as termios_error
@@ -111,6 +112,8 @@ class ModbusConnection:
         self._timeout_s = timeout_s
         self._on_lost = on_lost
         self._timer: asyncio.Timeout | None = None
+        self._unfit = ""
+        """What came since the last request and was no answer to it."""
         self._broken: DriverError | None = None
         # The library would repeat each failed try as an ERROR of its own; this driver says it once an outage.
         library_log = logging.getLogger("pymodbus")
@@ -142,10 +145,7 @@ class ModbusConnection:
         self._heed_cancel(cancels_before)
         if not is_connected:
             self.abort()
-            raise NotConnected(
-                f"no connection to the remote I/O at {self._peer} within {self._timeout_s:g} s: "
-                "look at its power, its cable, and at output.host and output.port"
-            )
+            raise NotConnected(self._why_not_there())
         if self._rtu is not None:
             self._refuse_foreign(self._host, 0)
             await asyncio.sleep(self._timeout_s)
@@ -163,6 +163,20 @@ class ModbusConnection:
         self._refuse_foreign(address, port)
         wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         wire.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+
+    def _why_not_there(self) -> str:
+        if self._rtu is None:
+            return (
+                f"no connection to the remote I/O at {self._peer} within {self._timeout_s:g} s: "
+                "look at its power, its cable, and at output.host and output.port"
+            )
+        if not os.path.exists(self._host):  # noqa: PTH110 - on Windows the name of a port is no path
+            why = "it is not there: look at its cable, and at output.serial.device (ls -l /dev/serial/by-id)"
+        elif not os.access(self._host, os.R_OK | os.W_OK):
+            why = "this user may not open it (the group dialout may, mostly)"
+        else:
+            why = "another program holds it, or it is no serial port, or it cannot be set to output.serial's baud rate"
+        return f"the serial port {self._host} cannot be opened: {why}"
 
     def _refuse_foreign(self, address: str, port: int) -> None:
         if why := self._admit(address, port):
@@ -264,7 +278,8 @@ class ModbusConnection:
             self._fail(ProtocolViolation(f"{self._peer} answered {name} with function code {reply.function_code}"))
 
     def _silence(self, name: str) -> DeadlineMissed:
-        return DeadlineMissed(f"{self._peer} did not answer {name} within {self._timeout_s:g} s")
+        unfit = f"; {self._unfit}" if self._unfit else ""
+        return DeadlineMissed(f"{self._peer} did not answer {name} within {self._timeout_s:g} s{unfit}")
 
     def _fail(self, err: DriverError) -> NoReturn:
         self._broken = err
@@ -272,7 +287,12 @@ class ModbusConnection:
         raise err
 
     def _see_packet(self, is_sending: bool, data: bytes) -> bytes:  # noqa: FBT001 - the library's signature
-        problem = "" if is_sending or self._rtu is not None else reply_problem(data)
+        if is_sending:
+            self._unfit = ""
+            return data
+        asked = self._client.ctx.request_transaction_id
+        self._unfit = came_instead(data, asked, self._unit, is_rtu=self._rtu is not None) or self._unfit
+        problem = "" if self._rtu is not None else reply_problem(data)
         if not problem:
             return data
         self._break(ProtocolViolation(f"{self._peer} sent {data[:40]!r}: {problem}"))

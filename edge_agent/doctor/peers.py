@@ -71,10 +71,14 @@ async def controller(site: Site) -> Finding:
     try:
         facts = await status(site.settings)
     except EdgeAgentError as err:
-        return fail(str(err), err.hint or f"ping {where.host}; look at [controller] host and port")
+        look = f"ping {where.host}; look at [controller] host and port"
+        if where.serial is not None:
+            look = f"look at the cable of {where.serial.url}, and at [controller.serial]: baud, parity, stop_bits"
+        return fail(str(err), err.hint or look)
     answers = facts["controller"]
     if not isinstance(answers, dict):
-        return fail(str(facts.get("problem", "no answer")), f"look at the cable and the power of {where.host}")
+        peer = where.host if where.serial is None else f"the controller at {where.serial.url}"
+        return fail(str(facts.get("problem", "no answer")), f"look at the power and the cable of {peer}")
     site.controller = {str(key): str(value) for key, value in answers.items()}
     return ok(f"{site.controller['version']}, asked through the {facts['via']}")
 
@@ -115,7 +119,10 @@ async def output(site: Site) -> Finding:
     except AlreadyRunning as err:
         return fail(str(err), err.hint)
     except DriverError as err:
-        return fail(str(err), "look at the remote I/O's power, cable, and at output.host, port and unit")
+        place = (
+            "output.host, port and unit" if site.settings.output.serial is None else "[output.serial] and output.unit"
+        )
+        return fail(str(err), f"look at the remote I/O's power, cable, and at {place}")
     return ok("REJECT was written and read back")
 
 

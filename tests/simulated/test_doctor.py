@@ -20,7 +20,7 @@ from drivers.timing import monotonic_s
 from edge_agent.doctor import CHECKS, Finding, Result, Site, examine
 from edge_agent.doctor.places import speed_of
 from edge_agent.settings import load_settings
-from edge_agent.settings.models import FolderSettings, RtuSettings
+from edge_agent.settings.models import FolderSettings, RtuSettings, SerialSettings
 from edge_agent.store.journal import Journal
 from tests.simulated.line import edge_agent, line
 
@@ -322,6 +322,19 @@ async def test_a_port_that_another_program_has_and_an_address_that_is_not_ours_f
     elsewhere = images.model_copy(update={"ftp": ftp.model_copy(update={"host": "192.0.2.1"})})
     site.settings = site.settings.model_copy(update={"images": elsewhere})
     assert "192.0.2.1" in await failing(site, "ftp_port")
+
+
+async def test_what_goes_over_a_serial_port_is_told_by_its_port_and_not_by_a_host(site: Site) -> None:
+    controller = site.settings.controller.model_copy(update={"serial": SerialSettings(url="/dev/no-controller")})
+    site.settings = site.settings.model_copy(update={"controller": controller})
+    with_output(site, serial=RtuSettings(device="/dev/no-output"))
+    told = await look(site, "controller", "output")
+
+    for found, port in zip(told, ("/dev/no-controller", "/dev/no-output"), strict=True):
+        assert found.result is Result.FAIL
+        assert port in found.evidence
+        assert "host" not in found.evidence + found.fix
+        assert "ping" not in found.fix
 
 
 async def test_a_serial_port_that_is_not_there_or_may_change_its_name_is_found_out(site: Site) -> None:
