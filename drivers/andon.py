@@ -68,6 +68,7 @@ class AndonLamp:
     async def _drive(self, backoff: Backoff) -> None:
         levels = _Levels((self.rts(), self.dtr()))
         driving = in_own_thread(partial(_drive_port, self.url, levels), "lamp")
+        driving.add_done_callback(_heard)
         try:
             while not driving.done():
                 levels.wanted = (self.rts(), self.dtr())
@@ -82,8 +83,6 @@ class AndonLamp:
             if not driving.done():
                 levels.stop.set()
                 await asyncio.wait([driving], timeout=_LEAVE_WITHIN_S)
-            if driving.done() and not driving.cancelled():
-                driving.exception()  # said by ``run``, or of no interest any more
 
     def _say_lost(self, err: Exception) -> None:
         say = _log.debug if self._is_outage_said else _log.warning
@@ -98,6 +97,12 @@ class _Levels:
     wanted: tuple[bool, bool]
     is_lit: bool = False
     stop: threading.Event = field(default_factory=threading.Event)
+
+
+def _heard(driving: asyncio.Future[None]) -> None:
+    """What it ended with is said by ``run``; behind the end of that it is of no interest."""
+    if not driving.cancelled():
+        driving.exception()
 
 
 def _drive_port(url: str, levels: _Levels) -> None:

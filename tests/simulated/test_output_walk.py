@@ -554,3 +554,12 @@ async def test_the_watchdog_of_a_plc_is_not_tried_with_coils(tmp_path: Path) -> 
 
     assert ran.returncode == 64
     assert "heartbeat" in ran.stderr
+
+
+def test_a_name_that_does_not_fit_on_a_line_is_refused(tmp_path: Path) -> None:
+    path = config(tmp_path, 502)
+    ran = edge_agent("output", "test", "--config", str(path), "--watchdog", "--by", "Ada\nLovelace", "--yes")
+
+    assert ran.returncode == 64
+    assert "is no name" in ran.stderr
+    assert not (tmp_path / "journal.sqlite3").exists()
