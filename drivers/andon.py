@@ -7,14 +7,17 @@ mean "look here" and nothing better, and down means nothing at all.
 from __future__ import annotations
 
 import asyncio
+import threading
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import serial
 import structlog
 
 from drivers.timing import Backoff
+from drivers.transport.own_thread import in_own_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +27,8 @@ __all__ = ["AndonLamp"]
 _log = structlog.get_logger(__name__)
 
 _SET_EVERY_S = 0.1
+_LEAVE_WITHIN_S = 1.0
+"""So long the end of the agent waits for both lines to fall; a device server that is gone does not answer at all."""
 _FAILURES: tuple[type[Exception], ...] = (serial.SerialException, OSError, ValueError)
 with suppress(ImportError):  # Windows has none, and raises OSError instead
     import termios
@@ -37,9 +42,11 @@ def _never() -> bool:
 
 @dataclass(slots=True)
 class AndonLamp:
-    """``rts`` and ``dtr`` say whether their lamp is on; they are asked ten times a second.
+    """``rts`` and ``dtr`` say whether their lamp is on; they are asked ten times a second, by the event loop.
 
     ``url`` is a port's name or a pyserial URL. A port that is not there is said once and tried again; no part waits.
+    The port is opened, set and closed by a thread of its own: a device server sets a line 0.1 s after it was told to,
+    and holds up whoever tells it for seconds once it is gone.
     """
 
     url: str
@@ -49,7 +56,7 @@ class AndonLamp:
     _is_outage_said: bool = False
 
     async def run(self) -> None:
-        """Drive the lines until cancelled; both are down then."""
+        """Drive the lines until cancelled; both are down then, unless the port holds its thread up for too long."""
         backoff = Backoff()
         while True:
             try:
@@ -59,34 +66,23 @@ class AndonLamp:
             await backoff.sleep()
 
     async def _drive(self, backoff: Backoff) -> None:
-        opening = asyncio.get_running_loop().run_in_executor(None, self._open)
+        levels = _Levels((self.rts(), self.dtr()))
+        driving = in_own_thread(partial(_drive_port, self.url, levels), "lamp")
+        driving.add_done_callback(_heard)
         try:
-            port = await asyncio.shield(opening)
-        except asyncio.CancelledError:
-            opening.add_done_callback(_close_unwanted)
-            raise
-        try:
-            while True:
-                port.rts, port.dtr = self.rts(), self.dtr()
-                if not self.is_up:
+            while not driving.done():
+                levels.wanted = (self.rts(), self.dtr())
+                if levels.is_lit and not self.is_up:
                     _log.info("lamp_lit", port=self.url)
-                self.is_up, self._is_outage_said = True, False
-                backoff.reset()
-                await asyncio.sleep(_SET_EVERY_S)
+                    self.is_up, self._is_outage_said = True, False
+                    backoff.reset()
+                await asyncio.wait([driving], timeout=_SET_EVERY_S)
+            driving.result()
         finally:
             self.is_up = False
-            with suppress(*_FAILURES):
-                port.rts = port.dtr = False
-            with suppress(*_FAILURES):
-                port.close()
-
-    def _open(self) -> Any:
-        port = serial.serial_for_url(self.url, do_not_open=True)
-        port.rts = port.dtr = False  # what it is set to at once after the system has raised it
-        if "://" not in self.url:
-            port.exclusive = True
-        port.open()
-        return port
+            if not driving.done():
+                levels.stop.set()
+                await asyncio.wait([driving], timeout=_LEAVE_WITHIN_S)
 
     def _say_lost(self, err: Exception) -> None:
         say = _log.debug if self._is_outage_said else _log.warning
@@ -94,6 +90,40 @@ class AndonLamp:
         say("lamp_lost", port=self.url, why=str(err))
 
 
-def _close_unwanted(opening: asyncio.Future[Any]) -> None:
-    if not opening.cancelled() and opening.exception() is None:
-        opening.result().close()
+@dataclass(slots=True)
+class _Levels:
+    """What the loop wants of the lines, and what the thread says of itself."""
+
+    wanted: tuple[bool, bool]
+    is_lit: bool = False
+    stop: threading.Event = field(default_factory=threading.Event)
+
+
+def _heard(driving: asyncio.Future[None]) -> None:
+    """What it ended with is said by ``run``; behind the end of that it is of no interest."""
+    if not driving.cancelled():
+        driving.exception()
+
+
+def _drive_port(url: str, levels: _Levels) -> None:
+    """Set the lines until told to stop; in a thread. Raises one of ``_FAILURES``."""
+    port = _open(url)
+    try:
+        while not levels.stop.is_set():
+            port.rts, port.dtr = levels.wanted
+            levels.is_lit = True
+            levels.stop.wait(_SET_EVERY_S)
+    finally:
+        with suppress(*_FAILURES):
+            port.rts = port.dtr = False
+        with suppress(*_FAILURES):
+            port.close()
+
+
+def _open(url: str) -> Any:
+    port = serial.serial_for_url(url, do_not_open=True)
+    port.rts = port.dtr = False  # what it is set to at once after the system has raised it
+    if "://" not in url:
+        port.exclusive = True
+    port.open()
+    return port

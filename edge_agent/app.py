@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,7 @@ from edge_agent.output import make_output
 from edge_agent.publishing.keeper import keep_publishing
 from edge_agent.runtime.beside import beside
 from edge_agent.runtime.bypass import Bypass
+from edge_agent.runtime.claim import claimed
 from edge_agent.runtime.dry_run import DRY_RUN, RejectingOutput
 from edge_agent.runtime.engine import Engine, EngineOptions
 from edge_agent.runtime.handshake import line_now
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from drivers.base import CaptureSource, Dial, VerdictOutput
     from drivers.keyence.commands import Command
     from drivers.keyence.session import Session
+    from edge_agent.runtime.claim import Claim
     from edge_agent.runtime.watching import Watched
     from edge_agent.settings import ControllerSettings, Settings
 
@@ -67,10 +69,13 @@ _LOOK_EVERY_S, _IMAGES_WITHIN_S = 0.02, 5.0
 _DELIMITERS = {"cr": "\r", "crlf": "\r\n"}
 
 
-async def run_agent(settings: Settings, *, is_simulated: bool = False, is_dry_run: bool = False) -> None:
+async def run_agent(
+    settings: Settings, *, claim: Claim | None = None, is_simulated: bool = False, is_dry_run: bool = False
+) -> None:
     """Run the agent until SIGTERM or SIGINT. Raises EdgeAgentError for what a person has to mend first.
 
-    A dry run judges and records every part, and drives nothing but REJECT.
+    ``claim`` holds the output against other agents; simulated peers are nobody else's. A dry run judges and records
+    every part, and drives nothing but REJECT.
     """
     inspectors = load_inspectors(settings, within_ms=settings.line.deadline_ms)
     journal = Journal.open(settings.store.journal)
@@ -88,7 +93,7 @@ async def run_agent(settings: Settings, *, is_simulated: bool = False, is_dry_ru
         for entry in settings.bundle:
             await journal.event("BUNDLE", in_use_words(entry, inspectors[entry.program, entry.camera].bundle))
         bypass = Bypass(journal.event)
-        output = make_output(settings, lambda: line_now(engine, health))
+        output = make_output(settings, lambda: line_now(engine, health), claim)
         driven: VerdictOutput = output
         if is_dry_run:
             log.warning("dry_run", why=DRY_RUN)
@@ -257,9 +262,9 @@ async def open_line(settings: Settings, spool: Path) -> AsyncIterator[tuple[Capt
     receiving = settings.model_copy(update={"images": images})
     number = None if trigger.number == "all" else trigger.number
     plan = TriggerPlan("input" if trigger.source == "plc" else trigger.source, trigger.interval_ms / 1000)
-    output = make_output(settings, LineNow) if plan.source == "input" else None
     try:
         async with (
+            _line_output(settings, is_needed=plan.source == "input") as output,
             open_images(receiving, within_s=_IMAGES_WITHIN_S) as source,
             watching(_link(settings.controller), output, plan, number, settings.line.deadline_ms / 1000) as watched,
         ):
@@ -269,6 +274,17 @@ async def open_line(settings: Settings, spool: Path) -> AsyncIterator[tuple[Capt
             "images cannot be received: the port is another program's, or the folder is not there",
             hint="edge-agent doctor says which",
         ) from err
+
+
+@asynccontextmanager
+async def _line_output(settings: Settings, *, is_needed: bool) -> AsyncIterator[VerdictOutput | None]:
+    """The output for its input, held against other agents. Raises AlreadyRunning, ConfigError."""
+    if not is_needed:
+        yield None
+        return
+    with ExitStack() as held:
+        claim = await asyncio.to_thread(held.enter_context, claimed(settings.output))
+        yield make_output(settings, LineNow, claim)
 
 
 def _link(settings: ControllerSettings) -> CvxLink:

@@ -23,6 +23,7 @@ __all__ = [
     "PassphraseFile",
     "Threads",
     "at_desk",
+    "name_of",
     "passphrase_of",
     "progress_bars",
     "say",
@@ -31,6 +32,7 @@ __all__ = [
     "who",
 ]
 
+_NAME_MAX = 100
 DEFAULT_CONFIG = Path("/etc/edge-agent/line.toml")
 
 Config = Annotated[Path, typer.Option("--config", "-c", help="The line's settings.", metavar="line.toml")]
@@ -60,11 +62,11 @@ def passphrase_of(file: Path | None, *, confirm: bool = False) -> bytes:
     return asked.encode()
 
 
-def settings_of(config: Path) -> Settings:
-    """The settings, or ConfigError. pydantic is loaded here and not before."""
+def settings_of(config: Path, *, drives_pass: bool = False) -> Settings:
+    """The settings, or ConfigError, as ``load_settings`` has it. pydantic is loaded here and not before."""
     from edge_agent.settings import load_settings
 
-    return load_settings(config)
+    return load_settings(config, drives_pass=drives_pass)
 
 
 def say(as_json: bool, facts: Mapping[str, object], lines: list[str]) -> None:
@@ -81,6 +83,16 @@ def who(by: str | None) -> str:
     import os
 
     return by or os.environ.get("SUDO_USER") or getpass.getuser()
+
+
+def name_of(by: str | None) -> str:
+    """As ``who``, for line.toml: a name on one line. Raises UsageError."""
+    from edge_agent.errors import UsageError
+
+    name = who(by).strip()
+    if not name.isprintable() or not 1 <= len(name) <= _NAME_MAX:
+        raise UsageError(f"--by {by!r} is no name", hint=f"1 to {_NAME_MAX} characters on one line")
+    return name
 
 
 def utc_of(option: str, text: str | None) -> str | None:

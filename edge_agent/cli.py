@@ -73,20 +73,23 @@ def run(
 
     from edge_agent.app import run_agent
     from edge_agent.logs import configure_logs
-    from edge_agent.runtime.claim import claimed
+    from edge_agent.runtime.claim import claimed, claimed_folders
     from edge_agent.runtime.worker import any_at_work
 
-    settings = settings_of(config)
+    settings = settings_of(config, drives_pass=not (simulated or dry_run))
     configure_logs(settings.log.level, settings.log.format)
     if simulated or settings.controller.kind == "simulated":
         from edge_agent.simulation import simulated_peers
 
         flags = ("--without-ready",) if dry_run else ()
-        with simulated_peers(settings, config, images=simulated_images, flags=flags) as simulated_settings:
+        with (
+            claimed_folders(settings.folders),
+            simulated_peers(settings, config, images=simulated_images, flags=flags) as simulated_settings,
+        ):
             asyncio.run(run_agent(simulated_settings, is_simulated=True, is_dry_run=dry_run))
     else:
-        with claimed(settings.output):
-            asyncio.run(run_agent(settings, is_dry_run=dry_run))
+        with claimed(settings.output) as claim, claimed_folders(settings.folders):
+            asyncio.run(run_agent(settings, claim=claim, is_dry_run=dry_run))
     if any_at_work():
         _leave(0)
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from drivers.base import DriverError
 from edge_agent.app import open_controller
 from edge_agent.errors import ConfigError, UsageError
+from edge_agent.output import first_coil_of
 from edge_agent.settings import ControllerSettings, load_settings
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class LineFacts:
     state: Path
     controller_port: int = 8500
     imaging_ms: int = 0
+    module: str | None = None
     is_simulated: bool = False
 
 
@@ -177,11 +179,14 @@ def _filled(facts: LineFacts, password: Path) -> str:
         ("store", "journal"): str(facts.state / "journal.sqlite3"),
         ("store", "archive"): str(facts.state / "archive"),
     }
+    if facts.module is not None:
+        values["output", "module"] = facts.module
+        values["output", "first_coil"] = first_coil_of(facts.module)
     table, lines = "", []
     for line in files("edge_agent.settings").joinpath("line.example.toml").read_text("utf-8").splitlines():
         if header := re.match(r"#?\[+([a-z.]+)\]+$", line):
             table = header[1]
-        key = re.match(r"([a-z_]+) = ", line)
+        key = re.match(r"#?([a-z_]+) = ", line)
         # A JSON text, number or list of texts is the same in TOML.
         new = values.pop((table, key[1]), None) if key else None
         lines.append(line if key is None or new is None else f"{key[1]} = {json.dumps(new)}")

@@ -43,6 +43,9 @@ def init(
         int | None, typer.Option(min=0, help="From a wired trigger to the first sign of its part, at most.")
     ] = None,
     deadline_ms: Annotated[int | None, typer.Option(min=1, help="From the first sign of a part to PASS.")] = None,
+    module: Annotated[
+        str | None, typer.Option(help="Family of the remote I/O, as output.module has it: its watchdog is proven then.")
+    ] = None,
     program: Annotated[int | None, typer.Option(min=0, max=999, help="The controller's program number.")] = None,
     state: Annotated[
         Path | None, typer.Option(help="Folder of journal, archive and bundles; /var/lib/edge-agent by default.")
@@ -100,6 +103,7 @@ def init(
         imaging_ms=imaging,
         program=answer(program, "The controller's program number", 0),
         state=state,
+        module=module,
         is_simulated=simulated,
     )
     if out.exists() and not (force or yes or simulated):
@@ -121,11 +125,17 @@ def init(
 
 def _commands(out: Path, facts: LineFacts) -> list[str]:
     """What comes next, in its order."""
+    from edge_agent.settings import load_settings
+    from edge_agent.settings.fit import watchdog
+
+    is_proven = not watchdog(load_settings(out))
     config, bundle = f"--config {out}", facts.state / "bundles" / f"program-{facts.program}"
     return [
         *([] if facts.is_simulated else [f"cvx status {config}"]),
         f"calibrate-reference good/ --live 40 {config} --out {bundle} --program {facts.program}",
         f"doctor {config}",
+        *([] if facts.is_simulated else [f"output test {config} --yes"]),
+        *([] if is_proven else [f'output test {config} --watchdog --by "YOUR NAME" --yes']),
         f"run {config} --dry-run",
         f"run {config}",
     ]

@@ -64,6 +64,7 @@ password_file = "ftp.password"
 [output]
 host = "127.0.0.1"
 port = {output_port}
+module = "beckhoff-bk9000"
 pass_hold_ms = {hold_ms}
 watchdog_ms = {watchdog_ms}
 

@@ -85,7 +85,8 @@ class DeskError(DriverError):
 
 
 def desk_path(journal: Path) -> Path:
-    """Where the agent with this journal has its desk."""
+    """Where the agent with this journal has its desk, by whatever path the journal is named."""
+    journal = journal.resolve()
     return journal.with_name(journal.name + ".desk")
 
 

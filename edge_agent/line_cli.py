@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_agent.base_cli import DEFAULT_CONFIG, Config, Json, say, settings_of
+from edge_agent.base_cli import DEFAULT_CONFIG, By, Config, Json, name_of, say, settings_of
 
 if TYPE_CHECKING:
     from edge_agent.output import Step
+    from edge_agent.settings import Settings
 
 __all__ = ["config_cli", "output_cli"]
 
@@ -50,13 +51,21 @@ def output_test(
     yes: Annotated[bool, typer.Option("--yes", help="Yes: energise PASS. The gate will open.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say the steps; write nothing.")] = False,
     seconds: Annotated[float, typer.Option(min=2, max=120, help="How long the whole walk may take.")] = 30.0,
+    watchdog: Annotated[
+        bool, typer.Option("--watchdog", help="Only this: does PASS fall by itself when nobody writes any more?")
+    ] = False,
+    by: By = None,
     json_: Json = False,
 ) -> None:
     """Walk through the output, step by step, for the person at the gate; ends in REJECT, whatever happens.
 
-    Each step is written, read back and refreshed. Only while no agent runs. 1 if a step was not as it must be.
+    Each step is written, read back and refreshed. Only while no agent runs. 1 if a step was not as it must be. With
+    --watchdog PASS is left standing and nothing is written until the remote I/O drops it; what a person saw of the gate
+    then goes into line.toml, without which no part passes on a remote I/O that the agent cannot prove by itself.
 
     Example: edge-agent output test --config line.toml --yes
+
+    Example: edge-agent output test --config line.toml --watchdog --by "Ada Lovelace" --yes
     """
     import asyncio
 
@@ -78,6 +87,9 @@ def output_test(
         return
     if not yes:
         raise UsageError("this energises PASS: the gate opens", hint="stand at the gate, then say it again with --yes")
+    if watchdog:
+        _try_watchdog(settings, config, name_of(by), json_=json_)
+        return
     walk = asyncio.run(walk_output(settings, seconds, tell))
     wrong = [f"{step.name}: {step.problem}" for step in walk.steps if step.problem]
     rest = "REJECT stands, read back" if walk.is_at_rest else "REJECT COULD NOT BE PROVEN"
@@ -86,6 +98,40 @@ def output_test(
     if not walk.is_at_rest:
         raise Unavailable(rest, hint="the remote I/O's own watchdog drops PASS; look at its cable and power")
     raise typer.Exit(0 if walk.is_good else 1)
+
+
+def _try_watchdog(settings: Settings, config: Path, by: str, *, json_: bool) -> None:
+    """Let PASS fall, ask the person at the gate, write down what was seen."""
+    import asyncio
+
+    from edge_agent.errors import Unavailable
+    from edge_agent.output_walk import state_watchdog, try_watchdog
+
+    typer.echo("PASS stands for 2 s; then nothing is written any more: look at the gate", err=True)
+    fall = asyncio.run(try_watchdog(settings, by))
+    facts = {"schema_version": 1, "problem": fall.problem or None, "fell_after_ms": fall.after_ms}
+    if not fall.is_at_rest:
+        raise Unavailable(
+            f"PASS COULD NOT BE PROVEN OFF; {fall.problem or 'it fell by itself before'}",
+            hint="look at the remote I/O's power and cable, and keep parts away from the gate",
+        )
+    if fall.problem:
+        fix = (
+            "set its watchdog, to drop all outputs when writes stop, and output.watchdog_ms to its time; then try again"
+        )
+        say(json_, {**facts, "ok": False}, [fall.problem, fix])
+        raise typer.Exit(1)
+    typer.echo(f"PASS fell {fall.after_ms:.0f} ms after the last write, and nobody had written REJECT", err=True)
+    if not typer.confirm("Did the gate close by itself before this line came?", err=True):
+        say(
+            json_,
+            {**facts, "ok": False},
+            ["then PASS is not what opens it: look at the wires. Nothing was written down"],
+        )
+        raise typer.Exit(1)
+    lines, why_not = asyncio.run(state_watchdog(settings, config, by))
+    words = f"written into {config}" if not why_not else f"{why_not}. Put this below [output] yourself"
+    say(json_, {**facts, "ok": True, "written": not why_not, "lines": lines.splitlines()}, [f"{words}:", lines])
 
 
 @output_cli.command("acknowledge")
@@ -111,11 +157,11 @@ def output_acknowledge(
 
 @config_cli.command("check")
 def config_check(config: Config = Path("line.toml"), *, json_: Json = False) -> None:
-    """Check line.toml: every key, type and range, and that the times fit; 78 with file:line if not.
+    """Check line.toml: every key, type and range, the times, the proof of the watchdog; 78 with file:line if not.
 
     Example: edge-agent config check --config line.toml
     """
-    settings = settings_of(config)
+    settings = settings_of(config, drives_pass=True)
     say(
         json_,
         {"schema_version": 1, "config": str(config), "ok": True, "line": settings.line.name},

@@ -9,32 +9,33 @@ import structlog
 
 from drivers.base import LineNow
 from drivers.modbus.coil_output import CoilOutput
-from drivers.modbus.connection import RtuLine
+from drivers.modbus.connection import Admit, RtuLine, admit_all
 from drivers.modbus.fail_safe import write_reject, write_reject_block
 from drivers.modbus.modules import MODULES, Module, unfit_for, unproven
 from drivers.modbus.register_output import RegisterOutput
-from drivers.modbus.walk import Step, Walk, Walker
+from drivers.modbus.walk import Fall, Step, Walk, Walker
 from edge_agent.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from edge_agent.runtime.claim import Claim
     from edge_agent.settings import OutputSettings, Settings
 
-__all__ = ["Step", "Walk", "Walker", "fail_safe", "make_output", "make_walker", "prove_output"]
+__all__ = ["Fall", "Step", "Walk", "Walker", "fail_safe", "first_coil_of", "make_output", "make_walker", "prove_output"]
 
 log = structlog.get_logger(__name__)
 
 _LOOK_EVERY_S, _PROVE_OUTPUT_S = 0.02, 3.0
 
 
-async def prove_output(settings: Settings) -> bool:
+async def prove_output(settings: Settings, claim: Claim) -> bool:
     """Drive the output as the agent does while it is not READY: REJECT, the module's watchdog armed and proven.
 
     Whether all of it was confirmed in time. Raises ConfigError for a module that does not fit the line. Never while an
     agent runs.
     """
-    output = make_output(settings)
+    output = make_output(settings, claim=claim)
     run = asyncio.create_task(output.run(lambda: False))
     try:
         async with asyncio.timeout(_PROVE_OUTPUT_S):
@@ -85,8 +86,13 @@ def _rtu(output: OutputSettings) -> RtuLine | None:
     return None if line is None else RtuLine(line.baud, line.parity, line.stop_bits)
 
 
-def make_output(settings: Settings, line: Callable[[], LineNow] = LineNow) -> CoilOutput | RegisterOutput:
-    """The output that the agent drives. Raises ConfigError for a module that does not fit the line."""
+def make_output(
+    settings: Settings, line: Callable[[], LineNow] = LineNow, claim: Claim | None = None
+) -> CoilOutput | RegisterOutput:
+    """The output that the agent drives; ``claim`` has the last word on each peer before it is written to.
+
+    Raises ConfigError for a module that does not fit the line.
+    """
     output = settings.output
     if output.kind == "modbus-registers":
         return RegisterOutput(
@@ -104,6 +110,7 @@ def make_output(settings: Settings, line: Callable[[], LineNow] = LineNow) -> Co
             rtu=_rtu(output),
             line=line,
             is_counter_the_sensor=settings.trigger.source == "plc",
+            admit=_admit(claim),
         )
     return CoilOutput(
         _output_host(output),
@@ -118,7 +125,12 @@ def make_output(settings: Settings, line: Callable[[], LineNow] = LineNow) -> Co
         module=_module(settings),
         watchdog_ms=output.watchdog_ms,
         invert=output.invert,
+        admit=_admit(claim),
     )
+
+
+def _admit(claim: Claim | None) -> Admit:
+    return admit_all if claim is None else claim.admit
 
 
 def _module(settings: Settings) -> Module | None:
@@ -141,7 +153,12 @@ def _module(settings: Settings) -> Module | None:
     return module
 
 
-def make_walker(settings: Settings) -> Walker:
+def first_coil_of(module: str) -> int:
+    """Where a family's first output is; 0 for one that nobody knows, which the settings refuse."""
+    return MODULES[module].first_coil if module in MODULES else 0
+
+
+def make_walker(settings: Settings, claim: Claim | None = None) -> Walker:
     """Who walks through the output by hand. Raises ConfigError for a module that does not fit the line."""
     output = settings.output
     is_block = output.kind == "modbus-registers"
@@ -158,4 +175,5 @@ def make_walker(settings: Settings) -> Walker:
         plc_register=output.plc_register if is_block else None,
         is_counted=output.part_numbers == "plc",
         inverted=frozenset(output.invert),
+        admit=_admit(claim),
     )

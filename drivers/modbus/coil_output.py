@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from drivers.modbus.coils import COIL_NAMES, CoilState, checked_inversion
-from drivers.modbus.connection import CoilConnection, RtuLine
+from drivers.modbus.connection import Admit, CoilConnection, RtuLine, admit_all
 from drivers.modbus.output import ModbusOutput
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ class CoilOutput(ModbusOutput[CoilState]):
         module: Module | None = None,
         watchdog_ms: int = 500,
         invert: tuple[str, ...] = (),
+        admit: Admit = admit_all,
     ) -> None:
         if module is not None and module.arming:
             module.count(watchdog_ms)
@@ -56,6 +57,7 @@ class CoilOutput(ModbusOutput[CoilState]):
             refresh_s=refresh_s,
             write_timeout_s=write_timeout_s,
             rtu=rtu,
+            admit=admit,
         )
 
     def _new_link(self) -> CoilConnection:
@@ -66,6 +68,7 @@ class CoilOutput(ModbusOutput[CoilState]):
             timeout_s=self._write_timeout_s,
             on_lost=self._wake.set,
             rtu=self._rtu,
+            admit=self._admit,
         )
 
     async def _meet(self, link: _Link[CoilState]) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
 import struct
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias
 
 import structlog
 from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
@@ -31,7 +33,12 @@ from pymodbus.pdu.register_message import (
 from drivers.base import CommandRefused, DeadlineMissed, DriverError, NotConnected, ProtocolViolation
 from drivers.modbus.coils import COIL_NAMES
 from drivers.modbus.registers import PLC_WORDS, PlcWords
-from drivers.modbus.replies import EXCEPTION_MEANINGS, reply_problem
+from drivers.modbus.replies import EXCEPTION_MEANINGS, came_instead, reply_problem
+
+try:
+    from termios import error as termios_error
+except ImportError:  # Windows has no terminals of this kind
+    termios_error = OSError  # type: ignore[misc,assignment]
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,9 +51,19 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 
-__all__ = ["CoilConnection", "ModbusConnection", "RegisterConnection", "RtuLine"]
+__all__ = ["Admit", "CoilConnection", "ModbusConnection", "RegisterConnection", "RtuLine", "admit_all"]
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+Admit: TypeAlias = "Callable[[str, int], str]"
+"""Asked on each new connection, before anything is written: may this peer be written to? Empty for yes, else why not.
+
+It is given the address and port that answered, whatever name they were called by; of a serial line its device and 0."""
+
+
+def admit_all(_address: str, _port: int) -> str:
+    """Whoever answers may be written to."""
+    return ""
 
 
 def _cancels() -> int:
@@ -69,6 +86,7 @@ class ModbusConnection:
     What an ended connection still carries is thrown away where that is possible (TCP reset), so that a write
     that was given up is not delivered behind a later one. ``timeout_s`` bounds the dial and each request. On RTU, where
     nothing tells a late reply from the next one, the line is left quiet for ``timeout_s`` before the first request.
+    ``admit`` has the last word on who is written to.
     """
 
     def __init__(
@@ -80,13 +98,22 @@ class ModbusConnection:
         timeout_s: float,
         on_lost: Callable[[], None],
         rtu: RtuLine | None = None,
+        admit: Admit = admit_all,
     ) -> None:
+        if rtu is not None and "://" in host:
+            raise ValueError(
+                f"{host}: RTU goes over a serial port of this machine; opened by URL it would block the loop"
+            )
+        self._host = host
+        self._admit = admit
         self._peer = f"{host}:{port}" if rtu is None else host
         self._rtu = rtu
         self._unit = unit
         self._timeout_s = timeout_s
         self._on_lost = on_lost
         self._timer: asyncio.Timeout | None = None
+        self._unfit = ""
+        """What came since the last request and was no answer to it."""
         self._broken: DriverError | None = None
         # The library would repeat each failed try as an ERROR of its own; this driver says it once an outage.
         library_log = logging.getLogger("pymodbus")
@@ -118,11 +145,9 @@ class ModbusConnection:
         self._heed_cancel(cancels_before)
         if not is_connected:
             self.abort()
-            raise NotConnected(
-                f"no connection to the remote I/O at {self._peer} within {self._timeout_s:g} s: "
-                "look at its power, its cable, and at output.host and output.port"
-            )
+            raise NotConnected(self._why_not_there())
         if self._rtu is not None:
+            self._refuse_foreign(self._host, 0)
             await asyncio.sleep(self._timeout_s)
             if self._broken is not None:
                 self._fail(self._broken)
@@ -131,8 +156,31 @@ class ModbusConnection:
         if self._broken is not None or wire is None:
             # Accepted and dropped at once: the library still calls that connected.
             self._fail(self._broken or NotConnected(f"{self._peer} closed the connection"))
+        try:
+            address, port = wire.getpeername()[:2]
+        except OSError as err:
+            self._fail(NotConnected(f"{self._peer} closed the connection: {err}"))
+        self._refuse_foreign(address, port)
         wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         wire.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+
+    def _why_not_there(self) -> str:
+        if self._rtu is None:
+            return (
+                f"no connection to the remote I/O at {self._peer} within {self._timeout_s:g} s: "
+                "look at its power, its cable, and at output.host and output.port"
+            )
+        if not os.path.exists(self._host):  # noqa: PTH110 - on Windows the name of a port is no path
+            why = "it is not there: look at its cable, and at output.serial.device (ls -l /dev/serial/by-id)"
+        elif not os.access(self._host, os.R_OK | os.W_OK):
+            why = "this user may not open it (the group dialout may, mostly)"
+        else:
+            why = "another program holds it, or it is no serial port, or it cannot be set to output.serial's baud rate"
+        return f"the serial port {self._host} cannot be opened: {why}"
+
+    def _refuse_foreign(self, address: str, port: int) -> None:
+        if why := self._admit(address, port):
+            self._fail(NotConnected(why))
 
     async def read_inputs(self, first: int, count: int) -> tuple[bool, ...]:
         """Discrete inputs (FC2), 64 at most. Raises NotConnected, DeadlineMissed, CommandRefused, ProtocolViolation."""
@@ -173,7 +221,15 @@ class ModbusConnection:
         if wire is not None:
             wire.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
             self._client.ctx.transport.abort()  # type: ignore[attr-defined]
+        self._forget_unsent()
         self.close()
+
+    def _forget_unsent(self) -> None:
+        """Bytes that a serial port has not sent yet: a write that is given up must not go, nor closing wait for it."""
+        port: Any = getattr(self._client.ctx.transport, "sync_serial", None)
+        if self._rtu is not None and port is not None:
+            with suppress(OSError, ValueError, termios_error):
+                port.reset_output_buffer()
 
     async def _ask(self, name: str, request: ModbusPDU, reply_type: type[ModbusPDU]) -> Any:
         if self._broken is not None:
@@ -222,7 +278,8 @@ class ModbusConnection:
             self._fail(ProtocolViolation(f"{self._peer} answered {name} with function code {reply.function_code}"))
 
     def _silence(self, name: str) -> DeadlineMissed:
-        return DeadlineMissed(f"{self._peer} did not answer {name} within {self._timeout_s:g} s")
+        unfit = f"; {self._unfit}" if self._unfit else ""
+        return DeadlineMissed(f"{self._peer} did not answer {name} within {self._timeout_s:g} s{unfit}")
 
     def _fail(self, err: DriverError) -> NoReturn:
         self._broken = err
@@ -230,7 +287,12 @@ class ModbusConnection:
         raise err
 
     def _see_packet(self, is_sending: bool, data: bytes) -> bytes:  # noqa: FBT001 - the library's signature
-        problem = "" if is_sending or self._rtu is not None else reply_problem(data)
+        if is_sending:
+            self._unfit = ""
+            return data
+        asked = self._client.ctx.request_transaction_id
+        self._unfit = came_instead(data, asked, self._unit, is_rtu=self._rtu is not None) or self._unfit
+        problem = "" if self._rtu is not None else reply_problem(data)
         if not problem:
             return data
         self._break(ProtocolViolation(f"{self._peer} sent {data[:40]!r}: {problem}"))
@@ -313,14 +375,21 @@ class CoilConnection(ModbusConnection):
         if echo != sent:
             self._fail(ProtocolViolation(f"{self._peer} echoed coils {echo} (address, count) for a write of {sent}"))
 
+    async def read_coils(self, first_coil: int) -> tuple[bool, ...]:
+        """The four coils as they stand (FC1).
+
+        Raises NotConnected, DeadlineMissed, CommandRefused, ProtocolViolation.
+        """
+        request = ReadCoilsRequest(address=first_coil, count=len(COIL_NAMES), dev_id=self._unit)
+        reply = await self._ask("FC1 (read coils)", request, ReadCoilsResponse)
+        return tuple(bool(bit) for bit in reply.bits[: len(COIL_NAMES)])
+
     async def read_back(self, first_coil: int, expected: CoilLevels) -> None:
         """Read the four coils (FC1) and compare.
 
         Raises NotConnected, DeadlineMissed, CommandRefused, ProtocolViolation.
         """
-        request = ReadCoilsRequest(address=first_coil, count=len(expected.bits), dev_id=self._unit)
-        reply = await self._ask("FC1 (read coils)", request, ReadCoilsResponse)
-        found = tuple(reply.bits[: len(expected.bits)])
+        found = await self.read_coils(first_coil)
         if found != expected.bits:
             shown = " ".join(f"{name}={bit:d}" for name, bit in zip(COIL_NAMES, found, strict=False))
             self._fail(

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 import structlog
 
 from drivers.base import DriverError, NotConnected, Published, Verdict
+from drivers.modbus.connection import admit_all
 from drivers.timing import Backoff, monotonic_s
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
 
     from drivers.base import Reason
-    from drivers.modbus.connection import RtuLine
+    from drivers.modbus.connection import Admit, RtuLine
     from drivers.timing import Deadline
 
 __all__ = ["ModbusOutput"]
@@ -87,6 +88,7 @@ class ModbusOutput(ABC, Generic[S]):
         refresh_s: float,
         write_timeout_s: float,
         rtu: RtuLine | None,
+        admit: Admit = admit_all,
     ) -> None:
         if not (pass_hold_s > 0 and refresh_s > 0 and write_timeout_s > 0):
             raise ValueError("pass_hold_s, refresh_s and write_timeout_s must be above 0")
@@ -95,6 +97,7 @@ class ModbusOutput(ABC, Generic[S]):
         self._unit = unit
         self._first = first
         self._rtu = rtu
+        self._admit = admit
         self._part_present_input = part_present_input
         self._pass_hold_s = pass_hold_s
         self._refresh_s = refresh_s
@@ -110,6 +113,7 @@ class ModbusOutput(ABC, Generic[S]):
         self._heartbeat = False
         self._window_ends_mono_s: float | None = None
         self._pass_may_stand = False
+        self._is_pass_named = False
         self._withdrawals = 0
         self._newest_seq = -1
         self._problem = "not connected yet"
@@ -186,13 +190,22 @@ class ModbusOutput(ABC, Generic[S]):
         await self.withdraw()
 
     async def withdraw(self) -> None:
-        """End a PASS window now. Returns when REJECT is written or the peer is down."""
+        """End a PASS window now. Returns when REJECT is written or the peer is down.
+
+        REJECT is written even where no PASS of ours is known to stand: a device may carry out late what it was told on
+        a connection that was given up, and another client may write. Not where a PASS names its part.
+        """
         self._withdrawals += 1
         self._end_window("withdrawn")
-        if self._pass_may_stand and self._may_dial:
+        if self._may_withdraw:
             async with self._lock:
-                if self._pass_may_stand and self._may_dial:
+                if self._may_withdraw:
                     await self._make_reject()
+
+    @property
+    def _may_withdraw(self) -> bool:
+        is_up = self._link is not None and self._link.is_up
+        return self._may_dial and (self._pass_may_stand or (is_up and not self._is_pass_named))
 
     async def read_part_present(self) -> bool:
         """The part-present input. Raises NotConnected, or DriverError where none is configured."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from drivers.base import DriverError, LineNow, Reason, Verdict
-from drivers.modbus.connection import RegisterConnection, RtuLine
+from drivers.modbus.connection import Admit, RegisterConnection, RtuLine, admit_all
 from drivers.modbus.output import ModbusOutput
 from drivers.modbus.registers import BLOCK_WORDS, PLC_WORDS, REASON_CODES, BlockState, PlcWords, Status, next_seq
 from drivers.timing import monotonic_s
@@ -53,6 +53,7 @@ class RegisterOutput(ModbusOutput[BlockState]):
         rtu: RtuLine | None = None,
         line: Callable[[], LineNow] = LineNow,
         is_counter_the_sensor: bool = False,
+        admit: Admit = admit_all,
     ) -> None:
         ours = range(first_register, first_register + BLOCK_WORDS)
         theirs = range(plc_register, plc_register + PLC_WORDS)
@@ -70,7 +71,9 @@ class RegisterOutput(ModbusOutput[BlockState]):
             refresh_s=refresh_s,
             write_timeout_s=write_timeout_s,
             rtu=rtu,
+            admit=admit,
         )
+        self._is_pass_named = True
         self._plc_register = plc_register
         self._plc_timeout_s = plc_timeout_s
         self._is_counted = is_counted
@@ -132,7 +135,10 @@ class RegisterOutput(ModbusOutput[BlockState]):
         plc = await self._alone(self._read)
         self._take(plc)
         before, self._sensed_seq = self._sensed_seq, plc.trigger_seq
-        return before is not None and plc.trigger_seq != before
+        return before is not None and plc.trigger_seq not in (
+            0,
+            before,
+        )  # 0: it has started again, and no part is there
 
     async def begin_part(self, part_seq: int, first_sign_mono_s: float) -> None:
         """As ``VerdictOutput.begin_part``. Read too late, the number may be the next part's: then the part has none."""
@@ -160,6 +166,7 @@ class RegisterOutput(ModbusOutput[BlockState]):
             timeout_s=self._write_timeout_s,
             on_lost=self._wake.set,
             rtu=self._rtu,
+            admit=self._admit,
         )
 
     def _state(self, *, is_pass: bool) -> BlockState:

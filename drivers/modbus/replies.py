@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from drivers.modbus.registers import BLOCK_WORDS, PLC_WORDS
 
-__all__ = ["EXCEPTION_MEANINGS", "reply_problem"]
+__all__ = ["EXCEPTION_MEANINGS", "came_instead", "reply_problem"]
 
 EXCEPTION_MEANINGS = {
     1: "illegal function: the device has no such function code",
@@ -56,3 +56,36 @@ def reply_problem(buffer: bytes) -> str:
             return f"byte count {buffer[at + 8]} instead of {length - 3}"
         at += 6 + length
     return ""
+
+
+def came_instead(buffer: bytes, transaction: int, unit: int, *, is_rtu: bool) -> str:
+    """What these received bytes are, where they are no answer to that request; empty if they may be (the begin of) one.
+
+    A frame of another transaction or unit is passed over as the late reply to an earlier request. Where nothing else
+    comes it is what tells a wrong number in the settings from a device that is silent.
+    """
+    if is_rtu:
+        if not buffer or buffer[0] == unit:
+            return ""
+        return (
+            f"what came, {buffer[:16].hex(' ')}, begins with {buffer[0]} and not with unit {unit}: {_ANOTHER_UNIT_RTU}"
+        )
+    said, at = "", 0
+    while len(buffer) - at >= 7:
+        came_transaction, came_unit = int.from_bytes(buffer[at : at + 2], "big"), buffer[at + 6]
+        if came_unit != unit:
+            said = f"it answered as unit {came_unit}, asked was unit {unit}: {_ANOTHER_UNIT.format(came_unit)}"
+        elif came_transaction not in (transaction, 0):
+            numbers = f"transaction {came_transaction}, asked was transaction {transaction}"
+            said = f"it answered {numbers}: {_ANOTHER_TRANSACTION}"
+        else:
+            return ""
+        at += 6 + int.from_bytes(buffer[at + 4 : at + 6], "big")
+    return said
+
+
+_ANOTHER_UNIT = "set output.unit to {} if that is its number"
+_ANOTHER_UNIT_RTU = "look at output.unit, at baud rate and parity, and at the end resistors of the line"
+_ANOTHER_TRANSACTION = (
+    "an answer that comes too late (output.write_timeout_ms), or a device that does not give the number back"
+)

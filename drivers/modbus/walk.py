@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from drivers.base import DriverError, Reason, Verdict
 from drivers.modbus.coils import COIL_NAMES, CoilState, as_wired
-from drivers.modbus.connection import CoilConnection, RegisterConnection, RtuLine
+from drivers.modbus.connection import Admit, CoilConnection, RegisterConnection, RtuLine, admit_all
 from drivers.modbus.registers import REASON_CODES, BlockState, PlcWords, Status, check_word, next_seq
 from drivers.timing import Deadline, monotonic_s
 
@@ -21,9 +21,12 @@ if TYPE_CHECKING:
 
     from drivers.modbus.modules import Module
 
-__all__ = ["Step", "StepDone", "Walk", "Walker", "coil_steps", "register_steps"]
+__all__ = ["Fall", "Step", "StepDone", "Walk", "Walker", "coil_steps", "register_steps"]
 
 _REFRESH_MOST_S = 0.1
+_READ_EVERY_S = 0.01
+_WAIT_TIMES = 4
+"""So much longer than it may stand a PASS that does not fall is watched, before REJECT is written."""
 _GRACE_S = 1.0
 """A slow device takes its last steps in this time behind the limit."""
 _OFF, _ON = (False, False, False, False), (True, True, True, True)
@@ -66,6 +69,18 @@ class Walk:
     def is_good(self) -> bool:
         """Every step was read back, a PLC took what it had to and nothing else, and REJECT stands."""
         return not self.problem and self.is_at_rest and not any(step.problem for step in self.steps)
+
+
+@dataclass(frozen=True, slots=True)
+class Fall:
+    """What became of a PASS that nobody renewed: read as off ``after_ms`` behind the begin of the last write.
+
+    ``problem`` is empty if it fell by itself in time; ``is_at_rest``: PASS was read as off at the very end.
+    """
+
+    after_ms: float
+    problem: str
+    is_at_rest: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +192,7 @@ class Walker:
     plc_register: int | None = None
     is_counted: bool = True
     inverted: frozenset[str] = frozenset()
+    admit: Admit = admit_all
     tell: Callable[[int, int, Step], None] = lambda _number, _total, _step: None
     stop: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -217,10 +233,95 @@ class Walker:
             link.close()
         return Walk(tuple(done), problem, is_at_rest)
 
+    async def let_fall(self, hold_s: float) -> Fall:
+        """Have PASS stand for ``hold_s`` as the agent has it, then write nothing more and read on until it falls.
+
+        Of coils alone. Where it does not fall in time REJECT is written. Reads go on all the while, so that a watchdog
+        which reads feed does not pass for one that writes feed. Raises NotConnected if nobody is there.
+        """
+        link = self._coil_link()
+        fell_ms, problem, is_at_rest = 0.0, "", False
+        try:
+            await link.open()
+            try:
+                await self._prepared(link)
+                written_mono_s = await self._stand(link, hold_s)
+                fell_ms, problem = await self._until_fallen(link, written_mono_s)
+            except DriverError as err:
+                problem = str(err)
+            finally:
+                is_at_rest = await self._bring_to_rest(link)
+        finally:
+            link.close()
+        return Fall(round(fell_ms, 1), problem, is_at_rest)
+
+    def _coil_link(self) -> CoilConnection:
+        link = self._link()
+        if isinstance(link, CoilConnection):
+            return link
+        raise ValueError("a PLC that is given registers looks at the heartbeat by itself")
+
+    async def _stand(self, link: CoilConnection, hold_s: float) -> float:
+        """PASS, renewed and read back as the agent does it. When the last write began."""
+        until, beat = Deadline.after(hold_s), 0
+        while True:
+            begin_mono_s, beat = monotonic_s(), beat + 1
+            levels = (True, False, True, bool(beat % 2))
+            await link.write_proven(self.first, _Coils(as_wired(levels, self.inverted)))
+            if until.has_passed or self.stop.is_set():
+                return begin_mono_s
+            await asyncio.sleep(min(self.refresh_s, until.left_s()))
+
+    async def _until_fallen(self, link: CoilConnection, written_mono_s: float) -> tuple[float, str]:
+        """How long PASS stood behind the last write, in ms, and what is wrong with that."""
+        allowed_ms = self.watchdog_ms + self.write_timeout_s * 1000
+        while not self.stop.is_set():
+            is_pass = (await link.read_coils(self.first))[0]
+            stood_ms = (monotonic_s() - written_mono_s) * 1000
+            if not is_pass:
+                late = f"PASS fell {stood_ms:.0f} ms after the last write, watchdog_ms is {self.watchdog_ms}"
+                return stood_ms, late if stood_ms > allowed_ms else ""
+            if stood_ms > _WAIT_TIMES * allowed_ms:
+                return stood_ms, f"PASS still stood {stood_ms:.0f} ms after the last write: nothing drops it"
+            await asyncio.sleep(_READ_EVERY_S)
+        return 0.0, "stopped by a person"
+
+    async def _bring_to_rest(self, link: CoilConnection) -> bool:
+        """REJECT, behind a trip that is cleared where the module can be told so. Whether PASS is off at last."""
+        if await self._leave_reject(link):
+            return True
+        again = self._coil_link()
+        try:
+            await again.open()
+            await self._prepared(again)
+            if await self._leave_reject(again):
+                return True
+        except DriverError:
+            pass  # some keep their outputs down until a person clears them: then they take no REJECT, and need none
+        finally:
+            again.close()
+        return await self._is_off()
+
+    async def _is_off(self) -> bool:
+        link = self._coil_link()
+        try:
+            await link.open()
+            return not (await link.read_coils(self.first))[0]
+        except DriverError:
+            return False  # the caller says that it could not be proven
+        finally:
+            link.close()
+
     def _link(self) -> CoilConnection | RegisterConnection:
         kind = CoilConnection if self.plc_register is None else RegisterConnection
         return kind(
-            self.host, self.port, unit=self.unit, timeout_s=self.write_timeout_s, on_lost=lambda: None, rtu=self.rtu
+            self.host,
+            self.port,
+            unit=self.unit,
+            timeout_s=self.write_timeout_s,
+            on_lost=lambda: None,
+            rtu=self.rtu,
+            admit=self.admit,
         )
 
     async def _prepared(self, link: CoilConnection | RegisterConnection) -> tuple[Step, ...]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import serial
 
 from drivers.base import NotConnected
+from drivers.transport.own_thread import in_own_thread
 
 try:
     from termios import error as termios_error
@@ -128,7 +129,7 @@ async def open_serial(url: str, options: SerialOptions, listener: StreamListener
     Raises:
         NotConnected: no such port, not ours to open, held by another program, or not open within ``timeout_s``.
     """
-    opening = asyncio.get_running_loop().run_in_executor(None, partial(_open_port, url, options))
+    opening = in_own_thread(partial(_open_port, url, options), "serial-open")
     try:
         async with asyncio.timeout(timeout_s):
             port = await asyncio.shield(opening)

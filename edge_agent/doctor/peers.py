@@ -9,6 +9,7 @@ import io
 import os
 import socket
 import tempfile
+from datetime import datetime
 from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,14 +19,17 @@ from edge_agent.app import open_images
 from edge_agent.cvx import status
 from edge_agent.desk import DeskClient, desk_path
 from edge_agent.doctor.finding import Finding, Site, fail, ok, warn
-from edge_agent.errors import ConfigError, EdgeAgentError
+from edge_agent.errors import AlreadyRunning, ConfigError, EdgeAgentError
 from edge_agent.output import fail_safe, prove_output
+from edge_agent.runtime.claim import claimed
 from edge_agent.settings import read_password
+from edge_agent.settings.fit import watchdog
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import date
 
-    from edge_agent.settings import ControllerSettings, FtpSettings
+    from edge_agent.settings import ControllerSettings, FtpSettings, OutputSettings, Settings
 
 __all__ = [
     "agent",
@@ -46,6 +50,7 @@ _LOOPBACK = ("127.0.0.1", "::1")
 """Where a test transfer to an address for all network cards comes from."""
 _PROBE_NAME = "edge-agent-doctor.txt"
 _RUN_MODE = "1"
+_TEST_AGAIN_DAYS = 366
 
 
 async def agent(site: Site) -> Finding:
@@ -120,10 +125,15 @@ async def output(site: Site) -> Finding:
             return fail(str(site.agent["health"]), "look at the remote I/O's power, cable and address")
         return ok("the running agent writes it and reads it back")
     try:
-        await fail_safe(site.settings)
+        with claimed(site.settings.output):
+            await fail_safe(site.settings)
+    except AlreadyRunning as err:
+        return fail(str(err), err.hint)
     except DriverError as err:
-        over = "host, port" if site.settings.output.serial is None else "serial"
-        return fail(str(err), f"look at the remote I/O's power, cable, and at output.{over} and unit")
+        place = (
+            "output.host, port and unit" if site.settings.output.serial is None else "[output.serial] and output.unit"
+        )
+        return fail(str(err), f"look at the remote I/O's power, cable, and at {place}")
     return ok("REJECT was written and read back")
 
 
@@ -133,18 +143,46 @@ async def output_watchdog(site: Site) -> Finding:
     said = f"output.watchdog_ms = {wanted.watchdog_ms}"
     if wanted.kind == "modbus-registers":
         return ok(f"the PLC sees the heartbeat stand still: {said}")
+    untested = fail(
+        f"{said}, and nobody can ask this remote I/O whether it is armed, nor has said that it was tested",
+        "set it to drop all outputs when writes stop, then: edge-agent output test --watchdog --yes",
+    )
     if wanted.module is None:
-        fix = (
-            "set it by hand to drop all outputs when writes stop, pull the cable and watch PASS fall; or output.module"
-        )
-        return warn(f"{said}, and nobody can ask this remote I/O whether it is armed", fix)
+        return untested if watchdog(site.settings) else _stated(wanted, said, _today())
     try:
-        is_proven = await prove_output(site.settings) if site.agent is None else "output:" not in str(site.agent)
+        is_proven = await _prove(site.settings) if site.agent is None else "output:" not in str(site.agent)
+    except AlreadyRunning as err:
+        return fail(str(err), err.hint)
     except ConfigError as err:
         return fail(str(err), err.hint or "take another module, or leave more time between parts")
     if not is_proven:
         return fail(f"{wanted.module} did not confirm {said}", "see drivers/modbus/PROTOCOL.md, the module's watchdog")
-    return ok(f"{wanted.module}: {said}, output confirmed")
+    if watchdog(site.settings):
+        return untested
+    said = f"{wanted.module}: {said}, output confirmed"
+    return ok(said) if wanted.watchdog_tested is None else _stated(wanted, said, _today())
+
+
+def _today() -> date:
+    return datetime.now().astimezone().date()
+
+
+def _stated(wanted: OutputSettings, said: str, today: date) -> Finding:
+    """What a person has said of the watchdog, and how old that is."""
+    tested = wanted.watchdog_tested
+    if tested is None:
+        return ok(f"the simulated remote I/O drops PASS: {said}")
+    words = f"{wanted.watchdog_tested_by} saw PASS fall by itself on {tested}: {said}"
+    if tested > today:
+        return warn(f"{words}; that day has not come yet", "correct output.watchdog_tested, or the clock of this PC")
+    if (today - tested).days > _TEST_AGAIN_DAYS:
+        return warn(f"{words}, more than a year ago", "edge-agent output test --watchdog --yes, with the line stopped")
+    return ok(words)
+
+
+async def _prove(settings: Settings) -> bool:
+    with claimed(settings.output) as claim:
+        return await prove_output(settings, claim)
 
 
 def ftp_port(site: Site) -> Finding:

@@ -40,6 +40,10 @@ def config_permissions(site: Site) -> Finding:
         return fail(
             f"{site.config} has mode {mode:04o}", f"chmod 0640 {site.config}: who writes it decides what passes"
         )
+    folder = site.config.absolute().parent
+    around = stat.S_IMODE(folder.stat().st_mode)
+    if around & 0o002 and not around & stat.S_ISVTX:
+        return fail(f"{folder} has mode {around:04o}: everyone may put another line.toml there", f"chmod o-w {folder}")
     return ok(f"{site.config} has mode {mode:04o}")
 
 

@@ -61,13 +61,23 @@ class RejectWatch:
                 self.surplus += 1
 
     def counter(self, count: int | None) -> None:
-        """The PLC's own count of them as it stands, 16 bits; None while it is not heard."""
+        """The PLC's own count of them as it stands, 16 bits; None while it is not heard.
+
+        A count that is lower than before has come round, or the PLC has started again and counts from 0. Only what both
+        would mean was seen: no more than the new count, and no more than were awaited.
+        """
         if count is None:
             return
         before, self._count = self._count, count
-        number = 0 if before is None else (count - before) % _WORD
-        if number <= _MOST_AT_ONCE:
-            self.seen(number)
+        if before is None or before == count:
+            return
+        step = (count - before) % _WORD
+        number = step if count > before else min(step, count)
+        if step > _MOST_AT_ONCE or (count < before and number > max(1, len(self._awaited))):
+            number = 0
+        if number != step:
+            log.warning("reject_counter_began_anew", before=before, now=count, counted=number)
+        self.seen(number)
 
     def look(self) -> None:
         """Once a moment: who is overdue. Those behind a missed one keep their own time."""

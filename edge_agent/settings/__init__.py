@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edge_agent.settings.edit import put_keys
 from edge_agent.settings.load import load_settings, read_password, settings_json_schema
 from edge_agent.settings.models import (
     BundleSettings,
@@ -40,6 +41,7 @@ __all__ = [
     "WebSettings",
     "WebhookSettings",
     "load_settings",
+    "put_keys",
     "read_password",
     "settings_json_schema",
 ]

@@ -10,10 +10,12 @@ if TYPE_CHECKING:
 
     from edge_agent.settings.models import BundleSettings, LineSettings, OutputSettings, Settings
 
-__all__ = ["Contradiction", "Loc", "bundles", "pages", "places", "sources", "times"]
+__all__ = ["Contradiction", "Loc", "bundles", "pages", "places", "sources", "times", "watchdog"]
 
 Loc = tuple[str | int, ...]
 _INPUTS_IN_ONE_READ = 64
+_PROVEN_MODULES = ("wago-750", "beckhoff-bk9000")
+"""Those whose watchdog the agent arms and proves by itself, on each new connection."""
 
 
 class Contradiction(ValueError):
@@ -109,9 +111,20 @@ def _output_places(output: OutputSettings) -> list[tuple[Loc, str]]:
     problems: list[tuple[Loc, str]] = []
     if output.host is None and output.serial is None:
         problems.append((("output",), "name the way to the output, host or [output.serial] (got neither)"))
+    if output.serial is not None and "://" in output.serial.device:
+        message = (
+            "expected a serial port of this PC, as /dev/serial/by-id/...: a device server keeps what is written to it, "
+            "so that a PASS could be carried out late, and holds up the agent when it is gone; a gateway that speaks "
+            f'Modbus TCP is output.host (got "{output.serial.device}")'
+        )
+        problems.append((("output", "serial", "device"), message))
     if output.program_request != "ignored" and output.kind != "modbus-registers":
         message = f'"{output.program_request}" needs output.kind = "modbus-registers": coils ask for no program'
         problems.append((("output", "program_request"), message))
+    if (output.watchdog_tested is None) != (output.watchdog_tested_by is None):
+        absent = "watchdog_tested" if output.watchdog_tested is None else "watchdog_tested_by"
+        message = f"watchdog_tested and watchdog_tested_by go together (got no {absent})"
+        problems.append((("output",), message))
     problems += _input_places(output)
     if output.first_coil > 65532:
         message = f"expected at most 65532, so that four coils fit (got {output.first_coil})"
@@ -150,6 +163,25 @@ def _input_places(output: OutputSettings) -> list[tuple[Loc, str]]:
     return problems
 
 
+def watchdog(settings: Settings) -> list[tuple[Loc, str]]:
+    """Whether it is known that PASS falls when this PC is dead. Asked where PASS is to be driven, and nowhere else.
+
+    A PLC that is given registers opens for the part that a PASS names and for no other, however long the PASS stands.
+    """
+    output = settings.output
+    if output.kind == "modbus-registers" or settings.controller.kind == "simulated":
+        return []
+    if output.module in _PROVEN_MODULES or (output.watchdog_tested and output.watchdog_tested_by):
+        return []
+    known = ", ".join(f'"{name}"' for name in _PROVEN_MODULES)
+    its = "its watchdog" if output.module is None else f'the watchdog of a "{output.module}"'
+    message = (
+        "nothing proves that the remote I/O drops PASS when this PC is dead: the agent can prove that of "
+        f"{known} alone, and nobody has said that {its} was tested (got no watchdog_tested)"
+    )
+    return [(("output", "module"), message)]
+
+
 def bundles(bundles: tuple[BundleSettings, ...], cameras: tuple[int, ...]) -> list[tuple[Loc, str]]:
     """One bundle for each program and camera, no more and no less."""
     problems: list[tuple[Loc, str]] = []
@@ -186,7 +218,7 @@ def places(settings: Settings) -> list[tuple[Loc, str]]:
     seen: dict[Path, Loc] = {}
     problems: list[tuple[Loc, str]] = []
     for loc, path in places:
-        other = seen.setdefault(path, loc)
+        other = seen.setdefault(path.resolve(), loc)
         if other != loc:
             message = f"expected a place of its own (got {path}, which is {'.'.join(map(str, other))})"
             problems.append((loc, message))

@@ -35,6 +35,10 @@ class LineIndex:
             else:
                 self._note(table, keys, line)
 
+    def has(self, loc: Loc) -> bool:
+        """Whether the document has this key or table."""
+        return loc in self._line_of
+
     def line(self, loc: Loc) -> int:
         """The 1-based line of the key at ``loc``, or of the innermost known table around it."""
         while loc not in self._line_of:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import grp
 import os
+import pwd
 import re
 import stat
 import tomllib
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from edge_agent.errors import ConfigError
+from edge_agent.settings.fit import watchdog
 from edge_agent.settings.lines import LineIndex
 from edge_agent.settings.models import Settings
 from edge_agent.settings.problems import problems_of
@@ -23,18 +26,30 @@ __all__ = ["load_settings", "read_password", "settings_json_schema"]
 _MOST_BYTES = 1 << 20
 _MOST_PASSWORD_BYTES = 4096
 _HINT = "deploy/line.example.toml explains every key; edge-agent config schema prints the schema for an editor"
+_WATCHDOG_HINT = (
+    'stand at the gate, then: edge-agent output test --config {} --watchdog --by "YOUR NAME" --yes; it writes what was '
+    "seen into [output]. Of a test made before, write it yourself: watchdog_tested = 2026-11-29 (the day) and "
+    'watchdog_tested_by = "NAME"'
+)
 
 
-def load_settings(path: Path) -> Settings:
-    """The settings in ``path``; its relative paths start at the folder the file is in. Raises ConfigError."""
+def load_settings(path: Path, *, drives_pass: bool = False) -> Settings:
+    """The settings in ``path``; its relative paths start at the folder the file is in. Raises ConfigError.
+
+    ``drives_pass``: PASS will be energised for parts, so it must be known that it falls when this PC is dead.
+    """
     text = _decode(path, _read(path, _MOST_BYTES))
     document = _parse(path, text)
     try:
-        return Settings.model_validate(document, context={"folder": path.absolute().parent})
+        settings = Settings.model_validate(document, context={"folder": path.absolute().parent})
     except ValidationError as err:
         index = LineIndex(text)
         found = sorted((index.line(loc), key, message) for loc, key, message in problems_of(err, document))
         raise ConfigError("\n".join(f"{path}:{line}: {key}: {what}" for line, key, what in found), hint=_HINT) from None
+    for loc, what in watchdog(settings) if drives_pass else ():
+        line = LineIndex(text).line(loc)
+        raise ConfigError(f"{path}:{line}: {'.'.join(map(str, loc))}: {what}", hint=_WATCHDOG_HINT.format(path))
+    return settings
 
 
 def read_password(path: Path) -> str:
@@ -73,6 +88,11 @@ def _read(path: Path, most_bytes: int) -> bytes:
             raise ConfigError(
                 f"{path}: everyone on this PC may write it, so anyone may change what passes", hint=f"chmod o-w {path}"
             )
+        if status.st_mode & stat.S_IWGRP and not _is_private_group(status):
+            raise ConfigError(
+                f"{path}: its group ({_group_of(status)}) may write it, so others may change what passes",
+                hint=f"chmod g-w {path}",
+            )
         with os.fdopen(descriptor, "rb", closefd=False) as file:
             content = file.read(most_bytes + 1)
     except OSError as err:
@@ -82,6 +102,22 @@ def _read(path: Path, most_bytes: int) -> bytes:
     if len(content) > most_bytes:
         raise ConfigError(f"{path}: expected at most {most_bytes} bytes: is it the right file?")
     return content
+
+
+def _group_of(status: os.stat_result) -> str:
+    try:
+        return grp.getgrgid(status.st_gid).gr_name
+    except KeyError:
+        return str(status.st_gid)
+
+
+def _is_private_group(status: os.stat_result) -> bool:
+    """Whether the group is its owner's own, with nobody else in it: many systems give each user one, and umask 002."""
+    try:
+        group, owner = grp.getgrgid(status.st_gid), pwd.getpwuid(status.st_uid)
+    except KeyError:
+        return False
+    return group.gr_name == owner.pw_name and group.gr_gid == owner.pw_gid and set(group.gr_mem) <= {owner.pw_name}
 
 
 def _decode(path: Path, content: bytes) -> str:

@@ -6,7 +6,8 @@ tuples. A path is relative to the folder of line.toml where the loader gives it,
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from datetime import date
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
@@ -28,8 +29,12 @@ from edge_agent.settings.values import (
     exact,
     integer,
     name_pattern,
+    plain_date,
     say,
 )
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = [
     "BundleSettings",
@@ -177,7 +182,7 @@ class ImagesSettings(Table):
 class RtuSettings(Table):
     """[output.serial]: Modbus RTU over a serial line instead of Modbus TCP."""
 
-    device: Annotated[Text, say("the serial port, by its name in /dev/serial/by-id")]
+    device: Annotated[Text, say("the serial port of this PC, by its name in /dev/serial/by-id")]
     baud: Annotated[int, integer(1200, 921_600), say("bits a second, as set in the device")] = 19_200
     parity: Annotated[Literal["none", "even", "odd"], say("as set in the device")] = "even"
     stop_bits: Annotated[Literal[1, 2], BeforeValidator(exact), say("as set in the device")] = 1
@@ -214,6 +219,12 @@ class OutputSettings(Table):
         Literal["wago-750", "beckhoff-bk9000", "beckhoff-ek9000", "moxa-e1200", "adam-6000", "icp-et7000"] | None,
         say("the family of the remote I/O, whose watchdog the agent then arms and proves"),
     ] = None
+    watchdog_tested: Annotated[
+        date | None,
+        BeforeValidator(plain_date),
+        say("when a person saw the remote I/O drop PASS by itself; edge-agent output test --watchdog writes it"),
+    ] = None
+    watchdog_tested_by: Annotated[Text | None, say("who saw it")] = None
     part_present_input: Annotated[Coil | None, say("zero-based address of the input that sees a part")] = None
     mode_input: Annotated[Coil | None, say("zero-based address of the input that is on in automatic")] = None
     acknowledge_input: Annotated[Coil | None, say("zero-based address of the input of the acknowledge button")] = None
@@ -390,6 +401,12 @@ class Settings(Table):
     def trusted_keys(self) -> tuple[PublicKey, ...]:
         """Whose signature a bundle needs; none where it needs none."""
         return () if self.signatures is None else tuple(map(PublicKey.parse, self.signatures.trusted_keys))
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Folders that one agent alone may work in."""
+        watched = () if self.images.folder is None else (self.images.folder.path,)
+        return (self.images.spool, self.store.archive, *watched)
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

@@ -23,6 +23,7 @@ Loc = tuple[str | int, ...]
 _MOST_SHOWN = 60
 _FORMATS = {
     "path": "a path, as a text that is not empty",
+    "date": "a date without quotes, as 2026-11-29",
     "time": 'a time of day between "00:00" and "23:59"',
     "result-item": RESULT_ITEM_WORDS,
     "public-key": PUBLIC_KEY_WORDS,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any
@@ -29,6 +30,7 @@ __all__ = [
     "exact",
     "integer",
     "name_pattern",
+    "plain_date",
     "say",
 ]
 
@@ -88,6 +90,13 @@ def exact(value: Any) -> Any:
     # To Literal, True and 1.0 are equal to 1.
     if isinstance(value, (bool, float)):
         raise ValueError("an integer is written without a point")  # noqa: TRY004 - pydantic takes no TypeError
+    return value
+
+
+def plain_date(value: Any) -> Any:
+    """Refuse what is no date of TOML: a text, or a date with a time of day."""
+    if type(value) is not date and value is not None:
+        raise ValueError("a date is written without quotes and without a time")
     return value
 
 

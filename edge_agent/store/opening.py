@@ -99,8 +99,9 @@ def take_lock(path: Path) -> sqlite3.Connection:
     """Hold an exclusive lock on a file beside the journal for as long as the process lives.
 
     A lock of the operating system through SQLite: gone with the process however it ends, the same on every
-    platform, and readers of the journal are not shut out by it.
+    platform, and readers of the journal are not shut out by it. The same lock by whatever path the journal is named.
     """
+    path = path.resolve()
     lock = sqlite3.connect(path.with_name(path.name + ".lock"), timeout=0, isolation_level=None)
     try:
         lock.execute("BEGIN EXCLUSIVE")

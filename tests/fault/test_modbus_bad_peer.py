@@ -51,6 +51,24 @@ async def wrong_transaction(talk: Talk) -> None:
     await talk.send(talk.request.frame(pdu, transaction=talk.request.transaction + 1))
 
 
+async def swapped_transaction(talk: Talk) -> None:
+    number = int.from_bytes(talk.request.transaction.to_bytes(2, "big"), "little")
+    await talk.send(talk.request.frame(talk.peer.carry_out(talk.request), transaction=number))
+
+
+async def unit_255(talk: Talk) -> None:
+    await talk.send(talk.request.frame(talk.peer.carry_out(talk.request), unit=255))
+
+
+async def wrong_unit_in_pieces(talk: Talk) -> None:
+    reply = talk.request.frame(talk.peer.carry_out(talk.request), unit=talk.request.unit + 1)
+    await talk.send(reply[:6])
+    await asyncio.sleep(0.005)
+    await talk.send(reply[6:7])
+    await asyncio.sleep(0.005)
+    await talk.send(reply[7:])
+
+
 async def transaction_zero(talk: Talk) -> None:
     await talk.send(talk.request.frame(talk.peer.carry_out(talk.request), transaction=0))
 
@@ -114,8 +132,15 @@ WRITE_FAULTS: list[tuple[Fault, type[DriverError], str]] = [
     (half_a_reply, DeadlineMissed, "did not answer FC15"),
     (reset, NotConnected, "closed the connection"),
     (hang_up, NotConnected, "closed the connection"),
-    (wrong_transaction, DeadlineMissed, "did not answer FC15"),
-    (wrong_unit, DeadlineMissed, "did not answer FC15"),
+    (wrong_transaction, DeadlineMissed, "did not answer FC15 .*; it answered transaction 2, asked was transaction 1: "),
+    (
+        swapped_transaction,
+        DeadlineMissed,
+        "did not answer FC15 .*; it answered transaction 256, asked was transaction 1",
+    ),
+    (wrong_unit, DeadlineMissed, "it answered as unit 2, asked was unit 1: set output.unit to 2 if that is its number"),
+    (unit_255, DeadlineMissed, "it answered as unit 255, asked was unit 1: set output.unit to 255 "),
+    (wrong_unit_in_pieces, DeadlineMissed, "it answered as unit 2, asked was unit 1"),
     (transaction_zero, ProtocolViolation, "as transaction 0"),
     (wrong_address, ProtocolViolation, r"echoed coils \(1, 4\)"),
     (wrong_count, ProtocolViolation, r"echoed coils \(0, 5\)"),
@@ -236,6 +261,20 @@ class TestConnection:
             await connection.write_proven(0, PASS)
 
             assert peer.verdict_bits == (True, False)
+
+    async def test_what_came_to_an_earlier_request_is_not_told_of_a_silent_peer(self, peer: Peer) -> None:
+        async def late_before_the_right_one(talk: Talk) -> None:
+            late = talk.request.frame(b"\x0f\x00\x00\x00\x04", transaction=99)
+            await talk.send(late + talk.honest_reply())
+
+        async with connected(peer) as connection:
+            peer.fault = late_before_the_right_one
+            await connection.write(0, PASS)
+            peer.fault = mute
+            with pytest.raises(DeadlineMissed) as caught:
+                await connection.write(0, PASS)
+
+        assert str(caught.value).endswith("s")
 
     async def test_a_cancelled_request_ends_the_connection(self, peer: Peer) -> None:
         peer.fault = mute

@@ -203,10 +203,31 @@ async def test_a_reply_that_comes_late_answers_no_later_request(peer: RtuPeer) -
         opening.abort()
 
 
-async def test_a_port_that_is_not_there_is_not_connected() -> None:
-    connection = CoilConnection("/dev/none", 0, unit=1, timeout_s=0.1, on_lost=lambda: None, rtu=RtuLine())
-    with pytest.raises(NotConnected, match="/dev/none"):
+@pytest.mark.parametrize(
+    ("device", "why"), [("/dev/none", "it is not there: look at its cable"), ("/dev/null", "it is no serial port")]
+)
+async def test_a_port_that_cannot_be_opened_is_named_and_no_host(device: str, why: str) -> None:
+    connection = CoilConnection(device, 0, unit=1, timeout_s=0.1, on_lost=lambda: None, rtu=RtuLine())
+    with pytest.raises(NotConnected) as caught:
         await connection.open()
+
+    assert str(caught.value).startswith(f"the serial port {device} cannot be opened: ")
+    assert why in str(caught.value)
+    assert "output.host" not in str(caught.value)
+
+
+async def test_a_device_that_answers_as_another_unit_is_told_from_a_silent_one(peer: RtuPeer) -> None:
+    def as_unit_7(reply: bytes) -> bytes:
+        said = bytes([7]) + reply[1:-2]
+        return said + crc(said)
+
+    peer.spoil = as_unit_7
+    async with connected(peer) as connection:
+        with pytest.raises(DeadlineMissed, match="begins with 7 and not with unit 1: look at output") as caught:
+            await connection.write(0, PASS)
+
+    assert peer.name in str(caught.value)
+    assert ":0" not in str(caught.value)
 
 
 async def test_the_output_runs_over_rtu_and_leaves_reject(peer: RtuPeer) -> None:

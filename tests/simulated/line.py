@@ -51,6 +51,8 @@ spool = "spool"
 host = "127.0.0.1"
 port = {output_port}
 part_present_input = 0
+watchdog_tested = 2026-11-29
+watchdog_tested_by = "the tests of the simulated remote I/O"
 {output}
 [[bundle]]
 program = 1
@@ -220,8 +222,10 @@ async def line(
         await remote_io.stop()
 
 
-def edge_agent(*args: str, cwd: Path | None = None, within_s: float = 100) -> subprocess.CompletedProcess[str]:
-    """Run the command line to its end."""
+def edge_agent(
+    *args: str, cwd: Path | None = None, within_s: float = 100, said: str | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run the command line to its end; ``said`` is typed into it."""
     return subprocess.run(
         [sys.executable, "-m", "edge_agent", *args],
         capture_output=True,
@@ -229,4 +233,5 @@ def edge_agent(*args: str, cwd: Path | None = None, within_s: float = 100) -> su
         check=False,
         cwd=cwd,
         timeout=within_s,
+        input=said,
     )

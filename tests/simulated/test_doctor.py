@@ -9,10 +9,12 @@ import socket
 import sqlite3
 from contextlib import asynccontextmanager, closing
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
+from drivers.simulated.remote_io import SimulatedRemoteIo
 from drivers.simulated.wago import SimulatedWago
 from drivers.timing import monotonic_s
 from edge_agent.doctor import CHECKS, Finding, Result, Site, examine
@@ -184,6 +186,9 @@ async def test_a_missing_time_zone_is_warned_of(site: Site) -> None:
 
 
 async def test_files_that_others_may_write_or_read_fail(site: Site, tmp_path: Path) -> None:
+    site.config.parent.chmod(0o777)
+    assert "everyone may put another line.toml there" in await failing(site, "config_permissions")
+    site.config.parent.chmod(0o700)
     site.config.chmod(0o660)
     (tmp_path / "ftp.password").chmod(0o644)
     (tmp_path / "archive").mkdir()
@@ -273,7 +278,38 @@ async def test_peers_that_are_not_there_fail(site: Site) -> None:
     assert await failing(site, "controller_mode")
     assert await failing(site, "controller_program")
     assert "no connection to the remote I/O" in await failing(site, "output")
-    assert "nobody can ask" in await failing(site, "output_watchdog", Result.WARN)
+    assert "nor has said that it was tested" in await failing(site, "output_watchdog")
+
+
+async def test_what_a_person_said_of_the_watchdog_is_shown_and_grows_old(site: Site) -> None:
+    today = datetime.now().astimezone().date()
+    with_output(site, watchdog_tested=today, watchdog_tested_by="Ada Lovelace")
+    (found,) = await look(site, "output_watchdog")
+    assert found.result is Result.OK
+    assert found.evidence.startswith(f"Ada Lovelace saw PASS fall by itself on {today}: output.watchdog_ms = 500")
+    with_output(site, watchdog_tested=today - timedelta(days=400))
+    assert "more than a year ago" in await failing(site, "output_watchdog", Result.WARN)
+    with_output(site, watchdog_tested=today + timedelta(days=2))
+    assert "has not come yet" in await failing(site, "output_watchdog", Result.WARN)
+    with_output(site, watchdog_tested=None)
+    site.settings = site.settings.model_copy(
+        update={"controller": site.settings.controller.model_copy(update={"kind": "simulated"})}
+    )
+    (found,) = await look(site, "output_watchdog")
+    assert found.result is Result.OK
+
+
+async def test_a_module_that_cannot_be_proven_needs_the_statement_too(site: Site) -> None:
+    peer = SimulatedRemoteIo()
+    await peer.start()
+    try:
+        with_output(site, module="beckhoff-ek9000", port=peer.port)
+        assert "nor has said that it was tested" in await failing(site, "output_watchdog")
+        with_output(site, watchdog_tested=datetime.now().astimezone().date(), watchdog_tested_by="Ada Lovelace")
+        (found,) = await look(site, "output_watchdog")
+        assert found.result is Result.OK
+    finally:
+        await peer.stop()
 
 
 async def test_what_to_do_about_a_serial_controller_names_its_line_and_no_address(site: Site) -> None:
@@ -321,6 +357,19 @@ async def test_more_senders_of_images_than_one_are_pointed_out(
     (found,) = await look(site, "ftp_senders")
 
     assert (found.result, said in found.evidence, bool(found.fix)) == (result, True, result is Result.WARN)
+
+
+async def test_what_goes_over_a_serial_port_is_told_by_its_port_and_not_by_a_host(site: Site) -> None:
+    controller = site.settings.controller.model_copy(update={"serial": SerialSettings(url="/dev/no-controller")})
+    site.settings = site.settings.model_copy(update={"controller": controller})
+    with_output(site, serial=RtuSettings(device="/dev/no-output"))
+    told = await look(site, "controller", "output")
+
+    for found, port in zip(told, ("/dev/no-controller", "/dev/no-output"), strict=True):
+        assert found.result is Result.FAIL
+        assert port in found.evidence
+        assert "host" not in found.evidence + found.fix
+        assert "ping" not in found.fix
 
 
 async def test_a_serial_port_that_is_not_there_or_may_change_its_name_is_found_out(site: Site) -> None:

@@ -7,15 +7,19 @@ import json
 import signal
 import sys
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
 from drivers.base import NotConnected
 from drivers.modbus.connection import CoilConnection, RegisterConnection, RtuLine
-from drivers.modbus.walk import Step, Walk, Walker
+from drivers.modbus.modules import MODULES
+from drivers.modbus.walk import Fall, Step, Walk, Walker
 from drivers.simulated.plc import PlcPart, SimulatedPlc
 from drivers.simulated.remote_io import IoFault, SimulatedRemoteIo
+from drivers.simulated.wago import SimulatedWago
+from edge_agent.settings import load_settings
 from edge_agent.store.journal import Journal, JournalReader
 from tests.fault.rtu_peer import RtuPeer
 from tests.simulated.line import edge_agent
@@ -386,3 +390,176 @@ async def test_a_device_that_is_not_there_is_unavailable(tmp_path: Path) -> None
 
     assert ran.returncode == 69
     assert "no connection" in ran.stderr
+
+
+# --- the watchdog, with a person at the gate -------------------------------------------------------------------------
+
+
+async def fallen(peer: SimulatedRemoteIo, **options: object) -> Fall:
+    return await walker(peer.port, **({"watchdog_ms": 300} | options)).let_fall(0.2)
+
+
+async def test_a_pass_that_the_module_drops_when_nobody_writes_is_measured() -> None:
+    async with remote_io() as peer:
+        fall = await fallen(peer)
+
+        assert at_rest(peer)
+
+    falls = [change for change in peer.history if change.coil == PASS and not change.value]
+    assert falls[0].cause == "watchdog"  # nobody had written REJECT
+    assert (fall.problem, fall.is_at_rest) == ("", True)
+    assert fall.after_ms >= 300
+    assert peer.watchdog_trips == 1
+
+
+@pytest.mark.parametrize("name", ["wago-750", "beckhoff-bk9000"])
+async def test_the_watchdog_of_a_module_is_armed_before_and_after_its_trip(name: str) -> None:
+    peer = SimulatedWago(watchdog_s=60.0) if name == "wago-750" else SimulatedRemoteIo(watchdog_s=60.0)
+    await peer.start()
+    try:
+        fall = await fallen(peer, module=MODULES[name], first=MODULES[name].first_coil)
+
+        assert at_rest(peer)
+    finally:
+        await peer.stop()
+
+    assert (fall.problem, fall.is_at_rest) == ("", True)
+    assert peer.watchdog_trips == 1
+    assert peer.watchdog_s == 0.3
+
+
+async def test_a_pass_that_stands_on_is_found_and_taken_back() -> None:
+    async with remote_io() as peer:
+        peer.watchdog_s = 60.0
+        fall = await fallen(peer, watchdog_ms=50)
+
+        assert at_rest(peer)
+        assert left(peer) == (False, True)
+
+    assert "nothing drops it" in fall.problem
+    assert fall.is_at_rest
+
+
+async def test_a_watchdog_that_reads_feed_is_none() -> None:
+    async with remote_io() as peer:
+        peer._is_fed_by_reads = True
+        fall = await fallen(peer, watchdog_ms=100)
+
+        assert at_rest(peer)
+
+    assert "nothing drops it" in fall.problem
+    assert peer.watchdog_trips == 0
+
+
+async def test_a_pass_that_falls_later_than_line_toml_says_is_told() -> None:
+    async with remote_io() as peer:
+        fall = await fallen(peer, watchdog_ms=50, write_timeout_s=0.2)
+
+    assert "watchdog_ms is 50" in fall.problem
+
+
+@pytest.mark.parametrize("fault", [IoFault.MUTE, IoFault.DROP, IoFault.STUCK])
+async def test_a_module_that_fails_while_pass_stands_ends_the_trial_in_words(fault: IoFault) -> None:
+    async with remote_io() as peer:
+        walk_on = walker(peer.port, watchdog_ms=300)
+        trial = asyncio.create_task(walk_on.let_fall(5.0))
+        await until(lambda: peer.coils[PASS])
+        await peer.misbehave(fault)
+        fall = await trial
+
+    assert fall.problem
+    assert not fall.is_at_rest
+
+
+async def test_the_trial_stops_when_a_person_says_so() -> None:
+    async with remote_io() as peer:
+        walk_on = walker(peer.port, watchdog_ms=300)
+        trial = asyncio.create_task(walk_on.let_fall(20.0))
+        await until(lambda: peer.coils[PASS])
+        walk_on.stop.set()
+        fall = await trial
+
+        assert at_rest(peer)
+
+    assert fall.problem == "stopped by a person"
+
+
+async def test_what_a_person_saw_of_the_watchdog_goes_into_line_toml_and_then_parts_may_pass(tmp_path: Path) -> None:
+    async with remote_io() as peer:
+        path = config(tmp_path, peer.port)
+        arguments = ("output", "test", "--config", str(path), "--watchdog", "--by", 'Ada "the first"', "--yes")
+        before = await asyncio.to_thread(edge_agent, "config", "check", "--config", str(path))
+        ran = await asyncio.to_thread(edge_agent, *arguments, said="y\n")
+        after = await asyncio.to_thread(edge_agent, "config", "check", "--config", str(path))
+
+    assert (before.returncode, ran.returncode, after.returncode) == (78, 0, 0), ran.stderr + after.stderr
+    assert "PASS fell" in ran.stderr
+    output = load_settings(path, drives_pass=True).output
+    assert output.watchdog_tested == datetime.now().astimezone().date()
+    assert output.watchdog_tested_by == 'Ada "the first"'
+    begin, end, seen = events(tmp_path)
+    assert begin == 'begins, by Ada "the first": PASS stands, then nothing is written'
+    assert "after the last write; PASS is off" in end
+    assert seen == 'the gate was seen to close when the writes stopped, by Ada "the first"'
+
+
+@pytest.mark.parametrize("answer", ["n\n", ""])
+async def test_a_gate_that_nobody_saw_closing_is_written_down_nowhere(tmp_path: Path, answer: str) -> None:
+    async with remote_io() as peer:
+        path = config(tmp_path, peer.port)
+        before = path.read_bytes()
+        arguments = ("output", "test", "--config", str(path), "--watchdog", "--by", "Ada", "--yes")
+        ran = await asyncio.to_thread(edge_agent, *arguments, said=answer)
+
+    assert ran.returncode == 1
+    assert path.read_bytes() == before
+
+
+async def test_a_watchdog_that_does_not_drop_pass_is_said_and_nothing_is_written_down(tmp_path: Path) -> None:
+    async with remote_io() as peer:
+        peer.watchdog_s = 60.0
+        path = config(tmp_path, peer.port)
+        before = path.read_bytes()
+        arguments = ("output", "test", "--config", str(path), "--watchdog", "--yes", "--json")
+        ran = await asyncio.to_thread(edge_agent, *arguments)
+        rest = left(peer)
+
+    assert ran.returncode == 1
+    assert "nothing drops it" in json.loads(ran.stdout)["problem"]
+    assert path.read_bytes() == before
+    assert rest == (False, True)
+
+
+async def test_a_line_toml_that_cannot_take_it_is_left_and_the_lines_are_told(tmp_path: Path) -> None:
+    async with remote_io() as peer:
+        path = config(tmp_path, peer.port)
+        table = f'[output]\nhost = "127.0.0.1"\nport = {peer.port}\n'
+        inline = f'output = {{ host = "127.0.0.1", port = {peer.port} }}\n'
+        text = inline + path.read_text().replace(table, "")
+        path.write_text(text)
+        arguments = ("output", "test", "--config", str(path), "--watchdog", "--by", "Ada", "--yes")
+        ran = await asyncio.to_thread(edge_agent, *arguments, said="y\n")
+
+    assert ran.returncode == 0, ran.stderr
+    assert path.read_text() == text
+    assert "Put this below [output] yourself" in ran.stdout
+    assert 'watchdog_tested_by = "Ada"' in ran.stdout
+
+
+async def test_the_watchdog_of_a_plc_is_not_tried_with_coils(tmp_path: Path) -> None:
+    async with remote_io() as peer:
+        path = config(tmp_path, peer.port)
+        path.write_text(path.read_text().replace("[output]\n", '[output]\nkind = "modbus-registers"\n'))
+        ran = await asyncio.to_thread(edge_agent, "output", "test", "--config", str(path), "--watchdog", "--yes")
+
+    assert ran.returncode == 64
+    assert "heartbeat" in ran.stderr
+
+
+def test_a_name_that_does_not_fit_on_a_line_is_refused(tmp_path: Path) -> None:
+    path = config(tmp_path, 502)
+    ran = edge_agent("output", "test", "--config", str(path), "--watchdog", "--by", "Ada\nLovelace", "--yes")
+
+    assert ran.returncode == 64
+    assert "is no name" in ran.stderr
+    assert not (tmp_path / "journal.sqlite3").exists()

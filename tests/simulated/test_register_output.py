@@ -332,6 +332,18 @@ async def test_a_plcs_count_is_a_sensor_that_sees_each_part_once_and_none_behind
     assert seen == [False, True, False, True, False, False, False]
 
 
+async def test_a_plc_that_starts_again_is_no_part() -> None:
+    async with plc_and_output(is_counter_the_sensor=True) as (plc, output):
+        plc.part_arrives()
+        seen = [await output.read_part_present()]
+        plc.words[8] = 0  # its program begins anew, and counts from there
+        seen += [await output.read_part_present()]
+        plc.words[8] = 1
+        seen += [await output.read_part_present() for _ in range(2)]
+
+    assert seen == [False, False, True, False]
+
+
 async def test_a_plc_that_does_not_count_is_given_numbers_of_ours() -> None:
     async with plc_and_output(plc={"is_counting": False}, is_counted=False) as (plc, output):
         for part_seq, seq in ((65534, 65535), (65535, 1), (65536, 2)):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 import tty
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,7 +18,10 @@ from drivers.andon import AndonLamp
 from tests.simulated.simulated_wire import until
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
+
+
+_AT_MOST_S = 30.0
 
 
 @asynccontextmanager
@@ -104,3 +109,78 @@ async def test_a_lamp_that_goes_away_comes_back(ports: list[Any]) -> None:
 
 def _gone() -> None:
     raise serial.SerialException("device disconnected")
+
+
+@dataclass
+class HeldUp:
+    """A device server that is gone without a word: who sets a line hears nothing for long, but is let go at last."""
+
+    inside: threading.Event = field(default_factory=threading.Event)
+    go: threading.Event = field(default_factory=threading.Event)
+    sets: int = 0
+    is_over: bool = False
+
+    def level(self) -> None:
+        self.sets += 1
+        if self.sets > 4:  # opening sets both lines, and so does the first level
+            self.inside.set()
+            self.go.wait(_AT_MOST_S)
+            self.is_over = True
+
+
+@pytest.fixture
+def held_up(monkeypatch: pytest.MonkeyPatch) -> Iterator[HeldUp]:
+    server = HeldUp()
+    monkeypatch.setattr("serial.urlhandler.protocol_loop.Serial._update_rts_state", server.level)
+    try:
+        yield server
+    finally:
+        server.go.set()
+
+
+async def test_a_port_that_holds_up_whoever_sets_it_holds_up_no_event_loop(held_up: HeldUp) -> None:
+    """The service's watchdog goes on to be fed, and the agent ends when it is told to."""
+    lamp = AndonLamp("loop://", rts=lambda: True)
+    async with lit(lamp):
+        await until(held_up.inside.is_set, within_s=_AT_MOST_S)
+        assert not held_up.is_over
+    assert not held_up.is_over
+    assert not lamp.is_up
+
+
+async def test_the_lines_are_set_by_a_thread_and_asked_for_by_the_loop(ports: list[Any]) -> None:
+    asked: set[int] = set()
+    setting: set[int] = set()
+
+    def wanted() -> bool:
+        asked.add(threading.get_ident())
+        return True
+
+    lamp = AndonLamp("loop://", rts=wanted)
+    async with lit(lamp):
+        await until(lambda: lamp.is_up)
+        ports[0]._update_rts_state = lambda: setting.add(threading.get_ident())
+        await until(lambda: bool(setting))
+
+    assert asked == {threading.get_ident()}
+    assert threading.get_ident() not in setting
+
+
+async def test_the_end_of_the_loop_does_not_wait_for_a_port_that_does_not_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    opening, go, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def hangs(*_args: object, **_options: object) -> Any:
+        opening.set()
+        go.wait(_AT_MOST_S)
+        ended.set()
+        raise serial.SerialException("at last")
+
+    monkeypatch.setattr(serial, "serial_for_url", hangs)
+    try:
+        async with lit(AndonLamp("socket://192.0.2.1:4001")):
+            await until(opening.is_set)
+        await asyncio.get_running_loop().shutdown_default_executor()
+
+        assert not ended.is_set()
+    finally:
+        go.set()

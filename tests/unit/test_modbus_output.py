@@ -287,9 +287,40 @@ class TestWindow:
                     await asyncio.sleep(0)
         assert {log["event"] for log in logs if log["log_level"] != "debug"} == {"output_confirmed"}
 
-    async def test_withdraw_without_a_pass_writes_nothing(self, peer: Peer) -> None:
+    @pytest.mark.parametrize("begins", ["part", "withdraw"])
+    async def test_a_pass_that_the_output_knows_nothing_of_ends_with_the_next_part(
+        self, peer: Peer, begins: str
+    ) -> None:
+        """Written by another client, or carried out late: it would stand until the next refresh."""
         output = output_to(peer, refresh_s=60)
         async with running(output, peer):
+            peer.coils.update({0: True, 1: False})
+            await (output.begin_part(2, 0.0) if begins == "part" else output.withdraw())
+            assert peer.verdict_bits == REJECTED
+
+    async def test_a_late_pass_of_a_connection_that_was_given_up_ends_with_the_next_part(self, peer: Peer) -> None:
+        output = output_to(peer, refresh_s=60, write_timeout_s=0.05)
+        given_up: list[Talk] = []
+
+        async def keep(talk: Talk) -> None:
+            given_up.append(talk)
+
+        async with running(output, peer):
+            peer.is_faulty_for = lambda request: request.is_pass_write
+            peer.fault = keep
+            assert await output.publish(1, Verdict.PASS, soon()) is Published.FAILED
+            await peer.until(lambda: output.is_confirmed)
+            assert peer.verdict_bits == REJECTED
+            given_up[0].honest_reply()
+            assert peer.verdict_bits == PASSED
+            await output.withdraw()
+            assert peer.verdict_bits == REJECTED
+
+    async def test_withdraw_from_a_peer_that_is_gone_waits_for_nobody(self, peer: Peer) -> None:
+        output = output_to(peer, refresh_s=0.02)
+        async with running(output, peer):
+            await peer.stop()
+            await peer.until(lambda: not output.is_confirmed)
             writes = len(peer.writes)
             await output.withdraw()
             assert len(peer.writes) == writes

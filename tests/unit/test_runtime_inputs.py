@@ -6,6 +6,7 @@ import asyncio
 import random
 
 import pytest
+from structlog.testing import capture_logs
 
 from drivers.base import NotConnected
 from edge_agent.runtime.beside import beside
@@ -96,7 +97,7 @@ def test_it_stays_until_a_person_has_looked() -> None:
     [
         ([None, 5], 0),
         ([5, 6, 6, 8], 3),
-        ([65535, 1], 2),
+        ([65535, 1], 1),
         ([500, 3], 0),
         ([5, None, None, 7], 2),
     ],
@@ -224,3 +225,74 @@ async def test_the_loop_reads_and_counts_until_it_is_stopped_and_ends_where_ther
             await asyncio.sleep(0.005)
 
     assert wires.rejects.missed == 7
+
+
+# --- the PLC's own count ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("before", range(65430, 65536))
+@pytest.mark.parametrize("awaited", [1, 3, 100])
+def test_a_plc_that_starts_again_has_confirmed_nothing(before: int, awaited: int) -> None:
+    """The ejector is dead; from a count near its end to 0 is no row of confirmations."""
+    watch, health, clock = watched()
+    watch.counter(before)
+    for part in range(1, awaited + 1):
+        watch.decided(part, passed=False)
+    with capture_logs() as logs:
+        watch.counter(0)
+    clock.now += 2.0
+    watch.look()
+
+    assert (watch.confirmed, watch.surplus, watch.missed) == (0, 0, 1)
+    assert not health.is_healthy
+    assert [log["event"] for log in logs] == ["reject_counter_began_anew"]
+
+
+@pytest.mark.parametrize(("before", "now", "awaited"), [(65500, 40, 3), (3, 2, 3), (500, 490, 3), (7, 40000, 3)])
+def test_a_count_that_no_decided_part_explains_confirms_nothing(before: int, now: int, awaited: int) -> None:
+    """A PLC that goes on from a count that it had kept, an older one."""
+    watch, _, _ = watched()
+    watch.counter(before)
+    for part in range(awaited):
+        watch.decided(part, passed=False)
+    watch.counter(now)
+
+    assert (watch.confirmed, watch.surplus) == (0, 0)
+
+
+def test_every_start_of_a_plc_confirms_no_more_than_have_left_since() -> None:
+    """Whatever it stood at, and however many have left before it is read again."""
+    for before in range(65400, 65536):
+        for left in range(4):
+            watch, _, _ = watched()
+            watch.counter(before)
+            for part in range(5):
+                watch.decided(part, passed=False)
+            watch.counter(left)
+
+            assert watch.confirmed <= left
+
+
+def test_a_count_that_comes_round_goes_on_to_confirm() -> None:
+    watch, health, clock = watched()
+    count = 65533
+    watch.counter(count)
+    for part in range(1, 8):
+        watch.decided(part, passed=False)
+        count = count % 65535 + 1
+        watch.counter(count)
+        clock.now += 1.0
+        watch.look()
+
+    assert (watch.confirmed, watch.surplus, health.is_healthy) == (7, 0, True)
+
+
+def test_several_that_leave_while_the_plc_is_not_heard_are_confirmed() -> None:
+    watch, _, _ = watched()
+    watch.counter(10)
+    for part in range(3):
+        watch.decided(part, passed=False)
+    watch.counter(None)
+    watch.counter(13)
+
+    assert (watch.confirmed, watch.surplus) == (3, 0)

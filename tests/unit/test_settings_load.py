@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import grp
 import os
+import pwd
 import re
 import subprocess
 import sys
@@ -88,6 +90,47 @@ def test_an_unreadable_file_is_said(tmp_path: Path) -> None:
 
 def test_a_file_that_everyone_may_write_is_refused(tmp_path: Path) -> None:
     assert "everyone on this PC may write it" in refused(written(tmp_path, EXAMPLE, mode=0o646))
+
+
+@pytest.mark.parametrize("others", [("a group of its own name", ["somebody"]), ("plant", [])], ids=["member", "name"])
+def test_a_file_that_others_of_its_group_may_write_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, others: tuple[str, list[str]]
+) -> None:
+    path = written(tmp_path, EXAMPLE, mode=0o660)
+    owner = pwd.getpwuid(path.stat().st_uid)
+    name, members = others
+    name = name if name == "plant" else owner.pw_name
+    group = grp.struct_group((name, "x", owner.pw_gid, members))
+    monkeypatch.setattr(grp, "getgrgid", lambda _gid: group)
+
+    with pytest.raises(ConfigError) as caught:
+        load_settings(path)
+
+    assert f"line.toml: its group ({name}) may write it" in str(caught.value)
+    assert caught.value.hint == f"chmod g-w {path}"
+    path.chmod(0o640)
+    load_settings(path)
+
+
+def test_a_group_that_nobody_knows_may_write_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(gid: int) -> None:
+        raise KeyError(gid)
+
+    monkeypatch.setattr(grp, "getgrgid", unknown)
+
+    path = written(tmp_path, EXAMPLE, mode=0o660)
+    assert f"its group ({path.stat().st_gid}) may write it" in refused(path)
+
+
+def test_a_group_that_is_its_owners_alone_may_write_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many systems give each user such a group, and files that it may write."""
+    path = written(tmp_path, EXAMPLE, mode=0o664)
+    owner = pwd.getpwuid(path.stat().st_uid)
+    monkeypatch.setattr(
+        grp, "getgrgid", lambda _: grp.struct_group((owner.pw_name, "x", owner.pw_gid, [owner.pw_name]))
+    )
+
+    load_settings(path)
 
 
 def test_a_file_that_is_not_utf8_is_said_with_its_line(tmp_path: Path) -> None:

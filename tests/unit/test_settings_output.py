@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from drivers.modbus import CoilOutput, RegisterOutput
+from drivers.modbus import CoilOutput, RegisterOutput, RtuLine
+from drivers.modbus.connection import CoilConnection
+from drivers.modbus.modules import MODULES
 from edge_agent.app import _dial
 from edge_agent.errors import ConfigError
 from edge_agent.output import make_output
 from edge_agent.settings import Settings, load_settings
+from edge_agent.settings.fit import _PROVEN_MODULES
 
 EXAMPLE = (Path(__file__).parents[2] / "deploy" / "line.example.toml").read_text()
 
@@ -71,6 +74,19 @@ def test_a_serial_line_takes_the_place_of_the_network(tmp_path: Path) -> None:
     assert _dial(settings.controller)[1].startswith("controller /dev/serial/by-id/")
 
 
+@pytest.mark.parametrize("url", ["socket://192.168.20.20:4001", "rfc2217://192.168.20.20:4001", "loop://"])
+def test_a_device_server_is_no_serial_port_of_an_output(tmp_path: Path, url: str) -> None:
+    device = '#device = "/dev/serial/by-id/usb-FTDI_USB-RS485_Cable_FT4XYZ-if00-port0"'
+    with pytest.raises(ConfigError) as caught:
+        loaded(tmp_path, ("#[output.serial]", "[output.serial]"), (device, f'device = "{url}"'))
+
+    line = EXAMPLE.splitlines().index(device) + 1
+    assert f"line.toml:{line}: output.serial.device: expected a serial port of this PC" in str(caught.value)
+    assert "Modbus TCP is output.host" in str(caught.value)
+    with pytest.raises(ValueError, match="serial port of this machine"):
+        CoilConnection(url, 0, unit=1, timeout_s=0.1, on_lost=lambda: None, rtu=RtuLine())
+
+
 MODULE = '#module = "wago-750"'
 
 
@@ -86,3 +102,72 @@ def test_a_module_that_can_be_proven_is_taken(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="a read of coil 0 gives an input") as caught:
         make_output(loaded(tmp_path, wago))
     assert "512" in caught.value.hint
+
+
+STATED = (MODULE, 'watchdog_tested = 2026-11-29\nwatchdog_tested_by = "Ada Lovelace"')
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        [STATED],
+        [(MODULE, 'module = "wago-750"')],
+        [(MODULE, 'module = "beckhoff-bk9000"')],
+        [(MODULE, 'module = "moxa-e1200"\nwatchdog_tested = 2026-11-29\nwatchdog_tested_by = "Ada Lovelace"')],
+        [REGISTERS],
+        [('kind = "cv-x"', 'kind = "simulated"')],
+    ],
+    ids=["tested by a person", "wago", "beckhoff", "a module that is tested", "a PLC", "simulated"],
+)
+def test_a_line_may_pass_parts_where_something_proves_that_pass_falls(
+    tmp_path: Path, changes: list[tuple[str, str]]
+) -> None:
+    loaded(tmp_path, *changes)
+
+    load_settings(tmp_path / "line.toml", drives_pass=True)
+
+
+@pytest.mark.parametrize(
+    ("new", "words"),
+    [
+        (MODULE, "nobody has said that its watchdog was tested"),
+        ('module = "moxa-e1200"', 'nobody has said that the watchdog of a "moxa-e1200" was tested'),
+    ],
+)
+def test_a_line_where_nothing_proves_that_pass_falls_may_do_all_but_pass_parts(
+    tmp_path: Path, new: str, words: str
+) -> None:
+    loaded(tmp_path, (MODULE, new))
+
+    with pytest.raises(ConfigError) as caught:
+        load_settings(tmp_path / "line.toml", drives_pass=True)
+
+    line = next(number for number, text in enumerate(EXAMPLE.splitlines(), 1) if text in (MODULE, "[output]"))
+    at = line if new == MODULE else EXAMPLE.splitlines().index(MODULE) + 1
+    assert f"line.toml:{at}: output.module: nothing proves that the remote I/O drops PASS" in str(caught.value)
+    assert words in str(caught.value)
+    assert "--watchdog" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        (
+            "watchdog_tested = 2026-11-29",
+            "watchdog_tested and watchdog_tested_by go together (got no watchdog_tested_by)",
+        ),
+        ('watchdog_tested_by = "Ada"', "watchdog_tested and watchdog_tested_by go together (got no watchdog_tested)"),
+        ('watchdog_tested = "2026-11-29"', 'expected a date without quotes, as 2026-11-29 (got "2026-11-29")'),
+        ("watchdog_tested = 2026-11-29T08:00:00", "expected a date without quotes, as 2026-11-29"),
+        ("watchdog_tested = true", "expected a date without quotes, as 2026-11-29 (got true)"),
+    ],
+)
+def test_a_statement_has_a_day_and_a_name(tmp_path: Path, keys: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        loaded(tmp_path, (MODULE, keys))
+
+    assert message in str(caught.value)
+
+
+def test_the_settings_know_which_modules_the_driver_proves() -> None:
+    assert {name for name, module in MODULES.items() if module.arming} == set(_PROVEN_MODULES)

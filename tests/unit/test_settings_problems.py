@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -79,6 +80,8 @@ acknowledge_input = 2
 reject_confirm_input = 3
 reject_confirm_ms = 2000
 module = "wago-750"
+watchdog_tested = 2026-11-29
+watchdog_tested_by = "Ada"
 part_present_input = 0
 pass_hold_ms = 300
 refresh_ms = 100
@@ -204,6 +207,8 @@ def wrong_values(node: dict[str, Any]) -> list[str]:
             ]
         case "number":
             return [*wrong, '"1"', "true", "0", "-1.0", "nan", "inf", "-inf", "1e300", "[1]"]
+        case "string" if node.get("format") == "date":
+            return [value for value in wrong if value != "2026-11-23"] + ['"2026-11-23"', "20261123", "true", "[]"]
         case "string":
             return [*wrong, "1", "true", "1.5", '""', "[]", '"a\\u0000b"', '"a\\nb"', '"a\\u001Bb"']
         case "array":
@@ -326,7 +331,7 @@ def json_toml(value: Any) -> str:
         return "{ " + ", ".join(f"{key} = {json_toml(inner)}" for key, inner in value.items()) + " }"
     if isinstance(value, list):
         return "[" + ", ".join(map(json_toml, value)) + "]"
-    return json.dumps(value)
+    return value.isoformat() if isinstance(value, date) else json.dumps(value)
 
 
 def test_all_problems_are_said_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:

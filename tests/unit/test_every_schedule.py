@@ -1,0 +1,216 @@
+"""Every schedule of a line within a budget, over the real engine: no part passes wrongly. See docs/decisions/0046.
+
+``make test`` looks at small budgets; ``make explore`` (EDGE_AGENT_EXPLORE=1) at the whole ones, in as many processes as
+there are cores.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from edge_agent.runtime import carrying, engine, standing
+from edge_agent.runtime.pairing import Pairing
+from edge_agent.runtime.sessions import Sessions
+from tests.explorer.line import Budget, Line
+from tests.explorer.search import Explored, Violated, shortest, whole
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tests.explorer.search import Choice
+    from tests.results import Figure
+
+IS_WHOLE = bool(os.environ.get("EDGE_AGENT_EXPLORE"))
+
+SMALL = {
+    "reset": Budget(parts=2, resets=1, polls=1),
+    "reset and cut": Budget(parts=2, resets=1, cuts=1),
+    "two cameras": Budget(parts=2, cameras=2),
+    "messages twice": Budget(parts=2, resets=1, repeats=1),
+    "program": Budget(parts=2, switches=1),
+    "bypass": Budget(parts=1, bypasses=2, cuts=1),
+    "clock set back": Budget(parts=2, resets=1, set_back=1, polls=1),
+    "rejects in two steps": Budget(parts=2, resets=1, splits=1),
+    "agent triggers": Budget(parts=2, idle_triggers=1, resets=1, agent_triggers=True),
+}
+WHOLE = {
+    "4 parts, 1 reset": Budget(parts=4, resets=1),
+    "3 parts, 2 resets, 2 cuts": Budget(parts=3, resets=2, cuts=2),
+    "3 parts, 1 reset, 2 cameras": Budget(parts=3, resets=1, cameras=2),
+    "2 parts, 2 resets, 2 cuts, 2 cameras": Budget(parts=2, resets=2, cuts=2, cameras=2),
+    "agent triggers: 4 parts, 1 reset": Budget(parts=4, resets=1, agent_triggers=True),
+    "agent triggers: 3 parts, 2 resets, 2 cuts, 1 for nothing": Budget(
+        parts=3, resets=2, cuts=2, idle_triggers=1, agent_triggers=True
+    ),
+    "3 parts, 2 programs, 1 bypass": Budget(parts=3, switches=1, bypasses=1),
+    "3 parts, 1 reset, 1 message twice, 1 second": Budget(parts=3, resets=1, repeats=1, seconds=1),
+}
+
+WITHOUT: dict[str, tuple[Budget, str]] = {
+    "a result is lost on a live link before a reset": (Budget(resets=1, lost_results=1), "messages of parts"),
+    "the controller does not tell its clock": (Budget(resets=1, tells_its_clock=False), "messages of parts"),
+    "images lie in no folder of their session": (Budget(resets=1, has_sessions=False), "messages of parts"),
+    "a part is imaged in the second in which the link comes up": (
+        Budget(resets=1, cuts=1, links_take_a_second=False),
+        "messages of parts",
+    ),
+}
+"""What the line model takes for granted, taken away: each has its shortest schedule to a wrong PASS in 0046."""
+
+OLDER_SESSION_IS_FOLLOWED: Sequence[Choice] = (
+    ("image",),
+    ("result", 1),
+    ("time is up", 1),
+    ("clock", 100),
+    ("image",),
+    ("reset",),
+    ("image",),
+    ("result", 2),
+    ("image of", 3, 1),
+    ("image of", 1, 1),
+    ("result", 3),
+    ("clock", 101),
+    ("clock", 101),
+    ("decide", 3),
+    ("row", 3),
+    ("write", 3),
+)
+"""The shortest schedule to a wrong PASS where sessions are followed in the order in which their images come."""
+
+
+@pytest.fixture(autouse=True)
+def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Millions of log lines that nobody reads take longer than the search."""
+    for module in (engine, standing, carrying):
+        monkeypatch.setattr(module, "log", Silent())
+
+
+class Silent:
+    def __getattr__(self, _name: str) -> Any:
+        return lambda *_words, **_values: None
+
+
+def told(name: str, found: Explored) -> str:
+    return f"{name}: {found.states:,} states, {found.steps:,} steps, {found.seconds / 60:.1f} min"
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_no_schedule_of_a_small_budget_passes_a_part_wrongly(name: str) -> None:
+    found = shortest(Line.new(SMALL[name]))
+
+    assert found.seen["PASS"] > 0, "a line on which nothing passes proves nothing"
+
+
+@pytest.mark.promise(
+    "T-42",
+    "every schedule of the real pairing, decision and carrying within a budget",
+    "each budget to its end: 0 wrong PASS",
+)
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("name", WHOLE if IS_WHOLE else ["3 parts, 1 reset"])
+def test_no_schedule_of_a_whole_budget_passes_a_part_wrongly(name: str, figure: Figure) -> None:
+    found = whole(Line.new(WHOLE.get(name) or Budget(parts=3, resets=1)), processes=os.cpu_count() or 1)
+    figure(told(name, found), is_whole=IS_WHOLE)
+
+    assert found.seen["PASS"] > 0, "a line on which nothing passes proves nothing"
+
+
+@pytest.mark.parametrize("taken_away", WITHOUT)
+def test_each_thing_that_is_taken_for_granted_is_needed(taken_away: str) -> None:
+    budget, what = WITHOUT[taken_away]
+    with pytest.raises(Violated, match=what):
+        shortest(Line.new(budget))
+
+
+def test_what_is_not_needed_is_not_taken_for_granted() -> None:
+    """Names without a time, a reset in the second of the last told clock, an answer that overtakes results."""
+    for budget in (
+        Budget(resets=1, names_tell_times=False),
+        Budget(resets=1, resets_take_a_second=False),
+        Budget(resets=1, is_one_stream=False),
+    ):
+        assert shortest(Line.new(budget)).seen["PASS"] > 0
+
+
+def after(schedule: Sequence[Choice], line: Line) -> Line:
+    for choice in schedule:
+        assert choice in set(line.choices()), f"{choice} cannot happen here"
+        line = line.after(choice)
+    return line
+
+
+def test_sessions_in_the_order_in_which_their_images_come_pass_a_part_on_anothers_image(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Sessions, "_is_newer", lambda *_: True)
+
+    with pytest.raises(AssertionError, match=r"passed on messages of parts \[1, 3\]"):
+        after(OLDER_SESSION_IS_FOLLOWED, Line.new(Budget(parts=3, resets=1)))
+
+
+def test_sessions_in_the_order_of_the_clock_do_not() -> None:
+    line = after(OLDER_SESSION_IS_FOLLOWED[:-5], Line.new(Budget(parts=3, resets=1)))
+
+    assert not any(line.agent.is_complete(seq) and not part.stale for seq, part in parts_of(line))
+
+
+def parts_of(line: Line) -> list[tuple[int, Any]]:
+    return [(seq, live.part) for seq, live in line.agent.engine._live.items()]
+
+
+@pytest.mark.parametrize(
+    ("where", "name", "fault", "budget"),
+    [
+        (carrying.Carrying, "may_pass", lambda *_: True, Budget(parts=1, bypasses=1)),
+        (Pairing, "is_overtaken", lambda *_: False, Budget(parts=2)),
+        (Pairing, "_why_apart", lambda *_: "", Budget(parts=2, resets=1)),
+        (Pairing, "_why_decided", lambda *_: "", Budget(parts=2, resets=1)),
+        (Pairing, "go_stale", lambda *_: None, Budget(parts=2, resets=1, cuts=1)),
+        (carrying.Carrying, "decide", lambda _self, _live: PASSED, Budget(parts=1)),
+    ],
+    ids=["not asked again", "arrival for time", "reset unseen", "late image", "gap unseen", "decides nothing"],
+)
+def test_the_search_sees_what_is_wrong(
+    where: type, name: str, fault: Any, budget: Budget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(where, name, fault)
+
+    with pytest.raises((Violated, AttributeError)):
+        shortest(Line.new(budget))
+
+
+PASSED = carrying.Decision(carrying.Verdict.PASS, carrying.Reason.OK)
+
+
+def test_several_processes_find_what_one_finds() -> None:
+    budget = Budget(parts=2, resets=1, polls=1)
+    one, many = shortest(Line.new(budget)), whole(Line.new(budget), processes=2, table_bits=20)
+
+    assert (many.seen, many.states) == (one.seen, one.states)
+    with pytest.raises(Violated, match="messages of parts"):
+        whole(Line.new(replace(budget, has_sessions=False)), processes=2, table_bits=20)
+
+
+def test_states_of_one_key_have_the_same_future() -> None:
+    """The key leaves out what nothing asks for any more: else a schedule would be taken for one that was looked at."""
+    first: dict[object, set[object]] = {}
+    compared, level = 0, [Line.new(Budget(parts=2, resets=1, cuts=1))]
+    while level:
+        behind = []
+        for line in level:
+            then = [line.after(choice) for choice in line.choices()]
+            future = {(state.key(), state.seen()) for state in then}
+            if line.key() in first:
+                compared += 1
+                assert future == first[line.key()]
+            else:
+                first[line.key()] = future
+                behind += then
+        level = behind
+
+    assert compared > 1000
