@@ -47,6 +47,7 @@ _MIB = 1 << 20
 _MOST_BYTES = {
     "reference.png": 160 * _MIB,  # 40 million pixels in three colours that do not compress
     "mask.png": 64 * _MIB,
+    "shown.png": 64 * _MIB,
     "cpcae.onnx": 256 * _MIB,  # calibration's own has half a MiB
     "backbone.onnx": 512 * _MIB,  # Xception has 84 MiB
     "fine.onnx": 512 * _MIB,

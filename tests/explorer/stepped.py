@@ -238,10 +238,15 @@ class SteppedAgent:
         """
         engine, pairing = self.engine, self.engine._pairing
         found, run, newest = pairing._sessions, pairing._run, engine._standing.newest_seq
-        held = sessions | {live.part.session for live in engine._live.values()}
+        held = (sessions | {live.part.session for live in engine._live.values()}) - {""}
         return (
             tuple(
-                (self.stages[seq], self.decisions.get(seq), live.part in pairing.parts, _key_of(live, now, run, newest))
+                (
+                    self.stages[seq],
+                    self.decisions.get(seq),
+                    live.part in pairing.parts,
+                    _key_of(live, now, run, newest, held),
+                )
                 for seq, live in engine._live.items()
             ),
             tuple(
@@ -283,7 +288,7 @@ def since(now: datetime, moment: datetime | None) -> int | None:
     return None if moment is None else (moment - now).seconds + (moment - now).days * 86400
 
 
-def _key_of(live: LivePart, now: datetime, run: int, newest: int) -> Hashable:
+def _key_of(live: LivePart, now: datetime, run: int, newest: int, held: frozenset[str]) -> Hashable:
     part = live.part
     return (
         part.seq == newest,
@@ -291,7 +296,7 @@ def _key_of(live: LivePart, now: datetime, run: int, newest: int) -> Hashable:
         part.session,
         tuple((camera, capture.sha256) for camera, capture in part.captures.items()),
         None if part.result is None else part.result.fields,
-        (since(now, part.told.clock), part.told.session == part.session, since(now, part.proven_at)),
+        (since(now, part.told.clock), part.told.session in held and part.told.session, since(now, part.proven_at)),
         None if part.run is None else part.run - run,
         (bool(part.stale), part.is_leftover, bool(part.unsure), part.repeats_count, part.deadline.at_mono_s == 0.0),
         (bool(live.not_ready), live.link is not None, live.force_decision),
