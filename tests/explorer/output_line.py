@@ -20,7 +20,7 @@ from drivers.modbus.register_output import RegisterOutput
 from drivers.timing import Deadline
 from tests.explorer.output_device import CoilDevice, PlcDevice
 from tests.explorer.output_loop import TICK_S, SteppedLoop
-from tests.explorer.output_promises import DEADLINE_TICKS, HOLD_TICKS, REFRESH_TICKS, Promises, Violation
+from tests.explorer.output_promises import HOLD_TICKS, REFRESH_TICKS, Promises, Violation
 from tests.explorer.output_wire import TIMEOUT_TICKS, Late, Wire
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ class Budget:
     faults: int = 1
     slow: int = 0
     """Answers that take a tick longer than they might."""
+    deadline: int = 1
+    """Ticks from asking for a publication to its deadline."""
     late_writes: int = 0
     late: Late = Late.NEVER
     withdrawals: int = 0
@@ -262,8 +264,8 @@ class Line:
 
     def _publish(self, part: int, verdict: Verdict) -> None:
         self.verdicts.add(part)
-        self.promises.publishes(part, verdict)
-        by = Deadline(self.loop.time() + DEADLINE_TICKS * TICK_S)
+        self.promises.publishes(part, verdict, self.loop.ticks + self.budget.deadline)
+        by = Deadline(self.loop.time() + self.budget.deadline * TICK_S)
         published = self.output.publish(part, verdict, by, may_pass=lambda: self.is_permitted)
         self.unawaited.append(published)
 

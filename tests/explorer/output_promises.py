@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from tests.explorer.output_device import Device
     from tests.explorer.output_loop import SteppedLoop
 
-__all__ = ["DEADLINE_TICKS", "HOLD_TICKS", "REFRESH_TICKS", "PartHistory", "Promises", "Violation"]
+__all__ = ["HOLD_TICKS", "REFRESH_TICKS", "PartHistory", "Promises", "Violation"]
 
-DEADLINE_TICKS, HOLD_TICKS, REFRESH_TICKS = 1, 3, 2
+HOLD_TICKS, REFRESH_TICKS = 3, 2
 _ANSWER_TICKS = 2
 _LONG_AGO = -(HOLD_TICKS + _ANSWER_TICKS + WATCHDOG_TICKS + 1)
 """What lies further back makes no difference to any promise."""
@@ -75,9 +75,9 @@ class Promises:
 
     # what the caller does
 
-    def publishes(self, part: int, verdict: Verdict) -> None:
+    def publishes(self, part: int, verdict: Verdict, by_tick: int) -> None:
         if verdict is Verdict.PASS:
-            self.parts[part] = PartHistory(self.loop.ticks + DEADLINE_TICKS)
+            self.parts[part] = PartHistory(by_tick)
 
     def begins(self, part: int) -> list[PartHistory]:
         """``begin_part`` begins. What it ends, for ``withdrawn``."""

@@ -162,7 +162,7 @@ class _Look:
         bits = list(pdu.bits)
         if len(bits) == 4:
             bits[3] ^= bool(self.beats & 1)
-        return (type(pdu).__name__, pdu.address, words, tuple(bits))
+        return (type(pdu).__name__, pdu.dev_id, pdu.address, words, tuple(bits))
 
     def _block(self, words: Any) -> tuple[int, ...]:
         """The check says nothing that the words do not; the heartbeat counts from the agent's own."""
@@ -178,13 +178,14 @@ class _Look:
 
     def task(self, task: asyncio.Task[Any]) -> tuple[Any, ...]:
         """Where a task waits."""
-        waiter = task._fut_waiter  # type: ignore[attr-defined]
-        return (
-            task.get_name(),
-            task.cancelling(),
-            None if waiter is None else waiter._state,
-            *self.at(task.get_coro()),
-        )
+        told = self._told(task._fut_waiter)  # type: ignore[attr-defined]
+        return (task.get_name(), task.cancelling(), told, *self.at(task.get_coro()))
+
+    def _told(self, waiter: Any) -> Any:
+        """What a task is told at its next turn; between any two steps it may not know it yet."""
+        if waiter is None or not waiter.done() or waiter.cancelled():
+            return None if waiter is None else waiter._state
+        return repr(waiter.exception() or self.value("", waiter.result()))
 
     def at(self, coro: Any) -> tuple[Any, ...]:
         """Every coroutine from this one inwards: the line it is at, and what it knows there."""
