@@ -150,21 +150,19 @@ class Line:
         self.promises.is_connected = lambda: self._is_connected
         self.run = self.loop.create_task(self.output.run(lambda: self.is_ready), name="run")
         self.run.add_done_callback(self._has_ended)
-        self.loop.settle()
-        while self.wire.dial is not None or self.wire.request is not None:
-            next(iter(self.wire.choices().values()))()
-            self.loop.settle()
-        while not self.output.is_confirmed:  # a PLC has to be seen counting first
+        self._answer_all()
+        while not self.output.is_confirmed:  # a PLC's heartbeat has to be seen changing first
             self._tick()
-            self._settle_all()
+            self._answer_all()
 
     @property
     def _is_connected(self) -> bool:
         return bool(output.ModbusOutput.is_confirmed.fget(self.output))  # type: ignore[attr-defined]
 
-    def _settle_all(self) -> None:
+    def _answer_all(self) -> None:
+        """All goes well, at once: of the wire's choices that is the first."""
         self.loop.settle()
-        while self.wire.request is not None:
+        while self.wire.is_waited_for:
             next(iter(self.wire.choices().values()))()
             self.loop.settle()
 
