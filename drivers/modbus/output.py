@@ -186,7 +186,8 @@ class ModbusOutput(ABC, Generic[S]):
 
     async def begin_part(self, part_seq: int, first_sign_mono_s: float) -> None:
         """As ``VerdictOutput.begin_part``; coils have no names."""
-        del part_seq, first_sign_mono_s
+        del first_sign_mono_s
+        self._newest_seq = max(self._newest_seq, part_seq)
         await self.withdraw()
 
     async def withdraw(self) -> None:

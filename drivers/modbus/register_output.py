@@ -143,7 +143,7 @@ class RegisterOutput(ModbusOutput[BlockState]):
     async def begin_part(self, part_seq: int, first_sign_mono_s: float) -> None:
         """As ``VerdictOutput.begin_part``. Read too late, the number may be the next part's: then the part has none."""
         self._begun = None
-        await self.withdraw()
+        await super().begin_part(part_seq, first_sign_mono_s)
         if not self._is_counted:
             return
         try:

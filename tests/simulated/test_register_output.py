@@ -136,6 +136,18 @@ async def test_verdicts_that_are_all_a_part_late_pass_nobody() -> None:
         assert not any(part.is_let_through for part in parts)
 
 
+@pytest.mark.parametrize("is_counted", [True, False])
+async def test_a_verdict_that_comes_after_the_next_part_began_passes_nobody(*, is_counted: bool) -> None:
+    async with plc_and_output(plc={"is_counting": is_counted}, is_counted=is_counted) as (plc, output):
+        first = plc.part_arrives()
+        await output.begin_part(1, monotonic_s())
+        second = plc.part_arrives()
+        await output.begin_part(2, monotonic_s())
+        assert await output.publish(1, Verdict.PASS, soon()) is Published.WITHHELD
+        assert not first.is_let_through
+        assert not second.is_let_through
+
+
 async def test_a_part_whose_name_was_asked_too_late_gets_no_pass() -> None:
     """After a standstill the number may be the next part's."""
     async with plc_and_output() as (plc, output):

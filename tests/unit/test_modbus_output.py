@@ -366,6 +366,13 @@ class TestNeverWritten:
             assert await output.publish(7, Verdict.PASS, soon()) is Published.WITHHELD
             assert peer.verdict_bits == REJECTED
 
+    async def test_for_a_part_older_than_the_one_that_began_last(self, peer: Peer) -> None:
+        output = output_to(peer)
+        async with running(output, peer):
+            await output.begin_part(8, 0.0)
+            assert await output.publish(7, Verdict.PASS, soon()) is Published.WITHHELD
+            await self.assert_no_pass(peer)
+
 
 class TestRaces:
     @pytest.mark.parametrize("hold", [hold_pass_writes, hold_read_backs_of_pass])
