@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: install demo test test-all lint pictures bench fuzz results chaos soak kills schedules faults cover mutants lock offline-bundle clean
+.PHONY: install demo test test-all lint pictures bench fuzz results chaos soak kills schedules explore faults cover mutants lock offline-bundle clean
 
 # Not compiled beforehand: of what is installed a small part is ever imported, and compiled then.
 install: $(STAMP)
@@ -74,6 +74,13 @@ SCHEDULES ?= 100000
 schedules: install
 	EDGE_AGENT_SCHEDULES=$(SCHEDULES) $(BIN)/python -m pytest -p no:randomly --results \
 	  tests/unit/test_runtime_invariants.py
+
+# Every schedule of the line and every run of the outputs within whole budgets (docs/decisions/0046), a few hours on two cores.
+# BUDGET= a part of a budget's name takes those alone.
+BUDGET ?=
+explore: install
+	EDGE_AGENT_EXPLORE=1 $(BIN)/python -m pytest -p no:randomly --results --timeout=36000 \
+	  tests/unit/test_every_schedule.py tests/unit/test_explore_outputs.py $(if $(BUDGET),-k "$(BUDGET)")
 
 # Faults in native code and SIGSTOP, ROUNDS times each; adds up in the same way.
 ROUNDS ?= 10

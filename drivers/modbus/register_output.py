@@ -192,7 +192,8 @@ class RegisterOutput(ModbusOutput[BlockState]):
         self._sensed_seq = None
         self._reason = self._bundle = 0  # those were of another part
         self._plc = await self._read(link)
-        self._seq = self._plc.trigger_seq if self._is_counted else 0
+        # Numbers of our own go on: a PASS that is carried out late is of a number that stands there as REJECT already.
+        self._seq = self._plc.trigger_seq if self._is_counted else self._seq
 
     async def _watch(self, link: _Link[BlockState]) -> None:
         self._take(await self._read(link))

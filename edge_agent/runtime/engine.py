@@ -49,6 +49,7 @@ _MOST_OPEN_PARTS = 8
 _TRIGGER_RETRY_S = 0.1
 _STANDSTILL_S = 0.2
 _FINISH_LOOK_S = 0.02
+_FIRST_SECOND = "its link is up, and its clock has to show another second first: an image of this one may be of before"
 
 
 class Engine:
@@ -180,12 +181,13 @@ class Engine:
             case ControllerUp():
                 self._pairing.begin_at(event.clock)
                 self._set_program(event.program)
-                self._health.holds("controller")
                 self._health.holds("sessions")
+                self._look_at_clock()
             case ControllerStatus():
                 self._set_program(event.program)
             case ControllerClock():
                 self._pairing.on_clock(event.clock, follows_results=event.follows_results)
+                self._look_at_clock()
                 self._wake_all()
             case ControllerDown():
                 self._health.fails("controller", event.why)
@@ -348,6 +350,12 @@ class Engine:
             published=published,
             latency_ms=round((row.decided_mono_s - row.first_sign_mono_s) * 1000, 1),
         )
+
+    def _look_at_clock(self) -> None:
+        if self._pairing.is_settled:
+            self._health.holds("controller")
+        else:
+            self._health.fails("controller", _FIRST_SECOND)
 
     def _go_stale(self, why: str) -> None:
         """Nothing that is open can be trusted to be of now, what was decided and is on its way to the wire included."""

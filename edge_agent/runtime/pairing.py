@@ -322,11 +322,20 @@ class Pairing:
                 part.proven_at = now
                 part.stale = part.stale or self._why_not_of_now(part)
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether images that are taken now can be told from those of before the link was up.
+
+        The clock has whole seconds: an image of the very one in which the link came up may be of before.
+        """
+        told = self._told.clock
+        return self._since is None or (told is not None and told > self._since)
+
     def _why_old(self, capture: Capture) -> str:
         """Why an image cannot be of now; empty if it may be."""
         taken, told = controller_time(capture.taken), self._told.clock
         # In the first two cases its session may never have been seen: it must not be followed either.
-        if taken is not None and self._since is not None and taken < self._since:
+        if taken is not None and self._since is not None and taken <= self._since:
             return f"the image was taken at {capture.taken}, the link is up since {shown(self._since)}"
         if taken is not None and told is not None and taken > told + self.longest:
             return f"the image was taken at {capture.taken}, and the controller's clock said {shown(told)} just now"
@@ -335,7 +344,7 @@ class Pairing:
     def _is_of_just_before(self, capture: Capture) -> bool:
         """Whether an image was taken just before the link came up."""
         taken = controller_time(capture.taken)
-        return taken is not None and self._since is not None and self._since - _JUST_BEFORE <= taken < self._since
+        return taken is not None and self._since is not None and self._since - _JUST_BEFORE <= taken <= self._since
 
     def _open(self) -> Part:
         part = self.open_part()

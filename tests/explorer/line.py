@@ -73,7 +73,6 @@ class Budget:
     """Whether images lie in folders of their session."""
     resets_take_a_second: bool = True
     """Whether the counter begins anew in another second than that which was told last."""
-    links_take_a_second: bool = True
     is_one_stream: bool = True
     """Whether an answer comes behind the results that were sent before it."""
 
@@ -150,11 +149,12 @@ class Line:
 
     @classmethod
     def new(cls, budget: Budget) -> Line:
-        """A line whose link has just come up, a second after its counter began."""
+        """A line whose link has come up, after its counter began."""
         cameras = tuple(range(1, budget.cameras + 1))
         agent = SteppedAgent.new(cameras, programs=2 if budget.switches else 1, triggers_itself=budget.agent_triggers)
         line = cls(budget, agent)
-        agent.event(ControllerUp(1, "CV-X", 0.0, line._told_clock(_BEGAN_S)))
+        line.has_link = False
+        line._link_up()
         return line
 
     # --- what may happen ----------------------------------------------------------------------------------
@@ -366,10 +366,12 @@ class Line:
             self.agent.event(ControllerDown("cable", 0.0))
 
     def _link_up(self) -> None:
-        """It takes a second; the outputs are drained first, so what was not said is never said."""
-        self.has_link, self.clock = True, self.clock + self.left.links_take_a_second
-        self.told = self.clock
+        """The outputs are drained first, so what was not said is never said. READY waits for another second."""
+        self.has_link = True
         self.agent.event(ControllerUp(self.program, "CV-X", 0.0, self._told_clock(self.clock)))
+        self.clock = self.told = self.clock + 1
+        if self.left.tells_its_clock:
+            self.agent.event(ControllerClock(clock_at(self.clock), follows_results=True))
 
     def _told_clock(self, second: int) -> str:
         return clock_at(second) if self.left.tells_its_clock else ""

@@ -301,7 +301,7 @@ def test_a_reference_image_that_unpacks_to_gigabytes_is_refused(copy: Path) -> N
     refused(copy, "reference.png: 60000 x 60000 pixels are more than the limit")
 
     put(copy, "reference.png", b"GIF89a")
-    refused(copy, "reference.png: not a BMP, PNG or JPEG")
+    refused(copy, "reference.png: a GIF file, not a BMP, PNG or JPEG")
 
 
 def test_a_reference_image_without_anything_to_see_is_refused(copy: Path) -> None:

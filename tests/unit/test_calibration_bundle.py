@@ -254,7 +254,7 @@ def test_a_limit_changed_by_hand_rejects_the_bundle(copy: Path) -> None:
         ({"schema_version": "1"}, "not a whole number"),
         ({"program": True}, "not a whole number"),
         ({"part": 3}, "not a string"),
-        ({"limit": {"value": 0.0, "review_from": 0.0}}, "nothing could be judged"),
+        ({"limit": {"value": 0.0, "review_from": 0.0, "statement": "s"}}, "nothing could be judged"),
         ({"limit": {"value": 1.0}}, "review_from is missing"),
         ({"limit": {"value": 1.0, "review_from": 1.1, "statement": "x"}}, "does not end at the limit"),
         ({"limit": {"value": 1.0, "review_from": 0.0, "statement": "x"}}, "does not end at the limit"),

@@ -54,10 +54,6 @@ WITHOUT: dict[str, tuple[Budget, str]] = {
     "a result is lost on a live link before a reset": (Budget(resets=1, lost_results=1), "messages of parts"),
     "the controller does not tell its clock": (Budget(resets=1, tells_its_clock=False), "messages of parts"),
     "images lie in no folder of their session": (Budget(resets=1, has_sessions=False), "messages of parts"),
-    "a part is imaged in the second in which the link comes up": (
-        Budget(resets=1, cuts=1, links_take_a_second=False),
-        "messages of parts",
-    ),
 }
 """What the line model takes for granted, taken away: each has its shortest schedule to a wrong PASS in 0046."""
 
@@ -65,7 +61,7 @@ OLDER_SESSION_IS_FOLLOWED: Sequence[Choice] = (
     ("image",),
     ("result", 1),
     ("time is up", 1),
-    ("clock", 100),
+    ("clock", 101),
     ("image",),
     ("reset",),
     ("image",),
@@ -73,8 +69,8 @@ OLDER_SESSION_IS_FOLLOWED: Sequence[Choice] = (
     ("image of", 3, 1),
     ("image of", 1, 1),
     ("result", 3),
-    ("clock", 101),
-    ("clock", 101),
+    ("clock", 102),
+    ("clock", 102),
     ("decide", 3),
     ("row", 3),
     ("write", 3),

@@ -518,7 +518,8 @@ async def test_what_the_output_asks_at_the_last_moment_tells_of_a_gap_and_of_the
 async def test_a_result_is_of_now_once_the_controller_told_its_clock_after_it(tmp_path: Path) -> None:
     """This machine may have stood still with all its clocks: the controller's own clock says whether it did."""
     async with line(tmp_path, deadline_s=2.0) as at:
-        at.engine.on_event(ControllerUp(1, "CV-X", monotonic_s(), "260101_120000"))
+        at.engine.on_event(ControllerUp(1, "CV-X", monotonic_s(), "260101_115959"))
+        at.engine.on_event(ControllerClock("260101_120000"))
         for count, told in ((1, "260101_120001"), (2, "260101_120021")):
             at.image(count, taken="260101_120001")
             at.result(count)
@@ -537,6 +538,18 @@ async def test_a_result_is_of_now_once_the_controller_told_its_clock_after_it(tm
     assert "260101_120021" in of_before.detail
     assert (unproven.verdict, unproven.reason) == (Verdict.REJECT, Reason.STALE)
     assert "not told its clock since" in unproven.detail
+
+
+async def test_the_line_is_ready_once_the_clock_showed_another_second_than_that_of_the_new_link(tmp_path: Path) -> None:
+    async with line(tmp_path) as at:
+        at.engine.on_event(ControllerUp(1, "CV-X", monotonic_s(), "260101_120000"))
+        at.engine.on_event(ControllerClock("260101_120000"))
+        before, why = at.engine.state, str(at.health)
+        at.engine.on_event(ControllerClock("260101_120001"))
+
+        assert before is LineState.FAULT
+        assert "another second first" in why
+        assert at.engine.state is LineState.READY
 
 
 async def test_images_of_two_controllers_in_one_inbox_are_a_fault_until_the_link_begins_anew(tmp_path: Path) -> None:

@@ -74,6 +74,8 @@ class LineMachine(RuleBasedStateMachine):
         self.session = self._clock()
         self.clock += 1
         self.pairing.begin_at(self._clock())
+        self.clock += 1
+        self.pairing.on_clock(self._clock())
         self.on_the_way: list[tuple[str, Imaged | str]] = []
         self.imaged: dict[int, Imaged] = {}
         self.of_capture: dict[int, int] = {}
@@ -135,6 +137,8 @@ class LineMachine(RuleBasedStateMachine):
         self.has_link = True
         self.clock += 1
         self.pairing.begin_at(self._clock())
+        self.clock += 1  # the line is READY once the clock showed another second
+        self.pairing.on_clock(self._clock())
         self.health.holds("controller")
         self._look()
 

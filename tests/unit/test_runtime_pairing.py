@@ -112,13 +112,26 @@ def test_an_image_that_was_taken_before_the_link_came_up_never_joins_a_live_resu
     pairs.begin_at("260101_120000")
     _, queued = pairs.on_capture(replace(capture(1, "s1"), taken="260101_115959"))
     _, live = pairs.on_result(result(1))
-    _, fresh = pairs.on_capture(replace(capture(1, "260101_115950"), taken="260101_120000"))
+    _, fresh = pairs.on_capture(replace(capture(1, "260101_115950"), taken="260101_120001"))
 
     assert "115959" in queued.stale
     assert live is not queued
     assert fresh is live
     assert live.stale == ""
     assert "s1" not in pairs._sessions, "a session that was over long ago is not the one before"
+
+
+def test_an_image_of_the_second_in_which_the_link_came_up_may_be_of_before() -> None:
+    pairs = pairing()
+    pairs.begin_at("260101_120000")
+    _, live = pairs.on_result(result(7))
+    before = pairs.is_settled
+    pairs.on_capture(replace(capture(7), taken="260101_120000"))
+    pairs.on_clock("260101_120001")
+
+    assert "the link is up since 260101_120000" in live.stale
+    assert not before
+    assert pairs.is_settled
 
 
 def test_an_image_of_just_before_the_link_came_up_makes_its_part_stale_and_no_second_part() -> None:
@@ -290,7 +303,7 @@ def test_an_image_of_the_session_before_a_reset_never_proves_what_came_after_it(
     for part in list(pairs.parts):
         pairs.close(part)
     _, after = pairs.on_result(result(1))
-    arrival, joined = pairs.on_capture(replace(capture(1, "260101_115900"), taken="260101_120000"))
+    arrival, joined = pairs.on_capture(replace(capture(1, "260101_115900"), taken="260101_120001"))
 
     assert arrival is Arrival.JOINED
     assert joined is after
@@ -341,9 +354,9 @@ def test_an_image_of_an_older_session_that_comes_after_one_of_a_newer_is_not_fol
     pairs = pairing()
     pairs.begin_at(AT(0))
     decided_without_images(pairs, 1, 2)
-    pairs.on_capture(replace(capture(1, AT(1), name="third"), taken=AT(2)))
-    arrival, of_before = pairs.on_capture(replace(capture(1, AT(0), name="first"), taken=AT(0)))
-    pairs.on_clock(AT(2))
+    pairs.on_capture(replace(capture(1, AT(2), name="third"), taken=AT(3)))
+    arrival, of_before = pairs.on_capture(replace(capture(1, AT(0), name="first"), taken=AT(1)))
+    pairs.on_clock(AT(3))
     _, live = pairs.on_result(result(1))
 
     assert arrival is Arrival.NEW
@@ -364,13 +377,13 @@ def test_sessions_are_in_the_order_of_their_names_where_no_image_tells_when_it_w
 def test_a_session_with_an_earlier_name_is_followed_once_the_controllers_clock_was_set_back() -> None:
     pairs = pairing()
     pairs.begin_at(AT(30))
-    pairs.on_capture(replace(capture(1, AT(29)), taken=AT(30)))
+    pairs.on_capture(replace(capture(1, AT(29)), taken=AT(31)))
     pairs.on_clock(AT(31))
     pairs.go_stale("the clock went back")
     pairs.begin_at(AT(10))
-    _, goes_on = pairs.on_capture(replace(capture(2, AT(29)), taken=AT(10)))
+    _, goes_on = pairs.on_capture(replace(capture(2, AT(29)), taken=AT(11)))
     _, begun_anew = pairs.on_capture(replace(capture(1, AT(11)), taken=AT(12)))
-    _, of_before = pairs.on_capture(replace(capture(3, AT(29)), taken=AT(10)))
+    _, of_before = pairs.on_capture(replace(capture(3, AT(29)), taken=AT(11)))
 
     assert goes_on.stale == ""
     assert begun_anew.stale == ""
@@ -529,7 +542,7 @@ def test_a_new_link_repeats_nothing_that_was_said_on_the_one_before() -> None:
     pairs.on_result(result(1))
     pairs.close(first)
     pairs.begin_at("260101_120010")
-    _, part = pairs.on_capture(replace(capture(1, "260101_120009"), taken="260101_120010"))
+    _, part = pairs.on_capture(replace(capture(1, "260101_120009"), taken="260101_120011"))
     pairs.on_result(result(1))
 
     assert part is not None
@@ -544,7 +557,7 @@ def test_a_new_link_knows_of_no_reset_on_the_one_before() -> None:
         assert before is not None
         pairs.close(before)
     pairs.begin_at("260101_120010")
-    _, part = pairs.on_capture(replace(capture(2, "260101_115900"), taken="260101_120010"))
+    _, part = pairs.on_capture(replace(capture(2, "260101_115900"), taken="260101_120011"))
     pairs.on_result(result(2))
 
     assert part is not None
