@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 
     Choice = tuple[Any, ...]
 
@@ -78,15 +78,11 @@ def shortest(start: State, *, say: Callable[[str], object] = lambda _line: None)
     while level:
         behind: list[tuple[State, Any]] = []
         for state, path in level:
-            for choice in state.choices():
-                found.steps += 1
-                then = _step(state, choice, path)
-                if what := then.seen():
-                    found.seen[what] += 1
+            for then, way in _behind(state, path, found):
                 key = hash(then.key())
                 if key not in known:
                     known.add(key)
-                    behind.append((then, (path, choice)))
+                    behind.append((then, way))
         found.depth += bool(behind)
         found.states, found.seconds = len(known), time.monotonic() - began
         say(f"depth {found.depth}: {len(behind):,} new, {found.states:,} states, {found.seconds:.0f} s")
@@ -151,11 +147,17 @@ class _Table:
         raise MemoryError("the table of states is full: give the search more bits")
 
 
-def _step(state: State, choice: Choice, path: Any) -> State:
-    try:
-        return state.after(choice)
-    except AssertionError as err:
-        raise Violated(_schedule((path, choice)), str(err)) from err
+def _behind(state: State, path: Any, found: Explored) -> Iterator[tuple[State, Any]]:
+    """All states that are one step further, each with the way there; counts them. Raises Violated."""
+    for choice in state.choices():
+        found.steps += 1
+        try:
+            then = state.after(choice)
+        except AssertionError as err:
+            raise Violated(_schedule((path, choice)), str(err)) from err
+        if what := then.seen():
+            found.seen[what] += 1
+        yield then, (path, choice)
 
 
 def _roots(start: State, number: int, memory: shared_memory.SharedMemory) -> tuple[Explored, list[Any]]:
@@ -166,14 +168,10 @@ def _roots(start: State, number: int, memory: shared_memory.SharedMemory) -> tup
     while level and len(level) < number:
         behind = []
         for state, path in level:
-            for choice in state.choices():
-                found.steps += 1
-                then = _step(state, choice, path)
-                if what := then.seen():
-                    found.seen[what] += 1
+            for then, way in _behind(state, path, found):
                 if table.add(hash(then.key())):
                     found.states += 1
-                    behind.append((then, (path, choice)))
+                    behind.append((then, way))
         found.depth += bool(behind)
         level = behind
     del table
@@ -199,14 +197,10 @@ def _dive(state: State, path: Any, depth: int, table: _Table, found: Explored) -
     while open_states:
         state, path, depth = open_states.pop()
         found.depth = max(found.depth, depth)
-        for choice in state.choices():
-            found.steps += 1
-            then = _step(state, choice, path)
-            if what := then.seen():
-                found.seen[what] += 1
+        for then, way in _behind(state, path, found):
             if table.add(hash(then.key())):
                 found.states += 1
-                open_states.append((then, (path, choice), depth + 1))
+                open_states.append((then, way, depth + 1))
 
 
 def _schedule(path: Any) -> list[Choice]:
