@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from drivers.base import ControllerClock, ControllerDown, ControllerResult, ControllerStatus, ControllerUp, Judgement
 from edge_agent.domain import Capture
-from tests.explorer.stepped import Stage, SteppedAgent, _cloned
+from tests.explorer.stepped import Stage, SteppedAgent, Then, _cloned
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
@@ -48,8 +48,9 @@ class Budget:
     resets: int = 0
     cuts: int = 0
     splits: int = 0
-    """Times that anything may happen between the decision of a part that is rejected and its row. Of a part that may
-    pass it may always."""
+    """Parts for which anything may happen between decision, row and write. Of all others it is done in one step."""
+    late_answers: int = 0
+    """Times that anything may happen between a result and the clock's answer behind it."""
     polls: int = 0
     """Times that the link asks for the clock of its own accord."""
     seconds: int = 0
@@ -204,18 +205,40 @@ class Line:
             yield from (item for item in self.stream if item[0] == "clock")
 
     def _may_pass(self) -> bool:
-        """A PASS takes a live result: one that comes yet, or one that an open part has."""
-        if self.left.parts or any(item[0] == "result" for item in self.stream):
+        """Whether any schedule from here can pass a part, and wrongly.
+
+        A PASS takes a live result: one that comes yet, or one that an open part has. And where no part comes any more
+        and messages of one part alone are left, which is the newest, there is nothing that it could be taken for.
+        """
+        if self.left.parts:
             return True
         live = self.agent.engine._live.values()
-        return any(one.part.result is not None and not one.part.stale for one in live)
+        if not any(item[0] == "result" for item in self.stream) and not any(
+            one.part.result is not None and not one.part.stale for one in live
+        ):
+            return False
+        left = self.left
+        is_bypassed = self._is_bypassed or any(one.reason == "BYPASS" for one in self.agent.decisions.values())
+        is_alone = not (left.repeats or left.switches or left.bypasses or left.agent_triggers or is_bypassed)
+        return not is_alone or self._told_of() != {max(self.delivered, 1)} or len(live) > 1
+
+    def _told_of(self) -> set[int]:
+        """Parts that messages of come yet, or that an open part rests on."""
+        live = [one.part for one in self.agent.engine._live.values()]
+        told = {number for number, _ in self.images} | {item[1] for item in self.stream if item[0] == "result"}
+        told.update(int(capture.sha256) for part in live for capture in part.captures.values())
+        told.update(int(part.result.fields[0]) for part in live if part.result is not None)
+        return told
 
     def _of_the_agent(self) -> Iterator[Choice]:
         for seq, stage in self.agent.stages.items():
             if stage == Stage.OPEN:
-                yield ("decide", seq) if self.agent.is_complete(seq) else ("time is up", seq)
+                what = "decide" if self.agent.is_complete(seq) else "time is up"
+                yield what, seq
+                if self.left.splits:
+                    yield f"{what} in steps", seq
             else:
-                yield ("row", seq) if stage == Stage.DECIDED else ("write", seq)
+                yield "row" if stage == Stage.DECIDED else "write", seq
 
     def _of_the_wire(self) -> Iterator[Choice]:
         images = self.images
@@ -229,8 +252,11 @@ class Line:
                 yield ("image again of", *image)
         if self.stream and (self.unseen is None or self.stream[0][0] != "clock" or self.has_result_come):
             yield self.stream[0]
-            if self.left.repeats and self.stream[0][0] == "result":
-                yield ("result again", self.stream[0][1])
+            if self.stream[0][0] == "result":
+                if self.left.repeats:
+                    yield "result again", self.stream[0][1]
+                if self.left.late_answers:
+                    yield "result alone", self.stream[0][1]
 
     def after(self, choice: Choice) -> Line:
         """The line behind it. Raises AssertionError where a part passed wrongly."""
@@ -250,17 +276,26 @@ class Line:
 
     def _decide(self, seq: int) -> None:
         self.agent.decide(seq)
-        if self.agent.decisions[seq].verdict != "PASS" and not self.left.splits:
-            self.agent.close(seq)
+        self._finish(seq)
 
     def _time_is_up(self, seq: int) -> None:
         self.agent.decide(seq, is_time_up=True)
-        if not self.left.splits:
-            self.agent.close(seq)
+        self._finish(seq)
+
+    def _finish(self, seq: int) -> None:
+        self.agent.close(seq)
+        if seq in self.agent.stages:
+            self._write(seq)
+
+    def _decide_in_steps(self, seq: int) -> None:
+        self.left = replace(self.left, splits=self.left.splits - 1)
+        self.agent.decide(seq)
+
+    def _time_is_up_in_steps(self, seq: int) -> None:
+        self.left = replace(self.left, splits=self.left.splits - 1)
+        self.agent.decide(seq, is_time_up=True)
 
     def _row(self, seq: int) -> None:
-        if self.agent.decisions[seq].verdict != "PASS":
-            self.left = replace(self.left, splits=self.left.splits - 1)
         self.agent.close(seq)
 
     def _write(self, seq: int) -> None:
@@ -297,6 +332,16 @@ class Line:
         self.images, self.left = kept, replace(self.left, repeats=self.left.repeats - 1)
 
     def _result(self, number: int) -> None:
+        """With the answer behind it, where nothing comes in between."""
+        self._result_comes(number)
+        if self.stream and self.stream[0][0] == "clock":
+            self._clock(self.stream[0][1])
+
+    def _result_alone(self, number: int) -> None:
+        self.left = replace(self.left, late_answers=self.left.late_answers - 1)
+        self._result_comes(number)
+
+    def _result_comes(self, number: int) -> None:
         self.stream = self.stream[1:]
         self.delivered, self.has_result_come = max(self.delivered, number), True
         self.agent.event(self.truths[number - 1].result)
@@ -304,7 +349,7 @@ class Line:
 
     def _result_again(self, number: int) -> None:
         kept = self.stream
-        self._result(number)
+        self._result_comes(number)
         self.stream, self.left = kept, replace(self.left, repeats=self.left.repeats - 1)
 
     def _clock(self, second: int) -> None:
@@ -416,28 +461,36 @@ class Line:
     # --- for the search -----------------------------------------------------------------------------------
 
     def key(self) -> Hashable:
-        """All that its future depends on: of parts that nothing can come of any more, nothing."""
-        live = [one.part for one in self.agent.engine._live.values()]
-        told = {number for number, _ in self.images} | {item[1] for item in self.stream if item[0] == "result"}
-        told.update(int(capture.sha256) for part in live for capture in part.captures.values())
-        told.update(int(part.result.fields[0]) for part in live if part.result is not None)
-        parts = [self.truths[number - 1] for number in sorted(told)]
+        """All that its future depends on: of parts that nothing can come of any more nothing, of others their order."""
+        numbers = sorted(self._told_of())
+        rank = {number: at for at, number in enumerate(numbers)}
+        parts = [self.truths[number - 1] for number in numbers]
         coming = set(range(self.count + 1, self.count + self.left.parts + 1))
         if self.left.resets or self.left.switches:
             coming.update(range(1, self.left.parts + 1))
-        now = _moment(self.clock)
-        counts = frozenset(coming.union(truth.count for truth in parts))
-        sessions = frozenset({clock_at(self.session), *(truth.session for truth in parts)})
-        stream = tuple((what, about - self.clock) if what == "clock" else (what, about) for what, about in self.stream)
+        then = Then(
+            _moment(self.clock),
+            frozenset(coming.union(truth.count for truth in parts)),
+            frozenset({clock_at(self.session), *(truth.session for truth in parts)}),
+            {str(number): at for number, at in rank.items()},
+            {self.truths[number - 1].capture(camera).name: (rank[number], camera) for number, camera in self.images},
+        )
         return (
             self.left,
-            (self.session - self.clock, self.count, self.program, self.told - self.clock, self.clock if parts else 0),
-            tuple((truth, truth.number >= self.delivered) for truth in parts),
-            frozenset(self.images),
-            stream,
-            (self.has_link, self.is_asked, self.has_result_come, self.unseen),
-            self.triggered,
-            self.agent.key(now, counts, sessions),
+            (self.session - self.clock, self.count, self.program, self.told - self.clock),
+            tuple(
+                (one.count, then.name(one.session), then.name(one.taken), one.program, one.number >= self.delivered)
+                for one in parts
+            ),
+            frozenset((rank[number], camera) for number, camera in self.images),
+            tuple(
+                (what, about - self.clock if what == "clock" else rank[about] if what == "result" else about)
+                for what, about in self.stream
+            ),
+            (self.has_link, self.is_asked, self.has_result_come),
+            None if self.unseen is None else sum(number < self.unseen for number in numbers),
+            tuple((seq, rank.get(number, -1)) for seq, number in self.triggered if seq in self.agent.stages),
+            self.agent.key(then),
         )
 
     def seen(self) -> str:

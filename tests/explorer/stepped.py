@@ -20,6 +20,7 @@ from edge_agent.domain import Inspection, Outcome, Published, Reason, Verdict
 from edge_agent.runtime.engine import Engine, EngineOptions
 from edge_agent.runtime.interlock import Health, LineEvent
 from edge_agent.runtime.pairing import Arrival
+from edge_agent.runtime.sessions import controller_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Hashable
@@ -230,49 +231,93 @@ class SteppedAgent:
         """One that goes its own way."""
         return SteppedAgent(_copied(self.engine), self.stages.copy(), self.decisions.copy(), self.stands)
 
-    def key(self, now: datetime, counts: frozenset[int], sessions: frozenset[str]) -> Hashable:
-        """All that its future depends on, however it came to it: times, runs and numbers are told from now and here.
-
-        ``counts`` and ``sessions`` are those of messages that may still come: what is remembered of others is never
-        asked for again.
-        """
+    def key(self, then: Then) -> Hashable:
+        """All that its future depends on, however it came to it: times, runs and numbers are told from now and here."""
         engine, pairing = self.engine, self.engine._pairing
         found, run, newest = pairing._sessions, pairing._run, engine._standing.newest_seq
-        held = (sessions | {live.part.session for live in engine._live.values()}) - {""}
+        held = (then.sessions | {live.part.session for live in engine._live.values()}) - {""}
+
+        def session(name: str | None) -> Hashable:
+            return then.name(name) if name in held else bool(name)
+
+        def part(live: LivePart) -> Hashable:
+            it = live.part
+            return (
+                it.seq == newest,
+                it.count,
+                session(it.session),
+                tuple((camera, then.ranks[capture.sha256]) for camera, capture in it.captures.items()),
+                None if it.result is None else then.ranks[it.result.fields[0]],
+                (then.since(it.told.clock), session(it.told.session), then.since(it.proven_at)),
+                None if it.run is None else it.run - run,
+                (bool(it.stale), it.is_leftover, bool(it.unsure), it.repeats_count, it.deadline.at_mono_s == 0.0),
+                (bool(live.not_ready), live.link is not None, live.force_decision),
+                tuple((camera, found.bundle_id) for camera, found in live.inspections.items()),
+            )
+
         return (
             tuple(
-                (
-                    self.stages[seq],
-                    self.decisions.get(seq),
-                    live.part in pairing.parts,
-                    _key_of(live, now, run, newest, held),
-                )
+                (self.stages[seq], self.decisions.get(seq), live.part in pairing.parts, part(live))
                 for seq, live in engine._live.items()
             ),
             tuple(
-                (one.count, one.session, tuple(sorted(one.cameras)), one.names, one.had_result, one.run - run)
+                (
+                    one.count,
+                    session(one.session),
+                    tuple(sorted(one.cameras)),
+                    frozenset(then.images[name] for name in one.names if name in then.images),
+                    one.had_result,
+                    one.run - run,
+                )
                 for one in pairing._decided.values()
-                if one.count in counts
+                if one.count in then.counts
             ),
-            tuple(count for count in pairing._missed if count in counts),
-            found.current if found.current in held else found.current is None,
-            (found.run - run, since(now, found._first), since(now, found._last), found._is_ordered),
+            tuple(count for count in pairing._missed if count in then.counts),
+            (session(found.current), found.current is None),
+            (found.run - run, then.since(found._first), then.since(found._last), found._is_ordered),
             tuple(
-                (name, None if over.run is None else over.run - run, since(now, over.since))
+                (session(name), None if over.run is None else over.run - run, then.since(over.since))
                 for name, over in found._over.items()
                 if name in held
             ),
             (pairing._last_count, pairing._last_heard, pairing._newest_image, pairing._has_run_session),
-            (pairing._told.session in held and pairing._told.session, pairing._asked in held and pairing._asked),
-            since(now, pairing._told.clock),
-            since(now, pairing._heard_at),
-            since(now, pairing._reset_after),
-            since(now, pairing._reset_by),
-            since(now, pairing._since),
+            (session(pairing._told.session), session(pairing._asked)),
+            tuple(
+                then.since(moment)
+                for moment in (
+                    pairing._told.clock,
+                    pairing._heard_at,
+                    pairing._reset_after,
+                    pairing._reset_by,
+                    pairing._since,
+                )
+            ),
             (bool(pairing.two_senders), engine._standing.state, tuple(engine._health.reasons)),
             (engine._carrying.bypassed_seq == newest, engine.bypass._begun is not None),
             (engine._gaps.last, engine._gaps.known, engine._gaps.is_after_gap, engine._programs.current),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Then:
+    """What a state is told by: from when, and what may still come. Of anything else nothing is asked any more."""
+
+    now: datetime
+    counts: frozenset[int]
+    sessions: frozenset[str]
+    ranks: dict[str, int]
+    """Parts by their order."""
+    images: dict[str, tuple[int, int]]
+    """Images that come yet, by their names."""
+
+    def since(self, moment: datetime | None) -> int | None:
+        """Seconds from now to a moment of the controller's clock."""
+        return None if moment is None else (moment - self.now).seconds + (moment - self.now).days * 86400
+
+    def name(self, name: str | None) -> Hashable:
+        """The same of a moment in a name; the name itself where it tells none."""
+        moment = controller_time(name or "")
+        return name if moment is None else self.since(moment)
 
 
 _BYPASS = SimpleNamespace(by="A. Rossi", why="lamp replaced", ends_mono_s=float("inf"))
@@ -281,27 +326,6 @@ _BYPASS = SimpleNamespace(by="A. Rossi", why="lamp replaced", ends_mono_s=float(
 @lru_cache
 def _good(program: int, sha256: str) -> Inspection:
     return Inspection(Outcome.OK, Reason.OK, 1.0, 2.0, f"{program:064x}", sha256)
-
-
-def since(now: datetime, moment: datetime | None) -> int | None:
-    """Seconds from now to a moment of the controller's clock."""
-    return None if moment is None else (moment - now).seconds + (moment - now).days * 86400
-
-
-def _key_of(live: LivePart, now: datetime, run: int, newest: int, held: frozenset[str]) -> Hashable:
-    part = live.part
-    return (
-        part.seq == newest,
-        part.count,
-        part.session,
-        tuple((camera, capture.sha256) for camera, capture in part.captures.items()),
-        None if part.result is None else part.result.fields,
-        (since(now, part.told.clock), part.told.session in held and part.told.session, since(now, part.proven_at)),
-        None if part.run is None else part.run - run,
-        (bool(part.stale), part.is_leftover, bool(part.unsure), part.repeats_count, part.deadline.at_mono_s == 0.0),
-        (bool(live.not_ready), live.link is not None, live.force_decision),
-        tuple((camera, found.bundle_id) for camera, found in live.inspections.items()),
-    )
 
 
 @lru_cache

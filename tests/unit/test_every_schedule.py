@@ -27,28 +27,33 @@ if TYPE_CHECKING:
 IS_WHOLE = bool(os.environ.get("EDGE_AGENT_EXPLORE"))
 
 SMALL = {
-    "reset": Budget(parts=2, resets=1, polls=1),
-    "reset and cut": Budget(parts=2, resets=1, cuts=1),
+    "reset": Budget(parts=2, resets=1, splits=1, late_answers=1),
+    "reset and cut": Budget(parts=2, resets=1, cuts=1, splits=1),
     "two cameras": Budget(parts=2, cameras=2),
-    "messages twice": Budget(parts=2, repeats=1),
-    "program": Budget(parts=2, switches=1),
-    "bypass": Budget(parts=1, bypasses=2, cuts=1),
+    "messages twice": Budget(parts=2, repeats=1, splits=1),
+    "program": Budget(parts=2, switches=1, splits=1),
+    "bypass": Budget(parts=1, bypasses=2, cuts=1, splits=1, late_answers=1),
     "clock set back": Budget(parts=2, set_back=1, polls=1),
-    "rejects in two steps": Budget(parts=2, resets=1, splits=1),
-    "agent triggers": Budget(parts=2, idle_triggers=1, agent_triggers=True),
+    "agent triggers": Budget(parts=2, idle_triggers=1, splits=1, agent_triggers=True),
 }
 WHOLE = {
-    "4 parts, 1 reset": Budget(parts=4, resets=1),
-    "3 parts, 2 resets, 2 cuts": Budget(parts=3, resets=2, cuts=2),
+    "3 parts, 1 reset, every step": Budget(parts=3, resets=1, splits=3, late_answers=3, polls=1),
+    "4 parts, 1 reset": Budget(parts=4, resets=1, splits=1),
+    "3 parts, 2 resets, 1 cut": Budget(parts=3, resets=2, cuts=1),
     "3 parts, 1 reset, 2 cameras": Budget(parts=3, resets=1, cameras=2),
-    "2 parts, 2 resets, 2 cuts, 2 cameras": Budget(parts=2, resets=2, cuts=2, cameras=2),
-    "agent triggers: 4 parts, 1 reset": Budget(parts=4, resets=1, agent_triggers=True),
+    "2 parts, 2 resets, 2 cuts, 2 cameras, every step": Budget(
+        parts=2, resets=2, cuts=2, cameras=2, splits=2, late_answers=2
+    ),
+    "agent triggers: 4 parts, 1 reset": Budget(parts=4, resets=1, splits=1, agent_triggers=True),
     "agent triggers: 3 parts, 2 resets, 2 cuts, 1 for nothing": Budget(
         parts=3, resets=2, cuts=2, idle_triggers=1, agent_triggers=True
     ),
-    "3 parts, 2 programs, 1 bypass": Budget(parts=3, switches=1, bypasses=1),
+    "3 parts, 2 programs, 1 bypass": Budget(parts=3, switches=1, bypasses=1, splits=1),
     "3 parts, 1 reset, 1 message twice, 1 second": Budget(parts=3, resets=1, repeats=1, seconds=1),
+    "3 parts, 2 resets, 2 cuts": Budget(parts=3, resets=2, cuts=2),
+    "3 parts, 2 resets, 2 cuts, 2 cameras": Budget(parts=3, resets=2, cuts=2, cameras=2),
 }
+"""The later ones take hours; ``BUDGET=`` takes those alone whose names have it."""
 
 WITHOUT: dict[str, tuple[Budget, str]] = {
     "a result is lost on a live link before a reset": (Budget(resets=1, lost_results=1), "messages of parts"),
@@ -61,19 +66,14 @@ OLDER_SESSION_IS_FOLLOWED: Sequence[Choice] = (
     ("image",),
     ("result", 1),
     ("time is up", 1),
-    ("clock", 101),
-    ("image",),
-    ("reset",),
     ("image",),
     ("result", 2),
+    ("reset",),
+    ("image",),
     ("image of", 3, 1),
     ("image of", 1, 1),
     ("result", 3),
-    ("clock", 102),
-    ("clock", 102),
     ("decide", 3),
-    ("row", 3),
-    ("write", 3),
 )
 """The shortest schedule to a wrong PASS where sessions are followed in the order in which their images come."""
 
@@ -150,13 +150,11 @@ def test_sessions_in_the_order_in_which_their_images_come_pass_a_part_on_another
 
 
 def test_sessions_in_the_order_of_the_clock_do_not() -> None:
-    line = after(OLDER_SESSION_IS_FOLLOWED[:-5], Line.new(Budget(parts=3, resets=1)))
+    line = after(OLDER_SESSION_IS_FOLLOWED[:-1], Line.new(Budget(parts=3, resets=1)))
+    parts = [live.part for live in line.agent.engine._live.values()]
 
-    assert not any(line.agent.is_complete(seq) and not part.stale for seq, part in parts_of(line))
-
-
-def parts_of(line: Line) -> list[tuple[int, Any]]:
-    return [(seq, live.part) for seq, live in line.agent.engine._live.items()]
+    assert not any(part.result is not None and part.captures and not part.stale for part in parts)
+    assert any("over" in part.stale for part in parts)
 
 
 @pytest.mark.parametrize(
@@ -164,7 +162,7 @@ def parts_of(line: Line) -> list[tuple[int, Any]]:
     [
         (Pairing, "_why_apart", lambda *_: "", Budget(parts=2, resets=1)),
         (Pairing, "is_overtaken", lambda *_: False, Budget(parts=2)),
-        (carrying.Carrying, "may_pass", lambda *_: True, Budget(parts=1, bypasses=1)),
+        (carrying.Carrying, "may_pass", lambda *_: True, Budget(parts=1, bypasses=1, splits=1)),
     ],
     ids=["a reset that nobody sees", "order of arrival for order of time", "nothing is asked again"],
 )
@@ -179,7 +177,7 @@ def test_the_search_finds_a_fault(
 
 
 def test_several_processes_find_what_one_finds() -> None:
-    budget = Budget(parts=2, resets=1, polls=1)
+    budget = Budget(parts=2, resets=1, splits=1)
     one, many = shortest(Line.new(budget)), whole(Line.new(budget), processes=2, table_bits=20)
 
     assert (many.seen, many.states) == (one.seen, one.states)
