@@ -131,7 +131,7 @@ class Pairing:
     _last_heard: int | None = None
     """The count of the last live result of this link, of whichever run."""
     _newest_image: int = 0
-    """The highest count that an image of the current session told."""
+    """The highest count that an image of the current session, and of this run, told."""
     _has_run_session: bool = False
     """Whether an image told the session of this run."""
     _told: Told = Told()
@@ -194,7 +194,7 @@ class Pairing:
             return Arrival.UNPLACEABLE, None
         self._missed.pop(result.count, None)  # seen live: the counter was reset, this is another part
         if self._last_count is not None and result.count < self._last_count:
-            self._run, self._has_run_session = self._run + 1, False
+            self._run, self._has_run_session, self._newest_image = self._run + 1, False, 0
             self._reset_after, self._reset_by = self._heard_at, None
         self._last_count, self._heard_at = result.count, self._told.clock
         is_repeated, self._last_heard = result.count == self._last_heard, result.count
@@ -396,5 +396,15 @@ class Pairing:
                 self._run, self._last_count = self._run + 1, None
         if found is Found.NEWER or before is None:
             self._sessions.run, self._has_run_session, self._newest_image = self._run, True, 0
-        self._newest_image = max(self._newest_image, capture.count or 0)
+        if not self._may_be_of_run_before(taken):
+            self._newest_image = max(self._newest_image, capture.count or 0)
         return ""
+
+    def _may_be_of_run_before(self, taken: datetime | None) -> bool:
+        """Whether an image may be of before a reset that a result told, its session having gone on.
+
+        Its high count would make all that comes look overtaken, for as long as the counter needs to get there again.
+        """
+        if self._has_run_session or self._told.clock is None:
+            return False
+        return taken is None or self._reset_by is None or taken <= self._reset_by

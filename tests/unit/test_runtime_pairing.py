@@ -454,6 +454,39 @@ def test_the_first_part_after_a_reset_is_not_overtaken_by_the_counts_before_it()
     assert not pairs.is_overtaken(part)
 
 
+def test_parts_behind_a_reset_within_a_session_are_not_overtaken_by_the_counts_before_it() -> None:
+    """A controller that makes no new folder: its good parts would be rejected until it has counted as far again."""
+    pairs, session = pairing(), "260101_115900"
+    pairs.begin_at(AT(0))
+    pairs.on_capture(replace(capture(500, session), taken=AT(1)))
+    pairs.on_result(result(500))
+    pairs.on_result(result(1))
+    pairs.on_capture(replace(capture(499, session), taken=AT(1)))  # it was held up, and tells nothing of this run
+    pairs.on_clock(AT(2))
+    _, part = pairs.on_result(result(2))
+    pairs.on_capture(replace(capture(2, session), taken=AT(3)))
+    before = pairs.is_overtaken(part)
+    pairs.on_capture(replace(capture(3, session), taken=AT(4)))
+
+    assert part.stale == ""
+    assert not before
+    assert pairs.is_overtaken(part)
+
+
+def test_a_controller_that_tells_no_clock_counts_anew_within_a_session_too() -> None:
+    pairs, session = pairing(), "260101_115900"
+    pairs.begin_at("")
+    pairs.on_capture(replace(capture(500, session), taken=AT(1)))
+    pairs.on_result(result(500))
+    _, part = pairs.on_result(result(1))
+    pairs.on_capture(replace(capture(1, session), taken=AT(3)))
+    before = pairs.is_overtaken(part)
+    pairs.on_capture(replace(capture(2, session), taken=AT(4)))
+
+    assert not before
+    assert pairs.is_overtaken(part)
+
+
 def test_a_second_result_of_an_open_part_may_be_of_the_next_one() -> None:
     """The counter was reset in between: the part is here, and there is no other sign of it."""
     pairs = pairing()
