@@ -269,7 +269,12 @@ class SteppedAgent:
             since(now, pairing._reset_after),
             since(now, pairing._reset_by),
             since(now, pairing._since),
-            (bool(pairing.two_senders), engine._standing.state, tuple(engine._health.reasons)),
+            (
+                bool(pairing.two_senders),
+                engine._standing.state,
+                tuple(engine._health.reasons),
+                engine._up_mono_s is None,
+            ),
             (engine._carrying.bypassed_seq == newest, engine.bypass._begun is not None),
             (engine._gaps.last, engine._gaps.known, engine._gaps.is_after_gap, engine._programs.current),
         )
