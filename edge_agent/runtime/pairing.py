@@ -303,7 +303,7 @@ class Pairing:
         self.go_stale("it came before the link was up")
         self._since, before = controller_time(clock), self._told.clock
         if before is not None and self._since is not None and self._since < before:
-            self._sessions.clock_was_set_back()
+            self._sessions.clock_was_set_back(self._since)
         self.two_senders = ""
         self.on_clock(clock)
         self._heard_at = self._reset_after = None

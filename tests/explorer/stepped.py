@@ -258,7 +258,7 @@ class SteppedAgent:
             found.current if found.current in held else found.current is None,
             (found.run - run, since(now, found._first), since(now, found._last), found._is_ordered),
             tuple(
-                (name, None if over.run is None else over.run - run, since(now, over.since))
+                (name, None if over.run is None else over.run - run, since(now, over.since), since(now, over.taken))
                 for name, over in found._over.items()
                 if name in held
             ),

@@ -401,6 +401,41 @@ def test_a_clock_that_was_set_back_while_nobody_looked_shows_by_what_was_taken_l
     assert begun_anew.stale == ""
 
 
+def test_a_session_that_came_before_it_was_told_that_the_clock_was_set_back_is_not_over_for_good() -> None:
+    """A person sets the clock in setup mode: the first image of the new session comes before the link is up again."""
+    pairs = pairing()
+    pairs.begin_at("260101_080000")
+    pairs.on_clock(AT(1))
+    pairs.on_capture(replace(capture(8, "260101_113000"), taken=AT(1)))
+    _, first = pairs.on_capture(replace(capture(1, "260101_110000"), taken="260101_110001"))
+    pairs.begin_at("260101_110002")
+    pairs.on_clock("260101_110003")
+    pairs.on_clock("260101_110004")
+    _, second = pairs.on_result(result(2))
+    pairs.on_capture(replace(capture(2, "260101_110000"), taken="260101_110005"))
+    _, of_before = pairs.on_capture(replace(capture(9, "260101_113000"), taken=AT(2)))
+
+    assert first.stale != ""
+    assert second.captures
+    assert second.stale == ""
+    assert of_before.stale != ""
+    assert pairs.two_senders == ""
+
+
+def test_a_session_that_was_over_stays_over_where_its_images_are_from_before_the_clock_was_set_back() -> None:
+    """By ten seconds: its images could be of the time behind the change, and are not, because one is of the future."""
+    pairs = pairing()
+    pairs.begin_at("260101_080000")
+    pairs.on_clock(AT(20))
+    pairs.on_capture(replace(capture(8, AT(15)), taken=AT(20)))
+    pairs.on_capture(replace(capture(3, AT(10)), taken=AT(13)))
+    pairs.begin_at(AT(11))
+    pairs.on_clock(AT(12))
+    _, part = pairs.on_capture(replace(capture(4, AT(10)), taken=AT(14)))
+
+    assert "which was over" in part.stale
+
+
 def test_an_image_from_before_the_clock_was_set_back_is_of_no_time_yet_and_its_session_is_not_followed() -> None:
     pairs = pairing()
     pairs.begin_at(AT(40))
