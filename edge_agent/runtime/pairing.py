@@ -248,7 +248,8 @@ class Pairing:
             if part.proven_at is not None and taken is not None and abs(part.proven_at - taken) > self.longest:
                 return (
                     f"the image was taken at {capture.taken}, and the controller's clock said {shown(part.proven_at)} "
-                    f"when its result had come: more than {self.longest.total_seconds():g} s between the two"
+                    f"when its result had come: more than {self.longest.total_seconds():g} s between the two, which is "
+                    "imaging_ms and deadline_ms of [line] and a second. Does the controller need more than imaging_ms?"
                 )
         return ""
 
@@ -386,7 +387,8 @@ class Pairing:
             self.two_senders = (
                 f"images of two sessions come in turn: {capture.name!r} of session {capture.session!r}, and others of "
                 f"{before!r}, which had begun before it was taken. Two controllers send their images to this agent, or "
-                "write into its folder: give each of them one of its own"
+                "write into its folder: give each of them one of its own, then restart the agent. Where there is one "
+                "controller alone, its clock was set back, and a restart is enough"
             )
         if found in {Found.OVER, Found.ALIVE_TOO}:
             return f"the image is of session {capture.session!r}, which was over"

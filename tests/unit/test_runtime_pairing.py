@@ -460,6 +460,7 @@ def test_two_sessions_that_are_alive_at_a_time_are_two_controllers() -> None:
     assert after_a_reset == "", "an image of the same second may be of the session before"
     assert of_the_first.stale != ""
     assert "Two controllers" in pairs.two_senders
+    assert "restart the agent" in pairs.two_senders, "nothing else ends the fault while the link stays up"
 
 
 def test_a_part_that_opens_after_anything_of_a_later_one_came_is_overtaken() -> None:
@@ -563,6 +564,7 @@ def test_an_image_that_is_older_than_its_result_can_be_is_stale_whichever_came_f
     result_first.on_capture(replace(capture(1), taken=AT(1)))
 
     assert "more than 3 s" in first.stale
+    assert "imaging_ms" in first.stale, "what to set where the controller takes so long"
     assert "more than 3 s" in second.stale
 
 
