@@ -74,7 +74,9 @@ prove() {
     [ "$is_dry" = yes ] && return
     "$opt/$1/bin/edge-agent" version >&2 || die 70 "version $1 does not start; the one in use stays"
     [ ! -e "$config" ] || "$opt/$1/bin/edge-agent" config check --config "$config" >&2 ||
-        die 78 "version $1 refuses $config; the one in use stays. Mend the file and install again"
+        die 78 "version $1 refuses $config; the one in use stays. Mend the file and install again. An edge-agent that a" \
+            "hint names is $opt/$1/bin/edge-agent until then. Keep a copy of the file: the version in use may refuse" \
+            "new keys, and would not start again with them"
 }
 
 # Whom this line's agent may talk to, which device and port it needs: from line.toml, in a drop-in beside the unit.

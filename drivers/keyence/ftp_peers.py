@@ -19,6 +19,7 @@ __all__ = ["AllowedPeers"]
 
 _log = structlog.get_logger()
 
+_MAPPED = "::ffff:"
 _LOOK_UP_EVERY_S = 60.0
 """A controller that is named may get another address while the agent runs."""
 
@@ -42,7 +43,7 @@ class AllowedPeers:
 
     def admits(self, address: str) -> bool:
         """Whether a peer with this address may push images."""
-        peer = ip_address(address.removeprefix("::ffff:"))
+        peer = ip_address(address.removeprefix(_MAPPED))
         return not self._peers or any(peer in network for network in (*self._networks, *self._found))
 
     async def look_up(self) -> None:
@@ -75,7 +76,8 @@ async def _addresses(name: str) -> list[IPv4Network | IPv6Network]:
 
 
 def _network(peer: str) -> IPv4Network | IPv6Network | None:
+    """What is written as an address; one of IPv4 within IPv6 is the IPv4 address, as that of whoever connects is."""
     try:
-        return ip_network(peer, strict=False)
+        return ip_network(peer.casefold().removeprefix(_MAPPED) if "." in peer else peer, strict=False)
     except ValueError:
         return None

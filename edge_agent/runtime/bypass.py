@@ -136,6 +136,8 @@ class Bypass:
     async def end(self, by: str) -> None:
         """End it now: when this returns, no PASS that rests on it stands or can still come.
 
+        Where the output does not answer, the line is FAULT, and what stands there falls by the remote I/O's watchdog.
+
         Raises BypassRefused where there is none, JournalError: it has ended all the same.
         """
         if not self.is_active:

@@ -50,6 +50,10 @@ _TRIGGER_RETRY_S = 0.1
 _STANDSTILL_S = 0.2
 _FINISH_LOOK_S = 0.02
 _FIRST_SECOND = "its link is up, and its clock has to show another second first: an image of this one may be of before"
+_STANDS_STILL_S = 5.0
+_STANDS_STILL = (
+    "its clock stands still at {}: nothing tells an old image from a new one. Set it, or restart the controller"
+)
 
 
 class Engine:
@@ -98,6 +102,8 @@ class Engine:
             bypass=self.bypass,
         )
         self.bypass.take_back = self._take_back_bypass
+        self._up_mono_s: float | None = None
+        """Since when the link is up and its clock has not shown another second yet; None else."""
         self._tasks: asyncio.TaskGroup | None = None
         self._carried: set[asyncio.Task[None]] = set()
         self._ticked_mono_s: float | None = None
@@ -182,14 +188,16 @@ class Engine:
                 self._pairing.begin_at(event.clock)
                 self._set_program(event.program)
                 self._health.holds("sessions")
-                self._look_at_clock()
+                self._up_mono_s = event.at_mono_s
+                self._look_at_clock(event.clock)
             case ControllerStatus():
                 self._set_program(event.program)
             case ControllerClock():
                 self._pairing.on_clock(event.clock, follows_results=event.follows_results)
-                self._look_at_clock()
+                self._look_at_clock(event.clock)
                 self._wake_all()
             case ControllerDown():
+                self._up_mono_s = None
                 self._health.fails("controller", event.why)
                 self._gaps.is_after_gap = True
                 self._go_stale(f"the controller's link had a gap: {event.why}")
@@ -320,6 +328,7 @@ class Engine:
         """A triggered part that never got its count: its result may still come, and would be the next part's."""
         if live.link is not None and live.owes_count:
             why = f"the controller took the trigger of part {live.part.seq} and told nothing by the deadline"
+            self._up_mono_s = None
             self._health.fails("controller", why)  # until the link is up again; nothing passes in between
             live.link.begin_anew(why)
 
@@ -351,11 +360,17 @@ class Engine:
             latency_ms=round((row.decided_mono_s - row.first_sign_mono_s) * 1000, 1),
         )
 
-    def _look_at_clock(self) -> None:
+    def _look_at_clock(self, clock: str) -> None:
+        """Of a link that came up: whatever else is wrong with it stays wrong until it does."""
+        if self._up_mono_s is None:
+            return
         if self._pairing.is_settled:
+            self._up_mono_s = None
             self._health.holds("controller")
-        else:
+        elif monotonic_s() - self._up_mono_s < _STANDS_STILL_S:
             self._health.fails("controller", _FIRST_SECOND)
+        else:
+            self._health.fails("controller", _STANDS_STILL.format(clock))
 
     def _go_stale(self, why: str) -> None:
         """Nothing that is open can be trusted to be of now, what was decided and is on its way to the wire included."""

@@ -131,7 +131,7 @@ class Pairing:
     _last_heard: int | None = None
     """The count of the last live result of this link, of whichever run."""
     _newest_image: int = 0
-    """The highest count that an image of the current session told."""
+    """The highest count that an image of the current session, and of this run, told."""
     _has_run_session: bool = False
     """Whether an image told the session of this run."""
     _told: Told = Told()
@@ -194,7 +194,7 @@ class Pairing:
             return Arrival.UNPLACEABLE, None
         self._missed.pop(result.count, None)  # seen live: the counter was reset, this is another part
         if self._last_count is not None and result.count < self._last_count:
-            self._run, self._has_run_session = self._run + 1, False
+            self._run, self._has_run_session, self._newest_image = self._run + 1, False, 0
             self._reset_after, self._reset_by = self._heard_at, None
         self._last_count, self._heard_at = result.count, self._told.clock
         is_repeated, self._last_heard = result.count == self._last_heard, result.count
@@ -248,7 +248,8 @@ class Pairing:
             if part.proven_at is not None and taken is not None and abs(part.proven_at - taken) > self.longest:
                 return (
                     f"the image was taken at {capture.taken}, and the controller's clock said {shown(part.proven_at)} "
-                    f"when its result had come: more than {self.longest.total_seconds():g} s between the two"
+                    f"when its result had come: more than {self.longest.total_seconds():g} s between the two, which is "
+                    "imaging_ms and deadline_ms of [line] and a second. Does the controller need more than imaging_ms?"
                 )
         return ""
 
@@ -303,7 +304,7 @@ class Pairing:
         self.go_stale("it came before the link was up")
         self._since, before = controller_time(clock), self._told.clock
         if before is not None and self._since is not None and self._since < before:
-            self._sessions.clock_was_set_back()
+            self._sessions.clock_was_set_back(self._since)
         self.two_senders = ""
         self.on_clock(clock)
         self._heard_at = self._reset_after = None
@@ -386,7 +387,8 @@ class Pairing:
             self.two_senders = (
                 f"images of two sessions come in turn: {capture.name!r} of session {capture.session!r}, and others of "
                 f"{before!r}, which had begun before it was taken. Two controllers send their images to this agent, or "
-                "write into its folder: give each of them one of its own"
+                "write into its folder: give each of them one of its own, then restart the agent. Where there is one "
+                "controller alone, its clock was set back, and a restart is enough"
             )
         if found in {Found.OVER, Found.ALIVE_TOO}:
             return f"the image is of session {capture.session!r}, which was over"
@@ -396,5 +398,15 @@ class Pairing:
                 self._run, self._last_count = self._run + 1, None
         if found is Found.NEWER or before is None:
             self._sessions.run, self._has_run_session, self._newest_image = self._run, True, 0
-        self._newest_image = max(self._newest_image, capture.count or 0)
+        if not self._may_be_of_run_before(taken):
+            self._newest_image = max(self._newest_image, capture.count or 0)
         return ""
+
+    def _may_be_of_run_before(self, taken: datetime | None) -> bool:
+        """Whether an image may be of before a reset that a result told, its session having gone on.
+
+        Its high count would make all that comes look overtaken, for as long as the counter needs to get there again.
+        """
+        if self._has_run_session or self._told.clock is None:
+            return False
+        return taken is None or self._reset_by is None or taken <= self._reset_by

@@ -7,7 +7,7 @@ Images overtake one another on their way, so what orders two sessions is never w
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum, auto
 from functools import lru_cache
@@ -50,6 +50,8 @@ class _Over:
     """The run of the counter that it was; None where nothing of it was ever current."""
     since: datetime | None
     """When an image of the session behind it was taken for the first time; None where no name tells."""
+    taken: datetime | None = None
+    """Of a session that was never current: when its latest image was taken; None where no name tells."""
 
 
 @dataclass(slots=True)
@@ -76,9 +78,11 @@ class Sessions:
         over = self._over.get(session)
         if over is not None:
             is_alive = over.since is not None and taken is not None and taken > over.since
+            if over.run is None:
+                self._over[session] = replace(over, taken=_later(over.taken, taken))
             return Found.ALIVE_TOO if is_alive else Found.OVER
         if not self._is_newer(session, taken):
-            self._remember(session, _Over(None, self._first))
+            self._remember(session, _Over(None, self._first, taken))
             return Found.OVER
         self._remember(self.current, _Over(self.run, taken))
         self.current, self._first, self._last, self._is_ordered = session, taken, taken, True
@@ -91,12 +95,19 @@ class Sessions:
         over = self._over.get(session)
         return unknown if over is None else over.run
 
-    def clock_was_set_back(self) -> None:
-        """What was told of time so far has no order with what is told from now on."""
+    def clock_was_set_back(self, now: datetime) -> None:
+        """What was told of time so far has no order with what is told from ``now`` on, by the new clock.
+
+        A session that was called over by its time alone, and of which no image is from after now, may be the one that
+        began behind the change: its first image came before anybody knew of that. It is forgotten, and met anew.
+        """
         self._first = self._last = None
         self._is_ordered = False
-        for session, over in self._over.items():
-            self._over[session] = _Over(over.run, None)
+        for session, over in list(self._over.items()):
+            if over.run is None and over.taken is not None and over.taken <= now:
+                del self._over[session]
+            else:
+                self._over[session] = replace(over, since=None)
 
     def __len__(self) -> int:
         return len(self._over)
@@ -123,9 +134,13 @@ class Sessions:
     def _note(self, taken: datetime | None) -> None:
         if taken is not None:
             self._first = min(filter(None, (self._first, taken)))
-            self._last = max(filter(None, (self._last, taken)))
+            self._last = _later(self._last, taken)
 
     def _remember(self, session: str, over: _Over) -> None:
         self._over[session] = over
         while len(self._over) > _REMEMBERED:
             self._over.popitem(last=False)
+
+
+def _later(one: datetime | None, other: datetime | None) -> datetime | None:
+    return max(filter(None, (one, other)), default=None)

@@ -6,11 +6,11 @@ goes depth first in several processes that share what they have seen: for budget
 
 from __future__ import annotations
 
+import mmap
 import multiprocessing
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from multiprocessing import shared_memory
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -96,31 +96,28 @@ def whole(start: State, *, processes: int, table_bits: int = 27) -> Explored:
     A state that two processes come to at the same moment is looked at by both, and counted twice; none is left out.
     """
     began = time.monotonic()
-    context = multiprocessing.get_context("fork")  # one seed of hash() for all
-    table = shared_memory.SharedMemory(create=True, size=8 << table_bits)
-    try:
-        found, roots = _roots(start, 64 * processes, table)
-        tasks, answers = context.SimpleQueue(), context.SimpleQueue()
-        workers = [context.Process(target=_work, args=(start, tasks, answers, table)) for _ in range(processes)]
-        for root in [*roots, *[None] * processes]:
-            tasks.put(root)
-        for worker in workers:
-            worker.start()
-        for _ in workers:
-            answer = answers.get()
-            if isinstance(answer, BaseException):
-                for worker in workers:
-                    worker.terminate()
-                raise answer
-            found.states += answer.states
-            found.steps += answer.steps
-            found.depth = max(found.depth, answer.depth)
-            found.seen += answer.seen
-        for worker in workers:
-            worker.join()
-    finally:
-        table.close()
-        table.unlink()
+    context = multiprocessing.get_context("fork")  # one seed of hash() for all, and one table
+    table = _Table(mmap.mmap(-1, 8 << table_bits))
+    found, roots = _roots(start, 64 * processes, table)
+    tasks, answers = context.SimpleQueue(), context.SimpleQueue()
+    workers = [context.Process(target=_work, args=(start, tasks, answers, table)) for _ in range(processes)]
+    for worker in workers:
+        worker.start()
+    for root in [*roots, *[None] * processes]:
+        tasks.put(root)
+    for _ in workers:
+        answer = answers.get()
+        if isinstance(answer, BaseException):
+            for worker in workers:
+                worker.terminate()
+                worker.join()
+            raise answer
+        found.states += answer.states
+        found.steps += answer.steps
+        found.depth = max(found.depth, answer.depth)
+        found.seen += answer.seen
+    for worker in workers:
+        worker.join()
     found.seconds = time.monotonic() - began
     return found
 
@@ -128,8 +125,8 @@ def whole(start: State, *, processes: int, table_bits: int = 27) -> Explored:
 class _Table:
     """Hashes that were seen, in memory that processes share; a hash that gets lost in a race is looked at once more."""
 
-    def __init__(self, memory: shared_memory.SharedMemory) -> None:
-        self._slots: np.ndarray[Any, np.dtype[np.uint64]] = np.frombuffer(memory.buf, dtype=np.uint64)
+    def __init__(self, memory: mmap.mmap) -> None:
+        self._slots: np.ndarray[Any, np.dtype[np.uint64]] = np.frombuffer(memory, dtype=np.uint64)
         self._mask = len(self._slots) - 1
 
     def add(self, key: int) -> bool:
@@ -160,9 +157,9 @@ def _behind(state: State, path: Any, found: Explored) -> Iterator[tuple[State, A
         yield then, (path, choice)
 
 
-def _roots(start: State, number: int, memory: shared_memory.SharedMemory) -> tuple[Explored, list[Any]]:
+def _roots(start: State, number: int, table: _Table) -> tuple[Explored, list[Any]]:
     """The first levels, and the schedules that lead to the states behind them."""
-    table, found = _Table(memory), Explored(1)
+    found = Explored(1)
     table.add(hash(start.key()))
     level: list[tuple[State, Any]] = [(start, None)]
     while level and len(level) < number:
@@ -174,14 +171,13 @@ def _roots(start: State, number: int, memory: shared_memory.SharedMemory) -> tup
                     behind.append((then, way))
         found.depth += bool(behind)
         level = behind
-    del table
     return found, [_schedule(path) for _, path in level]
 
 
-def _work(start: State, tasks: Any, answers: Any, memory: shared_memory.SharedMemory) -> None:
+def _work(start: State, tasks: Any, answers: Any, table: _Table) -> None:
     """One process: root after root, until there is none."""
     try:
-        table, found = _Table(memory), Explored()
+        found = Explored()
         while (root := tasks.get()) is not None:
             state, path = start, None
             for choice in root:

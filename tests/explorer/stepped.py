@@ -276,7 +276,12 @@ class SteppedAgent:
             (session(found.current), found.current is None),
             (found.run - run, then.since(found._first), then.since(found._last), found._is_ordered),
             tuple(
-                (session(name), None if over.run is None else over.run - run, then.since(over.since))
+                (
+                    session(name),
+                    None if over.run is None else over.run - run,
+                    then.since(over.since),
+                    then.since(over.taken),
+                )
                 for name, over in found._over.items()
                 if name in held
             ),
@@ -292,7 +297,12 @@ class SteppedAgent:
                     pairing._since,
                 )
             ),
-            (bool(pairing.two_senders), engine._standing.state, tuple(engine._health.reasons)),
+            (
+                bool(pairing.two_senders),
+                engine._standing.state,
+                tuple(engine._health.reasons),
+                engine._up_mono_s is None,
+            ),
             (engine._carrying.bypassed_seq == newest, engine.bypass._begun is not None),
             (engine._gaps.last, engine._gaps.known, engine._gaps.is_after_gap, engine._programs.current),
         )

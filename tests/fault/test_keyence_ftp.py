@@ -476,6 +476,17 @@ async def test_a_peer_that_is_not_on_the_list_gets_no_word(tmp_path: Path, peers
         assert said == [1, 2, 4, 8, 16]
 
 
+@pytest.mark.parametrize("peer", ["::ffff:127.0.0.1", "::FFFF:127.0.0.1"])
+async def test_an_address_of_ipv4_that_is_written_as_one_of_ipv6_is_the_same_peer(tmp_path: Path, peer: str) -> None:
+    async with inbox_in(tmp_path, allowed_peers=(peer,)) as inbox:
+
+        def body() -> str:
+            with logged_in(inbox.port) as client:
+                return client.sendcmd("NOOP")
+
+        assert (await asyncio.to_thread(body)).startswith("200")
+
+
 async def test_a_port_in_use_is_said_once_and_bound_when_it_is_free(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -86,6 +86,7 @@ def test_versions_stand_side_by_side_and_a_line_goes_forth_and_back(tmp_path: Pa
     refused = install(folder, root)
     assert refused.returncode == 78
     assert "the one in use stays" in refused.stderr
+    assert f"{root}/opt/edge-agent/9.2/bin/edge-agent" in refused.stderr, "a hint may name what 9.1 does not have"
     assert in_use(root) == "edge-agent 9.1"
 
     (root / "etc/edge-agent/line.toml").unlink()

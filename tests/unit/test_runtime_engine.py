@@ -552,6 +552,28 @@ async def test_the_line_is_ready_once_the_clock_showed_another_second_than_that_
         assert at.engine.state is LineState.READY
 
 
+async def test_a_clock_that_stands_still_is_told_as_that(tmp_path: Path) -> None:
+    async with line(tmp_path) as at:
+        at.engine.on_event(ControllerUp(1, "CV-X", monotonic_s() - 60, "260101_120000"))
+        at.engine.on_event(ControllerClock("260101_120000"))
+
+        assert at.engine.state is LineState.FAULT
+        assert "stands still at 260101_120000" in str(at.health)
+
+
+async def test_a_clock_that_was_told_already_ends_no_fault_of_a_link_that_is_to_begin_anew(tmp_path: Path) -> None:
+    """The answer may have been on its way to the engine when the trigger's deadline passed."""
+    async with line(tmp_path, deadline_s=0.2) as at:
+        at.engine.on_event(ControllerUp(1, "CV-X", monotonic_s(), "260101_120000"))
+        at.engine.on_event(ControllerClock("260101_120001"))
+        await at.engine.trigger(MemoryLink())
+        await at.rows(1)
+        at.engine.on_event(ControllerClock("260101_120002", follows_results=True))
+
+        assert not at.engine.is_ready()
+        assert "told nothing by the deadline" in str(at.health)
+
+
 async def test_images_of_two_controllers_in_one_inbox_are_a_fault_until_the_link_begins_anew(tmp_path: Path) -> None:
     async with line(tmp_path) as at:
         at.image(500, session="260101_110000", taken="260101_120000")

@@ -401,6 +401,41 @@ def test_a_clock_that_was_set_back_while_nobody_looked_shows_by_what_was_taken_l
     assert begun_anew.stale == ""
 
 
+def test_a_session_that_came_before_it_was_told_that_the_clock_was_set_back_is_not_over_for_good() -> None:
+    """A person sets the clock in setup mode: the first image of the new session comes before the link is up again."""
+    pairs = pairing()
+    pairs.begin_at("260101_080000")
+    pairs.on_clock(AT(1))
+    pairs.on_capture(replace(capture(8, "260101_113000"), taken=AT(1)))
+    _, first = pairs.on_capture(replace(capture(1, "260101_110000"), taken="260101_110001"))
+    pairs.begin_at("260101_110002")
+    pairs.on_clock("260101_110003")
+    pairs.on_clock("260101_110004")
+    _, second = pairs.on_result(result(2))
+    pairs.on_capture(replace(capture(2, "260101_110000"), taken="260101_110005"))
+    _, of_before = pairs.on_capture(replace(capture(9, "260101_113000"), taken=AT(2)))
+
+    assert first.stale != ""
+    assert second.captures
+    assert second.stale == ""
+    assert of_before.stale != ""
+    assert pairs.two_senders == ""
+
+
+def test_a_session_that_was_over_stays_over_where_its_images_are_from_before_the_clock_was_set_back() -> None:
+    """By ten seconds: its images could be of the time behind the change, and are not, because one is of the future."""
+    pairs = pairing()
+    pairs.begin_at("260101_080000")
+    pairs.on_clock(AT(20))
+    pairs.on_capture(replace(capture(8, AT(15)), taken=AT(20)))
+    pairs.on_capture(replace(capture(3, AT(10)), taken=AT(13)))
+    pairs.begin_at(AT(11))
+    pairs.on_clock(AT(12))
+    _, part = pairs.on_capture(replace(capture(4, AT(10)), taken=AT(14)))
+
+    assert "which was over" in part.stale
+
+
 def test_an_image_from_before_the_clock_was_set_back_is_of_no_time_yet_and_its_session_is_not_followed() -> None:
     pairs = pairing()
     pairs.begin_at(AT(40))
@@ -425,6 +460,7 @@ def test_two_sessions_that_are_alive_at_a_time_are_two_controllers() -> None:
     assert after_a_reset == "", "an image of the same second may be of the session before"
     assert of_the_first.stale != ""
     assert "Two controllers" in pairs.two_senders
+    assert "restart the agent" in pairs.two_senders, "nothing else ends the fault while the link stays up"
 
 
 def test_a_part_that_opens_after_anything_of_a_later_one_came_is_overtaken() -> None:
@@ -452,6 +488,39 @@ def test_the_first_part_after_a_reset_is_not_overtaken_by_the_counts_before_it()
     pairs.on_capture(capture(1, AT(5)))
 
     assert not pairs.is_overtaken(part)
+
+
+def test_parts_behind_a_reset_within_a_session_are_not_overtaken_by_the_counts_before_it() -> None:
+    """A controller that makes no new folder: its good parts would be rejected until it has counted as far again."""
+    pairs, session = pairing(), "260101_115900"
+    pairs.begin_at(AT(0))
+    pairs.on_capture(replace(capture(500, session), taken=AT(1)))
+    pairs.on_result(result(500))
+    pairs.on_result(result(1))
+    pairs.on_capture(replace(capture(499, session), taken=AT(1)))  # it was held up, and tells nothing of this run
+    pairs.on_clock(AT(2))
+    _, part = pairs.on_result(result(2))
+    pairs.on_capture(replace(capture(2, session), taken=AT(3)))
+    before = pairs.is_overtaken(part)
+    pairs.on_capture(replace(capture(3, session), taken=AT(4)))
+
+    assert part.stale == ""
+    assert not before
+    assert pairs.is_overtaken(part)
+
+
+def test_a_controller_that_tells_no_clock_counts_anew_within_a_session_too() -> None:
+    pairs, session = pairing(), "260101_115900"
+    pairs.begin_at("")
+    pairs.on_capture(replace(capture(500, session), taken=AT(1)))
+    pairs.on_result(result(500))
+    _, part = pairs.on_result(result(1))
+    pairs.on_capture(replace(capture(1, session), taken=AT(3)))
+    before = pairs.is_overtaken(part)
+    pairs.on_capture(replace(capture(2, session), taken=AT(4)))
+
+    assert not before
+    assert pairs.is_overtaken(part)
 
 
 def test_a_second_result_of_an_open_part_may_be_of_the_next_one() -> None:
@@ -495,6 +564,7 @@ def test_an_image_that_is_older_than_its_result_can_be_is_stale_whichever_came_f
     result_first.on_capture(replace(capture(1), taken=AT(1)))
 
     assert "more than 3 s" in first.stale
+    assert "imaging_ms" in first.stale, "what to set where the controller takes so long"
     assert "more than 3 s" in second.stale
 
 
