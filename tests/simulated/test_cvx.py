@@ -205,7 +205,7 @@ async def test_listening_says_what_ended_it(
         serial = SerialSettings(url=await peer.wire.open_line())
         settings = settings.model_copy(update={"controller": settings.controller.model_copy(update={"serial": serial})})
     heard: list[tuple[str, ...]] = []
-    listening = asyncio.create_task(listen(settings, most=2, seconds=None, on_line=heard.append))
+    listening = asyncio.create_task(listen(settings, most=100, seconds=None, on_line=heard.append))
     while not heard:
         await until(lambda: peer.is_ready)
         peer.trigger("TRG1")
