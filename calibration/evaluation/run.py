@@ -8,6 +8,8 @@ again, the inspector on every test image. The others see the same registered cro
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from calibration.baselines.published import published_for
@@ -21,7 +23,6 @@ from edge_agent.errors import CalibrationRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from calibration.evaluation.gallery import Gallery
     from calibration.evaluation.options import EvaluationOptions
@@ -46,7 +47,12 @@ def evaluate(dataset: Path, options: EvaluationOptions, progress: Progress = _un
     set, UsageError, CalibrationRefused, Unavailable; what can be known before anything is trained is.
     """
     options.check()
-    data = read_dataset(dataset, lambda done, total: progress("check", done, total))
+    with TemporaryDirectory(prefix="edge-agent-evaluate-") as spare:
+        data = read_dataset(dataset, lambda done, total: progress("check", done, total), Path(spare))
+        return _measured(data, options, progress)
+
+
+def _measured(data: DataSet, options: EvaluationOptions, progress: Progress) -> Evaluation | LearningCurve:
     for count in options.counts or [options.train_images]:
         data.check_count(count)
     if not options.counts:

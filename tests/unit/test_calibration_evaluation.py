@@ -262,12 +262,11 @@ def test_a_curve_of_more_images_than_there_are(plates: Path) -> None:
 
 
 def test_a_draw_that_carries_no_calibration_is_named(dataset: Path) -> None:
-    noise = np.random.default_rng(0).integers(0, 255, (48, 64), np.uint8)
-    for name in ("003.png", "004.png", "005.png", "006.png", "007.png"):  # more than a draw leaves out
-        noise[int(name[:3]), 0] ^= 1  # not the same file, yet the same picture
-        assert cv2.imwrite(str(dataset / "train/good" / name), noise)
+    for seed in range(3, 12):  # of these a draw holds more than it may leave out
+        noise = np.random.default_rng(seed).integers(0, 255, (48, 64), np.uint8)
+        assert cv2.imwrite(str(dataset / f"train/good/{seed:03}.png"), noise)
 
-    with pytest.raises(CalibrationRefused, match=r"^draw 1/2: .*show the same picture"):
+    with pytest.raises(CalibrationRefused, match=r"^draw 1/2: .*register"):
         run(dataset, ["nn"], train_images=20, repeats=2, threads=1)
 
 
@@ -337,20 +336,6 @@ def test_an_image_in_colour_among_grey_ones_is_named(dataset: Path) -> None:
     assert cv2.imwrite(str(dataset / "test/good/002.png"), np.full((48, 64, 3), 90, np.uint8))
 
     refused(dataset, r"test/good/002\.png: it is 64 x 48 px colour")
-
-
-@pytest.mark.parametrize(
-    ("source", "copy"),
-    [
-        ("train/good/003.png", "test/good/x.png"),
-        ("train/good/003.png", "train/good/x.png"),
-        ("test/good/003.png", "test/hole/x.png"),
-    ],
-)
-def test_an_image_that_stands_twice_is_named(dataset: Path, source: str, copy: str) -> None:
-    shutil.copy(dataset / source, dataset / copy)
-
-    refused(dataset, "is the same file as")
 
 
 def test_a_mask_that_does_not_fit_its_image_is_named(dataset: Path) -> None:
