@@ -8,7 +8,7 @@ again, the inspector on every test image. The others see the same registered cro
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from calibration.calibrate import CalibrationOptions
 from calibration.evaluation.curve import LearningCurve
 from calibration.evaluation.dataset import DataSet, read_dataset
 from calibration.evaluation.result import Evaluation, MethodResult, Trial
-from calibration.evaluation.trial import TITLES, is_seeded, run_trial
+from calibration.evaluation.trial import is_seeded, run_trial
 from calibration.search import SearchWishes
 from edge_agent.errors import CalibrationRefused
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     Progress = Callable[[str, int, int], None]
 
-__all__ = ["evaluate"]
+__all__ = ["evaluate", "measured"]
 
 _SEARCH = SearchWishes(left_out_share=0.1)
 """A labelled data set is good where it says so: what does not register there is no foreign image."""
@@ -49,10 +49,11 @@ def evaluate(dataset: Path, options: EvaluationOptions, progress: Progress = _un
     options.check()
     with TemporaryDirectory(prefix="edge-agent-evaluate-") as spare:
         data = read_dataset(dataset, lambda done, total: progress("check", done, total), Path(spare))
-        return _measured(data, options, progress)
+        return measured(data, options, progress)
 
 
-def _measured(data: DataSet, options: EvaluationOptions, progress: Progress) -> Evaluation | LearningCurve:
+def measured(data: DataSet, options: EvaluationOptions, progress: Progress) -> Evaluation | LearningCurve:
+    """The same for a data set that is read and proven."""
     for count in options.counts or [options.train_images]:
         data.check_count(count)
     if not options.counts:
@@ -80,7 +81,12 @@ def _evaluated(data: DataSet, options: EvaluationOptions, progress: Progress) ->
                     data.drawn(options.train_images, draw),
                     names,
                     CalibrationOptions(
-                        part=data.name, seed=seed, search=_SEARCH, backbone=options.backbone, threads=options.threads
+                        part=data.name,
+                        seed=seed,
+                        search=_SEARCH,
+                        backbone=options.backbone,
+                        channels=options.channels,
+                        threads=options.threads,
                     ),
                     draw=draw,
                     with_gallery=options.with_gallery and draw == seed == 0,
@@ -105,12 +111,14 @@ def _gathered(
         good=int((~data.defective).sum()),
         defective=int(data.defective.sum()),
         chance_ap=data.chance_ap,
-        methods=tuple(MethodResult(name, TITLES[name], tuple(trials[name])) for name in options.methods),
-        published=published_for(data.name),
+        methods=tuple(MethodResult(name, options.title_of(name), tuple(trials[name])) for name in options.methods),
+        published=published_for(PurePath(data.name).name),
         test_images=tuple(f"{test.kind}/{test.path.name}" for test in data.tests),
         is_defective=tuple(bool(is_defective) for is_defective in data.defective),
         gallery=gallery,
         notes=data.notes,
+        sha256=tuple(test.sha256 for test in data.tests),
+        channels=tuple(map(str, options.channels)),
     )
 
 

@@ -62,7 +62,7 @@ def of_one_size(candidates: Sequence[Candidate], spare: Path) -> tuple[list[Cand
 
 
 def check_sizes(candidates: Sequence[Candidate]) -> None:
-    """Raise DataError, naming all, for images whose size differs by more than ``MOST_OFF``, or that differ in colour."""
+    """Raise DataError, naming all, for images whose size is off by more than ``MOST_OFF``, or that differ in colour."""
     usual = _usual(candidates)
     far = [one.image for one in candidates if not _is_near(one.image.shape, usual)]
     if far:
