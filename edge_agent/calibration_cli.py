@@ -194,8 +194,7 @@ def evaluate(
 ) -> None:
     """Calibrate on good images, score labelled ones: ROC AUC, average precision, and what the limit did.
 
-    With several data sets one table shows them all, with the mean; one that fails does not stop the others, and its
-    exit code is the command's.
+    Several data sets: one table with the mean; one that fails stops no other, and its exit code is the command's.
 
     Example: edge-agent evaluate mvtec/bottle --methods all --seeds 3 --out bottle-evaluation
 

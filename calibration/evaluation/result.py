@@ -210,10 +210,14 @@ class Evaluation:
 
     def published_lines(self) -> list[str]:
         """What others published on this data set; nothing for a set that is in no publication."""
+        return [*self.published_table(), published_note()] if self.published else []
+
+    def published_table(self) -> list[str]:
+        """The same without the note on all such figures."""
         if not self.published:
             return []
         rows = [[row.method, f"{row.auc:.2f}", number(row.ap), row.source] for row in self.published]
-        return [*table_lines(["published", "AUC %", "AP %", "by"], rows), published_note()]
+        return table_lines(["published", "AUC %", "AP %", "by"], rows)
 
 
 COLUMNS: tuple[tuple[str, Callable[[MethodResult], str]], ...] = (

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     Progress = Callable[[str, int, int], None]
 
-__all__ = ["evaluate", "measured"]
+__all__ = ["evaluate", "measured", "prefixed"]
 
 _SEARCH = SearchWishes(left_out_share=0.1)
 """A labelled data set is good where it says so: what does not register there is no foreign image."""
@@ -62,7 +62,7 @@ def measured(data: DataSet, options: EvaluationOptions, progress: Progress) -> E
     for count in options.counts:
         is_last = count == options.counts[-1]
         here = replace(options, train_images=count, with_gallery=options.with_gallery and is_last)
-        points.append(_evaluated(data, here, _prefixed(progress, f"{count} images: ")))
+        points.append(_evaluated(data, here, prefixed(progress, f"{count} images: ")))
     return LearningCurve(tuple(points))
 
 
@@ -90,7 +90,7 @@ def _evaluated(data: DataSet, options: EvaluationOptions, progress: Progress) ->
                     ),
                     draw=draw,
                     with_gallery=options.with_gallery and draw == seed == 0,
-                    progress=_prefixed(progress, where),
+                    progress=prefixed(progress, where),
                 )
             except CalibrationRefused as err:
                 raise CalibrationRefused(f"{where}{err}", hint=err.hint) from err
@@ -127,5 +127,6 @@ def _counted(draw: tuple[int, int], seed: tuple[int, int]) -> str:
     return ", ".join(counts) + ": " if counts else ""
 
 
-def _prefixed(progress: Progress, prefix: str) -> Progress:
+def prefixed(progress: Progress, prefix: str) -> Progress:
+    """The same progress, with words before each stage."""
     return lambda stage, done, total: progress(prefix + stage, done, total)

@@ -10,10 +10,11 @@ from statistics import mean
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from calibration.baselines.published import published_note
 from calibration.evaluation.curve import LearningCurve
 from calibration.evaluation.dataset import DataSet, read_dataset
 from calibration.evaluation.result import COLUMNS, MethodResult, cells_of, number, table_lines
-from calibration.evaluation.run import measured
+from calibration.evaluation.run import measured, prefixed
 from edge_agent.errors import EdgeAgentError, UsageError
 
 if TYPE_CHECKING:
@@ -105,7 +106,10 @@ class SeveralSets:
             "schema_version": 2,
             "sets": [found.to_json(with_scores=with_scores) for found in self.found],
             "means": [asdict(row) for row in self.means],
-            "failed": [asdict(one) for one in self.failed],
+            "failed": [
+                {"dataset": one.dataset, "error": one.error, "hint": one.hint, "exit_code": one.exit_code}
+                for one in self.failed
+            ],
         }
 
     @property
@@ -128,9 +132,11 @@ class SeveralSets:
         lines = list(dict.fromkeys(said))
         if self.found:
             lines += table_lines(*self.table, left=("set", "method"))
+        lasts = [points_of(found)[-1] for found in self.found if points_of(found)[-1].published]
+        for last in lasts:
+            lines += [f"{last.dataset}, published by others:", *last.published_table()]
+        lines += [published_note()] if lasts else []
         for found in self.found:
-            published = points_of(found)[-1].published_lines()
-            lines += [f"{points_of(found)[-1].dataset}, published by others:", *published] if published else []
             if isinstance(found, LearningCurve):
                 lines += [f"{found.last.dataset}: {verdict}" for verdict in found.verdicts]
         return [*lines, *(one.line for one in self.failed)]
@@ -170,13 +176,13 @@ def evaluate_several(
         for data in ready:
             with failures.kept(data.name):
                 with watch() as progress:
-                    found.append(measured(data, options, progress))
+                    found.append(measured(data, options, prefixed(progress, f"{data.name}: ")))
                 done(found[-1])
     return SeveralSets(tuple(found), tuple(failures.found))
 
 
 def _proven(name: str, folder: Path, options: EvaluationOptions, spare: Path, progress: Progress) -> DataSet:
-    data = replace(read_dataset(folder, lambda at, of: progress(f"check {name}", at, of), spare), name=name)
+    data = replace(read_dataset(folder, lambda at, of: progress(f"{name}: check", at, of), spare), name=name)
     for count in options.counts or [options.train_images]:
         data.check_count(count)
     return data
