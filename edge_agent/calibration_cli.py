@@ -22,7 +22,10 @@ from edge_agent.base_cli import (
 
 if TYPE_CHECKING:
     from calibration.calibrate import CalibrationOptions
+    from calibration.evaluation import Evaluation, EvaluationOptions, FailedSet, LearningCurve
     from edge_agent.inspection.channels import Channel
+
+    Found = Evaluation | LearningCurve
 
 __all__ = ["calibration_cli"]
 
@@ -32,6 +35,13 @@ Backbone = Annotated[str, typer.Option(help="Pre-trained network: efficientnet-l
 BackboneWeights = Annotated[Path | None, typer.Option(help="Xception's, as Keras writes them; else Keras' own store.")]
 BackboneTaps = Annotated[str, typer.Option(metavar="A,B", help="FILE.onnx: tensors to take, from fine to coarse.")]
 BackboneScaling = Annotated[str, typer.Option(metavar="MEAN/STD", help="FILE.onnx: of RGB in [0, 1], as r,g,b/r,g,b.")]
+
+Channels = Annotated[
+    str,
+    typer.Option(
+        metavar="all|NAME,...", help="Look at the part in these of image, perceptual, map, fine; all: all that fit."
+    ),
+]
 
 
 @calibration_cli.command("calibrate-reference")
@@ -45,12 +55,7 @@ def calibrate_reference(
     seed: Annotated[int, typer.Option(help="The same seed and images give the same bundle.")] = 0,
     crop: Annotated[str, typer.Option(help="auto, full, or x,y,width,height in pixels of the reference.")] = "auto",
     method: Annotated[str, typer.Option(help="The score: local, or paper (pooled, as published).")] = "local",
-    channels: Annotated[
-        str,
-        typer.Option(
-            metavar="all|NAME,...", help="Look at the part in these of image, perceptual, map, fine; all: all that fit."
-        ),
-    ] = "all",
+    channels: Channels = "all",
     backbone: Backbone = "efficientnet-lite0",
     backbone_weights: BackboneWeights = None,
     backbone_taps: BackboneTaps = "",
@@ -150,7 +155,10 @@ def calibrate_reference(
 
 @calibration_cli.command()
 def evaluate(
-    dataset: Annotated[Path, typer.Argument(help="A folder in MVTec layout: train/good, test/good, test/<defect>.")],
+    datasets: Annotated[
+        list[Path],
+        typer.Argument(metavar="DATASET...", help="Folders in MVTec layout: train/good, test/good, test/<defect>."),
+    ],
     *,
     method: Annotated[str | None, typer.Option(help="One method; local where none is named.")] = None,
     methods: Annotated[
@@ -168,8 +176,14 @@ def evaluate(
     learning_curve: Annotated[
         str | None, typer.Option(metavar="N,N,...", help="Learn from N images, then from more: would more pay?")
     ] = None,
+    channels: Channels = "all",
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="A folder for report.html, results.csv and results.json.")
+        Path | None,
+        typer.Option("--out", "-o", help="A folder for report.html, results.csv, results.json and images.csv."),
+    ] = None,
+    csv: Annotated[
+        Path | None,
+        typer.Option("--csv", metavar="FILE", help="A row a test image: score, limit, rejected or not, and why."),
     ] = None,
     backbone: Backbone = "efficientnet-lite0",
     backbone_weights: BackboneWeights = None,
@@ -180,10 +194,14 @@ def evaluate(
 ) -> None:
     """Calibrate on good images, score labelled ones: ROC AUC, average precision, and what the limit did.
 
+    Several data sets: one table with the mean; one that fails stops no other, and its exit code is the command's.
+
     Example: edge-agent evaluate mvtec/bottle --methods all --seeds 3 --out bottle-evaluation
+
+    Example: edge-agent evaluate mvtec/bottle mvtec/pill mvtec/screw --csv images.csv
     """
     from calibration.backbones import backbone_for
-    from calibration.evaluation import EvaluationOptions, counts_from, methods_named, write_results
+    from calibration.evaluation import EvaluationOptions, counts_from, methods_named, write_images, write_results
     from calibration.evaluation import evaluate as evaluate_dataset
     from edge_agent.errors import UsageError
 
@@ -195,16 +213,62 @@ def evaluate(
         train_images=train_images,
         counts=counts_from(learning_curve) if learning_curve is not None else (),
         repeats=repeats,
+        channels=_channels(channels),
         backbone=backbone_for(backbone, weights=backbone_weights, taps=backbone_taps, scaling=backbone_scaling),
         threads=threads,
         with_gallery=out is not None,
     )
-    if out:
-        out.mkdir(parents=True, exist_ok=True)
+    _make_room(out, csv)
+    if len(datasets) > 1:
+        raise typer.Exit(_evaluate_several(datasets, options, out, csv, json_=json_))
     with progress_bars() as progress:
-        result = evaluate_dataset(dataset, options, progress)
-    written = write_results(out, result) if out else []
-    say(json_, result.to_json(), [*result.summary(), *(f"written: {path}" for path in written)])
+        result = evaluate_dataset(datasets[0], options, progress)
+    say(json_, result.to_json(), result.summary())  # before a file that cannot be written could lose it
+    if csv:
+        typer.echo(f"written: {write_images(csv, [result])}", err=json_)
+    for path in write_results(out, result) if out else []:
+        typer.echo(f"written: {path}", err=json_)
+
+
+def _evaluate_several(
+    datasets: list[Path], options: EvaluationOptions, out: Path | None, csv: Path | None, *, json_: bool
+) -> int:
+    """Each set's files as soon as it is measured, the table at the end; returns the exit code."""
+    from calibration.evaluation import evaluate_several, write_images, write_results, write_several
+    from calibration.evaluation.files import set_parts
+    from calibration.evaluation.several import points_of
+
+    so_far: list[Found] = []
+
+    def done(found: Found) -> None:
+        so_far.append(found)
+        if csv:
+            write_images(csv, so_far)
+        if out:
+            folder = out.joinpath(*set_parts(points_of(found)[-1].dataset))
+            folder.mkdir(parents=True, exist_ok=True)
+            write_results(folder, found)
+
+    def failed(one: FailedSet) -> None:
+        typer.echo(f"{one.trace}{one.line}; the other sets go on", err=True)
+
+    several = evaluate_several(datasets, options, progress_bars, done=done, failed=failed)
+    say(json_, several.to_json(), several.summary())
+    for path in write_several(out, several) if out else []:
+        typer.echo(f"written: {path}", err=json_)
+    if csv and so_far:
+        typer.echo(f"written: {csv}", err=json_)
+    return several.exit_code
+
+
+def _make_room(out: Path | None, csv: Path | None) -> None:
+    """Make the folders that results will be written to: said now, not after hours, where that cannot be."""
+    from edge_agent.errors import UsageError
+
+    if csv is not None and csv.is_dir():
+        raise UsageError(f"--csv {csv} is a folder", hint="name a file, for instance images.csv")
+    for folder in filter(None, (out, csv.parent if csv is not None else None)):
+        folder.mkdir(parents=True, exist_ok=True)
 
 
 def _collect(folder: Path, wanted: int, config: Path, options: CalibrationOptions, *, yes: bool, json_: bool) -> None:

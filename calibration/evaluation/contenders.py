@@ -34,14 +34,25 @@ _NOT_THE_SCORING = frozenset({"decode", "register", "score"})
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sight:
-    """One test image as one method saw it. ``heat`` is (H, W) in image coordinates, None where there is none."""
+    """One test image as one method saw it. ``heat`` is (H, W) in image coordinates, None where there is none.
+
+    ``score`` is infinite where the image was refused before it had one: no limit passes it. ``reason`` is the line's
+    own word, empty for a method without a limit; ``channel`` is where a score of several channels was highest.
+    """
 
     score: float
     is_rejected: bool | None
-    is_unregistered: bool
-    describe_ms: float
-    score_ms: float
+    reason: str
+    describe_ms: float | None
+    score_ms: float | None
     heat: NDArray[np.float32] | None
+    channel: str = ""
+    detail: str = ""
+
+    @property
+    def is_unregistered(self) -> bool:
+        """Whether the part was rejected for how it lies."""
+        return self.reason == Reason.ALIGN
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,20 +81,22 @@ class Product:
     """A method of the product: its bundle, written and loaded again, judged by the inspector of the line."""
 
     def __init__(self, inspector: Inspector, result: CalibrationResult) -> None:
-        self.inspector, self.limit = inspector, result.choice
+        self.inspector, self.limit, self.notes = inspector, result.choice, result.notes
 
-    def look(self, path: Path, data: bytes, *, with_heat: bool) -> Sight:
-        """Judge one image file. Raises DataError where it has no score."""
+    def look(self, data: bytes, *, with_heat: bool) -> Sight:
+        """Judge one image file, as the line would."""
         inspection, pictures = self.inspector.explain(data) if with_heat else (self.inspector.inspect(data), None)
-        if not math.isfinite(inspection.score):
-            raise DataError(f"{path} has no score: {inspection.detail}", hint="remove it or copy it again")
+        has_score, shares = math.isfinite(inspection.score), inspection.shares
+        described = sum(ms for stage, ms in inspection.timings_ms.items() if stage not in _NOT_THE_SCORING)
         return Sight(
-            score=inspection.score,
+            score=inspection.score if has_score else math.inf,
             is_rejected=inspection.outcome is not Outcome.OK,
-            is_unregistered=inspection.reason is Reason.ALIGN,
-            describe_ms=sum(ms for stage, ms in inspection.timings_ms.items() if stage not in _NOT_THE_SCORING),
-            score_ms=inspection.timings_ms["score"],
+            reason=str(inspection.reason),
+            describe_ms=described if has_score else None,
+            score_ms=inspection.timings_ms["score"] if has_score else None,
             heat=pictures.heat_map if pictures is not None else None,
+            channel=str(max(shares, key=shares.__getitem__, default="")),
+            detail=inspection.detail,
         )
 
 
@@ -105,10 +118,11 @@ class Baseline:
         if not math.isfinite(score):
             raise DataError(f"{path} has no score", hint="remove it or copy it again")
         heat = self._detector.heat_map(described) if with_heat else None
+        is_rejected = None if self.limit is None else score >= self.limit.value
         return Sight(
             score=score,
-            is_rejected=None if self.limit is None else score >= self.limit.value,
-            is_unregistered=False,
+            is_rejected=is_rejected,
+            reason="" if is_rejected is None else str(Reason.SCORE if is_rejected else Reason.OK),
             describe_ms=(between - begin) * 1000.0,
             score_ms=(end - between) * 1000.0,
             heat=None if heat is None else seen.over_image(heat),

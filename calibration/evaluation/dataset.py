@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from calibration.evaluation.candidates import GOOD, Candidate
+from calibration.evaluation.copies import find_copies
 from calibration.evaluation.masks import MaskFinder, read_mask
-from calibration.images import MIN_IMAGES
+from calibration.evaluation.sizes import check_sizes, of_one_size
+from calibration.images import MIN_IMAGES, inspect_file
 from drivers.base import ImageRefused
 from edge_agent.errors import DataError, UsageError
-from edge_agent.inspection.decode import decode
 from edge_agent.inspection.image_files import every_one, look_into, named, printable, read_file
 
 if TYPE_CHECKING:
@@ -21,26 +22,31 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from calibration.images import GoodImage
     from edge_agent.inspection.image_files import FolderOfImages
 
 __all__ = ["DataSet", "LabelledImage", "read_dataset"]
 
 _LAYOUT = "expected are train/good/, test/good/ and test/<kind of defect>/ with PNG, BMP or JPEG images"
-_GOOD = "good"
 
 
 @dataclass(frozen=True, slots=True)
 class LabelledImage:
-    """A test image. ``kind`` is its folder; ``masks`` are the files that mark its defects, if there are any."""
+    """A test image. ``kind`` is its folder; ``masks`` are the files that mark its defects, if there are any.
+
+    ``path`` is where it is read from, ``sha256`` that of its file in the data set: the two differ where its picture
+    was laid into the frame of the others.
+    """
 
     path: Path
     kind: str
     masks: tuple[Path, ...]
+    sha256: str = ""
 
     @property
     def is_defective(self) -> bool:
         """Whatever is not in the folder of good ones."""
-        return self.kind != _GOOD
+        return self.kind != GOOD
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,33 +87,72 @@ class DataSet:
             )
 
 
-def read_dataset(folder: Path, progress: Callable[[int, int], None]) -> DataSet:
+def read_dataset(folder: Path, progress: Callable[[int, int], None], spare: Path) -> DataSet:
     """Read and prove every image and mask: an evaluation of minutes does not end at its last image.
 
+    What stands twice is left out, and images of slightly different size are laid into one frame; notes name all of
+    them. ``spare`` is a folder for the pictures in that frame; it has to live as long as the data set is used.
+
     Raises DataError for a folder that is no such data set, one class only, and then, naming all such files at once:
-    images that cannot be read, have another size, or stand twice where that misleads, and masks that do not fit their
-    images, or belong to none.
+    images that cannot be read or have quite another size, and masks that do not fit their images, or belong to none.
     """
     train, tests, notes = _listed(folder)
-    files = [*train, *(test.path for test in tests)]
-    shapes, digests = _proven(files, progress)
-    _check_twice(files, digests, len(train))
-    _check_shapes(shapes)
-    _check_masks(tests, shapes)
-    return DataSet(folder.resolve().name, tuple(train), tuple(tests), notes)
+    read = _proven([*train, *(test.path for test in tests)], progress)
+    candidates = _candidates(folder, train, tests, read)
+    check_sizes(candidates)
+    _check_masks(tests, {path: image.shape for path, image in read.items()})
+    candidates, laid = of_one_size(candidates, spare)
+    skipped = find_copies(candidates)
+    kept = [candidate for candidate in candidates if candidate.name not in skipped]
+    passed_over = (*laid, *(f"skipped: {name}: {why}" for name, why in skipped.items()))
+    _check_enough(folder, kept, passed_over)
+    return DataSet(
+        folder.resolve().name or "/",
+        tuple(one.image.path for one in kept if one.is_training),
+        tuple(LabelledImage(one.image.path, one.kind, one.masks, one.sha256) for one in kept if not one.is_training),
+        (*notes, *passed_over),
+    )
+
+
+def _candidates(
+    folder: Path, train: Sequence[Path], tests: Sequence[LabelledImage], read: Mapping[Path, GoodImage]
+) -> list[Candidate]:
+    """The training images, then the test images, each with its name in the data set."""
+    listed = [*((path, GOOD, True, ()) for path in train), *((t.path, t.kind, False, t.masks) for t in tests)]
+    return [
+        Candidate(printable(path.relative_to(folder)), kind, is_training, read[path], read[path].sha256, masks)
+        for path, kind, is_training, masks in listed
+    ]
+
+
+def _check_enough(folder: Path, kept: Sequence[Candidate], passed_over: Sequence[str]) -> None:
+    """Raise DataError where too little is left to learn from or to tell apart, with what was passed over."""
+    training = sum(one.is_training for one in kept)
+    classes = {one.is_defective for one in kept if not one.is_training}
+    if training >= MIN_IMAGES and len(classes) == 2:
+        return
+    left = (
+        f"{training} training images are left, at least {MIN_IMAGES} are needed"
+        if training < MIN_IMAGES
+        else "no good or no defective test image is left"
+    )
+    raise DataError(
+        "\n  ".join([f"{folder}, without what does not count: {left}", *passed_over]),
+        hint="add images of different parts",
+    )
 
 
 def _listed(folder: Path) -> tuple[list[Path], list[LabelledImage], tuple[str, ...]]:
     """The training images, the test images with their masks, and what is not used."""
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder", hint=_LAYOUT)
-    train, good = (_images_in(folder / where / _GOOD) for where in ("train", "test"))
+    train, good = (_images_in(folder / where / GOOD) for where in ("train", "test"))
     if len(train.images) < MIN_IMAGES:
-        raise DataError(f"{folder / 'train' / _GOOD} holds fewer than {MIN_IMAGES} images", hint=_LAYOUT)
-    kinds = {path.name: look_into(path) for path in _kinds_in(folder / "test")} | {_GOOD: good}
+        raise DataError(f"{folder / 'train' / GOOD} holds fewer than {MIN_IMAGES} images", hint=_LAYOUT)
+    kinds = {path.name: look_into(path) for path in _kinds_in(folder / "test")} | {GOOD: good}
     masks = MaskFinder(folder / "ground_truth")
     tests = [
-        LabelledImage(path, kind, masks.of(kind, path) if kind != _GOOD else ())
+        LabelledImage(path, kind, masks.of(kind, path) if kind != GOOD else ())
         for kind in sorted(kinds)
         for path in kinds[kind].images
     ]
@@ -136,7 +181,7 @@ def _kinds_in(folder: Path) -> list[Path]:
 
 def _unused(folder: Path) -> list[str]:
     """What else there is that looks like images of the data set, MVTec LOCO's validation images for instance."""
-    used = {folder / name for name in ("train", "test", "ground_truth")} | {folder / "train" / _GOOD}
+    used = {folder / name for name in ("train", "test", "ground_truth")} | {folder / "train" / GOOD}
     found = [
         path.relative_to(folder)
         for path in sorted([*_kinds_in(folder), *_kinds_in(folder / "train")])
@@ -157,40 +202,19 @@ def _images_in(folder: Path) -> FolderOfImages:
     return found
 
 
-def _proven(
-    files: Sequence[Path], progress: Callable[[int, int], None]
-) -> tuple[dict[Path, tuple[int, ...]], dict[Path, str]]:
-    """Shape and sha256 of every image."""
-    shapes: dict[Path, tuple[int, ...]] = {}
-    digests: dict[Path, str] = {}
+def _proven(files: Sequence[Path], progress: Callable[[int, int], None]) -> dict[Path, GoodImage]:
+    """Every image, decoded once. Raises DataError, naming every one that cannot be read."""
+    found: dict[Path, GoodImage] = {}
     refused = []
     for number, path in enumerate(files, start=1):
         try:
-            data = read_file(path)
-            shapes[path] = decode(data).shape
-            digests[path] = hashlib.sha256(data).hexdigest()
+            found[path] = inspect_file(path, read_file(path))
         except ImageRefused as err:
             refused.append((path, err.detail))
         progress(number, len(files))
     if refused:
         raise DataError(every_one(refused, len(files)), hint="remove what cannot be read, or copy it again")
-    return shapes, digests
-
-
-def _check_twice(files: Sequence[Path], digests: Mapping[Path, str], train: int) -> None:
-    """Raise DataError for images that stand twice: among the training images, in two kinds, or in train and test."""
-    first: dict[str, Path] = {}
-    twice = []
-    for number, path in enumerate(files):
-        other = first.setdefault(digests[path], path)
-        if other is not path and (number < train or other.parent != path.parent):
-            twice.append((path, f"it is the same file as {other}"))
-    if twice:
-        raise DataError(
-            f"{every_one(twice, len(files))}: an image cannot count twice, be good and defective, or be tested on "
-            "after it was learned from",
-            hint="remove one of the two",
-        )
+    return found
 
 
 def _check_masks(tests: Sequence[LabelledImage], shapes: Mapping[Path, tuple[int, ...]]) -> None:
@@ -205,18 +229,3 @@ def _check_masks(tests: Sequence[LabelledImage], shapes: Mapping[Path, tuple[int
     if refused:
         hint = "remove the mask: its image then counts without pixel measures; without ground_truth/ none are taken"
         raise DataError(every_one(refused, sum(bool(test.masks) for test in tests)), hint=hint)
-
-
-def _check_shapes(shapes: Mapping[Path, tuple[int, ...]]) -> None:
-    found: Sequence[tuple[int, ...]] = list(shapes.values())
-    usual = max(set(found), key=found.count)
-    odd = [(path, f"it is {_words(shape)}") for path, shape in shapes.items() if shape != usual]
-    if odd:
-        raise DataError(
-            f"{every_one(odd, len(shapes))}, most images are {_words(usual)}",
-            hint="use images of one camera with one setting",
-        )
-
-
-def _words(shape: tuple[int, ...]) -> str:
-    return f"{shape[1]} x {shape[0]} px {'grey' if len(shape) == 2 else 'colour'}"

@@ -1,28 +1,63 @@
-"""Results as files: JSON with every raw score, CSV with a row a trial, and the report."""
+"""Results as files: JSON with every raw score, CSV with a row a trial or a row a test image, and the report."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
+import math
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from calibration.baselines.published import published_note
 from calibration.evaluation.curve import LearningCurve
 from calibration.evaluation.result import COLUMNS, cells_of
-from edge_agent.report.evaluation import EvaluationFacts, LearningPoint, MethodFacts, write_evaluation_report
+from calibration.evaluation.several import points_of
+from edge_agent.report.evaluation import (
+    EvaluationFacts,
+    LearningPoint,
+    MethodFacts,
+    SetFacts,
+    SetsFacts,
+    write_evaluation_report,
+    write_sets_report,
+)
 from edge_agent.store.fs import write_durably
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from calibration.evaluation.result import Evaluation
+    from calibration.evaluation.result import Evaluation, MethodResult, Trial
+    from calibration.evaluation.several import SeveralSets
 
-__all__ = ["write_results"]
+    Found = Evaluation | LearningCurve
+
+__all__ = ["IMAGE_COLUMNS", "set_parts", "write_images", "write_results", "write_several"]
+
+IMAGE_COLUMNS = (
+    "set",
+    "method",
+    "train_images",
+    "draw",
+    "seed",
+    "kind",
+    "file",
+    "label",
+    "score",
+    "limit",
+    "rejected",
+    "reason",
+    "channel",
+    "detail",
+    "sha256",
+)
+"""The columns of the CSV of the images, in their order: a promise to who reads the file. New ones come at the end."""
 
 _PACKAGES = ("edge-agent", "numpy", "onnxruntime", "opencv-python-headless", "scikit-learn", "torch")
+_FILES = ("report.html", "results.csv", "results.json", "images.csv")
 _TRIAL = (
     "seed",
     "draw",
@@ -43,14 +78,74 @@ _TRIAL = (
 )
 
 
-def write_results(folder: Path, found: Evaluation | LearningCurve) -> list[Path]:
-    """Write results.json, results.csv and report.html; returns their paths. Raises OSError if that cannot be."""
-    evaluations = found.evaluations if isinstance(found, LearningCurve) else (found,)
+def write_results(folder: Path, found: Found) -> list[Path]:
+    """Write results.json, results.csv, images.csv and report.html; returns their paths.
+
+    Raises OSError if that cannot be.
+    """
+    evaluations = points_of(found)
     write_durably(folder / "results.json", json.dumps(found.to_json(with_scores=True), indent=1).encode())
-    write_durably(folder / "results.csv", _csv(evaluations).encode())
+    write_durably(folder / "results.csv", _csv([found]).encode())
+    write_images(folder / "images.csv", [found])
     verdicts = found.verdicts if isinstance(found, LearningCurve) else ()
     write_evaluation_report(folder / "report.html", facts=_facts(evaluations, verdicts))
-    return [folder / name for name in ("report.html", "results.csv", "results.json")]
+    return [folder / name for name in _FILES]
+
+
+def write_several(folder: Path, several: SeveralSets) -> list[Path]:
+    """The same files of several data sets: the report is a table with a link to each set's own folder.
+
+    What ``write_results`` writes of a set lies below ``folder`` in ``set_parts``. Raises OSError if that cannot be.
+    """
+    write_durably(folder / "results.json", json.dumps(several.to_json(with_scores=True), indent=1).encode())
+    write_durably(folder / "results.csv", _csv(several.found).encode())
+    write_images(folder / "images.csv", several.found)
+    titles, rows = several.table
+    facts = SetsFacts(
+        created_utc=_now(),
+        versions=_versions(),
+        columns=titles,
+        rows=tuple(rows),
+        sets=tuple(
+            SetFacts(last.dataset, "/".join([*set_parts(last.dataset), "report.html"]), last.introduction)
+            for last in (points_of(found)[-1] for found in several.found)
+        ),
+        failed=tuple(one.line for one in several.failed),
+    )
+    write_sets_report(folder / "report.html", facts=facts)
+    return [folder / name for name in _FILES]
+
+
+def set_parts(dataset: str) -> tuple[str, ...]:
+    """The folders, one below the other, that hold a set's own files."""
+    path = PurePath(dataset)
+    return tuple(part for part in path.parts if part != path.anchor)
+
+
+def write_images(path: Path, found: Sequence[Found]) -> Path:
+    """Write a row a test image, method and trial as CSV; returns its path. Raises OSError if that cannot be."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(IMAGE_COLUMNS)
+    for one in found:
+        for evaluation in points_of(one):
+            for method in evaluation.methods:
+                for trial in method.trials:
+                    writer.writerows(_image_rows(evaluation, method, trial))
+    write_durably(path, text.getvalue().encode())
+    return path
+
+
+def _image_rows(evaluation: Evaluation, method: MethodResult, trial: Trial) -> Iterator[tuple[object, ...]]:
+    trial_is = (evaluation.dataset, method.method, evaluation.train_images, trial.draw, trial.seed)
+    images = zip(evaluation.test_images, evaluation.is_defective, evaluation.sha256, trial.judged, strict=True)
+    for name, is_defective, sha256, judged in images:
+        kind, file = name.split("/", 1)
+        score = judged.score if math.isfinite(judged.score) else None
+        rejected = None if judged.is_rejected is None else "yes" if judged.is_rejected else "no"
+        label = "defective" if is_defective else "good"
+        said = (rejected, judged.reason, judged.channel, judged.detail)
+        yield (*trial_is, kind, file, label, score, trial.limit, *said, sha256)
 
 
 def _facts(evaluations: tuple[Evaluation, ...], verdicts: tuple[str, ...]) -> EvaluationFacts:
@@ -58,8 +153,8 @@ def _facts(evaluations: tuple[Evaluation, ...], verdicts: tuple[str, ...]) -> Ev
     gallery = last.gallery
     return EvaluationFacts(
         dataset=last.dataset,
-        created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
-        versions={name: version(name) for name in _PACKAGES},
+        created_utc=_now(),
+        versions=_versions(),
         lines=last.introduction,
         columns=tuple(title for title, _ in COLUMNS),
         methods=tuple(
@@ -85,17 +180,27 @@ def _facts(evaluations: tuple[Evaluation, ...], verdicts: tuple[str, ...]) -> Ev
     )
 
 
-def _csv(evaluations: tuple[Evaluation, ...]) -> str:
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in _PACKAGES}
+
+
+def _csv(sets: Sequence[Found]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["dataset", "method", "source", "train_images", "chance_ap", *_TRIAL])
-    for evaluation in evaluations:
-        for method in evaluation.methods:
-            for trial in method.trials:
-                common = [evaluation.dataset, method.method, "measured", evaluation.train_images, evaluation.chance_ap]
-                writer.writerow([*common, *(getattr(trial, name) for name in _TRIAL)])
-    last = evaluations[-1]
-    for row in last.published:
-        common = [last.dataset, row.method, f"published: {row.source}", None, None]
-        writer.writerow([*common, None, None, row.auc, row.ap])
+    for found in sets:
+        for evaluation in points_of(found):
+            for method in evaluation.methods:
+                for trial in method.trials:
+                    count, chance = evaluation.train_images, evaluation.chance_ap
+                    common = [evaluation.dataset, method.method, "measured", count, chance]
+                    writer.writerow([*common, *(getattr(trial, name) for name in _TRIAL)])
+        last = points_of(found)[-1]
+        for row in last.published:
+            common = [last.dataset, row.method, f"published: {row.source}", None, None]
+            writer.writerow([*common, None, None, row.auc, row.ap])
     return text.getvalue()

@@ -39,7 +39,8 @@ class Gallery:
     """Of one method of the product, first draw and first seed.
 
     ``latent`` and ``embedding`` are t-SNE coordinates (n, 2) of the test images: of the latent codes of all patches
-    of an image, one after the other, and of the paper's pooled embedding of its anomaly map. None for too few images.
+    of an image, one after the other, and of the paper's pooled embedding of its anomaly map; not a number for an image
+    that was refused. None for too few images.
     """
 
     method: str
@@ -61,17 +62,21 @@ def make_gallery(
     chosen = worth_showing(scores, inspector.bundle.limit, data.defective)
     latent_network = Network(latent_onnx(inspector.bundle.cpcae_onnx), options.threads)
     embedder = Embedder(options.backbone.pooled_onnx(), threads=options.threads)
+    seen = np.zeros(len(data.tests), np.bool_)
     codes, embeddings, parts = [], [], {}
     for index, test in enumerate(data.tests):
         inspection, pictures = inspector.explain(test.path.read_bytes())
         if pictures is not None:
+            seen[index] = True
             working = to_working(pictures.input, inspector.bundle.grid)
             codes.append(latent_network.run(inspector.bundle.grid.cut(working)).ravel())
             embeddings.append(embedder.embed(pictures.anomaly_map[..., None]))
             if index in chosen:
                 parts[index] = _shown(test, inspection, pictures, chosen[index])
         progress(index + 1, len(data.tests))
-    return Gallery(method, tuple(parts[i] for i in chosen if i in parts), _mapped(codes), _mapped(embeddings))
+    return Gallery(
+        method, tuple(parts[i] for i in chosen if i in parts), _mapped(codes, seen), _mapped(embeddings, seen)
+    )
 
 
 def worth_showing(scores: NDArray[np.float64], limit: float, defective: NDArray[np.bool_]) -> dict[int, str]:
@@ -132,12 +137,13 @@ def _shown(test: LabelledImage, inspection: Inspection, pictures: Pictures, why:
     )
 
 
-def _mapped(rows: list[NDArray[np.float32]]) -> NDArray[np.float64] | None:
-    """Two coordinates a row by t-SNE, always the same for the same rows."""
+def _mapped(rows: list[NDArray[np.float32]], seen: NDArray[np.bool_]) -> NDArray[np.float64] | None:
+    """Two coordinates a test image by t-SNE, always the same for the same ``rows``, which are of those ``seen``."""
     from sklearn.manifold import TSNE  # noqa: PLC0415 - a second of start-up
 
     if len(rows) < _FEWEST_TO_MAP or not math.isfinite(float(np.sum(rows))):
         return None
     perplexity = min(_MOST_PERPLEXITY, (len(rows) - 1) / 3)
-    found = TSNE(2, perplexity=perplexity, init="pca", random_state=0).fit_transform(np.stack(rows))
-    return np.asarray(found, np.float64)
+    found = np.full((len(seen), 2), np.nan)
+    found[seen] = TSNE(2, perplexity=perplexity, init="pca", random_state=0).fit_transform(np.stack(rows))
+    return found

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from calibration.backbones import DEFAULT_BACKBONE, Backbone
-from calibration.evaluation.trial import TITLES
+from calibration.evaluation.trial import TITLES, WITH_CHANNELS
 from edge_agent.errors import UsageError
+
+if TYPE_CHECKING:
+    from edge_agent.inspection.channels import Channel
 
 __all__ = ["EvaluationOptions", "counts_from", "methods_named"]
 
@@ -15,7 +19,8 @@ __all__ = ["EvaluationOptions", "counts_from", "methods_named"]
 class EvaluationOptions:
     """``seeds`` are counted from 0. With ``train_images`` that many are drawn, ``repeats`` times; None takes all.
 
-    ``counts`` are the numbers of training images of a learning curve. ``with_gallery`` collects pictures for a report.
+    ``counts`` are the numbers of training images of a learning curve. ``channels`` are those of the local score, none:
+    all that fit the crop; other methods do without. ``with_gallery`` collects pictures for a report.
     """
 
     methods: tuple[str, ...] = ("local",)
@@ -23,6 +28,7 @@ class EvaluationOptions:
     train_images: int | None = None
     counts: tuple[int, ...] = ()
     repeats: int = 1
+    channels: tuple[Channel, ...] = ()
     backbone: Backbone = DEFAULT_BACKBONE
     threads: int = 2
     with_gallery: bool = False
@@ -32,12 +38,20 @@ class EvaluationOptions:
         if not self.methods:
             raise UsageError("no method to evaluate", hint=f"methods: all, or of {', '.join(TITLES)}")
         methods_named(",".join(self.methods))
+        if self.channels and not WITH_CHANNELS & set(self.methods):
+            named = f"method {self.methods[0]} has" if len(self.methods) == 1 else "these methods have"
+            raise UsageError(f"{named} no channels to choose", hint="leave --channels out")
         if self.seeds < 1 or self.repeats < 1:
             raise UsageError(f"{self.seeds} seeds and {self.repeats} repeats", hint="ask for at least one of each")
         if self.counts and self.train_images is not None:
             raise UsageError("a learning curve says itself how many training images", hint="leave out --train-images")
         if self.repeats > 1 and self.train_images is None and not self.counts:
             raise UsageError("repeats draw training images anew", hint="say how many with --train-images")
+
+    def title_of(self, method: str) -> str:
+        """The method's name for people, with the channels that were asked for."""
+        asked = f", {' + '.join(self.channels)} alone" if self.channels and method in WITH_CHANNELS else ""
+        return f"{TITLES[method]}{asked}"
 
 
 def methods_named(text: str) -> tuple[str, ...]:

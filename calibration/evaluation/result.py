@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
-from dataclasses import asdict, dataclass, field
+import math
+from collections import Counter
+from dataclasses import asdict, dataclass, field, fields
 from statistics import mean, stdev
 from typing import TYPE_CHECKING
 
@@ -14,7 +16,22 @@ if TYPE_CHECKING:
 
     from calibration.evaluation.gallery import Gallery
 
-__all__ = ["COLUMNS", "Evaluation", "MethodResult", "Trial", "cells_of"]
+__all__ = ["COLUMNS", "Evaluation", "JudgedImage", "MethodResult", "Trial", "cells_of", "number", "table_lines"]
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedImage:
+    """One test image in one trial. ``score`` is infinite where the image was refused before it had one.
+
+    ``is_rejected`` is None and ``reason`` empty for a method without a limit; ``channel`` is where a score of several
+    channels was highest, also of a part that passed.
+    """
+
+    score: float
+    is_rejected: bool | None
+    reason: str
+    channel: str
+    detail: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +40,8 @@ class Trial:
 
     ``auc``, ``ap`` and ``good_passed_at_zero_misses`` are of raw scores; ``limit`` and what follows tell what the
     method's own limit did (None for a method without one). ``describe_ms`` is from the registered crop to what is
-    compared, ``score_ms`` the comparison. ``scores`` stand in the order of the test images.
+    compared, ``score_ms`` the comparison. ``scores`` and ``judged`` stand in the order of the test images; images
+    without a score rank above all others. ``notes`` are the calibration's.
     """
 
     seed: int
@@ -45,10 +63,20 @@ class Trial:
     pixel_auroc: float | None
     pro: float | None
     scores: tuple[float, ...] = field(repr=False)
+    judged: tuple[JudgedImage, ...] = field(default=(), repr=False)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def without_score(self) -> int:
+        """How many test images were refused before they had a score."""
+        return sum(not math.isfinite(score) for score in self.scores)
 
     def to_json(self, *, with_scores: bool) -> dict[str, object]:
-        """The trial's facts; the raw scores only where asked for."""
-        return {name: value for name, value in asdict(self).items() if with_scores or name != "scores"}
+        """The trial's facts; the raw scores, None where there is none, only where asked for."""
+        facts = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in {"judged", "scores", "notes"}}
+        facts = {name: _finite(value) for name, value in facts.items()}
+        facts |= {"without_score": self.without_score, "notes": list(self.notes)}
+        return facts | ({"scores": [_finite(score) for score in self.scores]} if with_scores else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +107,24 @@ class MethodResult:
         """Standard deviation over the trials; None for a single one."""
         return _spread([trial.ap for trial in self.trials])
 
+    def mean_of(self, value: Callable[[Trial], float | None]) -> float | None:
+        """The mean of a value over the trials; None if it has none."""
+        values = [found for trial in self.trials if (found := value(trial)) is not None]
+        return mean(values) if values else None
+
+    def note_lines(self) -> list[str]:
+        """What the trials' calibrations said, each note once, and how many images had no score."""
+        counts = Counter(note for trial in self.trials for note in dict.fromkeys(trial.notes))
+        of = len(self.trials)
+        lines = [f"{self.title}: {note}{f' ({n} of {of} trials)' if n < of else ''}" for note, n in counts.items()]
+        most = max(trial.without_score for trial in self.trials)
+        if most:
+            lines.append(
+                f"{self.title}: {most} test images were refused before they had a score (the reason stands in the CSV "
+                "of the images): they count as rejected, and rank above all others"
+            )
+        return lines
+
     def to_json(self, *, with_scores: bool = False) -> dict[str, object]:
         """``auc`` and ``ap`` in percent, their spread, and every trial under ``seeds``."""
         return {
@@ -93,7 +139,11 @@ class MethodResult:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Methods on one data set. ``train_images`` is how many good images each trial learned from."""
+    """Methods on one data set. ``train_images`` is how many good images each trial learned from.
+
+    ``test_images`` are ``kind/file``, with their class and the ``sha256`` of their files. ``channels`` are those that
+    were asked for; none: all that fit.
+    """
 
     dataset: str
     train_images: int
@@ -108,6 +158,8 @@ class Evaluation:
     is_defective: tuple[bool, ...] = field(repr=False)
     gallery: Gallery | None = field(default=None, repr=False)
     notes: tuple[str, ...] = ()
+    sha256: tuple[str, ...] = field(default=(), repr=False)
+    channels: tuple[str, ...] = ()
 
     def method(self, name: str) -> MethodResult:
         """The result of that method. Raises StopIteration if it did not run."""
@@ -124,6 +176,7 @@ class Evaluation:
             "good": self.good,
             "defective": self.defective,
             "chance_ap": self.chance_ap,
+            "channels": list(self.channels),
             "methods": [method.to_json(with_scores=with_scores) for method in self.methods],
             "published": [asdict(row) for row in self.published],
             "notes": list(self.notes),
@@ -143,6 +196,7 @@ class Evaluation:
             f"{self.dataset}: learned from {self.train_images} good images{drawn}",
             f"tested on {self.good} good and {self.defective} defective; a coin toss: AUC 50, AP {self.chance_ap:.1f}",
             *self.notes,
+            *(line for method in self.methods for line in method.note_lines()),
         )
 
     def summary(self) -> list[str]:
@@ -152,40 +206,43 @@ class Evaluation:
     def measured_lines(self) -> list[str]:
         """What was measured, and the table."""
         rows = [[method.title, *cells_of(method)] for method in self.methods]
-        return [*self.introduction, *_lines(["method", *(title for title, _ in COLUMNS)], rows)]
+        return [*self.introduction, *table_lines(["method", *(title for title, _ in COLUMNS)], rows)]
 
     def published_lines(self) -> list[str]:
         """What others published on this data set; nothing for a set that is in no publication."""
+        return [*self.published_table(), published_note()] if self.published else []
+
+    def published_table(self) -> list[str]:
+        """The same without the note on all such figures."""
         if not self.published:
             return []
-        rows = [[row.method, f"{row.auc:.2f}", _number(row.ap), row.source] for row in self.published]
-        return [*_lines(["published", "AUC %", "AP %", "by"], rows), published_note()]
-
-
-def _mean_of(method: MethodResult, value: Callable[[Trial], float | None]) -> float | None:
-    """The mean of a value over the trials; None if it has none."""
-    values = [found for trial in method.trials if (found := value(trial)) is not None]
-    return mean(values) if values else None
+        rows = [[row.method, f"{row.auc:.2f}", number(row.ap), row.source] for row in self.published]
+        return table_lines(["published", "AUC %", "AP %", "by"], rows)
 
 
 COLUMNS: tuple[tuple[str, Callable[[MethodResult], str]], ...] = (
     ("trials", lambda m: str(len(m.trials))),
     ("AUC %", lambda m: _with_spread(m.auc, m.auc_sd)),
     ("AP %", lambda m: _with_spread(m.ap, m.ap_sd)),
-    ("good passed at\n0 missed %", lambda m: _number(_mean_of(m, lambda t: t.good_passed_at_zero_misses), 1)),
+    ("good passed at\n0 missed %", lambda m: number(m.mean_of(lambda t: t.good_passed_at_zero_misses), 1)),
     ("at its limit:\ngood rejected", lambda m: _of(m, lambda t: t.good_rejected, lambda t: t.good)),
-    ("promised\nbelow %", lambda m: _number(_mean_of(m, lambda t: _percent(t.false_reject_bound_95)), 1)),
+    ("promised\nbelow %", lambda m: number(m.mean_of(lambda t: _percent(t.false_reject_bound_95)), 1)),
     ("defective\npassed", lambda m: _of(m, lambda t: t.defective_passed, lambda t: t.defective)),
-    ("pixel\nAUROC %", lambda m: _number(_mean_of(m, lambda t: t.pixel_auroc))),
-    ("PRO %", lambda m: _number(_mean_of(m, lambda t: t.pro))),
-    ("features\nms", lambda m: _number(_mean_of(m, lambda t: t.describe_ms), 1)),
-    ("score\nms", lambda m: _number(_mean_of(m, lambda t: t.score_ms), 1)),
+    ("pixel\nAUROC %", lambda m: number(m.mean_of(lambda t: t.pixel_auroc))),
+    ("PRO %", lambda m: number(m.mean_of(lambda t: t.pro))),
+    ("features\nms", lambda m: number(m.mean_of(lambda t: t.describe_ms), 1)),
+    ("score\nms", lambda m: number(m.mean_of(lambda t: t.score_ms), 1)),
 )
 
 
 def cells_of(method: MethodResult) -> tuple[str, ...]:
     """The method's row of the table, without its title."""
     return tuple(words(method) for _, words in COLUMNS)
+
+
+def _finite(value: object) -> object:
+    """JSON has no word for what is no finite number."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _spread(values: Sequence[float]) -> float | None:
@@ -196,8 +253,9 @@ def _with_spread(value: float, spread: float | None) -> str:
     return f"{value:.2f}" if spread is None else f"{value:.2f} +/- {spread:.2f}"
 
 
-def _number(value: float | None, digits: int = 2) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"
+def number(value: float | None, digits: int = 2) -> str:
+    """A number of the table; a dash where there is none."""
+    return "-" if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
 
 
 def _percent(share: float | None) -> float | None:
@@ -205,19 +263,19 @@ def _percent(share: float | None) -> float | None:
 
 
 def _of(method: MethodResult, part: Callable[[Trial], int | None], whole: Callable[[Trial], int]) -> str:
-    count = _mean_of(method, part)
+    count = method.mean_of(part)
     return "-" if count is None else f"{count:.3g} of {whole(method.trials[0])}"
 
 
-def _lines(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """A table as plain lines."""
+def table_lines(titles: Sequence[str], rows: Sequence[Sequence[str]], *, left: Sequence[str] = ("by",)) -> list[str]:
+    """A table as plain lines; the first column and those of ``left`` begin at the left."""
     from rich import box  # noqa: PLC0415 - a tenth of a second of start-up
     from rich.console import Console  # noqa: PLC0415 - as above
     from rich.table import Table  # noqa: PLC0415 - as above
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for number, title in enumerate(titles):
-        table.add_column(title, justify="left" if not number or title == "by" else "right", no_wrap=True)
+    for at, title in enumerate(titles):
+        table.add_column(title, justify="left" if not at or title in left else "right", no_wrap=True)
     for row in rows:
         table.add_row(*row)
     text = io.StringIO()

@@ -8,6 +8,8 @@ again, the inspector on every test image. The others see the same registered cro
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path, PurePath
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from calibration.baselines.published import published_for
@@ -15,20 +17,19 @@ from calibration.calibrate import CalibrationOptions
 from calibration.evaluation.curve import LearningCurve
 from calibration.evaluation.dataset import DataSet, read_dataset
 from calibration.evaluation.result import Evaluation, MethodResult, Trial
-from calibration.evaluation.trial import TITLES, is_seeded, run_trial
+from calibration.evaluation.trial import is_seeded, run_trial
 from calibration.search import SearchWishes
 from edge_agent.errors import CalibrationRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from calibration.evaluation.gallery import Gallery
     from calibration.evaluation.options import EvaluationOptions
 
     Progress = Callable[[str, int, int], None]
 
-__all__ = ["evaluate"]
+__all__ = ["evaluate", "measured", "prefixed"]
 
 _SEARCH = SearchWishes(left_out_share=0.1)
 """A labelled data set is good where it says so: what does not register there is no foreign image."""
@@ -46,7 +47,13 @@ def evaluate(dataset: Path, options: EvaluationOptions, progress: Progress = _un
     set, UsageError, CalibrationRefused, Unavailable; what can be known before anything is trained is.
     """
     options.check()
-    data = read_dataset(dataset, lambda done, total: progress("check", done, total))
+    with TemporaryDirectory(prefix="edge-agent-evaluate-") as spare:
+        data = read_dataset(dataset, lambda done, total: progress("check", done, total), Path(spare))
+        return measured(data, options, progress)
+
+
+def measured(data: DataSet, options: EvaluationOptions, progress: Progress) -> Evaluation | LearningCurve:
+    """The same for a data set that is read and proven."""
     for count in options.counts or [options.train_images]:
         data.check_count(count)
     if not options.counts:
@@ -55,7 +62,7 @@ def evaluate(dataset: Path, options: EvaluationOptions, progress: Progress = _un
     for count in options.counts:
         is_last = count == options.counts[-1]
         here = replace(options, train_images=count, with_gallery=options.with_gallery and is_last)
-        points.append(_evaluated(data, here, _prefixed(progress, f"{count} images: ")))
+        points.append(_evaluated(data, here, prefixed(progress, f"{count} images: ")))
     return LearningCurve(tuple(points))
 
 
@@ -74,11 +81,16 @@ def _evaluated(data: DataSet, options: EvaluationOptions, progress: Progress) ->
                     data.drawn(options.train_images, draw),
                     names,
                     CalibrationOptions(
-                        part=data.name, seed=seed, search=_SEARCH, backbone=options.backbone, threads=options.threads
+                        part=data.name,
+                        seed=seed,
+                        search=_SEARCH,
+                        backbone=options.backbone,
+                        channels=options.channels,
+                        threads=options.threads,
                     ),
                     draw=draw,
                     with_gallery=options.with_gallery and draw == seed == 0,
-                    progress=_prefixed(progress, where),
+                    progress=prefixed(progress, where),
                 )
             except CalibrationRefused as err:
                 raise CalibrationRefused(f"{where}{err}", hint=err.hint) from err
@@ -99,12 +111,14 @@ def _gathered(
         good=int((~data.defective).sum()),
         defective=int(data.defective.sum()),
         chance_ap=data.chance_ap,
-        methods=tuple(MethodResult(name, TITLES[name], tuple(trials[name])) for name in options.methods),
-        published=published_for(data.name),
+        methods=tuple(MethodResult(name, options.title_of(name), tuple(trials[name])) for name in options.methods),
+        published=published_for(PurePath(data.name).name),
         test_images=tuple(f"{test.kind}/{test.path.name}" for test in data.tests),
         is_defective=tuple(bool(is_defective) for is_defective in data.defective),
         gallery=gallery,
         notes=data.notes,
+        sha256=tuple(test.sha256 for test in data.tests),
+        channels=tuple(map(str, options.channels)),
     )
 
 
@@ -113,5 +127,6 @@ def _counted(draw: tuple[int, int], seed: tuple[int, int]) -> str:
     return ", ".join(counts) + ": " if counts else ""
 
 
-def _prefixed(progress: Progress, prefix: str) -> Progress:
+def prefixed(progress: Progress, prefix: str) -> Progress:
+    """The same progress, with words before each stage."""
     return lambda stage, done, total: progress(prefix + stage, done, total)

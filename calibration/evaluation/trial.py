@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,15 +19,17 @@ from calibration.evaluation.contenders import Baseline, Product, RegisteredCrop,
 from calibration.evaluation.gallery import make_gallery
 from calibration.evaluation.masks import read_mask
 from calibration.evaluation.measures import PixelMeasure, auc_and_ap, good_passed_at_zero_misses
-from calibration.evaluation.result import Trial
+from calibration.evaluation.result import JudgedImage, Trial
 from edge_agent.inspection.bundle import Bundle
 from edge_agent.inspection.decode import decode
 from edge_agent.inspection.inspector import Inspector
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
-    from calibration.calibrate import Prepared
+    from numpy.typing import NDArray
+
+    from calibration.calibrate import Gathered, Prepared
     from calibration.evaluation.dataset import DataSet, LabelledImage
     from calibration.evaluation.gallery import Gallery
     from calibration.limit import Limit
@@ -34,7 +37,10 @@ if TYPE_CHECKING:
 
     Progress = Callable[[str, int, int], None]
 
-__all__ = ["TITLES", "is_seeded", "run_trial"]
+__all__ = ["TITLES", "WITH_CHANNELS", "is_seeded", "run_trial"]
+
+WITH_CHANNELS = frozenset({"local"})
+"""Methods whose channels can be chosen."""
 
 TITLES: dict[str, str] = {
     **{name: f"{name} (this tool)" for name in METHODS},
@@ -70,7 +76,10 @@ def run_trial(
         for name, sight in contenders.look(test, with_heat=with_heat).items():
             records[name].add(test, sight)
         progress("test", number, len(data.tests))
-    trials = {name: records[name].trial(data, options.seed, draw, contenders.limit_of(name)) for name in methods}
+    trials = {
+        name: records[name].trial(data, options.seed, draw, contenders.limit_of(name), notes=contenders.notes_of(name))
+        for name in methods
+    }
     shown = next((name for name in contenders.products if with_gallery), None)
     if shown is None:
         return trials, None
@@ -90,11 +99,15 @@ class _Contenders:
     def look(self, test: LabelledImage, *, with_heat: bool) -> dict[str, Sight]:
         """What each makes of a test image."""
         data = test.path.read_bytes()
-        sights = {name: p.look(test.path, data, with_heat=with_heat) for name, p in self.products.items()}
+        sights = {name: p.look(data, with_heat=with_heat) for name, p in self.products.items()}
         if self.baselines:
             seen = RegisteredCrop.of(decode(data), self.registered)
             sights |= {name: b.look(test.path, seen, with_heat=with_heat) for name, b in self.baselines.items()}
         return sights
+
+    def notes_of(self, name: str) -> tuple[str, ...]:
+        """What the calibration of a method of the product said of its images and its limit."""
+        return self.products[name].notes if name in self.products else ()
 
     def limit_of(self, name: str) -> Limit | None:
         """None for a method without a limit of its own."""
@@ -128,10 +141,18 @@ def _fitted(
 
 def _product(prepared: Prepared, method: str, progress: Progress) -> Product:
     """The method's bundle, through the disk: what is tested is what would go to the line."""
+    prepared = replace(prepared, gathered=_asked_of(prepared.gathered, method))
     with tempfile.TemporaryDirectory(prefix="edge-agent-evaluate-") as folder:
         result = finish(prepared, method, Path(folder) / "bundle", progress)
         inspector = Inspector(Bundle.load(result.path), threads=prepared.gathered.options.threads)
     return Product(inspector, result)
+
+
+def _asked_of(gathered: Gathered, method: str) -> Gathered:
+    """Channels are asked of a method that has them, and of no other."""
+    if method in WITH_CHANNELS:
+        return gathered
+    return replace(gathered, options=replace(gathered.options, channels=()))
 
 
 class _Record:
@@ -148,10 +169,11 @@ class _Record:
             self._pixels.add(heat, read_mask(test.masks, heat.shape) if test.masks else clear)
         self._sights.append(replace(sight, heat=None))
 
-    def trial(self, data: DataSet, seed: int, draw: int, limit: Limit | None) -> Trial:
+    def trial(self, data: DataSet, seed: int, draw: int, limit: Limit | None, *, notes: tuple[str, ...] = ()) -> Trial:
         sights, defective = self._sights, data.defective
         scores = np.array([sight.score for sight in sights])
-        auc, ap = auc_and_ap(defective, scores)
+        ranked = _ranked(scores)
+        auc, ap = auc_and_ap(defective, ranked)
         unregistered = np.array([sight.is_unregistered for sight in sights])
         rejected = None if limit is None else np.array([bool(sight.is_rejected) for sight in sights])
         return Trial(
@@ -159,7 +181,7 @@ class _Record:
             draw=draw,
             auc=auc,
             ap=ap,
-            good_passed_at_zero_misses=good_passed_at_zero_misses(defective, scores),
+            good_passed_at_zero_misses=good_passed_at_zero_misses(defective, ranked),
             limit=None if limit is None else limit.value,
             expected_false_rejects=None if limit is None else limit.expected,
             false_reject_bound_95=None if limit is None else limit.bound_95,
@@ -169,9 +191,24 @@ class _Record:
             defective_passed=None if rejected is None else int((~rejected & defective).sum()),
             good_align_rejected=int((unregistered & ~defective).sum()),
             defective_align_rejected=int((unregistered & defective).sum()),
-            describe_ms=median(sight.describe_ms for sight in sights),
-            score_ms=median(sight.score_ms for sight in sights),
+            describe_ms=_median(sight.describe_ms for sight in sights),
+            score_ms=_median(sight.score_ms for sight in sights),
             pixel_auroc=self._pixels.auroc,
             pro=self._pixels.pro,
             scores=tuple(float(score) for score in scores),
+            judged=tuple(JudgedImage(s.score, s.is_rejected, s.reason, s.channel, s.detail) for s in sights),
+            notes=notes,
         )
+
+
+def _ranked(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The scores, finite: images that were refused without one stand above all others, for no limit passes them."""
+    has_score = np.isfinite(scores)
+    highest = float(scores[has_score].max(initial=0.0))
+    return np.where(has_score, scores, highest + abs(highest) + 1.0)
+
+
+def _median(values: Iterable[float | None]) -> float:
+    """Of those that there are; not a number where there are none."""
+    found = [value for value in values if value is not None]
+    return median(found) if found else math.nan

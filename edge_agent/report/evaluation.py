@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from edge_agent.report.evaluation_figures import (
     learning_chart,
@@ -24,7 +25,16 @@ if TYPE_CHECKING:
 
     from edge_agent.report.facts import AnomalyMap, Picture
 
-__all__ = ["EvaluationFacts", "LearningPoint", "MethodFacts", "ShownPart", "write_evaluation_report"]
+__all__ = [
+    "EvaluationFacts",
+    "LearningPoint",
+    "MethodFacts",
+    "SetFacts",
+    "SetsFacts",
+    "ShownPart",
+    "write_evaluation_report",
+    "write_sets_report",
+]
 
 HEAT_RANGE = (0.0, 2.0)
 """The colours of every heat map of every report: the limit, 1, lies in their middle."""
@@ -86,6 +96,34 @@ class EvaluationFacts:
     parts: tuple[ShownPart, ...] = ()
     latent: NDArray[np.float64] | None = None
     embedding: NDArray[np.float64] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SetFacts:
+    """One of several data sets: what was measured, in words, and where its own report lies, as a relative path."""
+
+    dataset: str
+    report: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SetsFacts:
+    """All that the report of several data sets says. Each of ``rows`` has a cell a column; the first is the set."""
+
+    created_utc: str
+    versions: Mapping[str, str]
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    sets: tuple[SetFacts, ...]
+    failed: tuple[str, ...] = ()
+
+
+def write_sets_report(path: Path, *, facts: SetsFacts) -> None:
+    """Write how methods compare on several data sets. Raises OSError if the file cannot be written."""
+    title = f"Evaluation on {len(facts.sets)} data sets"
+    reports = [(one, quote(one.report)) for one in facts.sets]
+    write_page(path, "evaluation_sets.html.j2", title=title, facts=facts, reports=reports)
 
 
 def write_evaluation_report(path: Path, *, facts: EvaluationFacts) -> None:

@@ -61,13 +61,14 @@ def precision_recall_chart(methods: Sequence[tuple[str, Sequence[float]]], is_de
 
 
 def scores_chart(scores: Sequence[float], limit: float | None, is_defective: Sequence[bool]) -> Chart:
-    """Raw scores of good and of defective parts, and the limit where there is one."""
-    values, defective = np.asarray(scores), np.asarray(is_defective)
-    is_log = bool(values.min() > 0 and values.max() > 8 * values.min())
+    """Raw scores of good and of defective parts, and the limit where there is one. What has no score is not drawn."""
+    has_score = np.isfinite(scores)
+    values, defective = np.asarray(scores)[has_score], np.asarray(is_defective)[has_score]
+    is_log = bool(values.size and values.min() > 0 and values.max() > 8 * values.min())
 
     def draw(axes: Any, theme: Theme) -> None:
         reach = np.append(values, [] if limit is None else limit)
-        low, high = float(reach.min()), float(reach.max())
+        low, high = (float(reach.min()), float(reach.max())) if reach.size else (0.0, 1.0)
         edges = np.geomspace(low, high, _BINS + 1) if is_log and low > 0 else np.linspace(low, high or 1.0, _BINS + 1)
         for part, colour, words in ((~defective, theme.good, "good"), (defective, theme.defective, "defective")):
             axes.hist(values[part], bins=edges, color=colour, alpha=0.75, label=words)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import shutil
 import sys
@@ -20,14 +21,19 @@ from calibration.evaluation import (
     Trial,
     counts_from,
     evaluate,
+    evaluate_several,
     methods_named,
+    write_images,
     write_results,
 )
+from calibration.evaluation.files import IMAGE_COLUMNS
 from calibration.evaluation.gallery import latent_onnx, worth_showing
+from calibration.evaluation.run import measured
 from calibration.onnx_graph import OnnxGraph
 from calibration.training import Trained
 from edge_agent.cli import main
 from edge_agent.errors import CalibrationRefused, DataError, UsageError
+from edge_agent.inspection.channels import Channel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -262,12 +268,11 @@ def test_a_curve_of_more_images_than_there_are(plates: Path) -> None:
 
 
 def test_a_draw_that_carries_no_calibration_is_named(dataset: Path) -> None:
-    noise = np.random.default_rng(0).integers(0, 255, (48, 64), np.uint8)
-    for name in ("003.png", "004.png", "005.png", "006.png", "007.png"):  # more than a draw leaves out
-        noise[int(name[:3]), 0] ^= 1  # not the same file, yet the same picture
-        assert cv2.imwrite(str(dataset / "train/good" / name), noise)
+    for seed in range(3, 12):  # of these a draw holds more than it may leave out
+        noise = np.random.default_rng(seed).integers(0, 255, (48, 64), np.uint8)
+        assert cv2.imwrite(str(dataset / f"train/good/{seed:03}.png"), noise)
 
-    with pytest.raises(CalibrationRefused, match=r"^draw 1/2: .*show the same picture"):
+    with pytest.raises(CalibrationRefused, match=r"^draw 1/2: .*register"):
         run(dataset, ["nn"], train_images=20, repeats=2, threads=1)
 
 
@@ -337,20 +342,6 @@ def test_an_image_in_colour_among_grey_ones_is_named(dataset: Path) -> None:
     assert cv2.imwrite(str(dataset / "test/good/002.png"), np.full((48, 64, 3), 90, np.uint8))
 
     refused(dataset, r"test/good/002\.png: it is 64 x 48 px colour")
-
-
-@pytest.mark.parametrize(
-    ("source", "copy"),
-    [
-        ("train/good/003.png", "test/good/x.png"),
-        ("train/good/003.png", "train/good/x.png"),
-        ("test/good/003.png", "test/hole/x.png"),
-    ],
-)
-def test_an_image_that_stands_twice_is_named(dataset: Path, source: str, copy: str) -> None:
-    shutil.copy(dataset / source, dataset / copy)
-
-    refused(dataset, "is the same file as")
 
 
 def test_a_mask_that_does_not_fit_its_image_is_named(dataset: Path) -> None:
@@ -454,12 +445,258 @@ def test_the_command_ends_with_65_for_a_folder_that_is_no_data_set(
     assert "holds no images" in stderr
 
 
+# --- a row a test image, channels, images that are refused -------------------------------------------------
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(path.read_text("utf-8").splitlines()))
+
+
+def test_every_test_image_has_a_row_with_what_became_of_it_and_why(
+    found: Evaluation, plates: Path, tmp_path: Path
+) -> None:
+    rows = rows_of(write_images(tmp_path / "images.csv", [found]))
+
+    assert tuple(rows[0]) == IMAGE_COLUMNS
+    assert len(rows) == 8 * len(found.methods)
+    for row in rows:
+        assert (row["set"], row["train_images"], row["draw"], row["seed"]) == ("plates", "24", "0", "0")
+        assert row["label"] == ("good" if row["kind"] == "good" else "defective")
+        assert row["sha256"] == hashlib.sha256((plates / "test" / row["kind"] / row["file"]).read_bytes()).hexdigest()
+    for method in found.methods:
+        own, trial = [row for row in rows if row["method"] == method.method], method.trials[0]
+        assert [float(row["score"]) for row in own] == list(trial.scores)
+        assert {float(row["limit"]) for row in own} == {trial.limit}
+        good_rejected = [row for row in own if row["label"] == "good" and row["rejected"] == "yes"]
+        passed = [row for row in own if row["label"] == "defective" and row["rejected"] == "no"]
+        assert (len(good_rejected), len(passed)) == (trial.good_rejected, trial.defective_passed)
+        assert all((row["reason"] == "OK") is (row["rejected"] == "no") for row in own)
+    local = [row for row in rows if row["method"] == "local"]
+    assert {row["channel"] for row in local} <= set(Channel)
+    by_score = [row for row in local if row["reason"] == "SCORE"]
+    assert by_score
+    assert all(row["channel"] in row["detail"] for row in by_score)
+
+
+@pytest.fixture(scope="module")
+def cut(plates: Path, tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
+    """In one channel, with a good test image whose file was filled up with zeros."""
+    folder = tmp_path_factory.mktemp("cut") / "plates"
+    shutil.copytree(plates, folder)
+    image = cv2.imread(str(folder / "test/good/000.png"), cv2.IMREAD_GRAYSCALE)
+    assert image is not None
+    image[:20] = 0  # a BMP begins with the lowest row
+    assert cv2.imwrite(str(folder / "test/good/004.bmp"), image)
+    found = run(folder, ["local", "nn"], channels=(Channel.IMAGE,), threads=1, with_gallery=True)
+    assert isinstance(found, Evaluation)
+    return found
+
+
+def test_channels_are_asked_of_the_local_score_alone(cut: Evaluation) -> None:
+    assert cut.to_json()["channels"] == ["image"]
+    assert {judged.channel for judged in cut.method("local").trials[0].judged if judged.reason != "IMAGE_BROKEN"} == {
+        "image"
+    }
+    assert {judged.channel for judged in cut.method("nn").trials[0].judged} == {""}
+    assert "local (this tool), image alone" in "\n".join(cut.summary())
+
+
+def test_an_image_that_the_line_refuses_counts_as_rejected_and_ends_no_evaluation(
+    cut: Evaluation, tmp_path: Path
+) -> None:
+    trial = cut.method("local").trials[0]
+    at = cut.test_images.index("good/004.bmp")
+    write_results(tmp_path, cut)
+    rows = [row for row in rows_of(tmp_path / "images.csv") if row["method"] == "local"]
+
+    assert (rows[at]["rejected"], rows[at]["reason"], rows[at]["score"]) == ("yes", "IMAGE_BROKEN", "")
+    assert "rows of zeros" in rows[at]["detail"]
+    assert trial.good_rejected is not None
+    assert trial.good_rejected >= 1
+    assert trial.without_score == 1
+    assert trial.auc <= 80.0 + 1e-9  # it ranks above every defective part, one of five good ones
+    assert np.isfinite([trial.describe_ms, trial.score_ms]).all()
+    stored = json.loads((tmp_path / "results.json").read_text())
+    assert stored["methods"][0]["seeds"][0]["scores"][at] is None
+    assert "1 test images were refused before they had a score" in "\n".join(cut.summary())
+    assert "Infinity" not in (tmp_path / "results.json").read_text()
+
+
+def test_an_evaluation_tells_what_the_calibration_told(cut: Evaluation) -> None:
+    assert cut.method("local").trials[0].notes
+    assert cut.method("local").trials[0].notes[0] in "\n".join(cut.summary())
+
+
+@pytest.mark.parametrize(
+    ("methods", "channels", "words"),
+    [
+        ("local", "smell", "no channel 'smell'"),
+        ("nn", "image", "method nn has no channels to choose"),
+        ("paper,nn", "image", "these methods have no channels to choose"),
+        ("local", "fine", "of the channels fine none is left"),
+    ],
+)
+def test_channels_that_cannot_be_had(
+    plates: Path, methods: str, channels: str, words: str, edge_agent: Callable[..., tuple[int, str, str]]
+) -> None:
+    code, _, stderr = edge_agent(str(plates), "--methods", methods, "--channels", channels)
+
+    assert code == 64
+    assert words in stderr
+    assert "hint: " in stderr
+
+
+# --- several data sets -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def three(plates: Path, tmp_path: Path) -> list[Path]:
+    """Two data sets of the same name, and one with too few training images between them."""
+    folders = [tmp_path / name for name in ("a/plates", "few", "b/plates")]
+    for folder in folders:
+        shutil.copytree(plates, folder)
+    for path in sorted((folders[1] / "train/good").iterdir())[10:]:
+        path.unlink()
+    (folders[2] / "train/good/000.png").unlink()
+    return folders
+
+
+def test_several_sets_are_one_table_and_one_that_fails_loses_no_other(
+    three: list[Path], tmp_path: Path, edge_agent: Callable[..., tuple[int, str, str]]
+) -> None:
+    out = tmp_path / "out"
+    code, stdout, stderr = edge_agent(
+        *map(str, three), "--methods", "nn,variation", "--out", str(out), "--csv", str(tmp_path / "deep/images.csv")
+    )
+
+    assert code == 65
+    assert "few FAILED: " in stderr
+    assert "few FAILED: " in stdout
+    assert "fewer than 20 images" in stdout
+    table = [line.split() for line in stdout.splitlines()]
+    for name, count in (("a/plates", "24"), ("b/plates", "23")):
+        assert [line[2] for line in table if line[:2] == [name, count]] == ["NN", "Variation"]
+    assert [line[4] for line in table if line[:4] == ["mean", "of", "2", "sets"]] == ["NN", "Variation"]
+    rows = rows_of(tmp_path / "deep/images.csv")
+    assert {(row["set"], row["method"]) for row in rows} == {
+        (name, method) for name in ("a/plates", "b/plates") for method in ("nn", "variation")
+    }
+    assert (out / "images.csv").read_text() == (tmp_path / "deep/images.csv").read_text()
+    for name in ("a/plates", "b/plates"):
+        assert f'href="{name}/report.html"' in (out / "report.html").read_text("utf-8")
+        assert "Evaluation on " in (out / name / "report.html").read_text("utf-8")
+        assert json.loads((out / name / "results.json").read_text())["dataset"] == name
+    assert "few FAILED: " in (out / "report.html").read_text("utf-8")
+    assert {row["dataset"] for row in rows_of(out / "results.csv")} == {"a/plates", "b/plates"}
+
+
+def test_several_sets_are_one_json_object_of_a_version_of_its_own(
+    three: list[Path], edge_agent: Callable[..., tuple[int, str, str]]
+) -> None:
+    code, stdout, _ = edge_agent(*map(str, three), "--method", "nn", "--json")
+
+    content = json.loads(stdout)
+    assert code == 65
+    assert content["schema_version"] == 2
+    assert [one["dataset"] for one in content["sets"]] == ["a/plates", "b/plates"]
+    assert [(one["dataset"], one["exit_code"]) for one in content["failed"]] == [("few", 65)]
+    assert content["failed"][0].keys() == {"dataset", "error", "hint", "exit_code"}
+    (mean,) = content["means"]
+    assert (mean["method"], mean["sets"], mean["train_images"]) == ("nn", 2, None)
+    assert mean["auc"] == pytest.approx(np.mean([one["auc"] for one in content["sets"]]))
+    passed = [one["methods"][0]["seeds"][0]["defective_passed"] for one in content["sets"]]
+    assert mean["defective_passed_percent"] == pytest.approx(100 * np.mean(passed) / 4)
+
+
+def test_a_bug_with_one_set_costs_no_other_and_is_told_in_full(
+    three: list[Path], monkeypatch: pytest.MonkeyPatch, edge_agent: Callable[..., tuple[int, str, str]]
+) -> None:
+    def measure(data: Any, *args: Any) -> Any:
+        if data.name == "a/plates":
+            raise ZeroDivisionError("nothing to divide by")
+        return measured(data, *args)
+
+    monkeypatch.setattr("calibration.evaluation.several.measured", measure)
+    code, stdout, stderr = edge_agent(str(three[0]), str(three[2]), "--method", "nn")
+
+    assert code == 70
+    assert "Traceback" in stderr
+    assert "a/plates FAILED: a bug in edge-agent" in stderr
+    assert "mean of 1 set" in stdout
+
+
+def test_files_of_one_set_that_cannot_be_written_cost_no_other(
+    three: list[Path], tmp_path: Path, edge_agent: Callable[..., tuple[int, str, str]]
+) -> None:
+    (tmp_path / "out/a").mkdir(parents=True)
+    (tmp_path / "out/a/plates").write_text("a file where a folder should be")
+    code, stdout, _ = edge_agent(str(three[0]), str(three[2]), "--method", "nn", "--out", str(tmp_path / "out"))
+
+    assert code == 74
+    assert "a/plates FAILED: " in stdout
+    assert "mean of 2 sets" in stdout
+    assert (tmp_path / "out/b/plates/report.html").is_file()
+
+
+def test_learning_curves_of_several_sets_have_a_mean_a_number_of_images(three: list[Path]) -> None:
+    several = evaluate_several(
+        [three[0], three[2]], EvaluationOptions(methods=("nn",), counts=(20, 22), repeats=2, threads=1)
+    )
+
+    assert [(row.train_images, row.sets) for row in several.means] == [(20, 2), (22, 2)]
+    text = "\n".join(several.summary())
+    assert "a/plates: NN: from 20 to 22 images" in text
+    assert "b/plates: NN: from 20 to 22 images" in text
+
+
+def test_a_set_that_is_given_twice_is_a_usage_error(
+    plates: Path, edge_agent: Callable[..., tuple[int, str, str]]
+) -> None:
+    code, _, stderr = edge_agent(str(plates), str(plates / "../plates"), "--method", "nn")
+
+    assert code == 64
+    assert "the same data set twice" in stderr
+
+
+def test_a_csv_that_is_a_folder_is_said_before_anything_is_measured(
+    plates: Path, tmp_path: Path, edge_agent: Callable[..., tuple[int, str, str]]
+) -> None:
+    code, _, stderr = edge_agent(str(plates), "--method", "nn", "--csv", str(tmp_path))
+
+    assert code == 64
+    assert "is a folder" in stderr
+    assert "check" not in stderr
+
+
+def test_copies_and_images_of_nearly_one_size_go_through_an_evaluation(
+    dataset: Path, edge_agent: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    shutil.copy(dataset / "train/good/003.png", dataset / "train/good/x.png")
+    shutil.copy(dataset / "train/good/003.png", dataset / "test/good/x.png")
+    for name in ("train/good/004.png", "test/hole/001.png", "ground_truth/hole/001_mask.png"):
+        image = cv2.imread(str(dataset / name), cv2.IMREAD_GRAYSCALE)
+        assert image is not None
+        assert cv2.imwrite(str(dataset / name), image[2:])
+    digest = hashlib.sha256((dataset / "test/hole/001.png").read_bytes()).hexdigest()
+
+    code, stdout, stderr = edge_agent(str(dataset), "--method", "variation", "--csv", str(tmp_path / "images.csv"))
+
+    assert code == 0, stderr
+    assert "learned from 24 good images" in stdout
+    assert "skipped: train/good/x.png: it shows the same picture as train/good/003.png" in stdout
+    assert "skipped: test/good/x.png" in stdout
+    assert "train/good/004.png (64 x 46), test/hole/001.png (64 x 46)" in stdout
+    rows = {f"{row['kind']}/{row['file']}": row for row in rows_of(tmp_path / "images.csv")}
+    assert len(rows) == 8
+    assert rows["hole/001.png"]["sha256"] == digest
+
+
 def test_the_report_is_one_file_with_curves_maps_and_parts(found: Evaluation, tmp_path: Path) -> None:
     paths = write_results(tmp_path, found)
 
     html = (tmp_path / "report.html").read_text("utf-8")
 
-    assert [path.name for path in paths] == ["report.html", "results.csv", "results.json"]
+    assert [path.name for path in paths] == ["report.html", "results.csv", "results.json", "images.csv"]
     assert html.count('class="by-day"') == 2 + len(found.methods) + 2  # two curves, histograms, two maps
     assert "t-SNE" in html
     for words in ("Evaluation on plates", "worst: lowest score of a defective part", "doubtful: near the limit"):

@@ -16,8 +16,11 @@ from edge_agent.report.evaluation import (
     EvaluationFacts,
     LearningPoint,
     MethodFacts,
+    SetFacts,
+    SetsFacts,
     ShownPart,
     write_evaluation_report,
+    write_sets_report,
 )
 from edge_agent.report.evaluation_figures import _sweep, scores_chart
 
@@ -75,6 +78,37 @@ def test_what_comes_from_outside_is_escaped_and_nothing_is_loaded(tmp_path: Path
     assert "default-src 'none'" in html
     assert set(re.findall(r'src="([^:]+):', html)) == {"data"}
     assert "this method has no heat map" in html
+
+
+def test_the_report_of_several_sets_escapes_as_well_and_links_only_below_itself(tmp_path: Path) -> None:
+    facts = SetsFacts(
+        created_utc="2026-11-24T06:00:00Z",
+        versions={"edge-agent": "0.1.0"},
+        columns=("set", "AUC %"),
+        rows=((HOSTILE, HOSTILE),),
+        sets=(SetFacts(HOSTILE, f"javascript:{HOSTILE}/report.html", (HOSTILE,)),),
+        failed=(HOSTILE,),
+    )
+    write_sets_report(tmp_path / "report.html", facts=facts)
+    html = (tmp_path / "report.html").read_text("utf-8")
+
+    assert "<script" not in html
+    assert "\x1b" not in html
+    assert re.findall(r'href="([^"]*)"', html) == [
+        "javascript%3A%3Cscript%3Ealert%281%29%3C/script%3E%1B%5B31m/report.html"
+    ]
+
+
+def test_parts_without_a_score_are_in_no_chart_and_break_none(tmp_path: Path) -> None:
+    inf = float("inf")
+    assert (
+        scores_chart((1.0, inf, 2.0, inf), 1.5, (False, False, True, True)).words == "Scores of 2 test images by class"
+    )
+    assert scores_chart((inf, inf), None, (False, True)).words == "Scores of 0 test images by class"
+    method = MethodFacts("local", ("97.50",), (1.0, inf, 3.0, 9.0), 2.5)
+    latent = np.array([[0.0, 1.0], [np.nan, np.nan], [1.0, 1.0], [2.0, 0.0]])
+
+    assert "ROC" in page(tmp_path, methods=(method,), latent=latent)
 
 
 @pytest.fixture(scope="module")
