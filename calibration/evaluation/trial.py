@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     Progress = Callable[[str, int, int], None]
 
-__all__ = ["TITLES", "is_seeded", "run_trial"]
+__all__ = ["TITLES", "is_seeded", "note_of", "run_trial"]
 
 TITLES: dict[str, str] = {
     **{name: f"{name} (this tool)" for name in METHODS},
@@ -46,6 +46,11 @@ TITLES: dict[str, str] = {
 def is_seeded(method: str) -> bool:
     """Whether another seed gives other scores: what trains or draws at random does."""
     return method in METHODS or BASELINES[method].is_seeded
+
+
+def note_of(method: str) -> str:
+    """In what the method is less than its original; empty for most."""
+    return BASELINES[method].note if method in BASELINES else ""
 
 
 def run_trial(
