@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["PLAN", "TRANSFORMATIONS", "GeoTrans", "concentrations", "transformed"]
 
 PLAN = Plan(px=32, width=2, batch=144, epochs=3.0 * 72, least_steps=150, most_steps=600)
-"""``width`` is how many times wider than a network of 16, 32 and 64 channels; a batch holds as many images of each way."""
+"""``width`` is how many times wider than a network of 16, 32 and 64 channels; a batch has as many of each way."""
 
 TRANSFORMATIONS: tuple[tuple[int, int, int, int], ...] = tuple(product((0, 1), (0, -1, 1), (0, -1, 1), range(4)))
 """Mirrored or not; moved across and down by so many quarters of the image; turned by so many right angles."""
