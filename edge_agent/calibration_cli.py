@@ -165,7 +165,8 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="all|NAME,...",
-            help="Several: local, paper, ae, ae-ssim, deep-feature, nn, variation, patchcore, dfm.",
+            help="Several: local, paper, ae, ae-ssim, deep-feature, nn, variation, geotrans, ganomaly, vae, anogan, "
+            "patchcore, dfm.",
         ),
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, max=20, help="Calibrate with this many seeds; mean and spread.")] = 1,

@@ -39,12 +39,16 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """``is_seeded``: another seed gives another detector. ``needs_autoencoder``: it wants ``Setting.learned``."""
+    """``is_seeded``: another seed gives another detector. ``needs_autoencoder``: it wants ``Setting.learned``.
+
+    ``note`` says under the table in what it is less than its original.
+    """
 
     title: str
     make: Callable[[Setting], Detector]
     is_seeded: bool = False
     needs_autoencoder: bool = False
+    note: str = ""
 
 
 def _l2_autoencoder(s: Setting) -> Detector:
@@ -52,6 +56,32 @@ def _l2_autoencoder(s: Setting) -> Detector:
         raise ValueError("this baseline reads the trained autoencoder")
     return L2Autoencoder(s.learned, s.registered.grid, s.registered.channels, threads=s.threads)
 
+
+def _vae(s: Setting) -> Detector:
+    from calibration.baselines.vae import Vae  # noqa: PLC0415 - brings torch
+
+    return Vae(seed=s.seed, threads=s.threads, progress=partial(s.progress, "train vae"))
+
+
+def _anogan(s: Setting) -> Detector:
+    from calibration.baselines.anogan import AnoGan  # noqa: PLC0415 - brings torch
+
+    return AnoGan(seed=s.seed, threads=s.threads, progress=partial(s.progress, "train anogan"))
+
+
+def _ganomaly(s: Setting) -> Detector:
+    from calibration.baselines.ganomaly import Ganomaly  # noqa: PLC0415 - brings torch
+
+    return Ganomaly(seed=s.seed, threads=s.threads, progress=partial(s.progress, "train ganomaly"))
+
+
+def _geotrans(s: Setting) -> Detector:
+    from calibration.baselines.geotrans import GeoTrans  # noqa: PLC0415 - brings torch
+
+    return GeoTrans(seed=s.seed, threads=s.threads, progress=partial(s.progress, "train geotrans"))
+
+
+_SMALLER = "trained for minutes, not for hours (docs/decisions/0054)"
 
 BASELINES: dict[str, Baseline] = {
     "ae": Baseline("AE (L2)", _l2_autoencoder, is_seeded=True, needs_autoencoder=True),
@@ -65,6 +95,27 @@ BASELINES: dict[str, Baseline] = {
     "deep-feature": Baseline("Deep Feature", lambda s: DeepFeature(s.backbone.pooled_onnx(), threads=s.threads)),
     "nn": Baseline("NN", lambda s: NearestImage(s.registered.grid)),
     "variation": Baseline("Variation", lambda s: Variation(s.registered.grid)),
+    "geotrans": Baseline(
+        "GeoTrans",
+        _geotrans,
+        is_seeded=True,
+        note=f"GeoTrans: 32 px as in its paper, a classifier of depth 10 and width 2 instead of 16 and 8, {_SMALLER}",
+    ),
+    "ganomaly": Baseline(
+        "GANomaly",
+        _ganomaly,
+        is_seeded=True,
+        note=f"GANomaly: 64 px, half as wide as in its paper, {_SMALLER}",
+    ),
+    "vae": Baseline(
+        "VAE", _vae, is_seeded=True, note=f"VAE: 128 px, convolutions instead of its papers' dense layers, {_SMALLER}"
+    ),
+    "anogan": Baseline(
+        "AnoGAN",
+        _anogan,
+        is_seeded=True,
+        note=f"AnoGAN: 64 px, half as wide and 300 steps of search instead of 500, {_SMALLER}",
+    ),
     "patchcore": Baseline(
         "PatchCore", lambda s: PatchCore(s.backbone.grid_onnx(), seed=s.seed, threads=s.threads), is_seeded=True
     ),

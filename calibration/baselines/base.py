@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from edge_agent.inspection.patches import PatchGrid
 
-__all__ = ["AtWorkingSize", "Detector", "shrunk"]
+__all__ = ["AtWorkingSize", "Detector", "shrunk", "squared"]
 
 
 class Detector(Protocol):
@@ -64,3 +64,9 @@ def shrunk(crop: NDArray[np.float32], most_px: int) -> NDArray[np.float32]:
         return crop
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     return np.asarray(cv2.resize(crop, size, interpolation=cv2.INTER_AREA), np.float32).reshape(*size[::-1], channels)
+
+
+def squared(crop: NDArray[np.float32], px: int) -> NDArray[np.float32]:
+    """The crop as a square (px, px, C) by area, whatever its sides are: what networks without a patch grid look at."""
+    found = cv2.resize(crop, (px, px), interpolation=cv2.INTER_AREA)
+    return np.asarray(found, np.float32).reshape(px, px, crop.shape[2])

@@ -14,26 +14,39 @@ __all__ = ["Published", "published_for", "published_note"]
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """One published row of one data set, in percent; ``ap`` is None where only the AUC was published."""
+    """One published row of one data set, in percent; ``ap`` is None where only the AUC was published.
+
+    ``ours`` is this tool's name of a method of the paper's comparison, None for all other rows. ``measure`` is what
+    ``auc`` really is: the paper took some of its column from a table of per-region overlap (PRO).
+    """
 
     method: str
     source: str
     auc: float
     ap: float | None
+    ours: str | None = None
+    measure: str = "AUC"
 
 
 def published_for(dataset: str) -> tuple[Published, ...]:
-    """The rows for a data set by its folder's name; a size at its end (``transistor_400``) does not matter.
+    """The rows for a data set by its folder's name; ``transistor_400`` and ``pill_half`` are those of the whole set.
 
     Empty for a name that is none of the eight.
     """
     content = _content()
-    name = re.sub(r"_\d+$", "", dataset.lower().replace("-", "_").replace(" ", "_"))
+    name = re.sub(r"_(\d+|half)$", "", dataset.lower().replace("-", "_").replace(" ", "_"))
     if name not in content["sets"]:
         return ()
     at = content["sets"].index(name)
     return tuple(
-        Published(row["name"], row["source"], float(row["auc"][at]), float(row["ap"][at]) if "ap" in row else None)
+        Published(
+            method=row["name"],
+            source=row["source"],
+            auc=float(row["auc"][at]),
+            ap=float(row["ap"][at]) if "ap" in row else None,
+            ours=row.get("ours"),
+            measure=row.get("measure", "AUC"),
+        )
         for row in content["method"]
     )
 

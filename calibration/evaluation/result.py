@@ -81,11 +81,13 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class MethodResult:
-    """All trials of one method on one data set."""
+    """All trials of one method on one data set. ``published`` is the paper's own row of it, ``note`` a caveat."""
 
     method: str
     title: str
     trials: tuple[Trial, ...]
+    published: Published | None = None
+    note: str = ""
 
     @property
     def auc(self) -> float:
@@ -197,6 +199,7 @@ class Evaluation:
             f"tested on {self.good} good and {self.defective} defective; a coin toss: AUC 50, AP {self.chance_ap:.1f}",
             *self.notes,
             *(line for method in self.methods for line in method.note_lines()),
+            *(method.note for method in self.methods if method.note),
         )
 
     def summary(self) -> list[str]:
@@ -224,6 +227,8 @@ COLUMNS: tuple[tuple[str, Callable[[MethodResult], str]], ...] = (
     ("trials", lambda m: str(len(m.trials))),
     ("AUC %", lambda m: _with_spread(m.auc, m.auc_sd)),
     ("AP %", lambda m: _with_spread(m.ap, m.ap_sd)),
+    ("paper:\nAUC %", lambda m: _paper_auc(m.published)),
+    ("paper:\nAP %", lambda m: number(m.published.ap if m.published else None)),
     ("good passed at\n0 missed %", lambda m: number(m.mean_of(lambda t: t.good_passed_at_zero_misses), 1)),
     ("at its limit:\ngood rejected", lambda m: _of(m, lambda t: t.good_rejected, lambda t: t.good)),
     ("promised\nbelow %", lambda m: number(m.mean_of(lambda t: _percent(t.false_reject_bound_95)), 1)),
@@ -256,6 +261,13 @@ def _with_spread(value: float, spread: float | None) -> str:
 def number(value: float | None, digits: int = 2) -> str:
     """A number of the table; a dash where there is none."""
     return "-" if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
+
+
+def _paper_auc(row: Published | None) -> str:
+    """What the paper prints as AUC, marked where it is something else."""
+    if row is None:
+        return "-"
+    return f"{row.auc:.2f}" if row.measure == "AUC" else f"{row.measure} {row.auc:.2f}"
 
 
 def _percent(share: float | None) -> float | None:

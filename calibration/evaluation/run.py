@@ -17,7 +17,7 @@ from calibration.calibrate import CalibrationOptions
 from calibration.evaluation.curve import LearningCurve
 from calibration.evaluation.dataset import DataSet, read_dataset
 from calibration.evaluation.result import Evaluation, MethodResult, Trial
-from calibration.evaluation.trial import is_seeded, run_trial
+from calibration.evaluation.trial import is_seeded, note_of, run_trial
 from calibration.search import SearchWishes
 from edge_agent.errors import CalibrationRefused
 
@@ -103,6 +103,8 @@ def _evaluated(data: DataSet, options: EvaluationOptions, progress: Progress) ->
 def _gathered(
     data: DataSet, options: EvaluationOptions, trials: dict[str, list[Trial]], gallery: Gallery | None
 ) -> Evaluation:
+    published = published_for(PurePath(data.name).name)
+    of_paper = {row.ours: row for row in published if row.ours is not None}
     return Evaluation(
         dataset=data.name,
         train_images=options.train_images or len(data.train),
@@ -111,8 +113,11 @@ def _gathered(
         good=int((~data.defective).sum()),
         defective=int(data.defective.sum()),
         chance_ap=data.chance_ap,
-        methods=tuple(MethodResult(name, options.title_of(name), tuple(trials[name])) for name in options.methods),
-        published=published_for(PurePath(data.name).name),
+        methods=tuple(
+            MethodResult(name, options.title_of(name), tuple(trials[name]), of_paper.get(name), note_of(name))
+            for name in options.methods
+        ),
+        published=published,
         test_images=tuple(f"{test.kind}/{test.path.name}" for test in data.tests),
         is_defective=tuple(bool(is_defective) for is_defective in data.defective),
         gallery=gallery,

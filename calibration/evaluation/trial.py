@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     Progress = Callable[[str, int, int], None]
 
-__all__ = ["TITLES", "WITH_CHANNELS", "is_seeded", "run_trial"]
+__all__ = ["TITLES", "WITH_CHANNELS", "is_seeded", "note_of", "run_trial"]
 
 WITH_CHANNELS = frozenset({"local"})
 """Methods whose channels can be chosen."""
@@ -52,6 +52,11 @@ TITLES: dict[str, str] = {
 def is_seeded(method: str) -> bool:
     """Whether another seed gives other scores: what trains or draws at random does."""
     return method in METHODS or BASELINES[method].is_seeded
+
+
+def note_of(method: str) -> str:
+    """In what the method is less than its original; empty for most."""
+    return BASELINES[method].note if method in BASELINES else ""
 
 
 def run_trial(

@@ -178,7 +178,9 @@ def test_published_rows_are_those_of_the_named_set_whatever_size_its_images_have
 
     assert (bottle["proposed (CPCAE, Xception)"].auc, bottle["proposed (CPCAE, Xception)"].ap) == (99.71, 99.90)
     assert bottle["GANomaly"].ap is None
+    assert {row.method for row in bottle.values() if row.measure == "PRO"} == {"VAE", "AnoGAN", "AE (SSIM)"}
     assert published_for("transistor_400") == published_for("transistor")
+    assert published_for("pill_half") == published_for("pill") != ()
     assert published_for("Metal Nut") == published_for("metal_nut")
     assert published_for("zipper") == ()
 

@@ -7,12 +7,14 @@ import hashlib
 import json
 import shutil
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 import pytest
 
+from calibration.baselines.published import published_for
 from calibration.evaluation import (
     Evaluation,
     EvaluationOptions,
@@ -28,7 +30,9 @@ from calibration.evaluation import (
 )
 from calibration.evaluation.files import IMAGE_COLUMNS
 from calibration.evaluation.gallery import latent_onnx, worth_showing
+from calibration.evaluation.result import COLUMNS, cells_of
 from calibration.evaluation.run import measured
+from calibration.evaluation.trial import TITLES
 from calibration.onnx_graph import OnnxGraph
 from calibration.training import Trained
 from edge_agent.cli import main
@@ -166,6 +170,39 @@ def test_the_table_names_every_method_and_the_coin_toss(found: Evaluation) -> No
     for title in ("local", "paper", "AE (L2)", "Variation", "PatchCore"):
         assert title in text
     assert "published" not in text  # plates are in no publication
+
+
+def test_a_method_of_the_papers_comparison_has_the_papers_figure_beside_its_own(
+    dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from calibration.baselines import BASELINES, Setting
+    from calibration.baselines.networks import Plan
+    from calibration.baselines.vae import Vae
+
+    def small(s: Setting) -> Vae:
+        plan = Plan(px=32, width=8, batch=16, epochs=1.0, least_steps=60, most_steps=60)
+        return Vae(seed=s.seed, threads=1, progress=lambda *_: None, plan=plan)
+
+    monkeypatch.setitem(BASELINES, "vae", replace(BASELINES["vae"], make=small))
+    found = run(dataset.rename(dataset.with_name("bottle")), ["vae", "nn", "dfm"], threads=1)
+    cells = [dict(zip((title for title, _ in COLUMNS), cells_of(method), strict=True)) for method in found.methods]
+    lines = found.summary()
+
+    assert found.method("vae").auc > 80.0
+    assert [row["paper:\nAUC %"] for row in cells] == ["PRO 89.70", "81.02", "-"]
+    assert [row["paper:\nAP %"] for row in cells] == ["-", "93.78", "-"]
+    assert any(line.split()[:1] == ["NN"] and "81.02" in line and "93.78" in line for line in lines)
+    assert sum(line.startswith("VAE: 128 px") for line in lines) == 1
+    assert not any(line.startswith("NN:") for line in lines)  # nothing in it is less than its original
+
+
+def test_all_methods_are_those_of_the_papers_table_and_more() -> None:
+    rows = {row.ours: row.method for row in published_for("bottle") if row.ours is not None}
+
+    assert set(rows) <= set(methods_named("all"))
+    assert len(rows) == 10
+    assert rows.pop("paper") == "proposed (CPCAE, Xception)"
+    assert rows == {name: TITLES[name] for name in rows}
 
 
 def test_methods_that_do_not_depend_on_the_seed_run_once(plates: Path) -> None:
