@@ -70,7 +70,7 @@ class Product:
     """A method of the product: its bundle, written and loaded again, judged by the inspector of the line."""
 
     def __init__(self, inspector: Inspector, result: CalibrationResult) -> None:
-        self.inspector, self.limit = inspector, result.choice
+        self.inspector, self.limit, self.odd_part = inspector, result.choice, result.odd_part
 
     def look(self, path: Path, data: bytes, *, with_heat: bool) -> Sight:
         """Judge one image file. Raises DataError where it has no score."""

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from calibration.backbones import DEFAULT_BACKBONE, Backbone
 from calibration.evaluation.trial import TITLES
 from edge_agent.errors import UsageError
+
+if TYPE_CHECKING:
+    from edge_agent.inspection.view import Voice
 
 __all__ = ["EvaluationOptions", "counts_from", "methods_named"]
 
@@ -15,7 +19,8 @@ __all__ = ["EvaluationOptions", "counts_from", "methods_named"]
 class EvaluationOptions:
     """``seeds`` are counted from 0. With ``train_images`` that many are drawn, ``repeats`` times; None takes all.
 
-    ``counts`` are the numbers of training images of a learning curve. ``with_gallery`` collects pictures for a report.
+    ``counts`` are the numbers of training images of a learning curve. ``voices`` are the method views'.
+    ``with_gallery`` collects pictures for a report.
     """
 
     methods: tuple[str, ...] = ("local",)
@@ -24,6 +29,7 @@ class EvaluationOptions:
     counts: tuple[int, ...] = ()
     repeats: int = 1
     backbone: Backbone = DEFAULT_BACKBONE
+    voices: tuple[Voice, ...] = ()
     threads: int = 2
     with_gallery: bool = False
 
@@ -32,6 +38,8 @@ class EvaluationOptions:
         if not self.methods:
             raise UsageError("no method to evaluate", hint=f"methods: all, or of {', '.join(TITLES)}")
         methods_named(",".join(self.methods))
+        if self.voices and "views" not in self.methods:
+            raise UsageError("voices without the method views", hint="leave --voices out, or add --methods views")
         if self.seeds < 1 or self.repeats < 1:
             raise UsageError(f"{self.seeds} seeds and {self.repeats} repeats", hint="ask for at least one of each")
         if self.counts and self.train_images is not None:

@@ -23,7 +23,8 @@ class Trial:
 
     ``auc``, ``ap`` and ``good_passed_at_zero_misses`` are of raw scores; ``limit`` and what follows tell what the
     method's own limit did (None for a method without one). ``describe_ms`` is from the registered crop to what is
-    compared, ``score_ms`` the comparison. ``scores`` stand in the order of the test images.
+    compared, ``score_ms`` the comparison. ``scores`` stand in the order of the test images. ``odd_part`` names the good
+    part that had no say in the limit, with what to do; empty where there is none.
     """
 
     seed: int
@@ -45,6 +46,7 @@ class Trial:
     pixel_auroc: float | None
     pro: float | None
     scores: tuple[float, ...] = field(repr=False)
+    odd_part: str = ""
 
     def to_json(self, *, with_scores: bool) -> dict[str, object]:
         """The trial's facts; the raw scores only where asked for."""
@@ -152,7 +154,17 @@ class Evaluation:
     def measured_lines(self) -> list[str]:
         """What was measured, and the table."""
         rows = [[method.title, *cells_of(method)] for method in self.methods]
-        return [*self.introduction, *_lines(["method", *(title for title, _ in COLUMNS)], rows)]
+        table = _lines(["method", *(title for title, _ in COLUMNS)], rows)
+        return [*self.introduction, *table, *self._odd_parts()]
+
+    def _odd_parts(self) -> list[str]:
+        """The good parts that had no say in a limit, one a line."""
+        return [
+            f"{found.method}, draw {trial.draw}, seed {trial.seed}: {trial.odd_part}"
+            for found in self.methods
+            for trial in found.trials
+            if trial.odd_part
+        ]
 
     def published_lines(self) -> list[str]:
         """What others published on this data set; nothing for a set that is in no publication."""

@@ -74,7 +74,12 @@ def _evaluated(data: DataSet, options: EvaluationOptions, progress: Progress) ->
                     data.drawn(options.train_images, draw),
                     names,
                     CalibrationOptions(
-                        part=data.name, seed=seed, search=_SEARCH, backbone=options.backbone, threads=options.threads
+                        part=data.name,
+                        seed=seed,
+                        search=_SEARCH,
+                        backbone=options.backbone,
+                        voices=options.voices,
+                        threads=options.threads,
                     ),
                     draw=draw,
                     with_gallery=options.with_gallery and draw == seed == 0,
