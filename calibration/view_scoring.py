@@ -78,7 +78,8 @@ def score_by_views(
         }
     files = {"backbone.onnx": network, "bank.npz": view_bank_bytes(banks)}
     method: dict[str, object] = {"score": "views", "voices": [str(v) for v in voices], "views": facts}
-    return Scored(files, np.mean(scaled, axis=0), method, notes=(_where_words(mask, registered),))
+    notes = (_where_words(mask, is_asked=registered.mask is not None), *_doubt_words(learned.doubt))
+    return Scored(files, np.mean(scaled, axis=0), method, notes=notes)
 
 
 def _features(
@@ -127,9 +128,13 @@ def _on_scale_of_others(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.array([Scale.to_upper_tenth(np.delete(scores, i))(score) for i, score in enumerate(scores)])
 
 
-def _where_words(mask: NDArray[np.bool_] | None, registered: RegisteredSet) -> str:
+def _where_words(mask: NDArray[np.bool_] | None, *, is_asked: bool) -> str:
     """What counts, for the person who calibrates."""
-    asked = ", as far as the mask is white" if registered.mask is not None else ""
+    asked = ", as far as the mask is white" if is_asked else ""
     if mask is None:
         return f"the whole inspected area counts{asked}: no part stands out from what is at its border"
     return f"only the part counts{asked}: {mask.mean():.0%} of the inspected area"
+
+
+def _doubt_words(doubt: str) -> tuple[str, ...]:
+    return (f"{doubt}: it has no voice in the score, but its map in the pictures says little",) if doubt else ()

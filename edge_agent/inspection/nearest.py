@@ -74,7 +74,8 @@ class PlaceBank:
         if not np.isfinite(features).all():
             return np.full((int(self.places.sum()), self.parts), np.nan, np.float32)
         projected = np.zeros((height + 2, width + 2, self.projection.shape[1]), np.float32)
-        projected[1:-1, 1:-1] = features @ self.projection
+        flat = features.reshape(height * width, -1) @ self.projection  # one product: threads meet once, not once a row
+        projected[1:-1, 1:-1] = flat.reshape(height, width, -1)
         own = np.einsum("hwr,hwr->hw", projected, projected)
         squared = np.full((int(self.places.sum()), self.parts), np.inf, np.float32)
         for begin in range(0, len(self._kept), _AT_ONCE):
