@@ -22,9 +22,10 @@ from calibration.known import KnownImage, check_left_out, leave_out, read_defect
 from calibration.limit import Limit, LimitWishes, choose_limit, plan_ranks, stands_apart
 from calibration.parity import backbone_difference, golden_bytes
 from calibration.registered import RegisteredSet, register_all
-from calibration.scoring import Scored, check_channels, score_locally, score_pooled
+from calibration.scoring import check_channels, score_locally, score_pooled
 from calibration.search import SearchWishes
 from calibration.training import CurvePoint, Recipe
+from calibration.view_scoring import score_by_views
 from calibration.writer import check_target, png_bytes, write_bundle
 from edge_agent.errors import CalibrationRefused, UsageError
 from edge_agent.inspection.manifest import SCHEMA_VERSION
@@ -33,10 +34,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from calibration.images import GoodImage
     from calibration.reference import Box
+    from calibration.scored import Scored
     from edge_agent.inspection.channels import Channel
     from edge_agent.inspection.image_files import FolderOfImages
+    from edge_agent.inspection.view import Voice
 
     Progress = Callable[[str, int, int], None]
 
@@ -58,13 +63,21 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A score definition: how its autoencoder is trained, and how what that makes of a part becomes a score."""
+    """A score definition: how its autoencoder is trained, how what that makes of a part becomes a score, and a limit.
+
+    ``limit_by_tail``: where a person asks for no rate, a model of the largest scores sets the limit, not one of them.
+    """
 
     recipe: Recipe
     score: Callable[..., Scored]
+    limit_by_tail: bool = False
 
 
-METHODS = {"local": Method(Recipe(corruption=Corruption()), score_locally), "paper": Method(Recipe(), score_pooled)}
+METHODS = {
+    "local": Method(Recipe(corruption=Corruption()), score_locally),
+    "views": Method(Recipe(corruption=Corruption()), score_by_views, limit_by_tail=True),
+    "paper": Method(Recipe(), score_pooled),
+}
 """The paper trains on patches as they are; 0029 says what it brings to corrupt them."""
 _PACKAGES = ("edge-agent", "numpy", "onnx", "onnxruntime", "opencv-python-headless", "torch")
 
@@ -77,8 +90,9 @@ def _unseen(_stage: str, _done: int, _total: int) -> None:
 class CalibrationOptions:
     """What a person may choose. ``crop`` is "auto", "full" or (x, y, width, height) in px of the reference image.
 
-    ``channels`` are those of the local score that fit the crop, none: all that do. ``leave_out`` are file names of
-    parts that a person found not good; ``defective`` is a folder of defective parts.
+    ``channels`` are those of the local score that fit the crop, none: all that do. ``voices`` are those that count in
+    the mean of views, none: the image's. ``leave_out`` are file names of parts that a person found not good;
+    ``defective`` is a folder of defective parts.
     """
 
     part: str = "part"
@@ -90,6 +104,7 @@ class CalibrationOptions:
     method: str = "local"
     backbone: Backbone = DEFAULT_BACKBONE
     channels: tuple[Channel, ...] = ()
+    voices: tuple[Voice, ...] = ()
     limit: LimitWishes = field(default_factory=LimitWishes)
     leave_out: tuple[str, ...] = ()
     defective: Path | None = None
@@ -113,7 +128,8 @@ class CalibrationResult:
     """What came out. ``scores`` are leave-one-out scores by file name, the oddest part first.
 
     ``choice`` is the limit with all it promises; ``findings`` is None where no defective parts were shown. Errors and
-    ``own_variance`` are mean squares over pixels in [0, 1]; ``timings_s`` seconds by stage.
+    ``own_variance`` are mean squares over pixels in [0, 1]; ``timings_s`` seconds by stage. ``odd_part`` names the good
+    part whose score stands too far apart to have a say in the limit, and says what to do; empty where there is none.
     """
 
     bundle_id: str
@@ -137,6 +153,7 @@ class CalibrationResult:
     left_out: tuple[KnownImage, ...] = ()
     findings: Findings | None = None
     timings_s: dict[str, float] = field(default_factory=dict)
+    odd_part: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -170,6 +187,7 @@ def calibrate(images: Path, out: Path, options: CalibrationOptions, progress: Pr
     and AlreadyRunning where another calibration writes ``out``.
     """
     _check_options(options)
+    _check_belongs(options)
     check_target(out, overwrite=options.overwrite)
     found = images_in(images)
     _check_enough(found)
@@ -232,11 +250,12 @@ def finish(prepared: Prepared, method: str, out: Path, progress: Progress = _uns
         learned,
         backbone=options.backbone,
         channels=options.channels,
+        voices=options.voices,
         threads=options.threads,
         progress=_stage(progress, "embed"),
     )
     clock.end("embed")
-    limit = choose_limit(scored.scores, options.limit)
+    limit = choose_limit(scored.scores, options.limit, by_tail=METHODS[method].limit_by_tail)
     files = {
         "reference.png": png_bytes(registered.reference_pixels),
         "cpcae.onnx": learned.full,
@@ -282,12 +301,18 @@ def _check_enough(found: FolderOfImages) -> None:
 def _check_options(options: CalibrationOptions) -> None:
     if options.method not in METHODS:
         raise UsageError(f"no method {options.method!r}", hint=f"methods: {', '.join(METHODS)}")
-    if options.channels and options.method != "local":
-        raise UsageError(f"method {options.method} has no channels to choose", hint="leave --channels out")
     if isinstance(options.crop, str) and options.crop not in {"auto", "full"}:
         raise UsageError(f"no crop {options.crop!r}", hint="auto, full, or x,y,width,height in px")
     if not options.part or options.threads < 1 or not 0 <= options.program <= 999 or not 1 <= options.camera <= 4:
         raise UsageError("part must not be empty, threads at least 1, program 0 to 999, camera 1 to 4")
+
+
+def _check_belongs(options: CalibrationOptions) -> None:
+    """Raise UsageError for a wish that the method has no ear for."""
+    if options.channels and options.method != "local":
+        raise UsageError(f"method {options.method} has no channels to choose", hint="leave --channels out")
+    if options.voices and options.method != "views":
+        raise UsageError(f"method {options.method} has no voices to choose", hint="leave --voices out")
 
 
 def _manifest(options: CalibrationOptions, prepared: Prepared, limit: Limit, scored: Scored) -> dict[str, Any]:
@@ -374,6 +399,7 @@ def _result(
         crop=registered.crop,
         choice=limit,
         timings_s=timings_s,
+        odd_part=_odd_part(scored.scores, names, limit),
     )
 
 
@@ -386,6 +412,18 @@ def _apart(scored: Scored, names: Sequence[str], limit: Limit) -> tuple[str, ...
         f"leave it out (--leave-out {oddest}); if it is, defects up to its oddity pass until there are 39 good images"
     )
     return (words,)
+
+
+def _odd_part(scores: NDArray[np.float64], names: Sequence[str], limit: Limit) -> str:
+    if limit.tail is None or not limit.tail.without_largest:
+        return ""
+    second, largest = np.sort(scores)[-2:]
+    name = names[int(scores.argmax())]
+    return (
+        f"look at {name}: its score is {largest:.4g}, the next one's {second:.4g}, further out than the others make "
+        f"likely. It had no say in the limit, and parts like it will be rejected. If it is not good, calibrate again "
+        f"with --leave-out {name}"
+    )
 
 
 def _version(package: str) -> str:

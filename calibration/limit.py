@@ -7,13 +7,13 @@ map, the bank it is compared with, and the mean and scale that standardise it.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from calibration.tail import Tail, extrapolate
+from calibration.tail import Tail, extrapolate, largest_is_odd, tells_of_tail, without_largest
 from edge_agent.errors import CalibrationRefused, UsageError
 from edge_agent.inspection.knn import Bank
 from edge_agent.report.tally import rate_upper_bound
@@ -45,6 +45,7 @@ _OFFERED = (0.01, 0.02, 0.03, 0.05, 0.10)
 _FURTHEST_EXTRAPOLATION = 0.1
 _ROUNDING = 1e-9
 _FAR_OUT = 2.0
+_TAIL_TARGET = 0.03
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,8 @@ class Limit:
 
     ``expected`` and ``bound_95`` are false-reject rates of new good parts: the mean, and what it stays below with
     95 % confidence. They assume no law of the scores. Rank 0 is a limit above all scores that ``tail`` extrapolated:
-    the two are then those of the largest score, which the limit lies above.
+    the two are then those of the largest score, which the limit lies above. Where ``tail`` sets a limit of any other
+    rank, it lies where the tail says, but never below that rank's score: the two are then at most that, by no law.
     """
 
     value: float
@@ -95,6 +97,11 @@ class Limit:
     tail: Tail | None = None
 
     @property
+    def is_extrapolated(self) -> bool:
+        """Whether it lies beyond what the good parts carry, on the word of a model alone."""
+        return self.tail is not None and self.rank == 0
+
+    @property
     def review_from(self) -> float:
         """Where OK ends: the band's lower edge, the limit itself without a band."""
         return self.value if self.review is None else self.review.value
@@ -102,7 +109,10 @@ class Limit:
     @property
     def statement(self) -> str:
         """The honest words."""
-        words = [self._promise if self.tail is None else self._extrapolation(self.tail)]
+        if self.tail is None:
+            words = [self._promise]
+        else:
+            words = [self._extrapolation(self.tail) if self.is_extrapolated else self._by_tail(self.tail)]
         if self.target is not None and self.tail is None:
             words.append(self._asked(self.target))
         if self.review is not None:
@@ -127,6 +137,18 @@ class Limit:
         if safe:
             return words + f"To have it with 95 % confidence, ask for {share_for(safe, self.n)}."
         return words + f"To have it with 95 % confidence takes {images_to_promise(target)} good images."
+
+    def _by_tail(self, tail: Tail) -> str:
+        aside = ""
+        if tail.without_largest:
+            aside = ", the largest of all left aside, for it lies further out than the others make likely"
+        return (
+            f"The limit lies where, by the {tail.fitted} largest scores of {self.n} good parts, each scored without "
+            f"itself, {percent(tail.target)} of good parts score more{aside}. That takes their tail for an "
+            f"exponential one. Whatever it is, the limit is not below the {_place(self.rank)} score: of new good parts "
+            f"like these, expect it to reject no more than {percent(self.expected)}; with 95 % confidence fewer than "
+            f"{percent(self.bound_95)}."
+        )
 
     def _extrapolation(self, tail: Tail) -> str:
         return (
@@ -183,12 +205,13 @@ def plan_ranks(n: int, wishes: LimitWishes) -> tuple[int, int | None]:
     return rank, rank + band
 
 
-def choose_limit(scores: NDArray[np.float64], wishes: LimitWishes = LimitWishes()) -> Limit:
+def choose_limit(scores: NDArray[np.float64], wishes: LimitWishes = LimitWishes(), *, by_tail: bool = False) -> Limit:
     """The limit from held-out scores (n).
 
     Without a wish it lies above the largest score; from 39 parts on, where that costs no more than 5 % of good parts,
-    above the second largest: one odd part no longer sets it; from 149 on above the 2 % quantile. Raises as
-    ``plan_ranks`` does, and CalibrationRefused for scores that are not finite.
+    above the second largest: one odd part no longer sets it; from 149 on above the 2 % quantile. ``by_tail``: without a
+    wish a model of the largest scores sets it, where they tell anything. Raises as ``plan_ranks`` does, and
+    CalibrationRefused for scores that are not finite.
     """
     if not np.isfinite(scores).all():
         raise CalibrationRefused(
@@ -196,6 +219,8 @@ def choose_limit(scores: NDArray[np.float64], wishes: LimitWishes = LimitWishes(
             hint="look for images that are all black, all white or of something else",
         )
     n = len(scores)
+    if by_tail and wishes.false_rejects is None and tells_of_tail(scores):
+        return _limit_by_tail(scores, wishes)
     rank, review_rank = plan_ranks(n, wishes)
     tail = extrapolate(scores, wishes.false_rejects) if rank == 0 and wishes.false_rejects is not None else None
     limit = at_rank(scores, max(rank, 1))
@@ -210,6 +235,21 @@ def choose_limit(scores: NDArray[np.float64], wishes: LimitWishes = LimitWishes(
         review=None if review_rank is None else _review(scores, rank, review_rank),
         tail=tail,
     )
+
+
+def _limit_by_tail(scores: NDArray[np.float64], wishes: LimitWishes) -> Limit:
+    """The limit that 3 % of good parts exceed by the exponential tail of their scores, or what one of n + 1 is.
+
+    One odd part is left out of the fit. What is promised hangs on no model: the limit never lies below the score of
+    the rank behind the one that the target itself would take, and that rank is known before any part is scored.
+    """
+    n = len(scores)
+    target = max(_TAIL_TARGET, 1 / (n + 1))
+    floor = at_rank(scores, _parts_in(target, n) + 1)
+    tail = (without_largest if largest_is_odd(scores) else extrapolate)(scores, target)
+    rank, review_rank = plan_ranks(n, wishes)
+    band = None if review_rank is None else _review(scores, floor.rank, floor.rank + review_rank - rank)
+    return replace(floor, value=max(floor.value, tail.value), review=band, tail=tail)
 
 
 def stands_apart(scores: NDArray[np.float64], limit: Limit) -> bool:

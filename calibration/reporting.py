@@ -47,6 +47,7 @@ def calibration_json(result: CalibrationResult) -> dict[str, object]:
         "expected_false_rejects": result.expected_false_rejects,
         "false_reject_bound_95": result.false_reject_bound_95,
         "choice": result.choice.to_json(),
+        "odd_part": result.odd_part,
         "left_out": [{"file": image.path.name, "sha256": image.sha256} for image in result.left_out],
         "defective": None if result.findings is None else result.findings.to_json(),
         "reference": result.reference,
@@ -78,6 +79,8 @@ def calibration_lines(result: CalibrationResult) -> list[str]:
         lines.append("left out as not good: " + ", ".join(image.path.name for image in result.left_out))
     if result.findings is not None:
         lines.append(f"known defects: {result.findings.statement}")
+    if result.odd_part:
+        lines.append(f"ONE PART STANDS APART: {result.odd_part}")
     return [
         *lines,
         "oddest good parts: " + ", ".join(f"{name} {score:.4g}" for name, score in result.scores[:_ODDEST]),
@@ -135,9 +138,10 @@ def write_report(path: Path, result: CalibrationResult, images: Path) -> None:
 
 def _limit_notes(result: CalibrationResult) -> tuple[str, ...]:
     """What a reader must not overlook."""
-    if result.choice.tail is None:
-        return ()
-    return (f"The limit is extrapolated beyond what {result.images} good parts can carry. It is not proven.",)
+    notes = [f"{result.odd_part[0].upper()}{result.odd_part[1:]}."] if result.odd_part else []
+    if result.choice.is_extrapolated:
+        notes.append(f"The limit is extrapolated beyond what {result.images} good parts can carry. It is not proven.")
+    return tuple(notes)
 
 
 def _offers(result: CalibrationResult) -> tuple[LimitOffer, ...]:
@@ -148,7 +152,7 @@ def _offers(result: CalibrationResult) -> tuple[LimitOffer, ...]:
         missed = None if findings is None else findings.missed_at(value)
         return LimitOffer(value, expected, bound_95, ask, missed, note)
 
-    chosen = (choice.rank, choice.review.rank if choice.review else None)
+    chosen = (choice.rank if choice.tail is None else 0, choice.review.rank if choice.review else None)
     rows = [
         offer(limit.value, limit.expected, limit.bound_95, ask=share_for(limit.rank, limit.n))
         for limit in offers(np.array([score for _, score in result.scores]))
@@ -157,7 +161,8 @@ def _offers(result: CalibrationResult) -> tuple[LimitOffer, ...]:
     if choice.tail is None:
         rows.append(offer(choice.value, choice.expected, choice.bound_95, note="as set"))
     else:
-        rows.append(offer(choice.value, choice.tail.target, choice.bound_95, note="as set: extrapolated, not proven"))
+        note = "as set: extrapolated, not proven" if choice.is_extrapolated else "as set, by the tail of the scores"
+        rows.append(offer(choice.value, choice.tail.target, choice.bound_95, note=note))
     if choice.review is not None:
         review = choice.review
         rows.append(offer(review.value, review.expected, review.bound_95, note="as set, with REVIEW"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +10,7 @@ from calibration.backbones import DEFAULT_BACKBONE, Backbone
 from calibration.crossfit import views_seen, views_unseen
 from calibration.limit import leave_one_out_scores
 from calibration.memory import Memory, most_different, standardising, whitening
+from calibration.scored import LEARN, Scored
 from calibration.writer import bank_bytes, local_bank_bytes
 from edge_agent.errors import CalibrationRefused, UsageError
 from edge_agent.inspection.channels import Channel, Extractor, channels_for
@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from calibration.crossfit import Learned
     from calibration.reference import Box
     from calibration.registered import RegisteredSet
+    from edge_agent.inspection.view import Voice
 
-__all__ = ["NEIGHBOURS", "Scored", "check_channels", "score_locally", "score_pooled"]
+__all__ = ["NEIGHBOURS", "check_channels", "score_locally", "score_pooled"]
 
 NEIGHBOURS = 15
 _MAP = "L2 distance over channels"
@@ -34,23 +35,8 @@ _MOST_PARTS = 96
 _MOST_BYTES = dict.fromkeys(Channel, 44 * 2**20) | {Channel.FINE: 160 * 2**20}
 """Of a channel's bank in memory: below 300 MiB in all."""
 _BY_AUTOENCODER = frozenset({Channel.MAP, Channel.PERCEPTUAL})
-_LEARN = "check that all images show the same part, in focus and under one light, and add more good parts"
 _WEIGHT = dict.fromkeys(Channel, 1.0) | dict.fromkeys(_BY_AUTOENCODER, 0.5)
 """In the maximum over channels: the autoencoder's see less, and may not raise the limit for the others (0028)."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Scored:
-    """``scores`` (n) float64: each good part as if it were new. ``method`` goes into the manifest.
-
-    ``files`` are the score definition's own: backbone.onnx, bank.npz, and fine.onnx where the fine channel is used.
-    ``notes`` are for the person who calibrates.
-    """
-
-    files: dict[str, bytes]
-    scores: NDArray[np.float64]
-    method: dict[str, object]
-    notes: tuple[str, ...] = ()
 
 
 def score_pooled(
@@ -61,14 +47,15 @@ def score_pooled(
     progress: Callable[[int, int], None],
     backbone: Backbone = DEFAULT_BACKBONE,
     channels: Sequence[Channel] = (),
+    voices: Sequence[Voice] = (),
 ) -> Scored:
     """The paper's score. The bank holds maps by the network that saw them; held-out scores are of unseen maps.
 
     Raises CalibrationRefused where the autoencoder did not learn: nothing else stands behind this score.
     """
-    del channels  # the paper has one, the map
+    del channels, voices  # the paper has one, the map
     if learned.doubt:
-        raise CalibrationRefused(learned.doubt, hint=_LEARN)
+        raise CalibrationRefused(learned.doubt, hint=LEARN)
     model = backbone.pooled_onnx()
     embedder, n = Embedder(model, threads=threads), len(learned.fold_of)
     found = []
@@ -90,6 +77,7 @@ def score_locally(
     progress: Callable[[int, int], None],
     backbone: Backbone = DEFAULT_BACKBONE,
     channels: Sequence[Channel] = (),
+    voices: Sequence[Voice] = (),
 ) -> Scored:
     """The local score, in these channels; none named: in all that fit the crop.
 
@@ -97,6 +85,7 @@ def score_locally(
     keeps the parts that differ most from each other; the others are scored against it. Channels of an autoencoder that
     did not learn are left out, with a note; CalibrationRefused is raised where they were asked for.
     """
+    del voices  # those are of the mean of views
     used, notes = _trusted(check_channels(channels, registered.crop), learned.doubt, as_asked=bool(channels))
     overview = backbone.overview_onnx()
     fine = backbone.fine_onnx() if Channel.FINE in used else None
@@ -139,7 +128,7 @@ def _trusted(
     if not doubt or kept == channels:
         return channels, ()
     if as_asked:
-        raise CalibrationRefused(doubt, hint=_LEARN)
+        raise CalibrationRefused(doubt, hint=LEARN)
     return kept, (f"{doubt}: the channels {' and '.join(sorted(_BY_AUTOENCODER))} are left out",)
 
 

@@ -1,9 +1,9 @@
-"""A model of the tail, for who asks for fewer false rejects than the good parts can carry. Never a proof."""
+"""A model of the tail: where scores too rare for one good part among many would lie. Never a proof."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -14,12 +14,13 @@ from edge_agent.errors import CalibrationRefused
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Tail", "extrapolate"]
+__all__ = ["Tail", "extrapolate", "largest_is_odd", "tells_of_tail", "without_largest"]
 
 _TOP_SHARE = 0.25
 _MOST_FITTED = 50
 _FEWEST_FITTED = 5
 _DRAWS = 100_000
+_ODD = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class Tail:
     """``value``: the score that ``target`` of good parts exceed if the ``fitted`` largest scores tell of the tail.
 
     ``low_90`` and ``high_90`` hold the true rate in 90 % of calibrations, if the tail is exponential.
+    ``without_largest``: the largest score of all is not among them, for it lies beyond what they make likely.
     """
 
     value: float
@@ -34,6 +36,7 @@ class Tail:
     fitted: int
     low_90: float
     high_90: float
+    without_largest: bool = False
 
 
 def extrapolate(scores: NDArray[np.float64], target: float) -> Tail:
@@ -44,10 +47,31 @@ def extrapolate(scores: NDArray[np.float64], target: float) -> Tail:
     the target. One parameter: a shape, fitted to this few scores, follows the oddest of them.
     Raises CalibrationRefused where the top scores do not spread.
     """
+    return _extrapolated(scores, target, _fitted(len(scores)))
+
+
+def without_largest(scores: NDArray[np.float64], target: float) -> Tail:
+    """``extrapolate`` from all scores but the largest, with as many of them as if it were there."""
+    return replace(_extrapolated(_others(scores), target, _fitted(len(scores))), without_largest=True)
+
+
+def largest_is_odd(scores: NDArray[np.float64]) -> bool:
+    """Whether the largest score alone lies further out than the others make likely.
+
+    By the exponential tail of the others the largest of n reaches as far in one of twenty calibrations.
+    """
+    return bool(scores.max() > without_largest(scores, _ODD / len(scores)).value)
+
+
+def tells_of_tail(scores: NDArray[np.float64]) -> bool:
+    """Whether there is anything to go by, with the largest score and without it."""
+    fitted = _fitted(len(scores))
+    return fitted >= _FEWEST_FITTED and min(_excess(scores, fitted)[1], _excess(_others(scores), fitted)[1]) > 0.0
+
+
+def _extrapolated(scores: NDArray[np.float64], target: float, fitted: int) -> Tail:
     n = len(scores)
-    fitted = min(_MOST_FITTED, int(n * _TOP_SHARE))
-    ordered = np.sort(scores)[::-1]
-    mean_excess = float(np.mean(ordered[:fitted] - ordered[fitted])) if fitted >= _FEWEST_FITTED else 0.0
+    base, mean_excess = _excess(scores, fitted) if fitted >= _FEWEST_FITTED else (0.0, 0.0)
     if mean_excess <= 0.0:
         raise CalibrationRefused(
             f"the largest of {n} scores tell nothing of their tail: too few, or all the same",
@@ -55,7 +79,21 @@ def extrapolate(scores: NDArray[np.float64], target: float) -> Tail:
         )
     reach = fitted * math.expm1(math.log((fitted + 1) / (target * (n + 1))) / fitted)
     low_90, high_90 = _interval(n, fitted, reach)
-    return Tail(float(ordered[fitted]) + reach * mean_excess, target, fitted, low_90, high_90)
+    return Tail(base + reach * mean_excess, target, fitted, low_90, high_90)
+
+
+def _fitted(n: int) -> int:
+    return min(_MOST_FITTED, int(n * _TOP_SHARE))
+
+
+def _others(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.delete(scores, int(scores.argmax()))
+
+
+def _excess(scores: NDArray[np.float64], fitted: int) -> tuple[float, float]:
+    """The score below the ``fitted`` largest, and their mean excess over it."""
+    ordered = np.sort(scores)[::-1]
+    return float(ordered[fitted]), float(np.mean(ordered[:fitted] - ordered[fitted]))
 
 
 @cache

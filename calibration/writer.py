@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["bank_bytes", "check_target", "local_bank_bytes", "png_bytes", "write_bundle"]
+    from calibration.view_memory import ViewMemory
+    from edge_agent.inspection.usual import UsualDistances
+
+__all__ = ["bank_bytes", "check_target", "local_bank_bytes", "png_bytes", "view_bank_bytes", "write_bundle"]
 
 
 def check_target(out: Path, *, overwrite: bool) -> None:
@@ -82,6 +85,26 @@ def local_bank_bytes(channels: Mapping[str, tuple[NDArray[np.float16], NDArray[n
     arrays: dict[str, NDArray[Any]] = {}
     for name, (features, projection) in channels.items():
         arrays |= {f"{name}_features": features, f"{name}_projection": projection}
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue()
+
+
+def view_bank_bytes(views: Mapping[str, tuple[ViewMemory, UsualDistances]]) -> bytes:
+    """The bank file of the mean of views.
+
+    Of each view: the stored parts' ``features`` (m, K, d) float16 at the K places around those that count, ``places``
+    (h, w) 1 where they do, the ``projection`` (d, r), ``usual`` and ``spread`` (P) float32.
+    """
+    arrays: dict[str, NDArray[Any]] = {}
+    for name, (memory, usual) in views.items():
+        arrays |= {
+            f"{name}_features": memory.stored,
+            f"{name}_places": memory.places.astype(np.float16),
+            f"{name}_projection": memory.projection,
+            f"{name}_usual": usual.usual,
+            f"{name}_spread": usual.spread,
+        }
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)
     return buffer.getvalue()

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from calibration.calibrate import CalibrationOptions
     from calibration.evaluation import Evaluation, EvaluationOptions, FailedSet, LearningCurve
     from edge_agent.inspection.channels import Channel
+    from edge_agent.inspection.view import Voice
 
     Found = Evaluation | LearningCurve
 
@@ -35,6 +36,9 @@ Backbone = Annotated[str, typer.Option(help="Pre-trained network: efficientnet-l
 BackboneWeights = Annotated[Path | None, typer.Option(help="Xception's, as Keras writes them; else Keras' own store.")]
 BackboneTaps = Annotated[str, typer.Option(metavar="A,B", help="FILE.onnx: tensors to take, from fine to coarse.")]
 BackboneScaling = Annotated[str, typer.Option(metavar="MEAN/STD", help="FILE.onnx: of RGB in [0, 1], as r,g,b/r,g,b.")]
+Voices = Annotated[
+    str, typer.Option(metavar="NAME,...", help="Method views: whose views count, of image and autoencoder.")
+]
 
 Channels = Annotated[
     str,
@@ -54,8 +58,11 @@ def calibrate_reference(
     camera: Annotated[int, typer.Option(min=1, max=4)] = 1,
     seed: Annotated[int, typer.Option(help="The same seed and images give the same bundle.")] = 0,
     crop: Annotated[str, typer.Option(help="auto, full, or x,y,width,height in pixels of the reference.")] = "auto",
-    method: Annotated[str, typer.Option(help="The score: local, or paper (pooled, as published).")] = "local",
+    method: Annotated[
+        str, typer.Option(help="The score: local, views (a mean, on the part), or paper (pooled, as published).")
+    ] = "local",
     channels: Channels = "all",
+    voices: Voices = "image",
     backbone: Backbone = "efficientnet-lite0",
     backbone_weights: BackboneWeights = None,
     backbone_taps: BackboneTaps = "",
@@ -128,6 +135,7 @@ def calibrate_reference(
         search=wishes_from(max_angle, max_scale, mask, pose_tolerance),
         method=method,
         channels=_channels(channels),
+        voices=_voices(voices),
         backbone=backbone_for(backbone, weights=backbone_weights, taps=backbone_taps, scaling=backbone_scaling),
         limit=wishes_of(false_rejects, review_share, extrapolate=extrapolate),
         leave_out=tuple(leave_out or ()),
@@ -165,8 +173,8 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="all|NAME,...",
-            help="Several: local, paper, ae, ae-ssim, deep-feature, nn, variation, geotrans, ganomaly, vae, anogan, "
-            "patchcore, dfm.",
+            help="Several: local, views, paper, ae, ae-ssim, deep-feature, nn, variation, geotrans, ganomaly, vae, "
+            "anogan, patchcore, dfm.",
         ),
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, max=20, help="Calibrate with this many seeds; mean and spread.")] = 1,
@@ -186,6 +194,7 @@ def evaluate(
         Path | None,
         typer.Option("--csv", metavar="FILE", help="A row a test image: score, limit, rejected or not, and why."),
     ] = None,
+    voices: Voices = "image",
     backbone: Backbone = "efficientnet-lite0",
     backbone_weights: BackboneWeights = None,
     backbone_taps: BackboneTaps = "",
@@ -215,6 +224,7 @@ def evaluate(
         counts=counts_from(learning_curve) if learning_curve is not None else (),
         repeats=repeats,
         channels=_channels(channels),
+        voices=_voices(voices),
         backbone=backbone_for(backbone, weights=backbone_weights, taps=backbone_taps, scaling=backbone_scaling),
         threads=threads,
         with_gallery=out is not None,
@@ -314,3 +324,15 @@ def _channels(text: str) -> tuple[Channel, ...]:
     if unknown:
         raise UsageError(f"no channel {', '.join(map(repr, unknown))}", hint=f"channels: all, or {', '.join(Channel)}")
     return tuple(channel for channel in Channel if channel in names)
+
+
+def _voices(text: str) -> tuple[Voice, ...]:
+    """Whose views count in their mean, in their own order; none for the image's alone."""
+    from edge_agent.errors import UsageError
+    from edge_agent.inspection.view import Voice
+
+    names = {name.strip() for name in text.split(",")}
+    unknown = sorted(names - set(Voice))
+    if unknown:
+        raise UsageError(f"no voice {', '.join(map(repr, unknown))}", hint=f"voices: of {', '.join(Voice)}")
+    return () if names == {Voice.IMAGE} else tuple(voice for voice in Voice if voice in names)

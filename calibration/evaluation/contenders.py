@@ -81,7 +81,8 @@ class Product:
     """A method of the product: its bundle, written and loaded again, judged by the inspector of the line."""
 
     def __init__(self, inspector: Inspector, result: CalibrationResult) -> None:
-        self.inspector, self.limit, self.notes = inspector, result.choice, result.notes
+        self.inspector, self.limit = inspector, result.choice
+        self.notes, self.odd_part = result.notes, result.odd_part
 
     def look(self, data: bytes, *, with_heat: bool) -> Sight:
         """Judge one image file, as the line would."""

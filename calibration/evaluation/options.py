@@ -11,6 +11,7 @@ from edge_agent.errors import UsageError
 
 if TYPE_CHECKING:
     from edge_agent.inspection.channels import Channel
+    from edge_agent.inspection.view import Voice
 
 __all__ = ["EvaluationOptions", "counts_from", "methods_named"]
 
@@ -20,7 +21,7 @@ class EvaluationOptions:
     """``seeds`` are counted from 0. With ``train_images`` that many are drawn, ``repeats`` times; None takes all.
 
     ``counts`` are the numbers of training images of a learning curve. ``channels`` are those of the local score, none:
-    all that fit the crop; other methods do without. ``with_gallery`` collects pictures for a report.
+    all that fit the crop; ``voices`` those of the mean of views. ``with_gallery`` collects pictures for a report.
     """
 
     methods: tuple[str, ...] = ("local",)
@@ -30,6 +31,7 @@ class EvaluationOptions:
     repeats: int = 1
     channels: tuple[Channel, ...] = ()
     backbone: Backbone = DEFAULT_BACKBONE
+    voices: tuple[Voice, ...] = ()
     threads: int = 2
     with_gallery: bool = False
 
@@ -41,6 +43,8 @@ class EvaluationOptions:
         if self.channels and not WITH_CHANNELS & set(self.methods):
             named = f"method {self.methods[0]} has" if len(self.methods) == 1 else "these methods have"
             raise UsageError(f"{named} no channels to choose", hint="leave --channels out")
+        if self.voices and "views" not in self.methods:
+            raise UsageError("voices without the method views", hint="leave --voices out, or add --methods views")
         if self.seeds < 1 or self.repeats < 1:
             raise UsageError(f"{self.seeds} seeds and {self.repeats} repeats", hint="ask for at least one of each")
         if self.counts and self.train_images is not None:

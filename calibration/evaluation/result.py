@@ -41,7 +41,8 @@ class Trial:
     ``auc``, ``ap`` and ``good_passed_at_zero_misses`` are of raw scores; ``limit`` and what follows tell what the
     method's own limit did (None for a method without one). ``describe_ms`` is from the registered crop to what is
     compared, ``score_ms`` the comparison. ``scores`` and ``judged`` stand in the order of the test images; images
-    without a score rank above all others. ``notes`` are the calibration's.
+    without a score rank above all others. ``notes`` are the calibration's; ``odd_part`` names the good part that had
+    no say in the limit, with what to do; empty where there is none.
     """
 
     seed: int
@@ -65,6 +66,7 @@ class Trial:
     scores: tuple[float, ...] = field(repr=False)
     judged: tuple[JudgedImage, ...] = field(default=(), repr=False)
     notes: tuple[str, ...] = ()
+    odd_part: str = ""
 
     @property
     def without_score(self) -> int:
@@ -209,7 +211,17 @@ class Evaluation:
     def measured_lines(self) -> list[str]:
         """What was measured, and the table."""
         rows = [[method.title, *cells_of(method)] for method in self.methods]
-        return [*self.introduction, *table_lines(["method", *(title for title, _ in COLUMNS)], rows)]
+        table = table_lines(["method", *(title for title, _ in COLUMNS)], rows)
+        return [*self.introduction, *table, *self._odd_parts()]
+
+    def _odd_parts(self) -> list[str]:
+        """The good parts that had no say in a limit, one a line."""
+        return [
+            f"{found.method}, draw {trial.draw}, seed {trial.seed}: {trial.odd_part}"
+            for found in self.methods
+            for trial in found.trials
+            if trial.odd_part
+        ]
 
     def published_lines(self) -> list[str]:
         """What others published on this data set; nothing for a set that is in no publication."""

@@ -86,6 +86,7 @@ def _evaluated(data: DataSet, options: EvaluationOptions, progress: Progress) ->
                         search=_SEARCH,
                         backbone=options.backbone,
                         channels=options.channels,
+                        voices=options.voices,
                         threads=options.threads,
                     ),
                     draw=draw,

@@ -85,6 +85,8 @@ def run_trial(
         name: records[name].trial(data, options.seed, draw, contenders.limit_of(name), notes=contenders.notes_of(name))
         for name in methods
     }
+    for name, product in contenders.products.items():
+        trials[name] = replace(trials[name], odd_part=product.odd_part)
     shown = next((name for name in contenders.products if with_gallery), None)
     if shown is None:
         return trials, None

@@ -9,18 +9,15 @@ import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from drivers.base import ImageRefused
 from edge_agent.bounded import read_bounded
 from edge_agent.errors import BundleRejected
-from edge_agent.inspection.arrays import read_arrays
-from edge_agent.inspection.channels import Channel, Extractor
+from edge_agent.inspection.bank_file import ChannelBanks, ViewBanks, read_bank
+from edge_agent.inspection.channels import Extractor
 from edge_agent.inspection.decode import MAX_PIXELS, decode
 from edge_agent.inspection.embedding import Embedder
-from edge_agent.inspection.judge import Judge, LocalJudge, PooledJudge
+from edge_agent.inspection.judge import Judge, LocalJudge, PooledJudge, ViewsJudge
 from edge_agent.inspection.knn import Bank
-from edge_agent.inspection.local import LocalBank, Scale
 from edge_agent.inspection.manifest import FILES, OPTIONAL_FILES, read_manifest
 from edge_agent.inspection.onnx_file import check_onnx
 from edge_agent.inspection.patches import PatchGrid
@@ -29,11 +26,13 @@ from edge_agent.inspection.registration import RegistrationSettings
 from edge_agent.inspection.registry import bundle_in_use
 from edge_agent.inspection.signature import check_trusted, read_signature
 from edge_agent.inspection.tail import DarkGround
+from edge_agent.inspection.view import ViewExtractor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from edge_agent.inspection.manifest import Section
@@ -42,7 +41,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Bundle"]
 
-ChannelBanks = tuple[dict[Channel, LocalBank], dict[Channel, Scale]]
 _MIB = 1 << 20
 _MOST_BYTES = {
     "reference.png": 160 * _MIB,  # 40 million pixels in three colours that do not compress
@@ -56,10 +54,6 @@ _MOST_BYTES = {
 }
 _MOST_VALUES = 1 << 26
 """Of all patches of an image at once: a quarter of a GiB."""
-_MOST_VALUE = 1e9
-"""Of a feature, or a factor of one: half precision ends at 65504, and squares of more have no place in 32 bits."""
-_LEAST_SPREAD = 1e-9
-"""Below, calibration takes a spread for none."""
 _REMAKE = "calibrate again, or copy the whole folder again from where it was made"
 
 
@@ -93,7 +87,7 @@ class Bundle:
     registration: RegistrationSettings
     reference: NDArray[np.uint8]
     mask: NDArray[np.uint8] | None
-    bank: Bank | ChannelBanks
+    bank: Bank | ChannelBanks | ViewBanks
     cpcae_onnx: bytes
     backbone_onnx: bytes
     fine_onnx: bytes | None
@@ -110,6 +104,8 @@ class Bundle:
         """What judges by this bundle's score definition. Raises ValueError if its files do not fit each other."""
         if isinstance(self.bank, Bank):
             return PooledJudge(Embedder(self.backbone_onnx, threads=threads), self.bank)
+        if isinstance(self.bank, dict):
+            return ViewsJudge(ViewExtractor(list(self.bank), self.backbone_onnx, threads=threads), self.bank)
         banks, scales = self.bank
         return LocalJudge(Extractor(list(banks), self.backbone_onnx, self.fine_onnx, threads=threads), banks, scales)
 
@@ -162,7 +158,7 @@ class Bundle:
                 registration=RegistrationSettings(**manifest.section("registration").content),
                 reference=reference,
                 mask=_mask(files, "mask.png", reference),
-                bank=_bank(files["bank.npz"], method),
+                bank=read_bank(files["bank.npz"], method),
                 cpcae_onnx=_network("cpcae.onnx", files["cpcae.onnx"]),
                 backbone_onnx=_network("backbone.onnx", files["backbone.onnx"]),
                 fine_onnx=_network("fine.onnx", files["fine.onnx"]) if "fine.onnx" in files else None,
@@ -261,57 +257,3 @@ def _grid(section: Section, channels: int) -> PatchGrid:
     if grid.count * grid.patch * grid.patch * channels > _MOST_VALUES:
         raise ValueError(f"{grid.count} patches of {grid.patch} px are more than an image is worth: a larger stride")
     return grid
-
-
-def _bank(data: bytes, method: Section) -> Bank | ChannelBanks:
-    score = method.text("score")
-    if score == "paper":
-        embeddings, mean, scale = _arrays(data, "embeddings", "mean", "scale")
-        return _pooled_bank(embeddings, mean, scale, method.integer("k"))
-    if score == "local":
-        return _channel_banks(data, method.section("channels"))
-    raise BundleRejected(f"score definition {score!r} is not known", hint="update edge-agent, or calibrate again")
-
-
-def _channel_banks(data: bytes, channels: Section) -> ChannelBanks:
-    banks, scales = {}, {}
-    if not channels.content:
-        raise BundleRejected("method.channels names no channel", hint=_REMAKE)
-    for channel in map(Channel, channels.content):
-        features, projection = _arrays(data, f"{channel}_features", f"{channel}_projection")
-        banks[channel] = _local_bank(features, projection)
-        facts = channels.section(channel)
-        scales[channel] = Scale(facts.number("usual"), facts.number("odd"))
-        if not scales[channel].odd - scales[channel].usual >= _LEAST_SPREAD:
-            raise BundleRejected(f"channel {channel}: no scale from {scales[channel]}", hint=_REMAKE)
-    return banks, scales
-
-
-def _arrays(data: bytes, *names: str) -> list[NDArray[Any]]:
-    try:
-        return read_arrays(data, *names)
-    except ValueError as err:
-        raise BundleRejected(f"bank.npz: {err}", hint=_REMAKE) from err
-
-
-def _local_bank(features: NDArray[Any], projection: NDArray[Any]) -> LocalBank:
-    if features.ndim != 4 or features.dtype != np.float16 or projection.shape != features.shape[3:] * 2:
-        raise BundleRejected(f"bank.npz: shapes {features.shape}, {projection.shape}", hint=_REMAKE)
-    _check_amount(features, projection)
-    return LocalBank.of(features.astype(np.float32), projection.astype(np.float32))
-
-
-def _pooled_bank(embeddings: NDArray[Any], mean: NDArray[Any], scale: NDArray[Any], k: int) -> Bank:
-    if embeddings.ndim != 2 or mean.shape != embeddings.shape[1:] or scale.shape != mean.shape:
-        raise BundleRejected(f"bank.npz: shapes {embeddings.shape}, {mean.shape}, {scale.shape}", hint=_REMAKE)
-    _check_amount(embeddings, mean, scale)
-    if not (scale > _LEAST_SPREAD).all():
-        raise BundleRejected("bank.npz: a scale is not positive", hint=_REMAKE)
-    return Bank.standardised_by(embeddings, mean, scale, k)
-
-
-def _check_amount(*arrays: NDArray[Any]) -> None:
-    """No array is empty, and no value such that its square is infinite."""
-    for values in arrays:
-        if values.size == 0 or not float(np.abs(values).max()) <= _MOST_VALUE:
-            raise BundleRejected(f"bank.npz: an array is empty, or a value is above {_MOST_VALUE:g}", hint=_REMAKE)

@@ -24,7 +24,16 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["FINE_PIXELS", "OVERVIEW_PX", "Channel", "Extractor", "Views", "channels_for"]
+__all__ = [
+    "FINE_PIXELS",
+    "OVERVIEW_PX",
+    "Channel",
+    "Extractor",
+    "Views",
+    "channels_for",
+    "overview_size",
+    "size_within",
+]
 
 OVERVIEW_PX = 384
 """Long side of a whole view. Smaller crops keep their size."""
@@ -72,7 +81,7 @@ class Extractor:
         """Features (h, w, d) of every place, by channel."""
         found: dict[Channel, NDArray[np.float32]] = {}
         height, width = views.crop.shape[:2]
-        small = _overview_size(height, width)
+        small = overview_size(height, width)
         of_image = np.empty(0, np.float32)
         if {Channel.IMAGE, Channel.PERCEPTUAL} & set(self.channels):
             of_image = self._overview.features(resized(views.crop, *small, cv2.INTER_AREA))
@@ -85,15 +94,19 @@ class Extractor:
             elif channel is Channel.MAP:
                 found[channel] = self._overview.features(resized(views.differences, *small, cv2.INTER_AREA))
             elif self._fine is not None:
-                found[channel] = self._fine.features(resized(views.crop, *_fine_size(height, width), cv2.INTER_AREA))
+                found[channel] = self._fine.features(
+                    resized(views.crop, *size_within(height, width, FINE_PIXELS), cv2.INTER_AREA)
+                )
         return found
 
 
-def _overview_size(height: int, width: int) -> tuple[int, int]:
+def overview_size(height: int, width: int) -> tuple[int, int]:
+    """The (height, width) at which a crop of this size is seen whole: long side 384 px, never larger than it is."""
     scale = min(1.0, OVERVIEW_PX / max(height, width))
     return max(32, round(height * scale)), max(32, round(width * scale))
 
 
-def _fine_size(height: int, width: int) -> tuple[int, int]:
-    scale = min(1.0, math.sqrt(FINE_PIXELS / (height * width)))
+def size_within(height: int, width: int, pixels: int) -> tuple[int, int]:
+    """The (height, width) of a crop of this size with no more than so many pixels."""
+    scale = min(1.0, math.sqrt(pixels / (height * width)))
     return round(height * scale), round(width * scale)

@@ -33,6 +33,8 @@ _SECTIONS = {
     "backbone": "backbone",
     "seed": "seed",
 }
+_SEEN = {"channels": "channel", "views": "view"}
+"""What a score may see of a part: the manifest's key, and what one of them is called."""
 _LIMIT_WORDS = {
     "value": "limit",
     "review_from": "REVIEW begins at",
@@ -96,14 +98,14 @@ def _limit(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[Difference]:
 
 
 def _score(method: Mapping[str, Any]) -> dict[str, Any]:
-    """How the score is defined; of a local one which scores stand for 0 and for 1 in each channel."""
-    channels = method.get("channels", {})
-    scales = {
-        f"scale of the {name} channel": f"0 at {_said(one['usual'])}, 1 at {_said(one['odd'])}"
-        for name, one in channels.items()
-    }
-    rest = {f"score {key}": value for key, value in method.items() if key not in ("channels", "score")}
-    return {"score": method["score"], "channels": ", ".join(channels) or None, **scales, **rest}
+    """How the score is defined; of one with channels or views which scores stand for 0 and for 1 in each of them."""
+    found = {"score": method["score"]}
+    for kind, one in _SEEN.items():
+        seen = method.get(kind, {})
+        found[kind] = ", ".join(seen) or None
+        for name, facts in seen.items():
+            found[f"scale of the {name} {one}"] = f"0 at {_said(facts['usual'])}, 1 at {_said(facts['odd'])}"
+    return found | {f"score {key}": value for key, value in method.items() if key not in ("score", *_SEEN)}
 
 
 def _gate(align: Mapping[str, Any]) -> dict[str, Any]:

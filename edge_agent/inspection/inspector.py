@@ -22,15 +22,12 @@ from edge_agent.inspection.golden import check_golden
 from edge_agent.inspection.registration import Registration
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from numpy.typing import NDArray
 
     from edge_agent.domain import Alignment
     from edge_agent.inspection.bundle import Bundle
-    from edge_agent.inspection.channels import Channel
     from edge_agent.inspection.decode import DecodedImage
-    from edge_agent.inspection.judge import Judged
+    from edge_agent.inspection.judge import Embedded, Judged
 
 __all__ = ["Inspector", "Pictures", "crop_of"]
 
@@ -57,7 +54,7 @@ class _Seen:
     crop: NDArray[np.float32]
     upsized: NDArray[np.float32]
     differences: NDArray[np.float32]
-    embedded: Mapping[Channel, NDArray[np.float32]]
+    embedded: Embedded
     alignment: Alignment
 
 

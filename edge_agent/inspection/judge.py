@@ -1,32 +1,36 @@
-"""From the views of a part to a score, by either score definition: the paper's pooled one, or the local one."""
+"""From the views of a part to a score, by each score definition: the paper's pooled one, the local one, views."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import TYPE_CHECKING, Protocol
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from edge_agent.inspection.anomaly_map import resized
 from edge_agent.inspection.channels import Channel
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from numpy.typing import NDArray
-
     from edge_agent.inspection.channels import Extractor, Views
     from edge_agent.inspection.embedding import Embedder
     from edge_agent.inspection.knn import Bank
     from edge_agent.inspection.local import LocalBank, Scale
+    from edge_agent.inspection.view import View, ViewExtractor
+    from edge_agent.inspection.view_bank import ViewBank
 
-__all__ = ["Judge", "Judged", "LocalJudge", "PooledJudge"]
+__all__ = ["Embedded", "Judge", "Judged", "LocalJudge", "PooledJudge", "ViewsJudge"]
+
+Embedded = Mapping[str, NDArray[np.float32]]
+"""What the pre-trained network sees of a part, by the name of the channel or view."""
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """The anomaly ``score``, and what each channel said on the same scale: the largest of them is the score."""
+    """The anomaly ``score``, and what each channel or view said on the same scale."""
 
     score: float
     shares: dict[str, float] = field(default_factory=dict)
@@ -35,17 +39,15 @@ class Judged:
 class Judge(Protocol):
     """A score definition with the bank it compares with."""
 
-    def embed(self, views: Views) -> dict[Channel, NDArray[np.float32]]:
+    def embed(self, views: Views) -> Embedded:
         """What the pre-trained network sees."""
         ...
 
-    def score(self, embedded: Mapping[Channel, NDArray[np.float32]]) -> Judged:
+    def score(self, embedded: Embedded) -> Judged:
         """The score of what ``embed`` gave. NaN in, NaN out."""
         ...
 
-    def heat(
-        self, embedded: Mapping[Channel, NDArray[np.float32]], height: int, width: int, *, limit: float
-    ) -> NDArray[np.float32] | None:
+    def heat(self, embedded: Embedded, height: int, width: int, *, limit: float) -> NDArray[np.float32] | None:
         """Where the score comes from: (height, width) float32 over the crop, 1.0 at the limit; None: no places."""
         ...
 
@@ -59,15 +61,15 @@ class PooledJudge:
         if embedder.dimensions != bank.mean.size:
             raise ValueError(f"the backbone gives {embedder.dimensions} features, the bank has {bank.mean.size}")
 
-    def embed(self, views: Views) -> dict[Channel, NDArray[np.float32]]:
+    def embed(self, views: Views) -> Embedded:
         """The embedding (d) of the anomaly map."""
         return {Channel.MAP: self._embedder.embed(views.differences)}
 
-    def score(self, embedded: Mapping[Channel, NDArray[np.float32]]) -> Judged:
+    def score(self, embedded: Embedded) -> Judged:
         """The score."""
         return Judged(self._bank.score(embedded[Channel.MAP]))
 
-    def heat(self, embedded: Mapping[Channel, NDArray[np.float32]], height: int, width: int, *, limit: float) -> None:
+    def heat(self, embedded: Embedded, height: int, width: int, *, limit: float) -> None:
         """None: a pooled embedding has no places."""
         del embedded, height, width, limit
 
@@ -79,25 +81,57 @@ class LocalJudge:
         self, extractor: Extractor, banks: Mapping[Channel, LocalBank], scales: Mapping[Channel, Scale]
     ) -> None:
         """Raises ValueError for channels without a bank or a scale."""
-        self._extractor, self._banks, self._scales = extractor, dict(banks), dict(scales)
+        self._extractor = extractor
+        self._banks: dict[str, LocalBank] = {str(name): bank for name, bank in banks.items()}
+        self._scales: dict[str, Scale] = {str(name): scale for name, scale in scales.items()}
         if not set(extractor.channels) == set(banks) == set(scales):
             raise ValueError(f"channels {list(extractor.channels)}, banks of {list(banks)}, scales of {list(scales)}")
 
-    def embed(self, views: Views) -> dict[Channel, NDArray[np.float32]]:
+    def embed(self, views: Views) -> Embedded:
         """Features (h, w, d) by channel."""
-        return self._extractor.features(views)
+        return {str(name): found for name, found in self._extractor.features(views).items()}
 
-    def score(self, embedded: Mapping[Channel, NDArray[np.float32]]) -> Judged:
+    def score(self, embedded: Embedded) -> Judged:
         """The largest of the channels' scores, each on its own scale."""
         shares = {str(c): self._scales[c](self._banks[c].score(embedded[c])) for c in embedded}
         return Judged(float(np.max(list(shares.values()))), shares)  # np.max hands a NaN on, max does not
 
-    def heat(
-        self, embedded: Mapping[Channel, NDArray[np.float32]], height: int, width: int, *, limit: float
-    ) -> NDArray[np.float32]:
+    def heat(self, embedded: Embedded, height: int, width: int, *, limit: float) -> NDArray[np.float32]:
         """Each place's distance as a share of the distance that the limit stands for, the largest of all channels."""
         hottest = np.zeros((height, width), np.float32)
         for channel, features in embedded.items():
             shares = self._banks[channel].distances(features) / np.float32(self._scales[channel].at(limit))
             np.maximum(hottest, resized(shares[..., None], height, width, cv2.INTER_LINEAR)[..., 0], out=hottest)
         return hottest
+
+
+class ViewsJudge:
+    """The mean of views on the part: in each view, the places furthest out by what is usual there."""
+
+    def __init__(self, extractor: ViewExtractor, banks: Mapping[View, ViewBank]) -> None:
+        """Raises ValueError for views without a bank, or a network that gives other features than the bank has."""
+        self._extractor = extractor
+        self._banks: dict[str, ViewBank] = {str(name): bank for name, bank in banks.items()}
+        if set(extractor.views) != set(banks) or not banks:
+            raise ValueError(f"views {list(extractor.views)}, banks of {list(banks)}")
+        wrong = [view for view, bank in banks.items() if len(bank.bank.projection) != extractor.dimensions]
+        if wrong:
+            raise ValueError(f"the backbone gives {extractor.dimensions} features, the bank of {wrong[0]} has others")
+
+    def embed(self, views: Views) -> Embedded:
+        """Features (h, w, d) by view."""
+        return {str(name): found for name, found in self._extractor.features(views).items()}
+
+    def score(self, embedded: Embedded) -> Judged:
+        """The mean of the views' scores, each on its own scale."""
+        shares = {str(view): self._banks[view].score(features) for view, features in embedded.items()}
+        return Judged(fmean(shares.values()), shares)
+
+    def heat(self, embedded: Embedded, height: int, width: int, *, limit: float) -> NDArray[np.float32]:
+        """The mean of the views' maps, each in units of what stands for the limit there; 0 off the part."""
+        total = np.zeros((height, width), np.float32)
+        for view, features in embedded.items():
+            total += resized(self._banks[view].heat(features, limit)[..., None], height, width, cv2.INTER_LINEAR)[
+                ..., 0
+            ]
+        return total / np.float32(len(embedded))

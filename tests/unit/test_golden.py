@@ -30,7 +30,7 @@ def part(seed: int) -> np.ndarray:
     return np.clip(image + rng.normal(0, 2, image.shape), 0, 255).astype(np.uint8)
 
 
-@pytest.fixture(scope="module", params=["local", "paper"])
+@pytest.fixture(scope="module", params=["local", "views", "paper"])
 def bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """One of grey images and one of colour images."""
     folder: Path = tmp_path_factory.mktemp("golden")

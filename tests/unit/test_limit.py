@@ -26,7 +26,7 @@ from calibration.limit import (
     stands_apart,
     wishes_of,
 )
-from calibration.tail import extrapolate
+from calibration.tail import extrapolate, largest_is_odd, tells_of_tail, without_largest
 from edge_agent.errors import CalibrationRefused, UsageError
 
 if TYPE_CHECKING:
@@ -328,6 +328,125 @@ def test_an_extrapolated_limit_never_lies_below_a_good_part() -> None:
     scores[0] = 500.0
 
     assert choose_limit(scores, LimitWishes(false_rejects=0.01, extrapolate=True)).value > 500.0
+
+
+# --- the limit by the tail of the scores ----------------------------------------------------------------
+
+LAWS = {
+    "normal": stats.norm(),
+    "gamma": stats.gamma(8.0),
+    "exponential": stats.expon(),
+    "log-normal": stats.lognorm(0.5),
+    "t": stats.t(4),
+}
+
+
+def with_an_odd_part(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """One part more, three times as far out as the oddest of the others."""
+    return np.append(scores, scores.max() + 3.0 * (scores.max() - np.median(scores)))
+
+
+def test_an_exponential_tail_is_the_one_that_is_written_down() -> None:
+    scores = draw(40)
+
+    found = extrapolate(scores, 0.01)
+
+    ordered = sorted(scores, reverse=True)
+    mean_excess = sum(score - ordered[10] for score in ordered[:10]) / 10
+    reach = 10 * ((11 / (0.01 * 41)) ** (1 / 10) - 1)
+    assert found.value == pytest.approx(ordered[10] + reach * mean_excess)
+
+
+@pytest.mark.parametrize("n", [20, 31, 60, 140])
+@pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize("is_odd", [False, True])
+def test_a_limit_by_the_tail_keeps_its_bound_whatever_the_law_and_with_an_odd_part(
+    n: int, law: str, *, is_odd: bool
+) -> None:
+    draws = LAWS[law].rvs(size=(400, n - is_odd), random_state=n)
+    limits = [choose_limit(with_an_odd_part(scores) if is_odd else scores, by_tail=True) for scores in draws]
+
+    rates = LAWS[law].sf([limit.value for limit in limits])
+
+    assert limits[0].tail is not None
+    assert limits[0].bound_95 == false_reject_bound(n, limits[0].rank)
+    assert np.mean(rates < limits[0].bound_95) > 0.95
+    assert np.mean(rates) < limits[0].expected
+    assert 0.4 * limits[0].tail.target < np.mean(rates) < 1.3 * limits[0].tail.target
+
+
+@pytest.mark.parametrize("n", [20, 31, 44, 100])
+def test_one_odd_part_does_not_move_a_limit_by_the_tail(n: int) -> None:
+    moved = []
+    for seed in range(40):
+        scores = draw(n - 1, seed=seed)
+        limit = choose_limit(with_an_odd_part(scores), by_tail=True)
+        moved.append(limit.value - choose_limit(scores, by_tail=True).value)
+        assert limit.value < with_an_odd_part(scores).max()
+    spread = float(np.std(draw(1000)))
+
+    assert abs(np.mean(moved)) < 0.4 * spread  # at most up to the largest of the others, which holds the promise
+
+
+def test_the_rank_that_carries_the_promise_is_known_before_any_part_is_scored() -> None:
+    ranks = {n: {choose_limit(draw(n, seed=seed), by_tail=True).rank for seed in range(20)} for n in (20, 32, 44, 100)}
+
+    assert ranks == {20: {2}, 32: {2}, 44: {2}, 100: {4}}
+    for n, (rank,) in ranks.items():
+        assert choose_limit(draw(n), by_tail=True).value >= at_rank(draw(n), rank).value
+
+
+def test_the_largest_score_is_odd_where_the_others_make_it_unlikely_and_seldom_otherwise() -> None:
+    draws = np.random.default_rng(0).exponential(size=(1000, 44))
+
+    assert 0.03 < np.mean([largest_is_odd(scores) for scores in draws]) < 0.07
+    assert all(largest_is_odd(with_an_odd_part(scores)) for scores in draws[:100])
+
+
+def test_the_tail_without_the_largest_has_not_seen_it() -> None:
+    scores = draw(44)
+    further = scores.copy()
+    further[scores.argmax()] *= 10.0
+
+    assert without_largest(further, 0.03) == without_largest(scores, 0.03)
+    assert without_largest(scores, 0.03).value < extrapolate(further, 0.03).value
+
+
+@pytest.mark.parametrize("scores", [np.full(30, 2.0), np.append(np.full(29, 2.0), 3.0), draw(19)])
+def test_scores_that_tell_nothing_of_their_tail_set_the_limit_by_rank(scores: NDArray[np.float64]) -> None:
+    assert not tells_of_tail(scores)
+    assert choose_limit(scores, by_tail=True) == choose_limit(scores)
+
+
+def test_who_asks_for_a_rate_gets_it_by_rank_as_ever() -> None:
+    wishes = LimitWishes(false_rejects=0.05)
+
+    assert choose_limit(draw(44), wishes, by_tail=True) == choose_limit(draw(44), wishes)
+
+
+def test_a_review_band_below_a_limit_by_the_tail_holds_as_many_parts_as_below_one_by_rank() -> None:
+    wishes = LimitWishes(review_share=0.10)
+
+    limit = choose_limit(draw(44), wishes, by_tail=True)
+
+    by_rank = choose_limit(draw(44), wishes)
+    assert limit.review is not None
+    assert by_rank.review is not None
+    assert limit.review.share == by_rank.review.share
+    assert limit.review_from < limit.value
+
+
+def test_a_limit_by_the_tail_says_what_is_the_model_and_what_holds_without_it() -> None:
+    words = choose_limit(draw(44), by_tail=True).statement
+    aside = choose_limit(with_an_odd_part(draw(43)), by_tail=True).statement
+
+    assert "EXTRAPOLATED" not in words
+    assert "by the 11 largest scores of 44 good parts" in words
+    assert "3.0 % of good parts score more" in words
+    assert "not below the 2nd largest score" in words
+    assert "reject no more than 4.4 %; with 95 % confidence fewer than 10.3 %" in words
+    assert "left aside" not in words
+    assert "the largest of all left aside, for it lies further out than the others make likely" in aside
 
 
 # --- the words ------------------------------------------------------------------------------------------

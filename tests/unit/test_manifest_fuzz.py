@@ -45,7 +45,13 @@ MANIFEST_AS_WRITTEN: dict[str, Any] = {
     },
     "crop": [16, 17, 100, 80],
     "patches": {"working_height": 44, "working_width": 64, "patch": 32, "stride": 16},
-    "method": {"score": "local", "channels": {"image": {"usual": 2.4, "odd": 2.6, "bank_parts": 24}}},
+    "method": {
+        "score": "local",
+        "channels": {"image": {"usual": 2.4, "odd": 2.6, "bank_parts": 24}},
+        "views": {
+            "native": {"usual": 2.4, "odd": 2.6, "usual_anywhere": 5.0, "spread_anywhere": 0.5, "bank_parts": 24}
+        },
+    },
     "backbone": {"name": "efficientnet-lite0"},
     "autoencoder": {"heldout_error": 0.0002},
     "limit": {

@@ -1,0 +1,66 @@
+"""The scale in which a view takes distances, found from all good parts or without one fold of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["Whitening", "folds_of"]
+
+FOLDS = 12
+_SHRINKAGE = 0.1
+_LEAST_SHARE = 0.1
+_MOST_FEATURES = 128
+_LEAST_SCALE = 1e-6
+
+
+def folds_of(n: int) -> NDArray[np.int64]:
+    """The fold of each of n parts: twelve, one a part where there are fewer. Neighbours in time lie in different ones.
+
+    With three folds a third of the parts is missing from what scales a held-out part, and the limit comes out too high.
+    """
+    return np.arange(n) % min(n, FOLDS)
+
+
+class Whitening:
+    """Sums over features (n, K, d) of good parts, by fold: what a projection without any one fold is made of."""
+
+    def __init__(self, features: NDArray[np.float16], folds: NDArray[np.int64]) -> None:
+        self._folds = folds
+        count, depth = int(folds.max()) + 1, features.shape[2]
+        self._centre = features.mean(axis=(0, 1), dtype=np.float64).astype(np.float32)
+        self._totals = np.zeros((count, *features.shape[1:]))
+        self._products = np.zeros((count, depth, depth))
+        for fold, part in zip(folds, features, strict=True):
+            values = part.astype(np.float32) - self._centre
+            self._totals[fold] += values
+            self._products[fold] += values.T @ values
+
+    def projection(self, without: int | None = None) -> NDArray[np.float32]:
+        """The (d, r) projection from all parts, or from those outside one fold.
+
+        What is left once each place's mean is taken away is divided by each feature's spread, then whitened by its
+        covariance over all places, drawn towards the identity by a tenth. A feature's spread is at least a tenth of
+        what is usual among them (docs/decisions/0003). Of more than 128 features the directions in which good parts
+        differ least are left out.
+        """
+        used = np.ones(len(self._totals), bool)
+        if without is not None:
+            used[without] = False
+        n, places = int(used[self._folds].sum()), self._totals.shape[1]
+        totals = self._totals[used].sum(axis=0)
+        within = (self._products[used].sum(axis=0) - totals.T @ totals / n) / (places * max(1, n - 1))
+        deviation = np.sqrt(np.maximum(np.diagonal(within), 0.0))
+        floor = max(_LEAST_SHARE * float(np.sqrt((deviation**2).mean())), _LEAST_SCALE)
+        scale = 1.0 / np.maximum(deviation, floor)
+        standardised = within * np.outer(scale, scale)
+        usual = float(np.trace(standardised)) / len(scale)
+        shrunk = (1.0 - _SHRINKAGE) * standardised + _SHRINKAGE * usual * np.eye(len(scale))
+        values, vectors = np.linalg.eigh(shrunk)  # ascending
+        kept = slice(-_MOST_FEATURES, None)
+        projection = scale[:, None] * vectors[:, kept] / np.sqrt(np.maximum(values[kept], _LEAST_SCALE**2))
+        return np.asarray(projection, np.float32)

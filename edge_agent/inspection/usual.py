@@ -1,0 +1,62 @@
+"""What distances are usual at each place of good parts, and how far out a distance is by that."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["TOP_PLACES", "UsualDistances", "top_mean"]
+
+TOP_PLACES = 9
+"""What a point-like defect covers once features are averaged 3 x 3: fewer would hang on one noisy place."""
+_PRIOR = 30.0
+"""How many good parts the common spread stands for, where a place has a spread of its own."""
+_FLOOR = 0.5
+_LEAST_SPREAD = 1e-6
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class UsualDistances:
+    """``usual`` and ``spread`` (P) of good parts' distances at each place, and of all places together.
+
+    A distance is measured twice, against its own place and against all places, and the two are averaged. By its own
+    place what good parts differ in is forgiven and what they never show stands out. That takes many parts: a spread
+    found from a few dozen is itself uncertain, and the plain distance steadies it.
+    """
+
+    usual: NDArray[np.float32]
+    spread: NDArray[np.float32]
+    usual_anywhere: float
+    spread_anywhere: float
+
+    @classmethod
+    def of(cls, distances: NDArray[np.float32]) -> UsualDistances:
+        """From the distances (n, P) of good parts, each to the others.
+
+        A place's spread is drawn towards the common one, the median over places: n parts speak for the place,
+        30 for what is common. Half the common spread is added, so that no place is without any.
+        """
+        n = len(distances)
+        usual = distances.mean(axis=0, dtype=np.float64)
+        variance = distances.var(axis=0, ddof=min(1, n - 1), dtype=np.float64)
+        common = float(np.median(variance))
+        drawn = np.sqrt((variance * (n - 1) + common * _PRIOR) / (n - 1 + _PRIOR))
+        spread = np.maximum(drawn + _FLOOR * np.sqrt(common), _LEAST_SPREAD)
+        anywhere = max((1.0 + _FLOOR) * float(np.sqrt(common + usual.var())), _LEAST_SPREAD)
+        return cls(usual.astype(np.float32), spread.astype(np.float32), float(usual.mean()), anywhere)
+
+    def __call__(self, distances: NDArray[np.float32]) -> NDArray[np.float32]:
+        """How far out each distance (P) is: 0 is usual. NaN in, NaN out."""
+        by_place = (distances - self.usual) / self.spread
+        anywhere = (distances - np.float32(self.usual_anywhere)) / np.float32(self.spread_anywhere)
+        return np.asarray((by_place + anywhere) / 2, np.float32)
+
+
+def top_mean(values: NDArray[np.float32]) -> float:
+    """The mean of the nine largest, of all where there are fewer. NaN in, NaN out."""
+    return float(np.sort(values)[-TOP_PLACES:].mean(dtype=np.float64))  # a NaN is sorted to the end

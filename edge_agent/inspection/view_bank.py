@@ -1,0 +1,42 @@
+"""The memory of one view: the good parts' features, what distances are usual, and the scale of the view's score."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edge_agent.inspection.usual import top_mean
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from edge_agent.inspection.local import Scale
+    from edge_agent.inspection.nearest import PlaceBank
+    from edge_agent.inspection.usual import UsualDistances
+
+__all__ = ["ViewBank"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ViewBank:
+    """One view's ``bank``, the ``usual`` distances in it and the ``scale`` of its score in the mean of the views."""
+
+    bank: PlaceBank
+    usual: UsualDistances
+    scale: Scale
+
+    def outness(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """How far out each place (P) that counts of a part (h, w, d) is. NaN in, NaN out."""
+        return self.usual(self.bank.distances(features))
+
+    def score(self, features: NDArray[np.float32]) -> float:
+        """The mean of the few places that are furthest out, on the view's scale. NaN in, NaN out."""
+        return self.scale(top_mean(self.outness(features)))
+
+    def heat(self, features: NDArray[np.float32], limit: float) -> NDArray[np.float32]:
+        """Each place (h, w) as a share of what stands for the ``limit`` in this view; 0 where no place counts."""
+        found = np.zeros(self.bank.places.shape, np.float32)
+        found[self.bank.places] = np.maximum(self.outness(features) / np.float32(self.scale.at(limit)), 0.0)
+        return found

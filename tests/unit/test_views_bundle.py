@@ -1,0 +1,284 @@
+"""The mean of views from good images to verdicts, and what of a bundle's memory is refused."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+import pytest
+
+from calibration.calibrate import METHODS, CalibrationOptions, CalibrationResult, calibrate
+from calibration.reporting import calibration_json, calibration_lines, write_report
+from calibration.search import SearchWishes
+from calibration.view_scoring import _doubt_words, _where_words, score_by_views
+from edge_agent.domain import Outcome
+from edge_agent.errors import BundleRejected, CalibrationRefused, UsageError
+from edge_agent.inspection.bank_file import read_bank
+from edge_agent.inspection.bundle import Bundle
+from edge_agent.inspection.comparison import compare
+from edge_agent.inspection.inspector import Inspector
+from edge_agent.inspection.manifest import FILES, Section
+from edge_agent.inspection.view import Voice
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.slow
+
+HEIGHT, WIDTH = 400, 560
+SMALL = 0.3
+VIEWS = CalibrationOptions(method="views", crop="full", threads=1)
+ON_PART, BESIDE = (200, 180), (520, 30)
+
+
+def render(seed: int, *, spot: tuple[int, int] | None = None, scale: float = 1.0) -> np.ndarray:
+    """A plate with two bores on a bench, about 1 % this way or that; ``spot`` (x, y) is where a light stain lies."""
+    rng = np.random.default_rng(seed)
+    image = np.full((round(HEIGHT * scale), round(WIDTH * scale)), 30.0, np.float32)
+    corner = np.array([60.0, 130.0]) + rng.uniform(-4, 4, 2)
+    corners = corner + np.array([[0, 0], [300, 0], [300, 140], [0, 140]])
+    cv2.fillConvexPoly(image, (corners * scale * 16).astype(np.int32), 150 + rng.uniform(-4, 4), cv2.LINE_AA, 4)
+    for place, radius in (((50, 50), 20), ((230, 90), 30)):
+        centre = ((corner + place) * scale * 16).astype(int).tolist()
+        cv2.circle(image, centre, round(radius * scale * 16), 70 + rng.uniform(-4, 4), -1, cv2.LINE_AA, 4)
+    if spot is not None:
+        cv2.circle(image, (round(spot[0] * scale), round(spot[1] * scale)), round(18 * scale), 245.0, -1)
+    return np.clip(cv2.GaussianBlur(image, (3, 3), 0) + rng.normal(0, 2, image.shape), 0, 255).astype(np.uint8)
+
+
+def encode(image: np.ndarray) -> bytes:
+    ok, data = cv2.imencode(".bmp", image)
+    assert ok
+    return data.tobytes()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few_steps() -> Iterator[None]:
+    """An autoencoder without a voice need not learn: most of the time of these tests would be its."""
+    brief = replace(METHODS["views"].recipe, min_steps=10, max_steps=10)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(METHODS, "views", replace(METHODS["views"], recipe=brief))
+        yield
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("good")
+    for seed in range(24):
+        (folder / f"{seed:02}.bmp").write_bytes(encode(render(seed)))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def result(good: Path) -> CalibrationResult:
+    return calibrate(good, good.parent / "plate", replace(VIEWS, voices=(Voice.IMAGE,)))
+
+
+@pytest.fixture(scope="module")
+def bundle(result: CalibrationResult) -> Bundle:
+    return Bundle.load(result.path)
+
+
+@pytest.fixture(scope="module")
+def inspector(bundle: Bundle) -> Inspector:
+    return Inspector(bundle)
+
+
+def test_new_good_parts_pass_and_defective_ones_do_not(inspector: Inspector, bundle: Bundle) -> None:
+    fresh = [inspector.inspect(encode(render(seed))) for seed in range(100, 120)]
+    bad = inspector.inspect(encode(render(200, spot=ON_PART)))
+
+    assert sum(found.outcome is Outcome.OK for found in fresh) >= 17
+    assert bad.outcome is Outcome.NG
+    assert "seen in the" in bad.detail
+    assert list(bad.shares) == ["native", "overview"]
+    assert bad.score == pytest.approx(sum(bad.shares.values()) / 2)
+
+
+def test_what_lies_beside_the_part_does_not_count(inspector: Inspector) -> None:
+    clean, beside = (inspector.inspect(encode(render(201, spot=spot))) for spot in (None, BESIDE))
+
+    assert clean.outcome is beside.outcome is Outcome.OK
+
+
+def test_the_heat_is_on_the_part_alone_and_hot_at_the_defect(inspector: Inspector) -> None:
+    _, pictures = inspector.explain(encode(render(200, spot=ON_PART)))
+
+    assert pictures is not None
+    assert pictures.heat_map is not None
+    y, x = np.unravel_index(pictures.heat_map.argmax(), pictures.heat_map.shape)
+    assert abs(x - ON_PART[0]) < 40
+    assert abs(y - ON_PART[1]) < 40
+    assert pictures.heat_map.max() > 1.0
+    assert pictures.heat_map[:, 400:].max() == 0.0
+    assert pictures.reconstruction.shape == pictures.input.shape  # the autoencoder is still there to be looked at
+
+
+def test_a_bundle_that_was_written_and_loaded_judges_to_the_bit(bundle: Bundle, inspector: Inspector) -> None:
+    data = encode(render(300))
+    again = Inspector(Bundle.load(bundle.folder), threads=2)
+
+    assert again.inspect(data).score == inspector.inspect(data).score
+    assert again.warm_up() > 0
+
+
+def test_the_same_images_give_the_same_bundle(good: Path, result: CalibrationResult, tmp_path: Path) -> None:
+    again = calibrate(good, tmp_path / "again", replace(VIEWS, threads=2))
+
+    assert again.bundle_id == result.bundle_id
+    for name in FILES:
+        assert (tmp_path / "again" / name).read_bytes() == (result.path / name).read_bytes()
+
+
+def test_places_outside_a_persons_mask_never_count(good: Path, tmp_path: Path) -> None:
+    painted = np.zeros((HEIGHT, WIDTH), np.uint8)
+    painted[:, 40:150] = 255  # the left third of the part
+    assert cv2.imwrite(str(tmp_path / "mask.png"), painted)
+    options = replace(VIEWS, search=SearchWishes(mask=tmp_path / "mask.png"))
+
+    inspector = Inspector(Bundle.load(calibrate(good, tmp_path / "masked", options).path))
+
+    outside = inspector.inspect(encode(render(200, spot=(330, 180))))
+    inside = inspector.inspect(encode(render(200, spot=(100, 230))))
+    assert outside.outcome is Outcome.OK
+    assert inside.outcome is Outcome.NG
+
+
+@pytest.fixture(scope="module")
+def with_an_odd_part(good: Path) -> Path:
+    """The same good parts, and one with a defect that nobody saw."""
+    folder = good.parent / "with an odd part"
+    shutil.copytree(good, folder)
+    (folder / "odd.bmp").write_bytes(encode(render(400, spot=ON_PART)))
+    return folder
+
+
+def test_one_odd_part_does_not_set_the_limit_and_is_named_where_people_look(
+    with_an_odd_part: Path, tmp_path: Path
+) -> None:
+    result = calibrate(with_an_odd_part, tmp_path / "b", VIEWS)
+    write_report(tmp_path / "report.html", result, with_an_odd_part)
+
+    assert result.scores[0][0] == "odd.bmp"
+    assert result.limit < result.scores[0][1] / 2
+    assert "odd.bmp" in result.odd_part
+    assert any("ONE PART STANDS APART" in line and "odd.bmp" in line for line in calibration_lines(result))
+    assert calibration_json(result)["odd_part"] == result.odd_part
+    report = (tmp_path / "report.html").read_text()
+    assert "Look at odd.bmp" in report
+    assert "left aside" in report
+    inspector = Inspector(Bundle.load(result.path))
+    assert inspector.inspect(encode(render(200, spot=(300, 160)))).outcome is Outcome.NG
+
+
+@pytest.fixture(scope="module")
+def spoken(tmp_path_factory: pytest.TempPathFactory) -> CalibrationResult:
+    """With the autoencoder's voice, of small images, by the recipe that a calibration has."""
+    folder = tmp_path_factory.mktemp("spoken") / "good"
+    folder.mkdir()
+    for seed in range(24):
+        (folder / f"{seed:02}.bmp").write_bytes(encode(render(seed, scale=SMALL)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(METHODS, "views", replace(METHODS["views"], recipe=METHODS["local"].recipe))
+        return calibrate(folder, folder.parent / "plate", replace(VIEWS, voices=tuple(Voice)))
+
+
+def test_the_autoencoder_has_a_voice_where_it_is_asked_for(spoken: CalibrationResult) -> None:
+    bundle = Bundle.load(spoken.path)
+
+    found = Inspector(bundle).inspect(encode(render(301, scale=SMALL)))
+
+    assert list(found.shares) == ["native", "autoencoder"]  # a small crop is seen once
+    assert found.score == pytest.approx(sum(found.shares.values()) / 2)
+    assert bundle.manifest["method"]["voices"] == ["image", "autoencoder"]
+
+
+def test_two_bundles_are_compared_by_their_views(bundle: Bundle, spoken: CalibrationResult) -> None:
+    topics = {difference.topic: difference for difference in compare(bundle, Bundle.load(spoken.path))}
+
+    assert topics["views"].a == "native, overview"
+    assert topics["views"].b == "native, autoencoder"
+    assert "scale of the native view" in topics
+    assert topics["score voices"].b == "image; autoencoder"
+
+
+def test_an_autoencoder_that_did_not_learn_gets_no_voice_and_where_it_has_none_that_is_said() -> None:
+    doubtful: Any = SimpleNamespace(doubt="the autoencoder did not learn")
+
+    with pytest.raises(CalibrationRefused, match="did not learn"):
+        score_by_views(doubtful, doubtful, threads=1, progress=lambda _done, _total: None, voices=tuple(Voice))
+    assert "no voice in the score" in _doubt_words(doubtful.doubt)[0]
+    assert _doubt_words("") == ()
+
+
+def test_a_calibration_says_what_counts(result: CalibrationResult) -> None:
+    assert any("only the part counts" in note for note in result.notes)
+    assert "the whole inspected area counts, as far as the mask is white" in _where_words(None, is_asked=True)
+
+
+def test_voices_belong_to_the_mean_of_views(good: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no voices"):
+        calibrate(good, tmp_path / "b", CalibrationOptions(voices=(Voice.AUTOENCODER,)))
+
+
+# --- a memory that cannot be ----------------------------------------------------------------------------
+
+
+def arrays_of(bundle: Bundle) -> dict[str, Any]:
+    with np.load(bundle.folder / "bank.npz") as stored:
+        return {name: stored[name] for name in stored.files}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda a: a.pop("native_usual"), "native_usual is missing"),
+        (lambda a: a.update(native_features=a["native_features"].astype(np.float32)), "features"),
+        (lambda a: a.update(native_features=a["native_features"][:, 1:]), "features"),
+        (lambda a: a.update(native_places=a["native_places"] * 0), "no places count"),
+        (lambda a: a.update(native_places=a["native_places"] * 0.5), "neither 0 nor 1"),
+        (lambda a: a.update(native_places=a["native_places"].ravel()), "places"),
+        (lambda a: a.update(native_projection=a["native_projection"][1:]), "projection"),
+        (lambda a: a.update(native_projection=a["native_projection"][0]), "projection"),
+        (lambda a: a.update(native_usual=a["native_usual"][1:]), "what is usual"),
+        (lambda a: a.update(native_spread=a["native_spread"] * 0), "not positive"),
+        (lambda a: a.update(native_spread=-a["native_spread"]), "not positive"),
+        (lambda a: a.update(native_usual=a["native_usual"] * np.nan), "not finite"),
+        (lambda a: a.update(native_projection=a["native_projection"] * np.float32(1e12)), "above"),
+    ],
+)
+def test_a_memory_whose_arrays_do_not_fit_each_other_is_refused(
+    bundle: Bundle, change: Callable[[dict[str, Any]], Any], words: str
+) -> None:
+    arrays = arrays_of(bundle)
+    change(arrays)
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+
+    with pytest.raises(BundleRejected, match=words):
+        read_bank(buffer.getvalue(), Section(bundle.manifest["method"], "method"))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda views: views.clear(), "names no view"),
+        (lambda views: views["native"].update(odd=views["native"]["usual"]), "no scale"),
+        (lambda views: views["native"].update(spread_anywhere=0.0), "not positive"),
+    ],
+)
+def test_a_manifest_whose_scales_cannot_be_is_refused(
+    bundle: Bundle, change: Callable[[dict[str, Any]], Any], words: str
+) -> None:
+    method = json.loads(json.dumps(bundle.manifest["method"]))
+    change(method["views"])
+
+    with pytest.raises(BundleRejected, match=words):
+        read_bank((bundle.folder / "bank.npz").read_bytes(), Section(method, "method"))
