@@ -325,6 +325,16 @@ async def test_a_part_that_the_inspection_rejects_passes_after_its_row_and_its_i
     assert len(events) == 2
 
 
+async def publication(folder: Path, part_seq: int) -> Published:
+    """What became of a verdict; its record comes after the part is done."""
+    async with asyncio.timeout(10):
+        while True:
+            with JournalReader.open(folder / "journal.sqlite3") as journal:
+                if (found := journal.publications().get(part_seq)) is not None:
+                    return found.published
+            await asyncio.sleep(0.005)
+
+
 async def test_a_pass_whose_row_is_being_written_does_not_leave_once_the_bypass_has_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -344,8 +354,7 @@ async def test_a_pass_whose_row_is_being_written_does_not_leave_once_the_bypass_
         await at.engine.bypass.end("A. Rossi")
         may_write.set()
         (row,) = await at.rows(1)
-        with JournalReader.open(tmp_path / "journal.sqlite3") as journal:
-            published = journal.publications()[row.part_seq].published
+        published = await publication(tmp_path, row.part_seq)
 
     assert row.reason is Reason.BYPASS, "the row was decided while it was on"
     assert published is Published.WITHHELD
