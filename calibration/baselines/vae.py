@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -44,10 +43,13 @@ class VaeNetwork(nn.Module):
         return mean, log_variance
 
     def surprise(self, images: Tensor, codes: Tensor) -> Tensor:
-        """Negative log-likelihood of each pixel and channel (N, C, px, px), given these codes."""
+        """Negative log-likelihood of each pixel and channel (N, C, px, px), given these codes.
+
+        Counted from the most that any value can have: never below 0, as a map has to be.
+        """
         mean, spread = self.up(codes).chunk(2, dim=1)
         deviation = nn.functional.softplus(spread + _FIRST_SPREAD) + _LEAST_DEVIATION
-        surprise: Tensor = 0.5 * ((images - mean) / deviation) ** 2 + deviation.log() + 0.5 * math.log(2.0 * math.pi)
+        surprise: Tensor = 0.5 * ((images - mean) / deviation) ** 2 + (deviation / _LEAST_DEVIATION).log()
         return surprise
 
 
