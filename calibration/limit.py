@@ -83,8 +83,8 @@ class Limit:
 
     ``expected`` and ``bound_95`` are false-reject rates of new good parts: the mean, and what it stays below with
     95 % confidence. They assume no law of the scores. Rank 0 is a limit above all scores that ``tail`` extrapolated:
-    the two are then those of the largest score, which the limit lies above. Where ``tail`` sets a limit of any other
-    rank, it lies where the tail says, but never below that rank's score: the two are then at most that, by no law.
+    the two are then those of the largest score, which the limit lies above. Where ``tail`` sets a limit of another
+    rank, that lies where the tail says but never below the rank's score: the two are then no more than a ceiling.
     """
 
     value: float

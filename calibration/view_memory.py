@@ -1,7 +1,8 @@
 """One view's memory, and what each good part scores in it as if it were new.
 
 Nothing that judges a held-out part has seen it: the scale of distances is found without its fold, its own features are
-not in the bank, and what is usual at each place is found from the other parts' distances, each to a bank without both.
+not in the bank, and what is usual at each place is found from the other parts' distances, each to a bank without both
+(taken in scales that have seen it: of that much they know).
 """
 
 from __future__ import annotations
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["HeldOut", "ViewMemory"]
+__all__ = ["FEWEST_KEPT", "HeldOut", "ViewMemory"]
+
+FEWEST_KEPT = 3
+"""A part, its nearest and its second nearest."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,7 +36,10 @@ class HeldOut:
 
 
 class ViewMemory:
-    """Features (n, K, d) float16 of good parts at the places ``around`` those that count; the bank holds ``kept``."""
+    """Features (n, K, d) float16 of good parts at the places ``around`` those that count; the bank holds ``kept``.
+
+    Of the parts three at least are kept.
+    """
 
     def __init__(self, features: NDArray[np.float16], places: NDArray[np.bool_], kept: Sequence[int]) -> None:
         self._features, self.places, self._kept = features, places, list(kept)

@@ -11,7 +11,8 @@ from calibration.crossfit import views_unseen
 from calibration.memory import most_different
 from calibration.part_mask import counting_places, part_mask
 from calibration.scored import LEARN, Scored
-from calibration.view_memory import ViewMemory
+from calibration.view_memory import FEWEST_KEPT, ViewMemory
+from calibration.whitened import MOST_FEATURES
 from calibration.writer import view_bank_bytes
 from edge_agent.errors import CalibrationRefused, UsageError
 from edge_agent.inspection.inspector import crop_of
@@ -60,12 +61,11 @@ def score_by_views(
     n = len(registered.images)
     steps = n * (2 + len(extractor.views))
     mask = part_mask(registered.working(lambda done, _total: progress(done, steps)).mean(axis=0))
-    features, places = _features(registered, learned, extractor, mask, lambda done: progress(n + done, steps))
+    features, places = _features(registered, learned, extractor, mask, _after(n, steps, progress))
     scaled, banks, facts = [], {}, {}
     for number, view in enumerate(extractor.views, start=2):
         memory = ViewMemory(features[view], places[view], _kept(features[view], view))
-        done_before = n * number
-        held_out = memory.held_out(lambda done, before=done_before: progress(before + done, steps))  # type: ignore[misc]
+        held_out = memory.held_out(_after(n * number, steps, progress))
         scaled.append(_on_scale_of_others(held_out.scores))
         scale = Scale.to_upper_tenth(held_out.scores)
         banks[str(view)] = memory, held_out.usual
@@ -119,8 +119,14 @@ def _some_places(
 
 def _kept(features: NDArray[np.float16], view: View) -> list[int]:
     """The parts that the bank holds: all, or those that differ most from each other where its memory is bounded."""
-    most = max(1, _MOST_BYTES[view] // (features[0].size * _FLOAT))
+    _, places, depth = features.shape
+    most = max(FEWEST_KEPT, _MOST_BYTES[view] // (places * min(depth, MOST_FEATURES) * _FLOAT))
     return most_different(features[:, None], most)
+
+
+def _after(begin: int, total: int, progress: Callable[[int, int], None]) -> Callable[[int], None]:
+    """A count of parts within one stage, as steps of the whole."""
+    return lambda done: progress(begin + done, total)
 
 
 def _on_scale_of_others(scores: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -9,12 +9,13 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Whitening", "folds_of"]
+__all__ = ["FOLDS", "MOST_FEATURES", "Whitening", "folds_of"]
 
 FOLDS = 12
+MOST_FEATURES = 128
+"""In which distances are taken: what a place of the bank takes in memory."""
 _SHRINKAGE = 0.1
 _LEAST_SHARE = 0.1
-_MOST_FEATURES = 128
 _LEAST_SCALE = 1e-6
 
 
@@ -61,6 +62,6 @@ class Whitening:
         usual = float(np.trace(standardised)) / len(scale)
         shrunk = (1.0 - _SHRINKAGE) * standardised + _SHRINKAGE * usual * np.eye(len(scale))
         values, vectors = np.linalg.eigh(shrunk)  # ascending
-        kept = slice(-_MOST_FEATURES, None)
+        kept = slice(-MOST_FEATURES, None)
         projection = scale[:, None] * vectors[:, kept] / np.sqrt(np.maximum(values[kept], _LEAST_SCALE**2))
         return np.asarray(projection, np.float32)
