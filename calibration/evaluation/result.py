@@ -202,6 +202,7 @@ class Evaluation:
             *self.notes,
             *(line for method in self.methods for line in method.note_lines()),
             *(method.note for method in self.methods if method.note),
+            *self._odd_parts(),
         )
 
     def summary(self) -> list[str]:
@@ -212,7 +213,7 @@ class Evaluation:
         """What was measured, and the table."""
         rows = [[method.title, *cells_of(method)] for method in self.methods]
         table = table_lines(["method", *(title for title, _ in COLUMNS)], rows)
-        return [*self.introduction, *table, *self._odd_parts()]
+        return [*self.introduction, *table]
 
     def _odd_parts(self) -> list[str]:
         """The good parts that had no say in a limit, one a line."""
