@@ -6,14 +6,17 @@ import asyncio
 import random
 import time
 from dataclasses import dataclass, field
+from datetime import datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Backoff", "Deadline", "Standstill", "monotonic_s"]
+__all__ = ["Backoff", "Deadline", "Standstill", "controller_time", "monotonic_s", "shown_time"]
 
 
+_CONTROLLER_CLOCK = "%y%m%d_%H%M%S"
 _GOES_ON_IN_SUSPEND: int | None = getattr(time, "CLOCK_BOOTTIME", None)
 """Linux stops CLOCK_MONOTONIC while the machine sleeps: what came before would look as if it had come just now."""
 
@@ -25,6 +28,20 @@ def monotonic_s() -> float:
     Where a virtual machine is paused, no clock of its own goes on: see ``drivers/keyence/clock.py``.
     """
     return time.monotonic() if _GOES_ON_IN_SUSPEND is None else time.clock_gettime(_GOES_ON_IN_SUSPEND)
+
+
+@lru_cache(maxsize=1024)
+def controller_time(text: str) -> datetime | None:
+    """What a controller's clock said (``yymmdd_hhmmss``, whole seconds); None where the text tells no time."""
+    try:
+        return datetime.strptime(text, _CONTROLLER_CLOCK)  # noqa: DTZ007 - whatever zone the controller is set to
+    except ValueError:
+        return None
+
+
+def shown_time(moment: datetime | None) -> str:
+    """A moment of a controller's clock as it is written there; '' for None."""
+    return "" if moment is None else moment.strftime(_CONTROLLER_CLOCK)
 
 
 @dataclass(frozen=True, slots=True)

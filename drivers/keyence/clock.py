@@ -1,22 +1,34 @@
-"""Whether this machine's clock stood still, told by the controller's: no clock of a paused virtual machine goes on."""
+"""The controller's clock: read in one session, and a witness of whether this machine's own stood still meanwhile."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-__all__ = ["ClockWitness"]
+from drivers.base import NotConnected, ProtocolViolation
+from drivers.keyence.reading import read_clock
+from drivers.timing import Deadline, controller_time, monotonic_s
 
-_CLOCK = "%y%m%d_%H%M%S"
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from drivers.keyence.session import Session
+
+__all__ = ["ClockWitness", "SessionClock"]
+
 _WHOLE_S = 1.0
 """What is told in whole seconds may be this much more than what went by."""
+_STANDSTILL_S = 1.0
+_POLL_S = 0.05
+_ANOTHER_SECOND_TIMEOUT_S = 1.5
 
 
 @dataclass(slots=True)
 class ClockWitness:
     """Compares how far the controller's clock went on between two answers with how far ours did.
 
-    The two clocks are never compared themselves: they may be of different zones, and drift apart as they like.
+    No clock of a paused virtual machine goes on. The two clocks are never compared themselves: they may be of different
+    zones, and drift apart as they like.
     """
 
     _told: datetime | None = None
@@ -29,12 +41,50 @@ class ClockWitness:
         of ``drivers.timing.monotonic_s`` when it was asked and when the answer came.
         """
         before, began_mono_s = self._told, self._asked_mono_s
-        try:
-            self._told = datetime.strptime(clock, _CLOCK)  # noqa: DTZ007 - of whatever zone the controller is set to
-        except ValueError:
-            self._told = None
-        self._asked_mono_s = asked_mono_s
+        self._told, self._asked_mono_s = controller_time(clock), asked_mono_s
         if before is None or self._told is None:
             return 0.0
         theirs_s = (self._told - before).total_seconds() - _WHOLE_S
         return max(0.0, theirs_s - (answered_mono_s - began_mono_s))
+
+
+@dataclass(slots=True)
+class SessionClock:
+    """The controller's clock, read over one session."""
+
+    _session: Session
+    _peer: str
+    _witness: ClockWitness = field(default_factory=ClockWitness)
+
+    async def read(self) -> str:
+        """What it says as ``yymmdd_hhmmss``; "" where the controller does not tell.
+
+        Raises NotConnected, and drops the session, where it went on by over a second more than ours. Raises as
+        ``Session.command`` does.
+        """
+        asked_mono_s = monotonic_s()
+        clock = await read_clock(self._session, self._peer)
+        still_s = self._witness.stood_still_s(clock, asked_mono_s, monotonic_s())
+        if still_s > _STANDSTILL_S:
+            self._session.drop(
+                NotConnected(
+                    f"{self._peer}: the controller's clock went on by {still_s:.0f} s more than this machine's: this "
+                    "one stood still (a paused virtual machine), or that one was set forward"
+                )
+            )
+            raise self._session.error
+        return clock
+
+    async def wait_another_second(self) -> None:
+        """Wait until it shows another second than now. Raises ProtocolViolation where it stands still.
+
+        Names of images tell the second in which they were taken. The image of a part that was triggered before would
+        otherwise not be older than the link, and would be taken for that of the next part that is triggered.
+        """
+        first = clock = await self.read()
+        by = Deadline.after(_ANOTHER_SECOND_TIMEOUT_S)
+        while clock and clock == first:
+            if by.has_passed:
+                raise ProtocolViolation(f"the clock of {self._peer} stands still at {clock}")
+            await self._session.pause(_POLL_S)
+            clock = await self.read()

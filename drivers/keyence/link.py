@@ -22,10 +22,9 @@ from drivers.base import (
     NotConnected,
     ProtocolViolation,
 )
-from drivers.keyence.clock import ClockWitness
 from drivers.keyence.codec import shown
 from drivers.keyence.face import ControllerCommands, Mode
-from drivers.keyence.reading import read_clock, read_program_number, read_version
+from drivers.keyence.reading import read_program_number, read_version
 from drivers.keyence.results import ResultParser
 from drivers.keyence.session import open_session
 from drivers.keyence.tally import Tally
@@ -64,8 +63,6 @@ _FOUGHT_OVER = "it was up for a moment only, and the controller ended it: does a
 _LOOSE = "it was up for a moment only: look at the plugs, the cable and the power"
 _STARTS_ANEW = frozenset({"PW", "RS"})
 _TRIGGERS = frozenset({"T1", "T2", "T3", "T4", "TA"})
-_CLOCK_POLL_S = 0.05
-_ANOTHER_SECOND_TIMEOUT_S = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +123,6 @@ class CvxLink(ControllerCommands):
         self._program: int | None = None
         self._version = ""
         self._clock = ""
-        self._witness = ClockWitness()
         self._results = 0
         self._is_clock_owed = False  # a result came that no told clock follows yet
         self._triggers_out = 0  # accepted, or perhaps so, and no result came yet
@@ -180,7 +176,7 @@ class CvxLink(ControllerCommands):
     def begin_anew(self, why: str) -> None:
         """Leave this connection: the next one clears what the controller still has to output.
 
-        Down until then, and until the controller's clock shows another second: see ``_wait_another_second``.
+        Down until then, and until the controller's clock shows another second (``SessionClock.wait_another_second``).
         """
         if self._session is not None:
             self._is_begun_anew = True
@@ -252,7 +248,7 @@ class CvxLink(ControllerCommands):
             reply_timeout_s=self._reply_timeout_s,
             delimiter=self._delimiter,
         )
-        self._connection, self._stale_lines, self._witness = session, 0, ClockWitness()
+        self._connection, self._stale_lines = session, 0
         try:
             if self._is_serial:
                 await session.find_beginning()
@@ -283,15 +279,6 @@ class CvxLink(ControllerCommands):
                 raise session.error
         return True
 
-    async def _pause(self, session: Session, seconds: float) -> None:
-        """Wait, but not for a connection that is gone."""
-        try:
-            async with asyncio.timeout(seconds):
-                await session.wait_lost()
-        except TimeoutError:
-            return
-        raise session.error
-
     async def _pause_before_poll(self, session: Session) -> None:
         sparing_s = min(session.quickest_reply_s * (1 - _POLLS_SHARE) / _POLLS_SHARE, _SPARING_POLL_S)
         by = Deadline.after(max(self._poll_s, sparing_s))
@@ -299,25 +286,10 @@ class CvxLink(ControllerCommands):
             # A part waits for this proof that its result is of now.
             await self._follow_clock(session)
 
-    async def _read_clock(self, session: Session) -> str:
-        """The controller's clock. Raises NotConnected too, where it went on by much more than ours."""
-        asked_mono_s = monotonic_s()
-        clock = await read_clock(session, self._peer)
-        still_s = self._witness.stood_still_s(clock, asked_mono_s, monotonic_s())
-        if still_s > _STANDSTILL_S:
-            session.drop(
-                NotConnected(
-                    f"{self._peer}: the controller's clock went on by {still_s:.0f} s more than this machine's: this "
-                    "one stood still (a paused virtual machine), or that one was set forward"
-                )
-            )
-            raise session.error
-        return clock
-
     async def _follow_clock(self, session: Session) -> None:
         """A clock that was set back makes every image look older than the link: begin anew with what it says now."""
         results = self._results
-        clock = await self._read_clock(session)
+        clock = await session.clock.read()
         follows_results = results == self._results
         self._is_clock_owed = bool(clock) and not follows_results
         if clock >= self._clock:
@@ -339,7 +311,7 @@ class CvxLink(ControllerCommands):
         while await session.read_mode() is Mode.SETUP:
             if by.has_passed:
                 raise ProtocolViolation(f"{self._peer} took R0 but is not in run mode after {_RUN_MODE_TIMEOUT_S:g} s")
-            await self._pause(session, _RUN_MODE_POLL_S)
+            await session.pause(_RUN_MODE_POLL_S)
 
     async def _resynchronise(self, session: Session) -> None:
         """Clear what the controller still had to output, then open the outputs and say Up."""
@@ -349,10 +321,10 @@ class CvxLink(ControllerCommands):
         with suppress(CommandUnknown):  # what cannot block triggers does not
             await session.enable_triggers(on=True)
         if self._triggers_out or self._is_begun_anew:
-            await self._wait_another_second(session)
+            await session.clock.wait_another_second()
         program = await read_program_number(session)
         version = await read_version(session, self._peer)
-        self._clock, self._is_clock_owed = await self._read_clock(session), False
+        self._clock, self._is_clock_owed = await session.clock.read(), False
         if session.is_lost:
             raise session.error
         if self._stale_lines:
@@ -362,20 +334,6 @@ class CvxLink(ControllerCommands):
             self._stale_lines = 0
         self._go_up(program, version)
 
-    async def _wait_another_second(self, session: Session) -> None:
-        """Wait until the controller's clock shows another second than now.
-
-        Names of images tell the second in which they were taken. The image of a part that was triggered before would
-        otherwise not be older than the link, and would be taken for that of the next part that is triggered.
-        """
-        first = clock = await read_clock(session, self._peer)
-        by = Deadline.after(_ANOTHER_SECOND_TIMEOUT_S)
-        while clock and clock == first:
-            if by.has_passed:
-                raise ProtocolViolation(f"the clock of {self._peer} stands still at {clock}")
-            await self._pause(session, _CLOCK_POLL_S)
-            clock = await read_clock(session, self._peer)
-
     async def _drain(self, session: Session) -> None:
         """Wait until no line came for a moment: what was on the wire when OE,0 was answered is read and dropped."""
         by = Deadline.after(_DRAIN_TIMEOUT_S)
@@ -383,7 +341,7 @@ class CvxLink(ControllerCommands):
         while (left_s := self._last_line_mono_s + _QUIET_S - monotonic_s()) > _INSTANT_S:
             if by.has_passed:
                 raise ProtocolViolation(f"{self._peer} goes on sending results after OE,0")
-            await self._pause(session, left_s)
+            await session.pause(left_s)
 
     async def _keep_alive(self, session: Session) -> None:
         """Poll RM, PR and TR in turn. Returns when the controller is in setup mode, raises when the link is lost."""

@@ -8,6 +8,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from drivers.base import CommandRefused, DeadlineMissed, NotConnected, ProtocolViolation
+from drivers.keyence.clock import SessionClock
 from drivers.keyence.codec import Overlong, Refusal, Reply, Splitter, classify, encode, refused, shown
 from drivers.keyence.commands import COMMANDS
 from drivers.keyence.face import ControllerCommands
@@ -63,6 +64,7 @@ class Session(ControllerCommands):
         self._error: DriverError | None = None
         self._lost = asyncio.Event()
         self._stirred = asyncio.Event()
+        self.clock = SessionClock(self, peer)
         self._nonce = ""
         self.was_ended_by_peer = False
 
@@ -84,6 +86,15 @@ class Session(ControllerCommands):
     async def wait_lost(self) -> None:
         """Return when the connection is gone."""
         await self._lost.wait()
+
+    async def pause(self, seconds: float) -> None:
+        """Wait, but not for a connection that is gone. Raises why it is."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self.wait_lost()
+        except TimeoutError:
+            return
+        raise self.error
 
     async def wait_stirred(self) -> None:
         """Return when a line of result output came, or the connection is gone."""

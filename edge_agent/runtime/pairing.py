@@ -13,7 +13,8 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from edge_agent.runtime.sessions import Found, Sessions, controller_time, shown
+from drivers.timing import controller_time, shown_time
+from edge_agent.runtime.sessions import Found, Sessions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -233,7 +234,7 @@ class Pairing:
         if began >= told.clock and part.session != told.session:  # whole seconds: the same one may be after it
             return f"the counter began anew at {part.session}: the result may be of a part before"
         if self._reset_after is not None and began <= self._reset_after and not self._is_behind_reset(part):
-            return f"the counter began anew after {shown(self._reset_after)}: the image may be of a part before"
+            return f"the counter began anew after {shown_time(self._reset_after)}: the image may be of a part before"
         return ""
 
     def _is_behind_reset(self, part: Part) -> bool:
@@ -246,8 +247,9 @@ class Pairing:
         for capture in part.captures.values():
             taken = controller_time(capture.taken)
             if part.proven_at is not None and taken is not None and abs(part.proven_at - taken) > self.longest:
+                said = shown_time(part.proven_at)
                 return (
-                    f"the image was taken at {capture.taken}, and the controller's clock said {shown(part.proven_at)} "
+                    f"the image was taken at {capture.taken}, and the controller's clock said {said} "
                     f"when its result had come: more than {self.longest.total_seconds():g} s between the two, which is "
                     "imaging_ms and deadline_ms of [line] and a second. Does the controller need more than imaging_ms?"
                 )
@@ -337,9 +339,11 @@ class Pairing:
         taken, told = controller_time(capture.taken), self._told.clock
         # In the first two cases its session may never have been seen: it must not be followed either.
         if taken is not None and self._since is not None and taken <= self._since:
-            return f"the image was taken at {capture.taken}, the link is up since {shown(self._since)}"
+            return f"the image was taken at {capture.taken}, the link is up since {shown_time(self._since)}"
         if taken is not None and told is not None and taken > told + self.longest:
-            return f"the image was taken at {capture.taken}, and the controller's clock said {shown(told)} just now"
+            return (
+                f"the image was taken at {capture.taken}, and the controller's clock said {shown_time(told)} just now"
+            )
         return self._follow_session(capture, taken)
 
     def _is_of_just_before(self, capture: Capture) -> bool:

@@ -8,28 +8,17 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from enum import Enum, auto
-from functools import lru_cache
+from typing import TYPE_CHECKING
 
-__all__ = ["Found", "Sessions", "controller_time", "shown"]
+from drivers.timing import controller_time
 
-_CLOCK = "%y%m%d_%H%M%S"
+if TYPE_CHECKING:
+    from datetime import datetime
+
+__all__ = ["Found", "Sessions"]
+
 _REMEMBERED = 64
-
-
-@lru_cache(maxsize=1024)
-def controller_time(text: str) -> datetime | None:
-    """What the controller's clock said (``yymmdd_hhmmss``, whole seconds); None where the text tells no time."""
-    try:
-        return datetime.strptime(text, _CLOCK)  # noqa: DTZ007 - the controller's own clock, whatever zone it is set to
-    except ValueError:
-        return None
-
-
-def shown(moment: datetime | None) -> str:
-    """A moment of the controller's clock as it is written there; '' for None."""
-    return "" if moment is None else moment.strftime(_CLOCK)
 
 
 class Found(Enum):
@@ -108,17 +97,6 @@ class Sessions:
                 del self._over[session]
             else:
                 self._over[session] = replace(over, since=None)
-
-    def __len__(self) -> int:
-        return len(self._over)
-
-    def __contains__(self, session: object) -> bool:
-        """Whether that session is known to be over."""
-        return session in self._over
-
-    def copy(self) -> Sessions:
-        """One that is followed on its own."""
-        return Sessions(self.current, self.run, self._first, self._last, self._is_ordered, self._over.copy())
 
     def _is_newer(self, session: str, taken: datetime | None) -> bool:
         """Whether an image of a session never seen before is of one behind the current one.

@@ -15,12 +15,11 @@ from functools import lru_cache
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from drivers.timing import Deadline
+from drivers.timing import Deadline, controller_time
 from edge_agent.domain import Inspection, Outcome, Published, Reason, Verdict
 from edge_agent.runtime.engine import Engine, EngineOptions
 from edge_agent.runtime.interlock import Health, LineEvent
 from edge_agent.runtime.pairing import Arrival
-from edge_agent.runtime.sessions import controller_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Hashable
@@ -378,7 +377,7 @@ def _copied(old: SteppedEngine) -> SteppedEngine:
         parts=[parts[part.seq] for part in old._pairing.parts],
         _decided=old._pairing._decided.copy(),
         _missed=old._pairing._missed.copy(),
-        _sessions=old._pairing._sessions.copy(),
+        _sessions=_cloned(old._pairing._sessions, _over=old._pairing._sessions._over.copy()),
     )
     bypass: Bypass = _relinked(old.bypass, take_back=new._take_back_bypass)
     new.__dict__.update(

@@ -288,7 +288,7 @@ class LineMachine(RuleBasedStateMachine):
             nothing,
             nothing,
             decided=(len(self.pairing._decided), 256),
-            retired_sessions=(len(self.pairing._sessions), 64),
+            retired_sessions=(len(self.pairing._sessions._over), 64),
         )
 
 

@@ -118,7 +118,7 @@ def test_an_image_that_was_taken_before_the_link_came_up_never_joins_a_live_resu
     assert live is not queued
     assert fresh is live
     assert live.stale == ""
-    assert "s1" not in pairs._sessions, "a session that was over long ago is not the one before"
+    assert "s1" not in pairs._sessions._over, "a session that was over long ago is not the one before"
 
 
 def test_an_image_of_the_second_in_which_the_link_came_up_may_be_of_before() -> None:
