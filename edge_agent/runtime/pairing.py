@@ -106,6 +106,10 @@ class _Decided:
     """Of its images."""
     had_result: bool
     run: int
+    told: datetime | None = None
+    """What the controller's clock had said before its result came, None where nothing tells."""
+    proven_at: datetime | None = None
+    """The same after it."""
 
 
 @dataclass(slots=True)
@@ -176,7 +180,7 @@ class Pairing:
             why = part.unsure or why_old or self._why_decided(capture) or self._why_apart(part)
             part.stale = part.stale or why or self._why_not_of_now(part)
             return Arrival.JOINED, part
-        decided = self._find_decided(capture.count, capture.session)
+        decided = self._find_decided(capture, capture.count)
         if decided is not None:
             return (Arrival.DUPLICATE if capture.camera in decided.cameras else Arrival.LATE), None
         if capture.count in self._missed:
@@ -221,7 +225,7 @@ class Pairing:
 
     def _why_decided(self, capture: Capture) -> str:
         """Why an image may be of a part of that count that was decided before; empty if it cannot be."""
-        decided = self._find_decided(capture.count, capture.session) if capture.count is not None else None
+        decided = self._find_decided(capture, capture.count) if capture.count is not None else None
         if decided is None or (capture.camera in decided.cameras and capture.name not in decided.names):
             return ""
         return f"part {decided.seq} of count {decided.count} was decided before: this image may be of it"
@@ -268,6 +272,8 @@ class Pairing:
             frozenset(capture.name for capture in part.captures.values()),
             had_result=part.result is not None,
             run=self._run,
+            told=part.told.clock,
+            proven_at=part.proven_at,
         )
         while len(self._decided) > _REMEMBERED_PARTS:
             self._decided.popitem(last=False)
@@ -276,7 +282,7 @@ class Pairing:
         """The part, already decided, that this image is of."""
         if capture.count is None:
             return None
-        decided = self._find_decided(capture.count, capture.session)
+        decided = self._find_decided(capture, capture.count)
         return self._missed.get(capture.count) if decided is None else decided.seq
 
     def is_overtaken(self, part: Part) -> bool:
@@ -371,14 +377,29 @@ class Pairing:
                 return part
         return None
 
-    def _find_decided(self, count: int, session: str) -> _Decided | None:
+    def _find_decided(self, capture: Capture, count: int) -> _Decided | None:
         for decided in reversed(self._decided.values()):
-            if decided.count == count and decided.session == session and decided.cameras:
+            if decided.count == count and decided.session == capture.session and decided.cameras:
                 return decided
         # The image of a part that was decided without one: its session is not known, its run of the counter is.
-        run = self._sessions.run_of(session, None if self._has_run_session else self._run)
-        lacking = (d for d in self._decided.values() if d.count == count and d.run == run and not d.cameras)
-        return next(lacking, None)
+        run = self._sessions.run_of(capture.session, None)
+        unknown = None if self._has_run_session else self._run
+        for decided in self._decided.values():
+            if decided.count == count and not decided.cameras:
+                is_of_its_time = self._is_of_the_time(decided, capture)
+                is_of_its_run = decided.run == (unknown if run is None else run)
+                if is_of_its_run if is_of_its_time is None else is_of_its_time and (run is None or is_of_its_run):
+                    return decided
+        return None
+
+    def _is_of_the_time(self, decided: _Decided, capture: Capture) -> bool | None:
+        """Whether an image is of the time of a decided part's result; None where clock or name does not tell."""
+        taken, began = controller_time(capture.taken), controller_time(capture.session)
+        if taken is None or decided.told is None:
+            return None
+        by = decided.proven_at or decided.told + self.longest
+        is_begun_later = began is not None and decided.proven_at is not None and began > decided.proven_at
+        return decided.told - self.longest <= taken <= by and not is_begun_later
 
     def _next_triggered(self) -> Part | None:
         """The oldest part that the agent triggered and that no count belongs to yet."""

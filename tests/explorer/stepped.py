@@ -267,6 +267,7 @@ class SteppedAgent:
                     frozenset(then.images[name] for name in one.names if name in then.images),
                     one.had_result,
                     one.run - run,
+                    (then.since(one.told), then.since(one.proven_at)),
                 )
                 for one in pairing._decided.values()
                 if one.count in then.counts

@@ -350,18 +350,35 @@ def decided_without_images(pairs: Pairing, *counts: int) -> None:
 
 
 def test_an_image_of_an_older_session_that_comes_after_one_of_a_newer_is_not_followed() -> None:
-    """Two parts wait for their images, the counter is reset, and the images come in the wrong order."""
+    """The counter is reset, and the images come in the wrong order."""
     pairs = pairing()
     pairs.begin_at(AT(0))
-    decided_without_images(pairs, 1, 2)
-    pairs.on_capture(replace(capture(1, AT(2), name="third"), taken=AT(3)))
+    decided_without_images(pairs, 2, 3)
+    _, of_now = pairs.on_capture(replace(capture(1, AT(2), name="third"), taken=AT(3)))
     arrival, of_before = pairs.on_capture(replace(capture(1, AT(0), name="first"), taken=AT(1)))
     pairs.on_clock(AT(3))
     _, live = pairs.on_result(result(1))
 
     assert arrival is Arrival.NEW
     assert "over" in of_before.stale
-    assert live is not of_before
+    assert live is of_now
+    assert live.captures[1].name == "third"
+
+
+def test_images_that_come_behind_a_reset_are_of_the_parts_of_their_own_time() -> None:
+    """Two parts were decided without their images, and no image told a session yet: counts alone would mix them up."""
+    pairs = pairing()
+    pairs.begin_at(AT(0))
+    pairs.on_clock(AT(1))
+    decided_without_images(pairs, 1, 2)
+    pairs.on_clock(AT(12))
+    arrival, of_now = pairs.on_capture(replace(capture(1, AT(10), name="third"), taken=AT(12)))
+    queued = replace(capture(1, "260101_115900", name="first"), taken=AT(1))
+
+    assert arrival is Arrival.NEW
+    assert of_now.stale == ""
+    assert pairs.decided_seq(queued) == 1
+    assert pairs.on_capture(queued) == (Arrival.LATE, None)
 
 
 def test_sessions_are_in_the_order_of_their_names_where_no_image_tells_when_it_was_taken() -> None:
