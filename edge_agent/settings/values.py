@@ -93,9 +93,9 @@ def exact(value: Any) -> Any:
     return value
 
 
-def plain_date(value: Any) -> Any:
-    """Refuse what is no date of TOML: a text, or a date with a time of day."""
-    if type(value) is not date and value is not None:
+def plain_date(value: Any, info: ValidationInfo) -> Any:
+    """Refuse what is no date of TOML: a text, or a date with a time of day. JSON has dates as texts alone."""
+    if info.mode != "json" and type(value) is not date and value is not None:
         raise ValueError("a date is written without quotes and without a time")
     return value
 

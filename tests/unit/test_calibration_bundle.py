@@ -60,7 +60,8 @@ def encode(image: np.ndarray, suffix: str = ".bmp") -> bytes:
 
 @pytest.fixture(scope="module")
 def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("good")
+    folder = tmp_path_factory.mktemp("paper") / "good"
+    folder.mkdir()
     for seed in range(24):
         (folder / f"{seed:02}.bmp").write_bytes(encode(render(seed)))
     return folder

@@ -124,7 +124,9 @@ def test_a_line_may_pass_parts_where_something_proves_that_pass_falls(
 ) -> None:
     loaded(tmp_path, *changes)
 
-    load_settings(tmp_path / "line.toml", drives_pass=True)
+    settings = load_settings(tmp_path / "line.toml", drives_pass=True)
+
+    assert Settings.model_validate_json(settings.model_dump_json()) == settings, "the page and the results read it so"
 
 
 @pytest.mark.parametrize(

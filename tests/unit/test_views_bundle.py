@@ -70,7 +70,8 @@ def _few_steps() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("good")
+    folder = tmp_path_factory.mktemp("views") / "good"
+    folder.mkdir()
     for seed in range(24):
         (folder / f"{seed:02}.bmp").write_bytes(encode(render(seed)))
     return folder
