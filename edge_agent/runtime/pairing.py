@@ -17,7 +17,7 @@ from drivers.timing import controller_time, shown_time
 from edge_agent.runtime.sessions import Found, Sessions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
     from drivers.timing import Deadline
@@ -177,7 +177,7 @@ class Pairing:
             if capture.camera in part.captures:
                 return Arrival.DUPLICATE, None
             self._attach(part, capture)
-            why = part.unsure or why_old or self._why_decided(capture) or self._why_apart(part)
+            why = part.unsure or why_old or self._why_apart(part) or self._why_decided(capture)
             part.stale = part.stale or why or self._why_not_of_now(part)
             return Arrival.JOINED, part
         decided = self._find_decided(capture, capture.count)
@@ -224,8 +224,13 @@ class Pairing:
         return arrival, part
 
     def _why_decided(self, capture: Capture) -> str:
-        """Why an image may be of a part of that count that was decided before; empty if it cannot be."""
-        decided = self._find_decided(capture, capture.count) if capture.count is not None else None
+        """Why an image may be of a part of that count that was decided before; empty if it cannot be.
+
+        A session that no image had told before is taken for that of the newest run; it may as well be of one before.
+        """
+        if capture.count is None:
+            return ""
+        decided = self._find_decided(capture, capture.count) or next(self._without_image(capture), None)
         if decided is None or (capture.camera in decided.cameras and capture.name not in decided.names):
             return ""
         return f"part {decided.seq} of count {decided.count} was decided before: this image may be of it"
@@ -384,13 +389,18 @@ class Pairing:
         # The image of a part that was decided without one: its session is not known, its run of the counter is.
         run = self._sessions.run_of(capture.session, None)
         unknown = None if self._has_run_session else self._run
-        for decided in self._decided.values():
-            if decided.count == count and not decided.cameras:
-                is_of_its_time = self._is_of_the_time(decided, capture)
-                is_of_its_run = decided.run == (unknown if run is None else run)
-                if is_of_its_run if is_of_its_time is None else is_of_its_time and (run is None or is_of_its_run):
-                    return decided
+        for decided in self._without_image(capture):
+            is_of_its_run = decided.run == (unknown if run is None else run)
+            if is_of_its_run or (run is None and self._is_of_the_time(decided, capture)):
+                return decided
         return None
+
+    def _without_image(self, capture: Capture) -> Iterator[_Decided]:
+        """Decided parts of its count that had no image, and whose time may be that of this one."""
+        for decided in self._decided.values():
+            is_like_it = decided.count == capture.count and not decided.cameras
+            if is_like_it and self._is_of_the_time(decided, capture) is not False:
+                yield decided
 
     def _is_of_the_time(self, decided: _Decided, capture: Capture) -> bool | None:
         """Whether an image is of the time of a decided part's result; None where clock or name does not tell."""

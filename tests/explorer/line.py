@@ -207,20 +207,37 @@ class Line:
     def _may_pass(self) -> bool:
         """Whether any schedule from here can pass a part, and wrongly.
 
-        A PASS takes a live result: one that comes yet, or one that an open part has. And where no part comes any more
-        and messages of one part alone are left, which is the newest, there is nothing that it could be taken for.
+        Once no part comes any more, a PASS takes a live result and an image of each camera, all of one count, on the
+        newest part, or on one that opens yet. Where they are all of one part, and nothing of a later one is about,
+        there is nothing that it could be taken for.
         """
-        if self.left.parts:
-            return True
-        live = self.agent.engine._live.values()
-        if not any(item[0] == "result" for item in self.stream) and not any(
-            one.part.result is not None and not one.part.stale for one in live
-        ):
-            return False
         left = self.left
         is_bypassed = self._is_bypassed or any(one.reason == "BYPASS" for one in self.agent.decisions.values())
-        is_alone = not (left.repeats or left.switches or left.bypasses or left.agent_triggers or is_bypassed)
-        return not is_alone or self._told_of() != {max(self.delivered, 1)} or len(live) > 1
+        if left.parts or left.bypasses or is_bypassed:
+            return True
+        newest = self.agent.newest
+        results = [item[1] for item in self.stream if item[0] == "result"]
+        if newest is not None and not newest.stale:
+            has = results if newest.result is None else [int(newest.result.fields[0])]
+            if self._may_pass_on(has, {at: int(it.sha256) for at, it in newest.captures.items()}):
+                return True
+        return not left.agent_triggers and bool(results) and self._may_pass_on(results, {})
+
+    def _may_pass_on(self, results: list[int], captured: dict[int, int]) -> bool:
+        """Whether a part with one of these results, these images, and others that come yet, may pass wrongly."""
+        cameras, counts = self.agent.engine._options.cameras, [truth.count for truth in self.truths]
+        for count in {counts[number - 1] for number in [*results, *captured.values()]}:
+            has = [number for number in results if counts[number - 1] == count]
+            images = [(number, at) for number, at in self.images if counts[number - 1] == count]
+            images += [(number, at) for at, number in captured.items() if counts[number - 1] == count]
+            if not has or {at for _, at in images} != set(cameras):
+                continue
+            of = {*has, *(number for number, _ in images)}
+            if len(of) > 1 or self.left.switches or self.program != 1 or self.triggered:
+                return True
+            if max(self._told_of() | {self.delivered}) > min(of):
+                return True
+        return False
 
     def _told_of(self) -> set[int]:
         """Parts that messages of come yet, or that an open part rests on."""
@@ -308,6 +325,7 @@ class Line:
 
     def _check(self, seq: int, live: Any) -> None:
         part = live.part
+        assert not part.stale or self._is_bypassed, f"part {seq} passed, and was stale: {part.stale}"
         of = {int(capture.sha256) for capture in part.captures.values()} | {int(part.result.fields[0])}
         assert len(of) == 1, f"part {seq} passed on messages of parts {sorted(of)}"
         truth = self.truths[of.pop() - 1]
@@ -468,12 +486,15 @@ class Line:
         coming = set(range(self.count + 1, self.count + self.left.parts + 1))
         if self.left.resets or self.left.switches:
             coming.update(range(1, self.left.parts + 1))
+        counts = frozenset(coming.union(truth.count for truth in parts))
+        role = self._roles_of_cameras(rank, counts)
         then = Then(
             _moment(self.clock),
-            frozenset(coming.union(truth.count for truth in parts)),
+            counts,
             frozenset({clock_at(self.session), *(truth.session for truth in parts)}),
             {str(number): at for number, at in rank.items()},
-            {self.truths[number - 1].capture(camera).name: (rank[number], camera) for number, camera in self.images},
+            {self.truths[number - 1].capture(at).name: (rank[number], role[at]) for number, at in self.images},
+            role,
         )
         return (
             self.left,
@@ -482,7 +503,7 @@ class Line:
                 (one.count, then.name(one.session), then.name(one.taken), one.program, one.number >= self.delivered)
                 for one in parts
             ),
-            frozenset((rank[number], camera) for number, camera in self.images),
+            frozenset((rank[number], role[camera]) for number, camera in self.images),
             tuple(
                 (what, about - self.clock if what == "clock" else rank[about] if what == "result" else about)
                 for what, about in self.stream
@@ -492,6 +513,16 @@ class Line:
             tuple((seq, rank.get(number, -1)) for seq, number in self.triggered if seq in self.agent.stages),
             self.agent.key(then),
         )
+
+    def _roles_of_cameras(self, rank: dict[int, int], counts: frozenset[int]) -> dict[int, int]:
+        """Cameras by what came of them: nothing tells two apart but that."""
+        cameras: tuple[int, ...] = self.agent.engine._options.cameras
+        if len(cameras) == 1:
+            return {camera: camera for camera in cameras}
+        came = {at: self.agent.images_of(at, counts) for at in cameras}
+        coming = {at: sorted(rank[number] for number, camera in self.images if camera == at) for at in cameras}
+        by_role = sorted(cameras, key=lambda at: (came[at], coming[at]))
+        return {camera: role for role, camera in enumerate(by_role, 1)}
 
     def seen(self) -> str:
         """A PASS that stands, and rightly."""

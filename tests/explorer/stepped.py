@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from edge_agent.runtime.bypass import Bypass
     from edge_agent.runtime.decision import Decision
     from edge_agent.runtime.live import LivePart
+    from edge_agent.runtime.pairing import Part
 
 T = TypeVar("T")
 _FAR_S = 1e9
@@ -171,6 +172,12 @@ class SteppedAgent:
 
     # --- a part's steps -----------------------------------------------------------------------------------
 
+    @property
+    def newest(self) -> Part | None:
+        """The one open part that may pass: no other opened after it."""
+        live = self.engine._live.get(self.engine._standing.newest_seq)
+        return None if live is None else live.part
+
     def is_complete(self, seq: int) -> bool:
         """Nothing more is waited for."""
         return self.engine._carrying._is_complete(self.engine._live[seq])
@@ -230,6 +237,12 @@ class SteppedAgent:
         """One that goes its own way."""
         return SteppedAgent(_copied(self.engine), self.stages.copy(), self.decisions.copy(), self.stands)
 
+    def images_of(self, camera: int, counts: frozenset[int]) -> list[int]:
+        """What came of a camera, by open parts, and by decided ones of these counts; 0 for nothing."""
+        pairing, live = self.engine._pairing, self.engine._live.values()
+        of_open = [int(one.part.captures[camera].sha256) if camera in one.part.captures else 0 for one in live]
+        return of_open + [int(camera in one.cameras) for one in pairing._decided.values() if one.count in counts]
+
     def key(self, then: Then) -> Hashable:
         """All that its future depends on, however it came to it: times, runs and numbers are told from now and here."""
         engine, pairing = self.engine, self.engine._pairing
@@ -237,7 +250,7 @@ class SteppedAgent:
         held = (then.sessions | {live.part.session for live in engine._live.values()}) - {""}
 
         def session(name: str | None) -> Hashable:
-            return then.name(name) if name in held else bool(name)
+            return then.name(name) if name in held else "over" if name else ""  # no False, which equals 0
 
         def part(live: LivePart) -> Hashable:
             it = live.part
@@ -245,13 +258,13 @@ class SteppedAgent:
                 it.seq == newest,
                 it.count,
                 session(it.session),
-                tuple((camera, then.ranks[capture.sha256]) for camera, capture in it.captures.items()),
+                frozenset((then.roles[camera], then.ranks[capture.sha256]) for camera, capture in it.captures.items()),
                 None if it.result is None else then.ranks[it.result.fields[0]],
                 (then.since(it.told.clock), session(it.told.session), then.since(it.proven_at)),
                 None if it.run is None else it.run - run,
                 (bool(it.stale), it.is_leftover, bool(it.unsure), it.repeats_count, it.deadline.at_mono_s == 0.0),
                 (bool(live.not_ready), live.link is not None, live.force_decision),
-                tuple((camera, found.bundle_id) for camera, found in live.inspections.items()),
+                frozenset((then.roles[camera], found.bundle_id) for camera, found in live.inspections.items()),
             )
 
         return (
@@ -263,7 +276,7 @@ class SteppedAgent:
                 (
                     one.count,
                     session(one.session),
-                    tuple(sorted(one.cameras)),
+                    frozenset(then.roles[camera] for camera in one.cameras),
                     frozenset(then.images[name] for name in one.names if name in then.images),
                     one.had_result,
                     one.run - run,
@@ -319,6 +332,8 @@ class Then:
     """Parts by their order."""
     images: dict[str, tuple[int, int]]
     """Images that come yet, by their names."""
+    roles: dict[int, int]
+    """Cameras, which are alike but for what came of them."""
 
     def since(self, moment: datetime | None) -> int | None:
         """Seconds from now to a moment of the controller's clock."""

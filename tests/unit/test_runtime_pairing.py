@@ -311,6 +311,25 @@ def test_an_image_of_the_session_before_a_reset_never_proves_what_came_after_it(
     assert "began anew after 260101_120000" in joined.stale
 
 
+def test_an_image_that_is_the_first_of_its_session_may_be_of_a_part_of_the_run_before() -> None:
+    """Found by the search: two resets, the second after the last told clock, and part 1's image comes behind both."""
+    pairs = pairing()
+    pairs.begin_at("260101_120000")
+    pairs.on_clock("260101_120001")
+    _, first = pairs.on_result(result(1))
+    assert first is not None
+    pairs.close(first)
+    pairs.on_result(result(2))
+    pairs.on_clock("260101_120002")
+    pairs.on_clock("260101_120003", follows_results=True)
+    _, after = pairs.on_result(result(1))
+    arrival, joined = pairs.on_capture(replace(capture(1, "260101_120002"), taken="260101_120002"))
+
+    assert (arrival, joined) == (Arrival.JOINED, after)
+    assert after is not None
+    assert "part 1 of count 1 was decided before" in after.stale
+
+
 def test_a_counter_that_began_anew_within_its_session_is_believed_once_images_are_newer() -> None:
     pairs = pairing()
     pairs.begin_at("260101_120000")
