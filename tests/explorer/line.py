@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from drivers.base import ControllerClock, ControllerDown, ControllerResult, ControllerStatus, ControllerUp, Judgement
 from edge_agent.domain import Capture
-from tests.explorer.stepped import Stage, SteppedAgent, Then, _cloned
+from tests.explorer.stepped import Stage, SteppedAgent, Then, _cloned, apart
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
@@ -161,13 +161,11 @@ class Line:
     # --- what may happen ----------------------------------------------------------------------------------
 
     def choices(self) -> Iterator[Choice]:
-        """All that may happen next; nothing, where no schedule from here can pass a part.
+        """All that may happen next.
 
         What the line does commutes with what the agent does of its own accord. So it is looked at in one order alone:
         it comes right before what depends on it, which is a message of it, or an answer of the clock behind it.
         """
-        if not self._may_pass():
-            return
         if self.unseen is None:
             yield from self._of_the_agent()
         yield from self._of_the_wire()
@@ -203,6 +201,10 @@ class Line:
             yield ("lose result",)
         if not left.is_one_stream and self.stream and self.stream[0][0] != "clock":
             yield from (item for item in self.stream if item[0] == "clock")
+
+    def is_over(self) -> bool:
+        """Whether no schedule from here can pass a part, or none wrongly."""
+        return not self._may_pass()
 
     def _may_pass(self) -> bool:
         """Whether any schedule from here can pass a part, and wrongly.
@@ -498,19 +500,19 @@ class Line:
         )
         return (
             self.left,
-            (self.session - self.clock, self.count, self.program, self.told - self.clock),
+            (apart(self.session, self.clock), self.count, self.program, apart(self.told, self.clock)),
             tuple(
                 (one.count, then.name(one.session), then.name(one.taken), one.program, one.number >= self.delivered)
                 for one in parts
             ),
             frozenset((rank[number], role[camera]) for number, camera in self.images),
             tuple(
-                (what, about - self.clock if what == "clock" else rank[about] if what == "result" else about)
+                (what, apart(about, self.clock) if what == "clock" else rank[about] if what == "result" else about)
                 for what, about in self.stream
             ),
             (self.has_link, self.is_asked, self.has_result_come),
             None if self.unseen is None else sum(number < self.unseen for number in numbers),
-            tuple((seq, rank.get(number, -1)) for seq, number in self.triggered if seq in self.agent.stages),
+            tuple((seq, rank.get(number)) for seq, number in self.triggered if seq in self.agent.stages),
             self.agent.key(then),
         )
 

@@ -34,6 +34,10 @@ class State(Protocol):
         """The state behind it; this one stays as it is. Raises AssertionError where a promise is broken by it."""
         ...
 
+    def is_over(self) -> bool:
+        """Whether nothing that follows can break a promise: the search looks at it no more."""
+        ...
+
     def key(self) -> Hashable:
         """All that what follows depends on: two states of one key have the same future."""
         ...
@@ -145,7 +149,7 @@ class _Table:
 
 
 def _behind(state: State, path: Any, found: Explored) -> Iterator[tuple[State, Any]]:
-    """All states that are one step further, each with the way there; counts them. Raises Violated."""
+    """All states one step further that are not over, each with the way there; counts the steps. Raises Violated."""
     for choice in state.choices():
         found.steps += 1
         try:
@@ -154,7 +158,8 @@ def _behind(state: State, path: Any, found: Explored) -> Iterator[tuple[State, A
             raise Violated(_schedule((path, choice)), str(err)) from err
         if what := then.seen():
             found.seen[what] += 1
-        yield then, (path, choice)
+        if not then.is_over():
+            yield then, (path, choice)
 
 
 def _roots(start: State, number: int, table: _Table) -> tuple[Explored, list[Any]]:

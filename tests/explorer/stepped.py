@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _FAR_S = 1e9
+_SECOND = timedelta(seconds=1)
 
 
 class Stage:
@@ -250,7 +251,7 @@ class SteppedAgent:
         held = (then.sessions | {live.part.session for live in engine._live.values()}) - {""}
 
         def session(name: str | None) -> Hashable:
-            return then.name(name) if name in held else "over" if name else ""  # no False, which equals 0
+            return then.name(name) if name in held else "over" if name else "none"  # hash("") is hash(0)
 
         def part(live: LivePart) -> Hashable:
             it = live.part
@@ -261,7 +262,7 @@ class SteppedAgent:
                 frozenset((then.roles[camera], then.ranks[capture.sha256]) for camera, capture in it.captures.items()),
                 None if it.result is None else then.ranks[it.result.fields[0]],
                 (then.since(it.told.clock), session(it.told.session), then.since(it.proven_at)),
-                None if it.run is None else it.run - run,
+                None if it.run is None else apart(it.run, run),
                 (bool(it.stale), it.is_leftover, bool(it.unsure), it.repeats_count, it.deadline.at_mono_s == 0.0),
                 (bool(live.not_ready), live.link is not None, live.force_decision),
                 frozenset((then.roles[camera], found.bundle_id) for camera, found in live.inspections.items()),
@@ -279,7 +280,7 @@ class SteppedAgent:
                     frozenset(then.roles[camera] for camera in one.cameras),
                     frozenset(then.images[name] for name in one.names if name in then.images),
                     one.had_result,
-                    one.run - run,
+                    apart(one.run, run),
                     (then.since(one.told), then.since(one.proven_at)),
                 )
                 for one in pairing._decided.values()
@@ -287,11 +288,11 @@ class SteppedAgent:
             ),
             tuple(count for count in pairing._missed if count in then.counts),
             (session(found.current), found.current is None),
-            (found.run - run, then.since(found._first), then.since(found._last), found._is_ordered),
+            (apart(found.run, run), then.since(found._first), then.since(found._last), found._is_ordered),
             tuple(
                 (
                     session(name),
-                    None if over.run is None else over.run - run,
+                    None if over.run is None else apart(over.run, run),
                     then.since(over.since),
                     then.since(over.taken),
                 )
@@ -321,6 +322,11 @@ class SteppedAgent:
         )
 
 
+def apart(one: int, other: int) -> int:
+    """How far one lies from the other, for a key; doubled, for -1 and -2 have one hash."""
+    return 2 * (one - other)
+
+
 @dataclass(frozen=True, slots=True)
 class Then:
     """What a state is told by: from when, and what may still come. Of anything else nothing is asked any more."""
@@ -336,8 +342,8 @@ class Then:
     """Cameras, which are alike but for what came of them."""
 
     def since(self, moment: datetime | None) -> int | None:
-        """Seconds from now to a moment of the controller's clock."""
-        return None if moment is None else (moment - self.now).seconds + (moment - self.now).days * 86400
+        """Seconds from now to a moment of the controller's clock, as ``apart`` tells them."""
+        return None if moment is None else apart((moment - self.now) // _SECOND, 0)
 
     def name(self, name: str | None) -> Hashable:
         """The same of a moment in a name; the name itself where it tells none."""

@@ -157,9 +157,7 @@ def test_sessions_in_the_order_in_which_their_images_come_pass_a_part_on_another
 
 
 def test_sessions_in_the_order_of_the_clock_do_not() -> None:
-    line = after(OLDER_SESSION_IS_FOLLOWED[:-2], Line.new(Budget(parts=3, resets=1)))
-    assert not list(line.choices()), "nothing can pass wrongly any more"
-    line = line.after(("result", 3))
+    line = after(OLDER_SESSION_IS_FOLLOWED[:-1], Line.new(Budget(parts=3, resets=1)))
     parts = [live.part for live in line.agent.engine._live.values()]
 
     assert not any(part.result is not None and part.captures and not part.stale for part in parts)
@@ -214,12 +212,13 @@ def test_a_part_that_cannot_pass_never_can_again() -> None:
                 newest_then, stale_then = of(then)
                 assert newest_then >= newest
                 assert stale & set(then.agent.engine._live) <= stale_then
-                if then.key() not in known:
+                if not then.is_over() and then.key() not in known:
                     known.add(then.key())
                     behind.append(then)
         level = behind
 
     assert len(known) > 1000
+    assert len({hash(key) for key in known}) == len(known), "the search keeps hashes alone"
 
 
 def test_states_of_one_key_have_the_same_future() -> None:
@@ -230,13 +229,13 @@ def test_states_of_one_key_have_the_same_future() -> None:
         behind = []
         for line in level:
             then = [line.after(choice) for choice in line.choices()]
-            future = {(state.key(), state.seen()) for state in then}
+            future = {(state.is_over() or state.key(), state.seen()) for state in then}
             if line.key() in first:
                 compared += 1
                 assert future == first[line.key()]
             else:
                 first[line.key()] = future
-                behind += then
+                behind += [state for state in then if not state.is_over()]
         level = behind
 
     assert compared > 500
