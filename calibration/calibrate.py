@@ -14,7 +14,7 @@ import numpy as np
 
 from calibration.backbones import DEFAULT_BACKBONE, Backbone
 from calibration.corruption import Corruption
-from calibration.crossfit import Learned, learn
+from calibration.crossfit import FOLDS, Learned, learn
 from calibration.defects import Findings, judge_defective
 from calibration.holding import held_target
 from calibration.images import MIN_IMAGES, image_notes, images_in, read_good_images
@@ -29,6 +29,7 @@ from calibration.view_scoring import score_by_views
 from calibration.writer import check_target, png_bytes, write_bundle
 from edge_agent.errors import CalibrationRefused, UsageError
 from edge_agent.inspection.manifest import SCHEMA_VERSION
+from edge_agent.inspection.view import Voice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -41,11 +42,11 @@ if TYPE_CHECKING:
     from calibration.scored import Scored
     from edge_agent.inspection.channels import Channel
     from edge_agent.inspection.image_files import FolderOfImages
-    from edge_agent.inspection.view import Voice
 
     Progress = Callable[[str, int, int], None]
 
 __all__ = [
+    "DEFAULT_METHOD",
     "METHODS",
     "CalibrationOptions",
     "CalibrationResult",
@@ -66,16 +67,23 @@ class Method:
     """A score definition: how its autoencoder is trained, how what that makes of a part becomes a score, and a limit.
 
     ``limit_by_tail``: where a person asks for no rate, a model of the largest scores sets the limit, not one of them.
+    ``hears_autoencoder``: what it repairs is part of the score, also where nobody asks for its voice.
     """
 
     recipe: Recipe
     score: Callable[..., Scored]
     limit_by_tail: bool = False
+    hears_autoencoder: bool = True
+
+    def folds(self, voices: Sequence[Voice]) -> int:
+        """How many autoencoders leave images out: every image has to be unseen where the score takes what they say."""
+        return FOLDS if self.hears_autoencoder or Voice.AUTOENCODER in voices else 1
 
 
+DEFAULT_METHOD = "views"
 METHODS = {
     "local": Method(Recipe(corruption=Corruption()), score_locally),
-    "views": Method(Recipe(corruption=Corruption()), score_by_views, limit_by_tail=True),
+    "views": Method(Recipe(corruption=Corruption()), score_by_views, limit_by_tail=True, hears_autoencoder=False),
     "paper": Method(Recipe(), score_pooled),
 }
 """The paper trains on patches as they are; 0029 says what it brings to corrupt them."""
@@ -101,7 +109,7 @@ class CalibrationOptions:
     seed: int = 0
     crop: str | Box = "auto"
     search: SearchWishes = field(default_factory=SearchWishes)
-    method: str = "local"
+    method: str = DEFAULT_METHOD
     backbone: Backbone = DEFAULT_BACKBONE
     channels: tuple[Channel, ...] = ()
     voices: tuple[Voice, ...] = ()
@@ -195,7 +203,9 @@ def calibrate(images: Path, out: Path, options: CalibrationOptions, progress: Pr
         check_target(out, overwrite=options.overwrite)  # another one may just have been written
         gathered = gather(found.images, options, progress)
         gathered = replace(gathered, notes=(*found.notes, *gathered.notes))
-        return finish(train(gathered, METHODS[options.method].recipe, progress), options.method, out, progress)
+        method = METHODS[options.method]
+        prepared = train(gathered, method.recipe, progress, folds=method.folds(options.voices))
+        return finish(prepared, options.method, out, progress)
 
 
 def gather(images: Sequence[Path], options: CalibrationOptions, progress: Progress = _unseen) -> Gathered:
@@ -215,7 +225,7 @@ def gather(images: Sequence[Path], options: CalibrationOptions, progress: Progre
     return Gathered(registered, options, clock.timings_s, left_out, defective, notes)
 
 
-def train(gathered: Gathered, recipe: Recipe, progress: Progress = _unseen) -> Prepared:
+def train(gathered: Gathered, recipe: Recipe, progress: Progress = _unseen, *, folds: int = FOLDS) -> Prepared:
     """Train on what was gathered: the long part, the same for every method with this recipe."""
     clock = _Clock()
     learned = learn(
@@ -225,6 +235,7 @@ def train(gathered: Gathered, recipe: Recipe, progress: Progress = _unseen) -> P
         seed=gathered.options.seed,
         threads=gathered.options.threads,
         progress=_stage(progress, "train"),
+        folds=folds,
     )
     clock.end("train")
     return Prepared(gathered, learned, clock.timings_s["train"])
@@ -310,9 +321,13 @@ def _check_options(options: CalibrationOptions) -> None:
 def _check_belongs(options: CalibrationOptions) -> None:
     """Raise UsageError for a wish that the method has no ear for."""
     if options.channels and options.method != "local":
-        raise UsageError(f"method {options.method} has no channels to choose", hint="leave --channels out")
+        raise UsageError(
+            f"method {options.method} has no channels to choose", hint="leave --channels out, or add --method local"
+        )
     if options.voices and options.method != "views":
-        raise UsageError(f"method {options.method} has no voices to choose", hint="leave --voices out")
+        raise UsageError(
+            f"method {options.method} has no voices to choose", hint="leave --voices out, or add --method views"
+        )
 
 
 def _manifest(options: CalibrationOptions, prepared: Prepared, limit: Limit, scored: Scored) -> dict[str, Any]:

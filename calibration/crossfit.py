@@ -34,6 +34,8 @@ _NO_WORSE = 1.05
 class Learned:
     """``full`` is the ONNX file of the network that saw all, ``folds`` those of the others; ``fold_of[i]`` left i out.
 
+    Where the autoencoder has no voice in the score the first fold alone is there: it says whether the network learned.
+
     Errors are mean squares over pixels in [0, 1], on images that the fold's network has not seen: of the networks,
     and of the mean image alone. ``own_variance`` is that of the images' pixels around their own mean. ``parity`` is the
     worst difference between ``full`` and the trained network on good images, in units of the pixels.
@@ -67,17 +69,18 @@ def learn(
     seed: int,
     threads: int,
     progress: Callable[[int, int], None],
+    folds: int = FOLDS,
 ) -> Learned:
-    """Train the folds, then the network of all images for as long as served the folds best."""
+    """Train so many of the folds, then the network of all images for as long as served the folds best."""
     n = len(working)
     fold_of = _folds(n, seed)
-    folds = [
+    training = [
         Training(working, grid, _where(fold_of != f), _where(fold_of == f), recipe, seed=seed + 1 + f)
-        for f in range(FOLDS)
+        for f in range(folds)
     ]
     everything = Training(working, grid, range(n), (), recipe, seed=seed)
-    run_all([*folds, everything], threads=threads, progress=progress)
-    trained = [fold.result() for fold in folds]
+    run_all([*training, everything], threads=threads, progress=progress)
+    trained = [fold.result() for fold in training]
     own_variance = float(np.mean([image.var(axis=(0, 1)).mean() for image in working]))
     full = everything.result(float(np.median([fold.best_share for fold in trained])))
     model = cpcae_onnx(full)
@@ -100,7 +103,7 @@ def views_seen(registered: RegisteredSet, learned: Learned, *, threads: int) -> 
 
 
 def views_unseen(registered: RegisteredSet, learned: Learned, *, threads: int) -> Iterator[Views]:
-    """Every good image as the fold that was not trained on it repairs it."""
+    """Every good image as the fold that was not trained on it repairs it; all folds have to be there."""
     folds = [Reconstructor(model, registered.grid, registered.channels, threads=threads) for model in learned.folds]
     return _views(registered, [folds[fold] for fold in learned.fold_of])
 

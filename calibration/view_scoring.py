@@ -15,6 +15,7 @@ from calibration.view_memory import FEWEST_KEPT, ViewMemory
 from calibration.whitened import MOST_FEATURES
 from calibration.writer import view_bank_bytes
 from edge_agent.errors import CalibrationRefused, UsageError
+from edge_agent.inspection.channels import Views
 from edge_agent.inspection.inspector import crop_of
 from edge_agent.inspection.local import Scale
 from edge_agent.inspection.nearest import around
@@ -96,7 +97,11 @@ def _features(
     n = len(registered.images)
     found: dict[View, NDArray[np.float16]] = {}
     places: dict[View, NDArray[np.bool_]] = {}
-    for index, views in enumerate(views_unseen(registered, learned, threads=extractor.threads)):
+    if View.AUTOENCODER in extractor.views:
+        shown = views_unseen(registered, learned, threads=extractor.threads)
+    else:
+        shown = (Views.of_image(registered.cropped(index)) for index in range(n))
+    for index, views in enumerate(shown):
         for view, features in extractor.features(views).items():
             if view not in found:
                 places[view] = _some_places(features.shape[:2], mask, asked)

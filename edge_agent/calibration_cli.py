@@ -59,8 +59,9 @@ def calibrate_reference(
     seed: Annotated[int, typer.Option(help="The same seed and images give the same bundle.")] = 0,
     crop: Annotated[str, typer.Option(help="auto, full, or x,y,width,height in pixels of the reference.")] = "auto",
     method: Annotated[
-        str, typer.Option(help="The score: local, views (a mean, on the part), or paper (pooled, as published).")
-    ] = "local",
+        str,
+        typer.Option(help="The score: views (a mean, on the part), local (by channels), paper (pooled, as published)."),
+    ] = "views",
     channels: Channels = "all",
     voices: Voices = "image",
     backbone: Backbone = "efficientnet-lite0",
@@ -218,7 +219,7 @@ def evaluate(
     if method and methods:
         raise UsageError("both --method and --methods", hint="name all in --methods")
     options = EvaluationOptions(
-        methods=methods_named(methods or method or "local"),
+        methods=methods_named(methods or method or "views"),
         seeds=seeds,
         train_images=train_images,
         counts=counts_from(learning_curve) if learning_curve is not None else (),

@@ -51,8 +51,8 @@ class Alignment:
 class Inspection:
     """The judgement of one image by one bundle. ``score`` is NaN where it could not be computed.
 
-    ``timings_ms`` holds the stages in their order: decode, register, reconstruct, map, embed, score. ``shares`` is what
-    each channel of a local score said, on the scale of the score.
+    ``timings_ms`` holds the stages in their order: decode, register, reconstruct (with the anomaly map, where the score
+    takes it), embed, score. ``shares`` is what each channel or view said, on the scale of the score.
     """
 
     outcome: Outcome

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from calibration.backbones import DEFAULT_BACKBONE, Backbone
+from calibration.calibrate import DEFAULT_METHOD
 from calibration.evaluation.trial import TITLES, WITH_CHANNELS
 from edge_agent.errors import UsageError
 
@@ -24,7 +25,7 @@ class EvaluationOptions:
     all that fit the crop; ``voices`` those of the mean of views. ``with_gallery`` collects pictures for a report.
     """
 
-    methods: tuple[str, ...] = ("local",)
+    methods: tuple[str, ...] = (DEFAULT_METHOD,)
     seeds: int = 1
     train_images: int | None = None
     counts: tuple[int, ...] = ()

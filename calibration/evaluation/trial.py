@@ -15,6 +15,7 @@ import numpy as np
 from calibration.baselines import BASELINES, Setting, fit_all
 from calibration.calibrate import METHODS, CalibrationOptions, finish, gather
 from calibration.calibrate import train as learn_by
+from calibration.crossfit import FOLDS
 from calibration.evaluation.contenders import Baseline, Product, RegisteredCrop, Sight
 from calibration.evaluation.gallery import make_gallery
 from calibration.evaluation.masks import read_mask
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from calibration.evaluation.gallery import Gallery
     from calibration.limit import Limit
     from calibration.registered import RegisteredSet
+    from calibration.training import Recipe
 
     Progress = Callable[[str, int, int], None]
 
@@ -129,7 +131,8 @@ def _fitted(
     recipes = {name: METHODS[name].recipe for name in methods if name in METHODS}
     as_paper = METHODS["paper"].recipe
     needed = {*recipes.values()} | ({as_paper} if any(BASELINES[name].needs_autoencoder for name in names) else set())
-    prepared = {recipe: learn_by(gathered, recipe, progress) for recipe in needed}
+    folds = {recipe: _folds(recipe, methods, options) for recipe in needed}
+    prepared = {recipe: learn_by(gathered, recipe, progress, folds=folds[recipe]) for recipe in needed}
     products = {name: _product(prepared[recipe], name, progress) for name, recipe in recipes.items()}
     setting = Setting(
         registered=gathered.registered,
@@ -144,6 +147,13 @@ def _fitted(
         baselines[name] = Baseline(detector)
         progress("hold out", number, len(names))
     return _Contenders(products, baselines, gathered.registered)
+
+
+def _folds(recipe: Recipe, methods: Sequence[str], options: CalibrationOptions) -> int:
+    """As many as any method with this recipe needs; a baseline needs all."""
+    products = [METHODS[name] for name in methods if name in METHODS and METHODS[name].recipe == recipe]
+    is_all = len(products) < len(methods) and recipe == METHODS["paper"].recipe
+    return FOLDS if is_all else max(product.folds(options.voices) for product in products)
 
 
 def _product(prepared: Prepared, method: str, progress: Progress) -> Product:

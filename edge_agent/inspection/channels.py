@@ -59,6 +59,12 @@ class Views:
     reconstruction: NDArray[np.float32]
     differences: NDArray[np.float32]
 
+    @classmethod
+    def of_image(cls, crop: NDArray[np.float32]) -> Views:
+        """For a score in which the autoencoder has no voice: nothing was reconstructed."""
+        nothing = np.empty((0, 0, crop.shape[2]), np.float32)
+        return cls(crop, nothing, nothing)
+
 
 def channels_for(height: int, width: int) -> tuple[Channel, ...]:
     """All channels that show something of their own of a crop of that size: a small one needs no fine channel."""

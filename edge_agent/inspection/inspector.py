@@ -51,9 +51,7 @@ class Pictures:
 class _Seen:
     """What one image became on its way, for those who ask for pictures."""
 
-    crop: NDArray[np.float32]
-    upsized: NDArray[np.float32]
-    differences: NDArray[np.float32]
+    views: Views
     embedded: Embedded
     alignment: Alignment
 
@@ -125,12 +123,11 @@ class Inspector:
             return self._inspection(Outcome.NG, err.reason, digest, stages, detail=err.detail), None
         crop = crop_of(self._registration.warp(file.pixels, alignment), self.bundle.crop)
         stages.end("register")
-        repaired = self._reconstructor.reconstruct(to_working(crop, self.bundle.grid))
-        upsized = upsize(repaired, *crop.shape[:2])
-        stages.end("reconstruct")
-        differences = anomaly_map(crop, upsized)
-        stages.end("map")
-        embedded = self._judge.embed(Views(crop, repaired, differences))
+        views = Views.of_image(crop)
+        if self._judge.hears_autoencoder:
+            views = self._repaired(crop)
+            stages.end("reconstruct")
+        embedded = self._judge.embed(views)
         stages.end("embed")
         judged = self._judge.score(embedded)
         outcome, reason, detail = decide(
@@ -149,7 +146,11 @@ class Inspector:
         inspection = self._inspection(
             outcome, reason, digest, stages, judged=judged, alignment=alignment, detail=detail
         )
-        return inspection, _Seen(crop, upsized, differences, embedded, alignment)
+        return inspection, _Seen(views, embedded, alignment)
+
+    def _repaired(self, crop: NDArray[np.float32]) -> Views:
+        repaired = self._reconstructor.reconstruct(to_working(crop, self.bundle.grid))
+        return Views(crop, repaired, anomaly_map(crop, upsize(repaired, *crop.shape[:2])))
 
     def _pictures(self, seen: _Seen) -> Pictures:
         x, y, width, height = self.bundle.crop
@@ -158,7 +159,9 @@ class Inspector:
             whole = np.zeros(self.bundle.reference.shape[:2], np.float32)
             whole[y : y + height, x : x + width] = heat
             laid_back = self._registration.warp_back(whole, seen.alignment)
-        return Pictures(seen.crop, seen.upsized, seen.differences[..., 0], laid_back)
+        views = seen.views if self._judge.hears_autoencoder else self._repaired(seen.views.crop)
+        upsized = upsize(views.reconstruction, *views.crop.shape[:2])
+        return Pictures(views.crop, upsized, views.differences[..., 0], laid_back)
 
     def _check_tail(self, file: DecodedImage, alignment: Alignment) -> None:
         """Refuse a file whose end was filled with zeros. Black is believed where good parts are black."""

@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 
 from edge_agent.inspection.anomaly_map import resized
 from edge_agent.inspection.channels import Channel
+from edge_agent.inspection.view import View
 
 if TYPE_CHECKING:
     from edge_agent.inspection.channels import Extractor, Views
     from edge_agent.inspection.embedding import Embedder
     from edge_agent.inspection.knn import Bank
     from edge_agent.inspection.local import LocalBank, Scale
-    from edge_agent.inspection.view import View, ViewExtractor
+    from edge_agent.inspection.view import ViewExtractor
     from edge_agent.inspection.view_bank import ViewBank
 
 __all__ = ["Embedded", "Judge", "Judged", "LocalJudge", "PooledJudge", "ViewsJudge"]
@@ -39,6 +40,11 @@ class Judged:
 class Judge(Protocol):
     """A score definition with the bank it compares with."""
 
+    @property
+    def hears_autoencoder(self) -> bool:
+        """Whether the score takes the reconstruction: where it does not, none has to be made."""
+        ...
+
     def embed(self, views: Views) -> Embedded:
         """What the pre-trained network sees."""
         ...
@@ -54,6 +60,8 @@ class Judge(Protocol):
 
 class PooledJudge:
     """The paper's: one embedding a map, the mean squared distance to the k nearest of good parts (equation 4)."""
+
+    hears_autoencoder = True
 
     def __init__(self, embedder: Embedder, bank: Bank) -> None:
         """Raises ValueError if backbone and bank do not fit each other."""
@@ -76,6 +84,8 @@ class PooledJudge:
 
 class LocalJudge:
     """The local one: in each channel, the features of each place against the same place of good parts."""
+
+    hears_autoencoder = True
 
     def __init__(
         self, extractor: Extractor, banks: Mapping[Channel, LocalBank], scales: Mapping[Channel, Scale]
@@ -117,6 +127,11 @@ class ViewsJudge:
         wrong = [view for view, bank in banks.items() if len(bank.bank.projection) != extractor.dimensions]
         if wrong:
             raise ValueError(f"the backbone gives {extractor.dimensions} features, the bank of {wrong[0]} has others")
+
+    @property
+    def hears_autoencoder(self) -> bool:
+        """Whether the anomaly map is one of the views."""
+        return View.AUTOENCODER in self._extractor.views
 
     def embed(self, views: Views) -> Embedded:
         """Features (h, w, d) by view."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 HEIGHT, WIDTH = 120, 160
-STAGES = ["decode", "register", "reconstruct", "map", "embed", "score"]
+STAGES = ["decode", "register", "reconstruct", "embed", "score"]
 
 
 def render(seed: int, *, hole: bool = False, shift_px: float = 0.0) -> np.ndarray:

@@ -45,7 +45,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         cv2.circle(image, (38, 36), round(rng.uniform(8, 11)), 80.0, -1)
         noisy = np.clip(image + rng.normal(0, 2, image.shape), 0, 255).astype(np.uint8)
         assert cv2.imwrite(str(root / "good" / f"{seed:02}.bmp"), noisy)
-    calibrate(root / "good", root / "b", CalibrationOptions(channels=(Channel.MAP, Channel.IMAGE)))
+    calibrate(root / "good", root / "b", CalibrationOptions(method="local", channels=(Channel.MAP, Channel.IMAGE)))
     return root
 
 

@@ -226,7 +226,7 @@ def test_a_calibration_says_what_counts(result: CalibrationResult) -> None:
 
 def test_voices_belong_to_the_mean_of_views(good: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no voices"):
-        calibrate(good, tmp_path / "b", CalibrationOptions(voices=(Voice.AUTOENCODER,)))
+        calibrate(good, tmp_path / "b", CalibrationOptions(method="local", voices=(Voice.AUTOENCODER,)))
 
 
 # --- a memory that cannot be ----------------------------------------------------------------------------
