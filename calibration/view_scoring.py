@@ -75,6 +75,7 @@ def score_by_views(
             "odd": scale.odd,
             "usual_anywhere": held_out.usual.usual_anywhere,
             "spread_anywhere": held_out.usual.spread_anywhere,
+            "place_share": held_out.usual.place_share,
             "bank_parts": len(memory.stored),
         }
     files = {"backbone.onnx": network, "bank.npz": view_bank_bytes(banks)}

@@ -77,7 +77,13 @@ def _view_bank(data: bytes, view: View, facts: Section) -> ViewBank:
         raise BundleRejected(f"bank.npz: {view}: a spread is not positive", hint=_REMAKE)
     return ViewBank(
         PlaceBank.of(features, counts, projection.astype(np.float32)),
-        UsualDistances(usual.astype(np.float32), spread.astype(np.float32), usual_anywhere, spread_anywhere),
+        UsualDistances(
+            usual.astype(np.float32),
+            spread.astype(np.float32),
+            usual_anywhere,
+            spread_anywhere,
+            facts.number("place_share"),
+        ),
         _scale(view, facts),
     )
 

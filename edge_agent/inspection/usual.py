@@ -24,22 +24,24 @@ _LEAST_SPREAD = 1e-6
 class UsualDistances:
     """``usual`` and ``spread`` (P) of good parts' distances at each place, and of all places together.
 
-    A distance is measured twice, against its own place and against all places, and the two are averaged. By its own
-    place what good parts differ in is forgiven and what they never show stands out. That takes many parts: a spread
-    found from a few dozen is itself uncertain, and the plain distance steadies it.
+    A distance is measured twice, against its own place and against all places. By its own place what good parts
+    differ in is forgiven and what they never show stands out. That takes many parts: a spread found from a few dozen
+    is itself uncertain, and the plain distance steadies it. ``place_share`` is the place's share in the mean of both.
     """
 
     usual: NDArray[np.float32]
     spread: NDArray[np.float32]
     usual_anywhere: float
     spread_anywhere: float
+    place_share: float
 
     @classmethod
     def of(cls, distances: NDArray[np.float32]) -> UsualDistances:
         """From the distances (n, P) of good parts, each to the others.
 
         A place's spread is drawn towards the common one, the median over places: n parts speak for the place,
-        30 for what is common. Half the common spread is added, so that no place is without any.
+        30 for what is common. Half the common spread is added, so that no place is without any. The place's share in
+        the mean is drawn in the same way.
         """
         n = len(distances)
         usual = distances.mean(axis=0, dtype=np.float64)
@@ -48,13 +50,15 @@ class UsualDistances:
         drawn = np.sqrt((variance * (n - 1) + common * _PRIOR) / (n - 1 + _PRIOR))
         spread = np.maximum(drawn + _FLOOR * np.sqrt(common), _LEAST_SPREAD)
         anywhere = max((1.0 + _FLOOR) * float(np.sqrt(common + usual.var())), _LEAST_SPREAD)
-        return cls(usual.astype(np.float32), spread.astype(np.float32), float(usual.mean()), anywhere)
+        share = n / (n + _PRIOR)
+        return cls(usual.astype(np.float32), spread.astype(np.float32), float(usual.mean()), anywhere, share)
 
     def __call__(self, distances: NDArray[np.float32]) -> NDArray[np.float32]:
         """How far out each distance (P) is: 0 is usual. NaN in, NaN out."""
         by_place = (distances - self.usual) / self.spread
         anywhere = (distances - np.float32(self.usual_anywhere)) / np.float32(self.spread_anywhere)
-        return np.asarray((by_place + anywhere) / 2, np.float32)
+        share = np.float32(self.place_share)
+        return np.asarray(share * by_place + (1 - share) * anywhere, np.float32)
 
 
 def top_mean(values: NDArray[np.float32]) -> float:

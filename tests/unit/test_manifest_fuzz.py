@@ -49,7 +49,14 @@ MANIFEST_AS_WRITTEN: dict[str, Any] = {
         "score": "local",
         "channels": {"image": {"usual": 2.4, "odd": 2.6, "bank_parts": 24}},
         "views": {
-            "native": {"usual": 2.4, "odd": 2.6, "usual_anywhere": 5.0, "spread_anywhere": 0.5, "bank_parts": 24}
+            "native": {
+                "usual": 2.4,
+                "odd": 2.6,
+                "usual_anywhere": 5.0,
+                "spread_anywhere": 0.5,
+                "place_share": 0.4,
+                "bank_parts": 24,
+            }
         },
     },
     "backbone": {"name": "efficientnet-lite0"},

@@ -252,7 +252,7 @@ def slow_outness(good: NDArray[np.floating], part: NDArray[np.floating]) -> list
         spread = math.sqrt((variance[p] * (n - 1) + common * 30) / (n - 1 + 30)) + 0.5 * math.sqrt(common)
         by_place = (part[p] - usual[p]) / spread
         by_all = (part[p] - anywhere) / (1.5 * math.sqrt(common + between))
-        found.append((by_place + by_all) / 2)
+        found.append((n * by_place + 30 * by_all) / (n + 30))
     return found
 
 
@@ -404,7 +404,7 @@ def test_the_score_is_the_mean_of_the_views_and_the_heat_points_at_the_defect(ju
 def test_heat_is_one_where_every_view_is_at_the_limit() -> None:
     places = np.ones((1, 1), bool)
     bank = PlaceBank.of(np.zeros((3, 1, 2), np.float32), places, np.eye(2, dtype=np.float32))
-    usual = UsualDistances(np.zeros(1, np.float32), np.ones(1, np.float32), 0.0, 1.0)
+    usual = UsualDistances(np.zeros(1, np.float32), np.ones(1, np.float32), 0.0, 1.0, 0.5)
     view = ViewBank(bank, usual, Scale(2.0, 3.0))
 
     assert view.score(np.full((1, 1, 2), 5 / math.sqrt(2), np.float32)) == pytest.approx(3.0)
@@ -431,7 +431,7 @@ def test_nan_in_one_view_makes_the_score_nan(judge: ViewsJudge) -> None:
 def test_views_without_a_bank_or_of_another_network_are_refused(judge: ViewsJudge) -> None:
     extractor = ViewExtractor((View.NATIVE,), DEFAULT_BACKBONE.overview_onnx(), threads=1)
     bank = PlaceBank.of(np.zeros((3, 1, 2), np.float32), np.ones((1, 1), bool), np.eye(2, dtype=np.float32))
-    usual = UsualDistances(np.zeros(1, np.float32), np.ones(1, np.float32), 0.0, 1.0)
+    usual = UsualDistances(np.zeros(1, np.float32), np.ones(1, np.float32), 0.0, 1.0, 0.5)
 
     with pytest.raises(ValueError, match="banks of"):
         ViewsJudge(extractor, {})
