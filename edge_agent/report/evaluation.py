@@ -121,7 +121,7 @@ class SetsFacts:
 
 def write_sets_report(path: Path, *, facts: SetsFacts) -> None:
     """Write how methods compare on several data sets. Raises OSError if the file cannot be written."""
-    title = f"Evaluation on {len(facts.sets)} data sets"
+    title = f"Evaluation on {len(facts.sets)} data set{'s' * (len(facts.sets) != 1)}"
     reports = [(one, quote(one.report)) for one in facts.sets]
     write_page(path, "evaluation_sets.html.j2", title=title, facts=facts, reports=reports)
 
