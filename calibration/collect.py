@@ -18,10 +18,14 @@ from calibration.images import GoodImage, find_same, images_in, inspect_file, re
 from calibration.reference import medoid
 from calibration.tails import dark_ground, filled_with_zeros
 from drivers.base import ImageRefused
+from edge_agent.errors import DataError
 from edge_agent.inspection.image_files import SET_ASIDE, SUFFIXES, read_file
 from edge_agent.inspection.registration import Registration
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from edge_agent.domain import Alignment
     from edge_agent.inspection.registration import RegistrationSettings
     from edge_agent.inspection.tail import DarkGround
@@ -101,15 +105,25 @@ class Collector:
         if self._registration is not None:
             self._register([image])
         elif len(self.images) == _REFERENCE_AFTER:
-            self._registration = Registration(self.images[medoid(self.images)].pixels(), self.settings)
+            self._registration = self._registration_of(self.images[medoid(self.images)].pixels())
             self._register(self.images)
+
+    def _registration_of(self, pixels: NDArray[np.uint8]) -> Registration:
+        """By this reference; off where it shows nothing to register by: calibration finds that out as well."""
+        try:
+            return Registration(pixels, self.settings)
+        except DataError:
+            return Registration(pixels, replace(self.settings, off=True))
 
     def _register(self, images: list[GoodImage]) -> None:
         """Lay them on the reference and put aside what does not lie there as the others do."""
         assert self._registration is not None  # noqa: S101 - made above
         alignments = [self._registration.register(image.pixels()) for image in images]
-        self.qualities |= {image.path.name: a.quality for image, a in zip(images, alignments, strict=True)}
+        is_on = not self._registration.settings.off
+        self.qualities |= {image.path.name: a.quality for image, a in zip(images, alignments, strict=True) if is_on}
         self._put_aside_cut(images, alignments)
+        if not is_on:
+            return
         odd = unregistered(self.qualities, 1.0)
         for image in [image for image in self.images if image.path.name in odd]:
             self.images.remove(image)
@@ -126,7 +140,7 @@ class Collector:
         cut = filled_with_zeros(images, self._registration, alignments, self._most)
         for image in [image for image in images if image.path.name in cut]:
             self.images = [other for other in self.images if other is not image]
-            del self.qualities[image.path.name]
+            self.qualities.pop(image.path.name, None)
             self._put_aside(image, f"broken: {cut[image.path.name]}")
 
     def _put_aside(self, image: GoodImage, why: str) -> None:

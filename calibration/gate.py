@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     from edge_agent.domain import Alignment
     from edge_agent.inspection.registration import Registration
 
-__all__ = ["RELIABLE", "WrongQualities", "gate_words", "quality_gate", "unregistered", "wrong_qualities"]
+__all__ = ["NO_GATE", "RELIABLE", "WrongQualities", "gate_words", "quality_gate", "unregistered", "wrong_qualities"]
 
 RELIABLE = 0.5
 """Good images whose usual quality is below this differ more in what they show than in where they show it."""
 
-_NO_GATE = -1.0
+NO_GATE = -1.0
+"""No quality is below it."""
 _STRICTEST = 0.85
 _LEAST_MARGIN = 0.1
 _TAIL = 24.0  # by simulation: half of it refuses below 0.04 % of good parts from 28 on, with long tails 0.3 %
@@ -62,7 +63,10 @@ def unregistered(qualities: Mapping[str, float], most: float) -> tuple[str, ...]
         raise CalibrationRefused(
             f"{worst} does not register to the reference: quality {least:.2f}, the other images' median is {usual:.2f}"
             + (f"; nor do {', '.join(name for _, name in odd[1:6])}" if odd[1:] else ""),
-            hint=f"look at {worst}: another part, turned too far, or blurred? Remove it, or allow a larger angle",
+            hint=(
+                f"look at {worst}: another part, turned too far, or blurred? Remove it, or allow a larger angle; where "
+                "parts have nothing in common to lay them on each other by, calibrate with --registration off"
+            ),
         )
     return tuple(name for _, name in odd)
 
@@ -107,7 +111,7 @@ def quality_gate(qualities: Collection[float], wrong: WrongQualities) -> float:
     worst = float(np.tanh(least))
     usual = float(np.tanh(np.median(z)))
     if usual < wrong.elsewhere + _LEAST_MARGIN:
-        return _NO_GATE
+        return NO_GATE
     tail = _TAIL / math.sqrt(len(z)) * float(first - least)
     usual_gate, closest = (float(np.tanh(least - share * tail)) for share in (1.0, 0.5))
     return min(max(usual_gate, min(wrong.off, closest)), worst - _LEAST_MARGIN, _STRICTEST)
@@ -117,7 +121,7 @@ def gate_words(gate: float, qualities: Collection[float], wrong: WrongQualities)
     """What the gate is worth, for the person who has to trust it."""
     usual = float(np.median(list(qualities)))
     badly = "good parts register badly: they differ among themselves more than in where they lie"
-    if gate == _NO_GATE:
+    if gate == NO_GATE:
         return (badly, f"no gate on registration quality: good parts reach {usual:.2f}, others {wrong.elsewhere:.2f}")
     stopped = [px for px, quality in wrong.by_px.items() if quality < gate]
     words = [

@@ -7,9 +7,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from calibration.gate import gate_words, quality_gate, unregistered, wrong_qualities
-from calibration.reference import Box, check_in_view, clip_to_valid, explicit_crop, medoid, part_box, read_mask
-from calibration.search import register_by_range, search
+from calibration.gate import NO_GATE, gate_words, quality_gate, unregistered, wrong_qualities
+from calibration.reference import (
+    Box,
+    check_in_view,
+    clip_to_valid,
+    explicit_crop,
+    medoid,
+    part_box,
+    parts_box,
+    read_mask,
+)
+from calibration.search import search
 from calibration.tails import dark_ground, filled_with_zeros
 from edge_agent.errors import CalibrationRefused
 from edge_agent.inspection.anomaly_map import to_working
@@ -35,6 +44,7 @@ _THUMBNAIL_PX = 200
 _TURNED_DEG = 20.0
 _MOST_UNSEEN = 0.4
 _UNSEEN_SLACK = 0.02
+_NOT_JUDGED: tuple[str, ...] = ("no part is rejected for where it lies: the score alone judges it",)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,20 +107,20 @@ def register_all(
     """
     reference = medoid(images)
     mask = None if wishes.mask is None else read_mask(wishes.mask, images[reference].shape)
-    if wishes.max_angle_deg is None:
-        found, words = search(images, reference, wishes.settings, mask, progress)
-    else:
-        found = register_by_range(images, reference, wishes.settings, mask, progress)
-        words = f"parts are searched within {wishes.max_angle_deg:g} degrees, as asked"
+    found, words = search(images, reference, wishes, mask, progress)
     qualities = {i.path.name: a.quality for i, a in zip(images, found.alignments, strict=True)}
     del qualities[images[reference].path.name]
-    odd = () if found.registration.settings.still else unregistered(qualities, wishes.left_out_share)
+    is_off = found.registration.settings.off
+    odd = () if is_off else unregistered(qualities, wishes.left_out_share)
     kept = [i for i, image in enumerate(images) if image.path.name not in odd]
     kept_images, alignments = [images[i] for i in kept], [found.alignments[i] for i in kept]
     dark = _dark_ground(kept_images, found.registration, alignments)
     box = _settle_crop(crop, found, dict(zip((i.path.name for i in kept_images), alignments, strict=True)))
-    wrong = wrong_qualities(found.registration, kept_images, alignments)
-    gate = quality_gate([q for name, q in qualities.items() if name not in odd], wrong)
+    gate, gate_notes = NO_GATE, _NOT_JUDGED
+    if not is_off:
+        wrong = wrong_qualities(found.registration, kept_images, alignments)
+        gate = quality_gate([q for name, q in qualities.items() if name not in odd], wrong)
+        gate_notes = gate_words(gate, qualities.values(), wrong)
     return RegisteredSet(
         images=tuple(kept_images),
         reference=kept.index(reference),
@@ -121,10 +131,10 @@ def register_all(
         grid=grid_for(box[3], box[2]),
         quality_min=gate,
         unseen_max=max(found.registration.unseen_fraction(a, box) for a in alignments) + _UNSEEN_SLACK,
-        notes=(words, *_left_out(odd, len(images)), *gate_words(gate, qualities.values(), wrong)),
+        notes=(words, *_left_out(odd, len(images)), *gate_notes),
         mask=mask,
         dark=dark,
-        pose=_pose_limits(alignments, found.registration, wishes.pose_tolerance),
+        pose=_pose_limits(alignments, found.registration, None if is_off else wishes.pose_tolerance),
     )
 
 
@@ -159,7 +169,15 @@ def _settle_crop(crop: str | Box, found: Registered, alignments: dict[str, Align
     height, width = registration.shape[:2]
     if not isinstance(crop, str):
         return explicit_crop(crop, height, width)
-    box = part_box(found.mean, width / found.mean.shape[1]) if crop == "auto" else None
+    scale = width / found.mean.shape[1]
+    if registration.settings.off:
+        return (parts_box(found.mean, found.least, found.most, scale) if crop == "auto" else None) or (
+            0,
+            0,
+            width,
+            height,
+        )
+    box = part_box(found.mean, scale) if crop == "auto" else None
     if max(abs(alignment.angle_deg) for alignment in alignments.values()) < _TURNED_DEG:
         valid = {name: registration.valid_region(a) for name, a in alignments.items()}
         return clip_to_valid(box or (0, 0, width, height), valid)

@@ -80,6 +80,9 @@ def calibrate_reference(
     pose_tolerance: Annotated[
         str, typer.Option(metavar="off|FACTOR", help="Room beyond where good parts lie; off for parts lying anywhere.")
     ] = "1",
+    registration: Annotated[
+        str, typer.Option(metavar="auto|on|off", help="Lay parts on the reference: the good images say, always, never.")
+    ] = "auto",
     false_rejects: Annotated[
         str | None, typer.Option(metavar="SHARE", help="Expect at most this share of good parts rejected: 1% or 0.01.")
     ] = None,
@@ -132,7 +135,7 @@ def calibrate_reference(
         camera=camera,
         seed=seed,
         crop=_crop(crop),
-        search=wishes_from(max_angle, max_scale, mask, pose_tolerance),
+        search=wishes_from(max_angle, max_scale, mask, pose_tolerance, registration),
         method=method,
         channels=_channels(channels),
         voices=_voices(voices),

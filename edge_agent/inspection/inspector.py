@@ -191,7 +191,7 @@ class Inspector:
             limit=self.bundle.limit,
             bundle_id=self.bundle.id,
             image_sha256=digest,
-            alignment=alignment,
+            alignment=None if self.bundle.registration.off else alignment,
             detail=detail,
             timings_ms=stages.timings_ms,
             shares=judged.shares if judged else {},

@@ -120,6 +120,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "registration.motion_margin": _number(0.0, 1.0, "a difference of two correlations", may_lack=True),
     "registration.max_scale": _number(0.0, 0.3, "a part may look larger or smaller by 30 % at most", may_lack=True),
     "registration.still": Rule("flag", may_lack=True),
+    "registration.off": Rule("flag", may_lack=True),
     "align": Rule("object"),
     "align.quality_min": _number(-1.0, 1.0, "a correlation"),
     "align.unseen_max": _number(0.0, 1.1, "a share of the inspected area, with a little slack"),
