@@ -19,15 +19,22 @@ _WIDER = 0.015
 _HALF = 0.5
 
 
-def part_mask(mean: NDArray[np.float32]) -> NDArray[np.bool_] | None:
+def part_mask(
+    mean: NDArray[np.float32], extremes: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
+) -> NDArray[np.bool_] | None:
     """Where the part is (h, w), from the mean (h, w, C) of the registered crops in [0, 1]; None: the whole crop counts.
 
     The background is what most of the crop's border shows. Otsu's threshold divides what differs from it; holes are
     the part's, and it is made wider by 1.5 % of its length. None where the two hardly differ, or where more than a
     quarter of the border is not background: there nothing says what the part is.
+
+    With ``extremes``, the darkest and the lightest that any image shows (h, w, C), it is everywhere that some part
+    lies: for images that are not laid on each other.
     """
     border = _border(mean.shape[:2])
-    differs = np.abs(mean - np.median(mean[border], axis=0)).max(axis=2)
+    background = np.median(mean[border], axis=0)
+    least, most = extremes or (mean, mean)
+    differs = np.maximum(most - background, background - least).max(axis=2)
     grey = np.round(np.minimum(differs, 1.0) * 255.0).astype(np.uint8)
     _, divided = cv2.threshold(grey, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
     part = divided.astype(bool)

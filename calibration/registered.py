@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from calibration.gate import NO_GATE, gate_words, quality_gate, unregistered, wrong_qualities
+from calibration.gate import NO_GATE, RELIABLE, gate_words, quality_gate, unregistered, wrong_qualities
+from calibration.part_mask import part_mask
 from calibration.reference import (
     Box,
     check_in_view,
@@ -52,7 +53,8 @@ class RegisteredSet:
     """The registered good images. Pixels are read again at every use: full-size pictures never pile up in memory.
 
     ``notes`` say what was chosen and what the quality gate can stop; ``mask`` is where the reference may be trusted;
-    ``dark`` is where good parts are black.
+    ``dark`` is where good parts are black. ``is_tied``: a place of a part is compared with the same place of good
+    parts.
     """
 
     images: tuple[GoodImage, ...]
@@ -68,6 +70,7 @@ class RegisteredSet:
     notes: tuple[str, ...]
     mask: NDArray[np.uint8] | None
     dark: DarkGround
+    is_tied: bool = True
 
     @property
     def channels(self) -> int:
@@ -88,6 +91,12 @@ class RegisteredSet:
         """The crop (H, W, C) of one registered image, in [0, 1]."""
         pixels = self.images[index].pixels()
         return crop_of(self.registration.warp(pixels, self.alignments[index]), self.crop)
+
+    def part_mask(self, progress: Callable[[int, int], None]) -> NDArray[np.bool_] | None:
+        """Where in the crop the part is, or anywhere that some part lies; None: all of it counts."""
+        working = self.working(progress)
+        is_off = self.registration.settings.off
+        return part_mask(working.mean(axis=0), (working.min(axis=0), working.max(axis=0)) if is_off else None)
 
     def working(self, progress: Callable[[int, int], None]) -> NDArray[np.float32]:
         """All working images (n, h, w, C)."""
@@ -115,7 +124,12 @@ def register_all(
     kept = [i for i, image in enumerate(images) if image.path.name not in odd]
     kept_images, alignments = [images[i] for i in kept], [found.alignments[i] for i in kept]
     dark = _dark_ground(kept_images, found.registration, alignments)
-    box = _settle_crop(crop, found, dict(zip((i.path.name for i in kept_images), alignments, strict=True)))
+    try:
+        box = _settle_crop(crop, found, dict(zip((i.path.name for i in kept_images), alignments, strict=True)))
+    except CalibrationRefused as err:
+        if wishes.registration == "auto" and found.usual_quality(reference) < RELIABLE:
+            return register_all(images, replace(wishes, registration="off", max_angle_deg=None), crop, progress)
+        raise CalibrationRefused(str(err), hint=f"{err.hint}; or calibrate with --registration off") from err
     gate, gate_notes = NO_GATE, _NOT_JUDGED
     if not is_off:
         wrong = wrong_qualities(found.registration, kept_images, alignments)

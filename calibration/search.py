@@ -125,7 +125,7 @@ def search(
     closer to each other. Raises CalibrationRefused where a person insists on what cannot be.
     """
     if wishes.registration == "off":
-        return as_they_come(images, reference, mask, progress), f"{_UNMOVED}, as asked"
+        return as_they_come(images, reference, mask, progress), _UNMOVED
     try:
         return _search(images, reference, wishes, mask, progress)
     except CalibrationRefused:
