@@ -54,6 +54,7 @@ def calibration_json(result: CalibrationResult) -> dict[str, object]:
         "crop": list(result.crop),
         "quality_min": result.quality_min,
         "registration_notes": list(result.notes),
+        "questions": {answer.question.name: answer.to_json() for answer in result.answers},
         "heldout_error": _finite(result.heldout_error),
         "mean_image_error": _finite(result.mean_image_error),
         "own_variance": result.own_variance,
@@ -69,6 +70,7 @@ def calibration_lines(result: CalibrationResult) -> list[str]:
         f"bundle {result.bundle_id[:16]} from {result.images} good images -> {result.path}",
         f"reference {result.reference}; registration quality at least {worst.quality:.3f} ({worst.name})",
         *(f"  {note}" for note in result.notes),
+        *(f"  {answer.question.name} {answer.answer}: {answer.line}" for answer in result.answers),
         (
             f"autoencoder: error on unseen good images {result.heldout_error:.2e}, "
             f"the mean image alone {result.mean_image_error:.2e}, the images' own variance {result.own_variance:.2e}"

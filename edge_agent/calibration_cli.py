@@ -83,6 +83,10 @@ def calibrate_reference(
     registration: Annotated[
         str, typer.Option(metavar="auto|on|off", help="Lay parts on the reference: the good images say, always, never.")
     ] = "auto",
+    place: Annotated[
+        str,
+        typer.Option(metavar="auto|tied|free", help="Compare with the same place of good parts, or with all places."),
+    ] = "auto",
     false_rejects: Annotated[
         str | None, typer.Option(metavar="SHARE", help="Expect at most this share of good parts rejected: 1% or 0.01.")
     ] = None,
@@ -139,6 +143,7 @@ def calibrate_reference(
         method=method,
         channels=_channels(channels),
         voices=_voices(voices),
+        place=place,
         backbone=backbone_for(backbone, weights=backbone_weights, taps=backbone_taps, scaling=backbone_scaling),
         limit=wishes_of(false_rejects, review_share, extrapolate=extrapolate),
         leave_out=tuple(leave_out or ()),
