@@ -286,6 +286,8 @@ def finish(prepared: Prepared, method: str, out: Path, progress: Progress = _uns
         **scored.files,
     }
     files["shown.png"] = png_bytes(registered.dark.shown)
+    if registered.part_region is not None:
+        files["part.png"] = png_bytes(registered.part_region)
     if registered.mask is not None:
         files["mask.png"] = png_bytes(registered.mask)
     manifest = _manifest(options, prepared, limit, scored)

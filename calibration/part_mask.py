@@ -10,13 +10,14 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["counting_places", "part_mask"]
+__all__ = ["counting_places", "part_and_rim", "part_mask"]
 
 _CONTRAST = 0.08
 """Least difference between part and background, of full scale: below, a division says something about light alone."""
 _MOST_BORDER = 0.25
 _WIDER = 0.015
 _HALF = 0.5
+_RIM = 0.05
 
 
 def part_mask(
@@ -43,6 +44,15 @@ def part_mask(
     if part[border].mean() > _MOST_BORDER:
         return None
     return _wider(_without_holes(part))
+
+
+def part_and_rim(mask: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
+    """The part with so much of what is around (5 % of the picture) that its outline shows; None stays None."""
+    if mask is None:
+        return None
+    reach = max(1, round(_RIM * max(mask.shape)))
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+    return np.asarray(cv2.dilate(mask.astype(np.uint8), disc) > 0)
 
 
 def counting_places(

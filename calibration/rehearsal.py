@@ -16,7 +16,7 @@ import numpy as np
 from calibration.part_mask import counting_places
 from calibration.synthetic_defects import SyntheticDefect, clearer_half, make_defects
 from calibration.view_memory import ViewMemory, seen_places
-from edge_agent.inspection.anomaly_map import resized
+from edge_agent.inspection.anomaly_map import resized, to_working
 from edge_agent.inspection.embedding import FeatureGrid
 from edge_agent.inspection.inspector import crop_of
 from edge_agent.inspection.usual import top_mean
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from calibration.images import GoodImage
     from calibration.registered import RegisteredSet
+    from edge_agent.inspection.likeness import Likeness
 
     Progress = Callable[[int, int], None]
 
@@ -69,9 +70,11 @@ class Rehearsal:
             if image.path.name in known:
                 good[number] = self._features(registered.cropped(known[image.path.name]))
             progress(number + 1, total)
-        bad = []
-        for number, defect in enumerate(self._defects, start=len(self._images) + 1):
-            crop = _inspected(registered, defect.onto(self._images[defect.base].pixels()))
+        bad, likeness = [], registered.likeness()
+        # A defect on a part that is thrown out anyhow says nothing.
+        defects = [defect for defect in self._defects if defect.base in good]
+        for number, defect in enumerate(defects, start=len(self._images) + 1):
+            crop = _inspected(registered, likeness, defect.onto(self._images[defect.base].pixels()))
             bad.append(None if crop is None else self._features(crop))
             progress(number, total)
         asked = None
@@ -79,7 +82,7 @@ class Rehearsal:
             asked = crop_of(registered.mask.astype(np.float32), registered.crop)[..., 0] > 0.0
         shape = next(iter(good.values())).shape[:2]
         places = counting_places(shape, registered.part_mask(lambda _done, _total: None), asked)
-        tell = partial(_told, good, bad, self._defects, places, thrown_out=len(self._images) - len(good))
+        tell = partial(_told, good, bad, defects, places, thrown_out=len(self._images) - len(good))
         return Told(tied=tell(is_tied=True), free=tell(is_tied=False))
 
     def _features(self, crop: NDArray[np.float32]) -> NDArray[np.float16]:
@@ -89,14 +92,15 @@ class Rehearsal:
         return self._grid.features(small).astype(np.float16)
 
 
-def _inspected(registered: RegisteredSet, pixels: NDArray[np.uint8]) -> NDArray[np.float32] | None:
+def _inspected(registered: RegisteredSet, likeness: Likeness, pixels: NDArray[np.uint8]) -> NDArray[np.float32] | None:
     """The crop of an image that is new to the set; None where it would be rejected for how it lies."""
     found = registered.registration.register(pixels)
     if found.quality < registered.quality_min or registered.pose.judge(found):
         return None
     if registered.registration.unseen_fraction(found, registered.crop) > registered.unseen_max:
         return None
-    return crop_of(registered.registration.warp(pixels, found), registered.crop)
+    crop = crop_of(registered.registration.warp(pixels, found), registered.crop)
+    return None if likeness(to_working(crop, registered.grid)) < registered.whole.least else crop
 
 
 def _told(

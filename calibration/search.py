@@ -24,7 +24,16 @@ if TYPE_CHECKING:
 
     Progress = Callable[[int, int], None]
 
-__all__ = ["REGISTRATION", "Registered", "SearchWishes", "as_they_come", "register_by_range", "search", "wishes_from"]
+__all__ = [
+    "REGISTRATION",
+    "Registered",
+    "SearchWishes",
+    "as_they_come",
+    "overview",
+    "register_by_range",
+    "search",
+    "wishes_from",
+]
 
 REGISTRATION = ("auto", "on", "off")
 """Whether parts are registered: the good images decide, always, never."""
@@ -183,18 +192,18 @@ def register_by_range(
     """
     pixels = images[reference].pixels()
     registration = Registration(pixels, settings, mask)
-    still = _overview(pixels * np.float32(1.0 / 255.0))
+    still = overview(pixels * np.float32(1.0 / 255.0))
     alignments, before, after, total = [], [], [], np.zeros(still.shape, np.float64)
     least, most = still.copy(), still.copy()
     for number, image in enumerate(images, start=1):
         current = image.pixels()
         alignments.append(registration.register(current))
-        overview = _overview(registration.warp(current, alignments[-1]))
-        total += overview
-        np.minimum(least, overview, out=least)
-        np.maximum(most, overview, out=most)
-        before.append(_rms(_overview(current * np.float32(1.0 / 255.0)), still))
-        after.append(_rms(overview, still))
+        small = overview(registration.warp(current, alignments[-1]))
+        total += small
+        np.minimum(least, small, out=least)
+        np.maximum(most, small, out=most)
+        before.append(_rms(overview(current * np.float32(1.0 / 255.0)), still))
+        after.append(_rms(small, still))
         progress(number, len(images))
     closer = float(np.median(np.delete(after, reference)) / max(np.median(np.delete(before, reference)), 1e-6))
     mean = (total / len(images)).astype(np.float32)
@@ -222,7 +231,8 @@ def _helps(found: Registered) -> bool:
     return found.closer < _HELPS and max(unseen) < _MOST_UNSEEN
 
 
-def _overview(image: NDArray[np.float32]) -> NDArray[np.float32]:
+def overview(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    """An image (H, W) or (H, W, C) at a long side of 256 px at most, as (h, w, C)."""
     height, width = image.shape[:2]
     scale = min(1.0, _OVERVIEW_PX / max(height, width))
     h, w = max(1, round(height * scale)), max(1, round(width * scale))

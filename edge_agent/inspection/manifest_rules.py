@@ -129,6 +129,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "questions.*.figures.*": _number(0.0, 1.0, "how often a synthetic defect is above a good part"),
     "align": Rule("object"),
     "align.quality_min": _number(-1.0, 1.0, "a correlation"),
+    "align.likeness_min": _number(-1.0, 1.0, "a correlation", may_lack=True),
     "align.unseen_max": _number(0.0, 1.1, "a share of the inspected area, with a little slack"),
     "align.pose": Rule("object"),
     **{
