@@ -103,8 +103,8 @@ def _is_far_below(correlation: float, usual: float) -> bool:
 def likeness_gate(good: Sequence[float], moved: Sequence[float]) -> float:
     """The least likeness of a part that is judged: between what good parts have and what they have when ``moved``.
 
-    A third of the way (Fisher's z) from what nine in ten of those stay below that were moved by a tenth of the picture to
-    the least of good parts: the odd good part keeps room. No gate where the two are not apart.
+    A third of the way (Fisher's z) from what nine in ten of those stay below that were moved by a tenth of the picture
+    to the least of good parts: the odd good part keeps room. No gate where the two are not apart.
     """
     least, stopped = (float(np.arctanh(np.clip(v, -0.999, 0.999))) for v in (min(good), np.quantile(moved, 0.9)))
     if stopped + _APART > least:

@@ -12,6 +12,7 @@ from calibration.limit import at_rank, offers, share_for
 from edge_agent.inspection.bundle import Bundle
 from edge_agent.inspection.inspector import Inspector
 from edge_agent.report.facts import (
+    AnswerRow,
     CalibrationFacts,
     DefectiveFacts,
     GoodPartScore,
@@ -117,6 +118,10 @@ def write_report(path: Path, result: CalibrationResult, images: Path) -> None:
         training=tuple(TrainingStep(p.step, p.train, _finite(p.heldout)) for p in result.curve),
         scores=tuple(GoodPartScore(name, score) for name, score in result.scores),
         notes=(*_limit_notes(result), *(f"Registration: {note}." for note in result.notes)),
+        answers=tuple(
+            AnswerRow(a.question.name, a.question.words[a.answer], tuple(a.figures.items()), a.why)
+            for a in result.answers
+        ),
         limit=result.limit,
         limit_statement=result.statement,
         seed=bundle.manifest["seed"],
