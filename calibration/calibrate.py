@@ -131,10 +131,11 @@ class RegistrationRow:
 class CalibrationResult:
     """What came out. ``scores`` are leave-one-out scores by file name, the oddest part first.
 
-    ``choice`` is the limit with all it promises; ``findings`` is None where no defective parts were shown. Errors and
-    ``own_variance`` are mean squares over pixels in [0, 1]; ``timings_s`` seconds by stage. ``odd_part`` names the good
-    part whose score stands too far apart to have a say in the limit, and says what to do; empty where there is none.
-    ``answers`` say why parts are compared as they are.
+    ``registration`` is empty where it is off. ``choice`` is the limit with all it promises; ``findings`` is None
+    where no defective parts were shown. Errors and ``own_variance`` are mean squares over pixels in [0, 1];
+    ``timings_s`` seconds by stage. ``odd_part`` names the good part whose score stands too far apart to have a say
+    in the limit, and says what to do; empty where there is none. ``answers`` say why parts are compared as they
+    are.
     """
 
     bundle_id: str
@@ -417,6 +418,7 @@ def _result(
         registration=tuple(
             RegistrationRow(name, a.shift_x_px, a.shift_y_px, a.angle_deg, a.quality)
             for name, a in zip(names, registered.alignments, strict=True)
+            if not registered.registration.settings.off
         ),
         quality_min=registered.quality_min,
         notes=(*registered.notes, *scored.notes, *_apart(scored, names, limit)),

@@ -170,7 +170,7 @@ def register_all(
         box = _settle_crop(crop, found, dict(zip((i.path.name for i in kept_images), alignments, strict=True)))
     except CalibrationRefused as err:
         if wishes.registration == "auto" and found.usual_quality(reference) < RELIABLE:
-            return register_all(images, replace(wishes, registration="off", max_angle_deg=None), crop, progress)
+            return register_all(images, replace(wishes, registration="off", max_scale=0.0), crop, progress)
         raise CalibrationRefused(str(err), hint=f"{err.hint}; or calibrate with --registration off") from err
     gate, gate_notes = NO_GATE, _NOT_JUDGED
     whole = Whole()

@@ -66,10 +66,11 @@ def calibration_json(result: CalibrationResult) -> dict[str, object]:
 
 def calibration_lines(result: CalibrationResult) -> list[str]:
     """The result in a few lines for a person."""
-    worst = min(result.registration, key=lambda row: row.quality)
+    worst = min(result.registration, key=lambda row: row.quality, default=None)
+    lay = "no registration" if worst is None else f"registration quality at least {worst.quality:.3f} ({worst.name})"
     lines = [
         f"bundle {result.bundle_id[:16]} from {result.images} good images -> {result.path}",
-        f"reference {result.reference}; registration quality at least {worst.quality:.3f} ({worst.name})",
+        f"reference {result.reference}; {lay}",
         *(f"  {note}" for note in result.notes),
         *(f"  {answer.question.name} {answer.answer}: {answer.line}" for answer in result.answers),
         (

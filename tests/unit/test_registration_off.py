@@ -13,6 +13,7 @@ from calibration.calibrate import CalibrationOptions, calibrate
 from calibration.collect import Collector
 from calibration.images import list_images, read_good_images
 from calibration.registered import RegisteredSet, register_all
+from calibration.reporting import calibration_lines
 from calibration.search import SearchWishes, wishes_from
 from edge_agent.domain import Outcome, Reason
 from edge_agent.errors import CalibrationRefused, UsageError
@@ -103,6 +104,8 @@ def test_nothing_is_rejected_for_how_it_lies_where_registration_is_off(tmp_path:
     images = written(tmp_path / "good", disc)
     options = CalibrationOptions(search=SearchWishes(registration="off"), method="views")
     result = calibrate(images, tmp_path / "bundle", options)
+    assert result.registration == ()
+    assert "no registration" in calibration_lines(result)[1]
     bundle = Bundle.load(result.path)
     inspector = Inspector(bundle)
 
