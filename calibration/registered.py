@@ -58,6 +58,7 @@ _TURNED_DEG = 20.0
 _MOST_UNSEEN = 0.4
 _UNSEEN_SLACK = 0.02
 _MOVED = 6
+_HALF = 0.5
 _NOT_JUDGED: tuple[str, ...] = ("no part is rejected for where it lies: the score alone judges it",)
 
 
@@ -177,7 +178,7 @@ def register_all(
     if not is_off:
         wrong = wrong_qualities(found.registration, kept_images, alignments)
         gate = quality_gate([q for name, q in qualities.items() if name not in odd], wrong)
-        whole = _whole(kept_images, found.registration, alignments, box, kept.index(reference))
+        whole = _whole(kept_images, found.registration, alignments, box, (kept.index(reference), mask))
         gate_notes = (*gate_words(gate, qualities.values(), wrong), whole.words)
     return RegisteredSet(
         images=tuple(kept_images),
@@ -210,15 +211,24 @@ def _likeness_of(images: Sequence[GoodImage], found: Registered) -> Callable[[st
 
 
 def _whole(
-    images: Sequence[GoodImage], registration: Registration, alignments: Sequence[Alignment], box: Box, reference: int
+    images: Sequence[GoodImage],
+    registration: Registration,
+    alignments: Sequence[Alignment],
+    box: Box,
+    trusted: tuple[int, NDArray[np.uint8] | None],
 ) -> Whole:
-    """The gate on likeness, from these images as they are and moved elsewhere."""
+    """The gate on likeness, from these images as they are and moved elsewhere; ``trusted``: reference and mask."""
+    reference, mask = trusted
     grid = grid_for(box[3], box[2])
     crops = [
         to_working(crop_of(registration.warp(image.pixels(), alignment), box), grid)
         for image, alignment in zip(images, alignments, strict=True)
     ]
     part = part_and_rim(part_mask(np.mean(crops, axis=0)))
+    if mask is not None:
+        white = to_working(crop_of((mask > 0).astype(np.float32), box), grid)[..., 0] > _HALF
+        inside = white if part is None else white & part
+        part = inside if inside.any() else part
     likeness = Likeness(crops[reference], part)
     good = [likeness(crop) for index, crop in enumerate(crops) if index != reference]
     some = np.unique(np.linspace(0, len(crops) - 1, _MOVED).round().astype(int))

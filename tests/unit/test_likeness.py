@@ -42,13 +42,13 @@ def bolt(rng: np.random.Generator, turn_deg: float) -> Picture:
     return np.clip(turned + rng.normal(0, 2, turned.shape), 0, 255).astype(np.uint8)
 
 
-def registered(folder: Path) -> RegisteredSet:
+def registered(folder: Path, mask: Path | None = None) -> RegisteredSet:
     rng = np.random.default_rng(5)
     folder.mkdir()
     for number in range(22):
         assert cv2.imwrite(str(folder / f"{number:02}.bmp"), bolt(rng, rng.uniform(-180, 180)))
     good = read_good_images(list_images(folder), lambda _done, _total: None)
-    return register_all(good, SearchWishes(max_angle_deg=180.0), "auto", lambda _done, _total: None)
+    return register_all(good, SearchWishes(max_angle_deg=180.0, mask=mask), "auto", lambda _done, _total: None)
 
 
 def test_likeness_is_a_correlation_over_the_part() -> None:
@@ -121,3 +121,16 @@ def test_the_gate_stops_wrong_poses_of_a_part_whose_fine_edges_differ(tmp_path: 
     assert [of(0.0) >= found.whole.least for _ in range(8)] == [True] * 8
     assert max(of(turned) for turned in (45.0, 90.0, 135.0, 180.0)) < found.whole.least
     assert max(of(0.0, shift) for shift in (-40.0, 40.0)) < found.whole.least
+
+
+@pytest.mark.slow
+def test_what_a_person_left_black_has_no_say_in_the_likeness(tmp_path: Path) -> None:
+    painted = np.zeros((HEIGHT, WIDTH), np.uint8)
+    painted[:, : WIDTH // 2] = 255
+    assert cv2.imwrite(str(tmp_path / "mask.png"), painted)
+
+    region = registered(tmp_path / "good", tmp_path / "mask.png").part_region
+
+    assert region is not None
+    assert region[:, : WIDTH // 2 - 2].any()
+    assert not region[:, WIDTH // 2 + 2 :].any()
