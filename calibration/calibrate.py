@@ -21,7 +21,9 @@ from calibration.images import MIN_IMAGES, image_notes, images_in, read_good_ima
 from calibration.known import KnownImage, check_left_out, leave_out, read_defective
 from calibration.limit import Limit, LimitWishes, choose_limit, plan_ranks, stands_apart
 from calibration.parity import backbone_difference, golden_bytes
+from calibration.placing import Placed, place_all
 from calibration.registered import RegisteredSet, register_all
+from calibration.rehearsal import Rehearsal
 from calibration.scoring import check_channels, score_locally, score_pooled
 from calibration.search import SearchWishes
 from calibration.training import CurvePoint, Recipe
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from calibration.images import GoodImage
+    from calibration.questions import Answer
     from calibration.reference import Box
     from calibration.scored import Scored
     from edge_agent.inspection.channels import Channel
@@ -99,8 +102,8 @@ class CalibrationOptions:
     """What a person may choose. ``crop`` is "auto", "full" or (x, y, width, height) in px of the reference image.
 
     ``channels`` are those of the local score that fit the crop, none: all that do. ``voices`` are those that count in
-    the mean of views, none: the image's. ``leave_out`` are file names of parts that a person found not good;
-    ``defective`` is a folder of defective parts.
+    the mean of views, none: the image's. ``place`` is "auto", "tied" to the place or "free" of it. ``leave_out``
+    are file names of parts that a person found not good; ``defective`` is a folder of defective parts.
     """
 
     part: str = "part"
@@ -113,6 +116,7 @@ class CalibrationOptions:
     backbone: Backbone = DEFAULT_BACKBONE
     channels: tuple[Channel, ...] = ()
     voices: tuple[Voice, ...] = ()
+    place: str = "auto"
     limit: LimitWishes = field(default_factory=LimitWishes)
     leave_out: tuple[str, ...] = ()
     defective: Path | None = None
@@ -135,9 +139,11 @@ class RegistrationRow:
 class CalibrationResult:
     """What came out. ``scores`` are leave-one-out scores by file name, the oddest part first.
 
-    ``choice`` is the limit with all it promises; ``findings`` is None where no defective parts were shown. Errors and
-    ``own_variance`` are mean squares over pixels in [0, 1]; ``timings_s`` seconds by stage. ``odd_part`` names the good
-    part whose score stands too far apart to have a say in the limit, and says what to do; empty where there is none.
+    ``registration`` is empty where it is off. ``choice`` is the limit with all it promises; ``findings`` is None
+    where no defective parts were shown. Errors and ``own_variance`` are mean squares over pixels in [0, 1];
+    ``timings_s`` seconds by stage. ``odd_part`` names the good part whose score stands too far apart to have a say
+    in the limit, and says what to do; empty where there is none. ``answers`` say why parts are compared as they
+    are.
     """
 
     bundle_id: str
@@ -162,18 +168,20 @@ class CalibrationResult:
     findings: Findings | None = None
     timings_s: dict[str, float] = field(default_factory=dict)
     odd_part: str = ""
+    answers: tuple[Answer, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Gathered:
     """Registered good images, and what else a person showed: the same for every method.
 
-    ``notes`` say what was passed over, and what is odd about the files.
+    ``notes`` say what was passed over, and what is odd about the files; ``answers`` why parts are compared as they are.
     """
 
     registered: RegisteredSet
     options: CalibrationOptions
     timings_s: Mapping[str, float]
+    answers: tuple[Answer, ...] = ()
     left_out: tuple[KnownImage, ...] = ()
     defective: tuple[KnownImage, ...] = ()
     notes: tuple[str, ...] = ()
@@ -219,10 +227,27 @@ def gather(images: Sequence[Path], options: CalibrationOptions, progress: Progre
     defective = read_defective(options.defective, good) if options.defective else ()
     notes = (*(images_in(options.defective).notes if options.defective else ()), *image_notes(good))
     clock.end("read")
-    registered = register(good, options, progress)
-    check_channels(options.channels, registered.crop)
+    placed = place(good, options, progress)
+    check_channels(options.channels, placed.registered.crop)
     clock.end("register")
-    return Gathered(registered, options, clock.timings_s, left_out, defective, notes)
+    return Gathered(placed.registered, options, clock.timings_s, placed.answers, left_out, defective, notes)
+
+
+def place(good: Sequence[GoodImage], options: CalibrationOptions, progress: Progress = _unseen) -> Placed:
+    """Register these good images as the options say or as serves them. Raises CalibrationRefused, UsageError.
+
+    Only the mean of views knows another way than the default's: other methods ask nothing.
+    """
+    if options.method != "views":
+        return Placed(register(good, options, progress), ())
+    return place_all(
+        good,
+        options.search,
+        options.crop,
+        _stage(progress, "register"),
+        place=options.place,
+        rehearse=lambda: Rehearsal(good, options.backbone.overview_onnx(), seed=options.seed, threads=options.threads),
+    )
 
 
 def train(gathered: Gathered, recipe: Recipe, progress: Progress = _unseen, *, folds: int = FOLDS) -> Prepared:
@@ -273,6 +298,8 @@ def finish(prepared: Prepared, method: str, out: Path, progress: Progress = _uns
         **scored.files,
     }
     files["shown.png"] = png_bytes(registered.dark.shown)
+    if registered.part_region is not None:
+        files["part.png"] = png_bytes(registered.part_region)
     if registered.mask is not None:
         files["mask.png"] = png_bytes(registered.mask)
     manifest = _manifest(options, prepared, limit, scored)
@@ -292,7 +319,7 @@ def finish(prepared: Prepared, method: str, out: Path, progress: Progress = _uns
     clock.end("limit")
     result = _result((bundle_id, out), registered, learned, limit, scored, timings_s=clock.timings_s)
     notes = (*gathered.notes, *result.notes)
-    return replace(result, left_out=gathered.left_out, findings=findings, notes=notes)
+    return replace(result, left_out=gathered.left_out, findings=findings, notes=notes, answers=gathered.answers)
 
 
 def _check_enough(found: FolderOfImages) -> None:
@@ -328,6 +355,8 @@ def _check_belongs(options: CalibrationOptions) -> None:
         raise UsageError(
             f"method {options.method} has no voices to choose", hint="leave --voices out, or add --method views"
         )
+    if options.place != "auto" and options.method != "views":
+        raise UsageError(f"method {options.method} is always tied to the place", hint="leave --place out")
 
 
 def _manifest(options: CalibrationOptions, prepared: Prepared, limit: Limit, scored: Scored) -> dict[str, Any]:
@@ -356,6 +385,7 @@ def _manifest(options: CalibrationOptions, prepared: Prepared, limit: Limit, sco
         ],
         "left_out_images": [{"name": _name(i.path), "sha256": i.sha256} for i in prepared.gathered.left_out],
         "registration": asdict(registered.registration.settings),
+        "questions": {answer.question.name: answer.to_json() for answer in prepared.gathered.answers},
         "align": registered.align,
         "crop": list(registered.crop),
         "patches": {
@@ -403,6 +433,7 @@ def _result(
         registration=tuple(
             RegistrationRow(name, a.shift_x_px, a.shift_y_px, a.angle_deg, a.quality)
             for name, a in zip(names, registered.alignments, strict=True)
+            if not registered.registration.settings.off
         ),
         quality_min=registered.quality_min,
         notes=(*registered.notes, *scored.notes, *_apart(scored, names, limit)),

@@ -13,15 +13,23 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from calibration.gate import unregistered
 from calibration.images import GoodImage, find_same, images_in, inspect_file, read_each
+from calibration.part_mask import part_and_rim, part_mask
 from calibration.reference import medoid
+from calibration.search import overview
 from calibration.tails import dark_ground, filled_with_zeros
 from drivers.base import ImageRefused
+from edge_agent.errors import DataError
 from edge_agent.inspection.image_files import SET_ASIDE, SUFFIXES, read_file
+from edge_agent.inspection.likeness import Likeness
 from edge_agent.inspection.registration import Registration
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from edge_agent.domain import Alignment
     from edge_agent.inspection.registration import RegistrationSettings
     from edge_agent.inspection.tail import DarkGround
@@ -54,6 +62,7 @@ class Collector:
     refused: list[Refused] = field(default_factory=list)
     notes: tuple[str, ...] = ()
     _registration: Registration | None = None
+    _alike: Likeness | None = None
     _most: DarkGround | None = None
 
     @classmethod
@@ -101,22 +110,42 @@ class Collector:
         if self._registration is not None:
             self._register([image])
         elif len(self.images) == _REFERENCE_AFTER:
-            self._registration = Registration(self.images[medoid(self.images)].pixels(), self.settings)
+            pixels = self.images[medoid(self.images)].pixels()
+            self._registration = self._registration_of(pixels)
+            template = overview(pixels * np.float32(1.0 / 255.0))
+            self._alike = Likeness(template, part_and_rim(part_mask(template)))
             self._register(self.images)
+
+    def _registration_of(self, pixels: NDArray[np.uint8]) -> Registration:
+        """By this reference; off where it shows nothing to register by: calibration finds that out as well."""
+        try:
+            return Registration(pixels, self.settings)
+        except DataError:
+            return Registration(pixels, replace(self.settings, off=True))
 
     def _register(self, images: list[GoodImage]) -> None:
         """Lay them on the reference and put aside what does not lie there as the others do."""
         assert self._registration is not None  # noqa: S101 - made above
         alignments = [self._registration.register(image.pixels()) for image in images]
-        self.qualities |= {image.path.name: a.quality for image, a in zip(images, alignments, strict=True)}
+        is_on = not self._registration.settings.off
+        self.qualities |= {image.path.name: a.quality for image, a in zip(images, alignments, strict=True) if is_on}
         self._put_aside_cut(images, alignments)
-        odd = unregistered(self.qualities, 1.0)
+        if not is_on:
+            return
+        odd = unregistered(self.qualities, 1.0, self._likeness)
         for image in [image for image in self.images if image.path.name in odd]:
             self.images.remove(image)
             quality = self.qualities.pop(image.path.name)
             self._put_aside(
                 image, f"does not register like the others (quality {quality:.2f}): another part, or turned?"
             )
+
+    def _likeness(self, name: str) -> float:
+        """How like the reference an image of that name is."""
+        assert self._registration is not None  # noqa: S101 - made before anything is registered
+        assert self._alike is not None  # noqa: S101 - made with it
+        pixels = next(image for image in self.images if image.path.name == name).pixels()
+        return self._alike(overview(self._registration.warp(pixels, self._registration.register(pixels))))
 
     def _put_aside_cut(self, images: list[GoodImage], alignments: list[Alignment]) -> None:
         """Put aside what ends in zeros where the first good parts show something."""
@@ -126,7 +155,7 @@ class Collector:
         cut = filled_with_zeros(images, self._registration, alignments, self._most)
         for image in [image for image in images if image.path.name in cut]:
             self.images = [other for other in self.images if other is not image]
-            del self.qualities[image.path.name]
+            self.qualities.pop(image.path.name, None)
             self._put_aside(image, f"broken: {cut[image.path.name]}")
 
     def _put_aside(self, image: GoodImage, why: str) -> None:

@@ -10,24 +10,32 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["counting_places", "part_mask"]
+__all__ = ["counting_places", "part_and_rim", "part_mask"]
 
 _CONTRAST = 0.08
 """Least difference between part and background, of full scale: below, a division says something about light alone."""
 _MOST_BORDER = 0.25
 _WIDER = 0.015
 _HALF = 0.5
+_RIM = 0.05
 
 
-def part_mask(mean: NDArray[np.float32]) -> NDArray[np.bool_] | None:
+def part_mask(
+    mean: NDArray[np.float32], extremes: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
+) -> NDArray[np.bool_] | None:
     """Where the part is (h, w), from the mean (h, w, C) of the registered crops in [0, 1]; None: the whole crop counts.
 
     The background is what most of the crop's border shows. Otsu's threshold divides what differs from it; holes are
     the part's, and it is made wider by 1.5 % of its length. None where the two hardly differ, or where more than a
     quarter of the border is not background: there nothing says what the part is.
+
+    With ``extremes``, the darkest and the lightest that any image shows (h, w, C), it is everywhere that some part
+    lies: for images that are not laid on each other.
     """
     border = _border(mean.shape[:2])
-    differs = np.abs(mean - np.median(mean[border], axis=0)).max(axis=2)
+    background = np.median(mean[border], axis=0)
+    least, most = extremes or (mean, mean)
+    differs = np.maximum(most - background, background - least).max(axis=2)
     grey = np.round(np.minimum(differs, 1.0) * 255.0).astype(np.uint8)
     _, divided = cv2.threshold(grey, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
     part = divided.astype(bool)
@@ -36,6 +44,15 @@ def part_mask(mean: NDArray[np.float32]) -> NDArray[np.bool_] | None:
     if part[border].mean() > _MOST_BORDER:
         return None
     return _wider(_without_holes(part))
+
+
+def part_and_rim(mask: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
+    """The part with so much of what is around (5 % of the picture) that its outline shows; None stays None."""
+    if mask is None:
+        return None
+    reach = max(1, round(_RIM * max(mask.shape)))
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+    return np.asarray(cv2.dilate(mask.astype(np.uint8), disc) > 0)
 
 
 def counting_places(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from calibration.images import GoodImage
 
-__all__ = ["Box", "check_in_view", "clip_to_valid", "explicit_crop", "medoid", "part_box", "read_mask"]
+__all__ = ["Box", "check_in_view", "clip_to_valid", "explicit_crop", "medoid", "part_box", "parts_box", "read_mask"]
 
 Box = tuple[int, int, int, int]
 """x, y, width, height in px."""
@@ -45,14 +45,34 @@ def part_box(mean: NDArray[np.float32], scale: float) -> Box | None:
     ``mean`` (h, w, C) in [0, 1] is the mean of all registered images at a reduced size, ``scale`` full-size px per
     px of it. The background is what the outermost 2 % show.
     """
+    background = _background(mean)
+    return None if background is None else _box_of(np.abs(mean - background).max(axis=2), scale)
+
+
+def parts_box(
+    mean: NDArray[np.float32], least: NDArray[np.float32], most: NDArray[np.float32], scale: float
+) -> Box | None:
+    """The box around every place where some part lay, with a margin; None where the background is not uniform.
+
+    For images that are not registered: ``least`` and ``most`` (h, w, C) are the darkest and lightest that any showed.
+    """
+    background = _background(mean)
+    return None if background is None else _box_of(np.maximum(most - background, background - least).max(axis=2), scale)
+
+
+def _background(mean: NDArray[np.float32]) -> NDArray[np.float32] | None:
+    """What the outermost 2 % show; None where they do not show one thing."""
     height, width = mean.shape[:2]
     rim = max(1, round(_BORDER * max(height, width)))
     border = np.ones((height, width), bool)
     border[rim:-rim, rim:-rim] = False
     background = np.median(mean[border], axis=0)
     differs = np.abs(mean - background).max(axis=2)
-    if np.percentile(differs[border], 95) > _UNIFORM:
-        return None
+    return None if np.percentile(differs[border], 95) > _UNIFORM else np.asarray(background, np.float32)
+
+
+def _box_of(differs: NDArray[np.float32], scale: float) -> Box | None:
+    height, width = differs.shape
     rows, columns = np.flatnonzero((differs > _CONTRAST).any(axis=1)), np.flatnonzero((differs > _CONTRAST).any(axis=0))
     if not rows.size or not columns.size:
         return None

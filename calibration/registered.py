@@ -2,18 +2,40 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 
-from calibration.gate import gate_words, quality_gate, unregistered, wrong_qualities
-from calibration.reference import Box, check_in_view, clip_to_valid, explicit_crop, medoid, part_box, read_mask
-from calibration.search import register_by_range, search
+from calibration.gate import (
+    NO_GATE,
+    RELIABLE,
+    gate_words,
+    likeness_gate,
+    likeness_words,
+    moved_elsewhere,
+    quality_gate,
+    unregistered,
+    wrong_qualities,
+)
+from calibration.part_mask import part_and_rim, part_mask
+from calibration.reference import (
+    Box,
+    check_in_view,
+    clip_to_valid,
+    explicit_crop,
+    medoid,
+    part_box,
+    parts_box,
+    read_mask,
+)
+from calibration.search import overview, search
 from calibration.tails import dark_ground, filled_with_zeros
 from edge_agent.errors import CalibrationRefused
 from edge_agent.inspection.anomaly_map import to_working
 from edge_agent.inspection.inspector import crop_of
+from edge_agent.inspection.likeness import Likeness
 from edge_agent.inspection.patches import PatchGrid
 from edge_agent.inspection.pose import PoseLimits
 
@@ -35,6 +57,21 @@ _THUMBNAIL_PX = 200
 _TURNED_DEG = 20.0
 _MOST_UNSEEN = 0.4
 _UNSEEN_SLACK = 0.02
+_MOVED = 6
+_HALF = 0.5
+_NOT_JUDGED: tuple[str, ...] = ("no part is rejected for where it lies: the score alone judges it",)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Whole:
+    """How like the reference, as a whole, a part must be: ``least``, over ``part`` (h, w) of the working crop.
+
+    None is all of it. ``words`` say what good parts have.
+    """
+
+    least: float = NO_GATE
+    part: NDArray[np.bool_] | None = None
+    words: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,7 +79,8 @@ class RegisteredSet:
     """The registered good images. Pixels are read again at every use: full-size pictures never pile up in memory.
 
     ``notes`` say what was chosen and what the quality gate can stop; ``mask`` is where the reference may be trusted;
-    ``dark`` is where good parts are black.
+    ``dark`` is where good parts are black. ``is_tied``: a place of a part is compared with the same place of good
+    parts.
     """
 
     images: tuple[GoodImage, ...]
@@ -58,6 +96,8 @@ class RegisteredSet:
     notes: tuple[str, ...]
     mask: NDArray[np.uint8] | None
     dark: DarkGround
+    whole: Whole
+    is_tied: bool = True
 
     @property
     def channels(self) -> int:
@@ -69,15 +109,37 @@ class RegisteredSet:
         """The manifest's section on when an image counts as registered, and on what was chosen, in words."""
         return {
             "quality_min": self.quality_min,
+            "likeness_min": self.whole.least,
             "unseen_max": self.unseen_max,
             "pose": self.pose.to_json(),
             "notes": list(self.notes),
         }
 
+    @property
+    def part_region(self) -> NDArray[np.uint8] | None:
+        """Where a part's likeness as a whole is taken (H, W), 255, else 0; None: all of the crop."""
+        if self.whole.part is None:
+            return None
+        x, y, width, height = self.crop
+        found = np.zeros(self.reference_pixels.shape[:2], np.uint8)
+        part = self.whole.part.astype(np.uint8) * 255
+        found[y : y + height, x : x + width] = cv2.resize(part, (width, height), interpolation=cv2.INTER_NEAREST)
+        return found
+
     def cropped(self, index: int) -> NDArray[np.float32]:
         """The crop (H, W, C) of one registered image, in [0, 1]."""
         pixels = self.images[index].pixels()
         return crop_of(self.registration.warp(pixels, self.alignments[index]), self.crop)
+
+    def likeness(self) -> Likeness:
+        """How like the reference, as a whole, a working image is."""
+        return Likeness(to_working(self.cropped(self.reference), self.grid), self.whole.part)
+
+    def part_mask(self, progress: Callable[[int, int], None]) -> NDArray[np.bool_] | None:
+        """Where in the crop the part is, or anywhere that some part lies; None: all of it counts."""
+        working = self.working(progress)
+        is_off = self.registration.settings.off
+        return part_mask(working.mean(axis=0), (working.min(axis=0), working.max(axis=0)) if is_off else None)
 
     def working(self, progress: Callable[[int, int], None]) -> NDArray[np.float32]:
         """All working images (n, h, w, C)."""
@@ -97,20 +159,27 @@ def register_all(
     """
     reference = medoid(images)
     mask = None if wishes.mask is None else read_mask(wishes.mask, images[reference].shape)
-    if wishes.max_angle_deg is None:
-        found, words = search(images, reference, wishes.settings, mask, progress)
-    else:
-        found = register_by_range(images, reference, wishes.settings, mask, progress)
-        words = f"parts are searched within {wishes.max_angle_deg:g} degrees, as asked"
+    found, words = search(images, reference, wishes, mask, progress)
     qualities = {i.path.name: a.quality for i, a in zip(images, found.alignments, strict=True)}
     del qualities[images[reference].path.name]
-    odd = () if found.registration.settings.still else unregistered(qualities, wishes.left_out_share)
+    is_off = found.registration.settings.off
+    odd = () if is_off else unregistered(qualities, wishes.left_out_share, _likeness_of(images, found))
     kept = [i for i, image in enumerate(images) if image.path.name not in odd]
     kept_images, alignments = [images[i] for i in kept], [found.alignments[i] for i in kept]
     dark = _dark_ground(kept_images, found.registration, alignments)
-    box = _settle_crop(crop, found, dict(zip((i.path.name for i in kept_images), alignments, strict=True)))
-    wrong = wrong_qualities(found.registration, kept_images, alignments)
-    gate = quality_gate([q for name, q in qualities.items() if name not in odd], wrong)
+    try:
+        box = _settle_crop(crop, found, dict(zip((i.path.name for i in kept_images), alignments, strict=True)))
+    except CalibrationRefused as err:
+        if wishes.registration == "auto" and found.usual_quality(reference) < RELIABLE:
+            return register_all(images, replace(wishes, registration="off", max_scale=0.0), crop, progress)
+        raise CalibrationRefused(str(err), hint=f"{err.hint}; or calibrate with --registration off") from err
+    gate, gate_notes = NO_GATE, _NOT_JUDGED
+    whole = Whole()
+    if not is_off:
+        wrong = wrong_qualities(found.registration, kept_images, alignments)
+        gate = quality_gate([q for name, q in qualities.items() if name not in odd], wrong)
+        whole = _whole(kept_images, found.registration, alignments, box, (kept.index(reference), mask))
+        gate_notes = (*gate_words(gate, qualities.values(), wrong), whole.words)
     return RegisteredSet(
         images=tuple(kept_images),
         reference=kept.index(reference),
@@ -121,11 +190,51 @@ def register_all(
         grid=grid_for(box[3], box[2]),
         quality_min=gate,
         unseen_max=max(found.registration.unseen_fraction(a, box) for a in alignments) + _UNSEEN_SLACK,
-        notes=(words, *_left_out(odd, len(images)), *gate_words(gate, qualities.values(), wrong)),
+        notes=(words, *_left_out(odd, len(images)), *gate_notes),
         mask=mask,
         dark=dark,
-        pose=_pose_limits(alignments, found.registration, wishes.pose_tolerance),
+        whole=whole,
+        pose=_pose_limits(alignments, found.registration, None if is_off else wishes.pose_tolerance),
     )
+
+
+def _likeness_of(images: Sequence[GoodImage], found: Registered) -> Callable[[str], float]:
+    """How like the mean of all an image is, by its name."""
+    likeness = Likeness(found.mean, part_and_rim(part_mask(found.mean)))
+    by_name = {image.path.name: (image, a) for image, a in zip(images, found.alignments, strict=True)}
+
+    def of(name: str) -> float:
+        image, alignment = by_name[name]
+        return likeness(overview(found.registration.warp(image.pixels(), alignment)))
+
+    return of
+
+
+def _whole(
+    images: Sequence[GoodImage],
+    registration: Registration,
+    alignments: Sequence[Alignment],
+    box: Box,
+    trusted: tuple[int, NDArray[np.uint8] | None],
+) -> Whole:
+    """The gate on likeness, from these images as they are and moved elsewhere; ``trusted``: reference and mask."""
+    reference, mask = trusted
+    grid = grid_for(box[3], box[2])
+    crops = [
+        to_working(crop_of(registration.warp(image.pixels(), alignment), box), grid)
+        for image, alignment in zip(images, alignments, strict=True)
+    ]
+    part = part_and_rim(part_mask(np.mean(crops, axis=0)))
+    if mask is not None:
+        white = to_working(crop_of((mask > 0).astype(np.float32), box), grid)[..., 0] > _HALF
+        inside = white if part is None else white & part
+        part = inside if inside.any() else part
+    likeness = Likeness(crops[reference], part)
+    good = [likeness(crop) for index, crop in enumerate(crops) if index != reference]
+    some = np.unique(np.linspace(0, len(crops) - 1, _MOVED).round().astype(int))
+    moved = [likeness(other) for index in some for other in moved_elsewhere(crops[index])]
+    least = likeness_gate(good, moved)
+    return Whole(least, part, likeness_words(least, good, moved))
 
 
 def _dark_ground(
@@ -159,7 +268,15 @@ def _settle_crop(crop: str | Box, found: Registered, alignments: dict[str, Align
     height, width = registration.shape[:2]
     if not isinstance(crop, str):
         return explicit_crop(crop, height, width)
-    box = part_box(found.mean, width / found.mean.shape[1]) if crop == "auto" else None
+    scale = width / found.mean.shape[1]
+    if registration.settings.off:
+        return (parts_box(found.mean, found.least, found.most, scale) if crop == "auto" else None) or (
+            0,
+            0,
+            width,
+            height,
+        )
+    box = part_box(found.mean, scale) if crop == "auto" else None
     if max(abs(alignment.angle_deg) for alignment in alignments.values()) < _TURNED_DEG:
         valid = {name: registration.valid_region(a) for name, a in alignments.items()}
         return clip_to_valid(box or (0, 0, width, height), valid)

@@ -12,6 +12,7 @@ from calibration.limit import at_rank, offers, share_for
 from edge_agent.inspection.bundle import Bundle
 from edge_agent.inspection.inspector import Inspector
 from edge_agent.report.facts import (
+    AnswerRow,
     CalibrationFacts,
     DefectiveFacts,
     GoodPartScore,
@@ -54,6 +55,7 @@ def calibration_json(result: CalibrationResult) -> dict[str, object]:
         "crop": list(result.crop),
         "quality_min": result.quality_min,
         "registration_notes": list(result.notes),
+        "questions": {answer.question.name: answer.to_json() for answer in result.answers},
         "heldout_error": _finite(result.heldout_error),
         "mean_image_error": _finite(result.mean_image_error),
         "own_variance": result.own_variance,
@@ -64,11 +66,13 @@ def calibration_json(result: CalibrationResult) -> dict[str, object]:
 
 def calibration_lines(result: CalibrationResult) -> list[str]:
     """The result in a few lines for a person."""
-    worst = min(result.registration, key=lambda row: row.quality)
+    worst = min(result.registration, key=lambda row: row.quality, default=None)
+    lay = "no registration" if worst is None else f"registration quality at least {worst.quality:.3f} ({worst.name})"
     lines = [
         f"bundle {result.bundle_id[:16]} from {result.images} good images -> {result.path}",
-        f"reference {result.reference}; registration quality at least {worst.quality:.3f} ({worst.name})",
+        f"reference {result.reference}; {lay}",
         *(f"  {note}" for note in result.notes),
+        *(f"  {answer.question.name} {answer.answer}: {answer.line}" for answer in result.answers),
         (
             f"autoencoder: error on unseen good images {result.heldout_error:.2e}, "
             f"the mean image alone {result.mean_image_error:.2e}, the images' own variance {result.own_variance:.2e}"
@@ -115,6 +119,10 @@ def write_report(path: Path, result: CalibrationResult, images: Path) -> None:
         training=tuple(TrainingStep(p.step, p.train, _finite(p.heldout)) for p in result.curve),
         scores=tuple(GoodPartScore(name, score) for name, score in result.scores),
         notes=(*_limit_notes(result), *(f"Registration: {note}." for note in result.notes)),
+        answers=tuple(
+            AnswerRow(a.question.name, a.question.words[a.answer], tuple(a.figures.items()), a.why)
+            for a in result.answers
+        ),
         limit=result.limit,
         limit_statement=result.statement,
         seed=bundle.manifest["seed"],

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from calibration.gate import RELIABLE
-from edge_agent.errors import UsageError
+from edge_agent.errors import CalibrationRefused, DataError, UsageError
 from edge_agent.inspection.registration import Registration, RegistrationSettings
 
 if TYPE_CHECKING:
@@ -24,8 +24,20 @@ if TYPE_CHECKING:
 
     Progress = Callable[[int, int], None]
 
-__all__ = ["Registered", "SearchWishes", "register_by_range", "search", "wishes_from"]
+__all__ = [
+    "REGISTRATION",
+    "Registered",
+    "SearchWishes",
+    "as_they_come",
+    "overview",
+    "register_by_range",
+    "search",
+    "wishes_from",
+]
 
+REGISTRATION = ("auto", "on", "off")
+"""Whether parts are registered: the good images decide, always, never."""
+_UNMOVED = "images are compared as they come, without registration"
 
 _SMALL_DEG = 10.0
 _MOST_SCALE = 0.3
@@ -45,7 +57,7 @@ class SearchWishes:
 
     ``mask`` is a picture that is white where the reference may be trusted. ``pose_tolerance`` widens or narrows how
     far a part may lie from where good parts lie; None judges no place. ``left_out_share`` of the good images may fail
-    to register: they are left out, and named; more are refused.
+    to register: they are left out, and named; more are refused. ``registration`` is one of REGISTRATION.
     """
 
     max_angle_deg: float | None = None
@@ -53,8 +65,14 @@ class SearchWishes:
     mask: Path | None = None
     pose_tolerance: float | None = 1.0
     left_out_share: float = 0.02
+    registration: str = "auto"
 
     def __post_init__(self) -> None:
+        if self.registration not in REGISTRATION:
+            raise UsageError(f"registration {self.registration!r}", hint=f"--registration {', '.join(REGISTRATION)}")
+        if self.registration == "off" and (self.max_angle_deg is not None or self.max_scale):
+            hint = "leave out --registration off, or --max-angle and --max-scale"
+            raise UsageError("a range to search, and registration off", hint=hint)
         if self.max_angle_deg is not None and not 0.0 <= self.max_angle_deg <= 180.0:
             raise UsageError(f"a largest angle of {self.max_angle_deg} degrees", hint="0 to 180, or auto")
         if not 0.0 <= self.max_scale <= _MOST_SCALE:
@@ -66,10 +84,12 @@ class SearchWishes:
     def settings(self) -> RegistrationSettings:
         """What is searched first, if not only."""
         angle = _SMALL_DEG if self.max_angle_deg is None else self.max_angle_deg
-        return RegistrationSettings(max_angle_deg=angle, max_scale=self.max_scale)
+        return RegistrationSettings(max_angle_deg=angle, max_scale=self.max_scale, off=self.registration == "off")
 
 
-def wishes_from(max_angle: str, max_scale_percent: float, mask: Path | None, pose_tolerance: str) -> SearchWishes:
+def wishes_from(
+    max_angle: str, max_scale_percent: float, mask: Path | None, pose_tolerance: str, registration: str = "auto"
+) -> SearchWishes:
     """The wishes in a person's words: "auto" or degrees, percent, a file, "off" or a factor. Raises UsageError."""
     try:
         angle = None if max_angle == "auto" else float(max_angle)
@@ -77,19 +97,22 @@ def wishes_from(max_angle: str, max_scale_percent: float, mask: Path | None, pos
     except ValueError as err:
         hint = "--max-angle auto or degrees, --pose-tolerance off or a factor"
         raise UsageError(f"not a number: {err}", hint=hint) from err
-    return SearchWishes(angle, max_scale_percent / 100.0, mask, tolerance)
+    return SearchWishes(angle, max_scale_percent / 100.0, mask, tolerance, registration=registration)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Registered:
-    """All good images by one registration; ``mean`` (h, w, C) in [0, 1] is their mean in its frame, at reduced size.
+    """All good images by one registration, and what they show in its frame, at reduced size, in [0, 1].
 
-    ``closer`` is the usual difference to the reference after registration, as a share of that before.
+    ``mean`` (h, w, C) is their mean, ``least`` and ``most`` the darkest and lightest value of each pixel. ``closer`` is
+    the usual difference to the reference after registration, as a share of that before.
     """
 
     registration: Registration
     alignments: tuple[Alignment, ...]
     mean: NDArray[np.float32]
+    least: NDArray[np.float32]
+    most: NDArray[np.float32]
     closer: float
 
     def usual_quality(self, reference: int) -> float:
@@ -100,16 +123,41 @@ class Registered:
 def search(
     images: Sequence[GoodImage],
     reference: int,
-    settings: RegistrationSettings,
+    wishes: SearchWishes,
     mask: NDArray[np.uint8] | None,
     progress: Progress,
 ) -> tuple[Registered, str]:
-    """Register within the small range of ``settings``, or whatever the good parts need; and what was chosen, in words.
+    """Register as a person wishes, or as the good parts need it; and what was chosen, in words.
 
-    The full circle where it serves at least half of the worst images clearly better; no motion at all where images
-    register badly and motion brings them no closer to each other.
+    Where nothing is wished: within a small range; the full circle where it serves at least half of the worst images
+    clearly better; not at all where there is nothing to register by, or images register badly and motion brings them no
+    closer to each other. Raises CalibrationRefused where a person insists on what cannot be.
     """
+    if wishes.registration == "off":
+        return as_they_come(images, reference, mask, progress), _UNMOVED
+    try:
+        return _search(images, reference, wishes, mask, progress)
+    except CalibrationRefused:
+        raise
+    except DataError as err:  # the reference has nothing to register by
+        if wishes.registration == "on" or wishes.max_angle_deg is not None:
+            raise CalibrationRefused(
+                f"{images[reference].path.name}: {err}", hint=f"{err.hint}; or calibrate with --registration off"
+            ) from err
+        return as_they_come(images, reference, mask, progress), f"{err}: {_UNMOVED}"
+
+
+def _search(
+    images: Sequence[GoodImage],
+    reference: int,
+    wishes: SearchWishes,
+    mask: NDArray[np.uint8] | None,
+    progress: Progress,
+) -> tuple[Registered, str]:
+    settings = wishes.settings
     found = register_by_range(images, reference, settings, mask, progress)
+    if wishes.max_angle_deg is not None:
+        return found, f"parts are searched within {settings.max_angle_deg:g} degrees, as asked"
     words = f"the good parts lie within {settings.max_angle_deg:g} degrees"
     if _lie_turned(images, reference, found, mask):
         circle = replace(settings, max_angle_deg=180.0)
@@ -117,10 +165,18 @@ def search(
         words = "the good parts lie turned at any angle: the full circle is searched"
     elif found.usual_quality(reference) < RELIABLE:
         words = f"parts are searched within {settings.max_angle_deg:g} degrees: a wider search serves them no better"
-    if found.usual_quality(reference) < RELIABLE and not _helps(found):
-        words = "registration lays no good image onto another: images are compared as they come, unmoved"
-        found = register_by_range(images, reference, replace(settings, still=True), mask, progress)
+    is_open = wishes.registration == "auto"
+    if is_open and found.usual_quality(reference) < RELIABLE and not _helps(found):
+        words = f"registration lays no good image onto another: {_UNMOVED}"
+        found = as_they_come(images, reference, mask, progress)
     return found, words
+
+
+def as_they_come(
+    images: Sequence[GoodImage], reference: int, mask: NDArray[np.uint8] | None, progress: Progress
+) -> Registered:
+    """Every image where it lies. Raises CalibrationRefused for an unreadable file."""
+    return register_by_range(images, reference, RegistrationSettings(off=True), mask, progress)
 
 
 def register_by_range(
@@ -130,21 +186,28 @@ def register_by_range(
     mask: NDArray[np.uint8] | None,
     progress: Progress,
 ) -> Registered:
-    """Register every image within exactly these settings. Raises CalibrationRefused for an unreadable file."""
+    """Register every image within exactly these settings. Raises CalibrationRefused for an unreadable file.
+
+    Raises DataError for a reference without structure.
+    """
     pixels = images[reference].pixels()
     registration = Registration(pixels, settings, mask)
-    still = _overview(pixels * np.float32(1.0 / 255.0))
+    still = overview(pixels * np.float32(1.0 / 255.0))
     alignments, before, after, total = [], [], [], np.zeros(still.shape, np.float64)
+    least, most = still.copy(), still.copy()
     for number, image in enumerate(images, start=1):
         current = image.pixels()
         alignments.append(registration.register(current))
-        overview = _overview(registration.warp(current, alignments[-1]))
-        total += overview
-        before.append(_rms(_overview(current * np.float32(1.0 / 255.0)), still))
-        after.append(_rms(overview, still))
+        small = overview(registration.warp(current, alignments[-1]))
+        total += small
+        np.minimum(least, small, out=least)
+        np.maximum(most, small, out=most)
+        before.append(_rms(overview(current * np.float32(1.0 / 255.0)), still))
+        after.append(_rms(small, still))
         progress(number, len(images))
     closer = float(np.median(np.delete(after, reference)) / max(np.median(np.delete(before, reference)), 1e-6))
-    return Registered(registration, tuple(alignments), (total / len(images)).astype(np.float32), closer)
+    mean = (total / len(images)).astype(np.float32)
+    return Registered(registration, tuple(alignments), mean, least, most, closer)
 
 
 def _lie_turned(images: Sequence[GoodImage], reference: int, found: Registered, mask: NDArray[np.uint8] | None) -> bool:
@@ -168,7 +231,8 @@ def _helps(found: Registered) -> bool:
     return found.closer < _HELPS and max(unseen) < _MOST_UNSEEN
 
 
-def _overview(image: NDArray[np.float32]) -> NDArray[np.float32]:
+def overview(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    """An image (H, W) or (H, W, C) at a long side of 256 px at most, as (h, w, C)."""
     height, width = image.shape[:2]
     scale = min(1.0, _OVERVIEW_PX / max(height, width))
     h, w = max(1, round(height * scale)), max(1, round(width * scale))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from calibration.whitened import Whitening, folds_of
+from edge_agent.inspection.anywhere import AnywhereBank
 from edge_agent.inspection.nearest import PlaceBank, around
 from edge_agent.inspection.usual import UsualDistances, top_mean
 
@@ -21,10 +22,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["FEWEST_KEPT", "HeldOut", "ViewMemory"]
+__all__ = ["FEWEST_KEPT", "MOST_ANYWHERE", "HeldOut", "ViewMemory", "seen_places"]
 
 FEWEST_KEPT = 3
 """A part, its nearest and its second nearest."""
+MOST_ANYWHERE = 4096
+"""Features in a bank that is free of the place: with each of them every place is compared."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,22 +38,50 @@ class HeldOut:
     usual: UsualDistances
 
 
-class ViewMemory:
-    """Features (n, K, d) float16 of good parts at the places ``around`` those that count; the bank holds ``kept``.
+def seen_places(places: NDArray[np.bool_], *, is_tied: bool) -> NDArray[np.bool_]:
+    """The places (h, w) whose features a memory needs: tied to the place also those around the ones that count."""
+    return around(places) if is_tied else places
 
-    Of the parts three at least are kept.
+
+class ViewMemory:
+    """Features (n, K, d) float16 of good parts at ``seen_places``; the bank holds those of the parts ``kept``.
+
+    Of the parts three at least are kept. Free of the place (not ``is_tied``) the bank holds as many features of each
+    part, drawn at random, as there is room for, and what is usual is the same at each place.
     """
 
-    def __init__(self, features: NDArray[np.float16], places: NDArray[np.bool_], kept: Sequence[int]) -> None:
-        self._features, self.places, self._kept = features, places, list(kept)
+    def __init__(
+        self, features: NDArray[np.float16], places: NDArray[np.bool_], kept: Sequence[int], *, is_tied: bool = True
+    ) -> None:
+        self._features, self.places, self._kept, self.is_tied = features, places, list(kept), is_tied
         self._folds = folds_of(len(features))
-        self._whitening = Whitening(features, self._folds)
+        self._whitening = Whitening(features, self._folds, is_tied=is_tied)
         self.projection = self._whitening.projection()
 
     @property
     def stored(self) -> NDArray[np.float16]:
-        """The features (m, K, d) of the parts that the bank holds."""
-        return self._features[self._kept]
+        """The features (m, K, d) of the parts that the bank holds; free of the place some of each, drawn at random."""
+        if self.is_tied:
+            return self._features[self._kept]
+        count = self._features.shape[1]
+        each = max(1, min(count, MOST_ANYWHERE // len(self._kept)))
+        return np.stack(
+            [self._features[part, np.random.default_rng(part).permutation(count)[:each]] for part in self._kept]
+        )
+
+    def fold_of(self, part: int) -> int:
+        """The fold that a part lies in: a scale without it has not seen the part."""
+        return int(self._folds[part])
+
+    def bank(self, without: int | None = None) -> PlaceBank | AnywhereBank:
+        """The bank, its distances in the scale found from all parts or without one fold."""
+        projection = self.projection if without is None else self._whitening.projection(without)
+        kind = PlaceBank if self.is_tied else AnywhereBank
+        return kind.of(self.stored, self.places, projection)
+
+    def usual_of(self, distances: NDArray[np.float32]) -> UsualDistances:
+        """What is usual among these distances (n, P)."""
+        return UsualDistances.of(distances) if self.is_tied else UsualDistances.anywhere(distances)
 
     def held_out(self, progress: Callable[[int], None] = lambda _done: None) -> HeldOut:
         """Every part's held-out score; ``progress(done)`` counts parts."""
@@ -60,8 +91,8 @@ class ViewMemory:
             others = np.arange(len(nearest)) != part
             # Where this part is another's nearest, the other's distance without it is that to its second nearest.
             without = np.where(owner[others] == part, second[others], nearest[others])
-            scores[part] = top_mean(UsualDistances.of(without)(nearest[part]))
-        return HeldOut(scores, UsualDistances.of(nearest))
+            scores[part] = top_mean(self.usual_of(without)(nearest[part]))
+        return HeldOut(scores, self.usual_of(nearest))
 
     def _two_nearest(
         self, progress: Callable[[int], None]
@@ -74,9 +105,9 @@ class ViewMemory:
         whole = np.zeros((*self.places.shape, self._features.shape[2]), np.float32)
         done = 0
         for fold in np.unique(self._folds):
-            bank = PlaceBank.of(self.stored, self.places, self._whitening.projection(int(fold)))
+            bank = self.bank(int(fold))
             for part in np.flatnonzero(self._folds == fold):
-                whole[around(self.places)] = self._features[part]
+                whole[seen_places(self.places, is_tied=self.is_tied)] = self._features[part]
                 distances = bank.to_each(whole)
                 distances[:, kept == part] = np.inf
                 order = np.argpartition(distances, 1, axis=1)[:, :2]

@@ -9,16 +9,15 @@ import numpy as np
 from calibration.backbones import DEFAULT_BACKBONE, Backbone
 from calibration.crossfit import views_unseen
 from calibration.memory import most_different
-from calibration.part_mask import counting_places, part_mask
+from calibration.part_mask import counting_places
 from calibration.scored import LEARN, Scored
-from calibration.view_memory import FEWEST_KEPT, ViewMemory
+from calibration.view_memory import FEWEST_KEPT, MOST_ANYWHERE, ViewMemory, seen_places
 from calibration.whitened import MOST_FEATURES
 from calibration.writer import view_bank_bytes
 from edge_agent.errors import CalibrationRefused, UsageError
 from edge_agent.inspection.channels import Views
 from edge_agent.inspection.inspector import crop_of
 from edge_agent.inspection.local import Scale
-from edge_agent.inspection.nearest import around
 from edge_agent.inspection.view import View, ViewExtractor, Voice, views_for
 
 if TYPE_CHECKING:
@@ -35,6 +34,8 @@ __all__ = ["score_by_views"]
 _MOST_BYTES = {View.NATIVE: 256 * 2**20, View.OVERVIEW: 64 * 2**20, View.AUTOENCODER: 64 * 2**20}
 """Of a view's bank in memory."""
 _FLOAT = 4
+_FEWEST_OF_A_PART = 8
+"""Features of each part in a bank that is free of the place."""
 
 
 def score_by_views(
@@ -61,11 +62,12 @@ def score_by_views(
     extractor = ViewExtractor(views_for(height, width, voices), network, threads=threads)
     n = len(registered.images)
     steps = n * (2 + len(extractor.views))
-    mask = part_mask(registered.working(lambda done, _total: progress(done, steps)).mean(axis=0))
+    mask = registered.part_mask(lambda done, _total: progress(done, steps))
     features, places = _features(registered, learned, extractor, mask, _after(n, steps, progress))
     scaled, banks, facts = [], {}, {}
     for number, view in enumerate(extractor.views, start=2):
-        memory = ViewMemory(features[view], places[view], _kept(features[view], view))
+        kept = _kept(features[view], view, is_tied=registered.is_tied)
+        memory = ViewMemory(features[view], places[view], kept, is_tied=registered.is_tied)
         held_out = memory.held_out(_after(n * number, steps, progress))
         scaled.append(_on_scale_of_others(held_out.scores))
         scale = Scale.to_upper_tenth(held_out.scores)
@@ -76,7 +78,8 @@ def score_by_views(
             "usual_anywhere": held_out.usual.usual_anywhere,
             "spread_anywhere": held_out.usual.spread_anywhere,
             "place_share": held_out.usual.place_share,
-            "bank_parts": len(memory.stored),
+            "bank_parts": len(kept),
+            "is_tied": registered.is_tied,
         }
     files = {"backbone.onnx": network, "bank.npz": view_bank_bytes(banks)}
     method: dict[str, object] = {"score": "views", "voices": [str(v) for v in voices], "views": facts}
@@ -91,13 +94,14 @@ def _features(
     mask: NDArray[np.bool_] | None,
     progress: Callable[[int], None],
 ) -> tuple[dict[View, NDArray[np.float16]], dict[View, NDArray[np.bool_]]]:
-    """Features (n, K, d) by view at the places around those that count, and the places (h, w) that do."""
+    """Features (n, K, d) by view at the places that a memory needs, and the places (h, w) that count."""
     asked = None
     if registered.mask is not None:
         asked = crop_of(registered.mask.astype(np.float32), registered.crop)[..., 0] > 0.0
     n = len(registered.images)
     found: dict[View, NDArray[np.float16]] = {}
     places: dict[View, NDArray[np.bool_]] = {}
+    seen: dict[View, NDArray[np.bool_]] = {}
     if View.AUTOENCODER in extractor.views:
         shown = views_unseen(registered, learned, threads=extractor.threads)
     else:
@@ -106,8 +110,9 @@ def _features(
         for view, features in extractor.features(views).items():
             if view not in found:
                 places[view] = _some_places(features.shape[:2], mask, asked)
-                found[view] = np.empty((n, int(around(places[view]).sum()), features.shape[2]), np.float16)
-            found[view][index] = features[around(places[view])]
+                seen[view] = seen_places(places[view], is_tied=registered.is_tied)
+                found[view] = np.empty((n, int(seen[view].sum()), features.shape[2]), np.float16)
+            found[view][index] = features[seen[view]]
         progress(index + 1)
     return found, places
 
@@ -123,9 +128,11 @@ def _some_places(
     return places
 
 
-def _kept(features: NDArray[np.float16], view: View) -> list[int]:
+def _kept(features: NDArray[np.float16], view: View, *, is_tied: bool) -> list[int]:
     """The parts that the bank holds: all, or those that differ most from each other where its memory is bounded."""
     _, places, depth = features.shape
+    if not is_tied:
+        return most_different(features[:, None], MOST_ANYWHERE // _FEWEST_OF_A_PART)
     most = max(FEWEST_KEPT, _MOST_BYTES[view] // (places * min(depth, MOST_FEATURES) * _FLOAT))
     return most_different(features[:, None], most)
 

@@ -9,11 +9,13 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["FOLDS", "MOST_FEATURES", "Whitening", "folds_of"]
+__all__ = ["FOLDS", "MOST_ANYWHERE", "MOST_FEATURES", "Whitening", "folds_of"]
 
 FOLDS = 12
 MOST_FEATURES = 128
 """In which distances are taken: what a place of the bank takes in memory."""
+MOST_ANYWHERE = 64
+"""The same for a bank that is free of the place: each of its features is compared with every place."""
 _SHRINKAGE = 0.1
 _LEAST_SHARE = 0.1
 _LEAST_SCALE = 1e-6
@@ -28,17 +30,23 @@ def folds_of(n: int) -> NDArray[np.int64]:
 
 
 class Whitening:
-    """Sums over features (n, K, d) of good parts, by fold: what a projection without any one fold is made of."""
+    """Sums over features (n, K, d) of good parts, by fold: what a projection without any one fold is made of.
 
-    def __init__(self, features: NDArray[np.float16], folds: NDArray[np.int64]) -> None:
+    ``is_tied`` to the place: how good parts differ is how they differ at the same place. Else it is how any places
+    of any of them do.
+    """
+
+    def __init__(self, features: NDArray[np.float16], folds: NDArray[np.int64], *, is_tied: bool = True) -> None:
         self._folds = folds
         count, depth = int(folds.max()) + 1, features.shape[2]
+        self._each: int = 1 if is_tied else features.shape[1]
+        self._most = MOST_FEATURES if is_tied else MOST_ANYWHERE
         self._centre = features.mean(axis=(0, 1), dtype=np.float64).astype(np.float32)
-        self._totals = np.zeros((count, *features.shape[1:]))
+        self._totals = np.zeros((count, features.shape[1] // self._each, depth))
         self._products = np.zeros((count, depth, depth))
         for fold, part in zip(folds, features, strict=True):
             values = part.astype(np.float32) - self._centre
-            self._totals[fold] += values
+            self._totals[fold] += values if is_tied else values.sum(axis=0, dtype=np.float64)
             self._products[fold] += values.T @ values
 
     def projection(self, without: int | None = None) -> NDArray[np.float32]:
@@ -46,13 +54,13 @@ class Whitening:
 
         What is left once each place's mean is taken away is divided by each feature's spread, then whitened by its
         covariance over all places, drawn towards the identity by a tenth. A feature's spread is at least a tenth of
-        what is usual among them (docs/decisions/0003). Of more than 128 features the directions in which good parts
-        differ least are left out.
+        what is usual among them (docs/decisions/0003). Of more than 128 features (64, free of the place) the directions
+        in which good parts differ least are left out.
         """
         used = np.ones(len(self._totals), bool)
         if without is not None:
             used[without] = False
-        n, places = int(used[self._folds].sum()), self._totals.shape[1]
+        n, places = int(used[self._folds].sum()) * self._each, self._totals.shape[1]
         totals = self._totals[used].sum(axis=0)
         within = (self._products[used].sum(axis=0) - totals.T @ totals / n) / (places * max(1, n - 1))
         deviation = np.sqrt(np.maximum(np.diagonal(within), 0.0))
@@ -62,6 +70,6 @@ class Whitening:
         usual = float(np.trace(standardised)) / len(scale)
         shrunk = (1.0 - _SHRINKAGE) * standardised + _SHRINKAGE * usual * np.eye(len(scale))
         values, vectors = np.linalg.eigh(shrunk)  # ascending
-        kept = slice(-MOST_FEATURES, None)
+        kept = slice(-self._most, None)
         projection = scale[:, None] * vectors[:, kept] / np.sqrt(np.maximum(values[kept], _LEAST_SCALE**2))
         return np.asarray(projection, np.float32)

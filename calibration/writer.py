@@ -94,7 +94,8 @@ def view_bank_bytes(views: Mapping[str, tuple[ViewMemory, UsualDistances]]) -> b
     """The bank file of the mean of views.
 
     Of each view: the stored parts' ``features`` (m, K, d) float16 at the K places around those that count, ``places``
-    (h, w) 1 where they do, the ``projection`` (d, r), ``usual`` and ``spread`` (P) float32.
+    (h, w) 1 where they do, the ``projection`` (d, r), ``usual`` and ``spread`` (P) float32. Free of the place the
+    features are from anywhere, and what is usual stands in the manifest.
     """
     arrays: dict[str, NDArray[Any]] = {}
     for name, (memory, usual) in views.items():
@@ -102,9 +103,9 @@ def view_bank_bytes(views: Mapping[str, tuple[ViewMemory, UsualDistances]]) -> b
             f"{name}_features": memory.stored,
             f"{name}_places": memory.places.astype(np.float16),
             f"{name}_projection": memory.projection,
-            f"{name}_usual": usual.usual,
-            f"{name}_spread": usual.spread,
         }
+        if memory.is_tied:
+            arrays |= {f"{name}_usual": usual.usual, f"{name}_spread": usual.spread}
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)
     return buffer.getvalue()

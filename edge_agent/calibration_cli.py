@@ -81,6 +81,13 @@ def calibrate_reference(
     pose_tolerance: Annotated[
         str, typer.Option(metavar="off|FACTOR", help="Room beyond where good parts lie; off for parts lying anywhere.")
     ] = "1",
+    registration: Annotated[
+        str, typer.Option(metavar="auto|on|off", help="Lay parts on the reference: the good images say, always, never.")
+    ] = "auto",
+    place: Annotated[
+        str,
+        typer.Option(metavar="auto|tied|free", help="Compare with the same place of good parts, or with all places."),
+    ] = "auto",
     false_rejects: Annotated[
         str | None, typer.Option(metavar="SHARE", help="Expect at most this share of good parts rejected: 1% or 0.01.")
     ] = None,
@@ -133,10 +140,11 @@ def calibrate_reference(
         camera=camera,
         seed=seed,
         crop=_crop(crop),
-        search=wishes_from(max_angle, max_scale, mask, pose_tolerance),
+        search=wishes_from(max_angle, max_scale, mask, pose_tolerance, registration),
         method=method,
         channels=_channels(channels),
         voices=_voices(voices),
+        place=place,
         backbone=backbone_for(backbone, weights=backbone_weights, taps=backbone_taps, scaling=backbone_scaling),
         limit=wishes_of(false_rejects, review_share, extrapolate=extrapolate),
         leave_out=tuple(leave_out or ()),

@@ -84,6 +84,7 @@ def _evaluated(data: DataSet, options: EvaluationOptions, progress: Progress) ->
                         part=data.name,
                         seed=seed,
                         search=_SEARCH,
+                        method="views" if "views" in options.methods else "local",
                         backbone=options.backbone,
                         channels=options.channels,
                         voices=options.voices,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edge_agent.errors import BundleRejected
+from edge_agent.inspection.anywhere import AnywhereBank
 from edge_agent.inspection.arrays import read_arrays
 from edge_agent.inspection.channels import Channel
 from edge_agent.inspection.knn import Bank
@@ -28,6 +29,8 @@ ViewBanks = dict[View, ViewBank]
 
 _MOST_VALUE = 1e9
 """Of a feature, or a factor of one: half precision ends at 65504, and squares of more have no place in 32 bits."""
+_MOST_ANYWHERE = 1 << 16
+"""Features in a bank that is free of the place: calibration draws 4096, and each place is compared with all of them."""
 _LEAST_SPREAD = 1e-9
 """Below, calibration takes a spread for none."""
 _REMAKE = "calibrate again, or copy the whole folder again from where it was made"
@@ -64,39 +67,62 @@ def _view_banks(data: bytes, views: Section) -> ViewBanks:
 
 
 def _view_bank(data: bytes, view: View, facts: Section) -> ViewBank:
-    names = [f"{view}_{name}" for name in ("features", "places", "projection", "usual", "spread")]
-    features, places, projection, usual, spread = _arrays(data, *names)
-    _check_amount(features, places, projection, usual, spread)
-    counts = _counting(places, features, view)
+    is_tied = facts.content.get("is_tied", True)
+    names = [f"{view}_{name}" for name in ("features", "places", "projection")]
+    features, places, projection = _arrays(data, *names)
+    _check_amount(features, places, projection)
+    counts = _counting(places, view)
+    if features.ndim != 3 or features.dtype != np.float16:
+        raise BundleRejected(f"bank.npz: {view}: features {features.shape} {features.dtype}", hint=_REMAKE)
     if projection.ndim != 2 or len(projection) != features.shape[2] or projection.shape[1] > len(projection):
         raise BundleRejected(f"bank.npz: {view}: a projection of {projection.shape}", hint=_REMAKE)
-    usual_anywhere, spread_anywhere = facts.number("usual_anywhere"), facts.number("spread_anywhere")
-    if usual.shape != (int(counts.sum()),) or spread.shape != usual.shape:
-        raise BundleRejected(f"bank.npz: {view}: what is usual is {usual.shape}, {spread.shape}", hint=_REMAKE)
-    if not min(float(spread.min()), spread_anywhere) > _LEAST_SPREAD:
-        raise BundleRejected(f"bank.npz: {view}: a spread is not positive", hint=_REMAKE)
+    projection = projection.astype(np.float32)
+    if is_tied:
+        _check_tied(features, counts, view)
+        usual, bank = _usual_by_place(data, view, int(counts.sum()), facts), PlaceBank.of(features, counts, projection)
+        return ViewBank(bank, usual, _scale(view, facts))
+    if features.shape[0] * features.shape[1] > _MOST_ANYWHERE:
+        raise BundleRejected(
+            f"bank.npz: {view}: {features.shape} is more than any place can be compared with", hint=_REMAKE
+        )
     return ViewBank(
-        PlaceBank.of(features, counts, projection.astype(np.float32)),
-        UsualDistances(
-            usual.astype(np.float32),
-            spread.astype(np.float32),
-            usual_anywhere,
-            spread_anywhere,
-            facts.number("place_share"),
-        ),
+        AnywhereBank.of(features, counts, projection),
+        UsualDistances.common(*_usual_anywhere(view, facts), int(counts.sum())),
         _scale(view, facts),
     )
 
 
-def _counting(places: NDArray[Any], features: NDArray[Any], view: View) -> NDArray[np.bool_]:
-    """The places (h, w) that count. The bank has features of these and of those around."""
+def _usual_by_place(data: bytes, view: View, places: int, facts: Section) -> UsualDistances:
+    usual, spread = _arrays(data, f"{view}_usual", f"{view}_spread")
+    _check_amount(usual, spread)
+    usual_anywhere, spread_anywhere = _usual_anywhere(view, facts)
+    if usual.shape != (places,) or spread.shape != usual.shape:
+        raise BundleRejected(f"bank.npz: {view}: what is usual is {usual.shape}, {spread.shape}", hint=_REMAKE)
+    if not float(spread.min()) > _LEAST_SPREAD:
+        raise BundleRejected(f"bank.npz: {view}: a spread is not positive", hint=_REMAKE)
+    share = facts.number("place_share")
+    return UsualDistances(usual.astype(np.float32), spread.astype(np.float32), usual_anywhere, spread_anywhere, share)
+
+
+def _usual_anywhere(view: View, facts: Section) -> tuple[float, float]:
+    usual, spread = facts.number("usual_anywhere"), facts.number("spread_anywhere")
+    if not spread > _LEAST_SPREAD:
+        raise BundleRejected(f"bank.npz: {view}: a spread is not positive", hint=_REMAKE)
+    return usual, spread
+
+
+def _counting(places: NDArray[Any], view: View) -> NDArray[np.bool_]:
+    """The places (h, w) that count."""
     if places.ndim != 2 or not np.isin(places, (0.0, 1.0)).all() or not places.any():
         raise BundleRejected(f"bank.npz: {view}: no places count, or they are neither 0 nor 1", hint=_REMAKE)
-    counts = places > 0
+    return places > 0
+
+
+def _check_tied(features: NDArray[Any], counts: NDArray[np.bool_], view: View) -> None:
+    """A bank that is tied to the place has features of the places that count and of those around."""
     expected = int(around(counts).sum())
-    if features.ndim != 3 or features.dtype != np.float16 or features.shape[1] != expected:
+    if features.shape[1] != expected:
         raise BundleRejected(f"bank.npz: {view}: features {features.shape} of {expected} places", hint=_REMAKE)
-    return counts
 
 
 def _scale(name: str, facts: Section) -> Scale:

@@ -45,6 +45,7 @@ _MIB = 1 << 20
 _MOST_BYTES = {
     "reference.png": 160 * _MIB,  # 40 million pixels in three colours that do not compress
     "mask.png": 64 * _MIB,
+    "part.png": 64 * _MIB,
     "shown.png": 64 * _MIB,
     "cpcae.onnx": 256 * _MIB,  # calibration's own has half a MiB
     "backbone.onnx": 512 * _MIB,  # Xception has 84 MiB
@@ -62,7 +63,8 @@ class Bundle:
     """A loaded reference bundle.
 
     ``crop`` is (x, y, width, height) in px of the reference image; ``reference`` uint8 (H, W) or (H, W, 3);
-    ``mask`` uint8 (H, W), not 0 where the reference may be trusted, or None: everywhere; ``dark``: where black at the
+    ``mask`` uint8 (H, W), not 0 where the reference may be trusted, or None: everywhere; ``part_region`` the same for
+    where a part's likeness to the reference is taken; ``dark``: where black at the
     end of a file is believed although no good image's file ended in so many rows of it (``zero_tail_rows``);
     ``manifest`` is the whole file, for reports. Scores from ``review_from`` up to ``limit`` are to be reviewed.
     ``signature`` fits the bundle; None where it is not signed.
@@ -78,6 +80,7 @@ class Bundle:
     limit: float
     review_from: float
     quality_min: float
+    likeness_min: float
     unseen_max: float
     pose: PoseLimits
     zero_tail_rows: int
@@ -87,6 +90,7 @@ class Bundle:
     registration: RegistrationSettings
     reference: NDArray[np.uint8]
     mask: NDArray[np.uint8] | None
+    part_region: NDArray[np.uint8] | None
     bank: Bank | ChannelBanks | ViewBanks
     cpcae_onnx: bytes
     backbone_onnx: bytes
@@ -149,6 +153,7 @@ class Bundle:
                 limit=limit,
                 review_from=review_from,
                 quality_min=align.number("quality_min"),
+                likeness_min=align.number("likeness_min") if "likeness_min" in align.content else -1.0,
                 unseen_max=align.number("unseen_max"),
                 pose=PoseLimits.from_json(align.section("pose").content),
                 zero_tail_rows=image.integer("zero_tail_rows"),
@@ -158,6 +163,7 @@ class Bundle:
                 registration=RegistrationSettings(**manifest.section("registration").content),
                 reference=reference,
                 mask=_mask(files, "mask.png", reference),
+                part_region=_mask(files, "part.png", reference),
                 bank=read_bank(files["bank.npz"], method),
                 cpcae_onnx=_network("cpcae.onnx", files["cpcae.onnx"]),
                 backbone_onnx=_network("backbone.onnx", files["backbone.onnx"]),

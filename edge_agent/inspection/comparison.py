@@ -23,6 +23,7 @@ _FILES = {
     "bank.npz": "the memory of good parts",
     "golden.npz": "the golden values",
     "mask.png": "the registration mask",
+    "part.png": "where the part is",
     "shown.png": "where good parts are not black",
 }
 _SECTIONS = {
@@ -113,6 +114,7 @@ def _gate(align: Mapping[str, Any]) -> dict[str, Any]:
     pose = {name: f"{_said(one['least'])} to {_said(one['most'])}" for name, one in align.get("pose", {}).items()}
     return {
         "least quality of registration": align.get("quality_min"),
+        "least likeness as a whole": align.get("likeness_min"),
         "largest share out of view": align.get("unseen_max"),
         "where a part may lie": ", ".join(f"{name} {span}" for name, span in pose.items()) or "anywhere",
         "what the gate can stop": align.get("notes"),

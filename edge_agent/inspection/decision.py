@@ -18,21 +18,28 @@ def decide(
     quality_min: float,
     unseen_fraction: float,
     unseen_max: float,
+    likeness: float = 1.0,
+    likeness_min: float = -1.0,
     pose_fault: str = "",
     channel: str = "",
 ) -> tuple[Outcome, Reason, str]:
     """Outcome, reason and the words for a person. A score at the limit is NG, one from ``review_from`` on REVIEW.
 
     Without a review band ``review_from`` is the limit. REVIEW is a reject on the line: a person may look again.
-    ``quality`` is the correlation after registration; ``unseen_fraction`` the share of the inspected crop that lay
-    outside the image; ``pose_fault`` says how the part lay as no good part does, empty where it did;
-    ``channel`` is the one whose score counts, where a score has several.
+    ``quality`` is the correlation after registration, on the finest edges; ``likeness`` that of the part as a whole;
+    ``unseen_fraction`` the share of the inspected crop that lay outside the image; ``pose_fault`` says how the part lay
+    as no good part does, empty where it did; ``channel`` is the one whose score counts, where a score has several.
     """
-    numbers = (score, limit, review_from, quality, quality_min, unseen_fraction, unseen_max)
+    numbers = (
+        score, limit, review_from, quality, quality_min, unseen_fraction, unseen_max, likeness, likeness_min
+    )  # fmt: skip
     if not all(math.isfinite(number) for number in numbers):
         return Outcome.NG, Reason.NOT_FINITE, f"score {score}, registration quality {quality}"
     if quality < quality_min:
         return Outcome.NG, Reason.ALIGN, f"registration quality {quality:.3f} is below {quality_min:.3f}"
+    if likeness < likeness_min:
+        words = f"the part is not where it should be: its likeness {likeness:.3f} is below {likeness_min:.3f}"
+        return Outcome.NG, Reason.ALIGN, words
     if unseen_fraction > unseen_max:
         return Outcome.NG, Reason.ALIGN, f"{unseen_fraction:.1%} of the inspected area lies outside the image"
     if pose_fault:

@@ -19,6 +19,7 @@ from edge_agent.inspection.channels import Views
 from edge_agent.inspection.decision import decide
 from edge_agent.inspection.decode import check_shape, read_image
 from edge_agent.inspection.golden import check_golden
+from edge_agent.inspection.likeness import Likeness
 from edge_agent.inspection.registration import Registration
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from edge_agent.inspection.judge import Embedded, Judged
 
 __all__ = ["Inspector", "Pictures", "crop_of"]
+
+
+_HALF = 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,6 +70,7 @@ class Inspector:
             self._reconstructor = Reconstructor(bundle.cpcae_onnx, bundle.grid, bundle.channels, threads=threads)
             self._judge = bundle.judge(threads=threads)
             self._registration = Registration(bundle.reference, bundle.registration, bundle.mask)
+            self._likeness = _likeness(bundle)
         except Exception as err:  # ONNX Runtime raises bare exceptions of its own
             raise BundleRejected(f"{bundle.folder}: {err}", hint="calibrate again with this version") from err
 
@@ -136,6 +141,8 @@ class Inspector:
             review_from=self.bundle.review_from,
             quality=alignment.quality,
             quality_min=self.bundle.quality_min,
+            likeness=self._likeness(to_working(crop, self.bundle.grid)),
+            likeness_min=self.bundle.likeness_min,
             unseen_fraction=self._registration.unseen_fraction(alignment, self.bundle.crop),
             unseen_max=self.bundle.unseen_max,
             pose_fault=self.bundle.pose.judge(alignment),
@@ -194,11 +201,20 @@ class Inspector:
             limit=self.bundle.limit,
             bundle_id=self.bundle.id,
             image_sha256=digest,
-            alignment=alignment,
+            alignment=None if self.bundle.registration.off else alignment,
             detail=detail,
             timings_ms=stages.timings_ms,
             shares=judged.shares if judged else {},
         )
+
+
+def _likeness(bundle: Bundle) -> Likeness:
+    """How like the reference a working image is, where the bundle says that the part is."""
+    template = to_working(crop_of(bundle.reference * np.float32(1.0 / 255.0), bundle.crop), bundle.grid)
+    if bundle.part_region is None:
+        return Likeness(template)
+    region = to_working(crop_of((bundle.part_region > 0).astype(np.float32), bundle.crop), bundle.grid)
+    return Likeness(template, region[..., 0] > _HALF)
 
 
 def crop_of(image: NDArray[np.float32], crop: tuple[int, int, int, int]) -> NDArray[np.float32]:

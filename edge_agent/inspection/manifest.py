@@ -28,7 +28,7 @@ __all__ = [
 
 MANIFEST = "manifest.json"
 FILES = ("reference.png", "cpcae.onnx", "backbone.onnx", "bank.npz", "golden.npz")
-OPTIONAL_FILES = frozenset({"fine.onnx", "mask.png", "shown.png"})
+OPTIONAL_FILES = frozenset({"fine.onnx", "mask.png", "part.png", "shown.png"})
 SCHEMA_VERSION = 2
 
 _REMAKE = "calibrate again, or copy the whole folder again from where it was made"

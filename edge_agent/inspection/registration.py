@@ -34,6 +34,7 @@ _EDGE_PX: Final = 0.5
 _LEAST_MARGIN: Final = 0.01
 _GAP_SHARE: Final = 1 / 3
 _WORTH_A_TURN: Final = 0.95  # of what lacks to 1; noise alone makes up a thousandth of it
+_UNMOVED: Final = Alignment(quality=1.0, shift_x_px=0.0, shift_y_px=0.0, angle_deg=0.0, gain=1.0, offset=0.0)
 _LOST: Final = Alignment(quality=0.0, shift_x_px=0.0, shift_y_px=0.0, angle_deg=0.0, gain=1.0, offset=0.0)
 
 
@@ -44,8 +45,9 @@ class RegistrationSettings:
     ``max_angle_deg`` up to 180 each way; ``max_shift_fraction`` of width and height, below one half; ``pixels`` chosen
     at full resolution; ``motion_margin`` is how much better (in correlation) a larger motion must be than a smaller
     one, at most: it need not close more than a third of what lacks to 1; ``max_scale`` is how much larger or smaller a
-    part may look (0.1: by a tenth), 0 for not at all. ``still`` moves nothing: for images that no
-    motion lays onto each other.
+    part may look (0.1: by a tenth), 0 for not at all. ``off`` measures nothing and moves nothing: for images that no
+    motion lays onto each other, of a surface or of parts without fixed features. ``still`` moves nothing either, but
+    takes the quality of the unmoved image: older bundles ask for it.
     """
 
     max_angle_deg: float = 10.0
@@ -54,13 +56,15 @@ class RegistrationSettings:
     motion_margin: float = 0.05
     max_scale: float = 0.0
     still: bool = False
+    off: bool = False
 
 
 class Registration:
     """Registers images to one reference. Immutable after construction; ``register`` may run in any thread.
 
     ``reference`` is uint8 (H, W) or (H, W, 3); ``mask`` (H, W), non-zero where the reference may be trusted.
-    Raises ValueError for arrays or settings that cannot be, DataError for a reference without structure.
+    Raises ValueError for arrays or settings that cannot be, DataError for a reference without structure, unless
+    registration is off.
     """
 
     def __init__(
@@ -79,6 +83,8 @@ class Registration:
         if mask is not None and mask.shape != (height, width):
             raise ValueError(f"the mask is {mask.shape}, the reference {(height, width)}")
         self._centre = ((width - 1) / 2.0, (height - 1) / 2.0)
+        if settings.off:
+            return
         self._depths = _depths(max(height, width))
         pyramid = self._pyramid(reference)
         chosen = None if mask is None else np.ascontiguousarray(mask != 0)
@@ -114,9 +120,11 @@ class Registration:
 
         Content never raises: an image that shows no such part comes back with a quality near 0 and finite numbers.
         ``quality`` is the plain correlation of the chosen edge pixels, ``offset`` in grey values of 0 to 255.
-        Raises ValueError for another shape or dtype.
+        Where registration is off, every image lies as the reference does. Raises ValueError for another shape or dtype.
         """
         self._check_same_shape(image)
+        if self.settings.off:
+            return _UNMOVED
         if self.settings.still:
             return self._fitted(image, Pose(0.0, 0.0, 0.0))
         pyramid = self._pyramid(image)
@@ -131,6 +139,8 @@ class Registration:
     def quality_at(self, image: npt.NDArray[np.uint8], alignment: Alignment) -> float:
         """The quality that this pose has, with nothing improved. Raises ValueError as ``register`` does."""
         self._check_same_shape(image)
+        if self.settings.off:
+            return _UNMOVED.quality
         pose = Pose(
             math.radians(alignment.angle_deg), alignment.shift_x_px, alignment.shift_y_px, scale=alignment.scale
         )

@@ -53,6 +53,17 @@ class UsualDistances:
         share = n / (n + _PRIOR)
         return cls(usual.astype(np.float32), spread.astype(np.float32), float(usual.mean()), anywhere, share)
 
+    @classmethod
+    def anywhere(cls, distances: NDArray[np.float32]) -> UsualDistances:
+        """From the same distances where a place says nothing: one usual distance and one spread for all of them."""
+        spread = max((1.0 + _FLOOR) * float(distances.std(dtype=np.float64)), _LEAST_SPREAD)
+        return cls.common(float(distances.mean(dtype=np.float64)), spread, distances.shape[1])
+
+    @classmethod
+    def common(cls, usual: float, spread: float, places: int) -> UsualDistances:
+        """These two figures at each of so many places."""
+        return cls(np.full(places, usual, np.float32), np.full(places, spread, np.float32), usual, spread, 0.0)
+
     def __call__(self, distances: NDArray[np.float32]) -> NDArray[np.float32]:
         """How far out each distance (P) is: 0 is usual. NaN in, NaN out."""
         by_place = (distances - self.usual) / self.spread

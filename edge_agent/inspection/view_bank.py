@@ -12,6 +12,7 @@ from edge_agent.inspection.usual import top_mean
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from edge_agent.inspection.anywhere import AnywhereBank
     from edge_agent.inspection.local import Scale
     from edge_agent.inspection.nearest import PlaceBank
     from edge_agent.inspection.usual import UsualDistances
@@ -23,7 +24,7 @@ __all__ = ["ViewBank"]
 class ViewBank:
     """One view's ``bank``, the ``usual`` distances in it and the ``scale`` of its score in the mean of the views."""
 
-    bank: PlaceBank
+    bank: PlaceBank | AnywhereBank
     usual: UsualDistances
     scale: Scale
 

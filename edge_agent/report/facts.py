@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     AnomalyMap = NDArray[np.floating[Any]]
 
 __all__ = [
+    "AnswerRow",
     "CalibrationFacts",
     "DefectiveFacts",
     "GoodPartScore",
@@ -44,6 +45,16 @@ class PartPictures:
     image: Picture
     reconstruction: Picture | None = None
     anomaly_map: AnomalyMap | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRow:
+    """A yes/no question that calibration asked: what was chosen, each way's figure (AUC, none: not tried), and why."""
+
+    question: str
+    chosen: str
+    figures: tuple[tuple[str, float], ...]
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +141,8 @@ class CalibrationFacts:
     reconstruction would cost, ``own_variance`` the variance of the good images themselves: an autoencoder that
     learned lies below both. ``oddest`` are the good parts with the highest scores, for a person to confirm.
     ``map_range`` fixes the colour scale (low, high); None takes it from all maps of the report together.
-    ``review_from`` is where the review band below the limit begins, None without one.
+    ``review_from`` is where the review band below the limit begins, None without one. ``answers`` say why the score
+    looks at the part as it does.
     """
 
     part: str
@@ -160,6 +172,7 @@ class CalibrationFacts:
     map_range: tuple[float, float] | None = None
     timings_s: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    answers: tuple[AnswerRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

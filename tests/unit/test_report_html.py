@@ -18,6 +18,7 @@ from PIL import Image
 
 from edge_agent.domain import Published, Reason, Verdict
 from edge_agent.report.facts import (
+    AnswerRow,
     CalibrationFacts,
     DefectiveFacts,
     GoodPartScore,
@@ -467,6 +468,19 @@ def test_without_band_and_defective_parts_the_report_says_how_to_have_them(calib
     assert "--defective FOLDER" in calibration.text
     assert "--leave-out" in calibration.text
     assert "Left out as not good" not in calibration.text
+
+
+def test_why_the_score_looks_at_the_part_as_it_does_stands_there_as_a_table(tmp_path: Path, calibration: Page) -> None:
+    answers = (
+        AnswerRow("registration", "images are compared as they come", (("on", 0.85), ("off", 0.935)), "told better"),
+        AnswerRow("place", "each place with the same place", (), "as asked"),
+    )
+    text = calibration_page(tmp_path, **NO_CHARTS, answers=answers).text
+
+    assert "Why this score" in text
+    assert "images are compared as they come on 0.850, off 0.935 told better" in text
+    assert "each place with the same place not tried as asked" in text
+    assert "Why this score" not in calibration.text
 
 
 def test_a_review_band_is_called_a_reject(tmp_path: Path) -> None:

@@ -1,0 +1,159 @@
+"""A rehearsal: how well one way of looking tells synthetic defects from good parts, each as if it were new.
+
+It is bounded: a few dozen good parts, a few dozen of the clearer defects, one view at a moderate size. No part and no
+defect is compared with the good part that it is made from, nor with the one that its pixels are from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from calibration.part_mask import counting_places
+from calibration.synthetic_defects import SyntheticDefect, clearer_half, make_defects
+from calibration.view_memory import ViewMemory, seen_places
+from edge_agent.inspection.anomaly_map import resized, to_working
+from edge_agent.inspection.embedding import FeatureGrid
+from edge_agent.inspection.inspector import crop_of
+from edge_agent.inspection.usual import top_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from calibration.images import GoodImage
+    from calibration.registered import RegisteredSet
+    from edge_agent.inspection.likeness import Likeness
+
+    Progress = Callable[[int, int], None]
+
+__all__ = ["Rehearsal", "Told"]
+
+_MOST_PARTS = 40
+_DEFECTS = 120
+_LONG_SIDE_PX = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The AUC of defects against good parts: each place ``tied`` to the same place of good parts, or ``free`` of it."""
+
+    tied: float
+    free: float
+
+
+class Rehearsal:
+    """Good parts, spread evenly over all, and defects on them: the same for every way of looking that is tried."""
+
+    def __init__(
+        self, images: Sequence[GoodImage], network: bytes, *, seed: int, threads: int, defects: int = _DEFECTS
+    ) -> None:
+        chosen = np.unique(np.linspace(0, len(images) - 1, min(len(images), _MOST_PARTS)).round().astype(int))
+        self._images = [images[index] for index in chosen]
+        self._grid = FeatureGrid(network, threads=threads)
+        self._defects = clearer_half(make_defects([image.pixels for image in self._images], defects, seed=seed))
+
+    def told_apart(self, registered: RegisteredSet, progress: Progress) -> Told:
+        """By images that are registered, cropped and masked like this.
+
+        What registration does not accept counts as rejected, whether it is good or not: its score is infinite.
+        """
+        total = len(self._images) + len(self._defects)
+        known = {image.path.name: index for index, image in enumerate(registered.images)}
+        good: dict[int, NDArray[np.float16]] = {}
+        for number, image in enumerate(self._images):
+            if image.path.name in known:
+                good[number] = self._features(registered.cropped(known[image.path.name]))
+            progress(number + 1, total)
+        bad, likeness = [], registered.likeness()
+        # A defect on a part that is thrown out anyhow says nothing.
+        defects = [defect for defect in self._defects if defect.base in good]
+        for number, defect in enumerate(defects, start=len(self._images) + 1):
+            crop = _inspected(registered, likeness, defect.onto(self._images[defect.base].pixels()))
+            bad.append(None if crop is None else self._features(crop))
+            progress(number, total)
+        asked = None
+        if registered.mask is not None:
+            asked = crop_of(registered.mask.astype(np.float32), registered.crop)[..., 0] > 0.0
+        shape = next(iter(good.values())).shape[:2]
+        places = counting_places(shape, registered.part_mask(lambda _done, _total: None), asked)
+        tell = partial(_told, good, bad, defects, places, thrown_out=len(self._images) - len(good))
+        return Told(tied=tell(is_tied=True), free=tell(is_tied=False))
+
+    def _features(self, crop: NDArray[np.float32]) -> NDArray[np.float16]:
+        height, width = crop.shape[:2]
+        scale = min(1.0, _LONG_SIDE_PX / max(height, width))
+        small = resized(crop, max(1, round(height * scale)), max(1, round(width * scale)), cv2.INTER_AREA)
+        return self._grid.features(small).astype(np.float16)
+
+
+def _inspected(registered: RegisteredSet, likeness: Likeness, pixels: NDArray[np.uint8]) -> NDArray[np.float32] | None:
+    """The crop of an image that is new to the set; None where it would be rejected for how it lies."""
+    found = registered.registration.register(pixels)
+    if found.quality < registered.quality_min or registered.pose.judge(found):
+        return None
+    if registered.registration.unseen_fraction(found, registered.crop) > registered.unseen_max:
+        return None
+    crop = crop_of(registered.registration.warp(pixels, found), registered.crop)
+    return None if likeness(to_working(crop, registered.grid)) < registered.whole.least else crop
+
+
+def _told(
+    good: dict[int, NDArray[np.float16]],
+    bad: Sequence[NDArray[np.float16] | None],
+    defects: Sequence[SyntheticDefect],
+    places: NDArray[np.bool_],
+    *,
+    thrown_out: int,
+    is_tied: bool,
+) -> float:
+    seen = seen_places(places, is_tied=is_tied)
+    number_of = {part: number for number, part in enumerate(good)}
+    memory = ViewMemory(np.stack([part[seen] for part in good.values()]), places, range(len(good)), is_tied=is_tied)
+    trial = _Trial(memory, list(good.values()))
+    good_scores = [trial.score(part, trial.to_good[number], (number,)) for number, part in enumerate(good.values())]
+    bad_scores = []
+    for features, defect in zip(bad, defects, strict=True):
+        if features is None:
+            bad_scores.append(np.inf)
+            continue
+        own = tuple(number_of[part] for part in (defect.base, defect.donor) if part in number_of)
+        bad_scores.append(trial.score(features, None, own))
+    return _auc(np.array(good_scores + [np.inf] * thrown_out), np.array(bad_scores))
+
+
+class _Trial:
+    """Scores without any given good parts: neither in the memory, nor in what is usual."""
+
+    def __init__(self, memory: ViewMemory, good: Sequence[NDArray[np.float16]]) -> None:
+        self._memory = memory
+        self._banks = {fold: memory.bank(fold) for fold in sorted({memory.fold_of(i) for i in range(len(good))})}
+        self.to_good = np.stack([self._to_each(features, part) for part, features in enumerate(good)])
+        for part in range(len(good)):
+            self.to_good[part, :, part] = np.inf
+
+    def score(
+        self, features: NDArray[np.float16], to_each: NDArray[np.float32] | None, without: tuple[int, ...]
+    ) -> float:
+        """``to_each`` are its distances (P, n) to each good part where they are known."""
+        rest = np.delete(np.arange(len(self.to_good)), without)
+        found = self._to_each(features, without[0] if without else None) if to_each is None else to_each
+        others = self.to_good[rest][:, :, rest].min(axis=2)
+        return top_mean(self._memory.usual_of(others)(found[:, rest].min(axis=1)))
+
+    def _to_each(self, features: NDArray[np.float16], part: int | None) -> NDArray[np.float32]:
+        """In a scale that has not seen the part."""
+        fold = self._memory.fold_of(part or 0)
+        return self._banks[fold].to_each(features.astype(np.float32))
+
+
+def _auc(good: NDArray[np.float64], bad: NDArray[np.float64]) -> float:
+    """How often a defect's score is above a good part's; one that is level counts half."""
+    above = (bad[:, None] > good).mean(dtype=np.float64)
+    level = (bad[:, None] == good).mean(dtype=np.float64)
+    return float(above + level / 2)
