@@ -87,6 +87,10 @@ class PoseLimits:
         """Plain numbers, for the manifest."""
         return {name: asdict(span) for name, span in self.spans.items()}
 
+    def without(self, *names: str) -> PoseLimits:
+        """The limits of all other quantities."""
+        return PoseLimits({name: span for name, span in self.spans.items() if name not in names})
+
     def judge(self, alignment: Alignment) -> str:
         """Empty where the part lay as good parts lie, else how it lay and how they do. NaN is refused."""
         return "; ".join(filter(None, (self._fault(name, getattr(alignment, name)) for name in self.spans)))

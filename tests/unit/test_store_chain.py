@@ -163,7 +163,7 @@ def test_a_journal_of_schema_1_is_brought_up_to_date_and_sealed(tmp_path: Path) 
         first, second = reader.rows()
         audit = reader.audit()
 
-    assert SCHEMA_VERSION == 4
+    assert SCHEMA_VERSION == 5
     assert (first.verdict, second.reason) == (Verdict.PASS, Reason.IMAGE_BROKEN)
     assert first.cameras[0].shares == {}
     assert first.cameras[0].alignment is not None
