@@ -38,14 +38,21 @@ class HeldOut:
 class ViewMemory:
     """Features (n, K, d) float16 of good parts at the places ``around`` those that count; the bank holds ``kept``.
 
-    Of the parts three at least are kept.
+    Of the parts three at least are kept. ``borne`` (d, d) is what disturbances add to a place's features.
     """
 
-    def __init__(self, features: NDArray[np.float16], places: NDArray[np.bool_], kept: Sequence[int]) -> None:
+    def __init__(
+        self,
+        features: NDArray[np.float16],
+        places: NDArray[np.bool_],
+        kept: Sequence[int],
+        borne: NDArray[np.float64] | None = None,
+    ) -> None:
         self._features, self.places, self._kept = features, places, list(kept)
         self._folds = folds_of(len(features))
-        self._whitening = Whitening(features, self._folds)
+        self._whitening = Whitening(features, self._folds, borne)
         self.projection = self._whitening.projection()
+        self._least = self._whitening.least_spread(self.projection)
 
     @property
     def stored(self) -> NDArray[np.float16]:
@@ -60,8 +67,8 @@ class ViewMemory:
             others = np.arange(len(nearest)) != part
             # Where this part is another's nearest, the other's distance without it is that to its second nearest.
             without = np.where(owner[others] == part, second[others], nearest[others])
-            scores[part] = top_mean(UsualDistances.of(without)(nearest[part]))
-        return HeldOut(scores, UsualDistances.of(nearest))
+            scores[part] = top_mean(UsualDistances.of(without, self._least)(nearest[part]))
+        return HeldOut(scores, UsualDistances.of(nearest, self._least))
 
     def _two_nearest(
         self, progress: Callable[[int], None]
