@@ -86,7 +86,7 @@ def test_the_table_is_in_the_summary_the_json_the_report_and_a_file_of_its_own(
     assert method["seeds"][0]["drift"][0]["disturbance"] == "none"
     assert "Under another light, lens and camera" in (tmp_path / "report.html").read_text()
     assert tmp_path / "drift.csv" in written
-    rows = list(csv.DictReader((tmp_path / "drift.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "drift.csv").read_text().splitlines()))
     assert [row["disturbance"] for row in rows][:2] == ["none", "darker"]
     assert {row["method"] for row in rows} == {"views"}
 
