@@ -386,7 +386,7 @@ def _manifest(options: CalibrationOptions, prepared: Prepared, limit: Limit, sco
         "left_out_images": [{"name": _name(i.path), "sha256": i.sha256} for i in prepared.gathered.left_out],
         "registration": asdict(registered.registration.settings),
         "questions": {answer.question.name: answer.to_json() for answer in prepared.gathered.answers},
-        "align": registered.align,
+        **_when_judged(registered, scored),
         "crop": list(registered.crop),
         "patches": {
             "working_height": grid.height,
@@ -403,6 +403,15 @@ def _manifest(options: CalibrationOptions, prepared: Prepared, limit: Limit, sco
         },
         "limit": limit.to_json(),
     }
+
+
+def _when_judged(registered: RegisteredSet, scored: Scored) -> dict[str, Any]:
+    """The sections on when an image is judged at all: how the part lies, and in which light, where that is measured."""
+    align = registered.align
+    if scored.condition is None:
+        return {"align": align}
+    pose = registered.pose.without("gain", "offset")  # the condition says the same of the part, in better words
+    return {"align": align | {"pose": pose.to_json()}, "condition": scored.condition.to_json()}
 
 
 def _name(path: Path) -> str:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from calibration.registered import RegisteredSet
     from edge_agent.inspection.patches import PatchGrid
 
-__all__ = ["FOLDS", "Learned", "learn", "views_seen", "views_unseen"]
+__all__ = ["FOLDS", "Learned", "as_seen", "learn", "views_seen", "views_unseen"]
 
 FOLDS = 3
 _WELL_BELOW = 0.5
@@ -110,9 +110,13 @@ def views_unseen(registered: RegisteredSet, learned: Learned, *, threads: int) -
 
 def _views(registered: RegisteredSet, reconstructors: Sequence[Reconstructor]) -> Iterator[Views]:
     for index, reconstructor in enumerate(reconstructors):
-        crop = registered.cropped(index)
-        repaired = reconstructor.reconstruct(to_working(crop, registered.grid))
-        yield Views(crop, repaired, anomaly_map(crop, upsize(repaired, *crop.shape[:2])))
+        yield as_seen(registered.cropped(index), registered, reconstructor)
+
+
+def as_seen(crop: NDArray[np.float32], registered: RegisteredSet, reconstructor: Reconstructor) -> Views:
+    """A crop (H, W, C), what that network makes of it, and how the two differ."""
+    repaired = reconstructor.reconstruct(to_working(crop, registered.grid))
+    return Views(crop, repaired, anomaly_map(crop, upsize(repaired, *crop.shape[:2])))
 
 
 def _folds(n: int, seed: int) -> NDArray[np.int64]:

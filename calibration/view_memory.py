@@ -47,16 +47,24 @@ class ViewMemory:
     """Features (n, K, d) float16 of good parts at ``seen_places``; the bank holds those of the parts ``kept``.
 
     Of the parts three at least are kept. Free of the place (not ``is_tied``) the bank holds as many features of each
-    part, drawn at random, as there is room for, and what is usual is the same at each place.
+    part, drawn at random, as there is room for, and what is usual is the same at each place. ``borne`` (d, d) is what
+    disturbances add to a place's features.
     """
 
     def __init__(
-        self, features: NDArray[np.float16], places: NDArray[np.bool_], kept: Sequence[int], *, is_tied: bool = True
+        self,
+        features: NDArray[np.float16],
+        places: NDArray[np.bool_],
+        kept: Sequence[int],
+        *,
+        is_tied: bool = True,
+        borne: NDArray[np.float64] | None = None,
     ) -> None:
         self._features, self.places, self._kept, self.is_tied = features, places, list(kept), is_tied
         self._folds = folds_of(len(features))
-        self._whitening = Whitening(features, self._folds, is_tied=is_tied)
+        self._whitening = Whitening(features, self._folds, is_tied=is_tied, borne=borne)
         self.projection = self._whitening.projection()
+        self._least = self._whitening.least_spread(self.projection)
 
     @property
     def stored(self) -> NDArray[np.float16]:
@@ -81,7 +89,8 @@ class ViewMemory:
 
     def usual_of(self, distances: NDArray[np.float32]) -> UsualDistances:
         """What is usual among these distances (n, P)."""
-        return UsualDistances.of(distances) if self.is_tied else UsualDistances.anywhere(distances)
+        kind = UsualDistances.of if self.is_tied else UsualDistances.anywhere
+        return kind(distances, self._least)
 
     def held_out(self, progress: Callable[[int], None] = lambda _done: None) -> HeldOut:
         """Every part's held-out score; ``progress(done)`` counts parts."""

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from calibration.backbones import DEFAULT_BACKBONE, Backbone
+from calibration.borne import borne_differences
+from calibration.condition import condition_limits, condition_words
 from calibration.crossfit import views_unseen
 from calibration.memory import most_different
 from calibration.part_mask import counting_places
@@ -64,10 +66,11 @@ def score_by_views(
     steps = n * (2 + len(extractor.views))
     mask = registered.part_mask(lambda done, _total: progress(done, steps))
     features, places = _features(registered, learned, extractor, mask, _after(n, steps, progress))
+    borne = borne_differences(registered, learned, extractor, places)
     scaled, banks, facts = [], {}, {}
     for number, view in enumerate(extractor.views, start=2):
         kept = _kept(features[view], view, is_tied=registered.is_tied)
-        memory = ViewMemory(features[view], places[view], kept, is_tied=registered.is_tied)
+        memory = ViewMemory(features[view], places[view], kept, is_tied=registered.is_tied, borne=borne[view])
         held_out = memory.held_out(_after(n * number, steps, progress))
         scaled.append(_on_scale_of_others(held_out.scores))
         scale = Scale.to_upper_tenth(held_out.scores)
@@ -83,8 +86,13 @@ def score_by_views(
         }
     files = {"backbone.onnx": network, "bank.npz": view_bank_bytes(banks)}
     method: dict[str, object] = {"score": "views", "voices": [str(v) for v in voices], "views": facts}
-    notes = (_where_words(mask, is_asked=registered.mask is not None), *_doubt_words(learned.doubt))
-    return Scored(files, np.mean(scaled, axis=0), method, notes=notes)
+    condition, measured = condition_limits(registered, places[extractor.views[0]])
+    notes = (
+        _where_words(mask, is_asked=registered.mask is not None),
+        *_doubt_words(learned.doubt),
+        *condition_words(condition, measured, [image.path.name for image in registered.images]),
+    )
+    return Scored(files, np.mean(scaled, axis=0), method, notes=notes, condition=condition)
 
 
 def _features(

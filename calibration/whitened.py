@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +20,10 @@ MOST_ANYWHERE = 64
 _SHRINKAGE = 0.1
 _LEAST_SHARE = 0.1
 _LEAST_SCALE = 1e-6
+_NOTHING = 1 / 12
+"""Of the root of what eleven disturbances add together: a quarter of what one of them does."""
+_BORNE = 0.3
+"""Of what disturbances add, beside how good parts differ: docs/decisions/0057."""
 
 
 def folds_of(n: int) -> NDArray[np.int64]:
@@ -33,11 +38,19 @@ class Whitening:
     """Sums over features (n, K, d) of good parts, by fold: what a projection without any one fold is made of.
 
     ``is_tied`` to the place: how good parts differ is how they differ at the same place. Else it is how any places
-    of any of them do.
+    of any of them do. ``borne`` (d, d) are the mean outer products of what disturbances add to a place's features;
+    None: of none.
     """
 
-    def __init__(self, features: NDArray[np.float16], folds: NDArray[np.int64], *, is_tied: bool = True) -> None:
-        self._folds = folds
+    def __init__(
+        self,
+        features: NDArray[np.float16],
+        folds: NDArray[np.int64],
+        *,
+        is_tied: bool = True,
+        borne: NDArray[np.float64] | None = None,
+    ) -> None:
+        self._folds, self._borne = folds, borne
         count, depth = int(folds.max()) + 1, features.shape[2]
         self._each: int = 1 if is_tied else features.shape[1]
         self._most = MOST_FEATURES if is_tied else MOST_ANYWHERE
@@ -49,13 +62,24 @@ class Whitening:
             self._totals[fold] += values if is_tied else values.sum(axis=0, dtype=np.float64)
             self._products[fold] += values.T @ values
 
+    def least_spread(self, projection: NDArray[np.float32]) -> float:
+        """A distance that is nothing, about one grey value's: a share of what the disturbances add, in that projection.
+
+        None of them is less than two grey values. 1e-6 where nothing was disturbed.
+        """
+        if self._borne is None:
+            return _LEAST_SCALE
+        added = float(np.einsum("ij,ik,jk->", self._borne, projection, projection, dtype=np.float64, optimize=True))
+        return max(_NOTHING * math.sqrt(max(added, 0.0)), _LEAST_SCALE)
+
     def projection(self, without: int | None = None) -> NDArray[np.float32]:
         """The (d, r) projection from all parts, or from those outside one fold.
 
         What is left once each place's mean is taken away is divided by each feature's spread, then whitened by its
         covariance over all places, drawn towards the identity by a tenth. A feature's spread is at least a tenth of
         what is usual among them (docs/decisions/0003). Of more than 128 features (64, free of the place) the directions
-        in which good parts differ least are left out.
+        in which good parts differ least are left out. What disturbances add counts as if good parts differed by a share
+        of it.
         """
         used = np.ones(len(self._totals), bool)
         if without is not None:
@@ -63,6 +87,8 @@ class Whitening:
         n, places = int(used[self._folds].sum()) * self._each, self._totals.shape[1]
         totals = self._totals[used].sum(axis=0)
         within = (self._products[used].sum(axis=0) - totals.T @ totals / n) / (places * max(1, n - 1))
+        if self._borne is not None:
+            within += _BORNE * self._borne
         deviation = np.sqrt(np.maximum(np.diagonal(within), 0.0))
         floor = max(_LEAST_SHARE * float(np.sqrt((deviation**2).mean())), _LEAST_SCALE)
         scale = 1.0 / np.maximum(deviation, floor)

@@ -113,6 +113,10 @@ class Reason(StrEnum):
     """The inspection failed in a way it should not; the log has the traceback."""
     BYPASS = "BYPASS"
     """A person answers for the parts at the moment: passed, whatever the inspection says. The detail has both."""
+    LIGHT = "LIGHT"
+    """The image is darker, brighter, or of other contrast or colour than any image of a good part was."""
+    FOCUS = "FOCUS"
+    """The image is less sharp than any image of a good part was."""
 
 
 @dataclass(frozen=True, slots=True)

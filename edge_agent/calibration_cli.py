@@ -204,6 +204,9 @@ def evaluate(
         typer.Option("--csv", metavar="FILE", help="A row a test image: score, limit, rejected or not, and why."),
     ] = None,
     voices: Voices = "image",
+    drift: Annotated[
+        bool, typer.Option("--drift", help="Judge every test image again in another light, out of focus, noisy, ...")
+    ] = False,
     backbone: Backbone = "efficientnet-lite0",
     backbone_weights: BackboneWeights = None,
     backbone_taps: BackboneTaps = "",
@@ -237,6 +240,7 @@ def evaluate(
         backbone=backbone_for(backbone, weights=backbone_weights, taps=backbone_taps, scaling=backbone_scaling),
         threads=threads,
         with_gallery=out is not None,
+        with_drift=drift,
     )
     _make_room(out, csv)
     if len(datasets) > 1:

@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 __all__ = ["Challenge", "Sample", "challenge_images", "challenge_line", "record", "write_challenge_report"]
 
 _SEEN = frozenset({Reason.SCORE, Reason.ALIGN, Reason.CONTROLLER_NG})
-"""Reasons that say that somebody looked at the part."""
+"""Reasons that say that somebody looked at the part. In another light only a score that would have rejected it does."""
+_UNLIKE_GOOD_IMAGES = frozenset({Reason.LIGHT, Reason.FOCUS})
 _LOOK_EVERY_S = 0.1
 
 
@@ -63,7 +64,9 @@ class Sample:
         """Whether it was rejected for what it is, or passed if it is a golden one."""
         if not self.must_reject:
             return self.verdict is Verdict.PASS
-        return self.verdict is Verdict.REJECT and self.reason in _SEEN
+        is_above = self.score is not None and self.limit is not None and self.score >= self.limit
+        is_seen = self.reason in _SEEN or (self.reason in _UNLIKE_GOOD_IMAGES and is_above)
+        return self.verdict is Verdict.REJECT and is_seen
 
     def __str__(self) -> str:
         wanted = "must be rejected" if self.must_reject else "must pass"

@@ -132,6 +132,7 @@ class ReplayResult:
                     "outcome": image.inspection.outcome,
                     "score": image.inspection.score if math.isfinite(image.inspection.score) else None,
                     "limit": image.inspection.limit if math.isfinite(image.inspection.limit) else None,
+                    "condition": image.inspection.condition,
                     "difference": image.difference or None,
                     "detail": image.inspection.detail or None,
                 }
@@ -368,6 +369,8 @@ def _compare(
         differences.append(f"recorded {row.verdict} {row.reason}, now {decision.verdict} {decision.reason}")
     if camera.score is not None and _bits(camera.score) != _bits(inspection.score):
         differences.append(f"recorded score {camera.score!r}, now {inspection.score!r}")
+    if camera.condition and camera.condition != inspection.condition:
+        differences.append(f"recorded light and focus {camera.condition}, now {inspection.condition}")
     if camera.bundle_id and camera.bundle_id != inspection.bundle_id:
         differences.append(f"recorded with bundle {camera.bundle_id[:12]}, now {inspection.bundle_id[:12]}")
     return ReplayedImage(path, inspection, decision.verdict, decision.reason, row, "; ".join(differences))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from calibration.baselines.published import published_note
 from calibration.evaluation.curve import LearningCurve
+from calibration.evaluation.drift import DRIFT_COLUMNS, drift_cells
 from calibration.evaluation.result import COLUMNS, cells_of
 from calibration.evaluation.several import points_of
 from edge_agent.report.evaluation import (
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
     Found = Evaluation | LearningCurve
 
-__all__ = ["IMAGE_COLUMNS", "set_parts", "write_images", "write_results", "write_several"]
+__all__ = ["IMAGE_COLUMNS", "set_parts", "write_drift", "write_images", "write_results", "write_several"]
 
 IMAGE_COLUMNS = (
     "set",
@@ -57,6 +58,7 @@ IMAGE_COLUMNS = (
 """The columns of the CSV of the images, in their order: a promise to who reads the file. New ones come at the end."""
 
 _PACKAGES = ("edge-agent", "numpy", "onnxruntime", "opencv-python-headless", "scikit-learn", "torch")
+DRIFT_FILE = "drift.csv"
 _FILES = ("report.html", "results.csv", "results.json", "images.csv")
 _TRIAL = (
     "seed",
@@ -87,9 +89,10 @@ def write_results(folder: Path, found: Found) -> list[Path]:
     write_durably(folder / "results.json", json.dumps(found.to_json(with_scores=True), indent=1).encode())
     write_durably(folder / "results.csv", _csv([found]).encode())
     write_images(folder / "images.csv", [found])
+    drift = write_drift(folder / DRIFT_FILE, [found])
     verdicts = found.verdicts if isinstance(found, LearningCurve) else ()
     write_evaluation_report(folder / "report.html", facts=_facts(evaluations, verdicts))
-    return [folder / name for name in _FILES]
+    return [*(folder / name for name in _FILES), *drift]
 
 
 def write_several(folder: Path, several: SeveralSets) -> list[Path]:
@@ -100,6 +103,7 @@ def write_several(folder: Path, several: SeveralSets) -> list[Path]:
     write_durably(folder / "results.json", json.dumps(several.to_json(with_scores=True), indent=1).encode())
     write_durably(folder / "results.csv", _csv(several.found).encode())
     write_images(folder / "images.csv", several.found)
+    drift = write_drift(folder / DRIFT_FILE, several.found)
     titles, rows = several.table
     facts = SetsFacts(
         created_utc=_now(),
@@ -113,7 +117,7 @@ def write_several(folder: Path, several: SeveralSets) -> list[Path]:
         failed=tuple(one.line for one in several.failed),
     )
     write_sets_report(folder / "report.html", facts=facts)
-    return [folder / name for name in _FILES]
+    return [*(folder / name for name in _FILES), *drift]
 
 
 def set_parts(dataset: str) -> tuple[str, ...]:
@@ -134,6 +138,29 @@ def write_images(path: Path, found: Sequence[Found]) -> Path:
                     writer.writerows(_image_rows(evaluation, method, trial))
     write_durably(path, text.getvalue().encode())
     return path
+
+
+def write_drift(path: Path, found: Sequence[Found]) -> list[Path]:
+    """Write a row a method and disturbance as CSV; returns its path, none where nothing was disturbed.
+
+    Raises OSError if that cannot be.
+    """
+    rows = [
+        {"set": evaluation.dataset, "method": method.method, "train_images": evaluation.train_images, **row.to_json()}
+        for one in found
+        for evaluation in points_of(one)
+        for method in evaluation.methods
+        for trial in method.trials
+        for row in trial.drift
+    ]
+    if not rows:
+        return []
+    text = io.StringIO()
+    writer = csv.DictWriter(text, rows[0], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_durably(path, text.getvalue().encode())
+    return [path]
 
 
 def _image_rows(evaluation: Evaluation, method: MethodResult, trial: Trial) -> Iterator[tuple[object, ...]]:
@@ -173,6 +200,13 @@ def _facts(evaluations: tuple[Evaluation, ...], verdicts: tuple[str, ...]) -> Ev
             for method in evaluation.methods
         ),
         verdicts=verdicts,
+        drift_columns=("method", *DRIFT_COLUMNS),
+        drift=tuple(
+            (method.title, *drift_cells(row))
+            for method in last.methods
+            for trial in method.trials
+            for row in trial.drift
+        ),
         shown_method=gallery.method if gallery else "",
         parts=gallery.parts if gallery else (),
         latent=gallery.latent if gallery else None,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from calibration.backbones import DEFAULT_BACKBONE, Backbone
-from calibration.calibrate import DEFAULT_METHOD
+from calibration.calibrate import DEFAULT_METHOD, METHODS
 from calibration.evaluation.trial import TITLES, WITH_CHANNELS
 from edge_agent.errors import UsageError
 
@@ -22,7 +22,8 @@ class EvaluationOptions:
     """``seeds`` are counted from 0. With ``train_images`` that many are drawn, ``repeats`` times; None takes all.
 
     ``counts`` are the numbers of training images of a learning curve. ``channels`` are those of the local score, none:
-    all that fit the crop; ``voices`` those of the mean of views. ``with_gallery`` collects pictures for a report.
+    all that fit the crop; ``voices`` those of the mean of views. ``with_gallery`` collects pictures for a report;
+    ``with_drift`` judges every test image again under each disturbance, for methods of this tool.
     """
 
     methods: tuple[str, ...] = (DEFAULT_METHOD,)
@@ -35,6 +36,7 @@ class EvaluationOptions:
     voices: tuple[Voice, ...] = ()
     threads: int = 2
     with_gallery: bool = False
+    with_drift: bool = False
 
     def check(self) -> None:
         """Raise UsageError for what does not go together."""
@@ -46,6 +48,8 @@ class EvaluationOptions:
             raise UsageError(f"{named} no channels to choose", hint="leave --channels out")
         if self.voices and "views" not in self.methods:
             raise UsageError("voices without the method views", hint="leave --voices out, or add --methods views")
+        if self.with_drift and not set(METHODS) & set(self.methods):
+            raise UsageError("drift without a method of this tool", hint=f"add one of {', '.join(METHODS)}")
         if self.seeds < 1 or self.repeats < 1:
             raise UsageError(f"{self.seeds} seeds and {self.repeats} repeats", hint="ask for at least one of each")
         if self.counts and self.train_images is not None:

@@ -10,6 +10,7 @@ from statistics import mean, stdev
 from typing import TYPE_CHECKING
 
 from calibration.baselines.published import Published, published_note
+from calibration.evaluation.drift import DRIFT_COLUMNS, DriftRow, drift_cells
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from calibration.evaluation.gallery import Gallery
 
 __all__ = ["COLUMNS", "Evaluation", "JudgedImage", "MethodResult", "Trial", "cells_of", "number", "table_lines"]
+
+_NOT_PLAIN = frozenset({"judged", "scores", "notes", "drift"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,8 @@ class Trial:
     method's own limit did (None for a method without one). ``describe_ms`` is from the registered crop to what is
     compared, ``score_ms`` the comparison. ``scores`` and ``judged`` stand in the order of the test images; images
     without a score rank above all others. ``notes`` are the calibration's; ``odd_part`` names the good part that had
-    no say in the limit, with what to do; empty where there is none.
+    no say in the limit, with what to do; empty where there is none. ``drift`` are the verdicts under
+    disturbances, where they were asked for.
     """
 
     seed: int
@@ -67,6 +71,7 @@ class Trial:
     judged: tuple[JudgedImage, ...] = field(default=(), repr=False)
     notes: tuple[str, ...] = ()
     odd_part: str = ""
+    drift: tuple[DriftRow, ...] = field(default=(), repr=False)
 
     @property
     def without_score(self) -> int:
@@ -75,9 +80,10 @@ class Trial:
 
     def to_json(self, *, with_scores: bool) -> dict[str, object]:
         """The trial's facts; the raw scores, None where there is none, only where asked for."""
-        facts = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in {"judged", "scores", "notes"}}
+        facts = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _NOT_PLAIN}
         facts = {name: _finite(value) for name, value in facts.items()}
         facts |= {"without_score": self.without_score, "notes": list(self.notes)}
+        facts |= {"drift": [row.to_json() for row in self.drift]} if self.drift else {}
         return facts | ({"scores": [_finite(score) for score in self.scores]} if with_scores else {})
 
 
@@ -213,7 +219,12 @@ class Evaluation:
         """What was measured, and the table."""
         rows = [[method.title, *cells_of(method)] for method in self.methods]
         table = table_lines(["method", *(title for title, _ in COLUMNS)], rows)
-        return [*self.introduction, *table]
+        return [*self.introduction, *table, *self.drift_table()]
+
+    def drift_table(self) -> list[str]:
+        """What disturbances do to the verdicts of each method; nothing where that was not asked for."""
+        rows = [(found.title, row) for found in self.methods for trial in found.trials for row in trial.drift]
+        return table_lines(("method", *DRIFT_COLUMNS), [(t, *drift_cells(row)) for t, row in rows]) if rows else []
 
     def _odd_parts(self) -> list[str]:
         """The good parts that had no say in a limit, one a line."""

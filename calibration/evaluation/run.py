@@ -92,6 +92,7 @@ def _evaluated(data: DataSet, options: EvaluationOptions, progress: Progress) ->
                     ),
                     draw=draw,
                     with_gallery=options.with_gallery and draw == seed == 0,
+                    with_drift=options.with_drift and draw == seed == 0,
                     progress=prefixed(progress, where),
                 )
             except CalibrationRefused as err:

@@ -132,6 +132,9 @@ class SeveralSets:
         lines = list(dict.fromkeys(said))
         if self.found:
             lines += table_lines(*self.table, left=("set", "method"))
+        for found in self.found:
+            for point in points_of(found):
+                lines += [f"{point.dataset}, under disturbances:", *point.drift_table()] if point.drift_table() else []
         lasts = [points_of(found)[-1] for found in self.found if points_of(found)[-1].published]
         for last in lasts:
             lines += [f"{last.dataset}, published by others:", *last.published_table()]

@@ -17,6 +17,7 @@ from calibration.calibrate import METHODS, CalibrationOptions, finish, gather
 from calibration.calibrate import train as learn_by
 from calibration.crossfit import FOLDS
 from calibration.evaluation.contenders import Baseline, Product, RegisteredCrop, Sight
+from calibration.evaluation.drift import drift_rows
 from calibration.evaluation.gallery import make_gallery
 from calibration.evaluation.masks import read_mask
 from calibration.evaluation.measures import PixelMeasure, auc_and_ap, good_passed_at_zero_misses
@@ -70,10 +71,12 @@ def run_trial(
     draw: int,
     with_gallery: bool,
     progress: Progress,
+    with_drift: bool = False,
 ) -> tuple[dict[str, Trial], Gallery | None]:
     """Fit these methods on ``train`` and show them all test images; one registration serves all.
 
-    The gallery is of the first method of the product among them. Raises CalibrationRefused, DataError, Unavailable.
+    ``with_drift`` shows them again under each disturbance. The gallery is of the first method of the product among
+    them. Raises CalibrationRefused, DataError, Unavailable.
     """
     contenders = _fitted(train, methods, options, progress)
     records = {name: _Record() for name in methods}
@@ -89,6 +92,10 @@ def run_trial(
     }
     for name, product in contenders.products.items():
         trials[name] = replace(trials[name], odd_part=product.odd_part)
+        if with_drift:
+            watch = partial(progress, f"drift, {name}")
+            rows = drift_rows(data.tests, product.inspector, product.limit.bound_95, watch)
+            trials[name] = replace(trials[name], drift=rows)
     shown = next((name for name in contenders.products if with_gallery), None)
     if shown is None:
         return trials, None

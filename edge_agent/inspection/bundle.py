@@ -14,6 +14,7 @@ from edge_agent.bounded import read_bounded
 from edge_agent.errors import BundleRejected
 from edge_agent.inspection.bank_file import ChannelBanks, ViewBanks, read_bank
 from edge_agent.inspection.channels import Extractor
+from edge_agent.inspection.condition import ConditionLimits
 from edge_agent.inspection.decode import MAX_PIXELS, decode
 from edge_agent.inspection.embedding import Embedder
 from edge_agent.inspection.judge import Judge, LocalJudge, PooledJudge, ViewsJudge
@@ -66,7 +67,8 @@ class Bundle:
     ``mask`` uint8 (H, W), not 0 where the reference may be trusted, or None: everywhere; ``part_region`` the same for
     where a part's likeness to the reference is taken; ``dark``: where black at the
     end of a file is believed although no good image's file ended in so many rows of it (``zero_tail_rows``);
-    ``manifest`` is the whole file, for reports. Scores from ``review_from`` up to ``limit`` are to be reviewed.
+    ``condition`` is empty where light and focus are not judged; ``manifest`` is the whole file. Scores from
+    ``review_from`` up to ``limit`` are to be reviewed.
     ``signature`` fits the bundle; None where it is not signed.
     """
 
@@ -83,6 +85,7 @@ class Bundle:
     likeness_min: float
     unseen_max: float
     pose: PoseLimits
+    condition: ConditionLimits
     zero_tail_rows: int
     dark: DarkGround
     crop: tuple[int, int, int, int]
@@ -103,6 +106,11 @@ class Bundle:
     def channels(self) -> int:
         """1 for grey, 3 for colour."""
         return 1 if self.reference.ndim == 2 else 3
+
+    @property
+    def places(self) -> NDArray[np.bool_] | None:
+        """Where over the crop the part is (h, w), as coarse as the memory is; None where the memory does not say."""
+        return next(iter(self.bank.values())).bank.places if isinstance(self.bank, dict) else None
 
     def judge(self, *, threads: int) -> Judge:
         """What judges by this bundle's score definition. Raises ValueError if its files do not fit each other."""
@@ -156,6 +164,7 @@ class Bundle:
                 likeness_min=align.number("likeness_min") if "likeness_min" in align.content else -1.0,
                 unseen_max=align.number("unseen_max"),
                 pose=PoseLimits.from_json(align.section("pose").content),
+                condition=_condition(manifest.content),
                 zero_tail_rows=image.integer("zero_tail_rows"),
                 dark=_dark(files, image, reference),
                 crop=_crop(manifest, reference),
@@ -235,6 +244,11 @@ def _dark(files: Mapping[str, bytes], image: Section, reference: NDArray[np.uint
     if shown is None:
         return DarkGround.of(reference)
     return DarkGround(shown, image.number("stray_share"))
+
+
+def _condition(manifest: Mapping[str, Any]) -> ConditionLimits:
+    """What is allowed of light and focus. A bundle of an older version, or of another score, does not say."""
+    return ConditionLimits.from_json(manifest.get("condition", {}))
 
 
 def _limit(section: Section) -> tuple[float, float]:

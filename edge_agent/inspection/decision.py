@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 from edge_agent.domain import Outcome, Reason
+
+if TYPE_CHECKING:
+    from edge_agent.inspection.condition import ConditionFault
 
 __all__ = ["decide"]
 
@@ -21,6 +25,7 @@ def decide(
     likeness: float = 1.0,
     likeness_min: float = -1.0,
     pose_fault: str = "",
+    condition_fault: ConditionFault | None = None,
     channel: str = "",
 ) -> tuple[Outcome, Reason, str]:
     """Outcome, reason and the words for a person. A score at the limit is NG, one from ``review_from`` on REVIEW.
@@ -28,7 +33,8 @@ def decide(
     Without a review band ``review_from`` is the limit. REVIEW is a reject on the line: a person may look again.
     ``quality`` is the correlation after registration, on the finest edges; ``likeness`` that of the part as a whole;
     ``unseen_fraction`` the share of the inspected crop that lay outside the image; ``pose_fault`` says how the part lay
-    as no good part does, empty where it did; ``channel`` is the one whose score counts, where a score has several.
+    as no good part does, empty where it did; ``condition_fault`` says how the image is in no condition to judge by,
+    None where it is; ``channel`` is the one whose score counts, where a score has several.
     """
     numbers = (
         score, limit, review_from, quality, quality_min, unseen_fraction, unseen_max, likeness, likeness_min
@@ -44,6 +50,9 @@ def decide(
         return Outcome.NG, Reason.ALIGN, f"{unseen_fraction:.1%} of the inspected area lies outside the image"
     if pose_fault:
         return Outcome.NG, Reason.ALIGN, f"the part is {pose_fault}"
+    if condition_fault is not None:
+        also = f"; the score {score:.4g} is at or above the limit {limit:.4g} too: it may be the part itself"
+        return Outcome.NG, condition_fault.reason, condition_fault.words + (also if score >= limit else "")
     seen = f", seen in the channel {channel}" if channel else ""
     if score >= limit:
         return Outcome.NG, Reason.SCORE, f"score {score:.4g} is at or above the limit {limit:.4g}{seen}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import cv2
@@ -16,6 +16,7 @@ from edge_agent.domain import Inspection, Outcome, Reason
 from edge_agent.errors import BundleRejected
 from edge_agent.inspection.anomaly_map import Reconstructor, anomaly_map, to_working, upsize
 from edge_agent.inspection.channels import Views
+from edge_agent.inspection.condition import measure_condition
 from edge_agent.inspection.decision import decide
 from edge_agent.inspection.decode import check_shape, read_image
 from edge_agent.inspection.golden import check_golden
@@ -135,6 +136,8 @@ class Inspector:
         embedded = self._judge.embed(views)
         stages.end("embed")
         judged = self._judge.score(embedded)
+        limits = self.bundle.condition
+        measured = measure_condition(crop, self.bundle.places) if limits.allowed else {}
         outcome, reason, detail = decide(
             score=judged.score,
             limit=self.bundle.limit,
@@ -146,6 +149,7 @@ class Inspector:
             unseen_fraction=self._registration.unseen_fraction(alignment, self.bundle.crop),
             unseen_max=self.bundle.unseen_max,
             pose_fault=self.bundle.pose.judge(alignment),
+            condition_fault=limits.judge(measured),
             channel=max(judged.shares, key=judged.shares.__getitem__, default=""),
         )
         stages.end("score")
@@ -153,6 +157,7 @@ class Inspector:
         inspection = self._inspection(
             outcome, reason, digest, stages, judged=judged, alignment=alignment, detail=detail
         )
+        inspection = replace(inspection, condition=limits.shares(measured))
         return inspection, _Seen(views, embedded, alignment)
 
     def _repaired(self, crop: NDArray[np.float32]) -> Views:

@@ -19,6 +19,8 @@ _LONG_SIDE: Final = 1_250_000
 _SIDE: Final = "a side has 32 px for registration, and 40 million pixels in all are the most that is decoded"
 _SCORE: Final = "thousands of features, each a hundred spreads from good parts, stay below it"
 _POSE: Final = "the margin beyond good parts is a dozen times their spread at most"
+_GREY: Final = "grey values of 0 to 255, and a range of good parts is no wider than a few times that"
+_RATIO: Final = "a channel over another, or fine over coarse structure, each at least one grey value of 255"
 _TEXT: Final = 4000
 _LONGEST_KEY: Final = 200
 _MOST_FIGURE: Final = 1e15
@@ -147,6 +149,22 @@ RULES: Final[Mapping[str, Rule]] = {
             **dict.fromkeys((".low", ".high", ".least", ".most"), _number(-most, most, _POSE)),
         }.items()
     },
+    "condition": Rule("object", may_lack=True),
+    **{
+        f"condition.{quantity}{end}": rule
+        for quantity, (most, why) in {
+            "brightness": (1e3, _GREY),
+            "contrast": (1e3, _GREY),
+            "sharpness": (1e3, _RATIO),
+            "red": (1e3, _RATIO),
+            "blue": (1e3, _RATIO),
+        }.items()
+        for end, rule in {
+            "": _SPAN,
+            **dict.fromkeys((".usual", ".low", ".high", ".least"), _number(-most, most, why)),
+            ".most": Rule("number", -most, most, why, may_be_null=True),
+        }.items()
+    },
     "crop": Rule("list"),
     "crop[]": _whole(0, _LONG_SIDE, "a place inside the reference image"),
     "patches": Rule("object"),
@@ -185,7 +203,14 @@ RULES: Final[Mapping[str, Rule]] = {
 }
 """By path: ``*`` is every key of an object, ``[]`` every entry of a list."""
 
-_CLOSED: Final = ("image", "registration", "patches", "align.pose", *(p for p, r in RULES.items() if r is _SPAN))
+_CLOSED: Final = (
+    "image",
+    "registration",
+    "patches",
+    "align.pose",
+    "condition",
+    *(p for p, r in RULES.items() if r is _SPAN),
+)
 """Objects whose every value decides something: a key that is not known here would be overlooked."""
 
 

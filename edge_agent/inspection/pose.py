@@ -87,6 +87,10 @@ class PoseLimits:
         """Plain numbers, for the manifest."""
         return {name: asdict(span) for name, span in self.spans.items()}
 
+    def without(self, *names: str) -> PoseLimits:
+        """The limits of all other quantities."""
+        return PoseLimits({name: span for name, span in self.spans.items() if name not in names})
+
     def judge(self, alignment: Alignment) -> str:
         """Empty where the part lay as good parts lie, else how it lay and how they do. NaN is refused."""
         return "; ".join(filter(None, (self._fault(name, getattr(alignment, name)) for name in self.spans)))
@@ -104,14 +108,14 @@ class PoseLimits:
         return f"{_WORDS[name].format(f'{value:.{digits}f}')}, {good}"
 
 
-def tail_margin(values: np.ndarray[Any, np.dtype[np.float64]]) -> float:
+def tail_margin(values: np.ndarray[Any, np.dtype[np.float64]], tails: float = _TAILS) -> float:
     """How far beyond the ends of a sample of good parts a good part may still lie.
 
     A multiple, falling with the square root of their number, of the mean length of the sample's outer quarters: short
     tails (a fixture's play) give a small margin, long ones a large one.
     """
     low, first, third, high = np.quantile(values, (0.0, 0.25, 0.75, 1.0))
-    return _TAILS / math.sqrt(len(values)) * float((first - low) + (high - third)) / 2.0
+    return tails / math.sqrt(len(values)) * float((first - low) + (high - third)) / 2.0
 
 
 def _unrolled(angles_deg: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.float64]]:

@@ -36,27 +36,28 @@ class UsualDistances:
     place_share: float
 
     @classmethod
-    def of(cls, distances: NDArray[np.float32]) -> UsualDistances:
+    def of(cls, distances: NDArray[np.float32], least: float = _LEAST_SPREAD) -> UsualDistances:
         """From the distances (n, P) of good parts, each to the others.
 
         A place's spread is drawn towards the common one, the median over places: n parts speak for the place,
         30 for what is common. Half the common spread is added, so that no place is without any. The place's share in
-        the mean is drawn in the same way.
+        the mean is drawn in the same way. ``least`` is a spread that every place has at least: where good parts are all
+        black or all saturated, they have none of their own.
         """
         n = len(distances)
         usual = distances.mean(axis=0, dtype=np.float64)
         variance = distances.var(axis=0, ddof=min(1, n - 1), dtype=np.float64)
         common = float(np.median(variance))
         drawn = np.sqrt((variance * (n - 1) + common * _PRIOR) / (n - 1 + _PRIOR))
-        spread = np.maximum(drawn + _FLOOR * np.sqrt(common), _LEAST_SPREAD)
-        anywhere = max((1.0 + _FLOOR) * float(np.sqrt(common + usual.var())), _LEAST_SPREAD)
+        spread = np.maximum(drawn + _FLOOR * np.sqrt(common), least)
+        anywhere = max((1.0 + _FLOOR) * float(np.sqrt(common + usual.var())), least)
         share = n / (n + _PRIOR)
         return cls(usual.astype(np.float32), spread.astype(np.float32), float(usual.mean()), anywhere, share)
 
     @classmethod
-    def anywhere(cls, distances: NDArray[np.float32]) -> UsualDistances:
+    def anywhere(cls, distances: NDArray[np.float32], least: float = _LEAST_SPREAD) -> UsualDistances:
         """From the same distances where a place says nothing: one usual distance and one spread for all of them."""
-        spread = max((1.0 + _FLOOR) * float(distances.std(dtype=np.float64)), _LEAST_SPREAD)
+        spread = max((1.0 + _FLOOR) * float(distances.std(dtype=np.float64)), least)
         return cls.common(float(distances.mean(dtype=np.float64)), spread, distances.shape[1])
 
     @classmethod

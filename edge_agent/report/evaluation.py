@@ -78,7 +78,7 @@ class EvaluationFacts:
     """All that an evaluation report says.
 
     ``published`` rows are method, AUC, AP and source, as words. ``latent`` and ``embedding`` are coordinates (n, 2) of
-    the test images. ``shown_method`` is whose parts are shown.
+    the test images. ``shown_method`` is whose parts are shown. ``drift`` has a row a method and disturbance, as words.
     """
 
     dataset: str
@@ -92,6 +92,8 @@ class EvaluationFacts:
     published_note: str = ""
     learning: tuple[LearningPoint, ...] = ()
     verdicts: tuple[str, ...] = ()
+    drift_columns: tuple[str, ...] = ()
+    drift: tuple[tuple[str, ...], ...] = ()
     shown_method: str = ""
     parts: tuple[ShownPart, ...] = ()
     latent: NDArray[np.float64] | None = None

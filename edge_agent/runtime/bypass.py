@@ -39,6 +39,8 @@ _SET_ASIDE = frozenset(
     {
         Reason.SCORE,
         Reason.ALIGN,
+        Reason.LIGHT,
+        Reason.FOCUS,
         Reason.NOT_FINITE,
         Reason.INTERNAL,
         Reason.IMAGE_BROKEN,

@@ -26,6 +26,7 @@ FROM part WHERE part_seq = ?"""
 _CAMERAS = """SELECT camera, outcome, reason, detail, score, score_limit, bundle_id, image_sha256, image_name,
 align_quality, align_shift_x_px, align_shift_y_px, align_angle_deg, align_gain, align_offset, timings_ms, align_scale,
 shares FROM camera WHERE part_seq = ? ORDER BY camera"""
+_CONDITIONS = "SELECT camera, condition FROM camera WHERE part_seq = ? AND condition <> '{}' ORDER BY camera"
 _MEASURED = "SELECT name, value FROM measurement WHERE part_seq = ? ORDER BY name"
 _QUERIES: dict[Kind, tuple[str, ...]] = {
     "part": (_PART, _CAMERAS),
@@ -66,7 +67,7 @@ def head_of(connection: sqlite3.Connection) -> Head:
 def seal(connection: sqlite3.Connection, kind: Kind, row_id: int) -> None:
     """Add the link of a row that this transaction wrote."""
     head = head_of(connection)
-    link = _hash(connection, head.sha256, kind, row_id, is_measured=has_measurements(connection))
+    link = _hash(connection, head.sha256, kind, row_id, _since_then(connection))
     connection.execute("INSERT INTO chain VALUES (?, ?, ?, ?)", (head.link + 1, kind, row_id, link))
 
 
@@ -83,13 +84,13 @@ def audit(
     """Follow the chain from its first link to its last; ``noted`` is a head that must be one of them."""
     predecessor, at = connection.execute("SELECT predecessor, sha256 FROM origin").fetchone()
     total = connection.execute("SELECT count(*) FROM chain").fetchone()[0]
-    origin, problems, number, is_measured = at, [], 0, has_measurements(connection)
+    origin, problems, number, since_then = at, [], 0, _since_then(connection)
     for link, kind, row_id, stored in connection.execute("SELECT * FROM chain ORDER BY link"):
         number += 1
         if link != number:
             problems.append(f"link {number} is missing: the next one is {link}")
             number = link
-        if _hash(connection, at, kind, row_id, is_measured=is_measured) != stored:
+        if _hash(connection, at, kind, row_id, since_then) != stored:
             problems.append(f"link {link}: {kind} {row_id} is not the row that was sealed, or is gone")
         at = stored
         if noted is not None and link == noted.link and stored != noted.sha256:
@@ -128,12 +129,19 @@ def has_measurements(connection: sqlite3.Connection) -> bool:
     return found is not None
 
 
-def _hash(connection: sqlite3.Connection, before: str, kind: Kind, row_id: int, *, is_measured: bool) -> str:
+def _since_then(connection: sqlite3.Connection) -> tuple[str, ...]:
+    """What can be asked of a part that the first sealed journals had no place for."""
+    has_condition = any(name == "condition" for _, name, *_ in connection.execute("PRAGMA table_info(camera)"))
+    return (*((_MEASURED,) if has_measurements(connection) else ()), *((_CONDITIONS,) if has_condition else ()))
+
+
+def _hash(connection: sqlite3.Connection, before: str, kind: Kind, row_id: int, since_then: tuple[str, ...]) -> str:
     rows: list[list[tuple[Any, ...]]] = [
         [tuple(row) for row in connection.execute(query, (row_id,))] for query in _QUERIES[kind]
     ]
-    # A part without any is sealed as before there were measurements: older links stand.
-    if kind == "part" and is_measured and (measured := [tuple(r) for r in connection.execute(_MEASURED, (row_id,))]):
-        rows.append(measured)
+    # A part without any is sealed as before there was a place for it: older links stand.
+    if kind == "part":
+        more = ([tuple(row) for row in connection.execute(query, (row_id,))] for query in since_then)
+        rows.extend(filter(None, more))
     # JSON writes a float by the shortest digits that read back as the same bits.
     return sha256(f"{before}\n{kind}\n{json.dumps(rows, separators=(',', ':'))}".encode()).hexdigest()

@@ -39,6 +39,7 @@ COLUMNS = (
     "shares",
     "timings_ms",
     "measured",
+    "condition",
 )
 """The columns of every format, in their order: a promise to who reads the files."""
 
@@ -82,6 +83,7 @@ def record_of(row: PartRow, camera: CameraRow | None, published: Published | Non
         for name in _POSE:
             found[f"align_{name}"] = None if camera.alignment is None else getattr(camera.alignment, name)
         found["shares"], found["timings_ms"] = json.dumps(camera.shares), json.dumps(camera.timings_ms)
+        found["condition"] = json.dumps(camera.condition)
     return {name: _plain(value) for name, value in found.items()}
 
 

@@ -231,6 +231,7 @@ def _camera(found: sqlite3.Row) -> CameraRow:
         alignment=_alignment(found),
         timings_ms=json.loads(found["timings_ms"]),
         shares=json.loads(found["shares"]),
+        condition=json.loads(found["condition"]) if "condition" in found.keys() else {},  # noqa: SIM118 - a sqlite3.Row
     )
 
 

@@ -34,6 +34,7 @@ class CameraRow:
     alignment: Alignment | None = None
     timings_ms: dict[str, float] = field(default_factory=dict)
     shares: dict[str, float] = field(default_factory=dict)
+    condition: dict[str, float] = field(default_factory=dict)
 
     @classmethod
     def of(cls, capture: Capture, inspection: Inspection | None) -> CameraRow:
@@ -63,6 +64,7 @@ class CameraRow:
             alignment=inspection.alignment,
             timings_ms=dict(inspection.timings_ms),
             shares=dict(inspection.shares),
+            condition=dict(inspection.condition),
         )
 
 

@@ -122,6 +122,8 @@ _SEALED_ONCE = "".join(
 )
 _MEASURED_ONCE = _SEALED_ONCE.replace("chain", "measurement")
 
+_CONDITION = "ALTER TABLE camera ADD COLUMN condition TEXT NOT NULL DEFAULT '{}';"
+"""How far light and focus of an image were from the good parts' own. Sealed with the part, where there is any."""
 
 _ONLY_OK_PASSES, _OK_OR_BYPASS_PASSES = "OR reason = 'OK')", "OR reason IN ('OK', 'BYPASS'))"
 
@@ -152,10 +154,11 @@ _MIGRATIONS = (
     (_VERSION_2 + _SEALED_ONCE, _begin_chain),
     ("", _let_bypass_pass),
     (_MEASUREMENTS + _MEASURED_ONCE, _nothing_more),
+    (_CONDITION, _nothing_more),
 )
 
 SCHEMA_VERSION = len(_MIGRATIONS)
-READABLE_VERSIONS = frozenset({2, 3, SCHEMA_VERSION})
+READABLE_VERSIONS = frozenset({2, 3, 4, SCHEMA_VERSION})
 """Of one shape to a reader: a journal that was rotated away by an older agent needs no migration."""
 
 

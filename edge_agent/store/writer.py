@@ -46,7 +46,8 @@ _FOLLOWED = """
 SELECT part_seq, controller_count FROM part
 WHERE controller_count IS NOT NULL AND simulated = ? AND part_seq < ? AND (
   controller_judgement IS NOT NULL OR detail LIKE 'AGENT_DOWN%'
-  OR reason IN ('OK', 'SCORE', 'ALIGN', 'NOT_FINITE', 'CONTROLLER_NG', 'NO_IMAGE', 'LATE', 'OVERRUN', 'INTERNAL'))
+  OR reason IN ('OK', 'SCORE', 'ALIGN', 'NOT_FINITE', 'CONTROLLER_NG', 'NO_IMAGE', 'LATE', 'OVERRUN', 'INTERNAL',
+    'LIGHT', 'FOCUS'))
 ORDER BY part_seq DESC LIMIT 1
 """
 """The newest part before that number whose result line was heard, or that is accounted for as missed."""
@@ -274,7 +275,7 @@ class JournalWriter:
     def _insert_camera(self, part_seq: int, row: CameraRow) -> None:
         *pose, scale = _alignment(row.alignment)
         self._connection.execute(
-            f"INSERT INTO camera VALUES ({', '.join('?' * 19)})",  # noqa: S608 - question marks
+            f"INSERT INTO camera VALUES ({', '.join('?' * 20)})",  # noqa: S608 - question marks
             (
                 part_seq,
                 row.camera,
@@ -290,6 +291,7 @@ class JournalWriter:
                 json.dumps(row.timings_ms),
                 scale,
                 json.dumps(row.shares),
+                json.dumps(row.condition),
             ),
         )
 

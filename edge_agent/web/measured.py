@@ -11,6 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from drivers.timing import monotonic_s
 from edge_agent.store.standing import standings
+from edge_agent.web.drift import drift_warnings, drifts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from edge_agent.settings import Settings
     from edge_agent.store.standing import Standing
+    from edge_agent.web.drift import Drift
     from edge_agent.web.live import Live, SeenPart
 
 __all__ = ["Measured"]
@@ -97,6 +99,11 @@ class Measured:
             degraded.add_metric([reason], 1)
         yield degraded
         yield from self._results()
+        words = "How far light and focus of the newest images are from usual: at -1 and 1 parts are rejected"
+        drift = GaugeMetricFamily("edge_agent_image_drift_ratio", words, labels=["camera", "quantity"])
+        for one in self._drifts():
+            drift.add_metric([str(one.camera), one.quantity], one.share)
+        yield drift
         parts = CounterMetricFamily("edge_agent_parts", "Parts in the journal", labels=["verdict", "reason"])
         for (verdict, reason), number in sorted(live.total.items()):
             parts.add_metric([str(verdict), str(reason)], number)
@@ -119,10 +126,14 @@ class Measured:
         yield from (waiting, aside)
 
     def degraded(self) -> dict[str, str]:
-        """Why a person should look while parts are judged: what the agent says, and receivers of results."""
+        """Why a person should look while parts are judged: the agent's reasons, light, focus, receivers."""
         agent = self._live.agent
         why = "; ".join(filter(None, (stands.degraded for stands in self._standings())))
-        return {**(agent.degraded if agent else {}), **({"results": why} if why else {})}
+        found = {"image": drift_warnings(self._drifts()), "results": why}
+        return {**(agent.degraded if agent else {}), **{name: words for name, words in found.items() if words}}
+
+    def _drifts(self) -> list[Drift]:
+        return drifts(part.row for _, part in sorted(self._live.parts.items()))
 
     def _standings(self) -> list[Standing]:
         """Looked up at most every few seconds: browsers ask each second."""

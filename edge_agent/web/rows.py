@@ -30,6 +30,7 @@ def part_json(row: PartRow, publication: PublicationRow | None) -> dict[str, Any
         "simulated": row.simulated,
         "decided_utc": row.decided_utc,
         "shares": next((camera.shares for camera in row.cameras if camera.score == row.score), {}),
+        "condition": next((camera.condition for camera in row.cameras if camera.score == row.score), {}),
         "camera_numbers": [camera.camera for camera in row.cameras],
     }
 
@@ -50,4 +51,5 @@ def camera_json(camera: CameraRow) -> dict[str, Any]:
         "alignment": alignment and {name: value if value == value else None for name, value in alignment.items()},  # noqa: PLR0124 - NaN
         "timings_ms": camera.timings_ms,
         "shares": camera.shares,
+        "condition": camera.condition,
     }

@@ -176,7 +176,7 @@ def test_a_memory_that_cannot_be_is_refused(change: Callable[[dict[str, Any]], A
 def test_a_memory_of_an_older_version_is_tied_to_the_place() -> None:
     memory = ViewMemory(drawn(8)[:, around(PLACES)].astype(np.float16), PLACES, range(8))
     usual = memory.held_out().usual
-    facts = {"usual": 1.0, "odd": 2.0, "usual_anywhere": 1.0, "spread_anywhere": 1.0}
+    facts = {"usual": 1.0, "odd": 2.0, "usual_anywhere": 1.0, "spread_anywhere": 1.0, "place_share": 0.5}
     method = {"score": "views", "views": {"native": facts}}
 
     bank = read_bank(view_bank_bytes({"native": (memory, usual)}), Section(method, "method"))

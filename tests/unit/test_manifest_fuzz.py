@@ -43,6 +43,10 @@ MANIFEST_AS_WRITTEN: dict[str, Any] = {
         "pose": {"angle_deg": {"low": -1.0, "high": 2.0, "least": -6.0, "most": 8.0}},
         "notes": ["the good parts lie within 10 degrees"],
     },
+    "condition": {
+        "brightness": {"usual": 110.0, "low": 108.0, "high": 112.0, "least": 96.0, "most": 125.0},
+        "sharpness": {"usual": 0.4, "low": 0.35, "high": 0.42, "least": 0.3, "most": None},
+    },
     "crop": [16, 17, 100, 80],
     "patches": {"working_height": 44, "working_width": 64, "patch": 32, "stride": 16},
     "method": {

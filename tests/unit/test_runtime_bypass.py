@@ -34,6 +34,8 @@ if TYPE_CHECKING:
         ({}, "PASS OK"),
         ({"inspections": {1: NG}}, "REJECT SCORE: camera 1: above the limit"),
         ({"inspections": {1: replace(NG, reason=Reason.ALIGN)}}, "REJECT ALIGN"),
+        ({"inspections": {1: replace(NG, reason=Reason.LIGHT)}}, "REJECT LIGHT"),
+        ({"inspections": {1: replace(NG, reason=Reason.FOCUS)}}, "REJECT FOCUS"),
         ({"inspections": {1: replace(NG, reason=Reason.INTERNAL)}}, "REJECT INTERNAL"),
         ({"inspections": {1: replace(OK, outcome=Outcome.REVIEW, reason=Reason.SCORE)}}, "REJECT SCORE"),
         ({"inspections": {}}, "REJECT LATE"),

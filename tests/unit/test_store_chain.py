@@ -14,6 +14,7 @@ import pytest
 
 from edge_agent.domain import Judgement, Published, Reason, Verdict
 from edge_agent.errors import AlreadyRunning, DataError
+from edge_agent.store.chain import seal
 from edge_agent.store.fs import FileSystem
 from edge_agent.store.journal import Journal, JournalError, JournalReader
 from edge_agent.store.rotation import rotate
@@ -163,7 +164,7 @@ def test_a_journal_of_schema_1_is_brought_up_to_date_and_sealed(tmp_path: Path) 
         first, second = reader.rows()
         audit = reader.audit()
 
-    assert SCHEMA_VERSION == 4
+    assert SCHEMA_VERSION == 5
     assert (first.verdict, second.reason) == (Verdict.PASS, Reason.IMAGE_BROKEN)
     assert first.cameras[0].shares == {}
     assert first.cameras[0].alignment is not None
@@ -210,6 +211,38 @@ def test_what_the_controllers_tools_measured_is_kept_by_name_and_sealed_with_the
 
     assert dict(row.measured) == measured | {"odd": None}
     assert problems(path) == ("link 1: part 1 is not the row that was sealed, or is gone",)
+
+
+def test_light_and_focus_are_sealed_with_the_part(tmp_path: Path) -> None:
+    path = written(tmp_path / "journal.db", parts=1)
+    assert problems(path) == ()
+    forge(path, "UPDATE camera SET condition = '{}'")
+
+    assert problems(path) == ("link 2: part 1 is not the row that was sealed, or is gone",)
+
+
+def test_what_was_sealed_before_there_was_a_place_for_light_and_focus_still_stands(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as old, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("edge_agent.store.schema._MIGRATIONS", _MIGRATIONS[:4])
+        patch.setattr("edge_agent.store.schema.SCHEMA_VERSION", 4)
+        migrate(old, 0)
+        part = (1, 7, "s", 3, "PASS", "OK", "", 0.1, 1.5, "b", "OK", 0, 100.25, 100.5, 101.0, "boot", "2026")
+        old.execute(f"INSERT INTO part VALUES ({', '.join('?' * 17)})", part)  # noqa: S608 - question marks
+        pose = (0.99, 1.5, -2.5, 0.125, 1.0, -3.0)
+        camera = (1, 1, "OK", "OK", "", 0.1, 1.5, "b", "ab" * 32, "CAM1_7.bmp", *pose, "{}", 1.0, '{"native": 0.1}')
+        old.execute(f"INSERT INTO camera VALUES ({', '.join('?' * 19)})", camera)  # noqa: S608 - question marks
+        seal(old, "part", 1)
+
+    assert problems(path) == ()  # as it is, read only
+    journal = Journal.open(path)
+    asyncio.run(journal.append(part_row(2)))
+    journal.close()
+    with JournalReader.open(path) as reader:
+        first, second = reader.rows()
+        assert reader.audit().problems == ()
+    assert (first.cameras[0].shares, first.cameras[0].condition) == ({"native": 0.1}, {})
+    assert second.cameras[0].condition == {"brightness": -0.25, "sharpness": 0.0}
 
 
 def test_measurements_are_written_once(tmp_path: Path) -> None:

@@ -55,6 +55,7 @@ def part_row(part_seq: int = 1, **changes: Any) -> PartRow:
         alignment=Alignment(0.99, 1.5, -2.5, 0.125, 1.0, -3.0, 1.01),
         timings_ms={"decode": 1.25, "register": 10.1},
         shares={"map": 0.1, "fine": -0.0},
+        condition={"brightness": -0.25, "sharpness": 0.0},
     )
     row = PartRow(
         part_seq=part_seq,
@@ -530,7 +531,7 @@ def test_the_schema_is_pinned(path: Path) -> None:
             for table in ("part", "camera", "publication", "event", "measurement")
         }
 
-    assert version == SCHEMA_VERSION == 4
+    assert version == SCHEMA_VERSION == 5
     assert application == 0x45414A31
     assert columns["publication"] == ["part_seq", "published", "at_mono_s", "detail"]
     assert columns["measurement"] == ["part_seq", "name", "value"]
@@ -546,7 +547,7 @@ def test_the_schema_is_pinned(path: Path) -> None:
     ]
     assert (
         hashlib.sha256("\n".join(statements).encode()).hexdigest()
-        == "1a738d37a5273e9c5ab0fa1fc3a181a1bf31a3be8944f5a045290ee268019964"
+        == "1509761b4e990b97bac089edb493061fdbf7e2caa3b7636759fb435a399d9b46"
     )
 
 

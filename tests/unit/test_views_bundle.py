@@ -14,10 +14,12 @@ import numpy as np
 import pytest
 
 from calibration.calibrate import METHODS, CalibrationOptions, CalibrationResult, calibrate
+from calibration.disturbances import Disturbance, disturbances_for
 from calibration.reporting import calibration_json, calibration_lines, write_report
 from calibration.search import SearchWishes
 from calibration.view_scoring import _doubt_words, _where_words, score_by_views
-from edge_agent.domain import Outcome
+from calibration.writer import write_bundle
+from edge_agent.domain import Outcome, Reason
 from edge_agent.errors import BundleRejected, CalibrationRefused, UsageError
 from edge_agent.inspection.bank_file import read_bank
 from edge_agent.inspection.bundle import Bundle
@@ -150,6 +152,104 @@ def test_places_outside_a_persons_mask_never_count(good: Path, tmp_path: Path) -
     inside = inspector.inspect(encode(render(200, spot=(100, 230))))
     assert outside.outcome is Outcome.OK
     assert inside.outcome is Outcome.NG
+
+
+# --- light and focus ------------------------------------------------------------------------------------
+
+
+def encoded_with(seed: int, change: Callable[[np.ndarray], np.ndarray], **where: Any) -> bytes:
+    return encode(np.clip(np.rint(change(render(seed, **where).astype(np.float32))), 0, 255).astype(np.uint8))
+
+
+def test_a_part_in_another_light_is_rejected_for_the_light_and_in_words(inspector: Inspector) -> None:
+    dark = inspector.inspect(encoded_with(310, lambda image: image * 0.75))
+    bright = inspector.inspect(encoded_with(310, lambda image: image * 1.3))
+
+    assert (dark.outcome, dark.reason) == (Outcome.NG, Reason.LIGHT)
+    assert "darker than the good parts' images" in dark.detail
+    assert "look at the lamp" in dark.detail
+    assert dark.condition["brightness"] < -1.0
+    assert (bright.outcome, bright.reason) == (Outcome.NG, Reason.LIGHT)
+    assert bright.condition["brightness"] > 1.0
+
+
+def test_a_blurred_part_is_rejected_for_the_focus(inspector: Inspector) -> None:
+    blurred = inspector.inspect(encoded_with(311, lambda image: cv2.GaussianBlur(image, (0, 0), 4)))
+
+    assert (blurred.outcome, blurred.reason) == (Outcome.NG, Reason.FOCUS)
+    assert "less sharp" in blurred.detail
+    assert blurred.condition["sharpness"] < -1.0
+
+
+@pytest.mark.parametrize("disturbance", disturbances_for(1), ids=lambda one: one.name)
+def test_what_has_to_be_borne_is_never_light_or_focus_and_hides_no_defect(
+    inspector: Inspector, disturbance: Disturbance
+) -> None:
+    good = [inspector.inspect(encode(disturbance.apply(render(seed)))) for seed in range(100, 106)]
+    bad = inspector.inspect(encode(disturbance.apply(render(200, spot=ON_PART))))
+
+    assert all(found.reason in (Reason.OK, Reason.SCORE) for found in good), [found.detail for found in good]
+    assert (bad.outcome, bad.reason) == (Outcome.NG, Reason.SCORE)
+
+
+def test_a_drift_is_told_before_it_rejects(inspector: Inspector) -> None:
+    usual, darker = (inspector.inspect(encoded_with(312, lambda image, by=by: image * by)) for by in (1.0, 0.92))
+
+    assert darker.reason is not Reason.LIGHT
+    assert set(usual.condition) == {"brightness", "contrast", "sharpness"}
+    assert -1.0 < darker.condition["brightness"] < usual.condition["brightness"] - 0.2
+
+
+def test_how_bright_a_part_is_is_said_once_in_the_words_of_the_light(bundle: Bundle, result: CalibrationResult) -> None:
+    assert not {"gain", "offset"} & set(bundle.pose.spans)
+    assert any("rejected as LIGHT or FOCUS outside brightness" in note for note in result.notes)
+
+
+def test_a_bundle_without_a_condition_loads_and_judges_by_the_score_alone(bundle: Bundle, tmp_path: Path) -> None:
+    older = {name: value for name, value in bundle.manifest.items() if name not in ("id", "files", "condition")}
+    write_bundle(
+        tmp_path / "older", {name: (bundle.folder / name).read_bytes() for name in bundle.manifest["files"]}, older
+    )
+    inspector = Inspector(Bundle.load(tmp_path / "older"))
+
+    found = inspector.inspect(encoded_with(310, lambda image: image * 0.75))
+
+    assert found.condition == {}
+    assert found.reason is not Reason.LIGHT
+    assert inspector.warm_up() > 0
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"warmth": {}}, "not known"),
+        ({"brightness": {"usual": 100.0}}, "missing"),
+        ({"brightness": {"usual": 1e9, "low": 1.0, "high": 1.0, "least": 1.0, "most": 1.0}}, "allowed is"),
+        ({"brightness": {"usual": 100.0, "low": 90.0, "high": 99.0, "least": 1.0, "most": 200.0}}, "no range"),
+        ({"brightness": {"usual": 100.0, "low": 90.0, "high": 110.0, "least": None, "most": 200.0}}, "number"),
+    ],
+)
+def test_a_condition_that_cannot_be_is_refused(
+    bundle: Bundle, tmp_path: Path, change: dict[str, Any], words: str
+) -> None:
+    content = {name: value for name, value in bundle.manifest.items() if name not in ("id", "files")}
+    files = {name: (bundle.folder / name).read_bytes() for name in bundle.manifest["files"]}
+
+    with pytest.raises(BundleRejected, match=words):
+        write_bundle(tmp_path / "b", files, {**content, "condition": change})
+
+
+def test_a_good_image_in_another_light_is_named(good: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "good"
+    shutil.copytree(good, folder)
+    (folder / "dark.bmp").write_bytes(encoded_with(500, lambda image: image * 0.6))
+
+    notes = calibrate(folder, tmp_path / "b", VIEWS).notes
+
+    assert any("dark.bmp stands apart in brightness" in note for note in notes)
+
+
+# --- a part that nobody saw to be odd -------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")

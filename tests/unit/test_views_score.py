@@ -220,6 +220,34 @@ def test_distances_are_whitened_by_how_good_parts_differ_at_their_places(without
     np.testing.assert_allclose(found @ found.T, expected, rtol=2e-3, atol=2e-3 * np.abs(expected).max())
 
 
+def test_what_disturbances_add_makes_less_of_a_distance_and_a_defect_as_much_as_before() -> None:
+    features = correlated(24)
+    features[:, :, 0] *= np.float16(0.05)  # in which good parts hardly differ, and a little noise moves every place
+    noise, defect = np.eye(5)[0], np.eye(5)[3]
+    borne = 4.0 * np.outer(noise, noise)
+
+    plain = Whitening(features, folds_of(24)).projection()
+    bearing = Whitening(features, folds_of(24), borne=borne).projection()
+
+    assert np.linalg.norm(noise @ bearing) < 0.5 * np.linalg.norm(noise @ plain)
+    assert np.linalg.norm(defect @ bearing) > 0.8 * np.linalg.norm(defect @ plain)
+
+
+def test_where_good_parts_never_differ_one_grey_value_is_no_defect() -> None:
+    saturated = np.zeros((24, 12, 5), np.float16)
+    borne = np.diag([4.0, 4.0, 1.0, 1.0, 1.0])
+    whitening = Whitening(saturated, folds_of(24), borne=borne)
+
+    projection = whitening.projection()
+    least = whitening.least_spread(projection)
+
+    assert least == pytest.approx(np.sqrt(np.trace(projection.T @ borne @ projection)) / 12, rel=1e-5)
+    none_of_their_own = np.zeros((24, 9), np.float32)
+    small = np.full(9, least / 2, np.float32)
+    assert UsualDistances.of(none_of_their_own, least)(small).max() == pytest.approx(0.5)
+    assert UsualDistances.of(none_of_their_own)(small).max() > 1000
+
+
 def test_every_fold_is_small_and_a_few_parts_have_one_each() -> None:
     assert np.bincount(folds_of(44)).tolist() == [4] * 8 + [3] * 4
     assert folds_of(7).tolist() == list(range(7))

@@ -30,6 +30,7 @@ NAMES = {
     "edge_agent_ready": "gauge",
     "edge_agent_condition_ok": "gauge",
     "edge_agent_degraded": "gauge",
+    "edge_agent_image_drift_ratio": "gauge",
     "edge_agent_results_waiting": "gauge",
     "edge_agent_results_set_aside": "gauge",
     "edge_agent_condition_age_seconds": "gauge",

@@ -100,6 +100,7 @@ function showNewest() {
   $("gauge").firstElementChild.style.width = `${Math.min(100, 50 * (ratio ?? 0))}%`;
   $("scored").textContent = ratio === null ? "" : `${text("score")} ${number(newest.score)} · ${text("limit")} ${number(newest.limit)}`;
   showShares($("shares"), newest.shares, newest.limit);
+  showImageCondition($("imagecondition"), newest.condition);
   if (newest.part_seq !== shownSeq) {
     shownSeq = newest.part_seq;
     pictures.want(newest);
@@ -151,6 +152,16 @@ function showShares(list, shares, limit) {
     const bar = element("i");
     bar.style.width = `${limit ? Math.max(0, Math.min(100, (50 * share) / limit)) : 0}%`;
     return [element("dt", name), element("dd", bar, { class: limit && share >= limit ? "bar over" : "bar" }), element("dd", number(share))];
+  }));
+}
+
+// The middle of a bar is as usual, either end is where parts are rejected.
+function showImageCondition(list, condition) {
+  list.title = text("imagecondition");
+  list.replaceChildren(...Object.entries(condition).flatMap(([name, share]) => {
+    const bar = element("i");
+    bar.style.width = `${Math.max(0, Math.min(100, 50 + 50 * share))}%`;
+    return [element("dt", text(name, "quantity")), element("dd", bar, { class: Math.abs(share) >= 0.7 ? "bar over" : "bar" }), element("dd", `${Math.round(100 * share)} %`)];
   }));
 }
 
@@ -252,7 +263,9 @@ async function showCamera(part, camera) {
   }
   const shares = element("dl", [], { class: "shares" });
   showShares(shares, camera.shares, camera.limit);
-  section.append(grid, shares, facts([
+  const condition = element("dl", [], { class: "shares condition" });
+  showImageCondition(condition, camera.condition);
+  section.append(grid, shares, condition, facts([
     [text("score"), exact(camera.score)], [text("limit"), exact(camera.limit)], ["", camera.detail],
     [text("alignment"), lies && `x ${number(lies.shift_x_px, 2)} px, y ${number(lies.shift_y_px, 2)} px, ${number(lies.angle_deg, 2)}°, × ${number(lies.scale, 4)}, ${number(lies.quality, 4)}`],
     [text("timings"), Object.entries(camera.timings_ms).map(([stage, ms]) => `${stage} ${ms.toFixed(1)} ms`).join(" · ")],
