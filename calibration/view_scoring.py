@@ -21,15 +21,15 @@ from edge_agent.inspection.nearest import around
 from edge_agent.inspection.view import View, ViewExtractor, Voice, views_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
 
     from calibration.crossfit import Learned
     from calibration.registered import RegisteredSet
-    from edge_agent.inspection.channels import Channel
+    from edge_agent.inspection.channels import Channel, Views
 
-__all__ = ["score_by_views"]
+__all__ = ["features_at_places", "kept_parts", "score_by_views"]
 
 _MOST_BYTES = {View.NATIVE: 256 * 2**20, View.OVERVIEW: 64 * 2**20, View.AUTOENCODER: 64 * 2**20}
 """Of a view's bank in memory."""
@@ -61,10 +61,11 @@ def score_by_views(
     n = len(registered.images)
     steps = n * (2 + len(extractor.views))
     mask = part_mask(registered.working(lambda done, _total: progress(done, steps)).mean(axis=0))
-    features, places = _features(registered, learned, extractor, mask, _after(n, steps, progress))
+    seen = views_unseen(registered, learned, threads=threads)
+    features, places = features_at_places(seen, registered, extractor, mask, _after(n, steps, progress))
     scaled, banks, facts = [], {}, {}
     for number, view in enumerate(extractor.views, start=2):
-        memory = ViewMemory(features[view], places[view], _kept(features[view], view))
+        memory = ViewMemory(features[view], places[view], kept_parts(features[view], view))
         held_out = memory.held_out(_after(n * number, steps, progress))
         scaled.append(_on_scale_of_others(held_out.scores))
         scale = Scale.to_upper_tenth(held_out.scores)
@@ -82,21 +83,24 @@ def score_by_views(
     return Scored(files, np.mean(scaled, axis=0), method, notes=notes)
 
 
-def _features(
+def features_at_places(
+    seen: Iterable[Views],
     registered: RegisteredSet,
-    learned: Learned,
     extractor: ViewExtractor,
     mask: NDArray[np.bool_] | None,
     progress: Callable[[int], None],
 ) -> tuple[dict[View, NDArray[np.float16]], dict[View, NDArray[np.bool_]]]:
-    """Features (n, K, d) by view at the places around those that count, and the places (h, w) that do."""
+    """Features (n, K, d) by view at the places around those that count, and the places (h, w) that do.
+
+    ``seen`` are the registered parts in their order, ``mask`` the part's. Raises UsageError as ``score_by_views`` does.
+    """
     asked = None
     if registered.mask is not None:
         asked = crop_of(registered.mask.astype(np.float32), registered.crop)[..., 0] > 0.0
     n = len(registered.images)
     found: dict[View, NDArray[np.float16]] = {}
     places: dict[View, NDArray[np.bool_]] = {}
-    for index, views in enumerate(views_unseen(registered, learned, threads=extractor.threads)):
+    for index, views in enumerate(seen):
         for view, features in extractor.features(views).items():
             if view not in found:
                 places[view] = _some_places(features.shape[:2], mask, asked)
@@ -117,7 +121,7 @@ def _some_places(
     return places
 
 
-def _kept(features: NDArray[np.float16], view: View) -> list[int]:
+def kept_parts(features: NDArray[np.float16], view: View) -> list[int]:
     """The parts that the bank holds: all, or those that differ most from each other where its memory is bounded."""
     _, places, depth = features.shape
     most = max(FEWEST_KEPT, _MOST_BYTES[view] // (places * min(depth, MOST_FEATURES) * _FLOAT))
