@@ -13,19 +13,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from calibration.backbones import DEFAULT_BACKBONE, Backbone
+from calibration.contamination import far_out
 from calibration.corruption import Corruption
 from calibration.crossfit import FOLDS, Learned, learn
 from calibration.defects import Findings, judge_defective
 from calibration.holding import held_target
 from calibration.images import MIN_IMAGES, image_notes, images_in, read_good_images
-from calibration.known import KnownImage, check_left_out, leave_out, read_defective
-from calibration.limit import Limit, LimitWishes, choose_limit, plan_ranks, stands_apart
+from calibration.known import KnownImage, check_left_out, confirmed, leave_out, read_defective
+from calibration.limit import Limit, LimitWishes, choose_limit, plan_ranks
 from calibration.parity import backbone_difference, golden_bytes
 from calibration.placing import Placed, place_all
 from calibration.registered import RegisteredSet, register_all
 from calibration.rehearsal import Rehearsal
 from calibration.scoring import check_channels, score_locally, score_pooled
 from calibration.search import SearchWishes
+from calibration.suspects import find_suspects
 from calibration.training import CurvePoint, Recipe
 from calibration.view_scoring import score_by_views
 from calibration.writer import check_target, png_bytes, write_bundle
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from calibration.questions import Answer
     from calibration.reference import Box
     from calibration.scored import Scored
+    from calibration.suspects import Suspicion
     from edge_agent.inspection.channels import Channel
     from edge_agent.inspection.image_files import FolderOfImages
 
@@ -60,6 +63,8 @@ __all__ = [
     "calibrate",
     "finish",
     "gather",
+    "look_for_suspects",
+    "package_versions",
     "register",
     "train",
 ]
@@ -102,8 +107,9 @@ class CalibrationOptions:
     """What a person may choose. ``crop`` is "auto", "full" or (x, y, width, height) in px of the reference image.
 
     ``channels`` are those of the local score that fit the crop, none: all that do. ``voices`` are those that count in
-    the mean of views, none: the image's. ``place`` is "auto", "tied" to the place or "free" of it. ``leave_out``
-    are file names of parts that a person found not good; ``defective`` is a folder of defective parts.
+    the mean of views, none: the image's. ``place`` is "auto", "tied" to the place or "free" of it. ``leave_out`` are
+    file names of parts that a person found not good, ``keep`` of parts that stand apart and are good; ``defective`` is
+    a folder of defective parts.
     """
 
     part: str = "part"
@@ -119,6 +125,7 @@ class CalibrationOptions:
     place: str = "auto"
     limit: LimitWishes = field(default_factory=LimitWishes)
     leave_out: tuple[str, ...] = ()
+    keep: tuple[str, ...] = ()
     defective: Path | None = None
     threads: int = 2
     overwrite: bool = False
@@ -165,6 +172,7 @@ class CalibrationResult:
     crop: Box
     choice: Limit
     left_out: tuple[KnownImage, ...] = ()
+    kept: tuple[KnownImage, ...] = ()
     findings: Findings | None = None
     timings_s: dict[str, float] = field(default_factory=dict)
     odd_part: str = ""
@@ -183,6 +191,7 @@ class Gathered:
     timings_s: Mapping[str, float]
     answers: tuple[Answer, ...] = ()
     left_out: tuple[KnownImage, ...] = ()
+    kept: tuple[KnownImage, ...] = ()
     defective: tuple[KnownImage, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -199,8 +208,8 @@ class Prepared:
 def calibrate(images: Path, out: Path, options: CalibrationOptions, progress: Progress = _unseen) -> CalibrationResult:
     """Make the bundle folder ``out`` from the good images in ``images``. Nothing is written unless all went well.
 
-    ``progress(stage, done, total)`` is called from this thread. Raises CalibrationRefused, UsageError, Unavailable,
-    and AlreadyRunning where another calibration writes ``out``.
+    ``progress(stage, done, total)`` is called from this thread. Raises PartsInDoubt where a person has to look at some
+    images first, CalibrationRefused, UsageError, Unavailable, and AlreadyRunning where another one writes ``out``.
     """
     _check_options(options)
     _check_belongs(options)
@@ -211,6 +220,8 @@ def calibrate(images: Path, out: Path, options: CalibrationOptions, progress: Pr
         check_target(out, overwrite=options.overwrite)  # another one may just have been written
         gathered = gather(found.images, options, progress)
         gathered = replace(gathered, notes=(*found.notes, *gathered.notes))
+        gathered, suspicion = look_for_suspects(gathered, progress)
+        suspicion.check()
         method = METHODS[options.method]
         prepared = train(gathered, method.recipe, progress, folds=method.folds(options.voices))
         return finish(prepared, options.method, out, progress)
@@ -223,6 +234,7 @@ def gather(images: Sequence[Path], options: CalibrationOptions, progress: Progre
     kept, left_out = leave_out(images, options.leave_out)
     good = read_good_images(kept, _stage(progress, "read"))
     check_left_out(left_out, good)
+    known_good = confirmed(good, options.keep)
     plan_ranks(len(good), options.limit)
     defective = read_defective(options.defective, good) if options.defective else ()
     notes = (*(images_in(options.defective).notes if options.defective else ()), *image_notes(good))
@@ -230,7 +242,25 @@ def gather(images: Sequence[Path], options: CalibrationOptions, progress: Progre
     placed = place(good, options, progress)
     check_channels(options.channels, placed.registered.crop)
     clock.end("register")
-    return Gathered(placed.registered, options, clock.timings_s, placed.answers, left_out, defective, notes)
+    return Gathered(placed.registered, options, clock.timings_s, placed.answers, left_out, known_good, defective, notes)
+
+
+def look_for_suspects(gathered: Gathered, progress: Progress = _unseen) -> tuple[Gathered, Suspicion]:
+    """Which of the images stand apart, before anything is learned from them; of what was gathered the notes name them.
+
+    Raises UsageError where a person's mask leaves no place.
+    """
+    clock, options = _Clock(dict(gathered.timings_s)), gathered.options
+    suspicion = find_suspects(
+        gathered.registered,
+        options.backbone,
+        options.keep,
+        threads=options.threads,
+        progress=_stage(progress, "compare"),
+    )
+    clock.end("compare")
+    notes = (*gathered.notes, *suspicion.notes)
+    return replace(gathered, notes=notes, timings_s=clock.timings_s), suspicion
 
 
 def place(good: Sequence[GoodImage], options: CalibrationOptions, progress: Progress = _unseen) -> Placed:
@@ -319,7 +349,14 @@ def finish(prepared: Prepared, method: str, out: Path, progress: Progress = _uns
     clock.end("limit")
     result = _result((bundle_id, out), registered, learned, limit, scored, timings_s=clock.timings_s)
     notes = (*gathered.notes, *result.notes)
-    return replace(result, left_out=gathered.left_out, findings=findings, notes=notes, answers=gathered.answers)
+    return replace(
+        result,
+        left_out=gathered.left_out,
+        kept=gathered.kept,
+        findings=findings,
+        notes=notes,
+        answers=gathered.answers,
+    )
 
 
 def _check_enough(found: FolderOfImages) -> None:
@@ -341,6 +378,8 @@ def _check_options(options: CalibrationOptions) -> None:
         raise UsageError(f"no method {options.method!r}", hint=f"methods: {', '.join(METHODS)}")
     if isinstance(options.crop, str) and options.crop not in {"auto", "full"}:
         raise UsageError(f"no crop {options.crop!r}", hint="auto, full, or x,y,width,height in px")
+    if both := sorted({*options.keep} & {*options.leave_out}):
+        raise UsageError(f"{both[0]} is both to keep and to leave out", hint="decide whether that part is good")
     if not options.part or options.threads < 1 or not 0 <= options.program <= 999 or not 1 <= options.camera <= 4:
         raise UsageError("part must not be empty, threads at least 1, program 0 to 999, camera 1 to 4")
 
@@ -369,7 +408,7 @@ def _manifest(options: CalibrationOptions, prepared: Prepared, limit: Limit, sco
         "program": options.program,
         "camera": options.camera,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": {name: _version(name) for name in _PACKAGES},
+        "versions": package_versions(),
         "seed": options.seed,
         "image": {
             "height": height,
@@ -384,6 +423,7 @@ def _manifest(options: CalibrationOptions, prepared: Prepared, limit: Limit, sco
             for image, score in zip(registered.images, scored.scores, strict=True)
         ],
         "left_out_images": [{"name": _name(i.path), "sha256": i.sha256} for i in prepared.gathered.left_out],
+        "kept_images": [{"name": _name(i.path), "sha256": i.sha256} for i in prepared.gathered.kept],
         "registration": asdict(registered.registration.settings),
         "questions": {answer.question.name: answer.to_json() for answer in prepared.gathered.answers},
         **_when_judged(registered, scored),
@@ -445,7 +485,7 @@ def _result(
             if not registered.registration.settings.off
         ),
         quality_min=registered.quality_min,
-        notes=(*registered.notes, *scored.notes, *_apart(scored, names, limit)),
+        notes=(*registered.notes, *scored.notes, *_apart(scored.scores, names, limit)),
         curve=learned.curve,
         heldout_error=learned.heldout_error,
         mean_image_error=learned.mean_image_error,
@@ -458,15 +498,13 @@ def _result(
     )
 
 
-def _apart(scored: Scored, names: Sequence[str], limit: Limit) -> tuple[str, ...]:
-    if not stands_apart(scored.scores, limit):
+def _apart(scores: NDArray[np.float64], names: Sequence[str], limit: Limit) -> tuple[str, ...]:
+    """What a limit by rank does above a score that stands apart, which nobody doubted or a person confirmed."""
+    apart = far_out(scores)
+    if limit.tail is not None or limit.rank > len(apart):
         return ()
-    oddest = names[int(scored.scores.argmax())]
-    words = (
-        f"{oddest} stands far apart from all other good parts and alone sets the limit: look at it. If it is not good, "
-        f"leave it out (--leave-out {oddest}); if it is, defects up to its oddity pass until there are 39 good images"
-    )
-    return (words,)
+    name = names[apart[limit.rank - 1]]
+    return (f"the limit lies above the score of {name}, which stands apart from the others': defects up to it pass",)
 
 
 def _odd_part(scores: NDArray[np.float64], names: Sequence[str], limit: Limit) -> str:
@@ -479,6 +517,11 @@ def _odd_part(scores: NDArray[np.float64], names: Sequence[str], limit: Limit) -
         f"likely. It had no say in the limit, and parts like it will be rejected. If it is not good, calibrate again "
         f"with --leave-out {name}"
     )
+
+
+def package_versions() -> dict[str, str]:
+    """The versions of what a calibration computes with, by the package's name."""
+    return {name: _version(name) for name in _PACKAGES}
 
 
 def _version(package: str) -> str:

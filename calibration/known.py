@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from calibration.images import GoodImage
 
-__all__ = ["KnownImage", "check_left_out", "leave_out", "read_defective"]
+__all__ = ["KnownImage", "check_left_out", "confirmed", "leave_out", "read_defective"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,19 +36,18 @@ class KnownImage:
 
 def leave_out(images: Sequence[Path], names: Sequence[str]) -> tuple[list[Path], tuple[KnownImage, ...]]:
     """What is left of ``images``, and those with these file names. Raises CalibrationRefused for an unknown name."""
-    by_name = {path.name: path for path in images}
-    unknown = [name for name in names if name not in by_name]
-    if unknown:
-        close = difflib.get_close_matches(unknown[0], by_name, n=1)
-        raise CalibrationRefused(
-            f"to leave out: there is no image {named(unknown)} among the {len(images)} good ones",
-            hint=f"did you mean {close[0]}?" if close else "give the file's name without its folder",
-        )
+    _check_names("to leave out", images, names)
     kept = [path for path in images if path.name not in set(names)]
     if names and not kept:
         raise CalibrationRefused(f"all {len(images)} images are left out", hint="leave out only what is not good")
     left_out = [path for path in images if path.name in set(names)]
     return kept, tuple(read_each(left_out, lambda path: KnownImage(path, _sha256(read_file(path)))))
+
+
+def confirmed(good: Sequence[GoodImage], names: Sequence[str]) -> tuple[KnownImage, ...]:
+    """The good images with these file names, which a person has seen. Raises CalibrationRefused for an unknown name."""
+    _check_names("to keep", [image.path for image in good], names)
+    return tuple(KnownImage(image.path, image.sha256) for image in good if image.path.name in set(names))
 
 
 def check_left_out(left_out: Sequence[KnownImage], good: Sequence[GoodImage]) -> None:
@@ -83,6 +82,18 @@ def read_defective(folder: Path, good: Sequence[GoodImage]) -> tuple[KnownImage,
     if twice:
         raise CalibrationRefused(every_one(twice, len(found)), hint="decide what the part is, and keep one of the two")
     return tuple(found)
+
+
+def _check_names(what: str, images: Sequence[Path], names: Sequence[str]) -> None:
+    """Raise CalibrationRefused for a name that none of these images has, with the nearest that there is."""
+    by_name = {path.name: path for path in images}
+    unknown = [name for name in names if name not in by_name]
+    if unknown:
+        close = difflib.get_close_matches(unknown[0], by_name, n=1)
+        raise CalibrationRefused(
+            f"{what}: there is no image {named(unknown)} among the {len(images)} good ones",
+            hint=f"did you mean {close[0]}?" if close else "give the file's name without its folder",
+        )
 
 
 def _defective(path: Path, shape: tuple[int, ...]) -> KnownImage:

@@ -35,7 +35,6 @@ __all__ = [
     "percent",
     "plan_ranks",
     "share_for",
-    "stands_apart",
     "wishes_of",
 ]
 
@@ -44,7 +43,6 @@ _QUANTILE = 0.02
 _OFFERED = (0.01, 0.02, 0.03, 0.05, 0.10)
 _FURTHEST_EXTRAPOLATION = 0.1
 _ROUNDING = 1e-9
-_FAR_OUT = 2.0
 _TAIL_TARGET = 0.03
 
 
@@ -250,15 +248,6 @@ def _limit_by_tail(scores: NDArray[np.float64], wishes: LimitWishes) -> Limit:
     rank, review_rank = plan_ranks(n, wishes)
     band = None if review_rank is None else _review(scores, floor.rank, floor.rank + review_rank - rank)
     return replace(floor, value=max(floor.value, tail.value), review=band, tail=tail)
-
-
-def stands_apart(scores: NDArray[np.float64], limit: Limit) -> bool:
-    """Whether the oddest part sets the limit and lies more than twice as far out as any other.
-
-    The limit is not moved for it: a rank that depends on the scores would break the promise that comes with the rank.
-    """
-    second, largest = np.sort(scores)[-2:] - np.median(scores)
-    return bool(limit.rank == 1 and largest > _FAR_OUT * second)
 
 
 def at_rank(scores: NDArray[np.float64], rank: int) -> Limit:

@@ -1,16 +1,19 @@
-"""What a calibration found, for a person: lines, JSON, and the report that an engineer signs."""
+"""What a calibration found, for a person: lines, JSON, and the report that an engineer signs, or that says why not."""
 
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from calibration.calibrate import package_versions
 from calibration.known import KnownImage
 from calibration.limit import at_rank, offers, share_for
 from edge_agent.inspection.bundle import Bundle
 from edge_agent.inspection.inspector import Inspector
+from edge_agent.report.doubts import DoubtFacts, write_doubts
 from edge_agent.report.facts import (
     AnswerRow,
     CalibrationFacts,
@@ -31,8 +34,9 @@ if TYPE_CHECKING:
 
     from calibration.calibrate import CalibrationResult
     from calibration.defects import Findings
+    from calibration.suspects import Suspicion
 
-__all__ = ["calibration_json", "calibration_lines", "write_report"]
+__all__ = ["calibration_json", "calibration_lines", "doubts_json", "write_doubt_report", "write_report"]
 
 _ODDEST = 6
 
@@ -50,6 +54,7 @@ def calibration_json(result: CalibrationResult) -> dict[str, object]:
         "choice": result.choice.to_json(),
         "odd_part": result.odd_part,
         "left_out": [{"file": image.path.name, "sha256": image.sha256} for image in result.left_out],
+        "kept": [{"file": image.path.name, "sha256": image.sha256} for image in result.kept],
         "defective": None if result.findings is None else result.findings.to_json(),
         "reference": result.reference,
         "crop": list(result.crop),
@@ -81,6 +86,8 @@ def calibration_lines(result: CalibrationResult) -> list[str]:
     ]
     if result.left_out:
         lines.append("left out as not good: " + ", ".join(image.path.name for image in result.left_out))
+    if result.kept:
+        lines.append("kept as good, confirmed by name: " + ", ".join(image.path.name for image in result.kept))
     if result.findings is not None:
         lines.append(f"known defects: {result.findings.statement}")
     if result.odd_part:
@@ -91,6 +98,48 @@ def calibration_lines(result: CalibrationResult) -> list[str]:
         "  look at them in the report; if one is not good, calibrate again with --leave-out and its name",
         "seconds: " + ", ".join(f"{stage} {seconds:.0f}" for stage, seconds in result.timings_s.items()),
     ]
+
+
+def doubts_json(suspicion: Suspicion) -> dict[str, object]:
+    """The ``--json`` object of a calibration that stopped for a person to look: no bundle, and why."""
+    suspects = [(suspicion.image(part), suspicion.oddity_of(part)) for part in suspicion.suspects]
+    return {
+        "schema_version": 1,
+        "bundle": None,
+        "stopped": suspicion.statement,
+        "images": len(suspicion.registered.images),
+        "suspects": [{"file": image.path.name, "sha256": image.sha256, "oddity": oddity} for image, oddity in suspects],
+        "next_oddity": suspicion.next_oddity,
+        "kept": [suspicion.image(part).path.name for part in suspicion.kept],
+    }
+
+
+def write_doubt_report(path: Path, suspicion: Suspicion, images: Path) -> None:
+    """Write what to look at where a calibration stopped: each suspect beside a usual part, with where they differ."""
+    write_doubts(
+        path,
+        DoubtFacts(
+            statement=suspicion.statement,
+            folder=str(images),
+            image_count=len(suspicion.registered.images),
+            created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
+            suspects=tuple(_doubted(suspicion, part) for part in suspicion.suspects),
+            leave_out=suspicion.option("--leave-out"),
+            keep=suspicion.option("--keep"),
+            usual=_doubted(suspicion, suspicion.usual),
+            versions=package_versions(),
+        ),
+    )
+
+
+def _doubted(suspicion: Suspicion, part: int) -> PartPictures:
+    crop = suspicion.registered.cropped(part)
+    return PartPictures(
+        label=suspicion.name(part),
+        caption=f"oddity {suspicion.oddity_of(part):.1f}; the oddest of the others has {suspicion.next_oddity:.1f}",
+        image=crop,
+        anomaly_map=suspicion.oddity.heat(part, *crop.shape[:2]),
+    )
 
 
 def write_report(path: Path, result: CalibrationResult, images: Path) -> None:

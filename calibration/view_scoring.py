@@ -23,7 +23,7 @@ from edge_agent.inspection.local import Scale
 from edge_agent.inspection.view import View, ViewExtractor, Voice, views_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from calibration.registered import RegisteredSet
     from edge_agent.inspection.channels import Channel
 
-__all__ = ["score_by_views"]
+__all__ = ["features_at_places", "kept_parts", "score_by_views", "views_of_images"]
 
 _MOST_BYTES = {View.NATIVE: 256 * 2**20, View.OVERVIEW: 64 * 2**20, View.AUTOENCODER: 64 * 2**20}
 """Of a view's bank in memory."""
@@ -65,11 +65,17 @@ def score_by_views(
     n = len(registered.images)
     steps = n * (2 + len(extractor.views))
     mask = registered.part_mask(lambda done, _total: progress(done, steps))
-    features, places = _features(registered, learned, extractor, mask, _after(n, steps, progress))
+    if View.AUTOENCODER in extractor.views:
+        shown = views_unseen(registered, learned, threads=threads)
+    else:
+        shown = views_of_images(registered)
+    features, places = features_at_places(
+        shown, registered, extractor, mask, _after(n, steps, progress), is_tied=registered.is_tied
+    )
     borne = borne_differences(registered, learned, extractor, places)
     scaled, banks, facts = [], {}, {}
     for number, view in enumerate(extractor.views, start=2):
-        kept = _kept(features[view], view, is_tied=registered.is_tied)
+        kept = kept_parts(features[view], view, is_tied=registered.is_tied)
         memory = ViewMemory(features[view], places[view], kept, is_tied=registered.is_tied, borne=borne[view])
         held_out = memory.held_out(_after(n * number, steps, progress))
         scaled.append(_on_scale_of_others(held_out.scores))
@@ -95,14 +101,24 @@ def score_by_views(
     return Scored(files, np.mean(scaled, axis=0), method, notes=notes, condition=condition)
 
 
-def _features(
+def views_of_images(registered: RegisteredSet) -> Iterator[Views]:
+    """Each registered crop, which no autoencoder has seen."""
+    return (Views.of_image(registered.cropped(index)) for index in range(len(registered.images)))
+
+
+def features_at_places(
+    shown: Iterable[Views],
     registered: RegisteredSet,
-    learned: Learned,
     extractor: ViewExtractor,
     mask: NDArray[np.bool_] | None,
     progress: Callable[[int], None],
+    *,
+    is_tied: bool,
 ) -> tuple[dict[View, NDArray[np.float16]], dict[View, NDArray[np.bool_]]]:
-    """Features (n, K, d) by view at the places that a memory needs, and the places (h, w) that count."""
+    """Features (n, K, d) by view at the places that a memory needs, and the places (h, w) that count.
+
+    ``shown`` are the registered parts in order, ``mask`` the part's. Raises UsageError as ``score_by_views`` does.
+    """
     asked = None
     if registered.mask is not None:
         asked = crop_of(registered.mask.astype(np.float32), registered.crop)[..., 0] > 0.0
@@ -110,15 +126,11 @@ def _features(
     found: dict[View, NDArray[np.float16]] = {}
     places: dict[View, NDArray[np.bool_]] = {}
     seen: dict[View, NDArray[np.bool_]] = {}
-    if View.AUTOENCODER in extractor.views:
-        shown = views_unseen(registered, learned, threads=extractor.threads)
-    else:
-        shown = (Views.of_image(registered.cropped(index)) for index in range(n))
     for index, views in enumerate(shown):
         for view, features in extractor.features(views).items():
             if view not in found:
                 places[view] = _some_places(features.shape[:2], mask, asked)
-                seen[view] = seen_places(places[view], is_tied=registered.is_tied)
+                seen[view] = seen_places(places[view], is_tied=is_tied)
                 found[view] = np.empty((n, int(seen[view].sum()), features.shape[2]), np.float16)
             found[view][index] = features[seen[view]]
         progress(index + 1)
@@ -136,7 +148,7 @@ def _some_places(
     return places
 
 
-def _kept(features: NDArray[np.float16], view: View, *, is_tied: bool) -> list[int]:
+def kept_parts(features: NDArray[np.float16], view: View, *, is_tied: bool) -> list[int]:
     """The parts that the bank holds: all, or those that differ most from each other where its memory is bounded."""
     _, places, depth = features.shape
     if not is_tied:

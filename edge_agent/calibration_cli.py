@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,6 +22,8 @@ from edge_agent.base_cli import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from calibration.calibrate import CalibrationOptions
     from calibration.evaluation import Evaluation, EvaluationOptions, FailedSet, LearningCurve
     from edge_agent.inspection.channels import Channel
@@ -101,6 +104,10 @@ def calibrate_reference(
     leave_out: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="An image that is not good after all; may be repeated.")
     ] = None,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="An image that stands apart and is good, as you have seen; may be repeated."),
+    ] = None,
     defective: Annotated[
         Path | None, typer.Option(help="Images of defective parts: never trained on, they say what would be missed.")
     ] = None,
@@ -148,6 +155,7 @@ def calibrate_reference(
         backbone=backbone_for(backbone, weights=backbone_weights, taps=backbone_taps, scaling=backbone_scaling),
         limit=wishes_of(false_rejects, review_share, extrapolate=extrapolate),
         leave_out=tuple(leave_out or ()),
+        keep=tuple(keep or ()),
         defective=defective,
         threads=threads,
         overwrite=force,
@@ -160,14 +168,29 @@ def calibrate_reference(
     if live is not None:
         check_target(out, overwrite=force)  # said now, not after an hour of collecting
         _collect(folder, live, config, options, yes=yes, json_=json_)
-    with progress_bars() as progress:
+    report = report or out.with_name(out.name + "-report.html")
+    with _doubts_reported(folder, report, json_=json_), progress_bars() as progress:
         result = calibrate(folder, out, options, progress)
     signature = None if signing is None else sign_bundle(result.path, signing, who(None))
-    report = report or out.with_name(out.name + "-report.html")
     write_report(report, result, folder)
     facts = {**calibration_json(result), "report": str(report), "signed": str(signature) if signature else None}
     lines = [*calibration_lines(result), *([str(signature)] if signature else []), f"report: {report}"]
     say(json_, facts, lines)
+
+
+@contextmanager
+def _doubts_reported(folder: Path, report: Path, *, json_: bool) -> Iterator[None]:
+    """Where a person has to look at some of the images first: write the report that shows them, and name it."""
+    from calibration.reporting import doubts_json, write_doubt_report
+    from calibration.suspects import PartsInDoubt
+
+    try:
+        yield
+    except PartsInDoubt as err:
+        write_doubt_report(report, err.suspicion, folder)
+        say(json_, {**doubts_json(err.suspicion), "report": str(report)}, [f"report: {report}"])
+        err.hint = err.hint.replace("look at them,", f"look at them in {report},")
+        raise
 
 
 @calibration_cli.command()

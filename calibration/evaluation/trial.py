@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from calibration.baselines import BASELINES, Setting, fit_all
-from calibration.calibrate import METHODS, CalibrationOptions, finish, gather
+from calibration.calibrate import METHODS, CalibrationOptions, finish, gather, look_for_suspects
 from calibration.calibrate import train as learn_by
 from calibration.crossfit import FOLDS
 from calibration.evaluation.contenders import Baseline, Product, RegisteredCrop, Sight
@@ -135,6 +135,8 @@ def _fitted(
 ) -> _Contenders:
     names = [name for name in methods if name in BASELINES]
     gathered = gather(train, options, progress)
+    if any(name in METHODS for name in methods):  # nobody is there to be asked: what stands apart is named, and stays
+        gathered, _ = look_for_suspects(gathered, progress)
     recipes = {name: METHODS[name].recipe for name in methods if name in METHODS}
     as_paper = METHODS["paper"].recipe
     needed = {*recipes.values()} | ({as_paper} if any(BASELINES[name].needs_autoencoder for name in names) else set())

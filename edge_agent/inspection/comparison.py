@@ -135,9 +135,10 @@ def _images(a: Bundle, b: Bundle) -> list[Difference]:
                 f"{len(theirs)}, {_named(new)} only here",
             )
         )
-    left = [[f"{i['name']} {i['sha256'][:8]}" for i in bundle.manifest.get("left_out_images", [])] for bundle in (a, b)]
-    if left[0] != left[1]:
-        found.append(Difference("left out by a person", _named(left[0]), _named(left[1])))
+    for key, words in (("left_out_images", "left out by a person"), ("kept_images", "kept by a person")):
+        by_hand = [[f"{i['name']} {i['sha256'][:8]}" for i in bundle.manifest.get(key, [])] for bundle in (a, b)]
+        if by_hand[0] != by_hand[1]:
+            found.append(Difference(words, _named(by_hand[0]), _named(by_hand[1])))
     return found
 
 

@@ -13,14 +13,17 @@ __all__ = ["provenance"]
 
 
 def provenance(bundle: Bundle) -> dict[str, object]:
-    """The limit's promise in words, who was left out (name and sha256), and what defective parts said.
+    """The limit's promise in words, who was left out and who was kept all the same, and what defective parts said.
 
     Raises BundleRejected where the manifest lacks them.
     """
     manifest = Section(dict(bundle.manifest), str(bundle.folder))
-    left_out = [Section(row, "left_out_images") for row in bundle.manifest.get("left_out_images", [])]
+    left_out, kept = (
+        [Section(row, key) for row in bundle.manifest.get(key, [])] for key in ("left_out_images", "kept_images")
+    )
     return {
         "limit_statement": manifest.section("limit").text("statement"),
         "left_out": [f"{row.text('name')} {row.text('sha256')}" for row in left_out],
+        "kept": [f"{row.text('name')} {row.text('sha256')}" for row in kept],
         "defective": manifest.section("defective").text("statement") if "defective" in bundle.manifest else None,
     }

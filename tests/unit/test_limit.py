@@ -23,7 +23,6 @@ from calibration.limit import (
     percent,
     plan_ranks,
     share_for,
-    stands_apart,
     wishes_of,
 )
 from calibration.tail import extrapolate, largest_is_odd, tells_of_tail, without_largest
@@ -495,12 +494,3 @@ def test_the_offers_go_from_the_highest_limit_to_the_lowest_each_once() -> None:
     assert [limit.rank for limit in offered] == [1, 2, 4]
     assert [limit.rank for limit in offers(draw(200))] == [1, 2, 4, 6, 10, 20]
     assert [limit.value for limit in offered] == sorted((limit.value for limit in offered), reverse=True)
-
-
-@pytest.mark.parametrize(("oddest", "n", "is_apart"), [(3.0, 28, True), (1.4, 28, False), (3.0, 44, False)])
-def test_the_oddest_of_a_few_parts_is_named_where_it_alone_sets_the_limit_far_out(
-    oddest: float, n: int, *, is_apart: bool
-) -> None:
-    scores = np.append(np.linspace(0.0, 1.0, n - 1), oddest)
-
-    assert stands_apart(scores, choose_limit(scores)) is is_apart

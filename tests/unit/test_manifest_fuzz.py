@@ -29,6 +29,7 @@ MANIFEST_AS_WRITTEN: dict[str, Any] = {
     "reference_image": "0.bmp",
     "training_images": [{"name": "0.bmp", "sha256": HASH, "heldout_score": 0.5}],
     "left_out_images": [{"name": "1.bmp", "sha256": HASH}],
+    "kept_images": [{"name": "2.bmp", "sha256": HASH}],
     "registration": {
         "max_angle_deg": 10.0,
         "max_shift_fraction": 0.33,

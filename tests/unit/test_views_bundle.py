@@ -261,10 +261,10 @@ def with_an_odd_part(good: Path) -> Path:
     return folder
 
 
-def test_one_odd_part_does_not_set_the_limit_and_is_named_where_people_look(
+def test_one_odd_part_that_is_kept_does_not_set_the_limit_and_is_named_where_people_look(
     with_an_odd_part: Path, tmp_path: Path
 ) -> None:
-    result = calibrate(with_an_odd_part, tmp_path / "b", VIEWS)
+    result = calibrate(with_an_odd_part, tmp_path / "b", replace(VIEWS, keep=("odd.bmp",)))
     write_report(tmp_path / "report.html", result, with_an_odd_part)
 
     assert result.scores[0][0] == "odd.bmp"
@@ -274,6 +274,7 @@ def test_one_odd_part_does_not_set_the_limit_and_is_named_where_people_look(
     assert calibration_json(result)["odd_part"] == result.odd_part
     report = (tmp_path / "report.html").read_text()
     assert "Look at odd.bmp" in report
+    assert "kept as good by a person: odd.bmp" in report
     assert "left aside" in report
     inspector = Inspector(Bundle.load(result.path))
     assert inspector.inspect(encode(render(200, spot=(300, 160)))).outcome is Outcome.NG

@@ -1,0 +1,134 @@
+"""How far out each good part is among the others, before anything is learned from any of them.
+
+By what the network sees of the image, whatever score the bundle will have; in seconds, where training takes minutes.
+Each place of a part is compared with the same place of the others, as in the mean of views. Two parts with the same
+defect vouch for each other: so besides the distance to the nearest part there is a second one, to the nearest beyond as
+many as may be odd together, and for that one what is usual is found without as many of the largest distances.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from calibration.view_scoring import features_at_places, kept_parts, views_of_images
+from calibration.whitened import Whitening, folds_of
+from edge_agent.inspection.anomaly_map import resized
+from edge_agent.inspection.nearest import PlaceBank, around
+from edge_agent.inspection.usual import UsualDistances, top_mean
+from edge_agent.inspection.view import ViewExtractor, Voice, views_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from calibration.backbones import Backbone
+    from calibration.registered import RegisteredSet
+
+__all__ = ["Oddity", "measure_oddity"]
+
+_UPPER = 0.75
+_LEAST_SPREAD = 0.02
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ViewOddity:
+    """One view by one distance: how far out each part is (n), and each place of it (n, P) of the ``places`` (h, w)."""
+
+    scores: NDArray[np.float64]
+    out: NDArray[np.float32]
+    places: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Oddity:
+    """``scores`` (n) float64: 0 is the usual good part, 1 one that three in four are less odd than, in each view."""
+
+    scores: NDArray[np.float64]
+    views: tuple[ViewOddity, ...]
+
+    def heat(self, part: int, height: int, width: int) -> NDArray[np.float32]:
+        """How far out each pixel of the crop (height, width) is, the mean of the views; 0 where that is usual."""
+        total = np.zeros((height, width), np.float32)
+        for view in self.views:
+            grid = np.zeros(view.places.shape, np.float32)
+            grid[view.places] = np.maximum(view.out[part], 0.0)
+            total += resized(grid[..., None], height, width, cv2.INTER_LINEAR)[..., 0]
+        return total / np.float32(len(self.views))
+
+
+def measure_oddity(
+    registered: RegisteredSet, backbone: Backbone, most: int, *, threads: int, progress: Callable[[int, int], None]
+) -> Oddity:
+    """How odd each registered part is, where up to ``most`` of them may be odd in the same way.
+
+    ``progress(done, total)`` counts steps. Raises UsageError where a person's mask leaves no place.
+    """
+    _, _, width, height = registered.crop
+    extractor = ViewExtractor(views_for(height, width, (Voice.IMAGE,)), backbone.overview_onnx(), threads=threads)
+    n = len(registered.images)
+    steps = n * (2 + len(extractor.views))
+    mask = registered.part_mask(lambda done, _total: progress(done, steps))
+    features, places = features_at_places(
+        views_of_images(registered), registered, extractor, mask, _after(n, steps, progress), is_tied=True
+    )
+    views = []
+    for number, view in enumerate(extractor.views, start=2):
+        found, where = features.pop(view), places[view]
+        kept, watch = kept_parts(found, view, is_tied=True), _after(n * number, steps, progress)
+        nearest, beyond = _distances(found, where, kept, most, watch)
+        views += [_by_others(nearest, where, 0), _by_others(beyond, where, most)]
+    return Oddity(np.mean([_scaled(view.scores) for view in views], axis=0), tuple(views))
+
+
+def _distances(
+    features: NDArray[np.float16],
+    places: NDArray[np.bool_],
+    kept: list[int],
+    most: int,
+    progress: Callable[[int], None],
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Distances (n, P) of each part at each place to the nearest other part, and to the nearest but ``most`` - 1.
+
+    The scale has seen all parts: one among dozens hardly moves it, and it moves it for all alike.
+    """
+    n = len(features)
+    bank = PlaceBank.of(features[kept], places, Whitening(features, folds_of(n)).projection())
+    whole = np.zeros((*places.shape, features.shape[2]), np.float32)
+    nearest, beyond = (np.empty((n, int(places.sum())), np.float32) for _ in range(2))
+    number = min(most, len(kept) - 1) - 1
+    stored = np.array(kept)
+    for part in range(n):
+        whole[around(places)] = features[part]
+        distances = bank.to_each(whole)
+        distances[:, stored == part] = np.inf
+        nearest[part] = distances.min(axis=1)
+        beyond[part] = np.partition(distances, number, axis=1)[:, number]
+        progress(part + 1)
+    return nearest, beyond
+
+
+def _by_others(distances: NDArray[np.float32], places: NDArray[np.bool_], without: int) -> ViewOddity:
+    """Each part's distances (n, P) by what is usual among the others, without so many of the largest at each place."""
+    out = np.empty_like(distances)
+    fewer = len(distances) - 1 - without
+    for part in range(len(distances)):
+        others = np.delete(distances, part, axis=0)
+        out[part] = UsualDistances.of(np.partition(others, fewer - 1, axis=0)[:fewer])(distances[part])
+    return ViewOddity(np.array([top_mean(values) for values in out]), out, places)
+
+
+def _scaled(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """0 at the median, 1 where three in four are below: no odd part moves that."""
+    usual = float(np.median(scores))
+    spread = float(np.quantile(scores, _UPPER)) - usual
+    return (scores - usual) / max(spread, _LEAST_SPREAD * max(abs(usual), 1.0))
+
+
+def _after(begin: int, total: int, progress: Callable[[int, int], None]) -> Callable[[int], None]:
+    """A count of parts within one stage, as steps of the whole."""
+    return lambda done: progress(begin + done, total)
