@@ -56,10 +56,10 @@ def write_part(path: Path, seed: int, *, is_broken: bool = False) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if is_broken:
         hole = (round(centre[0]), round(centre[1]))
-        cv2.circle(image, hole, 9, 20, -1)
+        cv2.circle(image, hole, 5, 20, -1)
         mask = path.parents[2] / "ground_truth" / path.parent.name / f"{path.stem}_mask.png"
         mask.parent.mkdir(parents=True, exist_ok=True)
-        assert cv2.imwrite(str(mask), cv2.circle(np.zeros((48, 64), np.uint8), hole, 9, 255, -1))
+        assert cv2.imwrite(str(mask), cv2.circle(np.zeros((48, 64), np.uint8), hole, 5, 255, -1))
     assert cv2.imwrite(str(path), np.clip(image + rng.normal(0, 2, image.shape), 0, 255).astype(np.uint8))
 
 

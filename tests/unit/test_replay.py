@@ -38,7 +38,9 @@ class Judges:
 
 def row(seq: int, verdict: Verdict = Verdict.PASS, reason: Reason = Reason.OK, **changes: Any) -> PartRow:
     made = part_row(seq, verdict=verdict, reason=reason, **changes)
-    cameras = tuple(replace(camera, image_sha256=SHA256, score=0.1, bundle_id="bundle") for camera in made.cameras)
+    cameras = tuple(
+        replace(camera, image_sha256=SHA256, score=0.1, bundle_id="bundle", condition={}) for camera in made.cameras
+    )
     return replace(made, cameras=changes.get("cameras", cameras), program=1)
 
 
