@@ -155,7 +155,7 @@ def test_a_full_disk_is_an_error_and_every_part_is_there_once_space_returns(tmp_
     assert said["exit_code"] == 74
     assert "space" in said["hint"]
     assert said["proven"] is False
-    assert len(said["durable"]) > 10
+    assert len(said["durable"]) > 5
     assert all(rows[seq] is Verdict.PASS for seq in said["durable"])
     assert all(rows[seq] is Verdict.FAULT for seq in said["refused"]), "owed parts are written as FAULT"
     assert sorted(rows) == list(range(1, max(rows) + 1))

@@ -17,11 +17,13 @@ import cv2
 import numpy as np
 import pytest
 
+from calibration.calibrate import CalibrationOptions, calibrate
 from edge_agent.errors import BundleRejected
 from edge_agent.inspection.bundle import Bundle
 from edge_agent.inspection.inspector import Inspector
 from edge_agent.inspection.manifest import MANIFEST, encode_manifest
 from tests.command_line import edge_agent_here
+from tests.simulated.line import PROGRAM
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,9 +32,16 @@ if TYPE_CHECKING:
 MOST_BYTES = 3 << 30
 
 
+@pytest.fixture(scope="module")
+def local_bundle(thumbnail_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of the score with channels; what can be wrong with one of views is in tests/unit/test_manifest_fuzz.py."""
+    out = tmp_path_factory.mktemp("local") / "bundle"
+    return calibrate(thumbnail_bundle.parent / "good", out, CalibrationOptions(program=PROGRAM, method="local")).path
+
+
 @pytest.fixture
-def copy(thumbnail_bundle: Path, tmp_path: Path) -> Path:
-    shutil.copytree(thumbnail_bundle, tmp_path / "bundle")
+def copy(local_bundle: Path, tmp_path: Path) -> Path:
+    shutil.copytree(local_bundle, tmp_path / "bundle")
     return tmp_path / "bundle"
 
 
