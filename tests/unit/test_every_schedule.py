@@ -40,12 +40,12 @@ SMALL = {
 }
 WHOLE = {
     "3 parts, 1 reset, every step": Budget(parts=3, resets=1, splits=3, late_answers=3, polls=1),
-    "4 parts, 1 reset": Budget(parts=4, resets=1, splits=1),
+    "4 parts, 1 reset": Budget(parts=4, resets=1),
     "3 parts, 1 reset, 2 cameras": Budget(parts=3, resets=1, cameras=2),
     "2 parts, 2 resets, 2 cuts, 2 cameras, every step": Budget(
         parts=2, resets=2, cuts=2, cameras=2, splits=2, late_answers=2
     ),
-    "agent triggers: 4 parts, 1 reset": Budget(parts=4, resets=1, splits=1, agent_triggers=True),
+    "agent triggers: 4 parts, 1 reset": Budget(parts=4, resets=1, agent_triggers=True),
     "agent triggers: 3 parts, 2 resets, 2 cuts, 1 for nothing": Budget(
         parts=3, resets=2, cuts=2, idle_triggers=1, agent_triggers=True
     ),
