@@ -75,7 +75,8 @@ async def test_an_operator_sees_why_looks_back_and_reviews(tmp_path: Path, thumb
 
             await at.stop_agent()
             await tab.until("!document.getElementById('lost').hidden")
-        complaints = [said for said in tab.said if "ERR_" not in said]
+        # Gone with the agent, or too many pictures at once: the page asks again.
+        complaints = [said for said in tab.said if "ERR_" not in said and "status of 503" not in said]
 
     # Decided by score, passes to reject, rejects to pass, confirmed, overturned, reviewed, good parts among them.
     assert told == ["2", "0", "1", "0", "1", "1", "1"]
