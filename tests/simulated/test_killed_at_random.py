@@ -23,7 +23,7 @@ SEED = int(os.environ.get("EDGE_AGENT_SEED", "1"))
 
 pytestmark = [
     pytest.mark.skipif(not KILLS, reason="a shard of kills: make kills"),
-    pytest.mark.timeout(30 * KILLS + 120),
+    pytest.mark.timeout(30 * KILLS + 900),
 ]
 
 
