@@ -221,12 +221,16 @@ class Line:
         results = [item[1] for item in self.stream if item[0] == "result"]
         if newest is not None and not newest.stale:
             has = results if newest.result is None else [int(newest.result.fields[0])]
-            if self._may_pass_on(has, {at: int(it.sha256) for at, it in newest.captures.items()}):
+            captured = {at: int(it.sha256) for at, it in newest.captures.items()}
+            if self._may_pass_on(has, captured, dict(self.triggered).get(newest.seq)):
                 return True
         return not left.agent_triggers and bool(results) and self._may_pass_on(results, {})
 
-    def _may_pass_on(self, results: list[int], captured: dict[int, int]) -> bool:
-        """Whether a part with one of these results, these images, and others that come yet, may pass wrongly."""
+    def _may_pass_on(self, results: list[int], captured: dict[int, int], triggered: int | None = None) -> bool:
+        """Whether a part with one of these results, these images, and others that come yet, may pass wrongly.
+
+        ``triggered`` is the part that its trigger imaged, where the agent triggers.
+        """
         cameras, counts = self.agent.engine._options.cameras, [truth.count for truth in self.truths]
         for count in {counts[number - 1] for number in [*results, *captured.values()]}:
             has = [number for number in results if counts[number - 1] == count]
@@ -235,7 +239,7 @@ class Line:
             if not has or {at for _, at in images} != set(cameras):
                 continue
             of = {*has, *(number for number, _ in images)}
-            if len(of) > 1 or self.left.switches or self.program != 1 or self.triggered:
+            if len(of) > 1 or self.left.switches or self.program != 1 or (self.triggered and of != {triggered}):
                 return True
             if max(self._told_of() | {self.delivered}) > min(of):
                 return True
