@@ -185,7 +185,9 @@ class Pairing:
             return (Arrival.DUPLICATE if capture.camera in decided.cameras else Arrival.LATE), None
         if capture.count in self._missed:
             return Arrival.LATE, None
-        part = None if why_old else self._next_triggered()
+        # A part that has no result yet is not of the count whose result came last, nor of one that another part has.
+        is_of_another = capture.count == self._last_heard or any(p.count == capture.count for p in self.parts)
+        part = None if why_old or is_of_another else self._next_triggered()
         arrival = Arrival.NEW if part is None else Arrival.JOINED
         part = part or self._open()
         self._attach(part, capture)

@@ -164,6 +164,19 @@ def test_sessions_in_the_order_of_the_clock_do_not() -> None:
     assert not any(capture.sha256 == "1" for part in parts for capture in part.captures.values()), "it is filed late"
 
 
+def test_an_image_of_a_part_whose_result_came_names_no_later_trigger() -> None:
+    """Found by the search: trigger 3's image took the place of trigger 4's, which imaged nothing, and passed for it."""
+    line = Line.new(Budget(parts=3, resets=2, cuts=2, idle_triggers=1, agent_triggers=True))
+    up = [("cut",), ("link up",), ("cut",), ("reset",), ("link up",), ("trigger",), ("time is up", 1), ("reset",)]
+    images = [("image of", 1, 1), ("image of", 2, 1), ("trigger nothing",), ("result", 3), ("image of", 3, 1)]
+    line = after([*up, ("link up",), ("trigger",), ("result", 2), ("trigger",), *images], line)
+    parts = [live.part for live in line.agent.engine._live.values()]
+
+    (on_third,) = [part for part in parts if part.result is not None and part.result.fields == ("3",)]
+    assert on_third.seq == 3
+    assert on_third.stale == "two parts were triggered, and no count had come"
+
+
 @pytest.mark.parametrize(
     ("where", "name", "fault", "budget"),
     [
