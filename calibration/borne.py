@@ -38,7 +38,7 @@ def borne_differences(
 ) -> dict[View, NDArray[np.float64]]:
     """By view the mean outer product (d, d) of what a disturbance adds to a place's features, summed over them all."""
     chosen = np.unique(np.linspace(0, len(registered.images) - 1, _DISTURBED).round().astype(int))
-    found = {view: np.zeros((extractor.dimensions,) * 2) for view in extractor.views}
+    found: dict[View, NDArray[np.float64]] = {}
     for index in chosen:
         pixels, alignment = registered.images[index].pixels(), registered.alignments[index]
         reconstructor = None
@@ -55,5 +55,5 @@ def borne_differences(
         for disturbance in disturbances_for(registered.channels):
             for view, moved in features(disturbance.apply(pixels)).items():
                 added = (moved - plain[view])[seen_places(places[view], is_tied=registered.is_tied)].astype(np.float64)
-                found[view] += added.T @ added / (len(added) * len(chosen))
+                found[view] = found.get(view, 0.0) + added.T @ added / (len(added) * len(chosen))
     return found

@@ -14,7 +14,7 @@ from edge_agent.errors import CalibrationRefused
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Tail", "extrapolate", "largest_is_odd", "tells_of_tail", "without_largest"]
+__all__ = ["Tail", "extrapolate", "largest_is_odd", "tells_of_tail", "top_excess", "without_largest"]
 
 _TOP_SHARE = 0.25
 _MOST_FITTED = 50
@@ -67,6 +67,16 @@ def tells_of_tail(scores: NDArray[np.float64]) -> bool:
     """Whether there is anything to go by, with the largest score and without it."""
     fitted = _fitted(len(scores))
     return fitted >= _FEWEST_FITTED and min(_excess(scores, fitted)[1], _excess(_others(scores), fitted)[1]) > 0.0
+
+
+def top_excess(scores: NDArray[np.float64]) -> tuple[float, float]:
+    """The score (of three or more) below the top quarter, and the mean excess of that quarter over it.
+
+    Without the largest score where that alone lies beyond what the others make likely.
+    """
+    if tells_of_tail(scores) and largest_is_odd(scores):
+        return _excess(_others(scores), _fitted(len(scores)))
+    return _excess(scores, max(1, _fitted(len(scores))))
 
 
 def _extrapolated(scores: NDArray[np.float64], target: float, fitted: int) -> Tail:

@@ -67,6 +67,11 @@ class ViewMemory:
         self._least = self._whitening.least_spread(self.projection)
 
     @property
+    def parts(self) -> int:
+        """Good parts that the bank holds."""
+        return len(self._kept)
+
+    @property
     def stored(self) -> NDArray[np.float16]:
         """The features (m, K, d) of the parts that the bank holds; free of the place some of each, drawn at random."""
         if self.is_tied:

@@ -10,17 +10,18 @@ from calibration.backbones import DEFAULT_BACKBONE, Backbone
 from calibration.borne import borne_differences
 from calibration.condition import condition_limits, condition_words
 from calibration.crossfit import views_unseen
+from calibration.fusion import Fusion, beside_the_mean
 from calibration.memory import most_different
 from calibration.part_mask import counting_places
 from calibration.scored import LEARN, Scored
-from calibration.view_memory import FEWEST_KEPT, MOST_ANYWHERE, ViewMemory, seen_places
+from calibration.view_memory import FEWEST_KEPT, MOST_ANYWHERE, HeldOut, ViewMemory, seen_places
 from calibration.whitened import MOST_FEATURES
 from calibration.writer import view_bank_bytes
 from edge_agent.errors import CalibrationRefused, UsageError
-from edge_agent.inspection.channels import Views
+from edge_agent.inspection.channels import Views, size_within
 from edge_agent.inspection.inspector import crop_of
-from edge_agent.inspection.local import Scale
-from edge_agent.inspection.view import View, ViewExtractor, Voice, views_for
+from edge_agent.inspection.tone import Tone, tone_shape
+from edge_agent.inspection.view import NATIVE_PIXELS, View, ViewExtractor, Voice, views_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -30,11 +31,13 @@ if TYPE_CHECKING:
     from calibration.crossfit import Learned
     from calibration.registered import RegisteredSet
     from edge_agent.inspection.channels import Channel
+    from edge_agent.inspection.local import Scale
 
-__all__ = ["features_at_places", "kept_parts", "score_by_views", "views_of_images"]
+__all__ = ["DEFAULT_VOICES", "features_at_places", "kept_parts", "score_by_views", "views_of_images"]
 
-_MOST_BYTES = {View.NATIVE: 256 * 2**20, View.OVERVIEW: 64 * 2**20, View.AUTOENCODER: 64 * 2**20}
+_MOST_BYTES = {View.NATIVE: 256 * 2**20, View.OVERVIEW: 64 * 2**20, View.TONE: 64 * 2**20, View.AUTOENCODER: 64 * 2**20}
 """Of a view's bank in memory."""
+DEFAULT_VOICES = (Voice.IMAGE, Voice.TONE)
 _FLOAT = 4
 _FEWEST_OF_A_PART = 8
 """Features of each part in a bank that is free of the place."""
@@ -50,21 +53,21 @@ def score_by_views(
     channels: Sequence[Channel] = (),
     voices: Sequence[Voice] = (),
 ) -> Scored:
-    """The mean of the views that these voices speak for; no voice named: of the image's.
+    """What the views say that these voices speak for; no voice named: the image's and its brightness and colour's.
 
     Raises CalibrationRefused where the autoencoder did not learn and its voice was asked for, UsageError where a
     person's mask leaves no place.
     """
     del channels  # those are the local score's
-    voices = tuple(voices) or (Voice.IMAGE,)
+    voices = tuple(voices) or DEFAULT_VOICES
     if learned.doubt and Voice.AUTOENCODER in voices:
         raise CalibrationRefused(learned.doubt, hint=LEARN)
     _, _, width, height = registered.crop
-    network = backbone.overview_onnx()
-    extractor = ViewExtractor(views_for(height, width, voices), network, threads=threads)
+    network, views = backbone.overview_onnx(), views_for(height, width, voices)
     n = len(registered.images)
-    steps = n * (2 + len(extractor.views))
+    steps = n * (2 + len(views))
     mask = registered.part_mask(lambda done, _total: progress(done, steps))
+    extractor = ViewExtractor(views, network, threads=threads, tone=_tone(registered, mask, views))
     if View.AUTOENCODER in extractor.views:
         shown = views_unseen(registered, learned, threads=threads)
     else:
@@ -73,24 +76,17 @@ def score_by_views(
         shown, registered, extractor, mask, _after(n, steps, progress), is_tied=registered.is_tied
     )
     borne = borne_differences(registered, learned, extractor, places)
-    scaled, banks, facts = [], {}, {}
+    banks = {}
     for number, view in enumerate(extractor.views, start=2):
         kept = kept_parts(features[view], view, is_tied=registered.is_tied)
         memory = ViewMemory(features[view], places[view], kept, is_tied=registered.is_tied, borne=borne[view])
         held_out = memory.held_out(_after(n * number, steps, progress))
-        scaled.append(_on_scale_of_others(held_out.scores))
-        scale = Scale.to_upper_tenth(held_out.scores)
-        banks[str(view)] = memory, held_out.usual
-        facts[str(view)] = {
-            "usual": scale.usual,
-            "odd": scale.odd,
-            "usual_anywhere": held_out.usual.usual_anywhere,
-            "spread_anywhere": held_out.usual.spread_anywhere,
-            "place_share": held_out.usual.place_share,
-            "bank_parts": len(kept),
-            "is_tied": registered.is_tied,
-        }
-    files = {"backbone.onnx": network, "bank.npz": view_bank_bytes(banks)}
+        banks[view] = memory, held_out
+    beside = beside_the_mean(views, voices)
+    fused = Fusion.of({view: held_out.scores for view, (_, held_out) in banks.items()}, beside)
+    stored = {str(view): (memory, held_out.usual) for view, (memory, held_out) in banks.items()}
+    files = {"backbone.onnx": network, "bank.npz": view_bank_bytes(stored)}
+    facts = {str(view): _facts(*banks[view], fused.scales[view], is_beside=view in beside) for view in views}
     method: dict[str, object] = {"score": "views", "voices": [str(v) for v in voices], "views": facts}
     condition, measured = condition_limits(registered, places[extractor.views[0]])
     notes = (
@@ -98,7 +94,21 @@ def score_by_views(
         *_doubt_words(learned.doubt),
         *condition_words(condition, measured, [image.path.name for image in registered.images]),
     )
-    return Scored(files, np.mean(scaled, axis=0), method, notes=notes, condition=condition)
+    return Scored(files, fused.scores, method, notes=notes, condition=condition)
+
+
+def _facts(memory: ViewMemory, held_out: HeldOut, scale: Scale, *, is_beside: bool) -> dict[str, object]:
+    """What the manifest says of a view."""
+    return {
+        "usual": scale.usual,
+        "odd": scale.odd,
+        "is_beside": is_beside,
+        "usual_anywhere": held_out.usual.usual_anywhere,
+        "spread_anywhere": held_out.usual.spread_anywhere,
+        "place_share": held_out.usual.place_share,
+        "bank_parts": memory.parts,
+        "is_tied": memory.is_tied,
+    }
 
 
 def views_of_images(registered: RegisteredSet) -> Iterator[Views]:
@@ -119,9 +129,6 @@ def features_at_places(
 
     ``shown`` are the registered parts in order, ``mask`` the part's. Raises UsageError as ``score_by_views`` does.
     """
-    asked = None
-    if registered.mask is not None:
-        asked = crop_of(registered.mask.astype(np.float32), registered.crop)[..., 0] > 0.0
     n = len(registered.images)
     found: dict[View, NDArray[np.float16]] = {}
     places: dict[View, NDArray[np.bool_]] = {}
@@ -129,7 +136,7 @@ def features_at_places(
     for index, views in enumerate(shown):
         for view, features in extractor.features(views).items():
             if view not in found:
-                places[view] = _some_places(features.shape[:2], mask, asked)
+                places[view] = _some_places(features.shape[:2], mask, registered)
                 seen[view] = seen_places(places[view], is_tied=is_tied)
                 found[view] = np.empty((n, int(seen[view].sum()), features.shape[2]), np.float16)
             found[view][index] = features[seen[view]]
@@ -137,9 +144,21 @@ def features_at_places(
     return found, places
 
 
+def _tone(registered: RegisteredSet, mask: NDArray[np.bool_] | None, views: Sequence[View]) -> Tone | None:
+    """Where brightness and colour are measured, for views that they are among."""
+    if View.TONE not in views:
+        return None
+    _, _, width, height = registered.crop
+    shape = tone_shape(*size_within(height, width, NATIVE_PIXELS))
+    return Tone(_some_places(shape, mask, registered), registered.is_tied)
+
+
 def _some_places(
-    shape: tuple[int, int], mask: NDArray[np.bool_] | None, asked: NDArray[np.bool_] | None
+    shape: tuple[int, int], mask: NDArray[np.bool_] | None, registered: RegisteredSet
 ) -> NDArray[np.bool_]:
+    asked = None
+    if registered.mask is not None:
+        asked = crop_of(registered.mask.astype(np.float32), registered.crop)[..., 0] > 0.0
     places = counting_places(shape, mask, asked)
     if not places.any():
         raise UsageError(
@@ -160,11 +179,6 @@ def kept_parts(features: NDArray[np.float16], view: View, *, is_tied: bool) -> l
 def _after(begin: int, total: int, progress: Callable[[int, int], None]) -> Callable[[int], None]:
     """A count of parts within one stage, as steps of the whole."""
     return lambda done: progress(begin + done, total)
-
-
-def _on_scale_of_others(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Each score on the scale that the other parts make."""
-    return np.array([Scale.to_upper_tenth(np.delete(scores, i))(score) for i, score in enumerate(scores)])
 
 
 def _where_words(mask: NDArray[np.bool_] | None, *, is_asked: bool) -> str:

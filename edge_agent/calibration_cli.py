@@ -40,7 +40,7 @@ BackboneWeights = Annotated[Path | None, typer.Option(help="Xception's, as Keras
 BackboneTaps = Annotated[str, typer.Option(metavar="A,B", help="FILE.onnx: tensors to take, from fine to coarse.")]
 BackboneScaling = Annotated[str, typer.Option(metavar="MEAN/STD", help="FILE.onnx: of RGB in [0, 1], as r,g,b/r,g,b.")]
 Voices = Annotated[
-    str, typer.Option(metavar="NAME,...", help="Method views: whose views count, of image and autoencoder.")
+    str, typer.Option(metavar="NAME,...", help="Method views: whose views count, of image, tone and autoencoder.")
 ]
 
 Channels = Annotated[
@@ -66,7 +66,7 @@ def calibrate_reference(
         typer.Option(help="The score: views (a mean, on the part), local (by channels), paper (pooled, as published)."),
     ] = "views",
     channels: Channels = "all",
-    voices: Voices = "image",
+    voices: Voices = "image,tone",
     backbone: Backbone = "efficientnet-lite0",
     backbone_weights: BackboneWeights = None,
     backbone_taps: BackboneTaps = "",
@@ -226,7 +226,7 @@ def evaluate(
         Path | None,
         typer.Option("--csv", metavar="FILE", help="A row a test image: score, limit, rejected or not, and why."),
     ] = None,
-    voices: Voices = "image",
+    voices: Voices = "image,tone",
     drift: Annotated[
         bool, typer.Option("--drift", help="Judge every test image again in another light, out of focus, noisy, ...")
     ] = False,
@@ -363,7 +363,7 @@ def _channels(text: str) -> tuple[Channel, ...]:
 
 
 def _voices(text: str) -> tuple[Voice, ...]:
-    """Whose views count in their mean, in their own order; none for the image's alone."""
+    """Whose views count, in their own order; none for the default."""
     from edge_agent.errors import UsageError
     from edge_agent.inspection.view import Voice
 
@@ -371,4 +371,4 @@ def _voices(text: str) -> tuple[Voice, ...]:
     unknown = sorted(names - set(Voice))
     if unknown:
         raise UsageError(f"no voice {', '.join(map(repr, unknown))}", hint=f"voices: of {', '.join(Voice)}")
-    return () if names == {Voice.IMAGE} else tuple(voice for voice in Voice if voice in names)
+    return () if names == {Voice.IMAGE, Voice.TONE} else tuple(voice for voice in Voice if voice in names)

@@ -63,11 +63,14 @@ def _channel_banks(data: bytes, channels: Section) -> ChannelBanks:
 def _view_banks(data: bytes, views: Section) -> ViewBanks:
     if not views.content:
         raise BundleRejected("method.views names no view", hint=_REMAKE)
-    return {view: _view_bank(data, view, views.section(view)) for view in map(View, views.content)}
+    banks = {view: _view_bank(data, view, views.section(view)) for view in map(View, views.content)}
+    if all(bank.is_beside for bank in banks.values()):
+        raise BundleRejected("method.views: every view stands beside the mean, and none is in it", hint=_REMAKE)
+    return banks
 
 
 def _view_bank(data: bytes, view: View, facts: Section) -> ViewBank:
-    is_tied = facts.content.get("is_tied", True)
+    is_tied, is_beside = facts.content.get("is_tied", True), facts.content.get("is_beside", False)
     names = [f"{view}_{name}" for name in ("features", "places", "projection")]
     features, places, projection = _arrays(data, *names)
     _check_amount(features, places, projection)
@@ -80,7 +83,7 @@ def _view_bank(data: bytes, view: View, facts: Section) -> ViewBank:
     if is_tied:
         _check_tied(features, counts, view)
         usual, bank = _usual_by_place(data, view, int(counts.sum()), facts), PlaceBank.of(features, counts, projection)
-        return ViewBank(bank, usual, _scale(view, facts))
+        return ViewBank(bank, usual, _scale(view, facts), is_beside)
     if features.shape[0] * features.shape[1] > _MOST_ANYWHERE:
         raise BundleRejected(
             f"bank.npz: {view}: {features.shape} is more than any place can be compared with", hint=_REMAKE
@@ -89,6 +92,7 @@ def _view_bank(data: bytes, view: View, facts: Section) -> ViewBank:
         AnywhereBank.of(features, counts, projection),
         UsualDistances.common(*_usual_anywhere(view, facts), int(counts.sum())),
         _scale(view, facts),
+        is_beside,
     )
 
 

@@ -20,6 +20,7 @@ from edge_agent.inspection.embedding import Embedder
 from edge_agent.inspection.judge import Judge, LocalJudge, PooledJudge, ViewsJudge
 from edge_agent.inspection.knn import Bank
 from edge_agent.inspection.manifest import FILES, OPTIONAL_FILES, read_manifest
+from edge_agent.inspection.nearest import PlaceBank
 from edge_agent.inspection.onnx_file import check_onnx
 from edge_agent.inspection.patches import PatchGrid
 from edge_agent.inspection.pose import PoseLimits
@@ -27,7 +28,8 @@ from edge_agent.inspection.registration import RegistrationSettings
 from edge_agent.inspection.registry import bundle_in_use
 from edge_agent.inspection.signature import check_trusted, read_signature
 from edge_agent.inspection.tail import DarkGround
-from edge_agent.inspection.view import ViewExtractor
+from edge_agent.inspection.tone import Tone
+from edge_agent.inspection.view import View, ViewExtractor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -117,7 +119,10 @@ class Bundle:
         if isinstance(self.bank, Bank):
             return PooledJudge(Embedder(self.backbone_onnx, threads=threads), self.bank)
         if isinstance(self.bank, dict):
-            return ViewsJudge(ViewExtractor(list(self.bank), self.backbone_onnx, threads=threads), self.bank)
+            beside = self.bank.get(View.TONE)
+            tone = None if beside is None else Tone(beside.bank.places, isinstance(beside.bank, PlaceBank))
+            extractor = ViewExtractor(list(self.bank), self.backbone_onnx, threads=threads, tone=tone)
+            return ViewsJudge(extractor, self.bank)
         banks, scales = self.bank
         return LocalJudge(Extractor(list(banks), self.backbone_onnx, self.fine_onnx, threads=threads), banks, scales)
 

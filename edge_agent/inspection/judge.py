@@ -116,17 +116,21 @@ class LocalJudge:
 
 
 class ViewsJudge:
-    """The mean of views on the part: in each view, the places furthest out by what is usual there."""
+    """The mean of views on the part: in each view, the places furthest out by what is usual there.
+
+    A view that stands beside the mean is the score where it says more than the mean does.
+    """
 
     def __init__(self, extractor: ViewExtractor, banks: Mapping[View, ViewBank]) -> None:
         """Raises ValueError for views without a bank, or a network that gives other features than the bank has."""
         self._extractor = extractor
         self._banks: dict[str, ViewBank] = {str(name): bank for name, bank in banks.items()}
-        if set(extractor.views) != set(banks) or not banks:
+        if set(extractor.views) != set(banks) or all(bank.is_beside for bank in banks.values()):
             raise ValueError(f"views {list(extractor.views)}, banks of {list(banks)}")
-        wrong = [view for view, bank in banks.items() if len(bank.bank.projection) != extractor.dimensions]
-        if wrong:
-            raise ValueError(f"the backbone gives {extractor.dimensions} features, the bank of {wrong[0]} has others")
+        for view, bank in banks.items():
+            given, kept = extractor.dimensions(view), len(bank.bank.projection)
+            if kept not in given:
+                raise ValueError(f"the view {view} gives {' or '.join(map(str, given))} features, its bank has {kept}")
 
     @property
     def hears_autoencoder(self) -> bool:
@@ -138,15 +142,24 @@ class ViewsJudge:
         return {str(name): found for name, found in self._extractor.features(views).items()}
 
     def score(self, embedded: Embedded) -> Judged:
-        """The mean of the views' scores, each on its own scale."""
+        """The mean of the views' scores, each on its own scale, or what a view beside it says where that is more."""
         shares = {str(view): self._banks[view].score(features) for view, features in embedded.items()}
-        return Judged(fmean(shares.values()), shares)
+        in_mean = [share for view, share in shares.items() if not self._banks[view].is_beside]
+        beside = [share for view, share in shares.items() if self._banks[view].is_beside]
+        return Judged(float(np.max([fmean(in_mean), *beside])), shares)  # np.max hands a NaN on, max does not
 
     def heat(self, embedded: Embedded, height: int, width: int, *, limit: float) -> NDArray[np.float32]:
-        """The mean of the views' maps, each in units of what stands for the limit there; 0 off the part."""
-        total = np.zeros((height, width), np.float32)
+        """The mean of the views' maps, each in units of what stands for the limit there; 0 off the part.
+
+        Where a view beside the mean is hotter, its map.
+        """
+        total, hottest = np.zeros((2, height, width), np.float32)
         for view, features in embedded.items():
-            total += resized(self._banks[view].heat(features, limit)[..., None], height, width, cv2.INTER_LINEAR)[
-                ..., 0
-            ]
-        return total / np.float32(len(embedded))
+            bank = self._banks[view]
+            found = resized(bank.heat(features, limit)[..., None], height, width, cv2.INTER_LINEAR)[..., 0]
+            if bank.is_beside:
+                np.maximum(hottest, found, out=hottest)
+            else:
+                total += found
+        in_mean = sum(not bank.is_beside for bank in self._banks.values())
+        return np.asarray(np.maximum(total / np.float32(in_mean), hottest))

@@ -191,6 +191,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "method.views.*.spread_anywhere": _number(1e-9, 1e9, _SCORE),
     "method.views.*.place_share": _number(0.0, 1.0, "a share of the mean"),
     "method.views.*.is_tied": Rule("flag", may_lack=True),
+    "method.views.*.is_beside": Rule("flag", may_lack=True),
     "method.views.*.bank_parts": _whole(1, 100_000, "good parts in the memory", may_lack=True),
     "autoencoder": Rule("object"),
     "limit": Rule("object"),

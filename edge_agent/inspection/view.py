@@ -1,8 +1,8 @@
 """The views of a part that the mean of views looks at: one network, shown the crop at its own size and small.
 
 At its own size a place sees texture and edges, where faint and small defects show. At the size for which such networks
-were trained a place sees enough of the part to notice what is missing or in the wrong place. The autoencoder's view is
-its anomaly map, for who asks for its voice.
+were trained a place sees enough of the part to notice what is missing or in the wrong place. Brightness and colour are
+looked at beside the network, as they are. The autoencoder's view is its anomaly map, for who asks for its voice.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edge_agent.inspection.channels import Views
+    from edge_agent.inspection.tone import Tone
 
 __all__ = ["NATIVE_PIXELS", "View", "ViewExtractor", "Voice", "views_for"]
 
@@ -32,17 +33,19 @@ _OVERVIEW_FROM = 1.25
 
 
 class View(StrEnum):
-    """What the network is shown of a part."""
+    """What is looked at of a part: by the network, ``TONE`` without it."""
 
     NATIVE = "native"
     OVERVIEW = "overview"
+    TONE = "tone"
     AUTOENCODER = "autoencoder"
 
 
 class Voice(StrEnum):
-    """Whose views count in the mean: those of the image itself, that of the autoencoder."""
+    """Whose views count: those of the image by the network, its brightness and colour, the autoencoder's map."""
 
     IMAGE = "image"
+    TONE = "tone"
     AUTOENCODER = "autoencoder"
 
 
@@ -53,32 +56,39 @@ def views_for(height: int, width: int, voices: Sequence[Voice]) -> tuple[View, .
         found.append(View.NATIVE)
         if max(height, width) > _OVERVIEW_FROM * OVERVIEW_PX:
             found.append(View.OVERVIEW)
+    if Voice.TONE in voices:
+        found.append(View.TONE)
     if Voice.AUTOENCODER in voices:
         found.append(View.AUTOENCODER)
     return tuple(found)
 
 
 class ViewExtractor:
-    """The features of a part in each of its views, by one network."""
+    """The features of a part in each of its views, by one network, and by ``tone`` where that is among them."""
 
-    def __init__(self, views: Sequence[View], network: bytes, *, threads: int) -> None:
-        """Raises ValueError for a network that is none."""
-        self.views, self.threads = tuple(views), threads
+    def __init__(self, views: Sequence[View], network: bytes, *, threads: int, tone: Tone | None = None) -> None:
+        """Raises ValueError for a network that is none, or a view of brightness and colour without ``tone``."""
+        if (View.TONE in views) != (tone is not None):
+            raise ValueError(f"views {list(views)}, places of brightness and colour: {tone is not None}")
+        self.views, self.threads, self._tone = tuple(views), threads, tone
         self._grid = FeatureGrid(network, threads=threads)
 
-    @property
-    def dimensions(self) -> int:
-        """Features of a place."""
-        return self._grid.dimensions
+    def dimensions(self, view: View) -> tuple[int, ...]:
+        """Features of a place, any of these: brightness and colour have two of each plane."""
+        return (2, 6) if view is View.TONE else (self._grid.dimensions,)
 
     def features(self, views: Views) -> dict[View, NDArray[np.float32]]:
         """Features (h, w, d) of every place, by view."""
-        return {view: self._grid.features(_shown(view, views)) for view in self.views}
+        return {view: self._of(view, views) for view in self.views}
+
+    def _of(self, view: View, views: Views) -> NDArray[np.float32]:
+        shown = _shown(view, views)
+        return self._grid.features(shown) if view is not View.TONE or self._tone is None else self._tone.features(shown)
 
 
 def _shown(view: View, views: Views) -> NDArray[np.float32]:
     image = views.differences if view is View.AUTOENCODER else views.crop
     height, width = image.shape[:2]
-    native = view is View.NATIVE
-    size = size_within(height, width, NATIVE_PIXELS) if native else overview_size(height, width)
+    is_native = view in (View.NATIVE, View.TONE)
+    size = size_within(height, width, NATIVE_PIXELS) if is_native else overview_size(height, width)
     return resized(image, *size, cv2.INTER_AREA)

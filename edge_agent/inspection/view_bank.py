@@ -22,11 +22,15 @@ __all__ = ["ViewBank"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ViewBank:
-    """One view's ``bank``, the ``usual`` distances in it and the ``scale`` of its score in the mean of the views."""
+    """One view's ``bank``, the ``usual`` distances in it and the ``scale`` of its score beside the others.
+
+    It counts in the mean of the views, or (``is_beside``) stands beside that mean: the larger one is the score.
+    """
 
     bank: PlaceBank | AnywhereBank
     usual: UsualDistances
     scale: Scale
+    is_beside: bool = False
 
     def outness(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """How far out each place (P) that counts of a part (h, w, d) is. NaN in, NaN out."""

@@ -81,7 +81,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def result(good: Path) -> CalibrationResult:
-    return calibrate(good, good.parent / "plate", replace(VIEWS, voices=(Voice.IMAGE,)))
+    return calibrate(good, good.parent / "plate", VIEWS)
 
 
 @pytest.fixture(scope="module")
@@ -101,8 +101,20 @@ def test_new_good_parts_pass_and_defective_ones_do_not(inspector: Inspector, bun
     assert sum(found.outcome is Outcome.OK for found in fresh) >= 17
     assert bad.outcome is Outcome.NG
     assert "seen in the" in bad.detail
-    assert list(bad.shares) == ["native", "overview"]
-    assert bad.score == pytest.approx(sum(bad.shares.values()) / 2)
+    assert list(bad.shares) == ["native", "overview", "tone"]
+    of_network = (bad.shares["native"] + bad.shares["overview"]) / 2
+    assert bad.score == pytest.approx(max(of_network, bad.shares["tone"]))
+
+
+def test_a_stain_without_an_edge_is_seen_by_its_tone(inspector: Inspector) -> None:
+    y, x = np.mgrid[:HEIGHT, :WIDTH].astype(np.float32)
+    stain = np.exp(-((x - ON_PART[0]) ** 2 + (y - ON_PART[1]) ** 2) / (2 * 25.0**2))
+    stained = np.clip(render(202).astype(np.float32) * (1 - 0.2 * stain), 0, 255).astype(np.uint8)
+
+    found = inspector.inspect(encode(stained))
+
+    assert found.outcome is Outcome.NG
+    assert found.shares["tone"] > found.limit
 
 
 def test_what_lies_beside_the_part_does_not_count(inspector: Inspector) -> None:
@@ -297,18 +309,20 @@ def test_the_autoencoder_has_a_voice_where_it_is_asked_for(spoken: CalibrationRe
 
     found = Inspector(bundle).inspect(encode(render(301, scale=SMALL)))
 
-    assert list(found.shares) == ["native", "autoencoder"]  # a small crop is seen once
-    assert found.score == pytest.approx(sum(found.shares.values()) / 2)
-    assert bundle.manifest["method"]["voices"] == ["image", "autoencoder"]
+    assert list(found.shares) == ["native", "tone", "autoencoder"]  # a small crop is seen once by the network
+    assert found.score == pytest.approx(max(found.shares.values()))
+    assert bundle.manifest["method"]["voices"] == ["image", "tone", "autoencoder"]
+    beside = {view: facts["is_beside"] for view, facts in bundle.manifest["method"]["views"].items()}
+    assert beside == {"native": False, "tone": True, "autoencoder": True}
 
 
 def test_two_bundles_are_compared_by_their_views(bundle: Bundle, spoken: CalibrationResult) -> None:
     topics = {difference.topic: difference for difference in compare(bundle, Bundle.load(spoken.path))}
 
-    assert topics["views"].a == "native, overview"
-    assert topics["views"].b == "native, autoencoder"
+    assert topics["views"].a == "native, overview, tone"
+    assert topics["views"].b == "native, tone, autoencoder"
     assert "scale of the native view" in topics
-    assert topics["score voices"].b == "image; autoencoder"
+    assert topics["score voices"].b == "image; tone; autoencoder"
 
 
 def test_an_autoencoder_that_did_not_learn_gets_no_voice_and_where_it_has_none_that_is_said() -> None:

@@ -18,6 +18,7 @@ from edge_agent.inspection.channels import OVERVIEW_PX, Views
 from edge_agent.inspection.judge import ViewsJudge
 from edge_agent.inspection.local import Scale
 from edge_agent.inspection.nearest import PlaceBank, around
+from edge_agent.inspection.tone import Tone
 from edge_agent.inspection.usual import UsualDistances, top_mean
 from edge_agent.inspection.view import NATIVE_PIXELS, View, ViewExtractor, Voice, views_for
 from edge_agent.inspection.view_bank import ViewBank
@@ -368,7 +369,7 @@ def test_held_out_scores_follow_the_law_of_new_parts() -> None:
 def test_a_large_crop_is_seen_at_its_own_size_and_small_a_small_one_once() -> None:
     assert views_for(1200, 1600, [Voice.IMAGE]) == (View.NATIVE, View.OVERVIEW)
     assert views_for(OVERVIEW_PX, 300, [Voice.IMAGE]) == (View.NATIVE,)
-    assert views_for(1200, 1600, list(Voice)) == (View.NATIVE, View.OVERVIEW, View.AUTOENCODER)
+    assert views_for(1200, 1600, list(Voice)) == (View.NATIVE, View.OVERVIEW, View.TONE, View.AUTOENCODER)
     assert views_for(1200, 1600, [Voice.AUTOENCODER]) == (View.AUTOENCODER,)
 
 
@@ -379,13 +380,15 @@ def seen(height: int, width: int, seed: int = 0) -> Views:
 
 
 def test_features_have_a_place_for_each_sixteen_pixels_of_their_view() -> None:
-    extractor = ViewExtractor(tuple(View), DEFAULT_BACKBONE.overview_onnx(), threads=1)
+    tone = Tone(np.ones((32, 48), bool), is_tied=True)
+    extractor = ViewExtractor(tuple(View), DEFAULT_BACKBONE.overview_onnx(), threads=1, tone=tone)
 
     found = extractor.features(seen(500, 768))
 
     assert {view: features.shape for view, features in found.items()} == {
         View.NATIVE: (32, 48, 112),
         View.OVERVIEW: (16, 24, 112),
+        View.TONE: (32, 48, 2),
         View.AUTOENCODER: (16, 24, 112),
     }
     assert NATIVE_PIXELS == 1_920_000
@@ -463,6 +466,10 @@ def test_views_without_a_bank_or_of_another_network_are_refused(judge: ViewsJudg
 
     with pytest.raises(ValueError, match="banks of"):
         ViewsJudge(extractor, {})
+    with pytest.raises(ValueError, match="banks of"):  # nothing is in the mean
+        ViewsJudge(extractor, {View.NATIVE: ViewBank(bank, usual, Scale(0.0, 1.0), is_beside=True)})
+    with pytest.raises(ValueError, match="brightness and colour"):
+        ViewExtractor((View.TONE,), DEFAULT_BACKBONE.overview_onnx(), threads=1)
     with pytest.raises(ValueError, match="112 features"):
         ViewsJudge(extractor, {View.NATIVE: ViewBank(bank, usual, Scale(0.0, 1.0))})
 

@@ -1,0 +1,78 @@
+"""From what each view says of good parts to one score: the mean of views, and beside it views with a small say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from calibration.tail import top_excess
+from edge_agent.inspection.local import Scale
+from edge_agent.inspection.view import View, Voice
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+__all__ = ["Fusion", "beside_the_mean"]
+
+_HANDICAP: Final = 2.0
+"""In mean excesses: of good parts that the mean lets reach its limit, a view beside it has exp(-2), 14 in a hundred."""
+_LEAST_EXCESS: Final = 0.02
+
+
+def beside_the_mean(views: Sequence[View], voices: Sequence[Voice]) -> frozenset[View]:
+    """The views that stand beside the mean: where the image has a voice, all that are not the network's of the image.
+
+    A view that finds few kinds of defects takes from the mean what it finds of all others.
+    """
+    return frozenset(views) - {View.NATIVE, View.OVERVIEW} if Voice.IMAGE in voices else frozenset()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fusion:
+    """``scores`` (n) float64 of good parts as if each were new, and the ``scales`` of the views."""
+
+    scores: NDArray[np.float64]
+    scales: dict[View, Scale]
+
+    @classmethod
+    def of(cls, held_out: Mapping[View, NDArray[np.float64]], beside: frozenset[View]) -> Fusion:
+        """From each view's held-out scores (n); ``beside`` are not in the mean, in which one view at least is.
+
+        Each part is scored on the scales that the others make.
+        """
+        scales = {view: Scale.to_upper_tenth(scores) for view, scores in held_out.items() if view not in beside}
+        mean = np.mean([_by_others(held_out[view]) for view in scales], axis=0)
+        fused = mean
+        for view in sorted(beside):
+            own = held_out[view]
+            parts = range(len(own))
+            said = [_beside(np.delete(mean, part), np.delete(own, part))(own[part]) for part in parts]
+            fused = np.maximum(fused, said)
+            scales[view] = _beside(mean, own)
+        return cls(fused, scales)
+
+
+def _by_others(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Each score on the scale that the other parts make."""
+    return np.array([Scale.to_upper_tenth(np.delete(scores, i))(score) for i, score in enumerate(scores)])
+
+
+def _beside(mean: NDArray[np.float64], own: NDArray[np.float64]) -> Scale:
+    """The scale on which a view says as much as the mean does where it is rarer among good parts by the handicap.
+
+    Both by the exponential tail of their top quarter: so many mean excesses over its base one score is out, so many
+    less the handicap the other says. The mean's own scale is kept.
+    """
+    (base, excess), (own_base, own_excess) = (_tail(scores) for scores in (mean, own))
+    one = own_excess / excess  # what 1 of the mean is worth in the view
+    usual = own_base + own_excess * _HANDICAP - base * one
+    return Scale(usual, usual + one)
+
+
+def _tail(scores: NDArray[np.float64]) -> tuple[float, float]:
+    base, excess = top_excess(scores)
+    return base, max(excess, _LEAST_EXCESS * max(abs(base), _LEAST_EXCESS))
