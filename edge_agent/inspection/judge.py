@@ -31,10 +31,16 @@ Embedded = Mapping[str, NDArray[np.float32]]
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """The anomaly ``score``, and what each channel or view said on the same scale."""
+    """The anomaly ``score``, and what each channel or view said on the same scale; ``kind`` is which of the two."""
 
     score: float
     shares: dict[str, float] = field(default_factory=dict)
+    kind: str = ""
+
+    @property
+    def seen_in(self) -> str:
+        """The channel or view that says most, in words; empty where the score has no parts."""
+        return f"the {self.kind} {max(self.shares, key=self.shares.__getitem__)}" if self.shares else ""
 
 
 class Judge(Protocol):
@@ -104,7 +110,7 @@ class LocalJudge:
     def score(self, embedded: Embedded) -> Judged:
         """The largest of the channels' scores, each on its own scale."""
         shares = {str(c): self._scales[c](self._banks[c].score(embedded[c])) for c in embedded}
-        return Judged(float(np.max(list(shares.values()))), shares)  # np.max hands a NaN on, max does not
+        return Judged(float(np.max(list(shares.values()))), shares, "channel")  # np.max hands a NaN on, max does not
 
     def heat(self, embedded: Embedded, height: int, width: int, *, limit: float) -> NDArray[np.float32]:
         """Each place's distance as a share of the distance that the limit stands for, the largest of all channels."""
@@ -140,7 +146,7 @@ class ViewsJudge:
     def score(self, embedded: Embedded) -> Judged:
         """The mean of the views' scores, each on its own scale."""
         shares = {str(view): self._banks[view].score(features) for view, features in embedded.items()}
-        return Judged(fmean(shares.values()), shares)
+        return Judged(fmean(shares.values()), shares, "view")
 
     def heat(self, embedded: Embedded, height: int, width: int, *, limit: float) -> NDArray[np.float32]:
         """The mean of the views' maps, each in units of what stands for the limit there; 0 off the part."""
