@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
+from calibration import learning_curve
 from calibration.calibrate import METHODS, CalibrationOptions, calibrate
 from calibration.reporting import (
     calibration_json,
@@ -52,8 +53,9 @@ def render(seed: int, spots: tuple[tuple[int, int], ...] = ()) -> NDArray[np.uin
 
 @pytest.fixture(scope="module", autouse=True)
 def _few_steps() -> Iterator[None]:
-    """Nothing is said here of what an autoencoder learns: it gets ten steps."""
+    """Nothing is said here of what an autoencoder learns, or more parts would bring: little time for both."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(learning_curve, "_DEFECTS", 4)
         for name in ("views", "local"):
             brief = replace(METHODS[name].recipe, min_steps=10, max_steps=10)
             patch.setitem(METHODS, name, replace(METHODS[name], recipe=brief))
