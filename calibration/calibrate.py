@@ -20,6 +20,7 @@ from calibration.defects import Findings, judge_defective
 from calibration.holding import held_target
 from calibration.images import MIN_IMAGES, image_notes, images_in, read_good_images
 from calibration.known import KnownImage, check_left_out, confirmed, leave_out, read_defective
+from calibration.learning_curve import PartsCurve, parts_curve
 from calibration.limit import Limit, LimitWishes, choose_limit, plan_ranks
 from calibration.parity import backbone_difference, golden_bytes
 from calibration.placing import Placed, place_all
@@ -148,9 +149,10 @@ class CalibrationResult:
 
     ``registration`` is empty where it is off. ``choice`` is the limit with all it promises; ``findings`` is None
     where no defective parts were shown. Errors and ``own_variance`` are mean squares over pixels in [0, 1];
-    ``timings_s`` seconds by stage. ``odd_part`` names the good part whose score stands too far apart to have a say
-    in the limit, and says what to do; empty where there is none. ``answers`` say why parts are compared as they
-    are.
+    ``timings_s`` seconds by stage. ``odd_part`` names the good part whose score is too far above the others' to have a
+    say in the limit, and says what to do; empty where there is none. ``answers`` say why parts are compared as they
+    are; ``suspicion`` how odd each part is among the others, ``parts_curve`` whether more parts would pay; None: nobody
+    looked.
     """
 
     bundle_id: str
@@ -177,13 +179,16 @@ class CalibrationResult:
     timings_s: dict[str, float] = field(default_factory=dict)
     odd_part: str = ""
     answers: tuple[Answer, ...] = ()
+    suspicion: Suspicion | None = None
+    parts_curve: PartsCurve | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Gathered:
     """Registered good images, and what else a person showed: the same for every method.
 
-    ``notes`` say what was passed over, and what is odd about the files; ``answers`` why parts are compared as they are.
+    ``notes`` say what was passed over, and what is odd about the files; ``answers`` why parts are compared as they are;
+    ``suspicion`` which of them stand apart, ``parts_curve`` whether more of them would pay; None: nobody looked.
     """
 
     registered: RegisteredSet
@@ -194,6 +199,8 @@ class Gathered:
     kept: tuple[KnownImage, ...] = ()
     defective: tuple[KnownImage, ...] = ()
     notes: tuple[str, ...] = ()
+    suspicion: Suspicion | None = None
+    parts_curve: PartsCurve | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -222,6 +229,7 @@ def calibrate(images: Path, out: Path, options: CalibrationOptions, progress: Pr
         gathered = replace(gathered, notes=(*found.notes, *gathered.notes))
         gathered, suspicion = look_for_suspects(gathered, progress)
         suspicion.check()
+        gathered = would_more_pay(gathered, progress)
         method = METHODS[options.method]
         prepared = train(gathered, method.recipe, progress, folds=method.folds(options.voices))
         return finish(prepared, options.method, out, progress)
@@ -260,7 +268,23 @@ def look_for_suspects(gathered: Gathered, progress: Progress = _unseen) -> tuple
     )
     clock.end("compare")
     notes = (*gathered.notes, *suspicion.notes)
-    return replace(gathered, notes=notes, timings_s=clock.timings_s), suspicion
+    return replace(gathered, notes=notes, timings_s=clock.timings_s, suspicion=suspicion), suspicion
+
+
+def would_more_pay(gathered: Gathered, progress: Progress = _unseen) -> Gathered:
+    """Find out whether collecting more good parts would pay. Only the mean of views is asked."""
+    clock, options = _Clock(dict(gathered.timings_s)), gathered.options
+    if options.method != "views":
+        return gathered
+    curve = parts_curve(
+        gathered.registered,
+        options.backbone.overview_onnx(),
+        seed=options.seed,
+        threads=options.threads,
+        progress=_stage(progress, "learning curve"),
+    )
+    clock.end("learning curve")
+    return replace(gathered, timings_s=clock.timings_s, parts_curve=curve)
 
 
 def place(good: Sequence[GoodImage], options: CalibrationOptions, progress: Progress = _unseen) -> Placed:
@@ -356,6 +380,8 @@ def finish(prepared: Prepared, method: str, out: Path, progress: Progress = _uns
         findings=findings,
         notes=notes,
         answers=gathered.answers,
+        suspicion=gathered.suspicion,
+        parts_curve=gathered.parts_curve,
     )
 
 
@@ -499,12 +525,12 @@ def _result(
 
 
 def _apart(scores: NDArray[np.float64], names: Sequence[str], limit: Limit) -> tuple[str, ...]:
-    """What a limit by rank does above a score that stands apart, which nobody doubted or a person confirmed."""
+    """What a limit by rank does above a score far out, of a part that nobody doubted or a person confirmed."""
     apart = far_out(scores)
     if limit.tail is not None or limit.rank > len(apart):
         return ()
     name = names[apart[limit.rank - 1]]
-    return (f"the limit lies above the score of {name}, which stands apart from the others': defects up to it pass",)
+    return (f"the limit lies above the score of {name}, which is far above the others': defects up to it pass",)
 
 
 def _odd_part(scores: NDArray[np.float64], names: Sequence[str], limit: Limit) -> str:

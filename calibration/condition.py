@@ -88,8 +88,9 @@ def condition_words(
             room = max(tail_margin(others, _TAILS), _LEAST_ROOM[quantity])
             if not others.min() - room <= values[index] <= others.max() + room:
                 said.append(
-                    f"{names[index]} stands apart in {quantity} ({values[index]:.3g}, the others {others.min():.3g} to "
-                    f"{others.max():.3g}): was the light, or the focus, another one? Leave it out if so"
+                    f"{names[index]} differs from the others in {quantity} ({values[index]:.3g}, theirs "
+                    f"{others.min():.3g} to {others.max():.3g}): was the light, or the focus, another one? Leave it "
+                    "out if so"
                 )
     return said
 

@@ -21,12 +21,15 @@ from edge_agent.report.facts import (
     GoodPartScore,
     LeftOutPart,
     LimitOffer,
+    MoreParts,
+    OddPart,
     PartPictures,
     RegistrationRow,
     TradeOffPoint,
     TrainingStep,
 )
 from edge_agent.report.html import write_calibration_report
+from edge_agent.report.pictures import MapScale
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
 
     from calibration.calibrate import CalibrationResult
     from calibration.defects import Findings
+    from calibration.learning_curve import PartsCurve
     from calibration.suspects import Suspicion
 
 __all__ = ["calibration_json", "calibration_lines", "doubts_json", "write_doubt_report", "write_report"]
@@ -64,7 +68,8 @@ def calibration_json(result: CalibrationResult) -> dict[str, object]:
         "heldout_error": _finite(result.heldout_error),
         "mean_image_error": _finite(result.mean_image_error),
         "own_variance": result.own_variance,
-        "oddest": [{"file": name, "score": score} for name, score in result.scores[:_ODDEST]],
+        "oddest": [{"file": name, "oddity": oddity, "score": score} for name, oddity, score in _oddest(result)],
+        "more_parts": None if result.parts_curve is None else result.parts_curve.to_json(),
         "timings_s": {stage: round(seconds, 2) for stage, seconds in result.timings_s.items()},
     }
 
@@ -91,13 +96,27 @@ def calibration_lines(result: CalibrationResult) -> list[str]:
     if result.findings is not None:
         lines.append(f"known defects: {result.findings.statement}")
     if result.odd_part:
-        lines.append(f"ONE PART STANDS APART: {result.odd_part}")
+        lines.append(f"ONE SCORE IS LEFT ASIDE: {result.odd_part}")
+    if result.parts_curve is not None:
+        lines.append(f"more good parts: {result.parts_curve.statement}")
+    if oddest := _oddest(result):
+        lines += [
+            "oddest good parts: " + ", ".join(f"{name} {oddity:.1f}" for name, oddity, _ in oddest),
+            "  look at each of them once, in the report; if one is not good, calibrate again with --leave-out NAME",
+        ]
     return [
         *lines,
-        "oddest good parts: " + ", ".join(f"{name} {score:.4g}" for name, score in result.scores[:_ODDEST]),
-        "  look at them in the report; if one is not good, calibrate again with --leave-out and its name",
         "seconds: " + ", ".join(f"{stage} {seconds:.0f}" for stage, seconds in result.timings_s.items()),
     ]
+
+
+def _oddest(result: CalibrationResult) -> list[tuple[str, float, float]]:
+    """Name, oddity and held-out score of the good parts that are least like the others, the oddest first."""
+    if result.suspicion is None:
+        return []
+    scores, suspicion = dict(result.scores), result.suspicion
+    found = [(suspicion.image(part).path.name, suspicion.oddity_of(part)) for part in suspicion.oddest(_ODDEST)]
+    return [(name, oddity, scores[name]) for name, oddity in found]
 
 
 def doubts_json(suspicion: Suspicion) -> dict[str, object]:
@@ -142,13 +161,11 @@ def _doubted(suspicion: Suspicion, part: int) -> PartPictures:
     )
 
 
-def write_report(path: Path, result: CalibrationResult, images: Path) -> None:
-    """Write the HTML report; ``images`` is the folder of good images, for pictures of the oddest."""
+def write_report(path: Path, result: CalibrationResult) -> None:
+    """Write the HTML report. The good images are read again, for pictures of the oddest."""
     bundle = Bundle.load(result.path)
     inspector = Inspector(bundle)
     height, width = bundle.reference.shape[:2]
-    oddest = result.scores[:_ODDEST]
-    hashes = {image["name"]: image["sha256"] for image in bundle.manifest["training_images"]}
     facts = CalibrationFacts(
         part=bundle.part,
         program=bundle.program,
@@ -181,16 +198,43 @@ def write_report(path: Path, result: CalibrationResult, images: Path) -> None:
         defective=None if result.findings is None else _defective(result.findings, inspector),
         own_variance=result.own_variance,
         mean_image_error=_finite(result.mean_image_error),
-        oddest=_pictures(
-            inspector,
-            [
-                (KnownImage(images / name, hashes[name]), f"score {score:.4g} when judged as an unseen part")
-                for name, score in oddest
-            ],
-        ),
+        oddest=() if result.suspicion is None else _odd_parts(result, result.suspicion),
+        map_range=_range_of_good(result, inspector),
+        more_parts=None if result.parts_curve is None else _more_parts(result.parts_curve),
         timings_s=result.timings_s,
     )
     write_calibration_report(path, title=f"Calibration of {bundle.part}", facts=facts)
+
+
+def _odd_parts(result: CalibrationResult, suspicion: Suspicion) -> tuple[OddPart, ...]:
+    """The good parts that are least like the others, for a person to look at."""
+    scores = dict(result.scores)
+    return tuple(
+        OddPart(
+            file=suspicion.name(part),
+            oddity=suspicion.oddity_of(part),
+            score=scores[suspicion.image(part).path.name],
+            image=(crop := suspicion.registered.cropped(part)),
+            heat=suspicion.oddity.heat(part, *crop.shape[:2]),
+            leave_out=suspicion.typed("--leave-out", part),
+            is_kept=part in suspicion.kept,
+        )
+        for part in suspicion.oddest(_ODDEST)
+    )
+
+
+def _range_of_good(result: CalibrationResult, inspector: Inspector) -> tuple[float, float] | None:
+    """The colour scale of the oddest good parts' anomaly maps, for missed defects; None where none is shown."""
+    if result.suspicion is None or result.findings is None or not result.findings.missed:
+        return None
+    images = [result.suspicion.image(part) for part in result.suspicion.oddest(_ODDEST)]
+    seen = [inspector.explain(KnownImage(image.path, image.sha256).read())[1] for image in images]
+    scale = MapScale.of([pictures.anomaly_map for pictures in seen if pictures is not None], None)
+    return scale.low, scale.high
+
+
+def _more_parts(curve: PartsCurve) -> MoreParts:
+    return MoreParts(curve.statement, tuple(zip(curve.parts, curve.told_apart, strict=True)))
 
 
 def _limit_notes(result: CalibrationResult) -> tuple[str, ...]:

@@ -72,7 +72,15 @@ class Suspicion:
 
     def option(self, what: str) -> tuple[str, ...]:
         """``--leave-out`` or ``--keep`` with the name of each suspect, as it is typed."""
-        return tuple(f"{what} {shlex.quote(self.image(part).path.name)}" for part in self.suspects)
+        return tuple(self.typed(what, part) for part in self.suspects)
+
+    def typed(self, what: str, part: int) -> str:
+        """``--leave-out`` or ``--keep`` with the name of a part, as it is typed."""
+        return f"{what} {shlex.quote(self.image(part).path.name)}"
+
+    def oddest(self, count: int) -> tuple[int, ...]:
+        """So many parts that are least like the others, the oddest first."""
+        return tuple(int(part) for part in np.argsort(-self.oddity.scores, kind="stable")[:count])
 
     @property
     def next_oddity(self) -> float:

@@ -172,7 +172,7 @@ def calibrate_reference(
     with _doubts_reported(folder, report, json_=json_), progress_bars() as progress:
         result = calibrate(folder, out, options, progress)
     signature = None if signing is None else sign_bundle(result.path, signing, who(None))
-    write_report(report, result, folder)
+    write_report(report, result)
     facts = {**calibration_json(result), "report": str(report), "signed": str(signature) if signature else None}
     lines = [*calibration_lines(result), *([str(signature)] if signature else []), f"report: {report}"]
     say(json_, facts, lines)

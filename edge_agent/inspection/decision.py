@@ -26,7 +26,7 @@ def decide(
     likeness_min: float = -1.0,
     pose_fault: str = "",
     condition_fault: ConditionFault | None = None,
-    channel: str = "",
+    seen_in: str = "",
 ) -> tuple[Outcome, Reason, str]:
     """Outcome, reason and the words for a person. A score at the limit is NG, one from ``review_from`` on REVIEW.
 
@@ -34,7 +34,7 @@ def decide(
     ``quality`` is the correlation after registration, on the finest edges; ``likeness`` that of the part as a whole;
     ``unseen_fraction`` the share of the inspected crop that lay outside the image; ``pose_fault`` says how the part lay
     as no good part does, empty where it did; ``condition_fault`` says how the image is in no condition to judge by,
-    None where it is; ``channel`` is the one whose score counts, where a score has several.
+    None where it is; ``seen_in`` names the channel or view that says most, where a score has several.
     """
     numbers = (
         score, limit, review_from, quality, quality_min, unseen_fraction, unseen_max, likeness, likeness_min
@@ -53,7 +53,7 @@ def decide(
     if condition_fault is not None:
         also = f"; the score {score:.4g} is at or above the limit {limit:.4g} too: it may be the part itself"
         return Outcome.NG, condition_fault.reason, condition_fault.words + (also if score >= limit else "")
-    seen = f", seen in the channel {channel}" if channel else ""
+    seen = f", seen in {seen_in}" if seen_in else ""
     if score >= limit:
         return Outcome.NG, Reason.SCORE, f"score {score:.4g} is at or above the limit {limit:.4g}{seen}"
     if score >= review_from:

@@ -150,7 +150,7 @@ class Inspector:
             unseen_max=self.bundle.unseen_max,
             pose_fault=self.bundle.pose.judge(alignment),
             condition_fault=limits.judge(measured),
-            channel=max(judged.shares, key=judged.shares.__getitem__, default=""),
+            seen_in=judged.seen_in,
         )
         stages.end("score")
         detail = "; ".join(filter(None, (detail, file.note)))

@@ -31,10 +31,14 @@ Embedded = Mapping[str, NDArray[np.float32]]
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """The anomaly ``score``, and what each channel or view said on the same scale."""
+    """The anomaly ``score``, what each channel or view said on the same scale, and which one it is ``seen_in``.
+
+    In words, of those that the score is made of the one that says most; empty where the score has no parts.
+    """
 
     score: float
     shares: dict[str, float] = field(default_factory=dict)
+    seen_in: str = ""
 
 
 class Judge(Protocol):
@@ -104,7 +108,8 @@ class LocalJudge:
     def score(self, embedded: Embedded) -> Judged:
         """The largest of the channels' scores, each on its own scale."""
         shares = {str(c): self._scales[c](self._banks[c].score(embedded[c])) for c in embedded}
-        return Judged(float(np.max(list(shares.values()))), shares)  # np.max hands a NaN on, max does not
+        score = float(np.max(list(shares.values())))  # np.max hands a NaN on, max does not
+        return Judged(score, shares, f"the channel {_most(shares)}")
 
     def heat(self, embedded: Embedded, height: int, width: int, *, limit: float) -> NDArray[np.float32]:
         """Each place's distance as a share of the distance that the limit stands for, the largest of all channels."""
@@ -144,9 +149,11 @@ class ViewsJudge:
     def score(self, embedded: Embedded) -> Judged:
         """The mean of the views' scores, each on its own scale, or what a view beside it says where that is more."""
         shares = {str(view): self._banks[view].score(features) for view, features in embedded.items()}
-        in_mean = [share for view, share in shares.items() if not self._banks[view].is_beside]
-        beside = [share for view, share in shares.items() if self._banks[view].is_beside]
-        return Judged(float(np.max([fmean(in_mean), *beside])), shares)  # np.max hands a NaN on, max does not
+        in_mean = {view: share for view, share in shares.items() if not self._banks[view].is_beside}
+        beside = {view: share for view, share in shares.items() if self._banks[view].is_beside}
+        mean = fmean(in_mean.values())
+        score = float(np.max([mean, *beside.values()]))  # np.max hands a NaN on, max does not
+        return Judged(score, shares, f"the view {_most(in_mean if score == mean else beside)}")
 
     def heat(self, embedded: Embedded, height: int, width: int, *, limit: float) -> NDArray[np.float32]:
         """The mean of the views' maps, each in units of what stands for the limit there; 0 off the part.
@@ -163,3 +170,8 @@ class ViewsJudge:
                 total += found
         in_mean = sum(not bank.is_beside for bank in self._banks.values())
         return np.asarray(np.maximum(total / np.float32(in_mean), hottest))
+
+
+def _most(shares: Mapping[str, float]) -> str:
+    """Which says most; empty where none is."""
+    return max(shares, key=shares.__getitem__, default="")

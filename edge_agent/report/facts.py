@@ -27,6 +27,8 @@ __all__ = [
     "GoodPartScore",
     "LeftOutPart",
     "LimitOffer",
+    "MoreParts",
+    "OddPart",
     "PartFact",
     "PartPictures",
     "RegistrationRow",
@@ -55,6 +57,31 @@ class AnswerRow:
     chosen: str
     figures: tuple[tuple[str, float], ...]
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class OddPart:
+    """A good part that is less like the others than most: ``oddity`` 0 is usual, ``heat`` (H, W) is where it differs.
+
+    ``score`` is that of an inspection that had not seen it. ``leave_out`` is what is typed to leave it out;
+    ``is_kept``: a person confirmed it by name.
+    """
+
+    file: str
+    oddity: float
+    score: float
+    image: Picture
+    heat: AnomalyMap
+    leave_out: str
+    is_kept: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MoreParts:
+    """Whether more good parts would pay, in words; ``rows``: good parts learned from, the share they tell apart."""
+
+    statement: str
+    rows: tuple[tuple[int, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,10 +166,10 @@ class CalibrationFacts:
 
     ``crop_px`` is x, y, width, height on ``reference``. ``mean_image_error`` is what showing the mean image as the
     reconstruction would cost, ``own_variance`` the variance of the good images themselves: an autoencoder that
-    learned lies below both. ``oddest`` are the good parts with the highest scores, for a person to confirm.
-    ``map_range`` fixes the colour scale (low, high); None takes it from all maps of the report together.
+    learned lies below both. ``oddest`` are the good parts that are least like the others, for a person to confirm.
+    ``map_range`` fixes the colour scale of anomaly maps (low, high); None takes it from all of them together.
     ``review_from`` is where the review band below the limit begins, None without one. ``answers`` say why the score
-    looks at the part as it does.
+    looks at the part as it does; ``more_parts`` whether more of them would pay, None where nobody asked.
     """
 
     part: str
@@ -168,11 +195,12 @@ class CalibrationFacts:
     defective: DefectiveFacts | None = None
     own_variance: float | None = None
     mean_image_error: float | None = None
-    oddest: tuple[PartPictures, ...] = ()
+    oddest: tuple[OddPart, ...] = ()
     map_range: tuple[float, float] | None = None
     timings_s: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     answers: tuple[AnswerRow, ...] = ()
+    more_parts: MoreParts | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from edge_agent.report.figures import (
     trade_off,
     training_curve,
 )
-from edge_agent.report.pictures import MapScale, reference_uri, views
+from edge_agent.report.pictures import MapScale, map_uri, picture_uri, reference_uri, views
 from edge_agent.report.tally import Confusion, Latency, reason_counts
 from edge_agent.store.fs import write_durably
 
@@ -39,7 +39,7 @@ def write_calibration_report(path: Path, *, title: str, facts: CalibrationFacts)
     Raises OSError if the file cannot be written; a report that was there before then still stands.
     """
     missed = facts.defective.pictures if facts.defective else ()
-    scale = _scale(facts.oddest or missed, facts.map_range)
+    scale, odd_scale = _scale(missed, facts.map_range), MapScale.of([part.heat for part in facts.oddest], None)
     values = [score.score for score in facts.scores if math.isfinite(score.score)]
     write_page(
         path,
@@ -56,7 +56,8 @@ def write_calibration_report(path: Path, *, title: str, facts: CalibrationFacts)
         scores=sorted(facts.scores, key=lambda score: -score.score),
         above_limit=sum(not value < facts.limit for value in values),
         held_out_error=next((s.held_out_error for s in reversed(facts.training) if s.held_out_error is not None), None),
-        views=views(facts.oddest, scale),
+        oddest=[(part, picture_uri(part.image), map_uri(part.heat, odd_scale)) for part in facts.oddest],
+        odd_scale=odd_scale,
         missed_views=views(missed, scale),
         scale=scale,
     )

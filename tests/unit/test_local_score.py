@@ -14,7 +14,7 @@ from edge_agent.errors import CalibrationRefused
 from edge_agent.inspection.channels import OVERVIEW_PX, Channel, Extractor, Views, channels_for
 from edge_agent.inspection.decision import decide
 from edge_agent.inspection.embedding import Embedder, FeatureGrid
-from edge_agent.inspection.judge import LocalJudge, PooledJudge
+from edge_agent.inspection.judge import Judged, LocalJudge, PooledJudge
 from edge_agent.inspection.knn import Bank
 from edge_agent.inspection.local import LocalBank, Scale
 
@@ -295,7 +295,7 @@ def test_the_words_name_the_channel_that_saw_the_defect() -> None:
         quality_min=0.5,
         unseen_fraction=0.0,
         unseen_max=0.1,
-        channel=Channel.FINE,
+        seen_in=Judged(2.0, {Channel.MAP: 1.5, Channel.FINE: 2.0}, "channel").seen_in,
     )
 
     assert (outcome, reason) == (Outcome.NG, Reason.SCORE)

@@ -24,6 +24,8 @@ from edge_agent.report.facts import (
     GoodPartScore,
     LeftOutPart,
     LimitOffer,
+    MoreParts,
+    OddPart,
     PartFact,
     PartPictures,
     RegistrationRow,
@@ -146,10 +148,16 @@ def calibration_facts(**changes: Any) -> CalibrationFacts:
         seed=7,
         own_variance=0.9,
         mean_image_error=0.8,
-        oddest=(pictures("good_11.bmp"),),
+        oddest=(odd_part("good_11.bmp", 3.1), odd_part("good_4.bmp", 1.2)),
         timings_s={"train": 61.2},
     )
     return replace(facts, **changes)
+
+
+def odd_part(file: str, oddity: float, **changes: Any) -> OddPart:
+    heat = np.full((60, 80), oddity, np.float32)
+    part = OddPart(file, oddity, 0.81, pictures(file).image, heat, leave_out=f"--leave-out {file}")
+    return replace(part, **changes)
 
 
 def run_page(tmp_path: Path, **changes: Any) -> Page:
@@ -255,6 +263,8 @@ def test_what_comes_from_outside_is_escaped(tmp_path: Path) -> None:
             limit=math.inf,
             timings_s={HOSTILE: 1.0},
             notes=(HOSTILE,),
+            oddest=(odd_part(HOSTILE, 3.0, leave_out=HOSTILE),),
+            more_parts=MoreParts(HOSTILE),
         ),
     )
     for page in pages:
@@ -423,11 +433,48 @@ def test_a_calibration_report_says_what_was_found_and_asks_for_a_signature(calib
     assert "signature" in text
 
 
-def test_the_oddest_good_parts_come_first(calibration: Page) -> None:
+def test_each_of_the_oddest_parts_is_shown_once_with_where_it_differs_and_what_to_type(calibration: Page) -> None:
     text = calibration.text
-    after = text[text.index("please confirm") :]
+    listed = text[text.index("please confirm") : text.index("Did the autoencoder learn?")]
 
-    assert after.index("good_11.bmp") < after.index("good_10.bmp") < after.index("good_9.bmp")
+    assert listed.index("good_11.bmp oddity 3.1") < listed.index("good_4.bmp oddity 1.2")
+    assert "good_10.bmp" not in listed, "a second list by score"
+    assert "score 0.81 when judged as an unseen part, 50 % of the limit" in listed
+    assert "☐ not good: --leave-out good_11.bmp" in listed
+    assert "If one of these is not a good part, calibrate again with --leave-out NAME :" in listed
+    assert "The highest: good_11.bmp 0.61, good_10.bmp 0.6, good_9.bmp 0.59." in text
+    assert len(calibration.images("good_11.bmp")) == len(calibration.images("where good_11.bmp differs")) == 1
+    brightest = [np.asarray(calibration.images(f"where good_{n}.bmp differs")[0]).max() for n in (11, 4)]
+    assert brightest[0] > brightest[1], "one colour scale for all"
+
+
+def test_a_part_that_a_person_kept_is_said_to_be(tmp_path: Path) -> None:
+    kept, other = (
+        calibration_page(tmp_path, **NO_CHARTS, oddest=(odd_part("a.bmp", 9.0, is_kept=is_kept),)).text
+        for is_kept in (True, False)
+    )
+
+    assert "kept as good: a person confirmed it by name" in kept
+    assert "kept as good" not in other
+
+
+def test_nobody_signs_for_parts_that_are_not_shown(tmp_path: Path) -> None:
+    text = calibration_page(tmp_path, **NO_CHARTS, oddest=()).text
+
+    assert "The oddest good parts" not in text
+    assert "I confirm that the good parts are good." in text
+
+
+def test_whether_more_good_parts_would_pay_stands_there_with_the_figures(tmp_path: Path, calibration: Page) -> None:
+    rows = ((7, 0.8716), (15, 0.9), (30, 0.925))
+    text = calibration_page(tmp_path, **NO_CHARTS, more_parts=MoreParts("learned from 7: as many again", rows)).text
+    untried = calibration_page(tmp_path, **NO_CHARTS, more_parts=MoreParts("not tried on this")).text
+
+    assert "Would more good parts pay? Learned from 7: as many again." in text
+    assert "7 87.2 of 100 times 15 90.0 of 100 times 30 92.5 of 100 times" in text
+    assert "Not tried on this." in untried
+    assert "of 100 times" not in untried
+    assert "Would more good parts pay?" not in calibration.text
 
 
 def test_an_autoencoder_that_did_not_learn_is_called_that(tmp_path: Path) -> None:
@@ -520,10 +567,14 @@ def test_known_defective_parts_are_reported_with_what_passes_and_what_other_limi
 
 
 def test_the_maps_of_missed_defects_share_the_scale_of_the_good_parts(tmp_path: Path) -> None:
-    page = calibration_page(tmp_path, **NO_CHARTS, defective=replace(DEFECTIVE, curve=()))
+    facts = {**NO_CHARTS, "defective": replace(DEFECTIVE, curve=())}
+    by_good, alone = (calibration_page(tmp_path, **facts, map_range=given) for given in ((0.0, 8.0), None))
 
-    assert "anomaly map, highest value 0.4" in page.text
-    assert len(page.images("anomaly map")) == 2
+    assert "anomaly map, highest value 0.4" in by_good.text
+    assert "share one colour scale, that of the oddest good parts, from 0 to 8." in by_good.text
+    assert "that of the oddest good parts, from" not in alone.text
+    brightest = [np.asarray(page.images("anomaly map")[0]).max() for page in (by_good, alone)]
+    assert brightest[0] < brightest[1]
 
 
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium on this machine")

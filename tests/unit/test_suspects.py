@@ -7,14 +7,21 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 import pytest
 
+from calibration import learning_curve
 from calibration.calibrate import METHODS, CalibrationOptions, calibrate
-from calibration.reporting import doubts_json, write_doubt_report
+from calibration.reporting import (
+    calibration_json,
+    calibration_lines,
+    doubts_json,
+    write_doubt_report,
+    write_report,
+)
 from calibration.suspects import PartsInDoubt
 from edge_agent.errors import CalibrationRefused, UsageError
 from edge_agent.inspection.bundle import Bundle
@@ -46,8 +53,9 @@ def render(seed: int, spots: tuple[tuple[int, int], ...] = ()) -> NDArray[np.uin
 
 @pytest.fixture(scope="module", autouse=True)
 def _few_steps() -> Iterator[None]:
-    """Nothing is said here of what an autoencoder learns: it gets ten steps."""
+    """Nothing is said here of what an autoencoder learns, or more parts would bring: little time for both."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(learning_curve, "_DEFECTS", 4)
         for name in ("views", "local"):
             brief = replace(METHODS[name].recipe, min_steps=10, max_steps=10)
             patch.setitem(METHODS, name, replace(METHODS[name], recipe=brief))
@@ -142,6 +150,31 @@ def test_whoever_leaves_out_or_keeps_each_by_name_gets_a_bundle_that_says_so(
     bundle = Bundle.load(kept.path)
     assert provenance(bundle)["kept"] == [f"stained 0.bmp {kept.kept[0].sha256}"]
     assert any(d.topic == "kept by a person" for d in compare(bundle, Bundle.load(clean)))
+
+
+def test_a_finished_calibration_shows_the_oddest_of_its_parts_by_the_measure_that_stops_it(
+    good: Path, tmp_path: Path
+) -> None:
+    folder = with_stained(good, tmp_path / "parts", (150, 70))
+    result = calibrate(folder, tmp_path / "bundle", replace(OPTIONS, keep=("stained 0.bmp",)))
+
+    write_report(tmp_path / "report.html", result)
+
+    told: Any = calibration_json(result)["oddest"]
+    assert len(told) == 6
+    assert [row["oddity"] for row in told] == sorted((row["oddity"] for row in told), reverse=True)
+    assert told[0] == {
+        "file": "stained 0.bmp",
+        "oddity": result.suspicion.oddity_of(32) if result.suspicion else None,
+        "score": dict(result.scores)["stained 0.bmp"],
+    }
+    assert any(line.startswith("oddest good parts: stained 0.bmp ") for line in calibration_lines(result))
+    page = (tmp_path / "report.html").read_text()
+    at = [page.index(f'alt="where {row["file"]} differs"') for row in told]
+    assert at == sorted(at)
+    assert page.count('alt="where ') == 6
+    assert page.count("kept as good: a person confirmed it by name") == 1
+    assert "--leave-out &#39;stained 0.bmp&#39;" in page
 
 
 def test_a_bundle_that_was_there_stands_where_a_calibration_stops(good: Path, clean: Path, tmp_path: Path) -> None:

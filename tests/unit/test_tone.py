@@ -166,12 +166,18 @@ def one(value: float) -> NDArray[np.float32]:
     return np.array([[[value, 0.0]]], np.float32)
 
 
-@pytest.mark.parametrize(("tone_says", "score"), [(2.9, 3.0), (3.5, 3.5), (np.nan, np.nan)])
-def test_the_score_is_the_mean_or_what_stands_beside_it_where_that_is_more(tone_says: float, score: float) -> None:
+@pytest.mark.parametrize(
+    ("tone_says", "score", "seen_in"),
+    [(2.9, 3.0, "the view overview"), (3.5, 3.5, "the view tone"), (np.nan, np.nan, "the view tone")],
+)
+def test_the_score_is_the_mean_or_what_stands_beside_it_where_that_is_more(
+    tone_says: float, score: float, seen_in: str
+) -> None:
     embedded = {"native": one(2.0), "overview": one(4.0), "tone": one(tone_says)}
 
     found = judge().score(embedded)
 
     assert found.score == pytest.approx(score, nan_ok=True)
+    assert found.seen_in == seen_in
     if np.isfinite(score):
         assert judge().heat(embedded, 1, 1, limit=3.0)[0, 0] == pytest.approx(max(1.0, tone_says / 3.0))
