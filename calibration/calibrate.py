@@ -68,6 +68,7 @@ __all__ = [
     "package_versions",
     "register",
     "train",
+    "would_more_pay",
 ]
 
 
