@@ -295,7 +295,7 @@ def test_the_words_name_the_channel_that_saw_the_defect() -> None:
         quality_min=0.5,
         unseen_fraction=0.0,
         unseen_max=0.1,
-        seen_in=Judged(2.0, {Channel.MAP: 1.5, Channel.FINE: 2.0}, "channel").seen_in,
+        seen_in="the channel fine",
     )
 
     assert (outcome, reason) == (Outcome.NG, Reason.SCORE)
