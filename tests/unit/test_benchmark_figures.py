@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +13,10 @@ from calibration.evaluation.trial import TITLES
 from edge_agent.errors import CalibrationRefused, DataError
 from tests.benchmark.figures import __main__ as command
 from tests.benchmark.figures.page import begin_of, end_of, with_tables
-from tests.benchmark.figures.pieces import Done, Pieces, digest_of
+from tests.benchmark.figures.pieces import _MEASURED, Done, Maker, Pieces, digest_of
 from tests.benchmark.figures.plan import TABLES, Piece, Plan
 from tests.benchmark.figures.tables import TABLE_TEXTS, Measured
+from tests.shards import _code_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -150,10 +152,11 @@ def test_contaminated_sets_tell_who_stops_and_what_is_named() -> None:
 
 @pytest.mark.parametrize("table", TABLES)
 def test_a_set_without_figures_is_named_with_the_reason(table: str) -> None:
-    found = {
+    by_table: dict[str, dict[str, Any]] = {
         "promise": {"good": 100, "unseen": 56, "rejected": 0, "promised_below": 0.1},
         "suspects": {"put": 0, "named_defective": 0, "named_good": 0, "among_oddest": 0},
-    }.get(table, trials(views={"drift": [drift_row("none", "undisturbed")]}))
+    }
+    found = by_table.get(table, trials(views={"drift": [drift_row("none", "undisturbed")]}))
 
     lines = text_of(table, {"bottle": [found]}, screw_half="it is not among the data")
 
@@ -198,26 +201,42 @@ def test_the_page_in_the_documents_has_a_place_for_every_table() -> None:
 
 # --- the pieces -----------------------------------------------------------------------------------------
 
+MAKER = Maker("code", {"numpy": "1.0"}, "abc1234")
 PIECE = Piece("promise", "0", {"images": 44, "draw": 0})
 
 
 def test_a_piece_is_found_again_for_the_same_code_images_and_question_alone(tmp_path: Path) -> None:
-    done = Pieces(tmp_path, "images").put(PIECE, {"rejected": 3})
+    pieces = Pieces(tmp_path, "images", MAKER)
+    done = pieces.put(PIECE, {"rejected": 3})
 
-    assert Pieces(tmp_path, "images").get(PIECE) == done
-    assert Pieces(tmp_path, "other images").get(PIECE) is None
-    assert Pieces(tmp_path, "images").get(Piece("promise", "0", {"images": 40, "draw": 0})) is None
-    assert Pieces(tmp_path, "images").get(Piece("promise", "1", PIECE.asked)) is None
+    assert Pieces(tmp_path, "images", MAKER).get(PIECE) == done
+    assert done.commit == "abc1234"
+    assert Pieces(tmp_path, "other images", MAKER).get(PIECE) is None
+    assert pieces.get(Piece("promise", "0", {"images": 40, "draw": 0})) is None
+    assert pieces.get(Piece("promise", "1", PIECE.asked)) is None
 
 
-def test_what_other_code_measured_counts_only_where_that_is_accepted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    done = Pieces(tmp_path, "images").put(PIECE, {"rejected": 3})
-    monkeypatch.setattr("tests.benchmark.figures.pieces.code_under_test", lambda *_: "other")
+@pytest.mark.parametrize("other", [replace(MAKER, code="other"), replace(MAKER, packages={"numpy": "2.0"})])
+def test_what_other_code_measured_counts_only_where_that_is_accepted(tmp_path: Path, other: Maker) -> None:
+    done = Pieces(tmp_path, "images", MAKER).put(PIECE, {"rejected": 3})
 
-    assert Pieces(tmp_path, "images").get(PIECE) is None
-    assert Pieces(tmp_path, "images", accept_older=True).get(PIECE) == done
+    assert Pieces(tmp_path, "images", other).get(PIECE) is None
+    assert Pieces(tmp_path, "images", other, accept_older=True).get(PIECE) == done
+
+
+def test_another_commit_of_the_same_code_measures_nothing_anew(tmp_path: Path) -> None:
+    done = Pieces(tmp_path, "images", MAKER).put(PIECE, {"rejected": 3})
+
+    assert Pieces(tmp_path, "images", replace(MAKER, commit="def5678")).get(PIECE) == done
+
+
+def test_the_code_that_counts_is_what_measures_and_not_what_writes(tmp_path: Path) -> None:
+    root = Path(__file__).parents[2]
+    counted = {str(path.relative_to(root)) for place in _MEASURED for path in _code_in(root / place)}
+
+    assert {"calibration/limit.py", "edge_agent/inspection/judge.py", "tests/benchmark/figures/seen.py"} <= counted
+    assert "tests/benchmark/figures/tables.py" not in counted
+    assert len(Maker.now().code) == 12
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}"])
@@ -226,7 +245,7 @@ def test_a_file_that_is_no_piece_is_said_and_measured_anew(
 ) -> None:
     (tmp_path / "promise-0.json").write_text(content)
 
-    assert Pieces(tmp_path, "images").get(PIECE) is None
+    assert Pieces(tmp_path, "images", MAKER).get(PIECE) is None
     assert "promise-0.json is no piece of these figures" in capsys.readouterr().err
 
 

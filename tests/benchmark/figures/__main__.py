@@ -17,7 +17,7 @@ from edge_agent.errors import EdgeAgentError
 from edge_agent.store.fs import write_durably
 from tests.benchmark.figures.measure import Subject
 from tests.benchmark.figures.page import with_tables
-from tests.benchmark.figures.pieces import Pieces, digest_of
+from tests.benchmark.figures.pieces import Maker, Pieces, digest_of
 from tests.benchmark.figures.plan import SETS, TABLES, Plan
 from tests.benchmark.figures.tables import TABLE_TEXTS, Measured
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from tests.benchmark.figures.pieces import Done
 
-_BROKEN_OFF, _USAGE, _DATA = 130, 64, 65
+_BROKEN_OFF, _DATA = 130, 65
 _NUMBERS = ("seeds", "draws", "promise_draws", "clean_draws", "suspect_draws")
 
 Found = dict[str, dict[str, "list[Done]"]]
@@ -49,13 +49,14 @@ def _measure_all(args: argparse.Namespace, plan: Plan) -> tuple[Found, Failed]:
     """The pieces, and why there are none, by table and data set."""
     found: Found = {table: {} for table in args.tables}
     failed: Failed = {table: {} for table in args.tables}
+    maker = Maker.now()
     for name in args.sets:
         folder = args.data / name
         if not folder.is_dir():
             for table in args.tables:
                 failed[table][name] = "it is not among the data"
             continue
-        pieces = Pieces(args.work / name, digest_of(folder), accept_older=args.accept_older)
+        pieces = Pieces(args.work / name, digest_of(folder), maker, accept_older=args.accept_older)
         subject = Subject(folder, threads=args.threads, progress=_progress(name))
         try:
             for table in args.tables:

@@ -20,10 +20,32 @@ if TYPE_CHECKING:
 
     from tests.benchmark.figures.plan import Piece
 
-__all__ = ["Done", "Pieces", "digest_of"]
+__all__ = ["Done", "Maker", "Pieces", "digest_of"]
 
-_MEASURED = ("calibration", "edge_agent/inspection")
+_MEASURED = (
+    "calibration",
+    "edge_agent/inspection",
+    *(f"tests/benchmark/figures/{it}.py" for it in ("measure", "seen")),
+)
 """What other code does changes no figure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Maker:
+    """What measures: its ``code`` and ``packages`` decide whether a piece is of today, its ``commit`` is told."""
+
+    code: str
+    packages: dict[str, str]
+    commit: str
+
+    @classmethod
+    def now(cls) -> Maker:
+        """As it stands in the working tree: asked once, at the start, for what is changed later does not run."""
+        ran = subprocess.run(
+            ["git", "status", "--porcelain", "--", *_MEASURED], capture_output=True, text=True, check=False
+        )
+        changed = " with changes that are not committed" if ran.stdout.strip() else ""
+        return cls(code_under_test(*_MEASURED), package_versions(), f"{commit()}{changed}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +58,13 @@ class Done:
 
 
 class Pieces:
-    """The pieces of one data set in its folder. They are good for this code, these packages and these images.
+    """The pieces of one data set in its folder. They are good for this maker and these images.
 
     ``accept_older`` takes what other code or packages measured as well; its commit is told in the table.
     """
 
-    def __init__(self, folder: Path, images: str, *, accept_older: bool = False) -> None:
-        self._folder, self._images, self._accept_older = folder, images, accept_older
-        self._by = {"code": code_under_test(*_MEASURED), "packages": package_versions()}
-        self._commit = _commit_in_words()
+    def __init__(self, folder: Path, images: str, maker: Maker, *, accept_older: bool = False) -> None:
+        self._folder, self._images, self._maker, self._accept_older = folder, images, maker, accept_older
 
     def get(self, piece: Piece) -> Done | None:
         """What was measured; None where it was not yet, or of other images, otherwise, or by other code."""
@@ -58,20 +78,22 @@ class Pieces:
         except (ValueError, KeyError, TypeError):
             sys.stderr.write(f"{path} is no piece of these figures: it is measured anew\n")
             return None
+        asked = self._asked(piece)
         if self._accept_older:
-            known["by"] = self._by
-        return done if known == self._asked(piece) else None
+            known["by"] = asked["by"]
+        return done if known == asked else None
 
     def put(self, piece: Piece, found: dict[str, Any]) -> Done:
         """Keep what a piece found. Raises OSError where that cannot be written."""
-        done = Done(found, self._commit, datetime.now(UTC).date().isoformat())
+        done = Done(found, self._maker.commit, datetime.now(UTC).date().isoformat())
         content = {**self._asked(piece), "commit": done.commit, "measured": done.measured, "found": found}
         self._folder.mkdir(parents=True, exist_ok=True)
         write_durably(self._path(piece), json.dumps(content, indent=1, allow_nan=False).encode())
         return done
 
     def _asked(self, piece: Piece) -> dict[str, Any]:
-        return {"asked": piece.asked, "images": self._images, "by": self._by}
+        by = {"code": self._maker.code, "packages": self._maker.packages}
+        return {"asked": piece.asked, "images": self._images, "by": by}
 
     def _path(self, piece: Piece) -> Path:
         return self._folder / f"{piece.title}.json"
@@ -83,10 +105,3 @@ def digest_of(folder: Path) -> str:
     for path in sorted(file for file in folder.rglob("*") if file.is_file()):
         digest.update(f"{path.relative_to(folder)}\0{path.stat().st_size}\0".encode())
     return digest.hexdigest()[:12]
-
-
-def _commit_in_words() -> str:
-    ran = subprocess.run(
-        ["git", "status", "--porcelain", "--", *_MEASURED], capture_output=True, text=True, check=False
-    )
-    return f"{commit()} with changes that are not committed" if ran.stdout.strip() else commit()
