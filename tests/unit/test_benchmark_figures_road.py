@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from calibration.calibrate import CalibrationOptions
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from calibration.evaluation.result import Trial
     from calibration.training import Recipe
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 STEPS = 12
 
