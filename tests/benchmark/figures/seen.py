@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 __all__ = ["Calibrated", "SeenParts", "Suspected", "see"]
 
 _ODDEST = 6
+_BY_NETWORK = frozenset({View.NATIVE, View.OVERVIEW})
+"""What suspects are found by."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,7 +97,7 @@ class SeenParts:
 
     def suspected(self, parts: Sequence[int]) -> Suspected:
         """Which of these parts a calibration on them would stop for."""
-        features = {view: found[list(parts)] for view, found in self.features.items()}
+        features = {view: self.features[view][list(parts)] for view in self.features if view in _BY_NETWORK}
         oddity = oddity_of(features, self.places, most_suspects(len(parts))).scores
         return Suspected(
             tuple(parts[place] for place in far_out(oddity)),
