@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: install demo test test-all lint pictures bench fuzz results chaos soak kills schedules explore faults cover mutants lock offline-bundle clean
+.PHONY: install demo test test-all lint pictures bench figures fuzz results chaos soak kills schedules explore faults cover mutants lock offline-bundle clean
 
 # Not compiled beforehand: of what is installed a small part is ever imported, and compiled then.
 install: $(STAMP)
@@ -39,6 +39,11 @@ pictures: install
 
 bench: install
 	$(BIN)/python -m tests.benchmark
+
+# The tables of docs/figures.md anew, from the data sets in the folder DATA=: hours; broken off, the same command goes on.
+# FIGURES= further options, for example FIGURES='--tables promise --again'.
+figures: install
+	$(BIN)/python -m tests.benchmark.figures $(if $(DATA),$(DATA),$(error say where the data sets are: make figures DATA=FOLDER)) $(FIGURES)
 
 # The wire alone, in full (20 minutes), into tests/RESULTS.md.
 WIRE := tests/fault/test_wire_figures.py tests/fault/test_folder_backlog.py tests/fault/test_keyence_away.py \

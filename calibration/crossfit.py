@@ -35,6 +35,7 @@ class Learned:
     """``full`` is the ONNX file of the network that saw all, ``folds`` those of the others; ``fold_of[i]`` left i out.
 
     Where the autoencoder has no voice in the score the first fold alone is there: it says whether the network learned.
+    ``is_trained`` is False where nobody hears or sees it: it was left as it began, and nothing is said of it.
 
     Errors are mean squares over pixels in [0, 1], on images that the fold's network has not seen: of the networks,
     and of the mean image alone. ``own_variance`` is that of the images' pixels around their own mean. ``parity`` is the
@@ -49,11 +50,13 @@ class Learned:
     mean_image_error: float
     own_variance: float
     parity: float = math.nan
+    is_trained: bool = True
 
     @property
     def doubt(self) -> str:
         """Empty, or in words that what the autoencoder learned does not carry over to images that it has not seen."""
-        if self.heldout_error <= min(_WELL_BELOW * self.own_variance, _NO_WORSE * self.mean_image_error):
+        most = min(_WELL_BELOW * self.own_variance, _NO_WORSE * self.mean_image_error)
+        if not self.is_trained or self.heldout_error <= most:
             return ""
         return (
             f"the autoencoder did not learn: its error on good images it has not seen is {self.heldout_error:.3g}; the "

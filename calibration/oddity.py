@@ -22,14 +22,15 @@ from edge_agent.inspection.usual import UsualDistances, top_mean
 from edge_agent.inspection.view import ViewExtractor, Voice, views_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
     from calibration.backbones import Backbone
     from calibration.registered import RegisteredSet
+    from edge_agent.inspection.view import View
 
-__all__ = ["Oddity", "measure_oddity"]
+__all__ = ["Oddity", "measure_oddity", "oddity_of"]
 
 _UPPER = 0.75
 _LEAST_SPREAD = 0.02
@@ -76,12 +77,26 @@ def measure_oddity(
     features, places = features_at_places(
         views_of_images(registered), registered, extractor, mask, _after(n, steps, progress), is_tied=True
     )
-    views = []
-    for number, view in enumerate(extractor.views, start=2):
+    return oddity_of(features, places, most, _after(2 * n, steps, progress))
+
+
+def oddity_of(
+    features: dict[View, NDArray[np.float16]],
+    places: Mapping[View, NDArray[np.bool_]],
+    most: int,
+    progress: Callable[[int], None] = lambda _done: None,
+) -> Oddity:
+    """The same from features (n, K, d) by view at the places around those that count: they are taken out of the dict.
+
+    ``progress(done)`` counts parts, those of every view.
+    """
+    views, before = [], 0
+    for view in tuple(features):
         found, where = features.pop(view), places[view]
-        kept, watch = kept_parts(found, view, is_tied=True), _after(n * number, steps, progress)
-        nearest, beyond = _distances(found, where, kept, most, watch)
+        kept = kept_parts(found, view, is_tied=True)
+        nearest, beyond = _distances(found, where, kept, most, _from(before, progress))
         views += [_by_others(nearest, where, 0), _by_others(beyond, where, most)]
+        before += len(found)
     return Oddity(np.mean([_scaled(view.scores) for view in views], axis=0), tuple(views))
 
 
@@ -132,3 +147,7 @@ def _scaled(scores: NDArray[np.float64]) -> NDArray[np.float64]:
 def _after(begin: int, total: int, progress: Callable[[int, int], None]) -> Callable[[int], None]:
     """A count of parts within one stage, as steps of the whole."""
     return lambda done: progress(begin + done, total)
+
+
+def _from(begin: int, progress: Callable[[int], None]) -> Callable[[int], None]:
+    return lambda done: progress(begin + done)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 _ROOT = Path(__file__).parents[1]
 _UNDER_TEST = ("edge_agent", "drivers")
@@ -39,9 +39,13 @@ def add_shard(kind: str, facts: Mapping[str, float]) -> dict[str, float]:
     return total
 
 
-def code_under_test() -> str:
-    """A name for the product's code as it stands in the working tree."""
+def code_under_test(*places: str) -> str:
+    """A name for the code in these folders and files as it stands in the working tree; none: what runs on the line."""
     digest = hashlib.sha256()
-    for path in sorted(file for folder in _UNDER_TEST for file in (_ROOT / folder).rglob("*.py")):
+    for path in sorted(file for place in places or _UNDER_TEST for file in _code_in(_ROOT / place)):
         digest.update(f"{path.relative_to(_ROOT)}\0{path.stat().st_size}\0".encode() + path.read_bytes())
     return digest.hexdigest()[:12]
+
+
+def _code_in(place: Path) -> Iterable[Path]:
+    return [place] if place.is_file() else place.rglob("*.py")

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     Progress = Callable[[str, int, int], None]
 
-__all__ = ["evaluate", "measured", "prefixed"]
+__all__ = ["calibration_options", "evaluate", "measured", "one_trial", "prefixed"]
 
 _SEARCH = SearchWishes(left_out_share=0.1)
 """A labelled data set is good where it says so: what does not register there is no foreign image."""
@@ -71,36 +71,56 @@ def _evaluated(data: DataSet, options: EvaluationOptions, progress: Progress) ->
     gallery = None
     for draw in range(options.repeats):
         for seed in range(options.seeds):
-            names = [name for name in options.methods if seed == 0 or is_seeded(name)]
-            if not names:
+            if not _methods_of(options, seed):
                 break
             where = _counted((draw, options.repeats), (seed, options.seeds))
             try:
-                found, shown = run_trial(
-                    data,
-                    data.drawn(options.train_images, draw),
-                    names,
-                    CalibrationOptions(
-                        part=data.name,
-                        seed=seed,
-                        search=_SEARCH,
-                        method="views" if "views" in options.methods else "local",
-                        backbone=options.backbone,
-                        channels=options.channels,
-                        voices=options.voices,
-                        threads=options.threads,
-                    ),
-                    draw=draw,
-                    with_gallery=options.with_gallery and draw == seed == 0,
-                    with_drift=options.with_drift and draw == seed == 0,
-                    progress=prefixed(progress, where),
-                )
+                found, shown = one_trial(data, options, draw, seed, prefixed(progress, where))
             except CalibrationRefused as err:
                 raise CalibrationRefused(f"{where}{err}", hint=err.hint) from err
             gallery = gallery or shown
             for name, trial in found.items():
                 trials[name].append(trial)
     return _gathered(data, options, trials, gallery)
+
+
+def one_trial(
+    data: DataSet, options: EvaluationOptions, draw: int, seed: int, progress: Progress
+) -> tuple[dict[str, Trial], Gallery | None]:
+    """One draw and seed of an evaluation, for those of its methods that run on that seed; pictures of the first alone.
+
+    Raises as ``evaluate`` does.
+    """
+    is_first = draw == seed == 0
+    return run_trial(
+        data,
+        data.drawn(options.train_images, draw),
+        _methods_of(options, seed),
+        calibration_options(data.name, options, seed),
+        draw=draw,
+        with_gallery=options.with_gallery and is_first,
+        with_drift=options.with_drift and is_first,
+        progress=progress,
+    )
+
+
+def calibration_options(part: str, options: EvaluationOptions, seed: int) -> CalibrationOptions:
+    """How an evaluation calibrates on its good images."""
+    return CalibrationOptions(
+        part=part,
+        seed=seed,
+        search=_SEARCH,
+        method="views" if "views" in options.methods else "local",
+        backbone=options.backbone,
+        channels=options.channels,
+        voices=options.voices,
+        threads=options.threads,
+    )
+
+
+def _methods_of(options: EvaluationOptions, seed: int) -> list[str]:
+    """What does not depend on the seed runs on the first alone."""
+    return [name for name in options.methods if seed == 0 or is_seeded(name)]
 
 
 def _gathered(

@@ -22,6 +22,7 @@ from calibration.evaluation.gallery import make_gallery
 from calibration.evaluation.masks import read_mask
 from calibration.evaluation.measures import PixelMeasure, auc_and_ap, good_passed_at_zero_misses
 from calibration.evaluation.result import JudgedImage, Trial
+from calibration.training import Recipe
 from edge_agent.inspection.bundle import Bundle
 from edge_agent.inspection.decode import decode
 from edge_agent.inspection.inspector import Inspector
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from calibration.evaluation.gallery import Gallery
     from calibration.limit import Limit
     from calibration.registered import RegisteredSet
-    from calibration.training import Recipe
 
     Progress = Callable[[str, int, int], None]
 
@@ -44,6 +44,8 @@ __all__ = ["TITLES", "WITH_CHANNELS", "is_seeded", "note_of", "run_trial"]
 
 WITH_CHANNELS = frozenset({"local"})
 """Methods whose channels can be chosen."""
+_UNTRAINED = Recipe(batch=1, min_steps=1, max_steps=1)
+"""For a network that has to be there and that nobody hears."""
 
 TITLES: dict[str, str] = {
     **{name: f"{name} (this tool)" for name in METHODS},
@@ -78,7 +80,7 @@ def run_trial(
     ``with_drift`` shows them again under each disturbance. The gallery is of the first method of the product among
     them. Raises CalibrationRefused, DataError, Unavailable.
     """
-    contenders = _fitted(train, methods, options, progress)
+    contenders = _fitted(train, methods, options, progress, shown=_first_of_product(methods) if with_gallery else None)
     records = {name: _Record() for name in methods}
     takes_pixels = any(test.masks for test in data.tests)
     for number, test in enumerate(data.tests, start=1):
@@ -96,7 +98,7 @@ def run_trial(
             watch = partial(progress, f"drift, {name}")
             rows = drift_rows(data.tests, product.inspector, product.limit.bound_95, watch)
             trials[name] = replace(trials[name], drift=rows)
-    shown = next((name for name in contenders.products if with_gallery), None)
+    shown = _first_of_product(methods) if with_gallery else None
     if shown is None:
         return trials, None
     inspector = contenders.products[shown].inspector
@@ -131,7 +133,12 @@ class _Contenders:
 
 
 def _fitted(
-    train: Sequence[Path], methods: Sequence[str], options: CalibrationOptions, progress: Progress
+    train: Sequence[Path],
+    methods: Sequence[str],
+    options: CalibrationOptions,
+    progress: Progress,
+    *,
+    shown: str | None,
 ) -> _Contenders:
     names = [name for name in methods if name in BASELINES]
     gathered = gather(train, options, progress)
@@ -140,8 +147,7 @@ def _fitted(
     recipes = {name: METHODS[name].recipe for name in methods if name in METHODS}
     as_paper = METHODS["paper"].recipe
     needed = {*recipes.values()} | ({as_paper} if any(BASELINES[name].needs_autoencoder for name in names) else set())
-    folds = {recipe: _folds(recipe, methods, options) for recipe in needed}
-    prepared = {recipe: learn_by(gathered, recipe, progress, folds=folds[recipe]) for recipe in needed}
+    prepared = {recipe: _prepared(gathered, recipe, methods, progress, shown=shown) for recipe in needed}
     products = {name: _product(prepared[recipe], name, progress) for name, recipe in recipes.items()}
     setting = Setting(
         registered=gathered.registered,
@@ -158,11 +164,27 @@ def _fitted(
     return _Contenders(products, baselines, gathered.registered)
 
 
-def _folds(recipe: Recipe, methods: Sequence[str], options: CalibrationOptions) -> int:
-    """As many as any method with this recipe needs; a baseline needs all."""
-    products = [METHODS[name] for name in methods if name in METHODS and METHODS[name].recipe == recipe]
-    is_all = len(products) < len(methods) and recipe == METHODS["paper"].recipe
-    return FOLDS if is_all else max(product.folds(options.voices) for product in products)
+def _prepared(
+    gathered: Gathered, recipe: Recipe, methods: Sequence[str], progress: Progress, *, shown: str | None
+) -> Prepared:
+    """The networks of this recipe, in as many folds as any method needs.
+
+    Where no method hears them, and no picture is made of what they repair, they are not trained: the bundle has to hold
+    one, and its scores are the same with any.
+    """
+    products = [name for name in methods if name in METHODS and METHODS[name].recipe == recipe]
+    folds = [METHODS[name].folds(gathered.options.voices) for name in products]
+    if recipe == METHODS["paper"].recipe:
+        folds += [FOLDS for name in methods if name in BASELINES and BASELINES[name].needs_autoencoder]
+    is_heard = max(folds) == FOLDS
+    if is_heard or shown in products:
+        return learn_by(gathered, recipe, progress, folds=max(folds))
+    begun = learn_by(gathered, _UNTRAINED, progress, folds=1)
+    return replace(begun, learned=replace(begun.learned, is_trained=False))
+
+
+def _first_of_product(methods: Sequence[str]) -> str | None:
+    return next((name for name in methods if name in METHODS), None)
 
 
 def _product(prepared: Prepared, method: str, progress: Progress) -> Product:
