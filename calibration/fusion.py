@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Fusion", "beside_the_mean"]
+__all__ = ["Fusion", "beside_the_mean", "scale_beside"]
 
 _HANDICAP: Final = 2.0
 """In mean excesses: of good parts that the mean lets reach its limit, a view beside it has exp(-2), 14 in a hundred."""
@@ -50,9 +50,9 @@ class Fusion:
         for view in sorted(beside):
             own = held_out[view]
             parts = range(len(own))
-            said = [_beside(np.delete(mean, part), np.delete(own, part))(own[part]) for part in parts]
+            said = [scale_beside(np.delete(mean, part), np.delete(own, part))(own[part]) for part in parts]
             fused = np.maximum(fused, said)
-            scales[view] = _beside(mean, own)
+            scales[view] = scale_beside(mean, own)
         return cls(fused, scales)
 
 
@@ -61,8 +61,8 @@ def _by_others(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.array([Scale.to_upper_tenth(np.delete(scores, i))(score) for i, score in enumerate(scores)])
 
 
-def _beside(mean: NDArray[np.float64], own: NDArray[np.float64]) -> Scale:
-    """The scale on which a view says as much as the mean does where it is rarer among good parts by the handicap.
+def scale_beside(mean: NDArray[np.float64], own: NDArray[np.float64]) -> Scale:
+    """The scale on which a view says as much as the ``mean`` (n) does where its ``own`` scores (n) are rarer.
 
     Both by the exponential tail of their top quarter: so many mean excesses over its base one score is out, so many
     less the handicap the other says. The mean's own scale is kept.

@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from calibration.view_scoring import features_at_places, kept_parts, views_of_images
+from calibration.fusion import beside_the_mean, scale_beside
+from calibration.view_scoring import DEFAULT_VOICES, features_at_places, kept_parts, tone_of_part, views_of_images
 from calibration.whitened import Whitening, folds_of
 from edge_agent.inspection.anomaly_map import resized
 from edge_agent.inspection.nearest import PlaceBank, around
 from edge_agent.inspection.usual import UsualDistances, top_mean
-from edge_agent.inspection.view import ViewExtractor, Voice, views_for
+from edge_agent.inspection.view import ViewExtractor, views_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -47,19 +48,28 @@ class ViewOddity:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Oddity:
-    """``scores`` (n) float64: 0 is the usual good part, 1 one that three in four are less odd than, in each view."""
+    """``scores`` (n) float64: 0 is the usual good part, 1 one that three in four are less odd than, in each view.
+
+    ``views`` are those of the mean, ``beside`` those that stand beside it, as in a bundle (docs/decisions/0060).
+    """
 
     scores: NDArray[np.float64]
     views: tuple[ViewOddity, ...]
+    beside: tuple[ViewOddity, ...] = ()
 
     def heat(self, part: int, height: int, width: int) -> NDArray[np.float32]:
         """How far out each pixel of the crop (height, width) is, the mean of the views; 0 where that is usual."""
-        total = np.zeros((height, width), np.float32)
-        for view in self.views:
-            grid = np.zeros(view.places.shape, np.float32)
-            grid[view.places] = np.maximum(view.out[part], 0.0)
-            total += resized(grid[..., None], height, width, cv2.INTER_LINEAR)[..., 0]
-        return total / np.float32(len(self.views))
+        means = [_heat(views, part, height, width) for views in (self.views, self.beside) if views]
+        return np.asarray(np.maximum.reduce(means))
+
+
+def _heat(views: Sequence[ViewOddity], part: int, height: int, width: int) -> NDArray[np.float32]:
+    total = np.zeros((height, width), np.float32)
+    for view in views:
+        grid = np.zeros(view.places.shape, np.float32)
+        grid[view.places] = np.maximum(view.out[part], 0.0)
+        total += resized(grid[..., None], height, width, cv2.INTER_LINEAR)[..., 0]
+    return total / np.float32(len(views))
 
 
 def measure_oddity(
@@ -70,10 +80,11 @@ def measure_oddity(
     ``progress(done, total)`` counts steps. Raises UsageError where a person's mask leaves no place.
     """
     _, _, width, height = registered.crop
-    extractor = ViewExtractor(views_for(height, width, (Voice.IMAGE,)), backbone.overview_onnx(), threads=threads)
-    n = len(registered.images)
-    steps = n * (2 + len(extractor.views))
+    views, n = views_for(height, width, DEFAULT_VOICES), len(registered.images)
+    steps = n * (2 + len(views))
     mask = registered.part_mask(lambda done, _total: progress(done, steps))
+    tone = tone_of_part(registered, mask, views)
+    extractor = ViewExtractor(views, backbone.overview_onnx(), threads=threads, tone=tone)
     features, places = features_at_places(
         views_of_images(registered), registered, extractor, mask, _after(n, steps, progress), is_tied=True
     )
@@ -90,14 +101,25 @@ def oddity_of(
 
     ``progress(done)`` counts parts, those of every view.
     """
-    views, before = [], 0
+    beside, found_by, before = beside_the_mean(tuple(features), DEFAULT_VOICES), {}, 0
     for view in tuple(features):
         found, where = features.pop(view), places[view]
         kept = kept_parts(found, view, is_tied=True)
         nearest, beyond = _distances(found, where, kept, most, _from(before, progress))
-        views += [_by_others(nearest, where, 0), _by_others(beyond, where, most)]
+        found_by[view] = [_by_others(nearest, where, 0), _by_others(beyond, where, most)]
         before += len(found)
-    return Oddity(np.mean([_scaled(view.scores) for view in views], axis=0), tuple(views))
+    in_mean = [one for view, both in found_by.items() if view not in beside for one in both]
+    others = [one for view, both in found_by.items() if view in beside for one in both]
+    scores = _mean(in_mean)
+    if others:
+        own, certain = _mean(others), slice(0, len(scores) - most)  # how rare is asked of those that are no suspects
+        scale = scale_beside(np.sort(scores)[certain], np.sort(own)[certain])
+        scores = np.maximum(scores, [scale(value) for value in own])
+    return Oddity(scores, tuple(in_mean), tuple(others))
+
+
+def _mean(views: Sequence[ViewOddity]) -> NDArray[np.float64]:
+    return np.asarray(np.mean([_scaled(view.scores) for view in views], axis=0))
 
 
 def _distances(

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from edge_agent.inspection.channels import Channel
     from edge_agent.inspection.local import Scale
 
-__all__ = ["DEFAULT_VOICES", "features_at_places", "kept_parts", "score_by_views", "views_of_images"]
+__all__ = ["DEFAULT_VOICES", "features_at_places", "kept_parts", "score_by_views", "tone_of_part", "views_of_images"]
 
 _MOST_BYTES = {View.NATIVE: 256 * 2**20, View.OVERVIEW: 64 * 2**20, View.TONE: 64 * 2**20, View.AUTOENCODER: 64 * 2**20}
 """Of a view's bank in memory."""
@@ -67,7 +67,7 @@ def score_by_views(
     n = len(registered.images)
     steps = n * (2 + len(views))
     mask = registered.part_mask(lambda done, _total: progress(done, steps))
-    extractor = ViewExtractor(views, network, threads=threads, tone=_tone(registered, mask, views))
+    extractor = ViewExtractor(views, network, threads=threads, tone=tone_of_part(registered, mask, views))
     if View.AUTOENCODER in extractor.views:
         shown = views_unseen(registered, learned, threads=threads)
     else:
@@ -144,7 +144,7 @@ def features_at_places(
     return found, places
 
 
-def _tone(registered: RegisteredSet, mask: NDArray[np.bool_] | None, views: Sequence[View]) -> Tone | None:
+def tone_of_part(registered: RegisteredSet, mask: NDArray[np.bool_] | None, views: Sequence[View]) -> Tone | None:
     """Where brightness and colour are measured, for views that they are among."""
     if View.TONE not in views:
         return None

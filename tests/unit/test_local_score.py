@@ -14,7 +14,7 @@ from edge_agent.errors import CalibrationRefused
 from edge_agent.inspection.channels import OVERVIEW_PX, Channel, Extractor, Views, channels_for
 from edge_agent.inspection.decision import decide
 from edge_agent.inspection.embedding import Embedder, FeatureGrid
-from edge_agent.inspection.judge import Judged, LocalJudge, PooledJudge
+from edge_agent.inspection.judge import LocalJudge, PooledJudge
 from edge_agent.inspection.knn import Bank
 from edge_agent.inspection.local import LocalBank, Scale
 

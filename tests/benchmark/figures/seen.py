@@ -16,16 +16,17 @@ from calibration.calibrate import METHODS, gather, train
 from calibration.contamination import far_out, most_suspects
 from calibration.evaluation.options import EvaluationOptions
 from calibration.evaluation.run import calibration_options
+from calibration.fusion import Fusion, beside_the_mean
 from calibration.images import inspect_file
 from calibration.limit import choose_limit
 from calibration.oddity import oddity_of
 from calibration.training import Recipe
 from calibration.view_memory import ViewMemory
-from calibration.view_scoring import _on_scale_of_others, features_at_places, kept_parts, views_of_images
+from calibration.view_scoring import DEFAULT_VOICES, features_at_places, kept_parts, tone_of_part, views_of_images
 from edge_agent.inspection.image_files import read_file
-from edge_agent.inspection.local import Scale
+from edge_agent.inspection.judge import ViewsJudge
 from edge_agent.inspection.nearest import around
-from edge_agent.inspection.view import View, ViewExtractor, Voice, views_for
+from edge_agent.inspection.view import View, ViewExtractor, views_for
 from edge_agent.inspection.view_bank import ViewBank
 
 if TYPE_CHECKING:
@@ -41,8 +42,6 @@ if TYPE_CHECKING:
 __all__ = ["Calibrated", "SeenParts", "Suspected", "see"]
 
 _ODDEST = 6
-_BY_NETWORK = frozenset({View.NATIVE, View.OVERVIEW})
-"""What suspects are found by."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,6 +74,7 @@ class SeenParts:
     places: dict[View, NDArray[np.bool_]]
     borne: dict[View, NDArray[np.float64]]
     is_tied: bool
+    extractor: ViewExtractor
 
     @property
     def count(self) -> int:
@@ -83,21 +83,26 @@ class SeenParts:
 
     def calibrated(self, parts: Sequence[int], unseen: Sequence[int]) -> Calibrated:
         """The limit of the method ``views`` from these parts, and what the others score in its bank."""
-        held_out, banks = [], {}
+        memories, held_out = {}, {}
         for view in self.features:
             own, places = self._of(view, parts), self.places[view]
             kept = kept_parts(own, view, is_tied=self.is_tied)
-            memory = ViewMemory(own, places, kept, is_tied=self.is_tied, borne=self.borne[view])
-            found = memory.held_out()
-            held_out.append(_on_scale_of_others(found.scores))
-            banks[view] = ViewBank(memory.bank(), found.usual, Scale.to_upper_tenth(found.scores))
-        limit = choose_limit(np.mean(held_out, axis=0), by_tail=METHODS["views"].limit_by_tail)
-        scores = [np.mean([bank.score(self._whole(view, part)) for view, bank in banks.items()]) for part in unseen]
-        return Calibrated(limit, np.array(scores))
+            memories[view] = ViewMemory(own, places, kept, is_tied=self.is_tied, borne=self.borne[view])
+            held_out[view] = memories[view].held_out()
+        beside = beside_the_mean(tuple(self.features), DEFAULT_VOICES)
+        fused = Fusion.of({view: found.scores for view, found in held_out.items()}, beside)
+        limit = choose_limit(fused.scores, by_tail=METHODS["views"].limit_by_tail)
+        banks = {
+            view: ViewBank(memory.bank(), held_out[view].usual, fused.scales[view], is_beside=view in beside)
+            for view, memory in memories.items()
+        }
+        judge = ViewsJudge(self.extractor, banks)
+        seen = ({str(view): self._whole(view, part) for view in banks} for part in unseen)
+        return Calibrated(limit, np.array([judge.score(embedded).score for embedded in seen]))
 
     def suspected(self, parts: Sequence[int]) -> Suspected:
         """Which of these parts a calibration on them would stop for."""
-        features = {view: self.features[view][list(parts)] for view in self.features if view in _BY_NETWORK}
+        features = {view: self.features[view][list(parts)] for view in self.features}
         oddity = oddity_of(features, self.places, most_suspects(len(parts))).scores
         return Suspected(
             tuple(parts[place] for place in far_out(oddity)),
@@ -137,9 +142,10 @@ def see(data: DataSet, *, threads: int, progress: Progress) -> SeenParts:
         ),
     )
     _, _, width, height = registered.crop
-    views = views_for(height, width, (Voice.IMAGE,))
-    extractor = ViewExtractor(views, options.backbone.overview_onnx(), threads=threads)
+    views = views_for(height, width, DEFAULT_VOICES)
     mask, total = registered.part_mask(lambda _done, _total: None), len(every.images)
+    tone = tone_of_part(registered, mask, views)
+    extractor = ViewExtractor(views, options.backbone.overview_onnx(), threads=threads, tone=tone)
     features, places = features_at_places(
         views_of_images(every), every, extractor, mask, lambda done: progress("see", done, total), is_tied=True
     )
@@ -151,4 +157,5 @@ def see(data: DataSet, *, threads: int, progress: Progress) -> SeenParts:
         places=places,
         borne=borne_differences(registered, learned, extractor, places),
         is_tied=registered.is_tied,
+        extractor=extractor,
     )
