@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from calibration.evaluation.trial import TITLES
 from edge_agent.errors import EdgeAgentError
 from edge_agent.store.fs import write_durably
 from tests.benchmark.figures.measure import Subject
@@ -37,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measure what is missing, then write the tables. The exit code is 65 where a data set could not be measured."""
     args = _parser().parse_args(argv)
     try:
-        plan = Plan(**{name: getattr(args, name) for name in _NUMBERS})
+        plan = Plan(**{name: getattr(args, name) for name in _NUMBERS}, whole_methods=args.methods)
         found, failed = _measure_all(args, plan)
         return _write(args, plan, found, failed)
     except KeyboardInterrupt:
@@ -111,6 +112,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--page", type=Path, default=Path("docs/figures.md"), help="what is written (%(default)s)")
     parser.add_argument("--sets", type=_names(None), default=SETS, help=f"with commas; {','.join(SETS)}")
     parser.add_argument("--tables", type=_names(TABLES), default=TABLES, help=f"with commas; {','.join(TABLES)}")
+    whole = Plan().whole_methods
+    parser.add_argument("--methods", type=_names(tuple(TITLES)), default=whole, help=f"whole sets; {','.join(whole)}")
     for name in _NUMBERS:
         default = getattr(Plan(), name)
         parser.add_argument(f"--{name.replace('_', '-')}", type=_count, default=default, help="%(default)s")
@@ -125,7 +128,7 @@ def _names(known: Sequence[str] | None) -> Callable[[str], tuple[str, ...]]:
         found = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
         for name in found:
             if known is not None and name not in known:
-                raise argparse.ArgumentTypeError(f"no table {name!r}; tables: {', '.join(known)}")
+                raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(known)}")
         return found
 
     return names
