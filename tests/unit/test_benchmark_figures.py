@@ -349,4 +349,4 @@ def test_a_table_that_there_is_none_of_is_a_usage_error(capsys: pytest.CaptureFi
     with pytest.raises(SystemExit):
         command.main(["data", "--tables", "whole,magic"])
 
-    assert "no table 'magic'; tables: whole, draws, promise, drift, suspects" in capsys.readouterr().err
+    assert "'magic' is none of whole, draws, promise, drift, suspects" in capsys.readouterr().err
