@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LEVEL", "far_out", "most_suspects"]
 
-LEVEL = 0.03
+LEVEL = 0.02
 """Of clean sets whose oddities fall off exponentially so many are stopped; of sets that fall off faster, fewer."""
 _LEVEL_UP_TO = 40
 """Parts. Of more of them fewer sets are stopped: the more there are, the further out lies what no law foresees."""

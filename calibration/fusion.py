@@ -61,7 +61,7 @@ def _by_others(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.array([Scale.to_upper_tenth(np.delete(scores, i))(score) for i, score in enumerate(scores)])
 
 
-def scale_beside(mean: NDArray[np.float64], own: NDArray[np.float64]) -> Scale:
+def scale_beside(mean: NDArray[np.float64], own: NDArray[np.float64], *, handicap: float = _HANDICAP) -> Scale:
     """The scale on which a view says as much as the ``mean`` (n) does where its ``own`` scores (n) are rarer.
 
     Both by the exponential tail of their top quarter: so many mean excesses over its base one score is out, so many
@@ -69,7 +69,7 @@ def scale_beside(mean: NDArray[np.float64], own: NDArray[np.float64]) -> Scale:
     """
     (base, excess), (own_base, own_excess) = (_tail(scores) for scores in (mean, own))
     one = own_excess / excess  # what 1 of the mean is worth in the view
-    usual = own_base + own_excess * _HANDICAP - base * one
+    usual = own_base + own_excess * handicap - base * one
     return Scale(usual, usual + one)
 
 

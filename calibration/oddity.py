@@ -35,6 +35,8 @@ __all__ = ["Oddity", "measure_oddity", "oddity_of"]
 
 _UPPER = 0.75
 _LEAST_SPREAD = 0.02
+_HANDICAP = 4.0
+"""Of views beside the mean: twice a bundle's, for here they stop a whole calibration."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,7 +115,7 @@ def oddity_of(
     scores = _mean(in_mean)
     if others:
         own, certain = _mean(others), slice(0, len(scores) - most)  # how rare is asked of those that are no suspects
-        scale = scale_beside(np.sort(scores)[certain], np.sort(own)[certain])
+        scale = scale_beside(np.sort(scores)[certain], np.sort(own)[certain], handicap=_HANDICAP)
         scores = np.maximum(scores, [scale(value) for value in own])
     return Oddity(scores, tuple(in_mean), tuple(others))
 
