@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 __all__ = ["PlaceBank", "around"]
 
 _OFFSETS = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
-_AT_ONCE = 64
-"""Places of the bank that are compared at a time: what is worked on stays in the cache."""
+_AT_ONCE = 64 * 112
+"""Values of a part that are compared at a time, of as many places as have them: what is worked on stays in the cache."""
 
 
 def around(places: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -78,8 +78,9 @@ class PlaceBank:
         projected[1:-1, 1:-1] = flat.reshape(height, width, -1)
         own = np.einsum("hwr,hwr->hw", projected, projected)
         squared = np.full((int(self.places.sum()), self.parts), np.inf, np.float32)
-        for begin in range(0, len(self._kept), _AT_ONCE):
-            here = slice(begin, begin + _AT_ONCE)
+        step = max(1, _AT_ONCE // self.projection.shape[1])
+        for begin in range(0, len(self._kept), step):
+            here = slice(begin, begin + step)
             rows, columns = self._kept[here].T + 1
             seen = np.stack([projected[rows + dy, columns + dx] for dy, dx in _OFFSETS], axis=1)
             products = np.matmul(seen, self._bank[here])  # (places, 9, n)
