@@ -153,7 +153,7 @@ class ViewsJudge:
         beside = {view: share for view, share in shares.items() if self._banks[view].is_beside}
         mean = fmean(in_mean.values())
         score = float(np.max([mean, *beside.values()]))  # np.max hands a NaN on, max does not
-        return Judged(score, shares, f"the view {_most(in_mean if score == mean else beside)}")
+        return Judged(score, shares, _words_of(in_mean if score == mean else beside))
 
     def heat(self, embedded: Embedded, height: int, width: int, *, limit: float) -> NDArray[np.float32]:
         """The mean of the views' maps, each in units of what stands for the limit there; 0 off the part.
@@ -170,6 +170,10 @@ class ViewsJudge:
                 total += found
         in_mean = sum(not bank.is_beside for bank in self._banks.values())
         return np.asarray(np.maximum(total / np.float32(in_mean), hottest))
+
+
+def _words_of(shares: Mapping[str, float]) -> str:
+    return View(_most(shares)).words if shares else ""
 
 
 def _most(shares: Mapping[str, float]) -> str:

@@ -14,7 +14,7 @@ __all__ = ["PlaceBank", "around"]
 
 _OFFSETS = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
 _AT_ONCE = 64 * 112
-"""Values of a part that are compared at a time, of as many places as have them: what is worked on stays in the cache."""
+"""Values of a part that are compared at a time, of as many places as have them: that stays in the cache."""
 
 
 def around(places: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -8,7 +8,7 @@ looked at beside the network, as they are. The autoencoder's view is its anomaly
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import cv2
 
@@ -39,6 +39,19 @@ class View(StrEnum):
     OVERVIEW = "overview"
     TONE = "tone"
     AUTOENCODER = "autoencoder"
+
+    @property
+    def words(self) -> str:
+        """What is looked at, for a person who asks where a defect was seen."""
+        return _WORDS[self]
+
+
+_WORDS: Final = {
+    View.NATIVE: "the part at its full size",
+    View.OVERVIEW: "the part as a whole",
+    View.TONE: "its brightness and colour",
+    View.AUTOENCODER: "what the autoencoder would repair",
+}
 
 
 class Voice(StrEnum):

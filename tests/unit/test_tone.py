@@ -77,6 +77,10 @@ def test_where_a_part_lies_anywhere_no_slope_is_taken_away() -> None:
     assert moved(image * lean, image, is_tied=False) > 0.05
 
 
+def test_every_view_has_words_for_a_person() -> None:
+    assert len({view.words for view in View}) == len(View)
+
+
 def test_an_image_of_another_size_is_refused() -> None:
     with pytest.raises(ValueError, match="has places"):
         tone().features(part()[:, :100])
@@ -168,7 +172,11 @@ def one(value: float) -> NDArray[np.float32]:
 
 @pytest.mark.parametrize(
     ("tone_says", "score", "seen_in"),
-    [(2.9, 3.0, "the view overview"), (3.5, 3.5, "the view tone"), (np.nan, np.nan, "the view tone")],
+    [
+        (2.9, 3.0, "the part as a whole"),
+        (3.5, 3.5, "its brightness and colour"),
+        (np.nan, np.nan, "its brightness and colour"),
+    ],
 )
 def test_the_score_is_the_mean_or_what_stands_beside_it_where_that_is_more(
     tone_says: float, score: float, seen_in: str

@@ -27,7 +27,7 @@ from edge_agent.inspection.bundle import Bundle
 from edge_agent.inspection.comparison import compare
 from edge_agent.inspection.inspector import Inspector
 from edge_agent.inspection.manifest import FILES, Section
-from edge_agent.inspection.view import Voice
+from edge_agent.inspection.view import View, Voice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -102,7 +102,7 @@ def test_new_good_parts_pass_and_defective_ones_do_not(inspector: Inspector, bun
 
     assert sum(found.outcome is Outcome.OK for found in fresh) >= 17
     assert bad.outcome is Outcome.NG
-    assert bad.detail.endswith(f", seen in the view {max(bad.shares, key=bad.shares.__getitem__)}")
+    assert bad.detail.endswith(f", seen in {View(max(bad.shares, key=bad.shares.__getitem__)).words}")
     assert list(bad.shares) == ["native", "overview", "tone"]
     of_network = (bad.shares["native"] + bad.shares["overview"]) / 2
     assert bad.score == pytest.approx(max(of_network, bad.shares["tone"]))
