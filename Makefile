@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: install demo test test-all lint pictures bench figures fuzz results chaos soak kills schedules explore faults cover mutants lock offline-bundle clean
+.PHONY: install demo test test-all test-unit test-rest lint pictures bench figures fuzz results chaos soak kills schedules explore faults cover mutants lock offline-bundle clean
 
 # Not compiled beforehand: of what is installed a small part is ever imported, and compiled then.
 install: $(STAMP)
@@ -30,8 +30,15 @@ test: lint
 	$(BIN)/python -m pytest -m "not slow"
 
 # Everything, a quarter of an hour: what continuous integration runs.
+# Its two halves side by side, for most machines have two cores and most tests wait for something.
 test-all: lint
-	$(BIN)/python -m pytest
+	$(MAKE) --jobs 2 --output-sync=target --no-print-directory test-unit test-rest
+
+test-unit:
+	$(BIN)/python -m pytest tests/unit
+
+test-rest:
+	$(BIN)/python -m pytest --ignore=tests/unit
 
 # docs/pictures: the operator's page as it is, of a simulated line, looked at by Chromium. KEEP= a calibrated line's folder.
 pictures: install

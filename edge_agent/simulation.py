@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 import signal
 import socket
 import subprocess
 import sys
 import time
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Literal, Self
@@ -54,6 +55,8 @@ __all__ = [
 log = structlog.get_logger(__name__)
 
 _LOOPBACK = "127.0.0.1"
+_PORTS, _TRIES = range(20_000, 32_000), 1_000
+_given: set[int] = set()
 _COILS = 4
 _SAY_WAITING_S = 10.0
 _LISTEN_TRIES, _LISTEN_AGAIN_S = 300, 0.1
@@ -76,11 +79,20 @@ _CHUTE_S = 0.1
 
 
 def free_port() -> int:
-    """A TCP port of the loopback interface that nobody listens on."""
-    with socket.socket() as sock:
-        sock.bind((_LOOPBACK, 0))
-        port: int = sock.getsockname()[1]
-        return port
+    """A TCP port of the loopback interface that nobody listens on, and that this process was not given before.
+
+    Below those that systems take for outgoing connections: none of these takes it until somebody listens. Raises
+    OSError where there is none.
+    """
+    for _ in range(_TRIES):
+        port = secrets.choice(_PORTS)
+        if port in _given:
+            continue
+        with socket.socket() as sock, suppress(OSError):  # somebody listens there: another one
+            sock.bind((_LOOPBACK, port))
+            _given.add(port)
+            return port
+    raise OSError(f"no port from {_PORTS[0]} to {_PORTS[-1]} is free")
 
 
 def render_good(folder: Path, number: int, *, width: int, seed: int, progress: Callable[[str, int, int], None]) -> None:
