@@ -42,17 +42,16 @@ class Fusion:
     def of(cls, held_out: Mapping[View, NDArray[np.float64]], beside: frozenset[View]) -> Fusion:
         """From each view's held-out scores (n); ``beside`` are not in the mean, in which one view at least is.
 
-        Each part is scored on the scales that the others make.
+        In the mean each part is scored on the scales that the others make. Beside it on the scale that the bundle has:
+        of two odd parts each would else be judged as if the other were the only one, and the two would lift the limit
+        of all views to what no part on the line ever scores.
         """
         scales = {view: Scale.to_upper_tenth(scores) for view, scores in held_out.items() if view not in beside}
         mean = np.mean([_by_others(held_out[view]) for view in scales], axis=0)
         fused = mean
         for view in sorted(beside):
-            own = held_out[view]
-            parts = range(len(own))
-            said = [scale_beside(np.delete(mean, part), np.delete(own, part))(own[part]) for part in parts]
-            fused = np.maximum(fused, said)
-            scales[view] = scale_beside(mean, own)
+            scales[view] = scale_beside(mean, held_out[view])
+            fused = np.maximum(fused, [scales[view](score) for score in held_out[view]])
         return cls(fused, scales)
 
 

@@ -11,14 +11,17 @@ import io
 import math
 import re
 import zipfile
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
-__all__ = ["read_arrays"]
+__all__ = ["names_of", "read_arrays"]
 
 _END: Final = 22
 """Bytes of a ZIP file's last record, where no comment follows it: numpy writes none."""
@@ -43,11 +46,22 @@ def read_arrays(data: bytes, *names: str) -> list[NDArray[Any]]:
 
     Takes no more memory than the file once more.
     """
+    with _opened(data) as (archive, members):
+        return [_array(name, _content(archive, members, name)) for name in names]
+
+
+def names_of(data: bytes) -> frozenset[str]:
+    """The names of the arrays in a file. Raises ValueError in words."""
+    with _opened(data) as (_, members):
+        return frozenset(name.removesuffix(".npy") for name in members)
+
+
+@contextmanager
+def _opened(data: bytes) -> Iterator[tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]]:
     _check_end(data)
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            members = _members(archive, len(data))
-            return [_array(name, _content(archive, members, name)) for name in names]
+            yield archive, _members(archive, len(data))
     except _BROKEN as err:
         if type(err) is ValueError:
             raise

@@ -112,7 +112,9 @@ class Bundle:
     @property
     def places(self) -> NDArray[np.bool_] | None:
         """Where over the crop the part is (h, w), as coarse as the memory is; None where the memory does not say."""
-        return next(iter(self.bank.values())).bank.places if isinstance(self.bank, dict) else None
+        if not isinstance(self.bank, dict):
+            return None
+        return next(self.bank[view].bank.places for view in View if view in self.bank)  # in whatever order they came
 
     def judge(self, *, threads: int) -> Judge:
         """What judges by this bundle's score definition. Raises ValueError if its files do not fit each other."""

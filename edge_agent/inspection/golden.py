@@ -15,7 +15,7 @@ import numpy as np
 
 from edge_agent.errors import BundleRejected
 from edge_agent.inspection.anomaly_map import Reconstructor, to_working
-from edge_agent.inspection.arrays import read_arrays
+from edge_agent.inspection.arrays import names_of, read_arrays
 from edge_agent.inspection.sessions import Network
 
 if TYPE_CHECKING:
@@ -48,17 +48,29 @@ class Golden:
     """What became of the marked reference image.
 
     ``reconstruction`` (h, w, C) float32 of its crop, not registered; ``features`` float32, the backbone's output for
-    the middle of that crop; ``score`` by the whole way of an image.
+    the middle of that crop; ``score`` by the whole way of an image; ``shares`` (n) float64 what each channel or view
+    said there, in their order: where one of them speaks alone, the score says nothing of the others. Bundles of before
+    have none.
     """
 
     reconstruction: NDArray[np.float32]
     features: NDArray[np.float32]
     score: float
+    shares: NDArray[np.float64]
 
     def to_bytes(self) -> bytes:
         """The file golden.npz."""
         buffer = io.BytesIO()
-        np.savez(buffer, reconstruction=self.reconstruction, features=self.features, score=np.float64(self.score))
+        shares = {"shares": self.shares} if self.shares.size else {}
+        score = np.float64(self.score)
+        np.savez(
+            buffer,
+            allow_pickle=False,
+            reconstruction=self.reconstruction,
+            features=self.features,
+            score=score,
+            **shares,
+        )
         return buffer.getvalue()
 
     @classmethod
@@ -66,7 +78,8 @@ class Golden:
         """Read golden.npz. Raises BundleRejected."""
         try:
             reconstruction, features, score = read_arrays(data, "reconstruction", "features", "score")
-            return cls(reconstruction, features, float(score.item()))
+            shares = read_arrays(data, "shares")[0] if "shares" in names_of(data) else np.empty(0)
+            return cls(reconstruction, features, float(score.item()), shares)
         except ValueError as err:
             raise BundleRejected(f"golden.npz: {err}", hint="calibrate again") from err
 
@@ -78,10 +91,12 @@ def golden_of(bundle: Bundle, inspect: Callable[[bytes], Inspection]) -> Golden:
     crop = marked[y : y + height, x : x + width].reshape(height, width, -1).astype(np.float32) / np.float32(255.0)
     reconstructor = Reconstructor(bundle.cpcae_onnx, bundle.grid, bundle.channels, threads=1)
     ok, png = cv2.imencode(".png", marked if marked.ndim == 2 else np.ascontiguousarray(marked[..., ::-1]))
+    inspection = inspect(png.tobytes()) if ok else None
     return Golden(
         reconstructor.reconstruct(to_working(crop, bundle.grid)),
         Network(bundle.backbone_onnx, 1).run(middle_planes(crop)),
-        inspect(png.tobytes()).score if ok else float("nan"),
+        inspection.score if inspection else float("nan"),
+        np.array(list(inspection.shares.values()) if inspection else (), np.float64),
     )
 
 
@@ -91,14 +106,15 @@ def check_golden(bundle: Bundle, inspect: Callable[[bytes], Inspection]) -> None
     reconstruction = _worst(expected.reconstruction, found.reconstruction)
     features = _worst(expected.features, found.features) / float(np.abs(expected.features).max(initial=1e-12))
     score = abs(found.score - expected.score) / max(abs(expected.score), 1e-12)
+    shares = _worst_share(expected.shares, found.shares)
     # A NaN is neither within nor above.
-    if reconstruction <= PIXELS and features <= FEATURES_SHARE and score <= SCORE_SHARE:
+    if reconstruction <= PIXELS and features <= FEATURES_SHARE and score <= SCORE_SHARE and shares <= SCORE_SHARE:
         return
     raise BundleRejected(
         f"{bundle.folder}: this machine computes something else than the one that calibrated: the reconstruction "
         f"differs by {reconstruction:.2g} (allowed {PIXELS:g}), the features by {features:.2g} of the largest (allowed "
         f"{FEATURES_SHARE:g}), the score is {found.score:.6g} instead of {expected.score:.6g} (allowed "
-        f"{SCORE_SHARE:.0%})",
+        f"{SCORE_SHARE:.0%}), and one channel or view of it differs by {shares:.2g} (allowed {SCORE_SHARE:g})",
         hint=_HINT,
     )
 
@@ -125,3 +141,12 @@ def _worst(expected: NDArray[np.float32], found: NDArray[np.float32]) -> float:
     if expected.shape != found.shape:
         return float("inf")
     return float(np.abs(found - expected).max(initial=0.0))
+
+
+def _worst_share(expected: NDArray[np.float64], found: NDArray[np.float64]) -> float:
+    """Of itself, of 1 where it is less. 0 for a bundle that has none."""
+    if expected.size == 0:
+        return 0.0
+    if expected.shape != found.shape:
+        return float("inf")
+    return float((np.abs(found - expected) / np.maximum(np.abs(expected), 1.0)).max())

@@ -214,6 +214,7 @@ _CLOSED: Final = (
     "patches",
     "align.pose",
     "condition",
+    "method.views.*",
     *(p for p, r in RULES.items() if r is _SPAN),
 )
 """Objects whose every value decides something: a key that is not known here would be overlooked."""

@@ -20,6 +20,8 @@ __all__ = ["CELL_PX", "Tone", "tone_shape"]
 CELL_PX: Final = 16
 """Side of a place: that of the native view's places."""
 _PER_CELL: Final = 4
+_PLANE_FROM: Final = 12
+"""Places."""
 _DARK: Final = 0.1
 """Of full scale, added before the logarithm: what is darker is mostly noise."""
 
@@ -34,8 +36,9 @@ class Tone:
     """Takes what light does to the whole part out: ``on_part`` (h, w) bool are the places that speak for it.
 
     Light that grows weaker or changes its colour multiplies all values, a lamp that leans to one side multiplies them
-    by a slope: in the logarithm both are a plane, which is taken away (where a part lies anywhere, not ``is_tied``, the
-    mean alone: a slope would say where the part lies).
+    by a slope: in the logarithm both are nearly a plane, which is taken away. Of a part that lies anywhere (not
+    ``is_tied``) the mean alone, for a slope would say where it lies; of one with few places too, for a plane through
+    few places follows a stain.
     """
 
     on_part: NDArray[np.bool_]
@@ -65,7 +68,7 @@ class Tone:
         height, width, _ = means.shape
         rows, columns = np.mgrid[:height, :width]
         base = np.ones((height, width, 1))
-        if self.is_tied:
+        if self.is_tied and int(self.on_part.sum()) >= _PLANE_FROM:
             base = np.dstack([base, rows / height - 0.5, columns / width - 0.5])
         factors = np.linalg.lstsq(base[self.on_part], means[self.on_part].astype(np.float64), rcond=None)[0]
         return np.asarray(base @ factors, np.float32)

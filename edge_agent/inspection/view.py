@@ -47,9 +47,9 @@ class View(StrEnum):
 
 
 _WORDS: Final = {
-    View.NATIVE: "the part at its full size",
+    View.NATIVE: "the part at full size",
     View.OVERVIEW: "the part as a whole",
-    View.TONE: "its brightness and colour",
+    View.TONE: "brightness and colour",
     View.AUTOENCODER: "what the autoencoder would repair",
 }
 

@@ -43,5 +43,12 @@ class ViewBank:
     def heat(self, features: NDArray[np.float32], limit: float) -> NDArray[np.float32]:
         """Each place (h, w) as a share of what stands for the ``limit`` in this view; 0 where no place counts."""
         found = np.zeros(self.bank.places.shape, np.float32)
-        found[self.bank.places] = np.maximum(self.outness(features) / np.float32(self.scale.at(limit)), 0.0)
+        found[self.bank.places] = np.maximum(self._of_limit(self.outness(features), limit), 0.0)
         return found
+
+    def _of_limit(self, outness: NDArray[np.float32], limit: float) -> NDArray[np.float32]:
+        """1 at the limit. Where the limit is below what is usual there is no share of it: then by the scale's unit."""
+        at_limit = self.scale.at(limit)
+        if at_limit > 0.0:
+            return outness / np.float32(at_limit)
+        return 1.0 + (outness - np.float32(at_limit)) / np.float32(self.scale.odd - self.scale.usual)

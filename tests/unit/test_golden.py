@@ -85,6 +85,25 @@ def test_another_result_rejects_the_bundle_with_the_figures(
     assert "edge-agent version" in caught.value.hint
 
 
+def test_what_one_view_says_is_proven_also_where_another_makes_the_score(bundle: Bundle) -> None:
+    golden = Golden.from_bytes(bundle.golden_npz)
+    before = replace(golden, shares=np.empty(0))
+    assert Inspector(replace(bundle, golden_npz=before.to_bytes())).warm_up() > 0  # a bundle of before has none
+    if bundle.manifest["method"]["score"] == "paper":
+        assert golden.shares.size == 0
+        return
+    for place in range(len(golden.shares)):
+        other = golden.shares.copy()
+        other[place] = other[place] * 1.02 + 0.02
+        spoilt = replace(bundle, golden_npz=replace(golden, shares=other).to_bytes())
+
+        with pytest.raises(BundleRejected, match="one channel or view of it differs by"):
+            Inspector(spoilt).warm_up()
+    fewer = replace(bundle, golden_npz=replace(golden, shares=golden.shares[:-1]).to_bytes())
+    with pytest.raises(BundleRejected, match="differs by inf"):
+        Inspector(fewer).warm_up()
+
+
 @pytest.mark.parametrize("spoilt", [{"score": float("nan")}, {"features": np.full((1, 2), np.nan, np.float32)}])
 def test_golden_values_that_are_not_finite_reject_the_bundle(bundle: Bundle, spoilt: dict[str, Any]) -> None:
     golden = replace(Golden.from_bytes(bundle.golden_npz), **spoilt)

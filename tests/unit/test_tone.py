@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from calibration.fusion import Fusion, beside_the_mean
+from calibration.limit import choose_limit
 from calibration.tail import top_excess
 from edge_agent.inspection.judge import ViewsJudge
 from edge_agent.inspection.local import Scale
@@ -81,6 +82,18 @@ def test_every_view_has_words_for_a_person() -> None:
     assert len({view.words for view in View}) == len(View)
 
 
+def test_of_a_part_with_few_places_no_slope_is_taken_away_that_would_follow_a_stain() -> None:
+    few = np.zeros(tone_shape(HEIGHT, WIDTH), bool)
+    few[4:6, 8:10] = True
+    image = part()
+    stained = image.copy()
+    stained[64:80, 128:144] *= np.float32(0.7)
+
+    differences = Tone(few, is_tied=True).features(stained) - Tone(few, is_tied=True).features(image)
+
+    assert np.abs(differences[few]).max() > 0.1
+
+
 def test_an_image_of_another_size_is_refused() -> None:
     with pytest.raises(ValueError, match="has places"):
         tone().features(part()[:, :100])
@@ -130,7 +143,20 @@ def test_one_odd_part_in_a_view_does_not_carry_its_scale_away() -> None:
 
     scale, other = plain.scales[View.TONE], with_odd.scales[View.TONE]
     assert other.at(2.0) == pytest.approx(scale.at(2.0), rel=0.2)
-    assert with_odd.scores[-1] > 50.0  # and it is told, as an odd part
+    assert with_odd.scores[-1] > 50.0
+
+
+def test_two_parts_that_are_odd_in_one_view_do_not_lift_the_limit_of_all() -> None:
+    rng = np.random.default_rng(0)
+    native, tones = 3.0 + rng.gamma(4.0, 0.3, 60), 3.0 + rng.gamma(4.0, 0.3, 60)
+    tones[:2] = 9.0, 8.5
+    alone = Fusion.of({View.NATIVE: native}, frozenset())
+
+    fused = Fusion.of({View.NATIVE: native, View.TONE: tones}, frozenset({View.TONE}))
+
+    limits = [choose_limit(found.scores, by_tail=True).value for found in (alone, fused)]
+    assert limits[1] < limits[0] + 0.5
+    assert fused.scores[0] == fused.scales[View.TONE](9.0)  # what the bundle would say of it
 
 
 def test_views_in_which_good_parts_do_not_differ_have_a_scale_all_the_same() -> None:
@@ -146,6 +172,16 @@ def test_the_top_excess_is_of_the_top_quarter_and_without_an_odd_largest() -> No
     assert top_excess(scores) == (29.0, 5.5)
     assert top_excess(np.append(scores[:-1], 1e6))[1] < 10.0
     assert top_excess(np.array([1.0, 2.0, 4.0])) == (2.0, 2.0)
+
+
+def test_heat_is_one_at_the_limit_also_where_the_limit_is_below_what_is_usual() -> None:
+    bank = PlaceBank.of(np.zeros((3, 1, 2), np.float32), np.ones((1, 1), bool), np.eye(2, dtype=np.float32))
+    usual = UsualDistances(np.zeros(1, np.float32), np.ones(1, np.float32), 0.0, 1.0, 0.5)
+    view = ViewBank(bank, usual, Scale(-3.0, -2.0))
+
+    assert view.heat(one(0.0), 3.0)[0, 0] == pytest.approx(1.0)
+    assert view.heat(one(5.0), 3.0)[0, 0] == pytest.approx(6.0)
+    assert view.heat(one(5.0), -3.0)[0, 0] == pytest.approx(12.0)
 
 
 class _Seen:
@@ -174,8 +210,8 @@ def one(value: float) -> NDArray[np.float32]:
     ("tone_says", "score", "seen_in"),
     [
         (2.9, 3.0, "the part as a whole"),
-        (3.5, 3.5, "its brightness and colour"),
-        (np.nan, np.nan, "its brightness and colour"),
+        (3.5, 3.5, "brightness and colour"),
+        (np.nan, np.nan, "brightness and colour"),
     ],
 )
 def test_the_score_is_the_mean_or_what_stands_beside_it_where_that_is_more(

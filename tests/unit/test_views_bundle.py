@@ -27,6 +27,7 @@ from edge_agent.inspection.bundle import Bundle
 from edge_agent.inspection.comparison import compare
 from edge_agent.inspection.inspector import Inspector
 from edge_agent.inspection.manifest import FILES, Section
+from edge_agent.inspection.manifest_rules import broken_rule
 from edge_agent.inspection.view import View, Voice
 
 if TYPE_CHECKING:
@@ -400,3 +401,18 @@ def test_a_manifest_whose_scales_cannot_be_is_refused(
 
     with pytest.raises(BundleRejected, match=words):
         read_bank((bundle.folder / "bank.npz").read_bytes(), Section(method, "method"))
+
+
+def test_a_key_of_a_view_that_is_not_known_is_refused(bundle: Bundle) -> None:
+    manifest = json.loads(json.dumps(bundle.manifest))
+    manifest["method"]["views"]["tone"]["isbeside"] = True
+
+    assert broken_rule(bundle.manifest) == ""
+    assert "'isbeside' is not known" in broken_rule(manifest)
+
+
+def test_where_the_part_is_does_not_hang_on_the_order_of_the_views(bundle: Bundle) -> None:
+    assert isinstance(bundle.bank, dict)
+    other = replace(bundle, bank=dict(reversed(bundle.bank.items())))
+
+    assert other.places is bundle.places is bundle.bank[View.NATIVE].bank.places
