@@ -184,7 +184,7 @@ def write_report(path: Path, result: CalibrationResult) -> None:
         ),
         training=tuple(TrainingStep(p.step, p.train, _finite(p.heldout)) for p in result.curve),
         scores=tuple(GoodPartScore(name, score) for name, score in result.scores),
-        notes=(*_limit_notes(result), *(f"Registration: {note}." for note in result.notes)),
+        notes=(*_limit_notes(result), *(f"{note[:1].upper()}{note[1:]}." for note in result.notes)),
         answers=tuple(
             AnswerRow(a.question.name, a.question.words[a.answer], tuple(a.figures.items()), a.why)
             for a in result.answers
