@@ -20,7 +20,8 @@ __all__ = ["Fusion", "beside_the_mean", "scale_beside"]
 
 _HANDICAP: Final = 2.0
 """In mean excesses: of good parts that the mean lets reach its limit, a view beside it has exp(-2), 14 in a hundred."""
-_LEAST_EXCESS: Final = 0.02
+_LEAST_SHARE, _LEAST_BASE = 0.02, 0.02
+"""A tail is at least such a share of what it begins at, and that counts as so much at least."""
 
 
 def beside_the_mean(views: Sequence[View], voices: Sequence[Voice]) -> frozenset[View]:
@@ -74,4 +75,4 @@ def scale_beside(mean: NDArray[np.float64], own: NDArray[np.float64], *, handica
 
 def _tail(scores: NDArray[np.float64]) -> tuple[float, float]:
     base, excess = top_excess(scores)
-    return base, max(excess, _LEAST_EXCESS * max(abs(base), _LEAST_EXCESS))
+    return base, max(excess, _LEAST_SHARE * max(abs(base), _LEAST_BASE))
