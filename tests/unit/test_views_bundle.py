@@ -289,7 +289,7 @@ def test_one_odd_part_that_is_kept_does_not_set_the_limit_and_is_named_where_peo
     assert calibration_json(result)["odd_part"] == result.odd_part
     report = (tmp_path / "report.html").read_text()
     assert "Look at odd.bmp" in report
-    assert "kept as good by a person: odd.bmp" in report
+    assert "kept as good: a person confirmed it by name" in report
     assert "left aside" in report
     inspector = Inspector(Bundle.load(result.path))
     assert inspector.inspect(encode(render(200, spot=(300, 160)))).outcome is Outcome.NG
