@@ -10,6 +10,8 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from edge_agent.inspection.usual import UsualDistances
+
 __all__ = ["AnywhereBank"]
 
 _AT_ONCE = 1024
@@ -51,6 +53,13 @@ class AnywhereBank:
     def distances(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Distance (P) of each place that counts to the nearest good part. NaN in, NaN out."""
         return self._nearest(features, 1)[:, 0]
+
+    def furthest_out(self, features: NDArray[np.float32], usual: UsualDistances, count: int) -> NDArray[np.float32]:
+        """The ``count`` places (all, where there are fewer) of a part (h, w, d) that are furthest out by what is usual.
+
+        NaN in, NaN out.
+        """
+        return np.sort(usual(self.distances(features)))[-count:]
 
     def _nearest(self, features: NDArray[np.float32], groups: int) -> NDArray[np.float32]:
         """Of each place (P, groups) to each of so many equal runs of the bank."""

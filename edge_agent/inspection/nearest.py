@@ -10,11 +10,16 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from edge_agent.inspection.usual import UsualDistances
+
 __all__ = ["PlaceBank", "around"]
 
 _OFFSETS = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
+_ITSELF = _OFFSETS.index((0, 0))
 _AT_ONCE = 64 * 112
 """Values of a part that are compared at a time, of as many places as have them: that stays in the cache."""
+_LOOKED_AT = 32
+"""Places whose surroundings are searched at a time."""
 
 
 def around(places: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -39,6 +44,7 @@ class PlaceBank:
     _squares: NDArray[np.float32]
     _kept: NDArray[np.intp]
     _target: NDArray[np.intp] = field(repr=False)
+    _around: NDArray[np.intp] = field(repr=False)
 
     @classmethod
     def of(
@@ -54,7 +60,13 @@ class PlaceBank:
         number = np.full(np.add(places.shape, 2), -1, np.intp)  # of each place that counts; a rim that never does
         number[1:-1, 1:-1][places] = np.arange(int(places.sum()))
         target = np.stack([number[kept[:, 0] + 1 + dy, kept[:, 1] + 1 + dx] for dy, dx in _OFFSETS], axis=1)
-        return cls(places, projection, bank, np.einsum("krn,krn->kn", bank, bank), kept, target)
+        of_bank = np.full(np.add(places.shape, 2), -1, np.intp)
+        of_bank[1:-1, 1:-1][around(places)] = np.arange(len(kept))
+        rows, columns = np.nonzero(places)
+        beside = np.stack([of_bank[rows + 1 + dy, columns + 1 + dx] for dy, dx in _OFFSETS], axis=1)
+        # Beyond the border there is nothing: the place itself stands there once more.
+        beside = np.where(beside < 0, beside[:, _ITSELF, None], beside)
+        return cls(places, projection, bank, np.einsum("krn,krn->kn", bank, bank), kept, target, beside)
 
     @property
     def parts(self) -> int:
@@ -66,16 +78,9 @@ class PlaceBank:
 
         A place that is not finite anywhere makes all NaN. Raises ValueError for features of another shape.
         """
-        height, width = self.places.shape
-        if features.shape != (height, width, len(self.projection)):
-            raise ValueError(
-                f"the part has features {features.shape}, the bank {(height, width, len(self.projection))}"
-            )
-        if not np.isfinite(features).all():
+        projected = self._projected(features)
+        if projected is None:
             return np.full((int(self.places.sum()), self.parts), np.nan, np.float32)
-        projected = np.zeros((height + 2, width + 2, self.projection.shape[1]), np.float32)
-        flat = features.reshape(height * width, -1) @ self.projection  # one product: threads meet once, not once a row
-        projected[1:-1, 1:-1] = flat.reshape(height, width, -1)
         own = np.einsum("hwr,hwr->hw", projected, projected)
         squared = np.full((int(self.places.sum()), self.parts), np.inf, np.float32)
         step = max(1, _AT_ONCE // self.projection.shape[1])
@@ -89,8 +94,53 @@ class PlaceBank:
                 counts = target >= 0
                 found = self._squares[here] - 2.0 * products[:, k] + own[rows + dy, columns + dx][:, None]
                 squared[target[counts]] = np.minimum(squared[target[counts]], found[counts])
-        return np.sqrt(np.maximum(squared, 0.0))
+        return _root(squared)
 
     def distances(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Distance (P) of each place that counts to the nearest good part. NaN in, NaN out."""
         return np.asarray(self.to_each(features).min(axis=1))
+
+    def furthest_out(self, features: NDArray[np.float32], usual: UsualDistances, count: int) -> NDArray[np.float32]:
+        """The ``count`` places (all, where there are fewer) of a part (h, w, d) that are furthest out by what is usual.
+
+        Branch and bound: how far out a place is by the nearest good part at that very place is an upper bound. The
+        places around are searched only where it says that the place may be among the furthest. NaN in, NaN out.
+        Raises ValueError as ``to_each`` does.
+        """
+        projected = self._projected(features)
+        if projected is None:
+            return np.full(min(count, int(self.places.sum())), np.nan, np.float32)
+        inner = projected[1:-1, 1:-1]
+        of_bank, of_part = inner[tuple(self._kept.T)], inner[self.places]
+        own = np.einsum("pr,pr->p", of_part, of_part)
+        at_place = (self._squares - 2.0 * np.matmul(of_bank[:, None], self._bank)[:, 0]).min(axis=1)
+        bounds = usual(_root(at_place[self._around[:, _ITSELF]] + own))
+        order = np.argsort(-bounds, kind="stable")
+        found = np.empty(0, np.float32)
+        for begin in range(0, len(order), _LOOKED_AT):
+            here = order[begin : begin + _LOOKED_AT]
+            if len(found) == count and bounds[here[0]] <= found[0]:
+                break
+            cells = self._around[here]
+            products = np.matmul(of_part[here][:, None, None], self._bank[cells])[:, :, 0]  # (places, 9, n)
+            nearest = (self._squares[cells] - 2.0 * products).min(axis=(1, 2))
+            found = np.sort(np.concatenate([found, usual.at(here)(_root(nearest + own[here]))]))[-count:]
+        return found
+
+    def _projected(self, features: NDArray[np.float32]) -> NDArray[np.float32] | None:
+        """The part's features in the scale of distances (h + 2, w + 2, r), a rim of zeros around; None: not finite."""
+        height, width = self.places.shape
+        if features.shape != (height, width, len(self.projection)):
+            raise ValueError(
+                f"the part has features {features.shape}, the bank {(height, width, len(self.projection))}"
+            )
+        if not np.isfinite(features).all():
+            return None
+        projected = np.zeros((height + 2, width + 2, self.projection.shape[1]), np.float32)
+        flat = features.reshape(height * width, -1) @ self.projection  # one product: threads meet once, not once a row
+        projected[1:-1, 1:-1] = flat.reshape(height, width, -1)
+        return projected
+
+
+def _root(squared: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(np.sqrt(np.maximum(squared, 0.0)), np.float32)

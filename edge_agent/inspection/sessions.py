@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 import onnxruntime as ort
+from threadpoolctl import threadpool_limits
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -16,9 +18,13 @@ _ERRORS_ONLY = 3
 
 
 class Network:
-    """One ONNX file with one input and one output. ``run`` may be called from one thread at a time."""
+    """One ONNX file with one input and one output. ``run`` may be called from one thread at a time.
+
+    Of the process it takes NumPy's own threads away.
+    """
 
     def __init__(self, model: bytes, threads: int) -> None:
+        _without_blas_threads()
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -37,3 +43,13 @@ class Network:
     def run(self, array: NDArray[np.float32]) -> NDArray[np.float32]:
         """The network's output for one float32 array of its input shape."""
         return np.asarray(self._session.run(None, {self._input_name: array})[0], dtype=np.float32)
+
+
+@cache
+def _without_blas_threads() -> None:
+    """NumPy's products on the thread that asks for them.
+
+    Between two products its threads wait busily: they take the cores from the network for longer than they help, and
+    what they compute hangs on their number (docs/decisions/0061).
+    """
+    threadpool_limits(1, user_api="blas")

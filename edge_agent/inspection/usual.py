@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -64,6 +64,10 @@ class UsualDistances:
     def common(cls, usual: float, spread: float, places: int) -> UsualDistances:
         """These two figures at each of so many places."""
         return cls(np.full(places, usual, np.float32), np.full(places, spread, np.float32), usual, spread, 0.0)
+
+    def at(self, places: NDArray[np.intp]) -> UsualDistances:
+        """The same at some of the places."""
+        return replace(self, usual=self.usual[places], spread=self.spread[places])
 
     def __call__(self, distances: NDArray[np.float32]) -> NDArray[np.float32]:
         """How far out each distance (P) is: 0 is usual. NaN in, NaN out."""

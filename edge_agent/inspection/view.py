@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import cv2
 
 from edge_agent.inspection.anomaly_map import resized
-from edge_agent.inspection.channels import OVERVIEW_PX, overview_size, size_within
+from edge_agent.inspection.channels import FINE_PIXELS, OVERVIEW_PX, overview_size, size_within
 from edge_agent.inspection.embedding import FeatureGrid
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["NATIVE_PIXELS", "View", "ViewExtractor", "Voice", "views_for"]
 
-NATIVE_PIXELS = 1600 * 1200
-"""Pixels of the native view at most: all of a 2-megapixel camera's image. Larger crops are made smaller."""
+NATIVE_PIXELS = FINE_PIXELS
+"""Pixels of the native view at most: larger crops are made smaller."""
 _OVERVIEW_FROM = 1.25
 
 
@@ -92,16 +92,16 @@ class ViewExtractor:
 
     def features(self, views: Views) -> dict[View, NDArray[np.float32]]:
         """Features (h, w, d) of every place, by view."""
-        return {view: self._of(view, views) for view in self.views}
-
-    def _of(self, view: View, views: Views) -> NDArray[np.float32]:
-        shown = _shown(view, views)
-        return self._grid.features(shown) if view is not View.TONE or self._tone is None else self._tone.features(shown)
-
-
-def _shown(view: View, views: Views) -> NDArray[np.float32]:
-    image = views.differences if view is View.AUTOENCODER else views.crop
-    height, width = image.shape[:2]
-    is_native = view in (View.NATIVE, View.TONE)
-    size = size_within(height, width, NATIVE_PIXELS) if is_native else overview_size(height, width)
-    return resized(image, *size, cv2.INTER_AREA)
+        height, width = views.crop.shape[:2]
+        small = overview_size(height, width)
+        native = resized(views.crop, *size_within(height, width, NATIVE_PIXELS), cv2.INTER_AREA)
+        found: dict[View, NDArray[np.float32]] = {}
+        for view in self.views:
+            if view is View.TONE and self._tone is not None:
+                found[view] = self._tone.features(native)
+            elif view is View.NATIVE:
+                found[view] = self._grid.features(native)
+            else:
+                shown = views.differences if view is View.AUTOENCODER else views.crop
+                found[view] = self._grid.features(resized(shown, *small, cv2.INTER_AREA))
+        return found

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge_agent.inspection.usual import top_mean
+from edge_agent.inspection.usual import TOP_PLACES, top_mean
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,7 +38,7 @@ class ViewBank:
 
     def score(self, features: NDArray[np.float32]) -> float:
         """The mean of the few places that are furthest out, on the view's scale. NaN in, NaN out."""
-        return self.scale(top_mean(self.outness(features)))
+        return self.scale(top_mean(self.bank.furthest_out(features, self.usual, TOP_PLACES)))
 
     def heat(self, features: NDArray[np.float32], limit: float) -> NDArray[np.float32]:
         """Each place (h, w) as a share of what stands for the ``limit`` in this view; 0 where no place counts."""

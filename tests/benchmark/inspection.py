@@ -1,6 +1,6 @@
 """What one image costs from its bytes to its verdict, stage by stage, at 1600 x 1200; and what a calibration costs.
 
-Run: ``python -m tests.benchmark.inspection [--method paper|local] [--images 24] [--runs 15]``. Wall times depend on
+Run: ``python -m tests.benchmark.inspection [--methods views,local] [--images 24] [--runs 15]``. Wall times depend on
 whatever else the machine does; processor time is printed beside them.
 """
 
@@ -11,6 +11,7 @@ import resource
 import sys
 import tempfile
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
@@ -18,11 +19,13 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from calibration.calibrate import METHODS, CalibrationOptions, CalibrationResult, calibrate
+from calibration.calibrate import DEFAULT_METHOD, CalibrationOptions, CalibrationResult, calibrate
 from edge_agent.inspection.bundle import Bundle
 from edge_agent.inspection.inspector import Inspector
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy.typing as npt
 
 WIDTH, HEIGHT = 1600, 1200
@@ -60,44 +63,67 @@ def calibrated(folder: Path, method: str, images: int) -> CalibrationResult:
     return calibrate(good, folder / "bundle", options)
 
 
-def stage_times(inspector: Inspector, runs: int) -> tuple[dict[str, list[float]], list[float]]:
-    """Wall milliseconds by stage, and processor milliseconds in all, of every run."""
-    wall: dict[str, list[float]] = {stage: [] for stage in STAGES}
-    processor = []
-    for seed in range(1000, 1000 + runs):
-        data = bmp(render(seed))
+@dataclass(slots=True)
+class Times:
+    """Milliseconds of every run: wall time by stage, and processor time in all."""
+
+    wall: dict[str, list[float]] = field(default_factory=lambda: {stage: [] for stage in STAGES})
+    processor: list[float] = field(default_factory=list)
+
+    def add(self, inspector: Inspector, data: bytes) -> None:
+        """One more run."""
         begin = time.process_time()
         timings_ms = inspector.inspect(data).timings_ms
-        processor.append((time.process_time() - begin) * 1000.0)
+        self.processor.append((time.process_time() - begin) * 1000.0)
         for stage in STAGES:
-            wall[stage].append(timings_ms.get(stage, 0.0))
-    return wall, processor
+            self.wall[stage].append(timings_ms.get(stage, 0.0))
+
+    def table(self) -> str:
+        """Medians, and the least in brackets."""
+        lines = [f"  {stage:<12}{median(values):8.1f} ({min(values):.1f})" for stage, values in self.wall.items()]
+        totals = [sum(run) for run in zip(*self.wall.values(), strict=True)]
+        processor = f"processor {median(self.processor):.1f} ({min(self.processor):.1f})"
+        return "\n".join([*lines, f"  {'all':<12}{median(totals):8.1f} ({min(totals):.1f}); {processor}\n"])
+
+
+def calibrated_inspector(method: str, images: int, say: Callable[[str], object]) -> Inspector:
+    """An inspector that is warm; what its calibration took is said."""
+    with tempfile.TemporaryDirectory() as folder:
+        begin, begin_processor = time.perf_counter(), time.process_time()
+        result = calibrated(Path(folder), method, images)
+        took, processor = time.perf_counter() - begin, time.process_time() - begin_processor
+        peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        stages = ", ".join(f"{stage} {seconds:.0f} s" for stage, seconds in result.timings_s.items())
+        say(
+            f"calibration of {images} images, method {method}: {took:.0f} s ({processor:.0f} s processor), {stages}; "
+            f"peak memory {peak_mib:.0f} MiB\n"
+        )
+        inspector = Inspector(Bundle.load(result.path))
+    inspector.warm_up()
+    return inspector
 
 
 def main() -> int:
-    """Print one table."""
+    """Print a table of each method; of more than one also how the first compares with each other, image by image."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--method", choices=METHODS, default="paper")
+    parser.add_argument("--methods", default=DEFAULT_METHOD, help="with commas between; the first is the one compared")
     parser.add_argument("--images", type=int, default=24)
     parser.add_argument("--runs", type=int, default=15)
     args = parser.parse_args()
     say = sys.stdout.write
-    with tempfile.TemporaryDirectory() as folder:
-        begin, begin_processor = time.perf_counter(), time.process_time()
-        result = calibrated(Path(folder), args.method, args.images)
-        took, processor = time.perf_counter() - begin, time.process_time() - begin_processor
-        peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        say(f"calibration of {args.images} images, method {args.method}: {took:.0f} s ({processor:.0f} s processor), ")
-        say(", ".join(f"{stage} {seconds:.0f} s" for stage, seconds in result.timings_s.items()))
-        say(f"; peak memory {peak_mib:.0f} MiB\n")
-        inspector = Inspector(Bundle.load(result.path))
-    inspector.warm_up()
-    wall, processor_ms = stage_times(inspector, args.runs)
-    say(f"one grey image of {WIDTH} x {HEIGHT}, whole frame, {args.runs} runs, 2 threads: median (least) in ms\n")
-    for stage, values in wall.items():
-        say(f"  {stage:<12}{median(values):8.1f} ({min(values):.1f})\n")
-    totals = [sum(run) for run in zip(*wall.values(), strict=True)]
-    say(f"  {'all':<12}{median(totals):8.1f} ({min(totals):.1f}); processor {median(processor_ms):.1f}\n")
+    inspectors = {method: calibrated_inspector(method, args.images, say) for method in args.methods.split(",")}
+    times = {method: Times() for method in inspectors}
+    for seed in range(1000, 1000 + args.runs):
+        data = bmp(render(seed))
+        for method, inspector in inspectors.items():  # in turn: whatever else the machine does hits all of them
+            times[method].add(inspector, data)
+    for method, measured in times.items():
+        say(f"{method}: one grey image of {WIDTH} x {HEIGHT}, whole frame, {args.runs} runs, 2 threads: ")
+        say(f"median (least) in ms\n{measured.table()}")
+    (first, ours), *others = times.items()
+    for method, theirs in others:
+        ratios = [a / b for a, b in zip(ours.processor, theirs.processor, strict=True)]
+        say(f"{first} takes {median(ratios):.2f} times the processor time of {method} (median over images)\n")
     return 0
 
 

@@ -49,6 +49,14 @@ def test_a_distance_is_to_the_nearest_feature_of_each_good_part_wherever_it_is()
     assert bank.parts == 4
 
 
+def test_the_places_furthest_out_are_those_of_all() -> None:
+    bank = AnywhereBank.of(drawn(4)[:, PLACES], PLACES, np.eye(5, dtype=np.float32))
+    usual = UsualDistances.common(1.0, 0.5, int(PLACES.sum()))
+    part = drawn(1, 1)[0]
+
+    np.testing.assert_array_equal(bank.furthest_out(part, usual, 9), np.sort(usual(bank.distances(part)))[-9:])
+
+
 def test_more_places_than_are_compared_at_a_time_are_all_compared() -> None:
     places = np.ones((40, 50), bool)
     bank = AnywhereBank.of(drawn(3)[:, PLACES], places, np.eye(5, dtype=np.float32))

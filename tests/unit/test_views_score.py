@@ -163,6 +163,35 @@ def test_a_distance_is_to_the_nearest_place_within_one_cell_of_each_good_part(sh
     assert bank.parts == 4
 
 
+@pytest.mark.parametrize(("shape", "count"), [((24, 30), 9), ((24, 30), 500), ((2, 3), 9)])
+@pytest.mark.parametrize("defect", [0.0, 3.0])
+def test_the_places_furthest_out_are_found_though_not_all_are_searched(
+    shape: tuple[int, int], count: int, defect: float
+) -> None:
+    n = 5
+    places = np.random.default_rng(3).random(shape) > 0.3
+    good, part = drawn(n, 0, *shape), drawn(1, 1, *shape)[0]
+    part[shape[0] // 2, : shape[1] // 2] += defect
+    bank = PlaceBank.of(at(places, good), places, np.random.default_rng(2).normal(size=(5, 5)).astype(np.float32))
+    usual = UsualDistances.of(np.random.default_rng(4).uniform(1.0, 3.0, (n, int(places.sum()))).astype(np.float32))
+
+    found = bank.furthest_out(part, usual, count)
+
+    expected = np.sort(usual(bank.distances(part)))[-count:]
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_of_a_part_that_is_not_finite_nothing_is_furthest_out() -> None:
+    places, part = some_places(), drawn(1, 1)[0]
+    bank = PlaceBank.of(at(places, drawn(4)), places, IDENTITY)
+    usual = UsualDistances.common(1.0, 1.0, int(places.sum()))
+    part[0, 0, 0] = np.inf
+
+    assert np.isnan(bank.furthest_out(part, usual, 9)).all()
+    with pytest.raises(ValueError, match="the bank"):
+        bank.furthest_out(part[1:], usual, 9)
+
+
 def test_the_same_features_give_the_same_bits() -> None:
     places, part = some_places(), drawn(1, 1)[0]
     banks = [PlaceBank.of(at(places, drawn(4)).astype(np.float16), places, IDENTITY) for _ in range(2)]
@@ -391,7 +420,16 @@ def test_features_have_a_place_for_each_sixteen_pixels_of_their_view() -> None:
         View.TONE: (32, 48, 2),
         View.AUTOENCODER: (16, 24, 112),
     }
-    assert NATIVE_PIXELS == 1_920_000
+
+
+def test_a_large_crop_is_seen_by_so_many_pixels_at_most() -> None:
+    extractor = ViewExtractor((View.NATIVE,), DEFAULT_BACKBONE.overview_onnx(), threads=1)
+
+    height, width = extractor.features(seen(1200, 1600))[View.NATIVE].shape[:2]
+
+    assert NATIVE_PIXELS == 1_100_000
+    assert (height, width) == (57, 76)
+    assert height * width * 16**2 < 1.02 * NATIVE_PIXELS
 
 
 def judge_of(parts: list[Views], views: tuple[View, ...]) -> ViewsJudge:
