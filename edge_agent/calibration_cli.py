@@ -200,7 +200,7 @@ def evaluate(
         typer.Argument(metavar="DATASET...", help="Folders in MVTec layout: train/good, test/good, test/<defect>."),
     ],
     *,
-    method: Annotated[str | None, typer.Option(help="One method; local where none is named.")] = None,
+    method: Annotated[str | None, typer.Option(help="One method; views where none is named.")] = None,
     methods: Annotated[
         str | None,
         typer.Option(
