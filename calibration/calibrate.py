@@ -248,7 +248,7 @@ def gather(images: Sequence[Path], options: CalibrationOptions, progress: Progre
     defective = read_defective(options.defective, good) if options.defective else ()
     notes = (*(images_in(options.defective).notes if options.defective else ()), *image_notes(good))
     clock.end("read")
-    placed = place(good, options, progress)
+    placed = place(good, options, progress, defective)
     check_channels(options.channels, placed.registered.crop)
     clock.end("register")
     return Gathered(placed.registered, options, clock.timings_s, placed.answers, left_out, known_good, defective, notes)
@@ -288,10 +288,16 @@ def would_more_pay(gathered: Gathered, progress: Progress = _unseen) -> Gathered
     return replace(gathered, timings_s=clock.timings_s, parts_curve=curve)
 
 
-def place(good: Sequence[GoodImage], options: CalibrationOptions, progress: Progress = _unseen) -> Placed:
+def place(
+    good: Sequence[GoodImage],
+    options: CalibrationOptions,
+    progress: Progress = _unseen,
+    defective: Sequence[KnownImage] = (),
+) -> Placed:
     """Register these good images as the options say or as serves them. Raises CalibrationRefused, UsageError.
 
-    Only the mean of views knows another way than the default's: other methods ask nothing.
+    Only the mean of views knows another way than the default's: other methods ask nothing. Known ``defective`` parts
+    take part in the answer.
     """
     if options.method != "views":
         return Placed(register(good, options, progress), ())
@@ -301,7 +307,9 @@ def place(good: Sequence[GoodImage], options: CalibrationOptions, progress: Prog
         options.crop,
         _stage(progress, "register"),
         place=options.place,
-        rehearse=lambda: Rehearsal(good, options.backbone.overview_onnx(), seed=options.seed, threads=options.threads),
+        rehearse=lambda: Rehearsal(
+            good, options.backbone.overview_onnx(), seed=options.seed, threads=options.threads, known=defective
+        ),
     )
 
 

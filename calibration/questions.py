@@ -1,8 +1,8 @@
 """The yes/no questions that decide how a part type is looked at, each answered by its good parts or by a person.
 
-Only coarse ones: good parts and synthetic defects tell two ways of looking apart where one of them does not fit the
-part at all. They do not rank good ways (docs/decisions/0058), so that a question has a default, and the other answer
-has to be clearly better.
+Only coarse ones: good parts and defects, most of them synthetic, tell two ways of looking apart where one of them does
+not fit the part at all. They do not rank good ways (docs/decisions/0058), so that a question has a default, and the
+other answer has to be clearly better.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer to a question and why. ``figures``: of each answer the AUC of synthetic defects against good parts."""
+    """An answer to a question and why. ``figures``: of each answer the AUC of defects against good parts."""
 
     question: Question
     answer: str
@@ -76,8 +76,8 @@ def ask(question: Question, figures: Mapping[str, float]) -> Answer:
     default, other = figures[question.default], figures[question.other]
     of_each = f"{question.default} {default:.3f}, {question.other} {other:.3f}"
     if other > default + CLEARLY:
-        return Answer(question, question.other, f"synthetic defects are told apart better (AUC {of_each})", figures)
-    why = f"nothing speaks clearly for the other way (AUC of synthetic defects: {of_each})"
+        return Answer(question, question.other, f"defects are told apart better (AUC {of_each})", figures)
+    why = f"nothing speaks clearly for the other way (AUC of defects: {of_each})"
     return Answer(question, question.default, why, figures)
 
 

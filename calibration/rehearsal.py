@@ -1,32 +1,35 @@
-"""A rehearsal: how well one way of looking tells synthetic defects from good parts, each as if it were new.
+"""A rehearsal: how well one way of looking tells defects from good parts, each as if it were new.
 
-It is bounded: a few dozen good parts, a few dozen of the clearer defects, one view at a moderate size. No part and no
-defect is compared with the good part that it is made from, nor with the one that its pixels are from.
+The defects are synthetic, and the known-defective parts where there are any. It is bounded: a few dozen good parts, a
+few dozen of the clearer synthetic defects and of the known ones, one view at a moderate size. No part and no defect is
+compared with the good part that it is made from, nor with the one that its pixels are from.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import cv2
 import numpy as np
 
 from calibration.part_mask import counting_places
-from calibration.synthetic_defects import SyntheticDefect, clearer_half, make_defects
+from calibration.synthetic_defects import clearer_half, make_defects
 from calibration.view_memory import ViewMemory, seen_places
 from edge_agent.inspection.anomaly_map import resized, to_working
+from edge_agent.inspection.decode import decode
 from edge_agent.inspection.embedding import FeatureGrid
 from edge_agent.inspection.inspector import crop_of
 from edge_agent.inspection.usual import top_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from calibration.images import GoodImage
+    from calibration.known import KnownImage
     from calibration.registered import RegisteredSet
     from edge_agent.inspection.likeness import Likeness
 
@@ -36,7 +39,10 @@ __all__ = ["Rehearsal", "Told"]
 
 _MOST_PARTS = 40
 _DEFECTS = 120
+_MOST_KNOWN = 60
+"""As many as there are synthetic ones."""
 _LONG_SIDE_PX = 512
+_Image = TypeVar("_Image")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +54,23 @@ class Told:
 
 
 class Rehearsal:
-    """Good parts, spread evenly over all, and defects on them: the same for every way of looking that is tried."""
+    """Good parts, spread evenly over all, and defects on them: the same for every way of looking that is tried.
+
+    Each of the ``known`` defective parts counts as a synthetic defect does.
+    """
 
     def __init__(
-        self, images: Sequence[GoodImage], network: bytes, *, seed: int, threads: int, defects: int = _DEFECTS
+        self,
+        images: Sequence[GoodImage],
+        network: bytes,
+        *,
+        seed: int,
+        threads: int,
+        defects: int = _DEFECTS,
+        known: Sequence[KnownImage] = (),
     ) -> None:
-        chosen = np.unique(np.linspace(0, len(images) - 1, min(len(images), _MOST_PARTS)).round().astype(int))
-        self._images = [images[index] for index in chosen]
+        self._images = _spread(images, _MOST_PARTS)
+        self._known = _spread(known, _MOST_KNOWN)
         self._grid = FeatureGrid(network, threads=threads)
         self._defects = clearer_half(make_defects([image.pixels for image in self._images], defects, seed=seed))
 
@@ -63,27 +79,38 @@ class Rehearsal:
 
         What registration does not accept counts as rejected, whether it is good or not: its score is infinite.
         """
-        total = len(self._images) + len(self._defects)
+        total = len(self._images) + len(self._defects) + len(self._known)
         known = {image.path.name: index for index, image in enumerate(registered.images)}
         good: dict[int, NDArray[np.float16]] = {}
         for number, image in enumerate(self._images):
             if image.path.name in known:
                 good[number] = self._features(registered.cropped(known[image.path.name]))
             progress(number + 1, total)
-        bad, likeness = [], registered.likeness()
-        # A defect on a part that is thrown out anyhow says nothing.
-        defects = [defect for defect in self._defects if defect.base in good]
-        for number, defect in enumerate(defects, start=len(self._images) + 1):
-            crop = _inspected(registered, likeness, defect.onto(self._images[defect.base].pixels()))
-            bad.append(None if crop is None else self._features(crop))
+        bad: list[_Bad] = []
+        likeness, number_of = registered.likeness(), {part: number for number, part in enumerate(good)}
+        for number, (pixels, origins) in enumerate(self._defective(good), start=len(self._images) + 1):
+            crop = _inspected(registered, likeness, pixels)
+            own = tuple(number_of[part] for part in origins if part in number_of)
+            bad.append(_Bad(None if crop is None else self._features(crop), own))
             progress(number, total)
         asked = None
         if registered.mask is not None:
             asked = crop_of(registered.mask.astype(np.float32), registered.crop)[..., 0] > 0.0
         shape = next(iter(good.values())).shape[:2]
         places = counting_places(shape, registered.part_mask(lambda _done, _total: None), asked)
-        tell = partial(_told, good, bad, defects, places, thrown_out=len(self._images) - len(good))
+        tell = partial(_told, list(good.values()), bad, places, thrown_out=len(self._images) - len(good))
         return Told(tied=tell(is_tied=True), free=tell(is_tied=False))
+
+    def _defective(self, good: Collection[int]) -> Iterator[tuple[NDArray[np.uint8], tuple[int | None, ...]]]:
+        """Images of defective parts, and of which of the good parts each is made.
+
+        A synthetic defect on a part that is not among the ``good`` says nothing: that one is thrown out anyhow.
+        """
+        for defect in self._defects:
+            if defect.base in good:
+                yield defect.onto(self._images[defect.base].pixels()), (defect.base, defect.donor)
+        for image in self._known:
+            yield decode(image.read()), ()
 
     def _features(self, crop: NDArray[np.float32]) -> NDArray[np.float16]:
         height, width = crop.shape[:2]
@@ -104,27 +131,26 @@ def _inspected(registered: RegisteredSet, likeness: Likeness, pixels: NDArray[np
 
 
 def _told(
-    good: dict[int, NDArray[np.float16]],
-    bad: Sequence[NDArray[np.float16] | None],
-    defects: Sequence[SyntheticDefect],
+    good: Sequence[NDArray[np.float16]],
+    bad: Sequence[_Bad],
     places: NDArray[np.bool_],
     *,
     thrown_out: int,
     is_tied: bool,
 ) -> float:
     seen = seen_places(places, is_tied=is_tied)
-    number_of = {part: number for number, part in enumerate(good)}
-    memory = ViewMemory(np.stack([part[seen] for part in good.values()]), places, range(len(good)), is_tied=is_tied)
-    trial = _Trial(memory, list(good.values()))
-    good_scores = [trial.score(part, trial.to_good[number], (number,)) for number, part in enumerate(good.values())]
-    bad_scores = []
-    for features, defect in zip(bad, defects, strict=True):
-        if features is None:
-            bad_scores.append(np.inf)
-            continue
-        own = tuple(number_of[part] for part in (defect.base, defect.donor) if part in number_of)
-        bad_scores.append(trial.score(features, None, own))
+    trial = _Trial(ViewMemory(np.stack([part[seen] for part in good]), places, range(len(good)), is_tied=is_tied), good)
+    good_scores = [trial.score(part, trial.to_good[number], (number,)) for number, part in enumerate(good)]
+    bad_scores = [np.inf if one.features is None else trial.score(one.features, None, one.own) for one in bad]
     return _auc(np.array(good_scores + [np.inf] * thrown_out), np.array(bad_scores))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Bad:
+    """A defective part: its ``features`` (h, w, d), None where it is rejected unseen, and the good parts in it."""
+
+    features: NDArray[np.float16] | None
+    own: tuple[int, ...]
 
 
 class _Trial:
@@ -150,6 +176,14 @@ class _Trial:
         """In a scale that has not seen the part."""
         fold = self._memory.fold_of(part or 0)
         return self._banks[fold].to_each(features.astype(np.float32))
+
+
+def _spread(images: Sequence[_Image], most: int) -> list[_Image]:
+    """So many of them at most, spread evenly."""
+    if not images:
+        return []
+    chosen = np.unique(np.linspace(0, len(images) - 1, min(len(images), most)).round().astype(int))
+    return [images[index] for index in chosen]
 
 
 def _auc(good: NDArray[np.float64], bad: NDArray[np.float64]) -> float:

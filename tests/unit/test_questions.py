@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import cv2
 import numpy as np
 import pytest
 
+import calibration.calibrate
 from calibration.backbones import DEFAULT_BACKBONE
-from calibration.calibrate import CalibrationOptions, calibrate
+from calibration.calibrate import CalibrationOptions, calibrate, gather
 from calibration.images import list_images, read_good_images
+from calibration.known import KnownImage
 from calibration.placing import Placed, place_all
 from calibration.questions import CLEARLY, PLACE, REGISTRATION, answered, ask
 from calibration.registered import register_all
@@ -181,8 +184,8 @@ def test_a_persons_word_is_taken_without_a_rehearsal(tmp_path: Path) -> None:
         placed(good, says, "here")
 
 
-def told(good: list[GoodImage], registration: str) -> Told:
-    rehearsal = Rehearsal(good, DEFAULT_BACKBONE.overview_onnx(), seed=0, threads=1, defects=30)
+def told(good: list[GoodImage], registration: str, known: tuple[KnownImage, ...] = ()) -> Told:
+    rehearsal = Rehearsal(good, DEFAULT_BACKBONE.overview_onnx(), seed=0, threads=1, defects=30, known=known)
     nothing = lambda _done, _total: None  # noqa: E731
     wishes = SearchWishes(registration=registration, left_out_share=1.0)
     return rehearsal.told_apart(register_all(good, wishes, "auto", nothing), nothing)
@@ -206,6 +209,43 @@ def test_good_parts_that_registration_throws_out_count_as_rejected(tmp_path: Pat
 
     assert found.tied <= 1.0 - 3 / 24 + 0.01
     assert found == told(good, "on"), "the same images and seed give the same figures"
+
+
+@pytest.mark.slow
+def test_a_known_defective_part_counts_as_much_as_a_synthetic_defect(tmp_path: Path) -> None:
+    good = images(tmp_path / "good", lambda rng, _i: grain(rng))
+    unlike, alike = [], []
+    for number in range(10):
+        rng = np.random.default_rng((9, number))
+        for known, drawn in ((unlike, 255 - plate(rng)), (alike, grain(rng))):
+            path = tmp_path / f"{len(unlike)} {len(alike)}.bmp"
+            cv2.imwrite(str(path), drawn)
+            known.append(KnownImage(path, hashlib.sha256(path.read_bytes()).hexdigest()))
+
+    plain, found, missed = (told(good, "off", known) for known in ((), tuple(unlike), tuple(alike)))
+
+    assert found.tied >= plain.tied
+    # 15 synthetic ones that are told apart, and 10 that look as good parts do.
+    assert missed.tied == pytest.approx((15 * plain.tied + 10 * 0.5) / 25, abs=0.1)
+
+
+@pytest.mark.slow
+def test_known_defective_parts_take_part_in_the_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images(tmp_path / "good", lambda rng, _i: grain(rng))
+    (tmp_path / "bad").mkdir()
+    cv2.imwrite(str(tmp_path / "bad" / "one.bmp"), 255 - plate(np.random.default_rng(1)))
+    seen: list[int] = []
+
+    class Watched(Rehearsal):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            seen.append(len(options["known"]))
+            super().__init__(*args, **options, defects=8)
+
+    monkeypatch.setattr(calibration.calibrate, "Rehearsal", Watched)
+
+    gather(sorted((tmp_path / "good").iterdir()), CalibrationOptions(defective=tmp_path / "bad"))
+
+    assert seen == [1]
 
 
 @pytest.mark.slow
