@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from calibration.backbones import DEFAULT_BACKBONE, Backbone
+from calibration.bearing import Bearing, bearing_of
 from calibration.contamination import far_out
 from calibration.corruption import Corruption
 from calibration.crossfit import FOLDS, Learned, learn
@@ -33,6 +34,7 @@ from calibration.training import CurvePoint, Recipe
 from calibration.view_scoring import score_by_views
 from calibration.writer import check_target, png_bytes, write_bundle
 from edge_agent.errors import CalibrationRefused, UsageError
+from edge_agent.inspection.bundle import Bundle
 from edge_agent.inspection.manifest import SCHEMA_VERSION
 from edge_agent.inspection.view import Voice
 
@@ -68,6 +70,7 @@ __all__ = [
     "package_versions",
     "register",
     "train",
+    "what_it_bears",
     "would_more_pay",
 ]
 
@@ -152,8 +155,8 @@ class CalibrationResult:
     where no defective parts were shown. Errors and ``own_variance`` are mean squares over pixels in [0, 1];
     ``timings_s`` seconds by stage. ``odd_part`` names the good part whose score is too far above the others' to have a
     say in the limit, and says what to do; empty where there is none. ``answers`` say why parts are compared as they
-    are; ``suspicion`` how odd each part is among the others, ``parts_curve`` whether more parts would pay; None: nobody
-    looked.
+    are; ``suspicion`` how odd each part is among the others, ``parts_curve`` whether more parts would pay, ``bearing``
+    what light and lens may do to a good part's score; None: nobody looked.
     """
 
     bundle_id: str
@@ -182,6 +185,7 @@ class CalibrationResult:
     answers: tuple[Answer, ...] = ()
     suspicion: Suspicion | None = None
     parts_curve: PartsCurve | None = None
+    bearing: Bearing | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -233,7 +237,7 @@ def calibrate(images: Path, out: Path, options: CalibrationOptions, progress: Pr
         gathered = would_more_pay(gathered, progress)
         method = METHODS[options.method]
         prepared = train(gathered, method.recipe, progress, folds=method.folds(options.voices))
-        return finish(prepared, options.method, out, progress)
+        return what_it_bears(finish(prepared, options.method, out, progress), prepared.gathered, progress)
 
 
 def gather(images: Sequence[Path], options: CalibrationOptions, progress: Progress = _unseen) -> Gathered:
@@ -286,6 +290,22 @@ def would_more_pay(gathered: Gathered, progress: Progress = _unseen) -> Gathered
     )
     clock.end("learning curve")
     return replace(gathered, timings_s=clock.timings_s, parts_curve=curve)
+
+
+def what_it_bears(result: CalibrationResult, gathered: Gathered, progress: Progress = _unseen) -> CalibrationResult:
+    """Find out what light and lens may do to a good part's score. Only of the mean of views it is asked."""
+    clock, options = _Clock(dict(result.timings_s)), gathered.options
+    if options.method != "views":
+        return result
+    bearing = bearing_of(
+        Bundle.load(result.path),
+        gathered.registered,
+        np.array([score for _, score in result.scores]),
+        threads=options.threads,
+        progress=_stage(progress, "light and lens"),
+    )
+    clock.end("light and lens")
+    return replace(result, timings_s=clock.timings_s, bearing=bearing)
 
 
 def place(

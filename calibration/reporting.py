@@ -20,6 +20,7 @@ from edge_agent.report.facts import (
     DefectiveFacts,
     GoodPartScore,
     LeftOutPart,
+    LightAndLens,
     LimitOffer,
     MoreParts,
     OddPart,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from calibration.bearing import Bearing
     from calibration.calibrate import CalibrationResult
     from calibration.defects import Findings
     from calibration.learning_curve import PartsCurve
@@ -70,6 +72,7 @@ def calibration_json(result: CalibrationResult) -> dict[str, object]:
         "own_variance": result.own_variance,
         "oddest": [{"file": name, "oddity": oddity, "score": score} for name, oddity, score in _oddest(result)],
         "more_parts": None if result.parts_curve is None else result.parts_curve.to_json(),
+        "light_and_lens": None if result.bearing is None else result.bearing.to_json(),
         "timings_s": {stage: round(seconds, 2) for stage, seconds in result.timings_s.items()},
     }
 
@@ -99,6 +102,8 @@ def calibration_lines(result: CalibrationResult) -> list[str]:
         lines.append(f"ONE SCORE IS LEFT ASIDE: {result.odd_part}")
     if result.parts_curve is not None:
         lines.append(f"more good parts: {result.parts_curve.statement}")
+    if result.bearing is not None:
+        lines.append(f"light and lens: {result.bearing.statement}")
     if oddest := _oddest(result):
         lines += [
             "oddest good parts: " + ", ".join(f"{name} {oddity:.1f}" for name, oddity, _ in oddest),
@@ -201,6 +206,7 @@ def write_report(path: Path, result: CalibrationResult) -> None:
         oddest=() if result.suspicion is None else _odd_parts(result, result.suspicion),
         map_range=_range_of_good(result, inspector),
         more_parts=None if result.parts_curve is None else _more_parts(result.parts_curve),
+        light_and_lens=None if result.bearing is None else _light_and_lens(result.bearing),
         timings_s=result.timings_s,
     )
     write_calibration_report(path, title=f"Calibration of {bundle.part}", facts=facts)
@@ -235,6 +241,10 @@ def _range_of_good(result: CalibrationResult, inspector: Inspector) -> tuple[flo
 
 def _more_parts(curve: PartsCurve) -> MoreParts:
     return MoreParts(curve.statement, tuple(zip(curve.parts, curve.told_apart, strict=True)))
+
+
+def _light_and_lens(bearing: Bearing) -> LightAndLens:
+    return LightAndLens(bearing.statement, tuple((row.title, row.way, row.is_borne) for row in bearing.rows))
 
 
 def _limit_notes(result: CalibrationResult) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -42,6 +42,12 @@ class AnywhereBank:
         squares = np.einsum("br,br->b", projected, projected)
         bank = np.ascontiguousarray(np.concatenate([-2.0 * projected, squares[:, None]], axis=1).T, np.float32)
         return cls(places, projection, len(features), bank)
+
+    def without(self, part: int) -> AnywhereBank:
+        """The bank of all other good parts."""
+        each = self._bank.shape[1] // self.parts
+        rest = np.delete(self._bank, np.s_[part * each : (part + 1) * each], axis=1)
+        return replace(self, parts=self.parts - 1, _bank=rest)
 
     def to_each(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Distance (P, n) of each place that counts of a part (h, w, d) to each good part, anywhere on it.

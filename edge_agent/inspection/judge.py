@@ -142,6 +142,11 @@ class ViewsJudge:
         """Whether the anomaly map is one of the views."""
         return View.AUTOENCODER in self._extractor.views
 
+    def without(self, embedded: Embedded) -> ViewsJudge:
+        """A judge that remembers, in each view, all good parts but the one most like this: itself, if it is there."""
+        banks = {view: self._banks[view].without(embedded[view]) for view in self._extractor.views}
+        return ViewsJudge(self._extractor, banks)
+
     def embed(self, views: Views) -> Embedded:
         """Features (h, w, d) by view."""
         return {str(name): found for name, found in self._extractor.features(views).items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -72,6 +72,10 @@ class PlaceBank:
     def parts(self) -> int:
         """N."""
         return len(self._bank[0, 0])
+
+    def without(self, part: int) -> PlaceBank:
+        """The bank of all other good parts."""
+        return replace(self, _bank=np.delete(self._bank, part, axis=2), _squares=np.delete(self._squares, part, axis=1))
 
     def to_each(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Distance (P, n) of each place that counts of a part (h, w, d) to each good part, within one cell.

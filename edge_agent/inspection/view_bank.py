@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,6 +31,11 @@ class ViewBank:
     usual: UsualDistances
     scale: Scale
     is_beside: bool = False
+
+    def without(self, features: NDArray[np.float32]) -> ViewBank:
+        """The memory of all good parts but the one whose places are nearest to these, of a part (h, w, d)."""
+        nearest = int(self.bank.to_each(features).sum(axis=0).argmin())
+        return replace(self, bank=self.bank.without(nearest))
 
     def outness(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """How far out each place (P) that counts of a part (h, w, d) is. NaN in, NaN out."""

@@ -26,6 +26,7 @@ __all__ = [
     "DefectiveFacts",
     "GoodPartScore",
     "LeftOutPart",
+    "LightAndLens",
     "LimitOffer",
     "MoreParts",
     "OddPart",
@@ -82,6 +83,14 @@ class MoreParts:
 
     statement: str
     rows: tuple[tuple[int, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LightAndLens:
+    """What disturbances do to a good part's score, in words; ``rows``: which, how far to the limit, if it passes."""
+
+    statement: str
+    rows: tuple[tuple[str, float, bool], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +178,8 @@ class CalibrationFacts:
     learned lies below both. ``oddest`` are the good parts that are least like the others, for a person to confirm.
     ``map_range`` fixes the colour scale of anomaly maps (low, high); None takes it from all of them together.
     ``review_from`` is where the review band below the limit begins, None without one. ``answers`` say why the score
-    looks at the part as it does; ``more_parts`` whether more of them would pay, None where nobody asked.
+    looks at the part as it does; ``more_parts`` whether more of them would pay, ``light_and_lens`` what light and lens
+    may do to a good part's score, None where nobody asked.
     """
 
     part: str
@@ -201,6 +211,7 @@ class CalibrationFacts:
     notes: tuple[str, ...] = ()
     answers: tuple[AnswerRow, ...] = ()
     more_parts: MoreParts | None = None
+    light_and_lens: LightAndLens | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,16 @@ def test_a_distance_is_to_the_nearest_feature_of_each_good_part_wherever_it_is()
     assert bank.parts == 4
 
 
+def test_a_bank_without_a_part_is_the_bank_of_the_others() -> None:
+    good, part = drawn(4)[:, PLACES], drawn(1, 1)[0]
+
+    found = AnywhereBank.of(good, PLACES, np.eye(5, dtype=np.float32)).without(2)
+
+    others = AnywhereBank.of(good[[0, 1, 3]], PLACES, np.eye(5, dtype=np.float32))
+    assert found.parts == 3
+    np.testing.assert_allclose(found.to_each(part), others.to_each(part), rtol=1e-6)
+
+
 def test_the_places_furthest_out_are_those_of_all() -> None:
     bank = AnywhereBank.of(drawn(4)[:, PLACES], PLACES, np.eye(5, dtype=np.float32))
     usual = UsualDistances.common(1.0, 0.5, int(PLACES.sum()))

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from calibration import learning_curve
+from calibration.bearing import Bearing, Borne
 from calibration.calibrate import METHODS, CalibrationOptions, CalibrationResult, calibrate
 from calibration.disturbances import Disturbance, disturbances_for
 from calibration.reporting import calibration_json, calibration_lines, write_report
@@ -205,6 +206,36 @@ def test_what_has_to_be_borne_is_never_light_or_focus_and_hides_no_defect(
 
     assert all(found.reason in (Reason.OK, Reason.SCORE) for found in good), [found.detail for found in good]
     assert (bad.outcome, bad.reason) == (Outcome.NG, Reason.SCORE)
+
+
+def test_what_light_and_lens_would_reject_is_said_and_true(
+    result: CalibrationResult, inspector: Inspector, tmp_path: Path
+) -> None:
+    bearing = result.bearing
+    assert bearing is not None
+    assert {row.title for row in bearing.rows} == {one.title for one in disturbances_for(1)}
+    assert [row.way for row in bearing.rows] == sorted((row.way for row in bearing.rows), reverse=True)
+    for disturbance in disturbances_for(1):
+        row = next(row for row in bearing.rows if row.title == disturbance.title)
+        scores = [inspector.inspect(encode(disturbance.apply(render(seed)))).score for seed in range(100, 106)]
+        if not 0.7 < row.way < 1.3:  # near the limit either may be
+            assert bool(np.median(scores) < result.limit) is row.is_borne, row
+    rejects = [row.title for row in bearing.rows if not row.is_borne]
+    assert rejects, "these plates differ by next to nothing"
+    assert all(title in bearing.statement for title in rejects)
+    assert any(line.startswith("light and lens: good parts would be rejected") for line in calibration_lines(result))
+    assert calibration_json(result)["light_and_lens"] == bearing.to_json()
+    write_report(tmp_path / "report.html", result)
+    report = (tmp_path / "report.html").read_text()
+    assert "What light and lens may do" in report
+    assert report.count("<strong>is rejected</strong>") == len(rejects)
+
+
+def test_where_all_is_borne_the_worst_is_named() -> None:
+    bearing = Bearing((Borne("JPEG, quality 75", 0.42), Borne("10 % darker", -0.1)))
+
+    assert "passes in each of 2 disturbances" in bearing.statement
+    assert "JPEG, quality 75, takes it 42% of the way" in bearing.statement
 
 
 def test_a_drift_is_told_before_it_rejects(inspector: Inspector) -> None:

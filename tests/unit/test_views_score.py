@@ -192,6 +192,31 @@ def test_of_a_part_that_is_not_finite_nothing_is_furthest_out() -> None:
         bank.furthest_out(part[1:], usual, 9)
 
 
+def test_a_bank_without_a_part_is_the_bank_of_the_others() -> None:
+    places, good, part = some_places(), drawn(4), drawn(1, 1)[0]
+    bank = PlaceBank.of(at(places, good), places, IDENTITY)
+
+    found = bank.without(2)
+
+    others = PlaceBank.of(at(places, good[[0, 1, 3]]), places, IDENTITY)
+    assert found.parts == 3
+    np.testing.assert_array_equal(found.to_each(part), others.to_each(part))
+    usual = UsualDistances.common(1.0, 1.0, int(places.sum()))
+    np.testing.assert_array_equal(found.furthest_out(part, usual, 9), others.furthest_out(part, usual, 9))
+
+
+def test_a_memory_leaves_out_the_part_that_is_judged() -> None:
+    places, good = some_places(), drawn(4)
+    usual = UsualDistances.common(1.0, 1.0, int(places.sum()))
+    memory = ViewBank(PlaceBank.of(at(places, good), places, IDENTITY), usual, Scale(0.0, 1.0))
+
+    found = memory.without(good[1])
+
+    expected = PlaceBank.of(at(places, good[[0, 2, 3]]), places, IDENTITY)
+    np.testing.assert_array_equal(found.outness(good[1]), usual(expected.distances(good[1])))
+    assert found.score(good[1]) > memory.score(good[1])
+
+
 def test_the_same_features_give_the_same_bits() -> None:
     places, part = some_places(), drawn(1, 1)[0]
     banks = [PlaceBank.of(at(places, drawn(4)).astype(np.float16), places, IDENTITY) for _ in range(2)]

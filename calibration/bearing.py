@@ -1,0 +1,113 @@
+"""What light and lens may do before good parts are rejected by their score: tried on the finished bundle.
+
+The condition (docs/decisions/0057) lets a part through to its score in any light that has to be borne. Whether the
+score bears that light hangs on the parts: where good ones are nearly the same, a little more noise is further out than
+any of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from calibration.crossfit import as_seen
+from calibration.disturbances import disturbances_for
+from edge_agent.inspection.anomaly_map import Reconstructor
+from edge_agent.inspection.channels import Views
+from edge_agent.inspection.inspector import crop_of
+from edge_agent.inspection.judge import ViewsJudge
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from calibration.registered import RegisteredSet
+    from edge_agent.inspection.bundle import Bundle
+    from edge_agent.inspection.judge import Embedded
+
+__all__ = ["Bearing", "Borne", "bearing_of"]
+
+_TRIED: Final = 3
+"""Good parts that are disturbed: what a disturbance does to a score hangs on the part type, little on the part."""
+
+
+@dataclass(frozen=True, slots=True)
+class Borne:
+    """A disturbance by its ``title``, and how far it takes a usual good part: 0 is nowhere, 1 is to the limit."""
+
+    title: str
+    way: float
+
+    @property
+    def is_borne(self) -> bool:
+        """Whether a usual good part still passes."""
+        return self.way < 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Bearing:
+    """What each disturbance does to a usual good part of this type, the worst first."""
+
+    rows: tuple[Borne, ...]
+
+    @property
+    def statement(self) -> str:
+        """What holds and what to do, in one or two sentences."""
+        worst, rejects = self.rows[0], [row for row in self.rows if not row.is_borne]
+        if not rejects:
+            return (
+                f"a usual good part passes in each of {len(self.rows)} disturbances of light and lens; the worst, "
+                f"{worst.title}, takes it {worst.way:.0%} of the way to the limit"
+            )
+        named = ", ".join(f"{row.title} ({row.way:.1f} times the way to the limit)" for row in rejects)
+        return (
+            f"good parts would be rejected by their score in: {named}. These good parts are so much alike that such a "
+            "change of light or focus looks like a defect: keep it as constant as it was for these images, or add good "
+            "images that were taken so"
+        )
+
+    def to_json(self) -> dict[str, object]:
+        """For programs."""
+        rows = [{"disturbance": row.title, "way_to_limit": round(row.way, 4)} for row in self.rows]
+        return {"statement": self.statement, "rows": rows}
+
+
+def bearing_of(
+    bundle: Bundle,
+    registered: RegisteredSet,
+    scores: NDArray[np.float64],
+    *,
+    threads: int,
+    progress: Callable[[int, int], None],
+) -> Bearing:
+    """What disturbances do to some of the good parts that this ``bundle`` of views was made of.
+
+    Each part is judged without itself, disturbed and as it is: by so much a usual good part's score, the median of the
+    held-out ``scores`` (n), is raised. Raises TypeError for a bundle of another score.
+    """
+    judge = bundle.judge(threads=threads)
+    if not isinstance(judge, ViewsJudge):
+        raise TypeError("only the mean of views judges without a part")
+    reconstructor = Reconstructor(bundle.cpcae_onnx, bundle.grid, bundle.channels, threads=threads)
+    disturbances, usual = disturbances_for(registered.channels), float(np.median(scores))
+    chosen = np.unique(np.linspace(0, len(registered.images) - 1, _TRIED).round().astype(int))
+    raised: dict[str, list[float]] = {disturbance.title: [] for disturbance in disturbances}
+    for done, index in enumerate(chosen, start=1):
+        pixels, alignment = registered.images[index].pixels(), registered.alignments[index]
+
+        def seen(image: NDArray[np.uint8]) -> Embedded:
+            crop = crop_of(registered.registration.warp(image, alignment), registered.crop)  # noqa: B023 - used at once
+            hears = judge.hears_autoencoder
+            return judge.embed(as_seen(crop, registered, reconstructor) if hears else Views.of_image(crop))
+
+        plain = seen(pixels)
+        others = judge.without(plain)
+        before = others.score(plain).score
+        for disturbance in disturbances:
+            raised[disturbance.title].append(others.score(seen(disturbance.apply(pixels))).score - before)
+        progress(done, len(chosen))
+    rows = [Borne(title, float(np.median(by)) / (bundle.limit - usual)) for title, by in raised.items()]
+    return Bearing(tuple(sorted(rows, key=lambda row: -row.way)))
