@@ -19,6 +19,8 @@ from edge_agent.inspection.knn import Bank
 from edge_agent.report.tally import rate_upper_bound
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 __all__ = [
@@ -158,11 +160,13 @@ class Limit:
         )
 
 
-def leave_one_out_scores(bank: NDArray[np.float32], queries: NDArray[np.float32], k: int) -> NDArray[np.float64]:
+def leave_one_out_scores(
+    bank: NDArray[np.float32], queries: NDArray[np.float32], k: int, depths: Sequence[int] = ()
+) -> NDArray[np.float64]:
     """Score ``queries[i]`` against the bank without its row i, standardised without it; (n, d) both, n > k."""
     n = len(bank)
     keep = ~np.eye(n, dtype=bool)
-    return np.array([Bank.of(bank[keep[i]], k).score(queries[i]) for i in range(n)])
+    return np.array([Bank.of(bank[keep[i]], k, depths).score(queries[i]) for i in range(n)])
 
 
 def wishes_of(false_rejects: str | None, review_share: str | None, *, extrapolate: bool) -> LimitWishes:

@@ -20,7 +20,7 @@ from edge_agent.inspection.knn import standardisation
 from edge_agent.inspection.manifest import FILES, MANIFEST, OPTIONAL_FILES, encode_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -72,9 +72,9 @@ def png_bytes(image: NDArray[np.uint8]) -> bytes:
     return encoded.tobytes()
 
 
-def bank_bytes(embeddings: NDArray[np.float32]) -> bytes:
-    """The bank's file: embeddings (n, d) float32, their mean and scale (d) float64."""
-    mean, scale = standardisation(embeddings)
+def bank_bytes(embeddings: NDArray[np.float32], depths: Sequence[int]) -> bytes:
+    """The bank's file: embeddings (n, d) float32 of these ``depths``, their mean and scale (d) float64."""
+    mean, scale = standardisation(embeddings, depths)
     buffer = io.BytesIO()
     np.savez(buffer, embeddings=embeddings, mean=mean, scale=scale)
     return buffer.getvalue()

@@ -30,8 +30,17 @@ class Backbone(Protocol):
         """What the manifest says of it: its name, where its weights are from, what is tapped."""
         ...
 
+    @property
+    def depths(self) -> tuple[int, ...]:
+        """The features of each depth in the embedding of ``depths_onnx``, in their order."""
+        ...
+
+    def depths_onnx(self) -> bytes:
+        """The paper's: to ``embedding`` (1, 3 * all of ``depths``), each depth pooled by itself."""
+        ...
+
     def pooled_onnx(self) -> bytes:
-        """The paper's: to ``embedding`` (1, d)."""
+        """The last features alone: to ``embedding`` (1, d)."""
         ...
 
     def grid_onnx(self) -> bytes:

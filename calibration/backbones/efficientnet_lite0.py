@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from calibration.backbones.heads import finish_grid, finish_pooled, grid_of, pooled_of
+from calibration.backbones.heads import finish_depths, finish_grid, finish_pooled, grid_of, pooled_of
 from calibration.onnx_graph import OnnxGraph
 from edge_agent.errors import Unavailable
 
@@ -35,6 +35,7 @@ WEIGHTS_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77
 INPUT_SCALE = 255.0 / 128.0
 INPUT_OFFSET = -127.0 / 128.0
 _FEATURES = 1280
+_BLOCK_FEATURES = {2: 24, 4: 40, 7: 80, 15: 320}
 _LAST_BLOCK_AT_8TH = 4
 _LAST_BLOCK_AT_16TH = 10
 _FINE_BLOCK_AT_16TH = 7
@@ -75,6 +76,15 @@ class EfficientNetLite0:
         """Its name and its weights."""
         return {"name": "efficientnet-lite0", "weights_sha256": WEIGHTS_SHA256}
 
+    @property
+    def depths(self) -> tuple[int, ...]:
+        """Blocks 2, 4, 7 and 15, and the last features."""
+        return (*_BLOCK_FEATURES.values(), _FEATURES)
+
+    def depths_onnx(self) -> bytes:
+        """To ``embedding`` (1, 5232): edges and texture at 1/4, up to what is seen at 1/32 (docs/decisions/0062)."""
+        return _depths_onnx()
+
     def pooled_onnx(self) -> bytes:
         """To ``embedding`` (1, 3840): the last features, pooled."""
         return backbone_onnx()
@@ -100,11 +110,14 @@ class EfficientNetLite0:
             x = torch.from_numpy(image) * INPUT_SCALE + INPUT_OFFSET
             if model == backbone_onnx():
                 return pooled_of(network.extract_features(x).numpy())
+            last = network.extract_features(x).numpy() if model == self.depths_onnx() else None
             x = _torch_relu6(network._bn0(network._conv_stem(x)))  # noqa: SLF001 - the package has no other names
             found = []
-            for block in network._blocks[: _LAST_BLOCK_AT_16TH + 1]:  # noqa: SLF001 - as above
+            for block in network._blocks:  # noqa: SLF001 - as above
                 x = block(x)
                 found.append(x.numpy())
+        if last is not None:
+            return np.concatenate([pooled_of(tap) for tap in (*(found[i] for i in _BLOCK_FEATURES), last)], axis=1)
         if model == self.overview_onnx():
             return grid_of([(found[_LAST_BLOCK_AT_16TH], 1)])
         if model == self.fine_onnx():
@@ -124,6 +137,20 @@ def backbone_onnx() -> bytes:
         x = _block(graph, x, block)
     x = _relu6(graph, _convolution(graph, x, network._conv_head, network._bn1))  # noqa: SLF001 - as above
     return finish_pooled(graph, x, _FEATURES)
+
+
+@cache
+def _depths_onnx() -> bytes:
+    """The ONNX file to the pooled features of several blocks and of the end, one after the other."""
+    network = load_backbone()
+    graph, x = _begin("efficientnet-lite0-depths", network)
+    taps = []
+    for index, block in enumerate(network._blocks):  # noqa: SLF001 - as above
+        x = _block(graph, x, block)
+        if index in _BLOCK_FEATURES:
+            taps.append((x, _BLOCK_FEATURES[index]))
+    x = _relu6(graph, _convolution(graph, x, network._conv_head, network._bn1))  # noqa: SLF001 - as above
+    return finish_depths(graph, [*taps, (x, _FEATURES)])
 
 
 @cache

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from calibration.onnx_graph import OnnxGraph
 
-__all__ = ["finish_grid", "finish_pooled", "grid_of", "pooled_of"]
+__all__ = ["finish_depths", "finish_grid", "finish_pooled", "grid_of", "pooled_of"]
 
 _CASCADE_PX = 3
 _PLACES = 3
@@ -29,10 +29,14 @@ def finish_pooled(graph: OnnxGraph, last: str, features: int) -> bytes:
 
     Two parallel branches and one cascade, concatenated (Saeedi & Giusti, Figure 3; docs/decisions/0002).
     """
-    cascade = graph.add("GlobalMaxPool", _average(graph, last, _CASCADE_PX, 2))
-    parallel = graph.add("GlobalMaxPool", last), graph.add("GlobalAveragePool", last)
-    flat = graph.add("Flatten", graph.add("Concat", *parallel, cascade, axis=1), axis=1)
-    return graph.finish(flat, "embedding", [1, POOLINGS * features])
+    return graph.finish(_pooled(graph, last), "embedding", [1, POOLINGS * features])
+
+
+def finish_depths(graph: OnnxGraph, depths: Sequence[tuple[str, int]]) -> bytes:
+    """The ONNX file of several depths, each with its features, pooled one after the other: output ``embedding``."""
+    pooled = [_pooled(graph, tensor) for tensor, _ in depths]
+    total = sum(features for _, features in depths)
+    return graph.finish(graph.add("Concat", *pooled, axis=1), "embedding", [1, POOLINGS * total])
 
 
 def finish_grid(graph: OnnxGraph, taps: Sequence[tuple[str, int]], features: int, *, rounds_up: bool = True) -> bytes:
@@ -59,6 +63,12 @@ def grid_of(taps: Sequence[tuple[NDArray[np.float32], int]]) -> NDArray[np.float
     """What ``finish_grid`` computes, from the taps (1, d, h, w)."""
     both = np.concatenate([_averaged(tap, finer, finer) if finer > 1 else tap for tap, finer in taps], axis=1)
     return _averaged(both, _PLACES, 1)
+
+
+def _pooled(graph: OnnxGraph, last: str) -> str:
+    cascade = graph.add("GlobalMaxPool", _average(graph, last, _CASCADE_PX, 2))
+    parallel = graph.add("GlobalMaxPool", last), graph.add("GlobalAveragePool", last)
+    return graph.add("Flatten", graph.add("Concat", *parallel, cascade, axis=1), axis=1)
 
 
 def _average(graph: OnnxGraph, x: str, size: int, stride: int) -> str:

@@ -76,6 +76,15 @@ class UserOnnx:
             "std": list(self._scaling.std),
         }
 
+    @property
+    def depths(self) -> tuple[int, ...]:
+        """The last tap alone."""
+        return (self._taps[-1].features,)
+
+    def depths_onnx(self) -> bytes:
+        """As ``pooled_onnx``."""
+        return self._pooled
+
     def pooled_onnx(self) -> bytes:
         """To ``embedding`` (1, 3 d), d the features of the last tap."""
         return self._pooled

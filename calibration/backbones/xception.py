@@ -49,6 +49,15 @@ class Xception:
         digest = hashlib.sha256(self._weights.read_bytes()).hexdigest()
         return {"name": "xception", "weights": self._weights.name, "weights_sha256": digest}
 
+    @property
+    def depths(self) -> tuple[int, ...]:
+        """The last features alone, as in the paper."""
+        return (_LAST_FEATURES,)
+
+    def depths_onnx(self) -> bytes:
+        """As ``pooled_onnx``."""
+        return self._pooled
+
     def pooled_onnx(self) -> bytes:
         """To ``embedding`` (1, 6144): the features before Keras' global pooling, pooled as the paper does."""
         return self._pooled

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 __all__ = ["POOLINGS", "Bank", "standardisation"]
@@ -18,19 +20,28 @@ _LEAST_SHARE = 0.1
 _NOISE = 1e-9
 
 
-def standardisation(embeddings: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def standardisation(
+    embeddings: NDArray[np.float32], depths: Sequence[int] = ()
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean and scale of each feature over (n, d) embeddings, d a multiple of the three poolings.
 
     The scale is the standard deviation, but at least a tenth of what is usual in the same pooling: a feature that
     none or one of the good parts excites has (almost) none, and divided by it would drown all others. A pooling
-    that never varies keeps scale 1.
+    that never varies keeps scale 1. ``depths`` are the features of each depth of the network, one after the other in
+    the embedding, each pooled: all depths then count as much, however many features they have. None named: one.
     """
     values = embeddings.astype(np.float64)
-    deviation = values.std(axis=0)
-    pooled = deviation.reshape(POOLINGS, -1)
-    floor = np.repeat(_LEAST_SHARE * np.sqrt((pooled**2).mean(axis=1)), pooled.shape[1])
-    scale = np.maximum(deviation, floor)
-    return values.mean(axis=0), np.where(scale > _NOISE, scale, 1.0)
+    depths = tuple(depths) or (values.shape[1] // POOLINGS,)
+    scales, begin = [], 0
+    for features in depths:
+        deviation = values[:, begin : begin + POOLINGS * features].std(axis=0)
+        pooled = deviation.reshape(POOLINGS, features)
+        floor = np.repeat(_LEAST_SHARE * np.sqrt((pooled**2).mean(axis=1)), features)
+        scale = np.maximum(deviation, floor)
+        share = np.sqrt(features * len(depths) / sum(depths))
+        scales.append(np.where(scale > _NOISE, scale, 1.0) * share)
+        begin += POOLINGS * features
+    return values.mean(axis=0), np.concatenate(scales)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +54,9 @@ class Bank:
     k: int
 
     @classmethod
-    def of(cls, embeddings: NDArray[np.float32], k: int) -> Bank:
-        """A bank that standardises by its own embeddings (n, d), n >= k."""
-        mean, scale = standardisation(embeddings)
+    def of(cls, embeddings: NDArray[np.float32], k: int, depths: Sequence[int] = ()) -> Bank:
+        """A bank that standardises by its own embeddings (n, d), n >= k, of these ``depths``."""
+        mean, scale = standardisation(embeddings, depths)
         return cls.standardised_by(embeddings, mean, scale, k)
 
     @classmethod

@@ -32,5 +32,17 @@ def test_the_default_backbone_computes_what_torch_computes(size: tuple[int, int]
     assert worst(DEFAULT_BACKBONE, DEFAULT_BACKBONE.grid_onnx(), size) < 1e-5
 
 
+@pytest.mark.parametrize("size", [(48, 64), (97, 131)])
+def test_what_the_papers_score_pools_is_what_torch_computes_at_each_depth(size: tuple[int, int]) -> None:
+    model = DEFAULT_BACKBONE.depths_onnx()
+
+    found = Network(model, 1).run(image(*size))
+
+    assert worst(DEFAULT_BACKBONE, model, size) < 1e-5
+    assert found.shape == (1, 3 * sum(DEFAULT_BACKBONE.depths))
+    last = Network(DEFAULT_BACKBONE.pooled_onnx(), 1).run(image(*size))
+    np.testing.assert_allclose(found[:, -last.shape[1] :], last, rtol=1e-5, atol=1e-5)
+
+
 def test_the_default_backbone_says_what_it_is() -> None:
     assert DEFAULT_BACKBONE.facts["name"] == "efficientnet-lite0"

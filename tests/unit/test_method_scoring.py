@@ -55,6 +55,17 @@ def test_a_feature_that_one_good_part_alone_excites_does_not_drown_the_others() 
     assert Bank.of(without_it, 15).score(part) < 3 * Bank.of(draw(40), 15).score(draw(1, seed=1)[0])
 
 
+def test_each_depth_counts_as_much_however_many_features_it_has() -> None:
+    good, part = draw(40, d=156), draw(1, d=156, seed=1)[0]
+
+    score = Bank.of(good, 5, (2, 50)).score(part)
+
+    each = ((good - part) / good.astype(float).std(0)) ** 2
+    weighed = each[:, :6].sum(axis=1) * 78 / 6 + each[:, 6:].sum(axis=1) * 78 / 150
+    assert score == pytest.approx(np.sort(weighed)[:5].mean())
+    assert Bank.of(good, 5, (52,)).score(part) == Bank.of(good, 5).score(part)
+
+
 def test_features_that_never_vary_keep_scale_one() -> None:
     _, scale = standardisation(np.full((20, 6), 3.0, np.float32))
 
