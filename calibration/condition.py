@@ -77,7 +77,7 @@ def condition_words(
 ) -> list[str]:
     """For the person who calibrates: what is allowed, and which good image alone makes a range wide."""
     words = [
-        f"{quantity} {one.least:.3g} to {'any' if one.most is None else f'{one.most:.3g}'}"
+        f"{quantity} {max(one.least, 0.0):.3g} to {'any' if one.most is None else f'{one.most:.3g}'}"
         f" (theirs {one.low:.3g} to {one.high:.3g})"
         for quantity, one in limits.allowed.items()
     ]

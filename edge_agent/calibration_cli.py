@@ -37,7 +37,14 @@ calibration_cli = typer.Typer()
 
 Backbone = Annotated[str, typer.Option(help="Pre-trained network: efficientnet-lite0, xception or FILE.onnx.")]
 BackboneWeights = Annotated[Path | None, typer.Option(help="Xception's, as Keras writes them; else Keras' own store.")]
-BackboneTaps = Annotated[str, typer.Option(metavar="A,B", help="FILE.onnx: tensors to take, from fine to coarse.")]
+BackboneTaps = Annotated[
+    str,
+    typer.Option(
+        metavar="A,B",
+        help="FILE.onnx: tensors to take, from fine to coarse. efficientnet-lite0: where the method paper looks, of "
+        "blocks 0 to 15 and last.",
+    ),
+]
 BackboneScaling = Annotated[str, typer.Option(metavar="MEAN/STD", help="FILE.onnx: of RGB in [0, 1], as r,g,b/r,g,b.")]
 Voices = Annotated[
     str, typer.Option(metavar="NAME,...", help="Method views: whose views count, of image, tone and autoencoder.")

@@ -64,25 +64,26 @@ DEFAULT_BACKBONE: Backbone = EfficientNetLite0()
 
 
 def backbone_for(name: str, *, weights: Path | None = None, taps: str = "", scaling: str = "") -> Backbone:
-    """The backbone of that name, or of that ONNX file; ``taps`` with commas and ``scaling`` belong to a file.
+    """The backbone of that name, or of that ONNX file; ``scaling`` belongs to a file.
 
-    Raises UsageError for what does not go together, DataError, Unavailable.
+    ``taps`` with commas are a file's tensors, or where in EfficientNet-Lite0 the paper's score looks. Raises UsageError
+    for what does not go together, DataError, Unavailable.
     """
     is_file = name.endswith(".onnx")
     if not is_file and name not in {"efficientnet-lite0", "xception"}:
         raise UsageError(f"no backbone {name}", hint="efficientnet-lite0, xception, or an ONNX file")
     if weights and name != "xception":
         raise UsageError(f"weights of its own for {name}", hint="only xception takes --backbone-weights")
-    if (taps or scaling) and not is_file:
+    if (scaling and not is_file) or (taps and name == "xception"):
         raise UsageError(f"taps or scaling for {name}", hint="they are stated for an ONNX file only")
+    chosen = [tap.strip() for tap in taps.split(",") if tap.strip()]
     if name == "xception":
         return Xception(weights)
     if is_file:
-        chosen = [tap.strip() for tap in taps.split(",") if tap.strip()]
         if not chosen or len(set(chosen)) < len(chosen):
             raise UsageError(f"taps {taps!r} of {name}", hint="name each once: --backbone-taps a,b from fine to coarse")
         return UserOnnx(Path(name), chosen, _scaling(scaling))
-    return DEFAULT_BACKBONE
+    return EfficientNetLite0(chosen) if taps else DEFAULT_BACKBONE
 
 
 def _scaling(text: str) -> Scaling:

@@ -16,14 +16,18 @@ import numpy as np
 
 from calibration.backbones.heads import finish_depths, finish_grid, finish_pooled, grid_of, pooled_of
 from calibration.onnx_graph import OnnxGraph
-from edge_agent.errors import Unavailable
+from edge_agent.errors import Unavailable, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 __all__ = [
     "INPUT_OFFSET",
     "INPUT_SCALE",
+    "LAST",
+    "TAPS",
     "WEIGHTS_SHA256",
     "EfficientNetLite0",
     "backbone_onnx",
@@ -35,7 +39,11 @@ WEIGHTS_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77
 INPUT_SCALE = 255.0 / 128.0
 INPUT_OFFSET = -127.0 / 128.0
 _FEATURES = 1280
-_BLOCK_FEATURES = {2: 24, 4: 40, 7: 80, 15: 320}
+LAST = "last"
+_OF_BLOCKS = (16, *[24] * 2, *[40] * 2, *[80] * 3, *[112] * 3, *[192] * 4, 320)
+TAPS = {str(block): features for block, features in enumerate(_OF_BLOCKS)} | {LAST: _FEATURES}
+"""Where the paper's score may look, from fine to coarse: after a block, or at the end. With the features there."""
+_TAPS = ("2", "4", "7", "15", LAST)
 _LAST_BLOCK_AT_8TH = 4
 _LAST_BLOCK_AT_16TH = 10
 _FINE_BLOCK_AT_16TH = 7
@@ -69,21 +77,31 @@ def load_backbone() -> Any:
 
 
 class EfficientNetLite0:
-    """The default. ``pooled_onnx``: 3840 values; the others: features at 1/16, rounded up."""
+    """The default. ``pooled_onnx``: 3840 values; the others: features at 1/16, rounded up.
+
+    ``taps`` are where the paper's score looks: numbers of blocks, and "last" for the last features.
+    """
+
+    def __init__(self, taps: Sequence[str] = _TAPS) -> None:
+        """Raises UsageError for a tap that there is none of."""
+        unknown = [tap for tap in taps if tap not in TAPS]
+        if unknown or not taps or len(set(taps)) < len(taps):
+            raise UsageError(f"taps {', '.join(taps)!r} of efficientnet-lite0", hint=f"each once, of {', '.join(TAPS)}")
+        self._taps = tuple(sorted(taps, key=list(TAPS).index))
 
     @property
     def facts(self) -> dict[str, object]:
-        """Its name and its weights."""
-        return {"name": "efficientnet-lite0", "weights_sha256": WEIGHTS_SHA256}
+        """Its name and its weights, and where the paper's score looks."""
+        return {"name": "efficientnet-lite0", "weights_sha256": WEIGHTS_SHA256, "taps": list(self._taps)}
 
     @property
     def depths(self) -> tuple[int, ...]:
-        """Blocks 2, 4, 7 and 15, and the last features."""
-        return (*_BLOCK_FEATURES.values(), _FEATURES)
+        """The features of each tap."""
+        return tuple(TAPS[tap] for tap in self._taps)
 
     def depths_onnx(self) -> bytes:
-        """To ``embedding`` (1, 5232): edges and texture at 1/4, up to what is seen at 1/32 (docs/decisions/0062)."""
-        return _depths_onnx()
+        """To ``embedding``, by default (1, 5232): edges at 1/4, up to what is seen at 1/32 (docs/decisions/0062)."""
+        return _depths_onnx(self._taps)
 
     def pooled_onnx(self) -> bytes:
         """To ``embedding`` (1, 3840): the last features, pooled."""
@@ -117,7 +135,7 @@ class EfficientNetLite0:
                 x = block(x)
                 found.append(x.numpy())
         if last is not None:
-            return np.concatenate([pooled_of(tap) for tap in (*(found[i] for i in _BLOCK_FEATURES), last)], axis=1)
+            return np.concatenate([pooled_of(last if t == LAST else found[int(t)]) for t in self._taps], axis=1)
         if model == self.overview_onnx():
             return grid_of([(found[_LAST_BLOCK_AT_16TH], 1)])
         if model == self.fine_onnx():
@@ -140,17 +158,16 @@ def backbone_onnx() -> bytes:
 
 
 @cache
-def _depths_onnx() -> bytes:
-    """The ONNX file to the pooled features of several blocks and of the end, one after the other."""
+def _depths_onnx(taps: tuple[str, ...]) -> bytes:
+    """The ONNX file to the pooled features of these taps, one after the other."""
     network = load_backbone()
-    graph, x = _begin("efficientnet-lite0-depths", network)
-    taps = []
-    for index, block in enumerate(network._blocks):  # noqa: SLF001 - as above
-        x = _block(graph, x, block)
-        if index in _BLOCK_FEATURES:
-            taps.append((x, _BLOCK_FEATURES[index]))
-    x = _relu6(graph, _convolution(graph, x, network._conv_head, network._bn1))  # noqa: SLF001 - as above
-    return finish_depths(graph, [*taps, (x, _FEATURES)])
+    graph, x = _begin(f"efficientnet-lite0-{'-'.join(taps)}", network)
+    found = {}
+    for index in range(len(_OF_BLOCKS) if LAST in taps else int(taps[-1]) + 1):
+        x = found[str(index)] = _block(graph, x, network._blocks[index])  # noqa: SLF001 - as above
+    if LAST in taps:
+        found[LAST] = _relu6(graph, _convolution(graph, x, network._conv_head, network._bn1))  # noqa: SLF001 - as above
+    return finish_depths(graph, [(found[tap], TAPS[tap]) for tap in taps])
 
 
 @cache

@@ -210,7 +210,11 @@ def test_weights_in_another_file_are_refused(tmp_path: Path) -> None:
     ("name", "options", "complaint"),
     [
         ("resnet50", {}, "no backbone resnet50"),
-        ("efficientnet-lite0", {"taps": "a"}, "taps or scaling"),
+        ("efficientnet-lite0", {"taps": "a"}, "taps 'a' of efficientnet-lite0"),
+        ("efficientnet-lite0", {"taps": "2,16"}, "taps '2, 16'"),
+        ("efficientnet-lite0", {"taps": "2,2"}, "taps '2, 2'"),
+        ("efficientnet-lite0", {"taps": ","}, "taps ''"),
+        ("xception", {"taps": "2"}, "taps or scaling"),
         ("xception", {"scaling": "0,0,0/1,1,1"}, "taps or scaling"),
         ("user.onnx", {}, "taps ''"),
         ("user.onnx", {"taps": "low,low"}, "taps 'low,low'"),

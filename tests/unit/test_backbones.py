@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from calibration.backbones import DEFAULT_BACKBONE, Backbone
+from calibration.backbones import DEFAULT_BACKBONE, Backbone, backbone_for
+from calibration.backbones.efficientnet_lite0 import TAPS
 from edge_agent.inspection.sessions import Network
 
 pytestmark = pytest.mark.slow
@@ -42,6 +43,16 @@ def test_what_the_papers_score_pools_is_what_torch_computes_at_each_depth(size: 
     assert found.shape == (1, 3 * sum(DEFAULT_BACKBONE.depths))
     last = Network(DEFAULT_BACKBONE.pooled_onnx(), 1).run(image(*size))
     np.testing.assert_allclose(found[:, -last.shape[1] :], last, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("taps", "values"), [("last", 1280), ("0", 16), ("7,2", 104), ("15,last", 1600)])
+def test_a_person_says_where_the_papers_score_looks(taps: str, values: int) -> None:
+    backbone = backbone_for("efficientnet-lite0", taps=taps)
+
+    assert sum(backbone.depths) == values
+    assert worst(backbone, backbone.depths_onnx(), (65, 64)) < 1e-5
+    assert backbone.overview_onnx() == DEFAULT_BACKBONE.overview_onnx()
+    assert backbone.facts["taps"] == sorted(taps.split(","), key=list(TAPS).index)
 
 
 def test_the_default_backbone_says_what_it_is() -> None:
