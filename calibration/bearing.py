@@ -14,6 +14,7 @@ import numpy as np
 
 from calibration.crossfit import as_seen
 from calibration.disturbances import disturbances_for
+from calibration.limit import percent
 from edge_agent.inspection.anomaly_map import Reconstructor
 from edge_agent.inspection.channels import Views
 from edge_agent.inspection.inspector import crop_of
@@ -30,13 +31,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Bearing", "Borne", "bearing_of"]
 
+_LEAST_ROOM: Final = 1e-3
+"""Between a usual good part and the limit: less is none, and no share of it says anything."""
 _TRIED: Final = 3
 """Good parts that are disturbed: what a disturbance does to a score hangs on the part type, little on the part."""
 
 
 @dataclass(frozen=True, slots=True)
 class Borne:
-    """A disturbance by its ``title``, and how far it takes a usual good part: 0 is nowhere, 1 is to the limit."""
+    """A disturbance by its ``title``, and how far it takes a usual good part: 0 is nowhere, 1 is to its rejection."""
 
     title: str
     way: float
@@ -58,11 +61,11 @@ class Bearing:
         """What holds and what to do, in one or two sentences."""
         worst, rejects = self.rows[0], [row for row in self.rows if not row.is_borne]
         if not rejects:
-            return (
-                f"a usual good part passes in each of {len(self.rows)} disturbances of light and lens; the worst, "
-                f"{worst.title}, takes it {worst.way:.0%} of the way to the limit"
-            )
-        named = ", ".join(f"{row.title} ({row.way:.1f} times the way to the limit)" for row in rejects)
+            passes = f"a usual good part passes in each of {len(self.rows)} disturbances of light and lens"
+            if worst.way <= 0.0:
+                return f"{passes}; none takes it nearer to the limit"
+            return f"{passes}; the worst, {worst.title}, takes it {percent(worst.way)} of the way to the limit"
+        named = ", ".join(f"{row.title} ({percent(row.way)} of the way to the limit)" for row in rejects)
         return (
             f"good parts would be rejected by their score in: {named}. These good parts are so much alike that such a "
             "change of light or focus looks like a defect: keep it as constant as it was for these images, or add good "
@@ -82,32 +85,39 @@ def bearing_of(
     *,
     threads: int,
     progress: Callable[[int, int], None],
-) -> Bearing:
+) -> Bearing | None:
     """What disturbances do to some of the good parts that this ``bundle`` of views was made of.
 
-    Each part is judged without itself, disturbed and as it is: by so much a usual good part's score, the median of the
-    held-out ``scores`` (n), is raised. Raises TypeError for a bundle of another score.
+    Each part goes the line's way, registered anew, and is judged without itself, disturbed and as it is: by so much a
+    usual good part's score, the median of the held-out ``scores`` (n), is raised. A review band rejects as the limit
+    does. None where a usual good part is rejected already. Raises TypeError for a bundle of another score.
     """
-    judge = bundle.judge(threads=threads)
+    judge, usual = bundle.judge(threads=threads), float(np.median(scores))
     if not isinstance(judge, ViewsJudge):
         raise TypeError("only the mean of views judges without a part")
-    reconstructor = Reconstructor(bundle.cpcae_onnx, bundle.grid, bundle.channels, threads=threads)
-    disturbances, usual = disturbances_for(registered.channels), float(np.median(scores))
-    chosen = np.unique(np.linspace(0, len(registered.images) - 1, _TRIED).round().astype(int))
+    room = bundle.review_from - usual
+    if room < _LEAST_ROOM:
+        return None
+    reconstructor = None
+    if judge.hears_autoencoder:
+        reconstructor = Reconstructor(bundle.cpcae_onnx, bundle.grid, bundle.channels, threads=threads)
+
+    def seen(image: NDArray[np.uint8]) -> Embedded:
+        found = registered.registration.register(image)
+        crop = crop_of(registered.registration.warp(image, found), registered.crop)
+        return judge.embed(as_seen(crop, registered, reconstructor) if reconstructor else Views.of_image(crop))
+
+    disturbances = disturbances_for(registered.channels)
     raised: dict[str, list[float]] = {disturbance.title: [] for disturbance in disturbances}
+    chosen = np.unique(np.linspace(0, len(registered.images) - 1, _TRIED).round().astype(int))
     for done, index in enumerate(chosen, start=1):
-        pixels, alignment = registered.images[index].pixels(), registered.alignments[index]
-
-        def seen(image: NDArray[np.uint8]) -> Embedded:
-            crop = crop_of(registered.registration.warp(image, alignment), registered.crop)  # noqa: B023 - used at once
-            hears = judge.hears_autoencoder
-            return judge.embed(as_seen(crop, registered, reconstructor) if hears else Views.of_image(crop))
-
+        pixels = registered.images[index].pixels()
         plain = seen(pixels)
         others = judge.without(plain)
         before = others.score(plain).score
         for disturbance in disturbances:
             raised[disturbance.title].append(others.score(seen(disturbance.apply(pixels))).score - before)
+        del others  # as large as the bundle's own memory, and the next one comes before it is gone
         progress(done, len(chosen))
-    rows = [Borne(title, float(np.median(by)) / (bundle.limit - usual)) for title, by in raised.items()]
+    rows = [Borne(title, float(np.median(by)) / room) for title, by in raised.items()]
     return Bearing(tuple(sorted(rows, key=lambda row: -row.way)))

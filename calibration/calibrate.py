@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from calibration.backbones import DEFAULT_BACKBONE, Backbone
+from calibration.backbones.efficientnet_lite0 import EfficientNetLite0
 from calibration.bearing import Bearing, bearing_of
 from calibration.contamination import far_out
 from calibration.corruption import Corruption
@@ -35,7 +36,7 @@ from calibration.view_scoring import score_by_views
 from calibration.writer import check_target, png_bytes, write_bundle
 from edge_agent.errors import CalibrationRefused, UsageError
 from edge_agent.inspection.bundle import Bundle
-from edge_agent.inspection.manifest import SCHEMA_VERSION
+from edge_agent.inspection.manifest import SCHEMA_VERSION, Section
 from edge_agent.inspection.view import Voice
 
 if TYPE_CHECKING:
@@ -70,7 +71,6 @@ __all__ = [
     "package_versions",
     "register",
     "train",
-    "what_it_bears",
     "would_more_pay",
 ]
 
@@ -237,7 +237,7 @@ def calibrate(images: Path, out: Path, options: CalibrationOptions, progress: Pr
         gathered = would_more_pay(gathered, progress)
         method = METHODS[options.method]
         prepared = train(gathered, method.recipe, progress, folds=method.folds(options.voices))
-        return what_it_bears(finish(prepared, options.method, out, progress), prepared.gathered, progress)
+        return finish(prepared, options.method, out, progress, tries_light=options.method == "views")
 
 
 def gather(images: Sequence[Path], options: CalibrationOptions, progress: Progress = _unseen) -> Gathered:
@@ -292,22 +292,6 @@ def would_more_pay(gathered: Gathered, progress: Progress = _unseen) -> Gathered
     return replace(gathered, timings_s=clock.timings_s, parts_curve=curve)
 
 
-def what_it_bears(result: CalibrationResult, gathered: Gathered, progress: Progress = _unseen) -> CalibrationResult:
-    """Find out what light and lens may do to a good part's score. Only of the mean of views it is asked."""
-    clock, options = _Clock(dict(result.timings_s)), gathered.options
-    if options.method != "views":
-        return result
-    bearing = bearing_of(
-        Bundle.load(result.path),
-        gathered.registered,
-        np.array([score for _, score in result.scores]),
-        threads=options.threads,
-        progress=_stage(progress, "light and lens"),
-    )
-    clock.end("light and lens")
-    return replace(result, timings_s=clock.timings_s, bearing=bearing)
-
-
 def place(
     good: Sequence[GoodImage],
     options: CalibrationOptions,
@@ -354,10 +338,13 @@ def register(good: Sequence[GoodImage], options: CalibrationOptions, progress: P
     return register_all(good, options.search, options.crop, _stage(progress, "register"))
 
 
-def finish(prepared: Prepared, method: str, out: Path, progress: Progress = _unseen) -> CalibrationResult:
+def finish(
+    prepared: Prepared, method: str, out: Path, progress: Progress = _unseen, *, tries_light: bool = False
+) -> CalibrationResult:
     """Score by ``method``, set the limit and write the bundle folder ``out``; ``method`` overrules the options'.
 
-    Raises CalibrationRefused where nothing can be written, UsageError for a method that there is none of.
+    With ``tries_light`` it is found out what light and lens may do to a good part's score, by views alone. Raises
+    CalibrationRefused where nothing can be written, UsageError for a method that there is none of.
     """
     gathered, learned = prepared.gathered, prepared.learned
     options, registered = replace(gathered.options, method=method), gathered.registered
@@ -396,10 +383,20 @@ def finish(prepared: Prepared, method: str, out: Path, progress: Progress = _uns
     if gathered.defective:
         watch = _stage(progress, "judge defective")
         defects = judge_defective((files, manifest), gathered.defective, threads=options.threads, progress=watch)
-        findings = Findings(defects, limit, scored.scores)
+        findings = Findings(defects, limit, scored.scores, had_a_say=any(answer.figures for answer in gathered.answers))
         manifest["defective"] = findings.to_json()
-    bundle_id = write_bundle(out, files, manifest)
     clock.end("limit")
+    bearing = None
+    if tries_light:
+        bearing = bearing_of(
+            Bundle.of(out, Section({**manifest, "id": ""}, "manifest"), files),
+            registered,
+            scored.scores,
+            threads=options.threads,
+            progress=_stage(progress, "light and lens"),
+        )
+        clock.end("light and lens")
+    bundle_id = write_bundle(out, files, manifest)
     result = _result((bundle_id, out), registered, learned, limit, scored, timings_s=clock.timings_s)
     notes = (*gathered.notes, *result.notes)
     return replace(
@@ -411,6 +408,7 @@ def finish(prepared: Prepared, method: str, out: Path, progress: Progress = _uns
         answers=gathered.answers,
         suspicion=gathered.suspicion,
         parts_curve=gathered.parts_curve,
+        bearing=bearing,
     )
 
 
@@ -448,6 +446,14 @@ def _check_belongs(options: CalibrationOptions) -> None:
     if options.voices and options.method != "views":
         raise UsageError(
             f"method {options.method} has no voices to choose", hint="leave --voices out, or add --method views"
+        )
+    if (
+        isinstance(options.backbone, EfficientNetLite0)
+        and not options.backbone.is_default
+        and options.method != "paper"
+    ):
+        raise UsageError(
+            f"method {options.method} looks where it looks", hint="leave --backbone-taps out, or add --method paper"
         )
     if options.place != "auto" and options.method != "views":
         raise UsageError(f"method {options.method} is always tied to the place", hint="leave --place out")

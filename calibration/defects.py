@@ -1,6 +1,7 @@
 """What known-defective parts say about a limit: how many would pass, and what it would cost to catch them all.
 
-They do not move the limit: a share of missed defects holds only for images that had no say in it.
+They do not move the limit: a share of missed defects holds only for images that had no say in it. Where they took part
+in how parts are compared (docs/decisions/0058) the words say so.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Defect", "Findings", "judge_defective"]
 
 _NAMED = 10
+_SAY = "They had a say in how parts are compared: for a share that is certain, judge others. "
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +56,15 @@ class Defect:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Findings:
-    """All known-defective parts, against the bundle's limit and the held-out scores (n) of the good parts."""
+    """All known-defective parts, against the bundle's limit and the held-out scores (n) of the good parts.
+
+    ``had_a_say``: they took part in how parts are compared.
+    """
 
     defects: tuple[Defect, ...]
     limit: Limit
     good: NDArray[np.float64]
+    had_a_say: bool = False
 
     @property
     def missed(self) -> list[Defect]:
@@ -92,7 +98,7 @@ class Findings:
         return (
             f"{would_pass}{': ' * bool(named)}{', '.join(named)}. With 95 % confidence fewer than "
             f"{percent(self.miss_bound_95)} of defects like these would; of other kinds this says nothing. "
-            f"{self._cost() if missed else self._margin()}"
+            f"{_SAY * self.had_a_say}{self._cost() if missed else self._margin()}"
         )
 
     def _margin(self) -> str:

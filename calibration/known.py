@@ -1,4 +1,4 @@
-"""Images that a person has judged: parts left out as not good, and defective parts. Nothing is learned from them."""
+"""Images that a person has judged: parts left out as not good, and defective parts. No bank holds anything of them."""
 
 from __future__ import annotations
 

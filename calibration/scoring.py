@@ -65,7 +65,7 @@ def score_pooled(
             found.append(embedder.embed(view.differences))
             progress(len(found), 2 * n)
     seen, unseen = np.stack(found[:n]), np.stack(found[n:])
-    method: dict[str, object] = {"score": "paper", "k": NEIGHBOURS, "map": _MAP}
+    method: dict[str, object] = {"score": "paper", "k": NEIGHBOURS, "map": _MAP, "taps": list(backbone.taps)}
     files = {"backbone.onnx": model, "bank.npz": bank_bytes(seen, backbone.depths)}
     return Scored(files, leave_one_out_scores(seen, unseen, NEIGHBOURS, backbone.depths), method)
 

@@ -31,8 +31,13 @@ class Backbone(Protocol):
         ...
 
     @property
+    def taps(self) -> tuple[str, ...]:
+        """Where the paper's score looks, by name, from fine to coarse."""
+        ...
+
+    @property
     def depths(self) -> tuple[int, ...]:
-        """The features of each depth in the embedding of ``depths_onnx``, in their order."""
+        """The features of each tap in the embedding of ``depths_onnx``, in their order."""
         ...
 
     def depths_onnx(self) -> bytes:
@@ -75,7 +80,9 @@ def backbone_for(name: str, *, weights: Path | None = None, taps: str = "", scal
     if weights and name != "xception":
         raise UsageError(f"weights of its own for {name}", hint="only xception takes --backbone-weights")
     if (scaling and not is_file) or (taps and name == "xception"):
-        raise UsageError(f"taps or scaling for {name}", hint="they are stated for an ONNX file only")
+        raise UsageError(
+            f"taps or scaling for {name}", hint="a scaling is stated for an ONNX file, taps for efficientnet-lite0 too"
+        )
     chosen = [tap.strip() for tap in taps.split(",") if tap.strip()]
     if name == "xception":
         return Xception(weights)

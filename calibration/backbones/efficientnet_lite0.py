@@ -90,9 +90,19 @@ class EfficientNetLite0:
         self._taps = tuple(sorted(taps, key=list(TAPS).index))
 
     @property
+    def is_default(self) -> bool:
+        """Whether nobody chose where the paper's score looks."""
+        return self._taps == _TAPS
+
+    @property
+    def taps(self) -> tuple[str, ...]:
+        """Blocks by their numbers, and the last features."""
+        return self._taps
+
+    @property
     def facts(self) -> dict[str, object]:
-        """Its name and its weights, and where the paper's score looks."""
-        return {"name": "efficientnet-lite0", "weights_sha256": WEIGHTS_SHA256, "taps": list(self._taps)}
+        """Its name and its weights."""
+        return {"name": "efficientnet-lite0", "weights_sha256": WEIGHTS_SHA256}
 
     @property
     def depths(self) -> tuple[int, ...]:

@@ -77,6 +77,11 @@ class UserOnnx:
         }
 
     @property
+    def taps(self) -> tuple[str, ...]:
+        """The last tap alone."""
+        return (self._taps[-1].name,)
+
+    @property
     def depths(self) -> tuple[int, ...]:
         """The last tap alone."""
         return (self._taps[-1].features,)

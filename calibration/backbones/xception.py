@@ -50,6 +50,11 @@ class Xception:
         return {"name": "xception", "weights": self._weights.name, "weights_sha256": digest}
 
     @property
+    def taps(self) -> tuple[str, ...]:
+        """The layer before Keras' global pooling."""
+        return (_LAST,)
+
+    @property
     def depths(self) -> tuple[int, ...]:
         """The last features alone, as in the paper."""
         return (_LAST_FEATURES,)

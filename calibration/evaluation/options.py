@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from calibration.backbones import DEFAULT_BACKBONE, Backbone
+from calibration.backbones.efficientnet_lite0 import EfficientNetLite0
 from calibration.calibrate import DEFAULT_METHOD, METHODS
 from calibration.evaluation.trial import TITLES, WITH_CHANNELS
 from edge_agent.errors import UsageError
@@ -48,6 +49,9 @@ class EvaluationOptions:
             raise UsageError(f"{named} no channels to choose", hint="leave --channels out")
         if self.voices and "views" not in self.methods:
             raise UsageError("voices without the method views", hint="leave --voices out, or add --methods views")
+        is_tapped = isinstance(self.backbone, EfficientNetLite0) and not self.backbone.is_default
+        if is_tapped and "paper" not in self.methods:
+            raise UsageError("taps without the method paper", hint="leave --backbone-taps out, or add --methods paper")
         if self.with_drift and not set(METHODS) & set(self.methods):
             raise UsageError("drift without a method of this tool", hint=f"add one of {', '.join(METHODS)}")
         if self.seeds < 1 or self.repeats < 1:

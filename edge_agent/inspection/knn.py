@@ -29,9 +29,12 @@ def standardisation(
     none or one of the good parts excites has (almost) none, and divided by it would drown all others. A pooling
     that never varies keeps scale 1. ``depths`` are the features of each depth of the network, one after the other in
     the embedding, each pooled: all depths then count as much, however many features they have. None named: one.
+    Raises ValueError for depths that are not the embedding's.
     """
     values = embeddings.astype(np.float64)
     depths = tuple(depths) or (values.shape[1] // POOLINGS,)
+    if POOLINGS * sum(depths) != values.shape[1]:
+        raise ValueError(f"{POOLINGS} poolings of {depths} features are no embedding of {values.shape[1]}")
     scales, begin = [], 0
     for features in depths:
         deviation = values[:, begin : begin + POOLINGS * features].std(axis=0)

@@ -119,6 +119,8 @@ class PlaceBank:
         own = np.einsum("pr,pr->p", of_part, of_part)
         at_place = (self._squares - 2.0 * np.matmul(of_bank[:, None], self._bank)[:, 0]).min(axis=1)
         bounds = usual(_root(at_place[self._around[:, _ITSELF]] + own))
+        if not np.isfinite(bounds).all():  # finite features may have no finite distance
+            return np.full(min(count, len(bounds)), np.nan, np.float32)
         order = np.argsort(-bounds, kind="stable")
         found = np.empty(0, np.float32)
         for begin in range(0, len(order), _LOOKED_AT):

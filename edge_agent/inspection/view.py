@@ -93,8 +93,9 @@ class ViewExtractor:
     def features(self, views: Views) -> dict[View, NDArray[np.float32]]:
         """Features (h, w, d) of every place, by view."""
         height, width = views.crop.shape[:2]
-        small = overview_size(height, width)
-        native = resized(views.crop, *size_within(height, width, NATIVE_PIXELS), cv2.INTER_AREA)
+        native = views.crop[:0]
+        if {View.NATIVE, View.TONE} & set(self.views):
+            native = resized(views.crop, *size_within(height, width, NATIVE_PIXELS), cv2.INTER_AREA)
         found: dict[View, NDArray[np.float32]] = {}
         for view in self.views:
             if view is View.TONE and self._tone is not None:
@@ -103,5 +104,5 @@ class ViewExtractor:
                 found[view] = self._grid.features(native)
             else:
                 shown = views.differences if view is View.AUTOENCODER else views.crop
-                found[view] = self._grid.features(resized(shown, *small, cv2.INTER_AREA))
+                found[view] = self._grid.features(resized(shown, *overview_size(height, width), cv2.INTER_AREA))
         return found

@@ -33,9 +33,12 @@ class ViewBank:
     is_beside: bool = False
 
     def without(self, features: NDArray[np.float32]) -> ViewBank:
-        """The memory of all good parts but the one whose places are nearest to these, of a part (h, w, d)."""
-        nearest = int(self.bank.to_each(features).sum(axis=0).argmin())
-        return replace(self, bank=self.bank.without(nearest))
+        """The memory of all good parts but the one that is nearest at most of the places of a part (h, w, d).
+
+        A part that is among them is that one, also where only some of its features are remembered.
+        """
+        nearest = self.bank.to_each(features).argmin(axis=1)
+        return replace(self, bank=self.bank.without(int(np.bincount(nearest).argmax())))
 
     def outness(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """How far out each place (P) that counts of a part (h, w, d) is. NaN in, NaN out."""

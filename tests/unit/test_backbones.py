@@ -52,7 +52,8 @@ def test_a_person_says_where_the_papers_score_looks(taps: str, values: int) -> N
     assert sum(backbone.depths) == values
     assert worst(backbone, backbone.depths_onnx(), (65, 64)) < 1e-5
     assert backbone.overview_onnx() == DEFAULT_BACKBONE.overview_onnx()
-    assert backbone.facts["taps"] == sorted(taps.split(","), key=list(TAPS).index)
+    assert list(backbone.taps) == sorted(taps.split(","), key=list(TAPS).index)
+    assert backbone.facts == DEFAULT_BACKBONE.facts
 
 
 def test_the_default_backbone_says_what_it_is() -> None:

@@ -55,9 +55,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (("--channels", "image,colour"), "no channel 'colour'"),
         (("--channels", ","), "no channel ''"),
         (("--channels", "image", "--method", "paper"), "method paper has no channels"),
+        (("--backbone-taps", "0"), "method views looks where it looks"),
     ],
 )
-def test_channels_that_there_are_none_of_are_a_usage_error_with_the_list(
+def test_what_there_is_none_of_is_a_usage_error_with_the_list(
     tmp_path: Path, options: tuple[str, ...], words: str
 ) -> None:
     ran = edge_agent("calibrate-reference", ".", "--out", "b", *options, cwd=tmp_path)

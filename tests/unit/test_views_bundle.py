@@ -13,9 +13,10 @@ import cv2
 import numpy as np
 import pytest
 
+import calibration.calibrate
 from calibration import learning_curve
-from calibration.bearing import Bearing, Borne
-from calibration.calibrate import METHODS, CalibrationOptions, CalibrationResult, calibrate
+from calibration.bearing import Bearing, Borne, bearing_of
+from calibration.calibrate import METHODS, CalibrationOptions, CalibrationResult, calibrate, gather
 from calibration.disturbances import Disturbance, disturbances_for
 from calibration.reporting import calibration_json, calibration_lines, write_report
 from calibration.search import SearchWishes
@@ -231,11 +232,41 @@ def test_what_light_and_lens_would_reject_is_said_and_true(
     assert report.count("<strong>is rejected</strong>") == len(rejects)
 
 
-def test_where_all_is_borne_the_worst_is_named() -> None:
-    bearing = Bearing((Borne("JPEG, quality 75", 0.42), Borne("10 % darker", -0.1)))
+@pytest.mark.parametrize(
+    ("ways", "words"),
+    [
+        ((0.42, -0.1), "passes in each of 2 disturbances of light and lens; the worst, a, takes it 42.0 % of the way"),
+        ((-0.03, -0.1), "passes in each of 2 disturbances of light and lens; none takes it nearer to the limit"),
+        ((1.02, 0.3), "would be rejected by their score in: a (102.0 % of the way to the limit). These"),
+    ],
+)
+def test_what_is_borne_is_said_in_words(ways: tuple[float, ...], words: str) -> None:
+    bearing = Bearing(tuple(Borne(title, way) for title, way in zip("ab", ways, strict=True)))
 
-    assert "passes in each of 2 disturbances" in bearing.statement
-    assert "JPEG, quality 75, takes it 42% of the way" in bearing.statement
+    assert words in bearing.statement
+
+
+def test_of_a_usual_part_that_is_rejected_already_nothing_is_said_of_light(
+    bundle: Bundle, result: CalibrationResult, good: Path
+) -> None:
+    registered = gather(sorted(good.iterdir()), VIEWS).registered
+    at_the_limit = np.full(20, bundle.review_from)
+
+    assert bearing_of(bundle, registered, at_the_limit, threads=1, progress=lambda _done, _total: None) is None
+
+
+def test_a_calibration_that_breaks_off_while_light_is_tried_writes_nothing(
+    good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken_off(*_args: object, **_options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(calibration.calibrate, "bearing_of", broken_off)
+
+    with pytest.raises(KeyboardInterrupt):
+        calibrate(good, tmp_path / "b", VIEWS)
+
+    assert not (tmp_path / "b").exists()
 
 
 def test_a_drift_is_told_before_it_rejects(inspector: Inspector) -> None:
