@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from calibration.backbones.heads import finish_depths, finish_grid, finish_pooled, grid_of, pooled_of
+from calibration.backbones.heads import depths_of, finish_depths, finish_grid, finish_pooled, grid_of, pooled_of
 from calibration.onnx_graph import OnnxGraph
 from edge_agent.errors import Unavailable, UsageError
 
@@ -145,7 +145,7 @@ class EfficientNetLite0:
                 x = block(x)
                 found.append(x.numpy())
         if last is not None:
-            return np.concatenate([pooled_of(last if t == LAST else found[int(t)]) for t in self._taps], axis=1)
+            return depths_of([last if tap == LAST else found[int(tap)] for tap in self._taps])
         if model == self.overview_onnx():
             return grid_of([(found[_LAST_BLOCK_AT_16TH], 1)])
         if model == self.fine_onnx():

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from calibration.onnx_graph import OnnxGraph
 
-__all__ = ["finish_depths", "finish_grid", "finish_pooled", "grid_of", "pooled_of"]
+__all__ = ["depths_of", "finish_depths", "finish_grid", "finish_pooled", "grid_of", "pooled_of"]
 
-_CASCADE_PX = 3
+_CASCADE_PX, _CASCADE_STRIDE = 3, 2
 _PLACES = 3
 
 
@@ -29,12 +29,15 @@ def finish_pooled(graph: OnnxGraph, last: str, features: int) -> bytes:
 
     Two parallel branches and one cascade, concatenated (Saeedi & Giusti, Figure 3; docs/decisions/0002).
     """
-    return graph.finish(_pooled(graph, last), "embedding", [1, POOLINGS * features])
+    return graph.finish(_pooled(graph, last, _CASCADE_STRIDE), "embedding", [1, POOLINGS * features])
 
 
 def finish_depths(graph: OnnxGraph, depths: Sequence[tuple[str, int]]) -> bytes:
-    """The ONNX file of several depths, each with its features, pooled one after the other: output ``embedding``."""
-    pooled = [_pooled(graph, tensor) for tensor, _ in depths]
+    """The ONNX file of several depths, each with its features, pooled one after the other: output ``embedding``.
+
+    The cascade's means lie one at every place: at every second one, as in ``finish_pooled``, small maps say less.
+    """
+    pooled = [_pooled(graph, tensor, 1) for tensor, _ in depths]
     total = sum(features for _, features in depths)
     return graph.finish(graph.add("Concat", *pooled, axis=1), "embedding", [1, POOLINGS * total])
 
@@ -53,9 +56,14 @@ def finish_grid(graph: OnnxGraph, taps: Sequence[tuple[str, int]], features: int
     return graph.finish(_average(graph, both, _PLACES, 1), "features", [1, features, "rows", "columns"])
 
 
-def pooled_of(last: NDArray[np.float32]) -> NDArray[np.float32]:
+def depths_of(depths: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """What ``finish_depths`` computes, from the features (1, d, h, w) of each depth."""
+    return np.concatenate([pooled_of(features, 1) for features in depths], axis=1)
+
+
+def pooled_of(last: NDArray[np.float32], stride: int = _CASCADE_STRIDE) -> NDArray[np.float32]:
     """What ``finish_pooled`` computes, from the last features (1, d, h, w)."""
-    cascade = _averaged(last, _CASCADE_PX, 2).max(axis=(2, 3))
+    cascade = _averaged(last, _CASCADE_PX, stride).max(axis=(2, 3))
     return np.concatenate([last.max(axis=(2, 3)), last.mean(axis=(2, 3)), cascade], axis=1)
 
 
@@ -65,8 +73,8 @@ def grid_of(taps: Sequence[tuple[NDArray[np.float32], int]]) -> NDArray[np.float
     return _averaged(both, _PLACES, 1)
 
 
-def _pooled(graph: OnnxGraph, last: str) -> str:
-    cascade = graph.add("GlobalMaxPool", _average(graph, last, _CASCADE_PX, 2))
+def _pooled(graph: OnnxGraph, last: str, stride: int) -> str:
+    cascade = graph.add("GlobalMaxPool", _average(graph, last, _CASCADE_PX, stride))
     parallel = graph.add("GlobalMaxPool", last), graph.add("GlobalAveragePool", last)
     return graph.add("Flatten", graph.add("Concat", *parallel, cascade, axis=1), axis=1)
 

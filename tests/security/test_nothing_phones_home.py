@@ -28,7 +28,9 @@ def files_after(home: Path, *modules: str, **more: str) -> list[str]:
     return sorted(str(path.relative_to(home)) for path in home.rglob("*") if path.is_file())
 
 
-@pytest.mark.parametrize("module", ["edge_agent.inspection.inspector", "calibration.calibrate", "edge_agent.doctor.bundles"])
+@pytest.mark.parametrize(
+    "module", ["edge_agent.inspection.inspector", "calibration.calibrate", "edge_agent.doctor.bundles"]
+)
 def test_onnx_runtime_keeps_no_device_id_and_no_queue_of_reports(tmp_path: Path, module: str) -> None:
     if not files_after(tmp_path / "of the library", "onnxruntime"):
         pytest.skip("this ONNX Runtime keeps nothing")
