@@ -67,9 +67,9 @@ class Bearing:
             return f"{passes}; the worst, {worst.title}, takes it {percent(worst.way)} of the way to the limit"
         named = ", ".join(f"{row.title} ({percent(row.way)} of the way to the limit)" for row in rejects)
         return (
-            f"good parts would be rejected by their score in: {named}. These good parts are so much alike that such a "
-            "change of light or focus looks like a defect: keep it as constant as it was for these images, or add good "
-            "images that were taken so"
+            f"good parts would be rejected by their score in: {named}. These good parts are so much alike that this "
+            "looks like a defect: keep light, focus and kind of image as constant as they were for these images, or "
+            "add good images that were taken so"
         )
 
     def to_json(self) -> dict[str, object]:
