@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import cv2
 
 from edge_agent.inspection.anomaly_map import resized
-from edge_agent.inspection.channels import FINE_PIXELS, OVERVIEW_PX, overview_size, size_within
+from edge_agent.inspection.channels import OVERVIEW_PX, overview_size, size_within
 from edge_agent.inspection.embedding import FeatureGrid
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NATIVE_PIXELS", "View", "ViewExtractor", "Voice", "views_for"]
 
-NATIVE_PIXELS = FINE_PIXELS
+NATIVE_PIXELS = 1024 * 1024
 """Pixels of the native view at most: larger crops are made smaller."""
 _OVERVIEW_FROM = 1.25
 
@@ -93,7 +93,7 @@ class ViewExtractor:
     def features(self, views: Views) -> dict[View, NDArray[np.float32]]:
         """Features (h, w, d) of every place, by view."""
         height, width = views.crop.shape[:2]
-        native = views.crop[:0]
+        native = views.crop
         if {View.NATIVE, View.TONE} & set(self.views):
             native = resized(views.crop, *size_within(height, width, NATIVE_PIXELS), cv2.INTER_AREA)
         found: dict[View, NDArray[np.float32]] = {}
@@ -103,6 +103,6 @@ class ViewExtractor:
             elif view is View.NATIVE:
                 found[view] = self._grid.features(native)
             else:
-                shown = views.differences if view is View.AUTOENCODER else views.crop
+                shown = views.differences if view is View.AUTOENCODER else native
                 found[view] = self._grid.features(resized(shown, *overview_size(height, width), cv2.INTER_AREA))
         return found
