@@ -19,7 +19,7 @@ from edge_agent.inspection._refine import Pose
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["Bank", "build_bank", "candidates"]
+__all__ = ["Bank", "Whole", "build_bank", "candidates"]
 
 _HALF_STEP_PX: Final = 2.0  # how far a corner may be off between two turns of the bank
 _CUT_OFF: Final = 0.2  # cycles a pixel: above it phases are noise
@@ -79,6 +79,37 @@ def build_bank(
         _reach(shape[0], max_shift_fraction),
         _reach(shape[1], max_shift_fraction),
     )
+
+
+class Whole:
+    """The (H, W) reference of one pyramid level as a picture: how like it is an image that lies in a given pose?"""
+
+    def __init__(
+        self,
+        image: npt.NDArray[np.uint8],
+        scale: int,
+        centre_px: tuple[float, float],
+        mask: npt.NDArray[np.bool_] | None,
+    ) -> None:
+        self._scale, self._centre = scale, centre_px
+        self._shown = np.ones(image.shape, bool) if mask is None else mask
+        self._reference = self._centred(image)
+
+    def alike(self, image: npt.NDArray[np.uint8], pose: Pose) -> float:
+        """The plain correlation of grey values, over what the mask leaves; 0 where there is nothing to correlate."""
+        cos, sin = pose.scale * math.cos(pose.angle_rad), pose.scale * math.sin(pose.angle_rad)
+        turn, centre = np.array([[cos, sin], [-sin, cos]]), np.array(self._centre)
+        shift = centre + np.array([pose.x_px, pose.y_px]) / self._scale - turn @ centre
+        height, width = self._shown.shape
+        flags, border = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, cv2.BORDER_REPLICATE
+        moved = cv2.warpAffine(image, np.column_stack([turn, shift]), (width, height), flags=flags, borderMode=border)
+        seen = self._centred(np.asarray(moved, np.uint8))
+        norm = math.sqrt(float(seen @ seen) * float(self._reference @ self._reference))
+        return float(seen @ self._reference) / norm if norm > 0.0 else 0.0
+
+    def _centred(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+        values = image[self._shown].astype(np.float64)
+        return np.asarray(values - values.mean())
 
 
 def candidates(bank: Bank, image: npt.NDArray[np.uint8]) -> tuple[list[Pose], Pose]:

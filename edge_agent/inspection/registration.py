@@ -16,7 +16,7 @@ import numpy as np
 
 from edge_agent.domain import Alignment
 from edge_agent.errors import DataError
-from edge_agent.inspection._coarse import build_bank, candidates
+from edge_agent.inspection._coarse import Whole, build_bank, candidates
 from edge_agent.inspection._refine import Fit, Pose, build_level, refine, start
 
 if TYPE_CHECKING:
@@ -29,6 +29,9 @@ _MIN_SIDE_PX: Final = 32
 _MIN_PIXELS: Final = 64
 _CERTAIN: Final = 0.9  # a coarse correlation above this needs no other candidate
 _DOUBTFUL: Final = 0.7  # one below this earns a second look
+_ALIKE: Final = 0.99  # of two correlations above this neither says more
+_ANOTHER_WAY: Final = math.radians(20.0)
+_CLEARLY: Final = 0.1  # in Fisher's z: of near equals the one that moves the part least
 _GRID: Final = np.linspace(0.0, 1.0, 64)
 _EDGE_PX: Final = 0.5
 _LEAST_MARGIN: Final = 0.01
@@ -100,6 +103,7 @@ class Registration:
                 "the reference image has too little structure to register to",
                 hint="take a sharp, well-lit reference image, and let the mask leave edges of the part in view",
             )
+        self._whole = Whole(pyramid[0], 1 << self._depths[0], self._centre_at(self._depths[0]), masks[0])
         self._bank = build_bank(
             pyramid[0],
             1 << self._depths[0],
@@ -128,8 +132,11 @@ class Registration:
         if self.settings.still:
             return self._fitted(image, Pose(0.0, 0.0, 0.0))
         pyramid = self._pyramid(image)
-        coarse = self._coarse_fit(pyramid[0])
+        coarse, rival = self._coarse_fit(pyramid[0])
         fit = self._descend(pyramid, coarse, damped=True)
+        if rival is not None:
+            other = self._descend(pyramid, rival, damped=True)
+            fit = self._most_alike(pyramid[0], [fit, other])
         if self._levels[-1].is_round:
             turned = self._descend(pyramid, coarse, damped=False)
             if 1.0 - turned.quality < _WORTH_A_TURN * (1.0 - fit.quality):
@@ -223,8 +230,12 @@ class Registration:
         pixels, level = self._pyramid(image)[-1], self._levels[-1]
         return _alignment(refine(level, pixels, start(level, pixels, pose), iterations=0, stop_px=0.0))
 
-    def _coarse_fit(self, image: npt.NDArray[np.uint8]) -> Fit:
-        """The best candidate after a first refinement; of near equals the one that moves the part least."""
+    def _coarse_fit(self, image: npt.NDArray[np.uint8]) -> tuple[Fit, Fit | None]:
+        """The best candidate after a first refinement; of near equals the one that moves the part least.
+
+        Where all of them are in doubt, also the best of those that are turned another way: only at full resolution it
+        shows which is right.
+        """
         level = self._levels[0]
 
         def settle(pose: Pose) -> Fit:
@@ -241,11 +252,28 @@ class Registration:
         if max(fit.quality for fit in fits) < _DOUBTFUL:
             fits.append(settle(Pose(0.0, 0.0, 0.0)))  # a fixture holds the part about where it was
         fits.sort(key=self._motion_px)
+        if max(fit.quality for fit in fits) < _DOUBTFUL and not level.is_round:
+            best = self._most_alike(image, fits)
+            others = [fit for fit in fits if _turned(fit, best) > _ANOTHER_WAY]
+            return best, self._most_alike(image, others) if others else None
         best = fits[0]
         for fit in fits[1:]:
             needed = min(self.settings.motion_margin, max(_LEAST_MARGIN, (1.0 - best.quality) * _GAP_SHARE))
             if fit.quality > best.quality + needed:
                 best = fit
+        return best, None
+
+    def _most_alike(self, image: npt.NDArray[np.uint8], fits: list[Fit]) -> Fit:
+        """Of fits whose edges say little, in order of motion, the one that is most like the reference as a whole too.
+
+        Edges of a part that glitters are its own; where it is light and dark, and where it is at all, is every part's.
+        """
+        best, most = fits[0], -math.inf
+        for fit in fits:
+            alike = self._whole.alike(image, fit.pose)
+            found = math.atanh(np.clip(fit.quality, -_ALIKE, _ALIKE)) + math.atanh(np.clip(alike, -_ALIKE, _ALIKE))
+            if found > most + _CLEARLY:
+                best, most = fit, found
         return best
 
     def _motion_px(self, fit: Fit) -> float:
@@ -285,6 +313,10 @@ class Registration:
         _check_image(image)
         if image.shape != self._shape:
             raise ValueError(f"the image is {image.shape}, the reference {self._shape}")
+
+
+def _turned(a: Fit, b: Fit) -> float:
+    return abs(math.remainder(a.pose.angle_rad - b.pose.angle_rad, math.tau))
 
 
 def _alignment(fit: Fit) -> Alignment:

@@ -414,3 +414,32 @@ def test_real_good_parts_come_closer_to_the_reference(part: str) -> None:
         assert after <= before * 1.02
         assert abs(found.angle_deg) < 5.0
         assert found.quality > 0.3
+
+
+# --- a part that glitters -------------------------------------------------------------------------------
+
+
+def _glittering(seed: int, angle_deg: float) -> np.ndarray:
+    """A bolt with a head, dark on light: where it is dark is every bolt's, its bright edges are each one's own."""
+    rng = np.random.default_rng(seed)
+    image = np.full((240, 240), 200.0, np.float32)
+    cv2.rectangle(image, (112, 50), (128, 190), 110.0, -1)
+    cv2.rectangle(image, (104, 40), (136, 74), 110.0, -1)
+    glints = np.zeros_like(image)
+    for _ in range(250):
+        x, y = int(rng.integers(98, 142)), int(rng.integers(42, 188))
+        cv2.line(glints, (x, y), (x + int(rng.integers(-9, 10)), y + int(rng.integers(-9, 10))), 120.0, 1, cv2.LINE_AA)
+    image += np.where(image < 150.0, glints, 0.0)
+    turn = cv2.getRotationMatrix2D((119.5, 119.5), angle_deg, 1.0)
+    turned = cv2.warpAffine(image, turn, (240, 240), borderValue=200.0)
+    return np.clip(turned + rng.normal(0, 2, turned.shape), 0, 255).astype(np.uint8)
+
+
+def test_a_part_that_glitters_is_not_laid_upside_down() -> None:
+    registration = Registration(_glittering(0, 0.0), RegistrationSettings(max_angle_deg=180.0))
+    turns = [-175.0, -150.0, -90.0, -40.0, 35.0, 80.0, 140.0, 160.0, 172.0, 179.0]
+
+    found = [registration.register(_glittering(seed, turn)) for seed, turn in enumerate(turns, start=1)]
+
+    off = [abs(math.remainder(f.angle_deg - turn, 360.0)) for f, turn in zip(found, turns, strict=True)]
+    assert max(off) < 10.0, off
