@@ -96,7 +96,12 @@ class Whole:
         self._reference = self._centred(image)
 
     def alike(self, image: npt.NDArray[np.uint8], pose: Pose) -> float:
-        """The plain correlation of grey values, over what the mask leaves; 0 where there is nothing to correlate."""
+        """The plain correlation of grey values of an image (H, W) in a ``pose`` in full-resolution pixels, in [-1, 1].
+
+        Over what the mask leaves. 0 where there is nothing to correlate, or the pose is no place.
+        """
+        if not all(math.isfinite(value) for value in (pose.angle_rad, pose.x_px, pose.y_px, pose.scale)):
+            return 0.0
         cos, sin = pose.scale * math.cos(pose.angle_rad), pose.scale * math.sin(pose.angle_rad)
         turn, centre = np.array([[cos, sin], [-sin, cos]]), np.array(self._centre)
         shift = centre + np.array([pose.x_px, pose.y_px]) / self._scale - turn @ centre

@@ -18,6 +18,8 @@ import pytest
 
 from edge_agent.domain import Alignment
 from edge_agent.errors import DataError
+from edge_agent.inspection._coarse import Whole
+from edge_agent.inspection._refine import Pose
 from edge_agent.inspection.decode import decode
 from edge_agent.inspection.registration import Registration, RegistrationSettings
 
@@ -443,3 +445,14 @@ def test_a_part_that_glitters_is_not_laid_upside_down() -> None:
 
     off = [abs(math.remainder(f.angle_deg - turn, 360.0)) for f, turn in zip(found, turns, strict=True)]
     assert max(off) < 10.0, off
+
+
+def test_a_pose_that_is_no_place_is_like_nothing() -> None:
+    image = _glittering(0, 0.0)
+    whole = Whole(image, 1, (119.5, 119.5), None)
+
+    assert whole.alike(image, Pose(0.0, 0.0, 0.0)) == pytest.approx(1.0)
+    assert whole.alike(image, Pose(math.pi, 0.0, 0.0)) < 0.95
+    assert whole.alike(np.zeros_like(image), Pose(0.0, 0.0, 0.0)) == 0.0
+    for pose in (Pose(math.inf, 0.0, 0.0), Pose(0.0, math.nan, 0.0), Pose(0.0, 0.0, -math.inf)):
+        assert whole.alike(image, pose) == 0.0
