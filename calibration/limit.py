@@ -45,7 +45,8 @@ _QUANTILE = 0.02
 _OFFERED = (0.01, 0.02, 0.03, 0.05, 0.10)
 _FURTHEST_EXTRAPOLATION = 0.1
 _ROUNDING = 1e-9
-_TAIL_TARGET = 0.03
+_TAIL_TARGET, _TAIL_TARGET_OF_FEW = 0.03, 0.05
+_PARTS_IN_TAIL = 2.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,18 +241,28 @@ def choose_limit(scores: NDArray[np.float64], wishes: LimitWishes = LimitWishes(
 
 
 def _limit_by_tail(scores: NDArray[np.float64], wishes: LimitWishes) -> Limit:
-    """The limit that 3 % of good parts exceed by the exponential tail of their scores, or what one of n + 1 is.
+    """The limit that ``_tail_target`` of good parts exceed by the exponential tail of their scores.
 
     One odd part is left out of the fit. What is promised hangs on no model: the limit never lies below the score of
     the rank behind the one that the target itself would take, and that rank is known before any part is scored.
     """
     n = len(scores)
-    target = max(_TAIL_TARGET, 1 / (n + 1))
+    target = _tail_target(n)
     floor = at_rank(scores, _parts_in(target, n) + 1)
     tail = (without_largest if largest_is_odd(scores) else extrapolate)(scores, target)
     rank, review_rank = plan_ranks(n, wishes)
     band = None if review_rank is None else _review(scores, floor.rank, floor.rank + review_rank - rank)
     return replace(floor, value=max(floor.value, tail.value), review=band, tail=tail)
+
+
+def _tail_target(n: int) -> float:
+    """Share of good parts that a limit by the tail of n scores may reject: 5 % of few, 3 % from 74 parts on.
+
+    The fewer the parts, the less sure the tail: the doubt costs good parts, not escapes (docs/decisions/0063). Never
+    less than what one of n + 1 is.
+    """
+    falling = min(_TAIL_TARGET_OF_FEW, _PARTS_IN_TAIL / (n + 1))
+    return max(_TAIL_TARGET, falling, 1 / (n + 1))
 
 
 def at_rank(scores: NDArray[np.float64], rank: int) -> Limit:

@@ -384,15 +384,24 @@ def test_one_odd_part_does_not_move_a_limit_by_the_tail(n: int) -> None:
         assert limit.value < with_an_odd_part(scores).max()
     spread = float(np.std(draw(1000)))
 
-    assert abs(np.mean(moved)) < 0.4 * spread  # at most up to the largest of the others, which holds the promise
+    assert abs(np.mean(moved)) < 0.5 * spread  # at most up to the largest of the others, which holds the promise
 
 
 def test_the_rank_that_carries_the_promise_is_known_before_any_part_is_scored() -> None:
-    ranks = {n: {choose_limit(draw(n, seed=seed), by_tail=True).rank for seed in range(20)} for n in (20, 32, 44, 100)}
+    numbers = (20, 38, 39, 44, 100)
+    ranks = {n: {choose_limit(draw(n, seed=seed), by_tail=True).rank for seed in range(20)} for n in numbers}
 
-    assert ranks == {20: {2}, 32: {2}, 44: {2}, 100: {4}}
+    assert ranks == {20: {2}, 38: {2}, 39: {3}, 44: {3}, 100: {4}}
     for n, (rank,) in ranks.items():
         assert choose_limit(draw(n), by_tail=True).value >= at_rank(draw(n), rank).value
+
+
+@pytest.mark.parametrize(("n", "target"), [(20, 0.05), (44, 0.05), (60, 2.25 / 61), (74, 0.03), (200, 0.03)])
+def test_the_more_parts_the_fewer_good_ones_the_tail_rejects(n: int, target: float) -> None:
+    tail = choose_limit(draw(n), by_tail=True).tail
+
+    assert tail is not None
+    assert tail.target == pytest.approx(target)
 
 
 def test_the_largest_score_is_odd_where_the_others_make_it_unlikely_and_seldom_otherwise() -> None:
@@ -441,9 +450,9 @@ def test_a_limit_by_the_tail_says_what_is_the_model_and_what_holds_without_it() 
 
     assert "EXTRAPOLATED" not in words
     assert "by the 11 largest scores of 44 good parts" in words
-    assert "3.0 % of good parts score more" in words
-    assert "not below the 2nd largest score" in words
-    assert "reject no more than 4.4 %; with 95 % confidence fewer than 10.3 %" in words
+    assert "5.0 % of good parts score more" in words
+    assert "not below the 3rd largest score" in words
+    assert "reject no more than 6.7 %; with 95 % confidence fewer than 13.6 %" in words
     assert "left aside" not in words
     assert "the largest of all left aside, for it lies further out than the others make likely" in aside
 
