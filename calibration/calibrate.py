@@ -15,6 +15,7 @@ import numpy as np
 from calibration.backbones import DEFAULT_BACKBONE, Backbone
 from calibration.backbones.efficientnet_lite0 import EfficientNetLite0
 from calibration.bearing import Bearing, bearing_of
+from calibration.calm_plane import settle_plane
 from calibration.contamination import far_out
 from calibration.corruption import Corruption
 from calibration.crossfit import FOLDS, Learned, learn
@@ -32,7 +33,7 @@ from calibration.scoring import check_channels, score_locally, score_pooled
 from calibration.search import SearchWishes
 from calibration.suspects import find_suspects
 from calibration.training import CurvePoint, Recipe
-from calibration.view_scoring import score_by_views
+from calibration.view_scoring import DEFAULT_VOICES, score_by_views
 from calibration.writer import check_target, png_bytes, write_bundle
 from edge_agent.errors import CalibrationRefused, UsageError
 from edge_agent.inspection.bundle import Bundle
@@ -112,9 +113,9 @@ class CalibrationOptions:
     """What a person may choose. ``crop`` is "auto", "full" or (x, y, width, height) in px of the reference image.
 
     ``channels`` are those of the local score that fit the crop, none: all that do. ``voices`` are those that count in
-    the mean of views, none: the image's. ``place`` is "auto", "tied" to the place or "free" of it. ``leave_out`` are
-    file names of parts that a person found not good, ``keep`` of parts that stand apart and are good; ``defective`` is
-    a folder of defective parts.
+    the mean of views, none: the image's. ``place`` is "auto", "tied" to the place or "free" of it, ``plane`` "auto" or
+    the colours that the view at full size looks at. ``leave_out`` are file names of parts that a person found not
+    good, ``keep`` of parts that stand apart and are good; ``defective`` is a folder of defective parts.
     """
 
     part: str = "part"
@@ -128,6 +129,7 @@ class CalibrationOptions:
     channels: tuple[Channel, ...] = ()
     voices: tuple[Voice, ...] = ()
     place: str = "auto"
+    plane: str = "auto"
     limit: LimitWishes = field(default_factory=LimitWishes)
     leave_out: tuple[str, ...] = ()
     keep: tuple[str, ...] = ()
@@ -305,7 +307,7 @@ def place(
     """
     if options.method != "views":
         return Placed(register(good, options, progress), ())
-    return place_all(
+    placed = place_all(
         good,
         options.search,
         options.crop,
@@ -315,6 +317,9 @@ def place(
             good, options.backbone.overview_onnx(), seed=options.seed, threads=options.threads, known=defective
         ),
     )
+    voices = options.voices or DEFAULT_VOICES
+    registered, answers = settle_plane(placed.registered, options.plane, voices, _stage(progress, "register"))
+    return Placed(registered, (*placed.answers, *answers))
 
 
 def train(gathered: Gathered, recipe: Recipe, progress: Progress = _unseen, *, folds: int = FOLDS) -> Prepared:
@@ -457,6 +462,8 @@ def _check_belongs(options: CalibrationOptions) -> None:
         )
     if options.place != "auto" and options.method != "views":
         raise UsageError(f"method {options.method} is always tied to the place", hint="leave --place out")
+    if options.plane != "auto" and options.method != "views":
+        raise UsageError(f"method {options.method} always looks at all colours", hint="leave --plane out")
 
 
 def _manifest(options: CalibrationOptions, prepared: Prepared, limit: Limit, scored: Scored) -> dict[str, Any]:

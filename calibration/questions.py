@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["CLEARLY", "PLACE", "REGISTRATION", "Answer", "Question", "answered", "ask"]
+__all__ = ["CLEARLY", "PLACE", "PLANE", "REGISTRATION", "Answer", "Question", "answered", "ask"]
 
 CLEARLY = 0.02
 """By so much of AUC the other answer has to be ahead of the default."""
@@ -67,6 +67,15 @@ PLACE = Question(
     {
         "tied": "each place is compared with the same place of good parts",
         "free": "each place is compared with all places of good parts",
+    },
+)
+PLANE = Question(
+    "plane",
+    "all",
+    "one",
+    {
+        "all": "the part at full size is seen in all its colours",
+        "one": "the part at full size is seen in one colour alone",
     },
 )
 

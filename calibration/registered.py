@@ -38,6 +38,7 @@ from edge_agent.inspection.inspector import crop_of
 from edge_agent.inspection.likeness import Likeness
 from edge_agent.inspection.patches import PatchGrid
 from edge_agent.inspection.pose import PoseLimits
+from edge_agent.inspection.view import Plane
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -80,7 +81,7 @@ class RegisteredSet:
 
     ``notes`` say what was chosen and what the quality gate can stop; ``mask`` is where the reference may be trusted;
     ``dark`` is where good parts are black. ``is_tied``: a place of a part is compared with the same place of good
-    parts.
+    parts. ``plane``: the colours that the view at full size looks at.
     """
 
     images: tuple[GoodImage, ...]
@@ -98,6 +99,7 @@ class RegisteredSet:
     dark: DarkGround
     whole: Whole
     is_tied: bool = True
+    plane: Plane = Plane.ALL
 
     @property
     def channels(self) -> int:
@@ -137,7 +139,10 @@ class RegisteredSet:
 
     def part_mask(self, progress: Callable[[int, int], None]) -> NDArray[np.bool_] | None:
         """Where in the crop the part is, or anywhere that some part lies; None: all of it counts."""
-        working = self.working(progress)
+        return self.mask_of(self.working(progress))
+
+    def mask_of(self, working: NDArray[np.float32]) -> NDArray[np.bool_] | None:
+        """The same from all working images (n, h, w, C)."""
         is_off = self.registration.settings.off
         return part_mask(working.mean(axis=0), (working.min(axis=0), working.max(axis=0)) if is_off else None)
 

@@ -21,7 +21,7 @@ from edge_agent.errors import CalibrationRefused, UsageError
 from edge_agent.inspection.channels import Views, size_within
 from edge_agent.inspection.inspector import crop_of
 from edge_agent.inspection.tone import Tone, tone_shape
-from edge_agent.inspection.view import NATIVE_PIXELS, View, ViewExtractor, Voice, views_for
+from edge_agent.inspection.view import NATIVE_PIXELS, Plane, View, ViewExtractor, Voice, views_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -67,7 +67,9 @@ def score_by_views(
     n = len(registered.images)
     steps = n * (2 + len(views))
     mask = registered.part_mask(lambda done, _total: progress(done, steps))
-    extractor = ViewExtractor(views, network, threads=threads, tone=tone_of_part(registered, mask, views))
+    planes = {View.NATIVE: registered.plane}
+    tone = tone_of_part(registered, mask, views)
+    extractor = ViewExtractor(views, network, threads=threads, tone=tone, planes=planes)
     if View.AUTOENCODER in extractor.views:
         shown = views_unseen(registered, learned, threads=threads)
     else:
@@ -87,6 +89,8 @@ def score_by_views(
     stored = {str(view): (memory, held_out.usual) for view, (memory, held_out) in banks.items()}
     files = {"backbone.onnx": network, "bank.npz": view_bank_bytes(stored)}
     facts = {str(view): _facts(*banks[view], fused.scales[view], is_beside=view in beside) for view in views}
+    if registered.plane is not Plane.ALL and View.NATIVE in banks:
+        facts[View.NATIVE]["plane"] = str(registered.plane)
     method: dict[str, object] = {"score": "views", "voices": [str(v) for v in voices], "views": facts}
     condition, measured = condition_limits(registered, places[extractor.views[0]])
     notes = (

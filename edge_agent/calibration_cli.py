@@ -98,6 +98,10 @@ def calibrate_reference(
         str,
         typer.Option(metavar="auto|tied|free", help="Compare with the same place of good parts, or with all places."),
     ] = "auto",
+    plane: Annotated[
+        str,
+        typer.Option(metavar="auto|all|red|green|blue", help="The colours that the view at full size looks at."),
+    ] = "auto",
     false_rejects: Annotated[
         str | None, typer.Option(metavar="SHARE", help="Expect at most this share of good parts rejected: 1% or 0.01.")
     ] = None,
@@ -159,6 +163,7 @@ def calibrate_reference(
         channels=_channels(channels),
         voices=_voices(voices),
         place=place,
+        plane=plane,
         backbone=backbone_for(backbone, weights=backbone_weights, taps=backbone_taps, scaling=backbone_scaling),
         limit=wishes_of(false_rejects, review_share, extrapolate=extrapolate),
         leave_out=tuple(leave_out or ()),

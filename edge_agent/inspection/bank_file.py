@@ -14,7 +14,7 @@ from edge_agent.inspection.knn import Bank
 from edge_agent.inspection.local import LocalBank, Scale
 from edge_agent.inspection.nearest import PlaceBank, around
 from edge_agent.inspection.usual import UsualDistances
-from edge_agent.inspection.view import View
+from edge_agent.inspection.view import Plane, View
 from edge_agent.inspection.view_bank import ViewBank
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ def _view_banks(data: bytes, views: Section) -> ViewBanks:
 
 def _view_bank(data: bytes, view: View, facts: Section) -> ViewBank:
     is_tied, is_beside = facts.content.get("is_tied", True), facts.content.get("is_beside", False)
+    plane = _plane(view, facts)
     names = [f"{view}_{name}" for name in ("features", "places", "projection")]
     features, places, projection = _arrays(data, *names)
     _check_amount(features, places, projection)
@@ -83,7 +84,7 @@ def _view_bank(data: bytes, view: View, facts: Section) -> ViewBank:
     if is_tied:
         _check_tied(features, counts, view)
         usual, bank = _usual_by_place(data, view, int(counts.sum()), facts), PlaceBank.of(features, counts, projection)
-        return ViewBank(bank, usual, _scale(view, facts), is_beside)
+        return ViewBank(bank, usual, _scale(view, facts), is_beside, plane)
     if features.shape[0] * features.shape[1] > _MOST_ANYWHERE:
         raise BundleRejected(
             f"bank.npz: {view}: {features.shape} is more than any place can be compared with", hint=_REMAKE
@@ -93,7 +94,16 @@ def _view_bank(data: bytes, view: View, facts: Section) -> ViewBank:
         UsualDistances.common(*_usual_anywhere(view, facts), int(counts.sum())),
         _scale(view, facts),
         is_beside,
+        plane,
     )
+
+
+def _plane(view: View, facts: Section) -> Plane:
+    """The colours that the network is shown; a bundle of an older version does not say, and shows it all of them."""
+    plane = Plane(facts.content.get("plane", Plane.ALL))
+    if plane is not Plane.ALL and view not in (View.NATIVE, View.OVERVIEW):
+        raise BundleRejected(f"the view {view} looks at no plane of the image", hint=_REMAKE)
+    return plane
 
 
 def _usual_by_place(data: bytes, view: View, places: int, facts: Section) -> UsualDistances:

@@ -29,7 +29,7 @@ from edge_agent.inspection.registry import bundle_in_use
 from edge_agent.inspection.signature import check_trusted, read_signature
 from edge_agent.inspection.tail import DarkGround
 from edge_agent.inspection.tone import Tone
-from edge_agent.inspection.view import View, ViewExtractor
+from edge_agent.inspection.view import Plane, View, ViewExtractor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -123,7 +123,8 @@ class Bundle:
         if isinstance(self.bank, dict):
             beside = self.bank.get(View.TONE)
             tone = None if beside is None else Tone(beside.bank.places, isinstance(beside.bank, PlaceBank))
-            extractor = ViewExtractor(list(self.bank), self.backbone_onnx, threads=threads, tone=tone)
+            planes = {view: bank.plane for view, bank in self.bank.items()}
+            extractor = ViewExtractor(list(self.bank), self.backbone_onnx, threads=threads, tone=tone, planes=planes)
             return ViewsJudge(extractor, self.bank)
         banks, scales = self.bank
         return LocalJudge(Extractor(list(banks), self.backbone_onnx, self.fine_onnx, threads=threads), banks, scales)
@@ -157,7 +158,7 @@ class Bundle:
         reference = _reference(files["reference.png"], image)
         limit, review_from = _limit(manifest.section("limit"))
         try:
-            return cls(
+            bundle = cls(
                 id=manifest.text("id"),
                 folder=folder,
                 part=manifest.text("part"),
@@ -189,6 +190,10 @@ class Bundle:
             )
         except (TypeError, ValueError) as err:
             raise BundleRejected(f"{folder}: {err}", hint=_REMAKE) from err
+        banks = bundle.bank if isinstance(bundle.bank, dict) else {}
+        if bundle.channels == 1 and any(bank.plane is not Plane.ALL for bank in banks.values()):
+            raise BundleRejected(f"{folder}: a view looks at one plane of grey images", hint=_REMAKE)
+        return bundle
 
 
 def _proven_files(folder: Path, hashes: Section) -> dict[str, bytes]:

@@ -83,8 +83,8 @@ def _number(low: float, high: float, why: str, *, may_lack: bool = False) -> Rul
     return Rule("number", low, high, why, may_lack)
 
 
-def _text(least: int = 1, most: int = _TEXT) -> Rule:
-    return Rule("text", least, most)
+def _text(least: int = 1, most: int = _TEXT, *, may_lack: bool = False) -> Rule:
+    return Rule("text", least, most, may_lack=may_lack)
 
 
 _SHARE: Final = Rule("number", 0.0, 1.0, "a share of good parts", may_lack=True, may_be_null=True)
@@ -192,6 +192,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "method.views.*.place_share": _number(0.0, 1.0, "a share of the mean"),
     "method.views.*.is_tied": Rule("flag", may_lack=True),
     "method.views.*.is_beside": Rule("flag", may_lack=True),
+    "method.views.*.plane": _text(1, 16, may_lack=True),
     "method.views.*.bank_parts": _whole(1, 100_000, "good parts in the memory", may_lack=True),
     "autoencoder": Rule("object"),
     "limit": Rule("object"),

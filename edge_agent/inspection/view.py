@@ -8,6 +8,7 @@ looked at beside the network, as they are. The autoencoder's view is its anomaly
 from __future__ import annotations
 
 from enum import StrEnum
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 import cv2
@@ -17,7 +18,7 @@ from edge_agent.inspection.channels import OVERVIEW_PX, overview_size, size_with
 from edge_agent.inspection.embedding import FeatureGrid
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from edge_agent.inspection.channels import Views
     from edge_agent.inspection.tone import Tone
 
-__all__ = ["NATIVE_PIXELS", "View", "ViewExtractor", "Voice", "views_for"]
+__all__ = ["NATIVE_PIXELS", "Plane", "View", "ViewExtractor", "Voice", "views_for"]
 
 NATIVE_PIXELS = 1024 * 1024
 """Pixels of the native view at most: larger crops are made smaller."""
@@ -54,6 +55,24 @@ _WORDS: Final = {
 }
 
 
+class Plane(StrEnum):
+    """The colours that a view looks at: all of them, or one plane of RGB as if it were grey."""
+
+    ALL = "all"
+    RED = "red"
+    GREEN = "green"
+    BLUE = "blue"
+
+    def of(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What is seen of an RGB image (H, W, 3): itself, or (H, W, 1). Raises ValueError for a plane of a grey one."""
+        if self is Plane.ALL:
+            return image
+        if image.shape[2] != 3:
+            raise ValueError(f"an image of shape {image.shape} has no {self} plane")
+        index = (Plane.RED, Plane.GREEN, Plane.BLUE).index(self)
+        return image[..., index : index + 1]
+
+
 class Voice(StrEnum):
     """Whose views count: those of the image by the network, its brightness and colour, the autoencoder's map."""
 
@@ -77,13 +96,24 @@ def views_for(height: int, width: int, voices: Sequence[Voice]) -> tuple[View, .
 
 
 class ViewExtractor:
-    """The features of a part in each of its views, by one network, and by ``tone`` where that is among them."""
+    """The features of a part in each of its views, by one network, and by ``tone`` where that is among them.
 
-    def __init__(self, views: Sequence[View], network: bytes, *, threads: int, tone: Tone | None = None) -> None:
+    ``planes`` says which colours the network is shown in a view; all of them where it says nothing.
+    """
+
+    def __init__(
+        self,
+        views: Sequence[View],
+        network: bytes,
+        *,
+        threads: int,
+        tone: Tone | None = None,
+        planes: Mapping[View, Plane] = MappingProxyType({}),
+    ) -> None:
         """Raises ValueError for a network that is none, or a view of brightness and colour without ``tone``."""
         if (View.TONE in views) != (tone is not None):
             raise ValueError(f"views {list(views)}, places of brightness and colour: {tone is not None}")
-        self.views, self.threads, self._tone = tuple(views), threads, tone
+        self.views, self.threads, self._tone, self._planes = tuple(views), threads, tone, dict(planes)
         self._grid = FeatureGrid(network, threads=threads)
 
     def dimensions(self, view: View) -> tuple[int, ...]:
@@ -100,9 +130,10 @@ class ViewExtractor:
         for view in self.views:
             if view is View.TONE and self._tone is not None:
                 found[view] = self._tone.features(native)
-            elif view is View.NATIVE:
-                found[view] = self._grid.features(native)
-            else:
-                shown = views.differences if view is View.AUTOENCODER else native
-                found[view] = self._grid.features(resized(shown, *overview_size(height, width), cv2.INTER_AREA))
+                continue
+            shown = views.differences if view is View.AUTOENCODER else native
+            shown = self._planes.get(view, Plane.ALL).of(shown)
+            if view is not View.NATIVE:
+                shown = resized(shown, *overview_size(height, width), cv2.INTER_AREA)
+            found[view] = self._grid.features(shown)
         return found

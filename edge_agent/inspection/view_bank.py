@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_agent.inspection.usual import TOP_PLACES, top_mean
+from edge_agent.inspection.view import Plane
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,13 +25,15 @@ __all__ = ["ViewBank"]
 class ViewBank:
     """One view's ``bank``, the ``usual`` distances in it and the ``scale`` of its score beside the others.
 
-    It counts in the mean of the views, or (``is_beside``) stands beside that mean: the larger one is the score.
+    It counts in the mean of the views, or (``is_beside``) stands beside that mean: the larger one is the score. The
+    network is shown ``plane`` of a part's colours.
     """
 
     bank: PlaceBank | AnywhereBank
     usual: UsualDistances
     scale: Scale
     is_beside: bool = False
+    plane: Plane = Plane.ALL
 
     def without(self, features: NDArray[np.float32]) -> ViewBank:
         """The memory of all good parts but the one that is nearest at most of the places of a part (h, w, d).

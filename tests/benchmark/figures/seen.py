@@ -145,7 +145,8 @@ def see(data: DataSet, *, threads: int, progress: Progress) -> SeenParts:
     views = views_for(height, width, DEFAULT_VOICES)
     mask, total = registered.part_mask(lambda _done, _total: None), len(every.images)
     tone = tone_of_part(registered, mask, views)
-    extractor = ViewExtractor(views, options.backbone.overview_onnx(), threads=threads, tone=tone)
+    planes = {View.NATIVE: registered.plane}
+    extractor = ViewExtractor(views, options.backbone.overview_onnx(), threads=threads, tone=tone, planes=planes)
     features, places = features_at_places(
         views_of_images(every), every, extractor, mask, lambda done: progress("see", done, total), is_tied=True
     )

@@ -1,0 +1,188 @@
+"""Which colours the view at full size looks at: the calmest plane of parts with coloured marks, all of any other."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+import pytest
+
+from calibration import learning_curve
+from calibration.backbones import DEFAULT_BACKBONE
+from calibration.calibrate import METHODS, CalibrationOptions, calibrate, gather
+from calibration.calm_plane import calmest_plane
+from edge_agent.errors import BundleRejected, UsageError
+from edge_agent.inspection.bundle import Bundle
+from edge_agent.inspection.image_files import read_file
+from edge_agent.inspection.inspector import Inspector
+from edge_agent.inspection.manifest import Section
+from edge_agent.inspection.manifest_rules import broken_rule
+from edge_agent.inspection.view import Plane, View, ViewExtractor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+COLOURS = {Plane.RED: (230, 60, 60), Plane.GREEN: (60, 230, 60), Plane.BLUE: (60, 60, 230)}
+PLAIN = (200, 200, 200)
+
+
+def speckled(rng: np.random.Generator, colour: tuple[int, int, int], side: int = 96, ground: Any = PLAIN) -> Any:
+    """RGB uint8: a plate on black, with thirty specks of a colour anywhere on it."""
+    image = np.zeros((side, side, 3), np.float32)
+    cv2.rectangle(image, (side // 8, side // 8), (side - side // 8, side - side // 8), ground, -1)
+    for _ in range(30):
+        place = tuple(int(v) for v in rng.integers(side // 5, side - side // 5, 2))
+        cv2.circle(image, place, side // 40, colour, -1)
+    return np.clip(image + rng.normal(0, 2, image.shape), 0, 255).astype(np.uint8)
+
+
+def crops(colour: tuple[int, int, int], ground: Any = PLAIN) -> NDArray[np.float32]:
+    rng = np.random.default_rng(1)
+    return np.stack([speckled(rng, colour, ground=ground) for _ in range(12)]).astype(np.float32) / 255.0
+
+
+def written(folder: Path, side: int, make: Callable[[np.random.Generator], Any]) -> Path:
+    folder.mkdir()
+    rng = np.random.default_rng(5)
+    for index in range(20):
+        image = make(rng)
+        cv2.imwrite(str(folder / f"{index:02}.png"), image if image.ndim == 2 else image[..., ::-1])
+    return folder
+
+
+@pytest.mark.parametrize("plane", list(COLOURS))
+def test_marks_on_a_white_part_pale_in_the_plane_of_their_colour(plane: Plane) -> None:
+    mask = np.zeros((96, 96), bool)
+    mask[12:84, 12:84] = True
+
+    found, share = calmest_plane(crops(COLOURS[plane]), mask)
+
+    assert found is plane
+    assert share < 0.5
+
+
+@pytest.mark.parametrize(
+    ("marks", "ground"), [((90, 90, 90), PLAIN), ((230, 40, 40), (220, 120, 60)), ((40, 40, 20), (60, 90, 200))]
+)
+def test_grey_marks_and_parts_with_a_colour_of_their_own_are_seen_in_all_colours(marks: Any, ground: Any) -> None:
+    assert calmest_plane(crops(marks, ground), None) == (Plane.ALL, 1.0)
+
+
+def test_parts_that_do_not_differ_at_all_are_seen_in_all_colours() -> None:
+    assert calmest_plane(np.full((9, 40, 40, 3), 0.6, np.float32), None) == (Plane.ALL, 1.0)
+    assert calmest_plane(np.zeros((9, 40, 40, 3), np.float32), None) == (Plane.ALL, 1.0)
+
+
+def test_the_view_at_full_size_looks_at_its_plane_and_the_others_at_all() -> None:
+    class Seen:
+        def __init__(self, crop: NDArray[np.float32]) -> None:
+            self.crop, self.differences = crop, np.zeros((64, 64, 3), np.float32)
+
+    network = DEFAULT_BACKBONE.overview_onnx()
+    crop = speckled(np.random.default_rng(2), COLOURS[Plane.RED], side=512).astype(np.float32) / 255.0
+    other = crop.copy()
+    other[200:260, 200:260, 1:] *= 0.5  # what is no light of the red plane's
+    red = ViewExtractor((View.NATIVE, View.OVERVIEW), network, threads=1, planes={View.NATIVE: Plane.RED})
+
+    first, second = (red.features(Seen(image)) for image in (crop, other))  # type: ignore[arg-type]
+
+    np.testing.assert_array_equal(first[View.NATIVE], second[View.NATIVE])
+    assert np.abs(first[View.OVERVIEW] - second[View.OVERVIEW]).max() > 0.1
+    grey = ViewExtractor((View.NATIVE,), network, threads=1).features(Seen(crop[..., :1]))  # type: ignore[arg-type]
+    np.testing.assert_array_equal(first[View.NATIVE], grey[View.NATIVE])
+
+
+def test_one_plane_of_a_grey_image_is_refused() -> None:
+    with pytest.raises(ValueError, match="no red plane"):
+        Plane.RED.of(np.zeros((4, 4, 1), np.float32))
+
+
+@pytest.mark.slow
+def test_the_plane_is_asked_of_the_good_parts_and_stands_in_the_bundle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    brief = replace(METHODS["views"].recipe, min_steps=10, max_steps=10)  # an autoencoder that nobody hears
+    monkeypatch.setitem(METHODS, "views", replace(METHODS["views"], recipe=brief))
+    monkeypatch.setattr(learning_curve, "_DEFECTS", 4)
+    good = written(tmp_path / "good", 700, lambda rng: speckled(rng, COLOURS[Plane.RED], side=700))
+
+    result = calibrate(good, tmp_path / "bundle", CalibrationOptions())
+
+    (answer,) = [a for a in result.answers if a.question.name == "plane"]
+    bundle = Bundle.load(result.path)
+    assert answer.answer == "one"
+    assert answer.why.startswith("red, for there good parts differ")
+    assert bundle.manifest["questions"]["plane"]["answer"] == "one"
+    assert bundle.manifest["method"]["views"]["native"]["plane"] == "red"
+    assert {view: bank.plane for view, bank in bundle.bank.items()} == {  # type: ignore[union-attr]
+        View.NATIVE: Plane.RED,
+        View.OVERVIEW: Plane.ALL,
+        View.TONE: Plane.ALL,
+    }
+    seen = Inspector(bundle, threads=1).inspect(read_file(good / "00.png"))  # golden values were proven on the way
+    assert seen.score < bundle.limit
+    views = {**bundle.manifest["method"]["views"]}
+    for wrong in ("purple", "", 3):
+        broken = {**bundle.manifest, "method": {**bundle.manifest["method"], "views": _with(views, "native", wrong)}}
+        with pytest.raises(BundleRejected, match=r"plane|purple"):
+            _check(bundle, broken)
+    broken = {**bundle.manifest, "method": {**bundle.manifest["method"], "views": _with(views, "tone", "red")}}
+    with pytest.raises(BundleRejected, match="tone looks at no plane"):
+        _check(bundle, broken)
+
+
+def _with(views: dict[str, Any], view: str, plane: object) -> dict[str, Any]:
+    return {**views, view: {**views[view], "plane": plane}}
+
+
+def _check(bundle: Bundle, manifest: dict[str, Any]) -> None:
+    if words := broken_rule(manifest):
+        raise BundleRejected(words)
+    names = ("reference.png", "shown.png", "part.png", "bank.npz", "cpcae.onnx", "backbone.onnx", "golden.npz")
+    files = {name: (bundle.folder / name).read_bytes() for name in names if (bundle.folder / name).exists()}
+    Bundle.of(bundle.folder, Section(manifest, "manifest"), files)
+
+
+def test_what_a_person_says_overrules_the_good_parts(tmp_path: Path) -> None:
+    good = written(tmp_path / "good", 96, lambda rng: speckled(rng, COLOURS[Plane.RED]))
+
+    said = {wish: gather(sorted(good.iterdir()), CalibrationOptions(plane=wish)) for wish in ("auto", "all", "blue")}
+
+    assert {wish: found.registered.plane for wish, found in said.items()} == {
+        "auto": Plane.ALL,  # so small a part has no overview, where its colours would be seen
+        "all": Plane.ALL,
+        "blue": Plane.BLUE,
+    }
+    assert "so small a part" in said["auto"].answers[-1].why
+    assert said["blue"].answers[-1].line == "the part at full size is seen in one colour alone: blue, as asked"
+
+
+def test_grey_images_have_no_plane_and_no_question(tmp_path: Path) -> None:
+    good = written(tmp_path / "good", 96, lambda rng: speckled(rng, (90, 90, 90))[..., 0])
+
+    found = gather(sorted(good.iterdir()), CalibrationOptions())
+
+    assert "plane" not in {answer.question.name for answer in found.answers}
+    with pytest.raises(UsageError, match="grey images have no red plane"):
+        gather(sorted(good.iterdir()), CalibrationOptions(plane="red"))
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (CalibrationOptions(plane="purple"), "purple"),
+        (CalibrationOptions(method="local", plane="red"), "always looks at all colours"),
+    ],
+)
+def test_a_plane_that_is_none_or_that_no_view_looks_at_is_refused(
+    tmp_path: Path, options: CalibrationOptions, words: str
+) -> None:
+    good = written(tmp_path / "good", 96, lambda rng: speckled(rng, COLOURS[Plane.RED]))
+
+    with pytest.raises(UsageError, match=words):
+        calibrate(good, tmp_path / "bundle", options)
