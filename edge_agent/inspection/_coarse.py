@@ -26,6 +26,8 @@ _CUT_OFF: Final = 0.2  # cycles a pixel: above it phases are noise
 _MAX_CANDIDATES: Final = 4
 _NEAR_EQUAL: Final = 0.9  # half a step off costs a peak 5 %; a part that looks alike at every angle loses less
 _WORTH_A_LOOK: Final = 0.6
+_NOTHING: Final = 1e-9
+"""Of a grey value squared: what rounding leaves of a flat picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +95,16 @@ class Whole:
     ) -> None:
         self._scale, self._centre = scale, centre_px
         self._shown = np.ones(image.shape, bool) if mask is None else mask
-        self._reference = self._centred(image)
+        rows, columns = np.nonzero(self._shown)
+        # A lamp from one side lies over the frame, not over the part: it would hold every part where it is.
+        self._lamp = np.linalg.qr(np.stack([np.ones(len(rows)), rows, columns], axis=1).astype(np.float64))[0]
+        self._reference = self._without_lamp(image)
 
     def alike(self, image: npt.NDArray[np.uint8], pose: Pose) -> float:
-        """The plain correlation of grey values of an image (H, W) in a ``pose`` in full-resolution pixels, in [-1, 1].
+        """The correlation of grey values of an image (H, W) in a ``pose`` in full-resolution pixels, in [-1, 1].
 
-        Over what the mask leaves. 0 where there is nothing to correlate, or the pose is no place.
+        Over what the mask leaves, a slope of the light taken away from both. 0 where there is nothing to correlate, or
+        the pose is no place.
         """
         if not all(math.isfinite(value) for value in (pose.angle_rad, pose.x_px, pose.y_px, pose.scale)):
             return 0.0
@@ -108,13 +114,19 @@ class Whole:
         height, width = self._shown.shape
         flags, border = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, cv2.BORDER_REPLICATE
         moved = cv2.warpAffine(image, np.column_stack([turn, shift]), (width, height), flags=flags, borderMode=border)
-        seen = self._centred(np.asarray(moved, np.uint8))
-        norm = math.sqrt(float(seen @ seen) * float(self._reference @ self._reference))
-        return float(seen @ self._reference) / norm if norm > 0.0 else 0.0
+        seen = self._without_lamp(np.asarray(moved, np.uint8))
+        norm = math.sqrt(_product(seen, seen) * _product(self._reference, self._reference))
+        return _product(seen, self._reference) / norm if norm > _NOTHING * len(seen) else 0.0
 
-    def _centred(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+    def _without_lamp(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+        """What of an image's values (N) is shown, less the plane that fits them best."""
         values = image[self._shown].astype(np.float64)
-        return np.asarray(values - values.mean())
+        return np.asarray(values - np.einsum("ij,j->i", self._lamp, np.einsum("ij,i->j", self._lamp, values)))
+
+
+def _product(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> float:
+    """Their sum of products: the same bits with any number of threads."""
+    return float(np.einsum("i,i->", a, b))
 
 
 def candidates(bank: Bank, image: npt.NDArray[np.uint8]) -> tuple[list[Pose], Pose]:

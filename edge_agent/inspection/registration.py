@@ -136,7 +136,7 @@ class Registration:
         fit = self._descend(pyramid, coarse, damped=True)
         if rival is not None:
             other = self._descend(pyramid, rival, damped=True)
-            fit = self._most_alike(pyramid[0], [fit, other])
+            fit = self._most_alike(pyramid[0], sorted([fit, other], key=self._motion_px))
         if self._levels[-1].is_round:
             turned = self._descend(pyramid, coarse, damped=False)
             if 1.0 - turned.quality < _WORTH_A_TURN * (1.0 - fit.quality):

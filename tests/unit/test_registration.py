@@ -421,8 +421,11 @@ def test_real_good_parts_come_closer_to_the_reference(part: str) -> None:
 # --- a part that glitters -------------------------------------------------------------------------------
 
 
-def _glittering(seed: int, angle_deg: float) -> np.ndarray:
-    """A bolt with a head, dark on light: where it is dark is every bolt's, its bright edges are each one's own."""
+def _glittering(seed: int, angle_deg: float, *, lamp: float = 0.0) -> np.ndarray:
+    """A bolt with a head, dark on light: where it is dark is every bolt's, its bright edges are each one's own.
+
+    ``lamp`` 0.4: the light on the left is two thirds of that on the right.
+    """
     rng = np.random.default_rng(seed)
     image = np.full((240, 240), 200.0, np.float32)
     cv2.rectangle(image, (112, 50), (128, 190), 110.0, -1)
@@ -434,6 +437,7 @@ def _glittering(seed: int, angle_deg: float) -> np.ndarray:
     image += np.where(image < 150.0, glints, 0.0)
     turn = cv2.getRotationMatrix2D((119.5, 119.5), angle_deg, 1.0)
     turned = cv2.warpAffine(image, turn, (240, 240), borderValue=200.0)
+    turned = turned * np.exp(lamp * np.linspace(-1.0, 0.0, 240, dtype=np.float32))
     return np.clip(turned + rng.normal(0, 2, turned.shape), 0, 255).astype(np.uint8)
 
 
@@ -442,6 +446,16 @@ def test_a_part_that_glitters_is_not_laid_upside_down() -> None:
     turns = [-175.0, -150.0, -90.0, -40.0, 35.0, 80.0, 140.0, 160.0, 172.0, 179.0]
 
     found = [registration.register(_glittering(seed, turn)) for seed, turn in enumerate(turns, start=1)]
+
+    off = [abs(math.remainder(f.angle_deg - turn, 360.0)) for f, turn in zip(found, turns, strict=True)]
+    assert max(off) < 10.0, off
+
+
+def test_a_lamp_from_one_side_does_not_hold_a_part_that_glitters_where_it_is() -> None:
+    registration = Registration(_glittering(0, 0.0, lamp=0.4), RegistrationSettings(max_angle_deg=180.0))
+    turns = [-175.0, -150.0, -90.0, -40.0, 35.0, 80.0, 140.0, 160.0, 172.0, 179.0]
+
+    found = [registration.register(_glittering(seed, turn, lamp=0.4)) for seed, turn in enumerate(turns, start=1)]
 
     off = [abs(math.remainder(f.angle_deg - turn, 360.0)) for f, turn in zip(found, turns, strict=True)]
     assert max(off) < 10.0, off
