@@ -201,11 +201,15 @@ def plan_ranks(n: int, wishes: LimitWishes) -> tuple[int, int | None]:
             f"one part is {percent(1 / (n + 1))} already",
             hint=f"collect {images_to_expect(wishes.review_share)} good images, or ask for a wider band",
         )
-    if rank + band > n:
+    _check_some_pass(n, rank + band)
+    return rank, rank + band
+
+
+def _check_some_pass(n: int, rank: int) -> None:
+    if rank > n:
         raise CalibrationRefused(
             f"limit and review band together would reject all {n} good parts", hint="ask for a narrower band"
         )
-    return rank, rank + band
 
 
 def choose_limit(scores: NDArray[np.float64], wishes: LimitWishes = LimitWishes(), *, by_tail: bool = False) -> Limit:
@@ -251,7 +255,10 @@ def _limit_by_tail(scores: NDArray[np.float64], wishes: LimitWishes) -> Limit:
     floor = at_rank(scores, _parts_in(target, n) + 1)
     tail = (without_largest if largest_is_odd(scores) else extrapolate)(scores, target)
     rank, review_rank = plan_ranks(n, wishes)
-    band = None if review_rank is None else _review(scores, floor.rank, floor.rank + review_rank - rank)
+    band = None
+    if review_rank is not None:
+        _check_some_pass(n, floor.rank + review_rank - rank)
+        band = _review(scores, floor.rank, floor.rank + review_rank - rank)
     return replace(floor, value=max(floor.value, tail.value), review=band, tail=tail)
 
 

@@ -444,6 +444,18 @@ def test_a_review_band_below_a_limit_by_the_tail_holds_as_many_parts_as_below_on
     assert limit.review_from < limit.value
 
 
+@pytest.mark.parametrize("share", [0.9, 0.94, 0.95, 0.96])
+def test_a_review_band_below_a_limit_by_the_tail_leaves_a_part_that_passes_or_is_refused(share: float) -> None:
+    wishes = LimitWishes(review_share=share)
+
+    if share >= 0.94:
+        with pytest.raises(CalibrationRefused, match="would reject all 30 good parts"):
+            choose_limit(draw(30), wishes, by_tail=True)
+    else:
+        limit = choose_limit(draw(30), wishes, by_tail=True)
+        assert limit.review_from < limit.value
+
+
 def test_a_limit_by_the_tail_says_what_is_the_model_and_what_holds_without_it() -> None:
     words = choose_limit(draw(44), by_tail=True).statement
     aside = choose_limit(with_an_odd_part(draw(43)), by_tail=True).statement
