@@ -13,6 +13,8 @@ import numpy as np
 
 from calibration.questions import PLANE, Answer, answered
 from edge_agent.errors import UsageError
+from edge_agent.inspection.anomaly_map import to_working
+from edge_agent.inspection.inspector import crop_of
 from edge_agent.inspection.view import Plane, View, Voice, views_for
 
 if TYPE_CHECKING:
@@ -27,27 +29,31 @@ __all__ = ["PLANES", "calmest_plane", "settle_plane"]
 PLANES = ("auto", *map(str, Plane))
 """Which colours the view at full size looks at: the good parts say, all, or one."""
 _CALM: Final = 0.8
-"""Of the variance in grey: what good parts differ in has paled clearly."""
+"""Of the square of a difference in grey: what good parts differ in has paled clearly."""
 _DARK: Final = 0.1
 """Of full scale, added before the logarithm: what is darker is noise."""
-_NEUTRAL: Final = 0.1
-"""So far each plane may be from the brightness in grey. A part with a colour of its own shows little in some plane."""
+_NEUTRAL, _NEARLY_ALL, _SLACK = 0.1, 0.9, 0.02
+"""At so many of the part's places each plane is so near to grey, of its brightness; and a little of full scale more."""
+_CLIPPED, _MOST_CLIPPED = 250 / 255, 0.01
+"""A plane that is saturated is calm because it shows nothing."""
 _NOTHING: Final = 1e-5
-"""A variance that is a sensor's noise: good parts that differ in nothing else differ in no colour."""
+"""The square of a difference that is a sensor's noise: parts that differ in nothing else differ in no colour."""
+_HALF: Final = 0.5
 
 
 def settle_plane(
     registered: RegisteredSet, wish: str, voices: Sequence[Voice], progress: Callable[[int, int], None]
 ) -> tuple[RegisteredSet, tuple[Answer, ...]]:
-    """The good images with the colours that are looked at, and why; no answer where they have no colour.
+    """The good images with the colours that are looked at, and why; no answer where nothing is to be asked.
 
-    ``wish`` is one of PLANES. Raises UsageError for a plane of grey images.
+    ``wish`` is one of PLANES. Raises UsageError for a plane of grey images, or that no voice looks at.
     """
     if wish not in PLANES:
         raise UsageError(f"plane {wish!r}", hint=f"--plane {', '.join(PLANES)}")
-    if registered.channels == 1:
+    if registered.channels == 1 or Voice.IMAGE not in voices:
         if wish not in ("auto", Plane.ALL):
-            raise UsageError(f"grey images have no {wish} plane", hint="leave --plane out")
+            why = f"grey images have no {wish} plane" if registered.channels == 1 else "no voice looks at the image"
+            raise UsageError(why, hint="leave --plane out")
         return registered, ()
     if wish != "auto":
         plane, why = Plane(wish), "as asked" if wish == Plane.ALL else f"{wish}, as asked"
@@ -61,36 +67,62 @@ def _found(
     registered: RegisteredSet, voices: Sequence[Voice], progress: Callable[[int, int], None]
 ) -> tuple[Plane, str]:
     _, _, width, height = registered.crop
-    if View.OVERVIEW not in views_for(height, width, voices):
-        return Plane.ALL, "so small a part is seen at full size alone, and its colours nowhere else"
-    working = registered.working(progress)
-    plane, share = calmest_plane(working, registered.mask_of(working))
+    views = views_for(height, width, voices)
+    if View.OVERVIEW not in views or View.TONE not in views:
+        return Plane.ALL, "its colours would be seen by too few other views"
+    working, clipped = [], []
+    for index in range(len(registered.images)):
+        crop = registered.cropped(index)
+        working.append(to_working(crop, registered.grid))
+        clipped.append(to_working((crop >= _CLIPPED).astype(np.float32), registered.grid))
+        progress(index + 1, len(registered.images))
+    parts = np.stack(working)
+    plane, share = calmest_plane(parts, np.stack(clipped), _on_part(registered, parts))
     if plane is Plane.ALL:
-        return plane, "good parts differ in no colour clearly less than in grey"
+        return plane, "there is no colour in which good parts differ clearly less than in grey"
     return plane, f"{plane}, for there good parts differ {share:.0%} as much as in grey"
 
 
-def calmest_plane(working: NDArray[np.float32], mask: NDArray[np.bool_] | None) -> tuple[Plane, float]:
+def _on_part(registered: RegisteredSet, working: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Where the part is (h, w), as far as a person's mask is white."""
+    part = registered.mask_of(working)
+    found = np.ones(working.shape[1:3], bool) if part is None else part
+    if registered.mask is not None:
+        white = crop_of((registered.mask > 0).astype(np.float32), registered.crop)
+        found = found & (to_working(white, registered.grid)[..., 0] > _HALF)
+    return found
+
+
+def calmest_plane(
+    working: NDArray[np.float32], clipped: NDArray[np.float32], on_part: NDArray[np.bool_]
+) -> tuple[Plane, float]:
     """The plane of crops (n, h, w, 3) in [0, 1] in which they differ clearly least on the part, and by which share.
 
-    ``mask`` (h, w) is where the part is; None: everywhere. The share is of the variance in grey, of logarithms, for
-    light multiplies. All planes, and 1, where none is clearly calmer, or the part as a whole is not about neutral.
+    ``clipped`` (n, h, w, 3) is the share of saturated pixels at each place, ``on_part`` (h, w) where the part is. The
+    share is of the squared difference of logarithms (light multiplies) in grey, of the usual part: odd ones have no
+    say. All planes, and 1, where none is clearly calmer, or where the part is not about neutral.
     """
-    on_part = working.reshape(len(working), -1, 3) if mask is None else working[:, mask]
-    brightness = on_part.mean(axis=(0, 1), dtype=np.float64)
-    if np.abs(brightness / max(brightness.mean(), 1e-6) - 1.0).max() > _NEUTRAL:
+    parts = working[:, on_part]
+    if not parts.size:
         return Plane.ALL, 1.0
-    variance = _variance(on_part.mean(axis=2))
-    if variance < _NOTHING:
+    mean = parts.mean(axis=0)
+    grey = mean.mean(axis=1, keepdims=True)
+    is_neutral = (np.abs(mean - grey) <= _NEUTRAL * grey + _SLACK).all(axis=1)
+    in_grey = _usual_difference(parts.mean(axis=2))
+    if is_neutral.mean() < _NEARLY_ALL or in_grey < _NOTHING:
         return Plane.ALL, 1.0
-    planes = (Plane.RED, Plane.GREEN, Plane.BLUE)
-    shares = {plane: _variance(on_part[..., index]) / variance for index, plane in enumerate(planes)}
-    calmest = min(shares, key=shares.__getitem__)
-    return (calmest, shares[calmest]) if shares[calmest] <= _CALM else (Plane.ALL, 1.0)
+    shares = {
+        plane: _usual_difference(parts[..., index]) / in_grey
+        for index, plane in enumerate((Plane.RED, Plane.GREEN, Plane.BLUE))
+        if float(clipped[:, on_part, index].mean()) <= _MOST_CLIPPED
+    }
+    calmest = min(shares, key=shares.__getitem__, default=Plane.ALL)
+    return (calmest, shares[calmest]) if shares.get(calmest, 1.0) <= _CALM else (Plane.ALL, 1.0)
 
 
-def _variance(values: NDArray[np.float32]) -> float:
-    """How much the parts (n, P) differ from each other at the same place, each part's own brightness taken away."""
+def _usual_difference(values: NDArray[np.float32]) -> float:
+    """The squared difference of the usual one of parts (n, P) to what most show there, each part's level taken away."""
     level = np.log(values + np.float32(_DARK))
     level -= level.mean(axis=1, keepdims=True)
-    return float(level.var(axis=0, dtype=np.float64).mean())
+    level -= np.median(level, axis=0)
+    return float(np.median((level**2).mean(axis=1, dtype=np.float64)))

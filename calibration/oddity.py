@@ -20,7 +20,7 @@ from calibration.whitened import Whitening, folds_of
 from edge_agent.inspection.anomaly_map import resized
 from edge_agent.inspection.nearest import PlaceBank, around
 from edge_agent.inspection.usual import UsualDistances, top_mean
-from edge_agent.inspection.view import View, ViewExtractor, views_for
+from edge_agent.inspection.view import ViewExtractor, views_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from calibration.backbones import Backbone
     from calibration.registered import RegisteredSet
+    from edge_agent.inspection.view import View
 
 __all__ = ["Oddity", "measure_oddity", "oddity_of"]
 
@@ -85,8 +86,8 @@ def measure_oddity(
     steps = n * (2 + len(views))
     mask = registered.part_mask(lambda done, _total: progress(done, steps))
     tone = tone_of_part(registered, mask, views)
-    planes = {View.NATIVE: registered.plane}
-    extractor = ViewExtractor(views, backbone.overview_onnx(), threads=threads, tone=tone, planes=planes)
+    # In all colours, whatever the score looks at: what one colour hides may be what is odd.
+    extractor = ViewExtractor(views, backbone.overview_onnx(), threads=threads, tone=tone)
     features, places = features_at_places(
         views_of_images(registered), registered, extractor, mask, _after(n, steps, progress), is_tied=True
     )

@@ -13,13 +13,14 @@ from calibration import learning_curve
 from calibration.backbones import DEFAULT_BACKBONE
 from calibration.calibrate import METHODS, CalibrationOptions, calibrate, gather
 from calibration.calm_plane import calmest_plane
+from calibration.search import SearchWishes
 from edge_agent.errors import BundleRejected, UsageError
 from edge_agent.inspection.bundle import Bundle
 from edge_agent.inspection.image_files import read_file
 from edge_agent.inspection.inspector import Inspector
 from edge_agent.inspection.manifest import Section
 from edge_agent.inspection.manifest_rules import broken_rule
-from edge_agent.inspection.view import Plane, View, ViewExtractor
+from edge_agent.inspection.view import Plane, View, ViewExtractor, Voice
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,12 +56,14 @@ def written(folder: Path, side: int, make: Callable[[np.random.Generator], Any])
     return folder
 
 
+PLATE = np.zeros((96, 96), bool)
+PLATE[14:82, 14:82] = True
+NOT_CLIPPED = np.zeros((12, 96, 96, 3), np.float32)
+
+
 @pytest.mark.parametrize("plane", list(COLOURS))
 def test_marks_on_a_white_part_pale_in_the_plane_of_their_colour(plane: Plane) -> None:
-    mask = np.zeros((96, 96), bool)
-    mask[12:84, 12:84] = True
-
-    found, share = calmest_plane(crops(COLOURS[plane]), mask)
+    found, share = calmest_plane(crops(COLOURS[plane]), NOT_CLIPPED, PLATE)
 
     assert found is plane
     assert share < 0.5
@@ -70,12 +73,44 @@ def test_marks_on_a_white_part_pale_in_the_plane_of_their_colour(plane: Plane) -
     ("marks", "ground"), [((90, 90, 90), PLAIN), ((230, 40, 40), (220, 120, 60)), ((40, 40, 20), (60, 90, 200))]
 )
 def test_grey_marks_and_parts_with_a_colour_of_their_own_are_seen_in_all_colours(marks: Any, ground: Any) -> None:
-    assert calmest_plane(crops(marks, ground), None) == (Plane.ALL, 1.0)
+    assert calmest_plane(crops(marks, ground), NOT_CLIPPED, PLATE) == (Plane.ALL, 1.0)
 
 
-def test_parts_that_do_not_differ_at_all_are_seen_in_all_colours() -> None:
-    assert calmest_plane(np.full((9, 40, 40, 3), 0.6, np.float32), None) == (Plane.ALL, 1.0)
-    assert calmest_plane(np.zeros((9, 40, 40, 3), np.float32), None) == (Plane.ALL, 1.0)
+@pytest.mark.parametrize("value", [0.0, 0.6, 1.0])
+def test_parts_that_do_not_differ_at_all_are_seen_in_all_colours(value: float) -> None:
+    same = np.full((12, 96, 96, 3), value, np.float32)
+
+    assert calmest_plane(same, NOT_CLIPPED, PLATE) == (Plane.ALL, 1.0)
+    assert calmest_plane(same, NOT_CLIPPED, ~PLATE & PLATE) == (Plane.ALL, 1.0)
+
+
+def test_a_plane_that_is_saturated_is_not_calm_but_blind() -> None:
+    rng = np.random.default_rng(3)
+    bright = np.array([1.03, 0.93, 0.92], np.float32) * rng.normal(1.0, 0.05, (12, 96, 96, 1)).astype(np.float32)
+    seen = np.clip(bright, 0.0, 1.0)
+    clipped = (seen >= 250 / 255).astype(np.float32)
+
+    assert calmest_plane(seen, NOT_CLIPPED, PLATE)[0] is Plane.RED
+    assert calmest_plane(seen, clipped, PLATE) == (Plane.ALL, 1.0)
+
+
+def test_a_few_odd_parts_do_not_choose_the_plane() -> None:
+    parts = crops((110, 110, 110))
+    stained = parts.copy()
+    stained[:3, 30:60, 30:60, 1:] *= 0.3  # three of twelve have a large red stain: what red alone would not show
+
+    assert calmest_plane(parts, NOT_CLIPPED, PLATE) == (Plane.ALL, 1.0)
+    assert calmest_plane(stained, NOT_CLIPPED, PLATE) == (Plane.ALL, 1.0)
+
+
+def test_a_part_of_several_colours_is_not_neutral_though_its_mean_is_grey() -> None:
+    rng = np.random.default_rng(4)
+    parts = np.full((12, 96, 96, 3), 0.3, np.float32)
+    for index in range(3):
+        parts[:, 10 + 25 * index : 30 + 25 * index, 14:82, index] = 0.8  # a red, a green and a blue wire
+    parts[:, 35:, :, 1:] *= rng.normal(1.0, 0.1, (12, 61, 96, 1)).astype(np.float32)
+
+    assert calmest_plane(parts, NOT_CLIPPED, PLATE) == (Plane.ALL, 1.0)
 
 
 def test_the_view_at_full_size_looks_at_its_plane_and_the_others_at_all() -> None:
@@ -154,11 +189,11 @@ def test_what_a_person_says_overrules_the_good_parts(tmp_path: Path) -> None:
     said = {wish: gather(sorted(good.iterdir()), CalibrationOptions(plane=wish)) for wish in ("auto", "all", "blue")}
 
     assert {wish: found.registered.plane for wish, found in said.items()} == {
-        "auto": Plane.ALL,  # so small a part has no overview, where its colours would be seen
+        "auto": Plane.ALL,  # so small a part has no overview, where its colours would be seen as well
         "all": Plane.ALL,
         "blue": Plane.BLUE,
     }
-    assert "so small a part" in said["auto"].answers[-1].why
+    assert "too few other views" in said["auto"].answers[-1].why
     assert said["blue"].answers[-1].line == "the part at full size is seen in one colour alone: blue, as asked"
 
 
@@ -170,6 +205,33 @@ def test_grey_images_have_no_plane_and_no_question(tmp_path: Path) -> None:
     assert "plane" not in {answer.question.name for answer in found.answers}
     with pytest.raises(UsageError, match="grey images have no red plane"):
         gather(sorted(good.iterdir()), CalibrationOptions(plane="red"))
+
+
+def test_what_a_person_masks_out_has_no_say(tmp_path: Path) -> None:
+    def labelled(rng: np.random.Generator) -> Any:
+        image = speckled(rng, (190, 190, 190), side=700)
+        image[520:560, 100:600, 1:] = np.kron(
+            rng.integers(0, 200, (2, 25, 2)), np.ones((20, 20, 1))
+        )  # a print that is another one each time
+        return image
+
+    good = written(tmp_path / "good", 700, labelled)
+    white = np.full((700, 700), 255, np.uint8)
+    white[480:620, 80:620] = 0
+    cv2.imwrite(str(tmp_path / "mask.png"), white)
+    files = sorted(good.iterdir())
+
+    said = [gather(files, CalibrationOptions(search=SearchWishes(mask=mask))) for mask in (None, tmp_path / "mask.png")]
+
+    assert [found.registered.plane for found in said] == [Plane.RED, Plane.ALL]
+
+
+def test_where_no_voice_looks_at_the_image_no_plane_is_asked_for(tmp_path: Path) -> None:
+    good = sorted(written(tmp_path / "good", 96, lambda rng: speckled(rng, COLOURS[Plane.RED])).iterdir())
+
+    assert "plane" not in {a.question.name for a in gather(good, CalibrationOptions(voices=(Voice.TONE,))).answers}
+    with pytest.raises(UsageError, match="no voice looks at the image"):
+        gather(good, CalibrationOptions(voices=(Voice.TONE,), plane="red"))
 
 
 @pytest.mark.parametrize(
