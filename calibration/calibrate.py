@@ -114,7 +114,7 @@ class CalibrationOptions:
 
     ``channels`` are those of the local score that fit the crop, none: all that do. ``voices`` are those that count in
     the mean of views, none: the image's. ``place`` is "auto", "tied" to the place or "free" of it, ``plane`` "auto" or
-    the colours that the view at full size looks at. ``leave_out`` are file names of parts that a person found not
+    the colour that the filtered view looks at. ``leave_out`` are file names of parts that a person found not
     good, ``keep`` of parts that stand apart and are good; ``defective`` is a folder of defective parts.
     """
 

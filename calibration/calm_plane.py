@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["PLANES", "calmest_plane", "settle_plane"]
 
 PLANES = ("auto", *map(str, Plane))
-"""Which colours the view at full size looks at: the good parts say, all, or one."""
+"""What the filtered view looks at: the good parts say, nothing of its own, or one plane."""
 _CALM: Final = 0.8
 """Of the square of a difference in grey: what good parts differ in has paled clearly."""
 _DARK: Final = 0.1

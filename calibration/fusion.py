@@ -27,9 +27,13 @@ _LEAST_SHARE, _LEAST_BASE = 0.02, 0.02
 def beside_the_mean(views: Sequence[View], voices: Sequence[Voice]) -> frozenset[View]:
     """The views that stand beside the mean: where the image has a voice, all that are not the network's of the image.
 
-    A view that finds few kinds of defects takes from the mean what it finds of all others.
+    A view that finds few kinds of defects takes from the mean what it finds of all others. So does the one at full
+    size where coloured marks of good parts trouble it, and the filtered one is in the mean.
     """
-    return frozenset(views) - {View.NATIVE, View.OVERVIEW} if Voice.IMAGE in voices else frozenset()
+    if Voice.IMAGE not in voices:
+        return frozenset()
+    full_size = View.FILTERED if View.FILTERED in views else View.NATIVE
+    return frozenset(views) - {full_size, View.OVERVIEW}
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -75,7 +75,7 @@ PLANE = Question(
     "one",
     {
         "all": "the part at full size is seen in all its colours",
-        "one": "the part at full size is seen in one colour alone",
+        "one": "the part at full size is seen in one colour, and beside it in all of them",
     },
 )
 

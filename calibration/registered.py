@@ -81,7 +81,7 @@ class RegisteredSet:
 
     ``notes`` say what was chosen and what the quality gate can stop; ``mask`` is where the reference may be trusted;
     ``dark`` is where good parts are black. ``is_tied``: a place of a part is compared with the same place of good
-    parts. ``plane``: the colours that the view at full size looks at.
+    parts. ``plane``: what the filtered view looks at, if any.
     """
 
     images: tuple[GoodImage, ...]

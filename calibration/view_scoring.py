@@ -21,7 +21,7 @@ from edge_agent.errors import CalibrationRefused, UsageError
 from edge_agent.inspection.channels import Views, size_within
 from edge_agent.inspection.inspector import crop_of
 from edge_agent.inspection.tone import Tone, tone_shape
-from edge_agent.inspection.view import NATIVE_PIXELS, Plane, View, ViewExtractor, Voice, views_for
+from edge_agent.inspection.view import NATIVE_PIXELS, View, ViewExtractor, Voice, views_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DEFAULT_VOICES", "features_at_places", "kept_parts", "score_by_views", "tone_of_part", "views_of_images"]
 
-_MOST_BYTES = {View.NATIVE: 256 * 2**20, View.OVERVIEW: 64 * 2**20, View.TONE: 64 * 2**20, View.AUTOENCODER: 64 * 2**20}
+_MOST_BYTES = dict.fromkeys(View, 64 * 2**20) | dict.fromkeys((View.NATIVE, View.FILTERED), 256 * 2**20)
 """Of a view's bank in memory."""
 DEFAULT_VOICES = (Voice.IMAGE, Voice.TONE)
 _FLOAT = 4
@@ -63,13 +63,12 @@ def score_by_views(
     if learned.doubt and Voice.AUTOENCODER in voices:
         raise CalibrationRefused(learned.doubt, hint=LEARN)
     _, _, width, height = registered.crop
-    network, views = backbone.overview_onnx(), views_for(height, width, voices)
+    network, views = backbone.overview_onnx(), views_for(height, width, voices, registered.plane)
     n = len(registered.images)
     steps = n * (2 + len(views))
     mask = registered.part_mask(lambda done, _total: progress(done, steps))
-    planes = {View.NATIVE: registered.plane}
     tone = tone_of_part(registered, mask, views)
-    extractor = ViewExtractor(views, network, threads=threads, tone=tone, planes=planes)
+    extractor = ViewExtractor(views, network, threads=threads, tone=tone, plane=registered.plane)
     if View.AUTOENCODER in extractor.views:
         shown = views_unseen(registered, learned, threads=threads)
     else:
@@ -89,8 +88,8 @@ def score_by_views(
     stored = {str(view): (memory, held_out.usual) for view, (memory, held_out) in banks.items()}
     files = {"backbone.onnx": network, "bank.npz": view_bank_bytes(stored)}
     facts = {str(view): _facts(*banks[view], fused.scales[view], is_beside=view in beside) for view in views}
-    if registered.plane is not Plane.ALL and View.NATIVE in banks:
-        facts[View.NATIVE]["plane"] = str(registered.plane)
+    if View.FILTERED in facts:
+        facts[View.FILTERED]["plane"] = str(registered.plane)
     method: dict[str, object] = {"score": "views", "voices": [str(v) for v in voices], "views": facts}
     condition, measured = condition_limits(registered, places[extractor.views[0]])
     notes = (

@@ -100,7 +100,10 @@ def calibrate_reference(
     ] = "auto",
     plane: Annotated[
         str,
-        typer.Option(metavar="auto|all|red|green|blue", help="The colours that the view at full size looks at."),
+        typer.Option(
+            metavar="auto|all|red|green|blue",
+            help="Look at full size in one colour as well.",
+        ),
     ] = "auto",
     false_rejects: Annotated[
         str | None, typer.Option(metavar="SHARE", help="Expect at most this share of good parts rejected: 1% or 0.01.")

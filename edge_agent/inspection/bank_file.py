@@ -99,10 +99,10 @@ def _view_bank(data: bytes, view: View, facts: Section) -> ViewBank:
 
 
 def _plane(view: View, facts: Section) -> Plane:
-    """The colours that the network is shown; a bundle of an older version does not say, and shows it all of them."""
+    """What the filtered view looks at; all colours for any other."""
     plane = Plane(facts.content.get("plane", Plane.ALL))
-    if plane is not Plane.ALL and view not in (View.NATIVE, View.OVERVIEW):
-        raise BundleRejected(f"the view {view} looks at no plane of the image", hint=_REMAKE)
+    if (plane is not Plane.ALL) != (view is View.FILTERED):
+        raise BundleRejected(f"the view {view} cannot look at the plane {plane}", hint=_REMAKE)
     return plane
 
 

@@ -123,8 +123,9 @@ class Bundle:
         if isinstance(self.bank, dict):
             beside = self.bank.get(View.TONE)
             tone = None if beside is None else Tone(beside.bank.places, isinstance(beside.bank, PlaceBank))
-            planes = {view: bank.plane for view, bank in self.bank.items()}
-            extractor = ViewExtractor(list(self.bank), self.backbone_onnx, threads=threads, tone=tone, planes=planes)
+            filtered = self.bank.get(View.FILTERED)
+            plane = Plane.ALL if filtered is None else filtered.plane
+            extractor = ViewExtractor(list(self.bank), self.backbone_onnx, threads=threads, tone=tone, plane=plane)
             return ViewsJudge(extractor, self.bank)
         banks, scales = self.bank
         return LocalJudge(Extractor(list(banks), self.backbone_onnx, self.fine_onnx, threads=threads), banks, scales)
@@ -190,8 +191,7 @@ class Bundle:
             )
         except (TypeError, ValueError) as err:
             raise BundleRejected(f"{folder}: {err}", hint=_REMAKE) from err
-        banks = bundle.bank if isinstance(bundle.bank, dict) else {}
-        if bundle.channels == 1 and any(bank.plane is not Plane.ALL for bank in banks.values()):
+        if bundle.channels == 1 and isinstance(bundle.bank, dict) and View.FILTERED in bundle.bank:
             raise BundleRejected(f"{folder}: a view looks at one plane of grey images", hint=_REMAKE)
         return bundle
 

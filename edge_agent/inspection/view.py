@@ -8,7 +8,6 @@ looked at beside the network, as they are. The autoencoder's view is its anomaly
 from __future__ import annotations
 
 from enum import StrEnum
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 import cv2
@@ -18,7 +17,7 @@ from edge_agent.inspection.channels import OVERVIEW_PX, overview_size, size_with
 from edge_agent.inspection.embedding import FeatureGrid
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -37,6 +36,7 @@ class View(StrEnum):
     """What is looked at of a part: by the network, ``TONE`` without it."""
 
     NATIVE = "native"
+    FILTERED = "filtered"
     OVERVIEW = "overview"
     TONE = "tone"
     AUTOENCODER = "autoencoder"
@@ -49,6 +49,7 @@ class View(StrEnum):
 
 _WORDS: Final = {
     View.NATIVE: "the part at full size",
+    View.FILTERED: "the part at full size, in one colour",
     View.OVERVIEW: "the part as a whole",
     View.TONE: "brightness and colour",
     View.AUTOENCODER: "what the autoencoder would repair",
@@ -56,7 +57,7 @@ _WORDS: Final = {
 
 
 class Plane(StrEnum):
-    """The colours that a view looks at: all of them, or one plane of RGB as if it were grey."""
+    """The colours that are looked at: all of them, or one plane of RGB as if it were grey, as through a filter."""
 
     ALL = "all"
     RED = "red"
@@ -81,11 +82,16 @@ class Voice(StrEnum):
     AUTOENCODER = "autoencoder"
 
 
-def views_for(height: int, width: int, voices: Sequence[Voice]) -> tuple[View, ...]:
-    """The views of a crop of that size that these voices speak for: a small crop is seen once, at its own size."""
+def views_for(height: int, width: int, voices: Sequence[Voice], plane: Plane = Plane.ALL) -> tuple[View, ...]:
+    """The views of a crop of that size that these voices speak for: a small crop is seen once, at its own size.
+
+    Where one ``plane`` is looked at, it is looked at beside all colours, never in their place.
+    """
     found = []
     if Voice.IMAGE in voices:
         found.append(View.NATIVE)
+        if plane is not Plane.ALL:
+            found.append(View.FILTERED)
         if max(height, width) > _OVERVIEW_FROM * OVERVIEW_PX:
             found.append(View.OVERVIEW)
     if Voice.TONE in voices:
@@ -98,7 +104,7 @@ def views_for(height: int, width: int, voices: Sequence[Voice]) -> tuple[View, .
 class ViewExtractor:
     """The features of a part in each of its views, by one network, and by ``tone`` where that is among them.
 
-    ``planes`` says which colours the network is shown in a view; all of them where it says nothing.
+    ``plane`` is what the filtered view looks at.
     """
 
     def __init__(
@@ -108,12 +114,14 @@ class ViewExtractor:
         *,
         threads: int,
         tone: Tone | None = None,
-        planes: Mapping[View, Plane] = MappingProxyType({}),
+        plane: Plane = Plane.ALL,
     ) -> None:
-        """Raises ValueError for a network that is none, or a view of brightness and colour without ``tone``."""
+        """Raises ValueError for a network that is none, or ``tone`` or ``plane`` that do not fit the views."""
         if (View.TONE in views) != (tone is not None):
             raise ValueError(f"views {list(views)}, places of brightness and colour: {tone is not None}")
-        self.views, self.threads, self._tone, self._planes = tuple(views), threads, tone, dict(planes)
+        if (View.FILTERED in views) != (plane is not Plane.ALL):
+            raise ValueError(f"views {list(views)}, and the plane to look at: {plane}")
+        self.views, self.threads, self._tone, self._plane = tuple(views), threads, tone, plane
         self._grid = FeatureGrid(network, threads=threads)
 
     def dimensions(self, view: View) -> tuple[int, ...]:
@@ -124,7 +132,7 @@ class ViewExtractor:
         """Features (h, w, d) of every place, by view."""
         height, width = views.crop.shape[:2]
         native = views.crop
-        if {View.NATIVE, View.TONE} & set(self.views):
+        if {View.NATIVE, View.FILTERED, View.TONE} & set(self.views):
             native = resized(views.crop, *size_within(height, width, NATIVE_PIXELS), cv2.INTER_AREA)
         found: dict[View, NDArray[np.float32]] = {}
         for view in self.views:
@@ -132,8 +140,9 @@ class ViewExtractor:
                 found[view] = self._tone.features(native)
                 continue
             shown = views.differences if view is View.AUTOENCODER else native
-            shown = self._planes.get(view, Plane.ALL).of(shown)
-            if view is not View.NATIVE:
+            if view is View.FILTERED:
+                shown = self._plane.of(shown)
+            elif view is not View.NATIVE:
                 shown = resized(shown, *overview_size(height, width), cv2.INTER_AREA)
             found[view] = self._grid.features(shown)
         return found

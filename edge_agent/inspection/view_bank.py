@@ -25,8 +25,8 @@ __all__ = ["ViewBank"]
 class ViewBank:
     """One view's ``bank``, the ``usual`` distances in it and the ``scale`` of its score beside the others.
 
-    It counts in the mean of the views, or (``is_beside``) stands beside that mean: the larger one is the score. The
-    network is shown ``plane`` of a part's colours.
+    It counts in the mean of the views, or (``is_beside``) stands beside that mean: the larger one is the score.
+    ``plane`` is what the filtered view looks at.
     """
 
     bank: PlaceBank | AnywhereBank

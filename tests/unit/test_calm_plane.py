@@ -1,4 +1,4 @@
-"""Which colours the view at full size looks at: the calmest plane of parts with coloured marks, all of any other."""
+"""The filtered view: the calmest plane of parts with coloured marks, beside all colours; none for any other part."""
 
 from __future__ import annotations
 
@@ -13,14 +13,17 @@ from calibration import learning_curve
 from calibration.backbones import DEFAULT_BACKBONE
 from calibration.calibrate import METHODS, CalibrationOptions, calibrate, gather
 from calibration.calm_plane import calmest_plane
+from calibration.fusion import beside_the_mean
 from calibration.search import SearchWishes
+from calibration.view_scoring import DEFAULT_VOICES
+from edge_agent.domain import Outcome
 from edge_agent.errors import BundleRejected, UsageError
 from edge_agent.inspection.bundle import Bundle
 from edge_agent.inspection.image_files import read_file
 from edge_agent.inspection.inspector import Inspector
 from edge_agent.inspection.manifest import Section
 from edge_agent.inspection.manifest_rules import broken_rule
-from edge_agent.inspection.view import Plane, View, ViewExtractor, Voice
+from edge_agent.inspection.view import Plane, View, ViewExtractor, Voice, views_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -113,23 +116,40 @@ def test_a_part_of_several_colours_is_not_neutral_though_its_mean_is_grey() -> N
     assert calmest_plane(parts, NOT_CLIPPED, PLATE) == (Plane.ALL, 1.0)
 
 
-def test_the_view_at_full_size_looks_at_its_plane_and_the_others_at_all() -> None:
-    class Seen:
-        def __init__(self, crop: NDArray[np.float32]) -> None:
-            self.crop, self.differences = crop, np.zeros((64, 64, 3), np.float32)
+class Seen:
+    """A crop that is shown to the views."""
 
+    def __init__(self, crop: NDArray[np.float32]) -> None:
+        self.crop, self.differences = crop, np.zeros((64, 64, 3), np.float32)
+
+
+def test_the_filtered_view_looks_at_its_plane_and_the_others_at_all() -> None:
     network = DEFAULT_BACKBONE.overview_onnx()
     crop = speckled(np.random.default_rng(2), COLOURS[Plane.RED], side=512).astype(np.float32) / 255.0
     other = crop.copy()
     other[200:260, 200:260, 1:] *= 0.5  # what is no light of the red plane's
-    red = ViewExtractor((View.NATIVE, View.OVERVIEW), network, threads=1, planes={View.NATIVE: Plane.RED})
+    red = ViewExtractor((View.NATIVE, View.FILTERED, View.OVERVIEW), network, threads=1, plane=Plane.RED)
 
     first, second = (red.features(Seen(image)) for image in (crop, other))  # type: ignore[arg-type]
 
-    np.testing.assert_array_equal(first[View.NATIVE], second[View.NATIVE])
-    assert np.abs(first[View.OVERVIEW] - second[View.OVERVIEW]).max() > 0.1
+    np.testing.assert_array_equal(first[View.FILTERED], second[View.FILTERED])
+    assert all(np.abs(first[view] - second[view]).max() > 0.1 for view in (View.NATIVE, View.OVERVIEW))
     grey = ViewExtractor((View.NATIVE,), network, threads=1).features(Seen(crop[..., :1]))  # type: ignore[arg-type]
-    np.testing.assert_array_equal(first[View.NATIVE], grey[View.NATIVE])
+    np.testing.assert_array_equal(first[View.FILTERED], grey[View.NATIVE])
+
+
+@pytest.mark.parametrize(("views", "plane"), [((View.FILTERED,), Plane.ALL), ((View.NATIVE,), Plane.RED)])
+def test_a_plane_without_its_view_is_refused(views: tuple[View, ...], plane: Plane) -> None:
+    with pytest.raises(ValueError, match="the plane to look at"):
+        ViewExtractor(views, DEFAULT_BACKBONE.overview_onnx(), threads=1, plane=plane)
+
+
+def test_all_colours_stand_beside_the_mean_where_one_is_in_it() -> None:
+    views = views_for(800, 800, DEFAULT_VOICES, Plane.RED)
+
+    assert views == (View.NATIVE, View.FILTERED, View.OVERVIEW, View.TONE)
+    assert beside_the_mean(views, DEFAULT_VOICES) == {View.NATIVE, View.TONE}
+    assert beside_the_mean(views_for(800, 800, DEFAULT_VOICES), DEFAULT_VOICES) == {View.TONE}
 
 
 def test_one_plane_of_a_grey_image_is_refused() -> None:
@@ -153,26 +173,30 @@ def test_the_plane_is_asked_of_the_good_parts_and_stands_in_the_bundle(
     assert answer.answer == "one"
     assert answer.why.startswith("red, for there good parts differ")
     assert bundle.manifest["questions"]["plane"]["answer"] == "one"
-    assert bundle.manifest["method"]["views"]["native"]["plane"] == "red"
-    assert {view: bank.plane for view, bank in bundle.bank.items()} == {  # type: ignore[union-attr]
-        View.NATIVE: Plane.RED,
-        View.OVERVIEW: Plane.ALL,
-        View.TONE: Plane.ALL,
+    facts = bundle.manifest["method"]["views"]
+    assert {view: (found.get("plane"), found["is_beside"]) for view, found in facts.items()} == {
+        "native": (None, True),
+        "filtered": ("red", False),
+        "overview": (None, False),
+        "tone": (None, True),
     }
-    seen = Inspector(bundle, threads=1).inspect(read_file(good / "00.png"))  # golden values were proven on the way
-    assert seen.score < bundle.limit
-    views = {**bundle.manifest["method"]["views"]}
-    for wrong in ("purple", "", 3):
-        broken = {**bundle.manifest, "method": {**bundle.manifest["method"], "views": _with(views, "native", wrong)}}
+    inspector = Inspector(bundle, threads=1)  # golden values are proven on the way
+    assert inspector.inspect(read_file(good / "00.png")).score < bundle.limit
+    fibre = cv2.imread(str(good / "00.png"))
+    cv2.line(fibre, (300, 300), (340, 330), (60, 60, 230), 2, cv2.LINE_AA)  # red: the filtered view does not see it
+    found = inspector.inspect(cv2.imencode(".png", fibre)[1].tobytes())
+    assert found.outcome is Outcome.NG
+    for view, wrong in (
+        ("filtered", "purple"),
+        ("filtered", ""),
+        ("filtered", 3),
+        ("filtered", "all"),
+        ("tone", "red"),
+    ):
+        views = {**facts, view: {**facts[view], "plane": wrong}}
+        broken = {**bundle.manifest, "method": {**bundle.manifest["method"], "views": views}}
         with pytest.raises(BundleRejected, match=r"plane|purple"):
             _check(bundle, broken)
-    broken = {**bundle.manifest, "method": {**bundle.manifest["method"], "views": _with(views, "tone", "red")}}
-    with pytest.raises(BundleRejected, match="tone looks at no plane"):
-        _check(bundle, broken)
-
-
-def _with(views: dict[str, Any], view: str, plane: object) -> dict[str, Any]:
-    return {**views, view: {**views[view], "plane": plane}}
 
 
 def _check(bundle: Bundle, manifest: dict[str, Any]) -> None:
@@ -194,7 +218,10 @@ def test_what_a_person_says_overrules_the_good_parts(tmp_path: Path) -> None:
         "blue": Plane.BLUE,
     }
     assert "too few other views" in said["auto"].answers[-1].why
-    assert said["blue"].answers[-1].line == "the part at full size is seen in one colour alone: blue, as asked"
+    assert (
+        said["blue"].answers[-1].line
+        == "the part at full size is seen in one colour, and beside it in all of them: blue, as asked"
+    )
 
 
 def test_grey_images_have_no_plane_and_no_question(tmp_path: Path) -> None:

@@ -142,11 +142,11 @@ def see(data: DataSet, *, threads: int, progress: Progress) -> SeenParts:
         ),
     )
     _, _, width, height = registered.crop
-    views = views_for(height, width, DEFAULT_VOICES)
+    views = views_for(height, width, DEFAULT_VOICES, registered.plane)
     mask, total = registered.part_mask(lambda _done, _total: None), len(every.images)
     tone = tone_of_part(registered, mask, views)
-    planes = {View.NATIVE: registered.plane}
-    extractor = ViewExtractor(views, options.backbone.overview_onnx(), threads=threads, tone=tone, planes=planes)
+    plane = registered.plane
+    extractor = ViewExtractor(views, options.backbone.overview_onnx(), threads=threads, tone=tone, plane=plane)
     features, places = features_at_places(
         views_of_images(every), every, extractor, mask, lambda done: progress("see", done, total), is_tied=True
     )
