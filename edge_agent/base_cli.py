@@ -62,11 +62,18 @@ def passphrase_of(file: Path | None, *, confirm: bool = False) -> bytes:
     return asked.encode()
 
 
-def settings_of(config: Path, *, drives_pass: bool = False) -> Settings:
-    """The settings, or ConfigError, as ``load_settings`` has it. pydantic is loaded here and not before."""
+def settings_of(config: Path, *, drives_pass: bool = False, writes_state: bool = False) -> Settings:
+    """The settings, or ConfigError, as ``load_settings`` has it. pydantic is loaded here and not before.
+
+    ``writes_state`` is for every command that writes into the line's state folder: NotPermitted where root would.
+    """
+    from edge_agent.owners import refuse_root
     from edge_agent.settings import load_settings
 
-    return load_settings(config, drives_pass=drives_pass)
+    settings = load_settings(config, drives_pass=drives_pass)
+    if writes_state:
+        refuse_root(settings.state)
+    return settings
 
 
 def say(as_json: bool, facts: Mapping[str, object], lines: list[str]) -> None:
@@ -79,10 +86,9 @@ def say(as_json: bool, facts: Mapping[str, object], lines: list[str]) -> None:
 
 def who(by: str | None) -> str:
     """The name for the record: as given, else that of the user, also behind sudo."""
-    import getpass
-    import os
+    from edge_agent.owners import person
 
-    return by or os.environ.get("SUDO_USER") or getpass.getuser()
+    return by or person()
 
 
 def name_of(by: str | None) -> str:

@@ -151,7 +151,9 @@ def calibrate_reference(
     from calibration.reporting import calibration_json, calibration_lines, write_report
     from calibration.search import wishes_from
     from calibration.writer import check_target
+    from edge_agent.owners import refuse_root
 
+    refuse_root([out, folder], of_people=False)
     options = CalibrationOptions(
         part=part,
         program=program,
