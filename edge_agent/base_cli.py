@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Mapping
+    from collections.abc import Awaitable, Callable, Container, Iterator, Mapping
 
     from edge_agent.desk import DeskClient
     from edge_agent.settings import Settings
@@ -23,6 +23,7 @@ __all__ = [
     "PassphraseFile",
     "Threads",
     "at_desk",
+    "given_options",
     "name_of",
     "passphrase_of",
     "progress_bars",
@@ -136,6 +137,19 @@ def at_desk(config: Path, work: Callable[[DeskClient], Awaitable[dict[str, objec
         refused = EdgeAgentError(str(err))
         refused.exit_code = 1
         raise refused from err
+
+
+def given_options(context: typer.Context, *, but: Container[str]) -> list[str]:
+    """The options of the command that runs, as words: those that were typed, without the parameters named ``but``."""
+    words: list[str] = []
+    for option in context.command.params:
+        name, source = option.name or "", context.get_parameter_source(option.name or "")
+        if name in but or source is None or source.name != "COMMANDLINE":
+            continue
+        value = context.params[name]
+        for one in value if isinstance(value, (list, tuple)) else [value]:
+            words += [option.opts[0]] if one is True else [option.opts[0], str(one)]
+    return words
 
 
 @contextmanager
