@@ -70,8 +70,8 @@ why_unfit() {
         return
     }
     "$1" -c 'import os, sys
-for path in (sys._base_executable, os.path.realpath(sys._base_executable), sys.base_prefix):
-    print(os.path.abspath(path))' | while read -r path; do
+paths = sys._base_executable, os.path.realpath(sys._base_executable), sys.base_prefix
+print("\n".join(map(os.path.abspath, paths)))' | while read -r path; do
         case $path/ in
             /home/* | /root/* | /run/user/* | /tmp/* | /var/tmp/*)
                 echo "$1 is $path, which the service does not see (ProtectHome=, PrivateTmp= of its unit)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import stat
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,9 @@ import pytest
 import typer
 
 from edge_agent.cli import cli
+from edge_agent.doctor import Result, Site
+from edge_agent.doctor.owners import agent_reads, agent_user, state_owners
+from edge_agent.settings import load_settings
 from edge_agent.store.journal import Journal
 from tests.command_line import edge_agent_here
 from tests.other_user import SERVICE, edge_agent_as, folder_for_all, give, owners
@@ -186,3 +190,71 @@ def test_a_journal_that_may_not_be_read_is_not_called_damaged(line: Path, mode: 
     assert "damaged" not in ran.stderr
     assert f"belongs to the user {SERVICE}, mode 0" in ran.stderr
     assert stat.S_IMODE((line / "state").stat().st_mode) == mode
+
+
+def _site(line: Path) -> Site:
+    """As on a PC where no unit is installed: the agent's user is whose the state folder is."""
+    return Site(line / "line.toml", load_settings(line / "line.toml"), line / "no machine")
+
+
+def test_the_doctor_names_what_is_not_the_agents_and_gives_it_back(line: Path) -> None:
+    assert state_owners(_site(line)).result is Result.OK
+    (line / "state/archive/2026-11-29").mkdir(parents=True)
+    left = line / "state/archive/2026-11-29/part.bmp"
+    left.touch()
+
+    found = state_owners(_site(line))
+
+    assert found.result is Result.FAIL
+    assert f"{line}/state/archive belongs to root, not to {SERVICE}" in found.evidence
+    assert "2 more" in found.evidence
+    assert f"sudo chown -hR '#{SERVICE}': {line}/state" in found.fix
+
+    give(line / "state", SERVICE)
+    assert state_owners(_site(line)).result is Result.OK
+
+
+def test_the_doctor_tries_what_the_agents_user_can_read(line: Path) -> None:
+    for path in (line / "line.toml", line / "ftp_password"):
+        path.chmod(0o640)
+
+    by_nobody = agent_reads(_site(line))
+    os.chown(line / "line.toml", 0, SERVICE)
+    without_password = agent_reads(_site(line))
+    os.chown(line / "ftp_password", 0, SERVICE)
+    both = agent_reads(_site(line))
+
+    assert (by_nobody.result, without_password.result, both.result) == (Result.FAIL, Result.FAIL, Result.OK)
+    assert f"{line}/line.toml cannot be read by {SERVICE}" in by_nobody.evidence
+    assert f"{line}/ftp_password cannot be read" in without_password.evidence
+    assert "chmod 0640" in without_password.fix
+
+
+def test_the_agents_user_is_the_one_of_the_unit_that_names_this_line(line: Path) -> None:
+    root = line / "machine"
+    unit = root / "etc/systemd/system/edge-agent.service"
+    unit.parent.mkdir(parents=True)
+    site = Site(line / "line.toml", load_settings(line / "line.toml"), root)
+    text = "[Service]\nUser=daemon\nExecStart=/opt/edge-agent/bin/edge-agent run --config {}\nRestart=always\n"
+
+    unit.write_text(text.format(line / "line.toml"))
+    of_this_line = agent_user(site)
+    unit.write_text(text.format("/etc/edge-agent/line.toml"))
+    of_another = agent_user(site)
+
+    assert (of_this_line, of_another) == (pwd.getpwnam("daemon").pw_uid, SERVICE)
+
+
+def test_init_prints_the_commands_as_they_have_to_be_typed(line: Path) -> None:
+    (line / "etc").mkdir()
+    at = ["--out", str(line / "etc/line.toml"), "--state", str(line / "state")]
+
+    ran = edge_agent_here("init", "--yes", *at, "--program", "1")
+
+    assert ran.code == 0, ran.err
+    commands = [words.split(". ", 1)[1] for words in ran.out.splitlines() if words.startswith("  ")]
+    assert len(commands) == 7
+    assert all(f" -u '#{SERVICE}' " in command for command in commands)
+    assert "edge-agent cvx status " in commands[0]
+    assert f" {line}/state/good --live 40 --config {line}/etc/line.toml " in commands[1]
+    assert f" --out {line}/state/bundles/program-1 " in commands[1]
