@@ -131,10 +131,8 @@ def _commands(out: Path, facts: LineFacts) -> list[str]:
 
     is_proven = not watchdog(load_settings(out))
     is_own = as_owner(facts.state, "edge-agent") == "edge-agent"
-    config, bundle = (
-        f"--config {out if is_own else out.absolute()}",
-        facts.state / "bundles" / f"program-{facts.program}",
-    )
+    config = f"--config {out if is_own else out.absolute()}"
+    bundle = facts.state / "bundles" / f"program-{facts.program}"
     good = "good/" if is_own else facts.state / "good"  # where that user may write
     commands = [
         *([] if facts.is_simulated else [f"cvx status {config}"]),
