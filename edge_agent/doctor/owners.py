@@ -44,13 +44,14 @@ def agent_user(site: Site) -> int:
 def state_owners(site: Site) -> Finding:
     """A file of another user, left by a command of root, stops the agent at its next start."""
     user, number = agent_user(site), 0
+    settings = {path.absolute() for path in (site.config, *secrets_of(site.settings))}  # root's, wherever they lie
     folders = sorted({path for path in site.settings.state if path.is_dir()})
     tops = [at for at in folders if not any(at != other and at.is_relative_to(other) for other in folders)]
     foreign: list[tuple[Path, int, Path]] = []
     for top in tops:
         for path, owner in islice(_entries(top), _LOOKED_AT_MOST):
             number += 1
-            if owner != user:
+            if owner != user and path not in settings:
                 foreign.append((path, owner, top))
     if not foreign:
         return ok(f"{number} files and folders, all of {user_name(user)}")
