@@ -120,15 +120,26 @@ lock: install
 	  --custom-compile-command 'make lock' --extra mqtt -o deploy/requirements.lock pyproject.toml
 
 # dist/edge-agent-offline: what a line PC without internet needs (same Python version and processor as this one).
+# CALIBRATION=yes adds the folder calibration/ with torch and onnx, so that the line PC can calibrate by itself. Their wheels
+# are at the versions of constraints.txt, and listed by the sha256 that they have here (docs/decisions/0065).
 OFFLINE := dist/edge-agent-offline
+CALIBRATION ?=
+# The list that install.sh gives to pip, and the sums that prove the folder after it was carried.
+LIST_WHEELS = sha256sum *.whl | awk -F '[ -]+' '{print $$2 "==" $$3 " --hash=sha256:" $$1}' > requirements.lock && \
+  sha256sum *.whl requirements.lock > SHA256SUMS
 offline-bundle: install
 	rm -rf $(OFFLINE)
 	mkdir -p $(OFFLINE)/wheels
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --require-hashes -r deploy/requirements.lock \
 	  -w $(OFFLINE)/wheels
 	$(BIN)/python -m hatchling build -t wheel -d $(OFFLINE)/wheels
-	cd $(OFFLINE)/wheels && sha256sum *.whl | awk -F '[ -]+' '{print $$2 "==" $$3 " --hash=sha256:" $$1}' > requirements.lock
-	cd $(OFFLINE)/wheels && sha256sum *.whl requirements.lock > SHA256SUMS
+	cd $(OFFLINE)/wheels && $(LIST_WHEELS)
+ifneq ($(CALIBRATION),)
+	mkdir -p $(OFFLINE)/calibration
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check -c constraints.txt -w $(OFFLINE)/calibration '.[calibrate]'
+	cd $(OFFLINE)/calibration && rm -f edge_agent-*.whl && for wheel in *.whl; do [ ! -e ../wheels/"$$wheel" ] || rm "$$wheel"; done
+	cd $(OFFLINE)/calibration && $(LIST_WHEELS)
+endif
 	cp deploy/install.sh deploy/edge-agent.* $(OFFLINE)/
 
 clean:

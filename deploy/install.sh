@@ -4,17 +4,22 @@
 #   install.sh [--dry-run]              install or upgrade to the version that lies in wheels/
 #   install.sh --rollback [--dry-run]   back to the version before
 #
+# Where a folder calibration/ lies beside wheels/ (make offline-bundle CALIBRATION=yes), its packages go with the version,
+# also into one that is installed already: this PC can calibrate then. PYTHON=/usr/bin/python3.12 names another Python.
+#
 # Each version has an environment of its own, /opt/edge-agent/<version>; /opt/edge-agent/bin is a link to the one in
 # use and is switched in one step. Journal, archive, bundles and line.toml are never touched. DESTDIR installs into
 # another root and starts nothing.
 set -eu
+umask 022 # the service's user runs what root installs here, whatever the umask of this shell is
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 wheels=$here/wheels
+calibration=$here/calibration
+user=edge-agent
 root=${DESTDIR:-}
 opt=$root/opt/edge-agent
 config=$root/etc/edge-agent/line.toml
-python=${PYTHON:-python3}
 is_dry=no
 action=install
 
@@ -38,7 +43,7 @@ for argument in "$@"; do
         --dry-run) is_dry=yes ;;
         --rollback) action=rollback ;;
         -h | --help)
-            sed -n '2,9s/^# \{0,1\}//p' "$0"
+            sed -n '2,12s/^# \{0,1\}//p' "$0"
             exit 0
             ;;
         *) die 64 "unknown option $argument; see --help" ;;
@@ -50,6 +55,65 @@ fi
 
 # The version in use, empty where there is none.
 in_use() { [ -L "$opt/bin" ] && basename "$(dirname "$(readlink "$opt/bin")")" || true; }
+
+# The folder is as it was made, and lists each of its wheels.
+whole() {
+    [ -f "$1/requirements.lock" ] || die 65 "$1 has no requirements.lock: make the folder again"
+    (cd "$1" && sha256sum --check --strict --quiet SHA256SUMS) || die 65 "$1 is not as it was made: copy it again"
+}
+
+# Why the service's user cannot run this Python; empty where it can. What it cannot enter, or does not see under its unit
+# (ProtectHome=, PrivateTmp=), would run for root alone.
+why_unfit() {
+    "$1" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || {
+        echo "$1 is not Python 3.11 or later with venv: apt-get install python3-venv"
+        return
+    }
+    "$1" -c 'import os, sys
+paths = sys._base_executable, os.path.realpath(sys._base_executable), sys.base_prefix
+print("\n".join(map(os.path.abspath, paths)))' | while read -r path; do
+        case $path/ in
+            /home/* | /root/* | /run/user/* | /tmp/* | /var/tmp/*)
+                echo "$1 is $path, which the service does not see (ProtectHome=, PrivateTmp= of its unit)"
+                break
+                ;;
+        esac
+        at=$path
+        while [ "$at" != / ] && [ -n "$(find -H "$at" -maxdepth 0 -perm -001)" ]; do at=$(dirname "$at"); done
+        [ "$at" = / ] || {
+            echo "$1 is $path, and $at is closed to other users: the service's user is one of them"
+            break
+        }
+    done
+}
+
+# Which Python: the one that was asked for, else the first that the service's user can run. In another root, or an image
+# that is being built, it is only said where it cannot: the paths there are others.
+choose_python() {
+    for python in "${PYTHON:-python3}" ${PYTHON:-/usr/local/bin/python3 /usr/bin/python3}; do
+        unfit=$(why_unfit "$python")
+        [ -n "$unfit" ] || return 0
+        first=${first:-$unfit}
+    done
+    python=${PYTHON:-python3}
+    case $first in
+        *apt-get*) die 69 "$first" ;;
+    esac
+    [ -n "$root" ] || die 69 "$first. Name one that all users share: PYTHON=/usr/bin/python3 $0"
+    say "warning: $first"
+}
+
+# Each wheel by its sha256, and no other: what pip takes is what was listed when the folder was made.
+put() {
+    into=$1
+    shift
+    for folder in "$@"; do
+        set -- "$@" --find-links "$folder" -r "$folder/requirements.lock"
+        shift
+    done
+    do_it "$opt/$into/bin/python" -m pip install --isolated --quiet --disable-pip-version-check --no-index \
+        --only-binary :all: --require-hashes "$@"
+}
 
 # A rename replaces the link in one step: there is no moment without an edge-agent.
 link() {
@@ -73,6 +137,11 @@ switch_to() {
 prove() {
     [ "$is_dry" = yes ] && return
     "$opt/$1/bin/edge-agent" version >&2 || die 70 "version $1 does not start; the one in use stays"
+    if [ -z "$root" ] && ! runuser -u "$user" -- "$opt/$1/bin/edge-agent" version > /dev/null; then
+        die 77 "the user $user cannot start version $1; the one in use stays. Every folder above $opt/$1 and above its" \
+            "Python, $(readlink -f "$opt/$1/bin/python"), has to be open to it. For another Python: rm -r $opt/$1, then" \
+            "PYTHON=/usr/bin/python3 $0"
+    fi
     [ ! -e "$config" ] || "$opt/$1/bin/edge-agent" config check --config "$config" >&2 ||
         die 78 "version $1 refuses $config; the one in use stays. Mend the file and install again. An edge-agent that a" \
             "hint names is $opt/$1/bin/edge-agent until then. Keep a copy of the file: the version in use may refuse" \
@@ -110,21 +179,28 @@ if [ $# != 1 ] || [ ! -f "$1" ]; then
     die 65 "$wheels holds no wheel of edge-agent, or more than one"
 fi
 version=$(basename "$1" | cut -d- -f2)
-[ -f "$wheels/requirements.lock" ] || die 65 "$wheels has no requirements.lock: make the folder again"
-(cd "$wheels" && sha256sum --check --strict --quiet SHA256SUMS) || die 65 "$wheels is not as it was made: copy it again"
-"$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ||
-    die 69 "$python is not Python 3.11 or later with venv: apt-get install python3-venv"
+whole "$wheels"
+[ ! -d "$calibration" ] || whole "$calibration"
 
 if [ ! -e "$opt/$version/.complete" ]; then
+    choose_python
     do_it rm -rf "$opt/$version"
     do_it mkdir -p "$opt"
     do_it "$python" -m venv "$opt/$version"
-    # Each wheel by its sha256, and no other: what pip takes is what was listed when the folder was made.
-    do_it "$opt/$version/bin/python" -m pip install --isolated --quiet --disable-pip-version-check --no-index \
-        --only-binary :all: --find-links "$wheels" --require-hashes -r "$wheels/requirements.lock" ||
-        die 65 "$wheels is not as it was made: copy it again. The version in use stays"
+    put "$version" "$wheels" ||
+        die 65 "$wheels is not as it was made: copy it again; or it was made by another Python than $python, which is" \
+            "$("$python" --version). The version in use stays"
     do_it touch "$opt/$version/.complete"
 fi
+if [ -d "$calibration" ] && [ ! -e "$opt/$version/.calibrates" ]; then
+    put "$version" "$wheels" "$calibration" ||
+        die 65 "$calibration does not go with version $version: make and copy the whole folder again. Without the" \
+            "folder calibration/ the version installs as before; it does not calibrate then"
+    do_it touch "$opt/$version/.calibrates"
+fi
+# Also of an installation under a umask that shut everybody else out.
+do_it chmod -R u+rwX,go+rX "$opt/$version"
+do_it chmod go+rx "$opt"
 do_it install -D -m 0644 "$here/edge-agent.service" "$root/etc/systemd/system/edge-agent.service"
 do_it install -D -m 0644 "$here/edge-agent.sysusers" "$root/usr/lib/sysusers.d/edge-agent.conf"
 do_it install -D -m 0644 "$here/edge-agent.tmpfiles" "$root/usr/lib/tmpfiles.d/edge-agent.conf"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Mapping
+    from collections.abc import Awaitable, Callable, Container, Iterator, Mapping
 
     from edge_agent.desk import DeskClient
     from edge_agent.settings import Settings
@@ -23,6 +23,7 @@ __all__ = [
     "PassphraseFile",
     "Threads",
     "at_desk",
+    "given_options",
     "name_of",
     "passphrase_of",
     "progress_bars",
@@ -62,11 +63,18 @@ def passphrase_of(file: Path | None, *, confirm: bool = False) -> bytes:
     return asked.encode()
 
 
-def settings_of(config: Path, *, drives_pass: bool = False) -> Settings:
-    """The settings, or ConfigError, as ``load_settings`` has it. pydantic is loaded here and not before."""
+def settings_of(config: Path, *, drives_pass: bool = False, writes_state: bool = False) -> Settings:
+    """The settings, or ConfigError, as ``load_settings`` has it. pydantic is loaded here and not before.
+
+    ``writes_state`` is for every command that writes into the line's state folder: NotPermitted where root would.
+    """
+    from edge_agent.owners import refuse_root
     from edge_agent.settings import load_settings
 
-    return load_settings(config, drives_pass=drives_pass)
+    settings = load_settings(config, drives_pass=drives_pass)
+    if writes_state:
+        refuse_root(settings.state)
+    return settings
 
 
 def say(as_json: bool, facts: Mapping[str, object], lines: list[str]) -> None:
@@ -79,10 +87,9 @@ def say(as_json: bool, facts: Mapping[str, object], lines: list[str]) -> None:
 
 def who(by: str | None) -> str:
     """The name for the record: as given, else that of the user, also behind sudo."""
-    import getpass
-    import os
+    from edge_agent.owners import person
 
-    return by or os.environ.get("SUDO_USER") or getpass.getuser()
+    return by or person()
 
 
 def name_of(by: str | None) -> str:
@@ -130,6 +137,19 @@ def at_desk(config: Path, work: Callable[[DeskClient], Awaitable[dict[str, objec
         refused = EdgeAgentError(str(err))
         refused.exit_code = 1
         raise refused from err
+
+
+def given_options(context: typer.Context, *, but: Container[str]) -> list[str]:
+    """The options of the command that runs, as words: those that were typed, without the parameters named ``but``."""
+    words: list[str] = []
+    for option in context.command.params:
+        name, source = option.name or "", context.get_parameter_source(option.name or "")
+        if name in but or source is None or source.name != "COMMANDLINE":
+            continue
+        value = context.params[name]
+        for one in value if isinstance(value, (list, tuple)) else [value]:
+            words += [option.opts[0]] if one is True else [option.opts[0], str(one)]
+    return words
 
 
 @contextmanager

@@ -114,10 +114,12 @@ def bundle_activate(
     """
     from edge_agent.bundles import entry_of, load_bundle, proven
     from edge_agent.inspection.registry import activate
+    from edge_agent.owners import refuse_root
 
-    settings = settings_of(config)
+    settings = settings_of(config, writes_state=True)
     bundle = load_bundle(settings, folder)
     entry = entry_of(settings, bundle.program, bundle.camera)
+    refuse_root([entry.path])
     switch = activate(entry.path, bundle.folder, by=who(by), why=why, prove=proven(settings, entry))
     facts = {"schema_version": 1, "folder": str(entry.path / switch.folder), "bundle_id": switch.bundle_id}
     say(json_, facts, [str(switch), _AGAIN])
@@ -139,9 +141,11 @@ def bundle_rollback(
     """
     from edge_agent.bundles import entry_of, proven
     from edge_agent.inspection.registry import rollback
+    from edge_agent.owners import refuse_root
 
-    settings = settings_of(config)
+    settings = settings_of(config, writes_state=True)
     entry = entry_of(settings, program, camera)
+    refuse_root([entry.path])
     switch = rollback(entry.path, by=who(by), why=why, prove=proven(settings, entry))
     facts = {"schema_version": 1, "folder": str(entry.path / switch.folder), "bundle_id": switch.bundle_id}
     say(json_, facts, [str(switch), _AGAIN])
@@ -187,8 +191,10 @@ def bundle_sign(
 
     Example: edge-agent bundle sign bundles/zipper --key ~/bundle-key --by "Ada Lovelace"
     """
+    from edge_agent.owners import refuse_root
     from edge_agent.signing import SigningKey, sign_bundle
 
+    refuse_root([folder], of_people=False)
     signing = SigningKey.read(key, lambda: passphrase_of(passphrase_file))
     signature = sign_bundle(folder, signing, who(by))
     facts = {"schema_version": 1, "folder": str(folder), "key": signature.key.key, "by": signature.by}

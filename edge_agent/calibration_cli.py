@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from edge_agent.base_cli import (
     Json,
     PassphraseFile,
     Threads,
+    given_options,
     passphrase_of,
     progress_bars,
     say,
@@ -24,8 +26,9 @@ from edge_agent.base_cli import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from calibration.calibrate import CalibrationOptions
     from calibration.evaluation import Evaluation, EvaluationOptions, FailedSet, LearningCurve
+    from calibration.live import LiveWishes
+    from edge_agent.errors import Unavailable
     from edge_agent.inspection.channels import Channel
     from edge_agent.inspection.view import Voice
 
@@ -34,6 +37,9 @@ if TYPE_CHECKING:
 __all__ = ["calibration_cli"]
 
 calibration_cli = typer.Typer()
+
+_OF_THIS_PC = frozenset({"folder", "out", "live", "config", "yes", "report", "force", "json_"})
+"""Options of calibrate-reference that another PC, to which the images are carried, is not to be given."""
 
 Backbone = Annotated[str, typer.Option(help="Pre-trained network: efficientnet-lite0, xception or FILE.onnx.")]
 BackboneWeights = Annotated[Path | None, typer.Option(help="Xception's, as Keras writes them; else Keras' own store.")]
@@ -60,6 +66,7 @@ Channels = Annotated[
 
 @calibration_cli.command("calibrate-reference")
 def calibrate_reference(
+    context: typer.Context,
     folder: Annotated[Path, typer.Argument(help="Images of good parts only, 20 or more (40 and up is better).")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The bundle folder to write.")] = Path("bundle"),
     *,
@@ -148,12 +155,24 @@ def calibrate_reference(
 
     Example: edge-agent calibrate-reference good/ --live 40 --config line.toml --program 1
     """
-    from calibration.backbones import backbone_for
-    from calibration.calibrate import CalibrationOptions, calibrate
     from calibration.limit import wishes_of
-    from calibration.reporting import calibration_json, calibration_lines, write_report
+    from calibration.live import LiveWishes
+    from calibration.packages import missing_packages
     from calibration.search import wishes_from
     from calibration.writer import check_target
+    from edge_agent.owners import refuse_root
+
+    refuse_root([out, folder], of_people=False)
+    search = wishes_from(max_angle, max_scale, mask, pose_tolerance, registration)
+    wishes = None if live is None else LiveWishes(folder, live, program, camera, search.settings)
+    if missing := missing_packages():
+        if wishes is not None:
+            check_target(out, overwrite=force)
+            _collect(wishes, config, json_=json_, missing=missing)
+        raise _cannot_calibrate(missing, context, folder, config, is_live=wishes is not None)
+    from calibration.backbones import backbone_for
+    from calibration.calibrate import CalibrationOptions, calibrate
+    from calibration.reporting import calibration_json, calibration_lines, write_report
 
     options = CalibrationOptions(
         part=part,
@@ -161,7 +180,7 @@ def calibrate_reference(
         camera=camera,
         seed=seed,
         crop=_crop(crop),
-        search=wishes_from(max_angle, max_scale, mask, pose_tolerance, registration),
+        search=search,
         method=method,
         channels=_channels(channels),
         voices=_voices(voices),
@@ -180,9 +199,9 @@ def calibrate_reference(
         from edge_agent.signing import SigningKey, sign_bundle
 
         signing = SigningKey.read(sign, lambda: passphrase_of(passphrase_file))
-    if live is not None:
+    if wishes is not None:
         check_target(out, overwrite=force)  # said now, not after an hour of collecting
-        _collect(folder, live, config, options, yes=yes, json_=json_)
+        _collect(wishes, config, yes=yes, json_=json_)
     report = report or out.with_name(out.name + "-report.html")
     with _doubts_reported(folder, report, json_=json_), progress_bars() as progress:
         result = calibrate(folder, out, options, progress)
@@ -260,6 +279,9 @@ def evaluate(
 
     Example: edge-agent evaluate mvtec/bottle mvtec/pill mvtec/screw --csv images.csv
     """
+    from calibration.packages import need_packages
+
+    need_packages()
     from calibration.backbones import backbone_for
     from calibration.evaluation import EvaluationOptions, counts_from, methods_named, write_images, write_results
     from calibration.evaluation import evaluate as evaluate_dataset
@@ -333,25 +355,49 @@ def _make_room(out: Path | None, csv: Path | None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
 
 
-def _collect(folder: Path, wanted: int, config: Path, options: CalibrationOptions, *, yes: bool, json_: bool) -> None:
-    """Collect, and go on where a person said that all of them are good; 1 where it was stopped before."""
+def _collect(
+    wishes: LiveWishes, config: Path, *, json_: bool, yes: bool = False, missing: tuple[str, ...] = ()
+) -> None:
+    """Collect, and go on where a person said that all of them are good; 1 where it was stopped before.
+
+    Where packages are ``missing`` nobody is asked: nothing but collecting is possible here.
+    """
     from calibration.live import SHEET
-    from edge_agent.collecting import LiveWishes, collect_from_line
+    from edge_agent.collecting import collect_from_line
     from edge_agent.logs import configure_logs
 
     settings = settings_of(config)
     configure_logs("warning", settings.log.format)
-    wishes = LiveWishes(folder, wanted, options.program, options.camera, options.search.settings)
+    if missing:
+        typer.echo("this PC collects and cannot calibrate yet: what to do then is said at the end", err=True)
+    folder, wanted = wishes.folder, wishes.wanted
     found = collect_from_line(settings, config, wishes, lambda words: typer.echo(words, err=True))
     facts = {"schema_version": 1, "collected": found, "wanted": wanted, "sheet": str(folder / SHEET)}
     lines = [f"{found} of {wanted} good parts in {folder}", f"look at each: {folder / SHEET}"]
     if found < wanted:
         say(json_, facts, [*lines, "stopped; the same command goes on"])
         raise typer.Exit(1)
+    if missing:
+        say(json_, {**facts, "missing_packages": list(missing)}, lines)
+        return
     if yes or (sys.stdin.isatty() and typer.confirm("\n".join([*lines, "Are all of these good?"]), err=True)):
         return
     say(json_, facts, [*lines, "then delete what is not good and give the same command again, or calibrate with --yes"])
     raise typer.Exit(0)
+
+
+def _cannot_calibrate(
+    missing: tuple[str, ...], context: typer.Context, folder: Path, config: Path, *, is_live: bool
+) -> Unavailable:
+    """What to do with good parts on a PC that cannot calibrate, with the options that were given here."""
+    from calibration.packages import cannot_calibrate
+    from edge_agent.owners import as_owner, program
+
+    again = ["edge-agent", "calibrate-reference", "good", "--out", "bundle", *given_options(context, but=_OF_THIS_PC)]
+    activate = shlex.join([program(), "bundle", "activate", "bundle", "--config", str(config.absolute())])
+    if is_live:  # line.toml was read, and says whose the line is
+        activate = as_owner(settings_of(config).store.journal.parent, activate)
+    return cannot_calibrate(missing, folder.absolute(), shlex.join(again), activate, is_collected=is_live)
 
 
 def _crop(text: str) -> str | tuple[int, int, int, int]:

@@ -47,7 +47,7 @@ def challenge(
 
     if (folder is None) == (parts is None):
         raise UsageError("a folder of samples, or --parts", hint="edge-agent challenge samples/ --config line.toml")
-    settings = settings_of(config)
+    settings = settings_of(config, writes_state=True)
     configure_logs("warning", settings.log.format)
     if folder is not None:
         inspector = inspector_of(settings, entry_of(settings, program, camera))

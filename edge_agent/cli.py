@@ -32,7 +32,7 @@ cli = typer.Typer(
     name="edge-agent",
     help="Inspects every part that a KEYENCE CV-X images and drives a fail-safe pass/reject output.",
     epilog="Exit codes: 0 ok, 1 it ran and the answer is no, 64 usage, 65 data, 69 unavailable, 70 bug, 74 I/O, "
-    "75 already running, 78 config.",
+    "75 already running, 77 not permitted, 78 config.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -76,7 +76,7 @@ def run(
     from edge_agent.runtime.claim import claimed, claimed_folders
     from edge_agent.runtime.worker import any_at_work
 
-    settings = settings_of(config, drives_pass=not (simulated or dry_run))
+    settings = settings_of(config, drives_pass=not (simulated or dry_run), writes_state=True)
     configure_logs(settings.log.level, settings.log.format)
     if simulated or settings.controller.kind == "simulated":
         from edge_agent.simulation import simulated_peers
@@ -235,7 +235,8 @@ def _leave(code: int) -> NoReturn:
 
 def main() -> None:
     """Entry point. Known errors are one line with a hint and their exit code; anything else is a bug (70)."""
-    from edge_agent.errors import EdgeAgentError
+    from edge_agent.errors import EdgeAgentError, NotPermitted
+    from edge_agent.owners import whose_words
 
     try:
         cli()
@@ -248,6 +249,11 @@ def main() -> None:
         sys.exit(err.exit_code)
     except SystemExit as err:
         sys.exit(_EX_USAGE if err.code == _TYPER_USAGE else err.code)
+    except PermissionError as err:
+        typer.echo(f"error: {err}", err=True)
+        if isinstance(err.filename, str):
+            typer.echo(f"hint: {whose_words(Path(err.filename))}", err=True)
+        sys.exit(NotPermitted.exit_code)
     except OSError as err:
         typer.echo(f"error: {err}", err=True)
         sys.exit(_EX_IOERR)

@@ -117,25 +117,30 @@ def init(
         [
             f"written: {out}; the FTP password for the controller is in {password}",
             "next:",
-            *(f"  {number}. edge-agent {command}" for number, command in enumerate(_commands(out, facts), 1)),
+            *(f"  {number}. {command}" for number, command in enumerate(_commands(out, facts), 1)),
             f"the page, while it runs: {_PAGE}",
         ],
     )
 
 
 def _commands(out: Path, facts: LineFacts) -> list[str]:
-    """What comes next, in its order."""
+    """What comes next, in its order; as the user of the state folder, where that is another than this one."""
+    from edge_agent.owners import as_owner, program
     from edge_agent.settings import load_settings
     from edge_agent.settings.fit import watchdog
 
     is_proven = not watchdog(load_settings(out))
-    config, bundle = f"--config {out}", facts.state / "bundles" / f"program-{facts.program}"
-    return [
+    is_own = as_owner(facts.state, "edge-agent") == "edge-agent"
+    config = f"--config {out if is_own else out.absolute()}"
+    bundle = facts.state / "bundles" / f"program-{facts.program}"
+    good = "good/" if is_own else facts.state / "good"  # where that user may write
+    commands = [
         *([] if facts.is_simulated else [f"cvx status {config}"]),
-        f"calibrate-reference good/ --live 40 {config} --out {bundle} --program {facts.program}",
+        f"calibrate-reference {good} --live 40 {config} --out {bundle} --program {facts.program}",
         f"doctor {config}",
         *([] if facts.is_simulated else [f"output test {config} --yes"]),
         *([] if is_proven else [f'output test {config} --watchdog --by "YOUR NAME" --yes']),
         f"run {config} --dry-run",
         f"run {config}",
     ]
+    return [as_owner(facts.state, f"{'edge-agent' if is_own else program()} {command}") for command in commands]

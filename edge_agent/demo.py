@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from calibration.packages import need_packages
 from edge_agent.domain import Reason, Verdict
 from edge_agent.errors import EdgeAgentError, UsageError
 from edge_agent.inspection.bundle import Bundle
@@ -204,10 +205,12 @@ class DemoResult:
 def run_demo(plan: DemoPlan, progress: Callable[[str, int, int], None], say: Callable[[str], None]) -> DemoResult:
     """Run the whole demonstration; the files stay in ``plan.out``.
 
-    Raises UsageError if ``plan.out`` holds something else, EdgeAgentError if the agent did not get READY.
+    Raises UsageError if ``plan.out`` holds something else, Unavailable where this PC cannot calibrate, EdgeAgentError
+    if the agent did not get READY.
     """
     if plan.defective > plan.parts:
         raise UsageError(f"{plan.defective} defective parts of {plan.parts}", hint="fewer --defective or more --parts")
+    need_packages()
     _clear(plan.out)
     render_good(plan.out / "good", plan.good, width=plan.width, seed=plan.seed, progress=progress)
     shown = render_line(plan.parts, plan.defective, width=plan.width, seed=plan.seed, progress=progress)

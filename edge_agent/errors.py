@@ -9,6 +9,7 @@ __all__ = [
     "ConfigError",
     "DataError",
     "EdgeAgentError",
+    "NotPermitted",
     "Unavailable",
     "UsageError",
 ]
@@ -56,6 +57,12 @@ class AlreadyRunning(EdgeAgentError):
     """Another agent holds the journal or the output."""
 
     exit_code = 75
+
+
+class NotPermitted(EdgeAgentError):
+    """This user may not do it here. The hint says as whom to type it, or whose the files have to be."""
+
+    exit_code = 77
 
 
 class ConfigError(EdgeAgentError):

@@ -147,9 +147,12 @@ def journal_rotate(config: Config = DEFAULT_CONFIG, *, journal: File = None, jso
 
     Example: edge-agent journal rotate --config line.toml
     """
+    from edge_agent.owners import refuse_root
     from edge_agent.store.rotation import rotate
 
-    kept = rotate(_path(config, journal))
+    path = journal or settings_of(config, writes_state=True).store.journal
+    refuse_root([path.parent, path])
+    kept = rotate(path)
     say(json_, {"schema_version": 1, "closed": str(kept)}, [f"closed: {kept}"])
 
 

@@ -73,7 +73,7 @@ def output_test(
     from edge_agent.logs import configure_logs
     from edge_agent.output_walk import plan, walk_output, walk_to_json
 
-    settings = settings_of(config)
+    settings = settings_of(config, writes_state=not dry_run)
     configure_logs("warning", settings.log.format)
 
     def tell(number: int, total: int, step: Step) -> None:

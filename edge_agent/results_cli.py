@@ -68,7 +68,7 @@ def results_again(config: Config = DEFAULT_CONFIG, *, receiver: Of = None, json_
     """
     from edge_agent.store.aside import ask_again
 
-    settings = settings_of(config)
+    settings = settings_of(config, writes_state=True)
     asked = {name: ask_again(settings.store.journal, name) for name in _named(settings, receiver)}
     lines = [f"{name}: {number} to be sent again" for name, number in asked.items()]
     say(json_, {"schema_version": 1, "to_be_sent_again": asked}, lines)
@@ -88,7 +88,7 @@ def results_put_away(
     """
     from edge_agent.store.aside import put_away
 
-    kept = put_away(settings_of(config).store.journal, receiver.value)
+    kept = put_away(settings_of(config, writes_state=True).store.journal, receiver.value)
     facts = {"schema_version": 1, "file": None if kept is None else str(kept)}
     say(json_, facts, ["nothing is set aside" if kept is None else f"kept: {kept}"])
     raise typer.Exit(1 if kept is None else 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edge_agent.doctor import bundles, machine, peers, places, results
+from edge_agent.doctor import bundles, machine, owners, peers, places, results
 from edge_agent.doctor.finding import Check, Finding, Result, Site, ok
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ CHECKS: tuple[Check, ...] = (
     Check("configuration", "line.toml loads, and its times fit", _configuration, gates=True),
     Check("config_permissions", "who may change line.toml", places.config_permissions, gates=True),
     Check("secret_permissions", "who may read passwords and keys", places.secret_permissions, gates=True),
+    Check("agent_reads", "the agent's user reads what it needs", owners.agent_reads, gates=True),
     Check("agent", "the agent that runs", peers.agent),
     Check("bundle_verified", "every bundle is whole and for its place", bundles.bundle_verified, gates=True),
     Check("bundle_warm", "this PC computes what the calibrating one did", bundles.bundle_warm, gates=True),
@@ -40,6 +41,7 @@ CHECKS: tuple[Check, ...] = (
     Check("ftp_passive", "an upload in passive mode", peers.ftp_passive, gates=True),
     Check("ftp_active", "an upload in active mode", peers.ftp_active, gates=True),
     Check("state_permissions", "the agent writes its folders, nobody else", places.state_permissions, gates=True),
+    Check("state_owners", "the state belongs to the agent's user", owners.state_owners, gates=True),
     Check("journal_integrity", "the journal is whole", places.journal_integrity, gates=True),
     Check("archive_writable", "the archive takes a file", places.archive_writable, gates=True),
     Check("disk_space", "room for journal and archive", places.disk_space, gates=True),

@@ -25,6 +25,7 @@ __all__ = [
     "file_system",
     "journal_integrity",
     "secret_permissions",
+    "secrets_of",
     "state_permissions",
 ]
 
@@ -49,7 +50,7 @@ def config_permissions(site: Site) -> Finding:
 
 def secret_permissions(site: Site) -> Finding:
     """Passwords, tokens and keys are for the agent alone."""
-    secrets = _secrets(site.settings)
+    secrets = secrets_of(site.settings)
     said = []
     for path in secrets:
         try:
@@ -62,7 +63,7 @@ def secret_permissions(site: Site) -> Finding:
     return ok("; ".join(said) or "no password is used")
 
 
-def _secrets(settings: Settings) -> list[Path]:
+def secrets_of(settings: Settings) -> list[Path]:
     """Every file that line.toml names and that nobody else may read."""
     named: list[Path | None] = []
     if settings.images.ftp is not None:

@@ -408,6 +408,11 @@ class Settings(Table):
         watched = () if self.images.folder is None else (self.images.folder.path,)
         return (self.images.spool, self.store.archive, *watched)
 
+    @property
+    def state(self) -> tuple[Path, ...]:
+        """What the agent writes, and nobody else: the journal and its folder, the archive, the spool."""
+        return (self.store.journal.parent, self.store.journal, self.store.archive, self.images.spool)
+
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         problems = [

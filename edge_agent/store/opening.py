@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 
 from drivers.timing import monotonic_s
-from edge_agent.errors import AlreadyRunning, DataError, EdgeAgentError
+from edge_agent.errors import AlreadyRunning, DataError, EdgeAgentError, NotPermitted
+from edge_agent.owners import refused
 from edge_agent.store.schema import migrate, refuse_foreign
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["JournalError", "damaged", "identity", "open_database", "take_lock", "unusable"]
+__all__ = ["JournalError", "damaged", "identity", "open_database", "said_why", "take_lock", "unusable"]
 
 log = structlog.get_logger(__name__)
 
@@ -34,8 +35,16 @@ class JournalError(EdgeAgentError):
     exit_code = 74
 
 
+J = TypeVar("J", bound=JournalError)
+
+
 def damaged(path: Path, err: Exception) -> DataError:
-    """The error for a journal that cannot be read: by SQLite, or because its text is no text."""
+    """The error for a journal that cannot be read: by SQLite, by this user, or because its text is no text."""
+    closed = refused(path, path.with_name(path.name + "-wal"), to_write=False)
+    if closed:
+        unread = DataError(f"the journal {path} cannot be read: {err}", hint=closed)
+        unread.exit_code = NotPermitted.exit_code
+        return unread
     return DataError(
         f"the journal {path} is damaged: {err}",
         hint="keep the file for the record, move it and its -wal file away, and restore the last good copy; "
@@ -102,7 +111,8 @@ def take_lock(path: Path) -> sqlite3.Connection:
     platform, and readers of the journal are not shut out by it. The same lock by whatever path the journal is named.
     """
     path = path.resolve()
-    lock = sqlite3.connect(path.with_name(path.name + ".lock"), timeout=0, isolation_level=None)
+    file = path.with_name(path.name + ".lock")
+    lock = sqlite3.connect(file, timeout=0, isolation_level=None)
     try:
         lock.execute("BEGIN EXCLUSIVE")
     except sqlite3.Error as err:
@@ -113,6 +123,9 @@ def take_lock(path: Path) -> sqlite3.Connection:
                 hint="stop it first (systemctl stop edge-agent), or give this one its own store.journal",
             ) from err
         raise unusable(path, err) from err
+    if refused(file):  # of a file that may only be read SQLite takes no lock, and says nothing of it
+        lock.close()
+        raise unusable(path, PermissionError(f"{file.name} may only be read, and holds no second agent off"))
     return lock
 
 
@@ -123,11 +136,23 @@ def _is_damage(err: sqlite3.Error) -> bool:
 
 
 def unusable(path: Path, err: Exception) -> JournalError:
-    """The error for a journal that the disk does not give."""
-    return JournalError(
-        f"the journal {path} cannot be opened: {err}",
-        hint="check that the folder exists, that edge-agent may write to it, and that the disk is not full",
+    """The error for a journal that the disk, or whose files are, does not give."""
+    return said_why(
+        path,
+        JournalError(
+            f"the journal {path} cannot be opened: {err}",
+            hint="check that the folder exists, that edge-agent may write to it, and that the disk is not full",
+        ),
     )
+
+
+def said_why(path: Path, err: J) -> J:
+    """The error, with another hint and exit code where a file of the journal is not this user's to write."""
+    beside = (path.with_name(path.name + suffix) for suffix in ("", "-wal", "-shm", ".lock"))
+    closed = refused(path.parent, *beside)
+    if closed:
+        err.hint, err.exit_code = closed, NotPermitted.exit_code
+    return err
 
 
 def identity(path: Path) -> tuple[int, int]:

@@ -20,8 +20,9 @@ import structlog
 from drivers.base import Reason, Verdict
 from drivers.timing import monotonic_s
 from edge_agent.domain import Published
+from edge_agent.errors import NotPermitted
 from edge_agent.store.chain import head_of, seal
-from edge_agent.store.opening import JournalError, identity, open_database, take_lock, unusable
+from edge_agent.store.opening import JournalError, identity, open_database, said_why, take_lock, unusable
 from edge_agent.store.reserve import Reserve
 
 if TYPE_CHECKING:
@@ -192,11 +193,14 @@ class JournalWriter:
             raise JournalError(f"the journal {self._path} refused the row: {err}") from err
         except (sqlite3.Error, OSError) as err:
             self._roll_back()
-            self._reserve.release()
-            raise _DiskRefused(
+            refused = _DiskRefused(
                 f"the journal {self._path} cannot be written: {err}",
-                hint="free disk space, check the disk and its permissions; the agent goes on by itself",
-            ) from err
+                hint="free disk space, and check the disk; the agent goes on by itself",
+            )
+            refused = said_why(self._path, refused)
+            if refused.exit_code != NotPermitted.exit_code:  # space is no help against a closed door
+                self._reserve.release()
+            raise refused from err
         except BaseException:
             self._roll_back()
             raise

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 WANTED = 20
 
 
-async def _collect(at: Line, *options: str) -> asyncio.subprocess.Process:
+async def _collect(at: Line, *options: str, module: str = "edge_agent") -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "edge_agent", "calibrate-reference", str(at.folder / "good"), "--live", str(WANTED)),
+        *(sys.executable, "-m", module, "calibrate-reference", str(at.folder / "good"), "--live", str(WANTED)),
         *("--config", str(at.config), "--program", str(PROGRAM), "--out", str(at.folder / "new"), *options),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
@@ -72,6 +72,29 @@ async def test_good_parts_of_the_line_are_collected_stopped_and_gone_on_with(
         assert sheet.count("data:image/png") == WANTED
         assert not (tmp_path / "good" / ".spool").exists()
         assert not (tmp_path / "new").exists()  # nobody looked at them yet: nothing is calibrated
+
+
+async def test_collecting_needs_nothing_of_what_calibration_needs(tmp_path: Path, thumbnail_bundle: Path) -> None:
+    """A line PC has the agent's own packages alone: it collects all, then says how to go on, and nobody is asked."""
+    async with line(tmp_path, thumbnail_bundle, start=False) as at:
+        running = await _collect(at, "--yes", module="tests.without_packages")
+        await _until_said(running, "cannot calibrate yet")
+        await _until_said(running, "bring good parts")
+        for number in range(1, WANTED + 1):
+            await at.controller.wire_trigger(good_image(number))
+            await at.until(f"{number} taken", lambda n=number: _taken(at) == n)
+        out, err = await running.communicate()
+
+    said = err.decode()
+    assert running.returncode == 69, said
+    assert b"20 of 20 good parts" in out
+    assert "Traceback" not in said
+    assert f"error: the good parts are collected in {tmp_path / 'good'}; this PC cannot calibrate" in said
+    assert "torch, onnx" in said
+    assert f"edge-agent calibrate-reference good --out bundle --program {PROGRAM}\n" in said
+    assert f"edge-agent bundle activate bundle --config {at.config}\n" in said
+    assert (tmp_path / "good" / "collected.html").is_file()
+    assert not (tmp_path / "new").exists()
 
 
 async def test_triggers_that_the_agent_sends_are_sent_and_the_output_is_only_told_reject(

@@ -215,7 +215,12 @@ def test_the_unit_hides_nothing_that_the_agent_reads() -> None:
 def test_the_user_and_the_folders_that_the_unit_names_are_made() -> None:
     service = unit()["Service"]
     user = (DEPLOY / "edge-agent.sysusers").read_text().splitlines()[-1].split()
-    folder = (DEPLOY / "edge-agent.tmpfiles").read_text().splitlines()[-1].split()
+    made = [line.split() for line in (DEPLOY / "edge-agent.tmpfiles").read_text().splitlines() if line[0] == "d"]
+    state = f"/var/lib/{service['StateDirectory']}"
 
     assert user[:2] == ["u", service["User"]]
-    assert folder[:5] == ["d", "/etc/edge-agent", "0750", "root", service["Group"]]
+    assert [folder[1:5] for folder in made] == [
+        [state, service["StateDirectoryMode"], service["User"], service["Group"]],
+        [f"{state}/bundles", service["StateDirectoryMode"], service["User"], service["Group"]],
+        ["/etc/edge-agent", "0750", "root", service["Group"]],
+    ]
