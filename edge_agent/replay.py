@@ -47,6 +47,7 @@ _OF_THE_LINE = frozenset(
         Reason.NO_ANSWER,
         Reason.OUTPUT,
         Reason.JOURNAL,
+        Reason.DISK,
         Reason.BYPASS,
     }
 )

@@ -25,7 +25,7 @@ export const TEXTS = {
     condition: {
       controller: "Controller", program: "Program", output: "Remote I/O", images: "Images", journal: "Journal",
       inference: "Inspection", request: "Program that the PLC wants", rejects: "Reject chute",
-      mode: "Mode switch", golden: "Golden parts", clock: "Clock", archive: "Archive",
+      mode: "Mode switch", golden: "Golden parts", clock: "Clock", archive: "Archive", disk: "Disk",
     },
     imagecondition: "Light and focus: the middle is as usual, at either end parts are rejected",
     quantity: { brightness: "brightness", contrast: "contrast", sharpness: "sharpness", red: "red", blue: "blue" },
@@ -51,6 +51,7 @@ export const TEXTS = {
       OUTPUT: "The output could not be written",
       JOURNAL: "The journal could not be written",
       INTERNAL: "The inspection failed: see the log",
+      DISK: "The image could not be stored: the disk is full, or refuses",
       BYPASS: "A person answered for this part, not the inspection",
     },
   },
