@@ -12,14 +12,14 @@ from bisect import insort
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from drivers.base import Verdict
+from edge_agent.store.fs import FileSystem
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from drivers.base import Verdict
-    from edge_agent.store.fs import FileSystem
-
-__all__ = ["NAME", "Image", "Stock"]
+__all__ = ["NAME", "Image", "Stock", "archived"]
 
 NAME = re.compile(
     r"part_(?P<seq>\d{12,})_CAM(?P<camera>\d+)_(?P<verdict>PASS|REJECT|FAULT)_(?P<sha256>[0-9a-f]{8})\.[a-z0-9]{1,8}"
@@ -37,6 +37,19 @@ class Image(NamedTuple):
     folder: Path
     name: str
     size_bytes: int
+
+
+def archived(root: Path, fs: FileSystem | None = None) -> Iterator[tuple[Verdict, Image]]:
+    """Every image below a folder, with the verdict in its name; what bears no such name is passed over.
+
+    None where there is no folder. Raises OSError.
+    """
+    fs = fs or FileSystem()
+    if not fs.exists(root):
+        return
+    for path, size_bytes in fs.files(root):
+        if found := NAME.fullmatch(path.name):
+            yield Verdict(found["verdict"]), Image(int(found["seq"]), path.parent, path.name, size_bytes)
 
 
 @dataclass(slots=True)

@@ -224,6 +224,34 @@ async def test_a_disk_that_is_full_or_slow_fails(site: Site, monkeypatch: pytest
     assert "GiB free" in found
 
 
+async def test_an_archive_that_may_grow_larger_than_its_disk_is_said_with_numbers(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.statvfs(site.config.parent)
+    day = site.settings.store.archive / "2026-11-24"
+    day.mkdir(parents=True)
+    with (day / "part_000000000001_CAM1_PASS_00000000.bmp").open("wb") as image:
+        image.truncate(2**30)
+
+    def disk(free_gib: int) -> os.statvfs_result:
+        return os.statvfs_result((4096, 4096, 100 * 2**18, free_gib * 2**18, free_gib * 2**18, *real[5:]))
+
+    found = {}
+    for free_gib in (90, 21, 20, 1, 0):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "statvfs", lambda _folder, free_gib=free_gib: disk(free_gib))
+            (found[free_gib],) = await look(site, "archive_limit")
+            (space,) = await look(site, "disk_space")
+
+    assert {free_gib: finding.result for free_gib, finding in found.items()} == {
+        90: Result.OK, 21: Result.OK, 20: Result.WARN, 1: Result.FAIL, 0: Result.FAIL,
+    }  # fmt: skip
+    assert (space.result, "FAULT" in space.evidence) == (Result.FAIL, True)
+    assert found[20].evidence.startswith("store.archive_max_gib allows 20.0 GiB, the disk of ")
+    assert found[20].evidence.endswith("19.0 GiB: 20.0 GiB free and 1.0 GiB of images, less 2.0 GiB that stay free")
+    assert "archive_max_gib = 19.00" in found[20].fix
+
+
 async def test_a_damaged_journal_and_a_clock_put_back_fail(site: Site) -> None:
     path = site.settings.store.journal
     journal = Journal.open(path)
