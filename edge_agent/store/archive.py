@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING, Literal
 import structlog
 
 from drivers.base import Verdict
+from drivers.timing import monotonic_s
 from edge_agent.store.fs import FileSystem
+from edge_agent.store.room import archive_reserve_bytes
 from edge_agent.store.stock import NAME, Image, Stock
 
 if TYPE_CHECKING:
@@ -31,8 +33,6 @@ log = structlog.get_logger(__name__)
 
 _SUFFIX = re.compile(r"\.[a-z0-9]{1,8}")
 _STUMP = ".part"
-_FREE_BYTES_MOST = 2 * 2**30
-_FREE_SHARE = 0.05
 _WARN_FREE_SHARE = 0.1
 _AT_ONCE = 20
 """Images that one filing removes for their age, or for a limit that was lowered: a whole day at once, or half of a
@@ -57,9 +57,9 @@ class Archive:
     """A folder of images by day. Safe to call from several threads; each call may take as long as the disk does.
 
     ``keep`` is ``all``, ``rejects`` (REJECT and FAULT) or ``none``. Above ``max_bytes``, or when the disk has less
-    than ``min_free_bytes`` left (by default the smaller of 2 GiB and 5 %, which leaves room to the journal), the
-    oldest images go; what a lowered limit left above it goes a few at each filing. ``lost`` counts images that were to
-    be kept and could not be.
+    than ``min_free_bytes`` left (by default the smaller of 2 GiB and 5 %, or ``wanted_bytes`` if that is more: room
+    for images that come, and for the journal), the oldest images go; what a lowered limit left above it goes a few at
+    each filing. ``lost`` counts images that were to be kept and could not be.
 
     Of PASS every ``pass_every``-th part is kept (by its number, so that a replay can tell which). ``keep_days`` counts
     days on which parts came, dated after the image's own and not after today: a month without production makes no image
@@ -78,6 +78,7 @@ class Archive:
         pass_every: int = 1,
         keep_days: int | None = None,
         min_free_bytes: int | None = None,
+        wanted_bytes: int = 0,
         fs: FileSystem | None = None,
     ) -> None:
         self._root = root
@@ -86,6 +87,7 @@ class Archive:
         self._pass_every = pass_every
         self._keep_days = keep_days
         self._min_free_bytes = min_free_bytes
+        self._wanted_bytes = wanted_bytes
         self._fs = fs or FileSystem()
         self._lock = threading.Lock()
         self._passed, self._others = self._no_stock()
@@ -98,6 +100,8 @@ class Archive:
         self._given_up = 0
         self.lost = 0
         self.pruned = 0
+        self.gave_way_mono_s: float | None = None
+        """When an image last went because the disk was short, in monotonic seconds; None before the first."""
 
     @property
     def status(self) -> ArchiveStatus:
@@ -127,6 +131,25 @@ class Archive:
             if kept is None:
                 self.drop(spooled)
             return kept
+
+    def make_room(self) -> None:
+        """Remove the oldest images while the disk is short, whether or not another image comes; raises OSError.
+
+        Where nothing is left to remove, the disk stays short.
+        """
+        with self._lock:
+            if not self._is_scanned:
+                self._scan()
+            self._give_way(0)
+
+    def give_way_to(self, folder: Path) -> None:
+        """Remove a few of the oldest images for a folder on the same disk that takes no file; raises OSError."""
+        with self._lock:
+            if not self._is_scanned:
+                self._scan()
+            if self._fs.is_same_disk(self._root, folder):
+                for _ in range(_AT_ONCE):
+                    self._prune_for_room()
 
     def why_altered(self, kept: Path, sha256: str) -> str:
         """Why a file that is kept is not the image of that hash, in words; empty if it is."""
@@ -223,16 +246,28 @@ class Archive:
 
     def _make_room(self, size_bytes: int) -> None:
         """Prune until the disk has room for that size; raises ENOSPC if it has not even when nothing is left."""
+        if not self._give_way(size_bytes):
+            raise OSError(errno.ENOSPC, "the disk is short, and there is nothing left to prune")
+
+    def _give_way(self, size_bytes: int) -> bool:
+        """Prune while the disk lacks room for that size; whether it has it now."""
         while self._is_disk_short(size_bytes):
-            if not self._prune_one():
-                raise OSError(errno.ENOSPC, "the disk is short, and there is nothing left to prune")
+            if not self._prune_for_room():
+                return False
+        return True
+
+    def _prune_for_room(self) -> bool:
+        is_pruned = self._prune_one()
+        if is_pruned:
+            self.gave_way_mono_s = monotonic_s()
+        return is_pruned
 
     def _is_disk_short(self, size_bytes: int) -> bool:
         total, free = self._fs.disk_bytes(self._root)
         self._note_free_share(free / total if total else 0.0)
         reserve = self._min_free_bytes
         if reserve is None:
-            reserve = min(_FREE_BYTES_MOST, int(total * _FREE_SHARE))
+            reserve = archive_reserve_bytes(total, self._wanted_bytes)
         return free - size_bytes < reserve
 
     def _note_free_share(self, share: float) -> None:

@@ -91,6 +91,10 @@ class FileSystem:
         usage = shutil.disk_usage(folder)
         return usage.total, usage.free
 
+    def is_same_disk(self, one: Path, other: Path) -> bool:
+        """Whether two folders lie on one disk: what leaves one makes room for the other."""
+        return one.stat().st_dev == other.stat().st_dev
+
     @staticmethod
     def _sync(descriptor: int) -> None:
         os.fsync(descriptor)

@@ -165,7 +165,8 @@ class Measured:
 
     def _disk(self) -> Iterator[Metric]:
         free = GaugeMetricFamily("edge_agent_disk_free_bytes", "Room on the disk", labels=["place"], unit="bytes")
-        places = {"journal": self._settings.store.journal.parent, "archive": self._settings.store.archive}
+        store = self._settings.store
+        places = {"journal": store.journal.parent, "archive": store.archive, "spool": self._settings.images.spool}
         for place, folder in places.items():
             try:
                 free.add_metric([place], shutil.disk_usage(folder).free)
