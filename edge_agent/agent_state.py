@@ -61,6 +61,7 @@ def look_at(engine: Engine, health: Health, archive: Archive, degraded: Callable
         degraded=degraded(),
         archive_lost=archive.lost,
         archive_pruned=archive.pruned,
+        archive_held=archive.held,
     )
 
 

@@ -87,7 +87,8 @@ async def run_agent(
             max_bytes=int(settings.store.archive_max_gib * 2**30),
             keep=settings.store.keep,
             pass_every=settings.store.keep_pass_every,
-            keep_days=settings.store.keep_days,
+            keep_pass_days=settings.store.pass_days,
+            keep_reject_days=settings.store.reject_days,
             wanted_bytes=wanted_bytes(settings),
         )
         swept = archive.sweep()  # an archive that cannot be made or read is an OSError: exit code 74

@@ -44,6 +44,7 @@ CHECKS: tuple[Check, ...] = (
     Check("archive_writable", "the archive takes a file", places.archive_writable, gates=True),
     Check("disk_space", "room for journal, spool and archive", room.disk_space, gates=True),
     Check("archive_limit", "the archive's limit fits its disk", room.archive_limit),
+    Check("archive_reach", "how far back images are there", room.archive_reach),
     Check("disk_speed", "a durable write is fast", places.disk_speed),
     Check("file_system", "the disks are in this PC", places.file_system, gates=True),
     Check("results_certificates", "certificates for receivers of results", results.results_certificates),

@@ -129,7 +129,7 @@ class DiskWatch:
             return
         self._noted = why
         if why:
-            log.error("disk_short", why=why)
+            log.error("disk_fault", why=why)
         else:
             log.info("disk_has_room_again")
 

@@ -11,18 +11,18 @@ import errno
 import math
 import re
 import threading
-from bisect import bisect_right, insort
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
 import structlog
 
 from drivers.base import Verdict
 from drivers.timing import monotonic_s
+from edge_agent.store.days import DaysOfParts, today
 from edge_agent.store.fs import FileSystem
+from edge_agent.store.held import Held, HeldKind
 from edge_agent.store.room import archive_reserve_bytes
-from edge_agent.store.stock import NAME, Image, Stock
+from edge_agent.store.stock import BYPASS, NAME, OTHERS, PASSES, Image, Stock
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,9 +61,9 @@ class Archive:
     for images that come, and for the journal), the oldest images go; what a lowered limit left above it goes a few at
     each filing. ``lost`` counts images that were to be kept and could not be.
 
-    Of PASS every ``pass_every``-th part is kept (by its number, so that a replay can tell which). ``keep_days`` counts
-    days on which parts came, dated after the image's own and not after today: a month without production makes no image
-    old, nor does a clock that is set back, and one that is set ahead counts as one day.
+    Of PASS every ``pass_every``-th part is kept (by its number, so that a replay can tell which). ``keep_pass_days``
+    and ``keep_reject_days`` say on how many days with parts (``DaysOfParts``) images of a kind stay. What is no PASS
+    has to make room only where no PASS is left.
 
     One filing in some thousands reads a day's folder, to find the next images to go; one that cannot be read loses the
     image that was to be filed.
@@ -76,7 +76,8 @@ class Archive:
         max_bytes: int,
         keep: Literal["all", "rejects", "none"] = "all",
         pass_every: int = 1,
-        keep_days: int | None = None,
+        keep_pass_days: int | None = None,
+        keep_reject_days: int | None = None,
         min_free_bytes: int | None = None,
         wanted_bytes: int = 0,
         fs: FileSystem | None = None,
@@ -85,7 +86,8 @@ class Archive:
         self._max_bytes = max_bytes
         self._keep = keep
         self._pass_every = pass_every
-        self._keep_days = keep_days
+        self._keep_pass_days = keep_pass_days
+        self._keep_reject_days = keep_reject_days
         self._min_free_bytes = min_free_bytes
         self._wanted_bytes = wanted_bytes
         self._fs = fs or FileSystem()
@@ -93,13 +95,12 @@ class Archive:
         self._passed, self._others = self._no_stock()
         self._is_scanned = False
         self._is_failing = False
-        self._parts_of_day: dict[Path, tuple[int, int]] = {}  # the least number and the highest
-        self._overdue_seq = 0
-        self._overdue_by: tuple[str, int] | None = None  # the day, and how many were known, when that was found
+        self._days = DaysOfParts()
         self._free_share: float | None = None
         self._given_up = 0
         self.lost = 0
         self.pruned = 0
+        self.held = Held()
         self.gave_way_mono_s: float | None = None
         """When an image last went because the disk was short, in monotonic seconds; None before the first."""
 
@@ -114,7 +115,9 @@ class Archive:
         Raises OSError if the archive's folder cannot be made or read.
         """
         with self._lock:
-            return self._scan()
+            swept = self._scan()
+            self._note_held()
+            return swept
 
     def file(
         self, part_seq: int, camera: int, verdict: Verdict, spooled: Path, sha256: str, *, always: bool = False
@@ -127,7 +130,9 @@ class Archive:
         with self._lock:
             kept = None
             if self._is_to_be_kept(part_seq, Verdict.REJECT if always else verdict):
-                kept = self._try_to_keep(part_seq, camera, verdict, spooled, sha256)
+                became = BYPASS if always and verdict is Verdict.PASS else str(verdict)
+                kept = self._try_to_keep(part_seq, camera, became, spooled, sha256)
+            self._note_held()
             if kept is None:
                 self.drop(spooled)
             return kept
@@ -140,7 +145,10 @@ class Archive:
         with self._lock:
             if not self._is_scanned:
                 self._scan()
-            self._give_way(0)
+            try:
+                self._give_way(0)
+            finally:
+                self._note_held()
 
     def give_way_to(self, folder: Path) -> None:
         """Remove a few of the oldest images for a folder on the same disk that takes no file; raises OSError."""
@@ -187,12 +195,16 @@ class Archive:
         return self._keep == "all" and part_seq % self._pass_every == 0
 
     def _no_stock(self) -> tuple[Stock, Stock]:
-        return Stock(self._fs, Verdict.PASS), Stock(self._fs, Verdict.REJECT, Verdict.FAULT)
+        return Stock(self._fs, PASSES), Stock(self._fs, OTHERS)
+
+    def _note_held(self) -> None:
+        """For who must not wait for the disk: what is held, as one value that is replaced."""
+        passed, others = (HeldKind(stock.total_bytes, stock.oldest_seq) for stock in (self._passed, self._others))
+        self.held = Held(passed, others)
 
     def _scan(self) -> int:
         self._passed, self._others = self._no_stock()
-        self._parts_of_day.clear()
-        self._overdue_by = None
+        self._days.clear()
         stumps = []
         self._fs.make_folder(self._root)
         for path, size_bytes in self._fs.files(self._root):
@@ -200,17 +212,17 @@ class Archive:
             if path.name.endswith(_STUMP) and NAME.fullmatch(path.name.removesuffix(_STUMP)):
                 stumps.append(path)
             elif found := NAME.fullmatch(path.name):
-                self._add(Verdict(found["verdict"]), Image(int(found["seq"]), path.parent, path.name, size_bytes))
+                self._add(found["verdict"], Image(int(found["seq"]), path.parent, path.name, size_bytes))
         for path in stumps:
             self._fs.unlink(path)
         self._is_scanned = True
         return len(stumps)
 
-    def _add(self, verdict: Verdict, image: Image) -> None:
-        (self._passed if verdict is Verdict.PASS else self._others).add(image)
-        self._note_day(image.folder, image.part_seq)
+    def _add(self, became: str, image: Image) -> None:
+        (self._passed if became in PASSES else self._others).add(image)
+        self._days.note(image.folder, image.part_seq)
 
-    def _try_to_keep(self, part_seq: int, camera: int, verdict: Verdict, spooled: Path, sha256: str) -> Path | None:
+    def _try_to_keep(self, part_seq: int, camera: int, became: str, spooled: Path, sha256: str) -> Path | None:
         try:
             if not self._is_scanned:
                 self._scan()
@@ -218,7 +230,7 @@ class Archive:
             self._prune_overdue()
             self._prune_surplus(size_bytes)
             self._make_room(size_bytes)
-            target = self._target(part_seq, camera, verdict, spooled, sha256)
+            target = self._target(part_seq, camera, became, spooled, sha256)
             is_new = not self._fs.exists(target)
             self._move(spooled, target)
         except OSError as err:
@@ -228,7 +240,7 @@ class Archive:
             self._is_failing = True
             return None
         if is_new:
-            self._add(verdict, Image(part_seq, target.parent, target.name, size_bytes))
+            self._add(became, Image(part_seq, target.parent, target.name, size_bytes))
         if self._is_failing:
             log.info("archive_recovered", part_seq=part_seq, lost=self.lost)
         self._is_failing = False
@@ -277,42 +289,25 @@ class Archive:
         elif was_short and not self.status.is_short:
             log.info("disk_no_longer_short", free_percent=round(share * 100, 1))
 
-    def _note_day(self, day: Path, part_seq: int) -> None:
-        least, highest = self._parts_of_day.get(day, (part_seq, part_seq))
-        self._parts_of_day[day] = min(least, part_seq), max(highest, part_seq)
-
-    def _find_overdue(self, keep_days: int) -> None:
-        """Up to which part number images are overdue. Of a day whose place in time is not sure none is."""
-        today = _today()
-        if self._overdue_by == (today, len(self._parts_of_day)):
-            return
-        least_kept = math.inf
-        later: list[str] = []  # days up to today that have newer parts
-        for day, (least, _) in sorted(self._parts_of_day.items(), key=lambda of_day: of_day[1][1], reverse=True):
-            is_ahead = day.name > today  # the clock was set back since, or had been set ahead
-            since = len(later) if is_ahead else len(later) - bisect_right(later, day.name)
-            if since < keep_days:
-                least_kept = min(least_kept, least)
-            if not is_ahead:
-                insort(later, day.name)
-        self._overdue_seq = 0 if math.isinf(least_kept) else int(least_kept) - 1
-        of_day = self._parts_of_day.items()
-        self._parts_of_day = {day: parts for day, parts in of_day if parts[1] > self._overdue_seq}
-        self._overdue_by = today, len(self._parts_of_day)
-
     def _prune_overdue(self) -> None:
-        if self._keep_days is not None:
-            self._find_overdue(self._keep_days)
-        for _ in range(_AT_ONCE):
-            if not self._prune_one(up_to_seq=self._overdue_seq):
-                return
+        """A few images that are older than their kind is kept."""
+        kinds = (self._passed, self._keep_pass_days), (self._others, self._keep_reject_days)
+        overdue = [(stock, 0 if days is None else self._days.overdue_seq(days)) for stock, days in kinds]
+        left = _AT_ONCE
+        for stock, seq in overdue:
+            while left and stock.reaches(seq):
+                self._prune(stock)
+                left -= 1
+        if (gone := min(seq for _, seq in overdue)) > 0:
+            self._days.forget(gone)
 
     @property
     def _total_bytes(self) -> int:
         return self._passed.total_bytes + self._others.total_bytes
 
-    def _prune_one(self, *, up_to_seq: float = math.inf) -> bool:
-        stock = next((stock for stock in (self._passed, self._others) if stock.reaches(up_to_seq)), None)
+    def _prune_one(self) -> bool:
+        """The oldest PASS; the oldest of the others only where there is no PASS."""
+        stock = next((stock for stock in (self._passed, self._others) if stock.reaches(math.inf)), None)
         if stock is None:
             return False
         self._prune(stock)
@@ -335,13 +330,13 @@ class Archive:
         except OSError:  # not empty, or in use: it stays
             return
 
-    def _target(self, part_seq: int, camera: int, verdict: Verdict, spooled: Path, sha256: str) -> Path:
+    def _target(self, part_seq: int, camera: int, became: str, spooled: Path, sha256: str) -> Path:
         suffix = spooled.suffix.lower()
         if not _SUFFIX.fullmatch(suffix):
             suffix = ".bin"
-        folder = self._root / _today()
+        folder = self._root / today()
         self._fs.make_folder(folder)
-        return folder / f"part_{part_seq:012d}_CAM{camera}_{verdict}_{sha256[:8].lower()}{suffix}"
+        return folder / f"part_{part_seq:012d}_CAM{camera}_{became}_{sha256[:8].lower()}{suffix}"
 
     def _move(self, spooled: Path, target: Path) -> None:
         try:
@@ -363,8 +358,3 @@ class Archive:
             self.drop(stump)
             raise
         self.drop(spooled)
-
-
-def _today() -> str:
-    """The day as a folder is named; such names sort as days do."""
-    return datetime.now(UTC).date().isoformat()

@@ -6,7 +6,7 @@ export const TEXTS = {
     dryRun: "DRY RUN: parts are judged, the output stays REJECT",
     lost: "No word from the agent. What stands here is old.",
     live: "Live", history: "History", review: "Review", shift: "This shift", links: "Links", scores: "Scores",
-    heat: "Heat map", limit: "Limit", from: "From", to: "To", verdict: "Verdict", any: "any", program: "Program",
+    archived: "Archive", heat: "Heat map", limit: "Limit", from: "From", to: "To", verdict: "Verdict", any: "any", program: "Program",
     score: "Score", show: "Show", older: "Older", bundle: "Bundle", newlimit: "Limit, if it were",
     part: "Part", count: "Count", time: "Time", reason: "Reason", latency: "Time to verdict", published: "On the wire",
     reviewed: "Review", yield: "Yield", rate: "a minute", since: "since", nopicture: "No picture", waiting: "Waiting for a part",
