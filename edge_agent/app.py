@@ -90,6 +90,7 @@ async def run_agent(
             keep_pass_days=settings.store.pass_days,
             keep_reject_days=settings.store.reject_days,
             wanted_bytes=wanted_bytes(settings),
+            compresses=settings.store.keep_bmp_as == "png",
         )
         swept = archive.sweep()  # an archive that cannot be made or read is an OSError: exit code 74
         if swept:

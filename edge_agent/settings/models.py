@@ -277,6 +277,9 @@ class StoreSettings(Table):
         float,
         Field(strict=True, gt=0, le=1_000_000, description="the oldest images go when the archive is larger"),
     ] = 20.0
+    keep_bmp_as: Annotated[
+        Literal["png", "bmp"], say("what a BMP is stored as; the bytes that came are restored from the PNG")
+    ] = "bmp"
     keep: Annotated[Literal["all", "rejects", "none"], say("which images are archived")] = "all"
     keep_pass_every: Annotated[
         int, integer(1, 1_000_000), say("of PASS, the image of every part whose number this divides")

@@ -1,4 +1,4 @@
-"""Received images, unchanged, for a year later. Everything here happens after the verdict has left.
+"""Received images for a year later: as they came, or so that their bytes come back. All after the verdict has left.
 
 Oldest goes by part number, never by a clock that someone may set. PASS goes before REJECT and FAULT. The journal's
 rows are not touched: a row whose image was pruned still has its hash. Which images are the oldest is read from their
@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import errno
 import math
-import re
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import structlog
 
 from drivers.base import Verdict
 from drivers.timing import monotonic_s
-from edge_agent.store.days import DaysOfParts, today
+from edge_agent.store.days import DaysOfParts
+from edge_agent.store.filing import STUMP, Filing, Received
 from edge_agent.store.fs import FileSystem
 from edge_agent.store.held import Held, HeldKind
 from edge_agent.store.room import archive_reserve_bytes
@@ -31,8 +31,6 @@ __all__ = ["Archive", "ArchiveStatus"]
 
 log = structlog.get_logger(__name__)
 
-_SUFFIX = re.compile(r"\.[a-z0-9]{1,8}")
-_STUMP = ".part"
 _WARN_FREE_SHARE = 0.1
 _AT_ONCE = 20
 """Images that one filing removes for their age, or for a limit that was lowered: a whole day at once, or half of a
@@ -80,6 +78,7 @@ class Archive:
         keep_reject_days: int | None = None,
         min_free_bytes: int | None = None,
         wanted_bytes: int = 0,
+        compresses: bool = False,
         fs: FileSystem | None = None,
     ) -> None:
         self._root = root
@@ -90,7 +89,9 @@ class Archive:
         self._keep_reject_days = keep_reject_days
         self._min_free_bytes = min_free_bytes
         self._wanted_bytes = wanted_bytes
+        self._compresses = compresses
         self._fs = fs or FileSystem()
+        self._filing = Filing(root, self._fs)
         self._lock = threading.Lock()
         self._passed, self._others = self._no_stock()
         self._is_scanned = False
@@ -120,18 +121,27 @@ class Archive:
             return swept
 
     def file(
-        self, part_seq: int, camera: int, verdict: Verdict, spooled: Path, sha256: str, *, always: bool = False
+        self,
+        part_seq: int,
+        camera: int,
+        verdict: Verdict,
+        spooled: Path,
+        sha256: str,
+        *,
+        always: bool = False,
+        in_haste: bool = False,
     ) -> Path | None:
         """Move a received image into the archive; None if it is not to be kept or could not be.
 
         ``always`` keeps it as a reject is kept: of a part that passed in bypass somebody will want to see the image.
-        Either way it is gone from the spool afterwards: a spool that fills up would stop the line.
+        ``in_haste``: as it came, others wait. Either way it is gone from the spool afterwards: a spool that fills up
+        would stop the line.
         """
+        is_kept = self._is_to_be_kept(part_seq, Verdict.REJECT if always else verdict)
+        became = BYPASS if always and verdict is Verdict.PASS else str(verdict)
+        small = self._filing.shrunk(spooled, sha256) if is_kept and self._compresses and not in_haste else None
         with self._lock:
-            kept = None
-            if self._is_to_be_kept(part_seq, Verdict.REJECT if always else verdict):
-                became = BYPASS if always and verdict is Verdict.PASS else str(verdict)
-                kept = self._try_to_keep(part_seq, camera, became, spooled, sha256)
+            kept = self._try_to_keep(Received(part_seq, camera, became, spooled, sha256, small)) if is_kept else None
             self._note_held()
             if kept is None:
                 self.drop(spooled)
@@ -161,13 +171,7 @@ class Archive:
 
     def why_altered(self, kept: Path, sha256: str) -> str:
         """Why a file that is kept is not the image of that hash, in words; empty if it is."""
-        try:
-            found = self._fs.sha256(kept)
-        except OSError as err:
-            return f"{kept.name} cannot be read back: {err.strerror or err}"
-        if found == sha256:
-            return ""
-        return f"{kept.name} has sha256 {found}, the image that came had {sha256}: something else wrote into it"
+        return self._filing.why_altered(kept, sha256)
 
     def give_up(self, part_seq: int, verdict: Verdict) -> None:
         """Count an image as lost, if it was to be kept, that cannot wait for the disk any longer.
@@ -182,10 +186,7 @@ class Archive:
 
     def drop(self, path: Path) -> None:
         """Remove a received file without keeping it; one that cannot be removed is logged."""
-        try:
-            self._fs.unlink(path)
-        except OSError as err:
-            log.warning("file_not_removed", name=path.name, error=str(err))
+        self._filing.drop(path)
 
     # --- inside -----------------------------------------------------------------------------------------
 
@@ -209,7 +210,7 @@ class Archive:
         self._fs.make_folder(self._root)
         for path, size_bytes in self._fs.files(self._root):
             # Anything that does not bear our names is not ours to count or to delete.
-            if path.name.endswith(_STUMP) and NAME.fullmatch(path.name.removesuffix(_STUMP)):
+            if path.name.endswith(STUMP) and NAME.fullmatch(path.name.removesuffix(STUMP)):
                 stumps.append(path)
             elif found := NAME.fullmatch(path.name):
                 self._add(found["verdict"], Image(int(found["seq"]), path.parent, path.name, size_bytes))
@@ -222,27 +223,29 @@ class Archive:
         (self._passed if became in PASSES else self._others).add(image)
         self._days.note(image.folder, image.part_seq)
 
-    def _try_to_keep(self, part_seq: int, camera: int, became: str, spooled: Path, sha256: str) -> Path | None:
+    def _try_to_keep(self, image: Received) -> Path | None:
         try:
             if not self._is_scanned:
                 self._scan()
-            size_bytes = self._fs.size_bytes(spooled)
+            size_bytes = self._filing.size_bytes(image)
             self._prune_overdue()
             self._prune_surplus(size_bytes)
             self._make_room(size_bytes)
-            target = self._target(part_seq, camera, became, spooled, sha256)
+            target = self._filing.target(image)
             is_new = not self._fs.exists(target)
-            self._move(spooled, target)
+            self._filing.put(image, target)
         except OSError as err:
+            if image.small is not None:  # a move needs no room on the same disk
+                return self._try_to_keep(replace(image, small=None))
             self.lost += 1
             if not self._is_failing:
-                log.warning("archive_failed", part_seq=part_seq, error=str(err))
+                log.warning("archive_failed", part_seq=image.part_seq, error=str(err))
             self._is_failing = True
             return None
         if is_new:
-            self._add(became, Image(part_seq, target.parent, target.name, size_bytes))
+            self._add(image.became, Image(image.part_seq, target.parent, target.name, size_bytes))
         if self._is_failing:
-            log.info("archive_recovered", part_seq=part_seq, lost=self.lost)
+            log.info("archive_recovered", part_seq=image.part_seq, lost=self.lost)
         self._is_failing = False
         return target
 
@@ -329,32 +332,3 @@ class Archive:
             self._fs.remove_folder(folder)
         except OSError:  # not empty, or in use: it stays
             return
-
-    def _target(self, part_seq: int, camera: int, became: str, spooled: Path, sha256: str) -> Path:
-        suffix = spooled.suffix.lower()
-        if not _SUFFIX.fullmatch(suffix):
-            suffix = ".bin"
-        folder = self._root / today()
-        self._fs.make_folder(folder)
-        return folder / f"part_{part_seq:012d}_CAM{camera}_{became}_{sha256[:8].lower()}{suffix}"
-
-    def _move(self, spooled: Path, target: Path) -> None:
-        try:
-            self._fs.fsync(spooled)
-            self._fs.replace(spooled, target)
-        except OSError as err:
-            if err.errno != errno.EXDEV:
-                raise
-            self._move_to_other_disk(spooled, target)
-        self._fs.fsync(target.parent)
-
-    def _move_to_other_disk(self, spooled: Path, target: Path) -> None:
-        stump = target.with_name(target.name + _STUMP)
-        try:
-            self._fs.unlink(stump)
-            self._fs.copy(spooled, stump)
-            self._fs.replace(stump, target)
-        except OSError:
-            self.drop(stump)
-            raise
-        self.drop(spooled)

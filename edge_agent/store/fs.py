@@ -40,6 +40,10 @@ class FileSystem:
         """The size of a file."""
         return path.stat().st_size
 
+    def read(self, path: Path) -> bytes:
+        """All bytes of a file."""
+        return path.read_bytes()
+
     def sha256(self, path: Path) -> str:
         """The sha256 of a file's bytes, in hexadecimal."""
         with path.open("rb") as file:

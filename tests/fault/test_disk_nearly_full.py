@@ -39,7 +39,7 @@ def leave_free(disk: Path, free_bytes: int) -> None:
 
 
 def archived(at: Line) -> list[Path]:
-    return list((at.folder / "archive").rglob("part_*.bmp"))
+    return list((at.folder / "archive").rglob("part_*"))
 
 
 async def asked(port: int, path: str) -> tuple[int, bytes]:
