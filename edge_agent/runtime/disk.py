@@ -138,9 +138,9 @@ class DiskWatch:
     def _looked(self, is_failing: bool) -> str:  # noqa: FBT001 - handed on by the executor
         """Why a part could not leave its bytes; empty where it can."""
         for place in self._places:
-            folder = existing(place.folder)
             needed_bytes = int(place.needed_bytes * (_ENDS_AT if is_failing else 1))
             try:
+                folder = existing(place.folder)
                 free_bytes = self._fs.disk_bytes(folder)[1]
                 if free_bytes < needed_bytes:
                     return (
@@ -151,9 +151,15 @@ class DiskWatch:
                     self._prove(folder)
             except OSError as err:
                 if err.errno in _NO_ROOM:  # by a quota, say, of which the disk's free bytes tell nothing
-                    self._archive.give_way_to(folder)
-                return f"the disk of the {place.name} ({folder}) takes no file: {err.strerror or err}"
+                    self._let_archive_give_way_to(place.folder)
+                return f"the disk of the {place.name} ({place.folder}) takes no file: {err.strerror or err}"
         return ""
+
+    def _let_archive_give_way_to(self, folder: Path) -> None:
+        try:
+            self._archive.give_way_to(existing(folder))
+        except OSError as err:  # the condition stands, and says why
+            log.warning("archive_not_pruned", error=str(err))
 
     def _prove(self, folder: Path) -> None:
         proof = folder / _PROOF

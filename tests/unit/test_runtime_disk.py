@@ -31,13 +31,18 @@ class SmallDisk(FileSystem):
     """A disk of 100,000 bytes that holds what lies below a folder, and what the test says that others put there."""
 
     def __init__(self, root: Path) -> None:
-        self.root, self.others_bytes, self.refuses = root, 0, 0
+        self.root, self.others_bytes, self.refuses, self.keeps_images = root, 0, 0, False
         self.may_answer = threading.Event()
         self.may_answer.set()
 
     def disk_bytes(self, folder: Path) -> tuple[int, int]:
         self.may_answer.wait(30)
         return TOTAL, TOTAL - self.others_bytes - sum(size for _, size in self.files(self.root))
+
+    def unlink(self, path: Path) -> None:
+        if self.keeps_images and path.name.startswith("part_"):
+            raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+        super().unlink(path)
 
     def write(self, path: Path, data: bytes) -> None:
         if self.refuses:
@@ -150,6 +155,20 @@ async def test_a_disk_that_refuses_with_room_enough_is_a_fault_until_it_takes_a_
     assert at.told[0] == "begins: an image could not be stored"
     assert bool(at.archive.pruned) == (error == errno.EDQUOT), "only lack of room costs images"
     assert not list(at.spool.iterdir()), "no proof stays behind"
+
+
+async def test_an_archive_that_cannot_give_way_does_not_end_the_watch(tmp_path: Path) -> None:
+    async with watched(tmp_path) as at:
+        at.images(5)
+        at.disk.keeps_images, at.disk.refuses = True, errno.EDQUOT
+        at.health.fails(DISK, "an image could not be stored")
+        await at.until(lambda: os.strerror(errno.EDQUOT) in at.why)
+        at.disk.refuses = 0
+        await at.until(lambda: not at.why)
+        at.fill(NEEDED - 500)
+        await at.until(lambda: "are needed" in at.why)
+
+    assert at.archive.pruned == 0
 
 
 async def test_a_disk_that_does_not_answer_is_a_fault_and_an_old_answer_does_not_end_it(
