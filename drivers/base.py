@@ -117,6 +117,8 @@ class Reason(StrEnum):
     """The image is darker, brighter, or of other contrast or colour than any image of a good part was."""
     FOCUS = "FOCUS"
     """The image is less sharp than any image of a good part was."""
+    DISK = "DISK"
+    """The image could not be stored: the disk has no room for it, or refused it. The image itself may be whole."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from drivers.base import DriverError
+from edge_agent.runtime.disk import DISK
 from edge_agent.runtime.overdue import CHALLENGE, ChallengeClock
 from edge_agent.runtime.supervisor import CONDITIONS
 from edge_agent.store.journal import Journal, JournalError, JournalReader
@@ -49,17 +50,18 @@ def challenge_clock(settings: Settings) -> ChallengeClock:
         return ChallengeClock(settings.challenge.every_h, reader.newest_events(CHALLENGE, 1000))
 
 
-def look_at(engine: Engine, health: Health, archive: Archive, clock: ChallengeClock) -> Looked:
+def look_at(engine: Engine, health: Health, archive: Archive, degraded: Callable[[], Mapping[str, str]]) -> Looked:
     """What the operator's page is told."""
     return Looked(
         state=str(engine.state),
-        conditions={**dict.fromkeys(CONDITIONS, ""), **health.reasons},
+        conditions={**dict.fromkeys((*CONDITIONS, DISK), ""), **health.reasons},
         is_simulated=engine.is_simulated,
         is_dry_run=engine.is_dry_run,
         bypass=engine.bypass.words,
-        degraded=clock.degraded(),
+        degraded=degraded(),
         archive_lost=archive.lost,
         archive_pruned=archive.pruned,
+        archive_held=archive.held,
     )
 
 
@@ -73,6 +75,7 @@ class AgentDesk:
     inputs: LineInputs
     journal: Journal
     clock: ChallengeClock
+    degraded: Callable[[], Mapping[str, str]] = dict
 
     def status(self) -> dict[str, object]:
         """How line and link stand."""
@@ -82,7 +85,7 @@ class AgentDesk:
             "bypass": self.engine.bypass.status(),
             "simulated": self.engine.is_simulated,
             "dry_run": self.engine.is_dry_run,
-            "degraded": self.clock.degraded(),
+            "degraded": dict(self.degraded()),
             "link": asdict(self.link.status()),
         }
 

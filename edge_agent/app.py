@@ -29,6 +29,7 @@ from edge_agent.publishing.keeper import keep_publishing
 from edge_agent.runtime.beside import beside
 from edge_agent.runtime.bypass import Bypass
 from edge_agent.runtime.claim import claimed
+from edge_agent.runtime.disk import DISK, DiskWatch
 from edge_agent.runtime.dry_run import DRY_RUN, RejectingOutput
 from edge_agent.runtime.engine import Engine, EngineOptions
 from edge_agent.runtime.handshake import line_now
@@ -42,6 +43,7 @@ from edge_agent.runtime.watching import watching
 from edge_agent.settings import read_password
 from edge_agent.store.archive import Archive
 from edge_agent.store.journal import Journal
+from edge_agent.store.room import inbox_bytes, places_of, wanted_bytes
 from edge_agent.web.keeper import keep_page
 
 if TYPE_CHECKING:
@@ -85,7 +87,10 @@ async def run_agent(
             max_bytes=int(settings.store.archive_max_gib * 2**30),
             keep=settings.store.keep,
             pass_every=settings.store.keep_pass_every,
-            keep_days=settings.store.keep_days,
+            keep_pass_days=settings.store.pass_days,
+            keep_reject_days=settings.store.reject_days,
+            wanted_bytes=wanted_bytes(settings),
+            compresses=settings.store.keep_bmp_as == "png",
         )
         swept = archive.sweep()  # an archive that cannot be made or read is an OSError: exit code 74
         if swept:
@@ -98,7 +103,8 @@ async def run_agent(
         if is_dry_run:
             log.warning("dry_run", why=DRY_RUN)
             driven = RejectingOutput(output)
-        health = Health.waiting_for(*CONDITIONS)
+        health = Health.waiting_for(*CONDITIONS, DISK)
+        disk = DiskWatch(places_of(settings), archive, health, journal.event)
         within_ms = settings.output.reject_confirm_ms
         rejects = None if within_ms is None else RejectWatch(within_ms / 1000, health)
         engine = Engine(
@@ -134,6 +140,10 @@ async def run_agent(
             count=lambda: output.reject_count if settings.output.reject_confirm_input is None else None,
         )
         source = settings.trigger.source
+
+        def degraded() -> dict[str, str]:
+            return {**clock.degraded(), **disk.degraded()}
+
         supervisor = Supervisor(
             engine=engine,
             health=health,
@@ -142,13 +152,14 @@ async def run_agent(
             output=driven,
             journal=journal,
             trigger=TriggerPlan("input" if source == "plc" else source, settings.trigger.interval_ms / 1000),
-            degraded=clock.degraded,
+            degraded=degraded,
             refresh_s=settings.output.refresh_ms / 1000,
         )
-        look = partial(look_at, engine, health, archive, clock)
+        look = partial(look_at, engine, health, archive, degraded)
+        desk = AgentDesk(link, engine, health, inputs, journal, clock, degraded)
         keep_for_good()
         async with (
-            serve_desk(desk_path(settings.store.journal), AgentDesk(link, engine, health, inputs, journal, clock)),
+            serve_desk(desk_path(settings.store.journal), desk),
             keep_page(settings, look, journal.event),
             keep_publishing(settings, journal.event),
             bypass.kept(),
@@ -156,6 +167,7 @@ async def run_agent(
                 *_requests(settings, engine, health, link, lambda: output.wanted_program),
                 *_lamp(settings, engine),
                 inputs.run,
+                disk.run,
             ),
         ):
             await supervisor.run(stop_on_signal())
@@ -315,6 +327,7 @@ def _images(settings: Settings) -> CaptureSource:
             replies_when_proven=images.ftp.reply_when == "proven",
             spool=images.spool,
             max_bytes=max_bytes,
+            min_free_bytes=inbox_bytes(settings),
             prove=prove_complete,
         )
     if images.folder is None:

@@ -20,11 +20,22 @@ from edge_agent.app import open_controller
 from edge_agent.errors import ConfigError, UsageError
 from edge_agent.output import first_coil_of
 from edge_agent.settings import ControllerSettings, load_settings
+from edge_agent.store.fs import FileSystem
+from edge_agent.store.plan import ArchivePlan
+from edge_agent.store.room import existing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["FoundController", "LineFacts", "addresses_in", "find_controllers", "own_address", "write_line"]
+__all__ = [
+    "FoundController",
+    "LineFacts",
+    "addresses_in",
+    "archive_plan",
+    "find_controllers",
+    "own_address",
+    "write_line",
+]
 
 _MOST_ADDRESSES = 1024
 _AT_ONCE = 64
@@ -64,6 +75,16 @@ class LineFacts:
     imaging_ms: int = 0
     module: str | None = None
     is_simulated: bool = False
+    archive: ArchivePlan | None = None
+    """What the archive is to hold; None leaves the example's size."""
+
+
+def archive_plan(
+    state: Path, *, reject_days: int, pass_hours: float, parts_per_minute: float, image_mib: float, reject_share: float
+) -> ArchivePlan:
+    """What that needs, and what the disk of the state's folder has for it."""
+    total_bytes, free_bytes = FileSystem().disk_bytes(existing(state.absolute()))
+    return ArchivePlan(reject_days, pass_hours, parts_per_minute, image_mib, reject_share, total_bytes, free_bytes)
 
 
 def addresses_in(text: str) -> list[str]:
@@ -179,6 +200,9 @@ def _filled(facts: LineFacts, password: Path) -> str:
         ("store", "journal"): str(facts.state / "journal.sqlite3"),
         ("store", "archive"): str(facts.state / "archive"),
     }
+    if facts.archive is not None:
+        values["store", "archive_max_gib"] = facts.archive.max_gib
+        values["store", "keep_reject_days"] = facts.archive.reject_days
     if facts.module is not None:
         values["output", "module"] = facts.module
         values["output", "first_coil"] = first_coil_of(facts.module)

@@ -14,12 +14,14 @@ if TYPE_CHECKING:
 
 __all__ = ["commissioning_cli"]
 
-T = TypeVar("T", int, str)
+T = TypeVar("T", int, float, str)
 
 commissioning_cli = typer.Typer()
 
 _SIMULATED_MS = 1800
 """The simulated line brings a part every 2 s."""
+_REJECT_DAYS, _PASS_HOURS, _IMAGE_MIB = 30, 8.0, 1.9
+"""A month of rejects, a shift of passes, a grey BMP of 1600 x 1200 pixels: where nobody says anything else."""
 _PAGE = "http://127.0.0.1:8480/"
 """Where [web] of the written file serves it."""
 _PASS_MS = 300
@@ -50,6 +52,17 @@ def init(
     state: Annotated[
         Path | None, typer.Option(help="Folder of journal, archive and bundles; /var/lib/edge-agent by default.")
     ] = None,
+    keep_reject_days: Annotated[
+        int | None, typer.Option(min=1, max=36_500, help="Days that images of rejected parts are to stay.")
+    ] = None,
+    keep_pass_hours: Annotated[
+        float | None, typer.Option(min=0, max=876_000, help="Hours that images of passed parts are to stay.")
+    ] = None,
+    parts_per_minute: Annotated[
+        float | None, typer.Option(min=0.01, max=6000, help="How many parts come; by default the shortest spacing's.")
+    ] = None,
+    image_mib: Annotated[float | None, typer.Option(min=0.001, max=1024, help="Size of one part's images.")] = None,
+    reject_percent: Annotated[float, typer.Option(min=0, max=100, help="Share of parts that are rejected.")] = 5.0,
     simulated: Annotated[
         bool, typer.Option("--simulated", help="No hardware: a simulated line on this machine; asks nothing.")
     ] = False,
@@ -105,7 +118,18 @@ def init(
         state=state,
         module=module,
         is_simulated=simulated,
+        archive=None
+        if simulated
+        else commissioning.archive_plan(
+            state,
+            reject_days=answer(keep_reject_days, "Days that images of rejected parts are to stay", _REJECT_DAYS),
+            pass_hours=answer(keep_pass_hours, "Hours that images of passed parts are to stay", _PASS_HOURS),
+            parts_per_minute=answer(parts_per_minute, "Parts a minute", round(60_000 / spacing, 2)),
+            image_mib=answer(image_mib, "Size of one part's images, in MiB", _IMAGE_MIB),
+            reject_share=reject_percent / 100,
+        ),
     )
+    plan = facts.archive
     if out.exists() and not (force or yes or simulated):
         force = typer.confirm(f"{out} exists. Replace it?", err=True)
     password = commissioning.write_line(out, facts, overwrite=force)
@@ -113,9 +137,16 @@ def init(
         (state / "bundles").mkdir(parents=True, exist_ok=True)
     say(
         json_,
-        {"schema_version": 1, "config": str(out), "password_file": str(password), "found": [f.address for f in found]},
+        {
+            "schema_version": 1,
+            "config": str(out),
+            "password_file": str(password),
+            "found": [f.address for f in found],
+            "archive": None if plan is None else {"max_gib": plan.max_gib, "fits": plan.fits, "words": plan.words},
+        },
         [
             f"written: {out}; the FTP password for the controller is in {password}",
+            *([] if plan is None else [f"archive: {plan.words}"]),
             "next:",
             *(f"  {number}. {command}" for number, command in enumerate(_commands(out, facts), 1)),
             f"the page, while it runs: {_PAGE}",

@@ -18,6 +18,7 @@ from edge_agent.report.facts import PartFact, PartPictures, RunFacts
 from edge_agent.report.html import write_run_report
 from edge_agent.runtime.decision import Decision, Evidence, decide
 from edge_agent.store.journal import JournalReader
+from edge_agent.store.shrink import received_bytes
 from edge_agent.store.stock import NAME
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ _OF_THE_LINE = frozenset(
         Reason.NO_ANSWER,
         Reason.OUTPUT,
         Reason.JOURNAL,
+        Reason.DISK,
         Reason.BYPASS,
     }
 )
@@ -191,7 +193,7 @@ def replay_folder(
     found = []
     for done, path in enumerate(paths):
         progress("replay", done, len(paths))
-        data = path.read_bytes()
+        data = received_bytes(path)
         sha256 = hashlib.sha256(data).hexdigest()
         record, why_altered = records.find(path, sha256)
         if not why_altered:
@@ -259,7 +261,7 @@ def _most_telling(images: Sequence[ReplayedImage]) -> list[ReplayedImage]:
 
 def _pictures(image: ReplayedImage, inspectors: Mapping[tuple[int, int], Inspector]) -> PartPictures:
     by_id = {inspector.bundle.id: inspector for inspector in inspectors.values()}
-    data = image.path.read_bytes()
+    data = received_bytes(image.path)
     if hashlib.sha256(data).hexdigest() != image.inspection.image_sha256:
         raise DataError(f"{image.path} changed while it was replayed", hint="replay a copy that nobody writes to")
     inspection, pictures = by_id[image.inspection.bundle_id].explain(data)

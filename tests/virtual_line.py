@@ -128,7 +128,8 @@ class VirtualLine:
             archive=Archive(
                 self._folder / "archive",
                 max_bytes=self._archive_bytes,
-                keep_days=2,
+                keep_pass_days=2,
+                keep_reject_days=2,
                 keep="all" if self._archive_bytes else "none",
                 min_free_bytes=0,
             ),

@@ -337,7 +337,7 @@ class WatchedFolder:
         except OSError as err:
             self._stuck[path] = look.state
             why = f"could not be taken out of the watched folder: {err}"
-            return self._spool.refuse(None, blank, Reason.IMAGE_BROKEN, why)
+            return self._spool.refuse(None, blank, Reason.DISK, why)
         if look.stale and look.state.size_bytes <= self._spool.max_bytes:
             return self._spool.put_by(target, blank, Reason.STALE, look.stale)
         return self._spool.place(target, blank, proven)

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pyftpdlib.handlers import DTPHandler, FTPHandler
 
-from drivers.keyence.upload import Upload
+from drivers.base import Reason
+from drivers.keyence.upload import TooLarge, Upload
 from drivers.timing import monotonic_s
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class DataChannel(OwnDescriptor, DTPHandler):  # type: ignore[misc]
 
     def __init__(self, sock: socket.socket, cmd_channel: Any) -> None:
         self._last_bytes_mono_s = monotonic_s()
-        self._why_cut = ""
+        self._why_cut, self._cut_by = "", Reason.IMAGE_BROKEN
         super().__init__(sock, cmd_channel)
 
     @property
@@ -55,6 +56,11 @@ class DataChannel(OwnDescriptor, DTPHandler):  # type: ignore[misc]
         if self._why_cut:
             return self._why_cut
         return "" if self.transfer_finished else "the transfer was aborted"
+
+    @property
+    def cut_by(self) -> Reason:
+        """Whose fault the cut is: DISK for our own disk, IMAGE_BROKEN for everything else."""
+        return self._cut_by
 
     def replace_reply(self, reply: str) -> None:
         """Answer this, where an answer was going to be sent at all."""
@@ -84,8 +90,10 @@ class DataChannel(OwnDescriptor, DTPHandler):  # type: ignore[misc]
         self.tot_bytes_received += len(chunk)
         try:
             self.file_obj.write(chunk)
-        except OSError as err:
+        except TooLarge as err:
             self._cut(f"could not be stored: {err.strerror}")
+        except OSError as err:
+            self._cut(f"could not be stored: {err.strerror}", Reason.DISK)
 
     handle_read_event = handle_read
 
@@ -105,8 +113,8 @@ class DataChannel(OwnDescriptor, DTPHandler):  # type: ignore[misc]
         self._cut(f"nothing came for {self.stall_timeout_s:g} s")
         self.cmd_channel.end("")
 
-    def _cut(self, why: str) -> None:
-        self._why_cut = why
+    def _cut(self, why: str, by: Reason = Reason.IMAGE_BROKEN) -> None:
+        self._why_cut, self._cut_by = why, by
         # The text is only sent where no Upload replaces it.
         self._resp = (f"426 {why}.", _library_log.debug)
         self.close()

@@ -168,7 +168,9 @@ class _Control(OwnDescriptor, FTPHandler):  # type: ignore[misc]
 
     def ftp_STOR(self, file: str, mode: str = "w") -> None:  # noqa: N802
         """Open an Upload, or say why not; a refused image surfaces as well."""
-        refusal = self._refusal(file, is_append="a" in mode)
+        reason, refusal = Reason.IMAGE_BROKEN, self._refusal(file, is_append="a" in mode)
+        if not refusal:
+            reason, refusal = Reason.DISK, self._why_no_room()
         if not refusal:
             try:
                 upload = Upload(self.rules, file)
@@ -178,7 +180,7 @@ class _Control(OwnDescriptor, FTPHandler):  # type: ignore[misc]
             self.respond(refusal + ".")
             if extension_of(file) in IMAGE_EXTENSIONS and not self.rules.names.is_beside(file):
                 blank = capture_of(file, self.rules.names, monotonic_s())
-                capture = self.rules.spool.refuse(None, blank, Reason.IMAGE_BROKEN, f"STOR was refused: {refusal}")
+                capture = self.rules.spool.refuse(None, blank, reason, f"STOR was refused: {refusal}")
                 self.rules.deliver(capture)
         elif self.data_channel is not None:
             self.respond("125 Data connection already open. Transfer starting.")
@@ -195,6 +197,9 @@ class _Control(OwnDescriptor, FTPHandler):  # type: ignore[misc]
             return "425 Use PORT or PASV first"
         if is_append and extension_of(file) in IMAGE_EXTENSIONS:
             return "550 An image is sent whole, by STOR"
+        return ""
+
+    def _why_no_room(self) -> str:
         try:
             free_bytes = self.rules.spool.free_bytes()
         except OSError as err:

@@ -170,7 +170,7 @@ class Spool:
             if target != file:
                 file.replace(target)
         except OSError as err:
-            return self.refuse(file, blank, Reason.IMAGE_BROKEN, f"could not be stored: {err}")
+            return self.refuse(file, blank, Reason.DISK, f"could not be stored: {err}")
         return replace(filled, path=target)
 
     def put_by(self, file: Path, blank: Capture, reason: Reason, detail: str) -> Capture:
@@ -180,7 +180,7 @@ class Spool:
                 sha256 = hashlib.sha256(opened.read()).hexdigest()
             return replace(blank, path=file, sha256=sha256, broken=reason, detail=detail)
         except OSError as err:
-            return self.refuse(file, blank, Reason.IMAGE_BROKEN, f"could not be read: {err}")
+            return self.refuse(file, blank, Reason.DISK, f"could not be read back: {err}")
 
     def secure(self, captures: Sequence[Capture]) -> list[Capture]:
         """Make placed captures durable, all at once: the first costs what one alone would, the others little."""
@@ -197,7 +197,7 @@ class Spool:
             else self.refuse(
                 capture.path,
                 replace(capture, path=None),
-                Reason.IMAGE_BROKEN,
+                Reason.DISK,
                 f"could not be stored: {failed[capture.path]}",
             )
             for capture in captures
@@ -237,6 +237,13 @@ class Spool:
         text = printable(detail, _DETAIL_MAX_CHARS)
         _log.warning("image_broken", image=blank.name, reason=reason.value, detail=text)
         return replace(blank, path=kept, broken=reason, detail=text)
+
+    def drop(self, file: Path) -> None:
+        """Remove a file that was received and is not wanted. Never raises."""
+        try:
+            file.unlink(missing_ok=True)
+        except OSError as err:
+            _log.warning("file_not_removed", file=str(file), why=str(err))
 
     def _keep_newest(self, files: deque[Path], kept: int) -> None:
         while len(files) > kept:

@@ -21,10 +21,14 @@ if TYPE_CHECKING:
     from drivers.keyence.names import NameRule
     from drivers.keyence.spool import Spool
 
-__all__ = ["DataChannel", "FtpRules", "Upload"]
+__all__ = ["DataChannel", "FtpRules", "TooLarge", "Upload"]
 
 _HEAD_BYTES = 16
 _DONE = "226 Transfer complete."
+
+
+class TooLarge(OSError):
+    """A file of more bytes than are taken: the peer's fault, not the disk's."""
 
 
 class DataChannel(Protocol):
@@ -35,6 +39,11 @@ class DataChannel(Protocol):
     @property
     def why_cut(self) -> str:
         """Why the transfer is not complete, '' if the peer ended it as FTP ends a file: by closing."""
+        ...
+
+    @property
+    def cut_by(self) -> Reason:
+        """Whose fault the cut is: DISK for our own disk, IMAGE_BROKEN for everything else."""
         ...
 
     def replace_reply(self, reply: str) -> None:
@@ -79,10 +88,10 @@ class Upload:
         self._size_bytes = 0
 
     def write(self, chunk: bytes) -> None:
-        """Append. Raises OSError: too large, or the disk's own."""
+        """Append. Raises TooLarge, or the disk's own OSError."""
         self._size_bytes += len(chunk)
         if self._size_bytes > self._rules.spool.max_bytes:
-            raise OSError(errno.EFBIG, f"larger than the {self._rules.spool.max_bytes} bytes that are taken")
+            raise TooLarge(errno.EFBIG, f"larger than the {self._rules.spool.max_bytes} bytes that are taken")
         if len(self._head) < _HEAD_BYTES:
             self._head = (self._head + chunk)[:_HEAD_BYTES]
         rest = memoryview(chunk)
@@ -94,26 +103,30 @@ class Upload:
         if self.closed:
             return
         self.closed = True
-        os.close(self._fd)
         channel = self.data_channel
         cut = "no data connection was made" if channel is None else channel.why_cut
+        by = Reason.IMAGE_BROKEN if channel is None else channel.cut_by
+        try:
+            os.close(self._fd)
+        except OSError as err:  # some disks say only here that they have no room
+            cut, by = f"could not be stored: {err.strerror}", Reason.DISK
         if is_image(self._blank.name, self._head) and not self._is_beside:
             if channel is not None and not cut and not self._rules.replies_when_proven:
-                channel.cmd_channel.ioloop.call_later(0, self._settle_image, "")
+                channel.cmd_channel.ioloop.call_later(0, self._settle_image, "", by)
                 reply = _DONE
             else:
-                reply = self._settle_image(cut)
+                reply = self._settle_image(cut, by)
         else:
-            self._file.unlink(missing_ok=True)
+            self._rules.spool.drop(self._file)
             reply = _DONE if not cut else f"426 {printable(cut)}."
         if channel is not None:
             channel.replace_reply(reply)
 
-    def _settle_image(self, cut: str) -> str:
+    def _settle_image(self, cut: str, by: Reason) -> str:
         spool = self._rules.spool
         if cut:
             detail = f"{cut}, after {self._size_bytes} bytes"
-            capture = spool.refuse(self._file, self._blank, Reason.IMAGE_BROKEN, detail)
+            capture = spool.refuse(self._file, self._blank, by, detail)
             reply = "552" if self._size_bytes > spool.max_bytes else "426"
         else:
             capture = spool.admit(self._file, self._blank)

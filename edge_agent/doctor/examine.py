@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edge_agent.doctor import bundles, machine, owners, peers, places, results
+from edge_agent.doctor import bundles, machine, owners, peers, places, results, room
 from edge_agent.doctor.finding import Check, Finding, Result, Site, ok
 
 if TYPE_CHECKING:
@@ -44,7 +44,9 @@ CHECKS: tuple[Check, ...] = (
     Check("state_owners", "the state belongs to the agent's user", owners.state_owners, gates=True),
     Check("journal_integrity", "the journal is whole", places.journal_integrity, gates=True),
     Check("archive_writable", "the archive takes a file", places.archive_writable, gates=True),
-    Check("disk_space", "room for journal and archive", places.disk_space, gates=True),
+    Check("disk_space", "room for journal, spool and archive", room.disk_space, gates=True),
+    Check("archive_limit", "the archive's limit fits its disk", room.archive_limit),
+    Check("archive_reach", "how far back images are there", room.archive_reach),
     Check("disk_speed", "a durable write is fast", places.disk_speed),
     Check("file_system", "the disks are in this PC", places.file_system, gates=True),
     Check("results_certificates", "certificates for receivers of results", results.results_certificates),

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from edge_agent.inspection.bundle import Bundle
     from edge_agent.settings import BundleSettings, Settings
+    from edge_agent.store.held import Held
 
 __all__ = ["Check", "Finding", "Result", "Site", "fail", "ok", "warn"]
 
@@ -47,6 +48,7 @@ class Site:
     controller: dict[str, str] = field(default_factory=dict)
     bundles: list[tuple[BundleSettings, Bundle]] = field(default_factory=list)
     warm_ms: list[float] = field(default_factory=list)
+    held: Held | None = None
 
     def text(self, path: str) -> str | None:
         """A small file of the machine, None where there is none."""

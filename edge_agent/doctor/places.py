@@ -1,4 +1,4 @@
-"""Files and folders: permissions, disks, journal, archive."""
+"""Files and folders: permissions, how fast and whose the disks are, journal, archive."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import time
 from typing import TYPE_CHECKING
 
 from edge_agent.doctor.finding import Finding, Site, fail, ok, warn
+from edge_agent.doctor.room import folders
 from edge_agent.errors import EdgeAgentError
 from edge_agent.store.journal import JournalReader
+from edge_agent.store.room import existing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
 __all__ = [
     "archive_writable",
     "config_permissions",
-    "disk_space",
     "disk_speed",
     "file_system",
     "journal_integrity",
@@ -30,7 +31,6 @@ __all__ = [
 ]
 
 _REMOTE = frozenset({"nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs", "afs", "ceph"})
-_FREE_FAIL_SHARE, _FREE_WARN_SHARE, _FREE_FAIL_BYTES = 0.05, 0.10, 2 * 2**30
 _SYNC_WARN_MS, _SYNC_FAIL_MS, _SYNCS = 10.0, 100.0, 15
 
 
@@ -77,33 +77,18 @@ def secrets_of(settings: Settings) -> list[Path]:
 
 def state_permissions(site: Site) -> Finding:
     """The agent writes journal, archive and spool, and nobody else does."""
-    for folder in _folders(site):
+    for folder in folders(site):
         mode = stat.S_IMODE(folder.stat().st_mode)
         if not os.access(folder, os.W_OK | os.X_OK):
             return fail(f"{folder} is not writable for this user", "run this as the agent's user, or chown the folder")
         if mode & 0o002 and not mode & stat.S_ISVTX:
             return fail(f"{folder} has mode {mode:04o}: everyone here may change it", f"chmod 0750 {folder}")
-    return ok(", ".join(map(str, _folders(site))))
-
-
-def disk_space(site: Site) -> Finding:
-    """Journal first: without room for a row nothing passes."""
-    said, is_short = [], False
-    for folder in _folders(site):
-        disk = os.statvfs(folder)
-        free, total = disk.f_bavail * disk.f_frsize, max(1, disk.f_blocks * disk.f_frsize)
-        said.append(f"{folder}: {free / 2**30:.1f} of {total / 2**30:.1f} GiB free")
-        if free < _FREE_FAIL_BYTES or free < _FREE_FAIL_SHARE * total:
-            return fail(said[-1], "free space, or lower store.archive_max_gib")
-        is_short |= free < _FREE_WARN_SHARE * total
-    if is_short:
-        return warn("; ".join(said), "less than a tenth is free: lower store.archive_max_gib")
-    return ok("; ".join(said))
+    return ok(", ".join(map(str, folders(site))))
 
 
 def disk_speed(site: Site) -> Finding:
     """A PASS waits for its row to be on the disk."""
-    folder, took_ms = _existing(site.settings.store.journal.parent), []
+    folder, took_ms = existing(site.settings.store.journal.parent), []
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
             for _ in range(_SYNCS):
@@ -130,13 +115,13 @@ def speed_of(took_ms: list[float]) -> Finding:
 
 def file_system(site: Site) -> Finding:
     """A network share loses notifications, and a database."""
-    for folder in _folders(site):
+    for folder in folders(site):
         kind = _kind_of(site, folder)
         if kind in _REMOTE:
             return fail(f"{folder} is on {kind}", "move journal, archive and spool to a disk of this PC")
         if kind in {"tmpfs", "ramfs"}:
             return warn(f"{folder} is on {kind}: gone at the next start", "move it to a disk of this PC")
-    return ok(", ".join(sorted({_kind_of(site, folder) for folder in _folders(site)})))
+    return ok(", ".join(sorted({_kind_of(site, folder) for folder in folders(site)})))
 
 
 def journal_integrity(site: Site) -> Finding:
@@ -156,7 +141,7 @@ def journal_integrity(site: Site) -> Finding:
 
 def archive_writable(site: Site) -> Finding:
     """A real file, written and taken away again."""
-    folder = _existing(site.settings.store.archive)
+    folder = existing(site.settings.store.archive)
     try:
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".doctor-") as file:
             file.write(bytes(4096))
@@ -165,18 +150,6 @@ def archive_writable(site: Site) -> Finding:
     except OSError as err:
         return fail(f"{folder}: {err.strerror}", f"chown edge-agent {folder}, or name another store.archive")
     return ok(f"a file was written to {folder}")
-
-
-def _folders(site: Site) -> list[Path]:
-    """Where the agent writes, or the nearest folder that is there already."""
-    store = site.settings.store
-    return sorted({_existing(path) for path in (store.journal.parent, store.archive, site.settings.images.spool)})
-
-
-def _existing(path: Path) -> Path:
-    while not path.exists():
-        path = path.parent
-    return path
 
 
 def _kind_of(site: Site, folder: Path) -> str:

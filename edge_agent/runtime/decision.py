@@ -51,6 +51,14 @@ def _fault(reason: Reason, detail: str) -> Decision:
     return Decision(Verdict.FAULT, reason, detail)
 
 
+def _unstored(evidence: Evidence) -> Decision | None:
+    """An image that this PC could not store: nothing of the part can be kept, so nothing of it counts."""
+    for camera, capture in sorted(evidence.captures.items()):
+        if capture.broken is Reason.DISK:
+            return _fault(Reason.DISK, f"camera {camera}: {capture.detail}")
+    return None
+
+
 def _missing(evidence: Evidence) -> Decision | None:
     """What never came, or came broken."""
     absent = [camera for camera in evidence.cameras if camera not in evidence.captures]
@@ -87,6 +95,9 @@ def _judged(evidence: Evidence) -> Decision | None:
 
 def decide(evidence: Evidence) -> Decision:
     """The verdict. Every way that is not proven to be PASS ends in REJECT or FAULT, with its reason."""
+    unstored = _unstored(evidence)
+    if unstored is not None:
+        return unstored
     if evidence.not_ready:
         return _fault(Reason.NOT_READY, evidence.not_ready)
     if evidence.program_problem:

@@ -22,6 +22,7 @@ from drivers.timing import Deadline, monotonic_s
 from edge_agent.domain import Published, Reason, Verdict
 from edge_agent.runtime.bypass import Bypass
 from edge_agent.runtime.carrying import Carrying
+from edge_agent.runtime.disk import DISK
 from edge_agent.runtime.gaps import MOST_MISSED, CountGaps, write_missed
 from edge_agent.runtime.inference import Inference, Inspects
 from edge_agent.runtime.interlock import Health, LineEvent, LineState
@@ -208,6 +209,8 @@ class Engine:
         arrival, part = self._pairing.on_capture(capture)
         if self._pairing.two_senders:
             self._health.fails("sessions", self._pairing.two_senders)
+        if capture.broken is Reason.DISK:  # the watch over the disk ends it
+            self._health.fails(DISK, capture.detail)
         if part is None:
             log.warning("image_without_part", arrival=arrival, count=capture.count, name=capture.name)
             self._spawn(self._keeping.note_unplaced("IMAGE", arrival, capture.count, capture.name))

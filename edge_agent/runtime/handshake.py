@@ -26,6 +26,7 @@ ERROR_CODES = {
     "golden": 110,
     "clock": 111,
     "archive": 112,
+    "disk": 113,
 }
 """A condition that does not hold, as a PLC reads it: above every reason of a part. Numbers are added, never changed."""
 

@@ -34,6 +34,10 @@ _MOST_WAITING, _MOST_REJECTS_WAITING = 100, 1000
 """Images that may wait for the archive; a disk that takes no more must not fill the spool."""
 
 
+_HASTE = 5
+"""With more images waiting none is compressed: the archive keeps up with the line first."""
+
+
 class Keeping:
     """Records and files what is left to record once the verdict has gone its way.
 
@@ -96,7 +100,8 @@ class Keeping:
         altered = ""
 
         def file() -> str:
-            kept = self._archive.file(seq, camera, verdict, path, sha256, always=always)
+            in_haste = self._waiting > _HASTE
+            kept = self._archive.file(seq, camera, verdict, path, sha256, always=always, in_haste=in_haste)
             return "" if kept is None else self._archive.why_altered(kept, sha256)
 
         try:

@@ -277,11 +277,28 @@ class StoreSettings(Table):
         float,
         Field(strict=True, gt=0, le=1_000_000, description="the oldest images go when the archive is larger"),
     ] = 20.0
+    keep_bmp_as: Annotated[
+        Literal["png", "bmp"], say("what a BMP is stored as; the bytes that came are restored from the PNG")
+    ] = "bmp"
     keep: Annotated[Literal["all", "rejects", "none"], say("which images are archived")] = "all"
     keep_pass_every: Annotated[
         int, integer(1, 1_000_000), say("of PASS, the image of every part whose number this divides")
     ] = 1
     keep_days: Annotated[int | None, integer(1, 36_500), say("days with parts whose images are kept")] = None
+    keep_pass_days: Annotated[int | None, integer(1, 36_500), say("of PASS, instead of keep_days")] = None
+    keep_reject_days: Annotated[int | None, integer(1, 36_500), say("of all that is no PASS, instead of keep_days")] = (
+        None
+    )
+
+    @property
+    def pass_days(self) -> int | None:
+        """On how many days with parts images of PASS stay; None where only the size counts."""
+        return self.keep_days if self.keep_pass_days is None else self.keep_pass_days
+
+    @property
+    def reject_days(self) -> int | None:
+        """The same of all that is no PASS."""
+        return self.keep_days if self.keep_reject_days is None else self.keep_reject_days
 
 
 class InferenceSettings(Table):

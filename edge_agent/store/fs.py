@@ -40,6 +40,10 @@ class FileSystem:
         """The size of a file."""
         return path.stat().st_size
 
+    def read(self, path: Path) -> bytes:
+        """All bytes of a file."""
+        return path.read_bytes()
+
     def sha256(self, path: Path) -> str:
         """The sha256 of a file's bytes, in hexadecimal."""
         with path.open("rb") as file:
@@ -90,6 +94,10 @@ class FileSystem:
         """Total and free bytes of the disk that holds ``folder``."""
         usage = shutil.disk_usage(folder)
         return usage.total, usage.free
+
+    def is_same_disk(self, one: Path, other: Path) -> bool:
+        """Whether two folders lie on one disk: what leaves one makes room for the other."""
+        return one.stat().st_dev == other.stat().st_dev
 
     @staticmethod
     def _sync(descriptor: int) -> None:

@@ -10,21 +10,24 @@ import heapq
 import re
 from bisect import insort
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from edge_agent.store.fs import FileSystem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from drivers.base import Verdict
-    from edge_agent.store.fs import FileSystem
-
-__all__ = ["NAME", "Image", "Stock"]
+__all__ = ["BYPASS", "NAME", "OTHERS", "PASSES", "Image", "Stock", "archived"]
 
 NAME = re.compile(
-    r"part_(?P<seq>\d{12,})_CAM(?P<camera>\d+)_(?P<verdict>PASS|REJECT|FAULT)_(?P<sha256>[0-9a-f]{8})\.[a-z0-9]{1,8}"
+    r"part_(?P<seq>\d{12,})_CAM(?P<camera>\d+)_(?P<verdict>PASS|REJECT|FAULT|BYPASS)_(?P<sha256>[0-9a-f]{8})\.[a-z0-9]{1,8}"
 )
-"""Of an archived image; ``sha256`` is how the hash in its row begins."""
+"""Of an archived image; ``sha256`` is how the hash in its row begins, ``verdict`` what became of its part."""
+BYPASS = "BYPASS"
+"""Passed, but not by the inspection: kept as a reject is."""
+PASSES: Final = frozenset({"PASS"})
+OTHERS: Final = frozenset({"REJECT", "FAULT", BYPASS})
 _AT_ONCE = 5000
 """Images that one reading makes known, about 1 MiB. A reading goes through a whole folder, a good third of a second for
 20,000 images: this keeps it to less than one in a hundred filings, even while each of them removes twenty."""
@@ -37,6 +40,19 @@ class Image(NamedTuple):
     folder: Path
     name: str
     size_bytes: int
+
+
+def archived(root: Path, fs: FileSystem | None = None) -> Iterator[tuple[str, Image]]:
+    """Every image below a folder, with what became of its part by its name; what bears no such name is passed over.
+
+    None where there is no folder. Raises OSError.
+    """
+    fs = fs or FileSystem()
+    if not fs.exists(root):
+        return
+    for path, size_bytes in fs.files(root):
+        if found := NAME.fullmatch(path.name):
+            yield found["verdict"], Image(int(found["seq"]), path.parent, path.name, size_bytes)
 
 
 @dataclass(slots=True)
@@ -55,9 +71,9 @@ class Stock:
     bytes of a day whose files somebody else removed.
     """
 
-    def __init__(self, fs: FileSystem, *verdicts: Verdict) -> None:
+    def __init__(self, fs: FileSystem, verdicts: frozenset[str]) -> None:
         self._fs = fs
-        self._verdicts = frozenset(verdicts)
+        self._verdicts = verdicts
         self._oldest: list[Image] = []
         self._days: dict[Path, _Day] = {}  # all they hold is newer than the last of the oldest, if there is one
         self.total_bytes = 0
@@ -72,6 +88,13 @@ class Stock:
     def oldest(self) -> Image | None:
         """The oldest image; None if there is none, or if it has to be read first."""
         return self._oldest[0] if self._oldest else None
+
+    @property
+    def oldest_seq(self) -> int | None:
+        """The part number of the oldest image, as far as is known; None if there is none."""
+        if self._oldest:
+            return self._oldest[0].part_seq
+        return min((day.least_seq for day in self._days.values()), default=None)
 
     def add(self, image: Image) -> None:
         """Count an image that lies in its folder."""

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["AgentState", "Answer", "Condition", "Review", "ReviewRequest"]
+__all__ = ["AgentState", "Answer", "ArchivedKind", "Condition", "Review", "ReviewRequest"]
 
 Name = Annotated[
     str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$")
@@ -29,6 +29,13 @@ class Condition(_Line):
     since_mono_s: float
 
 
+class ArchivedKind(_Line):
+    """Images of a kind that the archive holds: bytes, and the part number of the oldest, None where there is none."""
+
+    size_bytes: int = 0
+    oldest_seq: int | None = None
+
+
 class AgentState(_Line):
     """How the agent stands. Times are of this PC's monotonic clock, which both processes share."""
 
@@ -40,6 +47,8 @@ class AgentState(_Line):
     conditions: dict[str, Condition]
     archive_lost: int
     archive_pruned: int
+    archive_passes: ArchivedKind = ArchivedKind()
+    archive_others: ArchivedKind = ArchivedKind()
     bypass: str = ""
     """Who answers for the parts at the moment instead of the inspection; empty: nobody."""
 

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 import structlog
 
 from drivers.timing import Backoff, monotonic_s
+from edge_agent.store.held import Held
 from edge_agent.store.journal import JournalError
-from edge_agent.web.feed import AgentState, Answer, Condition, ReviewRequest
+from edge_agent.web.feed import AgentState, Answer, ArchivedKind, Condition, ReviewRequest
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from edge_agent.settings import Settings
+    from edge_agent.store.held import HeldKind
 
 __all__ = ["Looked", "keep_page"]
 
@@ -48,6 +50,7 @@ class Looked:
     is_dry_run: bool = False
     degraded: Mapping[str, str] = field(default_factory=dict)
     bypass: str = ""
+    archive_held: Held = field(default_factory=Held)
 
 
 @asynccontextmanager
@@ -145,6 +148,8 @@ class _Keeper:
             archive_lost=looked.archive_lost,
             archive_pruned=looked.archive_pruned,
             bypass=looked.bypass,
+            archive_passes=_kind(looked.archive_held.passes),
+            archive_others=_kind(looked.archive_held.others),
         )
 
     async def _hear(self, page: asyncio.StreamReader, answer_to: asyncio.StreamWriter) -> None:
@@ -159,6 +164,10 @@ class _Keeper:
             log.info("part_reviewed", part_seq=request.review.part_seq, says=request.review.says, error=error or None)
             _say(answer_to, Answer(answer=request.ask, error=error))
             await asyncio.sleep(_BETWEEN_REVIEWS_S)
+
+
+def _kind(held: HeldKind) -> ArchivedKind:
+    return ArchivedKind(size_bytes=held.size_bytes, oldest_seq=held.oldest_seq)
 
 
 def _say(to: asyncio.StreamWriter, line: BaseModel) -> None:

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from drivers.timing import monotonic_s
+from edge_agent.store.held import Held, HeldKind, reach_of
 from edge_agent.store.standing import standings
 from edge_agent.web.drift import drift_warnings, drifts
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
     from edge_agent.settings import Settings
+    from edge_agent.store.held import Reach
     from edge_agent.store.standing import Standing
     from edge_agent.web.drift import Drift
     from edge_agent.web.live import Live, SeenPart
@@ -40,6 +42,8 @@ class Measured:
         self.viewers = 0
         self._seen_standings: list[Standing] = []
         self._looked_mono_s = -_LOOK_EVERY_S
+        self._reach: Reach | None = None
+        self._reach_mono_s = -_LOOK_EVERY_S
         self._registry = CollectorRegistry()
         self._latency = Histogram(
             "edge_agent_part_latency_seconds",
@@ -111,6 +115,7 @@ class Measured:
         deadline_s = self._settings.line.deadline_ms / 1000
         yield GaugeMetricFamily("edge_agent_deadline_seconds", "line.deadline_ms", value=deadline_s)
         yield from self._disk()
+        yield from self._archive()
         yield GaugeMetricFamily("edge_agent_page_viewers", "Browsers that follow the page now", value=self.viewers)
 
     def _results(self) -> Iterator[Metric]:
@@ -131,6 +136,29 @@ class Measured:
         why = "; ".join(filter(None, (stands.degraded for stands in self._standings())))
         found = {"image": drift_warnings(self._drifts()), "results": why}
         return {**(agent.degraded if agent else {}), **{name: words for name, words in found.items() if words}}
+
+    def reach(self) -> Reach | None:
+        """How far back the archive reaches; None before the agent told. Looked up at most every few seconds."""
+        agent = self._live.agent
+        if agent is not None and monotonic_s() - self._reach_mono_s >= _LOOK_EVERY_S:
+            kinds = (agent.archive_passes, agent.archive_others)
+            held = Held(*(HeldKind(kind.size_bytes, kind.oldest_seq) for kind in kinds))
+            self._reach, self._reach_mono_s = reach_of(held, self._settings.store.journal), monotonic_s()
+        return self._reach
+
+    def _archive(self) -> Iterator[Metric]:
+        size = GaugeMetricFamily("edge_agent_archive_bytes", "Images in the archive", labels=["kind"], unit="bytes")
+        words = "How long ago the part of the oldest image was"
+        age = GaugeMetricFamily("edge_agent_archive_reach_seconds", words, labels=["kind"], unit="seconds")
+        if (reach := self.reach()) is not None:
+            for kind, held, span_s in (
+                ("pass", reach.held.passes, reach.passes_s),
+                ("reject", reach.held.others, reach.others_s),
+            ):
+                size.add_metric([kind], held.size_bytes)
+                if span_s is not None:
+                    age.add_metric([kind], span_s)
+        yield from (size, age)
 
     def _drifts(self) -> list[Drift]:
         return drifts(part.row for _, part in sorted(self._live.parts.items()))
@@ -165,7 +193,8 @@ class Measured:
 
     def _disk(self) -> Iterator[Metric]:
         free = GaugeMetricFamily("edge_agent_disk_free_bytes", "Room on the disk", labels=["place"], unit="bytes")
-        places = {"journal": self._settings.store.journal.parent, "archive": self._settings.store.archive}
+        store = self._settings.store
+        places = {"journal": store.journal.parent, "archive": store.archive, "spool": self._settings.images.spool}
         for place, folder in places.items():
             try:
                 free.add_metric([place], shutil.disk_usage(folder).free)

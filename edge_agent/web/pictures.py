@@ -21,6 +21,7 @@ import structlog
 from PIL import Image
 
 from edge_agent.errors import DataError, EdgeAgentError
+from edge_agent.store.shrink import received_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -185,7 +186,7 @@ def _interpolated(
 def read_archived(archive: Path, row: PartRow, camera: CameraRow) -> bytes:
     """The bytes that were judged. Raises DataError where they are not kept, or the file has other ones now."""
     try:
-        data = archived_image(archive, row, camera).read_bytes()
+        data = received_bytes(archived_image(archive, row, camera))
     except OSError as err:
         raise DataError(f"the archived image cannot be read: {err.strerror}") from err
     if hashlib.sha256(data).hexdigest() != camera.image_sha256:

@@ -140,6 +140,7 @@ class Site:
             "conditions": {} if agent is None else {name: _aged(c) for name, c in agent.conditions.items()},
             "not_ready": live.not_ready(),
             "counters": live.counters(),
+            "archive": reach.words if (reach := self.measured.reach()) else "",
             "utc": datetime.now(UTC).isoformat(timespec="milliseconds"),
         }
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,11 +13,12 @@ from drivers.timing import monotonic_s
 from edge_agent.domain import Reason, Verdict
 from edge_agent.runtime.worker import Worker
 from edge_agent.store.journal import JournalReader
+from tests.small_disk import small_disk
 from tests.unit.test_runtime_supervisor import Agent
 from tests.virtual_peers import NullInspector
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
     from tests.results import Figure
@@ -27,20 +27,6 @@ EACH = 8
 DEADLINE_S, LOOKS_EVERY_S, ARCHIVES_S = 10.0, 1.5, 30.0
 
 pytestmark = pytest.mark.usefixtures("quiet_logs")
-
-
-@contextmanager
-def small_disk(folder: Path) -> Iterator[Path]:
-    """An empty disk of 2 MiB. Skips where mounting is refused."""
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=2m", "edge-agent-test", str(folder)]
-    mounted = subprocess.run(command, capture_output=True, text=True, check=False)
-    if mounted.returncode:
-        pytest.skip(f"no tmpfs can be mounted here: {mounted.stderr.strip()}")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
 
 
 def fill(disk: Path) -> Path:
@@ -91,7 +77,7 @@ async def part(agent: Agent, number: int) -> None:
     "T-17", "a disk filled to its last byte in mid-run, then freed", "0 PASS without a row, no stumps, archives in 30 s"
 )
 async def test_a_disk_that_is_full_and_freed_costs_passes_and_no_truth(tmp_path: Path, figure: Figure) -> None:
-    with small_disk(tmp_path / "disk") as disk:
+    with small_disk(tmp_path / "disk", mib=2) as disk:
         (disk / "archive").mkdir()
         (tmp_path / "archive").symlink_to(disk / "archive")
         (disk / "journal.sqlite3").touch()

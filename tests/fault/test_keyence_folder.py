@@ -385,7 +385,7 @@ async def test_a_file_that_cannot_be_taken_away_is_rejected_once(
     async with watched(tmp_path) as source:
         drop(tmp_path / "in", 31)
         capture = await soon(source.next())
-        assert capture.broken is Reason.IMAGE_BROKEN
+        assert capture.broken is Reason.DISK
         assert "taken out of the watched folder" in capture.detail
         drop(tmp_path / "in", 32)
 

@@ -274,7 +274,7 @@ async def test_a_full_disk_is_said_before_the_transfer(tmp_path: Path) -> None:
 
         assert reply.startswith("452")
         capture = await soon(inbox.next())
-        assert (capture.count, capture.broken) == (31, Reason.IMAGE_BROKEN)
+        assert (capture.count, capture.broken) == (31, Reason.DISK)
         assert "Disk full" in capture.detail
 
 
@@ -298,7 +298,7 @@ async def test_a_disk_that_fails_in_mid_transfer_is_answered_and_the_next_image_
         whole = await soon(inbox.next())
 
         assert reply.startswith("426")
-        assert broken.broken is Reason.IMAGE_BROKEN
+        assert broken.broken is Reason.DISK
         assert os.strerror(errno.EFBIG) in broken.detail
         assert again.startswith("226")
         assert whole.broken is None
@@ -310,7 +310,7 @@ async def test_a_spool_that_goes_away_is_answered_and_surfaces(tmp_path: Path) -
         reply = await upload(inbox, image_name(31), bmp())
 
         assert reply.startswith("451")
-        assert (await soon(inbox.next())).broken is Reason.IMAGE_BROKEN
+        assert (await soon(inbox.next())).broken is Reason.DISK
 
 
 async def test_a_proof_that_fails_itself_rejects_the_part_and_the_inbox_lives_on(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def filing_times_s(archive: Archive, folder: Path) -> list[float]:
 
 
 def age(root: Path) -> Archive:
-    return Archive(root, max_bytes=2**40, min_free_bytes=0, keep_days=KEEP_DAYS)
+    return Archive(root, max_bytes=2**40, min_free_bytes=0, keep_pass_days=KEEP_DAYS, keep_reject_days=KEEP_DAYS)
 
 
 def size(root: Path) -> Archive:

@@ -338,4 +338,4 @@ async def test_a_disk_that_is_nearly_full_takes_no_image_however_often_it_is_ask
         surfaced = [await soon(inbox.next()) for _ in range(20)]
 
     assert {reply[:3] for reply in replies} == {"452"}
-    assert all(capture.broken is Reason.IMAGE_BROKEN and capture.path is None for capture in surfaced)
+    assert all(capture.broken is Reason.DISK and capture.path is None for capture in surfaced)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ import pytest
 
 from edge_agent.domain import Verdict
 from edge_agent.errors import ConfigError
+from edge_agent.web.feed import ArchivedKind
 from edge_agent.web.guard import read_token
 from edge_agent.web.site import _VIEWERS_MAX, monitoring
 from tests.security.web_site import TOKEN, agent_state, part_row, reject_row, served, web_settings, written
@@ -312,6 +314,22 @@ async def test_a_dry_run_and_what_is_degraded_are_told(at: Served) -> None:
     assert state["dry_run"] is True
     assert state["degraded"] == why
     assert 'edge_agent_degraded{reason="challenge"} 1.0' in (await at.ask("/metrics")).body.decode()
+
+
+async def test_how_far_back_the_archive_reaches_is_told(at: Served) -> None:
+    held = {"archive_passes": ArchivedKind(size_bytes=2**30, oldest_seq=1), "archive_others": ArchivedKind()}
+    at.site.live.hear(agent_state().model_copy(update=held))
+    reader, writer = await asyncio.open_connection("127.0.0.1", at.port)
+    writer.write(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    await asyncio.wait_for(reader.readuntil(b"event: state\ndata: "), 10)
+    state = json.loads(await reader.readline())
+    writer.close()
+    metrics = (await at.ask("/metrics")).body.decode()
+
+    assert re.fullmatch(r"holds \d+ days of passes, no rejects \(1\.0 GiB\)", state["archive"])
+    assert 'edge_agent_archive_bytes{kind="pass"} 1.073741824e+09' in metrics
+    assert 'edge_agent_archive_reach_seconds{kind="pass"}' in metrics
+    assert 'edge_agent_archive_reach_seconds{kind="reject"}' not in metrics
 
 
 async def test_what_a_page_is_told_is_json_that_a_browser_takes(at: Served) -> None:

@@ -74,7 +74,8 @@ def test_every_answer_stands_in_the_file_and_the_file_passes_its_check(tmp_path:
         "192.168.5.6",
     )
     times = ("--spacing-ms", "900", "--imaging-ms", "60", "--deadline-ms", "550")
-    others = ("--program", "12", "--own-address", "192.168.3.1")
+    others = ("--program", "12", "--own-address", "192.168.3.1", "--keep-reject-days", "2", "--keep-pass-hours", "0.5")
+    others += ("--parts-per-minute", "6", "--image-mib", "0.5", "--reject-percent", "10")
     ran = edge_agent("init", "--yes", "--json", *facts, *times, *others, "--state", "state", cwd=tmp_path)
 
     assert ran.returncode == 0, ran.stderr
@@ -84,6 +85,8 @@ def test_every_answer_stands_in_the_file_and_the_file_passes_its_check(tmp_path:
     line = settings.line
     assert (line.name, line.deadline_ms, line.min_part_spacing_ms, line.imaging_ms) == ('line "7"', 550, 900, 60)
     assert settings.output.pass_hold_ms == 290
+    assert (settings.store.archive_max_gib, settings.store.keep_reject_days) == (1.0, 2)
+    assert "2 days of rejects" in json.loads(ran.stdout)["archive"]["words"]
     assert (settings.controller.host, settings.controller.port) == ("192.168.3.4", 8501)
     assert (ftp.host, settings.image_senders) == ("192.168.3.1", ("192.168.3.4",))
     assert (settings.output.host, settings.bundle[0].program) == ("192.168.5.6", 12)

@@ -9,7 +9,7 @@ import socket
 import sqlite3
 from contextlib import asynccontextmanager, closing
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,6 +22,7 @@ from edge_agent.doctor.places import speed_of
 from edge_agent.settings import load_settings
 from edge_agent.settings.models import FolderSettings, RtuSettings, SerialSettings
 from edge_agent.store.journal import Journal
+from tests.security.web_site import part_row, reject_row, written
 from tests.simulated.line import edge_agent, line
 
 if TYPE_CHECKING:
@@ -222,6 +223,64 @@ async def test_a_disk_that_is_full_or_slow_fails(site: Site, monkeypatch: pytest
         found = await failing(site, "disk_space")
 
     assert "GiB free" in found
+
+
+async def test_an_archive_that_may_grow_larger_than_its_disk_is_said_with_numbers(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.statvfs(site.config.parent)
+    day = site.settings.store.archive / "2026-11-24"
+    day.mkdir(parents=True)
+    with (day / "part_000000000001_CAM1_PASS_00000000.bmp").open("wb") as image:
+        image.truncate(2**30)
+
+    def disk(free_gib: int) -> os.statvfs_result:
+        return os.statvfs_result((4096, 4096, 100 * 2**18, free_gib * 2**18, free_gib * 2**18, *real[5:]))
+
+    found = {}
+    for free_gib in (90, 21, 20, 1, 0):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "statvfs", lambda _folder, free_gib=free_gib: disk(free_gib))
+            (found[free_gib],) = await look(site, "archive_limit")
+            (space,) = await look(site, "disk_space")
+
+    assert {free_gib: finding.result for free_gib, finding in found.items()} == {
+        90: Result.OK, 21: Result.OK, 20: Result.WARN, 1: Result.FAIL, 0: Result.FAIL,
+    }  # fmt: skip
+    assert (space.result, "FAULT" in space.evidence) == (Result.FAIL, True)
+    assert found[20].evidence.startswith("store.archive_max_gib allows 20.0 GiB, the disk of ")
+    assert found[20].evidence.endswith("19.0 GiB: 20.0 GiB free and 1.0 GiB of images, less 2.0 GiB that stay free")
+    assert "archive_max_gib = 19.00" in found[20].fix
+
+
+async def test_how_far_back_images_are_there_is_said_and_compared_with_what_is_asked_for(site: Site) -> None:
+    def days_ago(days: float) -> str:
+        return (datetime.now(UTC) - timedelta(days=days)).isoformat(timespec="milliseconds")
+
+    def asking(**days: int) -> Site:
+        store = site.settings.store.model_copy(update=days)
+        return replace(site, settings=site.settings.model_copy(update={"store": store}), held=None)
+
+    (empty,) = await look(site, "archive_reach")
+    rows = [reject_row(seq, decided_utc=days_ago(40 - seq)) for seq in range(1, 37)]
+    await written(site.settings.store.journal, [*rows, part_row(37, decided_utc=days_ago(0.25))])
+    day = site.settings.store.archive / "2026-11-24"
+    day.mkdir(parents=True)
+    for seq in (28, 30, 36):
+        with (day / f"part_{seq:012d}_CAM1_REJECT_00000000.bmp").open("wb") as image:
+            image.truncate(2**30)
+    (day / "part_000000000037_CAM1_PASS_00000000.bmp").write_bytes(b"image")
+    found = {days: (await look(asking(keep_reject_days=days), "archive_reach"))[0] for days in (10, 12, 24)}
+    (by_both,) = await look(asking(keep_days=24), "archive_reach")
+
+    assert (empty.result, "holds no passes, no rejects" in empty.evidence) == (Result.OK, True)
+    assert "holds 6.0 hours of passes, 12 days of rejects (3.0 GiB)" in found[10].evidence
+    assert {days: finding.result for days, finding in found.items()} == {
+        10: Result.OK, 12: Result.OK, 24: Result.WARN,
+    }  # fmt: skip
+    assert "keep_reject_days asks for 24 days" in found[24].evidence
+    assert "24 days of these images are about 6.0 GiB" in found[24].fix
+    assert by_both.result is Result.WARN
 
 
 async def test_a_damaged_journal_and_a_clock_put_back_fail(site: Site) -> None:

@@ -42,7 +42,7 @@ async def test_a_dry_run_judges_everything_and_drives_nothing_but_reject(
         await at.until_rows(1)
         await at.controller.wire_trigger(bad_image(1))
         good, bad = await at.until_rows(2)
-        await at.until("both images", lambda: len(list((tmp_path / "archive").rglob("part_*.bmp"))) == 2)
+        await at.until("both images", lambda: len(list((tmp_path / "archive").rglob("part_*"))) == 2)
         seen = {change.coil for change in at.remote_io.history if change.value}
         assert await at.stop_agent() == 0
 

@@ -8,11 +8,14 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
+from drivers.simulated.camera import encode_bmp
 from edge_agent.domain import Inspection, Judgement, Outcome, Reason, Verdict
 from edge_agent.errors import DataError
 from edge_agent.replay import ReplayResult, replay_folder, write_replay_report
+from edge_agent.store.shrink import shrunk
 from edge_agent.store.writer import JournalWriter
 from tests.unit.test_store_journal import part_row
 
@@ -93,6 +96,25 @@ def test_a_score_that_differs_in_its_last_bit_is_a_difference_even_of_a_late_par
 
     assert result.exit_code == 1
     assert "recorded score 0.1" in result.differences[0].difference
+
+
+def test_an_image_that_is_kept_smaller_is_judged_by_the_very_bytes_that_came(tmp_path: Path) -> None:
+    came = encode_bmp(np.tile(np.arange(64, dtype=np.uint8), (48, 1)))
+    small = shrunk(came)
+    assert small is not None
+    with closing(JournalWriter(tmp_path / "journal.sqlite3")) as writer:
+        for seq in (1, 2):
+            writer.append(of(seq, came))
+    sha256 = hashlib.sha256(came).hexdigest()
+    (tmp_path / "archive").mkdir()
+    for seq, stored in ((1, small), (2, small.replace(b"IDAT", b"IDAX"))):
+        (tmp_path / "archive" / f"part_{seq:012d}_CAM1_PASS_{sha256[:8]}.png").write_bytes(stored)
+    inspectors: Any = {(1, 1): Judges()}
+    result = replay_folder(tmp_path / "archive", inspectors, tmp_path / "journal.sqlite3", lambda *_: None)
+
+    assert [image.inspection.image_sha256 == sha256 for image in result.images] == [True, False]
+    assert [image.is_altered for image in result.images] == [False, True]
+    assert result.compared == 2
 
 
 def test_a_sampled_archive_says_that_it_cannot_replay_the_shift(tmp_path: Path) -> None:

@@ -66,6 +66,7 @@ def test_the_inspections_own_opinion_is_set_aside_and_said(change: dict[str, obj
         ({"next_part_is_here": True}, Verdict.REJECT, Reason.OVERRUN),
         ({"result": replace(RESULT, judgement=Judgement.NG)}, Verdict.REJECT, Reason.CONTROLLER_NG),
         ({"result": replace(RESULT, judgement=None)}, Verdict.REJECT, Reason.CONTROLLER_NG),
+        ({"captures": {1: replace(CAPTURE, broken=Reason.DISK)}}, Verdict.FAULT, Reason.DISK),
     ],
 )
 def test_nothing_else_is_set_aside(seen: Evidence, change: dict[str, object], verdict: Verdict, reason: Reason) -> None:

@@ -45,6 +45,8 @@ def test_a_part_with_every_proof_passes() -> None:
         ({"result": None}, Verdict.REJECT, Reason.NO_RESULT),
         ({"captures": {1: replace(CAPTURE, broken=Reason.IMAGE_BROKEN)}}, Verdict.REJECT, Reason.IMAGE_BROKEN),
         ({"captures": {1: replace(CAPTURE, broken=Reason.IMAGE_SIZE)}}, Verdict.REJECT, Reason.IMAGE_SIZE),
+        ({"captures": {1: replace(CAPTURE, broken=Reason.DISK)}}, Verdict.FAULT, Reason.DISK),
+        ({"captures": {1: replace(CAPTURE, broken=Reason.DISK)}, "not_ready": "x"}, Verdict.FAULT, Reason.DISK),
         ({"captures": {1: replace(CAPTURE, count=None)}}, Verdict.REJECT, Reason.IMAGE_BROKEN),
         ({"inspections": {}}, Verdict.REJECT, Reason.LATE),
         ({"inspections": {1: NG}}, Verdict.REJECT, Reason.SCORE),
@@ -119,7 +121,8 @@ inspections = st.sampled_from([OK, NG, replace(OK, outcome=Outcome.REVIEW), repl
         cameras=st.sampled_from([(1,), (1, 2)]),
         judgement_policy=st.sampled_from(["agent", "both"]),
         captures=st.dictionaries(
-            st.integers(1, 2), st.sampled_from([CAPTURE, replace(CAPTURE, broken=Reason.IMAGE_BROKEN)])
+            st.integers(1, 2),
+            st.sampled_from([CAPTURE, *(replace(CAPTURE, broken=why) for why in (Reason.IMAGE_BROKEN, Reason.DISK))]),
         ),
         inspections=st.dictionaries(st.integers(1, 2), inspections.filter(lambda i: i is not None)),
         result=st.sampled_from([None, RESULT, replace(RESULT, judgement=Judgement.NG)]),

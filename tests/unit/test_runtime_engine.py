@@ -294,6 +294,20 @@ async def test_a_broken_image_is_rejected_with_its_reason_and_the_line_goes_on(t
         assert good.verdict is Verdict.PASS
 
 
+async def test_an_image_that_could_not_be_stored_stops_every_part_until_the_disk_is_proven(tmp_path: Path) -> None:
+    async with line(tmp_path) as at:
+        at.image(1, broken=Reason.DISK, detail="could not be stored: No space left on device")
+        at.result(1)
+        await at.rows(1)
+        at.image(2)
+        at.result(2)
+        unstored, after = await at.rows(2)
+
+        assert (unstored.verdict, unstored.reason) == (Verdict.FAULT, Reason.DISK)
+        assert (after.verdict, after.reason) == (Verdict.FAULT, Reason.NOT_READY)
+        assert "disk: could not be stored" in after.detail
+
+
 async def test_an_image_without_a_live_result_never_passes(tmp_path: Path) -> None:
     async with line(tmp_path, deadline_s=0.1) as at:
         at.image(1)

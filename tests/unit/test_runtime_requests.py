@@ -122,6 +122,7 @@ def test_every_condition_has_its_number_and_an_unknown_one_the_general() -> None
     assert ERROR_CODES == {
         "controller": 101, "program": 102, "output": 103, "images": 104, "journal": 105, "inference": 106,
         "request": 107, "rejects": 108, "mode": 109, "golden": 110, "clock": 111, "archive": 112,
+        "disk": 113,
     }  # fmt: skip
     health = Health.waiting_for("journal", "controller")
     assert error_code(health) == 101

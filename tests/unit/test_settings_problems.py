@@ -103,9 +103,12 @@ path = "bundles/zipper"
 journal = "journal.sqlite3"
 archive = "archive"
 archive_max_gib = 20.0
+keep_bmp_as = "png"
 keep = "all"
 keep_pass_every = 1
 keep_days = 90
+keep_pass_days = 2
+keep_reject_days = 90
 
 [lamp]
 device = "/dev/ttyS1"

@@ -19,7 +19,7 @@ from edge_agent.domain import Verdict
 from edge_agent.store.archive import Archive
 from edge_agent.store.fs import FileSystem, write_durably
 from edge_agent.store.reserve import Reserve
-from edge_agent.store.stock import Image, Stock
+from edge_agent.store.stock import PASSES, Image, Stock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,7 +74,7 @@ def lay(tmp_path: Path, day: str, *seqs: int, kind: str = "PASS", size: int = 10
 def known(archive: Archive) -> int:
     """How many entries the archive holds in memory, of images, folders and days."""
     stocks = (archive._passed, archive._others)
-    return len(archive._parts_of_day) + sum(len(stock._oldest) + len(stock._days) for stock in stocks)
+    return len(archive._days) + sum(len(stock._oldest) + len(stock._days) for stock in stocks)
 
 
 class _Pruned(FileSystem):
@@ -267,7 +267,7 @@ def test_what_the_archive_knows_does_not_grow_with_its_images(tmp_path: Path) ->
 
 
 def test_a_hundred_thousand_images_of_a_day_take_no_memory_each() -> None:
-    stock = Stock(FileSystem(), Verdict.PASS)
+    stock = Stock(FileSystem(), PASSES)
     folder = Path("2026-11-23")
     tracemalloc.start()
     for seq in range(100_000):
@@ -510,7 +510,7 @@ def test_images_of_more_days_than_are_kept_go(tmp_path: Path) -> None:
     root = tmp_path / "archive"
     for seq, day in ((1, "2026-01-20"), (2, "2026-01-21"), (3, "2026-03-05")):
         put_on(root, tmp_path, seq, day)
-    archive = Archive(root, max_bytes=MIB, min_free_bytes=0, keep_days=2)
+    archive = Archive(root, max_bytes=MIB, min_free_bytes=0, keep_pass_days=2, keep_reject_days=2)
     put(archive, tmp_path, 4)
     put(archive, tmp_path, 5)
 
@@ -525,7 +525,7 @@ def test_a_clock_that_is_set_makes_no_image_old(tmp_path: Path, days: tuple[str,
     root = tmp_path / "archive"
     for seq, day in enumerate(days, 1):
         put_on(root, tmp_path, seq, day)
-    archive = Archive(root, max_bytes=MIB, min_free_bytes=0, keep_days=2)
+    archive = Archive(root, max_bytes=MIB, min_free_bytes=0, keep_pass_days=2, keep_reject_days=2)
     put(archive, tmp_path, 4)
     put(archive, tmp_path, 5)
 
@@ -537,7 +537,7 @@ def test_days_of_a_clock_that_was_wrong_hold_nothing_back_for_good(tmp_path: Pat
     root = tmp_path / "archive"
     for seq, day in ((1, "2020-11-20"), (2, "2099-01-01"), (3, "2020-11-21"), (4, "2020-11-22")):
         put_on(root, tmp_path, seq, day)
-    archive = Archive(root, max_bytes=MIB, min_free_bytes=0, keep_days=2)
+    archive = Archive(root, max_bytes=MIB, min_free_bytes=0, keep_pass_days=2, keep_reject_days=2)
     put(archive, tmp_path, 5)
     put(archive, tmp_path, 6)
 
@@ -552,11 +552,49 @@ def test_a_day_that_goes_on_after_the_clock_was_wrong_keeps_its_first_images(tmp
     for day in ("2099-01-01", "1999-12-31"):
         put_on(root, tmp_path, next(names), day)
     (tmp_path / "aside").rename(today)
-    archive = Archive(root, max_bytes=MIB, min_free_bytes=0, keep_days=1)
+    archive = Archive(root, max_bytes=MIB, min_free_bytes=0, keep_pass_days=1, keep_reject_days=1)
     for _ in range(3):
         put(archive, tmp_path, next(names), Verdict.REJECT)
 
     assert 1 in kept(tmp_path), "of today"
+
+
+def test_each_kind_is_kept_for_days_of_its_own(tmp_path: Path) -> None:
+    root, days = tmp_path / "archive", ("2026-01-20", "2026-01-21", "2026-03-05", "2026-03-06")
+    for number, day in enumerate(days):
+        put_on(root, tmp_path, 2 * number + 1, day, Verdict.PASS)
+        lay(tmp_path, day, 2 * number + 2, kind="REJECT")
+    archive = Archive(root, max_bytes=MIB, min_free_bytes=0, keep_pass_days=1, keep_reject_days=3)
+    for seq in (9, 10, 11):
+        put(archive, tmp_path, seq)
+
+    assert kept(tmp_path) == [6, 8, 9, 10, 11], "passes of the newest day, rejects of the newest three"
+
+
+def test_days_of_one_kind_alone_leave_the_other_to_the_size(tmp_path: Path) -> None:
+    root = tmp_path / "archive"
+    for number, day in enumerate(("2026-01-20", "2026-01-21", "2026-03-05")):
+        put_on(root, tmp_path, 2 * number + 1, day, Verdict.PASS)
+        lay(tmp_path, day, 2 * number + 2, kind="REJECT")
+    archive = Archive(root, max_bytes=MIB, min_free_bytes=0, keep_pass_days=1, keep_reject_days=30)
+    for seq in (7, 8):
+        put(archive, tmp_path, seq)
+
+    assert kept(tmp_path) == [2, 4, 6, 7, 8]
+
+
+def test_what_passed_in_bypass_is_kept_as_long_as_a_reject(tmp_path: Path) -> None:
+    archive = archive_in(tmp_path, max_bytes=350)
+    path, sha256 = spool(tmp_path, "1.bmp", bytes(100))
+    filed = archive.file(1, 1, Verdict.PASS, path, sha256, always=True)
+    for seq in range(2, 9):
+        put(archive, tmp_path, seq)
+    again = Archive(tmp_path / "archive", max_bytes=350, min_free_bytes=0)
+    put(again, tmp_path, 9)
+
+    assert filed is not None
+    assert "_BYPASS_" in filed.name
+    assert kept(tmp_path) == [1, 8, 9]
 
 
 def test_only_what_was_to_be_kept_is_lost_by_giving_it_up(tmp_path: Path) -> None:

@@ -43,6 +43,8 @@ NAMES = {
     "edge_agent_archive_lost_total": "counter",
     "edge_agent_archive_pruned_total": "counter",
     "edge_agent_disk_free_bytes": "gauge",
+    "edge_agent_archive_bytes": "gauge",
+    "edge_agent_archive_reach_seconds": "gauge",
     "edge_agent_page_viewers": "gauge",
 }
 

@@ -68,6 +68,7 @@ function showState(state) {
   $("bypass").textContent = state.bypass;
   $("state").textContent = text(state.line, "state");
   $("state").className = `pill ${["READY", "BUSY"].includes(state.line) ? "ready" : "bad"}`;
+  $("archive").textContent = state.archive;
   $("clock").textContent = new Date(state.utc).toLocaleTimeString();
   lost(state.line === "SILENT");
   const counters = state.counters;
