@@ -25,6 +25,10 @@ _FORMATS = {
     "time": 'a time of day between "00:00" and "23:59"',
     "result-item": RESULT_ITEM_WORDS,
     "public-key": PUBLIC_KEY_WORDS,
+    "host": 'an address, as "192.168.10.10", or the name of a host, without a port',
+    "own-host": 'an address of this PC, as "192.168.10.1", or its name, without a port',
+    "web-address": 'a web address, as "https://mes.plant.example/edge-agent"',
+    "serial-port": 'a serial port, as "/dev/serial/by-id/...", or "rfc2217://ADDRESS:PORT" of a device server',
     "peer": 'an address or a network, such as "192.168.10.10" or "192.168.10.0/24"',
 }
 _SECRET_WORDS = ("password", "passwd", "secret", "token")

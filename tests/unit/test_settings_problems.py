@@ -108,7 +108,7 @@ keep_pass_every = 1
 keep_days = 90
 
 [lamp]
-device = "/dev/ttyS1"
+device = "/dev/ttyS2"
 rts = "fault"
 dtr = "bypass"
 
