@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+import typer.core
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -28,11 +30,14 @@ __all__ = [
     "progress_bars",
     "say",
     "settings_of",
+    "show_brackets",
     "utc_of",
     "who",
 ]
 
 _NAME_MAX = 100
+_TAG = re.compile(r"\[(?=[a-z#/@][^\[\]]*\])")
+"""What rich takes for a tag."""
 DEFAULT_CONFIG = Path("/etc/edge-agent/line.toml")
 
 Config = Annotated[Path, typer.Option("--config", "-c", help="The line's settings.", metavar="line.toml")]
@@ -60,6 +65,18 @@ def passphrase_of(file: Path | None, *, confirm: bool = False) -> bytes:
         raise UsageError("the key has a passphrase, and there is no terminal to ask", hint="--passphrase-file FILE")
     asked: str = typer.prompt("Passphrase of the key", hide_input=True, confirmation_prompt=confirm, err=True)
     return asked.encode()
+
+
+def show_brackets(command: Any) -> None:
+    """Let the help of a command, and of those below it, show ``[[bundle]]``: rich takes it for a tag and drops it."""
+    if not typer.core.HAS_RICH:
+        return
+    for named in (command, *command.params):
+        for name in ("help", "short_help", "epilog"):
+            if text := getattr(named, name, None):
+                setattr(named, name, _TAG.sub(r"\\[", text))
+    for below in getattr(command, "commands", {}).values():
+        show_brackets(below)
 
 
 def settings_of(config: Path, *, drives_pass: bool = False) -> Settings:
@@ -140,7 +157,7 @@ def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
 
     bars: dict[str, TaskID] = {}
     with Progress(
-        TextColumn("{task.description:<28}"),
+        TextColumn("{task.description:<28}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),

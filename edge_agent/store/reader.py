@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 
     from edge_agent.store.chain import Audit, Head
 
-__all__ = ["JournalReader"]
+__all__ = ["JournalReader", "NoJournalYet"]
+
+
+class NoJournalYet(DataError):
+    """There is no file, or one that an agent has just begun and that holds nothing."""
 
 
 class JournalReader:
@@ -38,7 +42,10 @@ class JournalReader:
     def open(cls, path: Path) -> Self:
         """Open an existing journal. Raises DataError if it is missing, damaged or not of this version."""
         if not path.is_file():
-            raise DataError(f"there is no journal {path}", hint="name the file that store.journal in line.toml names")
+            raise NoJournalYet(
+                f"there is no journal {path} yet",
+                hint="edge-agent run begins it; a line that has run wrote the one that store.journal in line.toml names",
+            )
         connection = None
         try:
             connection = _connect(path)
@@ -49,6 +56,9 @@ class JournalReader:
             if isinstance(err, (sqlite3.Error, ValueError)):
                 raise damaged(path, err) from err
             raise
+        if version == 0:
+            connection.close()
+            raise NoJournalYet(f"the journal {path} is only being begun", hint="ask again when the line is READY")
         if version not in READABLE_VERSIONS:
             connection.close()
             raise DataError(

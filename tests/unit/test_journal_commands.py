@@ -190,3 +190,17 @@ def test_a_rotated_journal_is_begun_anew(folder: Path, tmp_path: Path) -> None:
         assert list(reader.rows()) == []
     with JournalReader.open(tmp_path / closed) as reader:
         assert len(list(reader.rows())) == 5
+
+
+@pytest.mark.parametrize("command", ["query", "verify"])
+def test_a_question_before_the_first_part_says_that_there_is_no_journal_yet(tmp_path: Path, command: str) -> None:
+    """An agent makes the file first and its tables then."""
+    missing = edge_agent(command, "--journal", "journal.db", cwd=tmp_path)
+    (tmp_path / "journal.db").touch()
+    begun = edge_agent(command, "--journal", "journal.db", cwd=tmp_path)
+
+    assert (missing.returncode, begun.returncode) == (65, 65)
+    assert "error: there is no journal journal.db yet" in missing.stderr
+    assert "error: the journal journal.db is only being begun" in begun.stderr
+    assert "hint: ask again when the line is READY" in begun.stderr
+    assert "schema" not in begun.stderr
