@@ -44,7 +44,7 @@ class JournalReader:
         if not path.is_file():
             raise NoJournalYet(
                 f"there is no journal {path} yet",
-                hint="edge-agent run begins it; a line that has run wrote the one that store.journal in line.toml names",
+                hint="edge-agent run begins it; else name the file that store.journal in line.toml names",
             )
         connection = None
         try:
