@@ -136,7 +136,10 @@ def simulate(
     images: Annotated[
         Path | None, typer.Option(help="Show these images, in name order, instead of rendered zipper cursors.")
     ] = None,
-    spacing_ms: Annotated[int, typer.Option(min=50, help="Time between two parts.")] = 2000,
+    spacing_ms: Annotated[
+        int | None,
+        typer.Option(min=50, help="Time between two parts; by default a tenth above line.min_part_spacing_ms."),
+    ] = None,
     fault: Annotated[
         list[str] | None,
         typer.Option(help="Let it go wrong: NAME (every fifth part), NAME@7 (at the seventh), NAME/20 (every 20th)."),
@@ -157,7 +160,7 @@ def simulate(
     quiet: Annotated[bool, typer.Option("--quiet", help="Log warnings and errors alone.", hidden=True)] = False,
     ports: Annotated[str, typer.Option(help="Other ports than line.toml's, as JSON.", hidden=True)] = "{}",
 ) -> None:
-    """Start a simulated controller and a simulated remote I/O at the addresses of line.toml.
+    """Start a simulated controller and a simulated remote I/O at 127.0.0.1, at the ports of line.toml.
 
     Example: edge-agent simulate --config line.toml --fault late-result --fault io-mute@7
     """
@@ -171,7 +174,7 @@ def simulate(
     settings = settings_of(config)
     configure_logs("warning" if quiet else settings.log.level, settings.log.format)
     options = SimulationOptions(
-        spacing_ms / 1000,
+        None if spacing_ms is None else spacing_ms / 1000,
         images,
         json.loads(ports),
         tuple(fault or ()),
