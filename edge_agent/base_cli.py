@@ -112,18 +112,24 @@ def name_of(by: str | None) -> str:
     return name
 
 
-def utc_of(option: str, text: str | None) -> str | None:
-    """A time of a person as the journal writes it; without an offset it is this PC's. Raises UsageError."""
+def utc_of(option: str, text: str | None, after_utc: str | None = None) -> str | None:
+    """A time of a person as the journal writes it; without an offset it is this PC's. Raises UsageError.
+
+    A time of day alone is the last one that has been, or the first one behind ``after_utc``.
+    """
     from datetime import UTC, datetime
 
     from edge_agent.errors import UsageError
+    from edge_agent.moment import MOMENT_WORDS, moment
 
     if text is None:
         return None
+    after = None if after_utc is None else datetime.fromisoformat(after_utc)
     try:
-        return datetime.fromisoformat(text).astimezone(UTC).isoformat(timespec="milliseconds")
+        found = moment(text, datetime.now(UTC), after)
+        return found.astimezone(UTC).isoformat(timespec="milliseconds")
     except (ValueError, OverflowError):
-        raise UsageError(f"{option} {text!r} is no time", hint="for instance 2026-11-24 or 2026-11-24T06:00") from None
+        raise UsageError(f"{option} {text!r} is no time", hint=f"for instance {MOMENT_WORDS}") from None
 
 
 def at_desk(config: Path, work: Callable[[DeskClient], Awaitable[dict[str, object]]]) -> dict[str, object]:

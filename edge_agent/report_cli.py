@@ -20,10 +20,14 @@ def report_shift(
     *,
     since: Annotated[
         str | None,
-        typer.Option("--from", metavar="TIME", help="ISO 8601; left out, the begin of the shift that runs."),
+        typer.Option(
+            "--from",
+            metavar="TIME",
+            help="2026-11-24T06:00, 22:00, yesterday ...; left out, the begin of the shift that runs.",
+        ),
     ] = None,
     until: Annotated[
-        str | None, typer.Option("--to", metavar="TIME", help="ISO 8601, itself not included; now if left out.")
+        str | None, typer.Option("--to", metavar="TIME", help="As --from, itself not included; now if left out.")
     ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="The HTML file to write.")] = Path("shift.html"),
     pdf: Annotated[bool, typer.Option("--pdf", help="Also as PDF, by this PC's browser.")] = False,
@@ -46,7 +50,7 @@ def report_shift(
     now = datetime.now(UTC)
     begun = shift_start(now.astimezone(), settings.web.shift_starts if settings.web else ("00:00",))
     from_utc = utc_of("--from", since) or begun.isoformat(timespec="milliseconds")
-    to_utc = utc_of("--to", until) or now.isoformat(timespec="milliseconds")
+    to_utc = utc_of("--to", until, from_utc) or now.isoformat(timespec="milliseconds")
     with progress_bars() as progress:
         facts = shift_facts(settings, from_utc, to_utc, pictures, progress)
     write_shift_report(out, facts)

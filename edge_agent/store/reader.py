@@ -89,6 +89,11 @@ class JournalReader:
         order = "DESC" if is_newest_first else "ASC"
         return self._parts(f"SELECT * FROM part WHERE {where} ORDER BY part_seq {order}", *values)  # noqa: S608
 
+    def tally(self, where: str, values: Sequence[str | int]) -> dict[tuple[Verdict, Reason], int]:
+        """How many of the parts that a condition of ours fits got which verdict for which reason, the most first."""
+        query = f"SELECT verdict, reason, count(*) FROM part WHERE {where} GROUP BY 1, 2 ORDER BY 1, 3 DESC"  # noqa: S608
+        return {(Verdict(verdict), Reason(reason)): number for verdict, reason, number in self._all(query, *values)}
+
     def published(self, part_seq: int) -> Published | None:
         """What became of a part's verdict; None if that is not told."""
         found = self._all("SELECT published FROM publication WHERE part_seq = ?", part_seq)

@@ -86,7 +86,7 @@ def test_times_and_a_shift_without_parts(tmp_path: Path, thumbnail_bundle: Path)
     )
     on = ("--config", str(config), "--out", str(tmp_path / "shift.html"))
 
-    assert edge_agent_here("report", "shift", *on, "--from", "yesterday").code == 64
+    assert edge_agent_here("report", "shift", *on, "--from", "soon").code == 64
     missing = edge_agent_here("report", "shift", *on)
     assert missing.code == 65
     assert "there is no journal" in missing.err
