@@ -84,3 +84,37 @@ def report_shift(
         ],
     )
     raise typer.Exit(1 if facts.chain_problems else 0)
+
+
+@report_cli.command("part")
+def report_part(
+    part: Annotated[int, typer.Argument(min=1, help="The journal's number of the part; journal query finds it.")],
+    config: Config = DEFAULT_CONFIG,
+    *,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The HTML file to write; part-NUMBER.html if left out.")
+    ] = None,
+    pdf: Annotated[bool, typer.Option("--pdf", help="Also as PDF, by this PC's browser.")] = False,
+    json_: Json = False,
+) -> None:
+    """One page of one part, to print: the verdict in words, what the journal says, its pictures. 65 if there is none.
+
+    Example: edge-agent report part 4711 --config line.toml
+    """
+    from edge_agent.part_page import part_page
+    from edge_agent.report.part import write_part_page
+    from edge_agent.shift import print_pdf
+
+    facts = part_page(settings_of(config), part)
+    path = out or Path(f"part-{part}.html")
+    write_part_page(path, facts)
+    written = [path]
+    if pdf:
+        print_pdf(path, path.with_suffix(".pdf"))
+        written.append(path.with_suffix(".pdf"))
+    said = {"schema_version": 1, "part_seq": part, "verdict": facts.verdict, "statement": facts.statement}
+    say(
+        json_,
+        said | {"files": [str(file) for file in written]},
+        [f"part {part}: {facts.statement}", *(f"page: {file}" for file in written)],
+    )
