@@ -13,8 +13,10 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "edge-agent needs Python 3.11 or later; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12")'
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "This Python has no venv module. On Debian: apt-get install python3-venv"; exit 69; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e '.[calibrate,dev]'
+	@echo 'Installing into $(VENV): what is fetched is some hundred MB, torch most of it. This takes minutes; pip shows how far it is.'
+	$(BIN)/python -m pip install --disable-pip-version-check --no-compile -c constraints.txt -e '.[calibrate,dev]'
 	@touch $(STAMP)
+	@echo 'Installed: $(BIN)/edge-agent. Next: make demo, or docs/first-morning.md.'
 
 demo: install
 	$(BIN)/edge-agent demo

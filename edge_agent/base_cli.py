@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+import typer.core
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Container, Iterator, Mapping
@@ -29,11 +31,14 @@ __all__ = [
     "progress_bars",
     "say",
     "settings_of",
+    "show_brackets",
     "utc_of",
     "who",
 ]
 
 _NAME_MAX = 100
+_TAG = re.compile(r"\[(?=[a-z#/@][^\[\]]*\])")
+"""What rich takes for a tag."""
 DEFAULT_CONFIG = Path("/etc/edge-agent/line.toml")
 
 Config = Annotated[Path, typer.Option("--config", "-c", help="The line's settings.", metavar="line.toml")]
@@ -61,6 +66,18 @@ def passphrase_of(file: Path | None, *, confirm: bool = False) -> bytes:
         raise UsageError("the key has a passphrase, and there is no terminal to ask", hint="--passphrase-file FILE")
     asked: str = typer.prompt("Passphrase of the key", hide_input=True, confirmation_prompt=confirm, err=True)
     return asked.encode()
+
+
+def show_brackets(command: Any) -> None:
+    """Let the help of a command, and of those below it, show ``[[bundle]]``: rich takes it for a tag and drops it."""
+    if not typer.core.HAS_RICH:
+        return
+    for named in (command, *command.params):
+        for name in ("help", "short_help", "epilog"):
+            if text := getattr(named, name, None):
+                setattr(named, name, _TAG.sub(r"\\[", text))
+    for below in getattr(command, "commands", {}).values():
+        show_brackets(below)
 
 
 def settings_of(config: Path, *, drives_pass: bool = False, writes_state: bool = False) -> Settings:
@@ -102,18 +119,24 @@ def name_of(by: str | None) -> str:
     return name
 
 
-def utc_of(option: str, text: str | None) -> str | None:
-    """A time of a person as the journal writes it; without an offset it is this PC's. Raises UsageError."""
+def utc_of(option: str, text: str | None, after_utc: str | None = None) -> str | None:
+    """A time of a person as the journal writes it; without an offset it is this PC's. Raises UsageError.
+
+    A time of day alone is the last one that has been, or the first one behind ``after_utc``.
+    """
     from datetime import UTC, datetime
 
     from edge_agent.errors import UsageError
+    from edge_agent.moment import MOMENT_WORDS, moment
 
     if text is None:
         return None
+    after = None if after_utc is None else datetime.fromisoformat(after_utc)
     try:
-        return datetime.fromisoformat(text).astimezone(UTC).isoformat(timespec="milliseconds")
+        found = moment(text, datetime.now(UTC), after)
+        return found.astimezone(UTC).isoformat(timespec="milliseconds")
     except (ValueError, OverflowError):
-        raise UsageError(f"{option} {text!r} is no time", hint="for instance 2026-11-24 or 2026-11-24T06:00") from None
+        raise UsageError(f"{option} {text!r} is no time", hint=f"for instance {MOMENT_WORDS}") from None
 
 
 def at_desk(config: Path, work: Callable[[DeskClient], Awaitable[dict[str, object]]]) -> dict[str, object]:
@@ -160,7 +183,7 @@ def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
 
     bars: dict[str, TaskID] = {}
     with Progress(
-        TextColumn("{task.description:<28}"),
+        TextColumn("{task.description:<28}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
 import traceback
 from pathlib import Path
-from typing import Annotated, Literal, NoReturn
+from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 
-from edge_agent.base_cli import DEFAULT_CONFIG, Config, Json, Threads, progress_bars, say, settings_of
+from edge_agent.base_cli import DEFAULT_CONFIG, Config, Json, Threads, progress_bars, say, settings_of, show_brackets
 from edge_agent.bundle_cli import bundle_cli
 from edge_agent.bypass_cli import bypass_cli
 from edge_agent.calibration_cli import calibration_cli
@@ -24,15 +25,17 @@ from edge_agent.line_cli import config_cli, output_cli
 from edge_agent.report_cli import report_cli
 from edge_agent.results_cli import results_cli
 
-__all__ = ["main"]
+__all__ = ["command_line", "main"]
 
 _TYPER_USAGE, _EX_USAGE, _EX_SOFTWARE, _EX_IOERR = 2, 64, 70, 74
+_READER_GONE = 141
+"""What a shell says of a program that SIGPIPE ended: 128 + 13. The signal itself would end an agent for any socket."""
 
 cli = typer.Typer(
     name="edge-agent",
     help="Inspects every part that a KEYENCE CV-X images and drives a fail-safe pass/reject output.",
     epilog="Exit codes: 0 ok, 1 it ran and the answer is no, 64 usage, 65 data, 69 unavailable, 70 bug, 74 I/O, "
-    "75 already running, 77 not permitted, 78 config.",
+    "75 already running, 77 not permitted, 78 config, 141 nobody reads on (| head).",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -128,12 +131,15 @@ def replay(
 
 @cli.command()
 def simulate(
-    config: Config = Path("line.toml"),
+    config: Config = DEFAULT_CONFIG,
     *,
     images: Annotated[
         Path | None, typer.Option(help="Show these images, in name order, instead of rendered zipper cursors.")
     ] = None,
-    spacing_ms: Annotated[int, typer.Option(min=50, help="Time between two parts.")] = 2000,
+    spacing_ms: Annotated[
+        int | None,
+        typer.Option(min=50, help="Time between two parts; by default a tenth above line.min_part_spacing_ms."),
+    ] = None,
     fault: Annotated[
         list[str] | None,
         typer.Option(help="Let it go wrong: NAME (every fifth part), NAME@7 (at the seventh), NAME/20 (every 20th)."),
@@ -154,7 +160,7 @@ def simulate(
     quiet: Annotated[bool, typer.Option("--quiet", help="Log warnings and errors alone.", hidden=True)] = False,
     ports: Annotated[str, typer.Option(help="Other ports than line.toml's, as JSON.", hidden=True)] = "{}",
 ) -> None:
-    """Start a simulated controller and a simulated remote I/O at the addresses of line.toml.
+    """Start a simulated controller and a simulated remote I/O at 127.0.0.1, at the ports of line.toml.
 
     Example: edge-agent simulate --config line.toml --fault late-result --fault io-mute@7
     """
@@ -168,7 +174,7 @@ def simulate(
     settings = settings_of(config)
     configure_logs("warning" if quiet else settings.log.level, settings.log.format)
     options = SimulationOptions(
-        spacing_ms / 1000,
+        None if spacing_ms is None else spacing_ms / 1000,
         images,
         json.loads(ports),
         tuple(fault or ()),
@@ -233,13 +239,20 @@ def _leave(code: int) -> NoReturn:
     os._exit(code)
 
 
+def command_line() -> Any:
+    """Every command, as typer makes them of their functions; their help shows square brackets as they are written."""
+    root = typer.main.get_command(cli)
+    show_brackets(root)
+    return root
+
+
 def main() -> None:
     """Entry point. Known errors are one line with a hint and their exit code; anything else is a bug (70)."""
     from edge_agent.errors import EdgeAgentError, NotPermitted
     from edge_agent.owners import whose_words
 
     try:
-        cli()
+        command_line()()
     except EdgeAgentError as err:
         typer.echo(f"error: {err}", err=True)
         if err.hint:
@@ -248,6 +261,10 @@ def main() -> None:
             _leave(err.exit_code)
         sys.exit(err.exit_code)
     except SystemExit as err:
+        # typer ends with 1 where nobody reads what it prints any more, as after `| head`; 1 is "the answer is no" here.
+        why = err.__context__
+        if isinstance(why, OSError) and why.errno == errno.EPIPE:
+            sys.exit(_READER_GONE)
         sys.exit(_EX_USAGE if err.code == _TYPER_USAGE else err.code)
     except PermissionError as err:
         typer.echo(f"error: {err}", err=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from edge_agent.base_cli import Json, progress_bars, say
+from edge_agent.base_cli import DEFAULT_CONFIG, Json, progress_bars, say
 
 if TYPE_CHECKING:
     from edge_agent.commissioning import LineFacts
@@ -30,7 +30,9 @@ _PASS_MS = 300
 
 @commissioning_cli.command()
 def init(
-    out: Annotated[Path, typer.Option("--out", "-o", help="The file to write.")] = Path("line.toml"),
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help=f"The file to write. Without --config, commands read {DEFAULT_CONFIG}.")
+    ] = Path("line.toml"),
     *,
     search: Annotated[
         str | None, typer.Option(metavar="NET", help="Look for the controller in 192.168.10.0/24 or A,B,C; reads only.")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from edge_agent.base_cli import DEFAULT_CONFIG, Config, Json
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
+    from pathlib import Path
 
     from edge_agent.settings import Settings
 
@@ -22,14 +24,11 @@ cvx_cli = typer.Typer(
     help="The controller, by hand: through the agent that runs, or directly when none does.",
 )
 
-Config = Annotated[Path, typer.Option("--config", "-c", help="The line's settings.", metavar="line.toml")]
-Json = Annotated[bool, typer.Option("--json", help="One versioned JSON object on stdout, people's text on stderr.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Yes: change something on the controller.")]
-_DEFAULT = Path("/etc/edge-agent/line.toml")
 
 
 @cvx_cli.command("status")
-def cvx_status(config: Config = _DEFAULT, *, json_: Json = False) -> None:
+def cvx_status(config: Config = DEFAULT_CONFIG, *, json_: Json = False) -> None:
     """Version, mode, program, clock; and how the agent stands, if one runs.
 
     Example: edge-agent cvx status --config line.toml
@@ -49,7 +48,7 @@ def cvx_status(config: Config = _DEFAULT, *, json_: Json = False) -> None:
 @cvx_cli.command("trigger")
 def cvx_trigger(
     number: Annotated[str, typer.Argument(help="1 to 4, or all.")] = "1",
-    config: Config = _DEFAULT,
+    config: Config = DEFAULT_CONFIG,
     *,
     yes: Yes = False,
     json_: Json = False,
@@ -68,7 +67,7 @@ def cvx_trigger(
 @cvx_cli.command("program")
 def cvx_program(
     number: Annotated[int | None, typer.Argument(min=0, max=999, help="Switch to it; without it: say which.")] = None,
-    config: Config = _DEFAULT,
+    config: Config = DEFAULT_CONFIG,
     *,
     card: Annotated[int, typer.Option(min=1, max=2, help="The SD card it is on.")] = 1,
     yes: Yes = False,
@@ -84,7 +83,7 @@ def cvx_program(
 @cvx_cli.command("send")
 def cvx_send(
     line: Annotated[str, typer.Argument(help="A command as the controller's manual writes it.", metavar="LINE")],
-    config: Config = _DEFAULT,
+    config: Config = DEFAULT_CONFIG,
     *,
     yes: Yes = False,
     json_: Json = False,
@@ -98,7 +97,7 @@ def cvx_send(
 
 @cvx_cli.command("listen")
 def cvx_listen(
-    config: Config = _DEFAULT,
+    config: Config = DEFAULT_CONFIG,
     *,
     count: Annotated[int | None, typer.Option(min=1, help="Stop after so many lines.")] = None,
     seconds: Annotated[float | None, typer.Option(min=0.1, help="Stop after this time.")] = None,

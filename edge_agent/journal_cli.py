@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from enum import StrEnum
 from itertools import islice
 from pathlib import Path
@@ -14,7 +14,7 @@ from drivers.base import Reason, Verdict
 from edge_agent.base_cli import DEFAULT_CONFIG, Config, Json, progress_bars, say, settings_of, utc_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from edge_agent.store.export import Selection
     from edge_agent.store.journal import JournalReader
@@ -31,11 +31,40 @@ class _Format(StrEnum):
 
 
 File = Annotated[Path | None, typer.Option("--journal", help="This file, not the one that line.toml names.")]
-Since = Annotated[str | None, typer.Option(metavar="TIME", help="ISO 8601; without an offset, this PC's time zone.")]
-Until = Annotated[str | None, typer.Option(metavar="TIME", help="ISO 8601, itself not included.")]
+
+
+class _For(StrEnum):
+    EXCEL = "excel"
+
+
+Since = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        "--since",
+        metavar="TIME",
+        help="2026-11-24, 2026-11-24T06:00, 22:00 (the last one), today, yesterday, 'yesterday 22:00'; this PC's time.",
+    ),
+]
+Until = Annotated[
+    str | None,
+    typer.Option("--to", "--until", metavar="TIME", help="As --from, itself not included; 06:00 is the next one."),
+]
 OfVerdict = Annotated[Verdict | None, typer.Option("--verdict", case_sensitive=False)]
 OfReason = Annotated[Reason | None, typer.Option("--reason", case_sensitive=False)]
 OfProgram = Annotated[int | None, typer.Option("--program", help="The controller's program.")]
+OfPart = Annotated[int | None, typer.Option("--part", min=1, help="The journal's number of the part.")]
+OfCount = Annotated[int | None, typer.Option("--count", min=0, help="The controller's count; it begins anew at times.")]
+OfImage = Annotated[
+    str | None,
+    typer.Option(
+        "--image", metavar="NAME", help="Name of its image, the controller's or the archive's; * is anything."
+    ),
+]
+ForExcel = Annotated[
+    _For | None,
+    typer.Option("--for", help="excel: CSV that opens by a double click: local time, semicolons, decimal commas."),
+]
 
 
 @journal_cli.command("query")
@@ -48,25 +77,41 @@ def journal_query(
     verdict: OfVerdict = None,
     reason: OfReason = None,
     program: OfProgram = None,
+    part: OfPart = None,
+    count: OfCount = None,
+    image: OfImage = None,
     most: Annotated[int, typer.Option(min=1, max=100_000, help="The newest this many.")] = 50,
+    for_: ForExcel = None,
     json_: Json = False,
 ) -> None:
-    """Which parts, and why: the newest first. 1 if there is none.
+    """Which parts, and why: the newest first, in the time of this PC, with totals at the end. 1 if there is none.
 
-    Example: edge-agent journal query --config line.toml --verdict REJECT --since 2026-11-24T06:00
+    Example: edge-agent journal query --config line.toml --verdict REJECT --from 22:00
+
+    Example: edge-agent journal query --config line.toml --part 4711
+
+    Example: edge-agent journal query --config line.toml --from yesterday --to today --for excel > yesterday.csv
     """
-    wanted = _selection(since, until, verdict, reason, program)
+    from edge_agent.errors import UsageError
+
+    if for_ and json_:
+        raise UsageError("--for excel and --json are two answers", hint="say one of them")
+    wanted = _selection(
+        since, until, verdict=verdict, reason=reason, program=program, part=part, count=count, image=image
+    )
     with _reader(config, journal) as reader:
-        parts = list(islice(_records(reader, wanted, is_newest_first=True), most))
-    lines = [
-        f"{part['part_seq']:>8}  {part['decided_utc']}  {part['verdict']:<6} {part['reason']:<13} "
-        f"{'-' if part['score'] is None else format(part['score'], '.4g')}/"
-        f"{'-' if part['limit'] is None else format(part['limit'], '.4g')}  {part['published'] or 'not told'}  "
-        f"{_printable(part['detail'])}"
-        for part in parts
-    ]
-    say(json_, {"schema_version": 1, "records": parts}, lines or ["no such part"])
-    raise typer.Exit(0 if parts else 1)
+        with closing(_records(reader, wanted, is_newest_first=True)) as found:
+            records = list(islice(found, most))
+        tally = reader.tally(*wanted.where())
+    totals = _totals(wanted, tally, len({record["part_seq"] for record in records}))
+    if for_:
+        _print_excel(records)
+        typer.echo("\n".join(totals), err=True)
+    else:
+        facts = {"schema_version": 1, "records": records, "from_utc": wanted.since_utc, "to_utc": wanted.until_utc}
+        by_verdict = {str(known): sum(n for (one, _), n in tally.items() if one is known) for known in Verdict}
+        say(json_, {**facts, "totals": by_verdict}, [*map(_line, records), *totals])
+    raise typer.Exit(0 if records else 1)
 
 
 @journal_cli.command("export")
@@ -81,24 +126,30 @@ def journal_export(
     verdict: OfVerdict = None,
     reason: OfReason = None,
     program: OfProgram = None,
+    part: OfPart = None,
+    count: OfCount = None,
+    image: OfImage = None,
+    for_: ForExcel = None,
     json_: Json = False,
 ) -> None:
     """One record an image, oldest first: CSV, JSON Lines, or Parquet where pyarrow is installed.
 
-    Example: edge-agent journal export november.csv --config line.toml --since 2026-11-01 --until 2026-12-01
+    Example: edge-agent journal export november.csv --config line.toml --from 2026-11-01 --to 2026-12-01
+
+    Example: edge-agent journal export november.csv --config line.toml --from 2026-11-01 --for excel
     """
     from edge_agent.errors import UsageError
+    from edge_agent.store.excel import write_excel
     from edge_agent.store.export import write_export
 
-    suffixes = {f".{known}": known for known in _Format}
-    chosen = fmt or suffixes.get(out.suffix.lower())
-    if chosen is None:
-        raise UsageError(f"{out}: csv, jsonl or parquet?", hint="say it with --format")
-    wanted = _selection(since, until, verdict, reason, program)
+    chosen = _format_of(out, fmt, is_for_excel=for_ is not None)
+    wanted = _selection(
+        since, until, verdict=verdict, reason=reason, program=program, part=part, count=count, image=image
+    )
     with _reader(config, journal) as reader:
         try:
-            with out.open("xb") as file:
-                number = write_export(_records(reader, wanted), file, chosen.value)
+            with out.open("xb") as file, closing(_records(reader, wanted)) as records:
+                number = write_excel(records, file) if for_ else write_export(records, file, chosen.value)
         except FileExistsError:
             raise UsageError(f"{out} exists already", hint="name another file, or move this one away") from None
         except BaseException:
@@ -168,7 +219,9 @@ def _reader(config: Path, journal: Path | None) -> Iterator[JournalReader]:
         yield reader
 
 
-def _records(reader: JournalReader, wanted: Selection, *, is_newest_first: bool = False) -> Iterator[dict[str, Any]]:
+def _records(
+    reader: JournalReader, wanted: Selection, *, is_newest_first: bool = False
+) -> Generator[dict[str, Any], None, None]:
     from edge_agent.store.export import record_of
 
     where, values = wanted.where()
@@ -179,11 +232,84 @@ def _records(reader: JournalReader, wanted: Selection, *, is_newest_first: bool 
 
 
 def _selection(
-    since: str | None, until: str | None, verdict: Verdict | None, reason: Reason | None, program: int | None
+    since: str | None,
+    until: str | None,
+    *,
+    verdict: Verdict | None,
+    reason: Reason | None,
+    program: int | None,
+    part: int | None,
+    count: int | None,
+    image: str | None,
 ) -> Selection:
+    from edge_agent.errors import UsageError
+    from edge_agent.moment import local_words
     from edge_agent.store.export import Selection
 
-    return Selection(utc_of("--since", since), utc_of("--until", until), verdict, reason, program)
+    from_utc = utc_of("--from", since)
+    to_utc = utc_of("--to", until, from_utc)
+    if from_utc is not None and to_utc is not None and to_utc <= from_utc:
+        raise UsageError(
+            f"--to is {local_words(to_utc)}, which is not after --from, {local_words(from_utc)}",
+            hint="a day is its begin: --from yesterday --to today is all of yesterday",
+        )
+    return Selection(from_utc, to_utc, verdict, reason, program, part, count, image)
+
+
+def _format_of(out: Path, fmt: _Format | None, *, is_for_excel: bool) -> _Format:
+    from edge_agent.errors import UsageError
+
+    if is_for_excel:
+        if fmt not in (None, _Format.CSV) or out.suffix.lower() != ".csv":
+            raise UsageError(f"{out}: --for excel writes CSV", hint="name it .csv: a double click opens it in Excel")
+        return _Format.CSV
+    suffixes = {f".{known}": known for known in _Format}
+    chosen = fmt or suffixes.get(out.suffix.lower())
+    if chosen is None:
+        raise UsageError(
+            f"{out}: csv, jsonl or parquet?", hint="say it with --format; for Excel: a name with .csv, and --for excel"
+        )
+    return chosen
+
+
+def _line(record: dict[str, Any]) -> str:
+    """A record for a person."""
+    from edge_agent.moment import local_words
+
+    score, limit = ("-" if record[name] is None else format(record[name], ".4g") for name in ("score", "limit"))
+    count = "-" if record["count"] is None else record["count"]
+    return (
+        f"{record['part_seq']:>8}  count {count:<6} {local_words(record['decided_utc'])}  {record['verdict']:<6} "
+        f"{record['reason']:<13} {score}/{limit}  {record['published'] or 'not told'}  {_printable(record['detail'])}"
+    ).rstrip()
+
+
+def _totals(wanted: Selection, tally: dict[tuple[Verdict, Reason], int], shown: int) -> list[str]:
+    """The last lines: how many there are in all, of which time, and whether all of them are above."""
+    from edge_agent.moment import local_words
+
+    if not tally:
+        return ["no such part"]
+    number, said = sum(tally.values()), []
+    for verdict in Verdict:
+        reasons = {str(reason): n for (one, reason), n in tally.items() if one is verdict}
+        if reasons:
+            why = ", ".join(f"{reason} {n}" for reason, n in reasons.items())
+            said.append(f"{sum(reasons.values())} {verdict}" + ("" if verdict is Verdict.PASS else f" ({why})"))
+    begin = f" from {local_words(wanted.since_utc)}" if wanted.since_utc else ""
+    end = f" to {local_words(wanted.until_utc)}" if wanted.until_utc else ""
+    lines = [f"{number} part{'s' if number > 1 else ''}{begin}{end}: {', '.join(said)}"]
+    return [*lines, f"shown: the newest {shown} of them; --most {number} shows all"] if shown < number else lines
+
+
+def _print_excel(records: list[dict[str, Any]]) -> None:
+    from io import BytesIO
+
+    from edge_agent.store.excel import write_excel
+
+    table = BytesIO()
+    write_excel(records, table)
+    typer.echo(table.getvalue().decode(), nl=False)
 
 
 def _head(text: str | None) -> Any:

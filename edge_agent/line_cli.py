@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,6 +10,8 @@ import typer
 from edge_agent.base_cli import DEFAULT_CONFIG, By, Config, Json, name_of, say, settings_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from edge_agent.output import Step
     from edge_agent.settings import Settings
 
@@ -156,7 +157,7 @@ def output_acknowledge(
 
 
 @config_cli.command("check")
-def config_check(config: Config = Path("line.toml"), *, json_: Json = False) -> None:
+def config_check(config: Config = DEFAULT_CONFIG, *, json_: Json = False) -> None:
     """Check line.toml: every key, type and range, the times, the proof of the watchdog; 78 with file:line if not.
 
     Example: edge-agent config check --config line.toml

@@ -20,10 +20,14 @@ def report_shift(
     *,
     since: Annotated[
         str | None,
-        typer.Option("--from", metavar="TIME", help="ISO 8601; left out, the begin of the shift that runs."),
+        typer.Option(
+            "--from",
+            metavar="TIME",
+            help="2026-11-24T06:00, 22:00, yesterday ...; left out, the begin of the shift that runs.",
+        ),
     ] = None,
     until: Annotated[
-        str | None, typer.Option("--to", metavar="TIME", help="ISO 8601, itself not included; now if left out.")
+        str | None, typer.Option("--to", metavar="TIME", help="As --from, itself not included; now if left out.")
     ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="The HTML file to write.")] = Path("shift.html"),
     pdf: Annotated[bool, typer.Option("--pdf", help="Also as PDF, by this PC's browser.")] = False,
@@ -46,7 +50,7 @@ def report_shift(
     now = datetime.now(UTC)
     begun = shift_start(now.astimezone(), settings.web.shift_starts if settings.web else ("00:00",))
     from_utc = utc_of("--from", since) or begun.isoformat(timespec="milliseconds")
-    to_utc = utc_of("--to", until) or now.isoformat(timespec="milliseconds")
+    to_utc = utc_of("--to", until, from_utc) or now.isoformat(timespec="milliseconds")
     with progress_bars() as progress:
         facts = shift_facts(settings, from_utc, to_utc, pictures, progress)
     write_shift_report(out, facts)
@@ -80,3 +84,37 @@ def report_shift(
         ],
     )
     raise typer.Exit(1 if facts.chain_problems else 0)
+
+
+@report_cli.command("part")
+def report_part(
+    part: Annotated[int, typer.Argument(min=1, help="The journal's number of the part; journal query finds it.")],
+    config: Config = DEFAULT_CONFIG,
+    *,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The HTML file to write; part-NUMBER.html if left out.")
+    ] = None,
+    pdf: Annotated[bool, typer.Option("--pdf", help="Also as PDF, by this PC's browser.")] = False,
+    json_: Json = False,
+) -> None:
+    """One page of one part, to print: the verdict in words, what the journal says, its pictures. 65 if there is none.
+
+    Example: edge-agent report part 4711 --config line.toml
+    """
+    from edge_agent.part_page import part_page
+    from edge_agent.report.part import write_part_page
+    from edge_agent.shift import print_pdf
+
+    facts = part_page(settings_of(config), part)
+    path = out or Path(f"part-{part}.html")
+    write_part_page(path, facts)
+    written = [path]
+    if pdf:
+        print_pdf(path, path.with_suffix(".pdf"))
+        written.append(path.with_suffix(".pdf"))
+    said = {"schema_version": 1, "part_seq": part, "verdict": facts.verdict, "statement": facts.statement}
+    say(
+        json_,
+        said | {"files": [str(file) for file in written]},
+        [f"part {part}: {facts.statement}", *(f"page: {file}" for file in written)],
+    )

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from edge_agent.settings import Settings
     from edge_agent.store.rows import CameraRow, EventRow, PartRow
 
-__all__ = ["print_pdf", "shift_facts"]
+__all__ = ["pictures_of", "print_pdf", "shift_facts"]
 
 _AT_ONCE = 500
 _DRAWN = 1500
@@ -197,14 +197,14 @@ def _worst(settings: Settings, seen: _Seen, progress: Callable[[str, int, int], 
         try:
             if camera is None or row.bundle_id is None:
                 raise DataError("no image of this part was judged")
-            image, heat = _pictures(settings, row, camera, inspectors, _folder(settings, row.bundle_id, seen))
+            image, heat = pictures_of(settings, row, camera, inspectors, _folder(settings, row.bundle_id, seen))
             found.append(WorstPart(label, caption, image, heat, "" if heat is not None else "no heat map"))
         except (EdgeAgentError, OSError) as err:
             found.append(WorstPart(label, caption, None, None, str(err)))
     return tuple(found)
 
 
-def _pictures(
+def pictures_of(
     settings: Settings, row: PartRow, camera: CameraRow, inspectors: dict[str, Inspector], folder: Path | None
 ) -> tuple[Any, Any]:
     """The image as received and with its heat map over it; None for what cannot be made. Raises DataError."""

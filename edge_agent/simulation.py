@@ -31,6 +31,7 @@ from drivers.simulated.wago import SimulatedWago
 from edge_agent.errors import DataError, UsageError
 from edge_agent.inspection.image_files import every_one, look_into, unreadable
 from edge_agent.settings import read_password
+from edge_agent.settings.addresses import address_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -58,6 +59,8 @@ _LOOPBACK = "127.0.0.1"
 _PORTS, _TRIES = range(20_000, 32_000), 1_000
 _given: set[int] = set()
 _COILS = 4
+_LEAST_SPACINGS = 1.1
+"""A belt brings parts no faster than line.toml says, and a machine that does other things is not exact."""
 _SAY_WAITING_S = 10.0
 _LISTEN_TRIES, _LISTEN_AGAIN_S = 300, 0.1
 _ONE_IN = 5
@@ -217,13 +220,14 @@ def _until_listening(port: int, peers: subprocess.Popen[bytes]) -> None:
 class SimulationOptions:
     """What a person asks of `simulate`. ``faults`` are names of the catalogue; see ``fault_names``.
 
+    ``spacing_s``: time between two parts; None: a tenth above the shortest that line.toml allows.
     ``connections``: what a second client of the command port does: replace, refuse or many. ``has_serial_line``: the
     controller is there on a pseudo terminal as well. ``is_good_only``: the parts are good ones, others than those that
     are rendered without it. ``must_be_ready``: they come when an agent is READY first; a dry run and the collecting of
     good parts never are.
     """
 
-    spacing_s: float = 2.0
+    spacing_s: float | None = None
     images: Path | None = None
     ports: dict[str, int] = field(default_factory=dict)
     faults: tuple[str, ...] = ()
@@ -247,8 +251,31 @@ def run_simulation(settings: Settings, options: SimulationOptions) -> None:
         faults = PlannedFaults.of(options.faults)
     except ValueError as err:
         raise UsageError(str(err), hint="edge-agent simulate --list-faults") from err
+    if (others := _not_on_loopback(settings)) and not options.ports:
+        log.warning(
+            "not_at_these_addresses",
+            named=others,
+            what=f"the simulated peers are at {_LOOPBACK}: an agent with this line.toml does not find them",
+            hint=f"edge-agent run --simulated brings peers of its own; for these write {_LOOPBACK} into these keys",
+        )
     settings = _on_loopback(settings, options.ports)
     asyncio.run(_simulate(settings, _source(options), options, faults))
+
+
+def _not_on_loopback(settings: Settings) -> list[str]:
+    """What line.toml names that the simulated peers are not at, or do not send to."""
+    ftp, output, controller = settings.images.ftp, settings.output, settings.controller
+    named = {
+        "controller.host": None if controller.serial else controller.host,
+        "output.host": None if output.serial else output.host,
+        "images.ftp.host": ftp and ftp.host,
+    }
+    found = []
+    for key, host in named.items():
+        at = None if host is None else address_of(str(host))
+        if host is not None and not (at is not None and (at.is_loopback or at.is_unspecified)):
+            found.append(f"{key} = {host}")
+    return found
 
 
 def _on_loopback(settings: Settings, ports: dict[str, int]) -> Settings:
@@ -304,7 +331,7 @@ async def _simulate(settings: Settings, source: PartSource, options: SimulationO
         source,
         controller,
         remote_io,
-        spacing_s=options.spacing_s,
+        spacing_s=options.spacing_s or _LEAST_SPACINGS * settings.line.min_part_spacing_ms / 1000,
         trigger=_TRIGGERS[settings.trigger.source],
         first_coil=_first_output(settings.output),
         part_present_input=settings.output.part_present_input or 0,
@@ -314,7 +341,11 @@ async def _simulate(settings: Settings, source: PartSource, options: SimulationO
         remote_io.set_input(settings.output.mode_input, True)
     async with _started(controller, remote_io):
         serial = await controller.wire.open_line() if options.has_serial_line else None
-        where = {"controller": controller.port, "serial": serial, "remote_io": remote_io.port}
+        where = {
+            "controller": f"{controller.wire.host}:{controller.port}",
+            "serial": serial,
+            "remote_io": f"{remote_io.host}:{remote_io.port}",
+        }
         log.info("simulated_peers_up", **where, faults=list(options.faults) or None, stop="Ctrl-C")
         mischief = Mischief(remote_io, faults)
         controller.on_imaged = mischief.on_imaged

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge_agent.doctor import bundles, machine, owners, peers, places, results, room
+from edge_agent.doctor.addresses import addresses
 from edge_agent.doctor.finding import Check, Finding, Result, Site, ok
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ CHECKS: tuple[Check, ...] = (
     Check("inference_time", "an image is judged by the deadline", bundles.inference_time, gates=True),
     Check("challenge_age", "seeded reject samples were rejected", bundles.challenge_age),
     Check("libraries", "the libraries of the calibration", machine.libraries),
+    Check("addresses", "controller and output are other devices", addresses, gates=True),
     Check("controller", "the controller answers", peers.controller, gates=True),
     Check("controller_mode", "the controller is in run mode", peers.controller_mode, gates=True),
     Check("controller_program", "its program has a bundle", peers.controller_program, gates=True),

@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from edge_agent.doctor.finding import Finding, Site, fail, ok, warn
 from edge_agent.errors import EdgeAgentError
-from edge_agent.store.journal import JournalReader
+from edge_agent.store.journal import JournalReader, NoJournalYet
 
 __all__ = [
     "clock_steady",
@@ -102,11 +102,11 @@ def clock_synchronised(_site: Site) -> Finding:
 def clock_steady(site: Site) -> Finding:
     """A clock that was put back gives two parts the same time of day."""
     path, now = site.settings.store.journal, datetime.now(UTC)
-    if not path.exists():
-        return ok(f"{now:%Y-%m-%d %H:%M:%S} UTC, no journal to compare with yet")
     try:
         with JournalReader.open(path) as journal:
             events = journal.events()
+    except NoJournalYet:
+        return ok(f"{now:%Y-%m-%d %H:%M:%S} UTC, no journal to compare with yet")
     except (EdgeAgentError, OSError) as err:
         return warn(f"the journal cannot be asked: {err}", "see the check journal_integrity")
     if events and (ahead_s := (datetime.fromisoformat(events[-1].at_utc) - now).total_seconds()) > _AHEAD_S:

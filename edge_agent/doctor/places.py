@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from edge_agent.doctor.finding import Finding, Site, fail, ok, warn
 from edge_agent.doctor.room import folders
 from edge_agent.errors import EdgeAgentError
-from edge_agent.store.journal import JournalReader
+from edge_agent.store.journal import JournalReader, NoJournalYet
 from edge_agent.store.room import existing
 
 if TYPE_CHECKING:
@@ -127,11 +127,11 @@ def file_system(site: Site) -> Finding:
 def journal_integrity(site: Site) -> Finding:
     """Every part exactly once, no gap, nothing torn."""
     path = site.settings.store.journal
-    if not path.exists():
-        return ok(f"{path} is not there yet: the first run makes it")
     try:
         with JournalReader.open(path) as journal:
             problems = journal.problems()
+    except NoJournalYet:
+        return ok(f"{path} is not there yet: the first run makes it")
     except (EdgeAgentError, OSError) as err:
         return fail(str(err), "restore it from a copy, or move it away: the agent begins a new one")
     if problems:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from edge_agent.settings import OutputSettings
 
-__all__ = ["Claim", "claimed", "claimed_folders"]
+__all__ = ["Claim", "claimed", "claimed_folders", "is_own"]
 
 _DIGITS = 16
 _REGISTERS = 8
@@ -179,10 +179,11 @@ def _peer(address: str, port: int) -> str:
     at = ipaddress.ip_address(address)
     if isinstance(at, ipaddress.IPv6Address) and at.ipv4_mapped is not None:
         at = at.ipv4_mapped
-    return f"{_THIS_PC if _is_own(at) else at}:{port}"
+    return f"{_THIS_PC if is_own(at) else at}:{port}"
 
 
-def _is_own(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+def is_own(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    """Whether this PC has the address. Nothing is sent, nobody is asked."""
     if address.is_loopback or address.is_unspecified:
         return True
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6

@@ -227,13 +227,11 @@ def places(settings: Settings) -> list[tuple[Loc, str]]:
 
 def pages(settings: Settings) -> list[tuple[Loc, str]]:
     """Where people and their monitoring look."""
-    web, metrics = settings.web, settings.metrics
+    web = settings.web
     problems: list[tuple[Loc, str]] = []
     if web is not None and web.host in ("0.0.0.0", "::") and not web.names:  # noqa: S104 - compared, not bound
         message = f"every address of this PC needs web.names: those that browsers may call it by (got {web.host})"
         problems.append((("web", "host"), message))
-    if web is not None and metrics is not None and (web.host, web.port) == (metrics.host, metrics.port):
-        problems.append((("metrics", "port"), f"expected a port of its own (got {metrics.port}, which is web.port)"))
     return problems + _receivers(settings)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["LineIndex"]
+__all__ = ["LineIndex", "keys_of"]
 
 Loc = tuple[str | int, ...]
 
@@ -29,11 +29,13 @@ class LineIndex:
         self._array_ends: dict[Loc, int] = {}
         table: Loc = ()
         for line, is_header, text in _statements(document):
-            keys = _keys(text)
+            keys = keys_of(text)
             if is_header:
                 table = self._header(keys, line, is_array=text.startswith("[["))
             else:
                 self._note(table, keys, line)
+        self.open_table = table
+        """The table that a further line of the document would belong to."""
 
     def has(self, loc: Loc) -> bool:
         """Whether the document has this key or table."""
@@ -89,7 +91,7 @@ def _statements(document: str) -> Iterator[tuple[int, bool, str]]:
         line += token.group().count("\n")
 
 
-def _keys(text: str) -> tuple[str, ...]:
+def keys_of(text: str) -> tuple[str, ...]:
     """The parts of a dotted key, unquoted by the same parser that read the document."""
     node: Any = tomllib.loads(text.strip("[] \t") + " = 0")
     found = []

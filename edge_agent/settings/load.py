@@ -5,7 +5,6 @@ from __future__ import annotations
 import grp
 import os
 import pwd
-import re
 import stat
 import tomllib
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,8 @@ from edge_agent.settings.fit import watchdog
 from edge_agent.settings.lines import LineIndex
 from edge_agent.settings.models import Settings
 from edge_agent.settings.problems import problems_of
+from edge_agent.settings.syntax import broken_lines
+from edge_agent.settings.words import hint_of, key_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +26,6 @@ __all__ = ["load_settings", "read_password", "settings_json_schema"]
 
 _MOST_BYTES = 1 << 20
 _MOST_PASSWORD_BYTES = 4096
-_HINT = "deploy/line.example.toml explains every key; edge-agent config schema prints the schema for an editor"
 _WATCHDOG_HINT = (
     'stand at the gate, then: edge-agent output test --config {} --watchdog --by "YOUR NAME" --yes; it writes what was '
     "seen into [output]. Of a test made before, write it yourself: watchdog_tested = 2026-11-29 (the day) and "
@@ -44,8 +44,10 @@ def load_settings(path: Path, *, drives_pass: bool = False) -> Settings:
         settings = Settings.model_validate(document, context={"folder": path.absolute().parent})
     except ValidationError as err:
         index = LineIndex(text)
-        found = sorted((index.line(loc), key, message) for loc, key, message in problems_of(err, document))
-        raise ConfigError("\n".join(f"{path}:{line}: {key}: {what}" for line, key, what in found), hint=_HINT) from None
+        problems = list(problems_of(err, document))
+        found = sorted((index.line(at), key_of(loc), message) for at, loc, message in problems)
+        said = "\n".join(f"{path}:{line}: {key}: {what}" for line, key, what in found)
+        raise ConfigError(said, hint=hint_of(loc for _, loc, _ in problems)) from None
     for loc, what in watchdog(settings) if drives_pass else ():
         line = LineIndex(text).line(loc)
         raise ConfigError(f"{path}:{line}: {'.'.join(map(str, loc))}: {what}", hint=_WATCHDOG_HINT.format(path))
@@ -75,7 +77,7 @@ def _read(path: Path, most_bytes: int) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
         is_here = os.path.isfile("line.toml")  # noqa: PTH113
-        hint = "there is a line.toml in this folder: say --config line.toml" if is_here else _HINT
+        hint = "there is a line.toml in this folder: say --config line.toml" if is_here else hint_of(())
         raise ConfigError(f"{path}: there is no such file", hint=hint) from None
     except (OSError, ValueError) as err:
         raise ConfigError(f"{path}: cannot be opened: {getattr(err, 'strerror', None) or err}") from None
@@ -136,18 +138,7 @@ def _decode(path: Path, content: bytes) -> str:
 def _parse(path: Path, text: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as err:
-        what = str(err)
-        place = re.search(r" \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)$", what)
-        line = max(1, text.rstrip("\n").count("\n") + 1)
-        column = ""
-        if place is not None:
-            what = what[: place.start()]
-            if place["line"]:
-                line, column = int(place["line"]), f" at column {place['column']}"
-        raise ConfigError(f"{path}:{line}: not valid TOML{column}: {what}", hint=_HINT) from None
-    except RecursionError:
-        raise ConfigError(f"{path}:1: not valid TOML: brackets are nested too deeply", hint=_HINT) from None
-    except ValueError as err:
-        # Python refuses to turn thousands of digits into a number; that is no TOMLDecodeError.
-        raise ConfigError(f"{path}:1: not valid TOML: {err}", hint=_HINT) from None
+    except (ValueError, RecursionError):
+        broken = broken_lines(text)
+        hint = hint_of(line.loc for line in broken)
+        raise ConfigError("\n".join(f"{path}:{line}" for line in broken), hint=hint) from None

@@ -12,20 +12,25 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from edge_agent.public_key import PublicKey
+from edge_agent.settings.addresses import addresses
 from edge_agent.settings.fit import Contradiction, bundles, pages, places, sources, times
 from edge_agent.settings.values import (
     Camera,
     Coil,
     FilePath,
+    Host,
     Milliseconds,
+    OwnHost,
     Peer,
     Port,
     Program,
     ResultItem,
+    SerialPort,
     SignerKey,
     Table,
     Text,
     TimeOfDay,
+    WebAddress,
     exact,
     integer,
     name_pattern,
@@ -91,7 +96,9 @@ class LineSettings(Table):
 class SerialSettings(Table):
     """[controller.serial]: the command port over RS-232C instead of the network."""
 
-    url: Annotated[Text, say("a serial port (/dev/serial/by-id/...), or socket:// or rfc2217:// of a device server")]
+    url: Annotated[
+        SerialPort, say("a serial port (/dev/serial/by-id/...), or socket://, rfc2217:// of a device server")
+    ]
     baud: Annotated[int, integer(1200, 921_600), say("bits a second, as set in the controller")] = 115_200
     parity: Annotated[Literal["none", "even", "odd"], say("as set in the controller")] = "none"
     stop_bits: Annotated[Literal[1, 2], BeforeValidator(exact), say("as set in the controller")] = 1
@@ -101,7 +108,7 @@ class ControllerSettings(Table):
     """[controller]: the CV-X's command port."""
 
     kind: Annotated[Literal["cv-x", "simulated"], say("simulated is never fallen back to, only asked for")] = "cv-x"
-    host: Annotated[Text, say("address of the controller")] = "127.0.0.1"
+    host: Annotated[Host, say("address of the controller")] = "127.0.0.1"
     port: Annotated[Port, say("its non-procedural TCP port")] = 8500
     serial: Annotated[SerialSettings | None, say("speak over a serial line; host and port are not used then")] = None
     delimiter: Annotated[Literal["cr", "crlf"], say("what ends a line that is sent; both are understood")] = "cr"
@@ -134,7 +141,7 @@ class TriggerSettings(Table):
 class FtpSettings(Table):
     """[images.ftp]: the FTP server inside the agent that the controller pushes to."""
 
-    host: Annotated[Text, say("the address to listen on: that of the network card on the camera's network")] = (
+    host: Annotated[OwnHost, say("the address to listen on: that of the network card on the camera's network")] = (
         "127.0.0.1"
     )
     port: Annotated[Port, say("2121 needs no privilege; 21 needs CAP_NET_BIND_SERVICE")] = 2121
@@ -195,7 +202,7 @@ class OutputSettings(Table):
         Literal["modbus-coils", "modbus-registers"],
         say("coils of a remote I/O, or a block of registers that a PLC reads"),
     ] = "modbus-coils"
-    host: Annotated[Text | None, say("address of the remote I/O or the PLC")] = None
+    host: Annotated[Host | None, say("address of the remote I/O or the PLC")] = None
     port: Annotated[Port, say("its Modbus TCP port")] = 502
     unit: Annotated[int, integer(0, 255), say("its Modbus unit number")] = 1
     serial: Annotated[RtuSettings | None, say("speak Modbus RTU over a serial line instead of TCP")] = None
@@ -246,7 +253,7 @@ Lit = Literal["fault", "bypass", "off"]
 class LampSettings(Table):
     """[lamp]: an andon lamp on the RTS and DTR lines of a serial port. It is never PASS."""
 
-    device: Annotated[Text, say("the serial port, by its name in /dev/serial/by-id, or rfc2217:// of a device server")]
+    device: Annotated[SerialPort, say("the serial port, by its name in /dev/serial/by-id, or rfc2217://ADDRESS:PORT")]
     rts: Annotated[Lit, say("what RTS lights: the line is FAULT, a person answers for the parts, or nothing")] = "fault"
     dtr: Annotated[Lit, say("what DTR lights, as rts")] = "bypass"
 
@@ -319,7 +326,7 @@ class LogSettings(Table):
 class WebSettings(Table):
     """[web]: the operator's page, with /metrics, /healthz and /readyz."""
 
-    host: Annotated[Text, say("the address to listen on")] = "127.0.0.1"
+    host: Annotated[OwnHost, say("the address to listen on")] = "127.0.0.1"
     port: Annotated[Port, say("its TCP port")] = 8480
     names: Annotated[
         tuple[Text, ...], say("names and addresses that browsers may call this PC by, beside host and localhost")
@@ -336,14 +343,14 @@ class WebSettings(Table):
 class MetricsSettings(Table):
     """[metrics]: /metrics, /healthz and /readyz alone, at an address of their own."""
 
-    host: Annotated[Text, say("the address to listen on")] = "127.0.0.1"
+    host: Annotated[OwnHost, say("the address to listen on")] = "127.0.0.1"
     port: Annotated[Port, say("its TCP port")] = 9464
 
 
 class MqttSettings(Table):
     """[mqtt]: results to an MQTT broker."""
 
-    host: Annotated[Text, say("address of the broker")]
+    host: Annotated[Host, say("address of the broker")]
     port: Annotated[Port, say("its TCP port")] = 1883
     prefix: Annotated[Text, say("first level of every topic")] = "edge-agent"
     group: Annotated[Text, say("second level of every topic, for instance the plant")] = "line"
@@ -366,7 +373,7 @@ class MqttSettings(Table):
 class WebhookSettings(Table):
     """[webhook]: results to an HTTP address."""
 
-    url: Annotated[Text, Field(pattern=r"^https?://[^\s]+$", description="where results are POSTed to")]
+    url: Annotated[WebAddress, say("where results are POSTed to")]
     token_file: Annotated[FilePath | None, say("a file with the bearer token on its only line")] = None
     most: Annotated[int, integer(1, 1000), say("the most records of one POST")] = 100
     ca_file: Annotated[
@@ -438,6 +445,7 @@ class Settings(Table):
             *bundles(self.bundle, self.line.cameras),
             *places(self),
             *pages(self),
+            *addresses(self),
         ]
         if problems:
             raise Contradiction(problems)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from datetime import date
-from ipaddress import ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
@@ -18,15 +19,19 @@ __all__ = [
     "Camera",
     "Coil",
     "FilePath",
+    "Host",
     "Milliseconds",
+    "OwnHost",
     "Peer",
     "Port",
     "Program",
     "ResultItem",
+    "SerialPort",
     "SignerKey",
     "Table",
     "Text",
     "TimeOfDay",
+    "WebAddress",
     "exact",
     "integer",
     "name_pattern",
@@ -76,6 +81,52 @@ def _result_item(text: str) -> str:
     return text
 
 
+_NAME = re.compile(r"(?=.{1,253}$)\w(?:[\w-]*\w)?(?:\.\w(?:[\w-]*\w)?)*\.?")
+_NO_NAME = re.compile(r"[0-9.]+|.*\.[0-9]+\.?")
+"""Nobody's name ends in a number: what does is an address, or an address with a slip in it."""
+
+
+_THIS_NETWORK, _NEVER_GIVEN, _EVERYONE = ip_network("0.0.0.0/8"), ip_network("240.0.0.0/4"), "255.255.255.255"
+
+
+def _address(text: str) -> IPv4Address | IPv6Address | None:
+    """The address that a text is, None for a name. Raises ValueError for what is neither."""
+    if _NAME.fullmatch(text) is not None and _NO_NAME.fullmatch(text) is None:
+        return None
+    return ip_address(text)
+
+
+def _own_host(text: str) -> str:
+    address = _address(text)
+    if address is not None and (address.is_multicast or str(address) == _EVERYONE):
+        raise ValueError("no PC has such an address")
+    return text
+
+
+def _host(text: str) -> str:
+    address = _address(_own_host(text))
+    if address is not None and (address.is_unspecified or address in _THIS_NETWORK or address in _NEVER_GIVEN):
+        raise ValueError("no device has such an address")
+    return text
+
+
+def _web_address(text: str) -> str:
+    parts = urlsplit(text)
+    _ = parts.port  # raises for one that is none
+    if parts.scheme not in ("http", "https") or any(letter.isspace() for letter in text):
+        raise ValueError("a web address begins with http or https and has no blanks")
+    _host(parts.hostname or "")
+    return text
+
+
+def _serial_port(text: str) -> str:
+    if "://" in text:
+        parts = urlsplit(text)
+        if parts.scheme in ("socket", "rfc2217") and _host(parts.hostname or "") and parts.port is None:
+            raise ValueError("a device server has an address and a port")
+    return text
+
+
 def _peer(text: str) -> str:
     ip_network(text, strict=False)
     return text
@@ -106,6 +157,10 @@ def integer(least: int, most: int) -> Any:
 
 
 Text = Annotated[str, Field(strict=True, min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Host = Annotated[Text, AfterValidator(_host), Field(json_schema_extra={"format": "host"})]
+OwnHost = Annotated[Text, AfterValidator(_own_host), Field(json_schema_extra={"format": "own-host"})]
+WebAddress = Annotated[Text, AfterValidator(_web_address), Field(json_schema_extra={"format": "web-address"})]
+SerialPort = Annotated[Text, AfterValidator(_serial_port), Field(json_schema_extra={"format": "serial-port"})]
 Peer = Annotated[
     str,
     AfterValidator(_peer),

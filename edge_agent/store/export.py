@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, Literal
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from drivers.base import Published, Reason, Verdict
     from edge_agent.store.rows import CameraRow, PartRow
 
-__all__ = ["COLUMNS", "Format", "Selection", "record_of", "write_export"]
+__all__ = ["COLUMNS", "Encoded", "Format", "Selection", "record_of", "safe_text", "write_export"]
 
 Format = Literal["csv", "jsonl", "parquet"]
 
@@ -46,6 +47,8 @@ COLUMNS = (
 _INTEGERS = {"part_seq", "count", "program", "camera"}
 _REALS = {*_PART_NUMBERS, *_CAMERA_NUMBERS, *(f"align_{name}" for name in _POSE)}
 _BATCH = 5000
+_ARCHIVED = re.compile(r"part_(\d{12})_CAM\d_(?:PASS|REJECT|FAULT)_[0-9a-f]{8}\.\w+")
+_HAS_IMAGE = "part_seq IN (SELECT part_seq FROM camera WHERE '/' || replace(image_name, '\\', '/') GLOB ?)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,10 @@ class Selection:
     verdict: Verdict | None = None
     reason: Reason | None = None
     program: int | None = None
+    part: int | None = None
+    count: int | None = None
+    image: str | None = None
+    """The controller's name of an image, or the archive's; a ``*`` stands for anything."""
 
     def where(self) -> tuple[str, list[str | int]]:
         """The condition for SQLite and its values."""
@@ -66,9 +73,28 @@ class Selection:
             ("verdict = ?", self.verdict and str(self.verdict)),
             ("reason = ?", self.reason and str(self.reason)),
             ("program = ?", self.program),
+            ("part_seq = ?", self.part),
+            ("controller_count = ?", self.count),
+            (_HAS_IMAGE, self._image_pattern()),
+            ("part_seq = ?", self._archived_part()),
         ]
         given = [(words, value) for words, value in asked if value is not None]
         return " AND ".join(words for words, _ in given) or "1", [value for _, value in given]
+
+    def _archived_part(self) -> int | None:
+        """The part that an archived file's own name tells."""
+        found = _ARCHIVED.fullmatch(self._image_name())
+        return int(found[1]) if found else None
+
+    def _image_pattern(self) -> str | None:
+        name = self._image_name()
+        if not name or _ARCHIVED.fullmatch(name):
+            return None
+        return "*/" + "".join(f"[{letter}]" if letter in "?[" else letter for letter in name)
+
+    def _image_name(self) -> str:
+        """Without folders: the controller makes those by the day."""
+        return (self.image or "").replace("\\", "/").rsplit("/", 1)[-1]
 
 
 def record_of(row: PartRow, camera: CameraRow | None, published: Published | None) -> dict[str, Any]:
@@ -94,11 +120,11 @@ def write_export(records: Iterable[dict[str, Any]], to: IO[bytes], fmt: Format) 
 
 
 def _write_csv(records: Iterable[dict[str, Any]], to: IO[bytes]) -> int:
-    lines = csv.writer(_Encoded(to))
+    lines = csv.writer(Encoded(to))
     lines.writerow(COLUMNS)
     number = 0
     for record in records:
-        lines.writerow([_cell(record[name]) for name in COLUMNS])
+        lines.writerow([safe_text(record[name]) for name in COLUMNS])
         number += 1
     return number
 
@@ -145,16 +171,17 @@ def _batches(records: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class _Encoded:
+class Encoded:
     """What csv writes text to."""
 
     to: IO[bytes]
 
     def write(self, text: str) -> int:
+        """Write it as UTF-8."""
         return self.to.write(text.encode())
 
 
-def _cell(value: Any) -> Any:
+def safe_text(value: Any) -> Any:
     """A text that a spreadsheet would take for a formula is marked as text: names come from the wire."""
     return "'" + value if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 

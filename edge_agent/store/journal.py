@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from drivers.timing import monotonic_s
 from edge_agent.store.opening import JournalError
-from edge_agent.store.reader import JournalReader
+from edge_agent.store.reader import JournalReader, NoJournalYet
 from edge_agent.store.rows import CameraRow, EventRow, PartRow, PublicationRow
 from edge_agent.store.writer import JournalWriter
 
@@ -25,7 +25,16 @@ if TYPE_CHECKING:
     from edge_agent.domain import Published
     from edge_agent.store.chain import Head
 
-__all__ = ["CameraRow", "EventRow", "Journal", "JournalError", "JournalReader", "PartRow", "PublicationRow"]
+__all__ = [
+    "CameraRow",
+    "EventRow",
+    "Journal",
+    "JournalError",
+    "JournalReader",
+    "NoJournalYet",
+    "PartRow",
+    "PublicationRow",
+]
 
 T = TypeVar("T")
 

@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 
     from edge_agent.store.chain import Audit, Head
 
-__all__ = ["JournalReader"]
+__all__ = ["JournalReader", "NoJournalYet"]
+
+
+class NoJournalYet(DataError):
+    """There is no file, or one that an agent has just begun and that holds nothing."""
 
 
 class JournalReader:
@@ -38,7 +42,10 @@ class JournalReader:
     def open(cls, path: Path) -> Self:
         """Open an existing journal. Raises DataError if it is missing, damaged or not of this version."""
         if not path.is_file():
-            raise DataError(f"there is no journal {path}", hint="name the file that store.journal in line.toml names")
+            raise NoJournalYet(
+                f"there is no journal {path} yet",
+                hint="edge-agent run begins it; else name the file that store.journal in line.toml names",
+            )
         connection = None
         try:
             connection = _connect(path)
@@ -49,6 +56,9 @@ class JournalReader:
             if isinstance(err, (sqlite3.Error, ValueError)):
                 raise damaged(path, err) from err
             raise
+        if version == 0:
+            connection.close()
+            raise NoJournalYet(f"the journal {path} is only being begun", hint="ask again when the line is READY")
         if version not in READABLE_VERSIONS:
             connection.close()
             raise DataError(
@@ -78,6 +88,11 @@ class JournalReader:
         """Parts that a condition of ours fits (``Selection.where``), in their order or the newest first."""
         order = "DESC" if is_newest_first else "ASC"
         return self._parts(f"SELECT * FROM part WHERE {where} ORDER BY part_seq {order}", *values)  # noqa: S608
+
+    def tally(self, where: str, values: Sequence[str | int]) -> dict[tuple[Verdict, Reason], int]:
+        """How many of the parts that a condition of ours fits got which verdict for which reason, the most first."""
+        query = f"SELECT verdict, reason, count(*) FROM part WHERE {where} GROUP BY 1, 2 ORDER BY 1, 3 DESC"  # noqa: S608
+        return {(Verdict(verdict), Reason(reason)): number for verdict, reason, number in self._all(query, *values)}
 
     def published(self, part_seq: int) -> Published | None:
         """What became of a part's verdict; None if that is not told."""

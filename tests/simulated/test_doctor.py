@@ -7,7 +7,7 @@ import os
 import shutil
 import socket
 import sqlite3
-from contextlib import asynccontextmanager, closing
+from contextlib import ExitStack, asynccontextmanager, closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -70,24 +70,25 @@ def config(tmp_path: Path) -> Path:
     (tmp_path / "ftp.password").write_text("secret secret")
     (tmp_path / "ftp.password").chmod(0o600)
     path = tmp_path / "line.toml"
-    with closing(socket.create_server(("127.0.0.1", 0))) as free:
-        port = free.getsockname()[1]
+    with ExitStack() as held:
+        free = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(3)]
+        controller, ftp, output = (one.getsockname()[1] for one in free)
     path.write_text(
         f"""schema_version = 1
 [line]
 deadline_ms = 700
 min_part_spacing_ms = 1000
 [controller]
-port = {port}
+port = {controller}
 connect_timeout_ms = 200
 [images]
 spool = "spool"
 [images.ftp]
-port = {port}
+port = {ftp}
 password_file = "ftp.password"
 [output]
 host = "127.0.0.1"
-port = {port}
+port = {output}
 [[bundle]]
 program = 1
 path = "bundle"
@@ -416,6 +417,57 @@ async def test_more_senders_of_images_than_one_are_pointed_out(
     (found,) = await look(site, "ftp_senders")
 
     assert (found.result, said in found.evidence, bool(found.fix)) == (result, True, result is Result.WARN)
+
+
+def own_address() -> str:
+    """An address of this PC that is not loopback; skips where it has none."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            pytest.skip("this machine has no network")
+        return str(probe.getsockname()[0])
+
+
+def with_controller(site: Site, **values: object) -> None:
+    controller = site.settings.controller.model_copy(update=values)
+    site.settings = site.settings.model_copy(update={"controller": controller})
+
+
+async def test_a_controller_or_an_output_that_is_this_pc_is_found_out(site: Site) -> None:
+    (found,) = await look(site, "addresses")
+    assert found.result is Result.OK, "a line on loopback is a simulated one"
+    own = own_address()
+    with_output(site, host=own)
+    assert f"output.host is {own}, which is this PC" in await failing(site, "addresses", Result.WARN)
+    with_controller(site, host=own)
+    assert f"controller.host is {own}, which is this PC" in await failing(site, "addresses")
+
+
+async def test_a_controller_whose_name_is_not_among_the_senders_is_found_out(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def known(host: str, *_: object, **__: object) -> list[object]:
+        assert host in ("cvx3", "127.0.0.1")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.7" if host == "cvx3" else host, 0))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", known)
+    with_controller(site, host="cvx3")
+    ftp = site.settings.images.ftp
+    assert ftp is not None
+    for peers, result in [(("192.0.2.8",), Result.FAIL), (("192.0.2.0/29",), Result.OK), (None, Result.OK)]:
+        images = site.settings.images.model_copy(update={"ftp": ftp.model_copy(update={"allowed_peers": peers})})
+        site.settings = site.settings.model_copy(update={"images": images})
+
+        (found,) = await look(site, "addresses")
+
+        assert (found.result, "no image is taken" in found.evidence) == (result, result is Result.FAIL), found
+
+
+async def test_registers_as_a_manual_numbers_them_are_pointed_out(site: Site) -> None:
+    with_output(site, kind="modbus-registers", first_register=40001, plc_register=40009)
+
+    assert "register 0 on the wire" in await failing(site, "addresses", Result.WARN)
 
 
 async def test_what_goes_over_a_serial_port_is_told_by_its_port_and_not_by_a_host(site: Site) -> None:

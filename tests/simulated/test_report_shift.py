@@ -54,6 +54,10 @@ async def test_the_report_of_a_line_that_ran(tmp_path: Path, thumbnail_bundle: P
     assert "<img src=x" not in text
     assert "http://" not in text.replace("http://www.w3.org", "")
 
+    page = edge_agent_here("report", "part", "2", *on, "--out", str(tmp_path / "part.html"))
+    assert page.code == 0, page.err
+    assert (tmp_path / "part.html").read_text().count('alt="heat map"') == 1
+
     # A picture that is not the one that was judged is not shown as that part's.
     one, two = sorted((tmp_path / "archive").rglob("part_*_REJECT_*"))
     one.write_bytes(two.read_bytes())
@@ -86,7 +90,7 @@ def test_times_and_a_shift_without_parts(tmp_path: Path, thumbnail_bundle: Path)
     )
     on = ("--config", str(config), "--out", str(tmp_path / "shift.html"))
 
-    assert edge_agent_here("report", "shift", *on, "--from", "yesterday").code == 64
+    assert edge_agent_here("report", "shift", *on, "--from", "soon").code == 64
     missing = edge_agent_here("report", "shift", *on)
     assert missing.code == 65
     assert "there is no journal" in missing.err

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import statistics
 import sys
 from contextlib import asynccontextmanager
+from datetime import datetime
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import serial
@@ -48,10 +51,16 @@ format = "json"
 
 
 @asynccontextmanager
-async def simulate(folder: Path, *arguments: str) -> AsyncIterator[tuple[int, dict[str, object], list[str]]]:
+async def simulate(
+    folder: Path, *arguments: str, changes: tuple[tuple[str, str], ...] = ()
+) -> AsyncIterator[tuple[int, dict[str, object], list[str]]]:
     """The command port, what was said when the peers were up, and every line that is said."""
     port, said = free_port(), list[str]()
-    (folder / "line.toml").write_text(TOML.format(controller=port, output=free_port()))
+    text = TOML.format(controller=port, output=free_port())
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    (folder / "line.toml").write_text(text)
     (folder / "shown").mkdir()
     (folder / "shown" / "part.bmp").write_bytes(bmp())
     command = (sys.executable, "-m", "edge_agent", "simulate", "-c", "line.toml", "--images", "shown", *arguments)
@@ -121,3 +130,39 @@ async def test_a_fault_that_is_none_is_said(tmp_path: Path) -> None:
 
     assert ran.returncode == 64
     assert b"did you mean lost-image?" in said
+
+
+async def test_it_listens_where_it_says_and_says_where_line_toml_has_others(tmp_path: Path) -> None:
+    elsewhere = ('host = "127.0.0.1"', 'host = "192.0.2.20"')
+    async with simulate(tmp_path, changes=(elsewhere,)) as (port, up, said):
+        assert up["controller"] == f"127.0.0.1:{port}"
+        for key in ("controller", "remote_io"):
+            host, _, number = str(up[key]).rpartition(":")
+            _, writer = await asyncio.open_connection(host, int(number))
+            writer.close()
+            await writer.wait_closed()
+        (told,) = [json.loads(line) for line in said if "not_at_these_addresses" in line]
+
+    assert told["named"] == ["output.host = 192.0.2.20"]
+    assert "127.0.0.1" in told["hint"]
+
+
+async def test_where_line_toml_has_loopback_nothing_is_to_be_said(tmp_path: Path) -> None:
+    async with simulate(tmp_path) as (_, _, said):
+        assert not any("not_at_these_addresses" in line for line in said)
+
+
+async def test_the_belt_takes_its_spacing_from_line_toml(tmp_path: Path) -> None:
+    """What is seen of it: how far apart the controller's parts are, by the time at which each left."""
+    faster = (
+        ("min_part_spacing_ms = 1000", "min_part_spacing_ms = 700"),
+        ("deadline_ms = 500", "deadline_ms = 200"),
+        ("[output]\n", "[output]\npass_hold_ms = 100\nwatchdog_ms = 300\n"),
+    )
+    async with simulate(tmp_path, "--without-ready", changes=faster) as (_, _, said):
+        await until(lambda: sum("part_left" in line for line in said) >= 4, within_s=START_S)
+        left = [datetime.fromisoformat(json.loads(line)["timestamp"]) for line in said if "part_left" in line]
+
+    apart = [(after - before).total_seconds() for before, after in pairwise(left)]
+    assert min(apart) > 0.7
+    assert statistics.median(apart) < 1.6, "2 s was the belt's own idea"

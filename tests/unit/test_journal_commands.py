@@ -6,6 +6,7 @@ import asyncio
 import csv
 import json
 import sys
+import time
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
 from io import StringIO
@@ -21,6 +22,7 @@ from tests.unit.test_store_chain import forge
 from tests.unit.test_store_journal import part_row
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -98,6 +100,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["--program", "9"], [5]),
         (["--since", "2026-11-23T00:00Z", "--until", "2026-11-24T12:00+02:00"], [3]),
         (["--since", "2027-01-01"], []),
+        (["--from", "2026-11-23T00:00Z", "--to", "2026-11-24T12:00+02:00"], [3]),
+        (["--part", "4"], [4]),
+        (["--part", "4", "--verdict", "PASS"], []),
+        (["--count", "7"], [5, 4, 3, 2, 1]),
+        (["--count", "8"], []),
+        (["--image", "part_000000000003_CAM1_PASS_aaaaaaaa.bmp"], [3]),
+        (["--image", "/archive/2026-11-23/part_000000000003_CAM1_PASS_aaaaaaaa.bmp"], [3]),
+        (["--image", "*calc*"], [4]),
+        (["--image", "no such"], []),
     ],
 )
 def test_a_question_finds_its_parts_the_newest_first(folder: Path, filters: list[str], expected: list[int]) -> None:
@@ -113,13 +124,14 @@ def test_a_question_without_an_answer_ends_with_1_and_shows_no_control_bytes(fol
 
     assert (none.returncode, shown.returncode) == (1, 0)
     assert "\x1b" not in shown.stdout
-    assert "PUBLISHED" in shown.stdout.splitlines()[-1]
+    assert "PUBLISHED" in shown.stdout.splitlines()[-2]
+    assert shown.stdout.splitlines()[-1] == "5 parts: 3 PASS, 1 REJECT (SCORE 1), 1 FAULT (PROGRAM 1)"
 
 
 @pytest.mark.parametrize(
     ("arguments", "exit_code"),
     [
-        (["query", "--journal", "journal.db", "--since", "yesterday"], 64),
+        (["query", "--journal", "journal.db", "--since", "soon"], 64),
         (["query", "--journal", "journal.db", "--verdict", "MAYBE"], 64),
         (["query", "--journal", "absent.db"], 65),
         (["query", "--config", "absent.toml"], 78),
@@ -190,3 +202,95 @@ def test_a_rotated_journal_is_begun_anew(folder: Path, tmp_path: Path) -> None:
         assert list(reader.rows()) == []
     with JournalReader.open(tmp_path / closed) as reader:
         assert len(list(reader.rows())) == 5
+
+
+@pytest.mark.parametrize("command", ["query", "verify"])
+def test_a_question_before_the_first_part_says_that_there_is_no_journal_yet(tmp_path: Path, command: str) -> None:
+    """An agent makes the file first and its tables then."""
+    missing = edge_agent(command, "--journal", "journal.db", cwd=tmp_path)
+    (tmp_path / "journal.db").touch()
+    begun = edge_agent(command, "--journal", "journal.db", cwd=tmp_path)
+
+    assert (missing.returncode, begun.returncode) == (65, 65)
+    assert "error: there is no journal journal.db yet" in missing.stderr
+    assert "error: the journal journal.db is only being begun" in begun.stderr
+    assert "hint: ask again when the line is READY" in begun.stderr
+    assert "schema" not in begun.stderr
+
+
+@pytest.fixture
+def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("berlin")
+def test_an_answer_is_in_local_time_with_totals_of_all_that_fit(folder: Path) -> None:
+    ran = edge_agent(
+        "query", "--journal", "journal.db", "--from", "2026-11-22", "--to", "2026-11-25", "--most", "2", cwd=folder
+    )
+
+    *parts, totals, shown = ran.stdout.splitlines()
+    assert [line.split()[0] for line in parts] == ["4", "3"]
+    assert "2026-11-24 11:00:00.000+01:00" in parts[0]
+    assert totals == (
+        "3 parts from 2026-11-22 00:00:00.000+01:00 to 2026-11-25 00:00:00.000+01:00: 2 PASS, 1 REJECT (SCORE 1)"
+    )
+    assert shown == "shown: the newest 2 of them; --most 3 shows all"
+
+
+def test_the_totals_are_in_the_json_too(folder: Path) -> None:
+    found = answer("query", "--most", "1", cwd=folder)
+
+    assert found["totals"] == {"PASS": 3, "REJECT": 1, "FAULT": 1}
+
+
+@pytest.mark.usefixtures("berlin")
+def test_a_table_for_excel_is_flat_local_and_has_decimal_commas(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "parts.csv"
+    assert answer("export", str(out), "--for", "excel", cwd=folder)["records"] == 5
+    printed = edge_agent("query", "--journal", "journal.db", "--for", "excel", "--part", "4", cwd=folder)
+
+    assert out.read_bytes().startswith(b"\xef\xbb\xbfpart_seq;decided_local;decided_utc;verdict;")
+    with out.open(newline="", encoding="utf-8-sig") as file:
+        table = list(csv.DictReader(file, delimiter=";"))
+    assert [row["decided_local"] for row in table[3:]] == ["2026-11-24 11:00:00", "2026-11-25 11:00:00"]
+    assert (table[0]["score"], table[0]["shares.map"], table[0]["align_scale"]) == ("0,1", "0,1", "1,01")
+    assert (table[3]["score"], table[3]["camera_score"], table[4]["score"]) == ("inf", "2,5", "")
+    assert table[0]["simulated"] in ("0", "1")
+    assert table[3]["image_name"].startswith("'="), "a spreadsheet must not take a name for a formula"
+    assert not {"shares", "timings_ms", "measured", "condition"} & table[0].keys()
+    assert not any("{" in str(value) for row in table for value in row.values())
+    assert printed.stdout.startswith("\ufeffpart_seq;decided_local;")
+    assert len(printed.stdout.splitlines()) == 2
+    assert "1 part: 1 REJECT (SCORE 1)" in printed.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["export", "parts.xlsx", "--for", "excel"], "name it .csv"),
+        (["export", "parts.jsonl", "--for", "excel"], "name it .csv"),
+        (["export", "parts.csv", "--for", "excel", "--format", "jsonl"], "name it .csv"),
+        (["export", "parts.xlsx"], "for Excel: a name with .csv, and --for excel"),
+        (["query", "--for", "excel", "--json"], "say one of them"),
+        (["query", "--from", "today", "--to", "yesterday"], "--from yesterday --to today is all of yesterday"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_what_can(folder: Path, tmp_path: Path, arguments: list[str], hint: str) -> None:
+    ran = edge_agent(*arguments, "--journal", str(folder / "journal.db"), cwd=tmp_path)
+
+    assert ran.returncode == 64
+    assert hint in ran.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_table_that_excel_would_cut_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    monkeypatch.setattr("edge_agent.store.excel.EXCEL_ROWS", 4)
+    ran = edge_agent("export", "parts.csv", "--for", "excel", "--journal", str(folder / "journal.db"), cwd=tmp_path)
+
+    assert (ran.returncode, list(tmp_path.iterdir())) == (64, [])
+    assert "more than 4 records" in ran.stderr

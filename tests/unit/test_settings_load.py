@@ -146,10 +146,8 @@ def test_a_file_of_another_kind_is_refused_before_it_is_parsed(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("document", "line", "expected"),
     [
-        ("schema_version = 1\n[line\n", 2, "not valid TOML at column 6: Expected ']'"),
-        ("schema_version = 1\nschema_version = 1\n", 2, "not valid TOML at column 19: Cannot overwrite a value"),
-        ("a = 1\nb = yes\n", 2, "not valid TOML at column 5: Invalid value"),
-        ('a = 1\n\nb = "open', 3, "not valid TOML: Unterminated string"),
+        ("a = 1\n= 2\n", 2, "not valid TOML at column 1: Invalid statement"),
+        ('a = 1\nb = {"', 2, "not valid TOML: Unterminated string"),
         ("a = " + "[" * 5000, 1, "not valid TOML"),
         ("a = " + "9" * 5000, 1, "not valid TOML: Exceeds the limit"),
     ],
@@ -357,6 +355,7 @@ def test_any_value_at_any_key_is_a_config_error_or_right(data: st.DataObject) ->
 
     from edge_agent.settings.models import Settings
     from edge_agent.settings.problems import problems_of
+    from edge_agent.settings.words import key_of
 
     document = tomllib.loads(EXAMPLE)
     table = data.draw(st.sampled_from(sorted(document)))
@@ -369,6 +368,6 @@ def test_any_value_at_any_key_is_a_config_error_or_right(data: st.DataObject) ->
     try:
         Settings.model_validate(document)
     except ValidationError as err:
-        for _, key, message in problems_of(err, document):
-            assert key.isprintable()
+        for _, loc, message in problems_of(err, document):
+            assert key_of(loc).isprintable()
             assert message.isprintable()

@@ -111,7 +111,7 @@ keep_pass_days = 2
 keep_reject_days = 90
 
 [lamp]
-device = "/dev/ttyS1"
+device = "/dev/ttyS2"
 rts = "fault"
 dtr = "bypass"
 

@@ -1,0 +1,154 @@
+"""What a demonstration showed, against the truth: each part, and all of them."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edge_agent.domain import Published, Reason
+from edge_agent.pace import busy_words
+from edge_agent.simulation import TruePart, words
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edge_agent.store.journal import PartRow, PublicationRow
+
+__all__ = ["DemoPart", "DemoResult"]
+
+_LATE = (
+    Reason.LATE,
+    Reason.OVERRUN,
+    Reason.STALE,
+    Reason.NOT_READY,
+    Reason.NO_IMAGE,
+    Reason.NO_RESULT,
+    Reason.NO_ANSWER,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DemoPart:
+    """One part: what it was, what the agent said, what the gate did."""
+
+    truth: TruePart
+    image: bytes
+    row: PartRow | None
+    publication: PublicationRow | None
+
+    @property
+    def is_defective(self) -> bool:
+        """What the agent is not told."""
+        return self.truth.defect is not None
+
+    @property
+    def latency_ms(self) -> float:
+        """First sign of the part to its verdict on the wire (or, where none was sent, to its decision)."""
+        if self.row is None:
+            return float("nan")
+        end = self.publication.at_mono_s if self.publication else self.row.decided_mono_s
+        return (end - self.row.first_sign_mono_s) * 1000
+
+    @property
+    def is_late(self) -> bool:
+        """Its image, its result, its verdict or a link came too late."""
+        is_told_late = self.publication is not None and self.publication.published is Published.LATE
+        return is_told_late or (self.row is not None and self.row.reason in _LATE)
+
+    def line(self) -> str:
+        """The part in one line for a person."""
+        gate = "let through" if self.truth.is_let_through else "held back"
+        if self.row is None:
+            return f"part {self.truth.index:3d}  no journal row!  truth: {words(self.truth)}  gate: {gate}"
+        row = self.row
+        score = f"{row.score:8.3f} / {row.limit:.3f}" if row.score is not None and row.limit else " " * 16
+        return (
+            f"part {self.truth.index:3d}  count {row.count:4d}  {row.verdict:<6}  score {score}  {row.reason:<13}"
+            f" {self.latency_ms:5.0f} ms  truth: {words(self.truth):<34}  gate: {gate}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DemoResult:
+    """The whole demonstration, against the truth."""
+
+    parts: tuple[DemoPart, ...]
+    report: Path
+    bundle_id: str
+    agent_exit: int
+
+    def count(self, *, is_defective: bool, passed: bool) -> int:
+        """One cell of the confusion table; ``passed`` is what the gate did."""
+        return sum((p.is_defective, p.truth.is_let_through) == (is_defective, passed) for p in self.parts)
+
+    @property
+    def escapes(self) -> int:
+        """Defective parts that the gate let through."""
+        return self.count(is_defective=True, passed=True)
+
+    @property
+    def late(self) -> int:
+        """Parts that nobody judged in time: nothing else goes wrong on this line, so the machine had no time."""
+        return sum(part.is_late for part in self.parts)
+
+    @property
+    def exit_code(self) -> int:
+        """0 if no defective part was let through, every part has its row, and the agent stopped in order."""
+        is_whole = all(part.row is not None for part in self.parts)
+        return 0 if self.escapes == 0 and is_whole and self.agent_exit == 0 else 1
+
+    def latency(self) -> dict[str, float]:
+        """p50, p95 and maximum in milliseconds."""
+        values = sorted(part.latency_ms for part in self.parts if part.row is not None)
+        if not values:
+            return {}
+        return {
+            "p50": statistics.median(values),
+            "p95": values[min(len(values) - 1, round(0.95 * (len(values) - 1)))],
+            "max": values[-1],
+        }
+
+    def to_json(self) -> dict[str, object]:
+        """The ``--json`` object."""
+        return {
+            "schema_version": 1,
+            "parts": len(self.parts),
+            "good_passed": self.count(is_defective=False, passed=True),
+            "good_rejected": self.count(is_defective=False, passed=False),
+            "defective_passed": self.escapes,
+            "defective_rejected": self.count(is_defective=True, passed=False),
+            "reasons": dict(Counter(str(part.row.reason) for part in self.parts if part.row)),
+            "latency_ms": {name: round(value, 1) for name, value in self.latency().items()},
+            "bundle_id": self.bundle_id,
+            "agent_exit": self.agent_exit,
+            "report": str(self.report),
+        }
+
+    def summary(self) -> list[str]:
+        """The closing lines for a person."""
+        latency = self.latency()
+        good_through = self.count(is_defective=False, passed=True)
+        good_held = self.count(is_defective=False, passed=False)
+        through = [str(part.truth.index) for part in self.parts if part.truth.is_escape]
+        return [
+            "",
+            "                 let through   held back",
+            f"  good           {good_through:11d} {good_held:11d}",
+            f"  defective      {self.escapes:11d} {self.count(is_defective=True, passed=False):11d}",
+            "",
+            f"the gate opened for {sum(part.truth.is_let_through for part in self.parts)} of {len(self.parts)} parts; "
+            + (f"DEFECTIVE ones among them: {', '.join(through)}" if through else "no defective one among them"),
+            "latency, first sign of a part to its verdict on the wire: "
+            + ", ".join(f"{name} {value:.0f} ms" for name, value in latency.items()),
+            *self._busy(),
+            f"the agent stopped with exit code {self.agent_exit}",
+            f"report: {self.report.resolve()}",
+        ]
+
+    def _busy(self) -> list[str]:
+        if not self.late:
+            return []
+        said = f"{self.late} of {len(self.parts)} parts were not judged in time ({busy_words()}): "
+        return [said + "end what else runs here, or bring them slower (--spacing-ms)"]

@@ -1,0 +1,105 @@
+"""The page of one part: what was decided, why, in words and numbers, and its pictures. To be printed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edge_agent.domain import Published, Reason, Verdict
+from edge_agent.report.html import write_page
+from edge_agent.report.pictures import picture_uri
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from edge_agent.report.facts import Picture
+
+__all__ = ["PartPage", "PartPicture", "statement_of", "write_part_page"]
+
+_PICTURE_PX = 700
+_VERDICTS = {
+    Verdict.PASS: "The part passed",
+    Verdict.REJECT: "The part was rejected",
+    Verdict.FAULT: "The part was not judged, and so it was rejected",
+}
+_REASONS = {
+    Reason.OK: "no deviation",
+    Reason.SCORE: "it looks different from the good parts",
+    Reason.ALIGN: "it could not be laid on the reference",
+    Reason.LIGHT: "its image is in another light than the good parts were",
+    Reason.FOCUS: "its image is less sharp than the good parts' images",
+    Reason.NOT_FINITE: "the score could not be computed",
+    Reason.CONTROLLER_NG: "the controller's own tools say NG",
+    Reason.IMAGE_BROKEN: "the image is not complete",
+    Reason.IMAGE_SIZE: "the image has another size than the reference",
+    Reason.NO_IMAGE: "the image never came",
+    Reason.NO_RESULT: "the controller's result never came",
+    Reason.NO_ANSWER: "neither image nor result came",
+    Reason.LATE: "it was not judged in time",
+    Reason.OVERRUN: "the next part came before the verdict",
+    Reason.STALE: "image or result may belong to an earlier part",
+    Reason.DUPLICATE: "a part with this count was already judged",
+    Reason.PROGRAM: "there is no bundle for the controller's program",
+    Reason.NOT_READY: "the line was not ready",
+    Reason.OUTPUT: "the output could not be written",
+    Reason.JOURNAL: "the journal could not be written",
+    Reason.INTERNAL: "the inspection failed; the agent's log says why",
+    Reason.BYPASS: "a person answered for it, not the inspection",
+}
+_TOLD = {
+    Published.PUBLISHED: "The verdict was written to the output in time.",
+    Published.LATE: "The verdict came too late for the output: REJECT stood there.",
+    Published.FAILED: "The output could not be written: REJECT is what it falls back to.",
+    Published.WITHHELD: "The verdict did not go to the output: REJECT stood there.",
+    None: "The journal does not tell what became of the verdict at the output.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PartPicture:
+    """One camera: the image as received and with its heat map, None for what there is not; ``problem`` says why."""
+
+    label: str
+    image: Picture | None
+    heat: Picture | None
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class PartPage:
+    """All that the page says. ``facts`` are names and values in their order; ``statement`` is the verdict in words."""
+
+    line: str
+    part_seq: int
+    verdict: Verdict
+    statement: str
+    simulated: bool
+    facts: tuple[tuple[str, str], ...]
+    reviews: tuple[str, ...]
+    pictures: tuple[PartPicture, ...]
+    created: str
+    versions: Mapping[str, str]
+
+
+def statement_of(verdict: Verdict, reason: Reason, published: Published | None) -> str:
+    """Verdict, reason and what the output was told, as sentences."""
+    return f"{_VERDICTS[verdict]}: {_REASONS[reason]}. {_TOLD[published]}"
+
+
+def write_part_page(path: Path, facts: PartPage) -> None:
+    """Write it, whole or not at all. Raises OSError."""
+    write_page(
+        path,
+        "part.html.j2",
+        title=f"Part {facts.part_seq} of {facts.line}",
+        facts=facts,
+        pictures=[
+            (
+                picture,
+                None if picture.image is None else picture_uri(picture.image, _PICTURE_PX),
+                None if picture.heat is None else picture_uri(picture.heat, _PICTURE_PX),
+            )
+            for picture in facts.pictures
+        ],
+    )

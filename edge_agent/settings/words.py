@@ -1,0 +1,182 @@
+"""What each key of line.toml is, in words: from the schema of the models, which is the only place that says it."""
+
+from __future__ import annotations
+
+import json
+from datetime import date, datetime, time
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from edge_agent.public_key import PUBLIC_KEY_WORDS
+from edge_agent.settings.models import Settings
+from edge_agent.settings.values import RESULT_ITEM_WORDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+__all__ = ["Loc", "expected", "hint_of", "is_secret", "key_of", "kind_of", "properties", "shown", "tables"]
+
+Loc = tuple[str | int, ...]
+_MOST_SHOWN = 60
+_MOST_MEANINGS = 2
+_FORMATS = {
+    "path": "a path, as a text that is not empty",
+    "date": "a date without quotes, as 2026-11-29",
+    "time": 'a time of day between "00:00" and "23:59"',
+    "result-item": RESULT_ITEM_WORDS,
+    "public-key": PUBLIC_KEY_WORDS,
+    "host": 'an address, as "192.168.10.10", or the name of a host, without a port',
+    "own-host": 'an address of this PC, as "192.168.10.1", or its name, without a port',
+    "web-address": 'a web address, as "https://mes.plant.example/edge-agent"',
+    "serial-port": 'a serial port, as "/dev/serial/by-id/...", or "rfc2217://ADDRESS:PORT" of a device server',
+    "peer": 'an address or a network, such as "192.168.10.10" or "192.168.10.0/24"',
+}
+_SECRET_WORDS = ("password", "passwd", "secret", "token")
+_HINT = "deploy/line.example.toml explains every key; edge-agent config schema prints the schema for an editor"
+
+
+@cache
+def _schema() -> dict[str, Any]:
+    return Settings.model_json_schema()
+
+
+def _resolve(node: dict[str, Any]) -> dict[str, Any]:
+    """The node behind a reference and without the null of an optional key."""
+    while True:
+        if "$ref" in node:
+            node = _schema()["$defs"][node["$ref"].rsplit("/", 1)[-1]]
+        elif "anyOf" in node:
+            node = next(choice for choice in node["anyOf"] if choice.get("type") != "null")
+        else:
+            return node
+
+
+def _node(loc: Loc) -> dict[str, Any]:
+    node = _schema()
+    for step in loc:
+        node = _resolve(node)
+        if isinstance(step, str):
+            node = node.get("properties", {}).get(step, {})
+        elif "prefixItems" in node:
+            node = node["prefixItems"][step] if step < len(node["prefixItems"]) else {}
+        else:
+            node = node.get("items", {})
+    return _resolve(node)
+
+
+def kind_of(loc: Loc) -> Mapping[str, Any]:
+    """The schema of the key at ``loc``; of an unknown key it is empty."""
+    return _node(loc)
+
+
+def properties(loc: Loc) -> Mapping[str, Any]:
+    """The keys of the table at ``loc`` with their schemas; empty where it is no table."""
+    found: Mapping[str, Any] = _node(loc).get("properties", {})
+    return found
+
+
+def hint_of(locs: Iterable[Loc]) -> str:
+    """What helps with these keys: what each one is, and its default; for many keys, where all are explained."""
+    said = list(dict.fromkeys(filter(None, map(_meaning, locs))))
+    return ". ".join(said) if 0 < len(said) <= _MOST_MEANINGS else _HINT
+
+
+def _meaning(loc: Loc) -> str:
+    """One key in words; empty where it is none, or a whole table."""
+    names = tuple(step for step in loc if isinstance(step, str))
+    *_, name = names or ("",)
+    while loc and isinstance(loc[-1], int):
+        loc = loc[:-1]
+    node = properties(loc[:-1]).get(name, {})
+    if "description" not in node or "properties" in _resolve(node):
+        return ""
+    default = node.get("default")
+    without = "" if default is None else f", {shown(default)} if it is left out"
+    return f"{'.'.join(names)}: {node['description']}{without}"
+
+
+def is_secret(name: str) -> bool:
+    """Whether the value of an unknown key of this name is better not shown."""
+    return any(word in name.lower() for word in _SECRET_WORDS)
+
+
+@cache
+def tables() -> dict[str, tuple[str, ...]]:
+    """Every table of the file, as its header is written, with its keys."""
+    found = {"the top of the file": tuple(properties(()))}
+
+    def walk(loc: Loc) -> None:
+        for name in properties(loc):
+            node = _node((*loc, name))
+            is_array = "properties" in _resolve(node.get("items", {}))
+            inner: Loc = (*loc, name, 0) if is_array else (*loc, name)
+            if properties(inner):
+                header = ".".join((*map(str, loc), name))
+                found[f"[[{header}]]" if is_array else f"[{header}]"] = tuple(properties(inner))
+                walk(inner)
+
+    walk(())
+    return found
+
+
+def expected(loc: Loc) -> str:
+    """What may stand at ``loc``, in words."""
+    return _described(_node(loc), str(loc[-1]) if loc else "")
+
+
+def _described(node: dict[str, Any], name: str) -> str:
+    choices = node.get("enum") or ([node["const"]] if "const" in node else [])
+    if len(choices) == 1:
+        return json.dumps(choices[0])
+    if choices:
+        return f"one of {', '.join(map(json.dumps, choices))}"
+    kind = node.get("type")
+    if kind == "integer":
+        return f"an integer between {node['minimum']} and {node['maximum']}"
+    if kind == "number":
+        return f"a number above {node['exclusiveMinimum']:g}, at most {node['maximum']:g}"
+    if kind == "string" and node.get("format") in _FORMATS:
+        return _FORMATS[node["format"]]
+    if kind == "string":
+        return f"a text of {node['minLength']} to {node['maxLength']} characters, none of them a control character"
+    if kind == "array":
+        return _described_array(node, name)
+    return f"a table [{name}]"
+
+
+def _described_array(node: dict[str, Any], name: str) -> str:
+    if "prefixItems" in node:
+        items = [_described(_resolve(item), name) for item in node["prefixItems"]]
+        return f"a list of {len(items)}: {', then '.join(items)}"
+    item = _resolve(node["items"])
+    if "properties" in item:
+        return f"one or more tables [[{name}]]"
+    least, most = node.get("minItems", 0), node.get("maxItems")
+    count = f"{least} or more" if most is None else f"{least} to {most}"
+    return f"a list of {count}, each {_described(item, name)}"
+
+
+def key_of(loc: Loc) -> str:
+    """A key as a person writes it: ``bundle[1].path``."""
+    text = ""
+    for step in loc:
+        if isinstance(step, int):
+            text += f"[{step + 1}]"
+        else:
+            text += ("." if text else "") + (step if step.isidentifier() else json.dumps(step))
+    return text or "line.toml"
+
+
+def shown(value: Any) -> str:
+    """The value as it stands in the file, short, on one line."""
+    if isinstance(value, dict):
+        return "a table"
+    if isinstance(value, (datetime, date, time)):
+        text = value.isoformat()
+    elif isinstance(value, (bool, str)) or value is None:
+        text = json.dumps(value)
+    elif isinstance(value, list):
+        text = "[" + ", ".join(shown(item) for item in value[:8]) + (", ..." if len(value) > 8 else "") + "]"
+    else:
+        text = str(value)
+    return text if len(text) <= _MOST_SHOWN else text[:_MOST_SHOWN] + "..."
