@@ -25,7 +25,7 @@ __all__ = ["part_page"]
 def part_page(settings: Settings, part_seq: int) -> PartPage:
     """All that journal and archive hold of a part. Raises DataError where the journal has no such part."""
     with JournalSearch.open(settings.store.journal) as journal:
-        row = next(journal.rows(part_seq, part_seq), None)
+        row = journal.part(part_seq)
         if row is None:
             newest = journal.newest_seq()
             raise DataError(

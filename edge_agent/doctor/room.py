@@ -102,8 +102,7 @@ def _went_too_early(site: Site, days: int, held: HeldKind, *, are_passes: bool) 
     )
     every = site.settings.store.keep_pass_every if are_passes else 1
     with JournalReader.open(site.settings.store.journal) as journal:
-        gone = journal.select(where, (held.oldest_seq or 0, since, int(are_passes), every), is_newest_first=True)
-        return next(gone, None) is not None
+        return bool(journal.tally(where, (held.oldest_seq or 0, since, int(are_passes), every)))
 
 
 def _held(site: Site) -> Held:

@@ -149,7 +149,7 @@ class Outbox:
             for link, kind, row_id, sha256 in links:
                 place = at.origin, link, sha256
                 if kind == "part":
-                    row, published = next(journal.rows(row_id, row_id), None), journal.published(row_id)
+                    row, published = journal.part(row_id), journal.published(row_id)
                     if row is not None and published is None and not is_closed and self._may_wait(link):
                         break
                     content = {"part_seq": row_id} if row is None else part_record(row, published)

@@ -88,7 +88,7 @@ def span_words(span_s: float) -> str:
 def _age_s(reader: JournalReader, part_seq: int | None, now: datetime) -> float | None:
     if part_seq is None:
         return None
-    row = next(iter(reader.rows(part_seq, part_seq)), None)
+    row = reader.part(part_seq)
     return None if row is None else max(0.0, (now - datetime.fromisoformat(row.decided_utc)).total_seconds())
 
 

@@ -84,6 +84,11 @@ class JournalReader:
         last = 2**63 - 1 if last_seq is None else last_seq
         return self._parts("SELECT * FROM part WHERE part_seq BETWEEN ? AND ? ORDER BY part_seq", first_seq, last)
 
+    def part(self, part_seq: int) -> PartRow | None:
+        """One part; None where the journal has none of that number."""
+        rows = list(self.rows(part_seq, part_seq))  # to the end: a cursor that is left open outlives the connection
+        return rows[0] if rows else None
+
     def select(self, where: str, values: Sequence[str | int], *, is_newest_first: bool = False) -> Iterator[PartRow]:
         """Parts that a condition of ours fits (``Selection.where``), in their order or the newest first."""
         order = "DESC" if is_newest_first else "ASC"

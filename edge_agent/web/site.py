@@ -326,7 +326,7 @@ def _row(journal: JournalSearch, request: Request) -> PartRow:
     seq = request.path_params["seq"]
     if not _SEQ.fullmatch(seq) or int(seq) >= 2**63:
         raise HTTPException(404, "a part has a number from 1 on")
-    row = next(journal.rows(int(seq), int(seq)), None)
+    row = journal.part(int(seq))
     if row is None:
         raise HTTPException(404, f"there is no part {seq} in the journal")
     return row
