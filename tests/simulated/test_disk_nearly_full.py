@@ -9,6 +9,8 @@ import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING
 
+import pytest
+
 from edge_agent.domain import Reason, Verdict
 from edge_agent.simulation import free_port
 from edge_agent.store.journal import JournalReader
@@ -20,11 +22,9 @@ if TYPE_CHECKING:
 
     from tests.simulated.line import Line
 
-pytest_plugins = ("tests.simulated.conftest",)
-
-DISK_MIB, NEEDED_MIB, RESERVE_MIB, INBOX_MIB = 64, 16, 32, 2
+DISK_MIB, NEEDED_MIB, INBOX_MIB = 64, 16, 2
 """Of that disk: FAULT below 16 MiB (the journal), the archive gives way below 32; the inbox refuses below 2."""
-BEFORE, WITHIN_S = 12, 20.0
+BEFORE = 12
 
 
 def leave_free(disk: Path, free_bytes: int) -> None:
@@ -55,11 +55,25 @@ async def asked(port: int, path: str) -> tuple[int, bytes]:
     return await asyncio.to_thread(ask)
 
 
+async def until_says(port: int, status: int) -> bytes:
+    """What /readyz says once it has that status: the page runs at idle priority, and makes way for everything."""
+    async with asyncio.timeout(200):
+        while True:
+            try:
+                found, body = await asked(port, "/readyz")
+            except OSError:  # it is not up yet
+                found, body = 0, b""
+            if found == status:
+                return body
+            await asyncio.sleep(0.1)
+
+
 async def part(at: Line, number: int) -> None:
     await at.controller.wire_trigger(good_image(number % 4 + 1))
     await at.until_rows(number)
 
 
+@pytest.mark.timeout(600)
 async def test_a_disk_that_gets_short_costs_the_archive_first_then_ready_and_never_a_pass(
     tmp_path: Path, thumbnail_bundle: Path
 ) -> None:
@@ -69,7 +83,8 @@ async def test_a_disk_that_gets_short_costs_the_archive_first_then_ready_and_nev
             text = at.config.read_text().replace('spool = "spool"', 'spool = "spool"\nmax_mib = 1')
             at.config.write_text(f"{text}[web]\nport = {port}\n")
             await at.start_agent()
-            await at.until_ready()
+            await at.until("READY", lambda: at.remote_io.coils[READY], within_s=120)
+            await until_says(port, 200)
             for number in range(1, BEFORE + 1):
                 await part(at, number)
             await at.until("the archive", lambda: len(archived(at)) == BEFORE)
@@ -84,7 +99,7 @@ async def test_a_disk_that_gets_short_costs_the_archive_first_then_ready_and_nev
             # Nothing is left to give: FAULT, in words, everywhere.
             leave_free(disk, (NEEDED_MIB - 4) * 2**20)
             await at.until("FAULT", lambda: not at.remote_io.coils[READY])
-            ready, why = await asked(port, "/readyz")
+            why = await until_says(port, 503)
             _, metrics = await asked(port, "/metrics")
             await part(at, BEFORE + 2)
 
@@ -95,7 +110,7 @@ async def test_a_disk_that_gets_short_costs_the_archive_first_then_ready_and_nev
 
             (disk / "filler").unlink()
             await at.until_ready()
-            ready_again, _ = await asked(port, "/readyz")
+            await until_says(port, 200)
             await part(at, BEFORE + 4)
             rows = at.rows()
             passes = [
@@ -107,7 +122,6 @@ async def test_a_disk_that_gets_short_costs_the_archive_first_then_ready_and_nev
             problems = [*journal.problems(), *journal.audit().problems]
 
     assert [row.verdict for row in gave_way] == [Verdict.PASS] * (BEFORE + 1), "READY while the archive gives way"
-    assert ready == 503
     assert "are needed" in json.loads(why)["reasons"]["disk"]
     assert b'edge_agent_condition_ok{condition="disk"} 0.0' in metrics
     fault, refused, good = rows[BEFORE + 1 :]
@@ -116,7 +130,7 @@ async def test_a_disk_that_gets_short_costs_the_archive_first_then_ready_and_nev
     assert (refused.verdict, refused.reason) == (Verdict.FAULT, Reason.DISK)
     assert "Disk full" in refused.detail
     assert len(passes) == BEFORE + 1, "none while the disk is short"
-    assert (ready_again, good.verdict) == (200, Verdict.PASS)
+    assert good.verdict is Verdict.PASS
     assert [detail.split(":")[0] for detail in events] == ["begins", "ends"]
     assert "are needed" in events[0]
     assert problems == []
