@@ -38,10 +38,10 @@ def challenge(
     Example: edge-agent challenge --parts 3 --config line.toml
     """
     import asyncio
-    from dataclasses import asdict
 
     from edge_agent.bundles import entry_of, inspector_of
-    from edge_agent.challenge import challenge_images, challenge_line, record, write_challenge_report
+    from edge_agent.challenge import challenge_images, challenge_line, record
+    from edge_agent.challenge_report import write_challenge_report
     from edge_agent.errors import UsageError
     from edge_agent.logs import configure_logs
 
@@ -57,7 +57,7 @@ def challenge(
         found = asyncio.run(challenge_line(settings, parts or 0, who(by), within_s, lambda w: typer.echo(w, err=True)))
     via = asyncio.run(record(settings, found))
     if report:
-        write_challenge_report(report, found)
-    facts = {**found.to_json(), "recorded_via": via, "samples": [asdict(s) for s in found.samples]}
+        write_challenge_report(report, found, settings)
+    facts = {**found.to_json(), "recorded_via": via, "samples": [s.to_json() for s in found.samples]}
     say(json_, facts, [*found.lines(), "recorded in the journal", *([f"report: {report}"] if report else [])])
     raise typer.Exit(0 if found.is_passed else 1)

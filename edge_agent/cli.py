@@ -113,7 +113,8 @@ def replay(
     """
     from edge_agent.bundles import load_replay
     from edge_agent.logs import configure_logs
-    from edge_agent.replay import replay_folder, write_replay_report
+    from edge_agent.replay import replay_folder
+    from edge_agent.replay_report import write_replay_report
 
     configure_logs("warning", "auto")
     settings = settings_of(config) if config else None
@@ -121,7 +122,7 @@ def replay(
     with progress_bars() as progress:
         result = replay_folder(folder, inspectors, journal_path, progress)
     if report:
-        write_replay_report(report, result, inspectors)
+        write_replay_report(report, result, inspectors, settings)
     say(json_, result.to_json(), [*result.summary(), *([f"report: {report}"] if report else [])])
     raise typer.Exit(result.exit_code)
 

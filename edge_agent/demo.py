@@ -13,33 +13,30 @@ import statistics
 import subprocess
 import sys
 from collections import Counter
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from edge_agent.domain import Reason, Verdict
+from edge_agent.demo_report import DemoPart, write_demo_report
+from edge_agent.domain import Verdict
 from edge_agent.errors import EdgeAgentError, UsageError
 from edge_agent.inspection.bundle import Bundle
 from edge_agent.inspection.inspector import Inspector
-from edge_agent.replay import versions
-from edge_agent.report.facts import PartFact, PartPictures, RunFacts
-from edge_agent.report.html import write_run_report
-from edge_agent.simulation import DemoLine, ShownPart, TruePart, free_port, render_good, render_line, words
+from edge_agent.settings import load_settings
+from edge_agent.simulation import DemoLine, ShownPart, free_port, render_good, render_line, words
 from edge_agent.store.journal import JournalReader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
-
-    from edge_agent.store.journal import PartRow, PublicationRow
 
 __all__ = ["DemoPlan", "DemoResult", "run_demo"]
 
 _MARK = ".made-by-edge-agent-demo"
 _READY_WITHIN_S = 60.0
 _STOP_WITHIN_S = 10.0
-_PICTURES = 12
 _PROGRAM = 1
+_ROOM = 2.0
+"""So many times an inspection must fit into the deadline: image and result have to arrive too."""
 
 _LINE_TOML = """\
 # The simulated line of `edge-agent demo`.
@@ -66,6 +63,8 @@ host = "127.0.0.1"
 port = {output_port}
 module = "beckhoff-bk9000"
 pass_hold_ms = {hold_ms}
+refresh_ms = {refresh_ms}
+write_timeout_ms = {answer_ms}
 watchdog_ms = {watchdog_ms}
 
 [[bundle]]
@@ -93,40 +92,10 @@ class DemoPlan:
     spacing_s: float
     seed: int
 
-
-@dataclass(frozen=True, slots=True)
-class DemoPart:
-    """One part: what it was, what the agent said, what the gate did."""
-
-    truth: TruePart
-    image: bytes
-    row: PartRow | None
-    publication: PublicationRow | None
-
     @property
-    def is_defective(self) -> bool:
-        """What the agent is not told."""
-        return self.truth.defect is not None
-
-    @property
-    def latency_ms(self) -> float:
-        """First sign of the part to its verdict on the wire (or, where none was sent, to its decision)."""
-        if self.row is None:
-            return float("nan")
-        end = self.publication.at_mono_s if self.publication else self.row.decided_mono_s
-        return (end - self.row.first_sign_mono_s) * 1000
-
-    def line(self) -> str:
-        """The part in one line for a person."""
-        gate = "let through" if self.truth.is_let_through else "held back"
-        if self.row is None:
-            return f"part {self.truth.index:3d}  no journal row!  truth: {words(self.truth)}  gate: {gate}"
-        row = self.row
-        score = f"{row.score:8.3f} / {row.limit:.3f}" if row.score is not None and row.limit else " " * 16
-        return (
-            f"part {self.truth.index:3d}  count {row.count:4d}  {row.verdict:<6}  score {score}  {row.reason:<13}"
-            f" {self.latency_ms:5.0f} ms  truth: {words(self.truth):<34}  gate: {gate}"
-        )
+    def deadline_ms(self) -> int:
+        """The rest of the spacing is for what comes before the first sign: exposure and transfer."""
+        return round(self.spacing_s * 700)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,8 +155,11 @@ class DemoResult:
         good_through = self.count(is_defective=False, passed=True)
         good_held = self.count(is_defective=False, passed=False)
         through = [str(part.truth.index) for part in self.parts if part.truth.is_escape]
+        differ = sum(part.truth.is_let_through is not (part.verdict is Verdict.PASS) for part in self.parts)
         return [
             "",
+            "counted is what the gate did with each part"
+            + (f"; with {differ} of them something else than the verdict asked for" if differ else ""),
             "                 let through   held back",
             f"  good           {good_through:11d} {good_held:11d}",
             f"  defective      {self.escapes:11d} {self.count(is_defective=True, passed=False):11d}",
@@ -204,11 +176,13 @@ class DemoResult:
 def run_demo(plan: DemoPlan, progress: Callable[[str, int, int], None], say: Callable[[str], None]) -> DemoResult:
     """Run the whole demonstration; the files stay in ``plan.out``.
 
-    Raises UsageError if ``plan.out`` holds something else, EdgeAgentError if the agent did not get READY.
+    Raises UsageError if ``plan.out`` holds something else, ConfigError for times that no line can have, both before
+    anything else is done; EdgeAgentError if the agent did not get READY.
     """
     if plan.defective > plan.parts:
         raise UsageError(f"{plan.defective} defective parts of {plan.parts}", hint="fewer --defective or more --parts")
     _clear(plan.out)
+    _write_settings(plan, {name: free_port() for name in ("controller", "ftp", "output")}, "not chosen yet")
     render_good(plan.out / "good", plan.good, width=plan.width, seed=plan.seed, progress=progress)
     shown = render_line(plan.parts, plan.defective, width=plan.width, seed=plan.seed, progress=progress)
     say(f"calibrating from {plan.good} good parts (edge-agent calibrate-reference)")
@@ -218,10 +192,11 @@ def run_demo(plan: DemoPlan, progress: Callable[[str, int, int], None], say: Cal
         check=True,
         stdout=subprocess.DEVNULL,
     )
-    parts, agent_exit = asyncio.run(_run_line(plan, shown, say))
     inspector = Inspector(Bundle.load(plan.out / "bundle"))
+    plan = _in_time(plan, inspector.warm_up(), say)
+    parts, agent_exit = asyncio.run(_run_line(plan, shown, say))
     report = plan.out / "report.html"
-    _write_report(report, plan, parts, inspector)
+    write_demo_report(report, plan, parts, inspector)
     return DemoResult(tuple(parts), report, inspector.bundle.id, agent_exit)
 
 
@@ -238,37 +213,58 @@ def _clear(out: Path) -> None:
     (out / _MARK).touch()
 
 
+def _write_settings(plan: DemoPlan, ports: Mapping[str, int], password: str) -> Path:
+    """Write line.toml and the password of its FTP, and read them as the agent will. Raises ConfigError."""
+    secret, config = plan.out / "ftp.password", plan.out / "line.toml"
+    secret.write_text(password, encoding="ascii")
+    secret.chmod(0o600)
+    spacing_ms = round(plan.spacing_s * 1000)
+    text = _LINE_TOML.format(
+        deadline_ms=plan.deadline_ms,
+        hold_ms=round(spacing_ms * 0.15),
+        spacing_ms=spacing_ms,
+        controller_port=ports["controller"],
+        ftp_port=ports["ftp"],
+        output_port=ports["output"],
+        refresh_ms=min(100, _watchdog_ms(plan) // 3),
+        answer_ms=min(150, spacing_ms // 4),
+        watchdog_ms=_watchdog_ms(plan),
+        program=_PROGRAM,
+    )
+    config.write_text(text, encoding="utf-8")
+    load_settings(config, drives_pass=True)
+    return config
+
+
+def _watchdog_ms(plan: DemoPlan) -> int:
+    return min(500, round(plan.spacing_s * 1000) // 2)
+
+
+def _in_time(plan: DemoPlan, inspection_ms: float, say: Callable[[str], None]) -> DemoPlan:
+    """The plan, with parts further apart where this machine cannot judge them so soon."""
+    if _ROOM * inspection_ms <= plan.deadline_ms:
+        return plan
+    slower = replace(plan, spacing_s=_ROOM * inspection_ms / 700)
+    say(
+        f"an inspection takes {inspection_ms:.0f} ms here: parts come every {slower.spacing_s * 1000:.0f} ms, "
+        f"not every {plan.spacing_s * 1000:.0f} ms"
+    )
+    return slower
+
+
 async def _run_line(plan: DemoPlan, shown: list[ShownPart], say: Callable[[str], None]) -> tuple[list[DemoPart], int]:
     """The line itself: peers up, agent up and READY, every part, agent down."""
-    spacing_ms = round(plan.spacing_s * 1000)
-    watchdog_ms = min(500, spacing_ms // 2)
-    ftp_port = free_port()
-    password = secrets.token_urlsafe(16)
+    ftp_port, password = free_port(), secrets.token_urlsafe(16)
     async with DemoLine.open(
         shown,
         spacing_s=plan.spacing_s,
         program=_PROGRAM,
         ftp_port=ftp_port,
         ftp_password=password,
-        watchdog_s=watchdog_ms / 1000,
+        watchdog_s=_watchdog_ms(plan) / 1000,
     ) as line:
-        (plan.out / "ftp.password").write_text(password, encoding="ascii")
-        (plan.out / "ftp.password").chmod(0o600)
-        config = plan.out / "line.toml"
-        config.write_text(
-            _LINE_TOML.format(
-                # The rest of the spacing is for what comes before the first sign: exposure and transfer.
-                deadline_ms=round(spacing_ms * 0.7),
-                hold_ms=round(spacing_ms * 0.15),
-                spacing_ms=spacing_ms,
-                controller_port=line.controller_port,
-                ftp_port=ftp_port,
-                output_port=line.output_port,
-                watchdog_ms=watchdog_ms,
-                program=_PROGRAM,
-            ),
-            encoding="utf-8",
-        )
+        ports = {"controller": line.controller_port, "ftp": ftp_port, "output": line.output_port}
+        config = _write_settings(plan, ports, password)
         say("starting the agent (edge-agent run)")
         with (plan.out / "agent.log").open("wb") as log_file:
             agent = await asyncio.create_subprocess_exec(*_EDGE_AGENT, "run", "-c", str(config), stderr=log_file)
@@ -313,70 +309,6 @@ async def _watch_parts(
         async for true in line.run(len(shown)):
             row = next((found for found in journal.rows(first_seq=true.index) if found.count == true.count), None)
             publication = journal.publications().get(row.part_seq) if row else None
-            parts.append(DemoPart(true, shown[true.index - 1].image, row, publication))
+            parts.append(DemoPart(true, shown[true.index - 1].image, row, publication, words(true, plan.width)))
             say(parts[-1].line())
     return parts
-
-
-def _write_report(path: Path, plan: DemoPlan, parts: list[DemoPart], inspector: Inspector) -> None:
-    write_run_report(
-        path,
-        facts=RunFacts(
-            title="Demonstration line",
-            simulated=True,
-            bundle_ids=(inspector.bundle.id,),
-            versions=versions(),
-            created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
-            parts=tuple(_fact(part) for part in parts),
-            pictures=tuple(_pictures(part, inspector) for part in _most_telling(parts)),
-            deadline_ms=round(plan.spacing_s * 700),
-            latency_words="from the first sign of the part to its verdict on the wire",
-            notes=(
-                (
-                    f"Rendered zipper cursors, {plan.parts} parts, {plan.defective} of them defective; "
-                    f"calibrated from {plan.good} good ones."
-                ),
-            ),
-        ),
-    )
-
-
-def _fact(part: DemoPart) -> PartFact:
-    row = part.row
-    return PartFact(
-        part_seq=row.part_seq if row else None,
-        verdict=row.verdict if row else Verdict.FAULT,
-        reason=row.reason if row else Reason.NO_ANSWER,
-        label=f"part {part.truth.index}",
-        count=row.count if row else None,
-        detail=row.detail if row else "",
-        score=row.score if row else None,
-        limit=row.limit if row else None,
-        latency_ms=part.latency_ms if row else None,
-        is_defective=part.is_defective,
-        truth=words(part.truth),
-        gate="passed" if part.truth.is_let_through else "rejected",
-        published=part.publication.published if part.publication else None,
-    )
-
-
-def _most_telling(parts: list[DemoPart]) -> list[DemoPart]:
-    """Defects nearest to the limit first, then the good parts nearest to it."""
-    scored = [part for part in parts if part.row is not None and part.row.score is not None]
-    by_score = sorted(scored, key=lambda part: (part.row.score if part.row else None) or 0.0)
-    defects = [part for part in by_score if part.is_defective]
-    good = [part for part in reversed(by_score) if not part.is_defective]
-    return defects[: _PICTURES * 2 // 3] + good[: _PICTURES // 3]
-
-
-def _pictures(part: DemoPart, inspector: Inspector) -> PartPictures:
-    inspection, pictures = inspector.explain(part.image)
-    if pictures is None:
-        raise EdgeAgentError(f"part {part.truth.index} had a score, but cannot be explained: {inspection.detail}")
-    return PartPictures(
-        label=f"part {part.truth.index}: {words(part.truth)}",
-        caption=f"{inspection.outcome} {inspection.reason}, score {inspection.score:.4g}, limit {inspection.limit:.4g}",
-        image=pictures.input,
-        reconstruction=pictures.reconstruction,
-        anomaly_map=pictures.anomaly_map,
-    )

@@ -25,6 +25,7 @@ from edge_agent.report.evaluation import (
     write_evaluation_report,
     write_sets_report,
 )
+from edge_agent.report.head import Head
 from edge_agent.store.fs import write_durably
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def write_several(folder: Path, several: SeveralSets) -> list[Path]:
     drift = write_drift(folder / DRIFT_FILE, several.found)
     titles, rows = several.table
     facts = SetsFacts(
-        created_utc=_now(),
+        head=_sets_head(several),
         versions=_versions(),
         columns=titles,
         rows=tuple(rows),
@@ -114,7 +115,6 @@ def write_several(folder: Path, several: SeveralSets) -> list[Path]:
             SetFacts(last.dataset, "/".join([*set_parts(last.dataset), "report.html"]), last.introduction)
             for last in (points_of(found)[-1] for found in several.found)
         ),
-        failed=tuple(one.line for one in several.failed),
     )
     write_sets_report(folder / "report.html", facts=facts)
     return [*(folder / name for name in _FILES), *drift]
@@ -179,8 +179,7 @@ def _facts(evaluations: tuple[Evaluation, ...], verdicts: tuple[str, ...]) -> Ev
     last = evaluations[-1]
     gallery = last.gallery
     return EvaluationFacts(
-        dataset=last.dataset,
-        created_utc=_now(),
+        head=_head(last),
         versions=_versions(),
         lines=last.introduction,
         columns=tuple(title for title, _ in COLUMNS),
@@ -211,6 +210,50 @@ def _facts(evaluations: tuple[Evaluation, ...], verdicts: tuple[str, ...]) -> Ev
         parts=gallery.parts if gallery else (),
         latent=gallery.latent if gallery else None,
         embedding=gallery.embedding if gallery else None,
+    )
+
+
+def _head(found: Evaluation) -> Head:
+    """The first method's own limit says in one sentence what came out."""
+    method = found.methods[0]
+    trial = method.trials[0]
+    result = f"{method.title} tells defective from good test images with an AUC of {method.auc:.2f} %"
+    if trial.limit is not None:
+        result += (
+            f"; at its own limit it passed {trial.defective_passed} of {trial.defective} defective images and rejected "
+            f"{trial.good_rejected} of {trial.good} good ones"
+        )
+    return Head(
+        title=f"Evaluation on {found.dataset}",
+        result=result,
+        to_do=(
+            (
+                "Look below at the defective images with the lowest scores, and at the good ones with the highest: "
+                "these are the mistakes that such a line would make."
+            ),
+            "Believe a figure for your parts when it was measured on your parts: one data set says little of another.",
+        ),
+        made_utc=_now(),
+        part=found.dataset,
+        version=version("edge-agent"),
+    )
+
+
+def _sets_head(several: SeveralSets) -> Head:
+    count, failed = len(several.found), several.failed
+    result = f"{count} data set{'s' * (count != 1)} measured" + (f", {len(failed)} failed" if failed else "")
+    best = max(several.means, key=lambda row: row.auc, default=None)
+    if best is not None:
+        result += f"; the highest mean AUC is that of {best.title}: {best.auc:.2f} %"
+    return Head(
+        title=f"Evaluation on {count} data set{'s' * (count != 1)}",
+        result=result,
+        tone="bad" if failed else "note",
+        to_do=("Open the report of each set below, and look at the images that were judged wrongly.",),
+        warnings=tuple(one.line for one in failed),
+        made_utc=_now(),
+        part=", ".join(points_of(found)[-1].dataset for found in several.found),
+        version=version("edge-agent"),
     )
 
 

@@ -37,7 +37,7 @@ _LIMIT_LINE, _RING, _RIM = (255, 255, 255), (0, 229, 255), (0, 0, 0)
 class Spotlight:
     """One part in three pictures: with a ring where it is hottest, with its heat, and that place from near.
 
-    ``peak`` is the highest heat, 1.0 at the limit; NaN where the map holds no number. ``at_px`` is (x, y) of that place.
+    ``peak`` is the highest heat, 1.0 at the limit; NaN where the map holds no number. ``at_px`` is its (x, y).
     """
 
     ringed: Image.Image
@@ -117,7 +117,7 @@ def _heated(image: Image.Image, heat: NDArray[np.floating[Any]]) -> Image.Image:
 
 
 def _near(full: Image.Image, heat: NDArray[np.floating[Any]], x: int, y: int) -> Image.Image:
-    """The place (x, y) and its surroundings as they are, enlarged, with the line of the limit and nothing else on it."""
+    """The place (x, y) and its surroundings as they are, enlarged, with nothing but the line of the limit on it."""
     side = min(max(_NEAR_LEAST_PX, round(_NEAR_SHARE * max(full.size))), *full.size)
     left = min(max(0, x - side // 2), full.width - side)
     top = min(max(0, y - side // 2), full.height - side)
@@ -126,9 +126,7 @@ def _near(full: Image.Image, heat: NDArray[np.floating[Any]], x: int, y: int) ->
     return _with_limit_line(near, _fitted(cut, near.size, Image.Resampling.BILINEAR) >= 1.0)
 
 
-def _fitted(
-    heat: NDArray[np.floating[Any]], size: tuple[int, int], way: Image.Resampling
-) -> NDArray[np.floating[Any]]:
+def _fitted(heat: NDArray[np.floating[Any]], size: tuple[int, int], way: Image.Resampling) -> NDArray[np.floating[Any]]:
     """The heat at another size (width, height)."""
     return np.asarray(Image.fromarray(np.ascontiguousarray(heat, np.float32)).resize(size, way))
 

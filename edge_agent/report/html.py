@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -19,32 +19,35 @@ from edge_agent.report.figures import (
     trade_off,
     training_curve,
 )
-from edge_agent.report.pictures import MapScale, map_uri, picture_uri, reference_uri, views
+from edge_agent.report.head import in_local_time, in_utc
+from edge_agent.report.pictures import MapScale, heat_scale, map_uri, picture_uri, reference_uri, views
 from edge_agent.report.tally import Confusion, Latency, reason_counts
+from edge_agent.report.words import NOT_TOLD, PUBLISHED_WORDS, REASON_WORDS
 from edge_agent.store.fs import write_durably
 
 if TYPE_CHECKING:
     from edge_agent.report.facts import CalibrationFacts, PartFact, PartPictures, RunFacts
     from edge_agent.report.figures import Chart
 
-__all__ = ["write_calibration_report", "write_page", "write_run_report"]
+__all__ = ["Paper", "write_calibration_report", "write_page", "write_run_report"]
 
+Paper = Literal["A4", "letter"]
 _MOST_ROWS = 1000
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
-def write_calibration_report(path: Path, *, title: str, facts: CalibrationFacts) -> None:
+def write_calibration_report(path: Path, *, facts: CalibrationFacts, paper: Paper = "A4") -> None:
     """Write what a calibration found and what its limit promises, for a person to confirm and sign.
 
     Raises OSError if the file cannot be written; a report that was there before then still stands.
     """
     missed = facts.defective.pictures if facts.defective else ()
-    scale, odd_scale = _scale(missed, facts.map_range), MapScale.of([part.heat for part in facts.oddest], None)
+    scale, odd_scale = _scale(missed), MapScale.of([part.heat for part in facts.oddest])
     values = [score.score for score in facts.scores if math.isfinite(score.score)]
     write_page(
         path,
         "calibration.html.j2",
-        title=title,
+        paper=paper,
         facts=facts,
         reference=reference_uri(facts.reference, facts.crop_px),
         registration_chart=registration_scatter(facts.registrations) if facts.registrations else None,
@@ -68,18 +71,18 @@ def _calibration_scores(facts: CalibrationFacts, values: list[float]) -> Chart:
     return score_histogram(values, facts.limit, facts.review_from, defective)
 
 
-def write_run_report(path: Path, *, facts: RunFacts) -> None:
+def write_run_report(path: Path, *, facts: RunFacts, paper: Paper = "A4") -> None:
     """Write what became of every part of a run or a replay.
 
     Raises OSError if the file cannot be written; a report that was there before then still stands.
     """
-    scale = _scale(facts.pictures, facts.map_range)
+    scale = _scale(facts.pictures)
     latencies_ms = [part.latency_ms for part in facts.parts if part.latency_ms is not None]
     rows = _rows_to_show(facts.parts)
     write_page(
         path,
         "run.html.j2",
-        title=facts.title,
+        paper=paper,
         facts=facts,
         verdicts=[(verdict, sum(part.verdict is verdict for part in facts.parts)) for verdict in Verdict],
         tally=reason_counts(facts.parts),
@@ -89,14 +92,16 @@ def write_run_report(path: Path, *, facts: RunFacts) -> None:
         score_chart=score_strip(facts.parts) if any(_share(part) is not None for part in facts.parts) else None,
         rows=rows,
         has=_columns(rows),
+        is_gate_watched=any(part.gate for part in facts.parts),
+        gate_differs=sum(bool(p.gate) and p.is_let_through is not (p.verdict is Verdict.PASS) for p in facts.parts),
         views=views(facts.pictures, scale),
         scale=scale,
     )
 
 
-def write_page(path: Path, template: str, **values: Any) -> None:
+def write_page(path: Path, template: str, *, paper: Paper = "A4", **values: Any) -> None:
     """Fill a template, everything from outside escaped, and write it whole or not at all. Raises OSError."""
-    html = _environment().get_template(template).render(**values)
+    html = _environment().get_template(template).render(paper=paper, **values)
     write_durably(path, html.encode("utf-8", "backslashreplace"))
 
 
@@ -110,8 +115,15 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(number=_number, percent=_percent, share=_share)
-    environment.globals.update(mistake=_mistake)
+    environment.filters.update(number=_number, percent=_percent, share=_share, css=_css)
+    environment.filters.update(local=in_local_time, utc=in_utc)
+    environment.globals.update(
+        mistake=_mistake,
+        reason_words=REASON_WORDS,
+        published_words=PUBLISHED_WORDS,
+        not_told=NOT_TOLD,
+        heat_scale=heat_scale,
+    )
     return environment
 
 
@@ -120,6 +132,12 @@ def _printable(value: Any) -> Any:
     if not isinstance(value, str) or isinstance(value, Markup) or value.isprintable():
         return value
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in value)
+
+
+def _css(text: str) -> Markup:
+    """A text as a CSS string: every character that could end it, or the style element, is an escape."""
+    plain = _printable(text)
+    return Markup('"' + "".join(c if c.isalnum() or c == " " else f"\\{ord(c):06x}" for c in plain) + '"')  # noqa: S704
 
 
 def _number(value: float | None, digits: int = 4) -> str:
@@ -141,7 +159,7 @@ def _share(part: PartFact) -> float | None:
 
 def _mistake(part: PartFact) -> str:
     """``miss``, ``false-reject`` or nothing."""
-    if part.is_defective is None or part.is_defective is (part.verdict is not Verdict.PASS):
+    if part.is_defective is None or part.is_defective is not part.is_let_through:
         return ""
     return "miss" if part.is_defective else "false-reject"
 
@@ -167,5 +185,5 @@ def _columns(rows: list[PartFact]) -> dict[str, bool]:
     }
 
 
-def _scale(pictures: tuple[PartPictures, ...], fixed: tuple[float, float] | None) -> MapScale:
-    return MapScale.of([row.anomaly_map for row in pictures if row.anomaly_map is not None], fixed)
+def _scale(pictures: tuple[PartPictures, ...]) -> MapScale:
+    return MapScale.of([row.anomaly_map for row in pictures if row.anomaly_map is not None])

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import io
 import math
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -17,10 +15,9 @@ from PIL import Image
 
 from edge_agent.errors import DataError, EdgeAgentError
 from edge_agent.report.heat import heat_colours, peaks, shown
+from edge_agent.store.archived import read_archived
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import numpy as np
     from numpy.typing import NDArray
 
@@ -28,7 +25,7 @@ if TYPE_CHECKING:
     from edge_agent.settings import Settings
     from edge_agent.store.rows import CameraRow, PartRow
 
-__all__ = ["Busy", "Explained", "Explainer", "archived_image", "read_archived"]
+__all__ = ["Busy", "Explained", "Explainer"]
 
 log = structlog.get_logger(__name__)
 
@@ -141,30 +138,6 @@ class Explainer:
             while len(self._inspectors) > _INSPECTORS_MAX:
                 self._inspectors.popitem(last=False)
         return self._inspectors[id_]
-
-
-def archived_image(archive: Path, row: PartRow, camera: CameraRow) -> Path:
-    """Where the image lies, found by what the journal says of it. Raises DataError if it is not kept."""
-    stem = f"part_{row.part_seq:012d}_CAM{camera.camera}_"
-    decided = date.fromisoformat(row.decided_utc[:10])
-    for day in (decided, decided + timedelta(days=1)):  # filed after midnight
-        for path in (archive / day.isoformat()).glob(f"{stem}*_{camera.image_sha256[:8]}.*"):
-            return path
-    raise DataError("this image is not in the archive", hint="it was not to be kept, had to make room, or comes yet")
-
-
-def read_archived(archive: Path, row: PartRow, camera: CameraRow) -> bytes:
-    """The bytes that were judged. Raises DataError where they are not kept, or the file has other ones now."""
-    try:
-        data = archived_image(archive, row, camera).read_bytes()
-    except OSError as err:
-        raise DataError(f"the archived image cannot be read: {err.strerror}") from err
-    if hashlib.sha256(data).hexdigest() != camera.image_sha256:
-        raise DataError(
-            "the archived file is not the image that was judged: its hash differs from the journal's",
-            hint="somebody changed it, or the disk did; keep it for the record",
-        )
-    return data
 
 
 def _received(data: bytes) -> NDArray[np.uint8]:

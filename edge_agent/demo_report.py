@@ -1,0 +1,168 @@
+"""The report of the demonstration: what the gate did with each part, against what the part really was."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from edge_agent.domain import Reason, Verdict
+from edge_agent.report.facts import PartFact, RunFacts
+from edge_agent.report.html import write_run_report
+from edge_agent.report.seen import score_words, seen_part
+from edge_agent.report.tally import Confusion
+from edge_agent.reported import identity, versions
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edge_agent.demo import DemoPlan
+    from edge_agent.inspection.inspector import Inspector
+    from edge_agent.report.facts import PartPictures
+    from edge_agent.report.head import Head
+    from edge_agent.report.html import Paper
+    from edge_agent.simulation import TruePart
+    from edge_agent.store.journal import PartRow, PublicationRow
+
+__all__ = ["DemoPart", "write_demo_report"]
+
+_PICTURES = 12
+
+
+@dataclass(frozen=True, slots=True)
+class DemoPart:
+    """One part: what it was, also in ``words``, what the agent said, what the gate did."""
+
+    truth: TruePart
+    image: bytes
+    row: PartRow | None
+    publication: PublicationRow | None
+    words: str
+
+    @property
+    def verdict(self) -> Verdict:
+        """The agent's; a part without a row is a FAULT."""
+        return self.row.verdict if self.row else Verdict.FAULT
+
+    @property
+    def is_defective(self) -> bool:
+        """What the agent is not told."""
+        return self.truth.defect is not None
+
+    @property
+    def latency_ms(self) -> float:
+        """First sign of the part to its verdict on the wire (or, where none was sent, to its decision)."""
+        if self.row is None:
+            return float("nan")
+        end = self.publication.at_mono_s if self.publication else self.row.decided_mono_s
+        return (end - self.row.first_sign_mono_s) * 1000
+
+    def line(self) -> str:
+        """The part in one line for a person."""
+        gate = "let through" if self.truth.is_let_through else "held back"
+        if self.row is None:
+            return f"part {self.truth.index:3d}  no journal row!  truth: {self.words}  gate: {gate}"
+        row = self.row
+        score = f"{row.score:8.3f} / {row.limit:.3f}" if row.score is not None and row.limit else " " * 16
+        return (
+            f"part {self.truth.index:3d}  count {row.count:4d}  {row.verdict:<6}  score {score}  {row.reason:<13}"
+            f" {self.latency_ms:5.0f} ms  truth: {self.words:<34}  gate: {gate}"
+        )
+
+
+def write_demo_report(
+    path: Path, plan: DemoPlan, parts: list[DemoPart], inspector: Inspector, *, paper: Paper = "A4"
+) -> None:
+    """Write it. Raises OSError."""
+    facts = tuple(_fact(part) for part in parts)
+    write_run_report(
+        path,
+        facts=RunFacts(
+            head=_head(parts, facts, inspector),
+            simulated=True,
+            versions=versions(),
+            parts=facts,
+            pictures=tuple(_pictures(part, inspector) for part in _most_telling(parts)),
+            deadline_ms=plan.deadline_ms,
+            latency_words="from the first sign of the part to its verdict on the wire",
+            notes=(
+                (
+                    f"Rendered zipper cursors, {plan.parts} parts, {plan.defective} of them defective; calibrated from "
+                    f"{plan.good} other good ones."
+                ),
+            ),
+        ),
+        paper=paper,
+    )
+
+
+def _head(parts: list[DemoPart], facts: tuple[PartFact, ...], inspector: Inspector) -> Head:
+    counted = Confusion.of(facts) or Confusion(0, 0, 0, 0)
+    escaped = [part.truth.index for part in parts if part.truth.is_escape]
+    unwritten = sum(part.row is None for part in parts)
+    times = [part.row.decided_utc for part in parts if part.row]
+    found = (
+        f"The gate held back {counted.defective_stopped} of {counted.defective} defective parts and let through "
+        f"{counted.good_passed} of {counted.good} good ones"
+    )
+    to_do = [
+        (
+            "Nothing on a real line: this one was simulated, and its parts are rendered. Measure on your own parts "
+            "before you believe a figure: edge-agent init --simulated shows how a line is set up."
+        )
+    ]
+    if escaped:
+        named = ", ".join(map(str, escaped[:20]))
+        to_do.insert(0, f"Look at part {named} below: defective, or never imaged, and let through.")
+    if unwritten:
+        found += f"; {unwritten} parts have no row in the journal"
+        to_do.insert(0, "Read agent.log beside this file: every part must have its row.")
+    return replace(
+        identity(None, [inspector.bundle]),
+        title="Demonstration line",
+        line="demo (simulated)",
+        from_utc=min(times, default=""),
+        to_utc=max(times, default=""),
+        tone="bad" if escaped or unwritten else "good",
+        result=found,
+        to_do=tuple(to_do),
+    )
+
+
+def _fact(part: DemoPart) -> PartFact:
+    row = part.row
+    return PartFact(
+        part_seq=row.part_seq if row else None,
+        verdict=part.verdict,
+        reason=row.reason if row else Reason.NO_ANSWER,
+        label=f"part {part.truth.index}",
+        count=row.count if row else None,
+        detail=row.detail if row else "",
+        score=row.score if row else None,
+        limit=row.limit if row else None,
+        latency_ms=part.latency_ms if row else None,
+        is_defective=part.is_defective,
+        truth=part.words,
+        gate="passed" if part.truth.is_let_through else "rejected",
+        published=part.publication.published if part.publication else None,
+    )
+
+
+def _most_telling(parts: list[DemoPart]) -> list[DemoPart]:
+    """Defects nearest to the limit first, then the good parts nearest to it."""
+    scored = [part for part in parts if part.row is not None and part.row.score is not None]
+    by_score = sorted(scored, key=lambda part: (part.row.score if part.row else None) or 0.0)
+    defects = [part for part in by_score if part.is_defective]
+    good = [part for part in reversed(by_score) if not part.is_defective]
+    return defects[: _PICTURES * 2 // 3] + good[: _PICTURES // 3]
+
+
+def _pictures(part: DemoPart, inspector: Inspector) -> PartPictures:
+    row = part.row
+    said = "no row" if row is None else f"{row.verdict}: {score_words(row.reason, row.score, row.limit)}"
+    return seen_part(
+        inspector,
+        part.image,
+        label=f"part {part.truth.index}: {part.words}",
+        caption=said,
+        is_wrong=part.is_defective is part.truth.is_let_through,
+    )
