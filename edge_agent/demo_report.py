@@ -110,6 +110,11 @@ def _head(parts: list[DemoPart], facts: tuple[PartFact, ...], inspector: Inspect
             "before you believe a figure: edge-agent init --simulated shows how a line is set up."
         )
     ]
+    late = sum(part.row is not None and part.row.reason is Reason.LATE for part in parts)
+    if late:
+        to_do.insert(
+            0, f"{late} parts were not judged in time: something else runs on this PC, or --spacing-ms is short."
+        )
     if escaped:
         named = ", ".join(map(str, escaped[:20]))
         to_do.insert(0, f"Look at part {named} below: defective, or never imaged, and let through.")
@@ -122,7 +127,7 @@ def _head(parts: list[DemoPart], facts: tuple[PartFact, ...], inspector: Inspect
         line="demo (simulated)",
         from_utc=min(times, default=""),
         to_utc=max(times, default=""),
-        tone="bad" if escaped or unwritten else "good",
+        tone="bad" if escaped or unwritten else "note" if counted.good_stopped > counted.good // 10 else "good",
         result=found,
         to_do=tuple(to_do),
     )
@@ -134,7 +139,6 @@ def _fact(part: DemoPart) -> PartFact:
         part_seq=row.part_seq if row else None,
         verdict=part.verdict,
         reason=row.reason if row else Reason.NO_ANSWER,
-        label=f"part {part.truth.index}",
         count=row.count if row else None,
         detail=row.detail if row else "",
         score=row.score if row else None,

@@ -100,7 +100,7 @@ def score_strip(parts: Sequence[PartFact]) -> Chart:
         is_log = bool(finite) and min(finite) > 0 and max(finite) > 4
         if is_log:
             _log_axis(axes)
-            axes.set_ylim(min(finite) * 0.7, max(finite) * 1.5)
+            axes.set_ylim(min([1.0, *finite]) * 0.7, max(finite) * 1.5)  # the limit is in sight, always
         else:
             low, high = min([0.0, *finite]), max([1.2, *finite])
             axes.set_ylim(low - (high - low) * 0.06 if low < 0 else 0.0, high * 1.08)

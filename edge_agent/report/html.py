@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from edge_agent.domain import Verdict
+from edge_agent.domain import Published, Reason, Verdict
 from edge_agent.report.figures import (
     latency_histogram,
     registration_scatter,
@@ -32,7 +32,11 @@ if TYPE_CHECKING:
 __all__ = ["Paper", "write_calibration_report", "write_page", "write_run_report"]
 
 Paper = Literal["A4", "letter"]
-_MOST_ROWS = 1000
+_MOST_ROWS = 250
+"""Of a long run the table is on paper a handful of pages: what went otherwise than it should, and who came near."""
+_LONGEST_PLAIN = 1e9
+_ABOVE = " is at or above the limit "
+"""In the words of the inspection (``decision``)."""
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -92,6 +96,7 @@ def write_run_report(path: Path, *, facts: RunFacts, paper: Paper = "A4") -> Non
         score_chart=score_strip(facts.parts) if any(_share(part) is not None for part in facts.parts) else None,
         rows=rows,
         has=_columns(rows),
+        all_in_time=bool(facts.parts) and all(part.published is Published.PUBLISHED for part in facts.parts),
         is_gate_watched=any(part.gate for part in facts.parts),
         gate_differs=sum(bool(p.gate) and p.is_let_through is not (p.verdict is Verdict.PASS) for p in facts.parts),
         views=views(facts.pictures, scale),
@@ -119,6 +124,7 @@ def _environment() -> Environment:
     environment.filters.update(local=in_local_time, utc=in_utc)
     environment.globals.update(
         mistake=_mistake,
+        detail=_detail,
         reason_words=REASON_WORDS,
         published_words=PUBLISHED_WORDS,
         not_told=NOT_TOLD,
@@ -143,7 +149,10 @@ def _css(text: str) -> Markup:
 def _number(value: float | None, digits: int = 4) -> str:
     if value is None:
         return "-"
-    return f"{value:.{digits}g}" if math.isfinite(value) else "not finite"
+    if not math.isfinite(value):
+        return "not finite"
+    is_whole = 10**digits <= abs(value) < _LONGEST_PLAIN  # 1050, not 1.05e+03
+    return f"{value:.0f}" if is_whole else f"{value:.{digits}g}"
 
 
 def _percent(value: float) -> str:
@@ -157,6 +166,14 @@ def _share(part: PartFact) -> float | None:
     return part.score / part.limit
 
 
+def _detail(part: PartFact) -> str:
+    """What is to be said of a part beside its reason. That its score is above the limit stands in a column already."""
+    if part.reason is not Reason.SCORE or part.score is None or _ABOVE not in part.detail:
+        return part.detail
+    _, seen, where = part.detail.partition(", seen in ")
+    return f"seen in {where}" if seen else ""
+
+
 def _mistake(part: PartFact) -> str:
     """``miss``, ``false-reject`` or nothing."""
     if part.is_defective is None or part.is_defective is not part.is_let_through:
@@ -165,11 +182,14 @@ def _mistake(part: PartFact) -> str:
 
 
 def _rows_to_show(parts: tuple[PartFact, ...]) -> list[PartFact]:
-    """All parts; of very many those that did not pass or should not have, then the others, in their order."""
+    """All parts; of very many the mistakes, then those that did not pass, then those nearest to the limit; in order."""
     if len(parts) <= _MOST_ROWS:
         return list(parts)
-    ranked = sorted(range(len(parts)), key=lambda i: (parts[i].verdict is Verdict.PASS and not _mistake(parts[i]), i))
-    return [parts[i] for i in sorted(ranked[:_MOST_ROWS])]
+
+    def worth(i: int) -> tuple[bool, bool, float, int]:
+        return not _mistake(parts[i]), parts[i].verdict is Verdict.PASS, -(_share(parts[i]) or 0.0), i
+
+    return [parts[i] for i in sorted(sorted(range(len(parts)), key=worth)[:_MOST_ROWS])]
 
 
 def _columns(rows: list[PartFact]) -> dict[str, bool]:
@@ -180,8 +200,8 @@ def _columns(rows: list[PartFact]) -> dict[str, bool]:
         "count": any(row.count is not None for row in rows),
         "latency": any(row.latency_ms is not None for row in rows),
         "truth": any(row.truth or row.is_defective is not None for row in rows),
-        "gate": any(row.gate for row in rows),
-        "published": any(row.published for row in rows),
+        "gate": any(row.gate and row.is_let_through is not (row.verdict is Verdict.PASS) for row in rows),
+        "published": any(row.published not in (None, Published.PUBLISHED) for row in rows),
     }
 
 

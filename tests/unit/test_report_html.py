@@ -40,6 +40,7 @@ from edge_agent.report.facts import (
 from edge_agent.report.head import BundleName, Head, in_local_time, in_utc
 from edge_agent.report.html import write_calibration_report, write_run_report
 from edge_agent.report.words import PUBLISHED_WORDS, REASON_WORDS, event_words
+from edge_agent.shift import print_pdf
 
 pytestmark = pytest.mark.slow
 HOSTILE = "<script>alert(1)</script>\x1b[31m\u202egnp.exe'\"&{{ 7*7 }}$\\frac{1}"
@@ -393,8 +394,24 @@ def test_reasons_are_said_in_the_words_of_the_page() -> None:
 def test_codes_are_said_in_words(run: Page) -> None:
     assert "Looks different from the good parts" in run.text
     assert "No bundle for the controller's program program 9" in run.text
-    assert "written in time" in run.text
+    assert "Every verdict was written to the output in time." in run.text
     assert "PUBLISHED" not in run.text
+
+
+def test_a_verdict_that_did_not_reach_the_wire_is_said_of_its_part(tmp_path: Path) -> None:
+    late = part(1, published=Published.LATE, score=None, latency_ms=None)
+    text = run_page(tmp_path, parts=(late, part(2)), pictures=()).text
+
+    assert "too late: REJECT stands" in text
+    assert "Every verdict was written" not in text
+
+
+def test_what_the_score_column_says_is_not_said_again(tmp_path: Path) -> None:
+    detail = "camera 1: score 3 is at or above the limit 1, seen in brightness and colour"
+    text = run_page(tmp_path, parts=(part(1, reason=Reason.SCORE, score=3.0, detail=detail),), pictures=()).text
+
+    assert "Looks different from the good parts seen in brightness and colour" in text
+    assert "is at or above" not in text
 
 
 def test_an_events_json_is_told_in_words() -> None:
@@ -478,6 +495,8 @@ def test_without_the_truth_nothing_is_said_of_it(tmp_path: Path) -> None:
         (part(1, score=math.nan), part(2, score=math.inf), part(3, limit=0.0), part(4, limit=math.nan)),
         (part(1, score=0.0), part(2, score=-1.0), part(3, score=1e30)),
         (part(1, latency_ms=0.0),),
+        (part(1, score=10.6), part(2, score=27.2)),  # all above the limit, as in a challenge
+        (part(1, score=-3.1), part(2, score=17.0)),
     ],
 )
 def test_runs_with_odd_numbers_are_reported_too(tmp_path: Path, parts: tuple[PartFact, ...]) -> None:
@@ -490,8 +509,8 @@ def test_of_very_many_parts_those_that_did_not_pass_are_all_shown(tmp_path: Path
     page = run_page(tmp_path, parts=(*parts, late), pictures=())
 
     assert "the-late-one" in page.text
-    assert "1000 of 2000" in page.text
-    assert len([tag for tag, _ in page.tags if tag == "tr"]) < 1100
+    assert "250 of 2000" in page.text
+    assert len([tag for tag, _ in page.tags if tag == "tr"]) < 300
 
 
 # --- pictures -------------------------------------------------------------------------------------------
@@ -500,7 +519,7 @@ def test_of_very_many_parts_those_that_did_not_pass_are_all_shown(tmp_path: Path
 def test_what_decided_is_shown_with_its_heat_and_never_the_autoencoders_map(run: Page) -> None:
     assert len(run.images("heat map")) == len(run.images("image")) == len(run.images("from near")) == 2
     assert not run.images("anomaly map")
-    assert "heat: the place furthest out reaches 2 times the limit" in run.text
+    assert "heat, at most 2 times the limit" in run.text
     assert "the white line is the limit" in run.text
 
 
@@ -715,8 +734,27 @@ def test_known_defective_parts_are_reported_with_what_passes_and_what_other_limi
 def test_missed_defects_are_shown_by_the_heat_that_did_not_suffice(tmp_path: Path) -> None:
     page = calibration_page(tmp_path, **NO_CHARTS, defective=replace(DEFECTIVE, curve=()))
 
-    assert "the place furthest out reaches 0.4 times the limit" in page.text
+    assert "heat, at most 0.4 times the limit" in page.text
     assert len(page.images("heat map")) == 1
+
+
+def long_run(tmp_path: Path) -> Path:
+    """A thousand parts of a demonstration, a quarter of them defective, with a dozen pictures."""
+    found = {"verdict": Verdict.REJECT, "reason": Reason.SCORE, "score": 9.0, "is_defective": True, "gate": "rejected"}
+    detail = "camera 1: score 9 is at or above the limit 1, seen in the part at full size"
+    truth = {"truth": "RESIDUE 32 px 12%", "detail": detail}
+    parts = tuple(part(seq, label="", **(found | truth if seq % 4 == 0 else {})) for seq in range(1, 1001))
+    shown = tuple(pictures(f"part {seq}", 2.0, size=(600, 800)) for seq in range(12))
+    write_run_report(tmp_path / "long.html", facts=run_facts(parts=parts, pictures=shown))
+    return tmp_path / "long.html"
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium on this machine")
+def test_a_thousand_parts_are_eight_pages_at_most(tmp_path: Path) -> None:
+    print_pdf(long_run(tmp_path), tmp_path / "long.pdf")
+    pages = len(re.findall(rb"/Type\s*/Page\b", (tmp_path / "long.pdf").read_bytes()))
+
+    assert 3 <= pages <= 8
 
 
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium on this machine")
