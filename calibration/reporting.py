@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from calibration.known import KnownImage
     from calibration.learning_curve import PartsCurve
     from calibration.suspects import Suspicion
-    from edge_agent.report.html import Paper
+    from edge_agent.report.head import Paper
 
 __all__ = ["calibration_json", "calibration_lines", "doubts_json", "write_doubt_report", "write_report"]
 
@@ -142,7 +143,7 @@ def doubts_json(suspicion: Suspicion) -> dict[str, object]:
     }
 
 
-def write_doubt_report(path: Path, suspicion: Suspicion, images: Path) -> None:
+def write_doubt_report(path: Path, suspicion: Suspicion, images: Path, *, paper: Paper = "A4") -> None:
     """Write what to look at where a calibration stopped: each suspect beside a usual part, with where they differ."""
     write_doubts(
         path,
@@ -165,6 +166,7 @@ def write_doubt_report(path: Path, suspicion: Suspicion, images: Path) -> None:
                 made_utc=_now(),
                 part=f"images in {images}",
                 version=package_versions()["edge-agent"],
+                paper=paper,
             ),
             suspects=tuple(_doubted(suspicion, part) for part in suspicion.suspects),
             leave_out=suspicion.option("--leave-out"),
@@ -217,7 +219,7 @@ def write_report(path: Path, result: CalibrationResult, *, paper: Paper = "A4") 
     inspector = Inspector(bundle)
     height, width = bundle.reference.shape[:2]
     facts = CalibrationFacts(
-        head=_head(bundle, result),
+        head=replace(_head(bundle, result), paper=paper),
         part=bundle.part,
         program=bundle.program,
         camera=bundle.camera,
@@ -254,7 +256,7 @@ def write_report(path: Path, result: CalibrationResult, *, paper: Paper = "A4") 
         light_and_lens=None if result.bearing is None else _light_and_lens(result.bearing),
         timings_s=result.timings_s,
     )
-    write_calibration_report(path, facts=facts, paper=paper)
+    write_calibration_report(path, facts=facts)
 
 
 def _odd_parts(result: CalibrationResult, suspicion: Suspicion) -> tuple[OddPart, ...]:

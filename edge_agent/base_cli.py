@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -20,6 +20,7 @@ __all__ = [
     "By",
     "Config",
     "Json",
+    "PaperSize",
     "PassphraseFile",
     "Threads",
     "at_desk",
@@ -38,6 +39,7 @@ DEFAULT_CONFIG = Path("/etc/edge-agent/line.toml")
 Config = Annotated[Path, typer.Option("--config", "-c", help="The line's settings.", metavar="line.toml")]
 Json = Annotated[bool, typer.Option("--json", help="One versioned JSON object on stdout, people's text on stderr.")]
 By = Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who does this; the user at this PC by default.")]
+PaperSize = Annotated[Literal["A4", "letter"], typer.Option("--paper", help="What the report is printed on.")]
 Threads = Annotated[int, typer.Option(min=1, max=64, help="Threads of ONNX Runtime (and of torch in calibration).")]
 
 

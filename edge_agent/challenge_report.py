@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge_agent.challenge import Challenge, Sample
-    from edge_agent.report.head import Head
-    from edge_agent.report.html import Paper
+    from edge_agent.report.head import Head, Paper
     from edge_agent.settings import Settings
     from edge_agent.store.rows import PartRow
 
@@ -40,7 +39,7 @@ def write_challenge_report(path: Path, challenge: Challenge, settings: Settings,
     write_run_report(
         path,
         facts=RunFacts(
-            head=_head(challenge, settings, inspectors),
+            head=replace(_head(challenge, settings, inspectors), paper=paper),
             simulated=any(row.simulated for row in rows.values()),
             versions=versions(),
             parts=tuple(_fact(sample) for sample in challenge.samples),
@@ -52,7 +51,6 @@ def write_challenge_report(path: Path, challenge: Challenge, settings: Settings,
             ),
             notes=challenge.notes,
         ),
-        paper=paper,
     )
 
 

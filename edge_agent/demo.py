@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from edge_agent.report.head import Paper
+
 __all__ = ["DemoPlan", "DemoResult", "run_demo"]
 
 _MARK = ".made-by-edge-agent-demo"
@@ -91,6 +93,7 @@ class DemoPlan:
     width: int
     spacing_s: float
     seed: int
+    paper: Paper = "A4"
 
     @property
     def deadline_ms(self) -> int:

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from edge_agent.inspection.inspector import Inspector
     from edge_agent.report.facts import PartPictures
     from edge_agent.report.head import Head
-    from edge_agent.report.html import Paper
     from edge_agent.simulation import TruePart
     from edge_agent.store.journal import PartRow, PublicationRow
 
@@ -69,15 +68,13 @@ class DemoPart:
         )
 
 
-def write_demo_report(
-    path: Path, plan: DemoPlan, parts: list[DemoPart], inspector: Inspector, *, paper: Paper = "A4"
-) -> None:
+def write_demo_report(path: Path, plan: DemoPlan, parts: list[DemoPart], inspector: Inspector) -> None:
     """Write it. Raises OSError."""
     facts = tuple(_fact(part) for part in parts)
     write_run_report(
         path,
         facts=RunFacts(
-            head=_head(parts, facts, inspector),
+            head=replace(_head(parts, facts, inspector), paper=plan.paper),
             simulated=True,
             versions=versions(),
             parts=facts,
@@ -91,7 +88,6 @@ def write_demo_report(
                 ),
             ),
         ),
-        paper=paper,
     )
 
 

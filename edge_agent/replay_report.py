@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from edge_agent.inspection.inspector import Inspector
     from edge_agent.replay import ReplayedImage, ReplayResult
     from edge_agent.report.facts import PartPictures
-    from edge_agent.report.head import Head
-    from edge_agent.report.html import Paper
+    from edge_agent.report.head import Head, Paper
     from edge_agent.settings import Settings
 
 __all__ = ["write_replay_report"]
@@ -44,7 +43,7 @@ def write_replay_report(
     write_run_report(
         path,
         facts=RunFacts(
-            head=_head(result, inspectors, settings),
+            head=replace(_head(result, inspectors, settings), paper=paper),
             simulated=any(image.recorded is not None and image.recorded.simulated for image in result.images),
             versions=versions(),
             parts=tuple(_fact(image) for image in result.images),
@@ -53,7 +52,6 @@ def write_replay_report(
             differences=tuple(f"{image.path.name}: {image.difference}" for image in result.differences),
             notes=result.notes,
         ),
-        paper=paper,
     )
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edge_agent.base_cli import DEFAULT_CONFIG, Config, Json, progress_bars, say, settings_of, utc_of
+from edge_agent.base_cli import DEFAULT_CONFIG, Config, Json, PaperSize, progress_bars, say, settings_of, utc_of
 
 __all__ = ["report_cli"]
 
@@ -28,6 +28,7 @@ def report_shift(
     out: Annotated[Path, typer.Option("--out", "-o", help="The HTML file to write.")] = Path("shift.html"),
     pdf: Annotated[bool, typer.Option("--pdf", help="Also as PDF, by this PC's browser.")] = False,
     pictures: Annotated[int, typer.Option(min=0, max=50, help="So many of the worst parts with pictures.")] = 8,
+    paper: PaperSize = "A4",
     json_: Json = False,
 ) -> None:
     """One self-contained HTML of a shift: bundle, limit, counts, reasons, worst parts, timings, is the record whole.
@@ -36,6 +37,7 @@ def report_shift(
 
     Example: edge-agent report shift --config line.toml --from 2026-11-24T06:00 --to 2026-11-24T14:00
     """
+    from dataclasses import replace
     from datetime import UTC, datetime
 
     from edge_agent.report.shift import write_shift_report
@@ -49,7 +51,7 @@ def report_shift(
     to_utc = utc_of("--to", until) or now.isoformat(timespec="milliseconds")
     with progress_bars() as progress:
         facts = shift_facts(settings, from_utc, to_utc, pictures, progress)
-    write_shift_report(out, facts)
+    write_shift_report(out, replace(facts, head=replace(facts.head, paper=paper)))
     written = [out]
     if pdf:
         print_pdf(out, out.with_suffix(".pdf"))

@@ -269,12 +269,16 @@ def print_pdf(html: Path, pdf: Path) -> None:
             f"--user-data-dir={profile}",
             "--no-pdf-header-footer",
         ]
-        ran = subprocess.run(  # noqa: S603 - a browser of this PC, with our own file
-            [*command, f"--print-to-pdf={pdf.absolute()}", html.absolute().as_uri()],
-            capture_output=True,
-            check=False,
-            timeout=_PDF_WITHIN_S,
-        )
+        try:
+            ran = subprocess.run(  # noqa: S603 - a browser of this PC, with our own file
+                [*command, f"--print-to-pdf={pdf.absolute()}", html.absolute().as_uri()],
+                capture_output=True,
+                check=False,
+                timeout=_PDF_WITHIN_S,
+            )
+        except subprocess.TimeoutExpired:
+            busy = f"{browser} made no PDF within {_PDF_WITHIN_S} s: this PC is busy"
+            raise Unavailable(busy, hint="try again, or print the HTML") from None
     if ran.returncode or not pdf.is_file():
         last = ran.stderr.decode(errors="replace").strip().splitlines()[-1:]
         raise Unavailable(f"{browser} made no PDF: {' '.join(last)}", hint="print the HTML")

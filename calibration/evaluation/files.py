@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import PurePath
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from calibration.evaluation.result import Evaluation, MethodResult, Trial
     from calibration.evaluation.several import SeveralSets
+    from edge_agent.report.head import Paper
 
     Found = Evaluation | LearningCurve
 
@@ -81,7 +83,7 @@ _TRIAL = (
 )
 
 
-def write_results(folder: Path, found: Found) -> list[Path]:
+def write_results(folder: Path, found: Found, *, paper: Paper = "A4") -> list[Path]:
     """Write results.json, results.csv, images.csv and report.html; returns their paths.
 
     Raises OSError if that cannot be.
@@ -92,11 +94,11 @@ def write_results(folder: Path, found: Found) -> list[Path]:
     write_images(folder / "images.csv", [found])
     drift = write_drift(folder / DRIFT_FILE, [found])
     verdicts = found.verdicts if isinstance(found, LearningCurve) else ()
-    write_evaluation_report(folder / "report.html", facts=_facts(evaluations, verdicts))
+    write_evaluation_report(folder / "report.html", facts=_facts(evaluations, verdicts, paper))
     return [*(folder / name for name in _FILES), *drift]
 
 
-def write_several(folder: Path, several: SeveralSets) -> list[Path]:
+def write_several(folder: Path, several: SeveralSets, *, paper: Paper = "A4") -> list[Path]:
     """The same files of several data sets: the report is a table with a link to each set's own folder.
 
     What ``write_results`` writes of a set lies below ``folder`` in ``set_parts``. Raises OSError if that cannot be.
@@ -107,7 +109,7 @@ def write_several(folder: Path, several: SeveralSets) -> list[Path]:
     drift = write_drift(folder / DRIFT_FILE, several.found)
     titles, rows = several.table
     facts = SetsFacts(
-        head=_sets_head(several),
+        head=replace(_sets_head(several), paper=paper),
         versions=_versions(),
         columns=titles,
         rows=tuple(rows),
@@ -175,11 +177,11 @@ def _image_rows(evaluation: Evaluation, method: MethodResult, trial: Trial) -> I
         yield (*trial_is, kind, file, label, score, trial.limit, *said, sha256)
 
 
-def _facts(evaluations: tuple[Evaluation, ...], verdicts: tuple[str, ...]) -> EvaluationFacts:
+def _facts(evaluations: tuple[Evaluation, ...], verdicts: tuple[str, ...], paper: Paper) -> EvaluationFacts:
     last = evaluations[-1]
     gallery = last.gallery
     return EvaluationFacts(
-        head=_head(last),
+        head=replace(_head(last), paper=paper),
         versions=_versions(),
         lines=last.introduction,
         columns=tuple(title for title, _ in COLUMNS),

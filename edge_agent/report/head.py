@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
 
-__all__ = ["BundleName", "Head", "in_local_time", "in_utc"]
+__all__ = ["BundleName", "Head", "Paper", "in_local_time", "in_utc"]
 
+Paper = Literal["A4", "letter"]
 SHORT_ID = 12
 """So many digits of a bundle's id tell it from all others; the same number as in ``bundle list``."""
 
@@ -36,7 +37,8 @@ class Head:
     """The head of a report. What is empty is not known, or there is none, and is not shown.
 
     ``result`` is one sentence, ``tone`` how it is coloured, ``to_do`` what follows from it. ``warnings`` are what must
-    not be overlooked, each with what to do. ``from_utc`` to ``to_utc`` is the time that the report is about.
+    not be overlooked, each with what to do. ``from_utc`` to ``to_utc`` is the time that the report is about, ``paper``
+    what it is printed on.
     """
 
     title: str
@@ -54,6 +56,7 @@ class Head:
     version: str = ""
     from_utc: str = ""
     to_utc: str = ""
+    paper: Paper = "A4"
 
     @property
     def foot(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -29,9 +29,8 @@ if TYPE_CHECKING:
     from edge_agent.report.facts import CalibrationFacts, PartFact, PartPictures, RunFacts
     from edge_agent.report.figures import Chart
 
-__all__ = ["Paper", "write_calibration_report", "write_page", "write_run_report"]
+__all__ = ["write_calibration_report", "write_page", "write_run_report"]
 
-Paper = Literal["A4", "letter"]
 _MOST_ROWS = 250
 """Of a long run the table is on paper a handful of pages: what went otherwise than it should, and who came near."""
 _LONGEST_PLAIN = 1e9
@@ -40,7 +39,7 @@ _ABOVE = " is at or above the limit "
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
-def write_calibration_report(path: Path, *, facts: CalibrationFacts, paper: Paper = "A4") -> None:
+def write_calibration_report(path: Path, *, facts: CalibrationFacts) -> None:
     """Write what a calibration found and what its limit promises, for a person to confirm and sign.
 
     Raises OSError if the file cannot be written; a report that was there before then still stands.
@@ -51,7 +50,6 @@ def write_calibration_report(path: Path, *, facts: CalibrationFacts, paper: Pape
     write_page(
         path,
         "calibration.html.j2",
-        paper=paper,
         facts=facts,
         reference=reference_uri(facts.reference, facts.crop_px),
         registration_chart=registration_scatter(facts.registrations) if facts.registrations else None,
@@ -75,7 +73,7 @@ def _calibration_scores(facts: CalibrationFacts, values: list[float]) -> Chart:
     return score_histogram(values, facts.limit, facts.review_from, defective)
 
 
-def write_run_report(path: Path, *, facts: RunFacts, paper: Paper = "A4") -> None:
+def write_run_report(path: Path, *, facts: RunFacts) -> None:
     """Write what became of every part of a run or a replay.
 
     Raises OSError if the file cannot be written; a report that was there before then still stands.
@@ -86,7 +84,6 @@ def write_run_report(path: Path, *, facts: RunFacts, paper: Paper = "A4") -> Non
     write_page(
         path,
         "run.html.j2",
-        paper=paper,
         facts=facts,
         verdicts=[(verdict, sum(part.verdict is verdict for part in facts.parts)) for verdict in Verdict],
         tally=reason_counts(facts.parts),
@@ -104,9 +101,9 @@ def write_run_report(path: Path, *, facts: RunFacts, paper: Paper = "A4") -> Non
     )
 
 
-def write_page(path: Path, template: str, *, paper: Paper = "A4", **values: Any) -> None:
+def write_page(path: Path, template: str, **values: Any) -> None:
     """Fill a template, everything from outside escaped, and write it whole or not at all. Raises OSError."""
-    html = _environment().get_template(template).render(paper=paper, **values)
+    html = _environment().get_template(template).render(**values)
     write_durably(path, html.encode("utf-8", "backslashreplace"))
 
 
