@@ -190,19 +190,25 @@ def _doubted(suspicion: Suspicion, part: int) -> PartPictures:
 def _head(bundle: Bundle, result: CalibrationResult) -> Head:
     above = sum(not score < result.limit for _, score in result.scores)
     stated = f"the limit is {result.limit:.4g}, and {above} of these good parts lie on or above it"
-    to_do = [
+    if result.findings is None:
+        defective = (
+            "Judge known-defective parts with it: edge-agent replay defective/ --bundle FOLDER. No count of good "
+        )
+        defective += "good parts can say how many defects are found."
+    elif result.findings.missed:
+        defective = f"Look at the {len(result.findings.missed)} known-defective parts below that would pass."
+    else:
+        defective = "Keep the known-defective parts: they are the samples of edge-agent challenge."
+    to_do = (
         "Look at the oddest good parts below: each must surely be good.",
-        "Judge known-defective parts with it: edge-agent replay defective/ --bundle FOLDER. No count of good parts can "
-        "say how many defects are found."
-        if result.findings is None
-        else "Look at the known-defective parts below that would pass.",
+        defective,
         "Sign, and put it to use: edge-agent bundle activate FOLDER --config line.toml.",
-    ]
+    )
     return Head(
         title=f"Calibration of {bundle.part}",
         result=f"A reference bundle was made from {result.images} good parts: {stated}",
         tone="note" if result.warnings or result.odd_part or result.choice.is_extrapolated else "good",
-        to_do=tuple(to_do),
+        to_do=to_do,
         warnings=(*_limit_notes(result), *result.warnings),
         made_utc=bundle.created,
         part=bundle.part,
