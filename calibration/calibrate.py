@@ -158,7 +158,8 @@ class CalibrationResult:
     ``timings_s`` seconds by stage. ``odd_part`` names the good part whose score is too far above the others' to have a
     say in the limit, and says what to do; empty where there is none. ``answers`` say why parts are compared as they
     are; ``suspicion`` how odd each part is among the others, ``parts_curve`` whether more parts would pay, ``bearing``
-    what light and lens may do to a good part's score; None: nobody looked.
+    what light and lens may do to a good part's score; None: nobody looked. ``warnings`` are what must not be
+    overlooked, with what to do.
     """
 
     bundle_id: str
@@ -188,6 +189,7 @@ class CalibrationResult:
     suspicion: Suspicion | None = None
     parts_curve: PartsCurve | None = None
     bearing: Bearing | None = None
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -554,6 +556,7 @@ def _result(
         ),
         quality_min=registered.quality_min,
         notes=(*registered.notes, *scored.notes, *_apart(scored.scores, names, limit)),
+        warnings=registered.warnings,
         curve=learned.curve,
         heldout_error=learned.heldout_error,
         mean_image_error=learned.mean_image_error,

@@ -24,6 +24,7 @@ __all__ = [
     "NO_GATE",
     "RELIABLE",
     "WrongQualities",
+    "gate_warnings",
     "gate_words",
     "likeness_gate",
     "likeness_words",
@@ -193,6 +194,24 @@ def gate_words(gate: float, qualities: Collection[float], wrong: WrongQualities)
         if stopped
         else f"the gate stops no pose that is wrong by {max(wrong.by_px)} px or less"
     )
-    does = "stops" if wrong.upside_down < gate else "does not stop"
-    words.append(f"it {does} a part turned by half a circle (quality {wrong.upside_down:.2f})")
+    if wrong.upside_down < gate:
+        words.append(f"it stops a part turned by half a circle (quality {wrong.upside_down:.2f})")
     return tuple(words)
+
+
+def gate_warnings(gate: float, wrong: WrongQualities) -> tuple[str, ...]:
+    """What the gate does not stop, and what to do about it; nothing where it stops what it should."""
+    advice = (
+        "where parts can come so, let the fixture or a tool of the controller refuse them, and put one through the "
+        "line: it must be rejected"
+    )
+    if gate == NO_GATE:
+        return (f"Nothing but the score stops a part that lies wrong, there is no gate on where it lies: {advice}.",)
+    if wrong.upside_down < gate:
+        return ()
+    return (
+        (
+            f"The registration gate does not stop a part turned by half a circle (quality {wrong.upside_down:.2f}, "
+            f"rejected below {gate:.2f}): {advice}. A part that looks the same from there does no harm."
+        ),
+    )

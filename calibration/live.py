@@ -14,6 +14,7 @@ from calibration.images import read_pixels
 from drivers.base import Judgement
 from edge_agent.errors import CalibrationRefused
 from edge_agent.report.collected import CollectedFacts, CollectedPart, write_collected
+from edge_agent.report.head import Head
 from edge_agent.report.pictures import picture_uri
 
 if TYPE_CHECKING:
@@ -61,14 +62,31 @@ class _Sheet:
             for one in collector.refused[-_REFUSED_SHOWN:]
         )
         facts = CollectedFacts(
-            self.wishes.wanted,
-            datetime.now(UTC).isoformat(timespec="seconds"),
-            str(self.wishes.folder),
+            self._head(),
             taken,
             refused,
             {"edge-agent": version_of("edge-agent")},
         )
         write_collected(self.wishes.folder / SHEET, facts)
+
+    def _head(self) -> Head:
+        wishes, found = self.wishes, len(self.collector)
+        return Head(
+            title="Good parts from the line",
+            result=f"{found} of {wishes.wanted} good parts are collected in {wishes.folder}",
+            tone="good" if found >= wishes.wanted else "note",
+            to_do=(
+                "Look at each below: what is shown here teaches the inspection what good means.",
+                (
+                    "Delete the file of every part that is not surely good, and give the same command again: another "
+                    "part takes its place."
+                ),
+            ),
+            made_utc=datetime.now(UTC).isoformat(timespec="seconds"),
+            program=str(wishes.program),
+            cameras=str(wishes.camera),
+            version=version_of("edge-agent"),
+        )
 
     def _quality(self, name: str) -> str:
         quality = self.collector.qualities.get(name)

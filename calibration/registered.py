@@ -11,6 +11,7 @@ import numpy as np
 from calibration.gate import (
     NO_GATE,
     RELIABLE,
+    gate_warnings,
     gate_words,
     likeness_gate,
     likeness_words,
@@ -79,9 +80,9 @@ class Whole:
 class RegisteredSet:
     """The registered good images. Pixels are read again at every use: full-size pictures never pile up in memory.
 
-    ``notes`` say what was chosen and what the quality gate can stop; ``mask`` is where the reference may be trusted;
-    ``dark`` is where good parts are black. ``is_tied``: a place of a part is compared with the same place of good
-    parts. ``plane``: what the filtered view looks at, if any.
+    ``notes`` say what was chosen and what the quality gate can stop, ``warnings`` what it cannot; ``mask`` is where the
+    reference may be trusted; ``dark`` is where good parts are black. ``is_tied``: a place of a part is compared with
+    the same place of good parts. ``plane``: what the filtered view looks at, if any.
     """
 
     images: tuple[GoodImage, ...]
@@ -100,6 +101,7 @@ class RegisteredSet:
     whole: Whole
     is_tied: bool = True
     plane: Plane = Plane.ALL
+    warnings: tuple[str, ...] = ()
 
     @property
     def channels(self) -> int:
@@ -114,7 +116,7 @@ class RegisteredSet:
             "likeness_min": self.whole.least,
             "unseen_max": self.unseen_max,
             "pose": self.pose.to_json(),
-            "notes": list(self.notes),
+            "notes": [*self.notes, *self.warnings],
         }
 
     @property
@@ -179,12 +181,14 @@ def register_all(
             return register_all(images, replace(wishes, registration="off", max_scale=0.0), crop, progress)
         raise CalibrationRefused(str(err), hint=f"{err.hint}; or calibrate with --registration off") from err
     gate, gate_notes = NO_GATE, _NOT_JUDGED
+    warnings: tuple[str, ...] = ()
     whole = Whole()
     if not is_off:
         wrong = wrong_qualities(found.registration, kept_images, alignments)
         gate = quality_gate([q for name, q in qualities.items() if name not in odd], wrong)
         whole = _whole(kept_images, found.registration, alignments, box, (kept.index(reference), mask))
         gate_notes = (*gate_words(gate, qualities.values(), wrong), whole.words)
+        warnings = gate_warnings(gate, wrong)
     return RegisteredSet(
         images=tuple(kept_images),
         reference=kept.index(reference),
@@ -196,6 +200,7 @@ def register_all(
         quality_min=gate,
         unseen_max=max(found.registration.unseen_fraction(a, box) for a in alignments) + _UNSEEN_SLACK,
         notes=(words, *_left_out(odd, len(images)), *gate_notes),
+        warnings=warnings,
         mask=mask,
         dark=dark,
         whole=whole,

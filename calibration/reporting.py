@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from calibration.calibrate import package_versions
-from calibration.known import KnownImage
 from calibration.limit import at_rank, offers, share_for
 from edge_agent.inspection.bundle import Bundle
 from edge_agent.inspection.inspector import Inspector
@@ -29,8 +29,9 @@ from edge_agent.report.facts import (
     TradeOffPoint,
     TrainingStep,
 )
+from edge_agent.report.head import BundleName, Head
 from edge_agent.report.html import write_calibration_report
-from edge_agent.report.pictures import MapScale
+from edge_agent.report.seen import seen_part
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,8 +40,10 @@ if TYPE_CHECKING:
     from calibration.bearing import Bearing
     from calibration.calibrate import CalibrationResult
     from calibration.defects import Findings
+    from calibration.known import KnownImage
     from calibration.learning_curve import PartsCurve
     from calibration.suspects import Suspicion
+    from edge_agent.report.head import Paper
 
 __all__ = ["calibration_json", "calibration_lines", "doubts_json", "write_doubt_report", "write_report"]
 
@@ -66,6 +69,7 @@ def calibration_json(result: CalibrationResult) -> dict[str, object]:
         "crop": list(result.crop),
         "quality_min": result.quality_min,
         "registration_notes": list(result.notes),
+        "warnings": list(result.warnings),
         "questions": {answer.question.name: answer.to_json() for answer in result.answers},
         "heldout_error": _finite(result.heldout_error),
         "mean_image_error": _finite(result.mean_image_error),
@@ -85,6 +89,7 @@ def calibration_lines(result: CalibrationResult) -> list[str]:
         f"bundle {result.bundle_id[:16]} from {result.images} good images -> {result.path}",
         f"reference {result.reference}; {lay}",
         *(f"  {note}" for note in result.notes),
+        *(f"WARNING: {warning}" for warning in result.warnings),
         *(f"  {answer.question.name} {answer.answer}: {answer.line}" for answer in result.answers),
         (
             f"autoencoder: error on unseen good images {result.heldout_error:.2e}, "
@@ -138,15 +143,31 @@ def doubts_json(suspicion: Suspicion) -> dict[str, object]:
     }
 
 
-def write_doubt_report(path: Path, suspicion: Suspicion, images: Path) -> None:
+def write_doubt_report(path: Path, suspicion: Suspicion, images: Path, *, paper: Paper = "A4") -> None:
     """Write what to look at where a calibration stopped: each suspect beside a usual part, with where they differ."""
     write_doubts(
         path,
         DoubtFacts(
-            statement=suspicion.statement,
-            folder=str(images),
-            image_count=len(suspicion.registered.images),
-            created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
+            head=Head(
+                title=f"Good images to look at, before a calibration: {len(suspicion.suspects)} of "
+                f"{len(suspicion.registered.images)}",
+                result=f"The calibration stopped, and nothing was written. {suspicion.statement}",
+                tone="bad",
+                to_do=(
+                    (
+                        "Look at each below: is it a good part? A bad one among them teaches the inspection to pass "
+                        "such parts."
+                    ),
+                    (
+                        "Give the same command again, with --leave-out for each that is not good and --keep for each "
+                        "that is."
+                    ),
+                ),
+                made_utc=_now(),
+                part=f"images in {images}",
+                version=package_versions()["edge-agent"],
+                paper=paper,
+            ),
             suspects=tuple(_doubted(suspicion, part) for part in suspicion.suspects),
             leave_out=suspicion.option("--leave-out"),
             keep=suspicion.option("--keep"),
@@ -166,12 +187,45 @@ def _doubted(suspicion: Suspicion, part: int) -> PartPictures:
     )
 
 
-def write_report(path: Path, result: CalibrationResult) -> None:
+def _head(bundle: Bundle, result: CalibrationResult) -> Head:
+    above = sum(not score < result.limit for _, score in result.scores)
+    stated = f"the limit is {result.limit:.4g}, and {above} of these good parts lie on or above it"
+    if result.findings is None:
+        defective = (
+            "Judge known-defective parts with it: edge-agent replay defective/ --bundle FOLDER. No count of good "
+        )
+        defective += "good parts can say how many defects are found."
+    elif result.findings.missed:
+        defective = f"Look at the {len(result.findings.missed)} known-defective parts below that would pass."
+    else:
+        defective = "Keep the known-defective parts: they are the samples of edge-agent challenge."
+    to_do = (
+        "Look at the oddest good parts below: each must surely be good.",
+        defective,
+        "Sign, and put it to use: edge-agent bundle activate FOLDER --config line.toml.",
+    )
+    return Head(
+        title=f"Calibration of {bundle.part}",
+        result=f"A reference bundle was made from {result.images} good parts: {stated}",
+        tone="note" if result.warnings or result.odd_part or result.choice.is_extrapolated else "good",
+        to_do=to_do,
+        warnings=(*_limit_notes(result), *result.warnings),
+        made_utc=bundle.created,
+        part=bundle.part,
+        program=str(bundle.program),
+        cameras=str(bundle.camera),
+        bundles=(BundleName(bundle.id),),
+        version=str(bundle.manifest["versions"].get("edge-agent", "")),
+    )
+
+
+def write_report(path: Path, result: CalibrationResult, *, paper: Paper = "A4") -> None:
     """Write the HTML report. The good images are read again, for pictures of the oddest."""
     bundle = Bundle.load(result.path)
     inspector = Inspector(bundle)
     height, width = bundle.reference.shape[:2]
     facts = CalibrationFacts(
+        head=replace(_head(bundle, result), paper=paper),
         part=bundle.part,
         program=bundle.program,
         camera=bundle.camera,
@@ -189,7 +243,7 @@ def write_report(path: Path, result: CalibrationResult) -> None:
         ),
         training=tuple(TrainingStep(p.step, p.train, _finite(p.heldout)) for p in result.curve),
         scores=tuple(GoodPartScore(name, score) for name, score in result.scores),
-        notes=(*_limit_notes(result), *(f"{note[:1].upper()}{note[1:]}." for note in result.notes)),
+        notes=tuple(f"{note[:1].upper()}{note[1:]}." for note in result.notes),
         answers=tuple(
             AnswerRow(a.question.name, a.question.words[a.answer], tuple(a.figures.items()), a.why)
             for a in result.answers
@@ -204,12 +258,11 @@ def write_report(path: Path, result: CalibrationResult) -> None:
         own_variance=result.own_variance,
         mean_image_error=_finite(result.mean_image_error),
         oddest=() if result.suspicion is None else _odd_parts(result, result.suspicion),
-        map_range=_range_of_good(result, inspector),
         more_parts=None if result.parts_curve is None else _more_parts(result.parts_curve),
         light_and_lens=None if result.bearing is None else _light_and_lens(result.bearing),
         timings_s=result.timings_s,
     )
-    write_calibration_report(path, title=f"Calibration of {bundle.part}", facts=facts)
+    write_calibration_report(path, facts=facts)
 
 
 def _odd_parts(result: CalibrationResult, suspicion: Suspicion) -> tuple[OddPart, ...]:
@@ -227,16 +280,6 @@ def _odd_parts(result: CalibrationResult, suspicion: Suspicion) -> tuple[OddPart
         )
         for part in suspicion.oddest(_ODDEST)
     )
-
-
-def _range_of_good(result: CalibrationResult, inspector: Inspector) -> tuple[float, float] | None:
-    """The colour scale of the oddest good parts' anomaly maps, for missed defects; None where none is shown."""
-    if result.suspicion is None or result.findings is None or not result.findings.missed:
-        return None
-    images = [result.suspicion.image(part) for part in result.suspicion.oddest(_ODDEST)]
-    seen = [inspector.explain(KnownImage(image.path, image.sha256).read())[1] for image in images]
-    scale = MapScale.of([pictures.anomaly_map for pictures in seen if pictures is not None], None)
-    return scale.low, scale.high
 
 
 def _more_parts(curve: PartsCurve) -> MoreParts:
@@ -301,21 +344,16 @@ def _defective(findings: Findings, inspector: Inspector) -> DefectiveFacts:
 
 
 def _pictures(inspector: Inspector, images: Sequence[tuple[KnownImage, str]]) -> tuple[PartPictures, ...]:
-    """Each image with its caption, what the inspection makes of it beside; what it refuses is left out."""
-    shown = []
-    for image, caption in images:
-        _, pictures = inspector.explain(image.read())
-        if pictures is not None:
-            shown.append(
-                PartPictures(
-                    label=image.path.name,
-                    caption=f"{caption}, limit {inspector.bundle.limit:.4g}",
-                    image=pictures.input,
-                    reconstruction=pictures.reconstruction,
-                    anomaly_map=pictures.anomaly_map,
-                )
-            )
-    return tuple(shown)
+    """Each image with its caption, and what the inspection makes of it."""
+    limit = f"limit {inspector.bundle.limit:.4g}"
+    return tuple(
+        seen_part(inspector, image.read(), label=image.path.name, caption=f"{caption}, {limit}")
+        for image, caption in images
+    )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _finite(value: float) -> float | None:

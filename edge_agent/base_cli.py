@@ -6,7 +6,7 @@ import json
 import re
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 import typer.core
@@ -22,6 +22,7 @@ __all__ = [
     "By",
     "Config",
     "Json",
+    "PaperSize",
     "PassphraseFile",
     "Threads",
     "at_desk",
@@ -44,6 +45,7 @@ DEFAULT_CONFIG = Path("/etc/edge-agent/line.toml")
 Config = Annotated[Path, typer.Option("--config", "-c", help="The line's settings.", metavar="line.toml")]
 Json = Annotated[bool, typer.Option("--json", help="One versioned JSON object on stdout, people's text on stderr.")]
 By = Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who does this; the user at this PC by default.")]
+PaperSize = Annotated[Literal["A4", "letter"], typer.Option("--paper", help="What the report is printed on.")]
 Threads = Annotated[int, typer.Option(min=1, max=64, help="Threads of ONNX Runtime (and of torch in calibration).")]
 
 

@@ -13,6 +13,7 @@ import typer
 from edge_agent.base_cli import (
     DEFAULT_CONFIG,
     Json,
+    PaperSize,
     PassphraseFile,
     Threads,
     given_options,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from edge_agent.errors import Unavailable
     from edge_agent.inspection.channels import Channel
     from edge_agent.inspection.view import Voice
+    from edge_agent.report.head import Paper
 
     Found = Evaluation | LearningCurve
 
@@ -141,6 +143,7 @@ def calibrate_reference(
     ),
     yes: Annotated[bool, typer.Option("--yes", help="With --live: calibrate without asking, nobody looked.")] = False,
     report: Annotated[Path | None, typer.Option(help="The HTML report; beside the bundle by default.")] = None,
+    paper: PaperSize = "A4",
     sign: Annotated[
         Path | None, typer.Option(metavar="KEYFILE", help="Sign the bundle with this key (edge-agent bundle keygen).")
     ] = None,
@@ -203,17 +206,17 @@ def calibrate_reference(
         check_target(out, overwrite=force)  # said now, not after an hour of collecting
         _collect(wishes, config, yes=yes, json_=json_)
     report = report or out.with_name(out.name + "-report.html")
-    with _doubts_reported(folder, report, json_=json_), progress_bars() as progress:
+    with _doubts_reported(folder, report, paper, json_=json_), progress_bars() as progress:
         result = calibrate(folder, out, options, progress)
     signature = None if signing is None else sign_bundle(result.path, signing, who(None))
-    write_report(report, result)
+    write_report(report, result, paper=paper)
     facts = {**calibration_json(result), "report": str(report), "signed": str(signature) if signature else None}
     lines = [*calibration_lines(result), *([str(signature)] if signature else []), f"report: {report}"]
     say(json_, facts, lines)
 
 
 @contextmanager
-def _doubts_reported(folder: Path, report: Path, *, json_: bool) -> Iterator[None]:
+def _doubts_reported(folder: Path, report: Path, paper: Paper, *, json_: bool) -> Iterator[None]:
     """Where a person has to look at some of the images first: write the report that shows them, and name it."""
     from calibration.reporting import doubts_json, write_doubt_report
     from calibration.suspects import PartsInDoubt
@@ -221,7 +224,7 @@ def _doubts_reported(folder: Path, report: Path, *, json_: bool) -> Iterator[Non
     try:
         yield
     except PartsInDoubt as err:
-        write_doubt_report(report, err.suspicion, folder)
+        write_doubt_report(report, err.suspicion, folder, paper=paper)
         say(json_, {**doubts_json(err.suspicion), "report": str(report)}, [f"report: {report}"])
         err.hint = err.hint.replace("look at them,", f"look at them in {report},")
         raise
@@ -260,6 +263,7 @@ def evaluate(
         Path | None,
         typer.Option("--csv", metavar="FILE", help="A row a test image: score, limit, rejected or not, and why."),
     ] = None,
+    paper: PaperSize = "A4",
     voices: Voices = "image,tone",
     drift: Annotated[
         bool, typer.Option("--drift", help="Judge every test image again in another light, out of focus, noisy, ...")
@@ -304,24 +308,25 @@ def evaluate(
     )
     _make_room(out, csv)
     if len(datasets) > 1:
-        raise typer.Exit(_evaluate_several(datasets, options, out, csv, json_=json_))
+        raise typer.Exit(_evaluate_several(datasets, options, (out, paper), csv, json_=json_))
     with progress_bars() as progress:
         result = evaluate_dataset(datasets[0], options, progress)
     say(json_, result.to_json(), result.summary())  # before a file that cannot be written could lose it
     if csv:
         typer.echo(f"written: {write_images(csv, [result])}", err=json_)
-    for path in write_results(out, result) if out else []:
+    for path in write_results(out, result, paper=paper) if out else []:
         typer.echo(f"written: {path}", err=json_)
 
 
 def _evaluate_several(
-    datasets: list[Path], options: EvaluationOptions, out: Path | None, csv: Path | None, *, json_: bool
+    datasets: list[Path], options: EvaluationOptions, to: tuple[Path | None, Paper], csv: Path | None, *, json_: bool
 ) -> int:
     """Each set's files as soon as it is measured, the table at the end; returns the exit code."""
     from calibration.evaluation import evaluate_several, write_images, write_results, write_several
     from calibration.evaluation.files import set_parts
     from calibration.evaluation.several import points_of
 
+    out, paper = to
     so_far: list[Found] = []
 
     def done(found: Found) -> None:
@@ -331,14 +336,14 @@ def _evaluate_several(
         if out:
             folder = out.joinpath(*set_parts(points_of(found)[-1].dataset))
             folder.mkdir(parents=True, exist_ok=True)
-            write_results(folder, found)
+            write_results(folder, found, paper=paper)
 
     def failed(one: FailedSet) -> None:
         typer.echo(f"{one.trace}{one.line}; the other sets go on", err=True)
 
     several = evaluate_several(datasets, options, progress_bars, done=done, failed=failed)
     say(json_, several.to_json(), several.summary())
-    for path in write_several(out, several) if out else []:
+    for path in write_several(out, several, paper=paper) if out else []:
         typer.echo(f"written: {path}", err=json_)
     if csv and so_far:
         typer.echo(f"written: {csv}", err=json_)

@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
@@ -20,13 +20,11 @@ from edge_agent.desk import DeskClient, desk_path
 from edge_agent.domain import Outcome, Published, Reason, Verdict
 from edge_agent.errors import DataError, Unavailable
 from edge_agent.inspection.image_files import every_one, look_into, unreadable
-from edge_agent.replay import versions
-from edge_agent.report.facts import PartFact, PartPictures, RunFacts
-from edge_agent.report.html import write_run_report
 from edge_agent.report.tally import rate_upper_bound
 from edge_agent.runtime.overdue import CHALLENGE
 from edge_agent.store.journal import Journal
 from edge_agent.store.search import JournalSearch
+from edge_agent.store.shrink import received_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +34,7 @@ if TYPE_CHECKING:
     from edge_agent.settings import Settings
     from edge_agent.store.rows import PartRow
 
-__all__ = ["Challenge", "Sample", "challenge_images", "challenge_line", "record", "write_challenge_report"]
+__all__ = ["Challenge", "Sample", "challenge_images", "challenge_line", "record"]
 
 _SEEN = frozenset({Reason.SCORE, Reason.ALIGN, Reason.CONTROLLER_NG})
 """Reasons that say that somebody looked at the part. In another light only a score that would have rejected it does."""
@@ -46,7 +44,10 @@ _LOOK_EVERY_S = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One sample and what became of it. ``must_reject`` False: a golden sample, which must pass."""
+    """One sample and what became of it. ``must_reject`` False: a golden sample, which must pass.
+
+    ``path`` is its file, ``part_seq`` its part on the line: one of the two.
+    """
 
     label: str
     must_reject: bool
@@ -58,6 +59,7 @@ class Sample:
     image_sha256: str
     part_seq: int | None = None
     published: Published | None = None
+    path: Path | None = None
 
     @property
     def is_right(self) -> bool:
@@ -72,6 +74,10 @@ class Sample:
         wanted = "must be rejected" if self.must_reject else "must pass"
         score = "" if self.score is None else f", score {self.score:.4g} of {self.limit:.4g}"
         return f"{'ok  ' if self.is_right else 'FAIL'}  {self.label}: {wanted}, {self.verdict} {self.reason}{score}"
+
+    def to_json(self) -> dict[str, object]:
+        """The sample's object of ``--json``."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "path"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,38 +196,8 @@ async def record(settings: Settings, challenge: Challenge) -> str:
     return "journal"
 
 
-def write_challenge_report(path: Path, challenge: Challenge, pictures: tuple[PartPictures, ...] = ()) -> None:
-    """One HTML file to sign. Raises OSError."""
-    said = challenge.lines()[-1]
-    write_run_report(
-        path,
-        facts=RunFacts(
-            title="Challenge with seeded samples",
-            simulated=False,
-            bundle_ids=tuple(sorted({s.bundle_id for s in challenge.samples if s.bundle_id})),
-            versions=versions(),
-            created_utc=challenge.at_utc,
-            parts=tuple(
-                PartFact(
-                    part_seq=s.part_seq,
-                    verdict=s.verdict,
-                    reason=s.reason,
-                    label=s.label,
-                    score=s.score,
-                    limit=s.limit,
-                    is_defective=s.must_reject,
-                    published=s.published,
-                )
-                for s in challenge.samples
-            ),
-            pictures=pictures,
-            notes=(said, f"Through {challenge.through}, by {challenge.by}."),
-        ),
-    )
-
-
 def _judged(path: Path, must_reject: bool, inspector: Inspector) -> Sample:  # noqa: FBT001 - a fact, not a switch
-    found = inspector.inspect(path.read_bytes())
+    found = inspector.inspect(received_bytes(path))
     is_ok = found.outcome is Outcome.OK
     return Sample(
         label=path.name,
@@ -232,6 +208,7 @@ def _judged(path: Path, must_reject: bool, inspector: Inspector) -> Sample:  # n
         limit=found.limit if math.isfinite(found.limit) else None,
         bundle_id=found.bundle_id,
         image_sha256=found.image_sha256,
+        path=path,
     )
 
 

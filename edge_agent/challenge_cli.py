@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edge_agent.base_cli import DEFAULT_CONFIG, By, Config, Json, progress_bars, say, settings_of, who
+from edge_agent.base_cli import DEFAULT_CONFIG, By, Config, Json, PaperSize, progress_bars, say, settings_of, who
 
 __all__ = ["challenge_cli"]
 
@@ -29,6 +29,7 @@ def challenge(
     camera: Annotated[int, typer.Option(min=1, max=4)] = 1,
     by: By = None,
     report: Annotated[Path | None, typer.Option(help="Write an HTML report to sign.")] = None,
+    paper: PaperSize = "A4",
     json_: Json = False,
 ) -> None:
     """Seeded reject samples must all be rejected; 1 if one is not. The journal keeps the record.
@@ -38,10 +39,10 @@ def challenge(
     Example: edge-agent challenge --parts 3 --config line.toml
     """
     import asyncio
-    from dataclasses import asdict
 
     from edge_agent.bundles import entry_of, inspector_of
-    from edge_agent.challenge import challenge_images, challenge_line, record, write_challenge_report
+    from edge_agent.challenge import challenge_images, challenge_line, record
+    from edge_agent.challenge_report import write_challenge_report
     from edge_agent.errors import UsageError
     from edge_agent.logs import configure_logs
 
@@ -57,7 +58,7 @@ def challenge(
         found = asyncio.run(challenge_line(settings, parts or 0, who(by), within_s, lambda w: typer.echo(w, err=True)))
     via = asyncio.run(record(settings, found))
     if report:
-        write_challenge_report(report, found)
-    facts = {**found.to_json(), "recorded_via": via, "samples": [asdict(s) for s in found.samples]}
+        write_challenge_report(report, found, settings, paper=paper)
+    facts = {**found.to_json(), "recorded_via": via, "samples": [s.to_json() for s in found.samples]}
     say(json_, facts, [*found.lines(), "recorded in the journal", *([f"report: {report}"] if report else [])])
     raise typer.Exit(0 if found.is_passed else 1)

@@ -12,7 +12,17 @@ from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 
-from edge_agent.base_cli import DEFAULT_CONFIG, Config, Json, Threads, progress_bars, say, settings_of, show_brackets
+from edge_agent.base_cli import (
+    DEFAULT_CONFIG,
+    Config,
+    Json,
+    PaperSize,
+    Threads,
+    progress_bars,
+    say,
+    settings_of,
+    show_brackets,
+)
 from edge_agent.bundle_cli import bundle_cli
 from edge_agent.bypass_cli import bypass_cli
 from edge_agent.calibration_cli import calibration_cli
@@ -107,6 +117,7 @@ def replay(
     journal: Annotated[Path | None, typer.Option(help="Compare with this journal's verdicts.")] = None,
     *,
     report: Annotated[Path | None, typer.Option(help="Write an HTML report.")] = None,
+    paper: PaperSize = "A4",
     threads: Threads = 2,
     json_: Json = False,
 ) -> None:
@@ -116,7 +127,8 @@ def replay(
     """
     from edge_agent.bundles import load_replay
     from edge_agent.logs import configure_logs
-    from edge_agent.replay import replay_folder, write_replay_report
+    from edge_agent.replay import replay_folder
+    from edge_agent.replay_report import write_replay_report
 
     configure_logs("warning", "auto")
     settings = settings_of(config) if config else None
@@ -124,7 +136,7 @@ def replay(
     with progress_bars() as progress:
         result = replay_folder(folder, inspectors, journal_path, progress)
     if report:
-        write_replay_report(report, result, inspectors)
+        write_replay_report(report, result, inspectors, settings, paper=paper)
     say(json_, result.to_json(), [*result.summary(), *([f"report: {report}"] if report else [])])
     raise typer.Exit(result.exit_code)
 
@@ -195,7 +207,8 @@ def demo(
     good: Annotated[int, typer.Option(min=20, help="Good parts to calibrate from.")] = 40,
     width: Annotated[int, typer.Option(min=160, help="Image width; the height is three quarters of it.")] = 1600,
     spacing_ms: Annotated[int, typer.Option(min=200, help="Time between two parts.")] = 1500,
-    seed: int = 7,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same parts.")] = 7,
+    paper: PaperSize = "A4",
     json_: Json = False,
 ) -> None:
     """A whole line on this machine: simulated controller and remote I/O, the real agent, a report.
@@ -207,7 +220,14 @@ def demo(
 
     configure_logs("warning", "auto")
     plan = DemoPlan(
-        out=out, parts=parts, defective=defective, good=good, width=width, spacing_s=spacing_ms / 1000, seed=seed
+        out=out,
+        parts=parts,
+        defective=defective,
+        good=good,
+        width=width,
+        spacing_s=spacing_ms / 1000,
+        seed=seed,
+        paper=paper,
     )
     with progress_bars() as progress:
         result = run_demo(plan, progress, say=lambda line: typer.echo(line, err=json_))

@@ -12,26 +12,24 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from calibration.packages import need_packages
+from edge_agent.demo_report import write_demo_report
 from edge_agent.demo_result import DemoPart, DemoResult
-from edge_agent.domain import Reason, Verdict
 from edge_agent.errors import EdgeAgentError, Unavailable, UsageError
 from edge_agent.inspection.bundle import Bundle
 from edge_agent.inspection.inspector import Inspector
 from edge_agent.pace import busy_words, pace_for
-from edge_agent.replay import versions
-from edge_agent.report.facts import PartFact, PartPictures, RunFacts
-from edge_agent.report.html import write_run_report
+from edge_agent.settings import load_settings
 from edge_agent.simulation import DemoLine, ShownPart, TruePart, free_port, render_good, render_line, words
 from edge_agent.store.journal import JournalReader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from edge_agent.report.head import Paper
 
 __all__ = ["DemoPlan", "DemoResult", "run_demo"]
 
@@ -39,7 +37,6 @@ _MARK = ".made-by-edge-agent-demo"
 _READY_WITHIN_S = 180.0
 """Far more than any machine needs that is not busy with something else."""
 _STOP_WITHIN_S = 10.0
-_PICTURES = 12
 _PROGRAM = 1
 
 _LINE_TOML = """\
@@ -67,6 +64,8 @@ host = "127.0.0.1"
 port = {output_port}
 module = "beckhoff-bk9000"
 pass_hold_ms = {hold_ms}
+refresh_ms = {refresh_ms}
+write_timeout_ms = {answer_ms}
 watchdog_ms = {watchdog_ms}
 
 [[bundle]]
@@ -93,18 +92,25 @@ class DemoPlan:
     width: int
     spacing_s: float
     seed: int
+    paper: Paper = "A4"
+
+    @property
+    def deadline_ms(self) -> int:
+        """The rest of the spacing is for what comes before the first sign: exposure and transfer."""
+        return round(self.spacing_s * 700)
 
 
 def run_demo(plan: DemoPlan, progress: Callable[[str, int, int], None], say: Callable[[str], None]) -> DemoResult:
     """Run the whole demonstration; the files stay in ``plan.out``.
 
-    Raises UsageError if ``plan.out`` holds something else, Unavailable where this PC cannot calibrate, EdgeAgentError
-    if the agent did not get READY.
+    Raises UsageError if ``plan.out`` holds something else, Unavailable where this PC cannot calibrate, ConfigError for
+    times that no line can have, all before anything else is done; EdgeAgentError if the agent did not get READY.
     """
     if plan.defective > plan.parts:
         raise UsageError(f"{plan.defective} defective parts of {plan.parts}", hint="fewer --defective or more --parts")
     need_packages()
     _clear(plan.out)
+    _write_settings(plan, {name: free_port() for name in ("controller", "ftp", "output")}, "not chosen yet")
     render_good(plan.out / "good", plan.good, width=plan.width, seed=plan.seed, progress=progress)
     shown = render_line(plan.parts, plan.defective, width=plan.width, seed=plan.seed, progress=progress)
     say(f"calibrating from {plan.good} good parts (edge-agent calibrate-reference)")
@@ -119,11 +125,11 @@ def run_demo(plan: DemoPlan, progress: Callable[[str, int, int], None], say: Cal
     inspector = Inspector(Bundle.load(plan.out / "bundle"))
     pace_s = pace_for(plan.spacing_s, lambda: inspector.inspect(shown[0].image))
     if pace_s > plan.spacing_s:
-        say(f"this machine is busy ({busy_words()}): a part every {pace_s} s instead of every {plan.spacing_s} s")
+        say(f"this machine judges slowly ({busy_words()}): a part every {pace_s} s, not every {plan.spacing_s} s")
         plan = replace(plan, spacing_s=pace_s)
     parts, agent_exit = asyncio.run(_run_line(plan, shown, say))
     report = plan.out / "report.html"
-    _write_report(report, plan, parts, inspector)
+    write_demo_report(report, plan, parts, inspector)
     return DemoResult(tuple(parts), report, inspector.bundle.id, agent_exit)
 
 
@@ -150,37 +156,46 @@ def _clear(out: Path) -> None:
     (out / _MARK).touch()
 
 
+def _write_settings(plan: DemoPlan, ports: Mapping[str, int], password: str) -> Path:
+    """Write line.toml and the password of its FTP, and read them as the agent will. Raises ConfigError."""
+    secret, config = plan.out / "ftp.password", plan.out / "line.toml"
+    secret.write_text(password, encoding="ascii")
+    secret.chmod(0o600)
+    spacing_ms = round(plan.spacing_s * 1000)
+    text = _LINE_TOML.format(
+        deadline_ms=plan.deadline_ms,
+        hold_ms=round(spacing_ms * 0.15),
+        spacing_ms=spacing_ms,
+        controller_port=ports["controller"],
+        ftp_port=ports["ftp"],
+        output_port=ports["output"],
+        refresh_ms=min(100, _watchdog_ms(plan) // 3),
+        answer_ms=min(150, spacing_ms // 4),
+        watchdog_ms=_watchdog_ms(plan),
+        program=_PROGRAM,
+    )
+    config.write_text(text, encoding="utf-8")
+    load_settings(config, drives_pass=True)
+    return config
+
+
+def _watchdog_ms(plan: DemoPlan) -> int:
+    return min(500, round(plan.spacing_s * 1000) // 2)
+
+
 async def _run_line(plan: DemoPlan, shown: list[ShownPart], say: Callable[[str], None]) -> tuple[list[DemoPart], int]:
     """The line itself: peers up, agent up and READY, every part, agent down."""
-    spacing_ms = round(plan.spacing_s * 1000)
-    watchdog_ms = min(500, spacing_ms // 2)
-    ftp_port = free_port()
-    password = secrets.token_urlsafe(16)
+    ftp_port, password = free_port(), secrets.token_urlsafe(16)
     async with DemoLine.open(
         shown,
         spacing_s=plan.spacing_s,
         program=_PROGRAM,
         ftp_port=ftp_port,
         ftp_password=password,
-        watchdog_s=watchdog_ms / 1000,
+        watchdog_s=_watchdog_ms(plan) / 1000,
     ) as line:
-        (plan.out / "ftp.password").write_text(password, encoding="ascii")
-        (plan.out / "ftp.password").chmod(0o600)
-        config = plan.out / "line.toml"
-        config.write_text(
-            _LINE_TOML.format(
-                # The rest of the spacing is for what comes before the first sign: exposure and transfer.
-                deadline_ms=round(spacing_ms * 0.7),
-                hold_ms=round(spacing_ms * 0.15),
-                spacing_ms=spacing_ms,
-                controller_port=line.controller_port,
-                ftp_port=ftp_port,
-                output_port=line.output_port,
-                watchdog_ms=watchdog_ms,
-                program=_PROGRAM,
-            ),
-            encoding="utf-8",
-        )
+        ports = {"controller": line.controller_port, "ftp": ftp_port, "output": line.output_port}
+        config = _write_settings(plan, ports, password)
         say("starting the agent (edge-agent run)")
         with (plan.out / "agent.log").open("wb") as log_file:
             agent = await asyncio.create_subprocess_exec(*_EDGE_AGENT, "run", "-c", str(config), stderr=log_file)
@@ -198,7 +213,7 @@ async def _run_line(plan: DemoPlan, shown: list[ShownPart], say: Callable[[str],
                     await agent.wait()
     # On a busy machine a row may come after the next part was due; at its end the agent has one for each.
     with JournalReader.open(plan.out / "journal.sqlite3") as journal:
-        parts = [part if part.row else _judged(journal, part.truth, part.image) for part in parts]
+        parts = [part if part.row else _judged(plan, journal, part.truth, part.image) for part in parts]
     return parts, agent.returncode if agent.returncode is not None else -1
 
 
@@ -232,76 +247,13 @@ async def _watch_parts(
     parts: list[DemoPart] = []
     with JournalReader.open(plan.out / "journal.sqlite3") as journal:
         async for true in line.run(len(shown)):
-            parts.append(_judged(journal, true, shown[true.index - 1].image))
+            parts.append(_judged(plan, journal, true, shown[true.index - 1].image))
             say(parts[-1].line())
     return parts
 
 
-def _judged(journal: JournalReader, true: TruePart, image: bytes) -> DemoPart:
+def _judged(plan: DemoPlan, journal: JournalReader, true: TruePart, image: bytes) -> DemoPart:
     """A part with its row, as far as there is one yet."""
     row = next((found for found in journal.rows(first_seq=true.index) if found.count == true.count), None)
-    return DemoPart(true, image, row, journal.publications().get(row.part_seq) if row else None)
-
-
-def _write_report(path: Path, plan: DemoPlan, parts: list[DemoPart], inspector: Inspector) -> None:
-    write_run_report(
-        path,
-        facts=RunFacts(
-            title="Demonstration line",
-            simulated=True,
-            bundle_ids=(inspector.bundle.id,),
-            versions=versions(),
-            created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
-            parts=tuple(_fact(part) for part in parts),
-            pictures=tuple(_pictures(part, inspector) for part in _most_telling(parts)),
-            deadline_ms=round(plan.spacing_s * 700),
-            latency_words="from the first sign of the part to its verdict on the wire",
-            notes=(
-                (
-                    f"Rendered zipper cursors, {plan.parts} parts, {plan.defective} of them defective; "
-                    f"calibrated from {plan.good} good ones."
-                ),
-            ),
-        ),
-    )
-
-
-def _fact(part: DemoPart) -> PartFact:
-    row = part.row
-    return PartFact(
-        part_seq=row.part_seq if row else None,
-        verdict=row.verdict if row else Verdict.FAULT,
-        reason=row.reason if row else Reason.NO_ANSWER,
-        label=f"part {part.truth.index}",
-        count=row.count if row else None,
-        detail=row.detail if row else "",
-        score=row.score if row else None,
-        limit=row.limit if row else None,
-        latency_ms=part.latency_ms if row else None,
-        is_defective=part.is_defective,
-        truth=words(part.truth),
-        gate="passed" if part.truth.is_let_through else "rejected",
-        published=part.publication.published if part.publication else None,
-    )
-
-
-def _most_telling(parts: list[DemoPart]) -> list[DemoPart]:
-    """Defects nearest to the limit first, then the good parts nearest to it."""
-    scored = [part for part in parts if part.row is not None and part.row.score is not None]
-    by_score = sorted(scored, key=lambda part: (part.row.score if part.row else None) or 0.0)
-    defects = [part for part in by_score if part.is_defective]
-    good = [part for part in reversed(by_score) if not part.is_defective]
-    return defects[: _PICTURES * 2 // 3] + good[: _PICTURES // 3]
-
-
-def _pictures(part: DemoPart, inspector: Inspector) -> PartPictures:
-    inspection, pictures = inspector.explain(part.image)
-    if pictures is None:
-        raise EdgeAgentError(f"part {part.truth.index} had a score, but cannot be explained: {inspection.detail}")
-    return PartPictures(
-        label=f"part {part.truth.index}: {words(part.truth)}",
-        caption=f"{inspection.outcome} {inspection.reason}, score {inspection.score:.4g}, limit {inspection.limit:.4g}",
-        image=pictures.input,
-        reconstruction=pictures.reconstruction,
-        anomaly_map=pictures.anomaly_map,
-    )
+    publication = journal.publications().get(row.part_seq) if row else None
+    return DemoPart(true, image, row, publication, words(true, plan.width))

@@ -7,13 +7,13 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edge_agent.domain import Published, Reason
+from edge_agent.domain import Published, Reason, Verdict
 from edge_agent.pace import busy_words
-from edge_agent.simulation import TruePart, words
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from edge_agent.simulation import TruePart
     from edge_agent.store.journal import PartRow, PublicationRow
 
 __all__ = ["DemoPart", "DemoResult"]
@@ -31,12 +31,18 @@ _LATE = (
 
 @dataclass(frozen=True, slots=True)
 class DemoPart:
-    """One part: what it was, what the agent said, what the gate did."""
+    """One part: what it was, also in ``words``, what the agent said, what the gate did."""
 
     truth: TruePart
     image: bytes
     row: PartRow | None
     publication: PublicationRow | None
+    words: str
+
+    @property
+    def verdict(self) -> Verdict:
+        """The agent's; a part without a row is a FAULT."""
+        return self.row.verdict if self.row else Verdict.FAULT
 
     @property
     def is_defective(self) -> bool:
@@ -61,12 +67,12 @@ class DemoPart:
         """The part in one line for a person."""
         gate = "let through" if self.truth.is_let_through else "held back"
         if self.row is None:
-            return f"part {self.truth.index:3d}  no journal row!  truth: {words(self.truth)}  gate: {gate}"
+            return f"part {self.truth.index:3d}  no journal row!  truth: {self.words}  gate: {gate}"
         row = self.row
         score = f"{row.score:8.3f} / {row.limit:.3f}" if row.score is not None and row.limit else " " * 16
         return (
             f"part {self.truth.index:3d}  count {row.count:4d}  {row.verdict:<6}  score {score}  {row.reason:<13}"
-            f" {self.latency_ms:5.0f} ms  truth: {words(self.truth):<34}  gate: {gate}"
+            f" {self.latency_ms:5.0f} ms  truth: {self.words:<34}  gate: {gate}"
         )
 
 
@@ -132,8 +138,11 @@ class DemoResult:
         good_through = self.count(is_defective=False, passed=True)
         good_held = self.count(is_defective=False, passed=False)
         through = [str(part.truth.index) for part in self.parts if part.truth.is_escape]
+        differ = sum(part.truth.is_let_through is not (part.verdict is Verdict.PASS) for part in self.parts)
         return [
             "",
+            "counted is what the gate did with each part"
+            + (f"; with {differ} of them something else than the verdict asked for" if differ else ""),
             "                 let through   held back",
             f"  good           {good_through:11d} {good_held:11d}",
             f"  defective      {self.escapes:11d} {self.count(is_defective=True, passed=False):11d}",

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from edge_agent.errors import DataError, EdgeAgentError
+from edge_agent.domain import Verdict
+from edge_agent.errors import BundleRejected, DataError
+from edge_agent.inspection.bundle import Bundle
+from edge_agent.inspection.inspector import Inspector
 from edge_agent.inspection.registry import find
 from edge_agent.moment import local_words
-from edge_agent.replay import versions
-from edge_agent.report.part import PartPage, PartPicture, statement_of
-from edge_agent.shift import pictures_of
+from edge_agent.report.part import PartPage, statement_of
+from edge_agent.report.seen import archived_part, score_words
+from edge_agent.reported import identity, versions
 from edge_agent.store.search import JournalSearch
 from edge_agent.web.reviews import ReviewBook
 
 if TYPE_CHECKING:
     from edge_agent.domain import Published
+    from edge_agent.report.facts import PartPictures
     from edge_agent.settings import Settings
     from edge_agent.store.rows import CameraRow, PartRow
 
 __all__ = ["part_page"]
+
+_TO_DO = {
+    Verdict.PASS: (),
+    Verdict.REJECT: ("Look at the part itself. If it is good: overturn the reject on the page (History).",),
+    Verdict.FAULT: ("Judge the part by hand, and find out why it was not judged: edge-agent doctor helps.",),
+}
 
 
 def part_page(settings: Settings, part_seq: int) -> PartPage:
@@ -34,19 +44,24 @@ def part_page(settings: Settings, part_seq: int) -> PartPage:
             )
         published = journal.published(part_seq)
         reviewed = ReviewBook().of(journal).get(part_seq, [])
+    bundles = _bundles(settings, row)
     return PartPage(
-        line=settings.line.name,
-        part_seq=part_seq,
+        head=replace(
+            identity(settings, bundles.values()),
+            title=f"Part {part_seq}: {row.verdict}",
+            from_utc=row.decided_utc,
+            tone="good" if row.verdict is Verdict.PASS else "bad",
+            result=statement_of(row.verdict, row.reason, published),
+            to_do=_TO_DO[row.verdict],
+        ),
         verdict=row.verdict,
-        statement=statement_of(row.verdict, row.reason, published),
         simulated=row.simulated,
         facts=tuple(_facts(row, published)),
         reviews=tuple(
             f"{told.review.by} said on {local_words(told.at_utc)}: {told.review.says}. {told.review.note}".rstrip()
             for told in reviewed
         ),
-        pictures=tuple(_picture(settings, row, camera) for camera in row.cameras),
-        created=local_words(datetime.now().astimezone().isoformat()),
+        pictures=tuple(_picture(settings, row, camera, bundles) for camera in row.cameras),
         versions=versions(),
     )
 
@@ -77,13 +92,23 @@ def _facts(row: PartRow, published: Published | None) -> list[tuple[str, str]]:
     return [(name, str(value)) for name, value in facts if value not in (None, "")]
 
 
-def _picture(settings: Settings, row: PartRow, camera: CameraRow) -> PartPicture:
+def _bundles(settings: Settings, row: PartRow) -> dict[str, Bundle]:
+    """The bundles that judged its images, by their ids, as far as they are still there and whole."""
+    found: dict[str, Bundle] = {}
+    for camera in row.cameras:
+        entry = next((e for e in settings.bundle if (e.program, e.camera) == (row.program, camera.camera)), None)
+        try:
+            folder = None if entry is None or camera.bundle_id is None else find(entry.path, camera.bundle_id)
+            if folder is not None and camera.bundle_id is not None:
+                found[camera.bundle_id] = Bundle.load(folder)
+        except BundleRejected:  # replaced or damaged since: the page says of the image that its bundle is gone
+            continue
+    return found
+
+
+def _picture(settings: Settings, row: PartRow, camera: CameraRow, bundles: dict[str, Bundle]) -> PartPictures:
     label = f"camera {camera.camera}" + (f": {camera.detail}" if camera.detail else "")
-    entry = next((e for e in settings.bundle if (e.program, e.camera) == (row.program, camera.camera)), None)
-    try:
-        folder = None if entry is None or camera.bundle_id is None else find(entry.path, camera.bundle_id)
-        image, heat = pictures_of(settings, row, camera, {}, folder)
-    except (EdgeAgentError, OSError) as err:
-        return PartPicture(label, None, None, str(err))
-    why = "" if heat is not None else "No heat map: the image was not judged, or its bundle is not here any more."
-    return PartPicture(label, image, heat, why)
+    caption = "" if camera.reason is None else score_words(camera.reason, camera.score, camera.limit)
+    bundle = bundles.get(camera.bundle_id or "")
+    inspector = None if bundle is None else Inspector(bundle, threads=settings.inference.threads)
+    return archived_part(settings.store.archive, row, camera, inspector, label=label, caption=caption)

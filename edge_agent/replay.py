@@ -7,15 +7,11 @@ import math
 import struct
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from importlib.metadata import version as version_of
 from typing import TYPE_CHECKING
 
 from edge_agent.domain import Capture, ControllerResult, Inspection, Judgement, Outcome, Reason, Verdict
 from edge_agent.errors import DataError
 from edge_agent.inspection.image_files import every_one, look_into, printable, unreadable
-from edge_agent.report.facts import PartFact, PartPictures, RunFacts
-from edge_agent.report.html import write_run_report
 from edge_agent.runtime.decision import Decision, Evidence, decide
 from edge_agent.store.journal import JournalReader
 from edge_agent.store.shrink import received_bytes
@@ -30,9 +26,8 @@ if TYPE_CHECKING:
 
     _Record = tuple[PartRow, CameraRow]
 
-__all__ = ["ReplayResult", "ReplayedImage", "replay_folder", "versions", "write_replay_report"]
+__all__ = ["ReplayResult", "ReplayedImage", "replay_folder"]
 
-_PICTURES_OF_EACH = 6
 _TOLD = 20
 
 _OF_THE_LINE = frozenset(
@@ -205,87 +200,6 @@ def replay_folder(
         for path, sha256, record, why in found
     )
     return ReplayResult(compared, *_not_here(journal, compared), notes=lies.notes)
-
-
-def write_replay_report(
-    path: Path, result: ReplayResult, inspectors: Mapping[tuple[int, int], Inspector], *, title: str = "Replay"
-) -> None:
-    """One HTML file: the tally, the scores, and pictures of the parts nearest to and furthest above the limit."""
-    parts = tuple(_fact(image) for image in result.images)
-    write_run_report(
-        path,
-        facts=RunFacts(
-            title=title,
-            simulated=any(image.recorded is not None and image.recorded.simulated for image in result.images),
-            bundle_ids=tuple(sorted({i.inspection.bundle_id for i in result.images if not i.is_altered})),
-            versions=versions(),
-            created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
-            parts=parts,
-            pictures=tuple(_pictures(image, inspectors) for image in _most_telling(result.images)),
-            latency_words="from the image's bytes to its judgement",
-            differences=tuple(f"{image.path.name}: {image.difference}" for image in result.differences)
-            if result.compared or result.altered
-            else None,
-            compared=result.compared,
-            notes=result.notes,
-        ),
-    )
-
-
-def _fact(image: ReplayedImage) -> PartFact:
-    inspection = image.inspection
-    return PartFact(
-        part_seq=image.recorded.part_seq if image.recorded else None,
-        verdict=image.verdict,
-        reason=image.reason,
-        label=image.path.name,
-        count=image.recorded.count if image.recorded else None,
-        detail=image.difference or inspection.detail,
-        score=_finite(inspection.score),
-        limit=_finite(inspection.limit),
-        latency_ms=sum(inspection.timings_ms.values()),
-    )
-
-
-def _most_telling(images: Sequence[ReplayedImage]) -> list[ReplayedImage]:
-    """The highest scores above the limit and the highest below it: where a person wants to look."""
-    scored = sorted(
-        (image for image in images if math.isfinite(image.inspection.score)),
-        key=lambda image: image.inspection.score / image.inspection.limit,
-        reverse=True,
-    )
-    above = [image for image in scored if image.inspection.score >= image.inspection.limit]
-    below = [image for image in scored if image.inspection.score < image.inspection.limit]
-    return above[:_PICTURES_OF_EACH] + below[:_PICTURES_OF_EACH]
-
-
-def _pictures(image: ReplayedImage, inspectors: Mapping[tuple[int, int], Inspector]) -> PartPictures:
-    by_id = {inspector.bundle.id: inspector for inspector in inspectors.values()}
-    data = received_bytes(image.path)
-    if hashlib.sha256(data).hexdigest() != image.inspection.image_sha256:
-        raise DataError(f"{image.path} changed while it was replayed", hint="replay a copy that nobody writes to")
-    inspection, pictures = by_id[image.inspection.bundle_id].explain(data)
-    caption = f"{image.verdict} {image.reason}, score {inspection.score:.4g}, limit {inspection.limit:.4g}"
-    if pictures is None:
-        raise AssertionError("an image with a finite score was decoded")
-    return PartPictures(
-        label=image.path.name,
-        caption=caption,
-        image=pictures.input,
-        reconstruction=pictures.reconstruction,
-        anomaly_map=pictures.anomaly_map,
-    )
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
-def versions() -> dict[str, str]:
-    """Versions of what decides a score, for the report."""
-    return {
-        name: version_of(name) for name in ("edge-agent", "numpy", "onnxruntime", "opencv-python-headless", "pillow")
-    }
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edge_agent.base_cli import DEFAULT_CONFIG, Config, Json, progress_bars, say, settings_of, utc_of
+from edge_agent.base_cli import DEFAULT_CONFIG, Config, Json, PaperSize, progress_bars, say, settings_of, utc_of
 
 __all__ = ["report_cli"]
 
@@ -32,6 +32,7 @@ def report_shift(
     out: Annotated[Path, typer.Option("--out", "-o", help="The HTML file to write.")] = Path("shift.html"),
     pdf: Annotated[bool, typer.Option("--pdf", help="Also as PDF, by this PC's browser.")] = False,
     pictures: Annotated[int, typer.Option(min=0, max=50, help="So many of the worst parts with pictures.")] = 8,
+    paper: PaperSize = "A4",
     json_: Json = False,
 ) -> None:
     """One self-contained HTML of a shift: bundle, limit, counts, reasons, worst parts, timings, is the record whole.
@@ -40,6 +41,7 @@ def report_shift(
 
     Example: edge-agent report shift --config line.toml --from 2026-11-24T06:00 --to 2026-11-24T14:00
     """
+    from dataclasses import replace
     from datetime import UTC, datetime
 
     from edge_agent.report.shift import write_shift_report
@@ -53,7 +55,7 @@ def report_shift(
     to_utc = utc_of("--to", until, from_utc) or now.isoformat(timespec="milliseconds")
     with progress_bars() as progress:
         facts = shift_facts(settings, from_utc, to_utc, pictures, progress)
-    write_shift_report(out, facts)
+    write_shift_report(out, replace(facts, head=replace(facts.head, paper=paper)))
     written = [out]
     if pdf:
         print_pdf(out, out.with_suffix(".pdf"))
@@ -95,26 +97,29 @@ def report_part(
         Path | None, typer.Option("--out", "-o", help="The HTML file to write; part-NUMBER.html if left out.")
     ] = None,
     pdf: Annotated[bool, typer.Option("--pdf", help="Also as PDF, by this PC's browser.")] = False,
+    paper: PaperSize = "A4",
     json_: Json = False,
 ) -> None:
     """One page of one part, to print: the verdict in words, what the journal says, its pictures. 65 if there is none.
 
     Example: edge-agent report part 4711 --config line.toml
     """
+    from dataclasses import replace
+
     from edge_agent.part_page import part_page
     from edge_agent.report.part import write_part_page
     from edge_agent.shift import print_pdf
 
     facts = part_page(settings_of(config), part)
     path = out or Path(f"part-{part}.html")
-    write_part_page(path, facts)
+    write_part_page(path, replace(facts, head=replace(facts.head, paper=paper)))
     written = [path]
     if pdf:
         print_pdf(path, path.with_suffix(".pdf"))
         written.append(path.with_suffix(".pdf"))
-    said = {"schema_version": 1, "part_seq": part, "verdict": facts.verdict, "statement": facts.statement}
+    said = {"schema_version": 1, "part_seq": part, "verdict": facts.verdict, "statement": facts.head.result}
     say(
         json_,
         said | {"files": [str(file) for file in written]},
-        [f"part {part}: {facts.statement}", *(f"page: {file}" for file in written)],
+        [f"part {part}: {facts.head.result}", *(f"page: {file}" for file in written)],
     )

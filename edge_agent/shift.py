@@ -8,39 +8,42 @@ import shutil
 import subprocess
 import tempfile
 from collections import Counter
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
 
 from edge_agent.domain import Published, Reason, Verdict
-from edge_agent.errors import BundleRejected, DataError, EdgeAgentError, Unavailable
+from edge_agent.errors import BundleRejected, DataError, Unavailable
 from edge_agent.inspection.bundle import Bundle
-from edge_agent.inspection.decode import decode
 from edge_agent.inspection.inspector import Inspector
 from edge_agent.inspection.registry import find
-from edge_agent.replay import versions
 from edge_agent.report.facts import PartFact
-from edge_agent.report.shift import BundleFact, Period, ShiftFacts, WorstPart
+from edge_agent.report.head import BundleName, in_local_time
+from edge_agent.report.seen import archived_part, score_words
+from edge_agent.report.shift import BundleFact, Period, ShiftFacts
 from edge_agent.report.tally import ReasonCount
+from edge_agent.report.words import event_words
+from edge_agent.reported import identity, versions
 from edge_agent.runtime.dry_run import DRY_RUN
 from edge_agent.store.search import JournalSearch
-from edge_agent.web.pictures import heat_colours, read_archived
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from edge_agent.report.facts import PartPictures
+    from edge_agent.report.head import Head
     from edge_agent.settings import Settings
-    from edge_agent.store.rows import CameraRow, EventRow, PartRow
+    from edge_agent.store.rows import EventRow, PartRow
 
-__all__ = ["pictures_of", "print_pdf", "shift_facts"]
+__all__ = ["print_pdf", "shift_facts"]
 
 _AT_ONCE = 500
 _DRAWN = 1500
 _PDF_WITHIN_S = 120
+_BY_SCORE = (Verdict.REJECT, Reason.SCORE)
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -76,26 +79,25 @@ def shift_facts(
         audit = journal.audit(None, lambda done, total: progress("chain of hashes", done, total))
         events = [event for event in journal.events() if from_utc <= event.at_utc < to_utc]
     reviews = Counter(_says(event) for event in events if event.kind == "REVIEW")
+    bundles = {bundle_id: _load(settings, bundle_id, seen) for bundle_id, _ in seen.bundles.most_common()}
     return ShiftFacts(
-        line=settings.line.name,
-        from_utc=from_utc,
-        to_utc=to_utc,
-        created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
+        head=_head(settings, seen, bundles, (from_utc, to_utc), audit.problems),
         simulated=seen.simulated,
         dry_run=seen.dry_run,
         whole=_period("all", seen.whole),
-        hours=tuple(_period(hour, counted) for hour, counted in sorted(seen.hours.items())),
+        hours=tuple(_period(_local_hour(hour), counted) for hour, counted in sorted(seen.hours.items())),
         reasons=tuple(
-            ReasonCount(verdict, str(reason), n)
+            ReasonCount(verdict, reason, n)
             for (verdict, reason), n in sorted(seen.reasons.items(), key=lambda item: (item[0][0], -item[1]))
         ),
         published=dict(seen.published.most_common()),
-        bundles=tuple(_bundle(settings, bundle_id, n, seen) for bundle_id, n in seen.bundles.most_common()),
+        bundles=tuple(_bundle(bundle_id, n, bundles[bundle_id]) for bundle_id, n in seen.bundles.most_common()),
         latencies_ms=tuple(seen.latencies_ms),
         deadline_ms=float(settings.line.deadline_ms),
         shown=tuple(_drawn(seen.parts)),
+        by_score=sum(n for (verdict, reason), n in seen.reasons.items() if (verdict, reason) == _BY_SCORE),
         worst=_worst(settings, seen, progress),
-        events=tuple((event.at_utc, event.kind, event.detail) for event in events if event.kind != "REVIEW"),
+        events=tuple((e.at_utc, *event_words(e.kind, e.detail)) for e in events if e.kind != "REVIEW"),
         confirmed=reviews["CONFIRMED"],
         overturned=reviews["OVERTURNED"],
         chain_problems=audit.problems,
@@ -123,8 +125,8 @@ def _count(
 
 
 def _take(seen: _Seen, row: PartRow, published: Published | None, latency_ms: float | None) -> None:
-    hour = seen.hours.setdefault(row.decided_utc[:13].replace("T", " ") + "h", Counter())
-    word = "not told" if published is None else str(published)
+    hour = seen.hours.setdefault(row.decided_utc[:13], Counter())
+    word = "" if published is None else published
     to_gate = row.verdict is Verdict.PASS and published is Published.PUBLISHED
     for counted in (seen.whole, hour):
         counted[str(row.verdict)] += 1
@@ -142,7 +144,7 @@ def _take(seen: _Seen, row: PartRow, published: Published | None, latency_ms: fl
     seen.parts.append(
         PartFact(part_seq=row.part_seq, verdict=row.verdict, reason=row.reason, score=row.score, limit=row.limit)
     )
-    if row.verdict is Verdict.REJECT and row.reason is Reason.SCORE and row.score is not None and row.limit:
+    if (row.verdict, row.reason) == _BY_SCORE and row.score is not None and row.limit:
         seen.worst.append((row.score / row.limit, row))
 
 
@@ -165,12 +167,54 @@ def _folder(settings: Settings, bundle_id: str, seen: _Seen) -> Path | None:
     return None if entry is None else find(entry.path, bundle_id)
 
 
-def _bundle(settings: Settings, bundle_id: str, parts: int, seen: _Seen) -> BundleFact:
+def _load(settings: Settings, bundle_id: str, seen: _Seen) -> Bundle | None:
     folder = _folder(settings, bundle_id, seen)
     try:
-        bundle = None if folder is None else Bundle.load(folder)
+        return None if folder is None else Bundle.load(folder)
     except BundleRejected:
-        bundle = None
+        return None
+
+
+def _head(
+    settings: Settings,
+    seen: _Seen,
+    bundles: Mapping[str, Bundle | None],
+    span: tuple[str, str],
+    problems: Sequence[str],
+) -> Head:
+    counts = seen.whole
+    parts = counts["PASS"] + counts["REJECT"] + counts["FAULT"]
+    whole = "The record is NOT as it was written" if problems else "The record is whole"
+    to_do = ["Compare the head of the record below with the one that was noted at the last shift; note this one."]
+    if problems:
+        to_do = [
+            "Sign nothing. Keep the journal as it is, read below what does not fit, and find out who could write to it."
+        ]
+    if counts["REJECT"]:
+        to_do.append("Look at the rejected parts below. A good one among them: overturn it on the page (History).")
+    if counts["FAULT"]:
+        why = f"Find out why {counts['FAULT']} parts were FAULT: the reasons stand below; edge-agent doctor helps."
+        to_do.append(why)
+    known = identity(settings, filter(None, bundles.values()))
+    gone = tuple(BundleName(bundle_id) for bundle_id, bundle in bundles.items() if bundle is None)
+    return replace(
+        known,
+        bundles=(*known.bundles, *gone),
+        title=f"Shift report of {settings.line.name}",
+        from_utc=span[0],
+        to_utc=span[1],
+        tone="bad" if problems else "good",
+        result=f"{parts} parts: {counts['PASS']} PASS, {counts['REJECT']} REJECT, {counts['FAULT']} FAULT. {whole}",
+        to_do=tuple(to_do),
+    )
+
+
+def _local_hour(hour: str) -> str:
+    """An hour of the journal, as 2026-11-24T06, by the clock of this PC."""
+    return f"{datetime.fromisoformat(f'{hour}:00:00+00:00').astimezone():%Y-%m-%d %H:%M}"
+
+
+def _bundle(bundle_id: str, parts: int, bundle: Bundle | None) -> BundleFact:
     if bundle is None:
         return BundleFact(bundle_id, parts, "", "", None, None, "", "")
     made_with = ", ".join(f"{name} {number}" for name, number in bundle.manifest["versions"].items())
@@ -186,40 +230,21 @@ def _bundle(settings: Settings, bundle_id: str, parts: int, seen: _Seen) -> Bund
     )
 
 
-def _worst(settings: Settings, seen: _Seen, progress: Callable[[str, int, int], None]) -> tuple[WorstPart, ...]:
-    inspectors: dict[str, Inspector] = {}
+def _worst(settings: Settings, seen: _Seen, progress: Callable[[str, int, int], None]) -> tuple[PartPictures, ...]:
+    inspectors: dict[str, Inspector | None] = {}
     found = []
-    for done, (ratio, row) in enumerate(seen.worst):
+    for done, (_, row) in enumerate(seen.worst):
         progress("worst parts", done, len(seen.worst))
+        bundle_id = row.bundle_id or ""
+        if bundle_id not in inspectors:
+            bundle = _load(settings, bundle_id, seen)
+            inspectors[bundle_id] = None if bundle is None else Inspector(bundle, threads=settings.inference.threads)
         label = f"part {row.part_seq}" + ("" if row.count is None else f", count {row.count}")
-        caption = f"{row.decided_utc}, score {row.score:.4g}, {ratio:.2f} times the limit"
+        caption = f"{in_local_time(row.decided_utc)}; {score_words(row.reason, row.score, row.limit)}"
         camera = next((c for c in row.cameras if c.score == row.score), None)
-        try:
-            if camera is None or row.bundle_id is None:
-                raise DataError("no image of this part was judged")
-            image, heat = pictures_of(settings, row, camera, inspectors, _folder(settings, row.bundle_id, seen))
-            found.append(WorstPart(label, caption, image, heat, "" if heat is not None else "no heat map"))
-        except (EdgeAgentError, OSError) as err:
-            found.append(WorstPart(label, caption, None, None, str(err)))
+        archive = settings.store.archive
+        found.append(archived_part(archive, row, camera, inspectors[bundle_id], label=label, caption=caption))
     return tuple(found)
-
-
-def pictures_of(
-    settings: Settings, row: PartRow, camera: CameraRow, inspectors: dict[str, Inspector], folder: Path | None
-) -> tuple[Any, Any]:
-    """The image as received and with its heat map over it; None for what cannot be made. Raises DataError."""
-    data = read_archived(settings.store.archive, row, camera)
-    image = decode(data)
-    if folder is None or camera.bundle_id is None:
-        return image, None
-    if camera.bundle_id not in inspectors:
-        inspectors[camera.bundle_id] = Inspector(Bundle.load(folder), threads=settings.inference.threads)
-    _, seen = inspectors[camera.bundle_id].explain(data)
-    if seen is None or seen.heat_map is None:
-        return image, None
-    below = Image.fromarray(image).convert("RGBA")
-    below.alpha_composite(Image.fromarray(heat_colours(seen.heat_map)))
-    return image, np.asarray(below.convert("RGB"))
 
 
 def _says(event: EventRow) -> str:
@@ -244,12 +269,16 @@ def print_pdf(html: Path, pdf: Path) -> None:
             f"--user-data-dir={profile}",
             "--no-pdf-header-footer",
         ]
-        ran = subprocess.run(  # noqa: S603 - a browser of this PC, with our own file
-            [*command, f"--print-to-pdf={pdf.absolute()}", html.absolute().as_uri()],
-            capture_output=True,
-            check=False,
-            timeout=_PDF_WITHIN_S,
-        )
+        try:
+            ran = subprocess.run(  # noqa: S603 - a browser of this PC, with our own file
+                [*command, f"--print-to-pdf={pdf.absolute()}", html.absolute().as_uri()],
+                capture_output=True,
+                check=False,
+                timeout=_PDF_WITHIN_S,
+            )
+        except subprocess.TimeoutExpired:
+            busy = f"{browser} made no PDF within {_PDF_WITHIN_S} s: this PC is busy"
+            raise Unavailable(busy, hint="try again, or print the HTML") from None
     if ran.returncode or not pdf.is_file():
         last = ran.stderr.decode(errors="replace").strip().splitlines()[-1:]
         raise Unavailable(f"{browser} made no PDF: {' '.join(last)}", hint="print the HTML")

@@ -61,6 +61,9 @@ _given: set[int] = set()
 _COILS = 4
 _LEAST_SPACINGS = 1.1
 """A belt brings parts no faster than line.toml says, and a machine that does other things is not exact."""
+_FULL_WIDTH = 1600
+"""A defect's size is given in px of an image of this width."""
+_LEARNED_FROM = 1
 _SAY_WAITING_S = 10.0
 _LISTEN_TRIES, _LISTEN_AGAIN_S = 300, 0.1
 _ONE_IN = 5
@@ -102,11 +105,11 @@ def render_good(folder: Path, number: int, *, width: int, seed: int, progress: C
     """Write images of good zipper cursors to ``folder``, as a controller would have recorded them."""
     folder.mkdir(parents=True)
     camera = _camera(width, seed)
-    rng = np.random.default_rng([seed, 1])
-    for index in range(number):
-        progress("render good parts", index, number)
-        name = f"261123_080000_{index + 1:010d}_CAM1_OK.bmp"
-        (folder / name).write_bytes(encode_bmp(camera.render(rng).image))
+    for index in range(1, number + 1):
+        progress("render good parts", index - 1, number)
+        # Three numbers: those of the line's parts are two, so that no part that is judged was learned from.
+        part = camera.render(np.random.default_rng((seed, _LEARNED_FROM, index)))
+        (folder / f"261123_080000_{index:010d}_CAM1_OK.bmp").write_bytes(encode_bmp(part.image))
     progress("render good parts", number, number)
 
 
@@ -127,10 +130,12 @@ def render_line(
     return parts
 
 
-def words(part: TruePart) -> str:
-    """What a part really is, for a person."""
+def words(part: TruePart, width: int = _FULL_WIDTH) -> str:
+    """What a part really is, for a person; a defect's size in px of the image, which is so many px wide."""
     defect = part.defect
-    return "good" if defect is None else f"{defect.kind} {defect.size_px:.0f} px {defect.contrast:.0%}"
+    if defect is None:
+        return "good"
+    return f"{defect.kind} {defect.size_px * width / _FULL_WIDTH:.0f} px {defect.contrast:.0%}"
 
 
 @dataclass(frozen=True, slots=True)

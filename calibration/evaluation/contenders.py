@@ -82,7 +82,7 @@ class Product:
 
     def __init__(self, inspector: Inspector, result: CalibrationResult) -> None:
         self.inspector, self.limit = inspector, result.choice
-        self.notes, self.odd_part = result.notes, result.odd_part
+        self.notes, self.odd_part = (*result.notes, *result.warnings), result.odd_part
 
     def look(self, data: bytes, *, with_heat: bool) -> Sight:
         """Judge one image file, as the line would."""

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import PurePath
@@ -25,6 +26,7 @@ from edge_agent.report.evaluation import (
     write_evaluation_report,
     write_sets_report,
 )
+from edge_agent.report.head import Head
 from edge_agent.store.fs import write_durably
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
     from calibration.evaluation.result import Evaluation, MethodResult, Trial
     from calibration.evaluation.several import SeveralSets
+    from edge_agent.report.head import Paper
 
     Found = Evaluation | LearningCurve
 
@@ -80,7 +83,7 @@ _TRIAL = (
 )
 
 
-def write_results(folder: Path, found: Found) -> list[Path]:
+def write_results(folder: Path, found: Found, *, paper: Paper = "A4") -> list[Path]:
     """Write results.json, results.csv, images.csv and report.html; returns their paths.
 
     Raises OSError if that cannot be.
@@ -91,11 +94,11 @@ def write_results(folder: Path, found: Found) -> list[Path]:
     write_images(folder / "images.csv", [found])
     drift = write_drift(folder / DRIFT_FILE, [found])
     verdicts = found.verdicts if isinstance(found, LearningCurve) else ()
-    write_evaluation_report(folder / "report.html", facts=_facts(evaluations, verdicts))
+    write_evaluation_report(folder / "report.html", facts=_facts(evaluations, verdicts, paper))
     return [*(folder / name for name in _FILES), *drift]
 
 
-def write_several(folder: Path, several: SeveralSets) -> list[Path]:
+def write_several(folder: Path, several: SeveralSets, *, paper: Paper = "A4") -> list[Path]:
     """The same files of several data sets: the report is a table with a link to each set's own folder.
 
     What ``write_results`` writes of a set lies below ``folder`` in ``set_parts``. Raises OSError if that cannot be.
@@ -106,7 +109,7 @@ def write_several(folder: Path, several: SeveralSets) -> list[Path]:
     drift = write_drift(folder / DRIFT_FILE, several.found)
     titles, rows = several.table
     facts = SetsFacts(
-        created_utc=_now(),
+        head=replace(_sets_head(several), paper=paper),
         versions=_versions(),
         columns=titles,
         rows=tuple(rows),
@@ -114,7 +117,6 @@ def write_several(folder: Path, several: SeveralSets) -> list[Path]:
             SetFacts(last.dataset, "/".join([*set_parts(last.dataset), "report.html"]), last.introduction)
             for last in (points_of(found)[-1] for found in several.found)
         ),
-        failed=tuple(one.line for one in several.failed),
     )
     write_sets_report(folder / "report.html", facts=facts)
     return [*(folder / name for name in _FILES), *drift]
@@ -175,12 +177,11 @@ def _image_rows(evaluation: Evaluation, method: MethodResult, trial: Trial) -> I
         yield (*trial_is, kind, file, label, score, trial.limit, *said, sha256)
 
 
-def _facts(evaluations: tuple[Evaluation, ...], verdicts: tuple[str, ...]) -> EvaluationFacts:
+def _facts(evaluations: tuple[Evaluation, ...], verdicts: tuple[str, ...], paper: Paper) -> EvaluationFacts:
     last = evaluations[-1]
     gallery = last.gallery
     return EvaluationFacts(
-        dataset=last.dataset,
-        created_utc=_now(),
+        head=replace(_head(last), paper=paper),
         versions=_versions(),
         lines=last.introduction,
         columns=tuple(title for title, _ in COLUMNS),
@@ -211,6 +212,50 @@ def _facts(evaluations: tuple[Evaluation, ...], verdicts: tuple[str, ...]) -> Ev
         parts=gallery.parts if gallery else (),
         latent=gallery.latent if gallery else None,
         embedding=gallery.embedding if gallery else None,
+    )
+
+
+def _head(found: Evaluation) -> Head:
+    """The first method's own limit says in one sentence what came out."""
+    method = found.methods[0]
+    trial = method.trials[0]
+    result = f"{method.title} tells defective from good test images with an AUC of {method.auc:.2f} %"
+    if trial.limit is not None:
+        result += (
+            f"; at its own limit it passed {trial.defective_passed} of {trial.defective} defective images and rejected "
+            f"{trial.good_rejected} of {trial.good} good ones"
+        )
+    return Head(
+        title=f"Evaluation on {found.dataset}",
+        result=result,
+        to_do=(
+            (
+                "Look below at the defective images with the lowest scores, and at the good ones with the highest: "
+                "these are the mistakes that such a line would make."
+            ),
+            "Believe a figure for your parts when it was measured on your parts: one data set says little of another.",
+        ),
+        made_utc=_now(),
+        part=found.dataset,
+        version=version("edge-agent"),
+    )
+
+
+def _sets_head(several: SeveralSets) -> Head:
+    count, failed = len(several.found), several.failed
+    result = f"{count} data set{'s' * (count != 1)} measured" + (f", {len(failed)} failed" if failed else "")
+    best = max(several.means, key=lambda row: row.auc, default=None)
+    if best is not None:
+        result += f"; the highest mean AUC is that of {best.title}: {best.auc:.2f} %"
+    return Head(
+        title=f"Evaluation on {count} data set{'s' * (count != 1)}",
+        result=result,
+        tone="bad" if failed else "note",
+        to_do=("Open the report of each set below, and look at the images that were judged wrongly.",),
+        warnings=tuple(one.line for one in failed),
+        made_utc=_now(),
+        part=", ".join(points_of(found)[-1].dataset for found in several.found),
+        version=version("edge-agent"),
     )
 
 

@@ -15,7 +15,7 @@ from edge_agent.domain import Outcome
 from edge_agent.inspection.anomaly_map import to_working
 from edge_agent.inspection.embedding import Embedder
 from edge_agent.inspection.sessions import Network
-from edge_agent.report.evaluation import ShownPart
+from edge_agent.report.seen import pictures_of, score_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from calibration.evaluation.dataset import DataSet, LabelledImage
     from edge_agent.domain import Inspection
     from edge_agent.inspection.inspector import Inspector, Pictures
+    from edge_agent.report.facts import PartPictures
 
 __all__ = ["Gallery", "latent_onnx", "make_gallery", "worth_showing"]
 
@@ -44,7 +45,7 @@ class Gallery:
     """
 
     method: str
-    parts: tuple[ShownPart, ...]
+    parts: tuple[PartPictures, ...]
     latent: NDArray[np.float64] | None
     embedding: NDArray[np.float64] | None
 
@@ -65,14 +66,16 @@ def make_gallery(
     seen = np.zeros(len(data.tests), np.bool_)
     codes, embeddings, parts = [], [], {}
     for index, test in enumerate(data.tests):
-        inspection, pictures = inspector.explain(test.path.read_bytes())
+        data_bytes = test.path.read_bytes()
+        explained = inspector.explain(data_bytes)
+        pictures = explained[1]
         if pictures is not None:
             seen[index] = True
             working = to_working(pictures.input, inspector.bundle.grid)
             codes.append(latent_network.run(inspector.bundle.grid.cut(working)).ravel())
             embeddings.append(embedder.embed(pictures.anomaly_map[..., None]))
             if index in chosen:
-                parts[index] = _shown(test, inspection, pictures, chosen[index])
+                parts[index] = _shown(test, data_bytes, explained, chosen[index])
         progress(index + 1, len(data.tests))
     return Gallery(
         method, tuple(parts[i] for i in chosen if i in parts), _mapped(codes, seen), _mapped(embeddings, seen)
@@ -124,16 +127,15 @@ def latent_onnx(cpcae: bytes) -> bytes:
     return bytes(model.SerializeToString())
 
 
-def _shown(test: LabelledImage, inspection: Inspection, pictures: Pictures, why: str) -> ShownPart:
-    said = "passed" if inspection.outcome is Outcome.OK else f"rejected ({inspection.reason})"
-    return ShownPart(
+def _shown(test: LabelledImage, data: bytes, explained: tuple[Inspection, Pictures | None], why: str) -> PartPictures:
+    inspection, _ = explained
+    said = "passed" if inspection.outcome is Outcome.OK else "rejected"
+    return pictures_of(
+        explained,
+        data,
         label=f"{test.kind}/{test.path.name}",
-        caption=f"{why} · score {inspection.score:.4g}, limit {inspection.limit:.4g}: {said}",
+        caption=f"{why}; {said}: {score_words(inspection.reason, inspection.score, inspection.limit)}",
         is_wrong=test.is_defective is (inspection.outcome is Outcome.OK),
-        image=pictures.input,
-        reconstruction=pictures.reconstruction,
-        anomaly_map=pictures.anomaly_map,
-        heat_map=pictures.heat_map,
     )
 
 

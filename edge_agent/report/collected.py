@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from edge_agent.report.head import Head
+
 __all__ = ["CollectedFacts", "CollectedPart", "write_collected"]
 
 
@@ -27,9 +29,7 @@ class CollectedPart:
 class CollectedFacts:
     """All that the list says."""
 
-    wanted: int
-    updated_utc: str
-    folder: str
+    head: Head
     taken: tuple[CollectedPart, ...]
     refused: tuple[CollectedPart, ...]
     versions: Mapping[str, str]
@@ -37,4 +37,4 @@ class CollectedFacts:
 
 def write_collected(path: Path, facts: CollectedFacts) -> None:
     """Write the list, whole or not at all. Raises OSError."""
-    write_page(path, "collected.html.j2", title=f"{len(facts.taken)} of {facts.wanted} good parts", facts=facts)
+    write_page(path, "collected.html.j2", facts=facts)

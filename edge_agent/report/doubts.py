@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge_agent.report.facts import PartPictures
+    from edge_agent.report.head import Head
 
 __all__ = ["DoubtFacts", "write_doubts"]
 
@@ -24,10 +25,7 @@ class DoubtFacts:
     ``leave_out`` and ``keep`` are what to give for each of the suspects, as it is typed, in their order.
     """
 
-    statement: str
-    folder: str
-    image_count: int
-    created_utc: str
+    head: Head
     suspects: tuple[PartPictures, ...]
     leave_out: tuple[str, ...]
     keep: tuple[str, ...]
@@ -39,11 +37,10 @@ class DoubtFacts:
 def write_doubts(path: Path, facts: DoubtFacts) -> None:
     """Write the page, whole or not at all. Raises OSError."""
     maps = [row.anomaly_map for row in (*facts.suspects, facts.usual) if row.anomaly_map is not None]
-    scale = MapScale.of(maps, None)
+    scale = MapScale.of(maps)
     write_page(
         path,
         "doubts.html.j2",
-        title=f"{len(facts.suspects)} of {facts.image_count} good images to look at",
         facts=facts,
         rows=list(zip(views(facts.suspects, scale), facts.leave_out, facts.keep, strict=True)),
         usual=views([facts.usual], scale)[0],

@@ -14,7 +14,7 @@ from edge_agent.report.evaluation_figures import (
     scores_chart,
 )
 from edge_agent.report.html import write_page
-from edge_agent.report.pictures import MapScale, map_uri, picture_uri
+from edge_agent.report.pictures import MapScale, views
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from edge_agent.report.facts import AnomalyMap, Picture
+    from edge_agent.report.facts import PartPictures
+    from edge_agent.report.head import Head
 
 __all__ = [
     "EvaluationFacts",
@@ -31,26 +32,9 @@ __all__ = [
     "MethodFacts",
     "SetFacts",
     "SetsFacts",
-    "ShownPart",
     "write_evaluation_report",
     "write_sets_report",
 ]
-
-HEAT_RANGE = (0.0, 2.0)
-"""The colours of every heat map of every report: the limit, 1, lies in their middle."""
-
-
-@dataclass(frozen=True, slots=True)
-class ShownPart:
-    """What a method saw in one test image. ``heat_map`` is (H, W) in image coordinates, 1 at the limit."""
-
-    label: str
-    caption: str
-    is_wrong: bool
-    image: Picture
-    reconstruction: Picture
-    anomaly_map: AnomalyMap
-    heat_map: AnomalyMap | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +65,7 @@ class EvaluationFacts:
     the test images. ``shown_method`` is whose parts are shown. ``drift`` has a row a method and disturbance, as words.
     """
 
-    dataset: str
-    created_utc: str
+    head: Head
     versions: Mapping[str, str]
     lines: tuple[str, ...]
     columns: tuple[str, ...]
@@ -95,7 +78,7 @@ class EvaluationFacts:
     drift_columns: tuple[str, ...] = ()
     drift: tuple[tuple[str, ...], ...] = ()
     shown_method: str = ""
-    parts: tuple[ShownPart, ...] = ()
+    parts: tuple[PartPictures, ...] = ()
     latent: NDArray[np.float64] | None = None
     embedding: NDArray[np.float64] | None = None
 
@@ -113,30 +96,26 @@ class SetFacts:
 class SetsFacts:
     """All that the report of several data sets says. Each of ``rows`` has a cell a column; the first is the set."""
 
-    created_utc: str
+    head: Head
     versions: Mapping[str, str]
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     sets: tuple[SetFacts, ...]
-    failed: tuple[str, ...] = ()
 
 
 def write_sets_report(path: Path, *, facts: SetsFacts) -> None:
     """Write how methods compare on several data sets. Raises OSError if the file cannot be written."""
-    title = f"Evaluation on {len(facts.sets)} data set{'s' * (len(facts.sets) != 1)}"
     reports = [(one, quote(one.report)) for one in facts.sets]
-    write_page(path, "evaluation_sets.html.j2", title=title, facts=facts, reports=reports)
+    write_page(path, "evaluation_sets.html.j2", facts=facts, reports=reports)
 
 
 def write_evaluation_report(path: Path, *, facts: EvaluationFacts) -> None:
     """Write how the methods compare. Raises OSError if the file cannot be written."""
-    scale = MapScale.of([part.anomaly_map for part in facts.parts], None)
-    heat_scale = MapScale.of([], HEAT_RANGE)
+    scale = MapScale.of([part.anomaly_map for part in facts.parts if part.anomaly_map is not None])
     curves = [(method.title, method.scores) for method in facts.methods]
     write_page(
         path,
         "evaluation.html.j2",
-        title=f"Evaluation on {facts.dataset}",
         facts=facts,
         roc=roc_chart(curves, facts.is_defective),
         precision_recall=precision_recall_chart(curves, facts.is_defective),
@@ -150,17 +129,6 @@ def write_evaluation_report(path: Path, *, facts: EvaluationFacts) -> None:
             )
             if points is not None
         ],
-        views=[_view(part, scale, heat_scale) for part in facts.parts],
+        views=views(facts.parts, scale),
         scale=scale,
-        heat_scale=heat_scale,
     )
-
-
-def _view(part: ShownPart, scale: MapScale, heat_scale: MapScale) -> dict[str, object]:
-    return {
-        "part": part,
-        "image": picture_uri(part.image),
-        "reconstruction": picture_uri(part.reconstruction),
-        "map": map_uri(part.anomaly_map, scale),
-        "heat": None if part.heat_map is None else map_uri(part.heat_map, heat_scale),
-    }

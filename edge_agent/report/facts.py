@@ -9,13 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from edge_agent.domain import Verdict
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import numpy as np
     from numpy.typing import NDArray
 
-    from edge_agent.domain import Published, Reason, Verdict
+    from edge_agent.domain import Published, Reason
+    from edge_agent.report.head import Head
 
     Picture = NDArray[np.uint8] | NDArray[np.float32]
     AnomalyMap = NDArray[np.floating[Any]]
@@ -41,13 +44,21 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class PartPictures:
-    """Input, reconstruction and anomaly map of one image, shown side by side. What is None was not computed."""
+    """One image and what the inspection saw in it.
+
+    ``heat_map`` (H, W) is the judge's, over the image, 1.0 at the limit: the picture that decided. Where the score
+    knows no places it is None, and ``reconstruction`` and ``anomaly_map`` are what such a score looks at. ``image`` is
+    None where it cannot be shown; ``problem`` says why, or why there is no heat map. ``is_wrong``: the verdict was.
+    """
 
     label: str
     caption: str
-    image: Picture
+    image: Picture | None
     reconstruction: Picture | None = None
     anomaly_map: AnomalyMap | None = None
+    heat_map: AnomalyMap | None = None
+    problem: str = ""
+    is_wrong: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,12 +187,12 @@ class CalibrationFacts:
     ``crop_px`` is x, y, width, height on ``reference``. ``mean_image_error`` is what showing the mean image as the
     reconstruction would cost, ``own_variance`` the variance of the good images themselves: an autoencoder that
     learned lies below both. ``oddest`` are the good parts that are least like the others, for a person to confirm.
-    ``map_range`` fixes the colour scale of anomaly maps (low, high); None takes it from all of them together.
     ``review_from`` is where the review band below the limit begins, None without one. ``answers`` say why the score
     looks at the part as it does; ``more_parts`` whether more of them would pay, ``light_and_lens`` what light and lens
     may do to a good part's score, None where nobody asked.
     """
 
+    head: Head
     part: str
     program: int
     camera: int
@@ -206,7 +217,6 @@ class CalibrationFacts:
     own_variance: float | None = None
     mean_image_error: float | None = None
     oddest: tuple[OddPart, ...] = ()
-    map_range: tuple[float, float] | None = None
     timings_s: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     answers: tuple[AnswerRow, ...] = ()
@@ -236,26 +246,26 @@ class PartFact:
     gate: str = ""
     published: Published | None = None
 
+    @property
+    def is_let_through(self) -> bool:
+        """What became of the part: what the gate did where somebody watched it, else what the verdict asked for."""
+        return self.gate == "passed" if self.gate else self.verdict is Verdict.PASS
+
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
     """All that a run or replay report says.
 
-    ``differences`` is None where there was no recorded run to compare with, empty if all was identical;
-    ``compared`` is how many parts were. ``map_range`` as in CalibrationFacts. ``deadline_ms`` draws a line into
-    the latency histogram; ``latency_words`` says from what to what was timed.
+    ``differences`` say what is not as it was recorded. ``deadline_ms`` draws a line into the latency histogram;
+    ``latency_words`` says from what to what was timed.
     """
 
-    title: str
+    head: Head
     simulated: bool
-    bundle_ids: tuple[str, ...]
     versions: Mapping[str, str]
-    created_utc: str
     parts: tuple[PartFact, ...]
     pictures: tuple[PartPictures, ...] = ()
-    map_range: tuple[float, float] | None = None
     deadline_ms: float | None = None
     latency_words: str = "from the first sign of the part to its verdict"
-    differences: tuple[str, ...] | None = None
-    compared: int = 0
+    differences: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()

@@ -15,8 +15,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from edge_agent.domain import Verdict
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -102,9 +100,10 @@ def score_strip(parts: Sequence[PartFact]) -> Chart:
         is_log = bool(finite) and min(finite) > 0 and max(finite) > 4
         if is_log:
             _log_axis(axes)
-            axes.set_ylim(min(finite) * 0.7, max(finite) * 1.5)
+            axes.set_ylim(min([1.0, *finite]) * 0.7, max(finite) * 1.5)  # the limit is in sight, always
         else:
-            axes.set_ylim(min([0.0, *finite]), max([1.2, *finite]) * 1.08)
+            low, high = min([0.0, *finite]), max([1.2, *finite])
+            axes.set_ylim(low - (high - low) * 0.06 if low < 0 else 0.0, high * 1.08)
         for is_defective, words, marker, colour in (
             (False, "good", "o", theme.good),
             (True, "defective", "^", theme.defective),
@@ -113,7 +112,7 @@ def score_strip(parts: Sequence[PartFact]) -> Chart:
             at = [i for i, part in enumerate(parts) if part.is_defective is is_defective and ratios[i] is not None]
             if at:
                 axes.plot([i + 1 for i in at], [ratios[i] for i in at], marker, color=colour, markersize=5, label=words)
-        wrong = [i for i, part in enumerate(parts) if part.is_defective is (part.verdict is Verdict.PASS) and ratios[i]]
+        wrong = [i for i, part in enumerate(parts) if part.is_defective is part.is_let_through and ratios[i]]
         if wrong:
             axes.plot(
                 [i + 1 for i in wrong],

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from edge_agent.domain import Verdict
+from edge_agent.domain import Published, Reason, Verdict
 from edge_agent.report.figures import (
     latency_histogram,
     registration_scatter,
@@ -19,8 +19,10 @@ from edge_agent.report.figures import (
     trade_off,
     training_curve,
 )
-from edge_agent.report.pictures import MapScale, map_uri, picture_uri, reference_uri, views
+from edge_agent.report.head import in_local_time, in_utc
+from edge_agent.report.pictures import MapScale, heat_scale, map_uri, picture_uri, reference_uri, views
 from edge_agent.report.tally import Confusion, Latency, reason_counts
+from edge_agent.report.words import NOT_TOLD, PUBLISHED_WORDS, REASON_WORDS
 from edge_agent.store.fs import write_durably
 
 if TYPE_CHECKING:
@@ -29,22 +31,25 @@ if TYPE_CHECKING:
 
 __all__ = ["write_calibration_report", "write_page", "write_run_report"]
 
-_MOST_ROWS = 1000
+_MOST_ROWS = 250
+"""Of a long run the table is on paper a handful of pages: what went otherwise than it should, and who came near."""
+_LONGEST_PLAIN = 1e9
+_ABOVE = " is at or above the limit "
+"""In the words of the inspection (``decision``)."""
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
-def write_calibration_report(path: Path, *, title: str, facts: CalibrationFacts) -> None:
+def write_calibration_report(path: Path, *, facts: CalibrationFacts) -> None:
     """Write what a calibration found and what its limit promises, for a person to confirm and sign.
 
     Raises OSError if the file cannot be written; a report that was there before then still stands.
     """
     missed = facts.defective.pictures if facts.defective else ()
-    scale, odd_scale = _scale(missed, facts.map_range), MapScale.of([part.heat for part in facts.oddest], None)
+    scale, odd_scale = _scale(missed), MapScale.of([part.heat for part in facts.oddest])
     values = [score.score for score in facts.scores if math.isfinite(score.score)]
     write_page(
         path,
         "calibration.html.j2",
-        title=title,
         facts=facts,
         reference=reference_uri(facts.reference, facts.crop_px),
         registration_chart=registration_scatter(facts.registrations) if facts.registrations else None,
@@ -73,13 +78,12 @@ def write_run_report(path: Path, *, facts: RunFacts) -> None:
 
     Raises OSError if the file cannot be written; a report that was there before then still stands.
     """
-    scale = _scale(facts.pictures, facts.map_range)
+    scale = _scale(facts.pictures)
     latencies_ms = [part.latency_ms for part in facts.parts if part.latency_ms is not None]
     rows = _rows_to_show(facts.parts)
     write_page(
         path,
         "run.html.j2",
-        title=facts.title,
         facts=facts,
         verdicts=[(verdict, sum(part.verdict is verdict for part in facts.parts)) for verdict in Verdict],
         tally=reason_counts(facts.parts),
@@ -89,6 +93,9 @@ def write_run_report(path: Path, *, facts: RunFacts) -> None:
         score_chart=score_strip(facts.parts) if any(_share(part) is not None for part in facts.parts) else None,
         rows=rows,
         has=_columns(rows),
+        all_in_time=bool(facts.parts) and all(part.published is Published.PUBLISHED for part in facts.parts),
+        is_gate_watched=any(part.gate for part in facts.parts),
+        gate_differs=sum(bool(p.gate) and p.is_let_through is not (p.verdict is Verdict.PASS) for p in facts.parts),
         views=views(facts.pictures, scale),
         scale=scale,
     )
@@ -110,8 +117,16 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(number=_number, percent=_percent, share=_share)
-    environment.globals.update(mistake=_mistake)
+    environment.filters.update(number=_number, percent=_percent, share=_share, css=_css)
+    environment.filters.update(local=in_local_time, utc=in_utc)
+    environment.globals.update(
+        mistake=_mistake,
+        detail=_detail,
+        reason_words=REASON_WORDS,
+        published_words=PUBLISHED_WORDS,
+        not_told=NOT_TOLD,
+        heat_scale=heat_scale,
+    )
     return environment
 
 
@@ -122,10 +137,19 @@ def _printable(value: Any) -> Any:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in value)
 
 
+def _css(text: str) -> Markup:
+    """A text as a CSS string: every character that could end it, or the style element, is an escape."""
+    plain = _printable(text)
+    return Markup('"' + "".join(c if c.isalnum() or c == " " else f"\\{ord(c):06x}" for c in plain) + '"')  # noqa: S704
+
+
 def _number(value: float | None, digits: int = 4) -> str:
     if value is None:
         return "-"
-    return f"{value:.{digits}g}" if math.isfinite(value) else "not finite"
+    if not math.isfinite(value):
+        return "not finite"
+    is_whole = 10**digits <= abs(value) < _LONGEST_PLAIN  # 1050, not 1.05e+03
+    return f"{value:.0f}" if is_whole else f"{value:.{digits}g}"
 
 
 def _percent(value: float) -> str:
@@ -139,19 +163,30 @@ def _share(part: PartFact) -> float | None:
     return part.score / part.limit
 
 
+def _detail(part: PartFact) -> str:
+    """What is to be said of a part beside its reason. That its score is above the limit stands in a column already."""
+    if part.reason is not Reason.SCORE or part.score is None or _ABOVE not in part.detail:
+        return part.detail
+    _, seen, where = part.detail.partition(", seen in ")
+    return f"seen in {where}" if seen else ""
+
+
 def _mistake(part: PartFact) -> str:
     """``miss``, ``false-reject`` or nothing."""
-    if part.is_defective is None or part.is_defective is (part.verdict is not Verdict.PASS):
+    if part.is_defective is None or part.is_defective is not part.is_let_through:
         return ""
     return "miss" if part.is_defective else "false-reject"
 
 
 def _rows_to_show(parts: tuple[PartFact, ...]) -> list[PartFact]:
-    """All parts; of very many those that did not pass or should not have, then the others, in their order."""
+    """All parts; of very many the mistakes, then those that did not pass, then those nearest to the limit; in order."""
     if len(parts) <= _MOST_ROWS:
         return list(parts)
-    ranked = sorted(range(len(parts)), key=lambda i: (parts[i].verdict is Verdict.PASS and not _mistake(parts[i]), i))
-    return [parts[i] for i in sorted(ranked[:_MOST_ROWS])]
+
+    def worth(i: int) -> tuple[bool, bool, float, int]:
+        return not _mistake(parts[i]), parts[i].verdict is Verdict.PASS, -(_share(parts[i]) or 0.0), i
+
+    return [parts[i] for i in sorted(sorted(range(len(parts)), key=worth)[:_MOST_ROWS])]
 
 
 def _columns(rows: list[PartFact]) -> dict[str, bool]:
@@ -162,10 +197,10 @@ def _columns(rows: list[PartFact]) -> dict[str, bool]:
         "count": any(row.count is not None for row in rows),
         "latency": any(row.latency_ms is not None for row in rows),
         "truth": any(row.truth or row.is_defective is not None for row in rows),
-        "gate": any(row.gate for row in rows),
-        "published": any(row.published for row in rows),
+        "gate": any(row.gate and row.is_let_through is not (row.verdict is Verdict.PASS) for row in rows),
+        "published": any(row.published not in (None, Published.PUBLISHED) for row in rows),
     }
 
 
-def _scale(pictures: tuple[PartPictures, ...], fixed: tuple[float, float] | None) -> MapScale:
-    return MapScale.of([row.anomaly_map for row in pictures if row.anomaly_map is not None], fixed)
+def _scale(pictures: tuple[PartPictures, ...]) -> MapScale:
+    return MapScale.of([row.anomaly_map for row in pictures if row.anomaly_map is not None])

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 from edge_agent.domain import Published, Reason, Verdict
 from edge_agent.report.html import write_page
-from edge_agent.report.pictures import picture_uri
+from edge_agent.report.pictures import MapScale, views
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from edge_agent.report.facts import Picture
+    from edge_agent.report.facts import PartPictures
+    from edge_agent.report.head import Head
 
-__all__ = ["PartPage", "PartPicture", "statement_of", "write_part_page"]
+__all__ = ["PartPage", "statement_of", "write_part_page"]
 
-_PICTURE_PX = 700
 _VERDICTS = {
     Verdict.PASS: "The part passed",
     Verdict.REJECT: "The part was rejected",
@@ -45,6 +45,7 @@ _REASONS = {
     Reason.OUTPUT: "the output could not be written",
     Reason.JOURNAL: "the journal could not be written",
     Reason.INTERNAL: "the inspection failed; the agent's log says why",
+    Reason.DISK: "its image could not be stored: the disk is full, or refuses",
     Reason.BYPASS: "a person answered for it, not the inspection",
 }
 _TOLD = {
@@ -57,28 +58,15 @@ _TOLD = {
 
 
 @dataclass(frozen=True, slots=True)
-class PartPicture:
-    """One camera: the image as received and with its heat map, None for what there is not; ``problem`` says why."""
-
-    label: str
-    image: Picture | None
-    heat: Picture | None
-    problem: str
-
-
-@dataclass(frozen=True, slots=True)
 class PartPage:
-    """All that the page says. ``facts`` are names and values in their order; ``statement`` is the verdict in words."""
+    """All that the page says. ``facts`` are names and values in their order; ``pictures`` has one for each camera."""
 
-    line: str
-    part_seq: int
+    head: Head
     verdict: Verdict
-    statement: str
     simulated: bool
     facts: tuple[tuple[str, str], ...]
     reviews: tuple[str, ...]
-    pictures: tuple[PartPicture, ...]
-    created: str
+    pictures: tuple[PartPictures, ...]
     versions: Mapping[str, str]
 
 
@@ -89,17 +77,5 @@ def statement_of(verdict: Verdict, reason: Reason, published: Published | None) 
 
 def write_part_page(path: Path, facts: PartPage) -> None:
     """Write it, whole or not at all. Raises OSError."""
-    write_page(
-        path,
-        "part.html.j2",
-        title=f"Part {facts.part_seq} of {facts.line}",
-        facts=facts,
-        pictures=[
-            (
-                picture,
-                None if picture.image is None else picture_uri(picture.image, _PICTURE_PX),
-                None if picture.heat is None else picture_uri(picture.heat, _PICTURE_PX),
-            )
-            for picture in facts.pictures
-        ],
-    )
+    scale = MapScale.of([part.anomaly_map for part in facts.pictures if part.anomaly_map is not None])
+    write_page(path, "part.html.j2", facts=facts, views=views(facts.pictures, scale), scale=scale)

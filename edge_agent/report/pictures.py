@@ -1,16 +1,18 @@
-"""Arrays as small PNG pictures. Anomaly maps of one report share one colour scale: bright means the same everywhere."""
+"""Arrays as small pictures of a report, by their heat or, where a score has none, by their anomaly maps."""
 
 from __future__ import annotations
 
+import base64
 import io
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 import numpy as np
 from PIL import Image, ImageDraw
 
 from edge_agent.report.figures import png_uri
+from edge_agent.report.heat import peaks, scale_png, shown, shrunk, spotlight
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
     from edge_agent.report.facts import AnomalyMap, PartPictures, Picture
 
-__all__ = ["MapScale", "TripleView", "map_uri", "picture_uri", "reference_uri", "views"]
+__all__ = ["MapScale", "PartView", "heat_scale", "map_uri", "picture_uri", "reference_uri", "views"]
 
 _THUMB_PX = 420
 _REFERENCE_PX = 900
@@ -37,10 +39,8 @@ class MapScale:
     high: float
 
     @classmethod
-    def of(cls, maps: Sequence[AnomalyMap], fixed: tuple[float, float] | None) -> MapScale:
-        """The fixed scale; without one, from 0 to the 99.9th percentile of the map that reaches highest."""
-        if fixed is not None:
-            return cls(*fixed)
+    def of(cls, maps: Sequence[AnomalyMap]) -> MapScale:
+        """From 0 to the 99.9th percentile of the map that reaches highest."""
         tops = [float(np.percentile(finite, 99.9)) for m in maps if (finite := m[np.isfinite(m)]).size]
         return cls(0.0, max(tops, default=1.0) or 1.0)
 
@@ -59,41 +59,57 @@ class MapScale:
 
 
 @dataclass(frozen=True, slots=True)
-class TripleView:
-    """One row of pictures, ready to be shown. None where there is none."""
+class PartView:
+    """One part, ready to be shown. None where there is no such picture.
 
-    label: str
-    caption: str
-    image_uri: str
-    reconstruction_uri: str | None
-    map_uri: str | None
-    peak: float | None
+    ``ringed``, ``heated`` and ``near`` are the spotlight of its heat map, ``peak`` the highest heat (1.0 is the limit);
+    without a heat map ``image``, ``reconstruction`` and ``map`` stand instead, and ``peak`` is the map's.
+    """
+
+    part: PartPictures
+    peak: float | None = None
+    ringed: str | None = None
+    heated: str | None = None
+    near: str | None = None
+    image: str | None = None
+    reconstruction: str | None = None
+    map: str | None = None
 
 
-def views(pictures: Sequence[PartPictures], scale: MapScale) -> list[TripleView]:
-    """Rows of pictures in the order given."""
-    return [
-        TripleView(
-            label=row.label,
-            caption=row.caption,
-            image_uri=picture_uri(row.image),
-            reconstruction_uri=None if row.reconstruction is None else picture_uri(row.reconstruction),
-            map_uri=None if row.anomaly_map is None else map_uri(row.anomaly_map, scale),
-            peak=None if row.anomaly_map is None else float(np.max(row.anomaly_map, initial=-np.inf)),
-        )
-        for row in pictures
-    ]
+def views(pictures: Sequence[PartPictures], scale: MapScale) -> list[PartView]:
+    """The parts in the order given; ``scale`` colours anomaly maps, for heat maps there is one scale alone."""
+    return [_view(part, scale) for part in pictures]
+
+
+def _view(part: PartPictures, scale: MapScale) -> PartView:
+    if part.image is None:
+        return PartView(part)
+    if part.heat_map is not None:
+        lit = spotlight(part.image, part.heat_map)
+        return PartView(part, lit.peak, _jpeg_uri(lit.ringed), _jpeg_uri(lit.heated), _jpeg_uri(lit.near))
+    return PartView(
+        part,
+        peak=None if part.anomaly_map is None else float(np.max(part.anomaly_map, initial=-np.inf)),
+        image=picture_uri(part.image),
+        reconstruction=None if part.reconstruction is None else picture_uri(part.reconstruction),
+        map=None if part.anomaly_map is None else map_uri(part.anomaly_map, scale),
+    )
+
+
+def heat_scale() -> str:
+    """The colour scale of all heat maps as a data URI, 0 to twice the limit from left to right."""
+    return png_uri(scale_png())
 
 
 def picture_uri(picture: Picture, most_px: int = _THUMB_PX) -> str:
     """A grey or RGB picture as a data URI, shrunk to at most ``most_px`` wide and high."""
-    return png_uri(_png(_shrunk(_image(picture), most_px)))
+    return png_uri(_png(shrunk(shown(picture), most_px)))
 
 
 def reference_uri(picture: Picture, crop_px: tuple[int, int, int, int] | None) -> str:
     """The reference image with the inspected crop (x, y, width, height) drawn on it."""
-    full = _image(picture)
-    image = _shrunk(full.convert("RGB"), _REFERENCE_PX)
+    full = shown(picture)
+    image = shrunk(full.convert("RGB"), _REFERENCE_PX)
     if crop_px is not None:
         factor = image.width / full.width
         x, y, width, height = (value * factor for value in crop_px)
@@ -102,43 +118,21 @@ def reference_uri(picture: Picture, crop_px: tuple[int, int, int, int] | None) -
     return png_uri(_png(image))
 
 
-def _image(picture: Picture) -> Image.Image:
-    values: NDArray[Any] = picture
-    if values.dtype != np.uint8:
-        values = np.clip(np.nan_to_num(values) * 255.0 + 0.5, 0, 255).astype(np.uint8)
-    if values.ndim == 3 and values.shape[2] == 1:
-        values = values[..., 0]
-    return Image.fromarray(np.ascontiguousarray(values))
-
-
-def _shrunk(image: Image.Image, most_px: int) -> Image.Image:
-    factor = most_px / max(image.size)
-    if factor >= 1:
-        return image
-    size = (max(1, round(image.width * factor)), max(1, round(image.height * factor)))
-    return image.resize(size, Image.Resampling.LANCZOS)
-
-
 def map_uri(anomaly_map: AnomalyMap, scale: MapScale) -> str:
     """A map (H, W) in the scale's colours as a data URI, every block at its highest value."""
     if anomaly_map.ndim == 3:
         raise ValueError("an anomaly map has the shape (H, W); the report gives it its colours")
-    return png_uri(_png(Image.fromarray(scale.colour(_peaks(anomaly_map)))))
-
-
-def _peaks(anomaly_map: AnomalyMap) -> AnomalyMap:
-    """Shrunk so that every block shows its highest value: a small defect must not be averaged away."""
-    block = -(-max(anomaly_map.shape) // _THUMB_PX)
-    if block <= 1:
-        return anomaly_map
-    height, width = anomaly_map.shape
-    padding = ((0, -height % block), (0, -width % block))
-    padded = np.pad(anomaly_map, padding, mode="edge")
-    peaks: AnomalyMap = padded.reshape(padded.shape[0] // block, block, -1, block).max(axis=(1, 3))
-    return peaks
+    return png_uri(_png(Image.fromarray(scale.colour(peaks(anomaly_map, _THUMB_PX)))))
 
 
 def _png(image: Image.Image) -> bytes:
     png = io.BytesIO()
     image.save(png, format="PNG", optimize=True)
     return png.getvalue()
+
+
+def _jpeg_uri(image: Image.Image) -> str:
+    """A photograph takes a fifth of what it would as PNG; at this quality no line of it suffers."""
+    jpeg = io.BytesIO()
+    image.save(jpeg, format="JPEG", quality=88)
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg.getvalue()).decode("ascii")

@@ -7,19 +7,18 @@ from typing import TYPE_CHECKING
 
 from edge_agent.report.figures import latency_histogram, score_strip
 from edge_agent.report.html import write_page
-from edge_agent.report.pictures import picture_uri
+from edge_agent.report.pictures import MapScale, views
 from edge_agent.report.tally import Latency
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from edge_agent.report.facts import PartFact, Picture
+    from edge_agent.report.facts import PartFact, PartPictures
+    from edge_agent.report.head import Head
     from edge_agent.report.tally import ReasonCount
 
-__all__ = ["BundleFact", "Period", "ShiftFacts", "WorstPart", "write_shift_report"]
-
-_PICTURE_PX = 520
+__all__ = ["BundleFact", "Period", "ShiftFacts", "write_shift_report"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,24 +57,14 @@ class Period:
 
 
 @dataclass(frozen=True, slots=True)
-class WorstPart:
-    """A rejected part far above its limit: the image as received, and with the heat map laid over it."""
-
-    label: str
-    caption: str
-    image: Picture | None
-    heat: Picture | None
-    problem: str
-
-
-@dataclass(frozen=True, slots=True)
 class ShiftFacts:
-    """All that a shift report says. Times are UTC labels with the offset of this PC beside them."""
+    """All that a shift report says. ``published`` counts the values of Published, and what nothing was told of.
 
-    line: str
-    from_utc: str
-    to_utc: str
-    created_utc: str
+    ``by_score`` is how many parts their score rejected; ``worst`` are those of them that are shown. Each event is its
+    time in UTC, what happened, and what was said of it, in words.
+    """
+
+    head: Head
     simulated: int
     dry_run: int
     whole: Period
@@ -86,7 +75,8 @@ class ShiftFacts:
     latencies_ms: tuple[float, ...]
     deadline_ms: float
     shown: tuple[PartFact, ...]
-    worst: tuple[WorstPart, ...]
+    by_score: int
+    worst: tuple[PartPictures, ...]
     events: tuple[tuple[str, str, str], ...]
     confirmed: int
     overturned: int
@@ -97,20 +87,14 @@ class ShiftFacts:
 
 def write_shift_report(path: Path, facts: ShiftFacts) -> None:
     """Write it, whole or not at all. Raises OSError."""
+    scale = MapScale.of([part.anomaly_map for part in facts.worst if part.anomaly_map is not None])
     write_page(
         path,
         "shift.html.j2",
-        title=f"Shift report of {facts.line}",
         facts=facts,
         latency=Latency.of(facts.latencies_ms),
         latency_chart=latency_histogram(facts.latencies_ms, facts.deadline_ms) if facts.latencies_ms else None,
         score_chart=score_strip(facts.shown) if any(p.score is not None and p.limit for p in facts.shown) else None,
-        worst=[
-            (
-                part,
-                None if part.image is None else picture_uri(part.image, _PICTURE_PX),
-                None if part.heat is None else picture_uri(part.heat, _PICTURE_PX),
-            )
-            for part in facts.worst
-        ],
+        worst=views(facts.worst, scale),
+        scale=scale,
     )

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge_agent.domain import Verdict
+from edge_agent.report.words import REASON_WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from edge_agent.domain import Reason
     from edge_agent.report.facts import PartFact
 
 __all__ = ["Confusion", "Latency", "ReasonCount", "rate_upper_bound", "reason_counts"]
@@ -24,13 +26,18 @@ class ReasonCount:
     """How many parts got this verdict for this reason."""
 
     verdict: Verdict
-    reason: str
+    reason: Reason
     parts: int
+
+    @property
+    def words(self) -> str:
+        """The reason in words."""
+        return REASON_WORDS[self.reason]
 
 
 def reason_counts(parts: Sequence[PartFact]) -> list[ReasonCount]:
     """The tally: PASS, REJECT, FAULT, each by reason, the most frequent first."""
-    counted = Counter((part.verdict, str(part.reason)) for part in parts)
+    counted = Counter((part.verdict, part.reason) for part in parts)
     order = list(Verdict)
     rows = [ReasonCount(verdict, reason, number) for (verdict, reason), number in counted.items()]
     return sorted(rows, key=lambda row: (order.index(row.verdict), -row.parts, row.reason))
@@ -38,7 +45,7 @@ def reason_counts(parts: Sequence[PartFact]) -> list[ReasonCount]:
 
 @dataclass(frozen=True, slots=True)
 class Confusion:
-    """Verdicts against what the parts really were. A part that did not PASS was kept from the customer."""
+    """What became of the parts against what they really were: by the gate where it was watched, else by the verdict."""
 
     good_passed: int
     good_stopped: int
@@ -48,7 +55,7 @@ class Confusion:
     @classmethod
     def of(cls, parts: Sequence[PartFact]) -> Confusion | None:
         """None if the truth of no part is known."""
-        known = Counter((part.is_defective, part.verdict is Verdict.PASS) for part in parts)
+        known = Counter((part.is_defective, part.is_let_through) for part in parts)
         if not any(is_defective is not None for is_defective, _ in known):
             return None
         return cls(known[False, True], known[False, False], known[True, True], known[True, False])

@@ -1,38 +1,31 @@
-"""What the inspection saw in an archived part: made when someone asks, one at a time, by the inspection itself.
-
-The heat map has one colour scale for all parts: 1.0 is the limit, whatever the image. Nothing is stretched.
-"""
+"""What the inspection saw in an archived part: made when someone asks, one at a time, by the inspection itself."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import io
 import math
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import date, timedelta
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import structlog
 from PIL import Image
 
 from edge_agent.errors import DataError, EdgeAgentError
-from edge_agent.store.shrink import received_bytes
+from edge_agent.report.heat import heat_colours, peaks, shown
+from edge_agent.store.archived import read_archived
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    import numpy as np
     from numpy.typing import NDArray
 
     from edge_agent.inspection.inspector import Inspector
     from edge_agent.settings import Settings
     from edge_agent.store.rows import CameraRow, PartRow
 
-__all__ = ["Busy", "Explained", "Explainer", "archived_image", "heat_colours", "read_archived", "scale_png"]
+__all__ = ["Busy", "Explained", "Explainer"]
 
 log = structlog.get_logger(__name__)
 
@@ -43,10 +36,6 @@ _WAITING_MAX = 6
 _INSPECTORS_MAX = 2
 _MAP_WHITE = 0.5
 """The difference of grey values (of 0 to 1) that the anomaly map shows as white, in every part."""
-_HEAT_TOP = 2.0
-_HEAT = ((0.0, (255, 220, 120, 0)), (0.4, (255, 220, 120, 0)), (0.97, (255, 190, 0, 150)), (1.0, (255, 60, 0, 210)))
-_HEAT_ABOVE = ((1.0, (255, 30, 0, 225)), (_HEAT_TOP, (255, 0, 170, 255)))
-"""Red, green, blue and opacity by heat. At 1.0 the colour jumps: that edge is the limit."""
 
 
 class Busy(EdgeAgentError):
@@ -128,7 +117,7 @@ class Explainer:
             "map": _jpeg(seen.anomaly_map / _MAP_WHITE),
         }
         if seen.heat_map is not None:
-            pictures["heat"] = _png(heat_colours(_peaks(seen.heat_map, _HEAT_PX)))
+            pictures["heat"] = _png(heat_colours(peaks(seen.heat_map, _HEAT_PX)))
         return Explained(pictures, is_same_score=is_same)
 
     def _inspector(self, program: int | None, camera: CameraRow) -> Inspector:
@@ -151,52 +140,6 @@ class Explainer:
         return self._inspectors[id_]
 
 
-def archived_image(archive: Path, row: PartRow, camera: CameraRow) -> Path:
-    """Where the image lies, found by what the journal says of it. Raises DataError if it is not kept."""
-    stem = f"part_{row.part_seq:012d}_CAM{camera.camera}_"
-    decided = date.fromisoformat(row.decided_utc[:10])
-    for day in (decided, decided + timedelta(days=1)):  # filed after midnight
-        for path in (archive / day.isoformat()).glob(f"{stem}*_{camera.image_sha256[:8]}.*"):
-            return path
-    raise DataError("this image is not in the archive", hint="it was not to be kept, had to make room, or comes yet")
-
-
-def heat_colours(heat: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """(H, W) heat to (H, W, 4) red, green, blue and opacity: by the value alone, never by the rest of the image."""
-    below, above = _interpolated(_HEAT, heat), _interpolated(_HEAT_ABOVE, heat)
-    coloured = np.where((heat >= 1.0)[..., None], above, below)
-    coloured[~np.isfinite(heat)] = (0, 200, 0, 200)
-    return coloured.astype(np.uint8)
-
-
-@cache
-def scale_png() -> bytes:
-    """The colour scale of every heat map, 0 to 2 from left to right, opaque as it lies over the part."""
-    return _png(heat_colours(np.linspace(0.0, _HEAT_TOP, 400, dtype=np.float32)[None].repeat(12, axis=0)))
-
-
-def _interpolated(
-    stops: tuple[tuple[float, tuple[int, int, int, int]], ...], values: NDArray[np.float32]
-) -> NDArray[np.float64]:
-    at = [value for value, _ in stops]
-    finite = np.nan_to_num(values, nan=0.0, posinf=at[-1], neginf=0.0)
-    return np.stack([np.interp(finite, at, [colour[c] for _, colour in stops]) for c in range(4)], axis=-1)
-
-
-def read_archived(archive: Path, row: PartRow, camera: CameraRow) -> bytes:
-    """The bytes that were judged. Raises DataError where they are not kept, or the file has other ones now."""
-    try:
-        data = received_bytes(archived_image(archive, row, camera))
-    except OSError as err:
-        raise DataError(f"the archived image cannot be read: {err.strerror}") from err
-    if hashlib.sha256(data).hexdigest() != camera.image_sha256:
-        raise DataError(
-            "the archived file is not the image that was judged: its hash differs from the journal's",
-            hint="somebody changed it, or the disk did; keep it for the record",
-        )
-    return data
-
-
 def _received(data: bytes) -> NDArray[np.uint8]:
     from edge_agent.inspection.decode import decode  # noqa: PLC0415 - the page starts without the inspection
 
@@ -204,7 +147,7 @@ def _received(data: bytes) -> NDArray[np.uint8]:
 
 
 def _jpeg(picture: NDArray[Any]) -> bytes:
-    image = Image.fromarray(_bytes(picture))
+    image = shown(picture)
     image.thumbnail((_LARGEST_PX, _LARGEST_PX))
     return _saved(image, "JPEG")
 
@@ -217,22 +160,3 @@ def _saved(image: Image.Image, kind: str) -> bytes:
     out = io.BytesIO()
     image.save(out, kind, quality=88, compress_level=1)
     return out.getvalue()
-
-
-def _bytes(picture: NDArray[Any]) -> NDArray[np.uint8]:
-    """Grey or RGB, uint8 or float 0 to 1, as Pillow takes it."""
-    values = picture[..., 0] if picture.ndim == 3 and picture.shape[2] == 1 else picture
-    if values.dtype != np.uint8:
-        values = np.clip(np.nan_to_num(values) * 255.0 + 0.5, 0, 255).astype(np.uint8)
-    return np.ascontiguousarray(values)
-
-
-def _peaks(heat: NDArray[np.float32], most_px: int) -> NDArray[np.float32]:
-    """Shrunk so that every block keeps its highest value: a small defect must not be averaged away."""
-    block = -(-max(heat.shape) // most_px)
-    if block <= 1:
-        return heat
-    height, width = heat.shape
-    padded = np.pad(heat, ((0, -height % block), (0, -width % block)), mode="edge")
-    peaks: NDArray[np.float32] = padded.reshape(padded.shape[0] // block, block, -1, block).max(axis=(1, 3))
-    return peaks

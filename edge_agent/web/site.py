@@ -20,10 +20,11 @@ from starlette.routing import Route
 from drivers.timing import monotonic_s
 from edge_agent.domain import Verdict
 from edge_agent.errors import ConfigError, DataError, EdgeAgentError
+from edge_agent.report.heat import scale_png
 from edge_agent.store.search import JournalSearch, PartQuery
 from edge_agent.web.feed import Review
 from edge_agent.web.guard import BODY_MAX_BYTES, Guard, is_token
-from edge_agent.web.pictures import Busy, scale_png
+from edge_agent.web.pictures import Busy
 from edge_agent.web.reviews import limit_moved
 from edge_agent.web.rows import camera_json, part_json
 

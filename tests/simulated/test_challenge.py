@@ -59,7 +59,13 @@ def test_samples_that_are_all_rejected_pass_and_are_recorded(config: Path, tmp_p
     (kept,) = challenges(tmp_path / "j.sqlite3")
     assert (kept["ok"], kept["by"], kept["through"]) == (True, "Ada", "images")
     assert kept["bundles"] == said["bundles"] != []
-    assert "0 of 2 defective parts passed" in report.read_text()
+    page = report.read_text()
+    assert page.index("PASSED: 2 of 2 reject samples rejected, 1 of 1 golden samples passed") < page.index(
+        "verdict PASS"
+    )
+    assert "0 of 2 defective parts passed" in page
+    assert page.count('alt="heat map"') == 3
+    assert "path" not in said["samples"][0]
 
 
 @pytest.mark.parametrize(
@@ -70,9 +76,12 @@ def test_samples_that_are_all_rejected_pass_and_are_recorded(config: Path, tmp_p
 def test_one_wrong_sample_fails_and_is_recorded_too(
     config: Path, tmp_path: Path, reject: list[bytes], good: list[bytes]
 ) -> None:
-    ran = edge_agent_here("challenge", str(samples(tmp_path / "s", reject=reject, good=good)), "--config", str(config))
+    folder, report = samples(tmp_path / "s", reject=reject, good=good), tmp_path / "challenge.html"
+    ran = edge_agent_here("challenge", str(folder), "--config", str(config), "--report", str(report))
 
     assert ran.code == 1
+    assert "<p>NOT PASSED: " in report.read_text()
+    assert "WRONG: this sample must" in report.read_text()
     assert "NOT PASSED" in ran.out
     assert [kept["ok"] for kept in challenges(tmp_path / "j.sqlite3")] == [False]
 
@@ -97,7 +106,7 @@ async def test_samples_on_the_running_line_and_a_line_that_was_degraded(tmp_path
             assert "no challenge was passed yet" in str((await agent.status())["degraded"])
             running = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "edge_agent", "challenge", "--parts", "2"),
-                *("--config", str(at.config), "--within-s", "30", "--json"),
+                *("--config", str(at.config), "--within-s", "30", "--json", "--report", str(tmp_path / "report.html")),
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
             )
@@ -114,6 +123,9 @@ async def test_samples_on_the_running_line_and_a_line_that_was_degraded(tmp_path
     assert after == {}
     (kept,) = challenges(tmp_path / "journal.sqlite3")
     assert (kept["through"], kept["parts"]) == ("line", [1, 2])
+    page = (tmp_path / "report.html").read_text()
+    assert "PASSED: 2 of 2 reject samples rejected; on the running line" in page
+    assert "SIMULATED." not in page
 
 
 def event(at: datetime, detail: str) -> EventRow:

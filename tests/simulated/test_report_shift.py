@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 import sqlite3
@@ -31,6 +32,18 @@ async def _shift(at: Line) -> None:
     assert await at.stop_agent() == 0
 
 
+def _is_told_in_words(folder: Path, out: Path, *on: str) -> None:
+    """A challenge in the shift: not as the JSON of its record."""
+    samples = folder / "samples"
+    samples.mkdir()
+    (samples / "dent.bmp").write_bytes(bad_image(1))
+    challenged = edge_agent_here("challenge", str(samples), *on, "--by", "Ada")
+    assert challenged.code == 0, challenged.err
+    edge_agent_here("report", "shift", *on, "--out", str(out))
+    assert "PASSED: 1 of 1 reject samples rejected; with recorded images, by Ada" in out.read_text()
+    assert "schema_version" not in out.read_text()
+
+
 async def test_the_report_of_a_line_that_ran(tmp_path: Path, thumbnail_bundle: Path) -> None:
     async with line(tmp_path, thumbnail_bundle, start=False) as at:
         at.config.write_text(at.config.read_text().replace("[line]\n", f'[line]\nname = "{HOSTILE}"\n'))
@@ -53,10 +66,20 @@ async def test_the_report_of_a_line_that_ran(tmp_path: Path, thumbnail_bundle: P
     assert said["chain_head"] in text
     assert "<img src=x" not in text
     assert "http://" not in text.replace("http://www.w3.org", "")
+    assert "4 parts: 2 PASS, 2 REJECT, 0 FAULT. The record is whole" in text
+    assert "Looks different from the good parts" in text
+    assert "PUBLISHED" not in text
 
     page = edge_agent_here("report", "part", "2", *on, "--out", str(tmp_path / "part.html"))
     assert page.code == 0, page.err
     assert (tmp_path / "part.html").read_text().count('alt="heat map"') == 1
+
+    # No pictures asked for is not the same as no part rejected.
+    edge_agent_here("report", "shift", *on, "--out", str(out), "--pictures", "0")
+    assert "2 parts were rejected by their score; no pictures were asked for (--pictures 0)." in out.read_text()
+    assert "No part was rejected by its score" not in out.read_text()
+
+    await asyncio.to_thread(_is_told_in_words, tmp_path, out, *on)
 
     # A picture that is not the one that was judged is not shown as that part's.
     one, two = sorted((tmp_path / "archive").rglob("part_*_REJECT_*"))

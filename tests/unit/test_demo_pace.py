@@ -44,6 +44,13 @@ def test_a_busy_machine_gets_a_slower_belt() -> None:
     assert pace(1.5, 1.0) == 6.0
 
 
+@pytest.mark.parametrize("takes_s", [0.01, 0.09, 0.35, 1.0, 3.3])
+def test_an_image_fits_twice_into_the_deadline_of_the_belt(tmp_path: Path, takes_s: float) -> None:
+    plan = demo.DemoPlan(tmp_path, parts=1, defective=0, good=1, width=160, spacing_s=pace(0.2, takes_s), seed=1)
+
+    assert plan.deadline_ms >= 2 * takes_s * 1000
+
+
 def test_a_machine_that_cannot_is_told_with_numbers() -> None:
     with pytest.raises(
         Unavailable, match=r"one image takes 5\.0 s to judge, and at most 3\.3 s would do \(load"

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from calibration.gate import WrongQualities, gate_words, quality_gate, unregistered
+from calibration.gate import WrongQualities, gate_warnings, gate_words, quality_gate, unregistered
 from edge_agent.errors import CalibrationRefused
 
 WRONG = WrongQualities(
@@ -56,11 +56,20 @@ def test_the_words_say_what_the_gate_stops_and_what_it_does_not() -> None:
     assert gate_words(0.45, good, WRONG) == (
         "good parts register at 0.70 to 0.80, below 0.45 a part is rejected",
         "the gate stops poses that are wrong by 4 px or more",
-        "it does not stop a part turned by half a circle (quality 0.50)",
     )
     assert "the gate stops no pose that is wrong by 32 px or less" in gate_words(0.01, good, WRONG)
     assert "it stops a part turned" in gate_words(0.55, good, WRONG)[-1]
     assert "differ among themselves" in gate_words(0.1, spread(0.2, 0.4), WRONG)[0]
+
+
+def test_a_gate_that_does_not_stop_a_turned_part_is_a_warning_with_what_to_do() -> None:
+    (turned,) = gate_warnings(0.45, WRONG)
+    (nothing,) = gate_warnings(-1.0, WRONG)
+
+    assert "does not stop a part turned by half a circle (quality 0.50, rejected below 0.45)" in turned
+    assert "put one through the line: it must be rejected" in turned
+    assert "Nothing but the score stops a part that lies wrong" in nothing
+    assert gate_warnings(0.55, WRONG) == ()
 
 
 def test_images_of_something_else_are_named_and_refused() -> None:

@@ -18,32 +18,31 @@ from edge_agent.report.evaluation import (
     MethodFacts,
     SetFacts,
     SetsFacts,
-    ShownPart,
     write_evaluation_report,
     write_sets_report,
 )
 from edge_agent.report.evaluation_figures import _sweep, scores_chart
+from edge_agent.report.facts import PartPictures
+from edge_agent.report.head import Head
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.slow
 HOSTILE = "<script>alert(1)</script>\x1b[31m"
-PART = ShownPart(
+PART = PartPictures(
     label="hole/001.png",
     caption="worst",
     is_wrong=True,
-    image=np.full((20, 30, 1), 0.5, np.float32),
-    reconstruction=np.full((20, 30, 1), 0.5, np.float32),
-    anomaly_map=np.full((20, 30), 0.25, np.float32),
+    image=np.full((20, 30), 128, np.uint8),
     heat_map=np.full((20, 30), 0.5, np.float32),
 )
+HEAD = Head("Evaluation on plates", "PatchCore: 97.5 %", "2026-11-24T06:00:00+00:00", pc="pc")
 
 
 def page(tmp_path: Path, **changes: object) -> str:
     values: dict[str, object] = {
-        "dataset": "plates",
-        "created_utc": "2026-11-24T06:00:00Z",
+        "head": HEAD,
         "versions": {"edge-agent": "0.1.0"},
         "lines": ("learned from 40 good images",),
         "columns": ("AUC %",),
@@ -56,16 +55,16 @@ def page(tmp_path: Path, **changes: object) -> str:
 
 
 def heat_picture(html: str) -> Image.Image:
-    found = re.search(r'src="data:image/png;base64,([^"]+)" alt="heat map"', html)
+    found = re.search(r'src="data:image/jpeg;base64,([^"]+)" alt="heat map"', html)
     assert found
     return Image.open(io.BytesIO(base64.b64decode(found[1]))).convert("RGB")
 
 
 def test_what_comes_from_outside_is_escaped_and_nothing_is_loaded(tmp_path: Path) -> None:
-    part = replace(PART, label=HOSTILE, caption=HOSTILE, heat_map=None)
+    part = replace(PART, label=HOSTILE, caption=HOSTILE, heat_map=None, problem=f"no heat map {HOSTILE}")
     html = page(
         tmp_path,
-        dataset=HOSTILE,
+        head=replace(HEAD, title=HOSTILE, result=HOSTILE, part=HOSTILE, warnings=(HOSTILE,)),
         lines=(HOSTILE,),
         published=((HOSTILE, "1", "2", HOSTILE),),
         published_note=HOSTILE,
@@ -77,17 +76,16 @@ def test_what_comes_from_outside_is_escaped_and_nothing_is_loaded(tmp_path: Path
     assert "\x1b" not in html
     assert "default-src 'none'" in html
     assert set(re.findall(r'src="([^:]+):', html)) == {"data"}
-    assert "this method has no heat map" in html
+    assert "no heat map" in html
 
 
 def test_the_report_of_several_sets_escapes_as_well_and_links_only_below_itself(tmp_path: Path) -> None:
     facts = SetsFacts(
-        created_utc="2026-11-24T06:00:00Z",
+        head=replace(HEAD, warnings=(HOSTILE,)),
         versions={"edge-agent": "0.1.0"},
         columns=("set", "AUC %"),
         rows=((HOSTILE, HOSTILE),),
         sets=(SetFacts(HOSTILE, f"javascript:{HOSTILE}/report.html", (HOSTILE,)),),
-        failed=(HOSTILE,),
     )
     write_sets_report(tmp_path / "report.html", facts=facts)
     html = (tmp_path / "report.html").read_text("utf-8")

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import math
 import re
 import shutil
 import subprocess
+import time
 from dataclasses import replace
 from html.parser import HTMLParser
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from edge_agent.domain import Published, Reason, Verdict
+from edge_agent.report import html as html_module
 from edge_agent.report.facts import (
     AnswerRow,
     CalibrationFacts,
@@ -33,13 +37,14 @@ from edge_agent.report.facts import (
     TradeOffPoint,
     TrainingStep,
 )
+from edge_agent.report.head import BundleName, Head, in_local_time, in_utc
 from edge_agent.report.html import write_calibration_report, write_run_report
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from edge_agent.report.words import PUBLISHED_WORDS, REASON_WORDS, event_words
+from edge_agent.shift import print_pdf
 
 pytestmark = pytest.mark.slow
 HOSTILE = "<script>alert(1)</script>\x1b[31m\u202egnp.exe'\"&{{ 7*7 }}$\\frac{1}"
+HOSTILE_CSS = '</style><script>alert(1)</script>"; } body { display: none } \\'
 _VOID = {"meta", "img", "source", "br", "link", "input", "hr"}
 
 
@@ -81,10 +86,35 @@ class Page(HTMLParser):
 
 
 def pictures(label: str, peak: float = 1.0, *, size: tuple[int, int] = (60, 80)) -> PartPictures:
+    heat_map = np.zeros(size, np.float32)
+    heat_map[10, 20] = peak
+    return PartPictures(label, "caption", np.full(size, 120, np.uint8), heat_map=heat_map)
+
+
+def without_places(label: str, peak: float = 1.0, *, size: tuple[int, int] = (60, 80)) -> PartPictures:
+    """What a score that knows no places looks at."""
     anomaly_map = np.zeros(size, np.float32)
-    anomaly_map[10, 20] = peak
+    anomaly_map[10:30, 20:40] = peak
     image = np.full(size, 120, np.uint8)
-    return PartPictures(label, "caption", image, image.astype(np.float32) / 255, anomaly_map)
+    return PartPictures(label, "caption", image, image.astype(np.float32) / 255, anomaly_map, problem="no heat map")
+
+
+def head(**changes: Any) -> Head:
+    known = Head(
+        title="Night shift",
+        result="22 parts were judged",
+        made_utc="2026-11-24T06:00:00+00:00",
+        line="line 4",
+        pc="pc-4",
+        part="flange",
+        program="3",
+        cameras="1",
+        bundles=(BundleName("3fa9c1d2" * 8, "Ada", "2026-11-20T06:00:00+00:00", "0.1.0"),),
+        version="0.1.0",
+        from_utc="2026-11-24T05:00:00+00:00",
+        to_utc="2026-11-24T13:00:00+00:00",
+    )
+    return replace(known, **changes)
 
 
 def part(seq: int, **changes: Any) -> PartFact:
@@ -105,6 +135,24 @@ def part(seq: int, **changes: Any) -> PartFact:
     return replace(fact, **changes)
 
 
+HOSTILE_HEAD = head(
+    title=HOSTILE,
+    result=HOSTILE,
+    to_do=(HOSTILE,),
+    warnings=(HOSTILE,),
+    line=HOSTILE + HOSTILE_CSS,
+    pc=HOSTILE,
+    part=HOSTILE,
+    program=HOSTILE,
+    cameras=HOSTILE,
+    bundles=(BundleName(HOSTILE, HOSTILE, HOSTILE, HOSTILE),),
+    version=HOSTILE,
+    from_utc=HOSTILE,
+    to_utc=HOSTILE,
+    made_utc=HOSTILE,
+)
+
+
 def run_facts(**changes: Any) -> RunFacts:
     reject = {"verdict": Verdict.REJECT, "reason": Reason.SCORE, "score": 3.0, "gate": "rejected"}
     parts = (
@@ -115,11 +163,9 @@ def run_facts(**changes: Any) -> RunFacts:
         part(22, verdict=Verdict.FAULT, reason=Reason.PROGRAM, detail="program 9", score=None, gate="rejected"),
     )
     facts = RunFacts(
-        title="Night shift",
+        head=head(),
         simulated=False,
-        bundle_ids=("3fa9c1d2",),
         versions={"edge-agent": "0.1.0", "onnxruntime": "1.32"},
-        created_utc="2026-11-24T06:00:00Z",
         parts=parts,
         pictures=(pictures("part 20", 2.0), pictures("part 1", 1.0)),
         deadline_ms=400.0,
@@ -129,6 +175,7 @@ def run_facts(**changes: Any) -> RunFacts:
 
 def calibration_facts(**changes: Any) -> CalibrationFacts:
     facts = CalibrationFacts(
+        head=head(title="Calibration of flange"),
         part="flange",
         program=3,
         camera=1,
@@ -166,9 +213,9 @@ def run_page(tmp_path: Path, **changes: Any) -> Page:
     return Page(path.read_text(encoding="utf-8"))
 
 
-def calibration_page(tmp_path: Path, title: str = "Calibration", **changes: Any) -> Page:
+def calibration_page(tmp_path: Path, **changes: Any) -> Page:
     path = tmp_path / "calibration.html"
-    write_calibration_report(path, title=title, facts=calibration_facts(**changes))
+    write_calibration_report(path, facts=calibration_facts(**changes))
     return Page(path.read_text(encoding="utf-8"))
 
 
@@ -193,7 +240,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Page:
 
 @pytest.fixture(scope="module")
 def calibration(tmp_path_factory: pytest.TempPathFactory) -> Page:
-    return calibration_page(tmp_path_factory.mktemp("calibration"), title="Calibration of flange")
+    return calibration_page(tmp_path_factory.mktemp("calibration"))
 
 
 # --- one file -------------------------------------------------------------------------------------------
@@ -204,7 +251,7 @@ def test_the_reports_load_nothing_and_run_nothing(run: Page, calibration: Page) 
         sources = page.attributes("src") + page.attributes("srcset") + page.attributes("href")
 
         assert sources
-        assert all(source.startswith("data:image/png;base64,") for source in sources)
+        assert all(source.startswith(("data:image/png;base64,", "data:image/jpeg;base64,")) for source in sources)
         assert "url(" not in page.html
         assert "http://" not in page.html
         assert "https://" not in page.html
@@ -227,8 +274,8 @@ def test_the_same_facts_give_the_same_bytes(tmp_path: Path, run: Page) -> None:
 
 def test_a_report_replaces_the_one_before_and_makes_its_folder(tmp_path: Path) -> None:
     path = tmp_path / "new" / "run.html"
-    write_run_report(path, facts=run_facts(title="first", parts=()))
-    write_run_report(path, facts=run_facts(title="second", parts=()))
+    write_run_report(path, facts=run_facts(head=head(title="first"), parts=()))
+    write_run_report(path, facts=run_facts(head=head(title="second"), parts=()))
 
     assert "second" in path.read_text(encoding="utf-8")
     assert [found.name for found in path.parent.iterdir()] == ["run.html"]
@@ -240,18 +287,16 @@ def test_what_comes_from_outside_is_escaped(tmp_path: Path) -> None:
     pages = (
         run_page(
             tmp_path,
-            title=HOSTILE,
+            head=HOSTILE_HEAD,
             parts=(hostile_row,),
-            bundle_ids=(HOSTILE,),
             versions={HOSTILE: HOSTILE},
             notes=(HOSTILE,),
             differences=(HOSTILE,),
-            compared=1,
             pictures=(replace(pictures(HOSTILE), caption=HOSTILE),),
         ),
         calibration_page(
             tmp_path,
-            title=HOSTILE,
+            head=HOSTILE_HEAD,
             part=HOSTILE,
             limit_statement=HOSTILE,
             left_out=(LeftOutPart(HOSTILE, HOSTILE),),
@@ -281,6 +326,113 @@ def test_a_name_of_broken_bytes_is_shown_not_a_crash(tmp_path: Path) -> None:
     assert "\\udcff.bmp" in page.text
 
 
+# --- the head -------------------------------------------------------------------------------------------
+
+
+def test_a_report_begins_with_what_it_is_of_what_came_out_and_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    try:
+        said = head(result="PASSED: 5 of 5", tone="good", to_do=("Sign it.",), warnings=("The gate is dead: mend it.",))
+        text = run_page(tmp_path, head=said).text
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    begin = text[: text.index("parts 19")]
+
+    assert "line line 4 PC pc-4 part flange program 3 cameras 1" in begin
+    assert "bundle 3fa9c1d23fa9 , activated by Ada, 2026-11-20 07:00:00 (UTC+01:00)" in begin
+    assert "version edge-agent 0.1.0" in begin
+    assert "2026-11-24 06:00:00 to 14:00:00 (UTC+01:00) 2026-11-24 05:00:00 to 13:00:00 UTC" in begin
+    assert "PASSED: 5 of 5 What to do Sign it. Warning. The gate is dead: mend it." in begin
+
+
+def test_what_is_not_known_is_not_said(tmp_path: Path) -> None:
+    bare = Head("Replay", "nothing compared", "2026-11-24T06:00:00+00:00", pc="pc")
+    page = run_page(tmp_path, head=bare, parts=(), pictures=())
+
+    assert "<dt>written</dt>" in page.html
+    assert not [name for name in ("line", "part", "program", "cameras", "bundle") if f"<dt>{name}</dt>" in page.html]
+    assert "What to do" not in page.text
+    assert "Warning." not in page.text
+
+
+def test_times_are_of_this_pc_and_a_text_that_is_none_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    try:
+        assert in_local_time("2026-07-01T22:30:00Z") == "2026-07-02 00:30:00 (UTC+02:00)"
+        over_midnight = in_local_time("2026-11-24T20:00:00+00:00", "2026-11-25T04:00:00+00:00")
+        assert over_midnight == "2026-11-24 21:00:00 to 2026-11-25 05:00:00 (UTC+01:00)"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert in_utc("2026-11-24T20:00:00+01:00") == "2026-11-24 19:00:00 UTC"
+    assert in_local_time("yesterday", "today") == "yesterday to today"
+
+
+@pytest.mark.parametrize("paper", ["A4", "letter"])
+def test_every_page_on_paper_has_its_number_and_what_it_is_of(tmp_path: Path, paper: Any) -> None:
+    write_run_report(tmp_path / "run.html", facts=run_facts(parts=(), pictures=(), head=head(paper=paper)))
+    html = (tmp_path / "run.html").read_text("utf-8")
+
+    assert f"@page {{ size: {paper};" in html
+    assert 'content: "line 4 \\0000b7 bundle 3fa9c1d23fa9";' in html
+    assert 'counter(page) " of " counter(pages)' in html
+
+
+# --- words ----------------------------------------------------------------------------------------------
+
+
+def test_reasons_are_said_in_the_words_of_the_page() -> None:
+    texts = (Path(html_module.__file__).parents[1] / "web" / "static" / "texts.js").read_text("utf-8")
+    page = texts[texts.index("words: {") :]
+    found = dict(re.findall(r'^\s+([A-Z_]+): "([^"]+)",$', page, re.MULTILINE))
+
+    assert {reason: found[reason] for reason in Reason} == dict(REASON_WORDS)
+    assert set(PUBLISHED_WORDS) == set(Published)
+
+
+def test_codes_are_said_in_words(run: Page) -> None:
+    assert "Looks different from the good parts" in run.text
+    assert "No bundle for the controller's program program 9" in run.text
+    assert "Every verdict was written to the output in time." in run.text
+    assert "PUBLISHED" not in run.text
+
+
+def test_a_verdict_that_did_not_reach_the_wire_is_said_of_its_part(tmp_path: Path) -> None:
+    late = part(1, published=Published.LATE, score=None, latency_ms=None)
+    text = run_page(tmp_path, parts=(late, part(2)), pictures=()).text
+
+    assert "too late: REJECT stands" in text
+    assert "Every verdict was written" not in text
+
+
+def test_what_the_score_column_says_is_not_said_again(tmp_path: Path) -> None:
+    detail = "camera 1: score 3 is at or above the limit 1, seen in brightness and colour"
+    text = run_page(tmp_path, parts=(part(1, reason=Reason.SCORE, score=3.0, detail=detail),), pictures=()).text
+
+    assert "Looks different from the good parts seen in brightness and colour" in text
+    assert "is at or above" not in text
+
+
+def test_an_events_json_is_told_in_words() -> None:
+    told = {"ok": False, "through": "line", "by": "Ada", "rejected": 2, "of": 3, "golden_passed": 1, "golden": 1}
+    words = "NOT PASSED: 2 of 3 reject samples rejected, 1 of 1 golden samples passed; on the running line, by Ada"
+
+    assert event_words("CHALLENGE", json.dumps(told)) == ("challenge", words)
+    assert event_words("CHALLENGE", '{"ok": true}') == ("challenge", "ok yes")
+    assert event_words("RESULT_ASIDE", '{"receiver": "mqtt", "number": null, "why": ["a", 1]}') == (
+        "result set aside",
+        "receiver mqtt; number none; why a, 1",
+    )
+    assert event_words("NEW_KIND", "begins, by Ada") == ("new kind", "begins, by Ada")
+    assert event_words("START", "[1]") == ("agent started", "[1]")
+    assert event_words("START", "[" * 100_000) == ("agent started", "[" * 100_000)
+
+
 # --- a run ----------------------------------------------------------------------------------------------
 
 
@@ -288,17 +440,30 @@ def test_a_run_report_says_what_happened(run: Page) -> None:
     text = run.text
 
     assert "Night shift" in text
-    assert "reference bundle 3fa9c1d2" in text
     assert "22 parts" in text
-    assert "19 PASS" in text
-    assert "2 REJECT" in text
-    assert "1 FAULT" in text
-    assert "1 of 2 defective parts passed." in text
-    assert "2 of 20 good parts were stopped" in text
+    assert "19 verdict PASS" in text
+    assert "2 verdict REJECT" in text
+    assert "1 verdict FAULT" in text
+    assert "1 of 2 defective parts were let through." in text
+    assert "2 of 20 good parts were held back" in text
     assert "program 9" in text
     assert "not a safety device" in text
     assert "signature" in text
     assert "SIMULATED" not in text
+
+
+def test_what_the_gate_did_counts_and_is_said_where_somebody_watched_it(tmp_path: Path) -> None:
+    late = part(1, is_defective=False, gate="rejected", score=None, latency_ms=None)
+    stuck = part(2, verdict=Verdict.REJECT, reason=Reason.SCORE, is_defective=True, gate="passed", score=None)
+    watched = run_page(tmp_path, parts=(late, stuck), pictures=())
+    unwatched = run_page(tmp_path, parts=tuple(replace(row, gate="") for row in (late, stuck)), pictures=())
+
+    assert "Counted is what the gate did with each part: with 2 of them something else" in watched.text
+    assert "1 of 1 defective parts were let through." in watched.text
+    assert "1 of 1 good parts were held back" in watched.text
+    assert [attrs.get("class") for tag, attrs in watched.tags if tag == "tr"].count("miss") == 2
+    assert "Counted is the verdict of each part." in unwatched.text
+    assert "0 of 1 defective parts passed." in unwatched.text
 
 
 def test_a_missed_defect_and_a_false_reject_stand_out(run: Page) -> None:
@@ -312,22 +477,11 @@ def test_a_simulated_run_says_so(tmp_path: Path) -> None:
     assert "SIMULATED" in run_page(tmp_path, simulated=True, parts=()).text
 
 
-@pytest.mark.parametrize(
-    ("differences", "compared", "words"),
-    [
-        ((), 22, "Identical to the recorded run: 22 compared"),
-        (("a.bmp: recorded PASS OK, now REJECT SCORE",), 22, "recorded PASS OK, now REJECT SCORE"),
-        ((), 0, "Nothing was compared"),
-    ],
-)
-def test_a_replay_says_whether_it_is_as_recorded(
-    tmp_path: Path, differences: tuple[str, ...], compared: int, words: str
-) -> None:
-    assert words in run_page(tmp_path, differences=differences, compared=compared, parts=()).text
+def test_what_differs_from_the_record_is_listed(tmp_path: Path, run: Page) -> None:
+    words = "a.bmp: recorded PASS OK, now REJECT SCORE"
 
-
-def test_without_a_recorded_run_nothing_is_said_of_one(run: Page) -> None:
-    assert "recorded run" not in run.text
+    assert words in run_page(tmp_path, differences=(words,), parts=()).text
+    assert "recorded" not in run.text
 
 
 def test_without_the_truth_nothing_is_said_of_it(tmp_path: Path) -> None:
@@ -345,6 +499,8 @@ def test_without_the_truth_nothing_is_said_of_it(tmp_path: Path) -> None:
         (part(1, score=math.nan), part(2, score=math.inf), part(3, limit=0.0), part(4, limit=math.nan)),
         (part(1, score=0.0), part(2, score=-1.0), part(3, score=1e30)),
         (part(1, latency_ms=0.0),),
+        (part(1, score=10.6), part(2, score=27.2)),  # all above the limit, as in a challenge
+        (part(1, score=-3.1), part(2, score=17.0)),
     ],
 )
 def test_runs_with_odd_numbers_are_reported_too(tmp_path: Path, parts: tuple[PartFact, ...]) -> None:
@@ -357,31 +513,44 @@ def test_of_very_many_parts_those_that_did_not_pass_are_all_shown(tmp_path: Path
     page = run_page(tmp_path, parts=(*parts, late), pictures=())
 
     assert "the-late-one" in page.text
-    assert "1000 of 2000" in page.text
-    assert len([tag for tag, _ in page.tags if tag == "tr"]) < 1100
+    assert "250 of 2000" in page.text
+    assert len([tag for tag, _ in page.tags if tag == "tr"]) < 300
 
 
 # --- pictures -------------------------------------------------------------------------------------------
 
 
-def test_all_anomaly_maps_of_a_report_share_one_colour_scale(tmp_path: Path) -> None:
-    strong, weak = run_page(tmp_path, map_range=(0.0, 2.0), parts=()).images("anomaly map")
-    alone = run_page(tmp_path, map_range=(0.0, 2.0), parts=(), pictures=(pictures("weak", 1.0),)).images("anomaly map")[
-        0
-    ]
-
-    assert sum(strong.getpixel((20, 10))) > sum(weak.getpixel((20, 10)))
-    assert alone.tobytes() == weak.tobytes(), "a map looks the same whatever stands beside it"
+def test_what_decided_is_shown_with_its_heat_and_never_the_autoencoders_map(run: Page) -> None:
+    assert len(run.images("heat map")) == len(run.images("image")) == len(run.images("from near")) == 2
+    assert not run.images("anomaly map")
+    assert "heat, at most 2 times the limit" in run.text
+    assert "the white line is the limit" in run.text
 
 
-def test_the_scale_is_printed_and_taken_from_the_highest_map_if_not_given(tmp_path: Path) -> None:
-    flat = PartPictures("flat", "", np.zeros((8, 8), np.uint8), None, np.full((8, 8), 4.0, np.float32))
+def test_the_heat_has_the_same_colours_whatever_stands_beside_it(tmp_path: Path, run: Page) -> None:
+    (alone,) = run_page(tmp_path, parts=(), pictures=(pictures("part 1", 1.0),)).images("heat map")
 
-    assert "from 0 to 4:" in run_page(tmp_path, parts=(), pictures=(pictures("low", 1.0), flat)).text
+    assert alone.tobytes() == run.images("heat map")[1].tobytes()
+
+
+def test_a_score_without_places_shows_what_it_looks_at_and_says_so(tmp_path: Path) -> None:
+    page = run_page(tmp_path, parts=(), pictures=(without_places("low", 1.0), without_places("high", 4.0)))
+    low, high = page.images("anomaly map")
+
+    assert sum(high.getpixel((20, 10))) > sum(low.getpixel((20, 10))), "one colour scale for all"
+    assert "no heat map" in page.text
+    assert "from 0 to 4:" in page.text
+    assert not page.images("heat map")
+
+
+def test_a_part_that_cannot_be_shown_says_why(tmp_path: Path) -> None:
+    gone = PartPictures("part 7", "REJECT", None, problem="this image is not in the archive")
+
+    assert "this image is not in the archive" in run_page(tmp_path, parts=(), pictures=(gone,)).text
 
 
 def test_a_small_defect_survives_shrinking(tmp_path: Path) -> None:
-    page = run_page(tmp_path, map_range=(0.0, 1.0), parts=(), pictures=(pictures("large", 1.0, size=(1200, 1600)),))
+    page = run_page(tmp_path, parts=(), pictures=(without_places("large", 1.0, size=(1200, 1600)),))
     (shown,) = page.images("anomaly map")
 
     assert max(shown.size) <= 420
@@ -404,7 +573,7 @@ def test_grey_and_colour_pictures_of_both_types_are_shown(
     tmp_path: Path, shape: tuple[int, ...], dtype: type[np.generic]
 ) -> None:
     picture = np.full(shape, 255 if dtype is np.uint8 else 1.0, dtype)
-    (shown,) = run_page(tmp_path, parts=(), pictures=(PartPictures("p", "", picture),)).images("input")
+    (shown,) = run_page(tmp_path, parts=(), pictures=(PartPictures("p", "", picture),)).images("image")
 
     assert shown.size == (50, 40)
     assert shown.convert("L").getpixel((0, 0)) == 255
@@ -566,15 +735,31 @@ def test_known_defective_parts_are_reported_with_what_passes_and_what_other_limi
     assert "--defective FOLDER" not in page.text
 
 
-def test_the_maps_of_missed_defects_share_the_scale_of_the_good_parts(tmp_path: Path) -> None:
-    facts = {**NO_CHARTS, "defective": replace(DEFECTIVE, curve=())}
-    by_good, alone = (calibration_page(tmp_path, **facts, map_range=given) for given in ((0.0, 8.0), None))
+def test_missed_defects_are_shown_by_the_heat_that_did_not_suffice(tmp_path: Path) -> None:
+    page = calibration_page(tmp_path, **NO_CHARTS, defective=replace(DEFECTIVE, curve=()))
 
-    assert "anomaly map, highest value 0.4" in by_good.text
-    assert "share one colour scale, that of the oddest good parts, from 0 to 8." in by_good.text
-    assert "that of the oddest good parts, from" not in alone.text
-    brightest = [np.asarray(page.images("anomaly map")[0]).max() for page in (by_good, alone)]
-    assert brightest[0] < brightest[1]
+    assert "heat, at most 0.4 times the limit" in page.text
+    assert len(page.images("heat map")) == 1
+
+
+def long_run(tmp_path: Path) -> Path:
+    """A thousand parts of a demonstration, a quarter of them defective, with a dozen pictures."""
+    found = {"verdict": Verdict.REJECT, "reason": Reason.SCORE, "score": 9.0, "is_defective": True, "gate": "rejected"}
+    detail = "camera 1: score 9 is at or above the limit 1, seen in the part at full size"
+    truth = {"truth": "RESIDUE 32 px 12%", "detail": detail}
+    parts = tuple(part(seq, label="", **(found | truth if seq % 4 == 0 else {})) for seq in range(1, 1001))
+    shown = tuple(pictures(f"part {seq}", 2.0, size=(600, 800)) for seq in range(12))
+    write_run_report(tmp_path / "long.html", facts=run_facts(parts=parts, pictures=shown))
+    return tmp_path / "long.html"
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium on this machine")
+@pytest.mark.timeout(600)  # a browser on a busy machine
+def test_a_thousand_parts_are_eight_pages_at_most(tmp_path: Path) -> None:
+    print_pdf(long_run(tmp_path), tmp_path / "long.pdf")
+    pages = len(re.findall(rb"/Type\s*/Page\b", (tmp_path / "long.pdf").read_bytes()))
+
+    assert 3 <= pages <= 8
 
 
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium on this machine")

@@ -83,7 +83,7 @@ def test_a_part_has_its_verdict_in_words_its_facts_and_its_picture(folder: Path)
     assert "Ada said on" in text
     assert "CONFIRMED. a dent" in text
     assert text.count('alt="image"') == 1
-    assert "its bundle is not here any more" in text
+    assert "the bundle that judged it is gone" in text
     assert "<b>1</b>" not in text
     assert "<img src=x" not in text
     assert "http://" not in text.replace("http://www.w3.org", "")

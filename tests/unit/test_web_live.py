@@ -19,11 +19,13 @@ import pytest
 from drivers.timing import monotonic_s
 from edge_agent.domain import Published, Reason
 from edge_agent.errors import DataError
+from edge_agent.report.heat import heat_colours
 from edge_agent.runtime.supervisor import CONDITIONS
+from edge_agent.store.archived import archived_image
 from edge_agent.store.journal import Journal
 from edge_agent.web import live as live_module
 from edge_agent.web.live import Live, shift_start
-from edge_agent.web.pictures import Busy, Explainer, archived_image, heat_colours
+from edge_agent.web.pictures import Busy, Explainer
 from tests.security.web_site import agent_state, part_row, reject_row, web_settings, written
 
 if TYPE_CHECKING:

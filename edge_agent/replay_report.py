@@ -1,0 +1,157 @@
+"""The report of a replay: whether the verdicts are the recorded ones, and the parts nearest to and above the limit."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from edge_agent.domain import Verdict
+from edge_agent.errors import DataError
+from edge_agent.report.facts import PartFact, RunFacts
+from edge_agent.report.html import write_run_report
+from edge_agent.report.seen import score_words, seen_part
+from edge_agent.reported import identity, versions
+from edge_agent.store.shrink import received_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from edge_agent.inspection.inspector import Inspector
+    from edge_agent.replay import ReplayedImage, ReplayResult
+    from edge_agent.report.facts import PartPictures
+    from edge_agent.report.head import Head, Paper
+    from edge_agent.settings import Settings
+
+__all__ = ["write_replay_report"]
+
+_PICTURES_OF_EACH = 6
+
+
+def write_replay_report(
+    path: Path,
+    result: ReplayResult,
+    inspectors: Mapping[tuple[int, int], Inspector],
+    settings: Settings | None = None,
+    *,
+    paper: Paper = "A4",
+) -> None:
+    """One HTML file: what came out, the scores, and pictures of the parts that tell most. Raises OSError, DataError."""
+    pictures = tuple(_pictures(image, inspectors) for image in _most_telling(result.images))
+    write_run_report(
+        path,
+        facts=RunFacts(
+            head=replace(_head(result, inspectors, settings), paper=paper),
+            simulated=any(image.recorded is not None and image.recorded.simulated for image in result.images),
+            versions=versions(),
+            parts=tuple(_fact(image) for image in result.images),
+            pictures=pictures,
+            latency_words="from the image's bytes to its judgement",
+            differences=tuple(f"{image.path.name}: {image.difference}" for image in result.differences),
+            notes=result.notes,
+        ),
+    )
+
+
+def _head(result: ReplayResult, inspectors: Mapping[tuple[int, int], Inspector], settings: Settings | None) -> Head:
+    used = {image.inspection.bundle_id for image in result.images if not image.is_altered}
+    times = sorted(image.recorded.decided_utc for image in result.images if image.recorded)
+    counts = Counter(image.verdict for image in result.images)
+    verdicts = f"{counts[Verdict.PASS]} of {len(result.images)} images PASS, {counts[Verdict.REJECT]} REJECT"
+    if counts[Verdict.FAULT]:
+        verdicts += f", {counts[Verdict.FAULT]} FAULT"
+    head = replace(
+        identity(settings, (i.bundle for i in inspectors.values() if i.bundle.id in used)),
+        title="Replay",
+        from_utc=times[0] if times else "",
+        to_utc=times[-1] if times else "",
+    )
+    if result.differences:
+        return replace(
+            head,
+            tone="bad",
+            result=f"DIFFERENT: {len(result.differences)} of {len(result.images)} images are not judged as they were "
+            f"recorded, or are not the images that were archived; {verdicts}",
+            to_do=(
+                (
+                    "Read below what differs in each. Another bundle: name the one that judged, with --bundle. The "
+                    "same bundle: another version of the agent or another PC computes otherwise: edge-agent doctor."
+                ),
+                *_altered(result),
+            ),
+        )
+    if result.compared:
+        return replace(
+            head,
+            tone="good",
+            result=f"IDENTICAL: all {result.compared} compared images are judged as they were recorded, every verdict, "
+            f"reason and score the same, bit for bit; {verdicts}",
+            to_do=("Nothing: these verdicts can be relied on as the record of these images.",),
+        )
+    return replace(
+        head,
+        result=f"{verdicts}; nothing was recorded of these images, so nothing was compared",
+        to_do=(
+            "Good parts: look at each that was rejected. If many were, the bundle does not know such parts.",
+            "Known-defective parts: look at each that passed. Parts like these would pass on the line.",
+        ),
+    )
+
+
+def _altered(result: ReplayResult) -> tuple[str, ...]:
+    if not result.altered:
+        return ()
+    return (
+        (
+            f"{result.altered} of the files are not the images that were archived: somebody or the disk changed them. "
+            "Keep them for the record, and look for who can write to the archive."
+        ),
+    )
+
+
+def _fact(image: ReplayedImage) -> PartFact:
+    inspection = image.inspection
+    return PartFact(
+        part_seq=image.recorded.part_seq if image.recorded else None,
+        verdict=image.verdict,
+        reason=image.reason,
+        label=image.path.name,
+        count=image.recorded.count if image.recorded else None,
+        detail=image.difference or inspection.detail,
+        score=_finite(inspection.score),
+        limit=_finite(inspection.limit),
+        latency_ms=sum(inspection.timings_ms.values()),
+    )
+
+
+def _most_telling(images: Sequence[ReplayedImage]) -> list[ReplayedImage]:
+    """The highest scores above the limit and the highest below it: where a person wants to look."""
+    scored = sorted(
+        (image for image in images if math.isfinite(image.inspection.score)),
+        key=lambda image: image.inspection.score / image.inspection.limit,
+        reverse=True,
+    )
+    above = [image for image in scored if image.inspection.score >= image.inspection.limit]
+    below = [image for image in scored if image.inspection.score < image.inspection.limit]
+    return above[:_PICTURES_OF_EACH] + below[:_PICTURES_OF_EACH]
+
+
+def _pictures(image: ReplayedImage, inspectors: Mapping[tuple[int, int], Inspector]) -> PartPictures:
+    by_id = {inspector.bundle.id: inspector for inspector in inspectors.values()}
+    data = received_bytes(image.path)
+    if hashlib.sha256(data).hexdigest() != image.inspection.image_sha256:
+        raise DataError(f"{image.path} changed while it was replayed", hint="replay a copy that nobody writes to")
+    inspection = image.inspection
+    return seen_part(
+        by_id[inspection.bundle_id],
+        data,
+        label=image.path.name,
+        caption=f"{image.verdict}: {score_words(image.reason, inspection.score, inspection.limit)}",
+    )
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
