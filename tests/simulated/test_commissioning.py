@@ -94,7 +94,7 @@ def test_every_answer_stands_in_the_file_and_the_file_passes_its_check(tmp_path:
     assert len(read_password(ftp.password_file)) >= 16
     assert stat.S_IMODE(ftp.password_file.stat().st_mode) & 0o007 == 0
     assert "# From the first sign of a part to PASS on the wire." in (tmp_path / "line.toml").read_text()
-    unproven = edge_agent("config", "check", cwd=tmp_path)
+    unproven = edge_agent("config", "check", "--config", "line.toml", cwd=tmp_path)
     assert unproven.returncode == 78
     assert "output.module: nothing proves that the remote I/O drops PASS when this PC is dead" in unproven.stderr
     assert "edge-agent output test --config line.toml --watchdog" in unproven.stderr
@@ -108,7 +108,7 @@ def test_a_remote_io_that_the_agent_proves_by_itself_is_named_and_nobody_has_to_
     output = load_settings(tmp_path / "line.toml").output
     assert (output.module, output.first_coil) == ("wago-750", 512)
     assert "--watchdog" not in ran.stdout
-    assert edge_agent("config", "check", cwd=tmp_path).returncode == 0
+    assert edge_agent("config", "check", "--config", "line.toml", cwd=tmp_path).returncode == 0
 
 
 def test_a_family_that_nobody_knows_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
@@ -128,7 +128,9 @@ def test_a_simulated_line_is_written_without_a_question_and_stays_on_this_machin
     settings = load_settings(tmp_path / "line.toml")
     assert settings.controller.kind == "simulated"
     assert settings.bundle[0].path.parent.is_dir()  # the next command writes there
-    assert edge_agent("config", "check", cwd=tmp_path).returncode == 0  # the simulated remote I/O drops PASS
+    assert (
+        edge_agent("config", "check", "--config", "line.toml", cwd=tmp_path).returncode == 0
+    )  # the simulated remote I/O drops PASS
     assert "cvx status" not in ran.stdout  # no controller is there between the commands
     assert (refused.returncode, again.returncode) == (64, 64)
     assert "--output" in refused.stderr
