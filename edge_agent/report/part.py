@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edge_agent.domain import Published, Reason, Verdict
+from edge_agent.domain import Published, Verdict
 from edge_agent.report.html import write_page
 from edge_agent.report.pictures import MapScale, views
+from edge_agent.report.words import REASON_WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from edge_agent.domain import Reason
     from edge_agent.report.facts import PartPictures
     from edge_agent.report.head import Head
 
@@ -22,31 +24,6 @@ _VERDICTS = {
     Verdict.PASS: "The part passed",
     Verdict.REJECT: "The part was rejected",
     Verdict.FAULT: "The part was not judged, and so it was rejected",
-}
-_REASONS = {
-    Reason.OK: "no deviation",
-    Reason.SCORE: "it looks different from the good parts",
-    Reason.ALIGN: "it could not be laid on the reference",
-    Reason.LIGHT: "its image is in another light than the good parts were",
-    Reason.FOCUS: "its image is less sharp than the good parts' images",
-    Reason.NOT_FINITE: "the score could not be computed",
-    Reason.CONTROLLER_NG: "the controller's own tools say NG",
-    Reason.IMAGE_BROKEN: "the image is not complete",
-    Reason.IMAGE_SIZE: "the image has another size than the reference",
-    Reason.NO_IMAGE: "the image never came",
-    Reason.NO_RESULT: "the controller's result never came",
-    Reason.NO_ANSWER: "neither image nor result came",
-    Reason.LATE: "it was not judged in time",
-    Reason.OVERRUN: "the next part came before the verdict",
-    Reason.STALE: "image or result may belong to an earlier part",
-    Reason.DUPLICATE: "a part with this count was already judged",
-    Reason.PROGRAM: "there is no bundle for the controller's program",
-    Reason.NOT_READY: "the line was not ready",
-    Reason.OUTPUT: "the output could not be written",
-    Reason.JOURNAL: "the journal could not be written",
-    Reason.INTERNAL: "the inspection failed; the agent's log says why",
-    Reason.DISK: "its image could not be stored: the disk is full, or refuses",
-    Reason.BYPASS: "a person answered for it, not the inspection",
 }
 _TOLD = {
     Published.PUBLISHED: "The verdict was written to the output in time.",
@@ -72,7 +49,7 @@ class PartPage:
 
 def statement_of(verdict: Verdict, reason: Reason, published: Published | None) -> str:
     """Verdict, reason and what the output was told, as sentences."""
-    return f"{_VERDICTS[verdict]}: {_REASONS[reason]}. {_TOLD[published]}"
+    return f"{_VERDICTS[verdict]}. {REASON_WORDS[reason]}. {_TOLD[published]}"
 
 
 def write_part_page(path: Path, facts: PartPage) -> None:

@@ -76,7 +76,7 @@ def test_a_part_has_its_verdict_in_words_its_facts_and_its_picture(folder: Path)
     said, text = page(folder, 1)
 
     assert said["statement"] == (
-        "The part was rejected: it looks different from the good parts. The verdict was written to the output in time."
+        "The part was rejected. Looks different from the good parts. The verdict was written to the output in time."
     )
     assert str(said["statement"]) in text
     assert "camera 1: score 2.5" in text
@@ -92,7 +92,7 @@ def test_a_part_has_its_verdict_in_words_its_facts_and_its_picture(folder: Path)
 def test_a_part_without_an_image_has_a_page_too(folder: Path) -> None:
     said, text = page(folder, 2)
 
-    assert "The part was rejected: the image never came. The journal does not tell" in str(said["statement"])
+    assert "The part was rejected. The image never came. The journal does not tell" in str(said["statement"])
     assert "No image of this part came." in text
 
 
