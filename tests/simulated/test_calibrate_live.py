@@ -30,7 +30,7 @@ async def _collect(at: Line, *options: str, module: str = "edge_agent") -> async
 async def _until_said(process: asyncio.subprocess.Process, words: str) -> None:
     assert process.stderr is not None
     said = []
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(110):
         while line := await process.stderr.readline():
             said.append(line.decode())
             if words in said[-1]:
