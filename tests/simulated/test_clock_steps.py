@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from edge_agent.runtime import rows
-from edge_agent.store import archive, writer
+from edge_agent.store import days, writer
 from edge_agent.store.journal import JournalReader
 from tests.virtual_line import VirtualLine
 from tests.virtual_time import run_in_virtual_time
@@ -56,7 +56,7 @@ def run(folder: Path, steps: dict[int, timedelta]) -> tuple[list[Any], list[str]
 
 @pytest.mark.promise("T-21", "wall clock: +1 h, +10 years, -1 h, back to 2000", "verdicts, times, retention identical")
 def test_a_clock_that_is_set_changes_nothing_but_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (rows, archive, writer):
+    for module in (rows, days, writer):
         monkeypatch.setattr(module, "datetime", WallClock)
     judged, kept, years = run(tmp_path / "still", {})
     judged_stepped, kept_stepped, years_stepped = run(tmp_path / "stepped", STEPS)

@@ -63,7 +63,7 @@ async def remote_io() -> AsyncIterator[SimulatedRemoteIo]:
 
 
 def walker(port: int, **options: object) -> Walker:
-    wire = {"unit": 1, "first": 0, "write_timeout_s": 0.15, "refresh_s": 0.02}
+    wire = {"unit": 1, "first": 0, "write_timeout_s": 0.3, "refresh_s": 0.02}
     return Walker("127.0.0.1", port, **(wire | options))  # type: ignore[arg-type]
 
 

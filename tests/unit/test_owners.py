@@ -73,7 +73,7 @@ ELSEWHERE = {
     *("bypass begin", "bypass end", "bypass status", "output acknowledge"),  # the running agent does it
     *("output fail-safe", "config check", "config schema", "config unit", "version"),
     *("cvx status", "cvx trigger", "cvx program", "cvx send", "cvx listen", "cvx commands"),
-    *("evaluate", "replay", "demo", "simulate", "init", "journal export", "report shift"),
+    *("evaluate", "replay", "demo", "simulate", "init", "journal export", "report shift", "report part"),
 }
 """Those that write where the person says, or nothing."""
 

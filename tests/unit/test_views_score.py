@@ -435,7 +435,8 @@ def seen(height: int, width: int, seed: int = 0) -> Views:
 
 def test_features_have_a_place_for_each_sixteen_pixels_of_their_view() -> None:
     tone = Tone(np.ones((32, 48), bool), is_tied=True)
-    extractor = ViewExtractor(tuple(View), DEFAULT_BACKBONE.overview_onnx(), threads=1, tone=tone)
+    views = tuple(view for view in View if view is not View.FILTERED)  # this crop is grey
+    extractor = ViewExtractor(views, DEFAULT_BACKBONE.overview_onnx(), threads=1, tone=tone)
 
     found = extractor.features(seen(500, 768))
 
