@@ -111,3 +111,13 @@ async def _no_leaked_tasks(request: pytest.FixtureRequest) -> AsyncIterator[None
     leaked = {t for t in asyncio.all_tasks() - before if not t.done() and t is not asyncio.current_task()}
 
     assert not leaked, f"tasks left behind by {request.node.name}: {leaked}"
+
+
+@pytest.fixture
+def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A PC in Berlin: one hour ahead of UTC in winter, two in summer."""
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()

@@ -6,7 +6,6 @@ import asyncio
 import csv
 import json
 import sys
-import time
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
 from io import StringIO
@@ -22,7 +21,6 @@ from tests.unit.test_store_chain import forge
 from tests.unit.test_store_journal import part_row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -216,15 +214,6 @@ def test_a_question_before_the_first_part_says_that_there_is_no_journal_yet(tmp_
     assert "error: the journal journal.db is only being begun" in begun.stderr
     assert "hint: ask again when the line is READY" in begun.stderr
     assert "schema" not in begun.stderr
-
-
-@pytest.fixture
-def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("TZ", "Europe/Berlin")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
 
 
 @pytest.mark.usefixtures("berlin")
