@@ -167,6 +167,7 @@ keep() {
     for name in edge-agent.service edge-agent.sysusers edge-agent.tmpfiles edge-agent.rules edge-agent.nft; do
         [ ! -e "$here/$name" ] || do_it install -m 0644 "$here/$name" "$opt/$1/share/edge-agent/$name"
     done
+    do_it install -m 0644 "$wheels/requirements.lock" "$opt/$1/share/edge-agent/requirements.lock"
     [ -d "$here/doc" ] || return 0
     do_it mkdir -p "$opt/$1/share/doc"
     do_it rm -rf "$opt/$1/share/doc/edge-agent"
@@ -340,6 +341,12 @@ fi
 version=$(basename "$1" | cut -d- -f2)
 whole "$wheels"
 [ ! -d "$calibration" ] || whole "$calibration"
+# What is installed is not replaced under its name: an agent may be running from it.
+installed=$opt/$version/share/edge-agent/requirements.lock
+if [ -e "$installed" ] && ! cmp -s "$installed" "$wheels/requirements.lock"; then
+    die 65 "another edge-agent $version is installed already, of other wheels than these. Nothing was changed. Make the folder" \
+        "with a version of its own; or, where the line may stand still: systemctl stop edge-agent; rm -r $opt/$version; $0"
+fi
 
 if [ ! -e "$opt/$version/.complete" ]; then
     choose_python
@@ -382,4 +389,6 @@ if [ "$(in_use)" != "$version" ] && ! may_restart "$version"; then
 fi
 switch_to "$version"
 say "documents: /usr/share/doc/edge-agent/README.md; back and away again: $opt/setup/install.sh --rollback, uninstall.sh"
-[ -e "$config" ] || say "next: $opt/bin/edge-agent init --out $config, then systemctl enable --now edge-agent"
+[ -e "$config" ] ||
+    say "next: $opt/bin/edge-agent init --out $config, then $opt/setup/install.sh, which writes that line's peers into the unit;" \
+        "then systemctl enable --now edge-agent"

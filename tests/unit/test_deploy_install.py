@@ -63,7 +63,7 @@ def put_wheel(wheels: Path, name: str, version: str, files: dict[str, str]) -> N
     wheel = wheels / f"{name}-{version}-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
         for file, text in files.items():
-            archive.writestr(file, text)
+            archive.writestr(zipfile.ZipInfo(file), text)  # without a time: the same files are the same wheel
     (wheels / "requirements.lock").write_text(f"{name}=={version} --hash=sha256:{sha256(wheel)}\n")
 
 
@@ -87,7 +87,7 @@ def install(
         capture_output=True,
         text=True,
         check=False,
-        timeout=100,
+        timeout=300,
         umask=umask,
         env={**os.environ, "PIP_NO_INPUT": "1", **there, **environment},
     )

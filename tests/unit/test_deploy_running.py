@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.timeout(600),
     pytest.mark.skipif(not can_be_private(), reason="root, unshare, systemd's tools and a shared Python only"),
 ]
 
@@ -78,7 +79,7 @@ class Machine:
             capture_output=True,
             text=True,
             check=False,
-            timeout=200,
+            timeout=500,
         )
 
 

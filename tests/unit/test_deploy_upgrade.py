@@ -16,7 +16,7 @@ from tests.command_line import edge_agent_here
 from tests.unit.test_deploy_install import in_use, install, offer
 from tests.unit.test_store_journal import part_row
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 REPOSITORY = Path(__file__).parents[2]
 OF_A_VERSION = (
@@ -99,6 +99,22 @@ def test_a_version_that_is_refused_leaves_unit_and_rules_of_the_one_in_use(tmp_p
     assert refused.returncode == 78
     assert in_use(root) == "edge-agent 9.1"
     assert of_version(root) == {"9.1"}
+
+
+def test_other_wheels_under_the_version_that_is_installed_are_refused(tmp_path: Path) -> None:
+    """They were passed over in silence, and the unit that came with them was put in place."""
+    folder, root = tmp_path / "offered", tmp_path / "root"
+    offer(folder, "9.1", schema=4)
+    assert install(folder, root).returncode == 0
+    offer(folder, "9.1", schema=5)
+
+    refused = install(folder, root)
+    shutil.rmtree(root / "opt/edge-agent/9.1")  # as the refusal says
+    replaced = install(folder, root)
+
+    assert refused.returncode == 65
+    assert f"rm -r {root}/opt/edge-agent/9.1" in refused.stderr
+    assert replaced.returncode == 0, replaced.stderr
 
 
 def test_a_version_of_before_the_copies_were_kept_gets_its_own_back(tmp_path: Path) -> None:
