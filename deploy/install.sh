@@ -345,7 +345,7 @@ whole "$wheels"
 installed=$opt/$version/share/edge-agent/requirements.lock
 if [ -e "$installed" ] && ! cmp -s "$installed" "$wheels/requirements.lock"; then
     die 65 "another edge-agent $version is installed already, of other wheels than these. Nothing was changed. Make the folder" \
-        "with a version of its own; or, where the line may stand still: systemctl stop edge-agent; rm -r $opt/$version; $0"
+        "with a version of its own; or, where the line may stand still: systemctl stop edge-agent; rm -r $opt/$version; $0; systemctl start edge-agent"
 fi
 
 if [ ! -e "$opt/$version/.complete" ]; then
@@ -388,7 +388,8 @@ if [ "$(in_use)" != "$version" ] && ! may_restart "$version"; then
     exit 0
 fi
 switch_to "$version"
-say "documents: /usr/share/doc/edge-agent/README.md; back and away again: $opt/setup/install.sh --rollback, uninstall.sh"
+say "documents: /usr/share/doc/edge-agent/README.md; to go back: $opt/setup/install.sh --rollback; to uninstall:" \
+    "$opt/setup/uninstall.sh"
 [ -e "$config" ] ||
     say "next: $opt/bin/edge-agent init --out $config, then $opt/setup/install.sh, which writes that line's peers into the unit;" \
         "then systemctl enable --now edge-agent"

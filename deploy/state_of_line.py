@@ -95,9 +95,14 @@ def left(keys: dict[str, Any], root: Path) -> list[Left]:
     found = []
     journal = path_of(keys, "store", "journal", SETTINGS) or STATE / "journal.sqlite3"
     at = inside(root, journal)
-    files = tuple(sorted({*at.parent.glob(f"{at.name}*"), *at.parent.glob(f"{at.stem}-*{at.suffix}")}))
     stem = shlex.quote(str(journal.with_suffix("")))
-    found.append(Left("the journal", files, f"rm {stem}{journal.suffix}* {stem}-*{journal.suffix}"))
+    patterns = {
+        f"{at.name}*": f" {stem}{journal.suffix}*",
+        f"{at.stem}-*{at.suffix}": f" {stem}-*{journal.suffix}",  # closed ones, by journal rotate
+    }
+    files = {pattern: sorted(at.parent.glob(pattern)) for pattern in patterns}
+    command = "rm" + "".join(words for pattern, words in patterns.items() if files[pattern])
+    found.append(Left("the journal", tuple(path for paths in files.values() for path in paths), command))
     archive = path_of(keys, "store", "archive", SETTINGS) or STATE / "archive"
     spool = path_of(keys, "images", "spool", SETTINGS) or STATE / "spool"
     named = [STATE / "bundles", *_bundles(keys)]
