@@ -66,9 +66,7 @@ async def test_a_pass_does_not_outlive_what_it_came_from(tmp_path: Path, thumbna
             await until_word(tab, "REJECT")
             await tab.until("document.getElementById('contour').naturalWidth === 1000")
             assert await tab.evaluate("getComputedStyle(document.getElementById('heat')).opacity") == "0"
-            await tab.until(
-                "document.getElementById('outline').textContent === 'White line: over the limit. Ring: the worst place.'"
-            )
+            await tab.until("document.getElementById('outline').textContent.startsWith('White line: over the limit.')")
             await at.until_rows(1)
             await at.controller.wire_trigger(good_image(1))
             await until_word(tab, "PASS")

@@ -17,6 +17,7 @@ export function showVerdict() {
   document.body.classList.toggle("past", isOld);
   const isOfPart = now.kind === "READY" && part;
   if (isOfPart) showPart(part, isOld); else showStanding(now, part);
+  if (now.kind === "OPENING") return;
   say(isOfPart ? `${tr("Part")} ${part.part_seq}: ${part.verdict}. ${reason(part)}` : `${now.word}. ${now.why}. ${now.details.join("; ")}`);
 }
 
