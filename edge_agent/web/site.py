@@ -50,7 +50,7 @@ _KINDS = {"js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
 _OF_THIS_BROWSER = {"cache-control": "no-cache", "vary": "cookie, accept-language"}
 _SEQ = re.compile(r"[1-9][0-9]{0,18}")
 _Model = TypeVar("_Model", bound=BaseModel)
-_PICTURES = ("image", "aligned", "reference", "reconstruction", "map", "heat")
+_PICTURES = ("image", "aligned", "reference", "reconstruction", "map", "heat", "contour")
 
 
 class _Asked(BaseModel):
@@ -136,6 +136,9 @@ class Site:
         live, agent = self.live, self.live.agent
         return {
             "line": agent.state if agent and live.is_heard else "SILENT",
+            "line_for_s": round(monotonic_s() - agent.since_mono_s if agent and live.is_heard else live.heard_ago_s, 1),
+            "journal_ago_s": round(live.looked_ago_s, 1),
+            "newest": live.newest(),
             "simulated": bool(agent and agent.is_simulated),
             "dry_run": bool(agent and agent.is_dry_run),
             "degraded": self.measured.degraded(),
@@ -202,7 +205,7 @@ class Site:
         data = (await self.explainer.explain(row, camera)).pictures.get(name)
         if data is None:
             raise HTTPException(404, "this part has no such picture")
-        kind = "image/png" if name == "heat" else "image/jpeg"
+        kind = "image/png" if name in ("heat", "contour") else "image/jpeg"
         return Response(data, media_type=kind, headers={"cache-control": "private, max-age=300"})
 
     # --- review ---------------------------------------------------------------------------------------
