@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from edge_agent.domain import Verdict
+
 if TYPE_CHECKING:
     from edge_agent.store.rows import CameraRow, PartRow, PublicationRow
 
-__all__ = ["camera_json", "part_json"]
+__all__ = ["camera_json", "deciding_camera", "part_json"]
 
 
 def part_json(row: PartRow, publication: PublicationRow | None) -> dict[str, Any]:
@@ -31,8 +33,16 @@ def part_json(row: PartRow, publication: PublicationRow | None) -> dict[str, Any
         "decided_utc": row.decided_utc,
         "shares": next((camera.shares for camera in row.cameras if camera.score == row.score), {}),
         "condition": next((camera.condition for camera in row.cameras if camera.score == row.score), {}),
+        "camera": deciding_camera(row),
         "camera_numbers": [camera.camera for camera in row.cameras],
     }
+
+
+def deciding_camera(row: PartRow) -> int | None:
+    """The camera that gave the part its reason, or its score; None where no image decided."""
+    told = [camera for camera in row.cameras if row.verdict is not Verdict.PASS and camera.reason is row.reason]
+    by_score = [camera for camera in told or row.cameras if camera.score is not None and camera.score == row.score]
+    return next((camera.camera for camera in [*by_score, *told]), None)
 
 
 def camera_json(camera: CameraRow) -> dict[str, Any]:
