@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Beside", "Found", "JournalSearch", "PartQuery", "Totals"]
 
-_LOOKED_AT_MOST = 100_000
+_LOOKED_AT_MOST = 1_000_000
+_NEAR_MOST = 100_000
 _TALLIED_AT_MOST = 1_000_000
 _LAST_SEQ = 2**63 - 1
 
@@ -149,7 +150,7 @@ class JournalSearch(JournalReader):
         return tuple(self._parts(asked, *span, *values, most))
 
     def _nearest(self, part_seq: int, *, is_after: bool, more: str) -> int | None:
-        span = (part_seq + 1, part_seq + _LOOKED_AT_MOST) if is_after else (part_seq - _LOOKED_AT_MOST, part_seq - 1)
+        span = (part_seq + 1, part_seq + _NEAR_MOST) if is_after else (part_seq - _NEAR_MOST, part_seq - 1)
         order = "ASC" if is_after else "DESC"
         asked = f"SELECT part_seq FROM part WHERE part_seq BETWEEN ? AND ?{more} ORDER BY part_seq {order} LIMIT 1"  # noqa: S608 - fixed words
         found = self._all(asked, *(min(end, _LAST_SEQ) for end in span))

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LookingBack"]
 
-_PICTURES = ("image", "aligned", "reference", "reconstruction", "map", "heat", "outline")
+_PICTURES = ("image", "aligned", "reference", "reconstruction", "map", "heat", "contour")
 _KEPT_A_WHILE = {"cache-control": "private, max-age=300"}
 _QUEUE_MOST = 50
 _NEAR = 0.15
@@ -225,7 +225,7 @@ class LookingBack:
         data = (await self.explainer.explain(row, camera)).pictures.get(name)
         if data is None:
             raise HTTPException(404, "this part has no such picture")
-        kind = "image/png" if name in ("heat", "outline") else "image/jpeg"
+        kind = "image/png" if name in ("heat", "contour") else "image/jpeg"
         return Response(data, media_type=kind, headers=_KEPT_A_WHILE)
 
     async def thumbnail(self, request: Request) -> Response:

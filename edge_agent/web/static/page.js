@@ -1,12 +1,14 @@
 // Which view is shown, by the address behind the #. A view is a file: start() once, show(rest) whenever it comes up.
 import { $ } from "./dom.js";
+import * as find from "./find.js";
 import * as history from "./history.js";
 import { follow, on } from "./line.js";
 import * as live from "./live.js";
 import * as part from "./part.js";
+import * as review from "./review.js";
 import * as whatif from "./whatif.js";
 
-const VIEWS = { live, history, part, review: whatif };
+const VIEWS = { live, history, part, review, whatif, find };
 
 function go() {
   const [name, rest] = (location.hash.slice(1) || "live").split("/");
