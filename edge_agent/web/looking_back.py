@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from edge_agent.domain import Reason, Verdict
@@ -20,7 +20,7 @@ from edge_agent.store.export import record_of
 from edge_agent.store.limits import LimitSearch
 from edge_agent.store.search import PartQuery
 from edge_agent.web.asking import asked_part, checked, utc_text
-from edge_agent.web.download import excel_pieces
+from edge_agent.web.download import ExcelDownload
 from edge_agent.web.feed import Review
 from edge_agent.web.finding import TEXT_MOST, find_text
 from edge_agent.web.guard import BODY_MAX_BYTES, is_token
@@ -177,8 +177,7 @@ class LookingBack:
             words = f"{number} parts fit: a download has at most {_EXPORTED_AT_MOST}"
             raise HTTPException(413, f"{words}. Choose a shorter time, or take: edge-agent journal export")
         name = f"parts-{datetime.now(UTC).astimezone():%Y-%m-%d-%H%M%S}.csv"
-        headers = {"content-disposition": f'attachment; filename="{name}"'}
-        return StreamingResponse(excel_pieces(lambda: self._records(query)), media_type="text/csv", headers=headers)
+        return ExcelDownload(self._records(query), name)
 
     def find(self, request: Request) -> Response:
         """What a text from the find field may mean, and the parts under each meaning."""

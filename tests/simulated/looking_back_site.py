@@ -97,5 +97,8 @@ async def looked_back(
     """The page at that address in a browser, over such a line; no agent runs."""
     settings = web_settings(folder)
     await write_line(settings, parts)
-    async with served(settings) as at, browser(f"http://127.0.0.1:{at.port}/{address}", width=width, height=height) as tab:
+    async with (
+        served(settings) as at,
+        browser(f"http://127.0.0.1:{at.port}/{address}", width=width, height=height) as tab,
+    ):
         yield tab, at

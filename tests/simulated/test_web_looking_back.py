@@ -86,7 +86,7 @@ async def test_the_form_makes_the_address_and_reasons_are_words(tmp_path: Path) 
         words = await tab.evaluate(f"{ROWS}.map((row) => row.cells[4].textContent)")
         broken = await tab.evaluate("document.documentElement.scrollWidth > innerWidth")
 
-    assert address == "#history/reason=NO_IMAGE&reason=BYPASS" or address == "#history/reason=BYPASS&reason=NO_IMAGE"
+    assert address in ("#history/reason=NO_IMAGE&reason=BYPASS", "#history/reason=BYPASS&reason=NO_IMAGE")
     assert words == ["The image never came", "A person answered for this part, not the inspection"]
     assert not broken
 
@@ -95,11 +95,15 @@ async def test_one_field_finds_part_count_image_and_time(tmp_path: Path) -> None
     groups = "[...document.querySelectorAll('#foundgroups section')]"
     async with looked_back(tmp_path, "#find/30") as (tab, _):
         await tab.until(f"{groups}.length === 2")
-        both = await tab.evaluate(f"{groups}.map((g) => [g.querySelector('h2').textContent, g.querySelectorAll('tbody tr').length])")
+        both = await tab.evaluate(
+            f"{groups}.map((g) => [g.querySelector('h2').textContent, g.querySelectorAll('tbody tr').length])"
+        )
         for text, rows in (("CAM2_0010*", 5), ("CAM1_00041.png", 1), ("2026-11-23T10:43:00Z", 2), ("nothing such", 0)):
             await tab.evaluate(f"document.getElementById('findtext').value = {json.dumps(text)}")
             await tab.evaluate("document.querySelector('#findform button').click()")
-            await tab.until(f"location.hash.startsWith('#find/') && decodeURIComponent(location.hash).includes({json.dumps(text)})")
+            await tab.until(
+                f"location.hash.startsWith('#find/') && decodeURIComponent(location.hash).includes({json.dumps(text)})"
+            )
             await tab.until(f"{groups}.length === 1 && {groups}[0].querySelectorAll('tbody tr').length === {rows}")
         title = await tab.evaluate(f"{groups}[0].querySelector('h2').textContent")
 
@@ -116,10 +120,13 @@ async def test_the_keys_lead_from_part_to_part_and_from_reject_to_reject(tmp_pat
             await press(tab, key)
             await tab.until(f"{PART} === 'Part {expected}' && !document.getElementById('partnext').hidden")
             shown.append(await tab.evaluate(PART))
+        await tab.until("document.querySelectorAll('#partbody .zoom').length === 2")
         cameras = await tab.evaluate("document.querySelector('#partbody h2').textContent")
         await tab.evaluate("location.hash = '#part/1'")
         await tab.until(f"{PART} === 'Part 1' && !document.getElementById('partnext').hidden")
-        hidden = await tab.evaluate("['partprevious', 'rejectprevious'].map((id) => document.getElementById(id).hidden)")
+        hidden = await tab.evaluate(
+            "['partprevious', 'rejectprevious'].map((id) => document.getElementById(id).hidden)"
+        )
         await tab.until("document.querySelector('#partbody .problem')")
         said = await tab.evaluate("document.querySelector('#partbody .problem').textContent")
 
@@ -137,7 +144,9 @@ async def test_a_picture_is_zoomed_by_keys_buttons_and_wheel(tmp_path: Path) -> 
         by_key = float(await tab.evaluate(f"{zoom}.dataset.scale"))
         await tab.evaluate("document.querySelector('.zoombuttons button').click()")
         by_button = float(await tab.evaluate(f"{zoom}.dataset.scale"))
-        box = await tab.evaluate(f"(() => {{ const b = {zoom}.getBoundingClientRect(); return [b.x + 50, b.y + 50]; }})()")
+        box = await tab.evaluate(
+            f"(() => {{ const b = {zoom}.getBoundingClientRect(); return [b.x + 50, b.y + 50]; }})()"
+        )
         await tab.call("Input.dispatchMouseEvent", type="mouseWheel", x=box[0], y=box[1], deltaX=0, deltaY=-200)
         await tab.until(f"Number({zoom}.dataset.scale) > {by_button}")
         await press(tab, "ArrowRight", zoom)
@@ -183,7 +192,10 @@ async def test_what_if_is_opened_by_bookmark_and_names_the_escapes(tmp_path: Pat
         low = await tab.evaluate(moved)
         bars = await tab.evaluate("document.querySelectorAll('#histogram rect').length")
         of_how_many = await tab.evaluate("document.getElementById('movedwords').textContent")
-        await tab.evaluate("(() => { const s = document.getElementById('slider'); s.value = 2.6; s.dispatchEvent(new Event('input')); })()")
+        await tab.evaluate(
+            "(() => { const s = document.getElementById('slider'); s.value = 2.6;"
+            " s.dispatchEvent(new Event('input')); })()"
+        )
         await tab.until("location.hash.startsWith('#whatif/bundle/2.6')")
         await tab.until(f"{moved}.includes('⚠')")
         links = await tab.evaluate("[...document.querySelectorAll('#movedresult .bad a')].map((a) => a.textContent)")
@@ -203,7 +215,7 @@ async def test_every_view_opens_over_an_empty_journal(tmp_path: Path) -> None:
             ("#whatif/gone/1.5", "No part was judged by a bundle yet."),
             ("#review", "Nothing to look at"),
             ("#part/1", "there is no part 1 in the journal"),
-            ("#part", "a part has a number"),
+            ("#part", "A part has a number"),
             ("#find/1", "No such part."),
             ("#find", "Type something"),
             ("#find/%", "No such part."),
@@ -215,7 +227,8 @@ async def test_every_view_opens_over_an_empty_journal(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("width", [1280, 1024, 390])
 async def test_nothing_is_wider_than_the_screen_and_everything_has_a_name(tmp_path: Path, width: int) -> None:
-    nameless = """[...document.querySelectorAll('.view:not([hidden]) :is(a, button, input, select, img, svg, [role=group])')]
+    nameless = """[...document.querySelectorAll(
+      '.view:not([hidden]) :is(a, button, input, select, img, svg, [role=group])')]
       .filter((e) => e.checkVisibility() && !e.closest('[aria-hidden]')
         && !(e.getAttribute('aria-label') || e.alt || e.textContent.trim() || e.labels?.length || e.title))
       .map((e) => e.outerHTML)"""

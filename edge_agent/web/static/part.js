@@ -29,6 +29,7 @@ async function showPart(seq) {
   const body = $("partbody");
   body.replaceChildren(element("p", tr("Searching…")));
   Object.values(WAYS).forEach((id) => { $(id).hidden = true; });
+  if (!/^\d+$/.test(seq)) { body.replaceChildren(element("p", tr("A part has a number from 1 on: the field Find knows it by its count, image or time."))); return; }
   try {
     const part = await ask(`api/parts/${encodeURIComponent(seq)}`);
     if (seq !== shownSeq) return;
