@@ -96,6 +96,9 @@ class Site:
         live, agent = self.live, self.live.agent
         return {
             "line": agent.state if agent and live.is_heard else "SILENT",
+            "line_for_s": round(monotonic_s() - agent.since_mono_s if agent and live.is_heard else live.heard_ago_s, 1),
+            "journal_ago_s": round(live.looked_ago_s, 1),
+            "newest": live.newest(),
             "simulated": bool(agent and agent.is_simulated),
             "dry_run": bool(agent and agent.is_dry_run),
             "degraded": self.measured.degraded(),

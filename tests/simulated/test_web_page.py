@@ -35,7 +35,7 @@ async def test_an_operator_sees_why_looks_back_and_reviews(tmp_path: Path, thumb
         at.config.write_text(at.config.read_text() + page)
         await at.start_agent()
         await at.until_ready()
-        await _listens(port)
+        await until_it_listens(port)
         async with browser(f"http://127.0.0.1:{port}/") as tab:
             await tab.until("document.getElementById('state').textContent === 'READY'")
             await at.controller.wire_trigger(good_image(1))
@@ -83,7 +83,8 @@ async def test_an_operator_sees_why_looks_back_and_reviews(tmp_path: Path, thumb
     assert complaints == []
 
 
-async def _listens(port: int) -> None:
+async def until_it_listens(port: int) -> None:
+    """Somebody answers there."""
     async with asyncio.timeout(120):
         while True:
             try:
