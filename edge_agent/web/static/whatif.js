@@ -17,14 +17,14 @@ export function start() {
 }
 
 export async function show() {
-  const [, bundle, limit, since] = [null, ...pieces()];
+  const [bundle, limit, since] = pieces();
   try { bundles = (await ask("api/bundles")).bundles; } catch (err) { said(err.message); return; }
   if (!bundles.length) { said(tr("No part was judged by a bundle yet.")); $("moved").hidden = true; return; }
   $("moved").hidden = false;
   // One that is kept in a bookmark and judged nothing lately is asked about all the same.
   const known = bundle && !bundles.some((one) => one.bundle_id === bundle) ? [{ bundle_id: bundle, limit: null, parts: 0 }, ...bundles] : bundles;
   form().bundle.replaceChildren(...known.map(option));
-  if (since) form().since.value = localText(since);
+  form().since.value = since ? localText(since) : "";
   choose(bundle || bundles[0].bundle_id, Number(limit) > 0 ? Number(limit) : null);
 }
 
