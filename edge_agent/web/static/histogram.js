@@ -34,5 +34,7 @@ export function drawHistogram(svg, told) {
     shape("line", { x1: x(at), x2: x(at), y1: 0, y2: HEIGHT, class: kind }),
     shape("text", { x: x(at) + (x(at) > width * 0.7 ? -4 : 4), y: row, "text-anchor": x(at) > width * 0.7 ? "end" : "start", class: kind }, words),
   ];
-  svg.replaceChildren(...drawn, ...line(told.own_limit, "own", tr("limit in use"), 14), ...line(told.limit, "tried", tr("limit tried"), 32));
+  const hatched = shape("pattern", { id: "hatched", width: 6, height: 6, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" });
+  hatched.append(shape("path", { d: "M0 3H6" })); // not by colour alone
+  svg.replaceChildren(hatched, ...drawn, ...line(told.own_limit, "own", tr("limit in use"), 14), ...line(told.limit, "tried", tr("limit tried"), 32));
 }

@@ -26,6 +26,7 @@ async function showPart(seq) {
   shownSeq = seq;
   $("parttitle").textContent = `${tr("Part")} ${seq}`;
   $("copied").textContent = "";
+  $("partverdict").replaceChildren();
   const body = $("partbody");
   body.replaceChildren(element("p", tr("Searching…")));
   Object.values(WAYS).forEach((id) => { $(id).hidden = true; });
@@ -37,6 +38,7 @@ async function showPart(seq) {
       $(id).hidden = part.beside[way] === null;
       $(id).href = `#part/${part.beside[way]}`;
     }
+    $("partverdict").replaceChildren(element("b", part.verdict, { class: part.verdict }));
     const review = element("section", [element("h2", tr("Review")), ...said(part), sayForm(part, () => { reviewed(seq); })], { class: "reviewed" });
     const pictures = element("div");
     body.replaceChildren(element("div", [pictures, element("div", [summary(part), review])], { class: "beside" }));
@@ -51,12 +53,12 @@ async function showPart(seq) {
 }
 
 function summary(part) {
-  return element("section", [element("p", element("b", part.verdict, { class: part.verdict })), facts([
+  return element("section", facts([
     [tr("Reason"), `${reason(part)} (${part.reason})`], [tr("In words"), part.detail], [tr("Time"), clock(part.decided_utc)], ["UTC", part.decided_utc.slice(0, 19)],
     [tr("Count"), part.count], [tr("Program"), part.program], [tr("Score"), exact(part.score)], [tr("Limit"), exact(part.limit)],
     [tr("Bundle"), part.bundle_id], [tr("The controller's judgement"), part.controller_judgement], [tr("On the wire"), part.published],
     [tr("Time to verdict"), `${part.latency_ms} ms`],
-  ])]);
+  ]));
 }
 
 const said = (part) => part.reviews.map((review) => element("p", `${SAID[review.says] ?? review.says} · ${review.by} · ${clock(review.at_utc)} ${review.note}`));
