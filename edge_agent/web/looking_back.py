@@ -312,7 +312,8 @@ class LookingBack:
 def _why(part: Doubtful) -> str:
     if part.is_in_band:
         return "BAND"
-    return "NEAR" if part.off is not None and part.off <= _NEAR else "REJECT"
+    is_near = part.verdict is Verdict.PASS or (part.off is not None and part.off <= _NEAR)
+    return "NEAR" if is_near else "REJECT"
 
 
 def _given(request: Request) -> dict[str, Any]:

@@ -92,7 +92,9 @@ function turn(id, name, place, filter) {
 }
 
 async function count(filter) {
-  const before = asked, told = await ask(`api/totals?${filter}`);
+  const before = asked;
+  let told;
+  try { told = await ask(`api/totals?${filter}`); } catch (err) { if (asked === before) $("totals").textContent = err.message; return; }
   if (asked !== before) return;
   const verdicts = Object.entries(told.verdicts).filter(([, n]) => n).map(([verdict, n]) => `${n} ${verdict}`);
   const reasons = Object.entries(told.reasons).filter(([code, n]) => n && code !== "OK").map(([code, n]) => `${REASONS[code] ?? code}: ${n}`);

@@ -81,16 +81,16 @@ function tell(told) {
   $("movedresult").replaceChildren(...[
     [tr("passed, would be rejected"), told.passes_to_reject, told.newest_to_reject],
     [tr("rejected, would pass"), told.rejects_to_pass, told.newest_to_pass],
-    [tr("of them rightly rejected: would be missed"), told.of_them_confirmed, told.confirmed_to_pass],
+    [tr("of them rightly rejected: would be missed"), told.of_them_confirmed, told.confirmed_to_pass, true],
     [tr("of them good: no longer rejected"), told.of_them_overturned, []],
-    [tr("known escapes that it would let pass"), told.escapes_to_pass.length, told.escapes_to_pass],
+    [tr("known escapes that it would let pass"), told.escapes_to_pass.length, told.escapes_to_pass, true],
     [tr("known escapes that it would reject"), told.escapes_to_reject.length, told.escapes_to_reject],
   ].map(line), facts([[tr("reviewed since then"), told.reviewed], [tr("of them good parts"), told.false_rejects]]));
 }
 
-function line([words, n, seqs]) {
+function line([words, n, seqs, isDefect = false]) {
   const links = seqs.flatMap((seq) => [element("a", String(seq), { href: `#part/${seq}` }), " "]);
   const more = seqs.length && seqs.length < n ? [tr("and older ones")] : [];
-  const isBad = n > 0 && seqs.length > 0 && [tr("of them rightly rejected: would be missed"), tr("known escapes that it would let pass")].includes(words);
+  const isBad = isDefect && n > 0;
   return element("div", [element("strong", `${isBad ? "⚠ " : ""}${n} `), words, ...(seqs.length ? [element("p", [...links, ...more], { class: "seqs" })] : [])], { class: isBad ? "moved bad" : "moved" });
 }
