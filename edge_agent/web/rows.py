@@ -6,6 +6,9 @@ import math
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from edge_agent.domain import Published, Verdict
+from edge_agent.runtime.dry_run import DRY_RUN
+
 if TYPE_CHECKING:
     from edge_agent.store.rows import CameraRow, PartRow, PublicationRow
 
@@ -28,6 +31,7 @@ def part_json(row: PartRow, publication: PublicationRow | None) -> dict[str, Any
         "bundle_id": row.bundle_id,
         "controller_judgement": row.controller_judgement,
         "published": None if publication is None else publication.published,
+        "held_back": _is_held_back(row, publication),
         "latency_ms": round((end - row.first_sign_mono_s) * 1000, 1),
         "simulated": row.simulated,
         "decided_utc": row.decided_utc,
@@ -37,6 +41,12 @@ def part_json(row: PartRow, publication: PublicationRow | None) -> dict[str, Any
         "camera_numbers": [camera.camera for camera in row.cameras],
         "seen_by": [_in_short(camera) for camera in row.cameras],
     }
+
+
+def _is_held_back(row: PartRow, publication: PublicationRow | None) -> bool:
+    """Whether it was judged PASS and REJECT stood at the output all the same. Of a dry run that is meant so."""
+    is_on_its_way = publication is None or publication.published is Published.PUBLISHED
+    return row.verdict is Verdict.PASS and not is_on_its_way and not row.detail.startswith(DRY_RUN)
 
 
 def deciding_camera(row: PartRow) -> CameraRow | None:

@@ -1,5 +1,6 @@
 // The strip of the newest scores: a bar a part, the limit as a line. Each bar leads to its part, by mouse and by keyboard.
 import { $, element } from "./dom.js";
+import { verdictOf } from "./judged.js";
 import { parts } from "./line.js";
 import { tr } from "./tr.js";
 
@@ -26,9 +27,9 @@ function bar(part) {
   if (made?.part === part) return made.item;
   const ratio = part.score !== null && part.limit ? part.score / part.limit : null;
   const told = ratio === null
-    ? tr("Part {number}: {verdict}, without a score", { number: part.part_seq, verdict: part.verdict })
-    : tr("Part {number}: {verdict}, {ratio} times the limit", { number: part.part_seq, verdict: part.verdict, ratio: ratio.toFixed(2) });
-  const link = element("a", element("i"), { href: `#part/${part.part_seq}`, class: `${part.verdict}${ratio === null ? " unscored" : ""}`, title: told, "aria-label": told, tabindex: "-1" });
+    ? tr("Part {number}: {verdict}, without a score", { number: part.part_seq, verdict: verdictOf(part) })
+    : tr("Part {number}: {verdict}, {ratio} times the limit", { number: part.part_seq, verdict: verdictOf(part), ratio: ratio.toFixed(2) });
+  const link = element("a", element("i"), { href: `#part/${part.part_seq}`, class: `${verdictOf(part)}${ratio === null ? " unscored" : ""}`, title: told, "aria-label": told, tabindex: "-1" });
   link.firstElementChild.style.height = `${ratio === null ? 100 : 50 * Math.min(2, Math.max(0, ratio))}%`;
   const item = made?.item ?? element("li");
   item.replaceChildren(link);

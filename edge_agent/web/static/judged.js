@@ -3,6 +3,9 @@ import { element, number } from "./dom.js";
 import { tr } from "./tr.js";
 import { QUANTITIES, SHARES } from "./words.js";
 
+/** The word for a part: a PASS that did not reach the output in time was a REJECT for the gate. */
+export const verdictOf = (part) => (part.held_back ? "REJECT" : part.verdict);
+
 function rows(list, found) {
   list.replaceChildren(...found.flatMap(({ name, sentence, width, isOver, told }) => {
     const bar = element("i");

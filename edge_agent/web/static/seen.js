@@ -1,6 +1,6 @@
 // The picture of the newest part: by the camera that decided, or one that a person chose, with the outline of what is wrong.
 import { $, age, ask, element } from "./dom.js";
-import { showImageCondition, showShares } from "./judged.js";
+import { showImageCondition, showShares, verdictOf } from "./judged.js";
 import { newest } from "./line.js";
 import { newestAge } from "./standing.js";
 import { tr } from "./tr.js";
@@ -61,7 +61,7 @@ export function caption() {
   const named = part.camera_numbers.length > 1 ? `${tr("Camera")} ${camera}${camera === part.decided_by ? `, ${tr("which decided")}` : ""}` : "";
   const old = newestAge() !== null && part.part_seq === newest().part_seq ? tr("{age} ago", { age: age(newestAge()) }) : "";
   const outline = shown.hasOutline && part.verdict !== "PASS" ? tr("White line: over the limit. Ring: the worst place.") : "";
-  const text = [`${tr("Part")} ${part.part_seq}: ${part.verdict}`, named, old].filter(Boolean).join(" · ");
+  const text = [`${tr("Part")} ${part.part_seq}: ${verdictOf(part)}`, named, old].filter(Boolean).join(" · ");
   if ($("caption").textContent !== text) $("caption").textContent = text;
   if ($("outline").textContent !== outline) $("outline").textContent = outline;
 }

@@ -1,15 +1,16 @@
 // The big panel: the newest verdict while it is of now, else how the line stands and what to do. Never a green of before.
 import { $, age, number, reason } from "./dom.js";
+import { verdictOf } from "./judged.js";
 import { newest } from "./line.js";
 import { isPast, newestAge, standing } from "./standing.js";
 import { tr } from "./tr.js";
+import { PUBLISHED } from "./words.js";
 
 const SAID_EVERY_MS = 3000;
 const ago = (seconds) => (seconds === null ? "" : tr("{age} ago", { age: age(seconds) }));
 let said = "", saidAt = -Infinity;
 
-/** The camera that decided: its score, shares and condition are shown, and its picture. */
-export const decider = (part) => part.seen_by.find((seen) => seen.camera === part.decided_by);
+const why = (part) => (part.held_back ? PUBLISHED[part.published] ?? part.published : reason(part));
 
 export function showVerdict() {
   const part = newest(), now = standing(), isOld = isPast();
@@ -17,15 +18,16 @@ export function showVerdict() {
   document.body.classList.toggle("past", isOld);
   const isOfPart = now.kind === "READY" && part;
   if (isOfPart) showPart(part, isOld); else showStanding(now, part);
-  say(isOfPart ? `${tr("Part")} ${part.part_seq}: ${part.verdict}. ${reason(part)}` : `${now.word}. ${now.why}. ${now.details.join("; ")}`);
+  if (now.kind === "OPENING") return;
+  say(isOfPart ? `${tr("Part")} ${part.part_seq}: ${verdictOf(part)}. ${why(part)}` : `${now.word}. ${now.why}. ${now.details.join("; ")}`);
 }
 
 function showPart(part, isOld) {
   const byPerson = part.reason === "BYPASS";
-  panel(`${part.verdict}${byPerson ? " person" : ""}${isOld ? " past" : ""}`, part.verdict, reason(part), part.detail);
+  panel(`${verdictOf(part)}${byPerson ? " person" : ""}${isOld ? " past" : ""}`, verdictOf(part), why(part), part.held_back ? tr("It was judged PASS.") : part.detail);
   fill("advice", "");
   fill("which", [`${tr("Part")} ${part.part_seq}`, part.count === null ? "" : `${tr("Count")} ${part.count}`, `${Math.round(part.latency_ms)} ms`].filter(Boolean).join(" · "));
-  const judged = decider(part), score = judged?.score ?? part.score, limit = judged?.limit ?? part.limit;
+  const judged = part.seen_by.find((seen) => seen.camera === part.decided_by), score = judged?.score ?? part.score, limit = judged?.limit ?? part.limit;
   const ratio = score !== null && limit ? score / limit : null;
   $("gauge").hidden = ratio === null;
   $("gauge").firstElementChild.style.width = `${Math.min(100, 50 * (ratio ?? 0))}%`;
@@ -41,7 +43,7 @@ function showStanding(now, part) {
   fill("scored", "");
   if (!part) return fill("last", "");
   const age_s = newestAge();
-  fill("last", `${tr("Last part")} ${part.part_seq}: ${part.verdict}${age_s === null ? "" : `, ${ago(age_s)}`}`);
+  fill("last", `${tr("Last part")} ${part.part_seq}: ${verdictOf(part)}${age_s === null ? "" : `, ${ago(age_s)}`}`);
 }
 
 function since(seconds) {
@@ -72,4 +74,3 @@ function say(text) {
   saidAt = performance.now();
   $("said").textContent = text;
 }
-
