@@ -17,10 +17,16 @@ function row(part) {
   const address = `#part/${part.part_seq}`;
   const cells = [
     element("a", thumbnail(part), { href: address, tabindex: "-1", "aria-hidden": "true" }), element("a", String(part.part_seq), { href: address }), clock(part.decided_utc),
-    element("b", part.verdict, { class: part.verdict }), reason(part), number(part.score), number(part.limit), String(part.count ?? "–"), String(part.program ?? "–"),
+    verdict(part), reason(part), number(part.score), number(part.limit), String(part.count ?? "–"), String(part.program ?? "–"),
     String(part.decided_by ?? "–"), part.review ? `${SAID[part.review.says] ?? part.review.says} (${part.review.by})` : "",
   ];
   return element("tr", cells.map((cell, index) => element("td", cell, { "data-name": COLUMNS[index] })));
+}
+
+// A PASS that did not reach the output in time was a REJECT for the gate.
+export function verdict(part) {
+  const word = element("b", part.verdict, { class: part.verdict });
+  return part.held_back ? [word, element("small", ` ${tr("held back: REJECT")}`)] : [word];
 }
 
 // Loaded when it comes into view. One that is not there says so; a server that is busy is asked again.

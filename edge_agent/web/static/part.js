@@ -1,10 +1,12 @@
 // One part with all that the journal holds of it, its pictures, and the way to the parts beside it.
 import { $, ask, clock, element, exact, facts, number, reason } from "./dom.js";
 import { showImageCondition, showShares } from "./judged.js";
+import { verdict } from "./listed.js";
 import { onKeys } from "./place.js";
 import { SAID, sayForm } from "./say.js";
 import { seenPictures } from "./seenpart.js";
 import { tr } from "./tr.js";
+import { PUBLISHED } from "./words.js";
 
 const WAYS = { previous: "partprevious", following: "partnext", previous_reject: "rejectprevious", following_reject: "rejectnext" };
 let shownSeq = "";
@@ -38,7 +40,7 @@ async function showPart(seq) {
       $(id).hidden = part.beside[way] === null;
       $(id).href = `#part/${part.beside[way]}`;
     }
-    $("partverdict").replaceChildren(element("b", part.verdict, { class: part.verdict }));
+    $("partverdict").replaceChildren(...verdict(part));
     const review = element("section", [element("h2", tr("Review")), ...said(part), sayForm(part, () => { reviewed(seq); })], { class: "reviewed" });
     const pictures = element("div");
     body.replaceChildren(element("div", [pictures, element("div", [summary(part), review])], { class: "beside" }));
@@ -56,7 +58,7 @@ function summary(part) {
   return element("section", facts([
     [tr("Reason"), `${reason(part)} (${part.reason})`], [tr("In words"), part.detail], [tr("Time"), clock(part.decided_utc)], ["UTC", part.decided_utc.slice(0, 19)],
     [tr("Count"), part.count], [tr("Program"), part.program], [tr("Score"), exact(part.score)], [tr("Limit"), exact(part.limit)],
-    [tr("Bundle"), part.bundle_id], [tr("The controller's judgement"), part.controller_judgement], [tr("On the wire"), part.published],
+    [tr("Bundle"), part.bundle_id], [tr("The controller's judgement"), part.controller_judgement], [tr("On the wire"), PUBLISHED[part.published] ?? part.published],
     [tr("Time to verdict"), `${part.latency_ms} ms`],
   ]));
 }

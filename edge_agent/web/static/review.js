@@ -1,6 +1,6 @@
 // A queue of parts that a person should look at, the least certain first.
 import { $, ask, clock, element, facts, number, reason } from "./dom.js";
-import { thumbnail } from "./listed.js";
+import { thumbnail, verdict } from "./listed.js";
 import { onKeys } from "./place.js";
 import { sayForm } from "./say.js";
 import { seenPictures } from "./seenpart.js";
@@ -60,7 +60,7 @@ async function look() {
   const link = element("a", `${tr("Part")} ${part.part_seq}`, { href: `#part/${part.part_seq}` });
   const pictures = element("div", element("p", tr("Searching…")));
   const words = element("div", [
-    element("h2", [element("b", part.verdict, { class: part.verdict }), " ", link]),
+    element("h2", [...verdict(part), " ", link]),
     element("p", (WHY[part.why] ?? WHY.REJECT)(part), { class: "whyhere" }),
     sayForm({ ...part, can_review: queue.can_review }, () => taken(part)),
     facts([[tr("Reason"), reason(part)], [tr("In words"), part.detail], [tr("Score"), ratio], [tr("Time"), clock(part.decided_utc)], [tr("Count"), part.count], [tr("Program"), part.program]]),
