@@ -218,3 +218,4 @@ async def served(settings: Settings, kind: Callable[[Site, frozenset[str]], ASGI
         follow.cancel()
         await asyncio.gather(serve, follow, return_exceptions=True)
         at.site.explainer.close()
+        at.site.thumbnails.close()
