@@ -189,7 +189,8 @@ def bundle_relimit(
     from drivers.base import DriverError
     from edge_agent.base_cli import utc_of
     from edge_agent.errors import EdgeAgentError
-    from edge_agent.limits import LIMIT, NEXT_START, LimitWish, foresee, move_limit
+    from edge_agent.inspection.limit_changes import LIMIT_EVENT
+    from edge_agent.limits import NEXT_START, LimitWish, foresee, move_limit
     from edge_agent.noted import noted
     from edge_agent.owners import refuse_root
 
@@ -228,7 +229,7 @@ def bundle_relimit(
         say(json_, facts, [f"written, not in use: {moved.folder} {moved.bundle_id[:12]}", f"then: {then}"])
         return
     try:
-        facts["recorded_via"] = asyncio.run(noted(settings, LIMIT, moved.detail))
+        facts["recorded_via"] = asyncio.run(noted(settings, LIMIT_EVENT, moved.detail))
     except (EdgeAgentError, DriverError, OSError) as err:
         what = (
             f"the limit is moved and bundle {moved.bundle_id[:12]} is activated, but the journal does not say so: {err}"

@@ -19,7 +19,6 @@ from edge_agent.inspection.limit_changes import LIMIT_CHANGES, LimitChange
 from edge_agent.inspection.manifest import MANIFEST, Section, read_manifest
 from edge_agent.inspection.registry import activate, bundle_in_use, bundles_in
 from edge_agent.inspection.signature import SIGNATURE
-from edge_agent.signing import sign_bundle
 from edge_agent.store.journal import NoJournalYet
 from edge_agent.store.scored import BAD, GOOD, Moved, ReviewedPart, Reviews, ScoredParts, reviews_of
 
@@ -29,10 +28,8 @@ if TYPE_CHECKING:
     from edge_agent.settings import BundleSettings, Settings
     from edge_agent.signing import SigningKey
 
-__all__ = ["LIMIT", "NEXT_START", "LimitMoved", "LimitWish", "Prospect", "foresee", "move_limit"]
+__all__ = ["NEXT_START", "LimitMoved", "LimitWish", "Prospect", "foresee", "move_limit"]
 
-LIMIT = "LIMIT"
-"""The journal's event."""
 NEXT_START = (
     "parts are judged by it from the agent's next start on (systemctl restart edge-agent); until then all are judged "
     "by the limit of before"
@@ -297,17 +294,23 @@ def move_limit(
         if out.exists():
             raise UsageError(f"{out} exists already", hint="name another folder")
         bundle_id = write_relimited(parent.folder, out, manifest)
-        signed = "" if key is None else str(sign_bundle(out, key, change.by))
+        signed = "" if key is None else _signed(out, key, change.by)
         return LimitMoved(bundle_id, out, change, place, is_active=False, signed=signed)
     with tempfile.TemporaryDirectory(prefix=".relimit-", dir=_beside(entry.path)) as folder:
         made = Path(folder) / "bundle"
         bundle_id = write_relimited(parent.folder, made, manifest)
-        signed = "" if key is None else str(sign_bundle(made, key, change.by))
+        signed = "" if key is None else _signed(made, key, change.by)
         because = f"limit {change.limit:.6g} -> {change.to:.6g}: {change.why}"
         switch = activate(
             entry.path, made, by=change.by, why=because, prove=proven(settings, entry), instead_of=told.bundle_id
         )
     return LimitMoved(bundle_id, entry.path / switch.folder, change, place, is_active=True, signed=signed)
+
+
+def _signed(folder: Path, key: SigningKey, by: str) -> str:
+    from edge_agent.signing import sign_bundle  # noqa: PLC0415 - most lines have no signature: as in signature.py
+
+    return str(sign_bundle(folder, key, by))
 
 
 def _check_words(wish: LimitWish) -> None:

@@ -11,9 +11,11 @@ from edge_agent.inspection.manifest import Section
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["LIMIT_CHANGES", "LimitChange", "check_last_change", "limit_changes"]
+__all__ = ["LIMIT_CHANGES", "LIMIT_EVENT", "LimitChange", "check_last_change", "limit_changes"]
 
 LIMIT_CHANGES = "limit_changes"
+LIMIT_EVENT = "LIMIT"
+"""The journal's event of a limit that somebody moved."""
 _ID_DIGITS = 12
 
 

@@ -23,8 +23,9 @@ from edge_agent.errors import ConfigError, DataError, EdgeAgentError
 from edge_agent.report.heat import scale_png
 from edge_agent.store.search import JournalSearch, PartQuery
 from edge_agent.web.feed import Review
-from edge_agent.web.guard import BODY_MAX_BYTES, Guard, is_token
+from edge_agent.web.guard import Guard, body_of, check_token, words_of
 from edge_agent.web.language import Spoken, shell, words_script
+from edge_agent.web.limits import LimitPages
 from edge_agent.web.pictures import Busy
 from edge_agent.web.reviews import limit_moved
 from edge_agent.web.rows import camera_json, part_json
@@ -209,17 +210,11 @@ class Site:
 
     async def review(self, request: Request) -> Response:
         """A person with the token confirms or overturns a reject. The verdict that was sent stays what it is."""
-        if self.token is None:
-            raise HTTPException(403, "this page is read-only: line.toml names no web.token_file")
-        if not is_token(request.headers.get("authorization"), self.token):
-            raise HTTPException(401, "the token is wrong or missing", {"WWW-Authenticate": "Bearer"})
-        body = await request.body()
-        if len(body) > BODY_MAX_BYTES:
-            raise HTTPException(413, "the body is too large")
+        check_token(request, self.token)
         try:
-            said = _Said.model_validate_json(body)
+            said = _Said.model_validate_json(await body_of(request))
         except ValidationError as err:
-            raise HTTPException(400, _words(err)) from err
+            raise HTTPException(400, words_of(err)) from err
         row = await run_in_threadpool(self._any_row, request)
         if row.verdict is not Verdict.REJECT:
             raise HTTPException(409, f"part {row.part_seq} is {row.verdict}: only a REJECT is reviewed")
@@ -281,6 +276,7 @@ def page(site: Site, names: frozenset[str]) -> ASGIApp:
         Route(parts + "/cameras/{camera}/{picture}", site.picture),
         Route(parts + "/review", site.review, methods=["POST"]),
         Route("/api/reviewed", site.reviewed),
+        *LimitPages(site.settings, site.desk, site.token).routes(),
         *_machines(site),
     ]
     app = Starlette(routes=routes, exception_handlers={EdgeAgentError: _said})
@@ -350,11 +346,7 @@ def _read(model: type[_Model], given: dict[str, Any]) -> _Model:
     try:
         return model.model_validate(given)
     except ValidationError as err:
-        raise HTTPException(400, _words(err)) from err
-
-
-def _words(err: ValidationError) -> str:
-    return "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in err.errors(include_url=False)[:5])[:500]
+        raise HTTPException(400, words_of(err)) from err
 
 
 def _utc(at: datetime | None) -> str | None:
