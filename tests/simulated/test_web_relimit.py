@@ -15,6 +15,7 @@ from edge_agent.inspection.bundle import Bundle
 from edge_agent.inspection.registry import switches
 from edge_agent.simulation import free_port
 from edge_agent.store.journal import JournalReader
+from tests.simulated.browser import CHROMIUM, browser
 from tests.simulated.line import bad_image, good_image, line
 
 if TYPE_CHECKING:
@@ -48,6 +49,50 @@ async def _listens(port: int) -> None:
                 continue
             writer.close()
             return
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+async def test_a_person_moves_the_limit_on_the_page(tmp_path: Path, thumbnail_bundle: Path) -> None:
+    bundle, port = shutil.copytree(thumbnail_bundle, tmp_path / "bundles"), free_port()
+    (tmp_path / "web_token").write_text(TOKEN)
+    (tmp_path / "web_token").chmod(0o600)
+    async with line(tmp_path, bundle, start=False) as at:
+        at.config.write_text(at.config.read_text() + f'[web]\nport = {port}\ntoken_file = "web_token"\n')
+        await at.start_agent()
+        await at.until_ready()
+        await _listens(port)
+        await at.controller.wire_trigger(bad_image(1))
+        await at.until_rows(1)
+        await asyncio.to_thread(asked, port, "/api/parts/1/review", {"says": "CONFIRMED", "by": "Ada", "note": ""})
+        async with browser(f"http://127.0.0.1:{port}/") as tab:
+            await tab.until("document.getElementById('word').textContent === 'REJECT'")
+            await tab.evaluate("location.hash = '#review'")
+            await tab.until("document.querySelectorAll('#moved option').length === 1")
+            await tab.evaluate("document.querySelector('#moved [name=limit]').value = 1000")
+            await tab.evaluate("document.querySelector('#moved button').click()")
+            await tab.until("document.getElementById('relimit') !== null")
+            shown = await tab.evaluate("document.getElementById('relimit').parentElement.textContent")
+            fill = "for (const [name, value] of Object.entries({by: 'A. <b>Weber', why: 'a try', token: '%s'})) "
+            await tab.evaluate(
+                f"(() => {{ {fill % TOKEN} document.getElementById('relimit').elements[name].value = value }})()"
+            )
+            await tab.evaluate(
+                "document.querySelector('#relimit button').click()"
+            )  # refused by the browser: not ticked
+            before = Bundle.load(bundle).id
+            await tab.evaluate("document.querySelector('#relimit [name=although]').click()")
+            await tab.evaluate("document.querySelector('#relimit button').click()")
+            await tab.until("document.querySelector('#relimit [role=status]').textContent.includes('is activated')")
+            complaints = [said for said in tab.said if "ERR_" not in said and "status of 503" not in said]
+        await at.stop_agent()
+
+    after = Bundle.load(tmp_path / "bundles")
+    assert "Known defects that would passPart 1" in shown
+    assert "from the agent's next start on" in shown
+    assert (after.limit, after.manifest["limit_changes"][0]["parent"]) == (1000.0, before)
+    assert after.manifest["limit_changes"][0]["by"] == "A. <b>Weber"
+    assert after.manifest["limit_changes"][0]["known_defects"] == ["part 1"]
+    assert complaints == []
 
 
 async def test_the_limit_is_moved_beside_the_engine_and_taken_at_the_next_start(

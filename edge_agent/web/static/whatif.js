@@ -1,6 +1,7 @@
 // What another limit would have done: on paper, from the journal.
 import { $, ask, element, number, pairs } from "./dom.js";
 import { parts } from "./line.js";
+import { offerLimit } from "./relimit.js";
 import { tr } from "./tr.js";
 
 export function start() {
@@ -29,5 +30,6 @@ async function moveLimit() {
       [tr("of them good: no longer rejected"), told.of_them_overturned], [tr("reviewed since then"), told.reviewed],
       [tr("of them good parts"), told.false_rejects],
     ]);
+    offerLimit($("movedresult"), Object.fromEntries(asked));
   } catch (err) { pairs($("movedresult"), [["", err.message]]); }
 }
