@@ -6,6 +6,7 @@ by the registry's one switch. A running agent judges on by the bundle that it st
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -44,6 +45,7 @@ _BY_LIMIT = frozenset({"id", "created", "limit", "defective", LIMIT_CHANGES})
 class LimitWish:
     """Who wants which limit, and why. ``bundle_id``: the bundle that this person looked at; empty: the one in use.
 
+    ``told``: the ``Prospect.defects_digest`` that this person saw, empty where it is the one that is at hand.
     ``since_utc``: only parts from then on are looked at for what the limit would do, not for known defects.
     """
 
@@ -54,6 +56,7 @@ class LimitWish:
     why: str = ""
     bundle_id: str = ""
     although_known_defects_pass: bool = False
+    told: str = ""
     since_utc: str | None = None
 
 
@@ -86,6 +89,11 @@ class Prospect:
     def known_defects(self) -> tuple[str, ...]:
         """The known defects that would pass, by the names of their images, or by their parts."""
         return (*(one.name for one in self.new.defects), *(f"part {one.part_seq}" for one in self.parts))
+
+    @property
+    def defects_digest(self) -> str:
+        """Stands for these names, where a list is too long to be sent back."""
+        return hashlib.sha256("\n".join(self.known_defects).encode()).hexdigest()
 
     @property
     def refusal(self) -> str:
@@ -161,6 +169,7 @@ class Prospect:
                 ),
             ],
             "refusal": self.refusal or None,
+            "defects_digest": self.defects_digest,
             "notes": list(self.notes),
             "takes_effect": NEXT_START,
         }
@@ -269,6 +278,8 @@ def move_limit(
         raise DataError(
             told.refusal, hint="say --although-known-defects-pass if they shall; it will stand in the bundle"
         )
+    if told.refusal and wish.told and wish.told != told.defects_digest:
+        raise DataError(f"what is known has changed meanwhile: {told.refusal}", hint="look again, and decide again")
     if settings.trusted_keys and key is None and out is None:
         raise UsageError(
             "line.toml asks for bundles that a trusted key signed, and the new limit makes another bundle of it",

@@ -92,6 +92,7 @@ class MovedLimit(_Line):
     by: Name
     why: Why
     although_known_defects_pass: bool = False
+    told: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class LimitRequest(_Line):

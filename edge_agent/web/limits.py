@@ -46,6 +46,7 @@ class _Wanted(BaseModel):
     limit: _Limit
     by: str
     why: str
+    told: str
     although_known_defects_pass: bool = False
 
 
@@ -92,6 +93,7 @@ class LimitPages:
                 by=wanted.by.strip(),
                 why=wanted.why.strip(),
                 although_known_defects_pass=wanted.although_known_defects_pass,
+                told=wanted.told,
             )
         except ValidationError as err:
             raise HTTPException(400, words_of(err)) from err

@@ -32,7 +32,7 @@ async def at(tmp_path: Path) -> AsyncIterator[Served]:
 
 
 async def move(at: Served, token: str | None = TOKEN, **body: Any) -> Reply:
-    said = {"bundle": BUNDLE, "limit": 2.5, "by": "A. Weber", "why": "dust", **body}
+    said = {"bundle": BUNDLE, "limit": 2.5, "by": "A. Weber", "why": "dust", "told": "ab" * 32, **body}
     headers = {"Authorization": f"Bearer {token}"} if token is not None else {}
     return await at.ask("/api/limit", method="POST", headers=headers, body=json.dumps(said).encode())
 
@@ -99,6 +99,7 @@ async def test_a_page_of_another_origin_moves_no_limit(at: Served) -> None:
         {"limit": True, "also": 1},
         {"bundle": "../../etc"},
         {"program": 3},
+        {"told": "nothing"},
         {"although_known_defects_pass": "perhaps"},
     ],
 )

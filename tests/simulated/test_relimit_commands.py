@@ -13,9 +13,11 @@ import pytest
 from edge_agent.doctor import Result, Site
 from edge_agent.doctor.bundles import bundle_verified
 from edge_agent.domain import Outcome, Reason, Verdict
+from edge_agent.errors import DataError
 from edge_agent.inspection.bundle import Bundle
 from edge_agent.inspection.manifest import MANIFEST, encode_manifest
 from edge_agent.inspection.registry import switches
+from edge_agent.limits import LimitWish, foresee, move_limit
 from edge_agent.settings import load_settings
 from edge_agent.signing import make_key, public_key_file
 from edge_agent.store.journal import Journal, JournalReader, PartRow
@@ -95,6 +97,21 @@ def journal_of(path: Path, rows: list[PartRow], **said: str) -> None:
         asyncio.run(write())
     finally:
         journal.close()
+
+
+def test_a_defect_that_came_to_be_known_after_somebody_looked_is_said(config: Path, tmp_path: Path) -> None:
+    bundle = Bundle.load(tmp_path / "bundles")
+    rows = [judged(bundle.id, 1, 1.6), judged(bundle.id, 2, 1.7)]
+    journal_of(tmp_path / "j.sqlite3", rows, part_1="CONFIRMED")
+    settings = load_settings(config)
+    wish = LimitWish(1, 1, 1.8, "Ada", "a try", although_known_defects_pass=True)
+    seen = foresee(settings, wish).defects_digest
+    journal_of(tmp_path / "j.sqlite3", [], part_2="CONFIRMED")
+
+    with pytest.raises(DataError, match=r"what is known has changed meanwhile.*part 2"):
+        move_limit(settings, replace(wish, told=seen))
+
+    assert Bundle.load(tmp_path / "bundles").id == bundle.id
 
 
 def relimit(config: Path, to: float, *more: str) -> Ran:

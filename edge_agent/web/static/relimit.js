@@ -53,7 +53,8 @@ function form(told) {
       const done = await ask("api/limit", {
         method: "POST", headers: { "Content-Type": "application/json", Authorization: `Bearer ${token.value}` },
         body: JSON.stringify({
-          bundle: told.bundle_id, limit: told.to, by: by.value, why: why.value, although_known_defects_pass: Boolean(told.refusal) && although.checked,
+          bundle: told.bundle_id, limit: told.to, by: by.value, why: why.value, told: told.defects_digest,
+          although_known_defects_pass: Boolean(told.refusal) && although.checked,
         }),
       });
       sessionStorage.setItem("name", by.value); sessionStorage.setItem("token", token.value);
