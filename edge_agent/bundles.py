@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, cast
 
 import structlog
 
-from edge_agent.errors import BundleRejected, DataError, Unavailable, UsageError
+from edge_agent.errors import BundleRejected, DataError, EdgeAgentError, Unavailable, UsageError
 from edge_agent.inspection.bundle import Bundle
 from edge_agent.inspection.inspector import Inspector
 from edge_agent.inspection.manifest import MANIFEST
 from edge_agent.inspection.registry import bundles_in, switches
 from edge_agent.inspection.signature import untrusted_why
+from edge_agent.noting import note
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -24,8 +26,10 @@ if TYPE_CHECKING:
     from edge_agent.settings import BundleSettings, Settings
 
 __all__ = [
+    "BUNDLE_CHOSEN",
     "BundlePlace",
     "check_place",
+    "chosen",
     "entry_of",
     "in_use_words",
     "inspector_of",
@@ -39,6 +43,8 @@ __all__ = [
 
 log = structlog.get_logger(__name__)
 
+BUNDLE_CHOSEN = "BUNDLE_CHOSEN"
+"""The kind of the event that says at once who put which bundle to use; BUNDLE says at a start which one judges."""
 _WARM_UPS = 5
 """A PC that has just started is busy: one that is never quick enough, in so many, is too slow."""
 
@@ -200,6 +206,16 @@ def in_use_words(entry: BundleSettings, bundle: Bundle) -> str:
     signed = f"; {bundle.signature}" if bundle.signature else ""
     place = f"program {entry.program}, camera {entry.camera}"
     return f"{place}: {bundle.id} limit {bundle.limit:.6g} {bundle.folder}{chosen}{signed}"
+
+
+async def chosen(journal: Path, entry: BundleSettings, switch: Switch) -> str:
+    """Tell the journal of a switch that was made; '' or why it could not be told: the agent's next start tells it."""
+    detail = {"schema_version": 1, "program": entry.program, "camera": entry.camera, **asdict(switch)}
+    try:
+        await note(journal, BUNDLE_CHOSEN, json.dumps(detail, ensure_ascii=False))
+    except EdgeAgentError as err:
+        return f"the journal is told at the agent's next start, not now: {err}"
+    return ""
 
 
 def _words(folder: Path, trusted: tuple[PublicKey, ...], *, is_active: bool) -> str:

@@ -99,7 +99,7 @@ def run(
             claimed_folders(settings.folders),
             simulated_peers(settings, config, images=simulated_images, flags=flags) as simulated_settings,
         ):
-            asyncio.run(run_agent(simulated_settings, is_simulated=True, is_dry_run=dry_run))
+            asyncio.run(run_agent(simulated_settings, is_simulated=True, is_dry_run=dry_run, written=settings))
     else:
         with claimed(settings.output) as claim, claimed_folders(settings.folders):
             asyncio.run(run_agent(settings, claim=claim, is_dry_run=dry_run))

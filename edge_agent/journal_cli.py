@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from drivers.base import Reason, Verdict
-from edge_agent.base_cli import DEFAULT_CONFIG, Config, Json, progress_bars, say, settings_of, utc_of
+from edge_agent.base_cli import DEFAULT_CONFIG, By, Config, Json, progress_bars, say, settings_of, utc_of, who
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Iterator, Sequence
 
     from edge_agent.store.export import Selection
     from edge_agent.store.journal import JournalReader
@@ -93,6 +93,7 @@ def journal_query(
     Example: edge-agent journal query --config line.toml --from yesterday --to today --for excel > yesterday.csv
     """
     from edge_agent.errors import UsageError
+    from edge_agent.store.export import records_of
 
     if for_ and json_:
         raise UsageError("--for excel and --json are two answers", hint="say one of them")
@@ -100,7 +101,7 @@ def journal_query(
         since, until, verdict=verdict, reason=reason, program=program, part=part, count=count, image=image
     )
     with _reader(config, journal) as reader:
-        with closing(_records(reader, wanted, is_newest_first=True)) as found:
+        with closing(records_of(reader, wanted, is_newest_first=True)) as found:
             records = list(islice(found, most))
         tally = reader.tally(*wanted.where())
     totals = _totals(wanted, tally, len({record["part_seq"] for record in records}))
@@ -112,6 +113,47 @@ def journal_query(
         by_verdict = {str(known): sum(n for (one, _), n in tally.items() if one is known) for known in Verdict}
         say(json_, {**facts, "totals": by_verdict}, [*map(_line, records), *totals])
     raise typer.Exit(0 if records else 1)
+
+
+@journal_cli.command("changes")
+def journal_changes(
+    config: Config = DEFAULT_CONFIG,
+    *,
+    journal: File = None,
+    since: Since = None,
+    until: Until = None,
+    most: Annotated[int, typer.Option(min=1, max=100_000, help="The newest this many.")] = 50,
+    for_: ForExcel = None,
+    json_: Json = False,
+) -> None:
+    """Who changed what, when and why: settings, versions, bundles, limits, reviews, bypasses, challenges, hand tests.
+
+    The newest first, in the time of this PC, also out of closed journals beside this one. 1 if there is none.
+
+    Example: edge-agent journal changes --config line.toml --from yesterday
+
+    Example: edge-agent journal changes --config line.toml --from 2026-11-24 --for excel > changes.csv
+    """
+    from edge_agent.errors import UsageError
+    from edge_agent.report.changed import change_json
+    from edge_agent.store.changes import changes_between
+
+    if for_ and json_:
+        raise UsageError("--for excel and --json are two answers", hint="say one of them")
+    from_utc, to_utc = _span(since, until)
+    changes = changes_between(_path(config, journal), from_utc, to_utc)
+    found = [change_json(change) for change in reversed(changes.found[-most:])]
+    notes = [f"older ones are in {changes.missing}, which is not beside this journal"] if changes.missing else []
+    if len(found) < len(changes.found):
+        notes.append(f"shown: the newest {len(found)} of {len(changes.found)}; --most {len(changes.found)} shows all")
+    if for_:
+        _print_table(_CHANGE_COLUMNS, [row for change in found for row in _change_rows(change)])
+        typer.echo("\n".join(notes), err=True)
+    else:
+        facts = {"schema_version": 1, "from_utc": from_utc, "to_utc": to_utc, "changes": found}
+        lines = [line for change in found for line in _change_lines(change)] or ["nothing was changed"]
+        say(json_, {**facts, "missing": changes.missing or None}, [*lines, *notes])
+    raise typer.Exit(0 if found else 1)
 
 
 @journal_cli.command("export")
@@ -140,7 +182,7 @@ def journal_export(
     """
     from edge_agent.errors import UsageError
     from edge_agent.store.excel import write_excel
-    from edge_agent.store.export import write_export
+    from edge_agent.store.export import records_of, write_export
 
     chosen = _format_of(out, fmt, is_for_excel=for_ is not None)
     wanted = _selection(
@@ -148,7 +190,7 @@ def journal_export(
     )
     with _reader(config, journal) as reader:
         try:
-            with out.open("xb") as file, closing(_records(reader, wanted)) as records:
+            with out.open("xb") as file, closing(records_of(reader, wanted)) as records:
                 number = write_excel(records, file) if for_ else write_export(records, file, chosen.value)
         except FileExistsError:
             raise UsageError(f"{out} exists already", hint="name another file, or move this one away") from None
@@ -193,7 +235,9 @@ def journal_verify(
 
 
 @journal_cli.command("rotate")
-def journal_rotate(config: Config = DEFAULT_CONFIG, *, journal: File = None, json_: Json = False) -> None:
+def journal_rotate(
+    config: Config = DEFAULT_CONFIG, *, journal: File = None, by: By = None, json_: Json = False
+) -> None:
     """Close the journal under the name of its parts and begin the next one; 75 while an agent runs.
 
     Example: edge-agent journal rotate --config line.toml
@@ -203,7 +247,7 @@ def journal_rotate(config: Config = DEFAULT_CONFIG, *, journal: File = None, jso
 
     path = journal or settings_of(config, writes_state=True).store.journal
     refuse_root([path.parent, path])
-    kept = rotate(path)
+    kept = rotate(path, by=who(by))
     say(json_, {"schema_version": 1, "closed": str(kept)}, [f"closed: {kept}"])
 
 
@@ -219,18 +263,6 @@ def _reader(config: Path, journal: Path | None) -> Iterator[JournalReader]:
         yield reader
 
 
-def _records(
-    reader: JournalReader, wanted: Selection, *, is_newest_first: bool = False
-) -> Generator[dict[str, Any], None, None]:
-    from edge_agent.store.export import record_of
-
-    where, values = wanted.where()
-    for row in reader.select(where, values, is_newest_first=is_newest_first):
-        published = reader.published(row.part_seq)
-        for camera in row.cameras or (None,):
-            yield record_of(row, camera, published)
-
-
 def _selection(
     since: str | None,
     until: str | None,
@@ -242,9 +274,15 @@ def _selection(
     count: int | None,
     image: str | None,
 ) -> Selection:
+    from edge_agent.store.export import Selection
+
+    return Selection(*_span(since, until), verdict, reason, program, part, count, image)
+
+
+def _span(since: str | None, until: str | None) -> tuple[str | None, str | None]:
+    """Both ends as the journal writes them. Raises UsageError."""
     from edge_agent.errors import UsageError
     from edge_agent.moment import local_words
-    from edge_agent.store.export import Selection
 
     from_utc = utc_of("--from", since)
     to_utc = utc_of("--to", until, from_utc)
@@ -253,7 +291,7 @@ def _selection(
             f"--to is {local_words(to_utc)}, which is not after --from, {local_words(from_utc)}",
             hint="a day is its begin: --from yesterday --to today is all of yesterday",
         )
-    return Selection(from_utc, to_utc, verdict, reason, program, part, count, image)
+    return from_utc, to_utc
 
 
 def _format_of(out: Path, fmt: _Format | None, *, is_for_excel: bool) -> _Format:
@@ -300,6 +338,51 @@ def _totals(wanted: Selection, tally: dict[tuple[Verdict, Reason], int], shown: 
     end = f" to {local_words(wanted.until_utc)}" if wanted.until_utc else ""
     lines = [f"{number} part{'s' if number > 1 else ''}{begin}{end}: {', '.join(said)}"]
     return [*lines, f"shown: the newest {shown} of them; --most {number} shows all"] if shown < number else lines
+
+
+_CHANGE_COLUMNS = (
+    "at_local",
+    "at_utc",
+    "title",
+    "by",
+    "why",
+    "words",
+    "name",
+    "was",
+    "is",
+    "kind",
+    "journal",
+    "event_id",
+)
+
+
+def _change_lines(change: dict[str, Any]) -> list[str]:
+    """A change for a person: one line, and one for each value."""
+    from edge_agent.moment import local_words
+
+    said = [local_words(change["at_utc"]), change["title"]]
+    said += [f"by {change['by']}"] if change["by"] else []
+    said += [_printable(change[name]) for name in ("words", "why") if change[name]]
+    values = [f"    {value['name']}: {value['was']} -> {value['is']}" for value in change["values"] or []]
+    return ["  ".join(map(_printable, said)), *map(_printable, values)]
+
+
+def _change_rows(change: dict[str, Any]) -> list[list[object]]:
+    """A change for a table: a row for each value."""
+    from edge_agent.store.excel import local_cell
+
+    local = {**change, "at_local": local_cell(change["at_utc"])}
+    return [[{**local, **value}.get(name) for name in _CHANGE_COLUMNS] for value in change["values"] or [{}]]
+
+
+def _print_table(header: Sequence[str], rows: list[list[object]]) -> None:
+    from io import BytesIO
+
+    from edge_agent.store.excel import write_table
+
+    table = BytesIO()
+    write_table(header, rows, table)
+    typer.echo(table.getvalue().decode(), nl=False)
 
 
 def _print_excel(records: list[dict[str, Any]]) -> None:

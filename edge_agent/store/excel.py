@@ -16,9 +16,9 @@ from edge_agent.errors import UsageError
 from edge_agent.store.export import COLUMNS, Encoded, safe_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-__all__ = ["EXCEL_ROWS", "LOCAL", "write_excel"]
+__all__ = ["EXCEL_ROWS", "LOCAL", "local_cell", "write_excel", "write_table"]
 
 EXCEL_ROWS = 1_048_575
 """A sheet has so many rows below its header."""
@@ -46,18 +46,27 @@ def write_excel(records: Iterable[dict[str, Any]], to: IO[bytes]) -> int:
         kept.seek(0)
         flat = [name for name in COLUMNS if name not in _NESTED]
         names = [(column, name) for column in _NESTED for name in sorted(nested[column])]
-        lines = csv.writer(Encoded(to), delimiter=";")
-        to.write(b"\xef\xbb\xbf")
-        lines.writerow([flat[0], LOCAL, *flat[1:], *(f"{column}.{name}" for column, name in names)])
-        for line in kept:
-            record = json.loads(line)
-            values = {column: json.loads(record[column] or "{}") for column in _NESTED}
-            cells = [record[flat[0]], _local(record["decided_utc"]), *(record[name] for name in flat[1:])]
-            lines.writerow(map(_cell, [*cells, *(values[column].get(name) for column, name in names)]))
+        header = [flat[0], LOCAL, *flat[1:], *(f"{column}.{name}" for column, name in names)]
+        write_table(header, (_row(json.loads(line), flat, names) for line in kept), to)
     return number
 
 
-def _local(utc: str) -> str:
+def write_table(header: Sequence[str], rows: Iterable[Sequence[object]], to: IO[bytes]) -> None:
+    """Any table, as Excel opens it by a double click."""
+    lines = csv.writer(Encoded(to), delimiter=";")
+    to.write(b"\xef\xbb\xbf")
+    lines.writerow(header)
+    for row in rows:
+        lines.writerow(map(_cell, row))
+
+
+def _row(record: dict[str, Any], flat: Sequence[str], names: Sequence[tuple[str, str]]) -> list[object]:
+    values = {column: json.loads(record[column] or "{}") for column in _NESTED}
+    cells = [record[flat[0]], local_cell(record["decided_utc"]), *(record[name] for name in flat[1:])]
+    return [*cells, *(values[column].get(name) for column, name in names)]
+
+
+def local_cell(utc: str) -> str:
     """As Excel takes it for a time in every language; the offset is lost, ``decided_utc`` stands beside it."""
     return datetime.fromisoformat(utc).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
