@@ -27,6 +27,7 @@ from edge_agent.bundle_cli import bundle_cli
 from edge_agent.bypass_cli import bypass_cli
 from edge_agent.calibration_cli import calibration_cli
 from edge_agent.challenge_cli import challenge_cli
+from edge_agent.changes_cli import changes_cli
 from edge_agent.commissioning_cli import commissioning_cli
 from edge_agent.cvx_cli import cvx_cli
 from edge_agent.doctor_cli import doctor_cli
@@ -59,6 +60,7 @@ cli.add_typer(config_cli, name="config")
 cli.add_typer(bundle_cli, name="bundle")
 cli.add_typer(cvx_cli, name="cvx")
 cli.add_typer(bypass_cli, name="bypass")
+journal_cli.add_typer(changes_cli)
 cli.add_typer(journal_cli, name="journal")
 cli.add_typer(report_cli, name="report")
 cli.add_typer(results_cli, name="results")

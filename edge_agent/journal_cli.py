@@ -3,20 +3,37 @@
 from __future__ import annotations
 
 from contextlib import closing, contextmanager
+from dataclasses import asdict
 from enum import StrEnum
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import IO, TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from drivers.base import Reason, Verdict
-from edge_agent.base_cli import DEFAULT_CONFIG, By, Config, Json, progress_bars, say, settings_of, utc_of, who
+from edge_agent.base_cli import (
+    DEFAULT_CONFIG,
+    By,
+    Config,
+    ForExcel,
+    JournalFile,
+    Json,
+    Since,
+    Until,
+    journal_of,
+    printable,
+    progress_bars,
+    say,
+    settings_of,
+    span_of,
+    who,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
-    from edge_agent.store.export import Selection
+    from edge_agent.store.export import Format, Selection
     from edge_agent.store.journal import JournalReader
 
 __all__ = ["journal_cli"]
@@ -28,28 +45,10 @@ class _Format(StrEnum):
     CSV = "csv"
     JSONL = "jsonl"
     PARQUET = "parquet"
+    XLSX = "xlsx"
 
 
-File = Annotated[Path | None, typer.Option("--journal", help="This file, not the one that line.toml names.")]
-
-
-class _For(StrEnum):
-    EXCEL = "excel"
-
-
-Since = Annotated[
-    str | None,
-    typer.Option(
-        "--from",
-        "--since",
-        metavar="TIME",
-        help="2026-11-24, 2026-11-24T06:00, 22:00 (the last one), today, yesterday, 'yesterday 22:00'; this PC's time.",
-    ),
-]
-Until = Annotated[
-    str | None,
-    typer.Option("--to", "--until", metavar="TIME", help="As --from, itself not included; 06:00 is the next one."),
-]
+Out = Annotated[Path, typer.Argument(help="The file to write; it must not exist yet.")]
 OfVerdict = Annotated[Verdict | None, typer.Option("--verdict", case_sensitive=False)]
 OfReason = Annotated[Reason | None, typer.Option("--reason", case_sensitive=False)]
 OfProgram = Annotated[int | None, typer.Option("--program", help="The controller's program.")]
@@ -61,17 +60,13 @@ OfImage = Annotated[
         "--image", metavar="NAME", help="Name of its image, the controller's or the archive's; * is anything."
     ),
 ]
-ForExcel = Annotated[
-    _For | None,
-    typer.Option("--for", help="excel: CSV that opens by a double click: local time, semicolons, decimal commas."),
-]
 
 
 @journal_cli.command("query")
 def journal_query(
     config: Config = DEFAULT_CONFIG,
     *,
-    journal: File = None,
+    journal: JournalFile = None,
     since: Since = None,
     until: Until = None,
     verdict: OfVerdict = None,
@@ -115,53 +110,12 @@ def journal_query(
     raise typer.Exit(0 if records else 1)
 
 
-@journal_cli.command("changes")
-def journal_changes(
-    config: Config = DEFAULT_CONFIG,
-    *,
-    journal: File = None,
-    since: Since = None,
-    until: Until = None,
-    most: Annotated[int, typer.Option(min=1, max=100_000, help="The newest this many.")] = 50,
-    for_: ForExcel = None,
-    json_: Json = False,
-) -> None:
-    """Who changed what, when and why: settings, versions, bundles, limits, reviews, bypasses, challenges, hand tests.
-
-    The newest first, in the time of this PC, also out of closed journals beside this one. 1 if there is none.
-
-    Example: edge-agent journal changes --config line.toml --from yesterday
-
-    Example: edge-agent journal changes --config line.toml --from 2026-11-24 --for excel > changes.csv
-    """
-    from edge_agent.errors import UsageError
-    from edge_agent.report.changed import change_json
-    from edge_agent.store.changes import changes_between
-
-    if for_ and json_:
-        raise UsageError("--for excel and --json are two answers", hint="say one of them")
-    from_utc, to_utc = _span(since, until)
-    changes = changes_between(_path(config, journal), from_utc, to_utc)
-    found = [change_json(change) for change in reversed(changes.found[-most:])]
-    notes = [f"older ones are in {changes.missing}, which is not beside this journal"] if changes.missing else []
-    if len(found) < len(changes.found):
-        notes.append(f"shown: the newest {len(found)} of {len(changes.found)}; --most {len(changes.found)} shows all")
-    if for_:
-        _print_table(_CHANGE_COLUMNS, [row for change in found for row in _change_rows(change)])
-        typer.echo("\n".join(notes), err=True)
-    else:
-        facts = {"schema_version": 1, "from_utc": from_utc, "to_utc": to_utc, "changes": found}
-        lines = [line for change in found for line in _change_lines(change)] or ["nothing was changed"]
-        say(json_, {**facts, "missing": changes.missing or None}, [*lines, *notes])
-    raise typer.Exit(0 if found else 1)
-
-
 @journal_cli.command("export")
 def journal_export(
-    out: Annotated[Path, typer.Argument(help="The file to write; it must not exist yet.")],
+    out: Out,
     config: Config = DEFAULT_CONFIG,
     *,
-    journal: File = None,
+    journal: JournalFile = None,
     fmt: Annotated[_Format | None, typer.Option("--format", help="By the name of the file, where left out.")] = None,
     since: Since = None,
     until: Until = None,
@@ -174,15 +128,14 @@ def journal_export(
     for_: ForExcel = None,
     json_: Json = False,
 ) -> None:
-    """One record an image, oldest first: CSV, JSON Lines, or Parquet where pyarrow is installed.
+    """One record an image, oldest first: an Excel workbook, CSV, JSON Lines, or Parquet where pyarrow is installed.
 
-    Example: edge-agent journal export november.csv --config line.toml --from 2026-11-01 --to 2026-12-01
+    Example: edge-agent journal export november.xlsx --config line.toml --from 2026-11-01 --to 2026-12-01
 
     Example: edge-agent journal export november.csv --config line.toml --from 2026-11-01 --for excel
     """
     from edge_agent.errors import UsageError
-    from edge_agent.store.excel import write_excel
-    from edge_agent.store.export import records_of, write_export
+    from edge_agent.store.export import records_of
 
     chosen = _format_of(out, fmt, is_for_excel=for_ is not None)
     wanted = _selection(
@@ -191,7 +144,7 @@ def journal_export(
     with _reader(config, journal) as reader:
         try:
             with out.open("xb") as file, closing(records_of(reader, wanted)) as records:
-                number = write_excel(records, file) if for_ else write_export(records, file, chosen.value)
+                number = _write_table(records, file, out, chosen, wanted, is_for_excel=for_ is not None)
         except FileExistsError:
             raise UsageError(f"{out} exists already", hint="name another file, or move this one away") from None
         except BaseException:
@@ -205,7 +158,7 @@ def journal_export(
 def journal_verify(
     config: Config = DEFAULT_CONFIG,
     *,
-    journal: File = None,
+    journal: JournalFile = None,
     head: Annotated[
         str | None, typer.Option(metavar="LINK:SHA256", help="A head that was noted: journal_head in the agent's log.")
     ] = None,
@@ -236,7 +189,7 @@ def journal_verify(
 
 @journal_cli.command("rotate")
 def journal_rotate(
-    config: Config = DEFAULT_CONFIG, *, journal: File = None, by: By = None, json_: Json = False
+    config: Config = DEFAULT_CONFIG, *, journal: JournalFile = None, by: By = None, json_: Json = False
 ) -> None:
     """Close the journal under the name of its parts and begin the next one; 75 while an agent runs.
 
@@ -251,15 +204,11 @@ def journal_rotate(
     say(json_, {"schema_version": 1, "closed": str(kept)}, [f"closed: {kept}"])
 
 
-def _path(config: Path, journal: Path | None) -> Path:
-    return journal or settings_of(config).store.journal
-
-
 @contextmanager
 def _reader(config: Path, journal: Path | None) -> Iterator[JournalReader]:
     from edge_agent.store.journal import JournalReader
 
-    with JournalReader.open(_path(config, journal)) as reader:
+    with JournalReader.open(journal_of(config, journal)) as reader:
         yield reader
 
 
@@ -276,36 +225,65 @@ def _selection(
 ) -> Selection:
     from edge_agent.store.export import Selection
 
-    return Selection(*_span(since, until), verdict, reason, program, part, count, image)
+    return Selection(*span_of(since, until), verdict, reason, program, part, count, image)
 
 
-def _span(since: str | None, until: str | None) -> tuple[str | None, str | None]:
-    """Both ends as the journal writes them. Raises UsageError."""
-    from edge_agent.errors import UsageError
+def _write_table(
+    records: Iterator[dict[str, Any]],
+    file: IO[bytes],
+    out: Path,
+    chosen: _Format,
+    wanted: Selection,
+    *,
+    is_for_excel: bool,
+) -> int:
+    from edge_agent.store.excel import write_excel
+    from edge_agent.store.export import write_export
+    from edge_agent.store.xlsx import write_xlsx
+
+    if chosen is _Format.XLSX:
+        return write_xlsx(records, file, _about(wanted), out.absolute().parent)
+    if is_for_excel:
+        return write_excel(records, file)
+    return write_export(records, file, cast("Format", chosen.value))
+
+
+def _about(wanted: Selection) -> dict[str, str]:
+    """What the last sheet of a workbook says of the others."""
+    from datetime import UTC, datetime
+    from importlib.metadata import version
+
     from edge_agent.moment import local_words
 
-    from_utc = utc_of("--from", since)
-    to_utc = utc_of("--to", until, from_utc)
-    if from_utc is not None and to_utc is not None and to_utc <= from_utc:
-        raise UsageError(
-            f"--to is {local_words(to_utc)}, which is not after --from, {local_words(from_utc)}",
-            hint="a day is its begin: --from yesterday --to today is all of yesterday",
-        )
-    return from_utc, to_utc
+    asked = {name: str(value) for name, value in asdict(wanted).items() if value is not None}
+    span = {name: local_words(asked.pop(name)) for name in ("since_utc", "until_utc") if name in asked}
+    return {
+        "from": span.get("since_utc", "the first part"),
+        "to (not included)": span.get("until_utc", "the last part"),
+        **asked,
+        "decided_local": f"time of this PC, {datetime.now(UTC).astimezone():%Z, UTC%z now}",
+        "decided_utc": "the same in UTC",
+        "a row": "one image of a part, or a part without one",
+        "made": local_words(datetime.now(UTC).isoformat()),
+        "edge-agent": version("edge-agent"),
+    }
 
 
 def _format_of(out: Path, fmt: _Format | None, *, is_for_excel: bool) -> _Format:
     from edge_agent.errors import UsageError
 
     if is_for_excel:
-        if fmt not in (None, _Format.CSV) or out.suffix.lower() != ".csv":
-            raise UsageError(f"{out}: --for excel writes CSV", hint="name it .csv: a double click opens it in Excel")
-        return _Format.CSV
+        names = {".csv": _Format.CSV, ".xlsx": _Format.XLSX}
+        found = names.get(out.suffix.lower())
+        if found is None or fmt not in (None, found):
+            hint = "name it .xlsx or .csv: a double click opens it in Excel"
+            raise UsageError(f"{out}: --for excel writes a workbook or CSV", hint=hint)
+        return found
     suffixes = {f".{known}": known for known in _Format}
     chosen = fmt or suffixes.get(out.suffix.lower())
     if chosen is None:
         raise UsageError(
-            f"{out}: csv, jsonl or parquet?", hint="say it with --format; for Excel: a name with .csv, and --for excel"
+            f"{out}: xlsx, csv, jsonl or parquet?", hint="say it with --format; for Excel: a name with .xlsx"
         )
     return chosen
 
@@ -318,7 +296,7 @@ def _line(record: dict[str, Any]) -> str:
     count = "-" if record["count"] is None else record["count"]
     return (
         f"{record['part_seq']:>8}  count {count:<6} {local_words(record['decided_utc'])}  {record['verdict']:<6} "
-        f"{record['reason']:<13} {score}/{limit}  {record['published'] or 'not told'}  {_printable(record['detail'])}"
+        f"{record['reason']:<13} {score}/{limit}  {record['published'] or 'not told'}  {printable(record['detail'])}"
     ).rstrip()
 
 
@@ -338,51 +316,6 @@ def _totals(wanted: Selection, tally: dict[tuple[Verdict, Reason], int], shown: 
     end = f" to {local_words(wanted.until_utc)}" if wanted.until_utc else ""
     lines = [f"{number} part{'s' if number > 1 else ''}{begin}{end}: {', '.join(said)}"]
     return [*lines, f"shown: the newest {shown} of them; --most {number} shows all"] if shown < number else lines
-
-
-_CHANGE_COLUMNS = (
-    "at_local",
-    "at_utc",
-    "title",
-    "by",
-    "why",
-    "words",
-    "name",
-    "was",
-    "is",
-    "kind",
-    "journal",
-    "event_id",
-)
-
-
-def _change_lines(change: dict[str, Any]) -> list[str]:
-    """A change for a person: one line, and one for each value."""
-    from edge_agent.moment import local_words
-
-    said = [local_words(change["at_utc"]), change["title"]]
-    said += [f"by {change['by']}"] if change["by"] else []
-    said += [_printable(change[name]) for name in ("words", "why") if change[name]]
-    values = [f"    {value['name']}: {value['was']} -> {value['is']}" for value in change["values"] or []]
-    return ["  ".join(map(_printable, said)), *map(_printable, values)]
-
-
-def _change_rows(change: dict[str, Any]) -> list[list[object]]:
-    """A change for a table: a row for each value."""
-    from edge_agent.store.excel import local_cell
-
-    local = {**change, "at_local": local_cell(change["at_utc"])}
-    return [[{**local, **value}.get(name) for name in _CHANGE_COLUMNS] for value in change["values"] or [{}]]
-
-
-def _print_table(header: Sequence[str], rows: list[list[object]]) -> None:
-    from io import BytesIO
-
-    from edge_agent.store.excel import write_table
-
-    table = BytesIO()
-    write_table(header, rows, table)
-    typer.echo(table.getvalue().decode(), nl=False)
 
 
 def _print_excel(records: list[dict[str, Any]]) -> None:
@@ -407,8 +340,3 @@ def _head(text: str | None) -> Any:
     if found is None:
         raise UsageError(f"--head {text!r} is no head", hint="LINK:SHA256, as the agent's log has it")
     return Head(int(found[1]), found[2])
-
-
-def _printable(text: str) -> str:
-    """No control bytes of a peer on a person's terminal."""
-    return text if text.isprintable() else repr(text)

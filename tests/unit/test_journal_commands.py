@@ -133,7 +133,7 @@ def test_a_question_without_an_answer_ends_with_1_and_shows_no_control_bytes(fol
         (["query", "--journal", "journal.db", "--verdict", "MAYBE"], 64),
         (["query", "--journal", "absent.db"], 65),
         (["query", "--config", "absent.toml"], 78),
-        (["export", "out.xlsx", "--journal", "journal.db"], 64),
+        (["export", "out.ods", "--journal", "journal.db"], 64),
         (["export", "journal.db", "--journal", "journal.db", "--format", "csv"], 64),
         (["verify", "--journal", "journal.db", "--head", "4711"], 64),
         (["rotate", "--journal", "absent.db"], 65),
@@ -261,10 +261,9 @@ def test_a_table_for_excel_is_flat_local_and_has_decimal_commas(folder: Path, tm
 @pytest.mark.parametrize(
     ("arguments", "hint"),
     [
-        (["export", "parts.xlsx", "--for", "excel"], "name it .csv"),
-        (["export", "parts.jsonl", "--for", "excel"], "name it .csv"),
-        (["export", "parts.csv", "--for", "excel", "--format", "jsonl"], "name it .csv"),
-        (["export", "parts.xlsx"], "for Excel: a name with .csv, and --for excel"),
+        (["export", "parts.jsonl", "--for", "excel"], "name it .xlsx or .csv"),
+        (["export", "parts.csv", "--for", "excel", "--format", "jsonl"], "name it .xlsx or .csv"),
+        (["export", "parts.xls"], "for Excel: a name with .xlsx"),
         (["query", "--for", "excel", "--json"], "say one of them"),
         (["query", "--from", "today", "--to", "yesterday"], "--from yesterday --to today is all of yesterday"),
     ],
