@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: install demo test test-all test-unit test-rest lint pictures bench figures fuzz results chaos soak kills schedules explore faults cover mutants lock offline-bundle clean
+.PHONY: install demo test test-all test-unit test-rest lint pictures bench figures fuzz results chaos soak kills schedules explore faults cover mutants words lock offline-bundle clean
 
 # Not compiled beforehand: of what is installed a small part is ever imported, and compiled then.
 install: $(STAMP)
@@ -112,6 +112,15 @@ cover: install
 
 mutants: install
 	$(BIN)/python -m tests.mutate
+
+# Bring the catalogues of the other languages up to date with the words in the code; what they lack is empty then, and a test
+# says so until somebody translates it.
+WORDS := $(BIN)/pybabel -q
+words: install
+	mkdir -p dist
+	$(WORDS) extract -F pyproject.toml -k tr -k trn:1,2 -k mark --no-default-keywords --no-location --sort-output -o dist/words.pot .
+	for language in de ja zh; do $(WORDS) update -i dist/words.pot -o edge_agent/locale/$$language.po -l $$language \
+	  --no-fuzzy-matching --ignore-obsolete --omit-header || exit; done
 
 # deploy/requirements.lock: everything that a line PC runs, by the sha256 of each of its files, for every Python and processor
 # that the package index has them for. To be made anew when a version in constraints.txt or pyproject.toml changes; uv asks

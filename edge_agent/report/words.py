@@ -1,4 +1,4 @@
-"""The journal's codes in words for a person: reasons, what became of a verdict, events. The page says the same."""
+"""The journal's codes in words for a person: reasons, what became of a verdict, events."""
 
 from __future__ import annotations
 
@@ -6,58 +6,84 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from edge_agent.domain import Published, Reason
+from edge_agent.wording import mark
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["EVENT_WORDS", "NOT_TOLD", "PUBLISHED_WORDS", "REASON_WORDS", "challenge_words", "event_words"]
+__all__ = [
+    "CONDITION_WORDS",
+    "EVENT_WORDS",
+    "NOT_TOLD",
+    "PUBLISHED_WORDS",
+    "REASON_WORDS",
+    "challenge_words",
+    "event_words",
+]
 
 REASON_WORDS: Mapping[Reason, str] = {
-    Reason.OK: "No deviation",
-    Reason.SCORE: "Looks different from the good parts",
-    Reason.ALIGN: "Could not be laid on the reference",
-    Reason.LIGHT: "In another light than the good parts were",
-    Reason.FOCUS: "Less sharp than the good parts' images",
-    Reason.NOT_FINITE: "The score could not be computed",
-    Reason.CONTROLLER_NG: "The controller's own tools say NG",
-    Reason.IMAGE_BROKEN: "The image is not complete",
-    Reason.IMAGE_SIZE: "The image has another size than the reference",
-    Reason.NO_IMAGE: "The image never came",
-    Reason.NO_RESULT: "The controller's result never came",
-    Reason.NO_ANSWER: "Neither image nor result came",
-    Reason.LATE: "Not judged in time",
-    Reason.OVERRUN: "The next part came before the verdict",
-    Reason.STALE: "May belong to an earlier part",
-    Reason.DUPLICATE: "A count that was already judged",
-    Reason.PROGRAM: "No bundle for the controller's program",
-    Reason.NOT_READY: "The line was not ready",
-    Reason.OUTPUT: "The output could not be written",
-    Reason.JOURNAL: "The journal could not be written",
-    Reason.INTERNAL: "The inspection failed: see the log",
-    Reason.DISK: "The image could not be stored: the disk is full, or refuses",
-    Reason.BYPASS: "A person answered for this part, not the inspection",
+    Reason.OK: mark("No deviation"),
+    Reason.SCORE: mark("Looks different from the good parts"),
+    Reason.ALIGN: mark("Could not be laid on the reference"),
+    Reason.LIGHT: mark("In another light than the good parts were"),
+    Reason.FOCUS: mark("Less sharp than the good parts' images"),
+    Reason.NOT_FINITE: mark("The score could not be computed"),
+    Reason.CONTROLLER_NG: mark("The controller's own tools say NG"),
+    Reason.IMAGE_BROKEN: mark("The image is not complete"),
+    Reason.IMAGE_SIZE: mark("The image has another size than the reference"),
+    Reason.NO_IMAGE: mark("The image never came"),
+    Reason.NO_RESULT: mark("The controller's result never came"),
+    Reason.NO_ANSWER: mark("Neither image nor result came"),
+    Reason.LATE: mark("Not judged in time"),
+    Reason.OVERRUN: mark("The next part came before the verdict"),
+    Reason.STALE: mark("May belong to an earlier part"),
+    Reason.DUPLICATE: mark("A count that was already judged"),
+    Reason.PROGRAM: mark("No bundle for the controller's program"),
+    Reason.NOT_READY: mark("The line was not ready"),
+    Reason.OUTPUT: mark("The output could not be written"),
+    Reason.JOURNAL: mark("The journal could not be written"),
+    Reason.INTERNAL: mark("The inspection failed: see the log"),
+    Reason.DISK: mark("The image could not be stored: the disk is full, or refuses"),
+    Reason.BYPASS: mark("A person answered for this part, not the inspection"),
 }
-"""Those of the operator's page (``web/static/texts.js``), word for word: a test holds the two together."""
+"""In English; ``tr`` says them in the language that is spoken."""
 
 PUBLISHED_WORDS: Mapping[Published, str] = {
-    Published.PUBLISHED: "written in time",
-    Published.LATE: "too late: REJECT stands",
-    Published.FAILED: "not confirmed by the output: REJECT",
-    Published.WITHHELD: "held back: REJECT",
+    Published.PUBLISHED: mark("written in time"),
+    Published.LATE: mark("too late: REJECT stands"),
+    Published.FAILED: mark("not confirmed by the output: REJECT"),
+    Published.WITHHELD: mark("held back: REJECT"),
 }
-NOT_TOLD = "no word of it: REJECT"
+NOT_TOLD = mark("no word of it: REJECT")
+
+CONDITION_WORDS: Mapping[str, str] = {
+    "controller": mark("Controller"),
+    "program": mark("Program"),
+    "output": mark("Remote I/O"),
+    "images": mark("Images"),
+    "journal": mark("Journal"),
+    "inference": mark("Inspection"),
+    "request": mark("Program that the PLC wants"),
+    "rejects": mark("Reject chute"),
+    "mode": mark("Mode switch"),
+    "golden": mark("Golden parts"),
+    "clock": mark("Clock"),
+    "archive": mark("Archive"),
+    "disk": mark("Disk"),
+}
+"""What must hold before parts may pass."""
 
 EVENT_WORDS: Mapping[str, str] = {
-    "ACKNOWLEDGE": "rejected part acknowledged",
-    "BUNDLE": "bundle in use",
-    "BYPASS": "bypass",
-    "CHALLENGE": "challenge",
-    "DISK": "disk nearly full",
-    "IMAGE_ALTERED": "archived image altered",
-    "OUTPUT_TEST": "output tested by hand",
-    "RESULT_ASIDE": "result set aside",
-    "START": "agent started",
-    "STOP": "agent stopped",
+    "ACKNOWLEDGE": mark("rejected part acknowledged"),
+    "BUNDLE": mark("bundle in use"),
+    "BYPASS": mark("bypass"),
+    "CHALLENGE": mark("challenge"),
+    "DISK": mark("disk nearly full"),
+    "IMAGE_ALTERED": mark("archived image altered"),
+    "OUTPUT_TEST": mark("output tested by hand"),
+    "RESULT_ASIDE": mark("result set aside"),
+    "START": mark("agent started"),
+    "STOP": mark("agent stopped"),
 }
 _THROUGH = {"images": "with recorded images", "line": "on the running line"}
 

@@ -340,6 +340,10 @@ class WebSettings(Table):
         tuple[TimeOfDay, ...],
         Field(min_length=1, max_length=24, description="when shifts begin, in the time zone of this PC"),
     ] = ("06:00", "14:00", "22:00")
+    language: Annotated[
+        Literal["en", "de", "ja", "zh"] | None,
+        say("the page's language, where a browser has not chosen another; left out, what the browser says it reads"),
+    ] = None
 
 
 class MetricsSettings(Table):

@@ -24,6 +24,7 @@ from edge_agent.report.heat import scale_png
 from edge_agent.store.search import JournalSearch, PartQuery
 from edge_agent.web.feed import Review
 from edge_agent.web.guard import BODY_MAX_BYTES, Guard, is_token
+from edge_agent.web.language import Spoken, shell, words_script
 from edge_agent.web.pictures import Busy
 from edge_agent.web.reviews import limit_moved
 from edge_agent.web.rows import camera_json, part_json
@@ -45,7 +46,8 @@ __all__ = ["Site", "monitoring", "page"]
 
 _VIEWERS_MAX = 128
 _STILL_HERE_S = 10.0
-_KINDS = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
+_KINDS = {"js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
+_OF_THIS_BROWSER = {"cache-control": "no-cache", "vary": "cookie, accept-language"}
 _SEQ = re.compile(r"[1-9][0-9]{0,18}")
 _Model = TypeVar("_Model", bound=BaseModel)
 _PICTURES = ("image", "aligned", "reference", "reconstruction", "map", "heat")
@@ -281,7 +283,9 @@ def page(site: Site, names: frozenset[str]) -> ASGIApp:
         Route("/api/reviewed", site.reviewed),
         *_machines(site),
     ]
-    return Guard(Starlette(routes=routes, exception_handlers={EdgeAgentError: _said}), names)
+    app = Starlette(routes=routes, exception_handlers={EdgeAgentError: _said})
+    web = site.settings.web
+    return Guard(Spoken(app, web.language if web else None), names)
 
 
 def monitoring(site: Site, names: frozenset[str]) -> ASGIApp:
@@ -295,11 +299,20 @@ def _machines(site: Site) -> list[Route]:
 
 def _files() -> list[Route]:
     """The page's own files, read once: no address leads to the disk."""
-    routes = []
-    for file in sorted(files("edge_agent.web").joinpath("static").iterdir(), key=lambda found: found.name):
-        address = "/" if file.name == "index.html" else f"/{file.name}"
-        routes.append(Route(address, _file(file.read_bytes(), _KINDS[file.name.rpartition(".")[2]])))
-    return routes
+    found = sorted(files("edge_agent.web").joinpath("static").iterdir(), key=lambda file: file.name)
+    return [
+        Route("/", _shell),
+        Route("/words.js", _words_script),
+        *(Route(f"/{one.name}", _file(one.read_bytes(), _KINDS[one.name.rpartition(".")[2]])) for one in found),
+    ]
+
+
+async def _shell(_: Request) -> Response:
+    return Response(shell(), media_type="text/html", headers=_OF_THIS_BROWSER)
+
+
+async def _words_script(_: Request) -> Response:
+    return Response(words_script(), media_type="text/javascript", headers=_OF_THIS_BROWSER)
 
 
 def _file(data: bytes, kind: str) -> Any:

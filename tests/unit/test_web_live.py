@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import re
 import time
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -17,10 +15,9 @@ import numpy as np
 import pytest
 
 from drivers.timing import monotonic_s
-from edge_agent.domain import Published, Reason
+from edge_agent.domain import Published
 from edge_agent.errors import DataError
 from edge_agent.report.heat import heat_colours
-from edge_agent.runtime.supervisor import CONDITIONS
 from edge_agent.store.archived import archived_image
 from edge_agent.store.journal import Journal
 from edge_agent.web import live as live_module
@@ -30,8 +27,7 @@ from tests.security.web_site import agent_state, part_row, reject_row, web_setti
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
-
-STATIC = Path(__file__).parents[2] / "edge_agent" / "web" / "static"
+    from pathlib import Path
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -184,14 +180,3 @@ async def test_more_pictures_than_one_worker_makes_are_refused_and_not_queued(tm
 
     assert sum(isinstance(err, Busy) for err in asked) == 23
     assert sum(isinstance(err, DataError) for err in asked) == 6
-
-
-def test_the_page_has_words_for_every_reason_and_condition_and_every_text_it_asks_for() -> None:
-    texts = (STATIC / "texts.js").read_text()
-    script = (STATIC / "page.js").read_text()
-    html = (STATIC / "index.html").read_text()
-
-    for word in [*Reason, *CONDITIONS]:
-        assert re.search(rf"\b{word}: \"", texts), word
-    for key in re.findall(r'\btext\("(\w+)"\)', script) + re.findall(r'data-text="(\w+)"', html):
-        assert re.search(rf"\b{key}: \"", texts), key
