@@ -24,6 +24,7 @@ __all__ = [
     "ForExcel",
     "JournalFile",
     "Json",
+    "On",
     "PaperSize",
     "PassphraseFile",
     "Since",
@@ -62,12 +63,16 @@ Since = Annotated[
         "--from",
         "--since",
         metavar="TIME",
-        help="2026-11-24, 2026-11-24T06:00, 22:00 (the last one), today, yesterday, 'yesterday 22:00'; this PC's time.",
+        help="2026-11-24, 22:00 (the last one), 'yesterday 22:00', 'last tuesday', '2 hours ago'; this PC's time.",
     ),
 ]
 Until = Annotated[
     str | None,
     typer.Option("--to", "--until", metavar="TIME", help="As --from, itself not included; 06:00 is the next one."),
+]
+On = Annotated[
+    str | None,
+    typer.Option("--on", "--in", metavar="DAY", help="All of: yesterday, tuesday, 24.11.2026, 'last week', november."),
 ]
 ForExcel = Annotated[
     Literal["excel"] | None,
@@ -168,19 +173,39 @@ def utc_of(option: str, text: str | None, after_utc: str | None = None) -> str |
         raise UsageError(f"{option} {text!r} is no time", hint=f"for instance {MOMENT_WORDS}") from None
 
 
-def span_of(since: str | None, until: str | None) -> tuple[str | None, str | None]:
-    """--from and --to as the journal writes them; None where one is left out. Raises UsageError."""
+def span_of(since: str | None, until: str | None, on: str | None = None) -> tuple[str | None, str | None]:
+    """--from and --to, or both ends of --on, as the journal writes them; None where one is left out.
+
+    Raises UsageError.
+    """
     from edge_agent.errors import UsageError
     from edge_agent.moment import local_words
 
+    if on is not None:
+        if since is not None or until is not None:
+            raise UsageError("--on is a whole day, week or month", hint="say it alone, or --from and --to without it")
+        return _whole(on)
     from_utc = utc_of("--from", since)
     to_utc = utc_of("--to", until, from_utc)
     if from_utc is not None and to_utc is not None and to_utc <= from_utc:
         raise UsageError(
             f"--to is {local_words(to_utc)}, which is not after --from, {local_words(from_utc)}",
-            hint="a day is its begin: --from yesterday --to today is all of yesterday",
+            hint="a day is its begin, and --to is not included: --on yesterday is all of yesterday",
         )
     return from_utc, to_utc
+
+
+def _whole(on: str) -> tuple[str, str]:
+    from datetime import UTC, datetime
+
+    from edge_agent.errors import UsageError
+    from edge_agent.moment import PERIOD_WORDS, period
+
+    try:
+        begin, end = (at.astimezone(UTC).isoformat(timespec="milliseconds") for at in period(on, datetime.now(UTC)))
+    except (ValueError, OverflowError):
+        raise UsageError(f"--on {on!r} is no day, week or month", hint=f"for instance {PERIOD_WORDS}") from None
+    return begin, end
 
 
 def journal_of(config: Path, journal: Path | None) -> Path:

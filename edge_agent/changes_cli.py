@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,6 +13,7 @@ from edge_agent.base_cli import (
     ForExcel,
     JournalFile,
     Json,
+    On,
     Since,
     Until,
     journal_of,
@@ -27,6 +29,20 @@ __all__ = ["changes_cli"]
 
 changes_cli = typer.Typer()
 
+
+class _Kind(StrEnum):
+    START = "START"
+    BUNDLE = "BUNDLE"
+    BUNDLE_CHOSEN = "BUNDLE_CHOSEN"
+    BYPASS = "BYPASS"
+    REVIEW = "REVIEW"
+    CHALLENGE = "CHALLENGE"
+    OUTPUT_TEST = "OUTPUT_TEST"
+    ACKNOWLEDGE = "ACKNOWLEDGE"
+    ROTATE = "ROTATE"
+
+
+Kind = Annotated[_Kind | None, typer.Option("--kind", case_sensitive=False, help="Of this kind alone.")]
 _CHANGE_COLUMNS = (
     "at_local",
     "at_utc",
@@ -50,6 +66,8 @@ def journal_changes(
     journal: JournalFile = None,
     since: Since = None,
     until: Until = None,
+    on: On = None,
+    kind: Kind = None,
     most: Annotated[int, typer.Option(min=1, max=100_000, help="The newest this many.")] = 50,
     for_: ForExcel = None,
     json_: Json = False,
@@ -68,12 +86,13 @@ def journal_changes(
 
     if for_ and json_:
         raise UsageError("--for excel and --json are two answers", hint="say one of them")
-    from_utc, to_utc = span_of(since, until)
+    from_utc, to_utc = span_of(since, until, on)
     changes = changes_between(journal_of(config, journal), from_utc, to_utc)
-    found = [change_json(change) for change in reversed(changes.found[-most:])]
+    fits = [change for change in changes.found if kind is None or change.kind == kind]
+    found = [change_json(change) for change in reversed(fits[-most:])]
     notes = [f"older ones are in {changes.missing}, which is not beside this journal"] if changes.missing else []
-    if len(found) < len(changes.found):
-        notes.append(f"shown: the newest {len(found)} of {len(changes.found)}; --most {len(changes.found)} shows all")
+    if len(found) < len(fits):
+        notes.append(f"shown: the newest {len(found)} of {len(fits)}; --most {len(fits)} shows all")
     if for_:
         _print_table(_CHANGE_COLUMNS, [row for change in found for row in _change_rows(change)])
         typer.echo("\n".join(notes), err=True)

@@ -19,6 +19,7 @@ from edge_agent.base_cli import (
     ForExcel,
     JournalFile,
     Json,
+    On,
     Since,
     Until,
     journal_of,
@@ -69,6 +70,7 @@ def journal_query(
     journal: JournalFile = None,
     since: Since = None,
     until: Until = None,
+    on: On = None,
     verdict: OfVerdict = None,
     reason: OfReason = None,
     program: OfProgram = None,
@@ -85,7 +87,7 @@ def journal_query(
 
     Example: edge-agent journal query --config line.toml --part 4711
 
-    Example: edge-agent journal query --config line.toml --from yesterday --to today --for excel > yesterday.csv
+    Example: edge-agent journal query --config line.toml --on "last tuesday" --count 312
     """
     from edge_agent.errors import UsageError
     from edge_agent.store.export import records_of
@@ -93,7 +95,7 @@ def journal_query(
     if for_ and json_:
         raise UsageError("--for excel and --json are two answers", hint="say one of them")
     wanted = _selection(
-        since, until, verdict=verdict, reason=reason, program=program, part=part, count=count, image=image
+        since, until, on, verdict=verdict, reason=reason, program=program, part=part, count=count, image=image
     )
     with _reader(config, journal) as reader:
         with closing(records_of(reader, wanted, is_newest_first=True)) as found:
@@ -119,6 +121,7 @@ def journal_export(
     fmt: Annotated[_Format | None, typer.Option("--format", help="By the name of the file, where left out.")] = None,
     since: Since = None,
     until: Until = None,
+    on: On = None,
     verdict: OfVerdict = None,
     reason: OfReason = None,
     program: OfProgram = None,
@@ -130,7 +133,7 @@ def journal_export(
 ) -> None:
     """One record an image, oldest first: an Excel workbook, CSV, JSON Lines, or Parquet where pyarrow is installed.
 
-    Example: edge-agent journal export november.xlsx --config line.toml --from 2026-11-01 --to 2026-12-01
+    Example: edge-agent journal export november.xlsx --config line.toml --in november
 
     Example: edge-agent journal export november.csv --config line.toml --from 2026-11-01 --for excel
     """
@@ -139,7 +142,7 @@ def journal_export(
 
     chosen = _format_of(out, fmt, is_for_excel=for_ is not None)
     wanted = _selection(
-        since, until, verdict=verdict, reason=reason, program=program, part=part, count=count, image=image
+        since, until, on, verdict=verdict, reason=reason, program=program, part=part, count=count, image=image
     )
     with _reader(config, journal) as reader:
         try:
@@ -215,6 +218,7 @@ def _reader(config: Path, journal: Path | None) -> Iterator[JournalReader]:
 def _selection(
     since: str | None,
     until: str | None,
+    on: str | None,
     *,
     verdict: Verdict | None,
     reason: Reason | None,
@@ -225,7 +229,7 @@ def _selection(
 ) -> Selection:
     from edge_agent.store.export import Selection
 
-    return Selection(*span_of(since, until), verdict, reason, program, part, count, image)
+    return Selection(*span_of(since, until, on), verdict, reason, program, part, count, image)
 
 
 def _write_table(

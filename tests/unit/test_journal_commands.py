@@ -99,6 +99,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["--since", "2026-11-23T00:00Z", "--until", "2026-11-24T12:00+02:00"], [3]),
         (["--since", "2027-01-01"], []),
         (["--from", "2026-11-23T00:00Z", "--to", "2026-11-24T12:00+02:00"], [3]),
+        (["--on", "2026-11-23"], [3]),
+        (["--in", "2026-11"], [5, 4, 3, 2, 1]),
+        (["--on", "24.11.2026", "--count", "7"], [4]),
         (["--part", "4"], [4]),
         (["--part", "4", "--verdict", "PASS"], []),
         (["--count", "7"], [5, 4, 3, 2, 1]),
@@ -265,7 +268,11 @@ def test_a_table_for_excel_is_flat_local_and_has_decimal_commas(folder: Path, tm
         (["export", "parts.csv", "--for", "excel", "--format", "jsonl"], "name it .xlsx or .csv"),
         (["export", "parts.xls"], "for Excel: a name with .xlsx"),
         (["query", "--for", "excel", "--json"], "say one of them"),
-        (["query", "--from", "today", "--to", "yesterday"], "--from yesterday --to today is all of yesterday"),
+        (["query", "--from", "today", "--to", "yesterday"], "--on yesterday is all of yesterday"),
+        (["query", "--from", "yesterday", "--to", "yesterday"], "--on yesterday is all of yesterday"),
+        (["query", "--on", "yesterday", "--to", "now"], "say it alone"),
+        (["query", "--on", "22:00"], "for instance yesterday, tuesday"),
+        (["query", "--from", "11/24/2026"], "24.11.2026 06:00"),
     ],
 )
 def test_what_cannot_be_is_refused_with_what_can(folder: Path, tmp_path: Path, arguments: list[str], hint: str) -> None:
