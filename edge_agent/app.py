@@ -168,7 +168,7 @@ async def run_agent(
             started=_started(written or settings, is_simulated=is_simulated, is_dry_run=is_dry_run).detail,
         )
         look = partial(look_at, engine, health, archive, degraded)
-        desk = AgentDesk(link, engine, health, inputs, journal, clock, degraded)
+        desk = AgentDesk(link, engine, health, inputs, journal, clock, degraded, lambda: archive.held)
         keep_for_good()
         async with (
             serve_desk(desk_path(settings.store.journal), desk),

@@ -35,6 +35,7 @@ from edge_agent.journal_cli import journal_cli
 from edge_agent.line_cli import config_cli, output_cli
 from edge_agent.report_cli import report_cli
 from edge_agent.results_cli import results_cli
+from edge_agent.status_cli import status_cli
 
 __all__ = ["command_line", "main"]
 
@@ -55,6 +56,7 @@ cli.add_typer(calibration_cli)
 cli.add_typer(challenge_cli)
 cli.add_typer(commissioning_cli)
 cli.add_typer(doctor_cli)
+cli.add_typer(status_cli)
 cli.add_typer(output_cli, name="output")
 cli.add_typer(config_cli, name="config")
 cli.add_typer(bundle_cli, name="bundle")

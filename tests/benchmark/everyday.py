@@ -9,6 +9,7 @@ median of the runs in seconds, with the start of Python. One object of JSON; ``-
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import os
 import statistics
@@ -22,8 +23,9 @@ from typing import Any
 
 from drivers.base import Published
 from edge_agent.domain import Reason
+from edge_agent.store.journal import Journal
 from edge_agent.store.writer import JournalWriter
-from tests.everyday import questions, with_line
+from tests.everyday import answering, questions, with_line
 from tests.security.web_site import part_row, reject_row, web_settings
 
 _EVERY = timedelta(seconds=2.6)
@@ -55,6 +57,22 @@ def _write(path: Path, parts: int) -> None:
         writer.close()
 
 
+async def _note(path: Path) -> None:
+    """A year of a line that is worked with: some thousand events."""
+    journal = Journal.open(path)
+    review = {"says": "CONFIRMED", "by": "Lin", "note": "a scratch"}
+    try:
+        for number in range(1, 1001):
+            await journal.event("REVIEW", json.dumps({"part_seq": 50 * number, **review}))
+            await journal.event("STRAY_IMAGE", f"count {number}, 'CAM1_{number}.bmp'")
+        for number in range(100):
+            await journal.event("BYPASS", f"begins, by A. Rossi, for 900 s: lamp {number}")
+            await journal.event("BYPASS", "ends: its time is over; it was begun by A. Rossi")
+            await journal.event("START", "the agent is up")
+    finally:
+        journal.close()
+
+
 def _seconds(command: list[str], folder: Path, runs: int) -> tuple[float, int]:
     took_s = []
     for _ in range(runs):
@@ -82,12 +100,14 @@ def main() -> None:
         settings = web_settings(folder)
         if not settings.store.journal.exists():
             _write(settings.store.journal, asked.parts)
+            asyncio.run(_note(settings.store.journal))
         found = []
-        for question in questions():
-            if asked.only in question.command:
-                median_s, code = _seconds(with_line(question, part=asked.parts // 2), folder, asked.runs)
-                found.append({"command": question.command, "median_s": median_s, "exit_code": code})
-                sys.stderr.write(f"{median_s:>8} s  {code}  {question.command}\n")
+        with answering(settings.store.journal):
+            for question in questions():
+                if asked.only in question.command:
+                    median_s, code = _seconds(with_line(question, part=asked.parts // 2), folder, asked.runs)
+                    found.append({"command": question.command, "median_s": median_s, "exit_code": code})
+                    sys.stderr.write(f"{median_s:>8} s  {code}  {question.command}\n")
         size_mb = round(settings.store.journal.stat().st_size / 1e6)
     facts = {"schema_version": 1, "parts": asked.parts, "journal_mb": size_mb, "load_after": os.getloadavg()}
     sys.stdout.write(json.dumps({**facts, "commands": found}, indent=2) + "\n")
