@@ -8,21 +8,19 @@ from edge_agent.report.head import in_local_time
 from edge_agent.report.words import event_words
 from edge_agent.store.changes import change_of
 from edge_agent.store.starts import ROTATE, START
+from edge_agent.wording import mark, tr
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from edge_agent.store.changes import Change
     from edge_agent.store.rows import EventRow
     from edge_agent.store.starts import ChangedValue
 
 __all__ = ["change_json", "change_title", "change_words", "event_told", "value_words", "who_words"]
 
-_NOT_RECORDED = "what changed is not recorded by that version"
-_TITLES = {
-    "BUNDLE": "bundle in use",
-    "BUNDLE_CHOSEN": "bundle chosen",
-    "REVIEW": "part reviewed",
-    "ROTATE": "new journal begun",
-}
+_NOT_RECORDED = mark("what changed is not recorded by that version")
+_UP = "the agent is up"
 _VERSION, _RUN = "versions.", "run."
 _SHORT_ID = 12
 _OWN_WORDS = frozenset({START, ROTATE, "BUNDLE_CHOSEN"})
@@ -32,16 +30,16 @@ _OWN_WORDS = frozenset({START, ROTATE, "BUNDLE_CHOSEN"})
 def change_title(change: Change) -> str:
     """What kind of change it was, in a few words."""
     if change.kind != "START":
-        return _TITLES.get(change.kind) or event_words(change.kind, "")[0]
+        return tr(event_words(change.kind, "")[0])
     if not change.values:
-        return "agent started"
+        return tr("agent started")
     keys = [value.key for value in change.values]
     kinds = [
-        ("other settings", any(not key.startswith((_VERSION, _RUN)) for key in keys)),
-        ("another version", any(key.startswith(_VERSION) for key in keys)),
-        ("another mode", any(key.startswith(_RUN) for key in keys)),
+        (tr("other settings"), any(not key.startswith((_VERSION, _RUN)) for key in keys)),
+        (tr("another version"), any(key.startswith(_VERSION) for key in keys)),
+        (tr("another mode"), any(key.startswith(_RUN) for key in keys)),
     ]
-    return f"agent started with {', '.join(words for words, holds in kinds if holds)}"
+    return tr("agent started with {what}", what=", ".join(words for words, holds in kinds if holds))
 
 
 def change_words(change: Change) -> str:
@@ -50,18 +48,19 @@ def change_words(change: Change) -> str:
         return _start_words(change)
     facts = change.facts
     if change.kind == "ROTATE":
-        return f"the one before is {facts.get('closed')}"
+        return tr("the one before is {name}", name=facts.get("closed"))
     if change.kind == "BUNDLE_CHOSEN":
-        what = "gone back to" if facts.get("what") == "rollback" else "activated"
         bundle_id = str(facts.get("bundle_id"))[:_SHORT_ID]
-        place = f"program {facts.get('program')}, camera {facts.get('camera')}"
-        return f"{place}: {facts.get('folder')} {bundle_id} {what}; it judges from the agent's next start on"
+        what = tr("gone back to") if facts.get("what") == "rollback" else tr("activated")
+        later = tr("it judges from the agent's next start on")
+        return f"{_place(facts)}: {facts.get('folder')} {bundle_id} {what}; {later}"
     if change.kind == "BUNDLE" and "program" in facts:
-        chosen = f", chosen {facts['chosen_utc']}" if facts.get("chosen_utc") else ""
-        return f"program {facts['program']}, camera {facts['camera']}{chosen}"
+        chosen = tr(", chosen {at}", at=in_local_time(str(facts["chosen_utc"]))) if facts.get("chosen_utc") else ""
+        return _place(facts) + chosen
     if change.kind == "REVIEW" and "part_seq" in facts:
-        says = {"CONFIRMED": "the reject was right", "OVERTURNED": "the part is good"}.get(str(facts.get("says")))
-        return f"part {facts['part_seq']}: {says or facts.get('says')}"
+        says = {"CONFIRMED": tr("the reject was right"), "OVERTURNED": tr("the part is good")}
+        said = says.get(str(facts.get("says")), facts.get("says"))
+        return tr("part {number}: {says}", number=facts["part_seq"], says=said)
     if change.kind == "BYPASS":
         return _bypass_words(change)
     return event_words(change.kind, change.detail)[1]
@@ -71,7 +70,7 @@ def who_words(change: Change) -> str:
     """Who did it. A service was started by nobody: then whose line.toml is; '' where nobody is told."""
     source = change.facts.get("line_toml")
     if change.kind == "START" and not change.by and isinstance(source, dict) and source.get("owner"):
-        return f"{source['owner']} (owns line.toml)"
+        return tr("{name} (owns line.toml)", name=source["owner"])
     return change.by
 
 
@@ -79,7 +78,7 @@ def value_words(value: ChangedValue) -> tuple[str, str, str]:
     """A changed value as name, old and new text."""
     name = value.key
     if name.startswith(_VERSION):
-        name = f"version of {name.removeprefix(_VERSION)}"
+        name = tr("version of {name}", name=name.removeprefix(_VERSION))
     elif name.startswith(_RUN):
         name = name.removeprefix(_RUN).replace("_", " ")
     return name, _plain(value.old), _plain(value.new)
@@ -117,41 +116,47 @@ def change_json(change: Change) -> dict[str, Any]:
     }
 
 
+def _place(facts: Mapping[str, Any]) -> str:
+    return tr("program {program}, camera {camera}", program=facts.get("program"), camera=facts.get("camera"))
+
+
 def _start_words(change: Change) -> str:
     facts = change.facts
-    said = [] if facts.get("says", "the agent is up") == "the agent is up" else [str(facts["says"])]
+    said = [] if facts.get("says", _UP) == _UP else [str(facts["says"])]
     if not facts:
-        return f"{change.detail}; {_NOT_RECORDED}" if change.detail != "the agent is up" else _NOT_RECORDED
-    said += [f"version {facts['version']}"] if facts.get("version") else []
+        return tr(_NOT_RECORDED) if change.detail == _UP else f"{change.detail}; {tr(_NOT_RECORDED)}"
+    said += [tr("version {number}", number=facts["version"])] if facts.get("version") else []
     source = facts.get("line_toml")
     if isinstance(source, dict):
-        saved = in_local_time(str(source.get("saved_utc") or "")) or "at a time that is not known"
-        said.append(f"line.toml {str(source.get('sha256'))[:_SHORT_ID]}, saved {saved}")
+        saved = in_local_time(str(source.get("saved_utc") or "")) or tr("at a time that is not known")
+        said.append(tr("line.toml {sha256}, saved {at}", sha256=str(source.get("sha256"))[:_SHORT_ID], at=saved))
     if facts.get("is_service"):
-        said.append("started as a service")
+        said.append(tr("started as a service"))
     if facts.get("is_first"):
-        said.append("the first start of this journal")
+        said.append(tr("the first start of this journal"))
     elif change.values is None:
-        said.append("what changed is not recorded: the version before kept no settings")
+        said.append(tr("what changed is not recorded: the version before kept no settings"))
     elif not change.values:
-        said.append("no value that is kept here differs from the last start: a comment, or what is kept secret, may")
+        said.append(
+            tr("no value that is kept here differs from the last start: a comment, or what is kept secret, may")
+        )
     return "; ".join(said)
 
 
 def _bypass_words(change: Change) -> str:
     facts = change.facts
     if "for_s" in facts:
-        return f"begins, for {int(facts['for_s']) / 60:g} minutes"
+        return tr("begins, for {minutes} minutes", minutes=f"{int(facts['for_s']) / 60:g}")
     if "begun_by" in facts:
-        return f"ends; it was begun by {facts['begun_by']}"
+        return tr("ends; it was begun by {name}", name=facts["begun_by"])
     return change.detail
 
 
 def _plain(value: Any) -> str:
     if value is None:
-        return "not set"
+        return tr("not set")
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return tr("yes") if value else tr("no")
     if isinstance(value, list):
-        return ", ".join(map(_plain, value)) or "none"
+        return ", ".join(map(_plain, value)) or tr("none")
     return str(value)

@@ -20,7 +20,9 @@ from starlette.routing import Route
 from drivers.timing import monotonic_s
 from edge_agent.domain import Verdict
 from edge_agent.errors import ConfigError, DataError, EdgeAgentError
+from edge_agent.report.changed import change_json
 from edge_agent.report.heat import scale_png
+from edge_agent.store.changes import changes_between
 from edge_agent.store.search import JournalSearch, PartQuery
 from edge_agent.web.feed import Review
 from edge_agent.web.guard import BODY_MAX_BYTES, Guard, is_token
@@ -74,6 +76,14 @@ class _Moved(BaseModel):
     bundle: Annotated[str, Field(min_length=1, max_length=200)]
     limit: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     since: datetime
+
+
+class _ChangesAsked(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    since: datetime | None = None
+    until: datetime | None = None
+    most: Annotated[int, Field(ge=1, le=1000)] = 200
 
 
 class _Said(BaseModel):
@@ -235,6 +245,14 @@ class Site:
             moved = limit_moved(journal, self.book, asked.bundle, asked.limit, since)
         return JSONResponse({"schema_version": 1, **moved})
 
+    def changes(self, request: Request) -> Response:
+        """Who changed what, the newest first. ``missing`` names a closed journal that is not here, for older ones."""
+        asked = _read(_ChangesAsked, dict(request.query_params))
+        found = changes_between(self.settings.store.journal, _utc(asked.since), _utc(asked.until))
+        newest = [change_json(change) for change in reversed(found.found[-asked.most :])]
+        facts = {"schema_version": 1, "changes": newest, "of": len(found.found), "missing": found.missing or None}
+        return JSONResponse(facts)
+
     # --- for machines ---------------------------------------------------------------------------------
 
     def metrics(self, _: Request) -> Response:
@@ -281,6 +299,7 @@ def page(site: Site, names: frozenset[str]) -> ASGIApp:
         Route(parts + "/cameras/{camera}/{picture}", site.picture),
         Route(parts + "/review", site.review, methods=["POST"]),
         Route("/api/reviewed", site.reviewed),
+        Route("/api/changes", site.changes),
         *_machines(site),
     ]
     app = Starlette(routes=routes, exception_handlers={EdgeAgentError: _said})

@@ -1,4 +1,5 @@
 // Which view is shown, by the address behind the #. A view is a file: start() once, show(rest) whenever it comes up.
+import * as changes from "./changes.js";
 import { $ } from "./dom.js";
 import * as history from "./history.js";
 import { follow, on } from "./line.js";
@@ -6,7 +7,7 @@ import * as live from "./live.js";
 import * as part from "./part.js";
 import * as whatif from "./whatif.js";
 
-const VIEWS = { live, history, part, review: whatif };
+const VIEWS = { live, history, part, review: whatif, changes };
 
 function go() {
   const [name, rest] = (location.hash.slice(1) || "live").split("/");
