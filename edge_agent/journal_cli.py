@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import closing, contextmanager
 from dataclasses import asdict
 from enum import StrEnum
@@ -100,7 +101,8 @@ def journal_query(
     with _reader(config, journal) as reader:
         with closing(records_of(reader, wanted, is_newest_first=True)) as found:
             records = list(islice(found, most))
-        tally = reader.tally(*wanted.where())
+        # Where all that fit are here, they need not be looked for a second time.
+        tally = reader.tally(*wanted.where()) if len(records) == most else _tally_of(records)
     totals = _totals(wanted, tally, len({record["part_seq"] for record in records}))
     if for_:
         _print_excel(records)
@@ -320,6 +322,13 @@ def _totals(wanted: Selection, tally: dict[tuple[Verdict, Reason], int], shown: 
     end = f" to {local_words(wanted.until_utc)}" if wanted.until_utc else ""
     lines = [f"{number} part{'s' if number > 1 else ''}{begin}{end}: {', '.join(said)}"]
     return [*lines, f"shown: the newest {shown} of them; --most {number} shows all"] if shown < number else lines
+
+
+def _tally_of(records: list[dict[str, Any]]) -> dict[tuple[Verdict, Reason], int]:
+    """As ``JournalReader.tally``, of the parts of these records."""
+    by_part = {record["part_seq"]: (Verdict(record["verdict"]), Reason(record["reason"])) for record in records}
+    counted = Counter(by_part.values())
+    return dict(sorted(counted.items(), key=lambda item: (item[0][0], -item[1])))
 
 
 def _print_excel(records: list[dict[str, Any]]) -> None:
