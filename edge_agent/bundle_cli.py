@@ -158,7 +158,7 @@ def _say_chosen(settings: Settings, entry: BundleSettings, switch: Switch, json_
 
     from edge_agent.bundles import chosen
 
-    why_not = asyncio.run(chosen(settings.store.journal, entry, switch))
+    why_not = asyncio.run(chosen(settings, entry, switch))
     facts = {"schema_version": 1, "folder": str(entry.path / switch.folder), "bundle_id": switch.bundle_id}
     say(json_, facts, [str(switch), _AGAIN, *([why_not] if why_not else [])])
 

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, cast
 
 import structlog
 
+from drivers.base import DriverError
 from edge_agent.errors import BundleRejected, DataError, EdgeAgentError, Unavailable, UsageError
 from edge_agent.inspection.bundle import Bundle
 from edge_agent.inspection.inspector import Inspector
 from edge_agent.inspection.manifest import MANIFEST
 from edge_agent.inspection.registry import bundles_in, switches
 from edge_agent.inspection.signature import untrusted_why
-from edge_agent.noting import note
+from edge_agent.noted import noted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -208,12 +209,12 @@ def in_use_words(entry: BundleSettings, bundle: Bundle) -> str:
     return f"{place}: {bundle.id} limit {bundle.limit:.6g} {bundle.folder}{chosen}{signed}"
 
 
-async def chosen(journal: Path, entry: BundleSettings, switch: Switch) -> str:
+async def chosen(settings: Settings, entry: BundleSettings, switch: Switch) -> str:
     """Tell the journal of a switch that was made; '' or why it could not be told: the agent's next start tells it."""
     detail = {"schema_version": 1, "program": entry.program, "camera": entry.camera, **asdict(switch)}
     try:
-        await note(journal, BUNDLE_CHOSEN, json.dumps(detail, ensure_ascii=False))
-    except EdgeAgentError as err:
+        await noted(settings, BUNDLE_CHOSEN, json.dumps(detail, ensure_ascii=False))
+    except (EdgeAgentError, DriverError) as err:
         return f"the journal is told at the agent's next start, not now: {err}"
     return ""
 

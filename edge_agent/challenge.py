@@ -20,7 +20,7 @@ from edge_agent.desk import DeskClient, desk_path
 from edge_agent.domain import Outcome, Published, Reason, Verdict
 from edge_agent.errors import DataError, Unavailable
 from edge_agent.inspection.image_files import every_one, look_into, unreadable
-from edge_agent.noting import note
+from edge_agent.noted import noted
 from edge_agent.report.tally import rate_upper_bound
 from edge_agent.runtime.overdue import CHALLENGE
 from edge_agent.store.search import JournalSearch
@@ -183,7 +183,7 @@ async def challenge_line(
 
 async def record(settings: Settings, challenge: Challenge) -> str:
     """Write it into the journal, by way of the running agent or directly; by which way. Raises EdgeAgentError."""
-    return await note(settings.store.journal, CHALLENGE, json.dumps(challenge.to_json()))
+    return await noted(settings, CHALLENGE, json.dumps(challenge.to_json()))
 
 
 def _judged(path: Path, must_reject: bool, inspector: Inspector) -> Sample:  # noqa: FBT001 - a fact, not a switch

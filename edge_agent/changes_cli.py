@@ -34,6 +34,7 @@ class _Kind(StrEnum):
     START = "START"
     BUNDLE = "BUNDLE"
     BUNDLE_CHOSEN = "BUNDLE_CHOSEN"
+    LIMIT = "LIMIT"
     BYPASS = "BYPASS"
     REVIEW = "REVIEW"
     CHALLENGE = "CHALLENGE"

@@ -57,6 +57,9 @@ def change_words(change: Change) -> str:
     if change.kind == "BUNDLE" and "program" in facts:
         chosen = tr(", chosen {at}", at=in_local_time(str(facts["chosen_utc"]))) if facts.get("chosen_utc") else ""
         return _place(facts) + chosen
+    if change.kind == "LIMIT" and "program" in facts:
+        passing = tr("; {number} known defects pass", number=facts["defects"]) if facts.get("defects") else ""
+        return _place(facts) + passing
     if change.kind == "REVIEW" and "part_seq" in facts:
         says = {"CONFIRMED": tr("the reject was right"), "OVERTURNED": tr("the part is good")}
         said = says.get(str(facts.get("says")), facts.get("says"))

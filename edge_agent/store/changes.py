@@ -26,6 +26,7 @@ CHANGES = (
     ROTATE,
     "BUNDLE",
     "BUNDLE_CHOSEN",
+    "LIMIT",
     "BYPASS",
     "REVIEW",
     "CHALLENGE",
@@ -43,6 +44,14 @@ _SWITCH = re.compile(
     re.DOTALL,
 )
 _BY_WORDS = {
+    "LIMIT": (
+        re.compile(
+            r"program (?P<program>\d+), camera (?P<camera>\d+): limit (?P<old>\S+) -> (?P<new>\S+) set by (?P<by>.*?) at "
+            r"[0-9T:+.-]{19,32}: (?P<why>.*?)(?:; although (?P<defects>\d+) known defects pass)? "
+            r"\(bundle [0-9a-f]+ before\).*",
+            re.DOTALL,
+        ),
+    ),
     "BYPASS": (
         re.compile(r"begins, by (?P<by>.*?), for (?P<for_s>\d+) s: (?P<why>.*)", re.DOTALL),
         re.compile(r"ends: by (?P<quote>['\"])(?P<by>.*)(?P=quote); it was begun by (?P<begun_by>.*)", re.DOTALL),
@@ -200,7 +209,8 @@ def _worded(change: Change) -> Change:
         if found := pattern.fullmatch(change.detail):
             facts = {name: value for name, value in found.groupdict().items() if name != "quote"}
             by, why = facts.pop("by", "") or "", facts.pop("why", "") or ""
-            return replace(change, by=by, why=why, facts=facts)
+            values = (ChangedValue("limit", facts.pop("old"), facts.pop("new")),) if change.kind == "LIMIT" else ()
+            return replace(change, by=by, why=why, facts=facts, values=values)
     return change
 
 

@@ -196,6 +196,10 @@ def test_values_that_somebody_altered_are_seen_by_the_audit(start: Callable[...,
         assert reader.audit().problems
 
 
+_LIMIT = (
+    "program 1, camera 1: limit 1.45 -> 1.8 set by Ada at home at 2026-11-29T21:00:00+00:00: dust: on the fixture (all); "
+    "although 2 known defects pass (bundle aaaaaaaaaaaa before); bbbb in bundles/x; it judges from the next start on"
+)
 _BUNDLE = (
     "program 1, camera 1: {id} limit {limit} /b/zipper-{id}; "
     "zipper-{id} {id} activated by {by} at 2026-11-24T09:00:00+00:00: {why}"
@@ -222,6 +226,7 @@ def test_who_and_why_are_read_from_each_kind_of_change(tmp_path: Path) -> None:
         ("BUNDLE", first),
         ("BUNDLE", second),
         ("BUNDLE_CHOSEN", json.dumps(chosen)),
+        ("LIMIT", _LIMIT),
         ("REVIEW", json.dumps(review)),
         ("BYPASS", "begins, by A. Rossi, for 900 s: lamp replaced, by hand, for 3 s: no"),
         ("BYPASS", 'ends: by "O\'Hara"; it was begun by A. Rossi'),
@@ -238,6 +243,7 @@ def test_who_and_why_are_read_from_each_kind_of_change(tmp_path: Path) -> None:
         ("BUNDLE", "Ada at home", "first lot"),
         ("BUNDLE", "Grace", "new lot: 7; harder light"),
         ("BUNDLE_CHOSEN", "Eve", "rejects"),
+        ("LIMIT", "Ada at home", "dust: on the fixture (all)"),
         ("REVIEW", "Lin", "only dust"),
         ("BYPASS", "A. Rossi", "lamp replaced, by hand, for 3 s: no"),
         ("BYPASS", "O'Hara", ""),
@@ -249,7 +255,9 @@ def test_who_and_why_are_read_from_each_kind_of_change(tmp_path: Path) -> None:
     ]
     assert [(value["was"], value["is"]) for value in found[1]["values"]] == [("aa" * 6, "bb" * 6), ("0.41", "0.45")]
     assert found[2]["words"].startswith("program 1, camera 1: zipper-a aaaaaaaaaaaa gone back to")
-    assert found[3]["words"] == "part 4711: the part is good"
+    assert [(value["was"], value["is"]) for value in found[3]["values"]] == [("1.45", "1.8")]
+    assert found[3]["words"] == "program 1, camera 1; 2 known defects pass"
+    assert found[4]["words"] == "part 4711: the part is good"
 
 
 def test_receivers_of_results_hear_what_changed_and_not_the_whole_of_line_toml(start: Callable[..., Path]) -> None:
