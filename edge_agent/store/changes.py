@@ -46,8 +46,8 @@ _SWITCH = re.compile(
 _BY_WORDS = {
     "LIMIT": (
         re.compile(
-            r"program (?P<program>\d+), camera (?P<camera>\d+): limit (?P<old>\S+) -> (?P<new>\S+) set by (?P<by>.*?) at "
-            r"[0-9T:+.-]{19,32}: (?P<why>.*?)(?:; although (?P<defects>\d+) known defects pass)? "
+            r"program (?P<program>\d+), camera (?P<camera>\d+): limit (?P<old>\S+) -> (?P<new>\S+) set by (?P<by>.*?) "
+            r"at [0-9T:+.-]{19,32}: (?P<why>.*?)(?:; although (?P<defects>\d+) known defects pass)? "
             r"\(bundle [0-9a-f]+ before\).*",
             re.DOTALL,
         ),

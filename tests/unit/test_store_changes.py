@@ -197,8 +197,8 @@ def test_values_that_somebody_altered_are_seen_by_the_audit(start: Callable[...,
 
 
 _LIMIT = (
-    "program 1, camera 1: limit 1.45 -> 1.8 set by Ada at home at 2026-11-29T21:00:00+00:00: dust: on the fixture (all); "
-    "although 2 known defects pass (bundle aaaaaaaaaaaa before); bbbb in bundles/x; it judges from the next start on"
+    "program 1, camera 1: limit 1.45 -> 1.8 set by Ada at home at 2026-11-29T21:00:00+00:00: dust: on the fixture (all)"
+    "; although 2 known defects pass (bundle aaaaaaaaaaaa before); bbbb in bundles/x; it judges from the next start on"
 )
 _BUNDLE = (
     "program 1, camera 1: {id} limit {limit} /b/zipper-{id}; "
