@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: install demo test test-all test-unit test-rest lint pictures bench figures fuzz results chaos soak kills schedules explore faults cover mutants words lock offline-bundle offline-documents bare-root clean
+.PHONY: install demo test test-all test-unit test-rest lint pictures bench everyday figures fuzz results chaos soak kills schedules explore faults cover mutants words lock offline-bundle offline-documents bare-root clean
 
 # Not compiled beforehand: of what is installed a small part is ever imported, and compiled then.
 install: $(STAMP)
@@ -48,6 +48,10 @@ pictures: install
 
 bench: install
 	$(BIN)/python -m tests.benchmark
+
+# The seconds of docs/everyday-questions.md: each command on a journal of a million parts, which takes minutes to write.
+everyday: install
+	$(BIN)/python -m tests.benchmark.everyday
 
 # The tables of docs/figures.md anew, from the data sets in the folder DATA=: hours; broken off, the same command goes on.
 # FIGURES= further options, for example FIGURES='--tables promise --again'.
@@ -128,7 +132,7 @@ words: install
 lock: install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate -c constraints.txt \
-	  --custom-compile-command 'make lock' --extra mqtt -o deploy/requirements.lock pyproject.toml
+	  --custom-compile-command 'make lock' --extra mqtt --extra xlsx -o deploy/requirements.lock pyproject.toml
 
 # dist/edge-agent-offline: what a line PC without internet needs (same Python version and processor as this one).
 # CALIBRATION=yes adds the folder calibration/ with torch and onnx, so that the line PC can calibrate by itself. Their wheels

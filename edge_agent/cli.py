@@ -27,6 +27,7 @@ from edge_agent.bundle_cli import bundle_cli
 from edge_agent.bypass_cli import bypass_cli
 from edge_agent.calibration_cli import calibration_cli
 from edge_agent.challenge_cli import challenge_cli
+from edge_agent.changes_cli import changes_cli
 from edge_agent.commissioning_cli import commissioning_cli
 from edge_agent.cvx_cli import cvx_cli
 from edge_agent.doctor_cli import doctor_cli
@@ -34,6 +35,7 @@ from edge_agent.journal_cli import journal_cli
 from edge_agent.line_cli import config_cli, output_cli
 from edge_agent.report_cli import report_cli
 from edge_agent.results_cli import results_cli
+from edge_agent.status_cli import status_cli
 
 __all__ = ["command_line", "main"]
 
@@ -54,11 +56,13 @@ cli.add_typer(calibration_cli)
 cli.add_typer(challenge_cli)
 cli.add_typer(commissioning_cli)
 cli.add_typer(doctor_cli)
+cli.add_typer(status_cli)
 cli.add_typer(output_cli, name="output")
 cli.add_typer(config_cli, name="config")
 cli.add_typer(bundle_cli, name="bundle")
 cli.add_typer(cvx_cli, name="cvx")
 cli.add_typer(bypass_cli, name="bypass")
+journal_cli.add_typer(changes_cli)
 cli.add_typer(journal_cli, name="journal")
 cli.add_typer(report_cli, name="report")
 cli.add_typer(results_cli, name="results")
@@ -99,7 +103,7 @@ def run(
             claimed_folders(settings.folders),
             simulated_peers(settings, config, images=simulated_images, flags=flags) as simulated_settings,
         ):
-            asyncio.run(run_agent(simulated_settings, is_simulated=True, is_dry_run=dry_run))
+            asyncio.run(run_agent(simulated_settings, is_simulated=True, is_dry_run=dry_run, written=settings))
     else:
         with claimed(settings.output) as claim, claimed_folders(settings.folders):
             asyncio.run(run_agent(settings, claim=claim, is_dry_run=dry_run))

@@ -19,12 +19,12 @@ from edge_agent.errors import BundleRejected, DataError, Unavailable
 from edge_agent.inspection.bundle import Bundle
 from edge_agent.inspection.inspector import Inspector
 from edge_agent.inspection.registry import find
+from edge_agent.report.changed import event_told
 from edge_agent.report.facts import PartFact
 from edge_agent.report.head import BundleName, in_local_time
 from edge_agent.report.seen import archived_part, score_words
 from edge_agent.report.shift import BundleFact, Period, ShiftFacts
 from edge_agent.report.tally import ReasonCount
-from edge_agent.report.words import event_words
 from edge_agent.reported import identity, versions
 from edge_agent.runtime.dry_run import DRY_RUN
 from edge_agent.store.search import JournalSearch
@@ -97,7 +97,7 @@ def shift_facts(
         shown=tuple(_drawn(seen.parts)),
         by_score=sum(n for (verdict, reason), n in seen.reasons.items() if (verdict, reason) == _BY_SCORE),
         worst=_worst(settings, seen, progress),
-        events=tuple((e.at_utc, *event_words(e.kind, e.detail)) for e in events if e.kind != "REVIEW"),
+        events=tuple((e.at_utc, *event_told(e)) for e in events if e.kind != "REVIEW"),
         confirmed=reviews["CONFIRMED"],
         overturned=reviews["OVERTURNED"],
         passes_confirmed=reviews["PASS_CONFIRMED"],

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import grp
+import hashlib
 import os
 import pwd
 import stat
 import tomllib
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from edge_agent.errors import ConfigError
+from edge_agent.owners import user_name
 from edge_agent.settings.fit import watchdog
 from edge_agent.settings.lines import LineIndex
-from edge_agent.settings.models import Settings
+from edge_agent.settings.models import Settings, SourceFile
 from edge_agent.settings.problems import problems_of
 from edge_agent.settings.syntax import broken_lines
 from edge_agent.settings.words import hint_of, key_of
@@ -38,7 +41,8 @@ def load_settings(path: Path, *, drives_pass: bool = False) -> Settings:
 
     ``drives_pass``: PASS will be energised for parts, so it must be known that it falls when this PC is dead.
     """
-    text = _decode(path, _read(path, _MOST_BYTES))
+    content = _read(path, _MOST_BYTES)
+    text = _decode(path, content)
     document = _parse(path, text)
     try:
         settings = Settings.model_validate(document, context={"folder": path.absolute().parent})
@@ -51,7 +55,7 @@ def load_settings(path: Path, *, drives_pass: bool = False) -> Settings:
     for loc, what in watchdog(settings) if drives_pass else ():
         line = LineIndex(text).line(loc)
         raise ConfigError(f"{path}:{line}: {'.'.join(map(str, loc))}: {what}", hint=_WATCHDOG_HINT.format(path))
-    return settings
+    return settings.read_from(_source(path, content))
 
 
 def read_password(path: Path) -> str:
@@ -69,6 +73,16 @@ def read_password(path: Path) -> str:
 def settings_json_schema() -> dict[str, Any]:
     """The JSON Schema of line.toml."""
     return Settings.model_json_schema()
+
+
+def _source(path: Path, content: bytes) -> SourceFile:
+    try:
+        found = path.stat()
+        saved = datetime.fromtimestamp(found.st_mtime, UTC).isoformat(timespec="seconds")
+        owner = user_name(found.st_uid)
+    except OSError:  # it went after it was read: what was read counts
+        saved = owner = ""
+    return SourceFile(str(path.absolute()), hashlib.sha256(content).hexdigest(), saved, owner)
 
 
 def _read(path: Path, most_bytes: int) -> bytes:

@@ -7,15 +7,19 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from drivers.timing import monotonic_s
 from edge_agent.errors import ConfigError, DataError, EdgeAgentError
+from edge_agent.report.changed import change_json
 from edge_agent.report.heat import scale_png
+from edge_agent.store.changes import changes_between
+from edge_agent.web.asking import checked, utc_text
 from edge_agent.web.guard import Guard
 from edge_agent.web.language import Spoken, shell, words_script
 from edge_agent.web.limits import LimitPages
@@ -42,6 +46,14 @@ _VIEWERS_MAX = 128
 _STILL_HERE_S = 10.0
 _KINDS = {"js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
 _OF_THIS_BROWSER = {"cache-control": "no-cache", "vary": "cookie, accept-language"}
+
+
+class _ChangesAsked(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    since: datetime | None = None
+    until: datetime | None = None
+    most: Annotated[int, Field(ge=1, le=1000)] = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +123,14 @@ class Site:
             "utc": datetime.now(UTC).isoformat(timespec="milliseconds"),
         }
 
+    def changes(self, request: Request) -> Response:
+        """Who changed what, the newest first. ``missing`` names a closed journal that is not here, for older ones."""
+        asked = checked(lambda: _ChangesAsked.model_validate(dict(request.query_params)))
+        found = changes_between(self.settings.store.journal, utc_text(asked.since), utc_text(asked.until))
+        newest = [change_json(change) for change in reversed(found.found[-asked.most :])]
+        facts = {"schema_version": 1, "changes": newest, "of": len(found.found), "missing": found.missing or None}
+        return JSONResponse(facts)
+
     # --- for machines ---------------------------------------------------------------------------------
 
     def metrics(self, _: Request) -> Response:
@@ -137,6 +157,7 @@ def page(site: Site, names: frozenset[str]) -> ASGIApp:
         Route("/events", site.events),
         *back.routes(),
         *LimitPages(site.settings, site.desk, site.token).routes(),
+        Route("/api/changes", site.changes),
         *_machines(site),
     ]
     app = Starlette(routes=routes, exception_handlers={EdgeAgentError: _said})
