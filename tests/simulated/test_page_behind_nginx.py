@@ -44,7 +44,7 @@ async def test_an_operator_looks_reviews_and_chooses_a_language_by_way_of_nginx(
     ):
         at.config.write_text(at.config.read_text() + PAGE.format(port=page_port))
         await at.start_agent()
-        await at.until_ready()
+        await at.until_ready(120)
         async with asyncio.timeout(120):
             while (await proxy.ask("/line7/")).status != 200:
                 await asyncio.sleep(0.05)

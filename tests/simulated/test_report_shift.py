@@ -146,7 +146,7 @@ async def test_images_archived_as_png_are_shown_as_the_very_images_that_were_jud
         assert as_png != at.config.read_text()
         at.config.write_text(as_png)
         await at.start_agent()
-        await at.until_ready()
+        await at.until_ready(120)
         challenged = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "edge_agent", "challenge", "--parts", "2", "--config", str(at.config)),
             *("--within-s", "60", "--report", str(tmp_path / "challenge.html")),

@@ -25,6 +25,10 @@ pytestmark = [
 ]
 
 
+_READY_WITHIN_S = 120.0
+"""Two agents and their pages on a machine with other guests."""
+
+
 def add(at: Line, text: str) -> None:
     at.config.write_text(at.config.read_text() + text)
 
@@ -95,7 +99,7 @@ async def test_a_second_line_at_the_same_page_port_is_refused_and_told_by_whom(
         for at in (one, two):
             add(at, f"[{table}]\nport = {port}\n")
         await one.start_agent()
-        await one.until_ready()
+        await one.until_ready(_READY_WITHIN_S)
 
         code, said = await run_to_its_end(two)
         found = (await examined(two.config, "page_ports"))["page_ports"]
@@ -112,7 +116,7 @@ async def test_a_second_line_at_the_same_page_port_is_refused_and_told_by_whom(
 
         two.config.write_text(two.config.read_text().replace(f"port = {port}\n", f"port = {free_port()}\n"))
         await two.start_agent()
-        await two.until_ready()
+        await two.until_ready(_READY_WITHIN_S)
         assert await one.stop_agent() == 0
         assert await two.stop_agent() == 0
 
@@ -150,7 +154,7 @@ async def test_an_agent_that_was_killed_comes_back_at_its_port_at_once(tmp_path:
     async with line(place(tmp_path, "one"), thumbnail_bundle, start=False) as at:
         add(at, f"[web]\nport = {port}\n")
         await at.start_agent()
-        await at.until_ready()
+        await at.until_ready(_READY_WITHIN_S)
         await until_answers(port)
         assert at.agent is not None
         # Somebody looks: the old page's connection lingers on after it, as a browser's does.
@@ -162,7 +166,7 @@ async def test_an_agent_that_was_killed_comes_back_at_its_port_at_once(tmp_path:
         at.agent.send_signal(signal.SIGKILL)
         await at.agent.wait()
         await at.start_agent()
-        await at.until("READY again", lambda: at.log_text().count('"state": "READY"') == 2)
+        await at.until("READY again", lambda: at.log_text().count('"state": "READY"') == 2, _READY_WITHIN_S)
         await at.until("the end of the old page", lambda: command_of(page) == b"", within_s=60)
         writer.close()
         await until_answers(port)
@@ -180,7 +184,7 @@ async def test_another_program_at_the_page_port_costs_the_page_alone_and_is_name
         async with line(place(tmp_path, "one"), thumbnail_bundle, start=False) as at:
             add(at, f"[web]\nport = {port}\n")
             await at.start_agent()
-            await at.until_ready()
+            await at.until_ready(_READY_WITHIN_S)
             await at.until("a word on the port", lambda: "page_ended" in at.log_text(), within_s=120)
             found = (await examined(at.config, "page_ports"))["page_ports"]
 
