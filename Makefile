@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: install demo test test-all test-unit test-rest lint pictures bench everyday figures fuzz results chaos soak kills schedules explore faults cover mutants words lock offline-bundle offline-documents bare-root clean
+.PHONY: install demo test test-all test-unit test-rest lint pictures bench everyday figures fuzz results chaos soak kills schedules explore faults cover mutants words mistakes lock offline-bundle offline-documents bare-root clean
 
 # Not compiled beforehand: of what is installed a small part is ever imported, and compiled then.
 install: $(STAMP)
@@ -125,6 +125,10 @@ words: install
 	$(WORDS) extract -F pyproject.toml -k tr -k trn:1,2 -k mark --no-default-keywords --no-location --sort-output -o dist/words.pot .
 	for language in de ja zh; do $(WORDS) update -i dist/words.pot -o edge_agent/locale/$$language.po -l $$language \
 	  --no-fuzzy-matching --ignore-obsolete --omit-header || exit; done
+
+# docs/line-toml-mistakes.md: what the agent answers to each mistake of tests/mistakes.py.
+mistakes: install
+	$(BIN)/python -m tests.mistakes
 
 # deploy/requirements.lock: everything that a line PC runs, by the sha256 of each of its files, for every Python and processor
 # that the package index has them for. To be made anew when a version in constraints.txt or pyproject.toml changes; uv asks

@@ -90,7 +90,7 @@ def run(
 
     from edge_agent.app import run_agent
     from edge_agent.logs import configure_logs
-    from edge_agent.runtime.claim import claimed, claimed_folders
+    from edge_agent.runtime.claim import claimed, claimed_line
     from edge_agent.runtime.worker import any_at_work
 
     settings = settings_of(config, drives_pass=not (simulated or dry_run), writes_state=True)
@@ -100,12 +100,12 @@ def run(
 
         flags = ("--without-ready",) if dry_run else ()
         with (
-            claimed_folders(settings.folders),
+            claimed_line(settings, is_simulated=True),
             simulated_peers(settings, config, images=simulated_images, flags=flags) as simulated_settings,
         ):
             asyncio.run(run_agent(simulated_settings, is_simulated=True, is_dry_run=dry_run, written=settings))
     else:
-        with claimed(settings.output) as claim, claimed_folders(settings.folders):
+        with claimed(settings.output) as claim, claimed_line(settings):
             asyncio.run(run_agent(settings, claim=claim, is_dry_run=dry_run))
     if any_at_work():
         _leave(0)

@@ -179,7 +179,10 @@ class ImagesSettings(Table):
     spool: Annotated[FilePath, say("received images wait here until they are archived")]
     max_mib: Annotated[int, integer(1, 512), say("a larger file is refused")] = 64
     names: Annotated[
-        Text, AfterValidator(name_pattern), say('"cv-x", "xg-x", or a regular expression with a group (?P<count>...)')
+        Text,
+        AfterValidator(name_pattern),
+        Field(json_schema_extra={"format": "name-rule"}),
+        say('"cv-x", "xg-x", or a regular expression with a group (?P<count>...)'),
     ] = "cv-x"
     image_type: Annotated[
         Text | None, say("the image type that is judged where one capture gives several; others are left out")

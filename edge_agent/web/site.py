@@ -45,6 +45,8 @@ __all__ = ["Site", "monitoring", "page"]
 _VIEWERS_MAX = 128
 _STILL_HERE_S = 10.0
 _KINDS = {"js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
+_AS_IT_COMES = {"x-accel-buffering": "no"}
+"""nginx would collect a page full of events before it hands the first one on."""
 _OF_THIS_BROWSER = {"cache-control": "no-cache", "vary": "cookie, accept-language"}
 
 
@@ -75,7 +77,7 @@ class Site:
         """The stream that a browser follows: ``hello``, ``state`` and ``part``, as they come."""
         if self.measured.viewers >= _VIEWERS_MAX:
             return PlainTextResponse("too many browsers follow this page\n", 503)
-        return StreamingResponse(self._stream(), media_type="text/event-stream")
+        return StreamingResponse(self._stream(), media_type="text/event-stream", headers=_AS_IT_COMES)
 
     async def _stream(self) -> AsyncIterator[str]:
         self.measured.viewers += 1
