@@ -70,6 +70,9 @@ CONDITION_WORDS: Mapping[str, str] = {
     "clock": mark("Clock"),
     "archive": mark("Archive"),
     "disk": mark("Disk"),
+    "sessions": mark("Sessions of the counter"),
+    "agent": mark("Agent"),
+    "line": mark("Line"),
 }
 """What must hold before parts may pass."""
 

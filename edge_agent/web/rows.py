@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from edge_agent.report.phrases import said
+
 if TYPE_CHECKING:
     from edge_agent.store.rows import CameraRow, PartRow, PublicationRow
 
@@ -20,7 +22,7 @@ def part_json(row: PartRow, publication: PublicationRow | None) -> dict[str, Any
         "program": row.program,
         "verdict": row.verdict,
         "reason": row.reason,
-        "detail": row.detail,
+        "detail": said(row.detail),
         "score": row.score,
         "limit": row.limit,
         "bundle_id": row.bundle_id,
@@ -42,7 +44,7 @@ def camera_json(camera: CameraRow) -> dict[str, Any]:
         "camera": camera.camera,
         "outcome": camera.outcome,
         "reason": camera.reason,
-        "detail": camera.detail,
+        "detail": said(camera.detail),
         "score": camera.score,
         "limit": camera.limit,
         "bundle_id": camera.bundle_id,

@@ -21,6 +21,7 @@ from drivers.timing import monotonic_s
 from edge_agent.domain import Verdict
 from edge_agent.errors import ConfigError, DataError, EdgeAgentError
 from edge_agent.report.heat import scale_png
+from edge_agent.report.phrases import said
 from edge_agent.store.search import JournalSearch, PartQuery
 from edge_agent.web.feed import Review
 from edge_agent.web.guard import BODY_MAX_BYTES, Guard, is_token
@@ -138,12 +139,12 @@ class Site:
             "line": agent.state if agent and live.is_heard else "SILENT",
             "simulated": bool(agent and agent.is_simulated),
             "dry_run": bool(agent and agent.is_dry_run),
-            "degraded": self.measured.degraded(),
-            "bypass": agent.bypass if agent else "",
+            "degraded": {name: said(why) for name, why in self.measured.degraded().items()},
+            "bypass": said(agent.bypass) if agent else "",
             "conditions": {} if agent is None else {name: _aged(c) for name, c in agent.conditions.items()},
-            "not_ready": live.not_ready(),
+            "not_ready": {name: said(why) for name, why in live.not_ready().items()},
             "counters": live.counters(),
-            "archive": reach.words if (reach := self.measured.reach()) else "",
+            "archive": said(reach.words) if (reach := self.measured.reach()) else "",
             "utc": datetime.now(UTC).isoformat(timespec="milliseconds"),
         }
 
@@ -366,7 +367,7 @@ def _utc(at: datetime | None) -> str | None:
 
 
 def _aged(condition: Any) -> dict[str, Any]:
-    return {"why_not": condition.why_not, "for_s": round(monotonic_s() - condition.since_mono_s, 1)}
+    return {"why_not": said(condition.why_not), "for_s": round(monotonic_s() - condition.since_mono_s, 1)}
 
 
 def _event(name: str, data: Any) -> str:
