@@ -285,8 +285,7 @@ def page(site: Site, names: frozenset[str]) -> ASGIApp:
         *_machines(site),
     ]
     app = Starlette(routes=routes, exception_handlers={EdgeAgentError: _said})
-    web = site.settings.web
-    return Guard(Spoken(app, web.language if web else None), names)
+    return Guard(Spoken(app, site.settings.line.language), names)
 
 
 def monitoring(site: Site, names: frozenset[str]) -> ASGIApp:

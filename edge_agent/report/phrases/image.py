@@ -179,11 +179,19 @@ _SCORE: Final = (
     mark("score {score} is at or above the limit {limit}, seen in {view_words}"),
     mark("to be reviewed: score {score} is in the band from {begin} to the limit {limit}"),
     mark("to be reviewed: score {score} is in the band from {begin} to the limit {limit}, seen in {view_words}"),
+    mark("seen in {view_words}"),
     mark("the part at full size"),
     mark("the part at full size, in one colour"),
     mark("the part as a whole"),
     mark("brightness and colour"),
     mark("what the autoencoder would repair"),
 )
+_RENDERED: Final = (
+    mark("good"),
+    mark("BUBBLE {size} px {contrast}"),
+    mark("RESIDUE {size} px {contrast}"),
+    mark("HALO {size} px {contrast}"),
+    mark("SCRATCH {size} px {contrast}"),
+)
 
-IMAGE: Final = (*_RECEIVED, *_FORMAT, *_BMP, *_JPEG, *_PNG, *_LAY, *_CONDITION, *_SCORE)
+IMAGE: Final = (*_RECEIVED, *_FORMAT, *_BMP, *_JPEG, *_PNG, *_LAY, *_CONDITION, *_SCORE, *_RENDERED)
