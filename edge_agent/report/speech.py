@@ -47,7 +47,7 @@ def printable(value: Any) -> Any:
 
 
 def _text(text: str, **values: Any) -> Markup:
-    return _filled(escape(tr(text)), values)
+    return _filled(escape(printable(tr(text))), values)  # a text may be of outside where no word is known for it
 
 
 def _number_of(one: str, many: str, n: int, **values: Any) -> Markup:

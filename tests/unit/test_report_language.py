@@ -18,6 +18,7 @@ from edge_agent.report.doubts import DoubtFacts, write_doubts
 from edge_agent.report.facts import AnswerRow, LeftOutPart, LightAndLens, LimitOffer, MoreParts, PartPictures
 from edge_agent.report.figures import score_histogram
 from edge_agent.report.part import write_part_page
+from edge_agent.report.phrases import said
 from edge_agent.report.shift import BundleFact, Period, ShiftFacts, write_shift_report
 from edge_agent.report.tally import ReasonCount
 from edge_agent.report.words import event_words
@@ -35,7 +36,7 @@ from tests.unit.test_report_html import (
     run_page,
     without_places,
 )
-from tests.unit.test_report_part import folder  # noqa: F401 - a fixture
+from tests.unit.test_report_part import line_of_two_parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,6 +73,11 @@ def marks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return line_of_two_parts(tmp_path)
+
+
 def untranslated(page: Page) -> list[str]:
     """Pieces of a page with two words beside each other that nobody translated, charts and descriptions included."""
     charts = [source for source in page.attributes("src") if source.startswith("data:image/svg+xml")]
@@ -98,7 +104,7 @@ def test_nothing_of_a_run_stays_english(tmp_path: Path) -> None:
     )
     for changes in (
         {"pictures": (pictures("part 20", 2.0), without_places("part 1", 1.0), refused), "simulated": True},
-        {"parts": shown, "differences": ("recorded score 1, now 2",), "notes": ()},
+        {"parts": shown, "differences": (said("recorded score 1, now 2"),), "notes": ()},
         {"parts": tuple(part(seq, gate="", detail="") for seq in range(300)), "deadline_ms": None},
     ):
         page = run_page(tmp_path, **changes)
