@@ -48,13 +48,17 @@ def state_owners(site: Site) -> Finding:
     folders = sorted({path for path in site.settings.state if path.is_dir()})
     tops = [at for at in folders if not any(at != other and at.is_relative_to(other) for other in folders)]
     foreign: list[tuple[Path, int, Path]] = []
+    is_whole = True
     for top in tops:
-        for path, owner in islice(_entries(top), _LOOKED_AT_MOST):
+        entries = _entries(top)
+        for path, owner in islice(entries, _LOOKED_AT_MOST):
             number += 1
             if owner != user and path not in settings:
                 foreign.append((path, owner, top))
+        is_whole = is_whole and next(entries, None) is None
     if not foreign:
-        return ok(f"{number} files and folders, all of {user_name(user)}")
+        of = "" if is_whole else "the newest "
+        return ok(f"{of}{number} files and folders{'' if is_whole else ' were looked at'}, all of {user_name(user)}")
     first, owner, top = foreign[0]
     more = f"; nor do {len(foreign) - 1} more" if foreign[1:] else ""
     return fail(

@@ -12,6 +12,7 @@ import typer
 
 from edge_agent.cli import cli
 from edge_agent.doctor import Result, Site
+from edge_agent.doctor import owners as owners_module
 from edge_agent.doctor.owners import agent_reads, agent_user, state_owners
 from edge_agent.settings import load_settings
 from edge_agent.store.journal import Journal
@@ -212,6 +213,15 @@ def test_the_doctor_names_what_is_not_the_agents_and_gives_it_back(line: Path) -
 
     give(line / "state", SERVICE)
     assert state_owners(_site(line)).result is Result.OK
+
+
+def test_the_doctor_says_where_it_did_not_look_at_all_of_a_large_archive(
+    line: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "the newest" not in state_owners(_site(line)).evidence
+    monkeypatch.setattr(owners_module, "_LOOKED_AT_MOST", 1)
+
+    assert "the newest 1 files and folders were looked at" in state_owners(_site(line)).evidence
 
 
 def test_the_doctor_tries_what_the_agents_user_can_read(line: Path) -> None:
