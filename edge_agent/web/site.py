@@ -330,7 +330,7 @@ async def _said(_: Request, err: Exception) -> Response:
     """An error that a person can read, under the code that a machine can."""
     status = 404 if isinstance(err, DataError) else 500 if isinstance(err, ConfigError) else 503
     return JSONResponse(
-        {"error": str(err), "hint": getattr(err, "hint", "")},
+        {"error": said(str(err)), "hint": said(getattr(err, "hint", ""))},
         status,
         {"retry-after": "1"} if isinstance(err, Busy) else None,
     )

@@ -230,5 +230,19 @@ _RECORD: Final = (
         "can be replayed, the shift cannot"
     ),
 )
+_PAGE: Final = (
+    mark("this image was not inspected"),
+    mark("this part has no image of that camera"),
+    mark("there is no part {part} in the journal"),
+    mark("this part cannot be judged again: {words}"),
+    mark("the bundle that judged this part is not the one in line.toml now, nor one before it"),
+    mark("too many pictures are asked for at once"),
+    mark("too many reviews wait to be written"),
+    mark("the agent did not answer"),
+    mark("try again in a moment"),
+    mark("see its log: systemctl status edge-agent"),
+    mark("it was not to be kept, had to make room, or comes yet"),
+    mark("somebody changed it, or the disk did; keep it for the record"),
+)
 
-LINE: Final = (*_PART, *_TIME, *_CONDITIONS, *_BESIDE, *_LINK, *_EVENTS, *_RECORD)
+LINE: Final = (*_PART, *_TIME, *_CONDITIONS, *_BESIDE, *_LINK, *_EVENTS, *_RECORD, *_PAGE)
