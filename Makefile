@@ -164,7 +164,7 @@ endif
 
 # The documents of the folder, at their places to each other: install.sh puts them to /usr/share/doc/edge-agent.
 DOCUMENTS := README.md ARCHITECTURE.md CHANGELOG.md LICENSE docs drivers/README.md $(wildcard drivers/*/PROTOCOL.md) \
-  deploy/line.example.toml deploy/alerts.yml deploy/grafana-dashboard.json deploy/edge-agent.nft
+  deploy/line.example.toml deploy/alerts.yml deploy/grafana-dashboard.json deploy/edge-agent.nft deploy/nginx-edge-agent.conf
 offline-documents:
 	rm -rf $(OFFLINE)/doc
 	mkdir -p $(OFFLINE)/doc

@@ -93,6 +93,10 @@ class LineSettings(Table):
         tuple[Camera, ...],
         Field(min_length=1, max_length=4, description="a part passes when all of these cameras pass"),
     ] = (1,)
+    language: Annotated[
+        Literal["en", "de", "ja", "zh"] | None,
+        say("what page and reports speak where nobody chose another; left out, reports English, the page as a browser"),
+    ] = None
 
 
 class SerialSettings(Table):
@@ -343,10 +347,6 @@ class WebSettings(Table):
         tuple[TimeOfDay, ...],
         Field(min_length=1, max_length=24, description="when shifts begin, in the time zone of this PC"),
     ] = ("06:00", "14:00", "22:00")
-    language: Annotated[
-        Literal["en", "de", "ja", "zh"] | None,
-        say("the page's language, where a browser has not chosen another; left out, what the browser says it reads"),
-    ] = None
 
 
 class MetricsSettings(Table):

@@ -18,6 +18,7 @@ from drivers.timing import monotonic_s
 from edge_agent.errors import ConfigError, DataError, EdgeAgentError
 from edge_agent.report.changed import change_json
 from edge_agent.report.heat import scale_png
+from edge_agent.report.phrases import said
 from edge_agent.store.changes import changes_between
 from edge_agent.web.asking import checked, utc_text
 from edge_agent.web.guard import Guard
@@ -116,12 +117,12 @@ class Site:
             "newest": live.newest(),
             "simulated": bool(agent and agent.is_simulated),
             "dry_run": bool(agent and agent.is_dry_run),
-            "degraded": self.measured.degraded(),
-            "bypass": agent.bypass if agent else "",
+            "degraded": {name: said(why) for name, why in self.measured.degraded().items()},
+            "bypass": said(agent.bypass) if agent else "",
             "conditions": {} if agent is None else {name: _aged(c) for name, c in agent.conditions.items()},
-            "not_ready": live.not_ready(),
+            "not_ready": {name: said(why) for name, why in live.not_ready().items()},
             "counters": live.counters(),
-            "archive": reach.words if (reach := self.measured.reach()) else "",
+            "archive": said(reach.words) if (reach := self.measured.reach()) else "",
             "utc": datetime.now(UTC).isoformat(timespec="milliseconds"),
         }
 
@@ -163,8 +164,7 @@ def page(site: Site, names: frozenset[str]) -> ASGIApp:
         *_machines(site),
     ]
     app = Starlette(routes=routes, exception_handlers={EdgeAgentError: _said})
-    web = site.settings.web
-    return Guard(Spoken(app, web.language if web else None), names)
+    return Guard(Spoken(app, site.settings.line.language), names)
 
 
 def monitoring(site: Site, names: frozenset[str]) -> ASGIApp:
@@ -209,14 +209,14 @@ async def _said(_: Request, err: Exception) -> Response:
     """An error that a person can read, under the code that a machine can."""
     status = 404 if isinstance(err, DataError) else 500 if isinstance(err, ConfigError) else 503
     return JSONResponse(
-        {"error": str(err), "hint": getattr(err, "hint", "")},
+        {"error": said(str(err)), "hint": said(getattr(err, "hint", ""))},
         status,
         {"retry-after": "1"} if isinstance(err, Busy) else None,
     )
 
 
 def _aged(condition: Any) -> dict[str, Any]:
-    return {"why_not": condition.why_not, "for_s": round(monotonic_s() - condition.since_mono_s, 1)}
+    return {"why_not": said(condition.why_not), "for_s": round(monotonic_s() - condition.since_mono_s, 1)}
 
 
 def _event(name: str, data: Any) -> str:
