@@ -13,10 +13,12 @@ import typer
 from edge_agent.base_cli import (
     DEFAULT_CONFIG,
     Json,
+    Language,
     PaperSize,
     PassphraseFile,
     Threads,
     given_options,
+    in_language,
     passphrase_of,
     progress_bars,
     say,
@@ -136,14 +138,18 @@ def calibrate_reference(
     ] = None,
     live: Annotated[
         int | None,
-        typer.Option(min=20, max=1000, metavar="N", help="Collect N good parts from the line into FOLDER first."),
+        typer.Option(
+            min=20, max=1000, metavar="N", help="Collect N good parts from the line, or from the agent that runs on it."
+        ),
     ] = None,
-    config: Annotated[Path, typer.Option("--config", "-c", help="With --live: the line.", metavar="line.toml")] = (
-        DEFAULT_CONFIG
-    ),
+    config: Annotated[
+        Path,
+        typer.Option("--config", "-c", help="The line: of --live, and whose agent goes first.", metavar="line.toml"),
+    ] = DEFAULT_CONFIG,
     yes: Annotated[bool, typer.Option("--yes", help="With --live: calibrate without asking, nobody looked.")] = False,
     report: Annotated[Path | None, typer.Option(help="The HTML report; beside the bundle by default.")] = None,
     paper: PaperSize = "A4",
+    language: Language = None,
     sign: Annotated[
         Path | None, typer.Option(metavar="KEYFILE", help="Sign the bundle with this key (edge-agent bundle keygen).")
     ] = None,
@@ -166,12 +172,14 @@ def calibrate_reference(
     from edge_agent.owners import refuse_root
 
     refuse_root([out, folder], of_people=False)
+    if live is None:
+        _make_way(config)
     search = wishes_from(max_angle, max_scale, mask, pose_tolerance, registration)
     wishes = None if live is None else LiveWishes(folder, live, program, camera, search.settings)
     if missing := missing_packages():
         if wishes is not None:
             check_target(out, overwrite=force)
-            _collect(wishes, config, json_=json_, missing=missing)
+            _collect(wishes, config, language, json_=json_, missing=missing)
         raise _cannot_calibrate(missing, context, folder, config, is_live=wishes is not None)
     from calibration.backbones import backbone_for
     from calibration.calibrate import CalibrationOptions, calibrate
@@ -204,27 +212,49 @@ def calibrate_reference(
         signing = SigningKey.read(sign, lambda: passphrase_of(passphrase_file))
     if wishes is not None:
         check_target(out, overwrite=force)  # said now, not after an hour of collecting
-        _collect(wishes, config, yes=yes, json_=json_)
+        _collect(wishes, config, language, yes=yes, json_=json_)
     report = report or out.with_name(out.name + "-report.html")
-    with _doubts_reported(folder, report, paper, json_=json_), progress_bars() as progress:
+    with _doubts_reported(folder, report, (paper, language), json_=json_), progress_bars() as progress:
         result = calibrate(folder, out, options, progress)
     signature = None if signing is None else sign_bundle(result.path, signing, who(None))
-    write_report(report, result, paper=paper)
+    with in_language(language, settings_of(config) if wishes else None):
+        write_report(report, result, paper=paper)
     facts = {**calibration_json(result), "report": str(report), "signed": str(signature) if signature else None}
     lines = [*calibration_lines(result), *([str(signature)] if signature else []), f"report: {report}"]
     say(json_, facts, lines)
 
 
+def _make_way(config: Path) -> None:
+    """Calibrate beside a running line without taking its time: before anything has started threads of its own."""
+    from edge_agent.errors import EdgeAgentError
+
+    if not config.is_file():
+        return
+    try:
+        settings = settings_of(config)
+    except EdgeAgentError as err:
+        typer.echo(f"{config} cannot be read, so nobody knows whether an agent runs here: {err}", err=True)
+        return
+    from edge_agent.collecting import stand_back_beside_agent
+
+    if stand_back_beside_agent(settings):
+        typer.echo("an agent runs on this line: this calibration makes way for it, and takes longer", err=True)
+
+
 @contextmanager
-def _doubts_reported(folder: Path, report: Path, paper: Paper, *, json_: bool) -> Iterator[None]:
-    """Where a person has to look at some of the images first: write the report that shows them, and name it."""
+def _doubts_reported(folder: Path, report: Path, on: tuple[Paper, str | None], *, json_: bool) -> Iterator[None]:
+    """Where a person has to look at some of the images first: write the report that shows them, and name it.
+
+    ``on``: its paper and its language.
+    """
     from calibration.reporting import doubts_json, write_doubt_report
     from calibration.suspects import PartsInDoubt
 
     try:
         yield
     except PartsInDoubt as err:
-        write_doubt_report(report, err.suspicion, folder, paper=paper)
+        with in_language(on[1]):
+            write_doubt_report(report, err.suspicion, folder, paper=on[0])
         say(json_, {**doubts_json(err.suspicion), "report": str(report)}, [f"report: {report}"])
         err.hint = err.hint.replace("look at them,", f"look at them in {report},")
         raise
@@ -361,7 +391,13 @@ def _make_room(out: Path | None, csv: Path | None) -> None:
 
 
 def _collect(
-    wishes: LiveWishes, config: Path, *, json_: bool, yes: bool = False, missing: tuple[str, ...] = ()
+    wishes: LiveWishes,
+    config: Path,
+    language: str | None,
+    *,
+    json_: bool,
+    yes: bool = False,
+    missing: tuple[str, ...] = (),
 ) -> None:
     """Collect, and go on where a person said that all of them are good; 1 where it was stopped before.
 
@@ -376,7 +412,8 @@ def _collect(
     if missing:
         typer.echo("this PC collects and cannot calibrate yet: what to do then is said at the end", err=True)
     folder, wanted = wishes.folder, wishes.wanted
-    found = collect_from_line(settings, config, wishes, lambda words: typer.echo(words, err=True))
+    with in_language(language, settings):
+        found = collect_from_line(settings, config, wishes, lambda words: typer.echo(words, err=True))
     facts = {"schema_version": 1, "collected": found, "wanted": wanted, "sheet": str(folder / SHEET)}
     lines = [f"{found} of {wanted} good parts in {folder}", f"look at each: {folder / SHEET}"]
     if found < wanted:

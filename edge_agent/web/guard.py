@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
 
 from edge_agent.bounded import read_bounded
@@ -15,13 +16,19 @@ from edge_agent.errors import ConfigError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pydantic import ValidationError
+    from starlette.requests import Request
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["BODY_MAX_BYTES", "Guard", "is_token", "read_token"]
+__all__ = ["BODY_MAX_BYTES", "Guard", "body_of", "check_token", "is_token", "read_token", "words_of"]
 
 BODY_MAX_BYTES = 4096
 _TOKEN_LEAST = 16
 _TOKEN_MOST_BYTES = 4096
+_FOREIGN_ORIGIN = (
+    "a page of another origin may not do this; behind a proxy: let it hand on the Host as the browser sent it, with "
+    "its port (docs/behind-nginx.md)\n"
+)
 _HEADERS = {
     "content-security-policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -69,7 +76,7 @@ class Guard:
         # A browser names the origin of every request that writes; a script at a terminal names none.
         origin = headers.get("origin")
         if origin is not None and origin.partition("://")[2] != hosts[0]:
-            return PlainTextResponse("a page of another origin may not do this\n", 403)
+            return PlainTextResponse(_FOREIGN_ORIGIN, 403)
         length = headers.get("content-length", "")
         if not (length.isdecimal() and len(length) < 8 and int(length) <= BODY_MAX_BYTES):
             return PlainTextResponse(f"a body has a length, of at most {BODY_MAX_BYTES} bytes\n", 413)
@@ -104,3 +111,24 @@ def is_token(authorization: str | None, token: str) -> bool:
     """Whether an Authorization header carries the token; takes the same time for every wrong one."""
     given = (authorization or "").encode("utf-8", "replace")
     return hmac.compare_digest(given, f"Bearer {token}".encode())
+
+
+def check_token(request: Request, token: str | None) -> None:
+    """Raise HTTPException unless the request carries the token; None: nobody may write here."""
+    if token is None:
+        raise HTTPException(403, "this page is read-only: line.toml names no web.token_file")
+    if not is_token(request.headers.get("authorization"), token):
+        raise HTTPException(401, "the token is wrong or missing", {"WWW-Authenticate": "Bearer"})
+
+
+async def body_of(request: Request) -> bytes:
+    """A request's body. Raises HTTPException where it is longer than one may be."""
+    body = await request.body()
+    if len(body) > BODY_MAX_BYTES:
+        raise HTTPException(413, "the body is too large")
+    return body
+
+
+def words_of(err: ValidationError) -> str:
+    """What is wrong with a request, for the person who sent it."""
+    return "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in err.errors(include_url=False)[:5])[:500]

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 _ANSWER_MAX_BYTES = 64 << 20
+_ALWAYS = ("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars")
 _WITH_PIPES = """
 import fcntl, os, sys
 pipes = [fcntl.fcntl(int(pipe), fcntl.F_DUPFD, 10) for pipe in sys.argv[1:3]]
@@ -82,6 +83,19 @@ class Browser:
         answer = await self.call("Page.captureScreenshot", format="png", captureBeyondViewport=is_whole)
         path.write_bytes(base64.b64decode(answer["data"]))  # noqa: ASYNC240 - a picture on the local disk
 
+    async def resize(self, width: int, height: int) -> None:
+        """As on a screen of that size."""
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        await self.call("Emulation.setDeviceMetricsOverride", **size)
+
+    async def press(self, key: str) -> None:
+        """A key goes down and up, as from a keyboard: ``Tab``, ``Enter``, ``ArrowLeft``."""
+        codes = {"Tab": 9, "Enter": 13, "Escape": 27, "End": 35, "Home": 36, "ArrowLeft": 37, "ArrowRight": 39, " ": 32}
+        typed = {"Enter": "\r", " ": " "}.get(key)
+        named = {"key": key, "code": "Space" if key == " " else key, "windowsVirtualKeyCode": codes[key]}
+        await self.call("Input.dispatchKeyEvent", type="keyDown", **named, **({"text": typed} if typed else {}))
+        await self.call("Input.dispatchKeyEvent", type="keyUp", **named)
+
     async def look(self, *, dark: bool) -> None:
         """In daylight or in the dark."""
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
@@ -89,14 +103,16 @@ class Browser:
 
 
 @asynccontextmanager
-async def browser(url: str, *, width: int = 1600, height: int = 900) -> AsyncIterator[Browser]:
-    """Chromium with one tab at ``url``; gone at the end."""
+async def browser(
+    url: str, *, width: int = 1600, height: int = 900, flags: tuple[str, ...] = ()
+) -> AsyncIterator[Browser]:
+    """Chromium with one tab at ``url``, started with these ``flags`` more; gone at the end."""
     assert CHROMIUM is not None
     commands_out, commands_in = os.pipe()
     answers_out, answers_in = os.pipe()
     loop = asyncio.get_running_loop()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        flags = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", f"--user-data-dir={profile}"]
+        flags = (*_ALWAYS, f"--user-data-dir={profile}", *flags)
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-c",
@@ -123,8 +139,7 @@ async def browser(url: str, *, width: int = 1600, height: int = 900) -> AsyncIte
             at.session = (await at.call("Target.attachToTarget", targetId=target, flatten=True))["sessionId"]
             for domain in ("Page", "Runtime", "Log"):
                 await at.call(f"{domain}.enable")
-            size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
-            await at.call("Emulation.setDeviceMetricsOverride", **size)
+            await at.resize(width, height)
             await at.call("Page.navigate", url=url)
             yield at
         finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import json
+import shutil
 import sys
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
@@ -99,6 +100,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["--since", "2026-11-23T00:00Z", "--until", "2026-11-24T12:00+02:00"], [3]),
         (["--since", "2027-01-01"], []),
         (["--from", "2026-11-23T00:00Z", "--to", "2026-11-24T12:00+02:00"], [3]),
+        (["--on", "2026-11-23"], [3]),
+        (["--in", "2026-11"], [5, 4, 3, 2, 1]),
+        (["--on", "24.11.2026", "--count", "7"], [4]),
         (["--part", "4"], [4]),
         (["--part", "4", "--verdict", "PASS"], []),
         (["--count", "7"], [5, 4, 3, 2, 1]),
@@ -133,7 +137,7 @@ def test_a_question_without_an_answer_ends_with_1_and_shows_no_control_bytes(fol
         (["query", "--journal", "journal.db", "--verdict", "MAYBE"], 64),
         (["query", "--journal", "absent.db"], 65),
         (["query", "--config", "absent.toml"], 78),
-        (["export", "out.xlsx", "--journal", "journal.db"], 64),
+        (["export", "out.ods", "--journal", "journal.db"], 64),
         (["export", "journal.db", "--journal", "journal.db", "--format", "csv"], 64),
         (["verify", "--journal", "journal.db", "--head", "4711"], 64),
         (["rotate", "--journal", "absent.db"], 65),
@@ -237,6 +241,26 @@ def test_the_totals_are_in_the_json_too(folder: Path) -> None:
     assert found["totals"] == {"PASS": 3, "REJECT": 1, "FAULT": 1}
 
 
+def test_what_people_said_of_the_parts_that_fit_is_counted(folder: Path, tmp_path: Path) -> None:
+    shutil.copy(folder / "journal.db", tmp_path / "journal.db")
+
+    async def write(journal: Journal) -> None:
+        for seq, says in ((1, "ESCAPE"), (2, "PASS_CONFIRMED"), (2, "ESCAPE"), (4, "CONFIRMED"), (99, "ESCAPE")):
+            await journal.event("REVIEW", json.dumps({"part_seq": seq, "says": says, "by": "Ada", "note": ""}))
+
+    journal = Journal.open(tmp_path / "journal.db")
+    try:
+        asyncio.run(write(journal))
+    finally:
+        journal.close()
+
+    assert answer("query", cwd=tmp_path)["reviewed"] == {"CONFIRMED": 1, "ESCAPE": 2}
+    assert answer("query", "--verdict", "REJECT", cwd=tmp_path)["reviewed"] == {"CONFIRMED": 1}
+    words = edge_agent("query", "--journal", "journal.db", cwd=tmp_path).stdout.splitlines()[-1]
+    assert words == "reviewed: 1 rightly rejected, 2 defective and passed (escapes)"
+    assert edge_agent("verify", "--journal", "journal.db", cwd=tmp_path).returncode == 0
+
+
 @pytest.mark.usefixtures("berlin")
 def test_a_table_for_excel_is_flat_local_and_has_decimal_commas(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "parts.csv"
@@ -261,12 +285,15 @@ def test_a_table_for_excel_is_flat_local_and_has_decimal_commas(folder: Path, tm
 @pytest.mark.parametrize(
     ("arguments", "hint"),
     [
-        (["export", "parts.xlsx", "--for", "excel"], "name it .csv"),
-        (["export", "parts.jsonl", "--for", "excel"], "name it .csv"),
-        (["export", "parts.csv", "--for", "excel", "--format", "jsonl"], "name it .csv"),
-        (["export", "parts.xlsx"], "for Excel: a name with .csv, and --for excel"),
+        (["export", "parts.jsonl", "--for", "excel"], "name it .xlsx or .csv"),
+        (["export", "parts.csv", "--for", "excel", "--format", "jsonl"], "name it .xlsx or .csv"),
+        (["export", "parts.xls"], "for Excel: a name with .xlsx"),
         (["query", "--for", "excel", "--json"], "say one of them"),
-        (["query", "--from", "today", "--to", "yesterday"], "--from yesterday --to today is all of yesterday"),
+        (["query", "--from", "today", "--to", "yesterday"], "--on yesterday is all of yesterday"),
+        (["query", "--from", "yesterday", "--to", "yesterday"], "--on yesterday is all of yesterday"),
+        (["query", "--on", "yesterday", "--to", "now"], "say it alone"),
+        (["query", "--on", "22:00"], "for instance yesterday, tuesday"),
+        (["query", "--from", "11/24/2026"], "24.11.2026 06:00"),
     ],
 )
 def test_what_cannot_be_is_refused_with_what_can(folder: Path, tmp_path: Path, arguments: list[str], hint: str) -> None:
