@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: install demo test test-all test-unit test-rest lint pictures bench everyday figures fuzz results chaos soak kills schedules explore faults cover mutants words lock offline-bundle offline-documents bare-root clean
+.PHONY: install demo test test-all test-unit test-rest lint pictures bench everyday figures fuzz results chaos soak kills schedules explore faults cover mutants words mistakes lock offline-bundle offline-documents bare-root clean
 
 # Not compiled beforehand: of what is installed a small part is ever imported, and compiled then.
 install: $(STAMP)
@@ -126,6 +126,10 @@ words: install
 	for language in de ja zh; do $(WORDS) update -i dist/words.pot -o edge_agent/locale/$$language.po -l $$language \
 	  --no-fuzzy-matching --ignore-obsolete --omit-header || exit; done
 
+# docs/line-toml-mistakes.md: what the agent answers to each mistake of tests/mistakes.py.
+mistakes: install
+	$(BIN)/python -m tests.mistakes
+
 # deploy/requirements.lock: everything that a line PC runs, by the sha256 of each of its files, for every Python and processor
 # that the package index has them for. To be made anew when a version in constraints.txt or pyproject.toml changes; uv asks
 # the index that UV_DEFAULT_INDEX names.
@@ -160,7 +164,7 @@ endif
 
 # The documents of the folder, at their places to each other: install.sh puts them to /usr/share/doc/edge-agent.
 DOCUMENTS := README.md ARCHITECTURE.md CHANGELOG.md LICENSE docs drivers/README.md $(wildcard drivers/*/PROTOCOL.md) \
-  deploy/line.example.toml deploy/alerts.yml deploy/grafana-dashboard.json deploy/edge-agent.nft
+  deploy/line.example.toml deploy/alerts.yml deploy/grafana-dashboard.json deploy/edge-agent.nft deploy/nginx-edge-agent.conf
 offline-documents:
 	rm -rf $(OFFLINE)/doc
 	mkdir -p $(OFFLINE)/doc

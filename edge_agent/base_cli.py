@@ -24,6 +24,7 @@ __all__ = [
     "ForExcel",
     "JournalFile",
     "Json",
+    "Language",
     "On",
     "PaperSize",
     "PassphraseFile",
@@ -32,6 +33,7 @@ __all__ = [
     "Until",
     "at_desk",
     "given_options",
+    "in_language",
     "journal_of",
     "name_of",
     "passphrase_of",
@@ -53,6 +55,10 @@ DEFAULT_CONFIG = Path("/etc/edge-agent/line.toml")
 Config = Annotated[Path, typer.Option("--config", "-c", help="The line's settings.", metavar="line.toml")]
 Json = Annotated[bool, typer.Option("--json", help="One versioned JSON object on stdout, people's text on stderr.")]
 By = Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who does this; the user at this PC by default.")]
+Language = Annotated[
+    Literal["en", "de", "ja", "zh"] | None,
+    typer.Option("--language", help="What the report speaks; language of [line] by default, else English."),
+]
 PaperSize = Annotated[Literal["A4", "letter"], typer.Option("--paper", help="What the report is printed on.")]
 Threads = Annotated[int, typer.Option(min=1, max=64, help="Threads of ONNX Runtime (and of torch in calibration).")]
 
@@ -85,6 +91,15 @@ PassphraseFile = Annotated[
     Path | None,
     typer.Option("--passphrase-file", metavar="FILE", help="The key's passphrase, alone on the only line of a file."),
 ]
+
+
+@contextmanager
+def in_language(wanted: str | None, settings: Settings | None = None) -> Iterator[None]:
+    """Write a report in that language, else in the line's, else in English. What is printed meanwhile stays English."""
+    from edge_agent.wording import speaking
+
+    with speaking(wanted or (settings.line.language if settings else None) or "en"):
+        yield
 
 
 def passphrase_of(file: Path | None, *, confirm: bool = False) -> bytes:

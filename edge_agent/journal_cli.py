@@ -327,13 +327,6 @@ def _totals(wanted: Selection, tally: dict[tuple[Verdict, Reason], int], shown: 
     return [*lines, f"shown: the newest {shown} of them; --most {number} shows all"] if shown < number else lines
 
 
-def _tally_of(records: list[dict[str, Any]]) -> dict[tuple[Verdict, Reason], int]:
-    """As ``JournalReader.tally``, of the parts of these records."""
-    by_part = {record["part_seq"]: (Verdict(record["verdict"]), Reason(record["reason"])) for record in records}
-    counted = Counter(by_part.values())
-    return dict(sorted(counted.items(), key=lambda item: (item[0][0], -item[1])))
-
-
 _SAID = {
     "CONFIRMED": "rightly rejected",
     "OVERTURNED": "good and rejected",
@@ -356,6 +349,13 @@ def _said(path: Path, wanted: Selection) -> dict[str, int]:
         reviewed = [*values, json.dumps(sorted(words))]
         found = journal.select(f"{where} AND part_seq IN (SELECT value FROM json_each(?))", reviewed)  # noqa: S608 - ours
         return dict(sorted(Counter(words[row.part_seq] for row in found).items()))
+
+
+def _tally_of(records: list[dict[str, Any]]) -> dict[tuple[Verdict, Reason], int]:
+    """As ``JournalReader.tally``, of the parts of these records."""
+    by_part = {record["part_seq"]: (Verdict(record["verdict"]), Reason(record["reason"])) for record in records}
+    counted = Counter(by_part.values())
+    return dict(sorted(counted.items(), key=lambda item: (item[0][0], -item[1])))
 
 
 def _print_excel(records: list[dict[str, Any]]) -> None:

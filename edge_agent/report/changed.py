@@ -61,7 +61,12 @@ def change_words(change: Change) -> str:
         passing = tr("; {number} known defects pass", number=facts["defects"]) if facts.get("defects") else ""
         return _place(facts) + passing
     if change.kind == "REVIEW" and "part_seq" in facts:
-        says = {"CONFIRMED": tr("the reject was right"), "OVERTURNED": tr("the part is good")}
+        says = {
+            "CONFIRMED": tr("the reject was right"),
+            "OVERTURNED": tr("the part is good"),
+            "PASS_CONFIRMED": tr("the pass was right"),
+            "ESCAPE": tr("the part is defective and passed: an escape"),
+        }
         said = says.get(str(facts.get("says")), facts.get("says"))
         return tr("part {number}: {says}", number=facts["part_seq"], says=said)
     if change.kind == "BYPASS":

@@ -93,6 +93,10 @@ class LineSettings(Table):
         tuple[Camera, ...],
         Field(min_length=1, max_length=4, description="a part passes when all of these cameras pass"),
     ] = (1,)
+    language: Annotated[
+        Literal["en", "de", "ja", "zh"] | None,
+        say("what page and reports speak where nobody chose another; left out, reports English, the page as a browser"),
+    ] = None
 
 
 class SerialSettings(Table):
@@ -179,7 +183,10 @@ class ImagesSettings(Table):
     spool: Annotated[FilePath, say("received images wait here until they are archived")]
     max_mib: Annotated[int, integer(1, 512), say("a larger file is refused")] = 64
     names: Annotated[
-        Text, AfterValidator(name_pattern), say('"cv-x", "xg-x", or a regular expression with a group (?P<count>...)')
+        Text,
+        AfterValidator(name_pattern),
+        Field(json_schema_extra={"format": "name-rule"}),
+        say('"cv-x", "xg-x", or a regular expression with a group (?P<count>...)'),
     ] = "cv-x"
     image_type: Annotated[
         Text | None, say("the image type that is judged where one capture gives several; others are left out")
@@ -340,10 +347,6 @@ class WebSettings(Table):
         tuple[TimeOfDay, ...],
         Field(min_length=1, max_length=24, description="when shifts begin, in the time zone of this PC"),
     ] = ("06:00", "14:00", "22:00")
-    language: Annotated[
-        Literal["en", "de", "ja", "zh"] | None,
-        say("the page's language, where a browser has not chosen another; left out, what the browser says it reads"),
-    ] = None
 
 
 class MetricsSettings(Table):
