@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -68,7 +69,7 @@ def main() -> int:
     """The process: settings and wish from standard input, a Done to standard output."""
     from edge_agent.runtime.process import stand_back  # noqa: PLC0415 - before anything starts threads of its own
 
-    stand_back()
+    stand_back(os.getppid())
     from edge_agent.limits import LimitWish, move_limit  # noqa: PLC0415
     from edge_agent.logs import configure_logs  # noqa: PLC0415
     from edge_agent.settings import Settings  # noqa: PLC0415
