@@ -64,8 +64,8 @@ class LimitWish:
 class Prospect:
     """What a limit would do: to good parts, to parts that the journal holds, and to defects that somebody knows.
 
-    ``parts`` were confirmed as bad and would pass; ``overturned`` are good parts that people know, ``rejected_good``
-    those of them that would still be rejected.
+    ``parts`` are known as bad (rejects that were confirmed, and escapes) and would pass; ``overturned`` are good parts
+    that people know, ``rejected_good`` those of them that would still be rejected.
     """
 
     entry: BundleSettings
@@ -107,7 +107,7 @@ class Prospect:
         moved, new = self.moved, self.new
         rejected = moved.rejected + len(moved.to_reject) - len(moved.to_pass)
         said = self.reviews.said
-        confirmed, overturned = (sum(said.get(seq) == word for seq in moved.to_pass) for word in (BAD, GOOD))
+        confirmed, overturned = (sum(said.get(seq) in words for seq in moved.to_pass) for words in (BAD, GOOD))
         since = f", from {moved.first_utc} on" if moved.first_utc else ""
         lines = [
             f"program {self.entry.program}, camera {self.entry.camera}: bundle {self.bundle_id[:12]} in {self.folder}",
@@ -123,8 +123,7 @@ class Prospect:
             + f"; of them {confirmed} confirmed by people, {overturned} overturned" * bool(moved.to_pass),
             f"  good parts that people know: {self.overturned}; {self.rejected_good} of them would still be rejected",
             f"known defects: {new.defects_known} images are kept with the bundle, {len(self.reviews.of(BAD))} parts "
-            f"were confirmed as bad; "
-            + (f"WOULD PASS: {self._defects_named()}" if self.known_defects else "none passes"),
+            "are known as bad; " + (f"WOULD PASS: {self._defects_named()}" if self.known_defects else "none passes"),
         ]
         if not new.defects_known and not self.reviews.of(BAD):
             lines.append("  no defect is known here: nothing says what this limit lets through")
@@ -155,8 +154,8 @@ class Prospect:
             "passes_to_reject_parts": list(moved.to_reject[-_LISTED:]),
             "rejects_to_pass": len(moved.to_pass),
             "rejects_to_pass_parts": list(moved.to_pass[-_LISTED:]),
-            "of_them_confirmed": sum(said.get(seq) == BAD for seq in moved.to_pass),
-            "of_them_overturned": sum(said.get(seq) == GOOD for seq in moved.to_pass),
+            "of_them_confirmed": sum(said.get(seq) in BAD for seq in moved.to_pass),
+            "of_them_overturned": sum(said.get(seq) in GOOD for seq in moved.to_pass),
             "good_parts_known": self.overturned,
             "good_parts_known_rejected": self.rejected_good,
             "known_defect_images": new.defects_known,

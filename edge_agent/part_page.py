@@ -13,11 +13,15 @@ from edge_agent.inspection.registry import find
 from edge_agent.moment import local_words
 from edge_agent.report.part import PartPage, statement_of
 from edge_agent.report.seen import archived_part, score_words
+from edge_agent.report.words import QUANTITY_WORDS, SHARE_WORDS
 from edge_agent.reported import identity, versions
 from edge_agent.store.search import JournalSearch
 from edge_agent.web.reviews import ReviewBook
+from edge_agent.wording import tr
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from edge_agent.domain import Published
     from edge_agent.report.facts import PartPictures
     from edge_agent.settings import Settings
@@ -88,8 +92,25 @@ def _facts(row: PartRow, published: Published | None) -> list[tuple[str, str]]:
         facts += [
             (f"image of camera {camera.camera}", camera.image_name),
             (f"its sha256 (camera {camera.camera})", camera.image_sha256),
+            (f"its score by what was looked at (camera {camera.camera})", _shares(camera)),
+            (f"its light and focus (camera {camera.camera})", _condition(camera)),
         ]
     return [(name, str(value)) for name, value in facts if value not in (None, "")]
+
+
+def _shares(camera: CameraRow) -> str:
+    """By name, in times of the limit; as it is where there is no limit."""
+    limit = camera.limit or 1.0
+    return "; ".join(f"{_named(SHARE_WORDS, name)} {share / limit:.2f}" for name, share in camera.shares.items())
+
+
+def _condition(camera: CameraRow) -> str:
+    """By name, as a share of the way from what is usual to where parts are rejected."""
+    return "; ".join(f"{_named(QUANTITY_WORDS, name)} {share:+.0%}" for name, share in camera.condition.items())
+
+
+def _named(words: Mapping[str, tuple[str, str]], name: str) -> str:
+    return tr(words[name][0]) if name in words else name
 
 
 def _bundles(settings: Settings, row: PartRow) -> dict[str, Bundle]:

@@ -15,9 +15,11 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
-__all__ = ["HEAT_TOP", "Spotlight", "heat_colours", "peaks", "scale_png", "shown", "shrunk", "spotlight"]
+__all__ = ["HEAT_TOP", "Spotlight", "heat_colours", "outline", "peaks", "scale_png", "shown", "shrunk", "spotlight"]
 
 HEAT_TOP = 2.0
 """The end of the colour scale: twice the limit, and what is above it."""
@@ -26,7 +28,7 @@ _HEAT_ABOVE = ((1.0, (255, 30, 0, 225)), (HEAT_TOP, (255, 0, 170, 255)))
 """Red, green, blue and opacity by heat. At 1.0 the colour jumps: that edge is the limit."""
 _OVERLAID = 0.72
 """How much of its opacity the heat keeps over a picture on paper: the part below has to be seen."""
-_WHOLE_PX, _NEAR_PX = 560, 420
+_WHOLE_PX, _NEAR_PX, _OUTLINE_PX = 560, 420, 1000
 _NEAR_SHARE, _NEAR_LEAST_PX = 0.16, 72
 _RING_SHARE = 0.055
 _LIMIT_LINE, _RING, _RIM = (255, 255, 255), (0, 229, 255), (0, 0, 0)
@@ -106,6 +108,25 @@ def spotlight(picture: NDArray[Any], heat: NDArray[np.floating[Any]]) -> Spotlig
     return Spotlight(ringed, heated, _near(full, heat, x, y), peak, (x, y))
 
 
+def outline(heat: NDArray[np.floating[Any]], *, has_ring: bool) -> NDArray[np.uint8]:
+    """Line at the limit and ring at the hottest place of a heat map (H, W), alone, to be laid over the image.
+
+    (h, w, 4) red, green, blue and opacity, the longer side 1000 px whatever the image's: lines are as fine on all.
+    """
+    factor = _OUTLINE_PX / max(heat.shape)
+    height, width = (max(1, round(side * factor)) for side in heat.shape)
+    kept = np.where(np.isfinite(heat), heat, np.float32(0))
+    fitted = _fitted(peaks(kept, _OUTLINE_PX), (width, height), Image.Resampling.BILINEAR)
+    drawn = np.zeros((height, width, 4), np.uint8)
+    for colour, is_line in _limit_line(fitted >= 1.0):
+        drawn[is_line] = (*colour, 255)
+    image = Image.fromarray(drawn)
+    if has_ring and kept.max() > 0:
+        y, x = np.unravel_index(int(kept.argmax()), kept.shape)
+        _draw_ring(image, (float(x) + 0.5) * factor, (float(y) + 0.5) * factor)
+    return np.asarray(image)
+
+
 def _heated(image: Image.Image, heat: NDArray[np.floating[Any]]) -> Image.Image:
     """The image below its heat, which is drawn in the image's size, with a line where it passes the limit."""
     fitted = _fitted(heat, image.size, Image.Resampling.NEAREST)
@@ -133,12 +154,18 @@ def _fitted(heat: NDArray[np.floating[Any]], size: tuple[int, int], way: Image.R
 
 def _with_limit_line(image: Image.Image, is_above: NDArray[np.bool_]) -> Image.Image:
     """A line around what is above the limit, drawn on both sides of the edge."""
-    above = Image.fromarray(np.where(is_above, np.uint8(255), np.uint8(0)))
     drawn = np.array(image)
+    for colour, is_line in _limit_line(is_above):
+        drawn[is_line] = colour
+    return Image.fromarray(drawn)
+
+
+def _limit_line(is_above: NDArray[np.bool_]) -> Iterator[tuple[tuple[int, int, int], NDArray[np.bool_]]]:
+    """Its rim and itself: a colour and where it is drawn, in their order."""
+    above = Image.fromarray(np.where(is_above, np.uint8(255), np.uint8(0)))
     for colour, size in ((_RIM, 7), (_LIMIT_LINE, 3)):
         outside, inside = above.filter(ImageFilter.MaxFilter(size)), above.filter(ImageFilter.MinFilter(size))
-        drawn[np.asarray(outside) != np.asarray(inside)] = colour
-    return Image.fromarray(drawn)
+        yield colour, np.asarray(outside) != np.asarray(inside)
 
 
 def _draw_ring(image: Image.Image, x: float, y: float) -> None:

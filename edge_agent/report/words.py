@@ -12,11 +12,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
+    "CONDITION_ADVICE",
     "CONDITION_WORDS",
     "EVENT_WORDS",
     "NOT_TOLD",
     "PUBLISHED_WORDS",
+    "QUANTITY_WORDS",
     "REASON_WORDS",
+    "SHARE_WORDS",
     "challenge_words",
     "event_words",
 ]
@@ -72,6 +75,56 @@ CONDITION_WORDS: Mapping[str, str] = {
     "disk": mark("Disk"),
 }
 """What must hold before parts may pass."""
+
+CONDITION_ADVICE: Mapping[str, str] = {
+    "controller": mark(
+        "Look whether the controller has power and its network cable is plugged in, and set it to run mode."
+    ),
+    "program": mark("Choose a program on the controller that has a reference bundle."),
+    "output": mark("Look whether the remote I/O has power and its network cable is plugged in."),
+    "images": mark("Look whether the controller sends its images to this PC."),
+    "journal": mark("The disk of this PC does not write: call maintenance."),
+    "inference": mark("Wait a minute while the inspection starts. If it stays, call maintenance."),
+    "request": mark("Look at the PLC: it has to ask for a program that has a reference bundle."),
+    "rejects": mark("Look for the rejected part that was not seen leaving, then acknowledge it."),
+    "mode": mark("Turn the mode switch to automatic."),
+    "disk": mark("Make room on the disk of this PC, or call maintenance."),
+}
+"""What a person at the line does first about a condition that does not hold."""
+
+SHARE_WORDS: Mapping[str, tuple[str, str]] = {
+    "image": (mark("Image"), mark("The part as a whole: something is missing, added or in the wrong place.")),
+    "perceptual": (mark("Structure"), mark("Shapes and edges that a good part would not have there.")),
+    "map": (mark("Deviation"), mark("Places where the part differs from how it would look without a defect.")),
+    "fine": (mark("Fine detail"), mark("Small things at full size: scratches, specks, texture.")),
+    "native": (mark("Fine detail"), mark("Small things at full size: scratches, specks, texture.")),
+    "filtered": (
+        mark("Fine detail in one colour"),
+        mark("The same, seen as through a colour filter in which good parts look most alike."),
+    ),
+    "overview": (mark("Whole part"), mark("The part as a whole: something is missing, added or in the wrong place.")),
+    "tone": (
+        mark("Brightness and colour"),
+        mark("Places that are darker, brighter or of another colour than on good parts."),
+    ),
+    "autoencoder": (
+        mark("Deviation"),
+        mark("Places where the part differs from how it would look without a defect."),
+    ),
+}
+"""What each channel or view of a score looks at: a name, and a sentence for who asks what it means."""
+
+QUANTITY_WORDS: Mapping[str, tuple[str, str]] = {
+    "brightness": (mark("Brightness"), mark("How bright the image is: lamp, exposure, lens.")),
+    "contrast": (
+        mark("Contrast"),
+        mark("How far dark and bright lie apart: lamp, light from outside, dirt on the lens."),
+    ),
+    "sharpness": (mark("Sharpness"), mark("How sharp edges are: focus, distance, dirt on the lens.")),
+    "red": (mark("Share of red"), mark("The colour of the light: lamp, white balance.")),
+    "blue": (mark("Share of blue"), mark("The colour of the light: lamp, white balance.")),
+}
+"""What is measured of light and focus: a name, and a sentence with what to look at."""
 
 EVENT_WORDS: Mapping[str, str] = {
     "ACKNOWLEDGE": mark("rejected part acknowledged"),

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["BAD", "GOOD", "Moved", "ReviewedPart", "Reviews", "ScoredParts", "reviews_of"]
 
-BAD, GOOD = "CONFIRMED", "OVERTURNED"
+BAD, GOOD = frozenset({"CONFIRMED", "ESCAPE"}), frozenset({"OVERTURNED", "PASS_CONFIRMED"})
+"""What people say of a defective part, and of a good one."""
 _AT_ONCE = 500
 _TALLIED_AT_MOST = 1_000_000
 _OTHERS_ARE_OK = (
@@ -66,9 +67,9 @@ class Reviews:
     journals: list[Path] = field(default_factory=list)
     missing: str = ""
 
-    def of(self, says: str) -> list[int]:
-        """The parts of which people say that."""
-        return [seq for seq, said in self.said.items() if said == says]
+    def of(self, words: frozenset[str]) -> list[int]:
+        """The parts of which people say one of these."""
+        return [seq for seq, said in self.said.items() if said in words]
 
 
 class ScoredParts(JournalSearch):

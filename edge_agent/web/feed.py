@@ -67,10 +67,14 @@ class AgentState(_Line):
 
 
 class Review(_Line):
-    """What a person says of a part that was rejected. It changes no verdict: that one is sent."""
+    """What a person says of a part. It changes no verdict: that one is sent.
+
+    Of a REJECT: CONFIRMED (rightly rejected) or OVERTURNED (was a good part). Of a PASS: PASS_CONFIRMED (rightly
+    passed) or ESCAPE (was a defective part).
+    """
 
     part_seq: Annotated[int, Field(ge=1, le=2**63 - 1)]
-    says: Literal["CONFIRMED", "OVERTURNED"]
+    says: Literal["CONFIRMED", "OVERTURNED", "PASS_CONFIRMED", "ESCAPE"]
     by: Name
     note: Note = ""
 

@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.datastructures import Headers
 
-from edge_agent.report.words import CONDITION_WORDS, REASON_WORDS
+from edge_agent.report.words import (
+    CONDITION_ADVICE,
+    CONDITION_WORDS,
+    PUBLISHED_WORDS,
+    QUANTITY_WORDS,
+    REASON_WORDS,
+    SHARE_WORDS,
+)
 from edge_agent.wording import LANGUAGES, language, preferred, speaking, table, tr
 
 if TYPE_CHECKING:
@@ -71,6 +78,10 @@ def words_script() -> str:
         "LANGUAGES": LANGUAGES,
         "TABLE": table(language()),
         "REASONS": {str(reason): tr(words) for reason, words in REASON_WORDS.items()},
+        "PUBLISHED": {str(published): tr(words) for published, words in PUBLISHED_WORDS.items()},
         "CONDITIONS": {name: tr(words) for name, words in CONDITION_WORDS.items()},
+        "ADVICE": {name: tr(words) for name, words in CONDITION_ADVICE.items()},
+        "SHARES": {name: [tr(word), tr(sentence)] for name, (word, sentence) in SHARE_WORDS.items()},
+        "QUANTITIES": {name: [tr(word), tr(sentence)] for name, (word, sentence) in QUANTITY_WORDS.items()},
     }
     return "".join(f"export const {name} = {json.dumps(value, ensure_ascii=False)};\n" for name, value in parts.items())

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
@@ -15,8 +15,9 @@ from starlette.routing import Route
 from edge_agent.errors import DataError, UsageError
 from edge_agent.inspection.registry import find
 from edge_agent.limits import NEXT_START, LimitWish, foresee
+from edge_agent.web.asking import checked, utc_text
 from edge_agent.web.feed import MovedLimit
-from edge_agent.web.guard import body_of, check_token, words_of
+from edge_agent.web.guard import body_of, check_token
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -64,28 +65,23 @@ class LimitPages:
 
     def foreseen(self, request: Request) -> Response:
         """What that limit would do, from the journal and from the calibration."""
-        try:
-            asked = _Asked.model_validate(dict(request.query_params))
-        except ValidationError as err:
-            raise HTTPException(400, words_of(err)) from err
-        entry = self._entry(asked.bundle)
-        since = None
-        if asked.since is not None:
-            aware = asked.since if asked.since.tzinfo else asked.since.replace(tzinfo=UTC)
-            since = aware.astimezone(UTC).isoformat(timespec="milliseconds")
+        asked = checked(lambda: _Asked.model_validate(dict(request.query_params)))
+        entry, since = self._entry(asked.bundle), utc_text(asked.since)
         wish = LimitWish(entry.program, entry.camera, asked.limit, bundle_id=asked.bundle, since_utc=since)
         try:
-            return JSONResponse({"schema_version": 1, **foresee(self.settings, wish).to_json()})
+            facts = foresee(self.settings, wish).to_json()
+            return JSONResponse({"schema_version": 1, **facts, "can_move": self.token is not None})
         except UsageError as err:
             raise HTTPException(409, str(err)) from err
 
     async def move(self, request: Request) -> Response:
         """A person with the token makes it the limit: the agent has a new bundle made and activates it."""
         check_token(request, self.token)
-        try:
-            wanted = _Wanted.model_validate_json(await body_of(request))
-            entry = await run_in_threadpool(self._entry, wanted.bundle)
-            limit = MovedLimit(
+        body = await body_of(request)
+        wanted = checked(lambda: _Wanted.model_validate_json(body))
+        entry = await run_in_threadpool(self._entry, wanted.bundle)
+        limit = checked(
+            lambda: MovedLimit(
                 program=entry.program,
                 camera=entry.camera,
                 bundle_id=wanted.bundle,
@@ -95,8 +91,7 @@ class LimitPages:
                 although_known_defects_pass=wanted.although_known_defects_pass,
                 told=wanted.told,
             )
-        except ValidationError as err:
-            raise HTTPException(400, words_of(err)) from err
+        )
         answer = await self.desk.move_limit(limit)
         if answer.error:
             raise HTTPException(409, answer.error)

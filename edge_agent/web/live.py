@@ -15,6 +15,7 @@ import structlog
 
 from drivers.timing import monotonic_s
 from edge_agent.domain import Verdict
+from edge_agent.runtime.process import boot_id
 from edge_agent.store.search import JournalSearch
 
 if TYPE_CHECKING:
@@ -58,7 +59,10 @@ class Live:
     shift: Counter[tuple[Verdict, Reason]] = field(default_factory=Counter)
     shift_since: datetime = field(default_factory=lambda: datetime.min.replace(tzinfo=UTC))
     changed: asyncio.Event = field(default_factory=asyncio.Event)
-    _heard_mono_s: float = 0.0
+    _begun_mono_s: float = field(default_factory=monotonic_s)
+    _heard_mono_s: float = field(default_factory=monotonic_s)
+    _looked_mono_s: float = field(default_factory=monotonic_s)
+    _boot_id: str = field(default_factory=boot_id)
     _versions: dict[int, int] = field(default_factory=dict)
     _version: int = 0
 
@@ -72,7 +76,31 @@ class Live:
     @property
     def is_heard(self) -> bool:
         """Whether the agent's loop runs: it told something within the last seconds."""
-        return monotonic_s() - self._heard_mono_s < _SILENT_AFTER_S
+        return self.agent is not None and self.heard_ago_s < _SILENT_AFTER_S
+
+    @property
+    def heard_ago_s(self) -> float:
+        """Seconds since the agent told how it stands; since this page began, where it never did."""
+        return monotonic_s() - self._heard_mono_s
+
+    @property
+    def looked_ago_s(self) -> float:
+        """Seconds since the journal was looked at: what is shown of parts is as old as this."""
+        return monotonic_s() - self._looked_mono_s
+
+    def newest(self) -> dict[str, Any] | None:
+        """The newest part's number and how many seconds ago it was decided; None before the first."""
+        if not self.parts:
+            return None
+        part_seq = max(self.parts)
+        return {"part_seq": part_seq, "ago_s": round(self._ago_s(self.parts[part_seq].row), 1)}
+
+    def _ago_s(self, row: PartRow) -> float:
+        """By the monotonic clock, which nobody sets, within one boot; before it by the date, and never as if now."""
+        if row.boot_id and row.boot_id == self._boot_id:
+            return monotonic_s() - row.decided_mono_s
+        ago_s = (datetime.now(UTC) - datetime.fromisoformat(row.decided_utc)).total_seconds()
+        return max(ago_s, monotonic_s() - self._begun_mono_s)
 
     def not_ready(self) -> dict[str, str]:
         """Why the line is not READY, by condition; empty when it is."""
@@ -115,6 +143,7 @@ class Live:
                     self.shift = Counter(await asyncio.to_thread(self._tally, first, counted_to))
                     self._wake()
                 version = journal.version()
+                self._looked_mono_s = monotonic_s()
                 if version != known_version:
                     self._take(journal, is_first=known_version == -1)
                     known_version = version

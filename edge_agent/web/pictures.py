@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from PIL import Image
 
+from edge_agent.domain import Outcome
 from edge_agent.errors import DataError, EdgeAgentError
-from edge_agent.report.heat import heat_colours, peaks, shown
+from edge_agent.report.heat import heat_colours, outline, peaks, shown
 from edge_agent.store.archived import read_archived
 
 if TYPE_CHECKING:
@@ -118,6 +119,7 @@ class Explainer:
         }
         if seen.heat_map is not None:
             pictures["heat"] = _png(heat_colours(peaks(seen.heat_map, _HEAT_PX)))
+            pictures["contour"] = _png(outline(seen.heat_map, has_ring=inspection.outcome is not Outcome.OK))
         return Explained(pictures, is_same_score=is_same)
 
     def _inspector(self, program: int | None, camera: CameraRow) -> Inspector:

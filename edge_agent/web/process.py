@@ -23,6 +23,7 @@ from edge_agent.web.measured import Measured
 from edge_agent.web.pictures import Explainer
 from edge_agent.web.reviews import ReviewBook, ReviewDesk
 from edge_agent.web.site import Site, monitoring, page
+from edge_agent.web.thumbnails import Thumbnails
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -59,6 +60,7 @@ async def run_page() -> None:
                 task.cancel()
     finally:
         site.explainer.close()
+        site.thumbnails.close()
 
 
 def make_site(settings: Settings, send: Callable[[Request], None]) -> Site:
@@ -68,9 +70,11 @@ def make_site(settings: Settings, send: Callable[[Request], None]) -> Site:
     """
     web = settings.web
     live = Live(settings.store.journal, web.shift_starts if web else ("00:00",))
-    measured = Measured(settings, live)
+    book = ReviewBook()
+    measured = Measured(settings, live, book)
     token = None if web is None or web.token_file is None else read_token(web.token_file)
-    return Site(settings, live, measured, Explainer(settings), ReviewDesk(send), ReviewBook(), token)
+    thumbnails = Thumbnails(settings.store.archive)
+    return Site(settings, live, measured, Explainer(settings), thumbnails, ReviewDesk(send), book, token)
 
 
 def _servers(settings: Settings, site: Site) -> list[tuple[uvicorn.Server, socket.socket]]:

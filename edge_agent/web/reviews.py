@@ -1,4 +1,4 @@
-"""What people said of rejected parts, and what it tells about the limit."""
+"""What people said of parts, and the way of a review into the journal."""
 
 from __future__ import annotations
 
@@ -10,20 +10,27 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from edge_agent.domain import Verdict
 from edge_agent.errors import Unavailable
 from edge_agent.web.feed import LimitRequest, Review, ReviewRequest
 from edge_agent.web.moving import MOVED_WITHIN_S
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from edge_agent.store.search import JournalSearch
     from edge_agent.web.feed import Answer, MovedLimit, Request
 
-__all__ = ["ReviewBook", "ReviewDesk", "Reviewed", "limit_moved"]
+__all__ = ["FITTING", "ReviewBook", "ReviewDesk", "Reviewed"]
 
 _ANSWER_WITHIN_S = 5.0
 _WAITING_MAX = 8
+FITTING: Mapping[Verdict, tuple[str, ...]] = {
+    Verdict.PASS: ("PASS_CONFIRMED", "ESCAPE"),
+    Verdict.REJECT: ("CONFIRMED", "OVERTURNED"),
+    Verdict.FAULT: (),
+}
+"""What can be said of a part of that verdict: that it was right, or that it was wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,27 +66,9 @@ class ReviewBook:
             self._read_to = newest
             return {seq: list(told) for seq, told in self._told.items()}
 
-
-def limit_moved(
-    journal: JournalSearch, book: ReviewBook, bundle_id: str, limit: float, since_utc: str
-) -> dict[str, Any]:
-    """What ``limit`` would have done to parts since then, and what people said of those it would have let pass."""
-    first = journal.first_seq_since(since_utc)
-    moved = journal.moved_limit(bundle_id, limit, first)
-    said = {seq: told[-1].review.says for seq, told in book.of(journal).items()}
-    now_passing = [said.get(seq) for seq in moved.rejects_to_pass]
-    in_time = [says for seq, says in said.items() if seq >= first]
-    return {
-        "bundle_id": bundle_id,
-        "limit": limit,
-        "decided_by_score": moved.decided_by_score,
-        "passes_to_reject": moved.passes_to_reject,
-        "rejects_to_pass": len(now_passing),
-        "of_them_confirmed": now_passing.count("CONFIRMED"),
-        "of_them_overturned": now_passing.count("OVERTURNED"),
-        "reviewed": len(in_time),
-        "false_rejects": in_time.count("OVERTURNED"),
-    }
+    def standing(self, journal: JournalSearch) -> dict[int, str]:
+        """The last word on each part."""
+        return {seq: told[-1].review.says for seq, told in self.of(journal).items()}
 
 
 @dataclass(slots=True)

@@ -19,9 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from drivers.base import Published
+from drivers.timing import monotonic_s
+from edge_agent.runtime.process import boot_id
 from edge_agent.store.journal import Journal
 from edge_agent.store.writer import JournalWriter
-from tests.security.web_site import Served, part_row, reject_row, served, web_settings
+from tests.security.web_site import Served, agent_state, part_row, reject_row, served, speaking, web_settings
 from tests.simulated.browser import CHROMIUM, browser
 
 _REPEATS = 7
@@ -81,7 +83,8 @@ async def _screen(at: Served, journal: Path, first: int, updates: int) -> dict[s
         written: dict[int, float] = {}
         agent = await asyncio.to_thread(Journal.open, journal)
         for seq in range(first, first + updates):
-            await agent.append(part_row(seq, decided_utc="2026-11-24T00:00:00.000+00:00"))
+            now = {"boot_id": boot_id(), "decided_mono_s": monotonic_s()}
+            await agent.append(part_row(seq, decided_utc="2026-11-24T00:00:00.000+00:00", **now))
             await agent.publication(seq, Published.PUBLISHED, 100.6)
             written[seq] = time.time() * 1000
             await asyncio.sleep(0.35)
@@ -112,7 +115,8 @@ async def _run(parts: int, updates: int, folder: Path) -> dict[str, Any]:
     async with served(settings) as at:
         result["questions"] = await _questions(at, parts)
         if CHROMIUM is not None:
-            result["screen"] = await _screen(at, settings.store.journal, parts + 1, updates)
+            async with speaking(at, agent_state):
+                result["screen"] = await _screen(at, settings.store.journal, parts + 1, updates)
     return result
 
 

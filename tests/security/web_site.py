@@ -180,6 +180,23 @@ class Served:
 
 
 @asynccontextmanager
+async def speaking(at: Served, state: Callable[[], AgentState]) -> AsyncIterator[None]:
+    """An agent that tells how it stands, as the real one does, while the block runs."""
+
+    async def tell() -> None:
+        while True:
+            at.site.live.hear(state())
+            await asyncio.sleep(0.3)
+
+    task = asyncio.create_task(tell())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@asynccontextmanager
 async def served(settings: Settings, kind: Callable[[Site, frozenset[str]], ASGIApp] = page) -> AsyncIterator[Served]:
     """The page, or what is at [metrics], over the journal of ``settings``, which must be there."""
     sock = listening_socket("127.0.0.1", 0)
@@ -206,3 +223,4 @@ async def served(settings: Settings, kind: Callable[[Site, frozenset[str]], ASGI
         follow.cancel()
         await asyncio.gather(serve, follow, return_exceptions=True)
         at.site.explainer.close()
+        at.site.thumbnails.close()

@@ -82,6 +82,19 @@ class Browser:
         answer = await self.call("Page.captureScreenshot", format="png", captureBeyondViewport=is_whole)
         path.write_bytes(base64.b64decode(answer["data"]))  # noqa: ASYNC240 - a picture on the local disk
 
+    async def resize(self, width: int, height: int) -> None:
+        """As on a screen of that size."""
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        await self.call("Emulation.setDeviceMetricsOverride", **size)
+
+    async def press(self, key: str) -> None:
+        """A key goes down and up, as from a keyboard: ``Tab``, ``Enter``, ``ArrowLeft``."""
+        codes = {"Tab": 9, "Enter": 13, "Escape": 27, "End": 35, "Home": 36, "ArrowLeft": 37, "ArrowRight": 39, " ": 32}
+        typed = {"Enter": "\r", " ": " "}.get(key)
+        named = {"key": key, "code": "Space" if key == " " else key, "windowsVirtualKeyCode": codes[key]}
+        await self.call("Input.dispatchKeyEvent", type="keyDown", **named, **({"text": typed} if typed else {}))
+        await self.call("Input.dispatchKeyEvent", type="keyUp", **named)
+
     async def look(self, *, dark: bool) -> None:
         """In daylight or in the dark."""
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
@@ -123,8 +136,7 @@ async def browser(url: str, *, width: int = 1600, height: int = 900) -> AsyncIte
             at.session = (await at.call("Target.attachToTarget", targetId=target, flatten=True))["sessionId"]
             for domain in ("Page", "Runtime", "Log"):
                 await at.call(f"{domain}.enable")
-            size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
-            await at.call("Emulation.setDeviceMetricsOverride", **size)
+            await at.resize(width, height)
             await at.call("Page.navigate", url=url)
             yield at
         finally:

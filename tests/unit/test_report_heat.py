@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_agent.report.heat import heat_colours, peaks, spotlight
+from edge_agent.report.heat import heat_colours, outline, peaks, spotlight
 
 
 def part_with(heat_at: tuple[int, int], value: float, *, size: tuple[int, int] = (300, 400)) -> tuple[Any, Any]:
@@ -93,3 +93,24 @@ def test_blocks_keep_their_highest_value() -> None:
     assert peaks(values, 5).shape == (5, 5)
     assert peaks(values, 5)[4, 4] == 5.0
     assert peaks(values, 20) is values
+
+
+def test_the_outline_alone_has_the_line_and_the_ring_and_hides_nothing_else() -> None:
+    _, heat = part_with((60, 320), 1.7)
+    drawn = outline(heat, has_ring=True)
+    line = np.argwhere((drawn == (255, 255, 255, 255)).all(axis=2))
+    ring = np.argwhere((drawn == (0, 229, 255, 255)).all(axis=2))
+
+    assert drawn.shape == (750, 1000, 4), "as fine on a thumbnail as on a large image"
+    assert np.abs(line.mean(axis=0) - (151, 801)).max() < 2
+    assert np.abs(ring.mean(axis=0) - (151, 801)).max() < 2
+    assert drawn[151, 801, 3] == 0, "what is there is seen"
+    assert (drawn[..., 3] > 0).mean() < 0.02
+
+
+def test_a_part_within_the_limit_has_no_line_and_no_ring() -> None:
+    _, heat = part_with((60, 320), 0.8)
+    heat[10:20, 10:20] = np.nan
+
+    assert not outline(heat, has_ring=False).any()
+    assert outline(np.full((6, 8), np.nan, np.float32), has_ring=True).shape == (750, 1000, 4)

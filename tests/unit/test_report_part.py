@@ -33,7 +33,8 @@ def folder(tmp_path: Path) -> Path:
     )
     image = bmp()
     sha256 = hashlib.sha256(image).hexdigest()
-    camera = replace(part_row().cameras[0], image_sha256=sha256, image_name="<b>1</b>.bmp")
+    looked = {"shares": {"native": 2.5, "tone": 0.25}, "condition": {"brightness": -0.125}, "limit": 1.25}
+    camera = replace(part_row().cameras[0], image_sha256=sha256, image_name="<b>1</b>.bmp", **looked)
     kept = tmp_path / "archive" / "2026-11-24"
     kept.mkdir(parents=True)
     (kept / f"part_000000000001_CAM{camera.camera}_REJECT_{sha256[:8]}.bmp").write_bytes(image)
@@ -80,6 +81,8 @@ def test_a_part_has_its_verdict_in_words_its_facts_and_its_picture(folder: Path)
     )
     assert str(said["statement"]) in text
     assert "camera 1: score 2.5" in text
+    assert "Fine detail 2.00; Brightness and colour 0.20" in text
+    assert "Brightness -12%" in text
     assert "Ada said on" in text
     assert "CONFIRMED. a dent" in text
     assert text.count('alt="image"') == 1

@@ -15,14 +15,16 @@ import numpy as np
 import pytest
 
 from drivers.timing import monotonic_s
-from edge_agent.domain import Published
+from edge_agent.domain import Published, Reason, Verdict
 from edge_agent.errors import DataError
 from edge_agent.report.heat import heat_colours
+from edge_agent.runtime.process import boot_id
 from edge_agent.store.archived import archived_image
 from edge_agent.store.journal import Journal
 from edge_agent.web import live as live_module
 from edge_agent.web.live import Live, shift_start
 from edge_agent.web.pictures import Busy, Explainer
+from edge_agent.web.rows import part_json
 from tests.security.web_site import agent_state, part_row, reject_row, web_settings, written
 
 if TYPE_CHECKING:
@@ -98,6 +100,70 @@ async def test_an_agent_that_falls_silent_is_not_ready(tmp_path: Path, monkeypat
     assert live.not_ready() == {"line": "FAULT"}
     monkeypatch.setattr(live_module, "_SILENT_AFTER_S", 0.0)
     assert "agent" in live.not_ready()
+
+
+@pytest.mark.parametrize(
+    ("changes", "least_s", "most_s"),
+    [
+        ({"boot_id": boot_id(), "decided_utc": "2099-01-01T00:00:00.000+00:00"}, 40.0, 60.0),
+        ({"boot_id": "of before"}, 86_400.0, 1e10),
+        ({"boot_id": "of before", "decided_utc": "2099-01-01T00:00:00.000+00:00"}, 0.0, 60.0),
+    ],
+)
+async def test_a_part_is_as_old_as_the_steady_clock_says(
+    tmp_path: Path, changes: dict[str, str], least_s: float, most_s: float
+) -> None:
+    """Whatever became of the date since then: a clock that was set must not make a verdict new."""
+    path = tmp_path / "journal.sqlite3"
+    await written(path, [part_row(7, decided_mono_s=monotonic_s() - 40.0, **changes)])
+    async with following(path) as live:
+        assert live.newest() is None
+        await until(lambda: bool(live.parts))
+        first, begin = live.newest(), monotonic_s()
+        assert first is not None
+        assert first["part_seq"] == 7
+        assert least_s <= first["ago_s"] <= most_s
+        await until(lambda: monotonic_s() - begin > 0.3)
+        later = live.newest()
+        assert later is not None
+        assert later["ago_s"] > first["ago_s"], "it gets older"
+
+
+async def test_how_long_ago_the_journal_was_looked_at(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite3"
+    await written(path, [part_row(1)])
+    async with following(path) as live:
+        await until(lambda: bool(live.parts))
+        assert live.looked_ago_s < 1.0
+    stopped = live.looked_ago_s
+    await until(lambda: live.looked_ago_s > stopped + 0.2)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "reason", "cameras", "decided_by"),
+    [
+        ("PASS", Reason.OK, {1: (Reason.OK, 0.2), 2: (Reason.OK, 0.9)}, 2),
+        ("REJECT", Reason.SCORE, {1: (Reason.SCORE, 3.0), 2: (Reason.OK, 0.9)}, 1),
+        ("REJECT", Reason.SCORE, {1: (Reason.SCORE, 1.6), 2: (Reason.SCORE, 4.0)}, 2),
+        ("REJECT", Reason.ALIGN, {1: (Reason.SCORE, 9.0), 2: (Reason.ALIGN, None)}, 2),
+        ("REJECT", Reason.LATE, {1: (Reason.OK, 0.2), 2: (Reason.OK, 0.9)}, 2),
+        ("PASS", Reason.BYPASS, {1: (Reason.OK, 0.2), 2: (Reason.SCORE, 4.0)}, 2),
+        ("FAULT", Reason.NO_ANSWER, {}, None),
+    ],
+)
+def test_the_camera_that_decided(
+    verdict: str, reason: Reason, cameras: dict[int, tuple[Reason, float | None]], decided_by: int | None
+) -> None:
+    (one,) = part_row().cameras
+    rows = tuple(
+        replace(one, camera=number, reason=why, score=score, shares={"native": number})
+        for number, (why, score) in cameras.items()
+    )
+    told = part_json(part_row(verdict=Verdict(verdict), reason=reason, cameras=rows), None)
+
+    assert told["decided_by"] == decided_by
+    assert told["shares"] == ({} if decided_by is None else {"native": decided_by})
+    assert [seen["camera"] for seen in told["seen_by"]] == list(cameras)
 
 
 @pytest.mark.parametrize(

@@ -1,23 +1,39 @@
-// Why a score is what it is: its shares by channel, and how light and focus stood.
+// Why a score is what it is: its shares by what was looked at, and how light and focus stood. Names are words, not codes.
 import { element, number } from "./dom.js";
 import { tr } from "./tr.js";
+import { QUANTITIES, SHARES } from "./words.js";
 
-const QUANTITIES = { brightness: tr("brightness"), contrast: tr("contrast"), sharpness: tr("sharpness"), red: tr("red"), blue: tr("blue") };
+/** The word for a part: a PASS that did not reach the output in time was a REJECT for the gate. */
+export const verdictOf = (part) => (part.held_back ? "REJECT" : part.verdict);
 
-export function showShares(list, shares, limit) {
-  list.replaceChildren(...Object.entries(shares).flatMap(([name, share]) => {
+function rows(list, found) {
+  list.replaceChildren(...found.flatMap(({ name, sentence, width, isOver, told }) => {
     const bar = element("i");
-    bar.style.width = `${limit ? Math.max(0, Math.min(100, (50 * share) / limit)) : 0}%`;
-    return [element("dt", name), element("dd", bar, { class: limit && share >= limit ? "bar over" : "bar" }), element("dd", number(share))];
+    bar.style.width = `${Math.max(0, Math.min(100, width))}%`;
+    return [
+      element("dt", [name, element("small", sentence)], { title: sentence }),
+      element("dd", bar, { class: isOver ? "bar over" : "bar" }),
+      element("dd", told),
+    ];
+  }));
+}
+
+// The middle of a bar is the limit.
+export function showShares(list, shares, limit) {
+  rows(list, Object.entries(shares).map(([code, share]) => {
+    const [name, sentence] = SHARES[code] ?? [code, ""];
+    return {
+      name, sentence, width: limit ? (50 * share) / limit : 0, isOver: limit && share >= limit,
+      told: limit ? tr("{ratio} × limit", { ratio: number(share / limit, 2) }) : number(share),
+    };
   }));
 }
 
 // The middle of a bar is as usual, either end is where parts are rejected.
 export function showImageCondition(list, condition) {
   list.title = tr("Light and focus: the middle is as usual, at either end parts are rejected");
-  list.replaceChildren(...Object.entries(condition).flatMap(([name, share]) => {
-    const bar = element("i");
-    bar.style.width = `${Math.max(0, Math.min(100, 50 + 50 * share))}%`;
-    return [element("dt", QUANTITIES[name] ?? name), element("dd", bar, { class: Math.abs(share) >= 0.7 ? "bar over" : "bar" }), element("dd", `${Math.round(100 * share)} %`)];
+  rows(list, Object.entries(condition).map(([code, share]) => {
+    const [name, sentence] = QUANTITIES[code] ?? [code, ""];
+    return { name, sentence, width: 50 + 50 * share, isOver: Math.abs(share) >= 0.7, told: `${Math.round(100 * share)} %` };
   }));
 }

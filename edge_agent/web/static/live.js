@@ -1,21 +1,21 @@
-// The view for the operator: the newest verdict, why, what it looked like, how the line stands.
-import { drawStrip } from "./chart.js";
-import { $, age, ask, element, number, pairs, reason } from "./dom.js";
-import { showImageCondition, showShares } from "./judged.js";
-import { newest as newestPart, on } from "./line.js";
+// The view for the operator: what is true now, the newest verdict, why, what it looked like, how the line stands.
+import { drawStrip, startStrip } from "./chart.js";
+import { $, age, element, pairs } from "./dom.js";
+import { on, silentFor, state } from "./line.js";
+import { caption, pictures, showSeen, startPictures } from "./seen.js";
+import { newestAge, standing } from "./standing.js";
 import { tr } from "./tr.js";
+import { showVerdict } from "./verdict.js";
 import { CONDITIONS } from "./words.js";
 
-const STATES = { READY: tr("READY"), BUSY: tr("READY"), FAULT: tr("FAULT: nothing passes"), SILENT: tr("SILENT") };
-let shownSeq = 0;
-
 export function start() {
-  $("why").textContent = tr("Waiting for a part");
-  $("opacity").addEventListener("input", () => { $("heat").style.opacity = $("opacity").value / 100; });
-  $("heat").style.opacity = 0.8;
-  on("state", showState);
-  on("parts", showNewest);
-  on("lost", lost);
+  startPictures();
+  startStrip();
+  on("state", showLine);
+  on("state", showNow);
+  on("parts", () => { showSeen(); drawStrip(); });
+  on("tick", showNow);
+  showNow();
 }
 
 export function show() {
@@ -23,12 +23,27 @@ export function show() {
   pictures.next();
 }
 
-function lost(isLost) {
-  $("lost").hidden = !isLost;
-  document.body.classList.toggle("old", isLost);
+function showNow() {
+  showVerdict();
+  caption();
+  showAge();
 }
 
-function showState(state) {
+// Also on the other views: a banner and the header never say that the line is well when nobody knows.
+function showAge() {
+  const newest_s = newestAge();
+  $("stripage").textContent = newest_s === null ? "" : `${tr("newest {age} ago", { age: age(newest_s) })};`;
+  const { kind, word, why } = standing(), isUnknown = ["LOST", "SILENT"].includes(kind);
+  $("lost").hidden = !isUnknown;
+  if (isUnknown) $("lost").textContent = `${why}. ${tr("What stands here is old.")}`;
+  $("state").textContent = kind === "FAULT" ? tr("FAULT: nothing passes") : word;
+  $("state").className = `pill ${{ READY: "ready", FAULT: "bad" }[kind] ?? "none"}`;
+  if (!state) return;
+  const at = new Date(state.utc).toLocaleTimeString();
+  $("clock").textContent = isUnknown ? tr("as of {time}", { time: at }) : at;
+}
+
+function showLine() {
   $("simulated").hidden = !state.simulated;
   $("dryrun").hidden = !state.dry_run;
   const degraded = Object.values(state.degraded).join("; ");
@@ -36,80 +51,21 @@ function showState(state) {
   $("degraded").textContent = `${tr("DEGRADED, still judging")}: ${degraded}`;
   $("bypass").hidden = !state.bypass;
   $("bypass").textContent = state.bypass;
-  $("state").textContent = STATES[state.line] ?? state.line;
-  $("state").className = `pill ${["READY", "BUSY"].includes(state.line) ? "ready" : "bad"}`;
   $("archive").textContent = state.archive;
-  $("clock").textContent = new Date(state.utc).toLocaleTimeString();
-  lost(state.line === "SILENT");
   const counters = state.counters;
   const share = counters.yield === null ? "–" : `${(100 * counters.yield).toFixed(1)} %`;
   pairs($("counters"), [
     ["PASS", counters.PASS], ["REJECT", counters.REJECT], ["FAULT", counters.FAULT], [tr("Yield"), share],
     [tr("a minute"), counters.per_minute.toFixed(1)], [tr("since"), new Date(counters.since_utc).toLocaleTimeString([], { timeStyle: "short" })],
   ]);
-  $("links").replaceChildren(...Object.entries(state.conditions).map(([name, condition]) => element("li", [
-    element("span", CONDITIONS[name] ?? name), element("time", age(condition.for_s)),
-    ...(condition.why_not ? [element("small", condition.why_not)] : []),
-  ], condition.why_not ? { class: "bad" } : {})));
+  const links = Object.entries(state.conditions).sort(([, a], [, b]) => Boolean(b.why_not) - Boolean(a.why_not)); // what is wrong first
+  $("links").replaceChildren(...links.map(([name, condition]) => link(name, condition)));
 }
 
-function showNewest() {
-  const newest = newestPart();
-  drawStrip();
-  if (!newest) return;
-  $("verdict").className = `verdict ${newest.verdict}${newest.reason === "BYPASS" ? " person" : ""}`;
-  $("word").textContent = newest.verdict;
-  $("why").textContent = reason(newest);
-  $("detail").textContent = newest.detail;
-  $("which").textContent = `${tr("Part")} ${newest.part_seq}` + (newest.count === null ? "" : ` · ${tr("Count")} ${newest.count}`) + ` · ${Math.round(newest.latency_ms)} ms`;
-  const ratio = newest.score !== null && newest.limit ? newest.score / newest.limit : null;
-  $("gauge").hidden = ratio === null;
-  $("gauge").firstElementChild.style.width = `${Math.min(100, 50 * (ratio ?? 0))}%`;
-  $("scored").textContent = ratio === null ? "" : `${tr("Score")} ${number(newest.score)} · ${tr("Limit")} ${number(newest.limit)}`;
-  showShares($("shares"), newest.shares, newest.limit);
-  showImageCondition($("imagecondition"), newest.condition);
-  if (newest.part_seq !== shownSeq) {
-    shownSeq = newest.part_seq;
-    pictures.want(newest);
-  }
-}
-
-// One question at a time, and always about the newest part: a slow picture never makes a queue.
-const pictures = {
-  wanted: null, isBusy: false,
-  want(part) { this.wanted = part; this.next(); },
-  async next() {
-    if (this.isBusy || !this.wanted || document.hidden || location.hash.startsWith("#part")) return;
-    const part = this.wanted;
-    this.wanted = null;
-    this.isBusy = true;
-    try { await showPictures(part); } finally { this.isBusy = false; }
-    this.next();
-  },
-};
-document.addEventListener("visibilitychange", () => pictures.next());
-
-async function showPictures(part) {
-  const camera = part.camera_numbers[0];
-  let found = { pictures: [], problem: tr("No picture") };
-  if (camera !== undefined) {
-    for (let tries = 0; tries < 4; tries += 1) {
-      try { found = await ask(`api/parts/${part.part_seq}/cameras/${camera}`); break; } catch (err) {
-        found.problem = err.message;
-        if (pictures.wanted) return;
-        await new Promise((done) => setTimeout(done, 400)); // the image goes into the archive after the verdict
-      }
-    }
-  }
-  const address = (name) => `api/parts/${part.part_seq}/cameras/${camera}/${name}`;
-  for (const [id, name] of [["image", "image"], ["heat", "heat"]]) {
-    if (found.pictures.includes(name)) await swap($(id), address(name));
-    else $(id).removeAttribute("src");
-    $(id).hidden = !found.pictures.includes(name);
-  }
-  $("nopicture").textContent = found.pictures.includes("image") ? "" : found.problem;
-}
-
-function swap(image, address) {
-  return new Promise((done) => { image.onload = image.onerror = done; image.src = address; });
+function link(name, { why_not: whyNot, for_s: seconds }) {
+  return element("li", [
+    element("span", CONDITIONS[name] ?? name),
+    element("span", `${whyNot ? tr("not in order") : tr("in order")} · ${age(seconds + silentFor())}`, { class: "how" }),
+    ...(whyNot ? [element("small", whyNot)] : []),
+  ], whyNot ? { class: "bad" } : {});
 }

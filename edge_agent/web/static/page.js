@@ -1,20 +1,24 @@
 // Which view is shown, by the address behind the #. A view is a file: start() once, show(rest) whenever it comes up.
 import { $ } from "./dom.js";
+import * as find from "./find.js";
 import * as history from "./history.js";
 import { follow, on } from "./line.js";
 import * as live from "./live.js";
 import * as part from "./part.js";
+import * as review from "./review.js";
 import * as whatif from "./whatif.js";
 
-const VIEWS = { live, history, part, review: whatif };
+const VIEWS = { live, history, part, review, whatif, find };
+const shown = () => document.querySelector("main:not([hidden])");
 
 function go() {
-  const [name, rest] = (location.hash.slice(1) || "live").split("/");
+  const [asked, rest] = location.hash.slice(1).split("/");
+  const name = Object.hasOwn(VIEWS, asked) ? asked : "live";
   for (const main of document.querySelectorAll(".view")) main.hidden = main.id !== name;
   for (const link of document.querySelectorAll("nav a")) {
     if (link.hash === `#${name}`) link.setAttribute("aria-current", "page"); else link.removeAttribute("aria-current");
   }
-  VIEWS[name]?.show(rest);
+  VIEWS[name].show(rest);
 }
 
 on("hello", (line) => {
@@ -26,7 +30,10 @@ $("language").addEventListener("change", () => {
   document.cookie = `language=${$("language").value}; path=${location.pathname}; max-age=31536000; samesite=strict`;
   location.reload();
 });
+// The address behind the # is the view's, so that a skip link cannot be one of those.
+$("skip").addEventListener("click", (event) => { event.preventDefault(); shown().focus(); });
+for (const main of document.querySelectorAll("main")) main.tabIndex = -1; // to be focused when it comes up
 for (const view of Object.values(VIEWS)) view.start?.();
-addEventListener("hashchange", go);
+addEventListener("hashchange", () => { go(); shown().focus({ preventScroll: true }); scrollTo(0, 0); });
 follow();
 go();
