@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MOVED_WITHIN_S", "Done", "main", "moved_by_process"]
 
-MOVED_WITHIN_S = 180.0
+MOVED_WITHIN_S = 300.0
 """At idle priority beside a busy line; a bank of a gigabyte is copied in it as well."""
 
 
@@ -45,7 +45,6 @@ async def moved_by_process(settings: Settings, limit: MovedLimit) -> Done:
             *(sys.executable, "-m", "edge_agent.web.moving"),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            start_new_session=True,
         )
     except OSError as err:
         return Done(error=f"no process could be started for it: {err}")

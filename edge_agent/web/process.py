@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import socket
 import sys
 from typing import TYPE_CHECKING
@@ -41,7 +40,7 @@ _KEEP_ALIVE_S = 5
 
 async def run_page() -> None:
     """Serve until standard input ends. Raises ConfigError, DataError, Unavailable."""
-    stand_back(os.getppid())
+    stand_back(None)
     told = asyncio.StreamReader(limit=_LINE_MAX_BYTES)
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(told), sys.stdin)
     settings = Settings.model_validate_json(await told.readline())

@@ -83,7 +83,9 @@ async def test_a_person_moves_the_limit_on_the_page(tmp_path: Path, thumbnail_bu
             before = Bundle.load(bundle).id
             await tab.evaluate("document.querySelector('#relimit [name=although]').click()")
             await tab.evaluate("document.querySelector('#relimit button').click()")
-            await tab.until("document.querySelector('#relimit [role=status]').textContent.includes('is activated')")
+            await tab.until(
+                "document.querySelector('#relimit [role=status]').textContent.includes('is activated')", 400
+            )
             complaints = [said for said in tab.said if "ERR_" not in said and "status of 503" not in said]
         await at.stop_agent()
 
