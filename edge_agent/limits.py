@@ -64,8 +64,8 @@ class LimitWish:
 class Prospect:
     """What a limit would do: to good parts, to parts that the journal holds, and to defects that somebody knows.
 
-    ``parts`` are known as bad (rejects that were confirmed, and escapes) and would pass; ``overturned`` are good parts
-    that people know, ``rejected_good`` those of them that would still be rejected.
+    ``parts`` are defective, as people say, and would pass; ``overturned`` are good parts that people know,
+    ``rejected_good`` those of them that would still be rejected.
     """
 
     entry: BundleSettings
@@ -123,7 +123,8 @@ class Prospect:
             + f"; of them {confirmed} confirmed by people, {overturned} overturned" * bool(moved.to_pass),
             f"  good parts that people know: {self.overturned}; {self.rejected_good} of them would still be rejected",
             f"known defects: {new.defects_known} images are kept with the bundle, {len(self.reviews.of(BAD))} parts "
-            "are known as bad; " + (f"WOULD PASS: {self._defects_named()}" if self.known_defects else "none passes"),
+            f"are bad as people say; "
+            + (f"WOULD PASS: {self._defects_named()}" if self.known_defects else "none passes"),
         ]
         if not new.defects_known and not self.reviews.of(BAD):
             lines.append("  no defect is known here: nothing says what this limit lets through")

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ["BAD", "GOOD", "Moved", "ReviewedPart", "Reviews", "ScoredParts", "reviews_of"]
 
-BAD, GOOD = frozenset({"CONFIRMED", "ESCAPE"}), frozenset({"OVERTURNED", "PASS_CONFIRMED"})
-"""What people say of a defective part, and of a good one."""
+BAD = frozenset({"CONFIRMED", "ESCAPE"})
+"""What people say of a defective part: it was rightly rejected, or it passed and should not have."""
+GOOD = frozenset({"OVERTURNED", "PASS_CONFIRMED"})
 _AT_ONCE = 500
 _TALLIED_AT_MOST = 1_000_000
 _OTHERS_ARE_OK = (
@@ -67,9 +68,9 @@ class Reviews:
     journals: list[Path] = field(default_factory=list)
     missing: str = ""
 
-    def of(self, words: frozenset[str]) -> list[int]:
+    def of(self, says: frozenset[str]) -> list[int]:
         """The parts of which people say one of these."""
-        return [seq for seq, said in self.said.items() if said in words]
+        return [seq for seq, said in self.said.items() if said in says]
 
 
 class ScoredParts(JournalSearch):

@@ -66,8 +66,8 @@ class LimitPages:
     def foreseen(self, request: Request) -> Response:
         """What that limit would do, from the journal and from the calibration."""
         asked = checked(lambda: _Asked.model_validate(dict(request.query_params)))
-        entry, since = self._entry(asked.bundle), utc_text(asked.since)
-        wish = LimitWish(entry.program, entry.camera, asked.limit, bundle_id=asked.bundle, since_utc=since)
+        entry, since_utc = self._entry(asked.bundle), utc_text(asked.since)
+        wish = LimitWish(entry.program, entry.camera, asked.limit, bundle_id=asked.bundle, since_utc=since_utc)
         try:
             facts = foresee(self.settings, wish).to_json()
             return JSONResponse({"schema_version": 1, **facts, "can_move": self.token is not None})

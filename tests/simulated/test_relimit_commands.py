@@ -228,6 +228,15 @@ def test_known_defects_that_would_pass_are_named_and_refused_until_somebody_says
     assert relimit(config, 1.55, "--yes").code == 0
 
 
+def test_an_escape_is_a_known_defect_until_the_limit_stops_it(config: Path, tmp_path: Path) -> None:
+    bundle = Bundle.load(tmp_path / "bundles")
+    journal_of(tmp_path / "j.sqlite3", [judged(bundle.id, 1, 1.2), judged(bundle.id, 2, 1.1)], part_1="ESCAPE")
+
+    assert "part 1 (score 1.2, as today)" in relimit(config, 1.3, "--yes").err
+    assert Bundle.load(tmp_path / "bundles").id == bundle.id
+    assert relimit(config, 1.15, "--yes").code == 0
+
+
 def test_what_was_confirmed_in_a_journal_that_was_closed_is_not_forgotten(config: Path, tmp_path: Path) -> None:
     bundle = Bundle.load(tmp_path / "bundles")
     journal_of(tmp_path / "j.sqlite3", [judged(bundle.id, 1, 1.6)], part_1="CONFIRMED")
