@@ -16,10 +16,11 @@ from edge_agent.errors import ConfigError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pydantic import ValidationError
     from starlette.requests import Request
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["BODY_MAX_BYTES", "Guard", "body_of", "check_token", "is_token", "read_token"]
+__all__ = ["BODY_MAX_BYTES", "Guard", "body_of", "check_token", "is_token", "read_token", "words_of"]
 
 BODY_MAX_BYTES = 4096
 _TOKEN_LEAST = 16
@@ -126,3 +127,8 @@ async def body_of(request: Request) -> bytes:
     if len(body) > BODY_MAX_BYTES:
         raise HTTPException(413, "the body is too large")
     return body
+
+
+def words_of(err: ValidationError) -> str:
+    """What is wrong with a request, for the person who sent it."""
+    return "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in err.errors(include_url=False)[:5])[:500]
