@@ -103,14 +103,17 @@ def journal_query(
         with closing(_records(reader, wanted, is_newest_first=True)) as found:
             records = list(islice(found, most))
         tally = reader.tally(*wanted.where())
+    said = _said(_path(config, journal), wanted)
     totals = _totals(wanted, tally, len({record["part_seq"] for record in records}))
+    if said:
+        totals.append("reviewed: " + ", ".join(f"{number} {_SAID.get(says, says)}" for says, number in said.items()))
     if for_:
         _print_excel(records)
         typer.echo("\n".join(totals), err=True)
     else:
         facts = {"schema_version": 1, "records": records, "from_utc": wanted.since_utc, "to_utc": wanted.until_utc}
         by_verdict = {str(known): sum(n for (one, _), n in tally.items() if one is known) for known in Verdict}
-        say(json_, {**facts, "totals": by_verdict}, [*map(_line, records), *totals])
+        say(json_, {**facts, "totals": by_verdict, "reviewed": said}, [*map(_line, records), *totals])
     raise typer.Exit(0 if records else 1)
 
 
@@ -300,6 +303,30 @@ def _totals(wanted: Selection, tally: dict[tuple[Verdict, Reason], int], shown: 
     end = f" to {local_words(wanted.until_utc)}" if wanted.until_utc else ""
     lines = [f"{number} part{'s' if number > 1 else ''}{begin}{end}: {', '.join(said)}"]
     return [*lines, f"shown: the newest {shown} of them; --most {number} shows all"] if shown < number else lines
+
+
+_SAID = {
+    "CONFIRMED": "rightly rejected",
+    "OVERTURNED": "good and rejected",
+    "PASS_CONFIRMED": "rightly passed",
+    "ESCAPE": "defective and passed (escapes)",
+}
+
+
+def _said(path: Path, wanted: Selection) -> dict[str, int]:
+    """What people said last of the parts that fit: how many of each word."""
+    import json
+    from collections import Counter
+
+    from edge_agent.store.search import JournalSearch
+    from edge_agent.web.reviews import ReviewBook
+
+    where, values = wanted.where()
+    with JournalSearch.open(path) as journal:
+        words = ReviewBook().standing(journal)
+        reviewed = [*values, json.dumps(sorted(words))]
+        found = journal.select(f"{where} AND part_seq IN (SELECT value FROM json_each(?))", reviewed)  # noqa: S608 - ours
+        return dict(sorted(Counter(words[row.part_seq] for row in found).items()))
 
 
 def _print_excel(records: list[dict[str, Any]]) -> None:

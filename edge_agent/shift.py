@@ -100,6 +100,8 @@ def shift_facts(
         events=tuple((e.at_utc, *event_words(e.kind, e.detail)) for e in events if e.kind != "REVIEW"),
         confirmed=reviews["CONFIRMED"],
         overturned=reviews["OVERTURNED"],
+        passes_confirmed=reviews["PASS_CONFIRMED"],
+        escapes=reviews["ESCAPE"],
         chain_problems=audit.problems,
         chain_head=str(audit.head),
         versions=versions(),

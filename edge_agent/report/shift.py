@@ -80,6 +80,8 @@ class ShiftFacts:
     events: tuple[tuple[str, str, str], ...]
     confirmed: int
     overturned: int
+    passes_confirmed: int
+    escapes: int
     chain_problems: tuple[str, ...]
     chain_head: str
     versions: Mapping[str, str]

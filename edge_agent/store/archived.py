@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from datetime import date, timedelta
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from edge_agent.errors import DataError
-from edge_agent.store.shrink import received_bytes
+from edge_agent.store.shrink import SHRUNK_SUFFIX, received_bytes
+from edge_agent.store.stock import BYPASS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,8 +22,16 @@ __all__ = ["archived_image", "read_archived"]
 def archived_image(archive: Path, row: PartRow, camera: CameraRow) -> Path:
     """Where the image lies, found by what the journal says of it. Raises DataError if it is not kept."""
     stem = f"part_{row.part_seq:012d}_CAM{camera.camera}_"
+    suffixes = {PurePath(camera.image_name).suffix.lower(), SHRUNK_SUFFIX}
+    likely = [
+        f"{stem}{became}_{camera.image_sha256[:8]}{suffix}" for became in (row.verdict, BYPASS) for suffix in suffixes
+    ]
     decided = date.fromisoformat(row.decided_utc[:10])
     for day in (decided, decided + timedelta(days=1)):  # filed after midnight
+        # A day's folder is long: a name that can be told is asked for, not looked for.
+        for name in likely:
+            if (path := archive / day.isoformat() / name).is_file():
+                return path
         for path in (archive / day.isoformat()).glob(f"{stem}*_{camera.image_sha256[:8]}.*"):
             return path
     raise DataError("this image is not in the archive", hint="it was not to be kept, had to make room, or comes yet")

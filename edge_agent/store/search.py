@@ -1,57 +1,58 @@
-"""Questions of a person to the journal: the newest parts, parts of a time, what another limit would have done.
+"""Questions of a person to the journal: the newest parts, parts of a time, parts that fit, how many there are.
 
 Every answer looks at a bounded number of rows, so that it is quick however long the journal has become.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from drivers.base import Published, Reason, Verdict
 from edge_agent.store.reader import JournalReader
 from edge_agent.store.rows import EventRow, PartRow, PublicationRow
+from edge_agent.store.wanted import PartQuery
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-__all__ = ["Found", "JournalSearch", "MovedLimit", "PartQuery"]
+__all__ = ["Beside", "Found", "JournalSearch", "PartQuery", "Totals"]
 
-_LOOKED_AT_MOST = 100_000
+_LOOKED_AT_MOST = 1_000_000
+_NEAR_MOST = 100_000
 _TALLIED_AT_MOST = 1_000_000
 _LAST_SEQ = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
-class PartQuery:
-    """Which parts; None is any. ``before_seq`` goes on where an earlier answer ended."""
-
-    since_utc: str | None = None
-    until_utc: str | None = None
-    verdict: Verdict | None = None
-    program: int | None = None
-    score_min: float | None = None
-    score_max: float | None = None
-    before_seq: int | None = None
-    most: int = 50
-
-
-@dataclass(frozen=True, slots=True)
 class Found:
-    """Parts, the newest first; ``before_seq`` asks for older ones, None when there are none."""
+    """Parts, the newest first; ``before_seq`` asks for older and ``after_seq`` for newer ones, None: there are none."""
 
     parts: tuple[PartRow, ...]
     before_seq: int | None
+    after_seq: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class MovedLimit:
-    """What another limit would have done to parts that the score decided alone."""
+class Totals:
+    """How many parts fit, by verdict and reason, among all from ``first_seq`` on.
 
-    decided_by_score: int
-    passes_to_reject: int
-    rejects_to_pass: tuple[int, ...]
-    """Their part_seq."""
+    ``is_whole`` is False where so many parts were asked about that older ones were not looked at.
+    """
+
+    counts: dict[tuple[Verdict, Reason], int]
+    first_seq: int
+    is_whole: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """The parts before and after one, and the rejects before and after it; None where there is none near it."""
+
+    previous: int | None
+    following: int | None
+    previous_reject: int | None
+    following_reject: int | None
 
 
 class JournalSearch(JournalReader):
@@ -83,24 +84,77 @@ class JournalSearch(JournalReader):
         return low
 
     def find(self, query: PartQuery) -> Found:
-        """The newest parts that fit."""
-        last = self.newest_seq() if query.until_utc is None else self.first_seq_since(query.until_utc) - 1
-        if query.before_seq is not None:
-            last = min(last, query.before_seq - 1)
-        first = 1 if query.since_utc is None else self.first_seq_since(query.since_utc)
+        """The newest parts that fit, or, with ``after_seq``, the oldest ones above that."""
+        first, last = self._span(query)
+        words, values = query.conditions()
+        if query.after_seq is not None:
+            until = min(last, first + _LOOKED_AT_MOST - 1)
+            newer = self._fitting(words, values, (first, until), "ASC", query.most)[::-1]
+            above = newer[0].part_seq if len(newer) == query.most else until
+            return Found(newer, newer[-1].part_seq if newer else first, above if above < last else None)
         looked_from = max(first, last - _LOOKED_AT_MOST + 1)
-        conditions, values = _conditions(query)
-        parts = tuple(
-            self._parts(
-                f"SELECT * FROM part WHERE part_seq BETWEEN ? AND ?{conditions} ORDER BY part_seq DESC LIMIT ?",  # noqa: S608 - fixed words
-                looked_from,
-                last,
-                *values,
-                query.most,
+        parts = self._fitting(words, values, (looked_from, last), "DESC", query.most)
+        before = parts[-1].part_seq if len(parts) == query.most else looked_from
+        after = None if query.before_seq is None else parts[0].part_seq if parts else query.before_seq - 1
+        return Found(parts, before if before > first else None, after)
+
+    def totals(self, query: PartQuery) -> Totals:
+        """How many parts fit in all, whatever page of them is shown. Looks at the newest million of that time."""
+        first, last = self._span(replace(query, before_seq=None, after_seq=None))
+        first = max(first, self._oldest_seq())
+        looked_from = max(first, last - _TALLIED_AT_MOST + 1)
+        words, values = query.conditions()
+        asked = f"SELECT verdict, reason, count(*) FROM part WHERE part_seq BETWEEN ? AND ?{words} GROUP BY 1, 2"  # noqa: S608 - fixed words
+        found = self._all(asked, looked_from, last, *values)
+        counts = {(Verdict(verdict), Reason(reason)): number for verdict, reason, number in found}
+        return Totals(counts, looked_from, is_whole=looked_from == first)
+
+    def fitting(self, query: PartQuery) -> Iterator[PartRow]:
+        """Every part that fits, the oldest first."""
+        words, values = query.conditions()
+        asked = f"SELECT * FROM part WHERE part_seq BETWEEN ? AND ?{words} ORDER BY part_seq"  # noqa: S608 - fixed words
+        return self._parts(asked, *self._span(query), *values)
+
+    def beside(self, part_seq: int) -> Beside:
+        """The neighbours of a part; a reject is looked for among the nearest hundred thousand."""
+        return Beside(
+            *(
+                self._nearest(part_seq, is_after=is_after, more=more)
+                for more in ("", " AND verdict = 'REJECT'")
+                for is_after in (False, True)
             )
         )
-        before = parts[-1].part_seq if len(parts) == query.most else looked_from
-        return Found(parts, before if before > first else None)
+
+    def decided_utc(self, part_seq: int) -> str:
+        """When a part was decided; empty where there is no such part."""
+        found = self._all("SELECT decided_utc FROM part WHERE part_seq = ?", part_seq)
+        return str(found[0][0]) if found else ""
+
+    def _oldest_seq(self) -> int:
+        return int(self._all("SELECT coalesce(min(part_seq), 0) FROM part")[0][0])
+
+    def _span(self, query: PartQuery) -> tuple[int, int]:
+        """The first and the last part_seq that the times and the place in the list leave."""
+        last = self.newest_seq() if query.until_utc is None else self.first_seq_since(query.until_utc) - 1
+        first = 1 if query.since_utc is None else self.first_seq_since(query.since_utc)
+        if query.before_seq is not None:
+            last = min(last, query.before_seq - 1)
+        if query.after_seq is not None:
+            first = min(max(first, query.after_seq + 1), _LAST_SEQ)
+        return first, last
+
+    def _fitting(
+        self, words: str, values: list[Any], span: tuple[int, int], order: str, most: int
+    ) -> tuple[PartRow, ...]:
+        asked = f"SELECT * FROM part WHERE part_seq BETWEEN ? AND ?{words} ORDER BY part_seq {order} LIMIT ?"  # noqa: S608 - fixed words
+        return tuple(self._parts(asked, *span, *values, most))
+
+    def _nearest(self, part_seq: int, *, is_after: bool, more: str) -> int | None:
+        span = (part_seq + 1, part_seq + _NEAR_MOST) if is_after else (part_seq - _NEAR_MOST, part_seq - 1)
+        order = "ASC" if is_after else "DESC"
+        asked = f"SELECT part_seq FROM part WHERE part_seq BETWEEN ? AND ?{more} ORDER BY part_seq {order} LIMIT 1"  # noqa: S608 - fixed words
+        found = self._all(asked, *(min(end, _LAST_SEQ) for end in span))
+        return int(found[0][0]) if found else None
 
     def tallies(self, first_seq: int = 1, last_seq: int = _LAST_SEQ) -> dict[tuple[Verdict, Reason], int]:
         """How many of these parts got which verdict for which reason."""
@@ -123,31 +177,3 @@ class JournalSearch(JournalReader):
         return [
             EventRow(*found) for found in self._all(query + " AND kind = ? ORDER BY event_id", after_id, last_id, kind)
         ]
-
-    def moved_limit(self, bundle_id: str, limit: float, first_seq: int) -> MovedLimit:
-        """What ``limit`` would have done to the parts from ``first_seq`` on that this bundle judged.
-
-        Only parts that the score decided: not those in a REVIEW band, nor those that the controller rejects anyway.
-        """
-        first = max(first_seq, self.newest_seq() - _TALLIED_AT_MOST + 1)
-        # In one pass over the rows: on a long journal that is what takes the time.
-        query = (
-            "SELECT count(*), coalesce(sum(verdict = 'PASS' AND score >= ?), 0), "
-            "group_concat(CASE WHEN verdict = 'REJECT' AND score < ? THEN part_seq END) "
-            "FROM part WHERE part_seq >= ? AND bundle_id = ? AND score IS NOT NULL AND score_limit IS NOT NULL "
-            "AND (verdict = 'PASS' OR (verdict = 'REJECT' AND reason = 'SCORE' AND score >= score_limit "
-            "AND controller_judgement IS NOT 'NG'))"
-        )
-        (number, to_reject, to_pass), *_ = self._all(query, limit, limit, first, bundle_id)
-        return MovedLimit(number, to_reject, tuple(int(seq) for seq in (to_pass or "").split(",") if seq))
-
-
-def _conditions(query: PartQuery) -> tuple[str, list[Any]]:
-    asked: list[tuple[str, Any]] = [
-        ("verdict = ?", None if query.verdict is None else str(query.verdict)),
-        ("program = ?", query.program),
-        ("score >= ?", query.score_min),
-        ("score <= ?", query.score_max),
-    ]
-    given = [(words, value) for words, value in asked if value is not None]
-    return "".join(f" AND {words}" for words, _ in given), [value for _, value in given]

@@ -10,9 +10,12 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from drivers.timing import monotonic_s
+from edge_agent.errors import DataError
 from edge_agent.store.held import Held, HeldKind, reach_of
+from edge_agent.store.search import JournalSearch
 from edge_agent.store.standing import standings
 from edge_agent.web.drift import drift_warnings, drifts
+from edge_agent.web.reviews import FITTING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from edge_agent.store.standing import Standing
     from edge_agent.web.drift import Drift
     from edge_agent.web.live import Live, SeenPart
+    from edge_agent.web.reviews import ReviewBook
 
 __all__ = ["Measured"]
 
@@ -36,9 +40,10 @@ _RATIO = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.5, 2.0, 5.0)
 class Measured:
     """The registry of one page. Histograms hold the parts since the page's start, counters of parts the journal's."""
 
-    def __init__(self, settings: Settings, live: Live) -> None:
+    def __init__(self, settings: Settings, live: Live, book: ReviewBook) -> None:
         self._settings = settings
         self._live = live
+        self._book = book
         self.viewers = 0
         self._seen_standings: list[Standing] = []
         self._looked_mono_s = -_LOOK_EVERY_S
@@ -112,6 +117,7 @@ class Measured:
         for (verdict, reason), number in sorted(live.total.items()):
             parts.add_metric([str(verdict), str(reason)], number)
         yield parts
+        yield self._reviewed()
         deadline_s = self._settings.line.deadline_ms / 1000
         yield GaugeMetricFamily("edge_agent_deadline_seconds", "line.deadline_ms", value=deadline_s)
         yield from self._disk()
@@ -159,6 +165,18 @@ class Measured:
                 if span_s is not None:
                     age.add_metric([kind], span_s)
         yield from (size, age)
+
+    def _reviewed(self) -> Metric:
+        words = "Parts of the journal by the last word of a person on them"
+        reviewed = GaugeMetricFamily("edge_agent_parts_reviewed", words, labels=["says"])
+        try:
+            with JournalSearch.open(self._settings.store.journal) as journal:
+                said = list(self._book.standing(journal).values())
+        except DataError:  # what is not known has no value
+            return reviewed
+        for says in (word for words_of in FITTING.values() for word in words_of):
+            reviewed.add_metric([says], said.count(says))
+        return reviewed
 
     def _drifts(self) -> list[Drift]:
         return drifts(part.row for _, part in sorted(self._live.parts.items()))

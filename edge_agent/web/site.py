@@ -4,30 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.resources import files
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
-from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from drivers.timing import monotonic_s
-from edge_agent.domain import Verdict
 from edge_agent.errors import ConfigError, DataError, EdgeAgentError
 from edge_agent.report.heat import scale_png
-from edge_agent.store.search import JournalSearch, PartQuery
-from edge_agent.web.feed import Review
-from edge_agent.web.guard import BODY_MAX_BYTES, Guard, is_token
+from edge_agent.web.guard import Guard
 from edge_agent.web.language import Spoken, shell, words_script
+from edge_agent.web.limits import LimitPages
+from edge_agent.web.looking_back import LookingBack
 from edge_agent.web.pictures import Busy
-from edge_agent.web.reviews import limit_moved
-from edge_agent.web.rows import camera_json, part_json
+from edge_agent.web.rows import part_json
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -36,11 +30,11 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from edge_agent.settings import Settings
-    from edge_agent.store.rows import CameraRow, PartRow
     from edge_agent.web.live import Live
     from edge_agent.web.measured import Measured
     from edge_agent.web.pictures import Explainer
     from edge_agent.web.reviews import ReviewBook, ReviewDesk
+    from edge_agent.web.thumbnails import Thumbnails
 
 __all__ = ["Site", "monitoring", "page"]
 
@@ -48,40 +42,6 @@ _VIEWERS_MAX = 128
 _STILL_HERE_S = 10.0
 _KINDS = {"js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
 _OF_THIS_BROWSER = {"cache-control": "no-cache", "vary": "cookie, accept-language"}
-_SEQ = re.compile(r"[1-9][0-9]{0,18}")
-_Model = TypeVar("_Model", bound=BaseModel)
-_PICTURES = ("image", "aligned", "reference", "reconstruction", "map", "heat", "contour")
-
-
-class _Asked(BaseModel):
-    """The filters of the history, as they stand in the address. Times are UTC."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    since: datetime | None = None
-    until: datetime | None = None
-    verdict: Verdict | None = None
-    program: Annotated[int | None, Field(ge=0, le=999)] = None
-    score_min: Annotated[float | None, Field(allow_inf_nan=False)] = None
-    score_max: Annotated[float | None, Field(allow_inf_nan=False)] = None
-    before: Annotated[int | None, Field(ge=1, le=2**63 - 1)] = None
-    most: Annotated[int, Field(ge=1, le=200)] = 50
-
-
-class _Moved(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    bundle: Annotated[str, Field(min_length=1, max_length=200)]
-    limit: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    since: datetime
-
-
-class _Said(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    says: str
-    by: str
-    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +52,7 @@ class Site:
     live: Live
     measured: Measured
     explainer: Explainer
+    thumbnails: Thumbnails
     desk: ReviewDesk
     book: ReviewBook
     token: str | None
@@ -150,94 +111,6 @@ class Site:
             "utc": datetime.now(UTC).isoformat(timespec="milliseconds"),
         }
 
-    # --- history --------------------------------------------------------------------------------------
-
-    def parts(self, request: Request) -> Response:
-        """Parts by time, verdict, program and score, the newest first."""
-        asked = _read(_Asked, dict(request.query_params))
-        query = PartQuery(
-            since_utc=_utc(asked.since),
-            until_utc=_utc(asked.until),
-            verdict=asked.verdict,
-            program=asked.program,
-            score_min=asked.score_min,
-            score_max=asked.score_max,
-            before_seq=asked.before,
-            most=asked.most,
-        )
-        with self._journal() as journal:
-            found = journal.find(query)
-            published = journal.publications_of([row.part_seq for row in found.parts])
-            told = self.book.of(journal)
-        rows = [
-            part_json(row, published.get(row.part_seq))
-            | {"review": told[row.part_seq][-1].to_json() if row.part_seq in told else None}
-            for row in found.parts
-        ]
-        return JSONResponse({"schema_version": 1, "parts": rows, "before": found.before_seq})
-
-    def part(self, request: Request) -> Response:
-        """One part with all that the journal holds of it."""
-        with self._journal() as journal:
-            row = _row(journal, request)
-            publication = journal.publications_of([row.part_seq]).get(row.part_seq)
-            told = self.book.of(journal).get(row.part_seq, [])
-        return JSONResponse(
-            {
-                "schema_version": 1,
-                **part_json(row, publication),
-                "cameras": [camera_json(camera) for camera in row.cameras],
-                "reviews": [review.to_json() for review in told],
-            }
-        )
-
-    async def explained(self, request: Request) -> Response:
-        """What one camera saw: which pictures there are, and the share of each channel in the score."""
-        row, camera = await run_in_threadpool(self._camera, request)
-        return JSONResponse({"schema_version": 1, **(await self.explainer.explain(row, camera)).to_json()})
-
-    async def picture(self, request: Request) -> Response:
-        """One of these pictures."""
-        name = request.path_params["picture"]
-        if name not in _PICTURES:
-            raise HTTPException(404, "there is no such picture")
-        row, camera = await run_in_threadpool(self._camera, request)
-        data = (await self.explainer.explain(row, camera)).pictures.get(name)
-        if data is None:
-            raise HTTPException(404, "this part has no such picture")
-        kind = "image/png" if name in ("heat", "contour") else "image/jpeg"
-        return Response(data, media_type=kind, headers={"cache-control": "private, max-age=300"})
-
-    # --- review ---------------------------------------------------------------------------------------
-
-    async def review(self, request: Request) -> Response:
-        """A person with the token confirms or overturns a reject. The verdict that was sent stays what it is."""
-        if self.token is None:
-            raise HTTPException(403, "this page is read-only: line.toml names no web.token_file")
-        if not is_token(request.headers.get("authorization"), self.token):
-            raise HTTPException(401, "the token is wrong or missing", {"WWW-Authenticate": "Bearer"})
-        body = await request.body()
-        if len(body) > BODY_MAX_BYTES:
-            raise HTTPException(413, "the body is too large")
-        try:
-            said = _Said.model_validate_json(body)
-        except ValidationError as err:
-            raise HTTPException(400, _words(err)) from err
-        row = await run_in_threadpool(self._any_row, request)
-        if row.verdict is not Verdict.REJECT:
-            raise HTTPException(409, f"part {row.part_seq} is {row.verdict}: only a REJECT is reviewed")
-        wish = {"part_seq": row.part_seq, "says": said.says, "by": said.by.strip(), "note": said.note}
-        await self.desk.ask(_read(Review, wish))
-        return JSONResponse({"schema_version": 1, **wish})
-
-    def reviewed(self, request: Request) -> Response:
-        """From the reviewed parts: false rejects, and what another limit would have done."""
-        asked = _read(_Moved, dict(request.query_params))
-        since = _utc(asked.since) or ""
-        with self._journal() as journal:
-            moved = limit_moved(journal, self.book, asked.bundle, asked.limit, since)
-        return JSONResponse({"schema_version": 1, **moved})
-
     # --- for machines ---------------------------------------------------------------------------------
 
     def metrics(self, _: Request) -> Response:
@@ -254,36 +127,16 @@ class Site:
         reasons = self.live.not_ready()
         return JSONResponse({"schema_version": 1, "ready": not reasons, "reasons": reasons}, 503 if reasons else 200)
 
-    # --- small things ---------------------------------------------------------------------------------
-
-    def _journal(self) -> JournalSearch:
-        return JournalSearch.open(self.settings.store.journal)
-
-    def _any_row(self, request: Request) -> PartRow:
-        with self._journal() as journal:
-            return _row(journal, request)
-
-    def _camera(self, request: Request) -> tuple[PartRow, CameraRow]:
-        row = self._any_row(request)
-        for camera in row.cameras:
-            if str(camera.camera) == request.path_params["camera"]:
-                return row, camera
-        raise HTTPException(404, "this part has no image of that camera")
-
 
 def page(site: Site, names: frozenset[str]) -> ASGIApp:
     """The operator's page with everything on it."""
-    parts = "/api/parts/{seq}"
+    back = LookingBack(site.settings, site.explainer, site.thumbnails, site.desk, site.book, site.token)
     routes = [
         *_files(),
         Route("/heat-scale.png", _scale),
         Route("/events", site.events),
-        Route("/api/parts", site.parts),
-        Route(parts, site.part),
-        Route(parts + "/cameras/{camera}", site.explained),
-        Route(parts + "/cameras/{camera}/{picture}", site.picture),
-        Route(parts + "/review", site.review, methods=["POST"]),
-        Route("/api/reviewed", site.reviewed),
+        *back.routes(),
+        *LimitPages(site.settings, site.desk, site.token).routes(),
         *_machines(site),
     ]
     app = Starlette(routes=routes, exception_handlers={EdgeAgentError: _said})
@@ -337,35 +190,6 @@ async def _said(_: Request, err: Exception) -> Response:
         status,
         {"retry-after": "1"} if isinstance(err, Busy) else None,
     )
-
-
-def _row(journal: JournalSearch, request: Request) -> PartRow:
-    seq = request.path_params["seq"]
-    if not _SEQ.fullmatch(seq) or int(seq) >= 2**63:
-        raise HTTPException(404, "a part has a number from 1 on")
-    row = journal.part(int(seq))
-    if row is None:
-        raise HTTPException(404, f"there is no part {seq} in the journal")
-    return row
-
-
-def _read(model: type[_Model], given: dict[str, Any]) -> _Model:
-    try:
-        return model.model_validate(given)
-    except ValidationError as err:
-        raise HTTPException(400, _words(err)) from err
-
-
-def _words(err: ValidationError) -> str:
-    return "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in err.errors(include_url=False)[:5])[:500]
-
-
-def _utc(at: datetime | None) -> str | None:
-    """A time as the journal writes it; one without a zone is UTC."""
-    if at is None:
-        return None
-    aware = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return aware.astimezone(UTC).isoformat(timespec="milliseconds")
 
 
 def _aged(condition: Any) -> dict[str, Any]:

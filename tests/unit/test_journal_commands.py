@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import json
+import shutil
 import sys
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
@@ -235,6 +236,26 @@ def test_the_totals_are_in_the_json_too(folder: Path) -> None:
     found = answer("query", "--most", "1", cwd=folder)
 
     assert found["totals"] == {"PASS": 3, "REJECT": 1, "FAULT": 1}
+
+
+def test_what_people_said_of_the_parts_that_fit_is_counted(folder: Path, tmp_path: Path) -> None:
+    shutil.copy(folder / "journal.db", tmp_path / "journal.db")
+
+    async def write(journal: Journal) -> None:
+        for seq, says in ((1, "ESCAPE"), (2, "PASS_CONFIRMED"), (2, "ESCAPE"), (4, "CONFIRMED"), (99, "ESCAPE")):
+            await journal.event("REVIEW", json.dumps({"part_seq": seq, "says": says, "by": "Ada", "note": ""}))
+
+    journal = Journal.open(tmp_path / "journal.db")
+    try:
+        asyncio.run(write(journal))
+    finally:
+        journal.close()
+
+    assert answer("query", cwd=tmp_path)["reviewed"] == {"CONFIRMED": 1, "ESCAPE": 2}
+    assert answer("query", "--verdict", "REJECT", cwd=tmp_path)["reviewed"] == {"CONFIRMED": 1}
+    words = edge_agent("query", "--journal", "journal.db", cwd=tmp_path).stdout.splitlines()[-1]
+    assert words == "reviewed: 1 rightly rejected, 2 defective and passed (escapes)"
+    assert edge_agent("verify", "--journal", "journal.db", cwd=tmp_path).returncode == 0
 
 
 @pytest.mark.usefixtures("berlin")

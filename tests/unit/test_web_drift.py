@@ -11,6 +11,7 @@ from edge_agent.domain import Reason
 from edge_agent.web.drift import drift_warnings, drifts
 from edge_agent.web.live import Live, SeenPart
 from edge_agent.web.measured import Measured
+from edge_agent.web.reviews import ReviewBook
 from edge_agent.web.rows import camera_json, part_json
 from tests.security.web_site import agent_state, part_row, web_settings
 
@@ -61,7 +62,7 @@ def test_only_the_newest_images_of_the_newest_bundle_count_and_none_that_lay_els
 
 def test_the_page_and_the_measured_values_tell_the_drift(tmp_path: Path) -> None:
     live = Live(tmp_path / "journal.sqlite3", ("00:00",))
-    found = Measured(web_settings(tmp_path), live)
+    found = Measured(web_settings(tmp_path), live, ReviewBook())
     live.hear(agent_state())
     for number in range(1, 11):
         live.parts[number] = SeenPart(seen(number, brightness=-0.8), None)

@@ -18,6 +18,7 @@ from edge_agent.store.position import Position, position_file, write_position
 from edge_agent.store.rows import PublicationRow
 from edge_agent.web.live import Live, SeenPart
 from edge_agent.web.measured import Measured
+from edge_agent.web.reviews import ReviewBook
 from tests.security.web_site import agent_state, part_row, reject_row, web_settings, written
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ NAMES = {
     "edge_agent_archive_bytes": "gauge",
     "edge_agent_archive_reach_seconds": "gauge",
     "edge_agent_page_viewers": "gauge",
+    "edge_agent_parts_reviewed": "gauge",
 }
 
 
@@ -56,7 +58,7 @@ def settings(tmp_path: Path) -> Settings:
 
 def measured(settings: Settings) -> tuple[Live, Measured]:
     live = Live(settings.store.journal, ("00:00",))
-    return live, Measured(settings, live)
+    return live, Measured(settings, live, ReviewBook())
 
 
 def families(text: str) -> dict[str, str]:

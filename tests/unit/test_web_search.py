@@ -10,6 +10,7 @@ from edge_agent.domain import Judgement, Reason, Verdict
 from edge_agent.errors import DataError
 from edge_agent.store import search
 from edge_agent.store.journal import Journal
+from edge_agent.store.limits import LimitSearch
 from edge_agent.store.search import JournalSearch, PartQuery
 from tests.security.web_site import part_row, reject_row, written
 
@@ -101,7 +102,7 @@ async def test_another_limit_is_tried_only_on_parts_that_the_score_decided(tmp_p
         part_row(9, verdict=Verdict.FAULT, reason=Reason.NOT_READY, score=None, limit=None),
     ]
     await written(tmp_path / "journal.sqlite3", rows)
-    with JournalSearch.open(tmp_path / "journal.sqlite3") as journal:
+    with LimitSearch.open(tmp_path / "journal.sqlite3") as journal:
         higher, lower = journal.moved_limit("bundle", 2.0, 1), journal.moved_limit("bundle", 1.0, 1)
         later = journal.moved_limit("bundle", 4.0, 4)
 

@@ -1,45 +1,106 @@
-// Parts of before: by time, verdict, program and score, the newest first.
-import { $, ask, clock, element, number, reason } from "./dom.js";
-import { SAID } from "./review.js";
-import { tr } from "./tr.js";
+// Parts of before, filtered: the filter stands in the address, so that it can be kept and the back button works.
+import { $, ask, clock, element } from "./dom.js";
+import { table } from "./listed.js";
+import { values } from "./place.js";
+import { tr, trn } from "./tr.js";
+import { REASONS } from "./words.js";
 
-const COLUMNS = [
-  tr("Part"), tr("Count"), tr("Time"), tr("Verdict"), tr("Reason"), tr("Score"), tr("Limit"), tr("Program"), tr("Time to verdict"), tr("Review"),
-];
-let before = null;
-
-function row(part) {
-  const link = element("a", String(part.part_seq), { href: `#part/${part.part_seq}` });
-  return element("tr", [
-    link, String(part.count ?? "–"), clock(part.decided_utc), element("b", part.verdict, { class: part.verdict }), reason(part),
-    number(part.score), number(part.limit), String(part.program ?? "–"), `${Math.round(part.latency_ms)} ms`,
-    part.review ? `${SAID[part.review.says] ?? part.review.says} (${part.review.by})` : "",
-  ].map((cell) => element("td", cell)));
-}
-
-async function search(isMore) {
-  const asked = new URLSearchParams({ most: "100" });
-  for (const [name, value] of new FormData($("filter"))) {
-    if (value) asked.set(name, ["since", "until"].includes(name) ? new Date(value).toISOString() : value);
-  }
-  if (isMore && before) asked.set("before", before);
-  $("found").textContent = tr("Searching…");
-  try {
-    const found = await ask(`api/parts?${asked}`);
-    const rows = found.parts.map(row);
-    if (isMore) $("rows").append(...rows); else $("rows").replaceChildren(...rows);
-    before = found.before;
-    $("older").hidden = !before;
-    $("found").textContent = $("rows").children.length ? `${$("rows").children.length} ${tr("parts")}` : tr("No such part.");
-  } catch (err) { $("found").textContent = err.message; }
-}
+const TIMES = ["since", "until"];
+const PLACE = ["before", "after"];
+let asked = ""; // what the newest question was: an answer to an older one is not shown
 
 export function start() {
-  $("columns").replaceChildren(...COLUMNS.map((name) => element("th", name)));
-  $("filter").addEventListener("submit", (event) => { event.preventDefault(); search(false); });
-  $("older").addEventListener("click", () => search(true));
+  $("reasons").append(...Object.entries(REASONS).map(([code, words]) => (
+    element("label", [element("input", [], { type: "checkbox", name: "reason", value: code }), ` ${words}`])
+  )));
+  $("filter").addEventListener("submit", (event) => { event.preventDefault(); go(); });
+  $("filter").addEventListener("change", sayReasons);
+  $("filterbox").open = innerWidth > 760; // on a small screen the parts come first
+  $("nofilter").addEventListener("click", () => { location.hash = "#history"; });
 }
 
 export function show() {
-  if (!$("rows").children.length) search(false);
+  const filter = values();
+  fill(filter);
+  search(filter);
+}
+
+function go() {
+  const filter = new URLSearchParams();
+  for (const [name, value] of new FormData($("filter"))) {
+    if (value) filter.append(name, TIMES.includes(name) ? new Date(value).toISOString() : value);
+  }
+  const address = `#history${filter.size ? `/${filter}` : ""}`;
+  if (location.hash === address) show(); else location.hash = address;
+}
+
+function fill(filter) {
+  $("filter").reset();
+  for (const [name, value] of filter) {
+    if (name === "reason") {
+      const box = [...$("filter").querySelectorAll("[name=reason]")].find((one) => one.value === value);
+      if (box) box.checked = true;
+    } else if ($("filter").elements[name]) $("filter").elements[name].value = TIMES.includes(name) ? localText(value) : value;
+  }
+  sayReasons();
+}
+
+// As the field takes it: the time of this browser, without its zone.
+function localText(utc) {
+  const at = new Date(utc);
+  return Number.isNaN(at.getTime()) ? "" : new Date(at - at.getTimezoneOffset() * 60000).toISOString().slice(0, 19);
+}
+
+function sayReasons() {
+  const chosen = [...$("filter").querySelectorAll("[name=reason]:checked")];
+  $("reasonsaid").textContent = chosen.length ? trn("{n} reason", "{n} reasons", chosen.length) : tr("any");
+}
+
+function without(filter, names) {
+  const less = new URLSearchParams(filter);
+  names.forEach((name) => less.delete(name));
+  return less;
+}
+
+async function search(filter) {
+  asked = String(filter);
+  $("found").textContent = tr("Searching…");
+  $("totals").textContent = "";
+  $("export").hidden = $("newer").hidden = $("older").hidden = true;
+  try {
+    const found = await ask(`api/parts?${filter}`);
+    if (asked !== String(filter)) return;
+    const isFirst = filter.has("after") && found.after === null;
+    if (isFirst) { location.replace(`#history/${without(filter, PLACE)}`); return; } // the newest page, and whole
+    $("rows").replaceChildren(...(found.parts.length ? [table(found.parts)] : []));
+    $("found").textContent = found.parts.length
+      ? tr("Parts {last} to {first}", { first: found.parts[0].part_seq, last: found.parts.at(-1).part_seq }) : tr("No such part.");
+    turn("newer", "after", found.after, filter);
+    turn("older", "before", found.before, filter);
+    await count(without(filter, [...PLACE, "most"]));
+  } catch (err) {
+    if (asked === String(filter)) { $("found").textContent = err.message; $("rows").replaceChildren(); }
+  }
+}
+
+function turn(id, name, place, filter) {
+  $(id).hidden = place === null;
+  if (place === null) return;
+  const other = without(filter, PLACE);
+  other.set(name, place);
+  $(id).href = `#history/${other}`;
+}
+
+async function count(filter) {
+  const before = asked;
+  let told;
+  try { told = await ask(`api/totals?${filter}`); } catch (err) { if (asked === before) $("totals").textContent = err.message; return; }
+  if (asked !== before) return;
+  const verdicts = Object.entries(told.verdicts).filter(([, n]) => n).map(([verdict, n]) => `${n} ${verdict}`);
+  const reasons = Object.entries(told.reasons).filter(([code, n]) => n && code !== "OK").map(([code, n]) => `${REASONS[code] ?? code}: ${n}`);
+  const since = told.from_utc ? tr("Older parts than of {time} were not counted.", { time: clock(told.from_utc) }) : "";
+  const most = told.parts > told.exported_at_most ? tr("A download has at most {n} parts: choose a shorter time.", { n: told.exported_at_most }) : "";
+  $("totals").textContent = [`${trn("{n} part", "{n} parts", told.parts)}${verdicts.length ? `: ${verdicts.join(", ")}` : ""}.`, reasons.join(" · "), since, most].filter(Boolean).join(" ");
+  $("export").hidden = !told.parts || most !== "";
+  $("export").href = `api/parts.csv?${filter}`;
 }

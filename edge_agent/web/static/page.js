@@ -1,17 +1,19 @@
 // Which view is shown, by the address behind the #. A view is a file: start() once, show(rest) whenever it comes up.
 import { $ } from "./dom.js";
+import * as find from "./find.js";
 import * as history from "./history.js";
 import { follow, on } from "./line.js";
 import * as live from "./live.js";
 import * as part from "./part.js";
+import * as review from "./review.js";
 import * as whatif from "./whatif.js";
 
-const VIEWS = { live, history, part, review: whatif };
+const VIEWS = { live, history, part, review, whatif, find };
 const shown = () => document.querySelector("main:not([hidden])");
 
 function go() {
   const [asked, rest] = location.hash.slice(1).split("/");
-  const name = asked in VIEWS ? asked : "live";
+  const name = Object.hasOwn(VIEWS, asked) ? asked : "live";
   for (const main of document.querySelectorAll(".view")) main.hidden = main.id !== name;
   for (const link of document.querySelectorAll("nav a")) {
     if (link.hash === `#${name}`) link.setAttribute("aria-current", "page"); else link.removeAttribute("aria-current");

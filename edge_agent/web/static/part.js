@@ -1,60 +1,107 @@
-// One part with all that the journal holds of it, and its pictures.
+// One part with all that the journal holds of it, its pictures, and the way to the parts beside it.
 import { $, ask, clock, element, exact, facts, number, reason } from "./dom.js";
 import { showImageCondition, showShares } from "./judged.js";
-import { SAID, reviewForm } from "./review.js";
+import { verdict } from "./listed.js";
+import { onKeys } from "./place.js";
+import { SAID, sayForm } from "./say.js";
+import { seenPictures } from "./seenpart.js";
 import { tr } from "./tr.js";
+import { PUBLISHED } from "./words.js";
 
-const PICTURES = {
-  image: tr("Image"), heat: tr("Heat map: 1 is the limit"), reference: tr("Reference"), aligned: tr("Image, laid on the reference"),
-  reconstruction: tr("Reconstruction"), map: tr("Anomaly map"),
-};
+const WAYS = { previous: "partprevious", following: "partnext", previous_reject: "rejectprevious", following_reject: "rejectnext" };
+let shownSeq = "";
+
+export function start() {
+  const follow = (id) => () => { if (!$(id).hidden) location.hash = $(id).hash; };
+  onKeys("part", {
+    ArrowLeft: follow("partprevious"), ArrowRight: follow("partnext"), k: follow("rejectprevious"), j: follow("rejectnext"),
+  });
+  $("copypart").addEventListener("click", copy);
+  $("printpart").addEventListener("click", () => print());
+}
 
 export function show(seq) {
   showPart(seq || "");
 }
 
 async function showPart(seq) {
+  shownSeq = seq;
   $("parttitle").textContent = `${tr("Part")} ${seq}`;
+  $("copied").textContent = "";
+  $("partverdict").replaceChildren();
   const body = $("partbody");
   body.replaceChildren(element("p", tr("Searching…")));
+  Object.values(WAYS).forEach((id) => { $(id).hidden = true; });
+  if (!/^\d+$/.test(seq)) { body.replaceChildren(element("p", tr("A part has a number from 1 on: the field Find knows it by its count, image or time."))); return; }
   try {
     const part = await ask(`api/parts/${encodeURIComponent(seq)}`);
-    const summary = element("section", [element("p", element("b", part.verdict, { class: part.verdict })), facts([
-      [tr("Reason"), `${reason(part)} (${part.reason})`], ["", part.detail], [tr("Time"), `${clock(part.decided_utc)} (${part.decided_utc})`],
-      [tr("Count"), part.count], [tr("Program"), part.program], [tr("Score"), exact(part.score)], [tr("Limit"), exact(part.limit)],
-      [tr("Bundle"), part.bundle_id], [tr("The controller's judgement"), part.controller_judgement], [tr("On the wire"), part.published],
-      [tr("Time to verdict"), `${part.latency_ms} ms`],
-      ...part.reviews.map((review) => [tr("Review"), `${SAID[review.says] ?? review.says} · ${review.by} · ${clock(review.at_utc)} ${review.note}`]),
-    ])]);
-    body.replaceChildren(summary, ...(part.verdict === "REJECT" ? [reviewForm(part)] : []));
-    for (const camera of part.cameras) body.append(await showCamera(part, camera));
-  } catch (err) { body.replaceChildren(element("p", err.message)); }
+    if (seq !== shownSeq) return;
+    for (const [way, id] of Object.entries(WAYS)) {
+      $(id).hidden = part.beside[way] === null;
+      $(id).href = `#part/${part.beside[way]}`;
+    }
+    $("partverdict").replaceChildren(...verdict(part));
+    const review = element("section", [element("h2", tr("Review")), ...said(part), sayForm(part, () => { reviewed(seq); })], { class: "reviewed" });
+    const pictures = element("div");
+    body.replaceChildren(element("div", [pictures, element("div", [summary(part), review])], { class: "beside" }));
+    // The camera that decided is the first to look at.
+    const cameras = [...part.cameras].sort((a, b) => (b.camera === part.decided_by) - (a.camera === part.decided_by));
+    for (const camera of cameras) {
+      const shown = await cameraOf(part, camera);
+      if (seq !== shownSeq) return;
+      pictures.append(shown);
+    }
+  } catch (err) { if (seq === shownSeq) body.replaceChildren(element("p", err.message)); }
 }
 
-async function showCamera(part, camera) {
-  const lies = camera.alignment, section = element("section", element("h2", `${tr("Camera")} ${camera.camera}`));
-  const address = `api/parts/${part.part_seq}/cameras/${camera.camera}`;
-  let found = { pictures: [], problem: "", is_same_score: true };
-  try { found = await ask(address); } catch (err) { found.problem = err.message; }
-  if (found.problem) section.append(element("p", found.problem));
-  if (!found.is_same_score) section.append(element("p", tr("Judged again, the score is another one than the journal's."), { role: "alert" }));
-  const grid = element("div", [], { class: "pictures" });
-  for (const name of ["image", "heat", "reference", "aligned", "reconstruction", "map"]) {
-    if (!found.pictures.includes(name)) continue;
-    const stack = element("div", [], { class: "stack" });
-    if (name === "heat") stack.append(element("img", [], { src: `${address}/image`, alt: "" }));
-    stack.append(element("img", [], { src: `${address}/${name}`, alt: PICTURES[name] }));
-    grid.append(element("figure", [stack, element("figcaption", PICTURES[name])]));
-  }
-  const shares = element("dl", [], { class: "shares" });
-  showShares(shares, camera.shares, camera.limit);
-  const condition = element("dl", [], { class: "shares condition" });
-  showImageCondition(condition, camera.condition);
-  section.append(grid, shares, condition, facts([
-    [tr("Score"), exact(camera.score)], [tr("Limit"), exact(camera.limit)], ["", camera.detail],
-    [tr("Lies"), lies && `x ${number(lies.shift_x_px, 2)} px, y ${number(lies.shift_y_px, 2)} px, ${number(lies.angle_deg, 2)}°, × ${number(lies.scale, 4)}, ${number(lies.quality, 4)}`],
-    [tr("Stages"), Object.entries(camera.timings_ms).map(([stage, ms]) => `${stage} ${ms.toFixed(1)} ms`).join(" · ")],
-    [tr("Name of the image"), camera.image_name], [tr("SHA-256 of the image"), camera.image_sha256],
+function summary(part) {
+  return element("section", facts([
+    [tr("Reason"), `${reason(part)} (${part.reason})`], [tr("In words"), part.detail], [tr("Time"), clock(part.decided_utc)], ["UTC", part.decided_utc.slice(0, 19)],
+    [tr("Count"), part.count], [tr("Program"), part.program], [tr("Score"), exact(part.score)], [tr("Limit"), exact(part.limit)],
+    [tr("Bundle"), part.bundle_id], [tr("The controller's judgement"), part.controller_judgement], [tr("On the wire"), PUBLISHED[part.published] ?? part.published],
+    [tr("Time to verdict"), `${part.latency_ms} ms`],
   ]));
-  return section;
+}
+
+const said = (part) => part.reviews.map((review) => element("p", `${SAID[review.says] ?? review.says} · ${review.by} · ${clock(review.at_utc)} ${review.note}`));
+
+// What was said just now, out of the journal: the form stays as it is, so that its word of success does too.
+async function reviewed(seq) {
+  const part = await ask(`api/parts/${encodeURIComponent(seq)}`);
+  if (seq !== shownSeq) return;
+  document.querySelectorAll("#partbody .reviewed > p").forEach((line) => line.remove());
+  document.querySelector("#partbody .reviewed > h2").after(...said(part));
+}
+
+async function cameraOf(part, camera) {
+  const lies = camera.alignment, decided = camera.camera === part.decided_by && part.cameras.length > 1 ? ` · ${tr("decided")}` : "";
+  const shares = element("dl", [], { class: "shares" }), condition = element("dl", [], { class: "shares condition" });
+  showShares(shares, camera.shares, camera.limit);
+  showImageCondition(condition, camera.condition);
+  return element("section", [
+    element("h2", `${tr("Camera")} ${camera.camera}${decided}`), ...(await seenPictures(part, camera.camera)), shares, condition, facts([
+      [tr("Score"), exact(camera.score)], [tr("Limit"), exact(camera.limit)], [tr("In words"), camera.detail],
+      [tr("Lies"), lies && `x ${number(lies.shift_x_px, 2)} px, y ${number(lies.shift_y_px, 2)} px, ${number(lies.angle_deg, 2)}°, × ${number(lies.scale, 4)}, ${number(lies.quality, 4)}`],
+      [tr("Stages"), Object.entries(camera.timings_ms).map(([stage, ms]) => `${stage} ${ms.toFixed(1)} ms`).join(" · ")],
+      [tr("Name of the image"), camera.image_name], [tr("SHA-256 of the image"), camera.image_sha256],
+    ]),
+  ]);
+}
+
+async function copy() {
+  try {
+    if (navigator.clipboard) await navigator.clipboard.writeText(shownSeq); else copyByHand(shownSeq);
+    $("copied").textContent = tr("{number} is copied.", { number: shownSeq });
+  } catch { $("copied").textContent = tr("This browser does not let the page copy: the number is {number}.", { number: shownSeq }); }
+}
+
+// Over plain http, as on a line's network, a browser has no clipboard but this way.
+function copyByHand(text) {
+  const field = element("textarea", text, { class: "unseen" });
+  document.body.append(field);
+  field.select();
+  const isDone = document.execCommand("copy");
+  field.remove();
+  $("copypart").focus();
+  if (!isDone) throw new Error("not copied");
 }

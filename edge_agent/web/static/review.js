@@ -1,33 +1,79 @@
-// A person with the token says what a rejected part was.
-import { ask, element } from "./dom.js";
-import { line } from "./line.js";
-import { tr } from "./tr.js";
+// A queue of parts that a person should look at, the least certain first.
+import { $, ask, clock, element, facts, number, reason } from "./dom.js";
+import { thumbnail, verdict } from "./listed.js";
+import { onKeys } from "./place.js";
+import { sayForm } from "./say.js";
+import { seenPictures } from "./seenpart.js";
+import { tr, trn } from "./tr.js";
 
-export const SAID = { CONFIRMED: tr("rightly rejected"), OVERTURNED: tr("was a good part") };
+const WHY = {
+  BAND: () => tr("Its score lies in the band below the limit in which a person decides."),
+  NEAR: (part) => (part.verdict === "PASS" ? tr("It passed, and its score is near the limit.") : tr("It was rejected, and its score is near the limit.")),
+  REJECT: () => tr("It was rejected, and nobody has said yet whether rightly."),
+};
+let queue = null, at = 0;
 
-export function reviewForm(part) {
-  if (!line.can_review) return element("section", tr("Reviewing is switched off: line.toml names no token file."));
-  const kept = (name) => sessionStorage.getItem(name) || "";
-  const by = element("input", [], { required: "", maxlength: "64", autocomplete: "name" });
-  const token = element("input", [], { required: "", type: "password", autocomplete: "off" });
-  const note = element("input", [], { maxlength: "500" });
-  by.value = kept("name"); token.value = kept("token");
-  const said = element("span");
-  const button = (says, words) => element("button", words, { value: says });
-  const form = element("form", [
-    element("label", [tr("Your name"), by]), element("label", [tr("Token"), token]), element("label", [tr("Note"), note]),
-    button("CONFIRMED", tr("Rightly rejected")), button("OVERTURNED", tr("Was a good part")), said,
-  ], { class: "row" });
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    try {
-      await ask(`api/parts/${part.part_seq}/review`, {
-        method: "POST", headers: { "Content-Type": "application/json", Authorization: `Bearer ${token.value}` },
-        body: JSON.stringify({ says: event.submitter.value, by: by.value, note: note.value }),
-      });
-      sessionStorage.setItem("name", by.value); sessionStorage.setItem("token", token.value);
-      said.textContent = tr("In the journal.");
-    } catch (err) { said.textContent = err.message; }
+export function start() {
+  $("queueagain").addEventListener("click", load);
+  $("queuenext").addEventListener("click", next);
+  onKeys("review", { n: next });
+}
+
+export function show() {
+  load();
+}
+
+async function load() {
+  $("queuesaid").textContent = tr("Searching…");
+  $("queuepart").replaceChildren();
+  $("queuelist").replaceChildren();
+  $("queuenext").hidden = true;
+  try { queue = await ask("api/queue"); } catch (err) { $("queuesaid").textContent = err.message; return; }
+  at = 0;
+  $("queuelist").replaceChildren(...queue.parts.map((part, index) => {
+    const button = element("button", [thumbnail(part), element("b", part.verdict, { class: part.verdict }), ` ${part.part_seq}`], { type: "button", class: "quiet" });
+    button.addEventListener("click", () => { at = index; look(); });
+    return element("li", button);
+  }));
+  look();
+}
+
+function next() {
+  if (!queue || at >= queue.parts.length) return;
+  at += 1;
+  look();
+}
+
+async function look() {
+  const part = queue.parts[at];
+  [...$("queuelist").querySelectorAll("button")].forEach((button, index) => {
+    if (index === at) button.setAttribute("aria-current", "true"); else button.removeAttribute("aria-current");
   });
-  return element("section", form);
+  $("queuenext").hidden = !part;
+  if (!part) {
+    $("queuesaid").textContent = queue.parts.length ? tr("That was the last of them.") : tr("Nothing to look at: no reject without a review, no pass near the limit.");
+    $("queuepart").replaceChildren();
+    return;
+  }
+  $("queuesaid").textContent = `${at + 1} / ${queue.parts.length}` + (queue.number > queue.parts.length ? ` · ${trn("{n} part in all", "{n} parts in all", queue.number)}` : "");
+  const ratio = part.score !== null && part.limit ? `${number(part.score / part.limit, 3)} × ${tr("Limit")}` : null;
+  const link = element("a", `${tr("Part")} ${part.part_seq}`, { href: `#part/${part.part_seq}` });
+  const pictures = element("div", element("p", tr("Searching…")));
+  const words = element("div", [
+    element("h2", [...verdict(part), " ", link]),
+    element("p", (WHY[part.why] ?? WHY.REJECT)(part), { class: "whyhere" }),
+    sayForm({ ...part, can_review: queue.can_review }, () => taken(part)),
+    facts([[tr("Reason"), reason(part)], [tr("In words"), part.detail], [tr("Score"), ratio], [tr("Time"), clock(part.decided_utc)], [tr("Count"), part.count], [tr("Program"), part.program]]),
+  ]);
+  $("queuepart").replaceChildren(element("div", [pictures, words], { class: "beside" }));
+  const camera = part.decided_by ?? part.camera_numbers[0];
+  const seen = camera === undefined || camera === null ? [element("p", tr("no image came"))] : await seenPictures(part, camera);
+  if (queue.parts[at] === part) pictures.replaceChildren(...seen);
+}
+
+// What was said stands on its button in the list, and the next part comes up.
+function taken(part) {
+  const button = $("queuelist").querySelectorAll("button")[queue.parts.indexOf(part)];
+  button?.classList.add("done");
+  if (queue.parts[at] === part) { next(); $("queuesaid").focus(); }
 }

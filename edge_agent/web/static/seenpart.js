@@ -1,0 +1,45 @@
+// What one camera saw of a part: the image with the outline of what is over the limit, and all other pictures.
+import { ask, element } from "./dom.js";
+import { tr } from "./tr.js";
+import { zoomable } from "./zoom.js";
+
+const OTHERS = {
+  reference: tr("Reference"), aligned: tr("Image, laid on the reference"), reconstruction: tr("Reconstruction"), map: tr("Anomaly map"),
+};
+
+export async function seenPictures(part, camera) {
+  const address = `api/parts/${part.part_seq}/cameras/${camera}`;
+  let found = { pictures: [], problem: "", is_same_score: true };
+  try { found = await ask(address); } catch (err) { found.problem = err.message; }
+  const made = [];
+  if (found.problem) made.push(element("p", found.problem, { class: "problem" }));
+  if (!found.is_same_score) made.push(element("p", tr("Judged again, the score is another one than the journal's."), { role: "alert" }));
+  const picture = (name, alt) => element("img", [], { src: `${address}/${name}`, alt, draggable: "false" });
+  if (found.pictures.includes("image")) made.push(...whole(part, camera, found.pictures, picture));
+  const others = Object.keys(OTHERS).filter((name) => found.pictures.includes(name));
+  if (others.length) {
+    const figures = others.map((name) => element("figure", [element("div", picture(name, OTHERS[name]), { class: "stack" }), element("figcaption", OTHERS[name])]));
+    const more = element("details", element("summary", tr("More pictures")), { class: "more" });
+    more.addEventListener("toggle", () => { if (more.children.length < 2) more.append(element("div", figures, { class: "pictures" })); });
+    made.push(more);
+  }
+  return made;
+}
+
+function whole(part, camera, pictures, picture) {
+  const label = tr("Picture of part {number}, camera {camera}", { number: part.part_seq, camera });
+  const layers = [picture("image", label)], switches = [];
+  for (const [name, words, isOn] of [["heat", tr("Heat colours"), false], ["contour", tr("Outline of what is over the limit"), true]]) {
+    if (!pictures.includes(name)) continue;
+    const layer = picture(name, "");
+    const box = element("input", [], { type: "checkbox" });
+    box.checked = isOn;
+    layer.hidden = !isOn;
+    box.addEventListener("change", () => { layer.hidden = !box.checked; });
+    layers.push(layer);
+    switches.push(element("label", [box, words]));
+  }
+  const made = zoomable(layers, label);
+  made.querySelector(".zoombuttons").append(...switches);
+  return [made];
+}
