@@ -221,5 +221,5 @@ async def test_an_answer_that_comes_late_brings_nobody_back_to_the_view_that_the
         await tab.evaluate("location.hash = '#live'")
         await tab.until("document.activeElement.id === 'live'")
         await tab.evaluate("held.shift()()")
-        await tab.until("held.length === 1")  # the view that was left asks on: its address would have been changed before
+        await tab.until("held.length === 1")  # the view that was left asks on, behind the place where it notes
         assert await tab.evaluate("location.hash") == "#live"
