@@ -187,9 +187,9 @@ async def test_what_is_seen_has_a_name_for_who_hears_it(tmp_path: Path) -> None:
             assert all(after - before <= 1 for before, after in pairwise(steps)), (view, steps)
         # One place that speaks, and it says what changed: seven parts with the same verdict are one sentence.
         speaks = (
-                "[...document.querySelectorAll(':is(#banners, #live) :is([role=status], [aria-live])')]"
-                ".map((one) => one.id)"
-            )
+            "[...document.querySelectorAll(':is(#banners, #live) :is([role=status], [aria-live])')]"
+            ".map((one) => one.id)"
+        )
         assert await tab.evaluate(speaks) == ["said"]
         words = "document.getElementById('said').textContent"
         await tab.until(f"{words} === 'Part 8: REJECT. Looks different from the good parts'")
