@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: install demo test test-all test-unit test-rest lint pictures bench figures fuzz results chaos soak kills schedules explore faults cover mutants words lock offline-bundle clean
+.PHONY: install demo test test-all test-unit test-rest lint pictures bench figures fuzz results chaos soak kills schedules explore faults cover mutants words lock offline-bundle offline-documents bare-root clean
 
 # Not compiled beforehand: of what is installed a small part is ever imported, and compiled then.
 install: $(STAMP)
@@ -151,7 +151,27 @@ ifneq ($(CALIBRATION),)
 	cd $(OFFLINE)/calibration && rm -f edge_agent-*.whl && for wheel in *.whl; do [ ! -e ../wheels/"$$wheel" ] || rm "$$wheel"; done
 	cd $(OFFLINE)/calibration && $(LIST_WHEELS)
 endif
-	cp deploy/install.sh deploy/edge-agent.* $(OFFLINE)/
+	cp deploy/install.sh deploy/uninstall.sh deploy/state_of_line.py deploy/edge-agent.* $(OFFLINE)/
+	$(MAKE) --no-print-directory offline-documents
+
+# The documents of the folder, at their places to each other: install.sh puts them to /usr/share/doc/edge-agent.
+DOCUMENTS := README.md ARCHITECTURE.md CHANGELOG.md LICENSE docs drivers/README.md $(wildcard drivers/*/PROTOCOL.md) \
+  deploy/line.example.toml deploy/alerts.yml deploy/grafana-dashboard.json deploy/edge-agent.nft
+offline-documents:
+	rm -rf $(OFFLINE)/doc
+	mkdir -p $(OFFLINE)/doc
+	cp --parents -RL $(DOCUMENTS) $(OFFLINE)/doc
+
+# From the offline folder to the first judged part, in a bare Debian root without network, both ways: the line PC collects
+# alone, or calibrates as well. As root; about 15 minutes and 3 GB. Its figures go to tests/RESULTS.md.
+BARE_ROOT ?= dist/bare-root
+bare-root: install
+	@[ "$$(id -u)" = 0 ] && command -v unshare > /dev/null || { echo 'This needs root and unshare (util-linux).'; exit 77; }
+	$(MAKE) offline-bundle CALIBRATION=yes
+	@[ -e $(BARE_ROOT)/usr/bin/python3 ] || command -v debootstrap > /dev/null || { echo 'On Debian: apt-get install debootstrap'; exit 69; }
+	[ -e $(BARE_ROOT)/usr/bin/python3 ] || debootstrap --variant=minbase --include=python3-venv,systemd,iproute2 \
+	  "$$(. /etc/os-release && echo "$$VERSION_CODENAME")" $(BARE_ROOT)
+	EDGE_AGENT_BARE_ROOT=$(abspath $(BARE_ROOT)) $(BIN)/python -m pytest -p no:randomly --results tests/simulated/test_bare_root.py
 
 clean:
 	rm -rf $(VENV) demo-output dist

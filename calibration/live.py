@@ -18,7 +18,7 @@ from edge_agent.report.head import Head
 from edge_agent.report.pictures import picture_uri
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from drivers.base import Capture, CaptureSource
@@ -101,11 +101,21 @@ class _Sheet:
         return self._pictures[path]
 
 
+async def why_no_image() -> str:
+    """Why no image comes from a line that nobody else looks at."""
+    return "is the controller in run mode, and its image output set to always?"
+
+
 async def collect_live(
-    source: CaptureSource, wishes: LiveWishes, stop: asyncio.Event, say: Callable[[str], None]
+    source: CaptureSource,
+    wishes: LiveWishes,
+    stop: asyncio.Event,
+    say: Callable[[str], None],
+    why_silent: Callable[[], Awaitable[str]] = why_no_image,
 ) -> int:
     """Collect until ``wanted`` good parts lie in the folder or ``stop`` is set; how many there are then.
 
+    ``why_silent`` is asked, and what it answers is said, where no image has come for a while.
     Raises CalibrationRefused for a folder whose images cannot be read, OSError if the disk refuses.
     """
     collector = await asyncio.to_thread(Collector.open, wishes.folder, wishes.registration)
@@ -120,8 +130,10 @@ async def collect_live(
     stopped = asyncio.create_task(stop.wait())
     try:
         while len(collector) < wishes.wanted and not stop.is_set():
-            capture = await _next_or_none(source, stopped, say)
+            capture = await _next_or_none(source, stopped)
             if capture is None:
+                if not stop.is_set():
+                    say(f"no image for {_SILENT_S:.0f} s: {await why_silent()}")
                 continue
             before = len(collector.refused)
             if not await asyncio.to_thread(_take, collector, capture, wishes):
@@ -138,19 +150,13 @@ async def collect_live(
     return len(collector)
 
 
-async def _next_or_none(
-    source: CaptureSource, stopped: asyncio.Task[Literal[True]], say: Callable[[str], None]
-) -> Capture | None:
+async def _next_or_none(source: CaptureSource, stopped: asyncio.Task[Literal[True]]) -> Capture | None:
     """The next image; None when the person stopped or nothing came for a while."""
     coming = asyncio.create_task(source.next())
     either: set[asyncio.Task[Any]] = {coming, stopped}
     try:
         await asyncio.wait(either, timeout=_SILENT_S, return_when=asyncio.FIRST_COMPLETED)
-        if coming.done():
-            return coming.result()
-        if not stopped.done():
-            say(f"no image for {_SILENT_S:.0f} s: is the controller in run mode, and its image output set to always?")
-        return None
+        return coming.result() if coming.done() else None
     finally:
         coming.cancel()
         await asyncio.gather(coming, return_exceptions=True)

@@ -151,6 +151,93 @@ def bundle_rollback(
     say(json_, facts, [str(switch), _AGAIN])
 
 
+@bundle_cli.command("relimit")
+def bundle_relimit(
+    config: Config = DEFAULT_CONFIG,
+    *,
+    to: Annotated[float, typer.Option("--to", metavar="LIMIT", help="The new limit: scores from it on are rejected.")],
+    program: Annotated[int | None, typer.Option(help="Of which [[bundle]]; needed where there are several.")] = None,
+    camera: Annotated[int, typer.Option(min=1, max=4)] = 1,
+    by: Annotated[str, typer.Option("--by", metavar="NAME", help="Who signs for it: it stands in the bundle.")],
+    why: Annotated[str, typer.Option("--why", help="Why, for whoever reads the record later.")],
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Look at parts from then on; known defects count all the same.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it without asking at the terminal.")] = False,
+    although_known_defects_pass: Annotated[
+        bool, typer.Option("--although-known-defects-pass", help="The named defects shall pass by this limit.")
+    ] = False,
+    key: Annotated[
+        Path | None, typer.Option(metavar="KEYFILE", help="Sign the new bundle with this key (bundle keygen).")
+    ] = None,
+    passphrase_file: PassphraseFile = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Only write the new bundle here; it is signed and activated later.")
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """Move the limit, with a signature in words: says first what it would do, asks, then activates a new bundle.
+
+    The bundle in use is not changed, and a running agent judges on by it until its next start. 1 where nothing was
+    done because nobody said yes.
+
+    Example: edge-agent bundle relimit --program 1 --to 1.8 --by "A. Weber" --why "dust on the fixture"
+    """
+    import asyncio
+    import sys
+
+    from drivers.base import DriverError
+    from edge_agent.base_cli import utc_of
+    from edge_agent.errors import EdgeAgentError
+    from edge_agent.inspection.limit_changes import LIMIT_EVENT
+    from edge_agent.limits import NEXT_START, LimitWish, foresee, move_limit
+    from edge_agent.noted import noted
+    from edge_agent.owners import refuse_root
+
+    settings = settings_of(config, writes_state=True)
+    refuse_root([entry.path for entry in settings.bundle])
+    wish = LimitWish(
+        program,
+        camera,
+        to,
+        by,
+        why,
+        although_known_defects_pass=although_known_defects_pass,
+        since_utc=utc_of("--since", since),
+    )
+    prospect = foresee(settings, wish)
+    lines = prospect.lines()
+    facts = {"schema_version": 1, **prospect.to_json(), "done": False}
+    may_ask = sys.stdin.isatty() and (not prospect.refusal or although_known_defects_pass)
+    if may_ask and not yes:
+        yes = typer.confirm("\n".join([*lines, f"Make {to:.6g} the limit?"]), err=True)
+        lines = []
+    if not yes and (not prospect.refusal or although_known_defects_pass):
+        say(json_, facts, [*lines, "nothing was changed; the same command with --yes does it"])
+        raise typer.Exit(1)
+    for line in lines:  # before anything is refused: whoever decides sees what it rests on
+        typer.echo(line, err=True)
+    signing = None
+    if key is not None:
+        from edge_agent.signing import SigningKey
+
+        signing = SigningKey.read(key, lambda: passphrase_of(passphrase_file))
+    moved = move_limit(settings, wish, key=signing, out=out, prospect=prospect)
+    facts |= {"done": True, "new_bundle_id": moved.bundle_id, "folder": str(moved.folder), "active": moved.is_active}
+    if not moved.is_active:
+        then = f"edge-agent bundle activate {moved.folder} --config {config}"
+        say(json_, facts, [f"written, not in use: {moved.folder} {moved.bundle_id[:12]}", f"then: {then}"])
+        return
+    try:
+        facts["recorded_via"] = asyncio.run(noted(settings, LIMIT_EVENT, moved.detail))
+    except (EdgeAgentError, DriverError, OSError) as err:
+        what = (
+            f"the limit is moved and bundle {moved.bundle_id[:12]} is activated, but the journal does not say so: {err}"
+        )
+        raise EdgeAgentError(what, hint="the agent's next start writes it, with who and why") from err
+    say(json_, facts, [f"{moved.folder} {moved.bundle_id[:12]}: {moved.change}", NEXT_START])
+
+
 @bundle_cli.command("keygen")
 def bundle_keygen(
     keyfile: Annotated[Path, typer.Argument(help="Where the private key is to lie; the public one gets .pub.")],

@@ -11,6 +11,7 @@ import structlog
 from edge_agent.errors import BundleRejected, DataError, Unavailable, UsageError
 from edge_agent.inspection.bundle import Bundle
 from edge_agent.inspection.inspector import Inspector
+from edge_agent.inspection.limit_changes import limit_changes
 from edge_agent.inspection.manifest import MANIFEST
 from edge_agent.inspection.registry import bundles_in, switches
 from edge_agent.inspection.signature import untrusted_why
@@ -199,7 +200,8 @@ def in_use_words(entry: BundleSettings, bundle: Bundle) -> str:
     chosen = f"; {history[-1]}" if history else ""
     signed = f"; {bundle.signature}" if bundle.signature else ""
     place = f"program {entry.program}, camera {entry.camera}"
-    return f"{place}: {bundle.id} limit {bundle.limit:.6g} {bundle.folder}{chosen}{signed}"
+    moved = f"; {changes[-1]}" if (changes := limit_changes(bundle.manifest)) else ""
+    return f"{place}: {bundle.id} limit {bundle.limit:.6g} {bundle.folder}{moved}{chosen}{signed}"
 
 
 def _words(folder: Path, trusted: tuple[PublicKey, ...], *, is_active: bool) -> str:
@@ -212,4 +214,5 @@ def _words(folder: Path, trusted: tuple[PublicKey, ...], *, is_active: bool) -> 
     signed = untrusted_why(bundle.signature, trusted)
     signed = f"NOT TRUSTED: {signed}" if signed else signed_words(bundle, trusted)
     facts = f"{bundle.id[:12]}  {bundle.created}  {images} images, limit {bundle.limit:.4g}"
-    return f"{mark} {folder.name}  {facts}, {signed}"
+    moved = f", {changes[-1]}" if (changes := limit_changes(bundle.manifest)) else ""
+    return f"{mark} {folder.name}  {facts}, {signed}{moved}"

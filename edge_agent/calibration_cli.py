@@ -136,11 +136,14 @@ def calibrate_reference(
     ] = None,
     live: Annotated[
         int | None,
-        typer.Option(min=20, max=1000, metavar="N", help="Collect N good parts from the line into FOLDER first."),
+        typer.Option(
+            min=20, max=1000, metavar="N", help="Collect N good parts from the line, or from the agent that runs on it."
+        ),
     ] = None,
-    config: Annotated[Path, typer.Option("--config", "-c", help="With --live: the line.", metavar="line.toml")] = (
-        DEFAULT_CONFIG
-    ),
+    config: Annotated[
+        Path,
+        typer.Option("--config", "-c", help="The line: of --live, and whose agent goes first.", metavar="line.toml"),
+    ] = DEFAULT_CONFIG,
     yes: Annotated[bool, typer.Option("--yes", help="With --live: calibrate without asking, nobody looked.")] = False,
     report: Annotated[Path | None, typer.Option(help="The HTML report; beside the bundle by default.")] = None,
     paper: PaperSize = "A4",
@@ -166,6 +169,8 @@ def calibrate_reference(
     from edge_agent.owners import refuse_root
 
     refuse_root([out, folder], of_people=False)
+    if live is None:
+        _make_way(config)
     search = wishes_from(max_angle, max_scale, mask, pose_tolerance, registration)
     wishes = None if live is None else LiveWishes(folder, live, program, camera, search.settings)
     if missing := missing_packages():
@@ -213,6 +218,23 @@ def calibrate_reference(
     facts = {**calibration_json(result), "report": str(report), "signed": str(signature) if signature else None}
     lines = [*calibration_lines(result), *([str(signature)] if signature else []), f"report: {report}"]
     say(json_, facts, lines)
+
+
+def _make_way(config: Path) -> None:
+    """Calibrate beside a running line without taking its time: before anything has started threads of its own."""
+    from edge_agent.errors import EdgeAgentError
+
+    if not config.is_file():
+        return
+    try:
+        settings = settings_of(config)
+    except EdgeAgentError as err:
+        typer.echo(f"{config} cannot be read, so nobody knows whether an agent runs here: {err}", err=True)
+        return
+    from edge_agent.collecting import stand_back_beside_agent
+
+    if stand_back_beside_agent(settings):
+        typer.echo("an agent runs on this line: this calibration makes way for it, and takes longer", err=True)
 
 
 @contextmanager

@@ -20,9 +20,9 @@ from edge_agent.desk import DeskClient, desk_path
 from edge_agent.domain import Outcome, Published, Reason, Verdict
 from edge_agent.errors import DataError, Unavailable
 from edge_agent.inspection.image_files import every_one, look_into, unreadable
+from edge_agent.noted import noted
 from edge_agent.report.tally import rate_upper_bound
 from edge_agent.runtime.overdue import CHALLENGE
-from edge_agent.store.journal import Journal
 from edge_agent.store.search import JournalSearch
 from edge_agent.store.shrink import received_bytes
 
@@ -183,17 +183,7 @@ async def challenge_line(
 
 async def record(settings: Settings, challenge: Challenge) -> str:
     """Write it into the journal, by way of the running agent or directly; by which way. Raises EdgeAgentError."""
-    detail = json.dumps(challenge.to_json())
-    async with DeskClient.open(desk_path(settings.store.journal)) as agent:
-        if agent is not None:
-            await agent.note(CHALLENGE, detail)
-            return "agent"
-    journal = await asyncio.to_thread(Journal.open, settings.store.journal)
-    try:
-        await journal.event(CHALLENGE, detail)
-    finally:
-        await asyncio.to_thread(journal.close)
-    return "journal"
+    return await noted(settings, CHALLENGE, json.dumps(challenge.to_json()))
 
 
 def _judged(path: Path, must_reject: bool, inspector: Inspector) -> Sample:  # noqa: FBT001 - a fact, not a switch

@@ -1,4 +1,7 @@
-"""``calibrate-reference --live``: good parts from the line of line.toml, through its own drivers, without an agent."""
+"""``calibrate-reference --live``: good parts from the line of line.toml.
+
+Where no agent runs, through the line's own drivers; where one runs, from its journal and archive, beside it.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,11 @@ from typing import TYPE_CHECKING
 
 from calibration.holding import held_folder
 from calibration.live import LiveWishes, collect_live
+from edge_agent.agent_images import AgentImages, check_kept
 from edge_agent.app import open_line
+from edge_agent.desk import DeskClient, agent_runs, desk_path
 from edge_agent.errors import UsageError
-from edge_agent.runtime.process import stop_on_signal
+from edge_agent.runtime.process import stand_back, stop_on_signal
 from edge_agent.simulation import simulated_peers
 
 if TYPE_CHECKING:
@@ -20,7 +25,7 @@ if TYPE_CHECKING:
     from edge_agent.runtime.watching import Watched
     from edge_agent.settings import Settings
 
-__all__ = ["LiveWishes", "collect_from_line"]
+__all__ = ["LiveWishes", "collect_from_line", "stand_back_beside_agent"]
 
 _SAY_AGAIN_S = 10.0
 
@@ -28,11 +33,13 @@ _SAY_AGAIN_S = 10.0
 def collect_from_line(settings: Settings, config: Path, wishes: LiveWishes, say: Callable[[str], None]) -> int:
     """Collect until all are there or somebody stops it (SIGINT, SIGTERM); how many good images there are.
 
-    Raises AlreadyRunning while an agent has the line or another collection fills the folder, Unavailable, UsageError
-    for another program than asked for, CalibrationRefused, OSError.
+    Raises AlreadyRunning while another collection fills the folder, Unavailable, UsageError for another program than
+    asked for, CalibrationRefused, OSError.
     """
     wishes.folder.mkdir(parents=True, exist_ok=True)
     with held_folder(wishes.folder):
+        if stand_back_beside_agent(settings):
+            return asyncio.run(_collect_beside_agent(settings, wishes, say))
         if settings.controller.kind == "simulated":
             with simulated_peers(settings, config, flags=("--good-parts", "--without-ready", "--quiet")) as simulated:
                 return asyncio.run(_collect(simulated, wishes, say))
@@ -44,16 +51,48 @@ async def _collect(settings: Settings, wishes: LiveWishes, say: Callable[[str], 
     try:
         async with open_line(settings, spool) as (source, watched):
             program = await _program(watched, stop, say)
-            if program not in (None, wishes.program):
-                raise UsageError(
-                    f"the controller runs program {program}, good parts of program {wishes.program} are asked for",
-                    hint=f"--program {program}, or switch the controller's program",
-                )
             if program is not None:
+                _check_program(program, wishes)
                 say(f"the controller is up with program {program}: bring good parts, {wishes.wanted} of them")
             return await collect_live(source, wishes, stop, say)
     finally:
         await asyncio.to_thread(shutil.rmtree, spool, ignore_errors=True)
+
+
+def stand_back_beside_agent(settings: Settings) -> bool:
+    """Whether an agent runs on this line; then this process is the last in line for the processor from now on."""
+    if not asyncio.run(agent_runs(settings.store.journal)):
+        return False
+    stand_back()
+    return True
+
+
+async def _collect_beside_agent(settings: Settings, wishes: LiveWishes, say: Callable[[str], None]) -> int:
+    stop, spool = stop_on_signal(), wishes.folder / ".spool"
+    note = check_kept(settings, wishes.program)
+    async with DeskClient.open(desk_path(settings.store.journal)) as agent:
+        link = (await agent.status())["link"] if agent is not None else None
+    program = link["program"] if isinstance(link, dict) and link["is_up"] else None
+    if program is not None:
+        _check_program(program, wishes)
+    images = AgentImages(settings, wishes.program, wishes.camera, spool)
+    try:
+        await images.open()
+        say("an agent runs on this line: the images come from it, and the output stays what it says")
+        if note:
+            say(note)
+        say(f"bring good parts of program {wishes.program}, {wishes.wanted} of them")
+        return await collect_live(images, wishes, stop, say, images.why_silent)
+    finally:
+        await asyncio.to_thread(shutil.rmtree, spool, ignore_errors=True)
+
+
+def _check_program(program: int, wishes: LiveWishes) -> None:
+    if program != wishes.program:
+        raise UsageError(
+            f"the controller runs program {program}, good parts of program {wishes.program} are asked for",
+            hint=f"--program {program}, or switch the controller's program",
+        )
 
 
 async def _program(watched: Watched, stop: asyncio.Event, say: Callable[[str], None]) -> int | None:

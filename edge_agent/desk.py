@@ -26,13 +26,14 @@ import structlog
 from drivers.base import CommandRefused, DriverError
 from drivers.timing import Deadline
 from edge_agent.errors import EdgeAgentError, Unavailable
+from edge_agent.owners import as_owner, this_command
 from edge_agent.strict_json import strict_json
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
     from pathlib import Path
 
-__all__ = ["Desk", "DeskClient", "DeskError", "desk_path", "serve_desk"]
+__all__ = ["Desk", "DeskClient", "DeskError", "agent_runs", "desk_path", "serve_desk"]
 
 log = structlog.get_logger(__name__)
 
@@ -42,7 +43,7 @@ _VISITS_MAX = 4
 _WITHIN_MAX_S = 60.0
 _ARGS_MAX = 32
 _HEARD_MAX = 256
-_NOTES = ("CHALLENGE",)
+_NOTES = ("CHALLENGE", "LIMIT")
 _NOTE_MAX = 2000  # what the journal holds of a text
 _NAME_MAX = 200
 _PATH_MAX_BYTES = 100  # a socket's name has to fit into 108
@@ -88,6 +89,18 @@ def desk_path(journal: Path) -> Path:
     """Where the agent with this journal has its desk, by whatever path the journal is named."""
     journal = journal.resolve()
     return journal.with_name(journal.name + ".desk")
+
+
+async def agent_runs(journal: Path) -> bool:
+    """Whether an agent with this journal runs, also one that this user may not ask."""
+    try:
+        _, writer = await asyncio.open_unix_connection(desk_path(journal))
+    except PermissionError:
+        return True
+    except OSError:  # no socket, nobody behind it, or a name too long for one: then whoever asks it is told
+        return False
+    writer.close()
+    return True
 
 
 @asynccontextmanager
@@ -288,7 +301,7 @@ class DeskClient:
         except OSError as err:
             raise Unavailable(
                 f"the running agent cannot be asked at {path}: {err}",
-                hint="run this as the agent's own user: sudo -u edge-agent edge-agent cvx ...",
+                hint=f"type it as the agent's own user: {as_owner(path.parent, this_command())}",
             ) from err
         try:
             yield cls(reader, writer)

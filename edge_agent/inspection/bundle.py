@@ -19,6 +19,7 @@ from edge_agent.inspection.decode import MAX_PIXELS, decode
 from edge_agent.inspection.embedding import Embedder
 from edge_agent.inspection.judge import Judge, LocalJudge, PooledJudge, ViewsJudge
 from edge_agent.inspection.knn import Bank
+from edge_agent.inspection.limit_changes import check_last_change
 from edge_agent.inspection.manifest import FILES, OPTIONAL_FILES, read_manifest
 from edge_agent.inspection.nearest import PlaceBank
 from edge_agent.inspection.onnx_file import check_onnx
@@ -158,6 +159,7 @@ class Bundle:
         image, align, method = manifest.section("image"), manifest.section("align"), manifest.section("method")
         reference = _reference(files["reference.png"], image)
         limit, review_from = _limit(manifest.section("limit"))
+        check_last_change(manifest.content, limit)
         try:
             bundle = cls(
                 id=manifest.text("id"),

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edge_agent.inspection.limit_changes import limit_changes
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -66,6 +68,7 @@ def compare(a: Bundle, b: Bundle) -> list[Difference]:
     found = [
         *_each(_place(a), _place(b), ""),
         *_limit(ours["limit"], theirs["limit"]),
+        *_each(_changed(ours), _changed(theirs), ""),
         *_images(a, b),
         *_each(_score(ours["method"]), _score(theirs["method"]), ""),
         *_reference(a, b),
@@ -96,6 +99,11 @@ def _limit(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[Difference]:
     if found and a["statement"] != b["statement"]:
         found.append(Difference("what the limit promises", a["statement"], b["statement"]))
     return found
+
+
+def _changed(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """By whom the limit was set since the calibration, and of which bundle this one was made."""
+    return {"limit set by hand": [str(change) for change in limit_changes(manifest)]}
 
 
 def _score(method: Mapping[str, Any]) -> dict[str, Any]:

@@ -202,6 +202,16 @@ RULES: Final[Mapping[str, Rule]] = {
     "limit.expected": _SHARE,
     "limit.bound_95": _SHARE,
     "limit.target": _SHARE,
+    "limit_changes": Rule("list", may_lack=True),
+    "limit_changes[]": Rule("object"),
+    "limit_changes[].parent": Rule("sha256"),
+    "limit_changes[].limit": _number(0.0, 1e9, f"it was a limit: {_SCORE}"),
+    "limit_changes[].to": _number(0.0, 1e9, f"it is to be a limit: {_SCORE}"),
+    "limit_changes[].by": _text(1, 200),
+    "limit_changes[].at_utc": _text(1, 64),
+    "limit_changes[].why": _text(1, 200),
+    "limit_changes[].known_defects": Rule("list", may_lack=True),
+    "limit_changes[].known_defects[]": _text(),
     "defective": Rule("object", may_lack=True),
     "defective.statement": _text(),
     "files": Rule("object"),
@@ -216,6 +226,7 @@ _CLOSED: Final = (
     "align.pose",
     "condition",
     "method.views.*",
+    "limit_changes[]",
     *(p for p, r in RULES.items() if r is _SPAN),
 )
 """Objects whose every value decides something: a key that is not known here would be overlooked."""
@@ -232,8 +243,10 @@ def broken_rule(manifest: Mapping[str, Any]) -> str:
                 return f"{where} {words}"
     for path in _CLOSED:
         for where, holder, key in _places(manifest, path):
-            known = {p.removeprefix(f"{path}.").partition(".")[0] for p in RULES if p.startswith(f"{path}.")}
-            unknown = sorted(set(holder.get(key, {})) - known)
+            below = [p.removeprefix(f"{path}.").partition(".")[0] for p in RULES if p.startswith(f"{path}.")]
+            known = {name.removesuffix("[]") for name in below}
+            value = holder[key] if isinstance(holder, list) else holder.get(key, {})
+            unknown = sorted(set(value) - known)
             if unknown:
                 return f"{where}: {_said(unknown[0])} is not known; known are {', '.join(sorted(known))}"
     return _odd_figure_or_text(manifest)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edge_agent.inspection.limit_changes import limit_changes
 from edge_agent.inspection.manifest import Section
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ __all__ = ["provenance"]
 
 
 def provenance(bundle: Bundle) -> dict[str, object]:
-    """The limit's promise in words, who was left out and who was kept all the same, and what defective parts said.
+    """The limit's promise in words, who set it by hand, who was left out, who was kept, and what defects said.
 
     Raises BundleRejected where the manifest lacks them.
     """
@@ -23,6 +24,7 @@ def provenance(bundle: Bundle) -> dict[str, object]:
     )
     return {
         "limit_statement": manifest.section("limit").text("statement"),
+        "limit_changes": [str(change) for change in limit_changes(bundle.manifest)],
         "left_out": [f"{row.text('name')} {row.text('sha256')}" for row in left_out],
         "kept": [f"{row.text('name')} {row.text('sha256')}" for row in kept],
         "defective": manifest.section("defective").text("statement") if "defective" in bundle.manifest else None,

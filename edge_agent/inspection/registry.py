@@ -104,16 +104,25 @@ def switches(registry: Path) -> list[Switch]:
     return [_switch(Section(entry, f"{path}: switches")) for entry in section.content["switches"]]
 
 
-def activate(registry: Path, folder: Path, *, by: str, why: str, prove: Callable[[Path], str]) -> Switch:
+def activate(
+    registry: Path, folder: Path, *, by: str, why: str, prove: Callable[[Path], str], instead_of: str | None = None
+) -> Switch:
     """Put a bundle to use: copied into the registry unless it lies there, proven there, then one atomic switch.
 
     ``prove`` loads a bundle and returns its id, or raises BundleRejected: then nothing has changed. A plain bundle at
-    ``registry`` becomes a registry's first one. Raises UsageError if it is in use already.
+    ``registry`` becomes a registry's first one. Raises UsageError if it is in use already, or if the bundle in use has
+    another id than ``instead_of``: somebody switched meanwhile.
     """
     prove(folder)
     registry.parent.mkdir(parents=True, exist_ok=True)
     with _held(registry):
         registry.mkdir(exist_ok=True)
+        if instead_of is not None and (found := _id_in_use(registry)) != instead_of:
+            raise UsageError(
+                f"bundle {found[:_ID_DIGITS]} is in use at {registry} now, not {instead_of[:_ID_DIGITS]}: somebody "
+                "switched meanwhile",
+                hint="look at the one that is in use, and decide again: edge-agent bundle list",
+            )
         if (registry / MANIFEST).exists():
             _make_registry(registry, by)
         inside = registry / folder.name if folder.absolute() == registry.absolute() else folder
@@ -147,6 +156,11 @@ def rollback(registry: Path, *, by: str, why: str, prove: Callable[[Path], str])
                 f"{target.bundle_id[:_ID_DIGITS]} when it was in use"
             )
         return _write(registry, history, Switch("rollback", target.folder, target.bundle_id, *_signed(by, why)))
+
+
+def _id_in_use(registry: Path) -> str:
+    folder, pinned = bundle_in_use(registry)
+    return pinned or read_manifest(folder).text("id")
 
 
 def _switch(section: Section) -> Switch:

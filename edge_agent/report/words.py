@@ -133,6 +133,7 @@ EVENT_WORDS: Mapping[str, str] = {
     "CHALLENGE": mark("challenge"),
     "DISK": mark("disk nearly full"),
     "IMAGE_ALTERED": mark("archived image altered"),
+    "LIMIT": mark("limit moved"),
     "OUTPUT_TEST": mark("output tested by hand"),
     "RESULT_ASIDE": mark("result set aside"),
     "START": mark("agent started"),

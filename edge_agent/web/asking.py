@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
+
+from edge_agent.web.guard import words_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +41,7 @@ def checked(read: Callable[[], _Model]) -> _Model:
     try:
         return read()
     except ValidationError as err:
-        raise HTTPException(400, _words(err)) from err
+        raise HTTPException(400, words_of(err)) from err
 
 
 def utc_text(at: datetime | None) -> str | None:
@@ -50,8 +52,3 @@ def utc_text(at: datetime | None) -> str | None:
         return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC).isoformat(timespec="milliseconds")
     except OverflowError as err:
         raise HTTPException(400, "a time of this calendar is expected") from err
-
-
-def _words(err: ValidationError) -> str:
-    said: list[Any] = err.errors(include_url=False)[:5]
-    return "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in said)[:500]

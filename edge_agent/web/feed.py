@@ -1,7 +1,7 @@
 """What agent and page say to each other: one JSON object a line, over the pipes of the page's process.
 
 Agent to page: first the settings, then ``{"state": ...}`` when something changed and once a second, and the answer
-to each review. Page to agent: reviews, and nothing else.
+to each request. Page to agent: reviews and limits that a person moves, and nothing else.
 """
 
 from __future__ import annotations
@@ -10,12 +10,25 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["AgentState", "Answer", "ArchivedKind", "Condition", "Review", "ReviewRequest"]
+__all__ = [
+    "AgentState",
+    "Answer",
+    "ArchivedKind",
+    "Condition",
+    "LimitRequest",
+    "MovedLimit",
+    "Request",
+    "Review",
+    "ReviewRequest",
+]
 
 Name = Annotated[
     str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$")
 ]
 Note = Annotated[str, Field(max_length=500)]
+Why = Annotated[
+    str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$")
+]
 
 
 class _Line(BaseModel):
@@ -73,8 +86,32 @@ class ReviewRequest(_Line):
     review: Review
 
 
+class MovedLimit(_Line):
+    """A person makes ``to`` the limit of a program's bundle, which is the one that the person looked at."""
+
+    program: Annotated[int, Field(ge=0, le=999)]
+    camera: Annotated[int, Field(ge=1, le=4)]
+    bundle_id: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    to: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    by: Name
+    why: Why
+    although_known_defects_pass: bool = False
+    told: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class LimitRequest(_Line):
+    """The page asks the agent to make and activate the bundle with that limit."""
+
+    ask: Annotated[int, Field(ge=1)]
+    limit: MovedLimit
+
+
+Request = ReviewRequest | LimitRequest
+
+
 class Answer(_Line):
-    """What became of it; ``error`` is empty when it is on the disk."""
+    """What became of it; ``error`` is empty when it is on the disk. ``bundle_id``: of a bundle that was made."""
 
     answer: int
     error: str
+    bundle_id: str = ""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
 
 from edge_agent.bounded import read_bounded
@@ -15,9 +16,11 @@ from edge_agent.errors import ConfigError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pydantic import ValidationError
+    from starlette.requests import Request
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["BODY_MAX_BYTES", "Guard", "is_token", "read_token"]
+__all__ = ["BODY_MAX_BYTES", "Guard", "body_of", "check_token", "is_token", "read_token", "words_of"]
 
 BODY_MAX_BYTES = 4096
 _TOKEN_LEAST = 16
@@ -104,3 +107,24 @@ def is_token(authorization: str | None, token: str) -> bool:
     """Whether an Authorization header carries the token; takes the same time for every wrong one."""
     given = (authorization or "").encode("utf-8", "replace")
     return hmac.compare_digest(given, f"Bearer {token}".encode())
+
+
+def check_token(request: Request, token: str | None) -> None:
+    """Raise HTTPException unless the request carries the token; None: nobody may write here."""
+    if token is None:
+        raise HTTPException(403, "this page is read-only: line.toml names no web.token_file")
+    if not is_token(request.headers.get("authorization"), token):
+        raise HTTPException(401, "the token is wrong or missing", {"WWW-Authenticate": "Bearer"})
+
+
+async def body_of(request: Request) -> bytes:
+    """A request's body. Raises HTTPException where it is longer than one may be."""
+    body = await request.body()
+    if len(body) > BODY_MAX_BYTES:
+        raise HTTPException(413, "the body is too large")
+    return body
+
+
+def words_of(err: ValidationError) -> str:
+    """What is wrong with a request, for the person who sent it."""
+    return "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in err.errors(include_url=False)[:5])[:500]

@@ -1,7 +1,8 @@
 """The agent's side of the page: starts its process, tells it how the agent stands, writes its reviews.
 
 Nothing here waits for the page. What it does not read in time it is not told; if it ends it is started again; what it
-asks for is written one review after the other, with a pause, so that it cannot keep the journal busy.
+asks for is written one review after the other, with a pause, so that it cannot keep the journal busy. A limit that a
+person moves is another process's work (``moving``), one at a time.
 """
 
 from __future__ import annotations
@@ -13,11 +14,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import structlog
+from pydantic import TypeAdapter
 
 from drivers.timing import Backoff, monotonic_s
+from edge_agent.inspection.limit_changes import LIMIT_EVENT
 from edge_agent.store.held import Held
 from edge_agent.store.journal import JournalError
-from edge_agent.web.feed import AgentState, Answer, ArchivedKind, Condition, ReviewRequest
+from edge_agent.web.feed import AgentState, Answer, ArchivedKind, Condition, LimitRequest, Request
+from edge_agent.web.moving import moved_by_process
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -31,6 +35,7 @@ __all__ = ["Looked", "keep_page"]
 
 log = structlog.get_logger(__name__)
 
+_REQUEST: TypeAdapter[Request] = TypeAdapter(Request)
 _LOOK_EVERY_S = 0.1
 _TELL_EVERY_S = 1.0
 _UNREAD_MAX_BYTES = 64 * 1024
@@ -81,6 +86,7 @@ class _Keeper:
         self._note = note
         self._state_since = ("", 0.0)
         self._since: dict[str, tuple[bool, float]] = {}
+        self._moving: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         backoff = Backoff(first_s=_RESTART_FIRST_S, cap_s=_RESTART_CAP_S)
@@ -109,8 +115,9 @@ class _Keeper:
             try:
                 await self._hear(page.stdout, page.stdin)
             finally:
-                telling.cancel()
-                await asyncio.gather(telling, return_exceptions=True)
+                for task in (telling, *self._moving):
+                    task.cancel()
+                await asyncio.gather(telling, *self._moving, return_exceptions=True)
             return await page.wait()
         finally:
             # It holds nothing that could be lost, and a page that hangs must not keep the agent from ending.
@@ -153,9 +160,12 @@ class _Keeper:
         )
 
     async def _hear(self, page: asyncio.StreamReader, answer_to: asyncio.StreamWriter) -> None:
-        """Write reviews until the page is gone. Raises ValueError for a page that says something else."""
+        """Do what people ask for until the page is gone. Raises ValueError for a page that says something else."""
         while line := await page.readline():
-            request = ReviewRequest.model_validate_json(line)
+            request = _REQUEST.validate_json(line)
+            if isinstance(request, LimitRequest):
+                self._begin_to_move(request, answer_to)
+                continue
             try:
                 await self._note("REVIEW", request.review.model_dump_json())
                 error = ""
@@ -164,6 +174,25 @@ class _Keeper:
             log.info("part_reviewed", part_seq=request.review.part_seq, says=request.review.says, error=error or None)
             _say(answer_to, Answer(answer=request.ask, error=error))
             await asyncio.sleep(_BETWEEN_REVIEWS_S)
+
+    def _begin_to_move(self, request: LimitRequest, answer_to: asyncio.StreamWriter) -> None:
+        if self._moving:
+            _say(answer_to, Answer(answer=request.ask, error="another limit is being moved: try again in a moment"))
+            return
+        moving = asyncio.create_task(self._move(request, answer_to))
+        self._moving.add(moving)
+        moving.add_done_callback(self._moving.discard)
+
+    async def _move(self, request: LimitRequest, answer_to: asyncio.StreamWriter) -> None:
+        done = await moved_by_process(self._settings, request.limit)
+        error = done.error
+        if done.event:
+            try:
+                await self._note(LIMIT_EVENT, done.event)
+            except JournalError as err:
+                error = f"the bundle with that limit is activated, but the journal does not say so: {err}"
+        log.info("limit_moved", to=request.limit.to, by=request.limit.by, bundle_id=done.bundle_id, error=error or None)
+        _say(answer_to, Answer(answer=request.ask, error=error, bundle_id=done.bundle_id))
 
 
 def _kind(held: HeldKind) -> ArchivedKind:

@@ -23,7 +23,7 @@ from edge_agent.web.asking import asked_part, checked, utc_text
 from edge_agent.web.download import ExcelDownload
 from edge_agent.web.feed import Review
 from edge_agent.web.finding import TEXT_MOST, find_text
-from edge_agent.web.guard import BODY_MAX_BYTES, is_token
+from edge_agent.web.guard import body_of, check_token
 from edge_agent.web.reviews import FITTING
 from edge_agent.web.rows import camera_json, part_json
 from edge_agent.web.whatif import bundles_json, limit_moved
@@ -246,13 +246,8 @@ class LookingBack:
 
     async def review(self, request: Request) -> Response:
         """A person with the token says whether a verdict was right. The one that was sent stays what it is."""
-        if self.token is None:
-            raise HTTPException(403, "this page is read-only: line.toml names no web.token_file")
-        if not is_token(request.headers.get("authorization"), self.token):
-            raise HTTPException(401, "the token is wrong or missing", {"WWW-Authenticate": "Bearer"})
-        body = await request.body()
-        if len(body) > BODY_MAX_BYTES:
-            raise HTTPException(413, "the body is too large")
+        check_token(request, self.token)
+        body = await body_of(request)
         said = checked(lambda: _Said.model_validate_json(body))
         row = await run_in_threadpool(self._any_row, request)
         wish = {"part_seq": row.part_seq, "says": said.says, "by": said.by.strip(), "note": said.note}

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import socket
 import sys
-from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -16,8 +13,9 @@ from prometheus_client import disable_created_metrics
 
 from edge_agent.errors import Unavailable
 from edge_agent.logs import configure_logs
+from edge_agent.runtime.process import stand_back
 from edge_agent.settings import Settings
-from edge_agent.web.feed import AgentState, Answer, ReviewRequest
+from edge_agent.web.feed import AgentState, Answer, Request
 from edge_agent.web.guard import read_token
 from edge_agent.web.live import Live
 from edge_agent.web.measured import Measured
@@ -42,7 +40,7 @@ _KEEP_ALIVE_S = 5
 
 async def run_page() -> None:
     """Serve until standard input ends. Raises ConfigError, DataError, Unavailable."""
-    _stand_back()
+    stand_back()
     told = asyncio.StreamReader(limit=_LINE_MAX_BYTES)
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(told), sys.stdin)
     settings = Settings.model_validate_json(await told.readline())
@@ -64,20 +62,11 @@ async def run_page() -> None:
         site.thumbnails.close()
 
 
-def _stand_back() -> None:
-    # Where a unit's seccomp filter allows none of these there is a page all the same, and it goes when its turn comes.
-    with suppress(PermissionError):
-        os.nice(19)
-        if hasattr(os, "SCHED_IDLE"):
-            # A nice process finishes its slice of some milliseconds first, an idle one makes way at once: the
-            # inspection's threads wait for each other many times an image.
-            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-    with suppress(OSError):  # not Linux, or not allowed
-        Path("/proc/self/oom_score_adj").write_text("900", encoding="ascii")
+def make_site(settings: Settings, send: Callable[[Request], None]) -> Site:
+    """Everything behind the addresses; ``send`` asks the agent to write a review, or to move a limit.
 
-
-def make_site(settings: Settings, send: Callable[[ReviewRequest], None]) -> Site:
-    """Everything behind the addresses; ``send`` asks the agent to write a review. Raises ConfigError."""
+    Raises ConfigError.
+    """
     web = settings.web
     live = Live(settings.store.journal, web.shift_starts if web else ("00:00",))
     book = ReviewBook()
@@ -106,7 +95,7 @@ async def _listen(told: asyncio.StreamReader, site: Site) -> None:
             site.live.hear(AgentState.model_validate_json(line))
 
 
-def _say(request: ReviewRequest) -> None:
+def _say(request: Request) -> None:
     sys.stdout.write(request.model_dump_json() + "\n")
     sys.stdout.flush()
 

@@ -12,13 +12,14 @@ from pydantic import ValidationError
 
 from edge_agent.domain import Verdict
 from edge_agent.errors import Unavailable
-from edge_agent.web.feed import Review, ReviewRequest
+from edge_agent.web.feed import LimitRequest, Review, ReviewRequest
+from edge_agent.web.moving import MOVED_WITHIN_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from edge_agent.store.search import JournalSearch
-    from edge_agent.web.feed import Answer
+    from edge_agent.web.feed import Answer, MovedLimit, Request
 
 __all__ = ["FITTING", "ReviewBook", "ReviewDesk", "Reviewed"]
 
@@ -72,31 +73,41 @@ class ReviewBook:
 
 @dataclass(slots=True)
 class ReviewDesk:
-    """Hands reviews to the agent and waits until they are in the journal."""
+    """Hands to the agent what people say and decide, and waits until it is done."""
 
-    send: Callable[[ReviewRequest], None]
+    send: Callable[[Request], None]
     _numbers: count[int] = field(default_factory=lambda: count(1))
-    _waiting: dict[int, asyncio.Future[str]] = field(default_factory=dict)
+    _waiting: dict[int, asyncio.Future[Answer]] = field(default_factory=dict)
 
     async def ask(self, review: Review) -> None:
         """Return when the review is on the disk. Raises Unavailable if it is not."""
+        answer = await self._asked(lambda number: ReviewRequest(ask=number, review=review), _ANSWER_WITHIN_S)
+        if answer.error:
+            raise Unavailable(answer.error)
+
+    async def move_limit(self, limit: MovedLimit) -> Answer:
+        """What became of it, once a bundle is made and activated, or was refused. Raises Unavailable."""
+        return await self._asked(
+            lambda number: LimitRequest(ask=number, limit=limit), MOVED_WITHIN_S + _ANSWER_WITHIN_S
+        )
+
+    async def _asked(self, request: Callable[[int], Request], within_s: float) -> Answer:
         if len(self._waiting) >= _WAITING_MAX:
-            raise Unavailable("too many reviews wait to be written", hint="try again in a moment")
+            raise Unavailable("too many requests wait for the agent", hint="try again in a moment")
         number = next(self._numbers)
-        self._waiting[number] = answer = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = answer
         try:
-            self.send(ReviewRequest(ask=number, review=review))
-            async with asyncio.timeout(_ANSWER_WITHIN_S):
-                error = await answer
+            self.send(request(number))
+            async with asyncio.timeout(within_s):
+                return await answer
         except TimeoutError:
             raise Unavailable("the agent did not answer", hint="see its log: systemctl status edge-agent") from None
         finally:
             del self._waiting[number]
-        if error:
-            raise Unavailable(error)
 
     def answered(self, answer: Answer) -> None:
         """The agent wrote it, or could not."""
         waiting = self._waiting.get(answer.answer)
         if waiting is not None and not waiting.done():
-            waiting.set_result(answer.error)
+            waiting.set_result(answer)

@@ -18,6 +18,7 @@ from edge_agent.errors import ConfigError, DataError, EdgeAgentError
 from edge_agent.report.heat import scale_png
 from edge_agent.web.guard import Guard
 from edge_agent.web.language import Spoken, shell, words_script
+from edge_agent.web.limits import LimitPages
 from edge_agent.web.looking_back import LookingBack
 from edge_agent.web.pictures import Busy
 from edge_agent.web.rows import part_json
@@ -135,6 +136,7 @@ def page(site: Site, names: frozenset[str]) -> ASGIApp:
         Route("/heat-scale.png", _scale),
         Route("/events", site.events),
         *back.routes(),
+        *LimitPages(site.settings, site.desk, site.token).routes(),
         *_machines(site),
     ]
     app = Starlette(routes=routes, exception_handlers={EdgeAgentError: _said})

@@ -13,7 +13,7 @@ from drivers.timing import monotonic_s
 from edge_agent.domain import Alignment, Judgement, Outcome, Published, Reason, Verdict
 from edge_agent.settings import Settings, load_settings
 from edge_agent.store.journal import CameraRow, Journal, PartRow
-from edge_agent.web.feed import AgentState, Answer, Condition, ReviewRequest
+from edge_agent.web.feed import AgentState, Answer, Condition, LimitRequest
 from edge_agent.web.process import listening_socket, make_site, names_of, server
 from edge_agent.web.site import Site, page
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
-    from edge_agent.web.feed import Review
+    from edge_agent.web.feed import MovedLimit, Request, Review
 
 TOKEN = "0123456789abcdefghij"  # noqa: S105 - of these tests alone
 
@@ -142,12 +142,14 @@ class Reply:
 
 @dataclass
 class Served:
-    """The site at its port; ``reviews`` are those that the agent was asked to write."""
+    """The site at its port; ``reviews`` and ``limits`` are what the agent was asked for, and its answers."""
 
     port: int
     site: Site
     reviews: list[Review] = field(default_factory=list)
     review_error: str | None = ""
+    limits: list[MovedLimit] = field(default_factory=list)
+    limit_error: str = ""
 
     async def ask(
         self, path: str, *, method: str = "GET", headers: dict[str, str] | None = None, body: bytes | None = None
@@ -199,8 +201,11 @@ async def served(settings: Settings, kind: Callable[[Site, frozenset[str]], ASGI
     """The page, or what is at [metrics], over the journal of ``settings``, which must be there."""
     sock = listening_socket("127.0.0.1", 0)
 
-    def agent(request: ReviewRequest) -> None:
-        if at.review_error is not None:
+    def agent(request: Request) -> None:
+        if isinstance(request, LimitRequest):
+            at.limits.append(request.limit)
+            at.site.desk.answered(Answer(answer=request.ask, error=at.limit_error, bundle_id="ab" * 32))
+        elif at.review_error is not None:
             at.reviews.append(request.review)
             at.site.desk.answered(Answer(answer=request.ask, error=at.review_error))
 

@@ -85,7 +85,7 @@ async def test_an_operator_sees_why_looks_back_and_reviews(tmp_path: Path, thumb
         # Gone with the agent, or too many pictures at once: the page asks again.
         complaints = [said for said in tab.said if "ERR_" not in said and "status of 503" not in said]
 
-    # Passes to reject, rejects to pass, confirmed, overturned, escapes to pass, to reject; reviewed, good among them.
+    # Passes to reject, rejects to pass, confirmed, overturned, escapes to pass and to reject; reviewed, good ones.
     assert told == ["0", "1", "0", "1", "0", "0", "1", "1"]
     assert complaints == []
 

@@ -25,15 +25,23 @@ def main():
 """
 
 
-def offer(folder: Path, version: str, *, config_code: int = 0, calibrates: bool = False) -> None:
-    """A folder as `make offline-bundle` leaves it, with small stand-ins for the agent's wheel, and for torch."""
+def offer(folder: Path, version: str, *, config_code: int = 0, calibrates: bool = False, schema: int = 5) -> None:
+    """A folder as `make offline-bundle` leaves it, with small stand-ins for the agent's wheel, and for torch.
+
+    Each rule and document of it says its version; ``schema`` is the newest journal that this version opens.
+    """
     wheels = folder / "wheels"
     shutil.rmtree(folder, ignore_errors=True)
     wheels.mkdir(parents=True)
-    for name in ("install.sh", "edge-agent.service", "edge-agent.sysusers", "edge-agent.tmpfiles", "edge-agent.rules"):
+    for name in ("install.sh", "uninstall.sh", "state_of_line.py"):
         shutil.copy(DEPLOY / name, folder)
+    for source in DEPLOY.glob("edge-agent.*"):
+        (folder / source.name).write_text(f"{source.read_text()}# of version {version}\n")
+    (folder / "doc").mkdir()
+    (folder / "doc" / "README.md").write_text(f"of version {version}\n")
     files = {
         "stand_in.py": _AGENT.format(version=version, code=config_code),
+        "edge_agent/store/schema.py": f"SCHEMA_VERSION = {schema}\n",
         f"edge_agent-{version}.dist-info/entry_points.txt": "[console_scripts]\nedge-agent = stand_in:main\n",
     }
     put_wheel(wheels, "edge_agent", version, files)
@@ -55,7 +63,7 @@ def put_wheel(wheels: Path, name: str, version: str, files: dict[str, str]) -> N
     wheel = wheels / f"{name}-{version}-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
         for file, text in files.items():
-            archive.writestr(file, text)
+            archive.writestr(zipfile.ZipInfo(file), text)  # without a time: the same files are the same wheel
     (wheels / "requirements.lock").write_text(f"{name}=={version} --hash=sha256:{sha256(wheel)}\n")
 
 
@@ -79,7 +87,7 @@ def install(
         capture_output=True,
         text=True,
         check=False,
-        timeout=100,
+        timeout=300,
         umask=umask,
         env={**os.environ, "PIP_NO_INPUT": "1", **there, **environment},
     )
@@ -286,10 +294,11 @@ def test_what_cannot_be_done_has_its_exit_code(tmp_path: Path, option: str, code
     assert install(tmp_path / "offered", tmp_path / "root", option).returncode == code
 
 
-def test_the_script_passes_shellcheck() -> None:
+def test_the_scripts_pass_shellcheck() -> None:
     shellcheck = shutil.which("shellcheck")
     if shellcheck is None:
         pytest.skip("shellcheck is not installed")
-    ran = subprocess.run([shellcheck, str(DEPLOY / "install.sh")], capture_output=True, text=True, check=False)
+    scripts = [str(DEPLOY / "install.sh"), str(DEPLOY / "uninstall.sh")]
+    ran = subprocess.run([shellcheck, *scripts], capture_output=True, text=True, check=False)
 
     assert ran.stdout == ""

@@ -14,7 +14,7 @@ from tests.unit.test_deploy_install import SHARED, offer
 if TYPE_CHECKING:
     from pathlib import Path
 
-_PRIVATE = """\
+PRIVATE = """\
 set -eu
 mount -t tmpfs tmpfs /opt
 mount -t tmpfs tmpfs /var/lib
@@ -31,7 +31,7 @@ runuser -u edge-agent -- /opt/edge-agent/bin/edge-agent
 """
 
 
-def _can_be_private() -> bool:
+def can_be_private() -> bool:
     needed = ("unshare", "runuser", "systemd-sysusers", "systemd-tmpfiles")
     if os.geteuid() != 0 or not all(map(shutil.which, needed)) or shutil.which("python3", path=SHARED) is None:
         return False
@@ -41,13 +41,13 @@ def _can_be_private() -> bool:
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not _can_be_private(), reason="root, unshare, systemd's tools and a shared Python only"),
+    pytest.mark.skipif(not can_be_private(), reason="root, unshare, systemd's tools and a shared Python only"),
 ]
 
 
 def privately(script: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["unshare", "-m", "sh", "-c", _PRIVATE + script], capture_output=True, text=True, check=False, timeout=100
+        ["unshare", "-m", "sh", "-c", PRIVATE + script], capture_output=True, text=True, check=False, timeout=100
     )
 
 

@@ -74,6 +74,17 @@ MANIFEST_AS_WRITTEN: dict[str, Any] = {
         "target": None,
         "statement": "The limit lies just above the largest score.",
     },
+    "limit_changes": [
+        {
+            "parent": HASH,
+            "limit": 1.5,
+            "to": 1.9,
+            "by": "A. Weber",
+            "at_utc": "2026-11-29T05:00:00+00:00",
+            "why": "dust on the fixture",
+            "known_defects": ["part 17"],
+        }
+    ],
     "defective": {"statement": "all were found"},
     "parity": {"cpcae": 6e-08},
     "files": {"bank.npz": HASH},

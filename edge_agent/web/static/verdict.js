@@ -55,11 +55,14 @@ function panel(kind, word, why, detail) {
   $("verdict").className = `verdict ${kind}`;
   const shape = { PASS: "pass", REJECT: "reject", FAULT: "fault", READY: "ready" }[kind.split(" ")[0]] ?? "silent";
   $("shape").firstElementChild.setAttribute("href", `#shape-${shape}`);
-  $("word").style.setProperty("--letters", Math.max(4, [...word].length));
+  $("word").style.setProperty("--letters", Math.max(4, width(word)));
   fill("word", word);
   fill("why", why);
   fill("detail", detail);
 }
+
+// In capital letters; a Chinese or Japanese sign is half as wide again.
+const width = (word) => [...word].reduce((sum, sign) => sum + (sign > "\u2e80" ? 1.5 : 1), 0);
 
 // What is the same stays the same element: a person may be marking it, a screen reader reading it.
 function fill(id, text) {

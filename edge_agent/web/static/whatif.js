@@ -2,6 +2,7 @@
 import { $, ask, clock, element, exact, facts, number } from "./dom.js";
 import { drawHistogram } from "./histogram.js";
 import { note, pieces } from "./place.js";
+import { offerLimit } from "./relimit.js";
 import { tr, trn } from "./tr.js";
 
 const ASK_AFTER_MS = 300;
@@ -86,6 +87,7 @@ function tell(told) {
     [tr("known escapes that it would let pass"), told.escapes_to_pass.length, told.escapes_to_pass, true],
     [tr("known escapes that it would reject"), told.escapes_to_reject.length, told.escapes_to_reject],
   ].map(line), facts([[tr("reviewed since then"), told.reviewed], [tr("of them good parts"), told.false_rejects]]));
+  offerLimit($("movedresult"), Object.fromEntries(new URLSearchParams(asked)));
 }
 
 function line([words, n, seqs, isDefect = false]) {

@@ -1,0 +1,156 @@
+"""Parts that one camera's score decided, and what people said of them: what another limit rests on.
+
+A journal that was rotated goes on in the one before it, as long as that lies beside it: what somebody once confirmed
+as bad must not be forgotten because a file has become long.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from edge_agent.store.search import JournalSearch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+__all__ = ["BAD", "GOOD", "Moved", "ReviewedPart", "Reviews", "ScoredParts", "reviews_of"]
+
+BAD = frozenset({"CONFIRMED", "ESCAPE"})
+"""What people say of a defective part: it was rightly rejected, or it passed and should not have."""
+GOOD = frozenset({"OVERTURNED", "PASS_CONFIRMED"})
+_AT_ONCE = 500
+_TALLIED_AT_MOST = 1_000_000
+_OTHERS_ARE_OK = (
+    "NOT EXISTS (SELECT 1 FROM camera other WHERE other.part_seq = part.part_seq "
+    "AND other.camera <> camera.camera AND other.outcome IS NOT 'OK')"
+)
+_DECIDED = (
+    "FROM part JOIN camera ON camera.part_seq = part.part_seq WHERE camera.camera = ? AND camera.score IS NOT NULL "
+    f"AND ((part.verdict = 'PASS' AND part.reason = 'OK') OR (part.verdict = 'REJECT' AND part.reason = 'SCORE' "
+    f"AND camera.reason = 'SCORE' AND {_OTHERS_ARE_OK} AND (? OR part.controller_judgement IS NOT 'NG')))"
+)
+"""Parts that passed, and those that this camera's score alone kept from it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Parts that a camera's score decided, and what another limit would have made of them, by part number.
+
+    ``rejected`` were rejected then. ``first_utc`` is when the first of them was decided; empty where there is none.
+    """
+
+    decided: int
+    rejected: int
+    first_utc: str
+    to_reject: tuple[int, ...]
+    to_pass: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewedPart:
+    """A part that a person looked at, and its score at that camera."""
+
+    part_seq: int
+    score: float
+
+
+@dataclass(slots=True)
+class Reviews:
+    """What people said of parts, by part number; the last word stands. ``missing`` names a journal that is not there.
+
+    ``journals`` are those that were read, the newest first.
+    """
+
+    said: dict[int, str] = field(default_factory=dict)
+    journals: list[Path] = field(default_factory=list)
+    missing: str = ""
+
+    def of(self, says: frozenset[str]) -> list[int]:
+        """The parts of which people say one of these."""
+        return [seq for seq, said in self.said.items() if said in says]
+
+
+class ScoredParts(JournalSearch):
+    """A read-only view of a journal that knows what a score decided."""
+
+    def moved(
+        self, bundles: Sequence[str], camera: int, passes_below: float, first_seq: int, *, agent_alone: bool
+    ) -> Moved:
+        """What a limit would have done to the parts from ``first_seq`` on that one of these bundles judged.
+
+        ``agent_alone``: the controller's own judgement rejects no part.
+        """
+        marks = ", ".join("?" * len(bundles))
+        first = max(first_seq, self.newest_seq() - _TALLIED_AT_MOST + 1)
+        query = (
+            "SELECT count(*), coalesce(sum(part.verdict = 'REJECT'), 0), coalesce(min(part.part_seq), 0), "
+            "group_concat(CASE WHEN part.verdict = 'PASS' AND camera.score >= ? THEN part.part_seq END), "
+            "group_concat(CASE WHEN part.verdict = 'REJECT' AND camera.score < ? THEN part.part_seq END) "
+            f"{_DECIDED} AND part.part_seq >= ? AND camera.bundle_id IN ({marks})"
+        )
+        asked: tuple[Any, ...] = (passes_below, passes_below, camera, int(agent_alone), first, *bundles)
+        (number, rejected, least, to_reject, to_pass), *_ = self._all(query, *asked)
+        utc = self._all("SELECT decided_utc FROM part WHERE part_seq = ?", least)
+        return Moved(number, rejected, utc[0][0] if utc else "", _numbers(to_reject), _numbers(to_pass))
+
+    def passing(
+        self, seqs: Iterable[int], bundles: Sequence[str], camera: int, passes_below: float, *, agent_alone: bool
+    ) -> list[ReviewedPart]:
+        """Those of these parts that would pass by their score, the least conspicuous first."""
+        found: list[tuple[int, float]] = []
+        for some in _some(sorted(seqs)):
+            query = (
+                f"SELECT part.part_seq, camera.score {_DECIDED} AND camera.score < ? "
+                f"AND camera.bundle_id IN ({', '.join('?' * len(bundles))}) "
+                f"AND part.part_seq IN ({', '.join('?' * len(some))})"
+            )
+            found += self._all(query, camera, int(agent_alone), passes_below, *bundles, *some)
+        return [ReviewedPart(seq, score) for seq, score in sorted(found, key=lambda one: (one[1], one[0]))]
+
+    def reviews(self) -> list[tuple[int, str]]:
+        """What people said in this journal, in the order in which they said it: part number and word."""
+        return [
+            said
+            for event in self.events_between(0, self.newest_event(), "REVIEW")
+            if (said := _said(event.detail)) is not None
+        ]
+
+
+def reviews_of(path: Path) -> Reviews:
+    """All reviews of a journal and of those before it that lie beside it. Raises DataError."""
+    found, older = Reviews(), []
+    name = path.name
+    while name:
+        file = path.with_name(name)
+        if file != path and not file.is_file():
+            found.missing = name
+            break
+        with ScoredParts.open(file) as journal:
+            older.append(journal.reviews())
+            name = journal.origin()[1]
+        found.journals.append(file)
+    for told in reversed(older):
+        found.said.update(told)
+    return found
+
+
+def _said(detail: str) -> tuple[int, str] | None:
+    """None for one that another version wrote, which nobody here can read."""
+    try:
+        review = json.loads(detail)
+    except ValueError:
+        return None
+    seq, says = (review.get("part_seq"), review.get("says")) if isinstance(review, dict) else (None, None)
+    return (seq, says) if isinstance(seq, int) and isinstance(says, str) else None
+
+
+def _numbers(text: str | None) -> tuple[int, ...]:
+    return tuple(sorted(int(number) for number in (text or "").split(",") if number))
+
+
+def _some(seqs: list[int]) -> Iterator[list[Any]]:
+    for begin in range(0, len(seqs), _AT_ONCE):
+        yield seqs[begin : begin + _AT_ONCE]

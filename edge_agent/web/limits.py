@@ -1,0 +1,104 @@
+"""The page's addresses for a limit: what another one would do, and a person who makes it the limit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from edge_agent.errors import DataError, UsageError
+from edge_agent.inspection.registry import find
+from edge_agent.limits import NEXT_START, LimitWish, foresee
+from edge_agent.web.asking import checked, utc_text
+from edge_agent.web.feed import MovedLimit
+from edge_agent.web.guard import body_of, check_token
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from edge_agent.settings import BundleSettings, Settings
+    from edge_agent.web.reviews import ReviewDesk
+
+__all__ = ["LimitPages"]
+
+_BundleId = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+_Limit = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class _Asked(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    bundle: _BundleId
+    limit: _Limit
+    since: datetime | None = None
+
+
+class _Wanted(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    bundle: _BundleId
+    limit: _Limit
+    by: str
+    why: str
+    told: str
+    although_known_defects_pass: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LimitPages:
+    """``token`` is None where nobody may decide anything on this page."""
+
+    settings: Settings
+    desk: ReviewDesk
+    token: str | None
+
+    def routes(self) -> list[Route]:
+        """The addresses."""
+        return [Route("/api/limit", self.foreseen), Route("/api/limit", self.move, methods=["POST"])]
+
+    def foreseen(self, request: Request) -> Response:
+        """What that limit would do, from the journal and from the calibration."""
+        asked = checked(lambda: _Asked.model_validate(dict(request.query_params)))
+        entry, since_utc = self._entry(asked.bundle), utc_text(asked.since)
+        wish = LimitWish(entry.program, entry.camera, asked.limit, bundle_id=asked.bundle, since_utc=since_utc)
+        try:
+            return JSONResponse({"schema_version": 1, **foresee(self.settings, wish).to_json()})
+        except UsageError as err:
+            raise HTTPException(409, str(err)) from err
+
+    async def move(self, request: Request) -> Response:
+        """A person with the token makes it the limit: the agent has a new bundle made and activates it."""
+        check_token(request, self.token)
+        body = await body_of(request)
+        wanted = checked(lambda: _Wanted.model_validate_json(body))
+        entry = await run_in_threadpool(self._entry, wanted.bundle)
+        limit = checked(
+            lambda: MovedLimit(
+                program=entry.program,
+                camera=entry.camera,
+                bundle_id=wanted.bundle,
+                to=wanted.limit,
+                by=wanted.by.strip(),
+                why=wanted.why.strip(),
+                although_known_defects_pass=wanted.although_known_defects_pass,
+                told=wanted.told,
+            )
+        )
+        answer = await self.desk.move_limit(limit)
+        if answer.error:
+            raise HTTPException(409, answer.error)
+        facts: dict[str, Any] = {"bundle_id": answer.bundle_id, "limit": limit.to, "takes_effect": NEXT_START}
+        return JSONResponse({"schema_version": 1, **facts})
+
+    def _entry(self, bundle_id: str) -> BundleSettings:
+        for entry in self.settings.bundle:
+            if find(entry.path, bundle_id) is not None:
+                return entry
+        raise DataError(f"bundle {bundle_id[:12]} lies at no [[bundle]] of line.toml")
