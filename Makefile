@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: install demo test test-all test-unit test-rest lint pictures bench figures fuzz results chaos soak kills schedules explore faults cover mutants words lock offline-bundle offline-documents bare-root clean
+.PHONY: install demo test test-all test-unit test-rest lint pictures bench everyday figures fuzz results chaos soak kills schedules explore faults cover mutants words mistakes lock offline-bundle offline-documents bare-root clean
 
 # Not compiled beforehand: of what is installed a small part is ever imported, and compiled then.
 install: $(STAMP)
@@ -48,6 +48,10 @@ pictures: install
 
 bench: install
 	$(BIN)/python -m tests.benchmark
+
+# The seconds of docs/everyday-questions.md: each command on a journal of a million parts, which takes minutes to write.
+everyday: install
+	$(BIN)/python -m tests.benchmark.everyday
 
 # The tables of docs/figures.md anew, from the data sets in the folder DATA=: hours; broken off, the same command goes on.
 # FIGURES= further options, for example FIGURES='--tables promise --again'.
@@ -122,13 +126,17 @@ words: install
 	for language in de ja zh; do $(WORDS) update -i dist/words.pot -o edge_agent/locale/$$language.po -l $$language \
 	  --no-fuzzy-matching --ignore-obsolete --omit-header || exit; done
 
+# docs/line-toml-mistakes.md: what the agent answers to each mistake of tests/mistakes.py.
+mistakes: install
+	$(BIN)/python -m tests.mistakes
+
 # deploy/requirements.lock: everything that a line PC runs, by the sha256 of each of its files, for every Python and processor
 # that the package index has them for. To be made anew when a version in constraints.txt or pyproject.toml changes; uv asks
 # the index that UV_DEFAULT_INDEX names.
 lock: install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate -c constraints.txt \
-	  --custom-compile-command 'make lock' --extra mqtt -o deploy/requirements.lock pyproject.toml
+	  --custom-compile-command 'make lock' --extra mqtt --extra xlsx -o deploy/requirements.lock pyproject.toml
 
 # dist/edge-agent-offline: what a line PC without internet needs (same Python version and processor as this one).
 # CALIBRATION=yes adds the folder calibration/ with torch and onnx, so that the line PC can calibrate by itself. Their wheels
@@ -156,7 +164,7 @@ endif
 
 # The documents of the folder, at their places to each other: install.sh puts them to /usr/share/doc/edge-agent.
 DOCUMENTS := README.md ARCHITECTURE.md CHANGELOG.md LICENSE docs drivers/README.md $(wildcard drivers/*/PROTOCOL.md) \
-  deploy/line.example.toml deploy/alerts.yml deploy/grafana-dashboard.json deploy/edge-agent.nft
+  deploy/line.example.toml deploy/alerts.yml deploy/grafana-dashboard.json deploy/edge-agent.nft deploy/nginx-edge-agent.conf
 offline-documents:
 	rm -rf $(OFFLINE)/doc
 	mkdir -p $(OFFLINE)/doc

@@ -16,6 +16,7 @@ from edge_agent.errors import CalibrationRefused
 from edge_agent.report.collected import CollectedFacts, CollectedPart, write_collected
 from edge_agent.report.head import Head
 from edge_agent.report.pictures import picture_uri
+from edge_agent.wording import tr
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -72,12 +73,17 @@ class _Sheet:
     def _head(self) -> Head:
         wishes, found = self.wishes, len(self.collector)
         return Head(
-            title="Good parts from the line",
-            result=f"{found} of {wishes.wanted} good parts are collected in {wishes.folder}",
+            title=tr("Good parts from the line"),
+            result=tr(
+                "{found} of {wanted} good parts are collected in {folder}",
+                found=found,
+                wanted=wishes.wanted,
+                folder=wishes.folder,
+            ),
             tone="good" if found >= wishes.wanted else "note",
             to_do=(
-                "Look at each below: what is shown here teaches the inspection what good means.",
-                (
+                tr("Look at each below: what is shown here teaches the inspection what good means."),
+                tr(
                     "Delete the file of every part that is not surely good, and give the same command again: another "
                     "part takes its place."
                 ),

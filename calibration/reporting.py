@@ -31,7 +31,9 @@ from edge_agent.report.facts import (
 )
 from edge_agent.report.head import BundleName, Head
 from edge_agent.report.html import write_calibration_report
+from edge_agent.report.phrases import said, sentence
 from edge_agent.report.seen import seen_part
+from edge_agent.wording import tr, trn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -149,22 +151,25 @@ def write_doubt_report(path: Path, suspicion: Suspicion, images: Path, *, paper:
         path,
         DoubtFacts(
             head=Head(
-                title=f"Good images to look at, before a calibration: {len(suspicion.suspects)} of "
-                f"{len(suspicion.registered.images)}",
-                result=f"The calibration stopped, and nothing was written. {suspicion.statement}",
+                title=tr(
+                    "Good images to look at, before a calibration: {number} of {total}",
+                    number=len(suspicion.suspects),
+                    total=len(suspicion.registered.images),
+                ),
+                result=tr("The calibration stopped, and nothing was written. {words}", words=said(suspicion.statement)),
                 tone="bad",
                 to_do=(
-                    (
+                    tr(
                         "Look at each below: is it a good part? A bad one among them teaches the inspection to pass "
                         "such parts."
                     ),
-                    (
+                    tr(
                         "Give the same command again, with --leave-out for each that is not good and --keep for each "
                         "that is."
                     ),
                 ),
                 made_utc=_now(),
-                part=f"images in {images}",
+                part=tr("images in {folder}", folder=images),
                 version=package_versions()["edge-agent"],
                 paper=paper,
             ),
@@ -181,7 +186,11 @@ def _doubted(suspicion: Suspicion, part: int) -> PartPictures:
     crop = suspicion.registered.cropped(part)
     return PartPictures(
         label=suspicion.name(part),
-        caption=f"oddity {suspicion.oddity_of(part):.1f}; the oddest of the others has {suspicion.next_oddity:.1f}",
+        caption=tr(
+            "oddity {oddity}; the oddest of the others has {next}",
+            oddity=f"{suspicion.oddity_of(part):.1f}",
+            next=f"{suspicion.next_oddity:.1f}",
+        ),
         image=crop,
         anomaly_map=suspicion.oddity.heat(part, *crop.shape[:2]),
     )
@@ -189,27 +198,37 @@ def _doubted(suspicion: Suspicion, part: int) -> PartPictures:
 
 def _head(bundle: Bundle, result: CalibrationResult) -> Head:
     above = sum(not score < result.limit for _, score in result.scores)
-    stated = f"the limit is {result.limit:.4g}, and {above} of these good parts lie on or above it"
     if result.findings is None:
-        defective = (
-            "Judge known-defective parts with it: edge-agent replay defective/ --bundle FOLDER. No count of good "
+        defective = tr(
+            "Judge known-defective parts with it: edge-agent replay defective/ --bundle FOLDER. No count of good parts "
+            "can say how many defects are found."
         )
-        defective += "good parts can say how many defects are found."
     elif result.findings.missed:
-        defective = f"Look at the {len(result.findings.missed)} known-defective parts below that would pass."
+        missed = len(result.findings.missed)
+        defective = trn(
+            "Look at the {n} known-defective part below that would pass.",
+            "Look at the {n} known-defective parts below that would pass.",
+            missed,
+        )
     else:
-        defective = "Keep the known-defective parts: they are the samples of edge-agent challenge."
+        defective = tr("Keep the known-defective parts: they are the samples of edge-agent challenge.")
     to_do = (
-        "Look at the oddest good parts below: each must surely be good.",
+        tr("Look at the oddest good parts below: each must surely be good."),
         defective,
-        "Sign, and put it to use: edge-agent bundle activate FOLDER --config line.toml.",
+        tr("Sign, and put it to use: edge-agent bundle activate FOLDER --config line.toml."),
     )
     return Head(
-        title=f"Calibration of {bundle.part}",
-        result=f"A reference bundle was made from {result.images} good parts: {stated}",
+        title=tr("Calibration of {part}", part=bundle.part),
+        result=tr(
+            "A reference bundle was made from {number} good parts: the limit is {limit}, and {above} of these good "
+            "parts lie on or above it",
+            number=result.images,
+            limit=f"{result.limit:.4g}",
+            above=above,
+        ),
         tone="note" if result.warnings or result.odd_part or result.choice.is_extrapolated else "good",
         to_do=to_do,
-        warnings=(*_limit_notes(result), *result.warnings),
+        warnings=(*_limit_notes(result), *map(said, result.warnings)),
         made_utc=bundle.created,
         part=bundle.part,
         program=str(bundle.program),
@@ -243,7 +262,7 @@ def write_report(path: Path, result: CalibrationResult, *, paper: Paper = "A4") 
         ),
         training=tuple(TrainingStep(p.step, p.train, _finite(p.heldout)) for p in result.curve),
         scores=tuple(GoodPartScore(name, score) for name, score in result.scores),
-        notes=tuple(f"{note[:1].upper()}{note[1:]}." for note in result.notes),
+        notes=tuple(map(sentence, result.notes)),
         answers=tuple(
             AnswerRow(a.question.name, a.question.words[a.answer], tuple(a.figures.items()), a.why)
             for a in result.answers
@@ -292,9 +311,14 @@ def _light_and_lens(bearing: Bearing) -> LightAndLens:
 
 def _limit_notes(result: CalibrationResult) -> tuple[str, ...]:
     """What a reader must not overlook."""
-    notes = [f"{result.odd_part[0].upper()}{result.odd_part[1:]}."] if result.odd_part else []
+    notes = [sentence(result.odd_part)] if result.odd_part else []
     if result.choice.is_extrapolated:
-        notes.append(f"The limit is extrapolated beyond what {result.images} good parts can carry. It is not proven.")
+        notes.append(
+            tr(
+                "The limit is extrapolated beyond what {number} good parts can carry. It is not proven.",
+                number=result.images,
+            )
+        )
     return tuple(notes)
 
 
@@ -313,13 +337,15 @@ def _offers(result: CalibrationResult) -> tuple[LimitOffer, ...]:
         if limit.rank not in chosen
     ]
     if choice.tail is None:
-        rows.append(offer(choice.value, choice.expected, choice.bound_95, note="as set"))
+        rows.append(offer(choice.value, choice.expected, choice.bound_95, note=tr("as set")))
     else:
-        note = "as set: extrapolated, not proven" if choice.is_extrapolated else "as set, by the tail of the scores"
+        note = tr("as set, by the tail of the scores")
+        if choice.is_extrapolated:
+            note = tr("as set: extrapolated, not proven")
         rows.append(offer(choice.value, choice.tail.target, choice.bound_95, note=note))
     if choice.review is not None:
         review = choice.review
-        rows.append(offer(review.value, review.expected, review.bound_95, note="as set, with REVIEW"))
+        rows.append(offer(review.value, review.expected, review.bound_95, note=tr("as set, with REVIEW")))
     return tuple(sorted(rows, key=lambda row: -row.limit))
 
 
@@ -338,17 +364,25 @@ def _defective(findings: Findings, inspector: Inspector) -> DefectiveFacts:
         ),
         pictures=_pictures(
             inspector,
-            [(d.image, f"defective, passes with score {d.score:.4g}") for d in findings.missed[:_ODDEST]],
+            [(d.image, d.score or 0.0) for d in findings.missed[:_ODDEST]],
         ),
     )
 
 
-def _pictures(inspector: Inspector, images: Sequence[tuple[KnownImage, str]]) -> tuple[PartPictures, ...]:
-    """Each image with its caption, and what the inspection makes of it."""
-    limit = f"limit {inspector.bundle.limit:.4g}"
+def _pictures(inspector: Inspector, images: Sequence[tuple[KnownImage, float]]) -> tuple[PartPictures, ...]:
+    """Each image with its score, and what the inspection makes of it."""
     return tuple(
-        seen_part(inspector, image.read(), label=image.path.name, caption=f"{caption}, {limit}")
-        for image, caption in images
+        seen_part(
+            inspector,
+            image.read(),
+            label=image.path.name,
+            caption=tr(
+                "defective, passes with score {score}, limit {limit}",
+                score=f"{score:.4g}",
+                limit=f"{inspector.bundle.limit:.4g}",
+            ),
+        )
+        for image, score in images
     )
 
 

@@ -10,6 +10,7 @@ from drivers.base import DriverError
 from edge_agent.runtime.disk import DISK
 from edge_agent.runtime.overdue import CHALLENGE, ChallengeClock
 from edge_agent.runtime.supervisor import CONDITIONS
+from edge_agent.store.held import Held
 from edge_agent.store.journal import Journal, JournalError, JournalReader
 from edge_agent.web.keeper import Looked
 
@@ -76,6 +77,8 @@ class AgentDesk:
     journal: Journal
     clock: ChallengeClock
     degraded: Callable[[], Mapping[str, str]] = dict
+    held: Callable[[], Held] = Held
+    """What the archive holds of each kind."""
 
     def status(self) -> dict[str, object]:
         """How line and link stand."""
@@ -86,6 +89,7 @@ class AgentDesk:
             "simulated": self.engine.is_simulated,
             "dry_run": self.engine.is_dry_run,
             "degraded": dict(self.degraded()),
+            "archive": asdict(self.held()),
             "link": asdict(self.link.status()),
         }
 

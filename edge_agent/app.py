@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import platform
 from contextlib import ExitStack, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING
@@ -25,7 +27,9 @@ from edge_agent.desk import DeskClient, desk_path, serve_desk
 from edge_agent.errors import AlreadyRunning, Unavailable
 from edge_agent.inspection.decode import prove_complete
 from edge_agent.output import make_output
+from edge_agent.owners import person
 from edge_agent.publishing.keeper import keep_publishing
+from edge_agent.reported import versions
 from edge_agent.runtime.beside import beside
 from edge_agent.runtime.bypass import Bypass
 from edge_agent.runtime.claim import claimed
@@ -42,8 +46,9 @@ from edge_agent.runtime.supervisor import CONDITIONS, Supervisor, TriggerPlan
 from edge_agent.runtime.watching import watching
 from edge_agent.settings import read_password
 from edge_agent.store.archive import Archive
-from edge_agent.store.journal import Journal
+from edge_agent.store.journal import Journal, JournalReader
 from edge_agent.store.room import inbox_bytes, places_of, wanted_bytes
+from edge_agent.store.starts import Started, last_values, values_of
 from edge_agent.web.keeper import keep_page
 
 if TYPE_CHECKING:
@@ -72,12 +77,18 @@ _DELIMITERS = {"cr": "\r", "crlf": "\r\n"}
 
 
 async def run_agent(
-    settings: Settings, *, claim: Claim | None = None, is_simulated: bool = False, is_dry_run: bool = False
+    settings: Settings,
+    *,
+    claim: Claim | None = None,
+    is_simulated: bool = False,
+    is_dry_run: bool = False,
+    written: Settings | None = None,
 ) -> None:
     """Run the agent until SIGTERM or SIGINT. Raises EdgeAgentError for what a person has to mend first.
 
     ``claim`` holds the output against other agents; simulated peers are nobody else's. A dry run judges and records
-    every part, and drives nothing but REJECT.
+    every part, and drives nothing but REJECT. ``written`` are the settings as line.toml has them, for the journal,
+    where ``settings`` lead to simulated peers.
     """
     inspectors = load_inspectors(settings, within_ms=settings.line.deadline_ms)
     journal = Journal.open(settings.store.journal)
@@ -154,9 +165,10 @@ async def run_agent(
             trigger=TriggerPlan("input" if source == "plc" else source, settings.trigger.interval_ms / 1000),
             degraded=degraded,
             refresh_s=settings.output.refresh_ms / 1000,
+            started=_started(written or settings, is_simulated=is_simulated, is_dry_run=is_dry_run).detail,
         )
         look = partial(look_at, engine, health, archive, degraded)
-        desk = AgentDesk(link, engine, health, inputs, journal, clock, degraded)
+        desk = AgentDesk(link, engine, health, inputs, journal, clock, degraded, lambda: archive.held)
         keep_for_good()
         async with (
             serve_desk(desk_path(settings.store.journal), desk),
@@ -173,6 +185,16 @@ async def run_agent(
             await supervisor.run(stop_on_signal())
     finally:
         journal.close()
+
+
+def _started(settings: Settings, *, is_simulated: bool, is_dry_run: bool) -> Started:
+    """What this agent starts with, beside what the journal knows of the last start."""
+    run = {"simulated": is_simulated, "dry_run": is_dry_run}
+    values = values_of(settings, {**versions(), "python": platform.python_version()}, run)
+    with JournalReader.open(settings.store.journal) as journal:
+        last, was_started = last_values(journal)
+    is_service = "NOTIFY_SOCKET" in os.environ
+    return Started(person(), is_service, settings.source, values, last, is_first=not was_started)
 
 
 def _lamp(settings: Settings, engine: Engine) -> list[Callable[[], Coroutine[None, None, None]]]:

@@ -21,18 +21,28 @@ __all__ = [
     "DEFAULT_CONFIG",
     "By",
     "Config",
+    "ForExcel",
+    "JournalFile",
     "Json",
+    "Language",
+    "On",
     "PaperSize",
     "PassphraseFile",
+    "Since",
     "Threads",
+    "Until",
     "at_desk",
     "given_options",
+    "in_language",
+    "journal_of",
     "name_of",
     "passphrase_of",
+    "printable",
     "progress_bars",
     "say",
     "settings_of",
     "show_brackets",
+    "span_of",
     "utc_of",
     "who",
 ]
@@ -45,14 +55,51 @@ DEFAULT_CONFIG = Path("/etc/edge-agent/line.toml")
 Config = Annotated[Path, typer.Option("--config", "-c", help="The line's settings.", metavar="line.toml")]
 Json = Annotated[bool, typer.Option("--json", help="One versioned JSON object on stdout, people's text on stderr.")]
 By = Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who does this; the user at this PC by default.")]
+Language = Annotated[
+    Literal["en", "de", "ja", "zh"] | None,
+    typer.Option("--language", help="What the report speaks; language of [line] by default, else English."),
+]
 PaperSize = Annotated[Literal["A4", "letter"], typer.Option("--paper", help="What the report is printed on.")]
 Threads = Annotated[int, typer.Option(min=1, max=64, help="Threads of ONNX Runtime (and of torch in calibration).")]
 
-
+JournalFile = Annotated[Path | None, typer.Option("--journal", help="This file, not the one that line.toml names.")]
+Since = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        "--since",
+        metavar="TIME",
+        help="2026-11-24, 22:00 (the last one), 'yesterday 22:00', 'last tuesday', '2 hours ago'; this PC's time.",
+    ),
+]
+Until = Annotated[
+    str | None,
+    typer.Option("--to", "--until", metavar="TIME", help="As --from, itself not included; 06:00 is the next one."),
+]
+On = Annotated[
+    str | None,
+    typer.Option("--on", "--in", metavar="DAY", help="All of: yesterday, tuesday, 24.11.2026, 'last week', november."),
+]
+ForExcel = Annotated[
+    Literal["excel"] | None,
+    typer.Option(
+        "--for",
+        help="excel: CSV that a double click opens: local time, semicolons, decimal commas; .xlsx needs no such word.",
+    ),
+]
 PassphraseFile = Annotated[
     Path | None,
     typer.Option("--passphrase-file", metavar="FILE", help="The key's passphrase, alone on the only line of a file."),
 ]
+
+
+@contextmanager
+def in_language(wanted: str | None, settings: Settings | None = None) -> Iterator[None]:
+    """Write a report in that language, else in the line's, else in English. What is printed meanwhile stays English."""
+    from edge_agent.wording import speaking
+
+    with speaking(wanted or (settings.line.language if settings else None) or "en"):
+        yield
 
 
 def passphrase_of(file: Path | None, *, confirm: bool = False) -> bytes:
@@ -141,6 +188,46 @@ def utc_of(option: str, text: str | None, after_utc: str | None = None) -> str |
         raise UsageError(f"{option} {text!r} is no time", hint=f"for instance {MOMENT_WORDS}") from None
 
 
+def span_of(since: str | None, until: str | None, on: str | None = None) -> tuple[str | None, str | None]:
+    """--from and --to, or both ends of --on, as the journal writes them; None where one is left out.
+
+    Raises UsageError.
+    """
+    from edge_agent.errors import UsageError
+    from edge_agent.moment import local_words
+
+    if on is not None:
+        if since is not None or until is not None:
+            raise UsageError("--on is a whole day, week or month", hint="say it alone, or --from and --to without it")
+        return _whole(on)
+    from_utc = utc_of("--from", since)
+    to_utc = utc_of("--to", until, from_utc)
+    if from_utc is not None and to_utc is not None and to_utc <= from_utc:
+        raise UsageError(
+            f"--to is {local_words(to_utc)}, which is not after --from, {local_words(from_utc)}",
+            hint="a day is its begin, and --to is not included: --on yesterday is all of yesterday",
+        )
+    return from_utc, to_utc
+
+
+def _whole(on: str) -> tuple[str, str]:
+    from datetime import UTC, datetime
+
+    from edge_agent.errors import UsageError
+    from edge_agent.moment import PERIOD_WORDS, period
+
+    try:
+        begin, end = (at.astimezone(UTC).isoformat(timespec="milliseconds") for at in period(on, datetime.now(UTC)))
+    except (ValueError, OverflowError):
+        raise UsageError(f"--on {on!r} is no day, week or month", hint=f"for instance {PERIOD_WORDS}") from None
+    return begin, end
+
+
+def journal_of(config: Path, journal: Path | None) -> Path:
+    """The journal that a command is about: the file that was named, else line.toml's. Raises ConfigError."""
+    return journal or settings_of(config).store.journal
+
+
 def at_desk(config: Path, work: Callable[[DeskClient], Awaitable[dict[str, object]]]) -> dict[str, object]:
     """Ask the running agent at its desk. Raises Unavailable where none runs; a refusal ends with exit code 1."""
     import asyncio
@@ -198,3 +285,8 @@ def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
             progress.update(bars[stage], completed=done, total=total)
 
         yield show
+
+
+def printable(text: str) -> str:
+    """No control bytes of a peer on a person's terminal."""
+    return text if text.isprintable() else repr(text)

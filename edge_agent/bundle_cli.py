@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,6 +18,10 @@ from edge_agent.base_cli import (
     settings_of,
     who,
 )
+
+if TYPE_CHECKING:
+    from edge_agent.inspection.registry import Switch
+    from edge_agent.settings import BundleSettings, Settings
 
 __all__ = ["bundle_cli"]
 
@@ -121,8 +125,7 @@ def bundle_activate(
     entry = entry_of(settings, bundle.program, bundle.camera)
     refuse_root([entry.path])
     switch = activate(entry.path, bundle.folder, by=who(by), why=why, prove=proven(settings, entry))
-    facts = {"schema_version": 1, "folder": str(entry.path / switch.folder), "bundle_id": switch.bundle_id}
-    say(json_, facts, [str(switch), _AGAIN])
+    _say_chosen(settings, entry, switch, json_)
 
 
 @bundle_cli.command("rollback")
@@ -147,8 +150,17 @@ def bundle_rollback(
     entry = entry_of(settings, program, camera)
     refuse_root([entry.path])
     switch = rollback(entry.path, by=who(by), why=why, prove=proven(settings, entry))
+    _say_chosen(settings, entry, switch, json_)
+
+
+def _say_chosen(settings: Settings, entry: BundleSettings, switch: Switch, json_: bool) -> None:
+    import asyncio
+
+    from edge_agent.bundles import chosen
+
+    why_not = asyncio.run(chosen(settings, entry, switch))
     facts = {"schema_version": 1, "folder": str(entry.path / switch.folder), "bundle_id": switch.bundle_id}
-    say(json_, facts, [str(switch), _AGAIN])
+    say(json_, facts, [str(switch), _AGAIN, *([why_not] if why_not else [])])
 
 
 @bundle_cli.command("relimit")

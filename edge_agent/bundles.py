@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, cast
 
 import structlog
 
-from edge_agent.errors import BundleRejected, DataError, Unavailable, UsageError
+from drivers.base import DriverError
+from edge_agent.errors import BundleRejected, DataError, EdgeAgentError, Unavailable, UsageError
 from edge_agent.inspection.bundle import Bundle
 from edge_agent.inspection.inspector import Inspector
 from edge_agent.inspection.limit_changes import limit_changes
 from edge_agent.inspection.manifest import MANIFEST
 from edge_agent.inspection.registry import bundles_in, switches
 from edge_agent.inspection.signature import untrusted_why
+from edge_agent.noted import noted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -25,8 +28,10 @@ if TYPE_CHECKING:
     from edge_agent.settings import BundleSettings, Settings
 
 __all__ = [
+    "BUNDLE_CHOSEN",
     "BundlePlace",
     "check_place",
+    "chosen",
     "entry_of",
     "in_use_words",
     "inspector_of",
@@ -40,6 +45,8 @@ __all__ = [
 
 log = structlog.get_logger(__name__)
 
+BUNDLE_CHOSEN = "BUNDLE_CHOSEN"
+"""The kind of the event that says at once who put which bundle to use; BUNDLE says at a start which one judges."""
 _WARM_UPS = 5
 """A PC that has just started is busy: one that is never quick enough, in so many, is too slow."""
 
@@ -202,6 +209,16 @@ def in_use_words(entry: BundleSettings, bundle: Bundle) -> str:
     place = f"program {entry.program}, camera {entry.camera}"
     moved = f"; {changes[-1]}" if (changes := limit_changes(bundle.manifest)) else ""
     return f"{place}: {bundle.id} limit {bundle.limit:.6g} {bundle.folder}{moved}{chosen}{signed}"
+
+
+async def chosen(settings: Settings, entry: BundleSettings, switch: Switch) -> str:
+    """Tell the journal of a switch that was made; '' or why it could not be told: the agent's next start tells it."""
+    detail = {"schema_version": 1, "program": entry.program, "camera": entry.camera, **asdict(switch)}
+    try:
+        await noted(settings, BUNDLE_CHOSEN, json.dumps(detail, ensure_ascii=False))
+    except (EdgeAgentError, DriverError) as err:
+        return f"the journal is told at the agent's next start, not now: {err}"
+    return ""
 
 
 def _words(folder: Path, trusted: tuple[PublicKey, ...], *, is_active: bool) -> str:

@@ -13,10 +13,12 @@ import typer
 from edge_agent.base_cli import (
     DEFAULT_CONFIG,
     Json,
+    Language,
     PaperSize,
     PassphraseFile,
     Threads,
     given_options,
+    in_language,
     passphrase_of,
     progress_bars,
     say,
@@ -147,6 +149,7 @@ def calibrate_reference(
     yes: Annotated[bool, typer.Option("--yes", help="With --live: calibrate without asking, nobody looked.")] = False,
     report: Annotated[Path | None, typer.Option(help="The HTML report; beside the bundle by default.")] = None,
     paper: PaperSize = "A4",
+    language: Language = None,
     sign: Annotated[
         Path | None, typer.Option(metavar="KEYFILE", help="Sign the bundle with this key (edge-agent bundle keygen).")
     ] = None,
@@ -176,7 +179,7 @@ def calibrate_reference(
     if missing := missing_packages():
         if wishes is not None:
             check_target(out, overwrite=force)
-            _collect(wishes, config, json_=json_, missing=missing)
+            _collect(wishes, config, language, json_=json_, missing=missing)
         raise _cannot_calibrate(missing, context, folder, config, is_live=wishes is not None)
     from calibration.backbones import backbone_for
     from calibration.calibrate import CalibrationOptions, calibrate
@@ -209,12 +212,13 @@ def calibrate_reference(
         signing = SigningKey.read(sign, lambda: passphrase_of(passphrase_file))
     if wishes is not None:
         check_target(out, overwrite=force)  # said now, not after an hour of collecting
-        _collect(wishes, config, yes=yes, json_=json_)
+        _collect(wishes, config, language, yes=yes, json_=json_)
     report = report or out.with_name(out.name + "-report.html")
-    with _doubts_reported(folder, report, paper, json_=json_), progress_bars() as progress:
+    with _doubts_reported(folder, report, (paper, language), json_=json_), progress_bars() as progress:
         result = calibrate(folder, out, options, progress)
     signature = None if signing is None else sign_bundle(result.path, signing, who(None))
-    write_report(report, result, paper=paper)
+    with in_language(language, settings_of(config) if wishes else None):
+        write_report(report, result, paper=paper)
     facts = {**calibration_json(result), "report": str(report), "signed": str(signature) if signature else None}
     lines = [*calibration_lines(result), *([str(signature)] if signature else []), f"report: {report}"]
     say(json_, facts, lines)
@@ -238,15 +242,19 @@ def _make_way(config: Path) -> None:
 
 
 @contextmanager
-def _doubts_reported(folder: Path, report: Path, paper: Paper, *, json_: bool) -> Iterator[None]:
-    """Where a person has to look at some of the images first: write the report that shows them, and name it."""
+def _doubts_reported(folder: Path, report: Path, on: tuple[Paper, str | None], *, json_: bool) -> Iterator[None]:
+    """Where a person has to look at some of the images first: write the report that shows them, and name it.
+
+    ``on``: its paper and its language.
+    """
     from calibration.reporting import doubts_json, write_doubt_report
     from calibration.suspects import PartsInDoubt
 
     try:
         yield
     except PartsInDoubt as err:
-        write_doubt_report(report, err.suspicion, folder, paper=paper)
+        with in_language(on[1]):
+            write_doubt_report(report, err.suspicion, folder, paper=on[0])
         say(json_, {**doubts_json(err.suspicion), "report": str(report)}, [f"report: {report}"])
         err.hint = err.hint.replace("look at them,", f"look at them in {report},")
         raise
@@ -383,7 +391,13 @@ def _make_room(out: Path | None, csv: Path | None) -> None:
 
 
 def _collect(
-    wishes: LiveWishes, config: Path, *, json_: bool, yes: bool = False, missing: tuple[str, ...] = ()
+    wishes: LiveWishes,
+    config: Path,
+    language: str | None,
+    *,
+    json_: bool,
+    yes: bool = False,
+    missing: tuple[str, ...] = (),
 ) -> None:
     """Collect, and go on where a person said that all of them are good; 1 where it was stopped before.
 
@@ -398,7 +412,8 @@ def _collect(
     if missing:
         typer.echo("this PC collects and cannot calibrate yet: what to do then is said at the end", err=True)
     folder, wanted = wishes.folder, wishes.wanted
-    found = collect_from_line(settings, config, wishes, lambda words: typer.echo(words, err=True))
+    with in_language(language, settings):
+        found = collect_from_line(settings, config, wishes, lambda words: typer.echo(words, err=True))
     facts = {"schema_version": 1, "collected": found, "wanted": wanted, "sheet": str(folder / SHEET)}
     lines = [f"{found} of {wanted} good parts in {folder}", f"look at each: {folder / SHEET}"]
     if found < wanted:

@@ -7,7 +7,19 @@ from typing import Annotated
 
 import typer
 
-from edge_agent.base_cli import DEFAULT_CONFIG, By, Config, Json, PaperSize, progress_bars, say, settings_of, who
+from edge_agent.base_cli import (
+    DEFAULT_CONFIG,
+    By,
+    Config,
+    Json,
+    Language,
+    PaperSize,
+    in_language,
+    progress_bars,
+    say,
+    settings_of,
+    who,
+)
 
 __all__ = ["challenge_cli"]
 
@@ -30,6 +42,7 @@ def challenge(
     by: By = None,
     report: Annotated[Path | None, typer.Option(help="Write an HTML report to sign.")] = None,
     paper: PaperSize = "A4",
+    language: Language = None,
     json_: Json = False,
 ) -> None:
     """Seeded reject samples must all be rejected; 1 if one is not. The journal keeps the record.
@@ -58,7 +71,8 @@ def challenge(
         found = asyncio.run(challenge_line(settings, parts or 0, who(by), within_s, lambda w: typer.echo(w, err=True)))
     via = asyncio.run(record(settings, found))
     if report:
-        write_challenge_report(report, found, settings, paper=paper)
+        with in_language(language, settings):
+            write_challenge_report(report, found, settings, paper=paper)
     facts = {**found.to_json(), "recorded_via": via, "samples": [s.to_json() for s in found.samples]}
     say(json_, facts, [*found.lines(), "recorded in the journal", *([f"report: {report}"] if report else [])])
     raise typer.Exit(0 if found.is_passed else 1)

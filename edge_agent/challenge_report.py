@@ -12,12 +12,14 @@ from edge_agent.inspection.inspector import Inspector
 from edge_agent.inspection.registry import find
 from edge_agent.report.facts import PartFact, PartPictures, RunFacts
 from edge_agent.report.html import write_run_report
+from edge_agent.report.phrases import said
 from edge_agent.report.seen import archived_part, score_words, seen_part
 from edge_agent.report.tally import rate_upper_bound
 from edge_agent.report.words import challenge_words
 from edge_agent.reported import identity, versions
 from edge_agent.store.search import JournalSearch
 from edge_agent.store.shrink import received_bytes
+from edge_agent.wording import mark, tr
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,7 +52,7 @@ def write_challenge_report(path: Path, challenge: Challenge, settings: Settings,
                 else _of_line(rows[sample.part_seq], sample, settings, inspectors)
                 for sample in shown
             ),
-            notes=challenge.notes,
+            notes=tuple(map(said, challenge.notes)),
         ),
     )
 
@@ -59,54 +61,62 @@ def _head(challenge: Challenge, settings: Settings, inspectors: dict[str, Inspec
     rejects = [sample for sample in challenge.samples if sample.must_reject]
     wrong = [sample for sample in challenge.samples if not sample.is_right]
     missed = sum(not sample.is_right for sample in rejects)
-    said = challenge_words(challenge.to_json())
+    result = challenge_words(challenge.to_json())
     bound = rate_upper_bound(missed, len(rejects)) if rejects else 1.0
     head = replace(
         identity(settings, (inspector.bundle for inspector in inspectors.values())),
-        title="Challenge with seeded samples",
+        title=tr("Challenge with seeded samples"),
         from_utc=challenge.at_utc,
-        result=said,
+        result=result,
         tone="good" if challenge.is_passed else "bad",
     )
-    so_many = f"So many samples say, with 95 % confidence: at most {bound:.0%} of parts with such defects would pass."
+    so_many = tr(
+        "So many samples say, with 95 % confidence: at most {share} of parts with such defects would pass.",
+        share=f"{bound:.0%}",
+    )
     if not challenge.is_passed:
         named = ", ".join(sample.label for sample in wrong[:_SHOWN])
         return replace(
             head,
             to_do=(
-                (
+                tr(
                     "Do not let this line judge parts before you know why. Look by hand at what it passed since the "
                     "last challenge that was passed."
                 ),
-                (
-                    f"Look below at each sample that went wrong: {named or 'there was no reject sample'}. A reject for "
-                    "want of an image or of time proves nothing: mend that, and challenge again."
+                tr(
+                    "Look below at each sample that went wrong: {names}. A reject for want of an image or of time "
+                    "proves nothing: mend that, and challenge again.",
+                    names=named or tr("there was no reject sample"),
                 ),
                 so_many,
             ),
         )
-    return replace(head, to_do=(_PASSED[challenge.through], so_many))
+    return replace(head, to_do=(tr(_PASSED[challenge.through]), so_many))
 
 
 _PASSED = {
-    "images": "Put samples through the line as well (edge-agent challenge --parts N): these images prove bundle and "
-    "software, not camera, light and gate.",
-    "line": "Sign only if you saw the gate hold back each of them: the agent does not see the part.",
+    "images": mark(
+        "Put samples through the line as well (edge-agent challenge --parts N): these images prove bundle and "
+        "software, not camera, light and gate."
+    ),
+    "line": mark("Sign only if you saw the gate hold back each of them: the agent does not see the part."),
 }
 
 
 def _fact(sample: Sample) -> PartFact:
-    wanted = "must be rejected" if sample.must_reject else "must pass"
+    wrong = tr("WRONG: this sample must pass, for what it looks like")
+    if sample.must_reject:
+        wrong = tr("WRONG: this sample must be rejected, for what it looks like")
     return PartFact(
         part_seq=sample.part_seq,
         verdict=sample.verdict,
         reason=sample.reason,
         label=sample.label,
-        detail="" if sample.is_right else f"WRONG: this sample {wanted}, for what it looks like",
+        detail="" if sample.is_right else wrong,
         score=sample.score,
         limit=sample.limit,
         is_defective=sample.must_reject,
-        truth="reject sample" if sample.must_reject else "golden sample",
+        truth=tr("reject sample") if sample.must_reject else tr("golden sample"),
         published=sample.published,
     )
 
@@ -135,13 +145,13 @@ def _rows(challenge: Challenge, settings: Settings) -> dict[int, PartRow]:
 
 
 def _caption(sample: Sample) -> str:
-    wanted = "must be rejected" if sample.must_reject else "must pass"
+    wanted = tr("must be rejected") if sample.must_reject else tr("must pass")
     return f"{wanted}; {sample.verdict}: {score_words(sample.reason, sample.score, sample.limit)}"
 
 
 def _of_file(sample: Sample, inspector: Inspector | None) -> PartPictures:
     if sample.path is None or inspector is None:
-        return PartPictures(sample.label, _caption(sample), None, problem="the bundle that judged it is gone")
+        return PartPictures(sample.label, _caption(sample), None, problem=tr("the bundle that judged it is gone"))
     data = received_bytes(sample.path)
     if hashlib.sha256(data).hexdigest() != sample.image_sha256:
         raise DataError(f"{sample.path} changed meanwhile", hint="challenge with files that nobody writes to")

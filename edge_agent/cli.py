@@ -16,8 +16,10 @@ from edge_agent.base_cli import (
     DEFAULT_CONFIG,
     Config,
     Json,
+    Language,
     PaperSize,
     Threads,
+    in_language,
     progress_bars,
     say,
     settings_of,
@@ -27,6 +29,7 @@ from edge_agent.bundle_cli import bundle_cli
 from edge_agent.bypass_cli import bypass_cli
 from edge_agent.calibration_cli import calibration_cli
 from edge_agent.challenge_cli import challenge_cli
+from edge_agent.changes_cli import changes_cli
 from edge_agent.commissioning_cli import commissioning_cli
 from edge_agent.cvx_cli import cvx_cli
 from edge_agent.doctor_cli import doctor_cli
@@ -34,6 +37,7 @@ from edge_agent.journal_cli import journal_cli
 from edge_agent.line_cli import config_cli, output_cli
 from edge_agent.report_cli import report_cli
 from edge_agent.results_cli import results_cli
+from edge_agent.status_cli import status_cli
 
 __all__ = ["command_line", "main"]
 
@@ -54,11 +58,13 @@ cli.add_typer(calibration_cli)
 cli.add_typer(challenge_cli)
 cli.add_typer(commissioning_cli)
 cli.add_typer(doctor_cli)
+cli.add_typer(status_cli)
 cli.add_typer(output_cli, name="output")
 cli.add_typer(config_cli, name="config")
 cli.add_typer(bundle_cli, name="bundle")
 cli.add_typer(cvx_cli, name="cvx")
 cli.add_typer(bypass_cli, name="bypass")
+journal_cli.add_typer(changes_cli)
 cli.add_typer(journal_cli, name="journal")
 cli.add_typer(report_cli, name="report")
 cli.add_typer(results_cli, name="results")
@@ -86,7 +92,7 @@ def run(
 
     from edge_agent.app import run_agent
     from edge_agent.logs import configure_logs
-    from edge_agent.runtime.claim import claimed, claimed_folders
+    from edge_agent.runtime.claim import claimed, claimed_line
     from edge_agent.runtime.worker import any_at_work
 
     settings = settings_of(config, drives_pass=not (simulated or dry_run), writes_state=True)
@@ -96,12 +102,12 @@ def run(
 
         flags = ("--without-ready",) if dry_run else ()
         with (
-            claimed_folders(settings.folders),
+            claimed_line(settings, is_simulated=True),
             simulated_peers(settings, config, images=simulated_images, flags=flags) as simulated_settings,
         ):
-            asyncio.run(run_agent(simulated_settings, is_simulated=True, is_dry_run=dry_run))
+            asyncio.run(run_agent(simulated_settings, is_simulated=True, is_dry_run=dry_run, written=settings))
     else:
-        with claimed(settings.output) as claim, claimed_folders(settings.folders):
+        with claimed(settings.output) as claim, claimed_line(settings):
             asyncio.run(run_agent(settings, claim=claim, is_dry_run=dry_run))
     if any_at_work():
         _leave(0)
@@ -118,6 +124,7 @@ def replay(
     *,
     report: Annotated[Path | None, typer.Option(help="Write an HTML report.")] = None,
     paper: PaperSize = "A4",
+    language: Language = None,
     threads: Threads = 2,
     json_: Json = False,
 ) -> None:
@@ -136,7 +143,8 @@ def replay(
     with progress_bars() as progress:
         result = replay_folder(folder, inspectors, journal_path, progress)
     if report:
-        write_replay_report(report, result, inspectors, settings, paper=paper)
+        with in_language(language, settings):
+            write_replay_report(report, result, inspectors, settings, paper=paper)
     say(json_, result.to_json(), [*result.summary(), *([f"report: {report}"] if report else [])])
     raise typer.Exit(result.exit_code)
 
@@ -209,6 +217,7 @@ def demo(
     spacing_ms: Annotated[int, typer.Option(min=200, help="Time between two parts.")] = 1500,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same parts.")] = 7,
     paper: PaperSize = "A4",
+    language: Language = None,
     json_: Json = False,
 ) -> None:
     """A whole line on this machine: simulated controller and remote I/O, the real agent, a report.
@@ -229,7 +238,7 @@ def demo(
         seed=seed,
         paper=paper,
     )
-    with progress_bars() as progress:
+    with progress_bars() as progress, in_language(language):
         result = run_demo(plan, progress, say=lambda line: typer.echo(line, err=json_))
     say(json_, result.to_json(), result.summary())
     raise typer.Exit(result.exit_code)

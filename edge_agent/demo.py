@@ -24,6 +24,7 @@ from edge_agent.pace import busy_words, pace_for
 from edge_agent.settings import load_settings
 from edge_agent.simulation import DemoLine, ShownPart, TruePart, free_port, render_good, render_line, words
 from edge_agent.store.journal import JournalReader
+from edge_agent.wording import language
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -115,6 +116,7 @@ def run_demo(plan: DemoPlan, progress: Callable[[str, int, int], None], say: Cal
     shown = render_line(plan.parts, plan.defective, width=plan.width, seed=plan.seed, progress=progress)
     say(f"calibrating from {plan.good} good parts (edge-agent calibrate-reference)")
     calibrate = ["calibrate-reference", str(plan.out / "good"), "--out", str(plan.out / "bundle")]
+    calibrate += ["--language", language()]
     done = subprocess.run(  # noqa: S603 - our own command
         [*_EDGE_AGENT, *calibrate, "--part", "zipper cursor", "--program", str(_PROGRAM), "--seed", str(plan.seed)],
         check=False,

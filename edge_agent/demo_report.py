@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 from edge_agent.domain import Reason
 from edge_agent.report.facts import PartFact, RunFacts
 from edge_agent.report.html import write_run_report
+from edge_agent.report.phrases import said
 from edge_agent.report.seen import score_words, seen_part
 from edge_agent.report.tally import Confusion
 from edge_agent.reported import identity, versions
+from edge_agent.wording import tr, trn
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,11 +40,14 @@ def write_demo_report(path: Path, plan: DemoPlan, parts: list[DemoPart], inspect
             parts=facts,
             pictures=tuple(_pictures(part, inspector) for part in _most_telling(parts)),
             deadline_ms=plan.deadline_ms,
-            latency_words="from the first sign of the part to its verdict on the wire",
+            latency_words=tr("from the first sign of the part to its verdict on the wire"),
             notes=(
-                (
-                    f"Rendered zipper cursors, {plan.parts} parts, {plan.defective} of them defective; calibrated from "
-                    f"{plan.good} other good ones."
+                tr(
+                    "Rendered zipper cursors, {parts} parts, {defective} of them defective; calibrated from {good} "
+                    "other good ones.",
+                    parts=plan.parts,
+                    defective=plan.defective,
+                    good=plan.good,
                 ),
             ),
         ),
@@ -54,12 +59,15 @@ def _head(parts: list[DemoPart], facts: tuple[PartFact, ...], inspector: Inspect
     escaped = [part.truth.index for part in parts if part.truth.is_escape]
     unwritten = sum(part.row is None for part in parts)
     times = [part.row.decided_utc for part in parts if part.row]
-    found = (
-        f"The gate held back {counted.defective_stopped} of {counted.defective} defective parts and let through "
-        f"{counted.good_passed} of {counted.good} good ones"
+    found = tr(
+        "The gate held back {stopped} of {defective} defective parts and let through {passed} of {good} good ones",
+        stopped=counted.defective_stopped,
+        defective=counted.defective,
+        passed=counted.good_passed,
+        good=counted.good,
     )
     to_do = [
-        (
+        tr(
             "Nothing on a real line: this one was simulated, and its parts are rendered. Measure on your own parts "
             "before you believe a figure: edge-agent init --simulated shows how a line is set up."
         )
@@ -67,18 +75,23 @@ def _head(parts: list[DemoPart], facts: tuple[PartFact, ...], inspector: Inspect
     late = sum(part.is_late for part in parts)
     if late:
         to_do.insert(
-            0, f"{late} parts were not judged in time: something else runs on this PC, or --spacing-ms is short."
+            0,
+            trn(
+                "{n} part was not judged in time: something else runs on this PC, or --spacing-ms is short.",
+                "{n} parts were not judged in time: something else runs on this PC, or --spacing-ms is short.",
+                late,
+            ),
         )
     if escaped:
         named = ", ".join(map(str, escaped[:20]))
-        to_do.insert(0, f"Look at part {named} below: defective, or never imaged, and let through.")
+        to_do.insert(0, tr("Look at part {names} below: defective, or never imaged, and let through.", names=named))
     if unwritten:
-        found += f"; {unwritten} parts have no row in the journal"
-        to_do.insert(0, "Read agent.log beside this file: every part must have its row.")
+        found = tr("{found}; parts without a row in the journal: {number}", found=found, number=unwritten)
+        to_do.insert(0, tr("Read agent.log beside this file: every part must have its row."))
     return replace(
         identity(None, [inspector.bundle]),
-        title="Demonstration line",
-        line="demo (simulated)",
+        title=tr("Demonstration line"),
+        line=tr("demo (simulated)"),
         from_utc=min(times, default=""),
         to_utc=max(times, default=""),
         tone="bad" if escaped or unwritten else "note" if counted.good_stopped > counted.good // 10 else "good",
@@ -99,7 +112,7 @@ def _fact(part: DemoPart) -> PartFact:
         limit=row.limit if row else None,
         latency_ms=part.latency_ms if row else None,
         is_defective=part.is_defective,
-        truth=part.words,
+        truth=said(part.words),
         gate="passed" if part.truth.is_let_through else "rejected",
         published=part.publication.published if part.publication else None,
     )
@@ -116,11 +129,11 @@ def _most_telling(parts: list[DemoPart]) -> list[DemoPart]:
 
 def _pictures(part: DemoPart, inspector: Inspector) -> PartPictures:
     row = part.row
-    said = "no row" if row is None else f"{row.verdict}: {score_words(row.reason, row.score, row.limit)}"
+    caption = tr("no row") if row is None else f"{row.verdict}: {score_words(row.reason, row.score, row.limit)}"
     return seen_part(
         inspector,
         part.image,
-        label=f"part {part.truth.index}: {part.words}",
-        caption=said,
+        label=tr("part {part}: {words}", part=part.truth.index, words=said(part.words)),
+        caption=caption,
         is_wrong=part.is_defective is part.truth.is_let_through,
     )

@@ -2,21 +2,40 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import closing, contextmanager
+from dataclasses import asdict
 from enum import StrEnum
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import IO, TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from drivers.base import Reason, Verdict
-from edge_agent.base_cli import DEFAULT_CONFIG, Config, Json, progress_bars, say, settings_of, utc_of
+from edge_agent.base_cli import (
+    DEFAULT_CONFIG,
+    By,
+    Config,
+    ForExcel,
+    JournalFile,
+    Json,
+    On,
+    Since,
+    Until,
+    journal_of,
+    printable,
+    progress_bars,
+    say,
+    settings_of,
+    span_of,
+    who,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Iterator
 
-    from edge_agent.store.export import Selection
+    from edge_agent.store.export import Format, Selection
     from edge_agent.store.journal import JournalReader
 
 __all__ = ["journal_cli"]
@@ -28,28 +47,10 @@ class _Format(StrEnum):
     CSV = "csv"
     JSONL = "jsonl"
     PARQUET = "parquet"
+    XLSX = "xlsx"
 
 
-File = Annotated[Path | None, typer.Option("--journal", help="This file, not the one that line.toml names.")]
-
-
-class _For(StrEnum):
-    EXCEL = "excel"
-
-
-Since = Annotated[
-    str | None,
-    typer.Option(
-        "--from",
-        "--since",
-        metavar="TIME",
-        help="2026-11-24, 2026-11-24T06:00, 22:00 (the last one), today, yesterday, 'yesterday 22:00'; this PC's time.",
-    ),
-]
-Until = Annotated[
-    str | None,
-    typer.Option("--to", "--until", metavar="TIME", help="As --from, itself not included; 06:00 is the next one."),
-]
+Out = Annotated[Path, typer.Argument(help="The file to write; it must not exist yet.")]
 OfVerdict = Annotated[Verdict | None, typer.Option("--verdict", case_sensitive=False)]
 OfReason = Annotated[Reason | None, typer.Option("--reason", case_sensitive=False)]
 OfProgram = Annotated[int | None, typer.Option("--program", help="The controller's program.")]
@@ -61,19 +62,16 @@ OfImage = Annotated[
         "--image", metavar="NAME", help="Name of its image, the controller's or the archive's; * is anything."
     ),
 ]
-ForExcel = Annotated[
-    _For | None,
-    typer.Option("--for", help="excel: CSV that opens by a double click: local time, semicolons, decimal commas."),
-]
 
 
 @journal_cli.command("query")
 def journal_query(
     config: Config = DEFAULT_CONFIG,
     *,
-    journal: File = None,
+    journal: JournalFile = None,
     since: Since = None,
     until: Until = None,
+    on: On = None,
     verdict: OfVerdict = None,
     reason: OfReason = None,
     program: OfProgram = None,
@@ -90,20 +88,22 @@ def journal_query(
 
     Example: edge-agent journal query --config line.toml --part 4711
 
-    Example: edge-agent journal query --config line.toml --from yesterday --to today --for excel > yesterday.csv
+    Example: edge-agent journal query --config line.toml --on "last tuesday" --count 312
     """
     from edge_agent.errors import UsageError
+    from edge_agent.store.export import records_of
 
     if for_ and json_:
         raise UsageError("--for excel and --json are two answers", hint="say one of them")
     wanted = _selection(
-        since, until, verdict=verdict, reason=reason, program=program, part=part, count=count, image=image
+        since, until, on, verdict=verdict, reason=reason, program=program, part=part, count=count, image=image
     )
     with _reader(config, journal) as reader:
-        with closing(_records(reader, wanted, is_newest_first=True)) as found:
+        with closing(records_of(reader, wanted, is_newest_first=True)) as found:
             records = list(islice(found, most))
-        tally = reader.tally(*wanted.where())
-    said = _said(_path(config, journal), wanted)
+        # Where all that fit are here, they need not be looked for a second time.
+        tally = reader.tally(*wanted.where()) if len(records) == most else _tally_of(records)
+    said = _said(journal_of(config, journal), wanted)
     totals = _totals(wanted, tally, len({record["part_seq"] for record in records}))
     if said:
         totals.append("reviewed: " + ", ".join(f"{number} {_SAID.get(says, says)}" for says, number in said.items()))
@@ -119,13 +119,14 @@ def journal_query(
 
 @journal_cli.command("export")
 def journal_export(
-    out: Annotated[Path, typer.Argument(help="The file to write; it must not exist yet.")],
+    out: Out,
     config: Config = DEFAULT_CONFIG,
     *,
-    journal: File = None,
+    journal: JournalFile = None,
     fmt: Annotated[_Format | None, typer.Option("--format", help="By the name of the file, where left out.")] = None,
     since: Since = None,
     until: Until = None,
+    on: On = None,
     verdict: OfVerdict = None,
     reason: OfReason = None,
     program: OfProgram = None,
@@ -135,24 +136,23 @@ def journal_export(
     for_: ForExcel = None,
     json_: Json = False,
 ) -> None:
-    """One record an image, oldest first: CSV, JSON Lines, or Parquet where pyarrow is installed.
+    """One record an image, oldest first: an Excel workbook, CSV, JSON Lines, or Parquet where pyarrow is installed.
 
-    Example: edge-agent journal export november.csv --config line.toml --from 2026-11-01 --to 2026-12-01
+    Example: edge-agent journal export november.xlsx --config line.toml --in november
 
     Example: edge-agent journal export november.csv --config line.toml --from 2026-11-01 --for excel
     """
     from edge_agent.errors import UsageError
-    from edge_agent.store.excel import write_excel
-    from edge_agent.store.export import write_export
+    from edge_agent.store.export import records_of
 
     chosen = _format_of(out, fmt, is_for_excel=for_ is not None)
     wanted = _selection(
-        since, until, verdict=verdict, reason=reason, program=program, part=part, count=count, image=image
+        since, until, on, verdict=verdict, reason=reason, program=program, part=part, count=count, image=image
     )
     with _reader(config, journal) as reader:
         try:
-            with out.open("xb") as file, closing(_records(reader, wanted)) as records:
-                number = write_excel(records, file) if for_ else write_export(records, file, chosen.value)
+            with out.open("xb") as file, closing(records_of(reader, wanted)) as records:
+                number = _write_table(records, file, out, chosen, wanted, is_for_excel=for_ is not None)
         except FileExistsError:
             raise UsageError(f"{out} exists already", hint="name another file, or move this one away") from None
         except BaseException:
@@ -166,7 +166,7 @@ def journal_export(
 def journal_verify(
     config: Config = DEFAULT_CONFIG,
     *,
-    journal: File = None,
+    journal: JournalFile = None,
     head: Annotated[
         str | None, typer.Option(metavar="LINK:SHA256", help="A head that was noted: journal_head in the agent's log.")
     ] = None,
@@ -196,7 +196,9 @@ def journal_verify(
 
 
 @journal_cli.command("rotate")
-def journal_rotate(config: Config = DEFAULT_CONFIG, *, journal: File = None, json_: Json = False) -> None:
+def journal_rotate(
+    config: Config = DEFAULT_CONFIG, *, journal: JournalFile = None, by: By = None, json_: Json = False
+) -> None:
     """Close the journal under the name of its parts and begin the next one; 75 while an agent runs.
 
     Example: edge-agent journal rotate --config line.toml
@@ -206,37 +208,22 @@ def journal_rotate(config: Config = DEFAULT_CONFIG, *, journal: File = None, jso
 
     path = journal or settings_of(config, writes_state=True).store.journal
     refuse_root([path.parent, path])
-    kept = rotate(path)
+    kept = rotate(path, by=who(by))
     say(json_, {"schema_version": 1, "closed": str(kept)}, [f"closed: {kept}"])
-
-
-def _path(config: Path, journal: Path | None) -> Path:
-    return journal or settings_of(config).store.journal
 
 
 @contextmanager
 def _reader(config: Path, journal: Path | None) -> Iterator[JournalReader]:
     from edge_agent.store.journal import JournalReader
 
-    with JournalReader.open(_path(config, journal)) as reader:
+    with JournalReader.open(journal_of(config, journal)) as reader:
         yield reader
-
-
-def _records(
-    reader: JournalReader, wanted: Selection, *, is_newest_first: bool = False
-) -> Generator[dict[str, Any], None, None]:
-    from edge_agent.store.export import record_of
-
-    where, values = wanted.where()
-    for row in reader.select(where, values, is_newest_first=is_newest_first):
-        published = reader.published(row.part_seq)
-        for camera in row.cameras or (None,):
-            yield record_of(row, camera, published)
 
 
 def _selection(
     since: str | None,
     until: str | None,
+    on: str | None,
     *,
     verdict: Verdict | None,
     reason: Reason | None,
@@ -245,32 +232,67 @@ def _selection(
     count: int | None,
     image: str | None,
 ) -> Selection:
-    from edge_agent.errors import UsageError
-    from edge_agent.moment import local_words
     from edge_agent.store.export import Selection
 
-    from_utc = utc_of("--from", since)
-    to_utc = utc_of("--to", until, from_utc)
-    if from_utc is not None and to_utc is not None and to_utc <= from_utc:
-        raise UsageError(
-            f"--to is {local_words(to_utc)}, which is not after --from, {local_words(from_utc)}",
-            hint="a day is its begin: --from yesterday --to today is all of yesterday",
-        )
-    return Selection(from_utc, to_utc, verdict, reason, program, part, count, image)
+    return Selection(*span_of(since, until, on), verdict, reason, program, part, count, image)
+
+
+def _write_table(
+    records: Iterator[dict[str, Any]],
+    file: IO[bytes],
+    out: Path,
+    chosen: _Format,
+    wanted: Selection,
+    *,
+    is_for_excel: bool,
+) -> int:
+    from edge_agent.store.excel import write_excel
+    from edge_agent.store.export import write_export
+    from edge_agent.store.xlsx import write_xlsx
+
+    if chosen is _Format.XLSX:
+        return write_xlsx(records, file, _about(wanted), out.absolute().parent)
+    if is_for_excel:
+        return write_excel(records, file)
+    return write_export(records, file, cast("Format", chosen.value))
+
+
+def _about(wanted: Selection) -> dict[str, str]:
+    """What the last sheet of a workbook says of the others."""
+    from datetime import UTC, datetime
+    from importlib.metadata import version
+
+    from edge_agent.moment import local_words
+
+    asked = {name: str(value) for name, value in asdict(wanted).items() if value is not None}
+    span = {name: local_words(asked.pop(name)) for name in ("since_utc", "until_utc") if name in asked}
+    return {
+        "from": span.get("since_utc", "the first part"),
+        "to (not included)": span.get("until_utc", "the last part"),
+        **asked,
+        "decided_local": f"time of this PC, {datetime.now(UTC).astimezone():%Z, UTC%z now}",
+        "decided_utc": "the same in UTC",
+        "a row": "one image of a part, or a part without one",
+        "made": local_words(datetime.now(UTC).isoformat()),
+        "edge-agent": version("edge-agent"),
+    }
 
 
 def _format_of(out: Path, fmt: _Format | None, *, is_for_excel: bool) -> _Format:
     from edge_agent.errors import UsageError
 
     if is_for_excel:
-        if fmt not in (None, _Format.CSV) or out.suffix.lower() != ".csv":
-            raise UsageError(f"{out}: --for excel writes CSV", hint="name it .csv: a double click opens it in Excel")
-        return _Format.CSV
+        names = {".csv": _Format.CSV, ".xlsx": _Format.XLSX}
+        found = names.get(out.suffix.lower())
+        if found is None or fmt not in (None, found):
+            hint = "name it .xlsx or .csv: a double click opens it in Excel"
+            raise UsageError(f"{out}: --for excel writes a workbook or CSV", hint=hint)
+        return found
     suffixes = {f".{known}": known for known in _Format}
     chosen = fmt or suffixes.get(out.suffix.lower())
     if chosen is None:
         raise UsageError(
-            f"{out}: csv, jsonl or parquet?", hint="say it with --format; for Excel: a name with .csv, and --for excel"
+            f"{out}: xlsx, csv, jsonl or parquet?", hint="say it with --format; for Excel: a name with .xlsx"
         )
     return chosen
 
@@ -283,7 +305,7 @@ def _line(record: dict[str, Any]) -> str:
     count = "-" if record["count"] is None else record["count"]
     return (
         f"{record['part_seq']:>8}  count {count:<6} {local_words(record['decided_utc'])}  {record['verdict']:<6} "
-        f"{record['reason']:<13} {score}/{limit}  {record['published'] or 'not told'}  {_printable(record['detail'])}"
+        f"{record['reason']:<13} {score}/{limit}  {record['published'] or 'not told'}  {printable(record['detail'])}"
     ).rstrip()
 
 
@@ -329,6 +351,13 @@ def _said(path: Path, wanted: Selection) -> dict[str, int]:
         return dict(sorted(Counter(words[row.part_seq] for row in found).items()))
 
 
+def _tally_of(records: list[dict[str, Any]]) -> dict[tuple[Verdict, Reason], int]:
+    """As ``JournalReader.tally``, of the parts of these records."""
+    by_part = {record["part_seq"]: (Verdict(record["verdict"]), Reason(record["reason"])) for record in records}
+    counted = Counter(by_part.values())
+    return dict(sorted(counted.items(), key=lambda item: (item[0][0], -item[1])))
+
+
 def _print_excel(records: list[dict[str, Any]]) -> None:
     from io import BytesIO
 
@@ -351,8 +380,3 @@ def _head(text: str | None) -> Any:
     if found is None:
         raise UsageError(f"--head {text!r} is no head", hint="LINK:SHA256, as the agent's log has it")
     return Head(int(found[1]), found[2])
-
-
-def _printable(text: str) -> str:
-    """No control bytes of a peer on a person's terminal."""
-    return text if text.isprintable() else repr(text)

@@ -12,12 +12,13 @@ from edge_agent.inspection.inspector import Inspector
 from edge_agent.inspection.registry import find
 from edge_agent.moment import local_words
 from edge_agent.report.part import PartPage, statement_of
+from edge_agent.report.phrases import said
 from edge_agent.report.seen import archived_part, score_words
 from edge_agent.report.words import QUANTITY_WORDS, SHARE_WORDS
 from edge_agent.reported import identity, versions
 from edge_agent.store.search import JournalSearch
 from edge_agent.web.reviews import ReviewBook
-from edge_agent.wording import tr
+from edge_agent.wording import mark, tr
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,8 +32,8 @@ __all__ = ["part_page"]
 
 _TO_DO = {
     Verdict.PASS: (),
-    Verdict.REJECT: ("Look at the part itself. If it is good: overturn the reject on the page (History).",),
-    Verdict.FAULT: ("Judge the part by hand, and find out why it was not judged: edge-agent doctor helps.",),
+    Verdict.REJECT: (mark("Look at the part itself. If it is good: overturn the reject on the page (History)."),),
+    Verdict.FAULT: (mark("Judge the part by hand, and find out why it was not judged: edge-agent doctor helps."),),
 }
 
 
@@ -52,17 +53,25 @@ def part_page(settings: Settings, part_seq: int) -> PartPage:
     return PartPage(
         head=replace(
             identity(settings, bundles.values()),
-            title=f"Part {part_seq}: {row.verdict}",
+            title=tr("Part {part}: {verdict}", part=part_seq, verdict=row.verdict),
             from_utc=row.decided_utc,
             tone="good" if row.verdict is Verdict.PASS else "bad",
             result=statement_of(row.verdict, row.reason, published),
-            to_do=_TO_DO[row.verdict],
+            to_do=tuple(map(tr, _TO_DO[row.verdict])),
         ),
         verdict=row.verdict,
+        reason=row.reason,
+        published=published,
         simulated=row.simulated,
         facts=tuple(_facts(row, published)),
         reviews=tuple(
-            f"{told.review.by} said on {local_words(told.at_utc)}: {told.review.says}. {told.review.note}".rstrip()
+            tr(
+                "{by} said on {at}: {says}. {note}",
+                by=told.review.by,
+                at=local_words(told.at_utc),
+                says=told.review.says,
+                note=told.review.note,
+            ).rstrip()
             for told in reviewed
         ),
         pictures=tuple(_picture(settings, row, camera, bundles) for camera in row.cameras),
@@ -72,28 +81,28 @@ def part_page(settings: Settings, part_seq: int) -> PartPage:
 
 def _facts(row: PartRow, published: Published | None) -> list[tuple[str, str]]:
     facts: list[tuple[str, object]] = [
-        ("decided", local_words(row.decided_utc)),
-        ("verdict", row.verdict),
-        ("reason", row.reason),
-        ("said", row.detail),
-        ("at the output", published or "not told"),
-        ("controller's count", row.count),
-        ("controller's program", row.program),
-        ("controller's judgement", row.controller_judgement),
-        ("session", row.session),
-        ("score", None if row.score is None else f"{row.score:.4g}"),
-        ("limit", None if row.limit is None else f"{row.limit:.4g}"),
-        ("bundle", row.bundle_id),
-        ("decided after", f"{(row.decided_mono_s - row.first_sign_mono_s) * 1000:.0f} ms"),
-        ("had to be by", f"{(row.deadline_mono_s - row.first_sign_mono_s) * 1000:.0f} ms"),
-        *((f"measured: {name}", value) for name, value in row.measured.items()),
+        (tr("decided"), local_words(row.decided_utc)),
+        (tr("verdict"), row.verdict),
+        (tr("reason"), row.reason),
+        (tr("said"), said(row.detail)),
+        (tr("at the output"), published or tr("not told")),
+        (tr("controller's count"), row.count),
+        (tr("controller's program"), row.program),
+        (tr("controller's judgement"), row.controller_judgement),
+        (tr("session"), row.session),
+        (tr("score"), None if row.score is None else f"{row.score:.4g}"),
+        (tr("limit"), None if row.limit is None else f"{row.limit:.4g}"),
+        (tr("bundle"), row.bundle_id),
+        (tr("decided after"), f"{(row.decided_mono_s - row.first_sign_mono_s) * 1000:.0f} ms"),
+        (tr("had to be by"), f"{(row.deadline_mono_s - row.first_sign_mono_s) * 1000:.0f} ms"),
+        *((tr("measured: {name}", name=name), value) for name, value in row.measured.items()),
     ]
     for camera in row.cameras:
         facts += [
-            (f"image of camera {camera.camera}", camera.image_name),
-            (f"its sha256 (camera {camera.camera})", camera.image_sha256),
-            (f"its score by what was looked at (camera {camera.camera})", _shares(camera)),
-            (f"its light and focus (camera {camera.camera})", _condition(camera)),
+            (tr("image of camera {camera}", camera=camera.camera), camera.image_name),
+            (tr("its sha256 (camera {camera})", camera=camera.camera), camera.image_sha256),
+            (tr("its score by what was looked at (camera {camera})", camera=camera.camera), _shares(camera)),
+            (tr("its light and focus (camera {camera})", camera=camera.camera), _condition(camera)),
         ]
     return [(name, str(value)) for name, value in facts if value not in (None, "")]
 
@@ -128,7 +137,9 @@ def _bundles(settings: Settings, row: PartRow) -> dict[str, Bundle]:
 
 
 def _picture(settings: Settings, row: PartRow, camera: CameraRow, bundles: dict[str, Bundle]) -> PartPictures:
-    label = f"camera {camera.camera}" + (f": {camera.detail}" if camera.detail else "")
+    label = tr("camera {camera}", camera=camera.camera)
+    if camera.detail:
+        label = tr("camera {camera}: {words}", camera=camera.camera, words=said(camera.detail))
     caption = "" if camera.reason is None else score_words(camera.reason, camera.score, camera.limit)
     bundle = bundles.get(camera.bundle_id or "")
     inspector = None if bundle is None else Inspector(bundle, threads=settings.inference.threads)

@@ -12,9 +12,11 @@ from edge_agent.domain import Verdict
 from edge_agent.errors import DataError
 from edge_agent.report.facts import PartFact, RunFacts
 from edge_agent.report.html import write_run_report
+from edge_agent.report.phrases import said
 from edge_agent.report.seen import score_words, seen_part
 from edge_agent.reported import identity, versions
 from edge_agent.store.shrink import received_bytes
+from edge_agent.wording import tr
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -49,9 +51,9 @@ def write_replay_report(
             versions=versions(),
             parts=tuple(_fact(image) for image in result.images),
             pictures=pictures,
-            latency_words="from the image's bytes to its judgement",
-            differences=tuple(f"{image.path.name}: {image.difference}" for image in result.differences),
-            notes=result.notes,
+            latency_words=tr("from the image's bytes to its judgement"),
+            differences=tuple(f"{image.path.name}: {said(image.difference)}" for image in result.differences),
+            notes=tuple(map(said, result.notes)),
         ),
     )
 
@@ -60,12 +62,14 @@ def _head(result: ReplayResult, inspectors: Mapping[tuple[int, int], Inspector],
     used = {image.inspection.bundle_id for image in result.images if not image.is_altered}
     times = sorted(image.recorded.decided_utc for image in result.images if image.recorded)
     counts = Counter(image.verdict for image in result.images)
-    verdicts = f"{counts[Verdict.PASS]} of {len(result.images)} images PASS, {counts[Verdict.REJECT]} REJECT"
+    counted = {"passed": counts[Verdict.PASS], "number": len(result.images), "rejected": counts[Verdict.REJECT]}
+    verdicts = tr("{passed} of {number} images PASS, {rejected} REJECT", **counted)
     if counts[Verdict.FAULT]:
-        verdicts += f", {counts[Verdict.FAULT]} FAULT"
+        fault = counts[Verdict.FAULT]
+        verdicts = tr("{passed} of {number} images PASS, {rejected} REJECT, {fault} FAULT", fault=fault, **counted)
     head = replace(
         identity(settings, (i.bundle for i in inspectors.values() if i.bundle.id in used)),
-        title="Replay",
+        title=tr("Replay"),
         from_utc=times[0] if times else "",
         to_utc=times[-1] if times else "",
     )
@@ -73,10 +77,15 @@ def _head(result: ReplayResult, inspectors: Mapping[tuple[int, int], Inspector],
         return replace(
             head,
             tone="bad",
-            result=f"DIFFERENT: {len(result.differences)} of {len(result.images)} images are not judged as they were "
-            f"recorded, or are not the images that were archived; {verdicts}",
+            result=tr(
+                "DIFFERENT: {different} of {number} images are not judged as they were recorded, or are not the images "
+                "that were archived; {verdicts}",
+                different=len(result.differences),
+                number=len(result.images),
+                verdicts=verdicts,
+            ),
             to_do=(
-                (
+                tr(
                     "Read below what differs in each. Another bundle: name the one that judged, with --bundle. The "
                     "same bundle: another version of the agent or another PC computes otherwise: edge-agent doctor."
                 ),
@@ -87,16 +96,20 @@ def _head(result: ReplayResult, inspectors: Mapping[tuple[int, int], Inspector],
         return replace(
             head,
             tone="good",
-            result=f"IDENTICAL: all {result.compared} compared images are judged as they were recorded, every verdict, "
-            f"reason and score the same, bit for bit; {verdicts}",
-            to_do=("Nothing: these verdicts can be relied on as the record of these images.",),
+            result=tr(
+                "IDENTICAL: all {number} compared images are judged as they were recorded, every verdict, reason and "
+                "score the same, bit for bit; {verdicts}",
+                number=result.compared,
+                verdicts=verdicts,
+            ),
+            to_do=(tr("Nothing: these verdicts can be relied on as the record of these images."),),
         )
     return replace(
         head,
-        result=f"{verdicts}; nothing was recorded of these images, so nothing was compared",
+        result=tr("{verdicts}; nothing was recorded of these images, so nothing was compared", verdicts=verdicts),
         to_do=(
-            "Good parts: look at each that was rejected. If many were, the bundle does not know such parts.",
-            "Known-defective parts: look at each that passed. Parts like these would pass on the line.",
+            tr("Good parts: look at each that was rejected. If many were, the bundle does not know such parts."),
+            tr("Known-defective parts: look at each that passed. Parts like these would pass on the line."),
         ),
     )
 
@@ -105,9 +118,10 @@ def _altered(result: ReplayResult) -> tuple[str, ...]:
     if not result.altered:
         return ()
     return (
-        (
-            f"{result.altered} of the files are not the images that were archived: somebody or the disk changed them. "
-            "Keep them for the record, and look for who can write to the archive."
+        tr(
+            "{number} of the files are not the images that were archived: somebody or the disk changed them. Keep them "
+            "for the record, and look for who can write to the archive.",
+            number=result.altered,
         ),
     )
 

@@ -7,7 +7,18 @@ from typing import Annotated
 
 import typer
 
-from edge_agent.base_cli import DEFAULT_CONFIG, Config, Json, PaperSize, progress_bars, say, settings_of, utc_of
+from edge_agent.base_cli import (
+    DEFAULT_CONFIG,
+    Config,
+    Json,
+    Language,
+    PaperSize,
+    in_language,
+    progress_bars,
+    say,
+    settings_of,
+    utc_of,
+)
 
 __all__ = ["report_cli"]
 
@@ -33,6 +44,7 @@ def report_shift(
     pdf: Annotated[bool, typer.Option("--pdf", help="Also as PDF, by this PC's browser.")] = False,
     pictures: Annotated[int, typer.Option(min=0, max=50, help="So many of the worst parts with pictures.")] = 8,
     paper: PaperSize = "A4",
+    language: Language = None,
     json_: Json = False,
 ) -> None:
     """One self-contained HTML of a shift: bundle, limit, counts, reasons, worst parts, timings, is the record whole.
@@ -53,9 +65,9 @@ def report_shift(
     begun = shift_start(now.astimezone(), settings.web.shift_starts if settings.web else ("00:00",))
     from_utc = utc_of("--from", since) or begun.isoformat(timespec="milliseconds")
     to_utc = utc_of("--to", until, from_utc) or now.isoformat(timespec="milliseconds")
-    with progress_bars() as progress:
+    with progress_bars() as progress, in_language(language, settings):
         facts = shift_facts(settings, from_utc, to_utc, pictures, progress)
-    write_shift_report(out, replace(facts, head=replace(facts.head, paper=paper)))
+        write_shift_report(out, replace(facts, head=replace(facts.head, paper=paper)))
     written = [out]
     if pdf:
         print_pdf(out, out.with_suffix(".pdf"))
@@ -98,6 +110,7 @@ def report_part(
     ] = None,
     pdf: Annotated[bool, typer.Option("--pdf", help="Also as PDF, by this PC's browser.")] = False,
     paper: PaperSize = "A4",
+    language: Language = None,
     json_: Json = False,
 ) -> None:
     """One page of one part, to print: the verdict in words, what the journal says, its pictures. 65 if there is none.
@@ -110,16 +123,18 @@ def report_part(
     from edge_agent.report.part import write_part_page
     from edge_agent.shift import print_pdf
 
-    facts = part_page(settings_of(config), part)
+    settings = settings_of(config)
     path = out or Path(f"part-{part}.html")
-    write_part_page(path, replace(facts, head=replace(facts.head, paper=paper)))
+    with in_language(language, settings):
+        facts = part_page(settings, part)
+        write_part_page(path, replace(facts, head=replace(facts.head, paper=paper)))
     written = [path]
     if pdf:
         print_pdf(path, path.with_suffix(".pdf"))
         written.append(path.with_suffix(".pdf"))
-    said = {"schema_version": 1, "part_seq": part, "verdict": facts.verdict, "statement": facts.head.result}
+    said = {"schema_version": 1, "part_seq": part, "verdict": facts.verdict, "statement": facts.statement}
     say(
         json_,
         said | {"files": [str(file) for file in written]},
-        [f"part {part}: {facts.head.result}", *(f"page: {file}" for file in written)],
+        [f"part {part}: {facts.statement}", *(f"page: {file}" for file in written)],
     )

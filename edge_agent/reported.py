@@ -10,6 +10,7 @@ from edge_agent.errors import BundleRejected
 from edge_agent.inspection.manifest import MANIFEST
 from edge_agent.inspection.registry import switches
 from edge_agent.report.head import BundleName, Head
+from edge_agent.wording import tr
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,7 +30,7 @@ def identity(settings: Settings | None, bundles: Iterable[Bundle]) -> Head:
         title="",
         result="",
         made_utc=datetime.now(UTC).isoformat(timespec="seconds"),
-        line=settings.line.name if settings else "not known: no line.toml was given",
+        line=settings.line.name if settings else tr("not known: no line.toml was given"),
         part=_listed(bundle.part for bundle in known),
         program=_listed(str(bundle.program) for bundle in known),
         cameras=_listed(str(camera) for camera in sorted(cameras)),

@@ -19,15 +19,16 @@ from edge_agent.errors import BundleRejected, DataError, Unavailable
 from edge_agent.inspection.bundle import Bundle
 from edge_agent.inspection.inspector import Inspector
 from edge_agent.inspection.registry import find
+from edge_agent.report.changed import event_told
 from edge_agent.report.facts import PartFact
 from edge_agent.report.head import BundleName, in_local_time
 from edge_agent.report.seen import archived_part, score_words
 from edge_agent.report.shift import BundleFact, Period, ShiftFacts
 from edge_agent.report.tally import ReasonCount
-from edge_agent.report.words import event_words
 from edge_agent.reported import identity, versions
 from edge_agent.runtime.dry_run import DRY_RUN
 from edge_agent.store.search import JournalSearch
+from edge_agent.wording import tr, trn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -97,7 +98,7 @@ def shift_facts(
         shown=tuple(_drawn(seen.parts)),
         by_score=sum(n for (verdict, reason), n in seen.reasons.items() if (verdict, reason) == _BY_SCORE),
         worst=_worst(settings, seen, progress),
-        events=tuple((e.at_utc, *event_words(e.kind, e.detail)) for e in events if e.kind != "REVIEW"),
+        events=tuple((e.at_utc, *event_told(e)) for e in events if e.kind != "REVIEW"),
         confirmed=reviews["CONFIRMED"],
         overturned=reviews["OVERTURNED"],
         passes_confirmed=reviews["PASS_CONFIRMED"],
@@ -186,27 +187,46 @@ def _head(
 ) -> Head:
     counts = seen.whole
     parts = counts["PASS"] + counts["REJECT"] + counts["FAULT"]
-    whole = "The record is NOT as it was written" if problems else "The record is whole"
-    to_do = ["Compare the head of the record below with the one that was noted at the last shift; note this one."]
+    counted = {"parts": parts, "passed": counts["PASS"], "rejected": counts["REJECT"], "fault": counts["FAULT"]}
     if problems:
+        result = tr(
+            "{parts} parts: {passed} PASS, {rejected} REJECT, {fault} FAULT. The record is NOT as it was written",
+            **counted,
+        )
         to_do = [
-            "Sign nothing. Keep the journal as it is, read below what does not fit, and find out who could write to it."
+            tr(
+                "Sign nothing. Keep the journal as it is, read below what does not fit, and find out who could write "
+                "to it."
+            )
+        ]
+    else:
+        result = tr(
+            "{parts} parts: {passed} PASS, {rejected} REJECT, {fault} FAULT. The record is whole",
+            **counted,
+        )
+        to_do = [
+            tr("Compare the head of the record below with the one that was noted at the last shift; note this one.")
         ]
     if counts["REJECT"]:
-        to_do.append("Look at the rejected parts below. A good one among them: overturn it on the page (History).")
+        to_do.append(tr("Look at the rejected parts below. A good one among them: overturn it on the page (History)."))
     if counts["FAULT"]:
-        why = f"Find out why {counts['FAULT']} parts were FAULT: the reasons stand below; edge-agent doctor helps."
-        to_do.append(why)
+        to_do.append(
+            trn(
+                "Find out why {n} part was FAULT: the reason stands below; edge-agent doctor helps.",
+                "Find out why {n} parts were FAULT: the reasons stand below; edge-agent doctor helps.",
+                counts["FAULT"],
+            )
+        )
     known = identity(settings, filter(None, bundles.values()))
     gone = tuple(BundleName(bundle_id) for bundle_id, bundle in bundles.items() if bundle is None)
     return replace(
         known,
         bundles=(*known.bundles, *gone),
-        title=f"Shift report of {settings.line.name}",
+        title=tr("Shift report of {line}", line=settings.line.name),
         from_utc=span[0],
         to_utc=span[1],
         tone="bad" if problems else "good",
-        result=f"{parts} parts: {counts['PASS']} PASS, {counts['REJECT']} REJECT, {counts['FAULT']} FAULT. {whole}",
+        result=result,
         to_do=tuple(to_do),
     )
 
@@ -241,7 +261,11 @@ def _worst(settings: Settings, seen: _Seen, progress: Callable[[str, int, int], 
         if bundle_id not in inspectors:
             bundle = _load(settings, bundle_id, seen)
             inspectors[bundle_id] = None if bundle is None else Inspector(bundle, threads=settings.inference.threads)
-        label = f"part {row.part_seq}" + ("" if row.count is None else f", count {row.count}")
+        label = (
+            tr("part {part}", part=row.part_seq)
+            if row.count is None
+            else tr("part {part}, count {count}", part=row.part_seq, count=row.count)
+        )
         caption = f"{in_local_time(row.decided_utc)}; {score_words(row.reason, row.score, row.limit)}"
         camera = next((c for c in row.cameras if c.score == row.score), None)
         archive = settings.store.archive

@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["LANGUAGES", "language", "mark", "preferred", "speaking", "table", "tr", "trn"]
+__all__ = ["LANGUAGES", "language", "mark", "preferred", "speaking", "table", "tag", "tr", "trn"]
 
 LANGUAGES = {"en": "English", "de": "Deutsch", "ja": "日本語", "zh": "简体中文"}
 """Each by the name that its readers know it by. ``zh`` is simplified Chinese."""
+
+_TAGS = {"zh": "zh-Hans"}
 
 _spoken: ContextVar[str] = ContextVar("language", default="en")
 
@@ -33,6 +35,11 @@ def mark(text: str) -> str:
 def language() -> str:
     """The language that ``tr`` answers in, a key of LANGUAGES."""
     return _spoken.get()
+
+
+def tag() -> str:
+    """The same as HTML and browsers write it: ``zh-Hans``."""
+    return _TAGS.get(_spoken.get(), _spoken.get())
 
 
 @contextmanager

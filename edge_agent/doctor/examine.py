@@ -39,6 +39,7 @@ CHECKS: tuple[Check, ...] = (
     Check("output", "REJECT is written and read back", peers.output, gates=True),
     Check("output_watchdog", "the remote I/O drops PASS by itself", peers.output_watchdog, gates=True),
     Check("ftp_port", "the FTP port is free, or the agent's", peers.ftp_port, gates=True),
+    Check("page_ports", "the ports of the page are free, or the agent's", peers.page_ports, gates=True),
     Check("ftp_senders", "images come from one controller alone", peers.ftp_senders, gates=True),
     Check("ftp_passive", "an upload in passive mode", peers.ftp_passive, gates=True),
     Check("ftp_active", "an upload in active mode", peers.ftp_active, gates=True),

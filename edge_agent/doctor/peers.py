@@ -1,4 +1,4 @@
-"""What the line hangs on: the controller, the output, the FTP server, the serial line. Nothing is driven but REJECT."""
+"""What the line hangs on: controller, output, ports to listen at, the serial line. Nothing is driven but REJECT."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import io
 import os
 import socket
 import tempfile
+from contextlib import nullcontext
 from datetime import datetime
 from ipaddress import ip_network
 from pathlib import Path
@@ -18,17 +19,21 @@ from drivers.base import DriverError
 from edge_agent.app import open_images
 from edge_agent.cvx import status
 from edge_agent.desk import DeskClient, desk_path
-from edge_agent.doctor.finding import Finding, Site, fail, ok, warn
-from edge_agent.errors import AlreadyRunning, ConfigError, EdgeAgentError
+from edge_agent.doctor.finding import Finding, Result, Site, fail, ok, warn
+from edge_agent.errors import AlreadyRunning, ConfigError, EdgeAgentError, Unavailable
 from edge_agent.output import fail_safe, prove_output
-from edge_agent.runtime.claim import claimed
+from edge_agent.runtime.claim import address_to_listen_at, claimed, claimed_ports, journal_holder
+from edge_agent.runtime.holders import listener_at
 from edge_agent.settings import read_password
+from edge_agent.settings.addresses import OwnPort, own_ports
 from edge_agent.settings.fit import watchdog
+from edge_agent.web.process import listening_socket
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date
 
+    from edge_agent.runtime.holders import Holder
     from edge_agent.settings import ControllerSettings, FtpSettings, OutputSettings, Settings
 
 __all__ = [
@@ -42,6 +47,7 @@ __all__ = [
     "ftp_senders",
     "output",
     "output_watchdog",
+    "page_ports",
     "serial_line",
 ]
 
@@ -62,12 +68,27 @@ async def agent(site: Site) -> Finding:
         return warn(str(err), "run this as the agent's user: sudo -u edge-agent edge-agent doctor")
     if site.agent is None:
         return ok("no agent runs with this journal: controller, output and ports are tried directly")
+    if (other := _agent_of_another(site)) is not None:
+        return fail(
+            f"the journal {site.settings.store.journal} is that of another line: {other}",
+            "give each line.toml of this PC its own [store], images.spool and ports",
+        )
     said = f"runs, {site.agent['state']}: {site.agent['health']}"
     if bypass := site.agent.get("bypass"):
         return warn(
             f"{said}; BYPASS: {bypass}", 'parts pass that nobody inspected: edge-agent bypass end --by "YOUR NAME"'
         )
     return ok(said) if site.agent["health"] == "healthy" else fail(said, "mend what stands behind the colon")
+
+
+def _agent_of_another(site: Site) -> Holder | None:
+    """The running agent, where it was started with another line.toml than the one that is examined."""
+    holder = journal_holder(site.settings.store.journal)
+    config = None if holder is None else holder.config
+    try:
+        return None if config is None or config.samefile(site.config) else holder
+    except OSError:  # it was moved away since, or this user may not look there
+        return None
 
 
 async def controller(site: Site) -> Finding:
@@ -197,14 +218,57 @@ def ftp_port(site: Site) -> Finding:
         if err.errno == errno.EADDRINUSE and site.agent is not None:
             return ok(f"{ftp.host}:{ftp.port} is the running agent's")
         if err.errno == errno.EADDRINUSE:
-            fix = f"ss -ltnp sport = :{ftp.port} says by whom; stop it, or take another images.ftp.port"
-            return fail(f"{ftp.host}:{ftp.port} is in use", fix)
+            return _in_use(OwnPort("images.ftp.port", ftp.host, ftp.port))
         if err.errno == errno.EACCES:
             return fail(f"{ftp.port} needs CAP_NET_BIND_SERVICE", "see edge-agent.service, or take port 2121")
         return fail(f"{ftp.host}:{ftp.port}: {err.strerror}", "images.ftp.host must be an address of this PC: ip addr")
     if site.agent is not None:
         return fail(f"{ftp.host}:{ftp.port} is free though an agent runs", "see the agent's log: its inbox is not open")
     return ok(f"{ftp.host}:{ftp.port} is free")
+
+
+def _in_use(port: OwnPort) -> Finding:
+    try:
+        other = listener_at(address_to_listen_at(port.host, port.port), port.port)
+    except (OSError, UnicodeError):
+        other = None
+    if other is None:
+        fix = f"ss -ltnp sport = :{port.port} says by whom; stop it, or take another {port.key}"
+        return fail(f"{port.host}:{port.port} is in use", fix)
+    return fail(f"{port.host}:{port.port} is in use by {other}", f"stop that, or take another {port.key}")
+
+
+def page_ports(site: Site) -> Finding:
+    """The ports of page and metrics: free, or the running agent's. Without them the line works, and nobody can look."""
+    said = []
+    for port in own_ports(site.settings):
+        if port.key == "images.ftp.port":
+            continue
+        found = _page_port(port, is_running=site.agent is not None)
+        if found.result is not Result.OK:
+            return found
+        said.append(found.evidence)
+    return ok(", ".join(said) or "line.toml has no [web] and no [metrics]")
+
+
+def _page_port(port: OwnPort, *, is_running: bool) -> Finding:
+    where = f"{port.host}:{port.port}"
+    try:
+        # Of the agent that runs with this line.toml the name is taken, and rightly.
+        with nullcontext() if is_running else claimed_ports([port]):
+            listening_socket(port.host, port.port).close()
+    except AlreadyRunning as err:
+        return fail(str(err), err.hint)
+    except Unavailable as err:
+        cause = err.__cause__
+        if not isinstance(cause, OSError) or cause.errno != errno.EADDRINUSE:
+            return fail(str(err), f"{port.key.replace('port', 'host')} must be an address of this PC: ip addr")
+        other = listener_at(address_to_listen_at(port.host, port.port), port.port)
+        is_page = other is None or other.is_page
+        return ok(f"{where} is the running agent's") if is_running and is_page else _in_use(port)
+    if is_running:
+        return warn(f"{where} is free though an agent runs", "its page starts, or has ended: see the agent's log")
+    return ok(f"{where} is free")
 
 
 def ftp_senders(site: Site) -> Finding:

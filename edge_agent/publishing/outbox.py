@@ -20,6 +20,7 @@ from drivers.timing import monotonic_s
 from edge_agent.store.aside import SetAside, again_file, aside_file, read_aside, set_aside
 from edge_agent.store.position import Position, files_since, fits, position_file, read_position, write_position
 from edge_agent.store.reader import JournalReader
+from edge_agent.store.starts import without_values
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -262,8 +263,12 @@ def part_record(row: PartRow, published: Published | None) -> dict[str, Any]:
 
 
 def event_record(event: EventRow) -> dict[str, Any]:
-    """Something that happened to the agent: START, STOP, BUNDLE, CHALLENGE, REVIEW and the like."""
-    return {"schema_version": _SCHEMA_VERSION} | {key: _finite(value) for key, value in asdict(event).items()}
+    """Something that happened to the agent: START, STOP, BUNDLE, CHALLENGE, REVIEW and the like.
+
+    A START says which values of line.toml changed, and not all of them.
+    """
+    told = asdict(event) | {"detail": without_values(event.kind, event.detail)}
+    return {"schema_version": _SCHEMA_VERSION} | {key: _finite(value) for key, value in told.items()}
 
 
 def _finite(value: Any) -> Any:

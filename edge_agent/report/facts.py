@@ -257,7 +257,7 @@ class RunFacts:
     """All that a run or replay report says.
 
     ``differences`` say what is not as it was recorded. ``deadline_ms`` draws a line into the latency histogram;
-    ``latency_words`` says from what to what was timed.
+    ``latency_words`` says from what to what was timed, empty: from first sign to verdict.
     """
 
     head: Head
@@ -266,6 +266,6 @@ class RunFacts:
     parts: tuple[PartFact, ...]
     pictures: tuple[PartPictures, ...] = ()
     deadline_ms: float | None = None
-    latency_words: str = "from the first sign of the part to its verdict"
+    latency_words: str = ""
     differences: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()

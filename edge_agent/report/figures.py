@@ -1,4 +1,6 @@
-"""Charts as PNG, drawn once for light and once for dark. No pyplot: nothing global is touched.
+"""Charts as SVG, drawn once for light and once for dark. No pyplot: no figure outlives its report.
+
+Words stay text in them: whoever shows the report has the fonts of his language, the line PC may have none but Latin.
 
 Charts carry fixed words and numbers only. What comes from outside (names, details) stands in the HTML, escaped.
 """
@@ -7,13 +9,19 @@ from __future__ import annotations
 
 import base64
 import io
+import re
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import matplotlib as mpl
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib import font_manager
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+from edge_agent.wording import language, tr
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,7 +47,12 @@ __all__ = [
     "training_curve",
 ]
 
-_DPI = 144
+_FONT = "DejaVu Sans"
+_FONTS = {
+    "ja": ("Noto Sans CJK JP", "Yu Gothic", "Hiragino Sans"),
+    "zh": ("Noto Sans CJK SC", "Microsoft YaHei", "PingFang SC"),
+}
+"""The same characters look different in the two, and a picture in a page does not know the page's language."""
 _WIDTH_IN = 7.4
 HALF_WIDTH_IN = 4.0
 
@@ -82,12 +95,12 @@ def latency_histogram(latencies_ms: Sequence[float], deadline_ms: float | None) 
     def draw(axes: Any, theme: Theme) -> None:
         axes.hist(latencies_ms, bins=_bins(len(latencies_ms)), color=theme.good)
         if deadline_ms is not None and deadline_ms <= 4 * max(latencies_ms):
-            mark_line(axes, theme, "v", deadline_ms, f"deadline {deadline_ms:.0f} ms")
+            mark_line(axes, theme, "v", deadline_ms, tr("deadline {ms} ms", ms=f"{deadline_ms:.0f}"))
         axes.set_xlim(left=0)
         _count_axis(axes)
-        label_axes(axes, "milliseconds", "parts")
+        label_axes(axes, tr("milliseconds"), tr("parts"))
 
-    words = f"Histogram of {len(latencies_ms)} latencies in milliseconds"
+    words = tr("Histogram of {number} latencies in milliseconds", number=len(latencies_ms))
     return draw_chart(draw, 2.1, words, width_in=HALF_WIDTH_IN)
 
 
@@ -105,9 +118,9 @@ def score_strip(parts: Sequence[PartFact]) -> Chart:
             low, high = min([0.0, *finite]), max([1.2, *finite])
             axes.set_ylim(low - (high - low) * 0.06 if low < 0 else 0.0, high * 1.08)
         for is_defective, words, marker, colour in (
-            (False, "good", "o", theme.good),
-            (True, "defective", "^", theme.defective),
-            (None, "not known", "s", theme.unknown),
+            (False, tr("good"), "o", theme.good),
+            (True, tr("defective"), "^", theme.defective),
+            (None, tr("not known"), "s", theme.unknown),
         ):
             at = [i for i, part in enumerate(parts) if part.is_defective is is_defective and ratios[i] is not None]
             if at:
@@ -121,7 +134,7 @@ def score_strip(parts: Sequence[PartFact]) -> Chart:
                 fillstyle="none",
                 color=theme.ink,
                 markersize=11,
-                label="wrong",
+                label=tr("wrong"),
             )
         unscored = [i + 1 for i, ratio in enumerate(ratios) if ratio is None]
         if unscored:
@@ -130,35 +143,42 @@ def score_strip(parts: Sequence[PartFact]) -> Chart:
                 [0.03] * len(unscored),
                 "x",
                 color=theme.ink,
-                label="no score",
+                label=tr("no score"),
                 transform=axes.get_xaxis_transform(),
             )
-        mark_line(axes, theme, "h", 1.0, "limit")
+        mark_line(axes, theme, "h", 1.0, tr("limit"))
         axes.set_xlim(0.2, len(parts) + 0.8)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        label_axes(axes, "parts in their order", "score / limit" + (" (log)" if is_log else ""))
+        label_axes(axes, tr("parts in their order"), tr("score / limit (log)") if is_log else tr("score / limit"))
         add_legend(axes, theme)
 
-    return draw_chart(draw, 2.9, f"Score over limit of {len(parts)} parts in their order, the limit at 1")
+    return draw_chart(
+        draw, 2.9, tr("Score over limit of {number} parts in their order, the limit at 1", number=len(parts))
+    )
 
 
 def training_curve(steps: Sequence[TrainingStep], own_variance: float | None, mean_image_error: float | None) -> Chart:
     """Reconstruction error while training, against what it has to beat."""
 
     def draw(axes: Any, theme: Theme) -> None:
-        axes.plot([s.step for s in steps], [s.train_error for s in steps], color=theme.good, label="images it sees")
+        axes.plot([s.step for s in steps], [s.train_error for s in steps], color=theme.good, label=tr("images it sees"))
         held_out = [(s.step, s.held_out_error) for s in steps if s.held_out_error is not None]
         if held_out:
-            axes.plot(*zip(*held_out, strict=True), color=theme.defective, marker=".", label="good images it never saw")
-        for value, words, style in ((mean_image_error, "mean image", "--"), (own_variance, "own variance", ":")):
+            axes.plot(
+                *zip(*held_out, strict=True), color=theme.defective, marker=".", label=tr("good images it never saw")
+            )
+        for value, words, style in (
+            (mean_image_error, tr("mean image"), "--"),
+            (own_variance, tr("own variance"), ":"),
+        ):
             if value is not None:
                 axes.axhline(value, color=theme.muted, linestyle=style, linewidth=1.2, label=words)
         _log_axis(axes)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        label_axes(axes, "training steps", "error (log)")
+        label_axes(axes, tr("training steps"), tr("error (log)"))
         add_legend(axes, theme)
 
-    return draw_chart(draw, 2.7, "Reconstruction error over the training steps")
+    return draw_chart(draw, 2.7, tr("Reconstruction error over the training steps"))
 
 
 def registration_scatter(rows: Sequence[RegistrationRow]) -> Chart:
@@ -179,16 +199,16 @@ def registration_scatter(rows: Sequence[RegistrationRow]) -> Chart:
             linewidths=0.6,
         )
         bar = axes.figure.colorbar(points, ax=axes, pad=0.02)
-        bar.set_label("angle, degrees", color=theme.ink, fontsize=9)
+        bar.set_label(tr("angle, degrees"), color=theme.ink, fontsize=9)
         bar.ax.tick_params(colors=theme.muted, labelsize=8)
         bar.outline.set_visible(False)
         axes.axhline(0, color=theme.muted, linewidth=0.8)
         axes.axvline(0, color=theme.muted, linewidth=0.8)
         axes.invert_yaxis()  # as in the image: y grows downwards
         axes.margins(0.12)
-        label_axes(axes, "shift to the right, px", "shift down, px")
+        label_axes(axes, tr("shift to the right, px"), tr("shift down, px"))
 
-    return draw_chart(draw, 3.2, f"Shift and angle of {len(rows)} good parts against the reference")
+    return draw_chart(draw, 3.2, tr("Shift and angle of {number} good parts against the reference", number=len(rows)))
 
 
 def score_histogram(
@@ -202,16 +222,16 @@ def score_histogram(
         number = _bins(len(scores))
         most = max(scores)
         bins = np.geomspace(low, most, number + 1) if is_log and most > low else number
-        axes.hist(scores, bins=bins, color=theme.good, label="good")
+        axes.hist(scores, bins=bins, color=theme.good, label=tr("good"))
         on_axis: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "linestyle": "none"}
         axes.plot(scores, [0.02] * len(scores), "|", color=theme.ink, markersize=9, **on_axis)
         if defective:
             at = [0.06] * len(defective)
-            axes.plot(defective, at, "^", color=theme.defective, markersize=6, label="known-defective", **on_axis)
+            axes.plot(defective, at, "^", color=theme.defective, markersize=6, label=tr("known-defective"), **on_axis)
             add_legend(axes, theme)
         if review_from is not None:
             axes.axvspan(review_from, limit, color=theme.limit, alpha=0.16, linewidth=0)
-        mark_line(axes, theme, "v", limit, f"limit {limit:.4g}")
+        mark_line(axes, theme, "v", limit, tr("limit {limit}", limit=f"{limit:.4g}"))
         if is_log:
             axes.set_xscale("log")
             axes.set_xlim(low * 0.9, high * 1.1)
@@ -222,10 +242,18 @@ def score_histogram(
             margin = (high - low or 1.0) * 0.12
             axes.set_xlim(low - margin, high + margin)
         _count_axis(axes)
-        label_axes(axes, "score (one mark a part)" + (", log" if is_log else ""), "good parts")
+        x_words = tr("score (one mark a part), log") if is_log else tr("score (one mark a part)")
+        label_axes(axes, x_words, tr("good parts"))
 
-    known = f", and {len(defective)} of known-defective ones" if defective else ""
-    return draw_chart(draw, 2.6, f"Histogram of {len(scores)} scores of good parts{known}, the limit at {limit:.4g}")
+    at = {"number": len(scores), "limit": f"{limit:.4g}"}
+    words = tr("Histogram of {number} scores of good parts, the limit at {limit}", **at)
+    if defective:
+        words = tr(
+            "Histogram of {number} scores of good parts, and {defective} of known-defective ones, the limit at {limit}",
+            defective=len(defective),
+            **at,
+        )
+    return draw_chart(draw, 2.6, words)
 
 
 def trade_off(facts: DefectiveFacts) -> Chart:
@@ -239,15 +267,20 @@ def trade_off(facts: DefectiveFacts) -> Chart:
         axes.step(x, y, where="post", color=theme.good, linewidth=1.8)
         axes.plot(x, y, ".", color=theme.good)
         at = [100 * chosen.false_rejects], [100 * chosen.missed]
-        axes.plot(*at, "D", color=theme.limit, markersize=8, label="as set", clip_on=False, zorder=3)
+        axes.plot(*at, "D", color=theme.limit, markersize=8, label=tr("as set"), clip_on=False, zorder=3)
         caught = next((point.false_rejects for point in facts.curve if not point.missed), 0.0)
         axes.set_xlim(0, min(100.0, 100 * max(0.10, 2 * chosen.false_rejects, 1.5 * caught)))
         axes.set_ylim(0, max(5.0, *y, 100 * chosen.missed) * 1.1)
         add_legend(axes, theme)
-        label_axes(axes, "good parts rejected, expected, %", "defective parts passed, %")
+        label_axes(axes, tr("good parts rejected, expected, %"), tr("defective parts passed, %"))
 
-    words = f"{chosen.missed:.0%} of defective parts pass where {chosen.false_rejects:.1%} of good parts are rejected"
-    return draw_chart(draw, 2.9, f"Good parts rejected against defective parts passed; as set, {words}")
+    words = tr(
+        "Good parts rejected against defective parts passed; as set, {missed} of defective parts pass where {rejected} "
+        "of good parts are rejected",
+        missed=f"{chosen.missed:.0%}",
+        rejected=f"{chosen.false_rejects:.1%}",
+    )
+    return draw_chart(draw, 2.9, words)
 
 
 # --- inside ---------------------------------------------------------------------------------------------
@@ -255,13 +288,13 @@ def trade_off(facts: DefectiveFacts) -> Chart:
 
 def draw_chart(draw: Draw, height_in: float, words: str, *, width_in: float = _WIDTH_IN) -> Chart:
     """What ``draw(axes, theme)`` draws, once for light and once for dark."""
-    light, dark = (_png(draw, (width_in, height_in), theme) for theme in (_LIGHT, _DARK))
-    return Chart(png_uri(light), png_uri(dark), words)
+    light, dark = (_svg_uri(draw, (width_in, height_in), theme) for theme in (_LIGHT, _DARK))
+    return Chart(light, dark, words)
 
 
-def _png(draw: Draw, size_in: tuple[float, float], theme: Theme) -> bytes:
-    figure = Figure(figsize=size_in, dpi=_DPI, layout="constrained", facecolor=theme.face)
-    FigureCanvasAgg(figure)
+def _svg_uri(draw: Draw, size_in: tuple[float, float], theme: Theme) -> str:
+    figure = Figure(figsize=size_in, layout="constrained", facecolor=theme.face)
+    FigureCanvasSVG(figure)
     axes = figure.add_subplot(facecolor=theme.face)
     axes.set_axisbelow(True)
     axes.grid(visible=True, color=theme.grid, linewidth=0.8)
@@ -271,10 +304,18 @@ def _png(draw: Draw, size_in: tuple[float, float], theme: Theme) -> bytes:
     axes.tick_params(which="both", colors=theme.muted, labelsize=9, length=0)
     axes.xaxis.label.set_color(theme.ink)
     axes.yaxis.label.set_color(theme.ink)
-    png = io.BytesIO()
-    # No Software entry: the same facts give the same bytes.
-    figure.savefig(png, format="png", facecolor=theme.face, metadata={"Software": None})
-    return png.getvalue()
+    svg = io.BytesIO()
+    # No date, and names that do not change: the same facts give the same bytes.
+    families = _FONTS.get(language(), ())
+    known = [name for name in families if name in font_manager.get_font_names()]
+    style: Any = {"svg.fonttype": "none", "svg.hashsalt": "edge-agent", "font.sans-serif": [_FONT, *known]}
+    metadata = {"Date": None, "Creator": None, "Format": None, "Type": None}
+    with mpl.rc_context(style), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # this PC's fonts only measure the words
+        figure.savefig(svg, format="svg", facecolor=theme.face, metadata=metadata)
+    shown = ", ".join(f"'{name}'" for name in (*families, _FONT))
+    drawn = re.sub(r"font-family: [^;]*;", f"font-family: {shown}, sans-serif;", svg.getvalue().decode("utf-8"))
+    return "data:image/svg+xml;base64," + base64.b64encode(drawn.encode("utf-8")).decode("ascii")
 
 
 def _bins(number: int) -> int:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
 
+from edge_agent.wording import tr
+
 __all__ = ["BundleName", "Head", "Paper", "in_local_time", "in_utc"]
 
 Paper = Literal["A4", "letter"]
@@ -62,7 +64,7 @@ class Head:
     def foot(self) -> str:
         """What stands at the foot of every page: the line, and the bundle."""
         ids = ", ".join(bundle.short_id for bundle in self.bundles[:3])
-        return " · ".join(filter(None, (self.line or self.part or self.title, ids and f"bundle {ids}")))
+        return " · ".join(filter(None, (self.line or self.part or self.title, ids and tr("bundle {ids}", ids=ids))))
 
 
 def in_local_time(from_utc: str, to_utc: str = "") -> str:
@@ -79,12 +81,13 @@ def _span(from_utc: str, to_utc: str, *, is_local: bool) -> str:
     try:
         begin, *rest = (datetime.fromisoformat(text) for text in (from_utc, to_utc) if text)
     except ValueError:
-        return " to ".join(filter(None, (from_utc, to_utc)))
+        return tr("{begin} to {end}", begin=from_utc, end=to_utc) if from_utc and to_utc else from_utc or to_utc
     begin = begin.astimezone() if is_local else begin.astimezone(UTC)
     words = f"{begin:%Y-%m-%d %H:%M:%S}"
     for at in rest:
         end = at.astimezone() if is_local else at.astimezone(UTC)
-        words += f" to {end:%H:%M:%S}" if end.date() == begin.date() else f" to {end:%Y-%m-%d %H:%M:%S}"
+        until = f"{end:%H:%M:%S}" if end.date() == begin.date() else f"{end:%Y-%m-%d %H:%M:%S}"
+        words = tr("{begin} to {end}", begin=words, end=until)
     if not is_local:
         return f"{words} UTC"
     offset = f"{begin:%z}"

@@ -21,9 +21,11 @@ from edge_agent.report.figures import (
 )
 from edge_agent.report.head import in_local_time, in_utc
 from edge_agent.report.pictures import MapScale, heat_scale, map_uri, picture_uri, reference_uri, views
+from edge_agent.report.speech import printable, speak
 from edge_agent.report.tally import Confusion, Latency, reason_counts
 from edge_agent.report.words import NOT_TOLD, PUBLISHED_WORDS, REASON_WORDS
 from edge_agent.store.fs import write_durably
+from edge_agent.wording import tr
 
 if TYPE_CHECKING:
     from edge_agent.report.facts import CalibrationFacts, PartFact, PartPictures, RunFacts
@@ -65,7 +67,28 @@ def write_calibration_report(path: Path, *, facts: CalibrationFacts) -> None:
         odd_scale=odd_scale,
         missed_views=views(missed, scale),
         scale=scale,
+        release=_release(facts),
     )
+
+
+def _release(facts: CalibrationFacts) -> str:
+    """What is signed: whole sentences, for in no two languages they are made of the same pieces."""
+    good = tr("I confirm that the good parts are good.")
+    if facts.oddest and facts.left_out:
+        good = tr(
+            "I have looked at the oddest good parts and confirm that they are good, and that what was left out is not."
+        )
+    elif facts.oddest:
+        good = tr("I have looked at the oddest good parts and confirm that they are good.")
+    elif facts.left_out:
+        good = tr("I confirm that the good parts are good, and that what was left out is not.")
+    bundle = tr(
+        "I release reference bundle {bundle} for program {program}, camera {camera}.",
+        bundle=facts.bundle_id,
+        program=facts.program,
+        camera=facts.camera,
+    )
+    return f"{good} {bundle}"
 
 
 def _calibration_scores(facts: CalibrationFacts, values: list[float]) -> Chart:
@@ -113,13 +136,15 @@ def _environment() -> Environment:
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
-        finalize=_printable,
+        finalize=printable,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters.update(number=_number, percent=_percent, share=_share, css=_css)
+    speak(environment)
     environment.filters.update(local=in_local_time, utc=in_utc)
     environment.globals.update(
+        css=_css,
         mistake=_mistake,
         detail=_detail,
         reason_words=REASON_WORDS,
@@ -130,16 +155,9 @@ def _environment() -> Environment:
     return environment
 
 
-def _printable(value: Any) -> Any:
-    """Control characters, line breaks and text direction overrides become visible escapes."""
-    if not isinstance(value, str) or isinstance(value, Markup) or value.isprintable():
-        return value
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in value)
-
-
 def _css(text: str) -> Markup:
     """A text as a CSS string: every character that could end it, or the style element, is an escape."""
-    plain = _printable(text)
+    plain = printable(text)
     return Markup('"' + "".join(c if c.isalnum() or c == " " else f"\\{ord(c):06x}" for c in plain) + '"')  # noqa: S704
 
 
@@ -147,7 +165,7 @@ def _number(value: float | None, digits: int = 4) -> str:
     if value is None:
         return "-"
     if not math.isfinite(value):
-        return "not finite"
+        return tr("not finite")
     is_whole = 10**digits <= abs(value) < _LONGEST_PLAIN  # 1050, not 1.05e+03
     return f"{value:.0f}" if is_whole else f"{value:.{digits}g}"
 

@@ -10,6 +10,7 @@ from edge_agent.inspection.decode import decode
 from edge_agent.report.facts import PartPictures
 from edge_agent.report.words import REASON_WORDS
 from edge_agent.store.archived import read_archived
+from edge_agent.wording import mark, tr
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["archived_part", "pictures_of", "score_words", "seen_part"]
 
-_NO_PLACES = "this score looks at the part as a whole: it has no heat map, and looks at the anomaly map"
+_NO_PLACES = mark("this score looks at the part as a whole: it has no heat map, and looks at the anomaly map")
 
 
 def seen_part(inspector: Inspector, data: bytes, *, label: str, caption: str, is_wrong: bool = False) -> PartPictures:
@@ -37,7 +38,7 @@ def pictures_of(
         return PartPictures(label, caption, None, problem=inspection.detail, is_wrong=is_wrong)
     if seen.heat_map is None:
         return PartPictures(
-            label, caption, seen.input, seen.reconstruction, seen.anomaly_map, problem=_NO_PLACES, is_wrong=is_wrong
+            label, caption, seen.input, seen.reconstruction, seen.anomaly_map, problem=tr(_NO_PLACES), is_wrong=is_wrong
         )
     return PartPictures(label, caption, decode(data), heat_map=seen.heat_map, is_wrong=is_wrong)
 
@@ -51,11 +52,12 @@ def archived_part(
     """
     try:
         if camera is None:
-            return PartPictures(label, caption, None, problem="no image of this part was judged")
+            return PartPictures(label, caption, None, problem=tr("no image of this part was judged"))
         data = read_archived(archive, row, camera)
         if inspector is None:
-            gone = "the bundle that judged it is gone" if camera.bundle_id else "this image was not judged"
-            return PartPictures(label, caption, decode(data), problem=f"no heat map: {gone}")
+            gone = tr("no heat map: the bundle that judged it is gone")
+            problem = gone if camera.bundle_id else tr("no heat map: this image was not judged")
+            return PartPictures(label, caption, decode(data), problem=problem)
         return seen_part(inspector, data, label=label, caption=caption)
     except (EdgeAgentError, ImageRefused) as err:
         return PartPictures(label, caption, None, problem=str(err))
@@ -64,5 +66,11 @@ def archived_part(
 def score_words(reason: Reason, score: float | None, limit: float | None) -> str:
     """Why, and how far from the limit, for a caption."""
     if score is None or not limit:
-        return REASON_WORDS[reason]
-    return f"{REASON_WORDS[reason]}, {score / limit:.2f} times the limit (score {score:.4g}, limit {limit:.4g})"
+        return tr(REASON_WORDS[reason])
+    return tr(
+        "{reason}, {times} times the limit (score {score}, limit {limit})",
+        reason=tr(REASON_WORDS[reason]),
+        times=f"{score / limit:.2f}",
+        score=f"{score:.4g}",
+        limit=f"{limit:.4g}",
+    )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from edge_agent.domain import Verdict
 from edge_agent.report.words import REASON_WORDS
+from edge_agent.wording import tr
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +33,7 @@ class ReasonCount:
     @property
     def words(self) -> str:
         """The reason in words."""
-        return REASON_WORDS[self.reason]
+        return tr(REASON_WORDS[self.reason])
 
 
 def reason_counts(parts: Sequence[PartFact]) -> list[ReasonCount]:

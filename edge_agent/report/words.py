@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from edge_agent.domain import Published, Reason
-from edge_agent.wording import mark
+from edge_agent.wording import mark, tr
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,6 +73,9 @@ CONDITION_WORDS: Mapping[str, str] = {
     "clock": mark("Clock"),
     "archive": mark("Archive"),
     "disk": mark("Disk"),
+    "sessions": mark("Sessions of the counter"),
+    "agent": mark("Agent"),
+    "line": mark("Line"),
 }
 """What must hold before parts may pass."""
 
@@ -129,22 +132,27 @@ QUANTITY_WORDS: Mapping[str, tuple[str, str]] = {
 EVENT_WORDS: Mapping[str, str] = {
     "ACKNOWLEDGE": mark("rejected part acknowledged"),
     "BUNDLE": mark("bundle in use"),
+    "BUNDLE_CHOSEN": mark("bundle chosen"),
     "BYPASS": mark("bypass"),
     "CHALLENGE": mark("challenge"),
     "DISK": mark("disk nearly full"),
     "IMAGE_ALTERED": mark("archived image altered"),
     "LIMIT": mark("limit moved"),
     "OUTPUT_TEST": mark("output tested by hand"),
+    "REVIEW": mark("part reviewed"),
+    "ROTATE": mark("new journal begun"),
     "RESULT_ASIDE": mark("result set aside"),
     "START": mark("agent started"),
     "STOP": mark("agent stopped"),
 }
-_THROUGH = {"images": "with recorded images", "line": "on the running line"}
 
 
 def event_words(kind: str, detail: str) -> tuple[str, str]:
-    """An event's kind and its detail in words. A detail that is a JSON object is told, never shown as JSON."""
-    title = EVENT_WORDS.get(kind, kind.replace("_", " ").lower())
+    """An event's kind and its detail in words. A detail that is a JSON object is told, never shown as JSON.
+
+    Of another detail the words are made when it is shown (``phrases.said``).
+    """
+    title = tr(EVENT_WORDS[kind]) if kind in EVENT_WORDS else kind.replace("_", " ").lower()
     try:
         told = json.loads(detail)
     except (ValueError, RecursionError):
@@ -162,18 +170,39 @@ def challenge_words(told: Mapping[str, Any]) -> str:
     if not all(isinstance(count, int) for count in counts):
         return ""
     rejected, of, golden_passed, golden = counts
-    passed = f", {golden_passed} of {golden} golden samples passed" if golden else ""
-    word = "PASSED" if told.get("ok") is True else "NOT PASSED"
-    way = _THROUGH.get(str(told.get("through")), "")
-    by = f", by {told['by']}" if isinstance(told.get("by"), str) else ""
-    return f"{word}: {rejected} of {of} reject samples rejected{passed}; {way}{by}"
+    counted = {"rejected": rejected, "of": of, "golden_passed": golden_passed, "golden": golden}
+    if told.get("ok") is True and golden:
+        found = tr(
+            "PASSED: {rejected} of {of} reject samples rejected, {golden_passed} of {golden} golden samples passed",
+            **counted,
+        )
+    elif told.get("ok") is True:
+        found = tr("PASSED: {rejected} of {of} reject samples rejected", **counted)
+    elif golden:
+        found = tr(
+            "NOT PASSED: {rejected} of {of} reject samples rejected, {golden_passed} of {golden} golden samples passed",
+            **counted,
+        )
+    else:
+        found = tr("NOT PASSED: {rejected} of {of} reject samples rejected", **counted)
+    return "; ".join(filter(None, (found, _done_by(str(told.get("through")), told.get("by")))))
+
+
+def _done_by(through: str, by: object) -> str:
+    """How the samples went through, and who saw to it."""
+    if not isinstance(by, str):
+        return {"images": tr("with recorded images"), "line": tr("on the running line")}.get(through, "")
+    return {
+        "images": tr("with recorded images, by {by}", by=by),
+        "line": tr("on the running line, by {by}", by=by),
+    }.get(through, tr("by {by}", by=by))
 
 
 def _plain(value: Any) -> str:
     if isinstance(value, list):
-        return ", ".join(map(_plain, value)) or "none"
+        return ", ".join(map(_plain, value)) or tr("none")
     if isinstance(value, dict):
-        return ", ".join(f"{name} {_plain(held)}" for name, held in value.items()) or "none"
+        return ", ".join(f"{name} {_plain(held)}" for name, held in value.items()) or tr("none")
     if value is None:
-        return "none"
-    return ("no", "yes")[value] if isinstance(value, bool) else str(value)
+        return tr("none")
+    return (tr("yes") if value else tr("no")) if isinstance(value, bool) else str(value)

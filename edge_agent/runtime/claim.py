@@ -1,9 +1,9 @@
-"""One agent at a time on one output, and on one folder. What is held is what is reached, not how it is written.
+"""One agent at a time on one output, one folder and one port. What is held is what is reached, not how it is written.
 
 A host has many names: its own, ``localhost``, an address with or without ``::ffff:`` in front; a serial port has the
-name in ``/dev/serial/by-id`` and ``/dev/ttyUSB0``. So a host is held by its addresses, a port by its device number, a
-folder by its inode. Names are asked for once, at the start; on each new connection the address that answered has the
-last word.
+name in ``/dev/serial/by-id`` and ``/dev/ttyUSB0``. So a host is held by its addresses, a serial port by its device
+number, a folder by its inode. Names are asked for once, at the start; on each new connection the address that answered
+has the last word.
 """
 
 from __future__ import annotations
@@ -18,24 +18,48 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from edge_agent.errors import AlreadyRunning
+from edge_agent.runtime.holders import holder_of_name
+from edge_agent.settings.addresses import own_ports
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from edge_agent.settings import OutputSettings
+    from edge_agent.runtime.holders import Holder
+    from edge_agent.settings import OutputSettings, Settings
+    from edge_agent.settings.addresses import OwnPort
 
-__all__ = ["Claim", "claimed", "claimed_folders", "is_own"]
+__all__ = [
+    "Claim",
+    "address_to_listen_at",
+    "claimed",
+    "claimed_folders",
+    "claimed_line",
+    "claimed_ports",
+    "is_own",
+    "journal_holder",
+]
 
 _DIGITS = 16
 _REGISTERS = 8
 _SEATS = 16
-"""So many agents may write register blocks into one PLC. One that writes coils takes every seat."""
+"""So many agents may write register blocks into one PLC, or listen at one port, each at an address of its own. One that
+writes coils, or listens at every address, takes every seat."""
 _THIS_PC = "this PC"
 
 
 class _Taken(Exception):
     """Another process holds this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+    @property
+    def who(self) -> str:
+        """Which process, in words behind a colon; empty where nobody can tell. Looks at every process of this PC."""
+        holder = holder_of_name(_socket_name(self.name))
+        return "" if holder is None else f": {holder}"
 
 
 class Claim:
@@ -60,8 +84,11 @@ class Claim:
             return f"{err}; {err.hint}"
         return ""
 
-    def hold(self, way: str) -> None:
-        """Hold the output as it is reached this way. Raises AlreadyRunning if another agent of this PC holds it."""
+    def hold(self, way: str, *, finds_out_who: bool = False) -> None:
+        """Hold the output as it is reached this way. Raises AlreadyRunning if another agent of this PC holds it.
+
+        To find out who that is takes a while: not in a loop.
+        """
         output = self._output
         with ExitStack() as taken:
             try:
@@ -74,9 +101,9 @@ class Claim:
                     self._take_any(taken, [f"{way} seat {seat}" for seat in range(_SEATS)])
                     for register in range(output.first_register, output.first_register + _REGISTERS):
                         self._take(taken, f"{way} register {register}")
-            except _Taken:
+            except _Taken as err:
                 raise AlreadyRunning(
-                    f"another edge-agent drives the output {self._said} ({way})",
+                    f"another edge-agent drives the output {self._said} ({way}){err.who if finds_out_who else ''}",
                     hint="stop it first (systemctl stop edge-agent), or take another remote I/O, or other registers",
                 ) from None
             self._held.push(taken.pop_all())
@@ -110,7 +137,7 @@ class Claim:
             except _Taken:
                 continue
             return
-        raise _Taken
+        raise _Taken(names[0])
 
 
 @contextmanager
@@ -126,7 +153,7 @@ def claimed(output: OutputSettings) -> Iterator[Claim]:
     claim = Claim(output)
     try:
         for way in _ways(output):
-            claim.hold(way)
+            claim.hold(way, finds_out_who=True)
         yield claim
     finally:
         claim.close()
@@ -137,15 +164,100 @@ def claimed_folders(folders: Iterable[Path]) -> Iterator[None]:
     """Hold folders that no other agent may take files from or put its own into. Raises AlreadyRunning."""
     with ExitStack() as held:
         for folder in folders:
-            for name in _folder_names(folder):
-                try:
-                    held.enter_context(_bound(name))
-                except _Taken:
-                    raise AlreadyRunning(
-                        f"another edge-agent works in the folder {folder}",
-                        hint="stop it first (systemctl stop edge-agent), or give each line its own folders",
-                    ) from None
+            try:
+                _take_place(held, folder)
+            except _Taken as err:
+                raise AlreadyRunning(
+                    f"another edge-agent works in the folder {folder}{err.who}",
+                    hint="stop it first (systemctl stop edge-agent), or give each line its own folders",
+                ) from None
         yield
+
+
+@contextmanager
+def claimed_line(settings: Settings, *, is_simulated: bool = False) -> Iterator[None]:
+    """Hold all that two lines of one PC may not share, but for the output: journal, folders, ports.
+
+    Resolves names: not in a loop. Raises AlreadyRunning. Simulated peers send their images to a port of their own.
+    """
+    ports = own_ports(settings)
+    if is_simulated:
+        ports = [port for port in ports if port.key != "images.ftp.port"]
+    with _claimed_journal(settings.store.journal), claimed_folders(settings.folders), claimed_ports(ports):
+        yield
+
+
+@contextmanager
+def _claimed_journal(journal: Path) -> Iterator[None]:
+    """Hold a journal, and with it the desk beside it. Raises AlreadyRunning.
+
+    Its lock keeps a second writer out as well, and does not tell who it is.
+    """
+    with ExitStack() as held:
+        try:
+            _take_place(held, journal)
+        except _Taken as err:
+            raise AlreadyRunning(
+                f"another edge-agent holds the journal {journal}{err.who}",
+                hint="stop it first (systemctl stop edge-agent), or give this one its own store.journal",
+            ) from None
+        yield
+
+
+@contextmanager
+def claimed_ports(ports: Iterable[OwnPort]) -> Iterator[None]:
+    """Hold the ports that this line listens at. Resolves names: not in a loop. Raises AlreadyRunning.
+
+    Of agents alone: two that start at once are told apart before either listens, and a page that is still on its
+    way out after its agent was killed holds up nobody.
+    """
+    with ExitStack() as held:
+        for port in ports:
+            try:
+                _take_port(held, port)
+            except _Taken as err:
+                raise AlreadyRunning(
+                    f"{port.key}: another edge-agent has port {port.port} of {port.host}{err.who}",
+                    hint=f"give each line of this PC ports of its own: another {port.key} in one of the two line.toml",
+                ) from None
+        yield
+
+
+def journal_holder(journal: Path) -> Holder | None:
+    """The agent that has this journal; None where none runs, or this user may not see it."""
+    found = (holder_of_name(_socket_name(name)) for name in _place_names(journal))
+    return next((holder for holder in found if holder is not None), None)
+
+
+def _take_place(held: ExitStack, path: Path) -> None:
+    for name in _place_names(path):
+        held.enter_context(_bound(name))
+
+
+def _take_port(held: ExitStack, port: OwnPort) -> None:
+    try:
+        at = ipaddress.ip_address(address_to_listen_at(port.host, port.port))
+    except (OSError, UnicodeError):
+        return  # nobody listens there
+    seats = [f"listening at {port.port} seat {seat}" for seat in range(_SEATS)]
+    if at.is_unspecified:
+        for seat in seats:
+            held.enter_context(_bound(seat))
+        return
+    held.enter_context(_bound(f"listening at {port.port} of {_plain(at)}"))
+    for seat in seats:
+        try:
+            held.enter_context(_bound(seat))
+        except _Taken:
+            continue
+        return
+    raise _Taken(seats[0])
+
+
+def address_to_listen_at(host: str, port: int) -> str:
+    """The address that a socket for ``host`` is bound to. Raises OSError, UnicodeError."""
+    *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    return str(address[0])
 
 
 @contextmanager
@@ -156,10 +268,14 @@ def _bound(name: str) -> Iterator[None]:
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as held:
         try:
-            held.bind("\0edge-agent-claim-" + hashlib.sha256(name.encode()).hexdigest()[:_DIGITS])
+            held.bind("\0" + _socket_name(name))
         except OSError as err:
-            raise _Taken from err
+            raise _Taken(name) from err
         yield
+
+
+def _socket_name(name: str) -> str:
+    return "edge-agent-claim-" + hashlib.sha256(name.encode()).hexdigest()[:_DIGITS]
 
 
 def _ways(output: OutputSettings) -> list[str]:
@@ -176,10 +292,13 @@ def _ways(output: OutputSettings) -> list[str]:
 
 def _peer(address: str, port: int) -> str:
     """A TCP port by whose it is. Each address of this PC is this PC: a server on all of them answers at each."""
-    at = ipaddress.ip_address(address)
-    if isinstance(at, ipaddress.IPv6Address) and at.ipv4_mapped is not None:
-        at = at.ipv4_mapped
+    at = _plain(ipaddress.ip_address(address))
     return f"{_THIS_PC if is_own(at) else at}:{port}"
+
+
+def _plain(at: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """An IPv4 address that is written as one of IPv6 is that IPv4 address."""
+    return (at.ipv4_mapped if isinstance(at, ipaddress.IPv6Address) else None) or at
 
 
 def is_own(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
@@ -206,8 +325,8 @@ def _device(path: str) -> str:
     return f"device {os.major(found.st_rdev)}:{os.minor(found.st_rdev)}"
 
 
-def _folder_names(folder: Path) -> list[str]:
-    """A folder by its path, which it has before it is made, and by its inode, which every path to it shares."""
+def _place_names(folder: Path) -> list[str]:
+    """A folder or file by its path, which it has before it is made, and by its inode, which every path to it shares."""
     names = [f"folder {folder.resolve()}"]
     try:
         found = folder.stat()

@@ -49,7 +49,10 @@ class TriggerPlan:
 
 
 class Supervisor:
-    """The running agent: links, engine, health, notification."""
+    """The running agent: links, engine, health, notification.
+
+    ``started`` makes of the words about this start what the journal's START says.
+    """
 
     def __init__(
         self,
@@ -63,6 +66,7 @@ class Supervisor:
         trigger: TriggerPlan,
         degraded: Callable[[], Mapping[str, str]] = dict,
         refresh_s: float = 0.1,
+        started: Callable[[str], str] = str,
     ) -> None:
         self._engine = engine
         self._health = health
@@ -75,6 +79,7 @@ class Supervisor:
         self._owes_ready = False
         self._refresh_overdue_s = 2 * refresh_s + _REFRESH_OVERDUE_S
         self._degraded = degraded
+        self._started = started
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until ``stop`` is set. On every way out the output has been told REJECT.
@@ -115,7 +120,7 @@ class Supervisor:
             ]
             if self._trigger.source != "wired":
                 work.append(tasks.create_task(self._trigger_parts()))
-            await self._journal.event("START", "; ".join(self._kinds()) or "the agent is up")
+            await self._journal.event("START", self._started("; ".join(self._kinds()) or "the agent is up"))
             await self._log_head()
             self._owes_ready = not notify("READY=1")
             await stop.wait()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from edge_agent.settings.models import OutputSettings, Settings
 
-__all__ = ["REGISTER_NUMBERS", "Address", "address_of", "addresses"]
+__all__ = ["REGISTER_NUMBERS", "Address", "OwnPort", "address_of", "addresses", "own_ports"]
 
 Loc = tuple[str | int, ...]
 Address = IPv4Address | IPv6Address
@@ -42,6 +42,22 @@ def addresses(settings: Settings) -> list[tuple[Loc, str]]:
         *_serial_ports(settings),
         *_numbers_of_documents(settings.output),
     ]
+
+
+class OwnPort(NamedTuple):
+    """A port that this PC listens at, and the key that names it."""
+
+    key: str
+    host: str
+    port: int
+
+
+def own_ports(settings: Settings) -> list[OwnPort]:
+    """Every single port that the agent of this line listens at.
+
+    The passive ports are left out: two lines may share them, for each transfer takes one that is free.
+    """
+    return [OwnPort(one.key, one.host, one.first) for one in _listening(settings) if one.first == one.last]
 
 
 class _Ports(NamedTuple):
@@ -74,16 +90,21 @@ class _Ports(NamedTuple):
         return str(self.first) if self.first == self.last else f"{self.first} to {self.last}"
 
 
-def _ports(settings: Settings) -> list[tuple[Loc, str]]:
-    """No two things at one port of one address."""
-    known: list[_Ports] = []
-    ftp, controller, output = settings.images.ftp, settings.controller, settings.output
+def _listening(settings: Settings) -> list[_Ports]:
+    known, ftp = list[_Ports](), settings.images.ftp
     if ftp is not None:
         known.append(_Ports(("images", "ftp", "port"), ftp.host, ftp.port, ftp.port, is_own=True))
         known.append(_Ports(("images", "ftp", "passive_ports"), ftp.host, *ftp.passive_ports, is_own=True))
     for name, table in (("web", settings.web), ("metrics", settings.metrics)):
         if table is not None:
             known.append(_Ports((name, "port"), table.host, table.port, table.port, is_own=True))
+    return known
+
+
+def _ports(settings: Settings) -> list[tuple[Loc, str]]:
+    """No two things at one port of one address."""
+    known = _listening(settings)
+    controller, output = settings.controller, settings.output
     if controller.serial is None:
         known.append(_Ports(("controller", "port"), controller.host, controller.port, controller.port, is_own=False))
     if output.host is not None and output.serial is None:

@@ -101,6 +101,9 @@ def sources(settings: Settings) -> list[tuple[Loc, str]]:
     doubled = sorted({name for name in names if name != "skip" and names.count(name) > 1})
     if doubled:
         problems.append((("controller", "result_items"), f"expected each item once (got {', '.join(doubled)} twice)"))
+    if "count" not in items:
+        message = 'expected "count" among the items: image and result meet by it, and without it every part is rejected'
+        problems.append((("controller", "result_items"), message))
     if settings.line.judgement == "both" and "judgement" not in items:
         message = 'expected "judgement" among the items, because line.judgement is "both"'
         problems.append((("controller", "result_items"), message))

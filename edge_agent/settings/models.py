@@ -6,10 +6,11 @@ tuples. A path is relative to the folder of line.toml where the loader gives it,
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, model_validator
 
 from edge_agent.public_key import PublicKey
 from edge_agent.settings.addresses import addresses
@@ -60,6 +61,7 @@ __all__ = [
     "SerialSettings",
     "Settings",
     "SignaturesSettings",
+    "SourceFile",
     "StoreSettings",
     "TriggerSettings",
     "WebSettings",
@@ -91,6 +93,10 @@ class LineSettings(Table):
         tuple[Camera, ...],
         Field(min_length=1, max_length=4, description="a part passes when all of these cameras pass"),
     ] = (1,)
+    language: Annotated[
+        Literal["en", "de", "ja", "zh"] | None,
+        say("what page and reports speak where nobody chose another; left out, reports English, the page as a browser"),
+    ] = None
 
 
 class SerialSettings(Table):
@@ -177,7 +183,10 @@ class ImagesSettings(Table):
     spool: Annotated[FilePath, say("received images wait here until they are archived")]
     max_mib: Annotated[int, integer(1, 512), say("a larger file is refused")] = 64
     names: Annotated[
-        Text, AfterValidator(name_pattern), say('"cv-x", "xg-x", or a regular expression with a group (?P<count>...)')
+        Text,
+        AfterValidator(name_pattern),
+        Field(json_schema_extra={"format": "name-rule"}),
+        say('"cv-x", "xg-x", or a regular expression with a group (?P<count>...)'),
     ] = "cv-x"
     image_type: Annotated[
         Text | None, say("the image type that is judged where one capture gives several; others are left out")
@@ -338,10 +347,6 @@ class WebSettings(Table):
         tuple[TimeOfDay, ...],
         Field(min_length=1, max_length=24, description="when shifts begin, in the time zone of this PC"),
     ] = ("06:00", "14:00", "22:00")
-    language: Annotated[
-        Literal["en", "de", "ja", "zh"] | None,
-        say("the page's language, where a browser has not chosen another; left out, what the browser says it reads"),
-    ] = None
 
 
 class MetricsSettings(Table):
@@ -393,6 +398,16 @@ class ChallengeSettings(Table):
     every_h: Annotated[int, integer(1, 8760), say("older than this many hours, and the line says DEGRADED")] = 24
 
 
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """The file that settings were read from, for the journal: the hash of its bytes, when it was saved, whose it is."""
+
+    path: str
+    sha256: str
+    saved_utc: str
+    owner: str
+
+
 class Settings(Table):
     """The whole of line.toml."""
 
@@ -418,6 +433,17 @@ class Settings(Table):
     mqtt: Annotated[MqttSettings | None, say("results to an MQTT broker")] = None
     webhook: Annotated[WebhookSettings | None, say("results to an HTTP address")] = None
     metrics: Annotated[MetricsSettings | None, say("measured values at an address of their own")] = None
+    _source: SourceFile | None = PrivateAttr(default=None)
+
+    @property
+    def source(self) -> SourceFile | None:
+        """The file that these were read from; None where they were made otherwise."""
+        return self._source
+
+    def read_from(self, source: SourceFile) -> Self:
+        """The same settings, which know their file."""
+        self._source = source
+        return self
 
     @property
     def image_senders(self) -> tuple[str, ...]:

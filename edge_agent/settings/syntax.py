@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import tomllib
 from typing import NamedTuple
 
 from edge_agent.settings.lines import LineIndex, keys_of
+from edge_agent.settings.slips import slip_of_number, unseen
+from edge_agent.settings.values import OF_ANOTHER_PC
 from edge_agent.settings.words import Loc, expected, is_secret, key_of, kind_of, shown
 
 __all__ = ["Broken", "broken_lines"]
@@ -17,10 +20,10 @@ _MOST_LINES_BACK = 60
 _PART = r"""(?:[A-Za-z0-9_-]+|"[^"\\\n]*"|'[^'\n]*')"""
 _KEY = re.compile(rf"\s*(?P<key>{_PART}(?:[ \t]*\.[ \t]*{_PART})*)[ \t]*(?P<between>[=:])?[ \t]*(?P<rest>.*)$")
 _HEADER = re.compile(r"\s*\[")
+_LIKE_A_HEADER = re.compile(r"\s*[\[({<]")
 _PLACE = re.compile(r" \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)$")
 _CURLY = "\u201e\u201c\u201d\u201a\u2018\u2019\u00ab\u00bb"
-_WITH_UNIT = re.compile(r"[+-]?[\d_.]+\s*[^\d\s.,:_]+\d?")
-_LEADING_ZERO = re.compile(r"[+-]?0\d+")
+_RANGE = re.compile(r"\d+(?:\s*(?:-|\.\.|\u2013|;|,|to|bis)\s*\d+)+")
 
 
 class Broken(NamedTuple):
@@ -46,7 +49,8 @@ def broken_lines(text: str) -> list[Broken]:
             if said is None:
                 return found or [Broken(at, (), in_parsers_words)]
             found.append(said)
-            if _HEADER.match(lines[said.line - 1]) or said.line != at:
+            is_table = _LIKE_A_HEADER.match(lines[said.line - 1]) or kind_of(said.loc).get("type") == "object"
+            if is_table or said.line != at:
                 return found  # without its header, or its end, nothing below it means what it says
             lines[at - 1] = ""
         except RecursionError:
@@ -74,11 +78,13 @@ def _explained(lines: list[str], at: int) -> Broken | None:
     if not _is_toml(before):
         return _inside(lines, at)
     index, line = LineIndex(before), lines[at - 1]
+    if letter := unseen(line):
+        return Broken(at, (), letter)
     if _HEADER.match(line):
         return _header(index, before, line, at)
     found = _KEY.match(line)
     if found is None or not _is_toml(f"{found['key']} = 0"):
-        return None
+        return _no_statement(line, at)
     loc: Loc = (*index.open_table, *keys_of(found["key"]))
     if not _is_toml(f"{before}\n{found['key']} = 0"):
         if not index.has(loc):
@@ -133,8 +139,22 @@ def _inside(lines: list[str], at: int) -> Broken | None:
     return None
 
 
+def _no_statement(line: str, at: int) -> Broken | None:
+    """A line that begins with no key; None where the parser says it as well as anybody."""
+    begin = line.strip()
+    if begin.startswith((";", "//", "--", "/*")):
+        return Broken(at, (), f"a comment begins with # (got {shown(begin)})")
+    if begin[:1] in "({<":
+        return Broken(at, (), f"expected KEY = VALUE, or a table as [controller] (got {shown(begin)})")
+    return None
+
+
 def _no_equals(found: re.Match[str], loc: Loc) -> str:
     rest = found["rest"].strip()
+    if kind_of(loc).get("type") == "object":
+        return f"expected {expected(loc)} (got {shown(found.group().strip())})"
+    if words := re.fullmatch(r"(\w+)\s*=.*", rest):
+        return f"a key has no blank in it (got {shown(found['key'] + ' ' + words[1])})"
     if not rest and found["between"] is None:
         return 'expected KEY = VALUE, as host = "192.168.10.10", or a table as [controller]'
     came = "" if is_secret(found["key"]) else f" (got {shown(rest)})"
@@ -149,13 +169,15 @@ def _value(loc: Loc, key: str, rest: str) -> str | None:
         return f"a value is missing; expected {expected(loc) if kind else 'a text in quotes, a number or a list'}"
     if not kind and is_secret(key):
         return "put quotes around the text (got something that is not shown)"
+    if kind.get("format") == "path" and os.name == "posix" and OF_ANOTHER_PC.match(plain.lstrip("\"'")):
+        return f'expected a path of this PC, as "/var/lib/edge-agent", and not one of Windows (got {plain})'
     if plain[0] in _CURLY:
         return f"put plain quotes around the text: {key} = {_quoted(plain.strip(_CURLY))}"
     if plain[0] in "\"'":
         return _in_quotes(key, plain, kind.get("type"))
     if plain[0] == "[":
         return _in_brackets(key, plain)
-    return None if plain[0] == "{" else _bare(loc, key, plain)
+    return None if plain[0] == "{" and kind.get("type") != "array" else _bare(loc, key, plain)
 
 
 def _in_quotes(key: str, plain: str, kind: str | None) -> str | None:
@@ -172,6 +194,8 @@ def _in_quotes(key: str, plain: str, kind: str | None) -> str | None:
 def _in_brackets(key: str, plain: str) -> str | None:
     """A list on one line whose texts have no quotes."""
     items = [item.strip() for item in plain.removeprefix("[").removesuffix("]").split(",") if item.strip()]
+    if plain.endswith("]") and re.search(r"""["']\s+["']""", plain):
+        return f"put a comma between two texts of the list (got {shown(plain)})"
     if not plain.endswith("]") or all(_is_toml(f"x = {item}") for item in items):
         return None
     mended = ", ".join(item if _is_toml(f"x = {item}") else _quoted(item) for item in items)
@@ -184,16 +208,14 @@ def _bare(loc: Loc, key: str, plain: str) -> str | None:
     choices, is_list = kind.get("enum", [kind["const"]] if "const" in kind else []), kind.get("type") == "array"
     came = f"(got {shown(plain)})"
     if kind.get("type") in ("integer", "number"):
-        mend = ""
-        if _WITH_UNIT.fullmatch(plain):
-            mend = ", without a unit behind it"
-        elif _LEADING_ZERO.fullmatch(plain):
-            mend = ", without a zero in front"
-        elif "," in plain:
-            mend = ", with a point and not with a comma" if kind["type"] == "number" else ", without a comma"
-        return f"expected {expected(loc)}{mend} {came}"
+        mend = slip_of_number(kind["type"], plain)
+        return f"expected {expected(loc)} {came}{mend}" if mend[:1] == ";" else f"expected {expected(loc)}{mend} {came}"
     if kind.get("format") == "date" or (choices and plain not in choices):
         return f"expected {expected(loc)}{', with its quotes' if choices else ''} {came}"
+    if plain[0] in "({":
+        return f"put square brackets around the list: {key} = [{plain.strip('(){} ')}]"
+    if is_list and _RANGE.fullmatch(plain):
+        return f"put brackets around the list: {key} = [{', '.join(re.findall(r'[0-9]+', plain))}]"
     if is_list:
         inner = ", ".join(item if _is_toml(f"x = {item}") else _quoted(item) for item in re.split(r"\s*,\s*", plain))
         return f"put brackets around the list and quotes around each text: {key} = [{inner}]"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from datetime import date
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
@@ -14,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from edge_agent.public_key import PUBLIC_KEY, PublicKey
 
 __all__ = [
+    "OF_ANOTHER_PC",
     "RESULT_ITEM",
     "RESULT_ITEM_WORDS",
     "Camera",
@@ -51,9 +53,18 @@ RESULT_ITEM_WORDS = (
 """As ``drivers.keyence.results`` reads it; a name of the line's own is no name for a tool's."""
 
 
+OF_ANOTHER_PC = re.compile(r"[A-Za-z]:[\\/\x08-\x0d]|\\\\")
+"""A path of Windows, also one whose backslash became a line end between double quotes. Elsewhere it would be a folder
+of that very name, beside line.toml."""
+_SHELL = re.compile(r"~|.*\$\w|.*\$\{")
+"""What a shell fills in and nobody else: it would be a folder of that very name."""
+
+
 def _usable_path(value: Any) -> Any:
     if isinstance(value, str) and (not value.strip() or not value.isprintable()):
         raise ValueError("a path is not empty and has no control characters")
+    if isinstance(value, str) and os.name == "posix" and (OF_ANOTHER_PC.match(value) or _SHELL.match(value)):
+        raise ValueError("no path of this PC")
     return value
 
 

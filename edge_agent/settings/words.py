@@ -24,6 +24,7 @@ _FORMATS = {
     "date": "a date without quotes, as 2026-11-29",
     "time": 'a time of day between "00:00" and "23:59"',
     "result-item": RESULT_ITEM_WORDS,
+    "name-rule": '"cv-x", "xg-x" or a regular expression with a group (?P<count>...)',
     "public-key": PUBLIC_KEY_WORDS,
     "host": 'an address, as "192.168.10.10", or the name of a host, without a port',
     "own-host": 'an address of this PC, as "192.168.10.1", or its name, without a port',
@@ -134,7 +135,7 @@ def _described(node: dict[str, Any], name: str) -> str:
     if kind == "integer":
         return f"an integer between {node['minimum']} and {node['maximum']}"
     if kind == "number":
-        return f"a number above {node['exclusiveMinimum']:g}, at most {node['maximum']:g}"
+        return f"a number above {node['exclusiveMinimum']:g}, at most {node['maximum']:.15g}"
     if kind == "string" and node.get("format") in _FORMATS:
         return _FORMATS[node["format"]]
     if kind == "string":
@@ -174,7 +175,7 @@ def shown(value: Any) -> str:
     if isinstance(value, (datetime, date, time)):
         text = value.isoformat()
     elif isinstance(value, (bool, str)) or value is None:
-        text = json.dumps(value)
+        text = json.dumps(value, ensure_ascii=not (isinstance(value, str) and value.isprintable()))
     elif isinstance(value, list):
         text = "[" + ", ".join(shown(item) for item in value[:8]) + (", ..." if len(value) > 8 else "") + "]"
     else:

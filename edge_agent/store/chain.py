@@ -14,25 +14,58 @@ from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 __all__ = ["Audit", "Head", "audit", "has_measurements", "head_of", "seal", "seal_all"]
 
 Kind = Literal["part", "publication", "event"]
 
-_PART = """SELECT part_seq, controller_count, session, program, verdict, reason, detail, score, score_limit, bundle_id,
-controller_judgement, simulated, first_sign_mono_s, decided_mono_s, deadline_mono_s, boot_id, decided_utc
-FROM part WHERE part_seq = ?"""
-_CAMERAS = """SELECT camera, outcome, reason, detail, score, score_limit, bundle_id, image_sha256, image_name,
-align_quality, align_shift_x_px, align_shift_y_px, align_angle_deg, align_gain, align_offset, timings_ms, align_scale,
-shares FROM camera WHERE part_seq = ? ORDER BY camera"""
-_CONDITIONS = "SELECT camera, condition FROM camera WHERE part_seq = ? AND condition <> '{}' ORDER BY camera"
-_MEASURED = "SELECT name, value FROM measurement WHERE part_seq = ? ORDER BY name"
-_QUERIES: dict[Kind, tuple[str, ...]] = {
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What is asked of a row, or of many at once: the same columns in the same order, for they are what is hashed."""
+
+    columns: str
+    table: str
+    key: str = "part_seq"
+    order: str = ""
+    also: str = ""
+
+    @property
+    def one(self) -> str:
+        """The question about one row."""
+        order = f" ORDER BY {self.order}" if self.order else ""
+        return f"SELECT {self.columns} FROM {self.table} WHERE {self.key} = ?{self.also}{order}"  # noqa: S608
+
+    def of(self, number: int) -> str:
+        """The question about so many rows; the key comes first in each answer."""
+        order = ", ".join(filter(None, (self.key, self.order)))
+        marks = ", ".join("?" * number)
+        of_these = f"WHERE {self.key} IN ({marks}){self.also}"
+        return f"SELECT {self.key}, {self.columns} FROM {self.table} {of_these} ORDER BY {order}"  # noqa: S608
+
+
+_PART = _Asked(
+    "part_seq, controller_count, session, program, verdict, reason, detail, score, score_limit, bundle_id, "
+    "controller_judgement, simulated, first_sign_mono_s, decided_mono_s, deadline_mono_s, boot_id, decided_utc",
+    "part",
+)
+_CAMERAS = _Asked(
+    "camera, outcome, reason, detail, score, score_limit, bundle_id, image_sha256, image_name, align_quality, "
+    "align_shift_x_px, align_shift_y_px, align_angle_deg, align_gain, align_offset, timings_ms, align_scale, shares",
+    "camera",
+    order="camera",
+)
+_CONDITIONS = _Asked("camera, condition", "camera", order="camera", also=" AND condition <> '{}'")
+_MEASURED = _Asked("name, value", "measurement", order="name")
+_QUERIES: dict[Kind, tuple[_Asked, ...]] = {
     "part": (_PART, _CAMERAS),
-    "publication": ("SELECT part_seq, published, at_mono_s, detail FROM publication WHERE part_seq = ?",),
-    "event": ("SELECT event_id, kind, detail, at_mono_s, at_utc FROM event WHERE event_id = ?",),
+    "publication": (_Asked("part_seq, published, at_mono_s, detail", "publication"),),
+    "event": (_Asked("event_id, kind, detail, at_mono_s, at_utc", "event", key="event_id"),),
 }
+_AT_ONCE = 500
+_as_json = json.JSONEncoder(separators=(",", ":")).encode
+"""JSON writes a float by the shortest digits that read back as the same bits."""
 _MOST_PROBLEMS = 100
 _PROGRESS_EVERY = 1000
 
@@ -85,13 +118,13 @@ def audit(
     predecessor, at = connection.execute("SELECT predecessor, sha256 FROM origin").fetchone()
     total = connection.execute("SELECT count(*) FROM chain").fetchone()[0]
     origin, problems, number, since_then = at, [], 0, _since_then(connection)
-    for link, kind, row_id, stored in connection.execute("SELECT * FROM chain ORDER BY link"):
+    for link, kind, rows, stored in _sealed_rows(connection, since_then):
         number += 1
         if link != number:
             problems.append(f"link {number} is missing: the next one is {link}")
             number = link
-        if _hash(connection, at, kind, row_id, since_then) != stored:
-            problems.append(f"link {link}: {kind} {row_id} is not the row that was sealed, or is gone")
+        if _hash_of(at, kind, rows.content) != stored:
+            problems.append(f"link {link}: {kind} {rows.row_id} is not the row that was sealed, or is gone")
         at = stored
         if noted is not None and link == noted.link and stored != noted.sha256:
             problems.append(f"link {link} is not the head that was noted: the chain was written anew")
@@ -129,19 +162,66 @@ def has_measurements(connection: sqlite3.Connection) -> bool:
     return found is not None
 
 
-def _since_then(connection: sqlite3.Connection) -> tuple[str, ...]:
+def _since_then(connection: sqlite3.Connection) -> tuple[_Asked, ...]:
     """What can be asked of a part that the first sealed journals had no place for."""
     has_condition = any(name == "condition" for _, name, *_ in connection.execute("PRAGMA table_info(camera)"))
     return (*((_MEASURED,) if has_measurements(connection) else ()), *((_CONDITIONS,) if has_condition else ()))
 
 
-def _hash(connection: sqlite3.Connection, before: str, kind: Kind, row_id: int, since_then: tuple[str, ...]) -> str:
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """What a link stands for: the answers to each question about its row."""
+
+    row_id: int
+    content: list[list[tuple[Any, ...]]]
+
+
+def _sealed_rows(
+    connection: sqlite3.Connection, since_then: tuple[_Asked, ...]
+) -> Iterator[tuple[int, Kind, _Rows, str]]:
+    """Every link with its row, in order. Rows are read in blocks: a question for each takes most of an audit's time."""
+    chain = connection.execute("SELECT link, kind, row_id, sha256 FROM chain ORDER BY link")
+    while block := chain.fetchmany(_AT_ONCE):
+        found: dict[tuple[str, int], list[list[tuple[Any, ...]]]] = {}
+        for kind, asked in _QUERIES.items():
+            ids = [row_id for _, of_kind, row_id, _ in block if of_kind == kind]
+            if ids:
+                found |= {(kind, row_id): rows for row_id, rows in _answers(connection, kind, asked, ids, since_then)}
+        for link, kind, row_id, stored in block:
+            yield link, kind, _Rows(row_id, found[kind, row_id]), stored
+
+
+def _answers(
+    connection: sqlite3.Connection,
+    kind: Kind,
+    asked: tuple[_Asked, ...],
+    ids: list[int],
+    since_then: tuple[_Asked, ...],
+) -> Iterator[tuple[int, list[list[tuple[Any, ...]]]]]:
+    by_question = []
+    for question in (*asked, *(since_then if kind == "part" else ())):
+        rows: dict[int, list[tuple[Any, ...]]] = {}
+        plain = connection.cursor()
+        plain.row_factory = None
+        for row in plain.execute(question.of(len(ids)), ids):
+            rows.setdefault(row[0], []).append(row[1:])
+        by_question.append(rows)
+    first, later = by_question[: len(asked)], by_question[len(asked) :]
+    for row_id in ids:
+        more = (rows[row_id] for rows in later if row_id in rows)
+        yield row_id, [*(rows.get(row_id, []) for rows in first), *more]
+
+
+def _hash(connection: sqlite3.Connection, before: str, kind: Kind, row_id: int, since_then: tuple[_Asked, ...]) -> str:
     rows: list[list[tuple[Any, ...]]] = [
-        [tuple(row) for row in connection.execute(query, (row_id,))] for query in _QUERIES[kind]
+        [tuple(row) for row in connection.execute(question.one, (row_id,))] for question in _QUERIES[kind]
     ]
     # A part without any is sealed as before there was a place for it: older links stand.
     if kind == "part":
-        more = ([tuple(row) for row in connection.execute(query, (row_id,))] for query in since_then)
+        more = ([tuple(row) for row in connection.execute(question.one, (row_id,))] for question in since_then)
         rows.extend(filter(None, more))
-    # JSON writes a float by the shortest digits that read back as the same bits.
-    return sha256(f"{before}\n{kind}\n{json.dumps(rows, separators=(',', ':'))}".encode()).hexdigest()
+    return _hash_of(before, kind, rows)
+
+
+def _hash_of(before: str, kind: Kind, rows: list[list[tuple[Any, ...]]]) -> str:
+    return sha256(f"{before}\n{kind}\n{_as_json(rows)}".encode()).hexdigest()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import json
 import tempfile
+from contextlib import contextmanager
 from datetime import datetime
 from typing import IO, TYPE_CHECKING, Any
 
@@ -16,48 +17,94 @@ from edge_agent.errors import UsageError
 from edge_agent.store.export import COLUMNS, Encoded, safe_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 
-__all__ = ["EXCEL_ROWS", "LOCAL", "write_excel"]
+__all__ = ["EXCEL_ROWS", "LOCAL", "FlatTable", "flat_table", "local_cell", "write_excel", "write_table"]
 
 EXCEL_ROWS = 1_048_575
 """A sheet has so many rows below its header."""
 LOCAL = "decided_local"
 """The added column, in front of all others but the part's number."""
 _NESTED = ("shares", "timings_ms", "measured", "condition")
+_FLAT = tuple(name for name in COLUMNS if name not in _NESTED)
+_LOOKED_AT_FOR_WIDTHS = 1000
 
 
-def write_excel(records: Iterable[dict[str, Any]], to: IO[bytes]) -> int:
-    """Write every record; how many there were. Raises UsageError for more than a sheet has rows."""
+class FlatTable:
+    """Records as rows of plain values: a column for each nested value. ``header`` and ``number`` are of all of them."""
+
+    def __init__(
+        self,
+        kept: IO[str],
+        flat: Sequence[str],
+        names: Sequence[tuple[str, str]],
+        number: int,
+        widths: Mapping[str, int],
+    ) -> None:
+        self._kept = kept
+        self._flat = flat
+        self._names = names
+        self.number = number
+        self.header = [flat[0], LOCAL, *flat[1:], *(f"{column}.{name}" for column, name in names)]
+        self.widths = [widths.get(name, 0) for name in self.header]
+
+    def rows(self, local: Callable[[str], object]) -> Iterator[list[object]]:
+        """Each record; ``local`` makes of a time of the journal what stands as the local one. Once."""
+        self._kept.seek(0)
+        for line in self._kept:
+            record = json.loads(line)
+            nested = {column: json.loads(record[column] or "{}") for column in _NESTED}
+            first, *rest = (record[name] for name in self._flat)
+            cells = [first, local(record["decided_utc"]), *rest]
+            yield [*cells, *(nested[column].get(name) for column, name in self._names)]
+
+
+@contextmanager
+def flat_table(
+    records: Iterable[dict[str, Any]], most: int | None = None, leave_out: Container[str] = ()
+) -> Iterator[FlatTable]:
+    """All records, kept in a file meanwhile, without columns to leave out. Raises UsageError for more than ``most``.
+
+    What columns there are is known at the end only; an agent may be writing, so the journal is read once.
+    """
     nested: dict[str, dict[str, None]] = {column: {} for column in _NESTED}
+    widths: dict[str, int] = {}
     number = 0
-    # What columns there are is known at the end only; an agent may be writing, so the journal is read once.
     with tempfile.TemporaryFile("w+", encoding="utf-8") as kept:
         for record in records:
             number += 1
-            if number > EXCEL_ROWS:
+            if most is not None and number > most:
                 raise UsageError(
-                    f"more than {EXCEL_ROWS} records: Excel shows no more of them",
-                    hint="take a shorter time with --from and --to, or another format",
+                    f"more than {most} records: Excel shows no more of them",
+                    hint="take a shorter time with --from and --to, or a name with .xlsx, which has several sheets",
                 )
             for column in _NESTED:
                 nested[column].update(dict.fromkeys(json.loads(record[column] or "{}")))
+            if number <= _LOOKED_AT_FOR_WIDTHS:
+                widths.update({name: max(widths.get(name, 0), len(str(record[name] or ""))) for name in _FLAT})
             kept.write(json.dumps(record) + "\n")
-        kept.seek(0)
-        flat = [name for name in COLUMNS if name not in _NESTED]
         names = [(column, name) for column in _NESTED for name in sorted(nested[column])]
-        lines = csv.writer(Encoded(to), delimiter=";")
-        to.write(b"\xef\xbb\xbf")
-        lines.writerow([flat[0], LOCAL, *flat[1:], *(f"{column}.{name}" for column, name in names)])
-        for line in kept:
-            record = json.loads(line)
-            values = {column: json.loads(record[column] or "{}") for column in _NESTED}
-            cells = [record[flat[0]], _local(record["decided_utc"]), *(record[name] for name in flat[1:])]
-            lines.writerow(map(_cell, [*cells, *(values[column].get(name) for column, name in names)]))
-    return number
+        flat = [name for name in _FLAT if name not in leave_out]
+        yield FlatTable(kept, flat, names, number, widths)
 
 
-def _local(utc: str) -> str:
+def write_excel(records: Iterable[dict[str, Any]], to: IO[bytes]) -> int:
+    """Write every record as CSV; how many there were. Raises UsageError for more than a sheet has rows."""
+    with flat_table(records, EXCEL_ROWS) as table:
+        write_table(table.header, table.rows(local_cell), to)
+        return table.number
+
+
+def write_table(header: Sequence[str], rows: Iterable[Sequence[object]], to: IO[bytes]) -> None:
+    """Any table, as Excel opens it by a double click."""
+    lines = csv.writer(Encoded(to), delimiter=";")
+    to.write(b"\xef\xbb\xbf")
+    lines.writerow(header)
+    for row in rows:
+        lines.writerow(map(_cell, row))
+
+
+def local_cell(utc: str) -> str:
     """As Excel takes it for a time in every language; the offset is lost, ``decided_utc`` stands beside it."""
     return datetime.fromisoformat(utc).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 

@@ -9,18 +9,21 @@ import csv
 import json
 import math
 import re
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 from typing import IO, TYPE_CHECKING, Any, Literal
 
 from edge_agent.errors import Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Generator, Iterable, Iterator
 
     from drivers.base import Published, Reason, Verdict
+    from edge_agent.store.reader import JournalReader
     from edge_agent.store.rows import CameraRow, PartRow
 
-__all__ = ["COLUMNS", "Encoded", "Format", "Selection", "record_of", "safe_text", "write_export"]
+__all__ = ["COLUMNS", "Encoded", "Format", "Selection", "record_of", "records_of", "safe_text", "write_export"]
 
 Format = Literal["csv", "jsonl", "parquet"]
 
@@ -47,6 +50,7 @@ COLUMNS = (
 _INTEGERS = {"part_seq", "count", "program", "camera"}
 _REALS = {*_PART_NUMBERS, *_CAMERA_NUMBERS, *(f"align_{name}" for name in _POSE)}
 _BATCH = 5000
+_AT_ONCE = 250
 _ARCHIVED = re.compile(r"part_(\d{12})_CAM\d_(?:PASS|REJECT|FAULT)_[0-9a-f]{8}\.\w+")
 _HAS_IMAGE = "part_seq IN (SELECT part_seq FROM camera WHERE '/' || replace(image_name, '\\', '/') GLOB ?)"
 
@@ -111,6 +115,19 @@ def record_of(row: PartRow, camera: CameraRow | None, published: Published | Non
         found["shares"], found["timings_ms"] = json.dumps(camera.shares), json.dumps(camera.timings_ms)
         found["condition"] = json.dumps(camera.condition)
     return {name: _plain(value) for name, value in found.items()}
+
+
+def records_of(
+    reader: JournalReader, wanted: Selection, *, is_newest_first: bool = False
+) -> Generator[dict[str, Any], None, None]:
+    """The records of a selection, one an image, in the order of the parts or the newest first. Raises DataError."""
+    where, values = wanted.where()
+    with closing(reader.select(where, values, is_newest_first=is_newest_first)) as rows:
+        while batch := list(islice(rows, _AT_ONCE)):
+            published = reader.published_of([row.part_seq for row in batch])
+            for row in batch:
+                for camera in row.cameras or (None,):
+                    yield record_of(row, camera, published.get(row.part_seq))
 
 
 def write_export(records: Iterable[dict[str, Any]], to: IO[bytes], fmt: Format) -> int:

@@ -17,13 +17,15 @@ from edge_agent.store.rows import CameraRow, EventRow, PartRow, PublicationRow
 from edge_agent.store.schema import READABLE_VERSIONS, SCHEMA_VERSION, refuse_foreign
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
     from pathlib import Path
     from types import TracebackType
 
     from edge_agent.store.chain import Audit, Head
 
 __all__ = ["JournalReader", "NoJournalYet"]
+
+_AT_ONCE = 250
 
 
 class NoJournalYet(DataError):
@@ -89,7 +91,9 @@ class JournalReader:
         rows = list(self.rows(part_seq, part_seq))  # to the end: a cursor that is left open outlives the connection
         return rows[0] if rows else None
 
-    def select(self, where: str, values: Sequence[str | int], *, is_newest_first: bool = False) -> Iterator[PartRow]:
+    def select(
+        self, where: str, values: Sequence[str | int], *, is_newest_first: bool = False
+    ) -> Generator[PartRow, None, None]:
         """Parts that a condition of ours fits (``Selection.where``), in their order or the newest first."""
         order = "DESC" if is_newest_first else "ASC"
         return self._parts(f"SELECT * FROM part WHERE {where} ORDER BY part_seq {order}", *values)  # noqa: S608
@@ -103,6 +107,11 @@ class JournalReader:
         """What became of a part's verdict; None if that is not told."""
         found = self._all("SELECT published FROM publication WHERE part_seq = ?", part_seq)
         return Published(found[0][0]) if found else None
+
+    def published_of(self, seqs: Sequence[int]) -> dict[int, Published]:
+        """What became of the verdicts of these parts, some hundred of them; of a part without a word there is none."""
+        query = f"SELECT part_seq, published FROM publication WHERE part_seq IN ({_marks(seqs)})"  # noqa: S608
+        return {seq: Published(published) for seq, published in self._all(query, *seqs)}
 
     def by_image_sha256(self, sha256: str) -> list[PartRow]:
         """The parts that this very image was judged for: none, one, or more if it was sent again."""
@@ -126,6 +135,17 @@ class JournalReader:
         """All events in their order."""
         query = "SELECT event_id, kind, detail, at_mono_s, at_utc FROM event ORDER BY event_id"
         return [EventRow(*found) for found in self._all(query)]
+
+    def events_of(self, kinds: Sequence[str], *, is_newest_first: bool = False) -> Iterator[EventRow]:
+        """Events of these kinds in their order, or the newest first. Looks at every event: some thousand a year."""
+        order = "DESC" if is_newest_first else "ASC"
+        query = f"SELECT event_id, kind, detail, at_mono_s, at_utc FROM event WHERE kind IN ({_marks(kinds)})"  # noqa: S608
+        try:
+            with closing(self._connection.execute(f"{query} ORDER BY event_id {order}", kinds)) as cursor:
+                for found in cursor:
+                    yield EventRow(*found)
+        except (sqlite3.DatabaseError, ValueError) as err:
+            raise damaged(self._path, err) from err
 
     def newest_events(self, kind: str, most: int) -> list[EventRow]:
         """The newest events of one kind, the newest first. Looks at every event: some thousand a year."""
@@ -180,44 +200,65 @@ class JournalReader:
         except (sqlite3.DatabaseError, ValueError) as err:
             raise damaged(self._path, err) from err
 
-    def _parts(self, query: str, *values: float | str) -> Iterator[PartRow]:
+    def _parts(self, query: str, *values: float | str) -> Generator[PartRow, None, None]:
         try:
             with closing(self._connection.execute(query, values)) as cursor:
-                for found in cursor:
-                    yield self._part(found)
+                # A question for each part would take most of the time of an export.
+                while found := cursor.fetchmany(_AT_ONCE):
+                    seqs = [row["part_seq"] for row in found]
+                    cameras, measured = self._cameras(seqs), self._measured(seqs)
+                    for row in found:
+                        seq = row["part_seq"]
+                        yield _part(row, tuple(cameras.get(seq, ())), measured.get(seq, {}))
         except (sqlite3.DatabaseError, ValueError) as err:
             raise damaged(self._path, err) from err
 
-    def _part(self, found: sqlite3.Row) -> PartRow:
-        cameras = self._connection.execute(
-            "SELECT * FROM camera WHERE part_seq = ? ORDER BY camera", (found["part_seq"],)
-        ).fetchall()
-        judgement = found["controller_judgement"]
-        return PartRow(
-            part_seq=found["part_seq"],
-            count=found["controller_count"],
-            session=found["session"],
-            program=found["program"],
-            verdict=Verdict(found["verdict"]),
-            reason=Reason(found["reason"]),
-            detail=found["detail"],
-            score=found["score"],
-            limit=found["score_limit"],
-            bundle_id=found["bundle_id"],
-            cameras=tuple(_camera(camera) for camera in cameras),
-            controller_judgement=None if judgement is None else Judgement(judgement),
-            simulated=bool(found["simulated"]),
-            first_sign_mono_s=found["first_sign_mono_s"],
-            decided_mono_s=found["decided_mono_s"],
-            deadline_mono_s=found["deadline_mono_s"],
-            boot_id=found["boot_id"],
-            decided_utc=found["decided_utc"],
-            measured=self._measured(found["part_seq"]) if self._has_measurements else {},
-        )
+    def _cameras(self, seqs: Sequence[int]) -> dict[int, list[CameraRow]]:
+        query = f"SELECT * FROM camera WHERE part_seq IN ({_marks(seqs)}) ORDER BY part_seq, camera"  # noqa: S608
+        found: dict[int, list[CameraRow]] = {}
+        for row in self._connection.execute(query, seqs).fetchall():
+            found.setdefault(row["part_seq"], []).append(_camera(row))
+        return found
 
-    def _measured(self, part_seq: int) -> dict[str, float | str | None]:
-        query = "SELECT name, value FROM measurement WHERE part_seq = ? ORDER BY name"
-        return dict(map(tuple, self._connection.execute(query, (part_seq,))))
+    def _measured(self, seqs: Sequence[int]) -> dict[int, dict[str, float | str | None]]:
+        if not self._has_measurements:
+            return {}
+        marks = _marks(seqs)
+        query = f"SELECT part_seq, name, value FROM measurement WHERE part_seq IN ({marks}) ORDER BY part_seq, name"  # noqa: S608
+        found: dict[int, dict[str, float | str | None]] = {}
+        for seq, name, value in self._connection.execute(query, seqs).fetchall():
+            found.setdefault(seq, {})[name] = value
+        return found
+
+
+def _marks(values: Sequence[object]) -> str:
+    """Question marks: no value stands in a query."""
+    return ", ".join("?" * len(values))
+
+
+def _part(found: sqlite3.Row, cameras: tuple[CameraRow, ...], measured: dict[str, float | str | None]) -> PartRow:
+    judgement = found["controller_judgement"]
+    return PartRow(
+        part_seq=found["part_seq"],
+        count=found["controller_count"],
+        session=found["session"],
+        program=found["program"],
+        verdict=Verdict(found["verdict"]),
+        reason=Reason(found["reason"]),
+        detail=found["detail"],
+        score=found["score"],
+        limit=found["score_limit"],
+        bundle_id=found["bundle_id"],
+        cameras=cameras,
+        controller_judgement=None if judgement is None else Judgement(judgement),
+        simulated=bool(found["simulated"]),
+        first_sign_mono_s=found["first_sign_mono_s"],
+        decided_mono_s=found["decided_mono_s"],
+        deadline_mono_s=found["deadline_mono_s"],
+        boot_id=found["boot_id"],
+        decided_utc=found["decided_utc"],
+        measured=measured,
+    )
 
 
 def _connect(path: Path) -> sqlite3.Connection:

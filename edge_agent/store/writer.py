@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from edge_agent.store.chain import Head
     from edge_agent.store.rows import CameraRow, PartRow
 
-__all__ = ["JournalWriter"]
+__all__ = ["JournalWriter", "insert_event"]
 
 log = structlog.get_logger(__name__)
 
@@ -43,6 +43,8 @@ _MOST_OWED_ROWS = 10_000
 _OF_THE_ROW = (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError, sqlite3.InterfaceError)
 """Errors that the row is to blame for. Any other is the file's (a damaged page is a bare DatabaseError)."""
 _LONGEST_TEXT = 2000
+_LONGEST_DETAIL = 1 << 22
+"""Of an event: all values of a line.toml, which has 1 MiB at most."""
 _FOLLOWED = """
 SELECT part_seq, controller_count FROM part
 WHERE controller_count IS NOT NULL AND simulated = ? AND part_seq < ? AND (
@@ -143,7 +145,7 @@ class JournalWriter:
         """
         try:
             with self._transaction():
-                self._insert_event("AGENT_DOWN", detail)
+                insert_event(self._connection, "AGENT_DOWN", detail)
                 for row in rows:
                     self._insert_part(row)
                     self._insert_publication(row.part_seq, Published.WITHHELD, at_mono_s, "")
@@ -161,7 +163,7 @@ class JournalWriter:
     def event(self, kind: str, detail: str) -> None:
         """Write an event, with the time of this call."""
         with self._transaction():
-            self._insert_event(kind, detail)
+            insert_event(self._connection, kind, detail)
 
     def prove(self) -> None:
         """Write a row durably. What was owed is written with it."""
@@ -237,13 +239,6 @@ class JournalWriter:
         )
         seal(self._connection, "publication", part_seq)
 
-    def _insert_event(self, kind: str, detail: str) -> None:
-        written = self._connection.execute(
-            "INSERT INTO event (kind, detail, at_mono_s, at_utc) VALUES (?, ?, ?, ?)",
-            (_text(kind), _text(detail), monotonic_s(), datetime.now(UTC).isoformat(timespec="milliseconds")),
-        )
-        seal(self._connection, "event", cast("int", written.lastrowid))
-
     def _insert_part(self, row: PartRow, conflict: Literal["", "OR IGNORE"] = "") -> None:
         written = self._connection.execute(
             f"INSERT {conflict} INTO part VALUES ({', '.join('?' * 17)})",  # noqa: S608 - question marks
@@ -310,13 +305,23 @@ class JournalWriter:
             log.warning("journal_checkpoint_failed", error=str(err))
 
 
+def insert_event(connection: sqlite3.Connection, kind: str, detail: str) -> None:
+    """Write an event into the transaction that is open, with the time of this call, and seal it."""
+    at_utc = datetime.now(UTC).isoformat(timespec="milliseconds")
+    written = connection.execute(
+        "INSERT INTO event (kind, detail, at_mono_s, at_utc) VALUES (?, ?, ?, ?)",
+        (_text(kind), _text(detail, _LONGEST_DETAIL), monotonic_s(), at_utc),
+    )
+    seal(connection, "event", cast("int", written.lastrowid))
+
+
 class _DiskRefused(JournalError):
     """The disk or the file, not the row, is why nothing was written."""
 
 
-def _text(value: str) -> str:
+def _text(value: str, most: int = _LONGEST_TEXT) -> str:
     """Text as UTF-8 can hold it: a file name of broken bytes must not keep a row out of the journal."""
-    return value[:_LONGEST_TEXT].encode("utf-8", "backslashreplace").decode("utf-8")
+    return value[:most].encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _real(value: float | None) -> float | None:

@@ -25,6 +25,10 @@ __all__ = ["BODY_MAX_BYTES", "Guard", "body_of", "check_token", "is_token", "rea
 BODY_MAX_BYTES = 4096
 _TOKEN_LEAST = 16
 _TOKEN_MOST_BYTES = 4096
+_FOREIGN_ORIGIN = (
+    "a page of another origin may not do this; behind a proxy: let it hand on the Host as the browser sent it, with "
+    "its port (docs/behind-nginx.md)\n"
+)
 _HEADERS = {
     "content-security-policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -72,7 +76,7 @@ class Guard:
         # A browser names the origin of every request that writes; a script at a terminal names none.
         origin = headers.get("origin")
         if origin is not None and origin.partition("://")[2] != hosts[0]:
-            return PlainTextResponse("a page of another origin may not do this\n", 403)
+            return PlainTextResponse(_FOREIGN_ORIGIN, 403)
         length = headers.get("content-length", "")
         if not (length.isdecimal() and len(length) < 8 and int(length) <= BODY_MAX_BYTES):
             return PlainTextResponse(f"a body has a length, of at most {BODY_MAX_BYTES} bytes\n", 413)

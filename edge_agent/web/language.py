@@ -20,7 +20,7 @@ from edge_agent.report.words import (
     REASON_WORDS,
     SHARE_WORDS,
 )
-from edge_agent.wording import LANGUAGES, language, preferred, speaking, table, tr
+from edge_agent.wording import LANGUAGES, language, preferred, speaking, table, tag, tr
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["Spoken", "shell", "words_script"]
 
 _COOKIE = "language"
-_TAGS = {"zh": "zh-Hans"}
 _TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
     autoescape=True,
@@ -67,7 +66,7 @@ def shell() -> str:
 
 @cache
 def _shell_in(spoken: str) -> str:
-    values = {"language": spoken, "tag": _TAGS.get(spoken, spoken), "languages": LANGUAGES, "tr": tr}
+    values = {"language": spoken, "tag": tag(), "languages": LANGUAGES, "tr": tr}
     return _TEMPLATES.get_template("page.html.j2").render(**values)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import socket
 import sys
@@ -13,6 +14,7 @@ from prometheus_client import disable_created_metrics
 
 from edge_agent.errors import Unavailable
 from edge_agent.logs import configure_logs
+from edge_agent.runtime.holders import listener_at
 from edge_agent.runtime.process import stand_back
 from edge_agent.settings import Settings
 from edge_agent.web.feed import AgentState, Answer, Request
@@ -134,8 +136,9 @@ def listening_socket(host: str, port: int) -> socket.socket:
             sock.close()
             raise
     except OSError as err:
+        other = listener_at(str(address[0]), port) if err.errno == errno.EADDRINUSE else None
         raise Unavailable(
-            f"{host}:{port} cannot be listened on: {err.strerror}",
+            f"{host}:{port} cannot be listened on: {err.strerror}{'' if other is None else f', by {other}'}",
             hint="another program has that port, or this PC has not that address: see [web] and [metrics]",
         ) from err
     return sock

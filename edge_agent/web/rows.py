@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from edge_agent.domain import Published, Verdict
+from edge_agent.report.phrases import said
 from edge_agent.runtime.dry_run import DRY_RUN
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def part_json(row: PartRow, publication: PublicationRow | None) -> dict[str, Any
         "program": row.program,
         "verdict": row.verdict,
         "reason": row.reason,
-        "detail": row.detail,
+        "detail": said(row.detail),
         "score": row.score,
         "limit": row.limit,
         "bundle_id": row.bundle_id,
@@ -75,7 +76,7 @@ def camera_json(camera: CameraRow) -> dict[str, Any]:
         "camera": camera.camera,
         "outcome": camera.outcome,
         "reason": camera.reason,
-        "detail": camera.detail,
+        "detail": said(camera.detail),
         "score": camera.score,
         "limit": camera.limit,
         "bundle_id": camera.bundle_id,

@@ -7,15 +7,20 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from drivers.timing import monotonic_s
 from edge_agent.errors import ConfigError, DataError, EdgeAgentError
+from edge_agent.report.changed import change_json
 from edge_agent.report.heat import scale_png
+from edge_agent.report.phrases import said
+from edge_agent.store.changes import changes_between
+from edge_agent.web.asking import checked, utc_text
 from edge_agent.web.guard import Guard
 from edge_agent.web.language import Spoken, shell, words_script
 from edge_agent.web.limits import LimitPages
@@ -41,7 +46,17 @@ __all__ = ["Site", "monitoring", "page"]
 _VIEWERS_MAX = 128
 _STILL_HERE_S = 10.0
 _KINDS = {"js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
+_AS_IT_COMES = {"x-accel-buffering": "no"}
+"""nginx would collect a page full of events before it hands the first one on."""
 _OF_THIS_BROWSER = {"cache-control": "no-cache", "vary": "cookie, accept-language"}
+
+
+class _ChangesAsked(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    since: datetime | None = None
+    until: datetime | None = None
+    most: Annotated[int, Field(ge=1, le=1000)] = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +78,7 @@ class Site:
         """The stream that a browser follows: ``hello``, ``state`` and ``part``, as they come."""
         if self.measured.viewers >= _VIEWERS_MAX:
             return PlainTextResponse("too many browsers follow this page\n", 503)
-        return StreamingResponse(self._stream(), media_type="text/event-stream")
+        return StreamingResponse(self._stream(), media_type="text/event-stream", headers=_AS_IT_COMES)
 
     async def _stream(self) -> AsyncIterator[str]:
         self.measured.viewers += 1
@@ -102,14 +117,22 @@ class Site:
             "newest": live.newest(),
             "simulated": bool(agent and agent.is_simulated),
             "dry_run": bool(agent and agent.is_dry_run),
-            "degraded": self.measured.degraded(),
-            "bypass": agent.bypass if agent else "",
+            "degraded": {name: said(why) for name, why in self.measured.degraded().items()},
+            "bypass": said(agent.bypass) if agent else "",
             "conditions": {} if agent is None else {name: _aged(c) for name, c in agent.conditions.items()},
-            "not_ready": live.not_ready(),
+            "not_ready": {name: said(why) for name, why in live.not_ready().items()},
             "counters": live.counters(),
-            "archive": reach.words if (reach := self.measured.reach()) else "",
+            "archive": said(reach.words) if (reach := self.measured.reach()) else "",
             "utc": datetime.now(UTC).isoformat(timespec="milliseconds"),
         }
+
+    def changes(self, request: Request) -> Response:
+        """Who changed what, the newest first. ``missing`` names a closed journal that is not here, for older ones."""
+        asked = checked(lambda: _ChangesAsked.model_validate(dict(request.query_params)))
+        found = changes_between(self.settings.store.journal, utc_text(asked.since), utc_text(asked.until))
+        newest = [change_json(change) for change in reversed(found.found[-asked.most :])]
+        facts = {"schema_version": 1, "changes": newest, "of": len(found.found), "missing": found.missing or None}
+        return JSONResponse(facts)
 
     # --- for machines ---------------------------------------------------------------------------------
 
@@ -137,11 +160,11 @@ def page(site: Site, names: frozenset[str]) -> ASGIApp:
         Route("/events", site.events),
         *back.routes(),
         *LimitPages(site.settings, site.desk, site.token).routes(),
+        Route("/api/changes", site.changes),
         *_machines(site),
     ]
     app = Starlette(routes=routes, exception_handlers={EdgeAgentError: _said})
-    web = site.settings.web
-    return Guard(Spoken(app, web.language if web else None), names)
+    return Guard(Spoken(app, site.settings.line.language), names)
 
 
 def monitoring(site: Site, names: frozenset[str]) -> ASGIApp:
@@ -186,14 +209,14 @@ async def _said(_: Request, err: Exception) -> Response:
     """An error that a person can read, under the code that a machine can."""
     status = 404 if isinstance(err, DataError) else 500 if isinstance(err, ConfigError) else 503
     return JSONResponse(
-        {"error": str(err), "hint": getattr(err, "hint", "")},
+        {"error": said(str(err)), "hint": said(getattr(err, "hint", ""))},
         status,
         {"retry-after": "1"} if isinstance(err, Busy) else None,
     )
 
 
 def _aged(condition: Any) -> dict[str, Any]:
-    return {"why_not": condition.why_not, "for_s": round(monotonic_s() - condition.since_mono_s, 1)}
+    return {"why_not": said(condition.why_not), "for_s": round(monotonic_s() - condition.since_mono_s, 1)}
 
 
 def _event(name: str, data: Any) -> str:

@@ -12,6 +12,7 @@ import pytest
 
 from edge_agent.domain import Verdict
 from edge_agent.errors import ConfigError
+from edge_agent.store.journal import Journal
 from edge_agent.web.feed import ArchivedKind
 from edge_agent.web.guard import read_token
 from edge_agent.web.site import _VIEWERS_MAX, monitoring
@@ -137,6 +138,25 @@ async def test_a_filter_that_is_none_is_said(at: Served) -> None:
 
         assert reply.status == 400, query
         assert len(reply.body) < 1000, query
+
+
+async def test_changes_are_told_the_newest_first_and_a_time_that_is_none_is_said(at: Served) -> None:
+    journal = await asyncio.to_thread(Journal.open, at.site.settings.store.journal)
+    await journal.event("BYPASS", "begins, by <b>Ada</b>, for 900 s: lamp")
+    await journal.event("REVIEW", '{"part_seq": 2, "says": "OVERTURNED", "by": "Lin", "note": "dust"}')
+    await asyncio.to_thread(journal.close)
+    found = (await at.ask("/api/changes")).json
+
+    assert [(one["kind"], one["by"], one["why"]) for one in found["changes"]] == [
+        ("REVIEW", "Lin", "dust"),
+        ("BYPASS", "<b>Ada</b>", "lamp"),
+    ]
+    assert (found["of"], found["missing"]) == (2, None)
+    assert len((await at.ask("/api/changes?most=1")).json["changes"]) == 1
+    assert (await at.ask("/api/changes?until=2020-01-01T00:00:00Z")).json["changes"] == []
+    for query in ("since=x", "most=0", "most=1001", "kind=START", "since=%00"):
+        assert (await at.ask(f"/api/changes?{query}")).status == 400, query
+    assert (await at.ask("/api/changes", headers={"Host": "evil.example"})).status == 421
 
 
 async def test_a_limit_that_is_none_is_said(at: Served) -> None:

@@ -197,7 +197,11 @@ async def speaking(at: Served, state: Callable[[], AgentState]) -> AsyncIterator
 
 
 @asynccontextmanager
-async def served(settings: Settings, kind: Callable[[Site, frozenset[str]], ASGIApp] = page) -> AsyncIterator[Served]:
+async def served(
+    settings: Settings,
+    kind: Callable[[Site, frozenset[str]], ASGIApp] = page,
+    names: tuple[str, ...] = ("line7.example",),
+) -> AsyncIterator[Served]:
     """The page, or what is at [metrics], over the journal of ``settings``, which must be there."""
     sock = listening_socket("127.0.0.1", 0)
 
@@ -210,7 +214,7 @@ async def served(settings: Settings, kind: Callable[[Site, frozenset[str]], ASGI
             at.site.desk.answered(Answer(answer=request.ask, error=at.review_error))
 
     at = Served(sock.getsockname()[1], make_site(settings, agent))
-    serving = server(kind(at.site, names_of("127.0.0.1", ("line7.example",))))
+    serving = server(kind(at.site, names_of("127.0.0.1", names)))
     follow = asyncio.create_task(at.site.live.follow())
     serve = asyncio.create_task(serving.serve([sock]))
     try:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 _ANSWER_MAX_BYTES = 64 << 20
+_ALWAYS = ("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars")
 _WITH_PIPES = """
 import fcntl, os, sys
 pipes = [fcntl.fcntl(int(pipe), fcntl.F_DUPFD, 10) for pipe in sys.argv[1:3]]
@@ -102,14 +103,16 @@ class Browser:
 
 
 @asynccontextmanager
-async def browser(url: str, *, width: int = 1600, height: int = 900) -> AsyncIterator[Browser]:
-    """Chromium with one tab at ``url``; gone at the end."""
+async def browser(
+    url: str, *, width: int = 1600, height: int = 900, flags: tuple[str, ...] = ()
+) -> AsyncIterator[Browser]:
+    """Chromium with one tab at ``url``, started with these ``flags`` more; gone at the end."""
     assert CHROMIUM is not None
     commands_out, commands_in = os.pipe()
     answers_out, answers_in = os.pipe()
     loop = asyncio.get_running_loop()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        flags = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", f"--user-data-dir={profile}"]
+        flags = (*_ALWAYS, f"--user-data-dir={profile}", *flags)
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-c",

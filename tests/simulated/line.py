@@ -128,9 +128,9 @@ class Line:
             assert monotonic_s() - begin < within_s, f"no {what} within {within_s} s:\n{self.log_tail()}"
             await asyncio.sleep(0.02)
 
-    async def until_ready(self) -> None:
+    async def until_ready(self, within_s: float = 20.0) -> None:
         """Wait until the READY coil is energised."""
-        await self.until("READY", lambda: self.remote_io.coils[READY])
+        await self.until("READY", lambda: self.remote_io.coils[READY], within_s)
 
     def rows(self) -> list[PartRow]:
         """The rows of the parts whose verdict has gone its way: a row alone is written before its PASS."""

@@ -47,6 +47,7 @@ async def test_a_bypass_passes_parts_says_so_everywhere_ends_by_itself_and_survi
         command = ("bypass", "begin", "--config", str(at.config), "--by", "A. Rossi", "--why", "lamp replaced")
         began = await asyncio.to_thread(edge_agent, *command, "--yes", "--json")
         during = await show_a_bad_part(at, 2)
+        in_bypass = await asyncio.to_thread(edge_agent, "status", "--config", str(at.config))
         told = await ask(at, "status")
         with pytest.raises(DeskError, match="has not ended"):
             await ask(at, "begin", 900.0)
@@ -62,12 +63,19 @@ async def test_a_bypass_passes_parts_says_so_everywhere_ends_by_itself_and_survi
         await at.until_ready()
         restarted = await show_a_bad_part(at, 4)
         nobody = await ask(at, "status")
+        well = await asyncio.to_thread(edge_agent, "status", "--config", str(at.config), "--json")
         await at.stop_agent()
         gone = await asyncio.to_thread(edge_agent, "bypass", "status", "--config", str(at.config))
+        silent = await asyncio.to_thread(edge_agent, "status", "--config", str(at.config))
         with JournalReader.open(tmp_path / "journal.sqlite3") as journal:
             events = [event.detail for event in journal.events() if event.kind == "BYPASS"]
         log = (tmp_path / "agent.log").read_text()
 
+    assert in_bypass.returncode == 1
+    assert "BYPASS by A. Rossi" in in_bypass.stdout
+    assert (well.returncode, silent.returncode) == (0, 69)
+    assert json.loads(well.stdout)["state"] == "READY"
+    assert "of rejects" in json.loads(well.stdout)["archive"]
     said = [(row.verdict, row.reason, opened) for row, opened in (before, during, after, restarted)]
     rejected = (Verdict.REJECT, Reason.SCORE, False)
     assert said == [rejected, (Verdict.PASS, Reason.BYPASS, True), rejected, rejected]

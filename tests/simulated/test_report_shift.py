@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
+import re
 import shutil
 import sqlite3
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from edge_agent.inspection.manifest import read_manifest
+from edge_agent.store.shrink import received_bytes
 from tests.command_line import edge_agent_here
 from tests.simulated.browser import CHROMIUM
 from tests.simulated.line import bad_image, good_image, line
@@ -130,3 +134,56 @@ def test_a_pdf_by_the_browser_that_is_there(tmp_path: Path) -> None:
     print_pdf(tmp_path / "a.html", tmp_path / "a.pdf")
 
     assert (tmp_path / "a.pdf").read_bytes().startswith(b"%PDF-")
+
+
+async def test_images_archived_as_png_are_shown_as_the_very_images_that_were_judged(
+    tmp_path: Path, thumbnail_bundle: Path
+) -> None:
+    """In the shift's report, in a part's and in that of a challenge on the running line."""
+    archive = tmp_path / "archive"
+    async with line(tmp_path, thumbnail_bundle, start=False) as at:
+        as_png = at.config.read_text().replace('archive = "archive"\n', 'archive = "archive"\nkeep_bmp_as = "png"\n')
+        assert as_png != at.config.read_text()
+        at.config.write_text(as_png)
+        await at.start_agent()
+        await at.until_ready(120)
+        challenged = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "edge_agent", "challenge", "--parts", "2", "--config", str(at.config)),
+            *("--within-s", "60", "--report", str(tmp_path / "challenge.html")),
+            stderr=asyncio.subprocess.PIPE,
+        )
+        assert challenged.stderr is not None
+        assert b"put 2 reject samples" in await challenged.stderr.readline()
+        for number in (1, 2):
+            await at.controller.wire_trigger(bad_image(number))
+            await at.until_rows(number)
+        _, err = await challenged.communicate()
+        await at.until("two PNGs alone", lambda: [f.suffix for f in archive.rglob("part_*")] == [".png"] * 2)
+        assert await at.stop_agent() == 0
+    on = ("--config", str(tmp_path / "line.toml"))
+
+    def reports() -> list[str]:
+        """Each picture of both reports, as the bytes that stand in them."""
+        pictures = []
+        for asked in (("shift",), ("part", "2")):
+            out = tmp_path / f"{asked[0]}.html"
+            ran = edge_agent_here("report", *asked, *on, "--out", str(out))
+            assert ran.code == 0, ran.err
+            pictures += re.findall(r'src="(data:image/[^"]+)"', out.read_text())
+        return pictures
+
+    of_pngs = reports()
+    heat_maps = [(tmp_path / f"{name}.html").read_text().count('alt="heat map"') for name in ("shift", "part")]
+    for path in list(archive.rglob("part_*")):
+        received = received_bytes(path)
+        assert hashlib.sha256(received).hexdigest().startswith(path.stem[-8:])
+        path.with_suffix(".bmp").write_bytes(received)
+        path.unlink()
+
+    assert challenged.returncode == 0, err
+    page = (tmp_path / "challenge.html").read_text()
+    assert page.count('alt="heat map"') == 2
+    assert "not in the archive" not in page
+    assert heat_maps == [2, 1]
+    assert len(of_pngs) >= 3
+    assert of_pngs == reports()

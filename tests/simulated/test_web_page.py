@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge_agent.simulation import free_port
+from edge_agent.store.journal import Journal
+from tests.security.web_site import served, web_settings
 from tests.simulated.browser import CHROMIUM, browser
 from tests.simulated.line import bad_image, good_image, line
 
@@ -112,3 +114,28 @@ async def _review(tab: Browser, *, by: str) -> None:
           document.querySelector('#partbody form button[value=OVERTURNED]').click();
         }})()"""
     )
+
+
+async def test_the_view_of_changes_says_who_what_and_why(tmp_path: Path) -> None:
+    settings = web_settings(tmp_path)
+    journal = await asyncio.to_thread(Journal.open, settings.store.journal)
+    start = {"changed": [{"key": "line.deadline_ms", "old": 700, "new": 900}], "by": "ada", "is_service": False}
+    await journal.event("START", json.dumps(start))
+    await journal.event("BYPASS", "begins, by <img src=x>, for 900 s: lamp replaced")
+    await asyncio.to_thread(journal.close)
+    async with served(settings) as at, browser(f"http://127.0.0.1:{at.port}/#changes") as tab:
+        await tab.until("document.querySelectorAll('#changerows tr').length === 2")
+        newest, first = await tab.evaluate("[...document.querySelectorAll('#changerows tr')].map((r) => r.textContent)")
+        images = await tab.evaluate("document.querySelectorAll('#changes img').length")
+        current = await tab.evaluate("document.querySelector('nav [aria-current]').textContent")
+        await tab.evaluate("document.querySelector('#changed [name=until]').value = '2020-01-01T00:00'")
+        await tab.evaluate("document.querySelector('#changed button').click()")
+        await tab.until("document.getElementById('changesfound').textContent === 'Nothing was changed.'")
+        said = tab.said
+
+    assert "<img src=x>" in newest
+    assert "lamp replaced" in newest
+    assert "line.deadline_ms: 700 → 900" in first
+    assert "agent started with other settings" in first
+    assert (images, current) == (0, "Changes")
+    assert [words for words in said if "ERR_" not in words] == []

@@ -32,6 +32,8 @@ COMMANDS = [
     ["bundle", "compare"],
     ["bundle", "activate"],
     ["bundle", "rollback"],
+    ["journal", "changes"],
+    ["status"],
     ["version"],
 ]
 

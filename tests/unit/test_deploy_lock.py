@@ -18,9 +18,10 @@ PYTHONS = ("3.11", "3.12", "3.13")
 
 
 def wanted() -> list[Requirement]:
-    """What pyproject.toml asks for on a line PC, with results to a broker."""
+    """What pyproject.toml asks for on a line PC, with results to a broker and workbooks for Excel."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    return [Requirement(text) for text in (*project["dependencies"], *project["optional-dependencies"]["mqtt"])]
+    extras = project["optional-dependencies"]
+    return [Requirement(text) for text in (*project["dependencies"], *extras["mqtt"], *extras["xlsx"])]
 
 
 def linux(python: str) -> dict[str, str]:

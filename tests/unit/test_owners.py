@@ -64,6 +64,7 @@ WRITES = {
 """Every command that writes into the state folder, with what it needs to get that far."""
 READS = {
     "journal query": [],
+    "journal changes": [],
     "journal verify": [],
     "results list": [],
     "doctor": [],
@@ -71,7 +72,7 @@ READS = {
 """Those that only look into it: root may, and leaves nothing."""
 ELSEWHERE = {
     *("bundle show", "bundle list", "bundle compare", "bundle keygen", "bundle verify"),
-    *("bypass begin", "bypass end", "bypass status", "output acknowledge"),  # the running agent does it
+    *("bypass begin", "bypass end", "bypass status", "output acknowledge", "status"),  # the running agent does it
     *("output fail-safe", "config check", "config schema", "config unit", "version"),
     *("cvx status", "cvx trigger", "cvx program", "cvx send", "cvx listen", "cvx commands"),
     *("evaluate", "replay", "demo", "simulate", "init", "journal export", "report shift", "report part"),

@@ -252,7 +252,16 @@ def test_the_reports_load_nothing_and_run_nothing(run: Page, calibration: Page) 
         sources = page.attributes("src") + page.attributes("srcset") + page.attributes("href")
 
         assert sources
-        assert all(source.startswith(("data:image/png;base64,", "data:image/jpeg;base64,")) for source in sources)
+        kinds = ("data:image/png;base64,", "data:image/jpeg;base64,", "data:image/svg+xml;base64,")
+        assert all(source.startswith(kinds) for source in sources)
+        charts = [base64.b64decode(source.partition(",")[2]).decode() for source in sources if "svg" in source[:20]]
+        assert charts
+        for chart in charts:
+            assert "<script" not in chart
+            assert set(re.findall(r"https?://[^/\"]*", chart)) <= {"http://www.w3.org"}  # names of what SVG is
+            assert all(
+                link.startswith(("#", "data:image/png;base64,")) for link in re.findall(r'href="([^"]*)"', chart)
+            )
         assert "url(" not in page.html
         assert "http://" not in page.html
         assert "https://" not in page.html

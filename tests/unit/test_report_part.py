@@ -25,6 +25,10 @@ HOSTILE = '<img src=x onerror=\\"alert(1)\\">'
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
+    return line_of_two_parts(tmp_path)
+
+
+def line_of_two_parts(tmp_path: Path) -> Path:
     """A line with one rejected part, whose image is in the archive, and one whose image never came."""
     (tmp_path / "line.toml").write_text(
         f'schema_version = 1\n[line]\nname = "{HOSTILE}"\ndeadline_ms = 700\nmin_part_spacing_ms = 1000\n'

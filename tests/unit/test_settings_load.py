@@ -368,6 +368,6 @@ def test_any_value_at_any_key_is_a_config_error_or_right(data: st.DataObject) ->
     try:
         Settings.model_validate(document)
     except ValidationError as err:
-        for _, loc, message in problems_of(err, document):
-            assert key_of(loc).isprintable()
-            assert message.isprintable()
+        for problem in problems_of(err, document):
+            assert key_of(problem.loc).isprintable()
+            assert problem.what.isprintable()

@@ -128,6 +128,7 @@ port = 8480
 names = ["line7"]
 token_file = "web_token"
 shift_starts = ["06:00", "14:00", "22:00"]
+language = "de"
 
 [metrics]
 host = "127.0.0.1"
@@ -267,7 +268,7 @@ def test_a_wrong_value_is_refused_on_its_line_with_what_was_expected(
         found = problems(tmp_path, document)
 
         assert all(problem.startswith(f"line.toml:{line}: {name}") for problem in found), (value, found)
-        assert all(re.search(r": expected .+ \(got .+\)$", problem) for problem in found), (value, found)
+        assert all(re.search(r": expected .+ \(got .+\)(; .+)?$", problem) for problem in found), (value, found)
 
 
 @pytest.mark.parametrize(("table", "key"), [(table, key) for table, key, _ in KEYS])

@@ -70,13 +70,25 @@ def changed(old: str, new: str) -> tuple[str, int]:
             'spool = "/var/lib/edge-agent/spool"',
             'spool = "D:\\spool\\x"',
             "images.spool",
-            "a \\ between double quotes does not stand for itself: put single quotes, spool = 'D:\\spool\\x'",
+            'expected a path of this PC, as "/var/lib/edge-agent", and not one of Windows (got "D:\\spool\\x")',
         ),
         (
             'spool = "/var/lib/edge-agent/spool"',
             "spool = D:\\spool",
             "images.spool",
-            "put quotes around the text: spool = 'D:\\spool'",
+            'expected a path of this PC, as "/var/lib/edge-agent", and not one of Windows (got D:\\spool)',
+        ),
+        (
+            'user = "cvx"',
+            'user = "plant\\cvx"',
+            "images.ftp.user",
+            "a \\ between double quotes does not stand for itself: put single quotes, user = 'plant\\cvx'",
+        ),
+        (
+            'user = "cvx"',
+            "user = plant\\cvx",
+            "images.ftp.user",
+            "put quotes around the text: user = 'plant\\cvx'",
         ),
         (
             "deadline_ms = 700",
@@ -88,7 +100,7 @@ def changed(old: str, new: str) -> tuple[str, int]:
             "archive_max_gib = 20.0",
             "archive_max_gib = 20,5",
             "store.archive_max_gib",
-            'expected a number above 0, at most 1e+06, with a point and not with a comma (got "20,5")',
+            'expected a number above 0, at most 1000000, with a point and not with a comma (got "20,5")',
         ),
         (
             "port = 502",

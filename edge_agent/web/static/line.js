@@ -2,6 +2,7 @@
 const KEPT = 300;
 const LOST_AFTER_S = 3.5;
 const ASK_AGAIN_AFTER_S = 8;
+const AGAIN_MS = 2000;
 const listeners = { hello: [], state: [], parts: [], tick: [] };
 const moment = () => ({ wall: Date.now(), steady: performance.now() });
 let stream = null;
@@ -52,9 +53,15 @@ function open() {
     while (parts.size > KEPT) parts.delete(Math.min(...parts.keys()));
     tell("parts", parts);
   });
+  // A browser asks again by itself where nobody answers, and never where the answer is no stream: of a proxy whose page is gone
+  // (502), or of a full house (503).
+  const opened = stream;
+  stream.addEventListener("error", () => {
+    if (opened.readyState === EventSource.CLOSED) setTimeout(() => { if (stream === opened) open(); }, AGAIN_MS);
+  });
 }
 
-// A browser gives a stream up for good after an error of a proxy, and does not notice one that broke while it slept.
+// A browser does not notice a stream that broke while it slept.
 function tick() {
   if (isLost() && since(begun) > ASK_AGAIN_AFTER_S) open();
   tell("tick");
