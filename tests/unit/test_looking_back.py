@@ -287,4 +287,4 @@ async def test_the_shift_report_counts_escapes(tmp_path: Path) -> None:
     write_shift_report(tmp_path / "shift.html", facts)
 
     assert (facts.escapes, facts.passes_confirmed, facts.confirmed, facts.overturned) == (1, 1, 1, 0)
-    assert "1 escape: a part that passed and that a person found defective." in (tmp_path / "shift.html").read_text()
+    assert "1 part passed that a person found defective: an escape." in (tmp_path / "shift.html").read_text()
