@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,8 +20,9 @@ from edge_agent.inspection.limit_changes import LIMIT_CHANGES, LimitChange
 from edge_agent.inspection.manifest import MANIFEST, Section, read_manifest
 from edge_agent.inspection.registry import activate, bundle_in_use, bundles_in
 from edge_agent.inspection.signature import SIGNATURE
+from edge_agent.runtime.claim import claimed_limits
 from edge_agent.store.journal import NoJournalYet
-from edge_agent.store.scored import BAD, GOOD, Moved, ReviewedPart, Reviews, ScoredParts, reviews_of
+from edge_agent.store.scored import BAD, GOOD, Judging, Moved, ReviewedPart, Reviews, ScoredParts, reviews_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -223,6 +224,7 @@ def foresee(settings: Settings, wish: LimitWish) -> Prospect:
     passed_below = float(manifest["limit"]["review_from"])
     agent_alone = settings.line.judgement == "agent"
     bundles, camera, below = _kin(entry.path, manifest), entry.camera, new.passes_below
+    judging, others = Judging(frozenset(bundles), below), _others(settings, entry)
     moved, reviews, parts, good, good_passing = Moved(0, 0, "", (), ()), Reviews(), [], 0, 0
     try:
         reviews = reviews_of(settings.store.journal)
@@ -232,7 +234,7 @@ def foresee(settings: Settings, wish: LimitWish) -> Prospect:
         for path in reviews.journals:
             with ScoredParts.open(path) as journal:
                 bad, seen = reviews.of(BAD), reviews.of(GOOD)
-                parts += journal.passing(bad, bundles, camera, below, agent_alone=agent_alone)
+                parts += journal.defects_passing(bad, judging, camera, others, agent_alone=agent_alone)
                 good += len(journal.passing(seen, bundles, camera, float("inf"), agent_alone=agent_alone))
                 good_passing += len(journal.passing(seen, bundles, camera, below, agent_alone=agent_alone))
         notes = [f"{reviews.missing}, the journal before, is not there: what people said in it is not known here"]
@@ -269,11 +271,20 @@ def move_limit(
     """Make the bundle with that limit and put it to use; with ``out`` it is only written there, to be signed elsewhere.
 
     Takes seconds: it is proven on this PC as every bundle is. ``prospect`` is what the person was told; where another
-    bundle is in use by now, nothing is done. The journal's event is the caller's. Raises DataError where known defects
-    would pass and nobody said although, UsageError, BundleRejected, OSError.
+    bundle is in use by now, or another defect is known, nothing is done. The journal's event is the caller's. Raises
+    DataError where known defects would pass and nobody said although, AlreadyRunning while another limit of this line
+    is being moved, UsageError, BundleRejected, OSError.
     """
     _check_words(wish)
-    told = prospect or foresee(settings, wish)
+    with claimed_limits(settings.store.journal):
+        told = foresee(settings, wish)  # now that nobody else moves one: what was told before may have changed
+        if prospect is not None and prospect.bundle_id != told.bundle_id:
+            raise UsageError("another bundle was activated meanwhile", hint="look again what the limit would do")
+        seen = wish.told if prospect is None else prospect.defects_digest
+        return _moved(settings, replace(wish, told=seen), told, key, out)
+
+
+def _moved(settings: Settings, wish: LimitWish, told: Prospect, key: SigningKey | None, out: Path | None) -> LimitMoved:
     if told.refusal and not wish.although_known_defects_pass:
         raise DataError(
             told.refusal, hint="say --although-known-defects-pass if they shall; it will stand in the bundle"
@@ -353,6 +364,20 @@ def _kin(path: Path, manifest: Mapping[str, Any]) -> list[str]:
         if _without_limit(other.content) == alike:
             found.add(other.text("id"))
     return sorted(found)
+
+
+def _others(settings: Settings, entry: BundleSettings) -> dict[int, Judging]:
+    """How the other cameras of this program judge from the next start on."""
+    found = {}
+    for other in settings.bundle:
+        if other.program != entry.program or other.camera not in {*settings.line.cameras} - {entry.camera}:
+            continue
+        try:
+            manifest = read_manifest(bundle_in_use(other.path)[0]).content
+        except BundleRejected:  # by that one no part passes; once another is in its place, its scores are others
+            continue
+        found[other.camera] = Judging(frozenset(_kin(other.path, manifest)), float(manifest["limit"]["review_from"]))
+    return found
 
 
 def _without_limit(manifest: Mapping[str, Any]) -> dict[str, Any]:

@@ -34,6 +34,7 @@ __all__ = [
     "address_to_listen_at",
     "claimed",
     "claimed_folders",
+    "claimed_limits",
     "claimed_line",
     "claimed_ports",
     "is_own",
@@ -220,6 +221,23 @@ def claimed_ports(ports: Iterable[OwnPort]) -> Iterator[None]:
                     f"{port.key}: another edge-agent has port {port.port} of {port.host}{err.who}",
                     hint=f"give each line of this PC ports of its own: another {port.key} in one of the two line.toml",
                 ) from None
+        yield
+
+
+@contextmanager
+def claimed_limits(journal: Path) -> Iterator[None]:
+    """Hold the right to move a limit of the line with this journal. Raises AlreadyRunning.
+
+    A part passes by the limits of all its cameras: two that are moved at once would each be judged beside the other's
+    old one.
+    """
+    with ExitStack() as held:
+        try:
+            held.enter_context(_bound(f"limits of {journal.resolve()}"))
+        except _Taken as err:
+            raise AlreadyRunning(
+                f"another limit of this line is being moved{err.who}", hint="try again in a moment, and look again"
+            ) from None
         yield
 
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 from edge_agent.store.search import JournalSearch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["BAD", "GOOD", "Moved", "ReviewedPart", "Reviews", "ScoredParts", "reviews_of"]
+__all__ = ["BAD", "GOOD", "Judging", "Moved", "ReviewedPart", "Reviews", "ScoredParts", "reviews_of"]
 
 BAD = frozenset({"CONFIRMED", "ESCAPE"})
 """What people say of a defective part: it was rightly rejected, or it passed and should not have."""
@@ -33,6 +33,24 @@ _DECIDED = (
     f"AND camera.reason = 'SCORE' AND {_OTHERS_ARE_OK} AND (? OR part.controller_judgement IS NOT 'NG')))"
 )
 """Parts that passed, and those that this camera's score alone kept from it."""
+
+
+_DEFECTS = (
+    "SELECT part.part_seq, camera.score FROM part JOIN camera ON camera.part_seq = part.part_seq "
+    "WHERE camera.camera = ? AND camera.score < ? AND (camera.outcome = 'OK' OR camera.reason = 'SCORE') "
+    "AND (? OR part.controller_judgement IS NOT 'NG') AND (part.verdict = 'PASS' OR EXISTS "
+    "(SELECT 1 FROM camera one WHERE one.part_seq = part.part_seq AND one.reason = 'SCORE'))"
+)
+"""Defective parts that only this camera's score may tell from good ones: they passed, or a score stopped them.
+What else decided the part, as that its result was missing, says nothing of the next one with this defect."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """How a camera judges: scores of these bundles pass below that."""
+
+    bundles: frozenset[str]
+    passes_below: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +128,36 @@ class ScoredParts(JournalSearch):
             found += self._all(query, camera, int(agent_alone), passes_below, *bundles, *some)
         return [ReviewedPart(seq, score) for seq, score in sorted(found, key=lambda one: (one[1], one[0]))]
 
+    def defects_passing(
+        self,
+        seqs: Iterable[int],
+        judging: Judging,
+        camera: int,
+        others: Mapping[int, Judging],
+        *,
+        agent_alone: bool,
+    ) -> list[ReviewedPart]:
+        """Those of these defective parts that nothing would stop where this camera judges so, the weakest score first.
+
+        ``others`` is how the line's other cameras judge by now: by that, and not by their limits of then, one of them
+        stops a part. One whose scores are not known to be of its bundle stops none by its score.
+        """
+        found: list[tuple[int, float]] = []
+        ids = sorted(judging.bundles)
+        for some in _some(sorted(seqs)):
+            marks = ", ".join("?" * len(some))
+            query = f"{_DEFECTS} AND camera.bundle_id IN ({', '.join('?' * len(ids))}) AND part.part_seq IN ({marks})"
+            passing = self._all(query, camera, judging.passes_below, int(agent_alone), *ids, *some)
+            beside = (
+                "SELECT part_seq, camera, outcome, reason, score, bundle_id FROM camera "  # noqa: S608 - question marks
+                f"WHERE camera <> ? AND part_seq IN ({marks})"
+            )
+            stopped = {
+                seq for seq, other, *judged in self._all(beside, camera, *some) if _stops(others.get(other), *judged)
+            }
+            found += [one for one in map(tuple, passing) if one[0] not in stopped]
+        return [ReviewedPart(seq, score) for seq, score in sorted(found, key=lambda one: (one[1], one[0]))]
+
     def reviews(self) -> list[tuple[int, str]]:
         """What people said in this journal, in the order in which they said it: part number and word."""
         return [
@@ -145,6 +193,17 @@ def _said(detail: str) -> tuple[int, str] | None:
         return None
     seq, says = (review.get("part_seq"), review.get("says")) if isinstance(review, dict) else (None, None)
     return (seq, says) if isinstance(seq, int) and isinstance(says, str) else None
+
+
+def _stops(
+    judging: Judging | None, outcome: str | None, reason: str | None, score: float | None, bundle_id: str | None
+) -> bool:
+    """Whether another camera would stop a part that it judged then. An image that was not judged proves nothing."""
+    if judging is None or outcome is None:
+        return False
+    if outcome != "OK" and reason != "SCORE":
+        return True
+    return score is not None and bundle_id in judging.bundles and score >= judging.passes_below
 
 
 def _numbers(text: str | None) -> tuple[int, ...]:

@@ -13,11 +13,12 @@ import pytest
 from edge_agent.doctor import Result, Site
 from edge_agent.doctor.bundles import bundle_verified
 from edge_agent.domain import Outcome, Reason, Verdict
-from edge_agent.errors import DataError
+from edge_agent.errors import AlreadyRunning, DataError
 from edge_agent.inspection.bundle import Bundle
 from edge_agent.inspection.manifest import MANIFEST, encode_manifest
 from edge_agent.inspection.registry import switches
 from edge_agent.limits import LimitWish, foresee, move_limit
+from edge_agent.runtime.claim import claimed_limits
 from edge_agent.settings import load_settings
 from edge_agent.signing import make_key, public_key_file
 from edge_agent.store.journal import Journal, JournalReader, PartRow
@@ -261,6 +262,72 @@ def test_a_reject_that_something_else_rejects_as_well_is_none_that_would_pass(co
     said = json.loads(relimit(config, 1.8, "--json").out)
 
     assert (said["decided_by_score"], said["rejects_to_pass_parts"]) == (0, [])
+
+
+def test_a_defect_that_two_cameras_stopped_is_not_forgotten_when_both_limits_are_moved(
+    config: Path, tmp_path: Path
+) -> None:
+    second_camera = at_limit(shutil.copytree(tmp_path / "bundles", tmp_path / "second"), 1.5, camera=2)
+    more = '[[bundle]]\nprogram = 1\ncamera = 2\npath = "second"\n[store]'
+    config.write_text(_TOML.replace("[store]", more).replace("[line]", "[line]\ncameras = [1, 2]"))
+    one = judged(Bundle.load(tmp_path / "bundles").id, 1, 1.6)
+    two = replace(one.cameras[0], camera=2, bundle_id=Bundle.load(second_camera).id, image_sha256="cd" * 32)
+    journal_of(tmp_path / "j.sqlite3", [replace(one, cameras=(*one.cameras, two))], part_1="CONFIRMED")
+
+    done = relimit(config, 1.8, "--yes")
+    assert done.code == 0, done.err  # the second camera stops it
+
+    refused = relimit(config, 1.8, "--camera", "2", "--yes")
+    assert refused.code == 65
+    assert "known defects would pass: part 1 (score 1.6);" in refused.err
+    assert relimit(config, 1.55, "--camera", "2", "--yes").code == 0
+
+
+@pytest.mark.parametrize(
+    ("verdict", "reason", "says"),
+    [
+        (Verdict.REJECT, Reason.NO_RESULT, "CONFIRMED"),
+        (Verdict.REJECT, Reason.STALE, "CONFIRMED"),
+        (Verdict.PASS, Reason.BYPASS, "ESCAPE"),
+    ],
+)
+def test_a_defect_counts_whatever_else_decided_its_part(
+    config: Path, tmp_path: Path, verdict: Verdict, reason: Reason, says: str
+) -> None:
+    row = judged(Bundle.load(tmp_path / "bundles").id, 1, 1.6)
+    journal_of(tmp_path / "j.sqlite3", [replace(row, verdict=verdict, reason=reason)], part_1=says)
+
+    assert "known defects would pass: part 1 (score 1.6);" in relimit(config, 1.8, "--yes").err
+
+
+def test_a_late_reject_whose_score_was_good_is_no_known_defect(config: Path, tmp_path: Path) -> None:
+    row = judged(Bundle.load(tmp_path / "bundles").id, 1, 0.2)
+    late = replace(row, verdict=Verdict.REJECT, reason=Reason.LATE)
+    journal_of(tmp_path / "j.sqlite3", [late], part_1="CONFIRMED")
+
+    assert foresee(load_settings(config), LimitWish(1, 1, 1.8)).known_defects == ()
+
+
+def test_a_defect_that_somebody_confirms_while_another_one_is_asked_is_said(config: Path, tmp_path: Path) -> None:
+    bundle = Bundle.load(tmp_path / "bundles")
+    journal_of(tmp_path / "j.sqlite3", [judged(bundle.id, 1, 1.6)])
+    settings, wish = load_settings(config), LimitWish(1, 1, 1.8, "Ada", "a try", although_known_defects_pass=True)
+    prospect = foresee(settings, wish)
+    journal_of(tmp_path / "j.sqlite3", [], part_1="CONFIRMED")
+
+    with pytest.raises(DataError, match=r"what is known has changed meanwhile.*part 1"):
+        move_limit(settings, wish, prospect=prospect)
+
+    assert Bundle.load(tmp_path / "bundles").id == bundle.id
+
+
+def test_two_people_do_not_move_two_limits_of_a_line_at_once(config: Path, tmp_path: Path) -> None:
+    bundle, settings = Bundle.load(tmp_path / "bundles"), load_settings(config)
+
+    with claimed_limits(settings.store.journal), pytest.raises(AlreadyRunning, match="another limit of this line"):
+        move_limit(settings, LimitWish(1, 1, 1.8, "Ada", "a try"))
+
+    assert Bundle.load(tmp_path / "bundles").id == bundle.id
 
 
 def test_a_line_that_asks_for_signatures_wants_the_key_again(config: Path, tmp_path: Path) -> None:
