@@ -46,9 +46,9 @@ from edge_agent.runtime.supervisor import CONDITIONS, Supervisor, TriggerPlan
 from edge_agent.runtime.watching import watching
 from edge_agent.settings import read_password
 from edge_agent.store.archive import Archive
-from edge_agent.store.journal import Journal, JournalReader
+from edge_agent.store.journal import Journal
 from edge_agent.store.room import inbox_bytes, places_of, wanted_bytes
-from edge_agent.store.starts import Started, last_values, values_of
+from edge_agent.store.starts import Started, last_start, values_of
 from edge_agent.web.keeper import keep_page
 
 if TYPE_CHECKING:
@@ -191,8 +191,7 @@ def _started(settings: Settings, *, is_simulated: bool, is_dry_run: bool) -> Sta
     """What this agent starts with, beside what the journal knows of the last start."""
     run = {"simulated": is_simulated, "dry_run": is_dry_run}
     values = values_of(settings, {**versions(), "python": platform.python_version()}, run)
-    with JournalReader.open(settings.store.journal) as journal:
-        last, was_started = last_values(journal)
+    last, was_started = last_start(settings.store.journal)
     is_service = "NOTIFY_SOCKET" in os.environ
     return Started(person(), is_service, settings.source, values, last, is_first=not was_started)
 

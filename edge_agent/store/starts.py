@@ -13,11 +13,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import structlog
+
+from edge_agent.errors import DataError
+from edge_agent.store.reader import JournalReader
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from edge_agent.settings import Settings, SourceFile
-    from edge_agent.store.reader import JournalReader
 
 __all__ = [
     "ROTATE",
@@ -27,12 +32,15 @@ __all__ = [
     "Values",
     "changed_values",
     "changes_in",
+    "last_start",
     "last_values",
     "rotate_detail",
     "told_detail",
     "values_of",
     "without_values",
 ]
+
+log = structlog.get_logger(__name__)
 
 START, ROTATE = "START", "ROTATE"
 _SCHEMA_VERSION = 1
@@ -127,6 +135,16 @@ def last_values(journal: JournalReader) -> tuple[Values | None, bool]:
         if event.kind == ROTATE:
             return None, True
     return None, False
+
+
+def last_start(path: Path) -> tuple[Values | None, bool]:
+    """The same of a file, for a start: what cannot be read is not compared, and keeps no line from starting."""
+    try:
+        with JournalReader.open(path) as journal:
+            return last_values(journal)
+    except DataError as err:
+        log.warning("last_start_not_read", why=str(err), hint=err.hint)
+        return None, True
 
 
 def rotate_detail(by: str, closed: str, values: Values | None) -> str:

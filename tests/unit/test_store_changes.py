@@ -11,10 +11,11 @@ import pytest
 from edge_agent.publishing.outbox import event_record
 from edge_agent.report.changed import change_json
 from edge_agent.settings import load_settings
+from edge_agent.store import opening
 from edge_agent.store.changes import changes_between
 from edge_agent.store.journal import Journal, JournalReader
 from edge_agent.store.rotation import rotate
-from edge_agent.store.starts import Started, last_values, values_of
+from edge_agent.store.starts import START, Started, last_start, last_values, values_of
 from tests.unit.test_journal_commands import edge_agent
 from tests.unit.test_store_chain import forge
 from tests.unit.test_store_journal import part_row
@@ -301,3 +302,22 @@ def test_the_command_tells_it_the_newest_first_in_local_time(start: Callable[...
     assert ";line.deadline_ms;700;900;START;" in table.stdout
     assert (none.returncode, none.stdout) == (1, "nothing was changed\n")
     assert "--most 2 shows all" in edge_agent("changes", "--config", "line.toml", "--most", "1", cwd=tmp_path).stdout
+
+
+def test_a_line_starts_although_the_values_of_its_last_start_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a journal that is too long to be looked through at a start, an old page may be damaged."""
+    journal, mark = tmp_path / "journal.db", "m" * 3000
+    note(journal, *[("REVIEW", "{}")] * 200, (START, json.dumps({"values": {"line.name": mark}})))
+    note(journal, *[("REVIEW", "{}")] * 2000, parts=1)
+    content = bytearray(journal.read_bytes())
+    page = content.index(mark.encode()) // 4096 * 4096
+    content[page : page + 8] = b"\xff" * 8
+    journal.write_bytes(content)
+    monkeypatch.setattr(opening, "_CHECK_AT_MOST_S", 0.0)
+    monkeypatch.setattr(opening, "_CHECK_STEPS", 1)
+
+    Journal.open(journal).close()  # this much a start looks at
+
+    assert last_start(journal) == (None, True)
