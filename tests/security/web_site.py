@@ -201,9 +201,10 @@ async def served(
     settings: Settings,
     kind: Callable[[Site, frozenset[str]], ASGIApp] = page,
     names: tuple[str, ...] = ("line7.example",),
+    port: int = 0,
 ) -> AsyncIterator[Served]:
-    """The page, or what is at [metrics], over the journal of ``settings``, which must be there."""
-    sock = listening_socket("127.0.0.1", 0)
+    """The page, or what is at [metrics], over the journal of ``settings``, which must be there; at any free port."""
+    sock = listening_socket("127.0.0.1", port)
 
     def agent(request: Request) -> None:
         if isinstance(request, LimitRequest):

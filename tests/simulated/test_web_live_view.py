@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
+import io
 import os
 import signal
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from PIL import Image
 
 from drivers.timing import monotonic_s
 from edge_agent.domain import Outcome, Published, Reason
@@ -23,6 +28,7 @@ from tests.simulated.line import bad_image, good_image, line
 from tests.simulated.test_web_page import until_it_listens
 
 if TYPE_CHECKING:
+    from edge_agent.settings import Settings
     from edge_agent.store.rows import PartRow
     from edge_agent.web.feed import AgentState
     from tests.simulated.browser import Browser
@@ -206,6 +212,47 @@ async def test_a_line_that_comes_back_does_not_come_back_with_the_pass_of_before
         stands.clear()
         await until_word(tab, "PASS")
         assert await tab.evaluate("document.getElementById('verdict').className") == "verdict PASS past"
+
+
+async def in_archive(settings: Settings, row: PartRow, width: int) -> None:
+    """A journal of this part alone, with its image of that width."""
+    out = io.BytesIO()
+    Image.new("L", (width, 100), 150).save(out, "PNG")
+    digest = hashlib.sha256(out.getvalue()).hexdigest()
+    row = replace(row, cameras=(replace(row.cameras[0], image_name="a.png", image_sha256=digest),))
+    await written(settings.store.journal, [row])
+    folder = settings.store.archive / row.decided_utc[:10]
+    folder.mkdir(parents=True, exist_ok=True)
+    name = f"part_{row.part_seq:012d}_CAM1_{row.verdict}_{digest[:8]}.png"
+    (folder / name).write_bytes(out.getvalue())
+
+
+@pytest.mark.parametrize("before", [2, 7])
+async def test_a_journal_that_was_begun_anew_shows_nothing_of_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: int
+) -> None:
+    settings, port = web_settings(tmp_path), free_port()
+    await in_archive(settings, now_row(before, decided_utc="2026-11-28T10:00:00.000+00:00"), width=120)
+    old_page = AsyncExitStack()
+    at = await old_page.enter_async_context(served(settings, port=port))
+    await old_page.enter_async_context(speaking(at, agent_state))
+    async with browser(f"http://127.0.0.1:{port}/") as tab:
+        await until_word(tab, "PASS")
+        await tab.until("document.getElementById('image').naturalWidth === 120")
+        await old_page.aclose()
+        with monkeypatch.context() as ended:  # its process would end its streams as well
+            ended.setattr(Site, "_state", lambda _: 1 / 0)
+            while at.site.measured.viewers:
+                await asyncio.sleep(0.05)
+        for file in settings.store.journal.parent.glob(f"{settings.store.journal.name}*"):
+            file.unlink()
+        row = now_row(2, row=reject_row(2), decided_utc="2026-11-29T10:00:00.000+00:00")
+        await in_archive(settings, row, width=140)
+
+        async with served(settings, port=port) as at, speaking(at, agent_state):
+            await until_word(tab, "REJECT")
+            assert (await text(tab, "which")).startswith("Part 2")
+            await tab.until("document.getElementById('image').naturalWidth === 140")
 
 
 async def test_a_page_that_cannot_read_the_journal_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,6 +32,10 @@ export function age(seconds) {
   return `${Math.floor(seconds / 86400)} d`;
 }
 
+// With its time: a journal that was begun anew counts from 1 again, and a browser keeps pictures by their address.
+export const pictureOf = (part, camera, name) =>
+  `api/parts/${part.part_seq}/cameras/${camera}/${name}?of=${encodeURIComponent(part.decided_utc)}`;
+
 // The answer as JSON; an Error with the server's words and its status otherwise. Addresses are relative: a proxy may put a path before them.
 export async function ask(address, options) {
   const answer = await fetch(address, options);

@@ -46,7 +46,11 @@ function open() {
   begun = moment();
   delay = Infinity;
   stream = new EventSource("events");
-  stream.addEventListener("hello", (event) => { Object.assign(line, JSON.parse(event.data)); tell("hello", line); });
+  stream.addEventListener("hello", (event) => {
+    Object.assign(line, JSON.parse(event.data));
+    parts.clear(); // all that the server remembers follows: what it does not may be of a journal before, with higher numbers
+    tell("hello", line);
+  });
   stream.addEventListener("state", (event) => take(JSON.parse(event.data)));
   stream.addEventListener("parts", (event) => {
     for (const part of JSON.parse(event.data)) parts.set(part.part_seq, part);

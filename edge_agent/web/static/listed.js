@@ -1,5 +1,5 @@
 // Parts as rows with a small picture: the same in the history and under what was found.
-import { ask, clock, element, number, reason } from "./dom.js";
+import { ask, clock, element, number, pictureOf, reason } from "./dom.js";
 import { SAID } from "./say.js";
 import { tr } from "./tr.js";
 
@@ -37,7 +37,7 @@ export function thumbnail(part) {
     frame.append(tr("no image came"));
     return frame;
   }
-  const address = `api/parts/${part.part_seq}/cameras/${camera}/thumbnail`;
+  const address = pictureOf(part, camera, "thumbnail");
   const image = element("img", [], { loading: "lazy", alt: tr("Picture of part {number}", { number: part.part_seq }), width: "96", height: "72" });
   let tries = 0;
   image.addEventListener("error", async () => {
@@ -45,7 +45,7 @@ export function thumbnail(part) {
     let status = 0;
     try { await ask(address); } catch (err) { status = err.status ?? 0; }
     if (status === 404 || tries >= TRIES) frame.replaceChildren(status === 404 ? tr("no longer in the archive") : tr("no picture"));
-    else setTimeout(() => { image.src = `${address}?again=${tries}`; }, 700 * tries);
+    else setTimeout(() => { image.src = `${address}&again=${tries}`; }, 700 * tries);
   });
   image.src = address;
   frame.append(image);

@@ -1,5 +1,5 @@
 // The picture of the newest part: by the camera that decided, or one that a person chose, with the outline of what is wrong.
-import { $, age, ask, element } from "./dom.js";
+import { $, age, ask, element, pictureOf } from "./dom.js";
 import { showImageCondition, showShares, verdictOf } from "./judged.js";
 import { newest } from "./line.js";
 import { newestAge } from "./standing.js";
@@ -25,6 +25,7 @@ function showHeat() {
   $("scale").hidden = $("opacity").value === "0";
 }
 
+const isSame = (part, other) => part.part_seq === other?.part_seq && part.decided_utc === other.decided_utc;
 const cameraOf = (part) => (part.camera_numbers.includes(chosen) ? chosen : part.decided_by);
 
 export function showSeen() {
@@ -35,7 +36,7 @@ export function showSeen() {
   showImageCondition($("imagecondition"), seen?.condition ?? {});
   $("explain").hidden = !$("shares").children.length && !$("imagecondition").children.length;
   showCameras(part);
-  if (part.part_seq !== shown.part?.part_seq || camera !== shown.camera) pictures.want(part, camera);
+  if (!isSame(part, shown.part) || camera !== shown.camera) pictures.want(part, camera);
   caption();
 }
 
@@ -56,10 +57,10 @@ function showCameras(part) {
 /** What the picture is of: always its own part and camera, however old they are. */
 export function caption() {
   const { part, camera } = shown;
-  $("stack").classList.toggle("waits", part !== null && part.part_seq !== newest()?.part_seq);
+  $("stack").classList.toggle("waits", part !== null && !isSame(part, newest()));
   if (!part) return;
   const named = part.camera_numbers.length > 1 ? `${tr("Camera")} ${camera}${camera === part.decided_by ? `, ${tr("which decided")}` : ""}` : "";
-  const old = newestAge() !== null && part.part_seq === newest().part_seq ? tr("{age} ago", { age: age(newestAge()) }) : "";
+  const old = newestAge() !== null && isSame(part, newest()) ? tr("{age} ago", { age: age(newestAge()) }) : "";
   const outline = shown.hasOutline && part.verdict !== "PASS" ? tr("White line: over the limit. Ring: the worst place.") : "";
   const text = [`${tr("Part")} ${part.part_seq}: ${verdictOf(part)}`, named, old].filter(Boolean).join(" · ");
   if ($("caption").textContent !== text) $("caption").textContent = text;
@@ -70,8 +71,9 @@ export function caption() {
 export const pictures = {
   wanted: null, asked: "", isBusy: false,
   want(part, camera) {
-    if (this.asked === `${part.part_seq}/${camera}`) return;
-    this.asked = `${part.part_seq}/${camera}`;
+    const address = pictureOf(part, camera, "");
+    if (this.asked === address) return;
+    this.asked = address;
     this.wanted = [part, camera];
     this.next();
   },
@@ -96,8 +98,7 @@ async function showPictures(part, camera) {
       }
     }
   }
-  const address = (name) => `api/parts/${part.part_seq}/cameras/${camera}/${name}`;
-  await Promise.all(LAYERS.map((name) => swap($(name), found.pictures.includes(name) ? address(name) : "")));
+  await Promise.all(LAYERS.map((name) => swap($(name), found.pictures.includes(name) ? pictureOf(part, camera, name) : "")));
   $("image").alt = tr("Image of part {number}, camera {camera}", { number: part.part_seq, camera });
   $("nopicture").textContent = found.pictures.includes("image") ? "" : found.problem;
   shown = { part, camera, hasOutline: found.pictures.includes("contour") };

@@ -1,5 +1,5 @@
 // What one camera saw of a part: the image with the outline of what is over the limit, and all other pictures.
-import { ask, element } from "./dom.js";
+import { ask, element, pictureOf } from "./dom.js";
 import { tr } from "./tr.js";
 import { zoomable } from "./zoom.js";
 
@@ -8,13 +8,12 @@ const OTHERS = {
 };
 
 export async function seenPictures(part, camera) {
-  const address = `api/parts/${part.part_seq}/cameras/${camera}`;
   let found = { pictures: [], problem: "", is_same_score: true };
-  try { found = await ask(address); } catch (err) { found.problem = err.message; }
+  try { found = await ask(`api/parts/${part.part_seq}/cameras/${camera}`); } catch (err) { found.problem = err.message; }
   const made = [];
   if (found.problem) made.push(element("p", found.problem, { class: "problem" }));
   if (!found.is_same_score) made.push(element("p", tr("Judged again, the score is another one than the journal's."), { role: "alert" }));
-  const picture = (name, alt) => element("img", [], { src: `${address}/${name}`, alt, draggable: "false" });
+  const picture = (name, alt) => element("img", [], { src: pictureOf(part, camera, name), alt, draggable: "false" });
   if (found.pictures.includes("image")) made.push(...whole(part, camera, found.pictures, picture));
   const others = Object.keys(OTHERS).filter((name) => found.pictures.includes(name));
   if (others.length) {
