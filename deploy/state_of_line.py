@@ -10,15 +10,19 @@ root that the paths are in. Exit codes: 0, 65 for a line.toml or a journal that 
 
 from __future__ import annotations
 
+import os
 import shlex
 import sqlite3
 import sys
 import tomllib
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 STATE = Path("/var/lib/edge-agent")
 SETTINGS = Path("/etc/edge-agent")
@@ -76,10 +80,19 @@ def schema_of(journal: Path) -> int:
 
 
 def size_of(*paths: Path) -> int:
-    """What these take on the disk, in bytes, with all that lies in them."""
-    found = {path for top in paths for path in (top, *(top.rglob("*") if top.is_dir() else ()))}
-    blocks = {(status.st_dev, status.st_ino): status.st_blocks for status in map(Path.lstat, found)}
+    """What these take on the disk, in bytes, with all that lies in them. A running line may remove files meanwhile."""
+    blocks = {}
+    for path in (path for top in paths for path in (top, *_below(top))):
+        with suppress(FileNotFoundError):
+            status = path.lstat()
+            blocks[status.st_dev, status.st_ino] = status.st_blocks
     return _BLOCK * sum(blocks.values())
+
+
+def _below(top: Path) -> Iterator[Path]:
+    """All that lies in a folder; ``os.walk`` passes over a folder that is gone by now."""
+    for folder, folders, files in os.walk(top):
+        yield from (Path(folder, name) for name in (*folders, *files))
 
 
 def in_words(size: int) -> str:

@@ -64,7 +64,7 @@ left() {
         # A line.toml that cannot be read: the folders of the installation at least.
         "$python" "$here/state_of_line.py" left /dev/null "${root:-/}" && return
     done
-    say "There is no Python 3.11 any more to look with: see /var/lib/edge-agent, and what /etc/edge-agent/line.toml names"
+    echo "  there is no Python 3.11 here that can look: see /var/lib/edge-agent, and what /etc/edge-agent/line.toml names"
 }
 
 if is_running; then

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import os
 import pty
+import runpy
 import subprocess
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
-from tests.unit.test_deploy_install import offer
+from tests.unit.test_deploy_install import DEPLOY, offer
 from tests.unit.test_deploy_user import PRIVATE, can_be_private
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = [
     pytest.mark.slow,
@@ -241,3 +239,35 @@ offer 9.1; {machine.now}/uninstall.sh --yes
     assert "/etc/edge-agent/line.toml cannot be read" in ran.stderr
     for command in ("rm /var/lib/edge-agent/journal", "rm -r /var/lib/edge-agent\n", "rm -r /etc/edge-agent\n"):
         assert f"             {command}" in ran.stderr
+
+
+def test_an_uninstallation_that_cannot_look_does_not_say_that_nothing_is_left(machine: Machine) -> None:
+    ran = machine.run(f"""{STATE}
+offer 9.1; echo 'raise SystemExit(1)' > {machine.now}/state_of_line.py
+{machine.now}/uninstall.sh --yes
+""")
+
+    assert ran.returncode == 0, ran.stderr
+    left = ran.stderr[ran.stderr.index("edge-agent is uninstalled") :]
+    assert "see /var/lib/edge-agent, and what /etc/edge-agent/line.toml names" in left
+    assert "nothing" not in left
+
+
+def test_files_that_a_running_line_removes_meanwhile_hide_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size_of = runpy.run_path(str(DEPLOY / "state_of_line.py"))["size_of"]
+    for name in ("gone", "stays"):
+        (tmp_path / name).write_bytes(b"x" * 5000)
+    kept = tmp_path / "stays"
+    blocks = kept.lstat().st_blocks + tmp_path.lstat().st_blocks
+    lstat = Path.lstat
+
+    def meanwhile(path: Path) -> os.stat_result:
+        if path.name == "gone":
+            path.unlink(missing_ok=True)
+        return lstat(path)
+
+    monkeypatch.setattr(Path, "lstat", meanwhile)
+
+    assert size_of(tmp_path, tmp_path / "never") == 512 * blocks
