@@ -94,7 +94,7 @@ def event_told(event: EventRow) -> tuple[str, str]:
     change = change_of(event)
     values = ("{}: {} -> {}".format(*value_words(value)) for value in change.values or ())
     by = who_words(change)
-    said = [change_words(change), f"by {by}" if by else "", change.why, *values]
+    said = [change_words(change), tr("by {by}", by=by) if by else "", change.why, *values]
     return change_title(change), "; ".join(filter(None, said))
 
 
