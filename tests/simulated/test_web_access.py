@@ -12,7 +12,9 @@ import pytest
 from drivers.timing import monotonic_s
 from edge_agent.domain import Published
 from edge_agent.store.journal import Journal
-from tests.security.web_site import agent_state, reject_row, served, speaking, web_settings, written
+from edge_agent.wording import LANGUAGES
+from tests.security.web_site import agent_state, reject_row, served, web_settings, written
+from tests.security.web_site import speaking as talking
 from tests.simulated.browser import CHROMIUM, browser
 from tests.simulated.test_web_live_view import now_row
 
@@ -95,7 +97,7 @@ async def test_axe_finds_nothing_and_every_view_fits_every_screen(tmp_path: Path
     await journal_of(settings.store.journal)
     script = files("axe_core_python").joinpath("axe.min.js").read_text(encoding="utf-8")
     found: dict[str, Any] = {}
-    async with served(settings) as at, speaking(at, agent_state), browser(f"http://127.0.0.1:{at.port}/") as tab:
+    async with served(settings) as at, talking(at, agent_state), browser(f"http://127.0.0.1:{at.port}/") as tab:
         await tab.until("document.getElementById('state').textContent === 'READY'")
         await tab.evaluate(f"{script}; undefined")
         async for look in each_look(tab):
@@ -111,6 +113,28 @@ async def test_axe_finds_nothing_and_every_view_fits_every_screen(tmp_path: Path
     assert not found, json.dumps(found, indent=1)
 
 
+@pytest.mark.parametrize("spoken", sorted(set(LANGUAGES) - {"en"}))
+async def test_every_view_fits_every_screen_in_every_language(tmp_path: Path, spoken: str) -> None:
+    settings = web_settings(tmp_path)
+    await journal_of(settings.store.journal)
+    found: dict[str, Any] = {}
+    async with served(settings) as at, talking(at, agent_state), browser(f"http://127.0.0.1:{at.port}/") as tab:
+        await tab.evaluate(f"document.cookie = 'language={spoken}'; location.reload()")
+        await tab.until(f"document.documentElement.lang.startsWith('{spoken}') && document.readyState === 'complete'")
+        await tab.until("document.getElementById('line').textContent")
+        for view in await views(tab):
+            await tab.evaluate(f"location.hash = {json.dumps(view)}")
+            await tab.until(f"!document.getElementById({json.dumps(view[1:].split('/')[0])}).hidden")
+            for width, height in SCREENS:
+                await tab.resize(width, height)
+                if await tab.evaluate(_WIDER_THAN_THE_SCREEN):
+                    found[f"{view} at {width} px"] = "scrolls sideways"
+                # Japanese and Chinese have no blanks between words: there a line may end anywhere.
+                if spoken == "de" and (broken := await tab.evaluate(_BROKEN_WORDS)):
+                    found[f"{view} at {width} px: broken"] = broken
+    assert not found, json.dumps(found, indent=1)
+
+
 @pytest.mark.parametrize(("line_is", "word"), [("fault", "FAULT"), ("silent", "SILENT")])
 async def test_axe_finds_nothing_while_nothing_passes(tmp_path: Path, line_is: str, word: str) -> None:
     settings = web_settings(tmp_path)
@@ -122,7 +146,7 @@ async def test_axe_finds_nothing_while_nothing_passes(tmp_path: Path, line_is: s
         if line_is == "silent":
             await until_axe(tab, script, word, found)
         else:
-            async with speaking(at, lambda: agent_state(**why)):
+            async with talking(at, lambda: agent_state(**why)):
                 await until_axe(tab, script, word, found)
     assert not found, json.dumps(found, indent=1)
 
@@ -143,7 +167,7 @@ async def until_axe(tab: Browser, script: str, word: str, found: dict[str, Any])
 async def test_the_keyboard_alone_reaches_everything_and_what_has_it_is_seen(tmp_path: Path) -> None:
     settings = web_settings(tmp_path)
     await journal_of(settings.store.journal)
-    async with served(settings) as at, speaking(at, agent_state), browser(f"http://127.0.0.1:{at.port}/") as tab:
+    async with served(settings) as at, talking(at, agent_state), browser(f"http://127.0.0.1:{at.port}/") as tab:
         await tab.until("document.querySelectorAll('#strip a').length === 8")
         await tab.press("Tab")
         assert await tab.evaluate("document.activeElement.id") == "skip"
@@ -176,7 +200,7 @@ async def test_the_keyboard_alone_reaches_everything_and_what_has_it_is_seen(tmp
 async def test_what_is_seen_has_a_name_for_who_hears_it(tmp_path: Path) -> None:
     settings = web_settings(tmp_path)
     await journal_of(settings.store.journal)
-    async with served(settings) as at, speaking(at, agent_state), browser(f"http://127.0.0.1:{at.port}/") as tab:
+    async with served(settings) as at, talking(at, agent_state), browser(f"http://127.0.0.1:{at.port}/") as tab:
         await tab.until("document.querySelectorAll('#strip a').length === 8")
         for view in await views(tab):
             await tab.evaluate(f"location.hash = {json.dumps(view)}")
@@ -210,7 +234,7 @@ async def test_what_is_seen_has_a_name_for_who_hears_it(tmp_path: Path) -> None:
 async def test_an_answer_that_comes_late_brings_nobody_back_to_the_view_that_they_left(tmp_path: Path) -> None:
     settings = web_settings(tmp_path)
     await journal_of(settings.store.journal)
-    async with served(settings) as at, speaking(at, agent_state), browser(f"http://127.0.0.1:{at.port}/") as tab:
+    async with served(settings) as at, talking(at, agent_state), browser(f"http://127.0.0.1:{at.port}/") as tab:
         await tab.until("document.getElementById('state').textContent === 'READY'")
         await tab.evaluate(
             "(() => { const real = fetch; window.held = [];"

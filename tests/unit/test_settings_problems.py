@@ -26,6 +26,7 @@ min_part_spacing_ms = 1000
 imaging_ms = 0
 gate_ms = 1000
 judgement = "both"
+language = "de"
 cameras = [1]
 
 [controller]
@@ -128,7 +129,6 @@ port = 8480
 names = ["line7"]
 token_file = "web_token"
 shift_starts = ["06:00", "14:00", "22:00"]
-language = "de"
 
 [metrics]
 host = "127.0.0.1"

@@ -22,7 +22,10 @@ export function facts(items) {
 
 export const number = (value, digits = 3) => (value === null || value === undefined ? "–" : Number(value).toFixed(digits));
 export const exact = (value) => (value === null || value === undefined ? value : Number(value).toPrecision(6)); // the journal has all digits
-export const clock = (utc) => new Date(utc).toLocaleString(LANGUAGE === "en" ? undefined : LANGUAGE);
+// English of which country is the browser's to say.
+const LOCALE = LANGUAGE === "en" ? undefined : LANGUAGE;
+export const clock = (utc) => new Date(utc).toLocaleString(LOCALE);
+export const timeOfDay = (at, options) => new Date(at).toLocaleTimeString(LOCALE, options);
 export const reason = (part) => REASONS[part.reason] ?? part.reason;
 
 export function age(seconds) {

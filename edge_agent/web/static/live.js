@@ -1,6 +1,6 @@
 // The view for the operator: what is true now, the newest verdict, why, what it looked like, how the line stands.
 import { drawStrip, startStrip } from "./chart.js";
-import { $, age, element, pairs } from "./dom.js";
+import { $, age, element, pairs, timeOfDay } from "./dom.js";
 import { on, silentFor, state } from "./line.js";
 import { caption, pictures, showSeen, startPictures } from "./seen.js";
 import { newestAge, standing } from "./standing.js";
@@ -39,7 +39,7 @@ function showAge() {
   $("state").textContent = kind === "FAULT" ? tr("FAULT: nothing passes") : word;
   $("state").className = `pill ${{ READY: "ready", FAULT: "bad" }[kind] ?? "none"}`;
   if (!state) return;
-  const at = new Date(state.utc).toLocaleTimeString();
+  const at = timeOfDay(state.utc);
   $("clock").textContent = isUnknown ? tr("as of {time}", { time: at }) : at;
 }
 
@@ -56,7 +56,7 @@ function showLine() {
   const share = counters.yield === null ? "–" : `${(100 * counters.yield).toFixed(1)} %`;
   pairs($("counters"), [
     ["PASS", counters.PASS], ["REJECT", counters.REJECT], ["FAULT", counters.FAULT], [tr("Yield"), share],
-    [tr("a minute"), counters.per_minute.toFixed(1)], [tr("since"), new Date(counters.since_utc).toLocaleTimeString([], { timeStyle: "short" })],
+    [tr("a minute"), counters.per_minute.toFixed(1)], [tr("since"), timeOfDay(counters.since_utc, { timeStyle: "short" })],
   ]);
   const links = Object.entries(state.conditions).sort(([, a], [, b]) => Boolean(b.why_not) - Boolean(a.why_not)); // what is wrong first
   $("links").replaceChildren(...links.map(([name, condition]) => link(name, condition)));

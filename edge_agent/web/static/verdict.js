@@ -1,5 +1,5 @@
 // The big panel: the newest verdict while it is of now, else how the line stands and what to do. Never a green of before.
-import { $, age, number, reason } from "./dom.js";
+import { $, age, number, reason, timeOfDay } from "./dom.js";
 import { verdictOf } from "./judged.js";
 import { newest } from "./line.js";
 import { isPast, newestAge, standing } from "./standing.js";
@@ -48,7 +48,7 @@ function showStanding(now, part) {
 
 function since(seconds) {
   const at = new Date(Date.now() - 1000 * seconds);
-  return tr("since {time} ({age})", { time: at.toLocaleTimeString([], { timeStyle: "short" }), age: age(seconds) });
+  return tr("since {time} ({age})", { time: timeOfDay(at, { timeStyle: "short" }), age: age(seconds) });
 }
 
 function panel(kind, word, why, detail) {
