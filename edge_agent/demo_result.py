@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import statistics
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge_agent.domain import Published, Reason, Verdict
 from edge_agent.pace import busy_words
+from edge_agent.report.tally import Latency
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -106,15 +106,9 @@ class DemoResult:
         return 0 if self.escapes == 0 and is_whole and self.agent_exit == 0 else 1
 
     def latency(self) -> dict[str, float]:
-        """p50, p95 and maximum in milliseconds."""
-        values = sorted(part.latency_ms for part in self.parts if part.row is not None)
-        if not values:
-            return {}
-        return {
-            "p50": statistics.median(values),
-            "p95": values[min(len(values) - 1, round(0.95 * (len(values) - 1)))],
-            "max": values[-1],
-        }
+        """p50, p95 and maximum in milliseconds, as the report counts them."""
+        told = Latency.of([part.latency_ms for part in self.parts if part.row is not None])
+        return {} if told is None else {"p50": told.p50_ms, "p95": told.p95_ms, "max": told.max_ms}
 
     def to_json(self) -> dict[str, object]:
         """The ``--json`` object."""

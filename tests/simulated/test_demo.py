@@ -16,6 +16,7 @@ from edge_agent.demo_result import DemoPart, DemoResult
 from edge_agent.domain import Reason, Verdict
 from edge_agent.inspection.bundle import Bundle
 from edge_agent.inspection.inspector import Inspector
+from edge_agent.report.tally import Latency
 from edge_agent.simulation import render_good, render_line, words
 from tests.simulated.line import bad_image, good_image
 from tests.unit.test_store_journal import part_row
@@ -55,6 +56,18 @@ def test_a_defects_size_is_in_px_of_the_image_that_is_shown() -> None:
     assert words(part) == words(part, 1600) == "BUBBLE 80 px 20%"
     assert words(part, 400) == "BUBBLE 20 px 20%"
     assert words(true_part(1, is_defective=False, is_let_through=True), 400) == "good"
+
+
+def test_terminal_and_report_tell_the_same_times(tmp_path: Path) -> None:
+    truth = true_part(1, is_defective=False, is_let_through=True)
+    rows = [replace(part_row(n), first_sign_mono_s=1.0, decided_mono_s=1.0 + n / 8) for n in range(1, 13)]
+    parts = tuple(DemoPart(truth, b"", row, None, "good") for row in rows)
+
+    told, counted = DemoResult(parts, tmp_path, "", 0).latency(), Latency.of([part.latency_ms for part in parts])
+
+    assert counted is not None
+    assert told == {"p50": 750.0, "p95": 1500.0, "max": 1500.0}
+    assert list(told.values()) == [counted.p50_ms, counted.p95_ms, counted.max_ms]
 
 
 def test_terminal_and_report_count_what_the_gate_did(tmp_path: Path, thumbnail_bundle: Path) -> None:

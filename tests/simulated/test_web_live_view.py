@@ -192,6 +192,24 @@ async def test_a_pass_that_did_not_reach_the_output_is_no_green_word(tmp_path: P
     journal.close()
 
 
+async def test_a_score_below_zero_leaves_no_gauge_of_the_reject_before(tmp_path: Path) -> None:
+    settings = web_settings(tmp_path)
+    journal = Journal.open(settings.store.journal)
+    above = replace(part_row(1).cameras[0], score=9.0)
+    await journal.append(now_row(1, 1.0, row=reject_row(1, cameras=(above,))))
+    await journal.publication(1, Published.PUBLISHED, monotonic_s())
+    async with served(settings) as at, speaking(at, agent_state), browser(f"http://127.0.0.1:{at.port}/") as tab:
+        await until_word(tab, "REJECT")
+        assert await tab.evaluate("document.querySelector('#gauge i').style.width") == "100%"
+        below = replace(part_row(2).cameras[0], score=-0.7)
+        await journal.append(now_row(2, score=-0.7, cameras=(below,)))
+        await journal.publication(2, Published.PUBLISHED, monotonic_s())
+        await until_word(tab, "PASS")
+        assert await text(tab, "scored") == "Score -0.700 · Limit 1.500"
+        assert await tab.evaluate("document.querySelector('#gauge i').style.width") == "0%"
+    journal.close()
+
+
 async def test_a_line_that_comes_back_does_not_come_back_with_the_pass_of_before(tmp_path: Path) -> None:
     settings = web_settings(tmp_path)
     await written(settings.store.journal, [now_row(1)])

@@ -7,7 +7,7 @@ const COLUMNS = [tr("Time"), tr("What"), tr("Who"), tr("Why"), tr("Changed")];
 function row(change) {
   const values = (change.values ?? []).map((value) => element("li", `${value.name}: ${value.was} → ${value.is}`));
   const told = [change.words, ...(values.length ? [element("ul", values)] : [])];
-  return element("tr", [clock(change.at_utc), change.title, change.by || "–", change.why || "–", told].map((cell) => element("td", cell)));
+  return element("tr", [clock(change.at_utc), change.title, change.by || "–", change.why || "–", told].map((cell, index) => element("td", cell, { "data-name": COLUMNS[index] })));
 }
 
 async function search() {

@@ -9,7 +9,7 @@ const UNDERSTOOD = {
   count: (said) => tr("Count {said} of the controller", { said }),
   image: (said) => tr("Image with the name {said}", { said }),
   likely_image: (said) => tr("No image has the name {said}. Images whose name contains it", { said }),
-  time: (said) => tr("Parts from {said} on, in the time of the line PC", { said }),
+  time: (said) => tr("Parts from {said} on, in the time of the line PC", { said: said.replace(/\.\d+/, "") }),
 };
 
 export function start() {

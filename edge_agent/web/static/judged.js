@@ -18,12 +18,12 @@ function rows(list, found) {
   }));
 }
 
-// The middle of a bar is the limit.
-export function showShares(list, shares, limit) {
+// The middle of a bar is the limit. Of a part that passed none is red: its score is their mean, and one share alone may be above.
+export function showShares(list, shares, score, limit) {
   rows(list, Object.entries(shares).map(([code, share]) => {
     const [name, sentence] = SHARES[code] ?? [code, ""];
     return {
-      name, sentence, width: limit ? (50 * share) / limit : 0, isOver: limit && share >= limit,
+      name, sentence, width: limit ? (50 * share) / limit : 0, isOver: limit && share >= limit && score >= limit,
       told: limit ? tr("{ratio} × limit", { ratio: number(share / limit, 2) }) : number(share),
     };
   }));

@@ -76,7 +76,7 @@ async function reviewed(seq) {
 async function cameraOf(part, camera) {
   const lies = camera.alignment, decided = camera.camera === part.decided_by && part.cameras.length > 1 ? ` · ${tr("decided")}` : "";
   const shares = element("dl", [], { class: "shares" }), condition = element("dl", [], { class: "shares condition" });
-  showShares(shares, camera.shares, camera.limit);
+  showShares(shares, camera.shares, camera.score, camera.limit);
   showImageCondition(condition, camera.condition);
   return element("section", [
     element("h2", `${tr("Camera")} ${camera.camera}${decided}`), ...(await seenPictures(part, camera.camera)), shares, condition, facts([

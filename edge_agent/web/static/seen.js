@@ -32,7 +32,7 @@ export function showSeen() {
   const part = newest();
   if (!part) return;
   const camera = cameraOf(part), seen = part.seen_by.find((one) => one.camera === camera);
-  showShares($("shares"), seen?.shares ?? {}, seen?.limit);
+  showShares($("shares"), seen?.shares ?? {}, seen?.score, seen?.limit);
   showImageCondition($("imagecondition"), seen?.condition ?? {});
   $("explain").hidden = !$("shares").children.length && !$("imagecondition").children.length;
   showCameras(part);

@@ -30,7 +30,7 @@ function showPart(part, isOld) {
   const judged = part.seen_by.find((seen) => seen.camera === part.decided_by), score = judged?.score ?? part.score, limit = judged?.limit ?? part.limit;
   const ratio = score !== null && limit ? score / limit : null;
   $("gauge").hidden = ratio === null;
-  $("gauge").firstElementChild.style.width = `${Math.min(100, 50 * (ratio ?? 0))}%`;
+  $("gauge").firstElementChild.style.width = `${Math.max(0, Math.min(100, 50 * (ratio ?? 0)))}%`; // a negative width would leave the one of before
   fill("scored", ratio === null ? "" : `${tr("Score")} ${number(score)} · ${tr("Limit")} ${number(limit)}`);
   fill("last", isOld ? tr("{age} ago: no part since then", { age: age(newestAge() ?? 0) }) : ago(newestAge()));
 }
