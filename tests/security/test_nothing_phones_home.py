@@ -51,6 +51,16 @@ def test_who_wants_to_report_can_say_so(tmp_path: Path) -> None:
     assert files_after(tmp_path / "ours", "edge_agent.inspection.inspector", ORT_DISABLE_TELEMETRY="0") == by_default
 
 
+def test_torch_leaves_no_folder_among_the_temporary_files(tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "TORCHINDUCTOR_CACHE_DIR"}
+    environment |= {"TMPDIR": str(tmp_path), "PYTHONPATH": _ROOT}
+    code = "import calibration.training, torch._dynamo"
+
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True, timeout=100)
+
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 @pytest.mark.timeout(600)
