@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
@@ -163,7 +164,7 @@ def page(site: Site, names: frozenset[str]) -> ASGIApp:
         Route("/api/changes", site.changes),
         *_machines(site),
     ]
-    app = Starlette(routes=routes, exception_handlers={EdgeAgentError: _said})
+    app = Starlette(routes=routes, exception_handlers={EdgeAgentError: _said, HTTPException: _refused})
     return Guard(Spoken(app, site.settings.line.language), names)
 
 
@@ -213,6 +214,12 @@ async def _said(_: Request, err: Exception) -> Response:
         status,
         {"retry-after": "1"} if isinstance(err, Busy) else None,
     )
+
+
+async def _refused(_: Request, err: Exception) -> Response:
+    """What a request may not, or does not say, in the reader's language."""
+    assert isinstance(err, HTTPException)  # noqa: S101 - what it is registered for
+    return PlainTextResponse(said(err.detail), err.status_code, err.headers)
 
 
 def _aged(condition: Any) -> dict[str, Any]:

@@ -24,6 +24,7 @@ GERMAN = {
     "score {score} is at or above the limit {limit}": "Abweichung {score}, Grenzwert {limit}",
     "the inbox is not open": "der Bildeingang ist nicht offen",
     "no passes": "keine Gutteile",
+    "there is no part {part} in the journal": "Teil {part} steht nicht im Journal",
 }
 
 
@@ -47,6 +48,17 @@ async def state_in(at: Served, accepted: str) -> dict[str, Any]:
     told: dict[str, Any] = json.loads(await reader.readline())
     writer.close()
     return told
+
+
+async def test_what_is_refused_is_said_in_the_language_of_the_browser(tmp_path: Path) -> None:
+    settings = web_settings(tmp_path)
+    await written(settings.store.journal, [part_row(1)])
+    async with served(settings) as at:
+        german = await at.ask("/api/parts/7", headers={"Accept-Language": "de"})
+        english = await at.ask("/api/parts/7")
+
+    assert (german.status, german.body.decode()) == (404, "Teil 7 steht nicht im Journal")
+    assert (english.status, english.body.decode()) == (404, "there is no part 7 in the journal")
 
 
 async def test_two_browsers_are_told_the_same_each_in_its_language(tmp_path: Path) -> None:

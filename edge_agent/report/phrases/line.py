@@ -241,6 +241,18 @@ _PAGE: Final = (
     mark("the agent did not answer"),
     mark("try again in a moment"),
     mark("see its log: systemctl status edge-agent"),
+    mark("this page is read-only: line.toml names no web.token_file"),
+    mark("the token is wrong or missing"),
+    mark("a time of this calendar is expected"),
+    mark(
+        "{number} parts fit: a download has at most {most}. Choose a shorter time, or take: edge-agent journal export"
+    ),
+    mark("part {part} is {verdict}: what can be said of it is {fitting}"),
+    mark("by a limit of {limit} known defects would pass: {defects}"),
+    mark("what is known has changed meanwhile: {words}"),
+    mark("another bundle was activated meanwhile"),
+    mark("another limit is being moved: try again in a moment"),
+    mark("another limit of this line is being moved"),
     mark("it was not to be kept, had to make room, or comes yet"),
     mark("somebody changed it, or the disk did; keep it for the record"),
 )
