@@ -13,7 +13,7 @@ from calibration.holding import held_folder
 from calibration.live import LiveWishes, collect_live
 from edge_agent.agent_images import AgentImages, check_kept
 from edge_agent.app import open_line
-from edge_agent.desk import DeskClient, agent_runs, desk_path
+from edge_agent.desk import DeskClient, agent_pid, desk_path
 from edge_agent.errors import UsageError
 from edge_agent.runtime.process import stand_back, stop_on_signal
 from edge_agent.simulation import simulated_peers
@@ -61,9 +61,10 @@ async def _collect(settings: Settings, wishes: LiveWishes, say: Callable[[str], 
 
 def stand_back_beside_agent(settings: Settings) -> bool:
     """Whether an agent runs on this line; then this process is the last in line for the processor from now on."""
-    if not asyncio.run(agent_runs(settings.store.journal)):
+    pid = asyncio.run(agent_pid(settings.store.journal))
+    if pid is None:
         return False
-    stand_back()
+    stand_back(pid or None)
     return True
 
 

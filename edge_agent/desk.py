@@ -18,6 +18,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
+import struct
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
     from pathlib import Path
 
-__all__ = ["Desk", "DeskClient", "DeskError", "agent_runs", "desk_path", "serve_desk"]
+__all__ = ["Desk", "DeskClient", "DeskError", "agent_pid", "agent_runs", "desk_path", "serve_desk"]
 
 log = structlog.get_logger(__name__)
 
@@ -93,14 +95,23 @@ def desk_path(journal: Path) -> Path:
 
 async def agent_runs(journal: Path) -> bool:
     """Whether an agent with this journal runs, also one that this user may not ask."""
+    return (await agent_pid(journal)) is not None
+
+
+async def agent_pid(journal: Path) -> int | None:
+    """The process of the agent with this journal; 0 where this user may not ask it, None where none runs."""
     try:
         _, writer = await asyncio.open_unix_connection(desk_path(journal))
     except PermissionError:
-        return True
+        return 0
     except OSError:  # no socket, nobody behind it, or a name too long for one: then whoever asks it is told
-        return False
-    writer.close()
-    return True
+        return None
+    try:
+        credentials = struct.Struct("3i")
+        told = writer.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, credentials.size)
+        return int(credentials.unpack(told)[0])
+    finally:
+        writer.close()
 
 
 @asynccontextmanager

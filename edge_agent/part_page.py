@@ -14,7 +14,7 @@ from edge_agent.moment import local_words
 from edge_agent.report.part import PartPage, statement_of
 from edge_agent.report.phrases import said
 from edge_agent.report.seen import archived_part, score_words
-from edge_agent.report.words import QUANTITY_WORDS, SHARE_WORDS
+from edge_agent.report.words import QUANTITY_WORDS, SAID_WORDS, SHARE_WORDS
 from edge_agent.reported import identity, versions
 from edge_agent.store.search import JournalSearch
 from edge_agent.web.reviews import ReviewBook
@@ -69,7 +69,7 @@ def part_page(settings: Settings, part_seq: int) -> PartPage:
                 "{by} said on {at}: {says}. {note}",
                 by=told.review.by,
                 at=local_words(told.at_utc),
-                says=told.review.says,
+                says=tr(SAID_WORDS[told.review.says]),
                 note=told.review.note,
             ).rstrip()
             for told in reviewed

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from edge_agent.report.head import in_local_time
-from edge_agent.report.words import event_words
+from edge_agent.report.words import SAID_WORDS, event_words
 from edge_agent.store.changes import change_of
 from edge_agent.store.starts import ROTATE, START
 from edge_agent.wording import mark, tr
@@ -61,13 +61,8 @@ def change_words(change: Change) -> str:
         passing = tr("; {number} known defects pass", number=facts["defects"]) if facts.get("defects") else ""
         return _place(facts) + passing
     if change.kind == "REVIEW" and "part_seq" in facts:
-        says = {
-            "CONFIRMED": tr("the reject was right"),
-            "OVERTURNED": tr("the part is good"),
-            "PASS_CONFIRMED": tr("the pass was right"),
-            "ESCAPE": tr("the part is defective and passed: an escape"),
-        }
-        said = says.get(str(facts.get("says")), facts.get("says"))
+        said = SAID_WORDS.get(str(facts.get("says")))
+        said = tr(said) if said else facts.get("says")
         return tr("part {number}: {says}", number=facts["part_seq"], says=said)
     if change.kind == "BYPASS":
         return _bypass_words(change)

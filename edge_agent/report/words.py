@@ -19,6 +19,7 @@ __all__ = [
     "PUBLISHED_WORDS",
     "QUANTITY_WORDS",
     "REASON_WORDS",
+    "SAID_WORDS",
     "SHARE_WORDS",
     "challenge_words",
     "event_words",
@@ -58,6 +59,14 @@ PUBLISHED_WORDS: Mapping[Published, str] = {
     Published.WITHHELD: mark("held back: REJECT"),
 }
 NOT_TOLD = mark("no word of it: REJECT")
+
+SAID_WORDS: Mapping[str, str] = {
+    "CONFIRMED": mark("rightly rejected"),
+    "OVERTURNED": mark("was a good part"),
+    "PASS_CONFIRMED": mark("rightly passed"),
+    "ESCAPE": mark("was a defective part: an escape"),
+}
+"""What a person can say of a part, by the word that the journal holds."""
 
 CONDITION_WORDS: Mapping[str, str] = {
     "controller": mark("Controller"),

@@ -34,10 +34,12 @@ def keep_for_good() -> None:
     gc.freeze()
 
 
-def stand_back() -> None:
+def stand_back(agent_pid: int | None) -> None:
     """Make this process the last in line for processor and disk, and the first to go when memory runs out.
 
-    All its threads, and those that they start. Whatever this machine does not allow is left as it is.
+    All its threads, and those that they start. Whatever this machine does not allow is left as it is. ``agent_pid`` is
+    the agent that goes before it: where the kernel shares the processor between sessions first (autogroup), a whole
+    session stands back, unless it is the agent's own.
     """
     for thread in _threads():
         # A unit's seccomp filter may allow none of these, and a thread may have ended: the work is done all the same.
@@ -50,6 +52,16 @@ def stand_back() -> None:
                 os.sched_setscheduler(thread, os.SCHED_IDLE, os.sched_param(0))
     with suppress(OSError):  # not Linux, or not allowed
         Path("/proc/self/oom_score_adj").write_text("900", encoding="ascii")
+
+    with suppress(OSError):  # as above
+        ours = _autogroup("self")
+        if agent_pid is not None and ours and ours != _autogroup(str(agent_pid)):
+            Path("/proc/self/autogroup").write_text("19", encoding="ascii")
+
+
+def _autogroup(process: str) -> str:
+    """The name of a process's group, without its nice value."""
+    return Path(f"/proc/{process}/autogroup").read_text(encoding="ascii").partition(" ")[0]
 
 
 def _threads() -> list[int]:

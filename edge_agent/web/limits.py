@@ -69,7 +69,8 @@ class LimitPages:
         entry, since_utc = self._entry(asked.bundle), utc_text(asked.since)
         wish = LimitWish(entry.program, entry.camera, asked.limit, bundle_id=asked.bundle, since_utc=since_utc)
         try:
-            return JSONResponse({"schema_version": 1, **foresee(self.settings, wish).to_json()})
+            facts = foresee(self.settings, wish).to_json()
+            return JSONResponse({"schema_version": 1, **facts, "can_move": self.token is not None})
         except UsageError as err:
             raise HTTPException(409, str(err)) from err
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MOVED_WITHIN_S", "Done", "main", "moved_by_process"]
 
-MOVED_WITHIN_S = 180.0
+MOVED_WITHIN_S = 300.0
 """At idle priority beside a busy line; a bank of a gigabyte is copied in it as well."""
 
 
@@ -44,7 +45,6 @@ async def moved_by_process(settings: Settings, limit: MovedLimit) -> Done:
             *(sys.executable, "-m", "edge_agent.web.moving"),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            start_new_session=True,
         )
     except OSError as err:
         return Done(error=f"no process could be started for it: {err}")
@@ -68,7 +68,7 @@ def main() -> int:
     """The process: settings and wish from standard input, a Done to standard output."""
     from edge_agent.runtime.process import stand_back  # noqa: PLC0415 - before anything starts threads of its own
 
-    stand_back()
+    stand_back(os.getppid())
     from edge_agent.limits import LimitWish, move_limit  # noqa: PLC0415
     from edge_agent.logs import configure_logs  # noqa: PLC0415
     from edge_agent.settings import Settings  # noqa: PLC0415

@@ -42,7 +42,7 @@ _KEEP_ALIVE_S = 5
 
 async def run_page() -> None:
     """Serve until standard input ends. Raises ConfigError, DataError, Unavailable."""
-    stand_back()
+    stand_back(None)
     told = asyncio.StreamReader(limit=_LINE_MAX_BYTES)
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(told), sys.stdin)
     settings = Settings.model_validate_json(await told.readline())

@@ -49,6 +49,12 @@ def _scheduled(pid: int) -> set[int]:
     return {os.sched_getscheduler(int(path.name)) for path in Path(f"/proc/{pid}/task").iterdir()}
 
 
+def _autogroup(pid: int) -> str:
+    """The nice value of a process's session; empty where the kernel has none."""
+    path = Path(f"/proc/{pid}/autogroup")
+    return path.read_text().partition(" ")[2].strip() if path.exists() else ""
+
+
 def _taken(at: Line) -> int:
     return len(list((at.folder / "good").glob("good_*")))
 
@@ -157,16 +163,20 @@ async def test_a_calibration_beside_a_running_line_makes_way_for_it(tmp_path: Pa
             cwd=tmp_path,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,  # another terminal than the agent's
         )
         await _until_said(running, "this calibration makes way for it")
         for number in range(1, 6):
             await at.controller.wire_trigger(good_image(100 + number))
             await at.until_rows(number)
             await at.until("the window's end", lambda: not at.remote_io.coils[PASS])
-        idle = _scheduled(running.pid)
+        assert at.agent is not None
+        idle, group, agents = _scheduled(running.pid), _autogroup(running.pid), _autogroup(at.agent.pid)
         rows = at.rows()
         running.kill()  # at idle priority it would take minutes on a machine that has other work
         await running.communicate()
 
     assert idle == {os.SCHED_IDLE}
+    assert group in ("nice 19", "")  # where the kernel shares between sessions first, the whole session makes way
+    assert agents != "nice 19"
     assert [(row.program, row.reason) for row in rows if row.reason in ("LATE", "OVERRUN")] == []

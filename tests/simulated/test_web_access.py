@@ -205,3 +205,21 @@ async def test_what_is_seen_has_a_name_for_who_hears_it(tmp_path: Path) -> None:
             await tab.until(f"document.getElementById('which').textContent.split(' ')[1] === '{seq}'")
         journal.close()
         await tab.until("heard.length === 1 && heard[0].endsWith('PASS. No deviation')")
+
+
+async def test_an_answer_that_comes_late_brings_nobody_back_to_the_view_that_they_left(tmp_path: Path) -> None:
+    settings = web_settings(tmp_path)
+    await journal_of(settings.store.journal)
+    async with served(settings) as at, speaking(at, agent_state), browser(f"http://127.0.0.1:{at.port}/") as tab:
+        await tab.until("document.getElementById('state').textContent === 'READY'")
+        await tab.evaluate(
+            "(() => { const real = fetch; window.held = [];"
+            "window.fetch = (...asked) => new Promise((done) => held.push(() => done(real(...asked)))); })()"
+        )
+        await tab.evaluate("location.hash = '#whatif'")
+        await tab.until("held.length === 1")
+        await tab.evaluate("location.hash = '#live'")
+        await tab.until("document.activeElement.id === 'live'")
+        await tab.evaluate("held.shift()()")
+        await tab.until("held.length === 1")  # the view that was left asks on, behind the place where it notes
+        assert await tab.evaluate("location.hash") == "#live"

@@ -65,10 +65,12 @@ async def test_a_person_moves_the_limit_on_the_page(tmp_path: Path, thumbnail_bu
         await asyncio.to_thread(asked, port, "/api/parts/1/review", {"says": "CONFIRMED", "by": "Ada", "note": ""})
         async with browser(f"http://127.0.0.1:{port}/") as tab:
             await tab.until("document.getElementById('word').textContent === 'REJECT'")
-            await tab.evaluate("location.hash = '#review'")
+            await tab.evaluate("location.hash = '#whatif'")
             await tab.until("document.querySelectorAll('#moved option').length === 1")
             await tab.evaluate("document.querySelector('#moved [name=limit]').value = 1000")
             await tab.evaluate("document.querySelector('#moved button').click()")
+            await tab.until("document.getElementById('offer') !== null")
+            await tab.evaluate("document.getElementById('offer').click()")
             await tab.until("document.getElementById('relimit') !== null")
             shown = await tab.evaluate("document.getElementById('relimit').parentElement.textContent")
             fill = "for (const [name, value] of Object.entries({by: 'A. <b>Weber', why: 'a try', token: '%s'})) "
@@ -81,7 +83,9 @@ async def test_a_person_moves_the_limit_on_the_page(tmp_path: Path, thumbnail_bu
             before = Bundle.load(bundle).id
             await tab.evaluate("document.querySelector('#relimit [name=although]').click()")
             await tab.evaluate("document.querySelector('#relimit button').click()")
-            await tab.until("document.querySelector('#relimit [role=status]').textContent.includes('is activated')")
+            await tab.until(
+                "document.querySelector('#relimit [role=status]').textContent.includes('is activated')", 400
+            )
             complaints = [said for said in tab.said if "ERR_" not in said and "status of 503" not in said]
         await at.stop_agent()
 

@@ -45,7 +45,7 @@ EXPECTED: dict[str, tuple[int, list[str]]] = {
     "journal changes --kind START": (0, ["line.deadline_ms: 700 -> 650", "the first start of this journal"]),
     "journal changes --kind BUNDLE_CHOSEN": (0, ["by Grace", "new lot", "zipper-b"]),
     'journal changes --kind BYPASS --in "this month"': (0, ["by A. Rossi", "lamp replaced"]),
-    "journal changes --kind REVIEW": (0, ["by Lin", "part 4711: the part is good", "only dust"]),
+    "journal changes --kind REVIEW": (0, ["by Lin", "part 4711: was a good part", "only dust"]),
     "journal changes --kind CHALLENGE --most 1": (0, ["PASSED: 3 of 3 reject samples rejected"]),
     "status": (1, ["the line is READY", "DEGRADED, challenge: the challenge is overdue", "days of rejects"]),
     "journal verify": (0, ["nothing was altered or removed"]),

@@ -11,6 +11,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from edge_agent.domain import Judgement, Outcome, Reason, Verdict
+from edge_agent.report.shift import write_shift_report
+from edge_agent.shift import shift_facts
 from edge_agent.store import limits, search
 from edge_agent.store.archived import archived_image
 from edge_agent.store.journal import Journal
@@ -19,7 +21,7 @@ from edge_agent.store.search import JournalSearch, PartQuery
 from edge_agent.web.finding import find_text
 from edge_agent.web.reviews import ReviewBook
 from edge_agent.web.whatif import limit_moved
-from tests.security.web_site import part_row, reject_row, written
+from tests.security.web_site import part_row, reject_row, web_settings, written
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -271,3 +273,18 @@ def test_an_image_is_found_by_its_name_or_by_looking(tmp_path: Path, suffix: str
     file.write_bytes(b"x")
 
     assert archived_image(tmp_path, row, camera) == file
+
+
+async def test_the_shift_report_counts_escapes(tmp_path: Path) -> None:
+    settings = web_settings(tmp_path)
+    await written(settings.store.journal, [part_row(1), part_row(2), reject_row(3)])
+    journal = Journal.open(settings.store.journal)
+    for seq, says in ((1, "ESCAPE"), (2, "PASS_CONFIRMED"), (3, "CONFIRMED")):
+        await journal.event("REVIEW", json.dumps({"part_seq": seq, "says": says, "by": "Ada", "note": ""}))
+    journal.close()
+
+    facts = shift_facts(settings, "2026", "9999", 0, lambda *_: None)
+    write_shift_report(tmp_path / "shift.html", facts)
+
+    assert (facts.escapes, facts.passes_confirmed, facts.confirmed, facts.overturned) == (1, 1, 1, 0)
+    assert "1 part passed that a person found defective: an escape." in (tmp_path / "shift.html").read_text()

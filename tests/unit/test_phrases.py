@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     from edge_agent.runtime.decision import Decision
 
 ROOT = Path(__file__).resolve().parents[2]
-_SQL = re.compile(r"(SELECT|INSERT|UPDATE|PRAGMA|BEGIN)\s")
+_SQL = re.compile(r"(SELECT|INSERT|UPDATE|PRAGMA|BEGIN|WHERE|AND|ORDER BY)\s|[a-z_0-9]+(,\s[a-z_0-9]+)+$")
 A_PHRASE = "not ready"
 """Stands for every value: a name that takes any text takes it, and one that takes a phrase too."""
 

@@ -168,6 +168,8 @@ def test_nothing_of_a_shift_stays_english(tmp_path: Path) -> None:
         ),
         confirmed=1,
         overturned=0,
+        passes_confirmed=1,
+        escapes=1,
         chain_problems=("part 4 is gone, its images are not",),
         chain_head="12:ab",
         versions={"edge-agent": "0.1.0"},

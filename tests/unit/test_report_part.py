@@ -88,7 +88,7 @@ def test_a_part_has_its_verdict_in_words_its_facts_and_its_picture(folder: Path)
     assert "Fine detail 2.00; Brightness and colour 0.20" in text
     assert "Brightness -12%" in text
     assert "Ada said on" in text
-    assert "CONFIRMED. a dent" in text
+    assert "rightly rejected. a dent" in text
     assert text.count('alt="image"') == 1
     assert "the bundle that judged it is gone" in text
     assert "<b>1</b>" not in text

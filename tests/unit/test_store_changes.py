@@ -257,7 +257,7 @@ def test_who_and_why_are_read_from_each_kind_of_change(tmp_path: Path) -> None:
     assert found[2]["words"].startswith("program 1, camera 1: zipper-a aaaaaaaaaaaa gone back to")
     assert [(value["was"], value["is"]) for value in found[3]["values"]] == [("1.45", "1.8")]
     assert found[3]["words"] == "program 1, camera 1; 2 known defects pass"
-    assert found[4]["words"] == "part 4711: the part is good"
+    assert found[4]["words"] == "part 4711: was a good part"
 
 
 def test_receivers_of_results_hear_what_changed_and_not_the_whole_of_line_toml(start: Callable[..., Path]) -> None:

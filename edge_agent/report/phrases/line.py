@@ -237,7 +237,7 @@ _PAGE: Final = (
     mark("this part cannot be judged again: {words}"),
     mark("the bundle that judged this part is not the one in line.toml now, nor one before it"),
     mark("too many pictures are asked for at once"),
-    mark("too many reviews wait to be written"),
+    mark("too many requests wait for the agent"),
     mark("the agent did not answer"),
     mark("try again in a moment"),
     mark("see its log: systemctl status edge-agent"),

@@ -1,7 +1,7 @@
 // Parts of before, filtered: the filter stands in the address, so that it can be kept and the back button works.
 import { $, ask, clock, element } from "./dom.js";
 import { table } from "./listed.js";
-import { values } from "./place.js";
+import { isAt, values } from "./place.js";
 import { tr, trn } from "./tr.js";
 import { REASONS } from "./words.js";
 
@@ -71,7 +71,7 @@ async function search(filter) {
     const found = await ask(`api/parts?${filter}`);
     if (asked !== String(filter)) return;
     const isFirst = filter.has("after") && found.after === null;
-    if (isFirst) { location.replace(`#history/${without(filter, PLACE)}`); return; } // the newest page, and whole
+    if (isFirst) { if (isAt("history")) location.replace(`#history/${without(filter, PLACE)}`); return; } // the newest page, and whole
     $("rows").replaceChildren(...(found.parts.length ? [table(found.parts)] : []));
     $("found").textContent = found.parts.length
       ? tr("Parts {last} to {first}", { first: found.parts[0].part_seq, last: found.parts.at(-1).part_seq }) : tr("No such part.");

@@ -11,8 +11,15 @@ export function plain(piece) {
   try { return decodeURIComponent(piece); } catch { return piece; } // somebody typed a lone %
 }
 
+const view = (hash) => hash.slice(1).split("/")[0];
+
+// Whether that view is still the one that is asked for: an answer that comes late must not bring a person back to it.
+export const isAt = (name) => view(location.hash) === name;
+
 // Changes the address without asking the view again: for what a person is still moving.
-export const note = (address) => history.replaceState(null, "", address);
+export function note(address) {
+  if (isAt(view(address))) history.replaceState(null, "", address);
+}
 
 // Keys of a view: not while somebody types, and not those of the browser.
 export function onKeys(view, keys) {

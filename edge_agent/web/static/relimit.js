@@ -1,18 +1,23 @@
 // A person with the token makes the limit that was looked at the limit: says first what it rests on, and when it counts.
 import { ask, element, facts, number } from "./dom.js";
-import { line } from "./line.js";
 import { tr } from "./tr.js";
 
 const percent = (share) => `${(100 * share).toFixed(1)} %`;
 let section = element("section");
 
-// Put behind `after` what a limit rests on, and the form; `asked` has the bundle's id, the limit and since when.
-export async function offerLimit(after, asked) {
+// Put the offer behind `after`; `asked` names the bundle, the limit and since when, as an address does.
+export function offerLimit(after, asked) {
   section.remove();
-  const shown = section = element("section");
-  after.after(shown);
+  section = element("section");
+  const button = element("button", tr("What this limit rests on, and make it the limit"), { type: "button", class: "quiet", id: "offer" });
+  button.addEventListener("click", () => { button.remove(); show(section, asked); });
+  section.append(button);
+  after.after(section);
+}
+
+async function show(shown, asked) {
   let told;
-  try { told = await ask(`api/limit?${new URLSearchParams(asked)}`); } catch (err) { shown.append(err.message); return; }
+  try { told = await ask(`api/limit?${asked}`); } catch (err) { shown.append(err.message); return; }
   shown.append(element("h2", tr("Make {limit} the limit", { limit: number(told.to) })), facts([
     [tr("Limit now"), number(told.limit)],
     [tr("Good parts of the calibration that score as much"), tr("{above} of {n}", { above: told.good_parts_above, n: told.good_parts })],
@@ -22,7 +27,7 @@ export async function offerLimit(after, asked) {
     [tr("Known defects that would pass"), defects(told)],
   ]), ...told.notes.map((note) => element("p", note)));
   shown.append(element("p", tr("Parts are judged by it from the agent's next start on; until then all are judged by the limit of before.")));
-  shown.append(line.can_review ? form(told) : element("p", tr("Nobody can move a limit here: line.toml names no token file.")));
+  shown.append(told.can_move ? form(told) : element("p", tr("Nobody can move a limit here: line.toml names no token file.")));
 }
 
 function defects(told) {

@@ -66,6 +66,7 @@ async function move() {
   if (since.value) wanted.set("since", new Date(since.value).toISOString());
   asked = String(wanted);
   note(`#whatif/${[bundle.value, limit.value, ...(wanted.has("since") ? [wanted.get("since")] : [])].map(encodeURIComponent).join("/")}`);
+  offerLimit($("movedresult"), asked);
   try {
     const told = await ask(`api/reviewed?${wanted}`);
     if (asked === String(wanted)) tell(told);
@@ -87,7 +88,6 @@ function tell(told) {
     [tr("known escapes that it would let pass"), told.escapes_to_pass.length, told.escapes_to_pass, true],
     [tr("known escapes that it would reject"), told.escapes_to_reject.length, told.escapes_to_reject],
   ].map(line), facts([[tr("reviewed since then"), told.reviewed], [tr("of them good parts"), told.false_rejects]]));
-  offerLimit($("movedresult"), Object.fromEntries(new URLSearchParams(asked)));
 }
 
 function line([words, n, seqs, isDefect = false]) {
