@@ -73,4 +73,4 @@ def test_a_version_that_the_services_user_cannot_start_is_not_switched_to(tmp_pa
     assert ran.returncode == 77, ran.stderr
     assert "the user edge-agent cannot start version 9.1; the one in use stays" in ran.stderr
     assert "rm -r /opt/edge-agent/9.1" in ran.stderr
-    assert ran.stdout == "9.1\n", "no link was made"
+    assert ran.stdout == "9.1\nsetup\n", "no link was made"
