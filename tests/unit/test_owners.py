@@ -57,6 +57,7 @@ WRITES = {
     "bundle rollback": [],
     "bundle sign": ["{line}/state/new", "--key", "{line}/key"],
     "calibrate-reference": ["{line}/good", "--out", "{line}/state/bundles/new"],
+    "bundle relimit": ["--to", "1.8", "--by", "Ada", "--why", "a try"],
     "journal rotate": [],
     "results again": [],
     "results put-away": ["--receiver", "webhook"],
