@@ -55,16 +55,16 @@ async def test_an_operator_looks_reviews_and_chooses_a_language_by_way_of_nginx(
             await tab.until("document.getElementById('heat').naturalWidth > 0")
 
             await tab.evaluate("location.hash = '#part/1'")
-            await tab.until("document.querySelectorAll('#partbody figure img').length === 7")
-            await tab.until("[...document.querySelectorAll('#partbody figure img')].every((i) => i.naturalWidth > 0)")
+            await tab.until("document.querySelectorAll('#partbody .zoom img').length === 3")
+            await tab.until("document.querySelectorAll('#partbody .zoom img')[2].naturalWidth > 0")
             await tab.evaluate(
                 f"""(() => {{
-                  const [name, token] = document.querySelectorAll('#partbody form input');
-                  name.value = 'Ada'; token.value = {json.dumps(TOKEN)};
+                  const form = document.querySelector('#partbody form').elements;
+                  form.by.value = 'Ada'; form.token.value = {json.dumps(TOKEN)};
                   document.querySelector('#partbody form button[value=OVERTURNED]').click();
                 }})()"""
             )
-            await tab.until("document.querySelector('#partbody form').textContent.includes('In the journal.')")
+            await tab.until("document.querySelector('#partbody form').textContent.includes('In the journal:')")
 
             await tab.evaluate(
                 "(() => { const s = document.getElementById('language'); s.value = 'de'; "
@@ -73,7 +73,8 @@ async def test_an_operator_looks_reviews_and_chooses_a_language_by_way_of_nginx(
             await tab.until("document.documentElement.lang === 'de'")
             await tab.until("document.getElementById('state').textContent !== ''")
             cookies = (await tab.call("Network.getAllCookies"))["cookies"]
-            said = list(tab.said)
+            # An image that is on its way into the archive is asked for again.
+            said = [complaint for complaint in tab.said if "/cameras/" not in complaint]
 
             # nginx answers 502 for a page that is gone: after that a browser asks for no stream again by itself.
             await at.stop_agent()

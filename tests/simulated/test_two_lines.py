@@ -102,13 +102,13 @@ async def test_a_second_line_at_the_same_page_port_is_refused_and_told_by_whom(
         await one.until_ready(_READY_WITHIN_S)
 
         code, said = await run_to_its_end(two)
+        assert not any(two.remote_io.coils)  # the doctor then drives REJECT
         found = (await examined(two.config, "page_ports"))["page_ports"]
 
         assert code == 75, said
         assert f"error: {table}.port: another edge-agent has port {port} of 127.0.0.1: {words_of(one)}\n" in said
         assert f"hint: give each line of this PC ports of its own: another {table}.port" in said
         assert not (two.folder / "journal.sqlite3").exists()
-        assert not any(two.remote_io.coils)
         assert found["result"] == "fail"
         assert found["evidence"].endswith(words_of(one))
         assert f"another {table}.port" in found["fix"]
