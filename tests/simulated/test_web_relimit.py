@@ -16,6 +16,7 @@ from edge_agent.simulation import free_port
 from edge_agent.store.journal import JournalReader
 from tests.simulated.browser import CHROMIUM, browser
 from tests.simulated.line import bad_image, good_image, line
+from tests.simulated.test_web_page import until_it_listens
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,18 +39,6 @@ def asked(port: int, path: str, body: dict[str, Any] | None = None) -> tuple[int
         return err.code, err.read().decode()
 
 
-async def _listens(port: int) -> None:
-    async with asyncio.timeout(120):
-        while True:
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
-            except OSError:
-                await asyncio.sleep(0.05)
-                continue
-            writer.close()
-            return
-
-
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 async def test_a_person_moves_the_limit_on_the_page(tmp_path: Path, thumbnail_bundle: Path) -> None:
     bundle, port = shutil.copytree(thumbnail_bundle, tmp_path / "bundles"), free_port()
@@ -59,7 +48,7 @@ async def test_a_person_moves_the_limit_on_the_page(tmp_path: Path, thumbnail_bu
         at.config.write_text(at.config.read_text() + f'[web]\nport = {port}\ntoken_file = "web_token"\n')
         await at.start_agent()
         await at.until_ready()
-        await _listens(port)
+        await until_it_listens(port)
         await at.controller.wire_trigger(bad_image(1))
         await at.until_rows(1)
         await asyncio.to_thread(asked, port, "/api/parts/1/review", {"says": "CONFIRMED", "by": "Ada", "note": ""})
@@ -109,7 +98,7 @@ async def test_the_limit_is_moved_beside_the_engine_and_taken_at_the_next_start(
         at.config.write_text(at.config.read_text() + f'[web]\nport = {port}\ntoken_file = "web_token"\n')
         await at.start_agent()
         await at.until_ready()
-        await _listens(port)
+        await until_it_listens(port)
         await at.controller.wire_trigger(bad_image(1))
         (bad,) = await at.until_rows(1)
         assert bad.score is not None
