@@ -81,13 +81,12 @@ def measure_oddity(
 
     ``progress(done, total)`` counts steps. Raises UsageError where a person's mask leaves no place.
     """
-    _, _, width, height = registered.crop
-    views, n = views_for(height, width, DEFAULT_VOICES), len(registered.images)
+    views, n = views_for(*registered.native, DEFAULT_VOICES), len(registered.images)
     steps = n * (2 + len(views))
     mask = registered.part_mask(lambda done, _total: progress(done, steps))
     tone = tone_of_part(registered, mask, views)
     # In all colours, whatever the score looks at: what one colour hides may be what is odd.
-    extractor = ViewExtractor(views, backbone.overview_onnx(), threads=threads, tone=tone)
+    extractor = ViewExtractor(views, backbone.overview_onnx(), threads=threads, tone=tone, native=registered.native)
     features, places = features_at_places(
         views_of_images(registered), registered, extractor, mask, _after(n, steps, progress), is_tied=True
     )

@@ -18,10 +18,9 @@ from calibration.view_memory import FEWEST_KEPT, MOST_ANYWHERE, HeldOut, ViewMem
 from calibration.whitened import MOST_FEATURES
 from calibration.writer import view_bank_bytes
 from edge_agent.errors import CalibrationRefused, UsageError
-from edge_agent.inspection.channels import Views, size_within
-from edge_agent.inspection.inspector import crop_of
+from edge_agent.inspection.channels import Views
 from edge_agent.inspection.tone import Tone, tone_shape
-from edge_agent.inspection.view import NATIVE_PIXELS, View, ViewExtractor, Voice, views_for
+from edge_agent.inspection.view import View, ViewExtractor, Voice, views_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -62,13 +61,14 @@ def score_by_views(
     voices = tuple(voices) or DEFAULT_VOICES
     if learned.doubt and Voice.AUTOENCODER in voices:
         raise CalibrationRefused(learned.doubt, hint=LEARN)
-    _, _, width, height = registered.crop
-    network, views = backbone.overview_onnx(), views_for(height, width, voices, registered.plane)
+    network, views = backbone.overview_onnx(), views_for(*registered.native, voices, registered.plane)
     n = len(registered.images)
     steps = n * (2 + len(views))
     mask = registered.part_mask(lambda done, _total: progress(done, steps))
     tone = tone_of_part(registered, mask, views)
-    extractor = ViewExtractor(views, network, threads=threads, tone=tone, plane=registered.plane)
+    extractor = ViewExtractor(
+        views, network, threads=threads, tone=tone, plane=registered.plane, native=registered.native
+    )
     if View.AUTOENCODER in extractor.views:
         shown = views_unseen(registered, learned, threads=threads)
     else:
@@ -90,7 +90,12 @@ def score_by_views(
     facts = {str(view): _facts(*banks[view], fused.scales[view], is_beside=view in beside) for view in views}
     if View.FILTERED in facts:
         facts[View.FILTERED]["plane"] = str(registered.plane)
-    method: dict[str, object] = {"score": "views", "voices": [str(v) for v in voices], "views": facts}
+    method: dict[str, object] = {
+        "score": "views",
+        "native": list(registered.native),
+        "voices": [str(v) for v in voices],
+        "views": facts,
+    }
     condition, measured = condition_limits(registered, places[extractor.views[0]])
     notes = (
         _where_words(mask, is_asked=registered.mask is not None),
@@ -137,11 +142,13 @@ def features_at_places(
     places: dict[View, NDArray[np.bool_]] = {}
     seen: dict[View, NDArray[np.bool_]] = {}
     for index, views in enumerate(shown):
-        for view, features in extractor.features(views).items():
-            if view not in found:
+        if not seen:
+            for view, features in extractor.features(views).items():
                 places[view] = _some_places(features.shape[:2], mask, registered)
                 seen[view] = seen_places(places[view], is_tied=is_tied)
                 found[view] = np.empty((n, int(seen[view].sum()), features.shape[2]), np.float16)
+            extractor = extractor.looking_at(seen)
+        for view, features in extractor.features(views).items():
             found[view][index] = features[seen[view]]
         progress(index + 1)
     return found, places
@@ -151,18 +158,13 @@ def tone_of_part(registered: RegisteredSet, mask: NDArray[np.bool_] | None, view
     """Where brightness and colour are measured, for views that they are among."""
     if View.TONE not in views:
         return None
-    _, _, width, height = registered.crop
-    shape = tone_shape(*size_within(height, width, NATIVE_PIXELS))
-    return Tone(_some_places(shape, mask, registered), registered.is_tied)
+    return Tone(_some_places(tone_shape(*registered.native), mask, registered), registered.is_tied)
 
 
 def _some_places(
     shape: tuple[int, int], mask: NDArray[np.bool_] | None, registered: RegisteredSet
 ) -> NDArray[np.bool_]:
-    asked = None
-    if registered.mask is not None:
-        asked = crop_of(registered.mask.astype(np.float32), registered.crop)[..., 0] > 0.0
-    places = counting_places(shape, mask, asked)
+    places = counting_places(shape, mask, registered.asked)
     if not places.any():
         raise UsageError(
             "the mask leaves no place of the part to look at", hint="paint white all of the part that is inspected"

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_agent.inspection.sessions import Network
+from edge_agent.inspection.windows import grid_shape, windows_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from edge_agent.inspection.windows import Window
 
 __all__ = ["Embedder", "FeatureGrid"]
 
@@ -34,10 +37,33 @@ class FeatureGrid:
         """Raises ValueError for a file that does not map (1, 3, H, W) of any size to (1, d, h, w)."""
         self._network = Network(model, threads)
         self.dimensions = _dimensions(self._network, 4)
+        self._found: dict[tuple[bytes, int, int], tuple[Window, ...]] = {}
 
-    def features(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The features (h, w, d) of an image (H, W, C) in [0, 1]; one channel goes in as three equal planes."""
+    def features(self, image: NDArray[np.float32], looked_at: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
+        """The features (h, w, d) of an image (H, W, C) in [0, 1]; one channel goes in as three equal planes.
+
+        Where only some places are ``looked_at`` (h, w) no more is computed than the windows around them: the others
+        may be 0. A network whose places are not 16 px wide sees the whole image.
+        """
+        if looked_at is None or looked_at.shape != grid_shape(image.shape[0], image.shape[1]):
+            return self._whole(image)
+        found = np.zeros((*looked_at.shape, self.dimensions), np.float32)
+        for window in self._windows(looked_at, image.shape[0], image.shape[1]):
+            top, left, bottom, right = window.px
+            seen = self._whole(image[top:bottom, left:right])[window.kept]
+            top, left, bottom, right = window.places
+            found[top:bottom, left:right] = seen
+        return found
+
+    def _whole(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.ascontiguousarray(np.moveaxis(self._network.run(_three_planes(image))[0], 0, 2))
+
+    def _windows(self, looked_at: NDArray[np.bool_], height: int, width: int) -> tuple[Window, ...]:
+        """Found once for each picture's size: every part is looked at in the same places."""
+        key = (looked_at.tobytes(), height, width)
+        if key not in self._found:
+            self._found[key] = windows_of(looked_at, height, width)
+        return self._found[key]
 
 
 def _dimensions(network: Network, rank: int) -> int:

@@ -141,12 +141,13 @@ def see(data: DataSet, *, threads: int, progress: Progress) -> SeenParts:
             *(registered.registration.register(image.pixels()) for image in others),
         ),
     )
-    _, _, width, height = registered.crop
-    views = views_for(height, width, DEFAULT_VOICES, registered.plane)
+    views = views_for(*registered.native, DEFAULT_VOICES, registered.plane)
     mask, total = registered.part_mask(lambda _done, _total: None), len(every.images)
     tone = tone_of_part(registered, mask, views)
     plane = registered.plane
-    extractor = ViewExtractor(views, options.backbone.overview_onnx(), threads=threads, tone=tone, plane=plane)
+    extractor = ViewExtractor(
+        views, options.backbone.overview_onnx(), threads=threads, tone=tone, plane=plane, native=registered.native
+    )
     features, places = features_at_places(
         views_of_images(every), every, extractor, mask, lambda done: progress("see", done, total), is_tied=True
     )
