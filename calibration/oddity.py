@@ -15,7 +15,14 @@ import cv2
 import numpy as np
 
 from calibration.fusion import beside_the_mean, scale_beside
-from calibration.view_scoring import DEFAULT_VOICES, features_at_places, kept_parts, tone_of_part, views_of_images
+from calibration.view_scoring import (
+    DEFAULT_VOICES,
+    features_at_places,
+    kept_parts,
+    networks_for,
+    tone_of_part,
+    views_of_images,
+)
 from calibration.whitened import Whitening, folds_of
 from edge_agent.inspection.anomaly_map import resized
 from edge_agent.inspection.nearest import PlaceBank, around
@@ -86,7 +93,10 @@ def measure_oddity(
     mask = registered.part_mask(lambda done, _total: progress(done, steps))
     tone = tone_of_part(registered, mask, views)
     # In all colours, whatever the score looks at: what one colour hides may be what is odd.
-    extractor = ViewExtractor(views, backbone.overview_onnx(), threads=threads, tone=tone, native=registered.native)
+    network, at_full_size = networks_for(backbone, registered)
+    extractor = ViewExtractor(
+        views, network, threads=threads, tone=tone, native=registered.native, native_network=at_full_size
+    )
     features, places = features_at_places(
         views_of_images(registered), registered, extractor, mask, _after(n, steps, progress), is_tied=True
     )

@@ -32,7 +32,15 @@ if TYPE_CHECKING:
     from edge_agent.inspection.channels import Channel
     from edge_agent.inspection.local import Scale
 
-__all__ = ["DEFAULT_VOICES", "features_at_places", "kept_parts", "score_by_views", "tone_of_part", "views_of_images"]
+__all__ = [
+    "DEFAULT_VOICES",
+    "features_at_places",
+    "kept_parts",
+    "networks_for",
+    "score_by_views",
+    "tone_of_part",
+    "views_of_images",
+]
 
 _MOST_BYTES = dict.fromkeys(View, 64 * 2**20) | dict.fromkeys((View.NATIVE, View.FILTERED), 256 * 2**20)
 """Of a view's bank in memory."""
@@ -61,13 +69,20 @@ def score_by_views(
     voices = tuple(voices) or DEFAULT_VOICES
     if learned.doubt and Voice.AUTOENCODER in voices:
         raise CalibrationRefused(learned.doubt, hint=LEARN)
-    network, views = backbone.overview_onnx(), views_for(*registered.native, voices, registered.plane)
+    views = views_for(*registered.native, voices, registered.plane)
     n = len(registered.images)
     steps = n * (2 + len(views))
     mask = registered.part_mask(lambda done, _total: progress(done, steps))
     tone = tone_of_part(registered, mask, views)
+    network, at_full_size = networks_for(backbone, registered)
     extractor = ViewExtractor(
-        views, network, threads=threads, tone=tone, plane=registered.plane, native=registered.native
+        views,
+        network,
+        threads=threads,
+        tone=tone,
+        plane=registered.plane,
+        native=registered.native,
+        native_network=at_full_size,
     )
     if View.AUTOENCODER in extractor.views:
         shown = views_unseen(registered, learned, threads=threads)
@@ -87,6 +102,8 @@ def score_by_views(
     fused = Fusion.of({view: held_out.scores for view, (_, held_out) in banks.items()}, beside)
     stored = {str(view): (memory, held_out.usual) for view, (memory, held_out) in banks.items()}
     files = {"backbone.onnx": network, "bank.npz": view_bank_bytes(stored)}
+    if at_full_size != network:
+        files["fine.onnx"] = at_full_size
     facts = {str(view): _facts(*banks[view], fused.scales[view], is_beside=view in beside) for view in views}
     if View.FILTERED in facts:
         facts[View.FILTERED]["plane"] = str(registered.plane)
@@ -117,6 +134,12 @@ def _facts(memory: ViewMemory, held_out: HeldOut, scale: Scale, *, is_beside: bo
         "bank_parts": memory.parts,
         "is_tied": memory.is_tied,
     }
+
+
+def networks_for(backbone: Backbone, registered: RegisteredSet) -> tuple[bytes, bytes]:
+    """What sees the parts: whole, and at full size."""
+    grey = registered.channels == 1
+    return backbone.overview_onnx(grey=grey), backbone.native_onnx(grey=grey)
 
 
 def views_of_images(registered: RegisteredSet) -> Iterator[Views]:

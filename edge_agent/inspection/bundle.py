@@ -136,7 +136,13 @@ class Bundle:
             filtered = self.bank.get(View.FILTERED)
             plane = Plane.ALL if filtered is None else filtered.plane
             extractor = ViewExtractor(
-                list(self.bank), self.backbone_onnx, threads=threads, tone=tone, plane=plane, native=self.native
+                list(self.bank),
+                self.backbone_onnx,
+                threads=threads,
+                tone=tone,
+                plane=plane,
+                native=self.native,
+                native_network=self.fine_onnx,
             )
             extractor = extractor.looking_at({view: bank.bank.looked_at for view, bank in self.bank.items()})
             return ViewsJudge(extractor, self.bank)

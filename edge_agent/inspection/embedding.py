@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
     from edge_agent.inspection.windows import Window
 
-__all__ = ["Embedder", "FeatureGrid"]
+__all__ = ["Embedder", "FeatureGrid", "as_planes"]
+
+_COLOURS: Final = 3
 
 
 class Embedder:
@@ -27,20 +29,21 @@ class Embedder:
 
     def embed(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         """The embedding (d) of an image (H, W, C) in [0, 1]; one channel goes in as three equal planes."""
-        return self._network.run(_three_planes(image)).reshape(self.dimensions)
+        return self._network.run(as_planes(image, _COLOURS)).reshape(self.dimensions)
 
 
 class FeatureGrid:
     """The pre-trained network up to its middle. Input scaling and 3 x 3 averaging are inside its ONNX file."""
 
     def __init__(self, model: bytes, *, threads: int) -> None:
-        """Raises ValueError for a file that does not map (1, 3, H, W) of any size to (1, d, h, w)."""
+        """Raises ValueError for a file that does not map (1, 3, H, W), or (1, 1, H, W), to (1, d, h, w)."""
         self._network = Network(model, threads)
-        self.dimensions = _dimensions(self._network, 4)
+        self.dimensions = _dimensions(self._network, 4, planes=(1, 3))
+        self._planes = int(self._network.input_shape[1])
         self._found: dict[tuple[bytes, int, int], tuple[Window, ...]] = {}
 
     def features(self, image: NDArray[np.float32], looked_at: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
-        """The features (h, w, d) of an image (H, W, C) in [0, 1]; one channel goes in as three equal planes.
+        """The features (h, w, d) of an image (H, W, C) in [0, 1]; grey goes in as so many planes as the network takes.
 
         Where only some places are ``looked_at`` (h, w) no more is computed than the windows around them: the others
         may be 0. A network whose places are not 16 px wide sees the whole image.
@@ -56,7 +59,7 @@ class FeatureGrid:
         return found
 
     def _whole(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
-        return np.ascontiguousarray(np.moveaxis(self._network.run(_three_planes(image))[0], 0, 2))
+        return np.ascontiguousarray(np.moveaxis(self._network.run(as_planes(image, self._planes))[0], 0, 2))
 
     def _windows(self, looked_at: NDArray[np.bool_], height: int, width: int) -> tuple[Window, ...]:
         """Found once for each picture's size: every part is looked at in the same places."""
@@ -66,13 +69,16 @@ class FeatureGrid:
         return self._found[key]
 
 
-def _dimensions(network: Network, rank: int) -> int:
+def as_planes(image: NDArray[np.float32], planes: int) -> NDArray[np.float32]:
+    """An image (H, W, C) as (1, planes, H, W): grey as equal planes. Raises ValueError for too few for colour."""
+    found = np.moveaxis(image, 2, 0)
+    if len(found) > planes:
+        raise ValueError(f"an image of shape {image.shape} for a network of {planes} plane")
+    return np.ascontiguousarray(np.broadcast_to(found, (planes, *found.shape[1:])))[None]
+
+
+def _dimensions(network: Network, rank: int, planes: tuple[int, ...] = (_COLOURS,)) -> int:
     shape, output = network.input_shape, network.output_shape
-    if len(shape) != 4 or shape[1] != 3 or len(output) != rank or not isinstance(output[1], int):
+    if len(shape) != 4 or shape[1] not in planes or len(output) != rank or not isinstance(output[1], int):
         raise ValueError(f"the backbone maps {shape} to {output}, expected (1, 3, H, W) to {rank} axes, d the second")
     return output[1]
-
-
-def _three_planes(image: NDArray[np.float32]) -> NDArray[np.float32]:
-    planes = np.moveaxis(image, 2, 0)
-    return np.ascontiguousarray(np.broadcast_to(planes, (3, *planes.shape[1:])))[None]

@@ -106,9 +106,10 @@ def views_for(height: int, width: int, voices: Sequence[Voice], plane: Plane = P
 
 
 class ViewExtractor:
-    """The features of a part in each of its views, by one network, and by ``tone`` where that is among them.
+    """The features of a part in each of its views, by the network, and by ``tone`` where that is among them.
 
-    ``native`` is the (height, width) of the native view, None: the crop's own; ``plane`` is the filtered view's.
+    ``native`` is the (height, width) of the native view, None: the crop's own; ``plane`` is the filtered view's. Both
+    are seen by the ``native_network``, where there is one: at full size the deepest layers cost most and say least.
     """
 
     def __init__(
@@ -120,6 +121,7 @@ class ViewExtractor:
         tone: Tone | None = None,
         plane: Plane = Plane.ALL,
         native: tuple[int, int] | None = None,
+        native_network: bytes | None = None,
     ) -> None:
         """Raises ValueError for a network that is none, or ``tone`` or ``plane`` that do not fit the views."""
         if (View.TONE in views) != (tone is not None):
@@ -129,6 +131,7 @@ class ViewExtractor:
         self.views, self.threads, self._tone, self._plane = tuple(views), threads, tone, plane
         self._native = native
         self._grid = FeatureGrid(network, threads=threads)
+        self._native_grid = self._grid if native_network is None else FeatureGrid(native_network, threads=threads)
         self._looked_at: Mapping[View, NDArray[np.bool_]] = {}
 
     def looking_at(self, places: Mapping[View, NDArray[np.bool_]]) -> ViewExtractor:
@@ -139,7 +142,7 @@ class ViewExtractor:
 
     def dimensions(self, view: View) -> tuple[int, ...]:
         """Features of a place, any of these: brightness and colour have two of each plane."""
-        return (2, 6) if view is View.TONE else (self._grid.dimensions,)
+        return (2, 6) if view is View.TONE else (self._grid_of(view).dimensions,)
 
     def features(self, views: Views) -> dict[View, NDArray[np.float32]]:
         """Features (h, w, d) of every place, by view; of places that nobody looks at they may be 0."""
@@ -160,4 +163,7 @@ class ViewExtractor:
             elif view is not View.NATIVE:
                 whole = views.differences if view is View.AUTOENCODER else native
                 shown = resized(whole, *small, cv2.INTER_AREA)
-            yield view, self._grid.features(shown, self._looked_at.get(view))
+            yield view, self._grid_of(view).features(shown, self._looked_at.get(view))
+
+    def _grid_of(self, view: View) -> FeatureGrid:
+        return self._native_grid if view in (View.NATIVE, View.FILTERED) else self._grid

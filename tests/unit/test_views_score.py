@@ -462,6 +462,17 @@ def test_what_is_cheap_is_looked_at_first() -> None:
     assert tuple(extractor.features(seen(500, 768))) == views
 
 
+def test_the_part_at_full_size_is_seen_by_a_network_of_its_own() -> None:
+    shallow, deep = DEFAULT_BACKBONE.native_onnx(grey=True), DEFAULT_BACKBONE.overview_onnx(grey=True)
+    views = (View.NATIVE, View.OVERVIEW)
+    both = ViewExtractor(views, deep, threads=1, native_network=shallow)
+
+    found, one = both.features(seen(500, 768)), ViewExtractor(views, deep, threads=1).features(seen(500, 768))
+
+    np.testing.assert_array_equal(found[View.OVERVIEW], one[View.OVERVIEW])
+    assert np.abs(found[View.NATIVE] - one[View.NATIVE]).max() > 0.1
+
+
 def judge_of(parts: list[Views], views: tuple[View, ...]) -> ViewsJudge:
     extractor = ViewExtractor(views, DEFAULT_BACKBONE.overview_onnx(), threads=1)
     found = [extractor.features(part) for part in parts]
