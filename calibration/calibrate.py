@@ -31,10 +31,13 @@ from calibration.registered import RegisteredSet, register_all
 from calibration.rehearsal import Rehearsal
 from calibration.scoring import check_channels, score_locally, score_pooled
 from calibration.search import SearchWishes
-from calibration.sizing import settle_size
+from calibration.sizing import settle_size, size_for
 from calibration.suspects import find_suspects
+from calibration.timing import inspection_ms, measured
 from calibration.training import CurvePoint, Recipe
 from calibration.view_scoring import DEFAULT_VOICES, score_by_views
+from calibration.within import Sized, TimeWish, choose
+from calibration.within_cost import Cost, cost_of
 from calibration.writer import check_target, png_bytes, write_bundle
 from edge_agent.errors import CalibrationRefused, UsageError
 from edge_agent.inspection.bundle import Bundle
@@ -54,6 +57,7 @@ if TYPE_CHECKING:
     from calibration.suspects import Suspicion
     from edge_agent.inspection.channels import Channel
     from edge_agent.inspection.image_files import FolderOfImages
+    from edge_agent.inspection.promise import Promise
 
     Progress = Callable[[str, int, int], None]
 
@@ -117,7 +121,8 @@ class CalibrationOptions:
     the mean of views, none: the image's. ``place`` is "auto", "tied" to the place or "free" of it, ``plane`` "auto" or
     the colour that the filtered view looks at. ``leave_out`` are file names of parts that a person found not
     good, ``keep`` of parts that stand apart and are good; ``defective`` is a folder of defective parts; ``pixels`` of
-    a part at full size are shown to the network, at most.
+    a part at full size are shown to the network, at most: as many as an inspection can be done with ``within`` a time,
+    where there is one.
     """
 
     part: str = "part"
@@ -137,6 +142,7 @@ class CalibrationOptions:
     keep: tuple[str, ...] = ()
     defective: Path | None = None
     pixels: int = NATIVE_PIXELS
+    within: TimeWish | None = None
     threads: int = 2
     overwrite: bool = False
 
@@ -161,7 +167,8 @@ class CalibrationResult:
     ``timings_s`` seconds by stage. ``odd_part`` names the good part whose score is too far above the others' to have a
     say in the limit, and says what to do; empty where there is none. ``answers`` say why parts are compared as they
     are; ``suspicion`` how odd each part is among the others, ``parts_curve`` whether more parts would pay, ``bearing``
-    what light and lens may do to a good part's score; None: nobody looked. ``warnings`` are what must not be
+    what light and lens may do to a good part's score; None: nobody looked. ``time`` is what an inspection took here,
+    ``cost`` what a size chosen for its time costs in detection. ``warnings`` are what must not be
     overlooked, with what to do.
     """
 
@@ -192,6 +199,8 @@ class CalibrationResult:
     suspicion: Suspicion | None = None
     parts_curve: PartsCurve | None = None
     bearing: Bearing | None = None
+    time: Promise | None = None
+    cost: Cost | None = None
     warnings: tuple[str, ...] = ()
 
 
@@ -201,6 +210,7 @@ class Gathered:
 
     ``notes`` say what was passed over, and what is odd about the files; ``answers`` why parts are compared as they are;
     ``suspicion`` which of them stand apart, ``parts_curve`` whether more of them would pay; None: nobody looked.
+    ``sized`` is at which size the parts are looked at to be done in time; None: no time is given.
     """
 
     registered: RegisteredSet
@@ -213,6 +223,7 @@ class Gathered:
     notes: tuple[str, ...] = ()
     suspicion: Suspicion | None = None
     parts_curve: PartsCurve | None = None
+    sized: Sized | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -244,7 +255,8 @@ def calibrate(images: Path, out: Path, options: CalibrationOptions, progress: Pr
         gathered = would_more_pay(gathered, progress)
         method = METHODS[options.method]
         prepared = train(gathered, method.recipe, progress, folds=method.folds(options.voices))
-        return finish(prepared, options.method, out, progress, tries_light=options.method == "views")
+        is_views = options.method == "views"
+        return finish(prepared, options.method, out, progress, tries_light=is_views, is_timed=True)
 
 
 def gather(images: Sequence[Path], options: CalibrationOptions, progress: Progress = _unseen) -> Gathered:
@@ -261,11 +273,38 @@ def gather(images: Sequence[Path], options: CalibrationOptions, progress: Progre
     clock.end("read")
     placed = place(good, options, progress, defective)
     registered = _seen_by(placed.registered, METHODS[options.method], options.voices)
-    registered = settle_size(registered, options.pixels, _stage(progress, "register"))
-    placed = replace(placed, registered=registered)
-    check_channels(options.channels, placed.registered.crop)
-    clock.end("register")
-    return Gathered(placed.registered, options, clock.timings_s, placed.answers, left_out, known_good, defective, notes)
+    check_channels(options.channels, registered.crop)
+    sized = None
+    if options.within is None or options.method != "views" or Voice.AUTOENCODER in options.voices:
+        registered = settle_size(registered, options.pixels, _stage(progress, "register"))
+        clock.end("register")
+    else:
+        clock.end("register")
+        registered, sized = _sized(registered, options, options.within, _stage(progress, "time"))
+        clock.end("time")
+        notes = (*notes, sized.note)
+    timings_s = clock.timings_s
+    return Gathered(registered, options, timings_s, placed.answers, left_out, known_good, defective, notes, sized=sized)
+
+
+def _sized(
+    registered: RegisteredSet, options: CalibrationOptions, wish: TimeWish, progress: Callable[[int, int], None]
+) -> tuple[RegisteredSet, Sized]:
+    """The set at the size at which an inspection is done in time. Raises CalibrationRefused where there is none."""
+    _, _, width, height = registered.crop
+    mask = registered.part_mask(progress)
+    sized = choose(
+        wish,
+        lambda pixels: size_for(height, width, pixels, mask, registered.asked),
+        lambda native: inspection_ms(
+            replace(registered, native=native),
+            mask,
+            backbone=options.backbone,
+            voices=options.voices,
+            threads=options.threads,
+        ),
+    )
+    return replace(registered, native=sized.chosen.native), sized
 
 
 def look_for_suspects(gathered: Gathered, progress: Progress = _unseen) -> tuple[Gathered, Suspicion]:
@@ -352,12 +391,19 @@ def register(good: Sequence[GoodImage], options: CalibrationOptions, progress: P
 
 
 def finish(
-    prepared: Prepared, method: str, out: Path, progress: Progress = _unseen, *, tries_light: bool = False
+    prepared: Prepared,
+    method: str,
+    out: Path,
+    progress: Progress = _unseen,
+    *,
+    tries_light: bool = False,
+    is_timed: bool = False,
 ) -> CalibrationResult:
     """Score by ``method``, set the limit and write the bundle folder ``out``; ``method`` overrules the options'.
 
-    With ``tries_light`` it is found out what light and lens may do to a good part's score, by views alone. Raises
-    CalibrationRefused where nothing can be written, UsageError for a method that there is none of.
+    With ``tries_light`` it is found out what light and lens may do to a good part's score, by views alone; where it
+    ``is_timed``, how long an inspection takes, and what it costs to be that quick. Raises CalibrationRefused where
+    nothing can be written, or the bundle is slower than was asked for, UsageError for a method that there is none of.
     """
     gathered, learned = prepared.gathered, prepared.learned
     options = replace(gathered.options, method=method)
@@ -410,6 +456,13 @@ def finish(
             progress=_stage(progress, "light and lens"),
         )
         clock.end("light and lens")
+    promise, cost = None, None
+    if is_timed:
+        bundle = Bundle.of(out, Section({**manifest, "id": ""}, "manifest"), files)
+        promise = measured(bundle, registered.images, gathered.sized, threads=options.threads)
+        cost = _cost(registered, gathered.sized, options, _stage(progress, "time"))
+        manifest["time"] = promise.to_json() | ({} if cost is None else {"cost": cost.to_json()})
+        clock.end("time", adds=True)
     bundle_id = write_bundle(out, files, manifest)
     result = _result((bundle_id, out), registered, learned, limit, scored, timings_s=clock.timings_s)
     notes = (*gathered.notes, *result.notes)
@@ -423,6 +476,26 @@ def finish(
         suspicion=gathered.suspicion,
         parts_curve=gathered.parts_curve,
         bearing=bearing,
+        time=promise,
+        cost=cost,
+        warnings=(*result.warnings, *([gathered.sized.warning] if gathered.sized and gathered.sized.warning else ())),
+    )
+
+
+def _cost(
+    registered: RegisteredSet, sized: Sized | None, options: CalibrationOptions, progress: Callable[[int, int], None]
+) -> Cost | None:
+    """What a smaller size than the largest costs, where a person asked for a time; None: nothing, or nobody asked."""
+    if sized is None or not sized.wish.is_asked or sized.chosen.native == sized.largest.native:
+        return None
+    return cost_of(
+        registered,
+        registered.part_mask(lambda _done, _total: None),
+        sized,
+        backbone=options.backbone,
+        seed=options.seed,
+        threads=options.threads,
+        progress=progress,
     )
 
 
@@ -473,6 +546,15 @@ def _check_belongs(options: CalibrationOptions) -> None:
     ):
         raise UsageError(
             f"method {options.method} looks where it looks", hint="leave --backbone-taps out, or add --method paper"
+        )
+    if options.within is not None and options.within.is_asked and options.method != "views":
+        raise UsageError(
+            f"method {options.method} knows one size only", hint="leave --within out, or add --method views"
+        )
+    if options.within is not None and options.within.is_asked and Voice.AUTOENCODER in options.voices:
+        raise UsageError(
+            "what the autoencoder takes is not known before it is trained",
+            hint="leave --within out, or the autoencoder out of --voices",
         )
     if options.place != "auto" and options.method != "views":
         raise UsageError(f"method {options.method} is always tied to the place", hint="leave --place out")
@@ -623,7 +705,8 @@ class _Clock:
     timings_s: dict[str, float] = field(default_factory=dict)
     _since: float = field(default_factory=time.perf_counter)
 
-    def end(self, stage: str) -> None:
+    def end(self, stage: str, *, adds: bool = False) -> None:
+        """``adds``: to what the stage took before."""
         now = time.perf_counter()
-        self.timings_s[stage] = now - self._since
+        self.timings_s[stage] = now - self._since + (self.timings_s.get(stage, 0.0) if adds else 0.0)
         self._since = now

@@ -26,6 +26,7 @@ from edge_agent.report.facts import (
     OddPart,
     PartPictures,
     RegistrationRow,
+    TimeFacts,
     TradeOffPoint,
     TrainingStep,
 )
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
     from calibration.known import KnownImage
     from calibration.learning_curve import PartsCurve
     from calibration.suspects import Suspicion
+    from calibration.within_cost import Cost
+    from edge_agent.inspection.promise import Promise
     from edge_agent.report.head import Paper
 
 __all__ = ["calibration_json", "calibration_lines", "doubts_json", "write_doubt_report", "write_report"]
@@ -79,6 +82,8 @@ def calibration_json(result: CalibrationResult) -> dict[str, object]:
         "oddest": [{"file": name, "oddity": oddity, "score": score} for name, oddity, score in _oddest(result)],
         "more_parts": None if result.parts_curve is None else result.parts_curve.to_json(),
         "light_and_lens": None if result.bearing is None else result.bearing.to_json(),
+        "time": None if result.time is None else result.time.to_json(),
+        "cost_of_time": None if result.cost is None else {**result.cost.to_json(), "statement": result.cost.words},
         "timings_s": {stage: round(seconds, 2) for stage, seconds in result.timings_s.items()},
     }
 
@@ -111,6 +116,10 @@ def calibration_lines(result: CalibrationResult) -> list[str]:
         lines.append(f"more good parts: {result.parts_curve.statement}")
     if result.bearing is not None:
         lines.append(f"light and lens: {result.bearing.statement}")
+    if result.time is not None:
+        lines.append(f"time: {result.time.words}")
+    if result.cost is not None:
+        lines.append(f"what that time costs: {result.cost.words}")
     if oddest := _oddest(result):
         lines += [
             "oddest good parts: " + ", ".join(f"{name} {oddity:.1f}" for name, oddity, _ in oddest),
@@ -279,6 +288,7 @@ def write_report(path: Path, result: CalibrationResult, *, paper: Paper = "A4") 
         oddest=() if result.suspicion is None else _odd_parts(result, result.suspicion),
         more_parts=None if result.parts_curve is None else _more_parts(result.parts_curve),
         light_and_lens=None if result.bearing is None else _light_and_lens(result.bearing),
+        time=None if result.time is None else _time(result.time, result.cost),
         timings_s=result.timings_s,
     )
     write_calibration_report(path, facts=facts)
@@ -307,6 +317,19 @@ def _more_parts(curve: PartsCurve) -> MoreParts:
 
 def _light_and_lens(bearing: Bearing) -> LightAndLens:
     return LightAndLens(bearing.statement, tuple((row.title, row.way, row.is_borne) for row in bearing.rows))
+
+
+def _time(promise: Promise, cost: Cost | None) -> TimeFacts:
+    words = tr(
+        "One inspection took {took} ms in the middle and {worst} ms at worst, on {cpu} with {threads} threads.",
+        took=f"{promise.took_ms:.0f}",
+        worst=f"{promise.worst_ms:.0f}",
+        cpu=promise.cpu,
+        threads=promise.threads,
+    )
+    if promise.within_ms is not None:
+        words = f"{words} {tr('It was asked to be done within {ms} ms.', ms=f'{promise.within_ms:.0f}')}"
+    return TimeFacts(words, "" if cost is None else cost.words)
 
 
 def _limit_notes(result: CalibrationResult) -> tuple[str, ...]:

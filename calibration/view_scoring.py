@@ -36,6 +36,7 @@ __all__ = [
     "DEFAULT_VOICES",
     "features_at_places",
     "kept_parts",
+    "most_kept",
     "networks_for",
     "score_by_views",
     "tone_of_part",
@@ -198,10 +199,14 @@ def _some_places(
 def kept_parts(features: NDArray[np.float16], view: View, *, is_tied: bool) -> list[int]:
     """The parts that the bank holds: all, or those that differ most from each other where its memory is bounded."""
     _, places, depth = features.shape
+    return most_different(features[:, None], most_kept(places, depth, view, is_tied=is_tied))
+
+
+def most_kept(places: int, depth: int, view: View, *, is_tied: bool) -> int:
+    """How many parts the bank holds at most, of so many places with so many features."""
     if not is_tied:
-        return most_different(features[:, None], MOST_ANYWHERE // _FEWEST_OF_A_PART)
-    most = max(FEWEST_KEPT, _MOST_BYTES[view] // (places * min(depth, MOST_FEATURES) * _FLOAT))
-    return most_different(features[:, None], most)
+        return MOST_ANYWHERE // _FEWEST_OF_A_PART
+    return max(FEWEST_KEPT, _MOST_BYTES[view] // (places * min(depth, MOST_FEATURES) * _FLOAT))
 
 
 def _after(begin: int, total: int, progress: Callable[[int, int], None]) -> Callable[[int], None]:

@@ -15,8 +15,10 @@ from edge_agent.inspection.bundle import Bundle
 from edge_agent.inspection.inspector import Inspector
 from edge_agent.inspection.limit_changes import limit_changes
 from edge_agent.inspection.manifest import MANIFEST
+from edge_agent.inspection.promise import Promise
 from edge_agent.inspection.registry import bundles_in, switches
 from edge_agent.inspection.signature import untrusted_why
+from edge_agent.inspection.tuning import tuned
 from edge_agent.noted import noted
 
 if TYPE_CHECKING:
@@ -103,11 +105,20 @@ def load_inspectors(settings: Settings, *, within_ms: float = math.inf) -> dict[
     for entry in settings.bundle:
         bundle = load_bundle(settings, entry.path)
         check_place(entry, bundle)
-        inspector = Inspector(bundle, threads=settings.inference.threads)
+        inspector = _quickest(bundle, settings)
         took_ms = _warmed_up(inspector, within_ms)
         log.info("bundle_loaded", path=str(entry.path), bundle_id=bundle.id, inspection_ms=round(took_ms, 1))
         inspectors[entry.program, entry.camera] = inspector
     return inspectors
+
+
+def _quickest(bundle: Bundle, settings: Settings) -> Inspector:
+    """With as many threads as line.toml names, else as are quickest here."""
+    if settings.inference.threads is not None:
+        return Inspector(bundle, threads=settings.inference.threads)
+    inspector, found = tuned(bundle)
+    log.info("threads_measured", bundle_id=bundle.id, chosen=found.threads, why=found.words)
+    return inspector
 
 
 def _warmed_up(inspector: Inspector, within_ms: float) -> float:
@@ -115,10 +126,12 @@ def _warmed_up(inspector: Inspector, within_ms: float) -> float:
     while not times_ms or (times_ms[-1] > within_ms and len(times_ms) < _WARM_UPS):
         times_ms.append(inspector.warm_up())
     if times_ms[-1] > within_ms:
+        promise = Promise.of(inspector.bundle.manifest)
         raise Unavailable(
-            f"{inspector.bundle.folder}: an inspection takes {min(times_ms):.0f} ms at least here, "
-            f"line.deadline_ms allows {within_ms:.0f}",
-            hint="see what else runs on this PC; set inference.threads; or give a part more time, if the line does",
+            f"{inspector.bundle.folder}: {'' if promise is None else f'this bundle {promise.made}; '}"
+            f"an inspection takes {min(times_ms):.0f} ms at least here, line.deadline_ms allows {within_ms:.0f}",
+            hint="see what else runs on this PC; calibrate on this PC with --within; or give a part more time, if the "
+            "line does",
         )
     return times_ms[-1]
 
@@ -166,7 +179,7 @@ def inspector_of(settings: Settings, entry: BundleSettings) -> Inspector:
     """The inspector of one entry, proven and warm. Raises BundleRejected."""
     bundle = load_bundle(settings, entry.path)
     check_place(entry, bundle)
-    inspector = Inspector(bundle, threads=settings.inference.threads)
+    inspector = Inspector(bundle, threads=settings.inference.threads_unmeasured)
     inspector.warm_up()
     return inspector
 

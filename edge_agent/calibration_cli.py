@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from calibration.evaluation import Evaluation, EvaluationOptions, FailedSet, LearningCurve
     from calibration.live import LiveWishes
+    from calibration.within import TimeWish
     from edge_agent.errors import Unavailable
     from edge_agent.inspection.channels import Channel
     from edge_agent.inspection.view import Voice
@@ -136,6 +137,13 @@ def calibrate_reference(
     defective: Annotated[
         Path | None, typer.Option(help="Images of defective parts: never trained on, they say what would be missed.")
     ] = None,
+    within: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Look at the part as large as one inspection on this PC is done in this time with: 60ms or 0.06s.",
+        ),
+    ] = None,
     live: Annotated[
         int | None,
         typer.Option(
@@ -168,10 +176,12 @@ def calibrate_reference(
     from calibration.live import LiveWishes
     from calibration.packages import missing_packages
     from calibration.search import wishes_from
+    from calibration.within import wish_of
     from calibration.writer import check_target
     from edge_agent.owners import refuse_root
 
     refuse_root([out, folder], of_people=False)
+    time_wish = wish_of(within)
     if live is None:
         _make_way(config)
     search = wishes_from(max_angle, max_scale, mask, pose_tolerance, registration)
@@ -202,6 +212,7 @@ def calibrate_reference(
         leave_out=tuple(leave_out or ()),
         keep=tuple(keep or ()),
         defective=defective,
+        within=time_wish or _time_of_line(config),
         threads=threads,
         overwrite=force,
     )
@@ -239,6 +250,20 @@ def _make_way(config: Path) -> None:
 
     if stand_back_beside_agent(settings):
         typer.echo("an agent runs on this line: this calibration makes way for it, and takes longer", err=True)
+
+
+def _time_of_line(config: Path) -> TimeWish | None:
+    """What the line's deadline leaves an inspection; None where no line is known here, or it leaves nothing."""
+    from calibration.within import wish_of_line
+    from edge_agent.errors import EdgeAgentError
+
+    if not config.is_file():
+        return None
+    try:
+        line = settings_of(config).line
+    except EdgeAgentError:
+        return None  # _make_way has said so, and --live reads it anyhow
+    return wish_of_line(deadline_ms=line.deadline_ms, cameras=len(line.cameras))
 
 
 @contextmanager

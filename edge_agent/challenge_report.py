@@ -129,7 +129,9 @@ def _inspectors(challenge: Challenge, settings: Settings) -> dict[str, Inspector
         folder = next((folder for folder in folders if folder is not None), None)
         if folder is not None:
             try:
-                found[bundle_id] = Inspector(load_bundle(settings, folder), threads=settings.inference.threads)
+                found[bundle_id] = Inspector(
+                    load_bundle(settings, folder), threads=settings.inference.threads_unmeasured
+                )
             except BundleRejected:  # replaced or damaged since: the report says of each part that its bundle is gone
                 continue
     return found

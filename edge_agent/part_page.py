@@ -142,5 +142,5 @@ def _picture(settings: Settings, row: PartRow, camera: CameraRow, bundles: dict[
         label = tr("camera {camera}: {words}", camera=camera.camera, words=said(camera.detail))
     caption = "" if camera.reason is None else score_words(camera.reason, camera.score, camera.limit)
     bundle = bundles.get(camera.bundle_id or "")
-    inspector = None if bundle is None else Inspector(bundle, threads=settings.inference.threads)
+    inspector = None if bundle is None else Inspector(bundle, threads=settings.inference.threads_unmeasured)
     return archived_part(settings.store.archive, row, camera, inspector, label=label, caption=caption)

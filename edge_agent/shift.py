@@ -260,7 +260,9 @@ def _worst(settings: Settings, seen: _Seen, progress: Callable[[str, int, int], 
         bundle_id = row.bundle_id or ""
         if bundle_id not in inspectors:
             bundle = _load(settings, bundle_id, seen)
-            inspectors[bundle_id] = None if bundle is None else Inspector(bundle, threads=settings.inference.threads)
+            inspectors[bundle_id] = (
+                None if bundle is None else Inspector(bundle, threads=settings.inference.threads_unmeasured)
+            )
         label = (
             tr("part {part}", part=row.part_seq)
             if row.count is None

@@ -174,7 +174,7 @@ MISTAKES: tuple[Mistake, ...] = (
            "typed as 700"),
     _wrong("zeros in front", "program = 0", "program = 001", "bundle[1].program", "without a zero in front"),
     _wrong("a number out of range", "unit = 1", "unit = 256", "output.unit", "between 0 and 255 (got 256)"),
-    _wrong("auto", "threads = 2", 'threads = "auto"', "inference.threads", 'between 1 and 64 (got "auto")'),
+    _wrong("auto", "#threads = 2", 'threads = "auto"', "inference.threads", 'between 1 and 64 (got "auto")'),
     # --- texts and choices
     _wrong("no quotes", _HOST, "host = 192.168.10.10", "controller.host",
            'put quotes around the text: host = "192.168.10.10"'),

@@ -6,6 +6,8 @@ from edge_agent.bundles import check_place, load_bundle, signed_words
 from edge_agent.doctor.finding import Finding, Site, fail, ok, warn
 from edge_agent.errors import BundleRejected, DataError
 from edge_agent.inspection.inspector import Inspector
+from edge_agent.inspection.promise import Promise
+from edge_agent.inspection.tuning import tuned
 from edge_agent.runtime.overdue import CHALLENGE, ChallengeClock
 from edge_agent.store.journal import JournalReader
 
@@ -34,16 +36,21 @@ def bundle_warm(site: Site) -> Finding:
     if len(site.bundles) < len(site.settings.bundle):
         return fail("not every bundle is verified", "see the check bundle_verified")
     site.warm_ms.clear()
+    threads, measured = site.settings.inference.threads, []
     for _, bundle in site.bundles:
         try:
-            inspector = Inspector(bundle, threads=site.settings.inference.threads)
-            inspector.warm_up()
+            if threads is None:
+                inspector, found = tuned(bundle)
+                measured.append(f"; {bundle.part}: {found.words}")
+            else:
+                inspector = Inspector(bundle, threads=threads)
+                inspector.warm_up()
         except BundleRejected as err:
             return fail(str(err), err.hint)
         reference = (bundle.folder / "reference.png").read_bytes()
         took = [sum(inspector.inspect(reference).timings_ms.values()) for _ in range(_RUNS)]
         site.warm_ms.append(sorted(took)[_RUNS // 2])
-    return ok(f"golden values as at calibration, {len(site.bundles)} bundle(s)")
+    return ok(f"golden values as at calibration, {len(site.bundles)} bundle(s){''.join(measured)}")
 
 
 def inference_time(site: Site) -> Finding:
@@ -53,12 +60,20 @@ def inference_time(site: Site) -> Finding:
     one, deadline = max(site.warm_ms), site.settings.line.deadline_ms
     part = one * len(site.settings.line.cameras)
     said = f"{part:.0f} ms a part (median of {_RUNS}, the slowest bundle), line.deadline_ms = {deadline}"
+    slowest = site.bundles[site.warm_ms.index(one)][1] if len(site.bundles) == len(site.warm_ms) else None
+    promise = None if slowest is None else Promise.of(slowest.manifest)
+    if promise is not None:
+        said += f"; this bundle {promise.made}"
     if part >= deadline:
         return fail(
-            said, "fewer --channels, smaller images, a faster PC, or a longer deadline: every part would be late"
+            said,
+            "every part would be late: calibrate on this PC with --within, inspect less of the part, take a faster PC, "
+            "or a longer deadline",
         )
     if part >= _BUDGET_SHARE * deadline:
-        return warn(said, "a fifth of the deadline should be left for transfer, disk and output")
+        return warn(
+            said, "a fifth of the deadline should be left for transfer, disk and output: calibrate with --within"
+        )
     return ok(said)
 
 

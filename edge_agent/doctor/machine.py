@@ -59,11 +59,13 @@ def swap(site: Site) -> Finding:
 def cpu_count(site: Site) -> Finding:
     """One core is for everything that is not inference."""
     cores, threads = os.cpu_count() or 1, site.settings.inference.threads
+    if threads is None:
+        return ok(f"{cores} core(s), inference.threads is left out: the quickest number is found at every start")
     said = f"{cores} core(s), inference.threads = {threads}"
     if threads > cores:
-        return fail(said, f"set inference.threads to {max(1, cores - 1)}")
+        return fail(said, f"leave inference.threads out, or set it to {max(1, cores - 1)}")
     if threads == cores:
-        return warn(said, f"set inference.threads to {max(1, cores - 1)}: the links need a core too")
+        return warn(said, f"leave inference.threads out, or set it to {max(1, cores - 1)}: the links need a core too")
     return ok(said)
 
 

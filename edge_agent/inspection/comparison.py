@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edge_agent.inspection.limit_changes import limit_changes
+from edge_agent.inspection.promise import Promise
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -72,6 +73,7 @@ def compare(a: Bundle, b: Bundle) -> list[Difference]:
         *_images(a, b),
         *_each(_score(ours["method"]), _score(theirs["method"]), ""),
         *_reference(a, b),
+        *_time(a, b),
         *_each(_gate(ours["align"]), _gate(theirs["align"]), ""),
     ]
     for key, words in _SECTIONS.items():
@@ -158,6 +160,16 @@ def _reference(a: Bundle, b: Bundle) -> list[Difference]:
         return []
     names = (str(bundle.manifest["reference_image"]) for bundle in (a, b))
     return [Difference(f"reference image (mean difference {apart:.1f} of 255 grey values)", *names)]
+
+
+def _time(a: Bundle, b: Bundle) -> list[Difference]:
+    """What each was made to take, and where: two runs on one PC never take quite the same, which is no difference."""
+    ours, theirs = (Promise.of(bundle.manifest) for bundle in (a, b))
+    meant = [None if one is None else (one.within_ms, one.cpu, one.threads) for one in (ours, theirs)]
+    if meant[0] == meant[1]:
+        return []
+    words = ["not measured" if one is None else one.words for one in (ours, theirs)]
+    return [Difference("time of an inspection where it was made", words[0], words[1])]
 
 
 def _each(a: Mapping[str, Any], b: Mapping[str, Any], words: str) -> list[Difference]:

@@ -21,6 +21,7 @@ _SCORE: Final = "thousands of features, each a hundred spreads from good parts, 
 _POSE: Final = "the margin beyond good parts is a dozen times their spread at most"
 _GREY: Final = "grey values of 0 to 255, and a range of good parts is no wider than a few times that"
 _RATIO: Final = "a channel over another, or fine over coarse structure, each at least one grey value of 255"
+_MS: Final = "an inspection takes no quarter of an hour"
 _TEXT: Final = 4000
 _LONGEST_KEY: Final = 200
 _MOST_FIGURE: Final = 1e15
@@ -216,6 +217,14 @@ RULES: Final[Mapping[str, Rule]] = {
     "limit_changes[].known_defects[]": _text(),
     "defective": Rule("object", may_lack=True),
     "defective.statement": _text(),
+    "time": Rule("object", may_lack=True),
+    "time.within_ms": Rule("number", 0.0, 1e6, _MS, may_lack=True, may_be_null=True),
+    "time.took_ms": _number(0.0, 1e6, _MS),
+    "time.worst_ms": _number(0.0, 1e6, _MS),
+    "time.pixels": Rule("whole", 1, 1e8, "pixels shown to the network", may_lack=True, may_be_null=True),
+    "time.cpu": _text(1, 200),
+    "time.threads": _whole(1, 64, "threads of one inspection"),
+    "time.cost": Rule("object", may_lack=True),
     "files": Rule("object"),
     "files.*": Rule("sha256"),
 }

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from edge_agent.inspection.limit_changes import limit_changes
 from edge_agent.inspection.manifest import Section
+from edge_agent.inspection.promise import Promise
 
 if TYPE_CHECKING:
     from edge_agent.inspection.bundle import Bundle
@@ -22,10 +23,12 @@ def provenance(bundle: Bundle) -> dict[str, object]:
     left_out, kept = (
         [Section(row, key) for row in bundle.manifest.get(key, [])] for key in ("left_out_images", "kept_images")
     )
+    promise = Promise.of(bundle.manifest)
     return {
         "limit_statement": manifest.section("limit").text("statement"),
         "limit_changes": [str(change) for change in limit_changes(bundle.manifest)],
         "left_out": [f"{row.text('name')} {row.text('sha256')}" for row in left_out],
         "kept": [f"{row.text('name')} {row.text('sha256')}" for row in kept],
         "defective": manifest.section("defective").text("statement") if "defective" in bundle.manifest else None,
+        "time": None if promise is None else promise.words,
     }

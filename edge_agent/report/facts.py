@@ -37,6 +37,7 @@ __all__ = [
     "PartPictures",
     "RegistrationRow",
     "RunFacts",
+    "TimeFacts",
     "TradeOffPoint",
     "TrainingStep",
 ]
@@ -102,6 +103,14 @@ class LightAndLens:
 
     statement: str
     rows: tuple[tuple[str, float, bool], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TimeFacts:
+    """How long an inspection took where the bundle was made, in words, and what being that quick costs; or empty."""
+
+    statement: str
+    cost: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +198,7 @@ class CalibrationFacts:
     learned lies below both. ``oddest`` are the good parts that are least like the others, for a person to confirm.
     ``review_from`` is where the review band below the limit begins, None without one. ``answers`` say why the score
     looks at the part as it does; ``more_parts`` whether more of them would pay, ``light_and_lens`` what light and lens
-    may do to a good part's score, None where nobody asked.
+    may do to a good part's score, ``time`` how long an inspection takes, None where nobody asked.
     """
 
     head: Head
@@ -222,6 +231,7 @@ class CalibrationFacts:
     answers: tuple[AnswerRow, ...] = ()
     more_parts: MoreParts | None = None
     light_and_lens: LightAndLens | None = None
+    time: TimeFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -317,10 +317,20 @@ class StoreSettings(Table):
         return self.keep_days if self.keep_reject_days is None else self.keep_reject_days
 
 
+_USUAL_THREADS = 2
+
+
 class InferenceSettings(Table):
     """[inference]: threads of ONNX Runtime."""
 
-    threads: Annotated[int, integer(1, 64), say("at most the cores of the PC, less one for everything else")] = 2
+    threads: Annotated[
+        int | None, integer(1, 64), say("at most the cores of the PC; left out, the agent tries what is quickest")
+    ] = None
+
+    @property
+    def threads_unmeasured(self) -> int:
+        """The same where it is not worth measuring: two, if none are named."""
+        return self.threads or _USUAL_THREADS
 
 
 class LogSettings(Table):

@@ -16,7 +16,8 @@ from edge_agent.errors import Unavailable
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-BUNDLE = SimpleNamespace(folder=Path("bundles/zipper"), program=1, camera=1, id="b")
+TIME = {"took_ms": 58.2, "worst_ms": 71.0, "cpu": "Xeon 7", "threads": 2, "within_ms": 60.0, "pixels": 250_000}
+BUNDLE = SimpleNamespace(folder=Path("bundles/zipper"), program=1, camera=1, id="b", manifest={"time": TIME})
 SETTINGS: Any = SimpleNamespace(
     bundle=[SimpleNamespace(path=Path("bundles/zipper"), program=1, camera=1)],
     inference=SimpleNamespace(threads=2),
@@ -40,6 +41,8 @@ def test_an_inspection_that_takes_longer_than_a_part_may_is_refused(monkeypatch:
 
     assert refused.value.exit_code == 69, "systemd tries again: what else ran may be over"
     assert refused.value.hint
+    assert "this bundle was made to take 60 ms on Xeon 7" in str(refused.value)
+    assert "calibrate on this PC with --within" in refused.value.hint
 
 
 def test_a_pc_that_has_just_started_may_be_slow_a_few_times(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,7 +55,7 @@ def test_relative_paths_start_at_the_folder_of_the_file_and_absolute_ones_stay(
 @pytest.mark.parametrize("ending", ["\n", "\r\n"])
 def test_the_files_of_other_editors_load_and_their_lines_count_right(tmp_path: Path, prefix: str, ending: str) -> None:
     lines = EXAMPLE.splitlines()
-    at = lines.index("threads = 2")
+    at = lines.index("#threads = 2")
     load_settings(written(tmp_path, prefix + ending.join(lines)))
     lines[at] = "threads = 0"
 

@@ -207,7 +207,7 @@ def test_a_header_without_its_bracket_is_said(tmp_path: Path) -> None:
 
 def test_all_of_them_are_said_at_once(tmp_path: Path) -> None:
     text, first = changed('host = "192.168.10.10"', "host = 192.168.10.10")
-    text = text.replace('user = "cvx"', "user = cvx").replace("threads = 2", "threads = two")
+    text = text.replace('user = "cvx"', "user = cvx").replace("#threads = 2", "threads = two")
 
     found = said(tmp_path, text)
 

@@ -122,6 +122,19 @@ _LAY: Final = (
     ),
     mark("the whole inspected area counts: no part stands out from what is at its border"),
     mark("the whole inspected area counts, as far as the mask is white: no part stands out from what is at its border"),
+    mark(
+        "the part at full size is looked at with {width} x {height} px: an inspection took {took} ms with it on this "
+        "PC, {within} ms are asked for with --within"
+    ),
+    mark(
+        "the part at full size is looked at with {width} x {height} px: an inspection took {took} ms with it on this "
+        "PC, {within} ms are what line.deadline_ms leaves an inspection"
+    ),
+    mark(
+        "line.deadline_ms leaves an inspection {within} ms, and no size is that quick here: looked at with {width} x "
+        "{height} px, the smallest there is, an inspection takes {took} ms on this PC ({cpu}), {before} ms of them to "
+        "read the image and to find the part in it. An agent on a PC like this one will not start with this bundle"
+    ),
     mark("only the part counts: {share}% of the inspected area"),
     mark("only the part counts, as far as the mask is white: {share}% of the inspected area"),
 )
