@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["Promise", "cpu_name"]
 
 _LONGEST: Final = 200
+_CPUINFO: Final = Path("/proc/cpuinfo")
 _MODEL: Final = "model name"
 
 
@@ -77,7 +78,7 @@ class Promise:
 def cpu_name() -> str:
     """This machine's processor by its maker's name, where the kernel tells it, else its architecture."""
     try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = _CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         lines = []
     named = (line.partition(":")[2] for line in lines if line.startswith(_MODEL))

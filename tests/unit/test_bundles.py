@@ -8,10 +8,12 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from edge_agent import bundles
 from edge_agent.bundles import load_inspectors
 from edge_agent.errors import Unavailable
+from edge_agent.inspection.tuning import Tuned
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -49,6 +51,27 @@ def test_a_pc_that_has_just_started_may_be_slow_a_few_times(monkeypatch: pytest.
     takes(monkeypatch, [900.0, 700.0, 500.0])
 
     assert list(load_inspectors(SETTINGS, within_ms=600)) == [(1, 1)]
+
+
+def test_the_number_of_threads_is_tried_out_where_line_toml_names_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    takes(monkeypatch, [100.0, 100.0])
+    quickest = bundles.Inspector(BUNDLE, threads=1)
+    asked: list[Any] = []
+
+    def measured(bundle: Any) -> tuple[Any, Tuned]:
+        asked.append(bundle)
+        return quickest, Tuned(1, {1: 100.0, 2: 140.0})
+
+    monkeypatch.setattr(bundles, "tuned", measured)
+    with capture_logs() as logged:
+        found = load_inspectors(SimpleNamespace(**{**vars(SETTINGS), "inference": SimpleNamespace(threads=None)}))
+
+    assert found[1, 1] is quickest
+    said = next(entry for entry in logged if entry["event"] == "threads_measured")
+    assert said["chosen"] == 1
+    assert "100 ms with 1, 140 ms with 2" in said["why"]
+    assert load_inspectors(SETTINGS)
+    assert asked == [BUNDLE], "a number in line.toml overrules"
 
 
 def test_a_replay_may_take_as_long_as_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -361,7 +361,8 @@ def test_any_value_at_any_key_is_a_config_error_or_right(data: st.DataObject) ->
     table = data.draw(st.sampled_from(sorted(document)))
     value = data.draw(TOML_VALUES)
     if isinstance(document[table], dict) and data.draw(st.booleans()):
-        document[table][data.draw(st.sampled_from(sorted(document[table])) | st.text(max_size=5))] = value
+        keys = sorted(document[table])
+        document[table][data.draw((st.sampled_from(keys) if keys else st.nothing()) | st.text(max_size=5))] = value
     else:
         document[table] = value
 
