@@ -42,7 +42,7 @@ __all__ = [
     "views_of_images",
 ]
 
-_MOST_BYTES = dict.fromkeys(View, 64 * 2**20) | dict.fromkeys((View.NATIVE, View.FILTERED), 256 * 2**20)
+_MOST_BYTES = dict.fromkeys(View, 32 * 2**20) | dict.fromkeys((View.NATIVE, View.FILTERED), 128 * 2**20)
 """Of a view's bank in memory."""
 DEFAULT_VOICES = (Voice.IMAGE, Voice.TONE)
 _FLOAT = 4
