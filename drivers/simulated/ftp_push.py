@@ -12,6 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from drivers.timing import monotonic_s
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -124,6 +126,8 @@ class FtpPusher:
         self._data: socket.socket | None = None
         self._folders: tuple[str, ...] | None = None
         self._aborted = threading.Event()
+        self.last_byte_mono_s = 0.0
+        """When the last file's last byte had been handed to the network: what a benchmark counts from."""
 
     def push(self, file: ImageFile) -> None:
         """Send the file. Raises NotDelivered."""
@@ -188,6 +192,7 @@ class FtpPusher:
             data = memoryview(file.data)[: file.cut_after]
             for at in range(0, len(data), _CHUNK_BYTES):
                 self._data.sendall(data[at : at + _CHUNK_BYTES])
+            self.last_byte_mono_s = monotonic_s()
         finally:
             self._data.close()
             self._data = None

@@ -88,6 +88,7 @@ class Engine:
         )
         self._next_seq = journal.next_part_seq
         self._live: dict[int, LivePart] = {}
+        journal.tell_nearness(lambda: bool(self._live))
         self._gaps = CountGaps(*journal.counted(is_simulated=options.is_simulated))
         self._programs = Programs(inspectors.keys(), options.cameras)
         self._inference = Inference(inspectors, self._programs, deadline_s=options.deadline_s)

@@ -1,0 +1,143 @@
+"""The real agent with a stamp at each step of a part: ``python -m tests.benchmark.beyond_agent run --config ...``.
+
+Stamps are seconds of the monotonic clock, which is one for all processes of a machine. They are written when the agent
+ends, into the file that EDGE_AGENT_STAMPS names. Without EDGE_AGENT_BUNDLE the inspector takes no time.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+import threading
+from collections import defaultdict
+from contextvars import ContextVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from drivers.keyence.ftp_inbox import FtpInbox
+from drivers.modbus.connection import CoilConnection
+from drivers.timing import monotonic_s
+from edge_agent import app
+from edge_agent.cli import main
+from edge_agent.domain import Inspection, Outcome, Reason
+from edge_agent.inspection.inspector import Inspector
+from edge_agent.runtime import inference
+from edge_agent.runtime.carrying import Carrying
+from edge_agent.runtime.engine import Engine
+from edge_agent.store.journal import Journal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from drivers.base import Capture
+    from edge_agent.settings import Settings
+
+stamps: dict[int, dict[str, float]] = defaultdict(dict)
+"""By the controller's count."""
+_counts: dict[int, int] = {}
+"""Of parts, by part_seq."""
+_files: dict[str, int] = {}
+"""The same of images, by their paths in the spool."""
+_here = threading.local()
+_publishing: ContextVar[int] = ContextVar("publishing")
+
+
+class Instant:
+    """An inspector that takes no time. What it finds is OK."""
+
+    def inspect(self, data: bytes, certain: Callable[[], None] | None = None) -> Inspection:  # noqa: ARG002
+        """Good; ``image_sha256`` is that of the bytes, which is all that is computed."""
+        return Inspection(Outcome.OK, Reason.OK, 1.0, 2.0, 64 * "0", hashlib.sha256(data).hexdigest())
+
+
+def stamp(count: int | None, step: str) -> None:
+    """Note that this step of a part ends now."""
+    if count is not None:
+        stamps[count][step] = monotonic_s()
+
+
+def put_stamps() -> None:
+    """Wrap the steps. What they do stays as it is."""
+
+    def before(owner: Any, name: str, note: Callable[..., None]) -> None:
+        found = getattr(owner, name)
+
+        @functools.wraps(found)
+        def noted(*args: Any, **more: Any) -> Any:
+            note(*args)
+            return found(*args, **more)
+
+        setattr(owner, name, noted)
+
+    def proven(_inbox: FtpInbox, capture: Capture) -> None:
+        stamp(capture.count, "proven")
+        if capture.path is not None and capture.count is not None:
+            _files[str(capture.path)] = capture.count
+
+    def decided(_carrying: Carrying, live: Any) -> None:
+        if live.part.count is not None:
+            _counts[live.part.seq] = live.part.count
+            stamp(live.part.count, "decided")
+
+    def reading(path: Path) -> None:
+        _here.count = _files.get(str(path))
+
+    before(FtpInbox, "_deliver", proven)
+    before(Engine, "_on_result", lambda _engine, result: stamp(result.count, "result"))
+    before(Carrying, "decide", decided)
+    before(inference, "_read_again", reading)
+    append, publish, write = Journal.append, Carrying.publish, CoilConnection.write
+
+    async def appended(self: Journal, row: Any) -> None:
+        await append(self, row)
+        stamp(row.count, "durable")
+
+    async def published(self: Carrying, live: Any, decision: Any) -> Any:
+        _publishing.set(live.part.seq)
+        became = await publish(self, live, decision)
+        stamp(live.part.count, "read back")
+        return became
+
+    async def written(self: CoilConnection, first: int, state: Any) -> None:
+        await write(self, first, state)
+        stamp(_counts.get(_publishing.get(-1)), "written")
+
+    Journal.append = appended  # type: ignore[method-assign]
+    Carrying.publish = published  # type: ignore[method-assign]
+    CoilConnection.write = written  # type: ignore[method-assign]
+
+
+def stamped(kind: type) -> None:
+    """Stamp begin and end of this inspector's ``inspect``."""
+    inspect = kind.inspect  # type: ignore[attr-defined]
+
+    def timed(self: Any, *args: Any, **more: Any) -> Inspection:
+        count = getattr(_here, "count", None)
+        stamp(count, "inspection begins")
+        found: Inspection = inspect(self, *args, **more)
+        stamp(count, "inspection ends")
+        return found
+
+    kind.inspect = timed  # type: ignore[attr-defined]
+
+
+def without_bundle(settings: Settings, **_: Any) -> dict[tuple[int, int], Instant]:
+    """In the place of ``load_inspectors``."""
+    return {(entry.program, entry.camera): Instant() for entry in settings.bundle}
+
+
+if __name__ == "__main__":
+    put_stamps()
+    if os.environ.get("EDGE_AGENT_BUNDLE"):
+        stamped(Inspector)
+    else:
+        stamped(Instant)
+        Instant.bundle = None  # type: ignore[attr-defined]
+        app.load_inspectors = without_bundle  # type: ignore[assignment]
+        app.in_use_words = lambda *_: "an inspector that takes no time"  # type: ignore[assignment]
+    try:
+        main()
+    finally:
+        Path(os.environ["EDGE_AGENT_STAMPS"]).write_text(json.dumps(stamps))
