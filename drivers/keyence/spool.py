@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import threading
 import uuid
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
@@ -159,11 +160,12 @@ class Spool:
     def place(self, file: Path, blank: Capture, proven: bytes = b"") -> Capture:
         """As ``admit``, but not durable yet: it may surface only after ``secure``.
 
+        ``blank.sha256`` may be that of the bytes as they came, taken on the way: whoever judges the file compares it.
         ``proven`` are bytes that passed the proof already: the same ones need no second.
         """
         try:
             data = file.read_bytes()
-            filled = replace(blank, sha256=hashlib.sha256(data).hexdigest())
+            filled = blank if blank.sha256 else replace(blank, sha256=hashlib.sha256(data).hexdigest())
             if (not proven or data != proven) and (refused := self.check(data)):
                 return self.refuse(file, filled, refused.reason, refused.detail)
             target = file if file.parent == self.ready else self.new_ready(blank.name)
@@ -183,14 +185,21 @@ class Spool:
             return self.refuse(file, blank, Reason.DISK, f"could not be read back: {err}")
 
     def secure(self, captures: Sequence[Capture]) -> list[Capture]:
-        """Make placed captures durable, all at once: the first costs what one alone would, the others little."""
+        """Make placed captures durable, all at once: the first costs what one alone would, the others little.
+
+        Files and folder side by side: each waits for the disk, and a part waits for both.
+        """
         placed = [capture.path for capture in captures if capture.broken is None and capture.path is not None]
-        failed = _sync_files(placed)
+        failed: dict[Path, OSError] = {}
         if placed:
+            files = threading.Thread(target=lambda: failed.update(_sync_files(placed)), name="spool-sync", daemon=True)
+            files.start()
             try:
                 sync_folder(self.ready)
             except OSError as err:
+                files.join()
                 failed = dict.fromkeys(placed, err)
+            files.join()
         return [
             capture
             if capture.path not in failed

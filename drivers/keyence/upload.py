@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from drivers.base import Reason
@@ -86,6 +87,8 @@ class Upload:
         self._fd = os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         self._head = b""
         self._size_bytes = 0
+        self._sha256 = hashlib.sha256()
+        """Of what came, taken while the sender sends: it costs the part no time behind the last byte."""
 
     def write(self, chunk: bytes) -> None:
         """Append. Raises TooLarge, or the disk's own OSError."""
@@ -94,6 +97,7 @@ class Upload:
             raise TooLarge(errno.EFBIG, f"larger than the {self._rules.spool.max_bytes} bytes that are taken")
         if len(self._head) < _HEAD_BYTES:
             self._head = (self._head + chunk)[:_HEAD_BYTES]
+        self._sha256.update(chunk)
         rest = memoryview(chunk)
         while rest:
             rest = rest[os.write(self._fd, rest) :]
@@ -129,7 +133,7 @@ class Upload:
             capture = spool.refuse(self._file, self._blank, by, detail)
             reply = "552" if self._size_bytes > spool.max_bytes else "426"
         else:
-            capture = spool.admit(self._file, self._blank)
+            capture = spool.admit(self._file, replace(self._blank, sha256=self._sha256.hexdigest()))
             reply = "451"
         self._rules.deliver(capture)
         return _DONE if capture.broken is None else f"{reply} {capture.broken.value}: {capture.detail}."
