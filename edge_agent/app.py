@@ -37,6 +37,7 @@ from edge_agent.runtime.disk import DISK, DiskWatch
 from edge_agent.runtime.dry_run import DRY_RUN, RejectingOutput
 from edge_agent.runtime.engine import Engine, EngineOptions
 from edge_agent.runtime.handshake import line_now
+from edge_agent.runtime.inference import Whole
 from edge_agent.runtime.inputs import InputPlan, LineInputs
 from edge_agent.runtime.interlock import Health
 from edge_agent.runtime.process import boot_id, keep_for_good, stop_on_signal
@@ -130,7 +131,7 @@ async def run_agent(
                 is_simulated=is_simulated,
                 is_dry_run=is_dry_run,
             ),
-            inspectors=inspectors,
+            inspectors={key: Whole(inspector) for key, inspector in inspectors.items()},
             journal=journal,
             archive=archive,
             output=driven,

@@ -13,6 +13,7 @@ from drivers.simulated.modbus_pdu import Request
 from drivers.simulated.remote_io import IoFault, SimulatedRemoteIo
 from edge_agent.domain import Inspection, Outcome
 from edge_agent.store.writer import JournalWriter
+from tests.two_steps import AtOnce
 
 if TYPE_CHECKING:
     from drivers.modbus.coils import CoilState
@@ -28,7 +29,7 @@ def sha256_of(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-class NullInspector:
+class NullInspector(AtOnce):
     """Judges by what the image says of itself: ``<truth>,<1 if good>``."""
 
     def inspect(self, data: bytes) -> Inspection:

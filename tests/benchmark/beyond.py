@@ -1,7 +1,7 @@
 """What a part costs beside its inspection: from the last byte of its image to its PASS, read back on the remote I/O.
 
-Run: ``make bench-beyond``, or ``python -m tests.benchmark.beyond [--parts 300] [--bundle FOLDER] [--folder FOLDER]``. The
-agent is the real one, in a process of its own: sockets, FTP, SQLite, Modbus. Camera, controller and remote I/O are
+Run: ``make bench-beyond``, or ``python -m tests.benchmark.beyond [--parts 300] [--bundle FOLDER] [--folder FOLDER]``.
+The agent is the real one, in a process of its own: sockets, FTP, SQLite, Modbus. Camera, controller and remote I/O are
 simulated, in this process. Without ``--bundle`` the inspector takes no time; with one, its time is taken off. The
 journal lies in ``--folder``, whose disk is what is measured: by default the folder for temporary files.
 """
@@ -28,9 +28,11 @@ if TYPE_CHECKING:
 
 STEPS = (
     ("last byte of the image → image proven and durable", "last byte", "proven"),
-    ("→ its inspection begins", "proven", "inspection begins"),
-    ("inspection (not counted)", "inspection begins", "inspection ends"),
-    ("→ decided", "inspection ends", "decided"),
+    ("→ its inspection begins", "proven", "prepare begins"),
+    ("inspection: decode and registration (not counted)", "prepare begins", "prepare ends"),
+    ("→ networks begin", "prepare ends", "judge begins"),
+    ("inspection: networks and score (not counted)", "judge begins", "judge ends"),
+    ("→ decided", "judge ends", "decided"),
     ("→ row durable", "decided", "durable"),
     ("→ coil written and echoed", "durable", "written"),
     ("→ read back", "written", "read back"),
@@ -58,8 +60,8 @@ async def measure(
         at.controller.timing = ControllerTiming(exposure_s=0.0005, processing_s=0.0005)
         await at.start_agent(module="tests.benchmark.beyond_agent")
         await at.until_ready()
-        assert at.controller._outlet is not None  # noqa: SLF001
-        camera = at.controller._outlet._sink  # noqa: SLF001
+        assert at.controller._outlet is not None
+        camera = at.controller._outlet._sink
         for number in range(parts + _SKIPPED):
             begun_s = monotonic_s()
             count = await at.controller.wire_trigger(images[number % _IMAGES])
@@ -84,13 +86,15 @@ def steps_of(stamps: Sequence[Stamps]) -> list[tuple[str, Times]]:
 def beyond_s(part: Stamps) -> float:
     """From the last byte to what was read back, without the inspection."""
     whole_s = part["read back"] - part["last byte"]
-    return whole_s - (part["inspection ends"] - part["inspection begins"])
+    return whole_s - sum(part[f"{step} ends"] - part[f"{step} begins"] for step in ("prepare", "judge"))
 
 
 def table(rows: Sequence[tuple[str, Times]]) -> list[str]:
     """The rows as a Markdown table, in milliseconds."""
     head = ["| step | p50 ms | p90 ms | p99 ms | max ms |", "|---|---|---|---|---|"]
-    return head + [f"| {name} | {t.p50_ms:.2f} | {t.p90_ms:.2f} | {t.p99_ms:.2f} | {t.max_ms:.2f} |" for name, t in rows]
+    return head + [
+        f"| {name} | {t.p50_ms:.2f} | {t.p90_ms:.2f} | {t.p99_ms:.2f} | {t.max_ms:.2f} |" for name, t in rows
+    ]
 
 
 def main() -> None:

@@ -10,10 +10,10 @@ import functools
 import hashlib
 import json
 import os
-import threading
 from collections import defaultdict
 from contextvars import ContextVar
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from drivers.keyence.ftp_inbox import FtpInbox
@@ -40,16 +40,21 @@ _counts: dict[int, int] = {}
 """Of parts, by part_seq."""
 _files: dict[str, int] = {}
 """The same of images, by their paths in the spool."""
-_here = threading.local()
+_here = SimpleNamespace(count=None)
+"""The part whose image was read last."""
 _publishing: ContextVar[int] = ContextVar("publishing")
 
 
 class Instant:
     """An inspector that takes no time. What it finds is OK."""
 
-    def inspect(self, data: bytes, certain: Callable[[], None] | None = None) -> Inspection:  # noqa: ARG002
-        """Good; ``image_sha256`` is that of the bytes, which is all that is computed."""
-        return Inspection(Outcome.OK, Reason.OK, 1.0, 2.0, 64 * "0", hashlib.sha256(data).hexdigest())
+    def prepare(self, data: bytes) -> str:
+        """The hash of the bytes, which is all that is computed."""
+        return hashlib.sha256(data).hexdigest()
+
+    def judge(self, prepared: str, certain: Callable[[], None] | None = None) -> Inspection:
+        """Good."""
+        return Inspection(Outcome.OK, Reason.OK, 1.0, 2.0, 64 * "0", prepared)
 
 
 def stamp(count: int | None, step: str) -> None:
@@ -58,18 +63,19 @@ def stamp(count: int | None, step: str) -> None:
         stamps[count][step] = monotonic_s()
 
 
+def _before(owner: Any, name: str, note: Callable[..., None]) -> None:
+    found = getattr(owner, name)
+
+    @functools.wraps(found)
+    def noted(*args: Any, **more: Any) -> Any:
+        note(*args)
+        return found(*args, **more)
+
+    setattr(owner, name, noted)
+
+
 def put_stamps() -> None:
     """Wrap the steps. What they do stays as it is."""
-
-    def before(owner: Any, name: str, note: Callable[..., None]) -> None:
-        found = getattr(owner, name)
-
-        @functools.wraps(found)
-        def noted(*args: Any, **more: Any) -> Any:
-            note(*args)
-            return found(*args, **more)
-
-        setattr(owner, name, noted)
 
     def proven(_inbox: FtpInbox, capture: Capture) -> None:
         stamp(capture.count, "proven")
@@ -84,10 +90,10 @@ def put_stamps() -> None:
     def reading(path: Path) -> None:
         _here.count = _files.get(str(path))
 
-    before(FtpInbox, "_deliver", proven)
-    before(Engine, "_on_result", lambda _engine, result: stamp(result.count, "result"))
-    before(Carrying, "decide", decided)
-    before(inference, "_read_again", reading)
+    _before(FtpInbox, "_deliver", proven)
+    _before(Engine, "_on_result", lambda _engine, result: stamp(result.count, "result"))
+    _before(Carrying, "decide", decided)
+    _before(inference, "_read_again", reading)
     append, publish, write = Journal.append, Carrying.publish, CoilConnection.write
 
     async def appended(self: Journal, row: Any) -> None:
@@ -109,18 +115,20 @@ def put_stamps() -> None:
     CoilConnection.write = written  # type: ignore[method-assign]
 
 
-def stamped(kind: type) -> None:
-    """Stamp begin and end of this inspector's ``inspect``."""
-    inspect = kind.inspect  # type: ignore[attr-defined]
+def stamped(kind: Any) -> None:
+    """Stamp begin and end of an inspector's two steps. Parts come one after the other: the count is the last one's."""
+    for step in ("prepare", "judge"):
+        setattr(kind, step, _timed(getattr(kind, step), step))
 
-    def timed(self: Any, *args: Any, **more: Any) -> Inspection:
-        count = getattr(_here, "count", None)
-        stamp(count, "inspection begins")
-        found: Inspection = inspect(self, *args, **more)
-        stamp(count, "inspection ends")
+
+def _timed(call: Callable[..., Any], step: str) -> Callable[..., Any]:
+    def timed(*args: Any, **more: Any) -> Any:
+        stamp(_here.count, f"{step} begins")
+        found = call(*args, **more)
+        stamp(_here.count, f"{step} ends")
         return found
 
-    kind.inspect = timed  # type: ignore[attr-defined]
+    return timed
 
 
 def without_bundle(settings: Settings, **_: Any) -> dict[tuple[int, int], Instant]:
@@ -136,6 +144,7 @@ if __name__ == "__main__":
         stamped(Instant)
         Instant.bundle = None  # type: ignore[attr-defined]
         app.load_inspectors = without_bundle  # type: ignore[assignment]
+        app.Whole = lambda inspector: inspector  # type: ignore[assignment, misc]
         app.in_use_words = lambda *_: "an inspector that takes no time"  # type: ignore[assignment]
     try:
         main()

@@ -51,9 +51,7 @@ async def run_line(path: Path, disk: Disk, pragma: str, *, is_busy: bool) -> dic
     return acknowledged
 
 
-def lost_by(
-    folder: Path, cuts: int, pragma: str = "SELECT 1", *, is_busy: bool = False
-) -> tuple[int, int, int]:
+def lost_by(folder: Path, cuts: int, pragma: str = "SELECT 1", *, is_busy: bool = False) -> tuple[int, int, int]:
     """Acknowledged rows that were lost in all cuts together, rows lost that were not, and the operations there were."""
     draw, lost, unsynced = random.Random(SEED), 0, 0
     with recorded_sqlite() as disk:
