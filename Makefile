@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: install demo test test-all test-unit test-rest lint pictures bench everyday figures fuzz results chaos soak kills schedules explore faults cover mutants words mistakes lock offline-bundle offline-documents bare-root clean
+.PHONY: install demo test test-all test-unit test-rest lint pictures bench bench-beyond bench-rate everyday figures fuzz results chaos soak kills schedules explore faults cover mutants words mistakes lock offline-bundle offline-documents bare-root clean
 
 # Not compiled beforehand: of what is installed a small part is ever imported, and compiled then.
 install: $(STAMP)
@@ -48,6 +48,14 @@ pictures: install
 
 bench: install
 	$(BIN)/python -m tests.benchmark
+
+# What a part costs beside its inspection, step by step. BEYOND= further options, for example BEYOND='--bundle FOLDER'.
+bench-beyond: install
+	$(BIN)/python -m tests.benchmark.beyond $(BEYOND)
+
+# First sign to verdict at 1 to 12 parts a second. RATE= further options, for example RATE='--minutes 10 --rate 10'.
+bench-rate: install
+	$(BIN)/python -m tests.benchmark.rate $(RATE)
 
 # The seconds of docs/everyday-questions.md: each command on a journal of a million parts, which takes minutes to write.
 everyday: install

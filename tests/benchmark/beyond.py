@@ -69,6 +69,7 @@ async def measure(
             await at.until("PASS", lambda: at.remote_io.coils[PASS], _WITHIN_S)
             last_bytes[count] = camera.last_byte_mono_s  # type: ignore[attr-defined]
             await asyncio.sleep(max(0.0, begun_s + spacing_s - monotonic_s()))
+            await at.until("the end of PASS", lambda: not at.remote_io.coils[PASS], _WITHIN_S)
         assert await at.stop_agent() == 0, at.log_tail()
     found: dict[str, Stamps] = json.loads(stamps.read_text())
     with JournalReader.open(folder / "journal.sqlite3") as journal:
@@ -103,7 +104,7 @@ def main() -> None:
     options.add_argument("--parts", type=int, default=300)
     options.add_argument("--bundle", type=Path, help="judge with the real inspector and this bundle of 1600 x 1200 px")
     options.add_argument("--folder", type=Path, help="where journal and spool lie: the disk that is measured")
-    options.add_argument("--spacing-ms", type=float, default=250.0)
+    options.add_argument("--spacing-ms", type=float, default=250.0, help="at least 100: so long PASS stands")
     chosen = options.parse_args()
     with tempfile.TemporaryDirectory(dir=chosen.folder) as folder:
         bundle = None if chosen.bundle is None else chosen.bundle.absolute()
