@@ -160,7 +160,7 @@ async def run_agent(
             engine=engine,
             health=health,
             link=link,
-            images=_images(settings),
+            images=_images(settings, tells_while_storing=True),
             output=driven,
             journal=journal,
             trigger=TriggerPlan("input" if source == "plc" else source, settings.trigger.interval_ms / 1000),
@@ -333,7 +333,7 @@ def _link(settings: ControllerSettings) -> CvxLink:
     )
 
 
-def _images(settings: Settings) -> CaptureSource:
+def _images(settings: Settings, *, tells_while_storing: bool = False) -> CaptureSource:
     images = settings.images
     max_bytes = images.max_mib * 2**20
     names = NameRule.of(images.names, images.image_type)
@@ -347,6 +347,7 @@ def _images(settings: Settings) -> CaptureSource:
             passive_ports=images.ftp.passive_ports,
             names=names,
             replies_when_proven=images.ftp.reply_when == "proven",
+            tells_while_storing=tells_while_storing,
             spool=images.spool,
             max_bytes=max_bytes,
             min_free_bytes=inbox_bytes(settings),

@@ -54,7 +54,11 @@ class DataChannel(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FtpRules:
-    """What the server needs to know; shared by all its connections. ``deliver`` is called in the FTP thread."""
+    """What the server needs to know; shared by all its connections. ``deliver`` is called in the FTP thread.
+
+    ``announce``, where there is one, is told of an image that is proven and not durable yet; what it gives is called
+    with the capture once it is, in the place of ``deliver``.
+    """
 
     user: str
     password: str
@@ -68,6 +72,7 @@ class FtpRules:
     idle_timeout_s: float
     min_free_bytes: int
     login_failed_wait_s: float
+    announce: Callable[[Capture], Callable[[Capture], None]] | None = None
     refused_peers: Tally = field(default_factory=Tally)
     failed_logins: Tally = field(default_factory=Tally)
     displaced: Tally = field(default_factory=Tally)
@@ -127,13 +132,16 @@ class Upload:
             channel.replace_reply(reply)
 
     def _settle_image(self, cut: str, by: Reason) -> str:
-        spool = self._rules.spool
+        spool, deliver = self._rules.spool, self._rules.deliver
         if cut:
             detail = f"{cut}, after {self._size_bytes} bytes"
             capture = spool.refuse(self._file, self._blank, by, detail)
             reply = "552" if self._size_bytes > spool.max_bytes else "426"
         else:
-            capture = spool.admit(self._file, replace(self._blank, sha256=self._sha256.hexdigest()))
+            capture = spool.place(self._file, replace(self._blank, sha256=self._sha256.hexdigest()))
+            if capture.broken is None and self._rules.announce is not None:
+                deliver = self._rules.announce(capture)
+            (capture,) = spool.secure([capture])
             reply = "451"
-        self._rules.deliver(capture)
+        deliver(capture)
         return _DONE if capture.broken is None else f"{reply} {capture.broken.value}: {capture.detail}."

@@ -168,9 +168,14 @@ class Carrying:
         if part.unproven:
             return False
         return all(
-            camera in part.captures and (camera in live.inspections or self._is_hopeless(part, camera))
+            camera in part.captures and (self._is_seen(live, camera) or self._is_hopeless(part, camera))
             for camera in self._options.cameras
         )
+
+    @staticmethod
+    def _is_seen(live: LivePart, camera: int) -> bool:
+        """Whether that camera's image is inspected, and on the disk."""
+        return camera in live.inspections and live.part.captures[camera].storing is None
 
     def _is_hopeless(self, part: Part, camera: int) -> bool:
         """Whether no inspection of that camera's image will ever come."""

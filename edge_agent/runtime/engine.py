@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -225,9 +226,22 @@ class Engine:
             self._spawn(self._keeping.put_away(capture, arrival, self._pairing.decided_seq(capture)))
             return
         live = self._live_of(part, arrival)
+        if capture.storing is not None:
+            self._spawn(self._wait_stored(live, capture, capture.storing))
         if capture.broken is None:
             live.inspecting.append(self._spawn(self._inference.inspect(live, capture)))
         live.changed.set()
+
+    async def _wait_stored(self, live: LivePart, capture: Capture, storing: asyncio.Future[Capture]) -> None:
+        """An image's inspection began before the image was durable. Now it is, or it cannot be."""
+        stored = await asyncio.shield(storing)
+        if stored.broken is Reason.DISK:
+            self._health.fails(DISK, stored.detail)
+        captures = live.part.captures
+        if captures.get(capture.camera) is capture:  # else it was found to be another file meanwhile
+            captures[capture.camera] = stored if capture.broken is None else replace(capture, storing=None)
+        live.changed.set()
+        self.check()
 
     async def trigger(self, link: ControllerLink) -> None:
         """Start a part from this side: it exists, under its deadline, before the trigger leaves."""
@@ -333,7 +347,8 @@ class Engine:
 
     def _on_certain(self, live: LivePart, capture: Capture) -> None:
         """An image can no longer be OK, though its inspection is not done."""
-        if live.part.captures.get(capture.camera) is capture:
+        now = live.part.captures.get(capture.camera)
+        if now is not None and now.path == capture.path:
             live.certain.add(capture.camera)
             live.changed.set()
 

@@ -3,7 +3,7 @@
 Run: ``make bench-rate``, or ``python -m tests.benchmark.rate [--bundle FOLDER] [--from 1 --to 12] [--seconds 20]
 [--out FOLDER]``; ``--rate 10 --minutes 10`` runs one rate for as long as that. Images have 1600 x 1200 px and are
 rendered beforehand; one part in twenty is defective. The bundle has to be of that camera: without ``--bundle`` one is
-calibrated first, which takes minutes. It prints a Markdown table; ``--out`` gets it as ``rate.md``, and as ``rate.svg``.
+calibrated first, which takes minutes. It prints a Markdown table; ``--out`` gets ``rate.md`` and ``rate.svg``.
 """
 
 from __future__ import annotations
