@@ -40,7 +40,7 @@ from edge_agent.runtime.handshake import line_now
 from edge_agent.runtime.inference import Whole
 from edge_agent.runtime.inputs import InputPlan, LineInputs
 from edge_agent.runtime.interlock import Health
-from edge_agent.runtime.process import boot_id, keep_for_good, stop_on_signal
+from edge_agent.runtime.process import boot_id, keep_for_good, keep_memory, stop_on_signal, take_turns_sooner
 from edge_agent.runtime.rejects import RejectWatch
 from edge_agent.runtime.requests import ProgramRequests
 from edge_agent.runtime.supervisor import CONDITIONS, Supervisor, TriggerPlan
@@ -91,6 +91,8 @@ async def run_agent(
     every part, and drives nothing but REJECT. ``written`` are the settings as line.toml has them, for the journal,
     where ``settings`` lead to simulated peers.
     """
+    keep_memory()
+    take_turns_sooner()
     inspectors = load_inspectors(settings, within_ms=settings.line.deadline_ms)
     journal = Journal.open(settings.store.journal)
     try:

@@ -7,6 +7,7 @@ import contextlib
 import ftplib
 import socket
 import threading
+import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -35,13 +36,17 @@ _CHUNK_BYTES = 65536
 
 @dataclass(frozen=True, slots=True)
 class FtpTarget:
-    """The FTP server that the controller is set to. Active transfers unless ``passive``."""
+    """The FTP server that the controller is set to. Active transfers unless ``passive``.
+
+    ``bytes_per_s`` is what the cable carries; None sends as fast as this machine takes it.
+    """
 
     host: str
     port: int
     user: str
     password: str
     passive: bool = False
+    bytes_per_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,8 +194,10 @@ class FtpPusher:
             self._folders = file.folders
         self._data, _ = ftp.ntransfercmd(f"STOR {file.name}")
         try:
-            data = memoryview(file.data)[: file.cut_after]
+            data, begun_s = memoryview(file.data)[: file.cut_after], monotonic_s()
             for at in range(0, len(data), _CHUNK_BYTES):
+                if self._target.bytes_per_s is not None:
+                    time.sleep(max(0.0, begun_s + at / self._target.bytes_per_s - monotonic_s()))
                 self._data.sendall(data[at : at + _CHUNK_BYTES])
             self.last_byte_mono_s = monotonic_s()
         finally:

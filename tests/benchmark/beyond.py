@@ -2,8 +2,9 @@
 
 Run: ``make bench-beyond``, or ``python -m tests.benchmark.beyond [--parts 300] [--bundle FOLDER] [--folder FOLDER]``.
 The agent is the real one, in a process of its own: sockets, FTP, SQLite, Modbus. Camera, controller and remote I/O are
-simulated, in this process. Without ``--bundle`` the inspector takes no time; with one, its time is taken off. The
-journal lies in ``--folder``, whose disk is what is measured: by default the folder for temporary files.
+simulated, in this process; an image comes at a gigabit a second, as over the controller's cable. Without ``--bundle``
+the inspector sleeps for ``--inspection-ms``; that, or what the real one takes, is taken off. The journal lies in
+``--folder``, whose disk is what is measured: by default the folder for temporary files.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 STEPS = (
-    ("last byte of the image → image proven and durable", "last byte", "proven"),
+    ("last byte of the image → received", "last byte", "received"),
+    ("→ proven", "received", "proven"),
     ("→ its inspection begins", "proven", "prepare begins"),
     ("inspection: decode and registration (not counted)", "prepare begins", "prepare ends"),
     ("→ networks begin", "prepare ends", "judge begins"),
@@ -37,9 +39,11 @@ STEPS = (
     ("→ coil written and echoed", "durable", "written"),
     ("→ read back", "written", "read back"),
 )
+BESIDE = ("(beside the inspection: last byte → image durable)", "last byte", "stored")
 PROMISED_MS = 15.0
 """All steps together, p99, without the inspection."""
 _IMAGES = 4
+_GIGABIT = 1e9 / 8
 _SKIPPED = 5
 """The first parts find nothing warm."""
 _WITHIN_S = 5.0
@@ -48,7 +52,13 @@ Stamps = dict[str, float]
 
 
 async def measure(
-    folder: Path, parts: int, *, bundle: Path | None = None, spacing_s: float = 0.25, size: tuple[int, int] = FULL_SIZE
+    folder: Path,
+    parts: int,
+    *,
+    bundle: Path | None = None,
+    inspection_ms: float = 20.0,
+    spacing_s: float = 0.25,
+    size: tuple[int, int] = FULL_SIZE,
 ) -> list[Stamps]:
     """Bring so many good parts, one after the other, and wait for each one's PASS; the stamps of their steps."""
     images = [good_image(number, size) for number in range(1, _IMAGES + 1)]
@@ -56,7 +66,11 @@ async def measure(
     nothing = folder / "no-bundle"
     nothing.mkdir()
     async with line(folder, bundle or nothing, start=False, spacing_ms=2500) as at:
-        at.environment = {"EDGE_AGENT_STAMPS": str(stamps), "EDGE_AGENT_BUNDLE": str(bundle or "")}
+        at.environment = {
+            "EDGE_AGENT_STAMPS": str(stamps),
+            "EDGE_AGENT_BUNDLE": str(bundle or ""),
+            "EDGE_AGENT_INSPECTION_MS": str(inspection_ms),
+        }
         at.controller.timing = ControllerTiming(exposure_s=0.0005, processing_s=0.0005)
         await at.start_agent(module="tests.benchmark.beyond_agent")
         await at.until_ready()
@@ -67,7 +81,7 @@ async def measure(
             count = await at.controller.wire_trigger(images[number % _IMAGES])
             assert count is not None, "the controller takes no part"
             await at.until("PASS", lambda: at.remote_io.coils[PASS], _WITHIN_S)
-            last_bytes[count] = camera.last_byte_mono_s  # type: ignore[attr-defined]
+            last_bytes[count] = camera.last_byte_mono_s
             await asyncio.sleep(max(0.0, begun_s + spacing_s - monotonic_s()))
             await at.until("the end of PASS", lambda: not at.remote_io.coils[PASS], _WITHIN_S)
         assert await at.stop_agent() == 0, at.log_tail()
@@ -80,7 +94,7 @@ async def measure(
 
 def steps_of(stamps: Sequence[Stamps]) -> list[tuple[str, Times]]:
     """Each step's times, then those of all together without the inspection."""
-    rows = [(name, Times.of([part[end] - part[begin] for part in stamps])) for name, begin, end in STEPS]
+    rows = [(name, Times.of([part[end] - part[begin] for part in stamps])) for name, begin, end in (*STEPS, BESIDE)]
     return [*rows, ("**all without the inspection**", Times.of([beyond_s(part) for part in stamps]))]
 
 
@@ -103,12 +117,14 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--parts", type=int, default=300)
     options.add_argument("--bundle", type=Path, help="judge with the real inspector and this bundle of 1600 x 1200 px")
+    options.add_argument("--inspection-ms", type=float, default=20.0, help="without --bundle: so long it sleeps")
     options.add_argument("--folder", type=Path, help="where journal and spool lie: the disk that is measured")
     options.add_argument("--spacing-ms", type=float, default=250.0, help="at least 100: so long PASS stands")
     chosen = options.parse_args()
     with tempfile.TemporaryDirectory(dir=chosen.folder) as folder:
         bundle = None if chosen.bundle is None else chosen.bundle.absolute()
-        work = measure(Path(folder), chosen.parts, bundle=bundle, spacing_s=chosen.spacing_ms / 1000)
+        spacing_s, inspection_ms = chosen.spacing_ms / 1000, chosen.inspection_ms
+        work = measure(Path(folder), chosen.parts, bundle=bundle, inspection_ms=inspection_ms, spacing_s=spacing_s)
         rows = steps_of(asyncio.run(work))
     load = " ".join(f"{number:.1f}" for number in os.getloadavg())
     say = sys.stdout.write

@@ -1,7 +1,8 @@
 """The real agent with a stamp at each step of a part: ``python -m tests.benchmark.beyond_agent run --config ...``.
 
 Stamps are seconds of the monotonic clock, which is one for all processes of a machine. They are written when the agent
-ends, into the file that EDGE_AGENT_STAMPS names. Without EDGE_AGENT_BUNDLE the inspector takes no time.
+ends, into the file that EDGE_AGENT_STAMPS names. Without EDGE_AGENT_BUNDLE the inspector
+sleeps for EDGE_AGENT_INSPECTION_MS.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import functools
 import hashlib
 import json
 import os
+import time
 from collections import defaultdict
 from contextvars import ContextVar
 from pathlib import Path
@@ -17,6 +19,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from drivers.keyence.ftp_inbox import FtpInbox
+from drivers.keyence.upload import Upload
 from drivers.modbus.connection import CoilConnection
 from drivers.timing import monotonic_s
 from edge_agent import app
@@ -45,8 +48,8 @@ _here = SimpleNamespace(count=None)
 _publishing: ContextVar[int] = ContextVar("publishing")
 
 
-class Instant:
-    """An inspector that takes no time. What it finds is OK."""
+class Sleeping:
+    """An inspector that waits for as long as it is told, beside which the machine is idle. What it finds is OK."""
 
     def prepare(self, data: bytes) -> str:
         """The hash of the bytes, which is all that is computed."""
@@ -54,6 +57,7 @@ class Instant:
 
     def judge(self, prepared: str, certain: Callable[[], None] | None = None) -> Inspection:
         """Good."""
+        time.sleep(float(os.environ["EDGE_AGENT_INSPECTION_MS"]) / 1000)
         return Inspection(Outcome.OK, Reason.OK, 1.0, 2.0, 64 * "0", prepared)
 
 
@@ -82,6 +86,10 @@ def put_stamps() -> None:
         if capture.path is not None and capture.count is not None:
             _files[str(capture.path)] = capture.count
 
+    def received(upload: Upload) -> None:
+        if not upload.closed:
+            stamp(upload._blank.count, "received")
+
     def decided(_carrying: Carrying, live: Any) -> None:
         if live.part.count is not None:
             _counts[live.part.seq] = live.part.count
@@ -90,11 +98,22 @@ def put_stamps() -> None:
     def reading(path: Path) -> None:
         _here.count = _files.get(str(path))
 
+    _stamp_results()
     _before(FtpInbox, "_deliver", proven)
+    _before(Upload, "close", received)
     _before(Engine, "_on_result", lambda _engine, result: stamp(result.count, "result"))
     _before(Carrying, "decide", decided)
     _before(inference, "_read_again", reading)
+
+
+def _stamp_results() -> None:
+    """Of what is awaited: stamped when it is done."""
     append, publish, write = Journal.append, Carrying.publish, CoilConnection.write
+    wait_stored = Engine._wait_stored
+
+    async def stored(self: Engine, live: Any, capture: Capture, storing: Any) -> None:
+        await wait_stored(self, live, capture, storing)
+        stamp(capture.count, "stored")
 
     async def appended(self: Journal, row: Any) -> None:
         await append(self, row)
@@ -110,6 +129,7 @@ def put_stamps() -> None:
         await write(self, first, state)
         stamp(_counts.get(_publishing.get(-1)), "written")
 
+    Engine._wait_stored = stored  # type: ignore[method-assign]
     Journal.append = appended  # type: ignore[method-assign]
     Carrying.publish = published  # type: ignore[method-assign]
     CoilConnection.write = written  # type: ignore[method-assign]
@@ -131,9 +151,9 @@ def _timed(call: Callable[..., Any], step: str) -> Callable[..., Any]:
     return timed
 
 
-def without_bundle(settings: Settings, **_: Any) -> dict[tuple[int, int], Instant]:
+def without_bundle(settings: Settings, **_: Any) -> dict[tuple[int, int], Sleeping]:
     """In the place of ``load_inspectors``."""
-    return {(entry.program, entry.camera): Instant() for entry in settings.bundle}
+    return {(entry.program, entry.camera): Sleeping() for entry in settings.bundle}
 
 
 if __name__ == "__main__":
@@ -141,11 +161,11 @@ if __name__ == "__main__":
     if os.environ.get("EDGE_AGENT_BUNDLE"):
         stamped(Inspector)
     else:
-        stamped(Instant)
-        Instant.bundle = None  # type: ignore[attr-defined]
+        stamped(Sleeping)
+        Sleeping.bundle = None  # type: ignore[attr-defined]
         app.load_inspectors = without_bundle  # type: ignore[assignment]
         app.Whole = lambda inspector: inspector  # type: ignore[assignment, misc]
-        app.in_use_words = lambda *_: "an inspector that takes no time"  # type: ignore[assignment]
+        app.in_use_words = lambda *_: "an inspector that sleeps"  # type: ignore[assignment]
     try:
         main()
     finally:
