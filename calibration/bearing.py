@@ -17,7 +17,6 @@ from calibration.disturbances import disturbances_for
 from calibration.limit import percent
 from edge_agent.inspection.anomaly_map import Reconstructor
 from edge_agent.inspection.channels import Views
-from edge_agent.inspection.inspector import crop_of
 from edge_agent.inspection.judge import ViewsJudge
 
 if TYPE_CHECKING:
@@ -104,7 +103,7 @@ def bearing_of(
 
     def seen(image: NDArray[np.uint8]) -> Embedded:
         found = registered.registration.register(image)
-        crop = crop_of(registered.registration.warp(image, found), registered.crop)
+        crop = registered.seen(image, found)
         return judge.embed(as_seen(crop, registered, reconstructor) if reconstructor else Views.of_image(crop))
 
     disturbances = disturbances_for(registered.channels)

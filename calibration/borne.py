@@ -15,7 +15,6 @@ from calibration.disturbances import disturbances_for
 from calibration.view_memory import seen_places
 from edge_agent.inspection.anomaly_map import Reconstructor
 from edge_agent.inspection.channels import Views
-from edge_agent.inspection.inspector import crop_of
 from edge_agent.inspection.view import View
 
 if TYPE_CHECKING:
@@ -37,6 +36,8 @@ def borne_differences(
     registered: RegisteredSet, learned: Learned, extractor: ViewExtractor, places: Mapping[View, NDArray[np.bool_]]
 ) -> dict[View, NDArray[np.float64]]:
     """By view the mean outer product (d, d) of what a disturbance adds to a place's features, summed over them all."""
+    seen = {view: seen_places(where, is_tied=registered.is_tied) for view, where in places.items()}
+    extractor = extractor.looking_at(seen)
     chosen = np.unique(np.linspace(0, len(registered.images) - 1, _DISTURBED).round().astype(int))
     found: dict[View, NDArray[np.float64]] = {}
     for index in chosen:
@@ -47,13 +48,13 @@ def borne_differences(
             reconstructor = Reconstructor(network, registered.grid, registered.channels, threads=extractor.threads)
 
         def features(image: NDArray[np.uint8]) -> dict[View, NDArray[np.float32]]:
-            crop = crop_of(registered.registration.warp(image, alignment), registered.crop)  # noqa: B023 - used at once
-            seen = as_seen(crop, registered, reconstructor) if reconstructor else Views.of_image(crop)  # noqa: B023
-            return extractor.features(seen)
+            crop = registered.seen(image, alignment)  # noqa: B023 - used at once
+            views = as_seen(crop, registered, reconstructor) if reconstructor else Views.of_image(crop)  # noqa: B023
+            return extractor.features(views)
 
         plain = features(pixels)
         for disturbance in disturbances_for(registered.channels):
             for view, moved in features(disturbance.apply(pixels)).items():
-                added = (moved - plain[view])[seen_places(places[view], is_tied=registered.is_tied)].astype(np.float64)
+                added = (moved - plain[view])[seen[view]].astype(np.float64)
                 found[view] = found.get(view, 0.0) + added.T @ added / (len(added) * len(chosen))
     return found

@@ -31,6 +31,7 @@ from calibration.registered import RegisteredSet, register_all
 from calibration.rehearsal import Rehearsal
 from calibration.scoring import check_channels, score_locally, score_pooled
 from calibration.search import SearchWishes
+from calibration.sizing import settle_size
 from calibration.suspects import find_suspects
 from calibration.training import CurvePoint, Recipe
 from calibration.view_scoring import DEFAULT_VOICES, score_by_views
@@ -38,7 +39,7 @@ from calibration.writer import check_target, png_bytes, write_bundle
 from edge_agent.errors import CalibrationRefused, UsageError
 from edge_agent.inspection.bundle import Bundle
 from edge_agent.inspection.manifest import SCHEMA_VERSION, Section
-from edge_agent.inspection.view import Voice
+from edge_agent.inspection.view import NATIVE_PIXELS, Voice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -115,7 +116,8 @@ class CalibrationOptions:
     ``channels`` are those of the local score that fit the crop, none: all that do. ``voices`` are those that count in
     the mean of views, none: the image's. ``place`` is "auto", "tied" to the place or "free" of it, ``plane`` "auto" or
     the colour that the filtered view looks at. ``leave_out`` are file names of parts that a person found not
-    good, ``keep`` of parts that stand apart and are good; ``defective`` is a folder of defective parts.
+    good, ``keep`` of parts that stand apart and are good; ``defective`` is a folder of defective parts; ``pixels`` of
+    a part at full size are shown to the network, at most.
     """
 
     part: str = "part"
@@ -134,6 +136,7 @@ class CalibrationOptions:
     leave_out: tuple[str, ...] = ()
     keep: tuple[str, ...] = ()
     defective: Path | None = None
+    pixels: int = NATIVE_PIXELS
     threads: int = 2
     overwrite: bool = False
 
@@ -257,6 +260,9 @@ def gather(images: Sequence[Path], options: CalibrationOptions, progress: Progre
     notes = (*(images_in(options.defective).notes if options.defective else ()), *image_notes(good))
     clock.end("read")
     placed = place(good, options, progress, defective)
+    registered = _seen_by(placed.registered, METHODS[options.method], options.voices)
+    registered = settle_size(registered, options.pixels, _stage(progress, "register"))
+    placed = replace(placed, registered=registered)
     check_channels(options.channels, placed.registered.crop)
     clock.end("register")
     return Gathered(placed.registered, options, clock.timings_s, placed.answers, left_out, known_good, defective, notes)
@@ -354,8 +360,9 @@ def finish(
     CalibrationRefused where nothing can be written, UsageError for a method that there is none of.
     """
     gathered, learned = prepared.gathered, prepared.learned
-    options, registered = replace(gathered.options, method=method), gathered.registered
+    options = replace(gathered.options, method=method)
     _check_options(options)
+    registered = _seen_by(gathered.registered, METHODS[method], options.voices)
     check_target(out, overwrite=options.overwrite)
     clock = _Clock({**gathered.timings_s, "train": prepared.train_s})
     scored = METHODS[method].score(
@@ -417,6 +424,11 @@ def finish(
         parts_curve=gathered.parts_curve,
         bearing=bearing,
     )
+
+
+def _seen_by(registered: RegisteredSet, method: Method, voices: Sequence[Voice]) -> RegisteredSet:
+    """What this score looks at: every pixel of the crop, where the autoencoder's map of them is part of it."""
+    return replace(registered, sees_all=method.hears_autoencoder or Voice.AUTOENCODER in voices)
 
 
 def _check_enough(found: FolderOfImages) -> None:

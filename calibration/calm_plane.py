@@ -14,7 +14,7 @@ import numpy as np
 from calibration.questions import PLANE, Answer, answered
 from edge_agent.errors import UsageError
 from edge_agent.inspection.anomaly_map import to_working
-from edge_agent.inspection.inspector import crop_of
+from edge_agent.inspection.seen_area import crop_of
 from edge_agent.inspection.view import Plane, View, Voice, views_for
 
 if TYPE_CHECKING:
@@ -66,8 +66,7 @@ def settle_plane(
 def _found(
     registered: RegisteredSet, voices: Sequence[Voice], progress: Callable[[int, int], None]
 ) -> tuple[Plane, str]:
-    _, _, width, height = registered.crop
-    views = views_for(height, width, voices)
+    views = views_for(*registered.native, voices)
     if View.OVERVIEW not in views or View.TONE not in views:
         return Plane.ALL, "its colours would be seen by too few other views"
     working, clipped = [], []

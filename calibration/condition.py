@@ -8,7 +8,6 @@ import numpy as np
 
 from calibration.disturbances import disturbances_for
 from edge_agent.inspection.condition import Allowed, ConditionLimits, measure_condition, quantities_for
-from edge_agent.inspection.inspector import crop_of
 from edge_agent.inspection.pose import tail_margin
 from edge_agent.inspection.quantity import Quantity
 
@@ -102,7 +101,7 @@ def _moved(registered: RegisteredSet, places: NDArray[np.bool_], plain: Values) 
     for index in chosen:
         pixels, alignment = registered.images[index].pixels(), registered.alignments[index]
         for disturbance in disturbances_for(registered.channels):
-            warped = registered.registration.warp(disturbance.apply(pixels), alignment)
-            for name, value in measure_condition(crop_of(warped, registered.crop), places).items():
+            disturbed = registered.seen(disturbance.apply(pixels), alignment)
+            for name, value in measure_condition(disturbed, places).items():
                 moved[name].append(value - plain[name][index])
     return moved

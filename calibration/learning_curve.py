@@ -136,6 +136,7 @@ class _Trial:
         )
         self._good, self._places = features[View.OVERVIEW], places[View.OVERVIEW]
         self._seen = seen_places(self._places, is_tied=self.is_tied)
+        extractor = extractor.looking_at({View.OVERVIEW: self._seen})
         self.defects = make_defects([picture.copy for picture in pictures], _DEFECTS, seed=seed)
         self._bad: list[NDArray[np.float16]] = []
         for number, defect in enumerate(self.defects, start=1):

@@ -15,7 +15,14 @@ import cv2
 import numpy as np
 
 from calibration.fusion import beside_the_mean, scale_beside
-from calibration.view_scoring import DEFAULT_VOICES, features_at_places, kept_parts, tone_of_part, views_of_images
+from calibration.view_scoring import (
+    DEFAULT_VOICES,
+    features_at_places,
+    kept_parts,
+    networks_for,
+    tone_of_part,
+    views_of_images,
+)
 from calibration.whitened import Whitening, folds_of
 from edge_agent.inspection.anomaly_map import resized
 from edge_agent.inspection.nearest import PlaceBank, around
@@ -81,13 +88,15 @@ def measure_oddity(
 
     ``progress(done, total)`` counts steps. Raises UsageError where a person's mask leaves no place.
     """
-    _, _, width, height = registered.crop
-    views, n = views_for(height, width, DEFAULT_VOICES), len(registered.images)
+    views, n = views_for(*registered.native, DEFAULT_VOICES), len(registered.images)
     steps = n * (2 + len(views))
     mask = registered.part_mask(lambda done, _total: progress(done, steps))
     tone = tone_of_part(registered, mask, views)
     # In all colours, whatever the score looks at: what one colour hides may be what is odd.
-    extractor = ViewExtractor(views, backbone.overview_onnx(), threads=threads, tone=tone)
+    network, at_full_size = networks_for(backbone, registered)
+    extractor = ViewExtractor(
+        views, network, threads=threads, tone=tone, native=registered.native, native_network=at_full_size
+    )
     features, places = features_at_places(
         views_of_images(registered), registered, extractor, mask, _after(n, steps, progress), is_tied=True
     )

@@ -10,7 +10,8 @@ import numpy as np
 
 from edge_agent.errors import CalibrationRefused
 from edge_agent.inspection.bundle import Bundle
-from edge_agent.inspection.golden import FEATURES_SHARE, golden_of, middle_planes
+from edge_agent.inspection.embedding import as_planes
+from edge_agent.inspection.golden import FEATURES_SHARE, golden_of, middle_of, run_on_middle
 from edge_agent.inspection.inspector import Inspector
 from edge_agent.inspection.manifest import Section
 from edge_agent.inspection.sessions import Network
@@ -34,11 +35,11 @@ def backbone_difference(backbone: Backbone, model: bytes, registered: Registered
     """
     worst, largest, network = 0.0, 0.0, Network(model, 1)
     for index in range(GOLDEN_IMAGES):
-        image = middle_planes(registered.cropped(index))
-        expected = backbone.original(model, image)
+        image = registered.cropped(index)
+        expected = backbone.original(model, as_planes(middle_of(image), 3))
         if expected is None:
             return None
-        worst = max(worst, float(np.abs(network.run(image) - expected).max()))
+        worst = max(worst, float(np.abs(run_on_middle(network, image) - expected).max()))
         largest = max(largest, float(np.abs(expected).max()))
     if not worst <= FEATURES_SHARE * largest:
         raise CalibrationRefused(

@@ -35,11 +35,12 @@ from calibration.search import overview, search
 from calibration.tails import dark_ground, filled_with_zeros
 from edge_agent.errors import CalibrationRefused
 from edge_agent.inspection.anomaly_map import to_working
-from edge_agent.inspection.inspector import crop_of
+from edge_agent.inspection.channels import size_within
 from edge_agent.inspection.likeness import Likeness
 from edge_agent.inspection.patches import PatchGrid
 from edge_agent.inspection.pose import PoseLimits
-from edge_agent.inspection.view import Plane
+from edge_agent.inspection.seen_area import SeenArea, crop_of
+from edge_agent.inspection.view import NATIVE_PIXELS, Plane
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -82,7 +83,9 @@ class RegisteredSet:
 
     ``notes`` say what was chosen and what the quality gate can stop, ``warnings`` what it cannot; ``mask`` is where the
     reference may be trusted; ``dark`` is where good parts are black. ``is_tied``: a place of a part is compared with
-    the same place of good parts. ``plane``: what the filtered view looks at, if any.
+    the same place of good parts. ``plane``: what the filtered view looks at, if any. ``native`` is the
+    (height, width) at which views look at the crop, every pixel of which is looked at (``sees_all``) where the
+    autoencoder has a voice.
     """
 
     images: tuple[GoodImage, ...]
@@ -99,9 +102,16 @@ class RegisteredSet:
     mask: NDArray[np.uint8] | None
     dark: DarkGround
     whole: Whole
+    native: tuple[int, int]
     is_tied: bool = True
     plane: Plane = Plane.ALL
+    sees_all: bool = False
     warnings: tuple[str, ...] = ()
+
+    @property
+    def seen_area(self) -> SeenArea:
+        """What is looked at of a part."""
+        return SeenArea.whole(self.crop) if self.sees_all else SeenArea(self.crop, *self.native)
 
     @property
     def channels(self) -> int:
@@ -130,10 +140,20 @@ class RegisteredSet:
         found[y : y + height, x : x + width] = cv2.resize(part, (width, height), interpolation=cv2.INTER_NEAREST)
         return found
 
+    @property
+    def asked(self) -> NDArray[np.bool_] | None:
+        """Where over the crop (h, w) a person's mask is white; None: everywhere."""
+        if self.mask is None:
+            return None
+        return crop_of(self.mask.astype(np.float32), self.crop)[..., 0] > 0.0
+
     def cropped(self, index: int) -> NDArray[np.float32]:
-        """The crop (H, W, C) of one registered image, in [0, 1]."""
-        pixels = self.images[index].pixels()
-        return crop_of(self.registration.warp(pixels, self.alignments[index]), self.crop)
+        """What is looked at (h, w, C) of one of the images, in [0, 1]."""
+        return self.seen(self.images[index].pixels(), self.alignments[index])
+
+    def seen(self, pixels: NDArray[np.uint8], alignment: Alignment) -> NDArray[np.float32]:
+        """What is looked at (h, w, C) of an image that lies so, in [0, 1]."""
+        return self.seen_area.of(self.registration, pixels, alignment)
 
     def likeness(self) -> Likeness:
         """How like the reference, as a whole, a working image is."""
@@ -197,6 +217,7 @@ def register_all(
         alignments=tuple(alignments),
         crop=box,
         grid=grid_for(box[3], box[2]),
+        native=size_within(box[3], box[2], NATIVE_PIXELS),
         quality_min=gate,
         unseen_max=max(found.registration.unseen_fraction(a, box) for a in alignments) + _UNSEEN_SLACK,
         notes=(words, *_left_out(odd, len(images)), *gate_notes),

@@ -20,7 +20,6 @@ from calibration.view_memory import ViewMemory, seen_places
 from edge_agent.inspection.anomaly_map import resized, to_working
 from edge_agent.inspection.decode import decode
 from edge_agent.inspection.embedding import FeatureGrid
-from edge_agent.inspection.inspector import crop_of
 from edge_agent.inspection.usual import top_mean
 
 if TYPE_CHECKING:
@@ -93,11 +92,8 @@ class Rehearsal:
             own = tuple(number_of[part] for part in origins if part in number_of)
             bad.append(_Bad(None if crop is None else self._features(crop), own))
             progress(number, total)
-        asked = None
-        if registered.mask is not None:
-            asked = crop_of(registered.mask.astype(np.float32), registered.crop)[..., 0] > 0.0
         shape = next(iter(good.values())).shape[:2]
-        places = counting_places(shape, registered.part_mask(lambda _done, _total: None), asked)
+        places = counting_places(shape, registered.part_mask(lambda _done, _total: None), registered.asked)
         tell = partial(_told, list(good.values()), bad, places, thrown_out=len(self._images) - len(good))
         return Told(tied=tell(is_tied=True), free=tell(is_tied=False))
 
@@ -126,7 +122,7 @@ def _inspected(registered: RegisteredSet, likeness: Likeness, pixels: NDArray[np
         return None
     if registered.registration.unseen_fraction(found, registered.crop) > registered.unseen_max:
         return None
-    crop = crop_of(registered.registration.warp(pixels, found), registered.crop)
+    crop = registered.seen(pixels, found)
     return None if likeness(to_working(crop, registered.grid)) < registered.whole.least else crop
 
 

@@ -18,10 +18,9 @@ from calibration.view_memory import FEWEST_KEPT, MOST_ANYWHERE, HeldOut, ViewMem
 from calibration.whitened import MOST_FEATURES
 from calibration.writer import view_bank_bytes
 from edge_agent.errors import CalibrationRefused, UsageError
-from edge_agent.inspection.channels import Views, size_within
-from edge_agent.inspection.inspector import crop_of
+from edge_agent.inspection.channels import Views
 from edge_agent.inspection.tone import Tone, tone_shape
-from edge_agent.inspection.view import NATIVE_PIXELS, View, ViewExtractor, Voice, views_for
+from edge_agent.inspection.view import View, ViewExtractor, Voice, views_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -33,7 +32,15 @@ if TYPE_CHECKING:
     from edge_agent.inspection.channels import Channel
     from edge_agent.inspection.local import Scale
 
-__all__ = ["DEFAULT_VOICES", "features_at_places", "kept_parts", "score_by_views", "tone_of_part", "views_of_images"]
+__all__ = [
+    "DEFAULT_VOICES",
+    "features_at_places",
+    "kept_parts",
+    "networks_for",
+    "score_by_views",
+    "tone_of_part",
+    "views_of_images",
+]
 
 _MOST_BYTES = dict.fromkeys(View, 64 * 2**20) | dict.fromkeys((View.NATIVE, View.FILTERED), 256 * 2**20)
 """Of a view's bank in memory."""
@@ -62,13 +69,21 @@ def score_by_views(
     voices = tuple(voices) or DEFAULT_VOICES
     if learned.doubt and Voice.AUTOENCODER in voices:
         raise CalibrationRefused(learned.doubt, hint=LEARN)
-    _, _, width, height = registered.crop
-    network, views = backbone.overview_onnx(), views_for(height, width, voices, registered.plane)
+    views = views_for(*registered.native, voices, registered.plane)
     n = len(registered.images)
     steps = n * (2 + len(views))
     mask = registered.part_mask(lambda done, _total: progress(done, steps))
     tone = tone_of_part(registered, mask, views)
-    extractor = ViewExtractor(views, network, threads=threads, tone=tone, plane=registered.plane)
+    network, at_full_size = networks_for(backbone, registered)
+    extractor = ViewExtractor(
+        views,
+        network,
+        threads=threads,
+        tone=tone,
+        plane=registered.plane,
+        native=registered.native,
+        native_network=at_full_size,
+    )
     if View.AUTOENCODER in extractor.views:
         shown = views_unseen(registered, learned, threads=threads)
     else:
@@ -87,10 +102,17 @@ def score_by_views(
     fused = Fusion.of({view: held_out.scores for view, (_, held_out) in banks.items()}, beside)
     stored = {str(view): (memory, held_out.usual) for view, (memory, held_out) in banks.items()}
     files = {"backbone.onnx": network, "bank.npz": view_bank_bytes(stored)}
+    if at_full_size != network:
+        files["fine.onnx"] = at_full_size
     facts = {str(view): _facts(*banks[view], fused.scales[view], is_beside=view in beside) for view in views}
     if View.FILTERED in facts:
         facts[View.FILTERED]["plane"] = str(registered.plane)
-    method: dict[str, object] = {"score": "views", "voices": [str(v) for v in voices], "views": facts}
+    method: dict[str, object] = {
+        "score": "views",
+        "native": list(registered.native),
+        "voices": [str(v) for v in voices],
+        "views": facts,
+    }
     condition, measured = condition_limits(registered, places[extractor.views[0]])
     notes = (
         _where_words(mask, is_asked=registered.mask is not None),
@@ -112,6 +134,12 @@ def _facts(memory: ViewMemory, held_out: HeldOut, scale: Scale, *, is_beside: bo
         "bank_parts": memory.parts,
         "is_tied": memory.is_tied,
     }
+
+
+def networks_for(backbone: Backbone, registered: RegisteredSet) -> tuple[bytes, bytes]:
+    """What sees the parts: whole, and at full size."""
+    grey = registered.channels == 1
+    return backbone.overview_onnx(grey=grey), backbone.native_onnx(grey=grey)
 
 
 def views_of_images(registered: RegisteredSet) -> Iterator[Views]:
@@ -137,11 +165,13 @@ def features_at_places(
     places: dict[View, NDArray[np.bool_]] = {}
     seen: dict[View, NDArray[np.bool_]] = {}
     for index, views in enumerate(shown):
-        for view, features in extractor.features(views).items():
-            if view not in found:
+        if not seen:
+            for view, features in extractor.features(views).items():
                 places[view] = _some_places(features.shape[:2], mask, registered)
                 seen[view] = seen_places(places[view], is_tied=is_tied)
                 found[view] = np.empty((n, int(seen[view].sum()), features.shape[2]), np.float16)
+            extractor = extractor.looking_at(seen)
+        for view, features in extractor.features(views).items():
             found[view][index] = features[seen[view]]
         progress(index + 1)
     return found, places
@@ -151,18 +181,13 @@ def tone_of_part(registered: RegisteredSet, mask: NDArray[np.bool_] | None, view
     """Where brightness and colour are measured, for views that they are among."""
     if View.TONE not in views:
         return None
-    _, _, width, height = registered.crop
-    shape = tone_shape(*size_within(height, width, NATIVE_PIXELS))
-    return Tone(_some_places(shape, mask, registered), registered.is_tied)
+    return Tone(_some_places(tone_shape(*registered.native), mask, registered), registered.is_tied)
 
 
 def _some_places(
     shape: tuple[int, int], mask: NDArray[np.bool_] | None, registered: RegisteredSet
 ) -> NDArray[np.bool_]:
-    asked = None
-    if registered.mask is not None:
-        asked = crop_of(registered.mask.astype(np.float32), registered.crop)[..., 0] > 0.0
-    places = counting_places(shape, mask, asked)
+    places = counting_places(shape, mask, registered.asked)
     if not places.any():
         raise UsageError(
             "the mask leaves no place of the part to look at", hint="paint white all of the part that is inspected"

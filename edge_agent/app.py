@@ -37,7 +37,6 @@ from edge_agent.runtime.disk import DISK, DiskWatch
 from edge_agent.runtime.dry_run import DRY_RUN, RejectingOutput
 from edge_agent.runtime.engine import Engine, EngineOptions
 from edge_agent.runtime.handshake import line_now
-from edge_agent.runtime.inference import Whole
 from edge_agent.runtime.inputs import InputPlan, LineInputs
 from edge_agent.runtime.interlock import Health
 from edge_agent.runtime.process import boot_id, keep_for_good, keep_memory, stop_on_signal, take_turns_sooner
@@ -133,7 +132,7 @@ async def run_agent(
                 is_simulated=is_simulated,
                 is_dry_run=is_dry_run,
             ),
-            inspectors={key: Whole(inspector) for key, inspector in inspectors.items()},
+            inspectors=inspectors,
             journal=journal,
             archive=archive,
             output=driven,

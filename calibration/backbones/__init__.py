@@ -22,7 +22,8 @@ _SCALING = "MEAN/STD with RGB in [0, 1], such as 0.485,0.456,0.406/0.229,0.224,0
 class Backbone(Protocol):
     """A pre-trained network, as ONNX files with its input scaling inside, and in its own framework to check them.
 
-    The files take ``image`` (1, 3, H, W) float32 in [0, 1], of any height and width.
+    The files take ``image`` (1, 3, H, W) float32 in [0, 1], of any height and width. Of ``grey`` images, which
+    have three equal planes, they may take one: (1, 1, H, W).
     """
 
     @property
@@ -52,8 +53,12 @@ class Backbone(Protocol):
         """Mid-level features of all its taps: to ``features`` (1, d, rows, columns), at a stride of its own."""
         ...
 
-    def overview_onnx(self) -> bytes:
-        """The local score's, for whole views: to ``features`` (1, d, rows, columns) of the deepest tap."""
+    def overview_onnx(self, *, grey: bool = False) -> bytes:
+        """For whole views: to ``features`` (1, d, rows, columns) of the deepest tap."""
+        ...
+
+    def native_onnx(self, *, grey: bool = False) -> bytes:
+        """For views at full size: to ``features`` (1, d, rows, columns), no deeper than pays there."""
         ...
 
     def fine_onnx(self) -> bytes:

@@ -46,6 +46,7 @@ TAPS = {str(block): features for block, features in enumerate(_OF_BLOCKS)} | {LA
 _TAPS = ("2", "4", "7", "15", LAST)
 _LAST_BLOCK_AT_8TH = 4
 _LAST_BLOCK_AT_16TH = 10
+_NATIVE_BLOCK_AT_16TH = 8
 _FINE_BLOCK_AT_16TH = 7
 _GRID_FEATURES = 40 + 112
 _OVERVIEW_FEATURES = 112
@@ -121,9 +122,13 @@ class EfficientNetLite0:
         """To ``features`` (1, 152, H / 16, W / 16): what is there before the strides to 1/16 and to 1/32."""
         return feature_grid_onnx()
 
-    def overview_onnx(self) -> bytes:
+    def overview_onnx(self, *, grey: bool = False) -> bytes:
         """To ``features`` (1, 112, H / 16, W / 16): what is there before the stride to 1/32."""
-        return _sixteenth_onnx("efficientnet-lite0-overview", _LAST_BLOCK_AT_16TH, _OVERVIEW_FEATURES)
+        return _sixteenth_onnx("efficientnet-lite0-overview", _LAST_BLOCK_AT_16TH, _OVERVIEW_FEATURES, grey=grey)
+
+    def native_onnx(self, *, grey: bool = False) -> bytes:
+        """To ``features`` (1, 112, H / 16, W / 16): the first block of as many features as the deepest there has."""
+        return _sixteenth_onnx("efficientnet-lite0-native", _NATIVE_BLOCK_AT_16TH, _OVERVIEW_FEATURES, grey=grey)
 
     def fine_onnx(self) -> bytes:
         """To ``features`` (1, 80, H / 16, W / 16): the first blocks at that stride."""
@@ -146,8 +151,10 @@ class EfficientNetLite0:
                 found.append(x.numpy())
         if last is not None:
             return depths_of([last if tap == LAST else found[int(tap)] for tap in self._taps])
-        if model == self.overview_onnx():
+        if model in (self.overview_onnx(), self.overview_onnx(grey=True)):
             return grid_of([(found[_LAST_BLOCK_AT_16TH], 1)])
+        if model in (self.native_onnx(), self.native_onnx(grey=True)):
+            return grid_of([(found[_NATIVE_BLOCK_AT_16TH], 1)])
         if model == self.fine_onnx():
             return grid_of([(found[_FINE_BLOCK_AT_16TH], 1)])
         return grid_of([(found[_LAST_BLOCK_AT_8TH], 2), (found[_LAST_BLOCK_AT_16TH], 1)])
@@ -197,20 +204,27 @@ def feature_grid_onnx() -> bytes:
 
 
 @cache
-def _sixteenth_onnx(name: str, last_block: int, features: int) -> bytes:
+def _sixteenth_onnx(name: str, last_block: int, features: int, *, grey: bool = False) -> bytes:
     """The ONNX file up to one block at 1/16, averaged over 3 x 3 places."""
     network = load_backbone()
-    graph, x = _begin(name, network)
+    graph, x = _begin(name, network, grey=grey)
     for block in network._blocks[: last_block + 1]:  # noqa: SLF001 - as above
         x = _block(graph, x, block)
     return finish_grid(graph, [(x, 1)], features)
 
 
-def _begin(name: str, network: Any) -> tuple[OnnxGraph, str]:
-    """The graph up to the first activation."""
-    graph = OnnxGraph(name, "image", [1, 3, "height", "width"])
-    x = graph.add("Add", graph.add("Mul", "image", graph.scalar(INPUT_SCALE)), graph.scalar(INPUT_OFFSET))
-    return graph, _relu6(graph, _convolution(graph, x, network._conv_stem, network._bn0))  # noqa: SLF001 - as above
+def _begin(name: str, network: Any, *, grey: bool = False) -> tuple[OnnxGraph, str]:
+    """The graph up to the first activation; for ``grey`` images the three equal planes are one.
+
+    The scale of the input is a factor of the first convolution, its offset is not: what is padded is 0 behind it.
+    """
+    weight, bias = _folded(network._conv_stem, network._bn0)  # noqa: SLF001 - as above
+    weight = weight * np.float32(INPUT_SCALE)
+    if grey:
+        weight = weight.sum(axis=1, keepdims=True)
+    graph = OnnxGraph(name, "image", [1, weight.shape[1], "height", "width"])
+    x = graph.add("Add", "image", graph.scalar(INPUT_OFFSET / INPUT_SCALE))
+    return graph, _relu6(graph, _convolve(graph, x, network._conv_stem, weight, bias))  # noqa: SLF001 - as above
 
 
 def _block(graph: OnnxGraph, x: str, block: Any) -> str:
@@ -225,7 +239,12 @@ def _block(graph: OnnxGraph, x: str, block: Any) -> str:
 
 
 def _convolution(graph: OnnxGraph, x: str, convolution: Any, norm: Any) -> str:
-    weight, bias = _folded(convolution, norm)
+    return _convolve(graph, x, convolution, *_folded(convolution, norm))
+
+
+def _convolve(
+    graph: OnnxGraph, x: str, convolution: Any, weight: NDArray[np.float32], bias: NDArray[np.float32]
+) -> str:
     return graph.add(
         "Conv",
         x,

@@ -98,9 +98,14 @@ class UserOnnx:
         """To ``features`` (1, d, rows, columns), d the features of all taps."""
         return self._grid
 
-    def overview_onnx(self) -> bytes:
+    def overview_onnx(self, *, grey: bool = False) -> bytes:
         """To ``features`` of the last tap."""
+        del grey  # the file takes what it takes
         return self._grid_of(self._taps[-1:])
+
+    def native_onnx(self, *, grey: bool = False) -> bytes:
+        """As ``overview_onnx``."""
+        return self.overview_onnx(grey=grey)
 
     def fine_onnx(self) -> bytes:
         """To ``features`` of the first tap, at the stride of the coarsest."""

@@ -71,9 +71,14 @@ class Xception:
         """To ``features`` (1, 984, rows, columns)."""
         return self._grid
 
-    def overview_onnx(self) -> bytes:
+    def overview_onnx(self, *, grey: bool = False) -> bytes:
         """To ``features`` (1, 728, rows, columns): the last at 1/16."""
+        del grey  # one file for both
         return self._overview
+
+    def native_onnx(self, *, grey: bool = False) -> bytes:
+        """As ``overview_onnx``."""
+        return self.overview_onnx(grey=grey)
 
     def fine_onnx(self) -> bytes:
         """To ``features`` (1, 256, rows, columns): those at 1/8, averaged to 1/16."""

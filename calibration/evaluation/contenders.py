@@ -13,7 +13,6 @@ import numpy as np
 from calibration.limit import choose_limit
 from edge_agent.domain import Outcome, Reason
 from edge_agent.errors import DataError
-from edge_agent.inspection.inspector import crop_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,7 +66,7 @@ class RegisteredCrop:
     def of(cls, image: NDArray[np.uint8], registered: RegisteredSet) -> RegisteredCrop:
         """Register and cut as the inspection does."""
         alignment = registered.registration.register(image)
-        return cls(crop_of(registered.registration.warp(image, alignment), registered.crop), alignment, registered)
+        return cls(registered.seen(image, alignment), alignment, registered)
 
     def over_image(self, heat: NDArray[np.float32]) -> NDArray[np.float32]:
         """A map of the crop (h, w) of any size, laid over the image (H, W); 0 where the crop does not reach."""

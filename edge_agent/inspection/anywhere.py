@@ -43,6 +43,11 @@ class AnywhereBank:
         bank = np.ascontiguousarray(np.concatenate([-2.0 * projected, squares[:, None]], axis=1).T, np.float32)
         return cls(places, projection, len(features), bank)
 
+    @property
+    def looked_at(self) -> NDArray[np.bool_]:
+        """The places (h, w) of a part whose features are needed."""
+        return self.places
+
     def without(self, part: int) -> AnywhereBank:
         """The bank of all other good parts."""
         each = self._bank.shape[1] // self.parts

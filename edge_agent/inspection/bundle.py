@@ -27,6 +27,7 @@ from edge_agent.inspection.patches import PatchGrid
 from edge_agent.inspection.pose import PoseLimits
 from edge_agent.inspection.registration import RegistrationSettings
 from edge_agent.inspection.registry import bundle_in_use
+from edge_agent.inspection.seen_area import SeenArea
 from edge_agent.inspection.signature import check_trusted, read_signature
 from edge_agent.inspection.tail import DarkGround
 from edge_agent.inspection.tone import Tone
@@ -66,7 +67,8 @@ _REMAKE = "calibrate again, or copy the whole folder again from where it was mad
 class Bundle:
     """A loaded reference bundle.
 
-    ``crop`` is (x, y, width, height) in px of the reference image; ``reference`` uint8 (H, W) or (H, W, 3);
+    ``crop`` is (x, y, width, height) in px of the reference image, and ``native`` the (height, width) at which
+    views look at it; ``reference`` uint8 (H, W) or (H, W, 3);
     ``mask`` uint8 (H, W), not 0 where the reference may be trusted, or None: everywhere; ``part_region`` the same for
     where a part's likeness to the reference is taken; ``dark``: where black at the
     end of a file is believed although no good image's file ended in so many rows of it (``zero_tail_rows``);
@@ -92,6 +94,7 @@ class Bundle:
     zero_tail_rows: int
     dark: DarkGround
     crop: tuple[int, int, int, int]
+    native: tuple[int, int]
     grid: PatchGrid
     registration: RegistrationSettings
     reference: NDArray[np.uint8]
@@ -117,6 +120,12 @@ class Bundle:
             return None
         return next(self.bank[view].bank.places for view in View if view in self.bank)  # in whatever order they came
 
+    @property
+    def seen_area(self) -> SeenArea:
+        """What is looked at of a part. Where the autoencoder has a voice its map is of every pixel of the crop."""
+        hears_it = not isinstance(self.bank, dict) or View.AUTOENCODER in self.bank
+        return SeenArea.whole(self.crop) if hears_it else SeenArea(self.crop, *self.native)
+
     def judge(self, *, threads: int) -> Judge:
         """What judges by this bundle's score definition. Raises ValueError if its files do not fit each other."""
         if isinstance(self.bank, Bank):
@@ -126,7 +135,16 @@ class Bundle:
             tone = None if beside is None else Tone(beside.bank.places, isinstance(beside.bank, PlaceBank))
             filtered = self.bank.get(View.FILTERED)
             plane = Plane.ALL if filtered is None else filtered.plane
-            extractor = ViewExtractor(list(self.bank), self.backbone_onnx, threads=threads, tone=tone, plane=plane)
+            extractor = ViewExtractor(
+                list(self.bank),
+                self.backbone_onnx,
+                threads=threads,
+                tone=tone,
+                plane=plane,
+                native=self.native,
+                native_network=self.fine_onnx,
+            )
+            extractor = extractor.looking_at({view: bank.bank.looked_at for view, bank in self.bank.items()})
             return ViewsJudge(extractor, self.bank)
         banks, scales = self.bank
         return LocalJudge(Extractor(list(banks), self.backbone_onnx, self.fine_onnx, threads=threads), banks, scales)
@@ -178,7 +196,8 @@ class Bundle:
                 condition=_condition(manifest.content),
                 zero_tail_rows=image.integer("zero_tail_rows"),
                 dark=_dark(files, image, reference),
-                crop=_crop(manifest, reference),
+                crop=(crop := _crop(manifest, reference)),
+                native=_native(method, crop),
                 grid=_grid(manifest.section("patches"), image.integer("channels")),
                 registration=RegistrationSettings(**manifest.section("registration").content),
                 reference=reference,
@@ -279,6 +298,22 @@ def _crop(manifest: Section, reference: NDArray[np.uint8]) -> tuple[int, int, in
     if x < 0 or y < 0 or width < 1 or height < 1 or y + height > reference.shape[0] or x + width > reference.shape[1]:
         raise BundleRejected(f"the crop {(x, y, width, height)} is not inside the reference image", hint=_REMAKE)
     return x, y, width, height
+
+
+def _native(method: Section, crop: tuple[int, int, int, int]) -> tuple[int, int]:
+    """The (height, width) at which views look at the crop."""
+    _, _, width, height = crop
+    if method.text("score") != "views":
+        return height, width
+    if "native" not in method.content:
+        raise BundleRejected(
+            "a bundle of an earlier version: it does not say at which size its views look at the part",
+            hint="calibrate again with this version: the good images are all that is needed",
+        )
+    rows, columns = method.integers("native", 2)
+    if not (1 <= rows <= height and 1 <= columns <= width):
+        raise ValueError(f"views look at {columns} x {rows} px of a crop of {width} x {height}")
+    return rows, columns
 
 
 def _grid(section: Section, channels: int) -> PatchGrid:

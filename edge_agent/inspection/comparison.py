@@ -21,7 +21,7 @@ _FILES = {
     "reference.png": "the reference image",
     "cpcae.onnx": "the trained autoencoder",
     "backbone.onnx": "the pre-trained network",
-    "fine.onnx": "the network of the fine channel",
+    "fine.onnx": "the network for the part at full size",
     "bank.npz": "the memory of good parts",
     "golden.npz": "the golden values",
     "mask.png": "the registration mask",

@@ -16,6 +16,7 @@ import numpy as np
 from edge_agent.errors import BundleRejected
 from edge_agent.inspection.anomaly_map import Reconstructor, to_working
 from edge_agent.inspection.arrays import names_of, read_arrays
+from edge_agent.inspection.embedding import as_planes
 from edge_agent.inspection.sessions import Network
 
 if TYPE_CHECKING:
@@ -26,7 +27,16 @@ if TYPE_CHECKING:
     from edge_agent.domain import Inspection
     from edge_agent.inspection.bundle import Bundle
 
-__all__ = ["FEATURES_SHARE", "PIXELS", "SCORE_SHARE", "Golden", "check_golden", "golden_of", "middle_planes"]
+__all__ = [
+    "FEATURES_SHARE",
+    "PIXELS",
+    "SCORE_SHARE",
+    "Golden",
+    "check_golden",
+    "golden_of",
+    "middle_of",
+    "run_on_middle",
+]
 
 PIXELS = 1e-4
 """The reconstruction may differ by this much, in units of full scale. Other processors' kernels differ by 2e-7."""
@@ -94,7 +104,7 @@ def golden_of(bundle: Bundle, inspect: Callable[[bytes], Inspection]) -> Golden:
     inspection = inspect(png.tobytes()) if ok else None
     return Golden(
         reconstructor.reconstruct(to_working(crop, bundle.grid)),
-        Network(bundle.backbone_onnx, 1).run(middle_planes(crop)),
+        run_on_middle(Network(bundle.backbone_onnx, 1), crop),
         inspection.score if inspection else float("nan"),
         np.array(list(inspection.shares.values()) if inspection else (), np.float64),
     )
@@ -119,12 +129,16 @@ def check_golden(bundle: Bundle, inspect: Callable[[bytes], Inspection]) -> None
     )
 
 
-def middle_planes(crop: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The middle (1, 3, h, w) of a crop (H, W, C), at most 128 x 160 px; grey as three equal planes."""
+def middle_of(crop: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The middle (h, w, C) of a crop (H, W, C), at most 128 x 160 px."""
     starts = [max(0, (size - most) // 2) for size, most in zip(crop.shape, _WINDOW_PX, strict=False)]
     (top, left), (height, width) = starts, _WINDOW_PX
-    planes = np.moveaxis(crop[top : top + height, left : left + width], 2, 0)
-    return np.ascontiguousarray(np.broadcast_to(planes, (3, *planes.shape[1:])))[None]
+    return crop[top : top + height, left : left + width]
+
+
+def run_on_middle(network: Network, crop: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What a backbone makes of the middle of a crop (H, W, C)."""
+    return network.run(as_planes(middle_of(crop), int(network.input_shape[1])))
 
 
 def _marked(reference: NDArray[np.uint8], crop: tuple[int, int, int, int]) -> NDArray[np.uint8]:

@@ -1,4 +1,7 @@
-"""The inspector: the bytes of one image in, its inspection out."""
+"""The inspector: the bytes of one image in, its inspection out.
+
+In two steps, for the next image may be prepared (decoded, laid on the reference) while the networks look at this one.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import hashlib
 import math
 import time
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import cv2
@@ -22,8 +26,11 @@ from edge_agent.inspection.decode import check_shape, read_image
 from edge_agent.inspection.golden import check_golden
 from edge_agent.inspection.likeness import Likeness
 from edge_agent.inspection.registration import Registration
+from edge_agent.inspection.seen_area import SeenArea, crop_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from edge_agent.domain import Alignment
@@ -31,7 +38,7 @@ if TYPE_CHECKING:
     from edge_agent.inspection.decode import DecodedImage
     from edge_agent.inspection.judge import Embedded, Judged
 
-__all__ = ["Inspector", "Pictures", "crop_of"]
+__all__ = ["Inspector", "Pictures", "Prepared"]
 
 
 _HALF = 0.5
@@ -53,16 +60,32 @@ class Pictures:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """An image half on its way: decoded, and laid on the reference.
+
+    ``picture`` holds its pixels, uint8 (H, W) or (H, W, 3), how the part lies, and what is looked at, float32 (h, w, C)
+    in [0, 1]; None where the image was ``refused`` for that reason. ``note`` is what a person should know of the file.
+    """
+
+    digest: str
+    timings_ms: dict[str, float]
+    picture: tuple[NDArray[np.uint8], Alignment, NDArray[np.float32]] | None = None
+    refused: Reason = Reason.INTERNAL
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class _Seen:
     """What one image became on its way, for those who ask for pictures."""
 
+    pixels: NDArray[np.uint8]
     views: Views
     embedded: Embedded
     alignment: Alignment
 
 
 class Inspector:
-    """Judges images by one bundle. Not for two threads at once: the agent has one inference thread."""
+    """Judges images by one bundle. ``prepare`` may run in any thread, ``judge`` in one at a time."""
 
     def __init__(self, bundle: Bundle, *, threads: int = 2) -> None:
         """Loads the networks. Raises BundleRejected if they do not fit each other."""
@@ -72,6 +95,7 @@ class Inspector:
             self._judge = bundle.judge(threads=threads)
             self._registration = Registration(bundle.reference, bundle.registration, bundle.mask)
             self._likeness = _likeness(bundle)
+            self._seen_area = bundle.seen_area
         except Exception as err:  # ONNX Runtime raises bare exceptions of its own
             raise BundleRejected(f"{bundle.folder}: {err}", hint="calibrate again with this version") from err
 
@@ -106,16 +130,20 @@ class Inspector:
         check_golden(self.bundle, self.inspect)
         return encoded
 
-    def inspect(self, data: bytes) -> Inspection:
-        """The inspection of one image file. A bad image is NG with its reason, never an exception."""
-        return self._run(data)[0]
+    def inspect(self, data: bytes, certain: Callable[[], None] | None = None) -> Inspection:
+        """The inspection of one image file. A bad image is NG with its reason, never an exception.
+
+        ``certain`` is called once, before the end, where nothing that is still to be found can make it OK.
+        """
+        return self.judge(self.prepare(data), certain)
 
     def explain(self, data: bytes) -> tuple[Inspection, Pictures | None]:
         """The same inspection, with the pictures behind it; None where the image was refused."""
-        inspection, seen = self._run(data)
+        inspection, seen = self._judged(self.prepare(data), None)
         return inspection, self._pictures(seen) if seen else None
 
-    def _run(self, data: bytes) -> tuple[Inspection, _Seen | None]:
+    def prepare(self, data: bytes) -> Prepared:
+        """The first half: decode the file, and find the part in it. Never raises for a bad image."""
         stages = _Stages()
         digest = hashlib.sha256(data).hexdigest()
         try:
@@ -126,39 +154,59 @@ class Inspector:
             self._check_tail(file, alignment)
         except ImageRefused as err:
             stages.end("register" if stages.timings_ms else "decode")
-            return self._inspection(Outcome.NG, err.reason, digest, stages, detail=err.detail), None
-        crop = crop_of(self._registration.warp(file.pixels, alignment), self.bundle.crop)
+            return Prepared(digest, stages.timings_ms, refused=err.reason, note=err.detail)
+        seen = self._seen_area.of(self._registration, file.pixels, alignment)
         stages.end("register")
-        views = Views.of_image(crop)
-        if self._judge.hears_autoencoder:
-            views = self._repaired(crop)
-            stages.end("reconstruct")
-        embedded = self._judge.embed(views)
-        stages.end("embed")
-        judged = self._judge.score(embedded)
-        limits = self.bundle.condition
-        measured = measure_condition(crop, self.bundle.places) if limits.allowed else {}
-        outcome, reason, detail = decide(
-            score=judged.score,
+        return Prepared(digest, stages.timings_ms, (file.pixels, alignment, seen), note=file.note)
+
+    def judge(self, prepared: Prepared, certain: Callable[[], None] | None = None) -> Inspection:
+        """The second half: what the networks see in it, the score, the decision. ``certain`` as ``inspect`` has it."""
+        return self._judged(prepared, certain)[0]
+
+    def _judged(self, prepared: Prepared, certain: Callable[[], None] | None) -> tuple[Inspection, _Seen | None]:
+        stages = _Stages(dict(prepared.timings_ms))
+        if prepared.picture is None:
+            return self._refused(prepared, stages), None
+        pixels, alignment, seen = prepared.picture
+        limits, early = self.bundle.condition, _Early(certain)
+        measured = measure_condition(seen, self.bundle.places) if limits.allowed else {}
+        settle = partial(
+            decide,
             limit=self.bundle.limit,
             review_from=self.bundle.review_from,
             quality=alignment.quality,
             quality_min=self.bundle.quality_min,
-            likeness=self._likeness(to_working(crop, self.bundle.grid)),
+            likeness=self._likeness(to_working(seen, self.bundle.grid)),
             likeness_min=self.bundle.likeness_min,
             unseen_fraction=self._registration.unseen_fraction(alignment, self.bundle.crop),
             unseen_max=self.bundle.unseen_max,
             pose_fault=self.bundle.pose.judge(alignment),
             condition_fault=limits.judge(measured),
-            seen_in=judged.seen_in,
         )
-        stages.end("score")
-        detail = "; ".join(filter(None, (detail, file.note)))
+        stages.end("gate")
+        early.tell(settle(score=0.0)[0] is not Outcome.OK)
+        views = Views.of_image(seen)
+        if self._judge.hears_autoencoder:
+            views = self._repaired(seen)
+            stages.end("reconstruct")
+        embedded, shares = {}, {}
+        for name, features in self._judge.looks(views):
+            stages.end("embed")
+            embedded[name], shares[name] = features, self._judge.share(name, features)
+            early.tell(self._judge.at_least(shares) >= self.bundle.review_from)
+            stages.end("score")
+        judged = self._judge.judged(shares)
+        outcome, reason, detail = settle(score=judged.score, seen_in=judged.seen_in)
+        detail = "; ".join(filter(None, (detail, prepared.note)))
         inspection = self._inspection(
-            outcome, reason, digest, stages, judged=judged, alignment=alignment, detail=detail
+            outcome, reason, prepared.digest, stages, judged=judged, alignment=alignment, detail=detail
         )
         inspection = replace(inspection, condition=limits.shares(measured))
-        return inspection, _Seen(views, embedded, alignment)
+        return inspection, _Seen(pixels, views, embedded, alignment)
+
+    def _refused(self, prepared: Prepared, stages: _Stages) -> Inspection:
+        """Of an image that was never looked at."""
+        return self._inspection(Outcome.NG, prepared.refused, prepared.digest, stages, detail=prepared.note)
 
     def _repaired(self, crop: NDArray[np.float32]) -> Views:
         repaired = self._reconstructor.reconstruct(to_working(crop, self.bundle.grid))
@@ -171,8 +219,10 @@ class Inspector:
             whole = np.zeros(self.bundle.reference.shape[:2], np.float32)
             whole[y : y + height, x : x + width] = heat
             laid_back = self._registration.warp_back(whole, seen.alignment)
-        views = seen.views if self._judge.hears_autoencoder else self._repaired(seen.views.crop)
-        upsized = upsize(views.reconstruction, *views.crop.shape[:2])
+        views = seen.views
+        if not self._judge.hears_autoencoder:
+            views = self._repaired(SeenArea.whole(self.bundle.crop).of(self._registration, seen.pixels, seen.alignment))
+        upsized = upsize(views.reconstruction, height, width)
         return Pictures(views.crop, upsized, views.differences[..., 0], laid_back)
 
     def _check_tail(self, file: DecodedImage, alignment: Alignment) -> None:
@@ -222,23 +272,28 @@ def _likeness(bundle: Bundle) -> Likeness:
     return Likeness(template, region[..., 0] > _HALF)
 
 
-def crop_of(image: NDArray[np.float32], crop: tuple[int, int, int, int]) -> NDArray[np.float32]:
-    """The crop (x, y, width, height) of an image (H, W) or (H, W, C), always as (h, w, C), contiguous."""
-    x, y, width, height = crop
-    part = image[y : y + height, x : x + width]
-    return np.ascontiguousarray(part if part.ndim == 3 else part[..., None])
+@dataclass(slots=True)
+class _Early:
+    """Who wants to know, and only once, that a part is rejected for certain."""
+
+    certain: Callable[[], None] | None
+
+    def tell(self, is_certain: bool) -> None:  # noqa: FBT001 - the answer itself
+        if is_certain and self.certain is not None:
+            self.certain()
+            self.certain = None
 
 
 @dataclass(slots=True)
 class _Stages:
-    """Milliseconds of each stage since the end of the one before."""
+    """Milliseconds of each stage, since the end of the one before; of one that comes more than once, all of them."""
 
     timings_ms: dict[str, float] = field(default_factory=dict)
     _since: float = field(default_factory=time.perf_counter)
 
     def end(self, name: str) -> None:
         now = time.perf_counter()
-        self.timings_ms[name] = (now - self._since) * 1000.0
+        self.timings_ms[name] = self.timings_ms.get(name, 0.0) + (now - self._since) * 1000.0
         self._since = now
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import fmean
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -16,6 +18,8 @@ from edge_agent.inspection.channels import Channel
 from edge_agent.inspection.view import View
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from edge_agent.inspection.channels import Extractor, Views
     from edge_agent.inspection.embedding import Embedder
     from edge_agent.inspection.knn import Bank
@@ -41,28 +45,44 @@ class Judged:
     seen_in: str = ""
 
 
-class Judge(Protocol):
+class Judge(ABC):
     """A score definition with the bank it compares with."""
 
     @property
+    @abstractmethod
     def hears_autoencoder(self) -> bool:
         """Whether the score takes the reconstruction: where it does not, none has to be made."""
-        ...
+
+    @abstractmethod
+    def looks(self, views: Views) -> Iterator[tuple[str, NDArray[np.float32]]]:
+        """What the pre-trained network sees, channel by channel or view by view, the cheapest first."""
+
+    @abstractmethod
+    def share(self, name: str, seen: NDArray[np.float32]) -> float:
+        """What a channel or view says of that, on the scale of the score. NaN in, NaN out."""
+
+    @abstractmethod
+    def judged(self, shares: Mapping[str, float]) -> Judged:
+        """The score, from what each channel or view said. NaN in, NaN out."""
+
+    @abstractmethod
+    def at_least(self, shares: Mapping[str, float]) -> float:
+        """What the score will be at least, whatever those say that are not among ``shares``. NaN in, NaN out."""
+
+    @abstractmethod
+    def heat(self, embedded: Embedded, height: int, width: int, *, limit: float) -> NDArray[np.float32] | None:
+        """Where the score comes from: (height, width) float32 over the crop, 1.0 at the limit; None: no places."""
 
     def embed(self, views: Views) -> Embedded:
-        """What the pre-trained network sees."""
-        ...
+        """All that the pre-trained network sees."""
+        return dict(self.looks(views))
 
     def score(self, embedded: Embedded) -> Judged:
         """The score of what ``embed`` gave. NaN in, NaN out."""
-        ...
-
-    def heat(self, embedded: Embedded, height: int, width: int, *, limit: float) -> NDArray[np.float32] | None:
-        """Where the score comes from: (height, width) float32 over the crop, 1.0 at the limit; None: no places."""
-        ...
+        return self.judged({name: self.share(name, seen) for name, seen in embedded.items()})
 
 
-class PooledJudge:
+class PooledJudge(Judge):
     """The paper's: one embedding a map, the mean squared distance to the k nearest of good parts (equation 4)."""
 
     hears_autoencoder = True
@@ -73,20 +93,29 @@ class PooledJudge:
         if embedder.dimensions != bank.mean.size:
             raise ValueError(f"the backbone gives {embedder.dimensions} features, the bank has {bank.mean.size}")
 
-    def embed(self, views: Views) -> Embedded:
+    def looks(self, views: Views) -> Iterator[tuple[str, NDArray[np.float32]]]:
         """The embedding (d) of the anomaly map."""
-        return {Channel.MAP: self._embedder.embed(views.differences)}
+        yield Channel.MAP, self._embedder.embed(views.differences)
 
-    def score(self, embedded: Embedded) -> Judged:
-        """The score."""
-        return Judged(self._bank.score(embedded[Channel.MAP]))
+    def share(self, name: str, seen: NDArray[np.float32]) -> float:
+        """The score itself."""
+        del name
+        return self._bank.score(seen)
+
+    def judged(self, shares: Mapping[str, float]) -> Judged:
+        """The score, which has no parts."""
+        return Judged(shares[Channel.MAP])
+
+    def at_least(self, shares: Mapping[str, float]) -> float:
+        """The score, once it is there."""
+        return shares.get(Channel.MAP, -math.inf)
 
     def heat(self, embedded: Embedded, height: int, width: int, *, limit: float) -> None:
         """None: a pooled embedding has no places."""
         del embedded, height, width, limit
 
 
-class LocalJudge:
+class LocalJudge(Judge):
     """The local one: in each channel, the features of each place against the same place of good parts."""
 
     hears_autoencoder = True
@@ -101,15 +130,21 @@ class LocalJudge:
         if not set(extractor.channels) == set(banks) == set(scales):
             raise ValueError(f"channels {list(extractor.channels)}, banks of {list(banks)}, scales of {list(scales)}")
 
-    def embed(self, views: Views) -> Embedded:
+    def looks(self, views: Views) -> Iterator[tuple[str, NDArray[np.float32]]]:
         """Features (h, w, d) by channel."""
-        return {str(name): found for name, found in self._extractor.features(views).items()}
+        yield from ((str(name), found) for name, found in self._extractor.features(views).items())
 
-    def score(self, embedded: Embedded) -> Judged:
-        """The largest of the channels' scores, each on its own scale."""
-        shares = {str(c): self._scales[c](self._banks[c].score(embedded[c])) for c in embedded}
-        score = float(np.max(list(shares.values())))  # np.max hands a NaN on, max does not
-        return Judged(score, shares, f"the channel {_most(shares)}")
+    def share(self, name: str, seen: NDArray[np.float32]) -> float:
+        """A channel's score on its own scale."""
+        return self._scales[name](self._banks[name].score(seen))
+
+    def judged(self, shares: Mapping[str, float]) -> Judged:
+        """The largest of the channels' scores."""
+        return Judged(self.at_least(shares), dict(shares), f"the channel {_most(shares)}")
+
+    def at_least(self, shares: Mapping[str, float]) -> float:
+        """The largest of those that are there."""
+        return float(np.max(list(shares.values()), initial=-math.inf))  # np.max hands a NaN on, max does not
 
     def heat(self, embedded: Embedded, height: int, width: int, *, limit: float) -> NDArray[np.float32]:
         """Each place's distance as a share of the distance that the limit stands for, the largest of all channels."""
@@ -120,7 +155,7 @@ class LocalJudge:
         return hottest
 
 
-class ViewsJudge:
+class ViewsJudge(Judge):
     """The mean of views on the part: in each view, the places furthest out by what is usual there.
 
     A view that stands beside the mean is the score where it says more than the mean does.
@@ -136,6 +171,7 @@ class ViewsJudge:
             given, kept = extractor.dimensions(view), len(bank.bank.projection)
             if kept not in given:
                 raise ValueError(f"the view {view} gives {' or '.join(map(str, given))} features, its bank has {kept}")
+        self._least = {name: bank.least for name, bank in self._banks.items()}
 
     @property
     def hears_autoencoder(self) -> bool:
@@ -147,18 +183,27 @@ class ViewsJudge:
         banks = {view: self._banks[view].without(embedded[view]) for view in self._extractor.views}
         return ViewsJudge(self._extractor, banks)
 
-    def embed(self, views: Views) -> Embedded:
+    def looks(self, views: Views) -> Iterator[tuple[str, NDArray[np.float32]]]:
         """Features (h, w, d) by view."""
-        return {str(name): found for name, found in self._extractor.features(views).items()}
+        yield from ((str(view), features) for view, features in self._extractor.looks(views))
 
-    def score(self, embedded: Embedded) -> Judged:
-        """The mean of the views' scores, each on its own scale, or what a view beside it says where that is more."""
-        shares = {str(view): self._banks[view].score(features) for view, features in embedded.items()}
-        in_mean = {view: share for view, share in shares.items() if not self._banks[view].is_beside}
-        beside = {view: share for view, share in shares.items() if self._banks[view].is_beside}
-        mean = fmean(in_mean.values())
-        score = float(np.max([mean, *beside.values()]))  # np.max hands a NaN on, max does not
-        return Judged(score, shares, _words_of(in_mean if score == mean else beside))
+    def share(self, name: str, seen: NDArray[np.float32]) -> float:
+        """A view's score on its own scale."""
+        return self._banks[name].score(seen)
+
+    def judged(self, shares: Mapping[str, float]) -> Judged:
+        """The mean of the views' scores, or what a view beside it says where that is more."""
+        in_order = {str(view): shares[view] for view in self._extractor.views}
+        in_mean = {view: share for view, share in in_order.items() if not self._banks[view].is_beside}
+        beside = {view: share for view, share in in_order.items() if self._banks[view].is_beside}
+        score = _fused(in_mean, beside)
+        return Judged(score, in_order, _words_of(in_mean if score == fmean(in_mean.values()) else beside))
+
+    def at_least(self, shares: Mapping[str, float]) -> float:
+        """The same, where those that are not there say as little against the part as they can."""
+        least = {**self._least, **shares}
+        in_mean = {view: share for view, share in least.items() if not self._banks[view].is_beside}
+        return _fused(in_mean, {view: share for view, share in least.items() if self._banks[view].is_beside})
 
     def heat(self, embedded: Embedded, height: int, width: int, *, limit: float) -> NDArray[np.float32]:
         """The mean of the views' maps, each in units of what stands for the limit there; 0 off the part.
@@ -175,6 +220,11 @@ class ViewsJudge:
                 total += found
         in_mean = sum(not bank.is_beside for bank in self._banks.values())
         return np.asarray(np.maximum(total / np.float32(in_mean), hottest))
+
+
+def _fused(in_mean: Mapping[str, float], beside: Mapping[str, float]) -> float:
+    """The mean of those in it, or what one beside it says where that is more."""
+    return float(np.max([fmean(in_mean.values()), *beside.values()]))  # np.max hands a NaN on, max does not
 
 
 def _words_of(shares: Mapping[str, float]) -> str:

@@ -179,6 +179,8 @@ RULES: Final[Mapping[str, Rule]] = {
     "method": Rule("object"),
     "method.score": _text(1, 64),
     "method.k": _whole(1, 10_000, "neighbours among the good parts", may_lack=True),
+    "method.native": Rule("list", may_lack=True),
+    "method.native[]": _whole(1, _LONG_SIDE, "a part is seen no larger than its crop is"),
     "method.channels": Rule("object", may_lack=True),
     "method.channels.*": Rule("object"),
     "method.channels.*.usual": _number(0.0, 1e9, _SCORE),

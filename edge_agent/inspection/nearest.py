@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edge_agent.inspection.furthest import furthest
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -18,8 +20,8 @@ _OFFSETS = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
 _ITSELF = _OFFSETS.index((0, 0))
 _AT_ONCE = 64 * 112
 """Values of a part that are compared at a time, of as many places as have them: that stays in the cache."""
-_LOOKED_AT = 32
-"""Places whose surroundings are searched at a time."""
+_SOME = 16
+"""Good parts that are asked first how far out a place is at most."""
 
 
 def around(places: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -34,14 +36,15 @@ def around(places: NDArray[np.bool_]) -> NDArray[np.bool_]:
 class PlaceBank:
     """Features of n good parts at the places around those that count (``places``, h x w).
 
-    ``projection`` (d, r) brings features to the scale in which distances are taken. The bank itself is (K, r, n)
-    float32, of the K places ``around(places)`` row by row.
+    ``projection`` (d, r) brings features to the scale in which distances are taken. The bank itself is (K, n, r)
+    float32, of the K places ``around(places)`` row by row; some of its parts stand once more beside each other.
     """
 
     places: NDArray[np.bool_]
     projection: NDArray[np.float32]
     _bank: NDArray[np.float32]
     _squares: NDArray[np.float32]
+    _some: NDArray[np.float32]
     _kept: NDArray[np.intp]
     _target: NDArray[np.intp] = field(repr=False)
     _around: NDArray[np.intp] = field(repr=False)
@@ -54,9 +57,9 @@ class PlaceBank:
         kept = np.argwhere(around(places))
         if features.ndim != 3 or features.shape[1:] != (len(kept), len(projection)) or not places.any():
             raise ValueError(f"features {features.shape} of {int(places.sum())} places and those around, {len(kept)}")
-        bank = np.empty((len(kept), projection.shape[1], len(features)), np.float32)
+        bank = np.empty((len(kept), len(features), projection.shape[1]), np.float32)
         for index, part in enumerate(features):
-            bank[..., index] = part.astype(np.float32) @ projection
+            bank[:, index] = part.astype(np.float32) @ projection
         number = np.full(np.add(places.shape, 2), -1, np.intp)  # of each place that counts; a rim that never does
         number[1:-1, 1:-1][places] = np.arange(int(places.sum()))
         target = np.stack([number[kept[:, 0] + 1 + dy, kept[:, 1] + 1 + dx] for dy, dx in _OFFSETS], axis=1)
@@ -66,16 +69,23 @@ class PlaceBank:
         beside = np.stack([of_bank[rows + 1 + dy, columns + 1 + dx] for dy, dx in _OFFSETS], axis=1)
         # Beyond the border there is nothing: the place itself stands there once more.
         beside = np.where(beside < 0, beside[:, _ITSELF, None], beside)
-        return cls(places, projection, bank, np.einsum("krn,krn->kn", bank, bank), kept, target, beside)
+        squares, some = np.einsum("knr,knr->kn", bank, bank), bank[beside[:, _ITSELF], :_SOME]
+        return cls(places, projection, bank, squares, some, kept, target, beside)
+
+    @property
+    def looked_at(self) -> NDArray[np.bool_]:
+        """The places (h, w) of a part whose features are needed."""
+        return around(self.places)
 
     @property
     def parts(self) -> int:
         """N."""
-        return len(self._bank[0, 0])
+        return len(self._bank[0])
 
     def without(self, part: int) -> PlaceBank:
         """The bank of all other good parts."""
-        return replace(self, _bank=np.delete(self._bank, part, axis=2), _squares=np.delete(self._squares, part, axis=1))
+        bank, squares = np.delete(self._bank, part, axis=1), np.delete(self._squares, part, axis=1)
+        return replace(self, _bank=bank, _squares=squares, _some=bank[self._around[:, _ITSELF], :_SOME])
 
     def to_each(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Distance (P, n) of each place that counts of a part (h, w, d) to each good part, within one cell.
@@ -92,7 +102,7 @@ class PlaceBank:
             here = slice(begin, begin + step)
             rows, columns = self._kept[here].T + 1
             seen = np.stack([projected[rows + dy, columns + dx] for dy, dx in _OFFSETS], axis=1)
-            products = np.matmul(seen, self._bank[here])  # (places, 9, n)
+            products = np.matmul(seen, self._bank[here].transpose(0, 2, 1))  # (places, 9, n)
             for k, (dy, dx) in enumerate(_OFFSETS):
                 target = self._target[here, k]
                 counts = target >= 0
@@ -107,45 +117,51 @@ class PlaceBank:
     def furthest_out(self, features: NDArray[np.float32], usual: UsualDistances, count: int) -> NDArray[np.float32]:
         """The ``count`` places (all, where there are fewer) of a part (h, w, d) that are furthest out by what is usual.
 
-        Branch and bound: how far out a place is by the nearest good part at that very place is an upper bound. The
-        places around are searched only where it says that the place may be among the furthest. NaN in, NaN out.
-        Raises ValueError as ``to_each`` does.
+        How far out a place is by some good parts at that very place is an upper bound. All of them are asked there,
+        and then in the places around, only where it may be among the furthest. NaN in, NaN out. Raises ValueError as
+        ``to_each`` does.
         """
-        projected = self._projected(features)
-        if projected is None:
+        self._check_shape(features)
+        if not np.isfinite(features).all():
             return np.full(min(count, int(self.places.sum())), np.nan, np.float32)
-        inner = projected[1:-1, 1:-1]
-        of_bank, of_part = inner[tuple(self._kept.T)], inner[self.places]
-        own = np.einsum("pr,pr->p", of_part, of_part)
-        at_place = (self._squares - 2.0 * np.matmul(of_bank[:, None], self._bank)[:, 0]).min(axis=1)
-        bounds = usual(_root(at_place[self._around[:, _ITSELF]] + own))
-        if not np.isfinite(bounds).all():  # finite features may have no finite distance
-            return np.full(min(count, len(bounds)), np.nan, np.float32)
-        order = np.argsort(-bounds, kind="stable")
-        found = np.empty(0, np.float32)
-        for begin in range(0, len(order), _LOOKED_AT):
-            here = order[begin : begin + _LOOKED_AT]
-            if len(found) == count and bounds[here[0]] <= found[0]:
-                break
-            cells = self._around[here]
-            products = np.matmul(of_part[here][:, None, None], self._bank[cells])[:, :, 0]  # (places, 9, n)
-            nearest = (self._squares[cells] - 2.0 * products).min(axis=(1, 2))
-            found = np.sort(np.concatenate([found, usual.at(here)(_root(nearest + own[here]))]))[-count:]
-        return found
+        seen = features[self.places] @ self.projection
+        own = np.einsum("pr,pr->p", seen, seen)
+
+        def out(places: NDArray[np.intp], cells: NDArray[np.intp]) -> NDArray[np.float32]:
+            """How far out these places are, of the bank in these cells (p, c) alone."""
+            nearest = [
+                min(float((self._squares[cell] - 2.0 * (self._bank[cell] @ seen[place])).min()) for cell in beside)
+                for place, beside in zip(places, cells, strict=True)
+            ]
+            return usual.at(places)(_root(np.array(nearest, np.float32) + own[places]))
+
+        itself = self._around[:, _ITSELF]
+        products = np.matmul(self._some, seen[..., None])[..., 0]
+        bounds = usual(_root((self._squares[itself, :_SOME] - 2.0 * products).min(axis=1) + own))
+        return furthest(
+            bounds,
+            count,
+            lambda places: out(places, itself[places, None]),
+            lambda places: out(places, self._around[places]),
+        )
 
     def _projected(self, features: NDArray[np.float32]) -> NDArray[np.float32] | None:
         """The part's features in the scale of distances (h + 2, w + 2, r), a rim of zeros around; None: not finite."""
+        self._check_shape(features)
+        if not np.isfinite(features).all():
+            return None
+        height, width = self.places.shape
+        projected = np.zeros((height + 2, width + 2, self.projection.shape[1]), np.float32)
+        flat = features.reshape(height * width, -1) @ self.projection  # one product: threads meet once, not once a row
+        projected[1:-1, 1:-1] = flat.reshape(height, width, -1)
+        return projected
+
+    def _check_shape(self, features: NDArray[np.float32]) -> None:
         height, width = self.places.shape
         if features.shape != (height, width, len(self.projection)):
             raise ValueError(
                 f"the part has features {features.shape}, the bank {(height, width, len(self.projection))}"
             )
-        if not np.isfinite(features).all():
-            return None
-        projected = np.zeros((height + 2, width + 2, self.projection.shape[1]), np.float32)
-        flat = features.reshape(height * width, -1) @ self.projection  # one product: threads meet once, not once a row
-        projected[1:-1, 1:-1] = flat.reshape(height, width, -1)
-        return projected
 
 
 def _root(squared: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -170,6 +170,35 @@ class Registration:
         )
         return np.asarray(warped, dtype=np.float32)
 
+    def warp_to(
+        self, image: npt.NDArray[np.uint8], alignment: Alignment, box: tuple[int, int, int, int], size: tuple[int, int]
+    ) -> npt.NDArray[np.uint8]:
+        """A ``box`` (x, y, width, height) of the reference's frame at a ``size`` (height, width), in one step.
+
+        Bilinear, in 8 bits; (height, width) or (height, width, 3). Where it is to be half as large or less the image is
+        averaged first, so that no pixel goes unseen. Outside the image the border is repeated. Raises ValueError as
+        ``register`` does.
+        """
+        self._check_same_shape(image)
+        x, y, width, height = box
+        times = max(1, min(width // size[1], height // size[0]))
+        # A pixel's centre stays where it is, whatever the size of pixels: hence the halves.
+        step_x, step_y = width / size[1], height / size[0]
+        to_frame = np.array([[step_x, 0.0, x + step_x / 2 - 0.5], [0.0, step_y, y + step_y / 2 - 0.5], [0.0, 0.0, 1.0]])
+        matrix = self._matrix(alignment) @ to_frame
+        if times > 1:
+            image = _averaged(image, times)
+            matrix /= times
+            matrix[:, 2] += 0.5 / times - 0.5
+        warped = cv2.warpAffine(
+            image,
+            matrix,
+            (size[1], size[0]),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        return np.asarray(warped, np.uint8)
+
     def warp_back(
         self, array_2d: npt.NDArray[np.floating], alignment: Alignment, *, repeat_border: bool = False
     ) -> npt.NDArray[np.float32]:
@@ -313,6 +342,13 @@ class Registration:
         _check_image(image)
         if image.shape != self._shape:
             raise ValueError(f"the image is {image.shape}, the reference {self._shape}")
+
+
+def _averaged(image: npt.NDArray[np.uint8], times: int) -> npt.NDArray[np.uint8]:
+    """An image so many times smaller; what is left over at its right and lower border is left out."""
+    height, width = image.shape[0] // times, image.shape[1] // times
+    whole = image[: height * times, : width * times]
+    return np.asarray(cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _turned(a: Fit, b: Fit) -> float:

@@ -7,17 +7,18 @@ looked at beside the network, as they are. The autoencoder's view is its anomaly
 
 from __future__ import annotations
 
+from copy import copy
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 import cv2
 
 from edge_agent.inspection.anomaly_map import resized
-from edge_agent.inspection.channels import OVERVIEW_PX, overview_size, size_within
+from edge_agent.inspection.channels import OVERVIEW_PX, overview_size
 from edge_agent.inspection.embedding import FeatureGrid
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["NATIVE_PIXELS", "Plane", "View", "ViewExtractor", "Voice", "views_for"]
 
-NATIVE_PIXELS = 1024 * 1024
-"""Pixels of the native view at most: larger crops are made smaller."""
+NATIVE_PIXELS = 500_000
+"""Pixels that the network is shown at most, where nobody asks for more or fewer: larger parts are made smaller."""
 _OVERVIEW_FROM = 1.25
 
 
@@ -54,6 +55,9 @@ _WORDS: Final = {
     View.TONE: "brightness and colour",
     View.AUTOENCODER: "what the autoencoder would repair",
 }
+
+
+_CHEAPEST_FIRST: Final = (View.TONE, View.OVERVIEW, View.AUTOENCODER, View.NATIVE, View.FILTERED)
 
 
 class Plane(StrEnum):
@@ -83,7 +87,7 @@ class Voice(StrEnum):
 
 
 def views_for(height: int, width: int, voices: Sequence[Voice], plane: Plane = Plane.ALL) -> tuple[View, ...]:
-    """The views of a crop of that size that these voices speak for: a small crop is seen once, at its own size.
+    """The views of a part seen at that size that these voices speak for: a small one is seen once, at its own size.
 
     Where one ``plane`` is looked at, it is looked at beside all colours, never in their place.
     """
@@ -102,9 +106,10 @@ def views_for(height: int, width: int, voices: Sequence[Voice], plane: Plane = P
 
 
 class ViewExtractor:
-    """The features of a part in each of its views, by one network, and by ``tone`` where that is among them.
+    """The features of a part in each of its views, by the network, and by ``tone`` where that is among them.
 
-    ``plane`` is what the filtered view looks at.
+    ``native`` is the (height, width) of the native view, None: the crop's own; ``plane`` is the filtered view's. Both
+    are seen by the ``native_network``, where there is one: at full size the deepest layers cost most and say least.
     """
 
     def __init__(
@@ -115,6 +120,8 @@ class ViewExtractor:
         threads: int,
         tone: Tone | None = None,
         plane: Plane = Plane.ALL,
+        native: tuple[int, int] | None = None,
+        native_network: bytes | None = None,
     ) -> None:
         """Raises ValueError for a network that is none, or ``tone`` or ``plane`` that do not fit the views."""
         if (View.TONE in views) != (tone is not None):
@@ -122,27 +129,41 @@ class ViewExtractor:
         if (View.FILTERED in views) != (plane is not Plane.ALL):
             raise ValueError(f"views {list(views)}, and the plane to look at: {plane}")
         self.views, self.threads, self._tone, self._plane = tuple(views), threads, tone, plane
+        self._native = native
         self._grid = FeatureGrid(network, threads=threads)
+        self._native_grid = self._grid if native_network is None else FeatureGrid(native_network, threads=threads)
+        self._looked_at: Mapping[View, NDArray[np.bool_]] = {}
+
+    def looking_at(self, places: Mapping[View, NDArray[np.bool_]]) -> ViewExtractor:
+        """One that computes no more than is needed for these places (h, w) of each view."""
+        other = copy(self)
+        other._looked_at = dict(places)  # noqa: SLF001 - one of this very class
+        return other
 
     def dimensions(self, view: View) -> tuple[int, ...]:
         """Features of a place, any of these: brightness and colour have two of each plane."""
-        return (2, 6) if view is View.TONE else (self._grid.dimensions,)
+        return (2, 6) if view is View.TONE else (self._grid_of(view).dimensions,)
 
     def features(self, views: Views) -> dict[View, NDArray[np.float32]]:
-        """Features (h, w, d) of every place, by view."""
-        height, width = views.crop.shape[:2]
-        native = views.crop
-        if {View.NATIVE, View.FILTERED, View.TONE} & set(self.views):
-            native = resized(views.crop, *size_within(height, width, NATIVE_PIXELS), cv2.INTER_AREA)
-        found: dict[View, NDArray[np.float32]] = {}
-        for view in self.views:
+        """Features (h, w, d) of every place, by view; of places that nobody looks at they may be 0."""
+        found = dict(self.looks(views))
+        return {view: found[view] for view in self.views}
+
+    def looks(self, views: Views) -> Iterator[tuple[View, NDArray[np.float32]]]:
+        """The same view by view, the cheapest first: a part that one of them rejects for certain need not wait."""
+        native = views.crop if self._native is None else resized(views.crop, *self._native, cv2.INTER_AREA)
+        small = overview_size(*native.shape[:2])
+        for view in sorted(self.views, key=_CHEAPEST_FIRST.index):
             if view is View.TONE and self._tone is not None:
-                found[view] = self._tone.features(native)
+                yield view, self._tone.features(native)
                 continue
-            shown = views.differences if view is View.AUTOENCODER else native
+            shown = native
             if view is View.FILTERED:
-                shown = self._plane.of(shown)
+                shown = self._plane.of(native)
             elif view is not View.NATIVE:
-                shown = resized(shown, *overview_size(height, width), cv2.INTER_AREA)
-            found[view] = self._grid.features(shown)
-        return found
+                whole = views.differences if view is View.AUTOENCODER else native
+                shown = resized(whole, *small, cv2.INTER_AREA)
+            yield view, self._grid_of(view).features(shown, self._looked_at.get(view))
+
+    def _grid_of(self, view: View) -> FeatureGrid:
+        return self._native_grid if view in (View.NATIVE, View.FILTERED) else self._grid

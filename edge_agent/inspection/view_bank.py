@@ -51,6 +51,12 @@ class ViewBank:
         """The mean of the few places that are furthest out, on the view's scale. NaN in, NaN out."""
         return self.scale(top_mean(self.bank.furthest_out(features, self.usual, TOP_PLACES)))
 
+    @property
+    def least(self) -> float:
+        """What no part scores less than: one that is at no place any further from good parts than they could be."""
+        nothing = np.zeros(int(self.bank.places.sum()), np.float32)
+        return self.scale(top_mean(self.usual(nothing)))
+
     def heat(self, features: NDArray[np.float32], limit: float) -> NDArray[np.float32]:
         """Each place (h, w) as a share of what stands for the ``limit`` in this view; 0 where no place counts."""
         found = np.zeros(self.bank.places.shape, np.float32)

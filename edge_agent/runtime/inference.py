@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from edge_agent.runtime.pairing import Part
     from edge_agent.runtime.programs import Programs
 
-__all__ = ["Inference", "InferenceHung", "Inspects", "Whole"]
+__all__ = ["Inference", "InferenceHung", "Inspects"]
 
 log = structlog.get_logger(__name__)
 
@@ -48,14 +48,6 @@ class InferenceHung(EdgeAgentError):
         )
 
 
-class InspectsAtOnce(Protocol):
-    """What judges one image in one step."""
-
-    def inspect(self, data: bytes) -> Inspection:
-        """What is found in it."""
-        ...
-
-
 class Inspects(Protocol[P]):
     """What judges one image, in two steps: the Inspector of a bundle. Neither raises for a bad image.
 
@@ -71,21 +63,6 @@ class Inspects(Protocol[P]):
     def judge(self, prepared: P, certain: Callable[[], None] | None = None) -> Inspection:
         """What is found in it."""
         ...
-
-
-class Whole:
-    """An inspector that knows one step alone: nothing is prepared, and nothing said early."""
-
-    def __init__(self, inspector: InspectsAtOnce) -> None:
-        self._inspector = inspector
-
-    def prepare(self, data: bytes) -> bytes:
-        """The bytes as they are."""
-        return data
-
-    def judge(self, prepared: bytes, certain: Callable[[], None] | None = None) -> Inspection:  # noqa: ARG002
-        """As its ``inspect``."""
-        return self._inspector.inspect(prepared)
 
 
 class Inference:

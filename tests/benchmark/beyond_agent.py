@@ -164,7 +164,6 @@ if __name__ == "__main__":
         stamped(Sleeping)
         Sleeping.bundle = None  # type: ignore[attr-defined]
         app.load_inspectors = without_bundle  # type: ignore[assignment]
-        app.Whole = lambda inspector: inspector  # type: ignore[assignment, misc]
         app.in_use_words = lambda *_: "an inspector that sleeps"  # type: ignore[assignment]
     try:
         main()

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 WIDTH, HEIGHT = 1600, 1200
+JUDGED_FROM = 1000
 STAGES = ("decode", "register", "reconstruct", "embed", "score")
 
 
@@ -53,12 +54,17 @@ def bmp(image: npt.NDArray[np.uint8]) -> bytes:
     return data.tobytes()
 
 
+def write_good(folder: Path, images: int) -> None:
+    """Write images of so many plates into a new folder; those to be judged have seeds from ``JUDGED_FROM`` on."""
+    folder.mkdir(parents=True)
+    for seed in range(images):
+        (folder / f"{seed:03}.bmp").write_bytes(bmp(render(seed)))
+
+
 def calibrated(folder: Path, method: str, images: int) -> CalibrationResult:
     """A bundle of the whole frame: nothing is saved by cropping."""
     good = folder / "good"
-    good.mkdir()
-    for seed in range(images):
-        (good / f"{seed:03}.bmp").write_bytes(bmp(render(seed)))
+    write_good(good, images)
     options = CalibrationOptions(part="plate", crop="full", method=method)
     return calibrate(good, folder / "bundle", options)
 
@@ -113,7 +119,7 @@ def main() -> int:
     say = sys.stdout.write
     inspectors = {method: calibrated_inspector(method, args.images, say) for method in args.methods.split(",")}
     times = {method: Times() for method in inspectors}
-    for seed in range(1000, 1000 + args.runs):
+    for seed in range(JUDGED_FROM, JUDGED_FROM + args.runs):
         data = bmp(render(seed))
         for method, inspector in inspectors.items():  # in turn: whatever else the machine does hits all of them
             times[method].add(inspector, data)

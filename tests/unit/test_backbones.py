@@ -34,6 +34,20 @@ def test_the_default_backbone_computes_what_torch_computes(size: tuple[int, int]
 
 
 @pytest.mark.parametrize("size", [(48, 64), (97, 131)])
+def test_of_grey_images_one_plane_is_as_much_as_three_equal_ones(size: tuple[int, int]) -> None:
+    grey = image(*size)[:, :1]
+    for colour, plain in (
+        (DEFAULT_BACKBONE.overview_onnx(), DEFAULT_BACKBONE.overview_onnx(grey=True)),
+        (DEFAULT_BACKBONE.native_onnx(), DEFAULT_BACKBONE.native_onnx(grey=True)),
+    ):
+        expected = DEFAULT_BACKBONE.original(plain, np.repeat(grey, 3, axis=1))
+
+        assert expected is not None
+        np.testing.assert_allclose(Network(plain, 1).run(grey), expected, atol=1e-5 * np.abs(expected).max())
+        assert worst(DEFAULT_BACKBONE, colour, size) < 1e-5
+
+
+@pytest.mark.parametrize("size", [(48, 64), (97, 131)])
 def test_what_the_papers_score_pools_is_what_torch_computes_at_each_depth(size: tuple[int, int]) -> None:
     model = DEFAULT_BACKBONE.depths_onnx()
 

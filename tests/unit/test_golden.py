@@ -12,7 +12,7 @@ import pytest
 from calibration.calibrate import CalibrationOptions, calibrate
 from edge_agent.errors import BundleRejected
 from edge_agent.inspection.bundle import Bundle
-from edge_agent.inspection.golden import Golden, middle_planes
+from edge_agent.inspection.golden import Golden, middle_of
 from edge_agent.inspection.inspector import Inspector
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def test_sums_in_half_precision_are_not_let_through(bundle: Bundle) -> None:
 def test_the_middle_of_a_crop(crop: tuple[int, int, int], expected: tuple[int, int]) -> None:
     image = np.random.default_rng(0).random(crop, dtype=np.float32)
 
-    found = middle_planes(image)
+    found = middle_of(image)
 
-    assert found.shape == (1, 3, *expected)
-    assert found[0, 0, 0, 0] == image[max(0, (crop[0] - 128) // 2), max(0, (crop[1] - 160) // 2), 0]
+    assert found.shape == (*expected, crop[2])
+    assert found[0, 0, 0] == image[max(0, (crop[0] - 128) // 2), max(0, (crop[1] - 160) // 2), 0]

@@ -16,8 +16,8 @@ from calibration.search import SearchWishes
 from edge_agent.domain import Outcome, Reason
 from edge_agent.inspection.anomaly_map import to_working
 from edge_agent.inspection.decision import decide
-from edge_agent.inspection.inspector import crop_of
 from edge_agent.inspection.likeness import Likeness
+from edge_agent.inspection.seen_area import crop_of
 
 if TYPE_CHECKING:
     from pathlib import Path

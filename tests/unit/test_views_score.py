@@ -20,7 +20,7 @@ from edge_agent.inspection.local import Scale
 from edge_agent.inspection.nearest import PlaceBank, around
 from edge_agent.inspection.tone import Tone
 from edge_agent.inspection.usual import UsualDistances, top_mean
-from edge_agent.inspection.view import NATIVE_PIXELS, View, ViewExtractor, Voice, views_for
+from edge_agent.inspection.view import View, ViewExtractor, Voice, views_for
 from edge_agent.inspection.view_bank import ViewBank
 
 Floats = NDArray[np.float32]
@@ -448,14 +448,29 @@ def test_features_have_a_place_for_each_sixteen_pixels_of_their_view() -> None:
     }
 
 
-def test_a_large_crop_is_seen_by_so_many_pixels_at_most() -> None:
-    extractor = ViewExtractor((View.NATIVE,), DEFAULT_BACKBONE.overview_onnx(), threads=1)
+def test_a_large_crop_is_seen_at_the_size_of_the_native_view() -> None:
+    extractor = ViewExtractor((View.NATIVE,), DEFAULT_BACKBONE.overview_onnx(), threads=1, native=(600, 800))
 
-    height, width = extractor.features(seen(1200, 1600))[View.NATIVE].shape[:2]
+    assert extractor.features(seen(1200, 1600))[View.NATIVE].shape == (38, 50, 112)
 
-    assert NATIVE_PIXELS == 1024 * 1024
-    assert (height, width) == (56, 74)
-    assert height * width * 16**2 < 1.02 * NATIVE_PIXELS
+
+def test_what_is_cheap_is_looked_at_first() -> None:
+    views, tone = (View.NATIVE, View.OVERVIEW, View.TONE), Tone(np.ones((32, 48), bool), is_tied=True)
+    extractor = ViewExtractor(views, DEFAULT_BACKBONE.overview_onnx(), threads=1, tone=tone)
+
+    assert [view for view, _ in extractor.looks(seen(500, 768))] == [View.TONE, View.OVERVIEW, View.NATIVE]
+    assert tuple(extractor.features(seen(500, 768))) == views
+
+
+def test_the_part_at_full_size_is_seen_by_a_network_of_its_own() -> None:
+    shallow, deep = DEFAULT_BACKBONE.native_onnx(grey=True), DEFAULT_BACKBONE.overview_onnx(grey=True)
+    views = (View.NATIVE, View.OVERVIEW)
+    both = ViewExtractor(views, deep, threads=1, native_network=shallow)
+
+    found, one = both.features(seen(500, 768)), ViewExtractor(views, deep, threads=1).features(seen(500, 768))
+
+    np.testing.assert_array_equal(found[View.OVERVIEW], one[View.OVERVIEW])
+    assert np.abs(found[View.NATIVE] - one[View.NATIVE]).max() > 0.1
 
 
 def judge_of(parts: list[Views], views: tuple[View, ...]) -> ViewsJudge:

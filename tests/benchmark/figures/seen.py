@@ -22,7 +22,14 @@ from calibration.limit import choose_limit
 from calibration.oddity import oddity_of
 from calibration.training import Recipe
 from calibration.view_memory import ViewMemory
-from calibration.view_scoring import DEFAULT_VOICES, features_at_places, kept_parts, tone_of_part, views_of_images
+from calibration.view_scoring import (
+    DEFAULT_VOICES,
+    features_at_places,
+    kept_parts,
+    networks_for,
+    tone_of_part,
+    views_of_images,
+)
 from edge_agent.inspection.image_files import read_file
 from edge_agent.inspection.judge import ViewsJudge
 from edge_agent.inspection.nearest import around
@@ -141,12 +148,20 @@ def see(data: DataSet, *, threads: int, progress: Progress) -> SeenParts:
             *(registered.registration.register(image.pixels()) for image in others),
         ),
     )
-    _, _, width, height = registered.crop
-    views = views_for(height, width, DEFAULT_VOICES, registered.plane)
+    views = views_for(*registered.native, DEFAULT_VOICES, registered.plane)
     mask, total = registered.part_mask(lambda _done, _total: None), len(every.images)
     tone = tone_of_part(registered, mask, views)
     plane = registered.plane
-    extractor = ViewExtractor(views, options.backbone.overview_onnx(), threads=threads, tone=tone, plane=plane)
+    network, at_full_size = networks_for(options.backbone, registered)
+    extractor = ViewExtractor(
+        views,
+        network,
+        threads=threads,
+        tone=tone,
+        plane=plane,
+        native=registered.native,
+        native_network=at_full_size,
+    )
     features, places = features_at_places(
         views_of_images(every), every, extractor, mask, lambda done: progress("see", done, total), is_tied=True
     )
