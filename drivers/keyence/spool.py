@@ -6,6 +6,7 @@ newest few), ``left`` (found in ``ready`` at start: the agent stopped before the
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -190,16 +191,7 @@ class Spool:
         Files and folder side by side: each waits for the disk, and a part waits for both.
         """
         placed = [capture.path for capture in captures if capture.broken is None and capture.path is not None]
-        failed: dict[Path, OSError] = {}
-        if placed:
-            files = threading.Thread(target=lambda: failed.update(_sync_files(placed)), name="spool-sync", daemon=True)
-            files.start()
-            try:
-                sync_folder(self.ready)
-            except OSError as err:
-                files.join()
-                failed = dict.fromkeys(placed, err)
-            files.join()
+        failed = self._sync(placed) if placed else {}
         return [
             capture
             if capture.path not in failed
@@ -211,6 +203,26 @@ class Spool:
             )
             for capture in captures
         ]
+
+    def _sync(self, placed: Sequence[Path]) -> dict[Path, OSError]:
+        """Make files of ``ready`` and their names durable; those that could not be, with the reason."""
+        # Until it is known that a file was synced, it was not.
+        failed = dict.fromkeys(placed, OSError(errno.EIO, "syncing it ended in an error of ours: the log has it"))
+
+        def sync_files() -> None:
+            found = _sync_files(placed)
+            failed.clear()
+            failed.update(found)
+
+        files = threading.Thread(target=sync_files, name="spool-sync", daemon=True)
+        files.start()
+        try:
+            sync_folder(self.ready)
+        except OSError as err:
+            files.join()
+            return dict.fromkeys(placed, err)
+        files.join()
+        return failed
 
     def check(self, data: bytes) -> ImageRefused | None:
         """The proof's answer to these bytes. Never raises."""

@@ -73,7 +73,7 @@ class Carrying:
             async with asyncio.timeout(self._bypass.waits_s(live.part.deadline, self._options.deadline_s)):
                 while not self._is_complete(live):
                     if live.certain:
-                        self._early.look(live, self._evidence(live))
+                        self._early.look(live, partial(self._evidence, live))
                     live.changed.clear()
                     await live.changed.wait()
         except TimeoutError:

@@ -92,19 +92,21 @@ class EarlyWords:
         self._rejected = rejected
         self._spawn = spawn
 
-    def look(self, live: LivePart, evidence: Evidence) -> None:
-        """Say it now, where it is due."""
+    def look(self, live: LivePart, evidence: Callable[[], Evidence]) -> None:
+        """Say it, where it is due and the output knows of the part; asked again whenever anything changes."""
         if live.early is not None or self._options.is_dry_run or self._bypass.is_active:
             return
-        if not is_due(evidence, live.certain):
+        if live.begun is None or not live.begun.done():  # a PLC names the part by then
             return
-        live.early = EarlyWord(monotonic_s(), self._spawn(self._tell(live)))
+        if is_due(evidence(), live.certain):
+            live.early = EarlyWord(monotonic_s(), self._spawn(self._tell(live, evidence)))
 
-    async def _tell(self, live: LivePart) -> Published:
+    async def _tell(self, live: LivePart, evidence: Callable[[], Evidence]) -> Published:
         """No reason yet: it is whatever the whole inspection says."""
         seq = live.part.seq
-        if live.begun is not None:
-            await asyncio.wait([live.begun])  # a PLC names the part by then
+        if self._bypass.is_active or not is_due(evidence(), live.certain):  # since then: nothing is said
+            live.early = None
+            return Published.WITHHELD
         published = await self._output.publish(seq, Verdict.REJECT, Deadline.after(self._options.deadline_s))
         log.info("part_rejected_early", part_seq=seq, cameras=sorted(live.certain), published=published)
         if published is Published.PUBLISHED:

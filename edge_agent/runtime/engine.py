@@ -324,6 +324,7 @@ class Engine:
         """Carry one part from its first sign to its end."""
         part = live.part
         live.begun = self._spawn(self._output.begin_part(part.seq, part.first_sign_mono_s))
+        live.begun.add_done_callback(lambda _: live.changed.set())
         await self._carrying.wait_for_evidence(live)
         await live.begun
         self.check()

@@ -141,6 +141,24 @@ async def test_an_image_is_told_while_it_is_stored_and_226_comes_once_it_is(
         assert (stored.path, stored.sha256, stored.broken) == (capture.path, capture.sha256, None)
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("is_told_early", [False, True])
+async def test_an_image_whose_sync_ends_in_an_error_of_ours_is_not_taken_for_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_told_early: bool
+) -> None:
+    def fails(_file: Path) -> None:
+        raise ValueError("a fault of ours")
+
+    monkeypatch.setattr(spool, "sync_file", fails)
+    async with inbox_in(tmp_path, tells_while_storing=is_told_early) as inbox:
+        reply = await upload(inbox, image_name(31), bmp())
+        capture = await soon(inbox.next())
+        stored = capture if capture.storing is None else await soon(capture.storing)
+
+    assert reply.startswith("451 DISK")
+    assert stored.broken is Reason.DISK
+
+
 @pytest.mark.parametrize("is_told_early", [False, True])
 async def test_an_image_that_is_not_proven_is_told_once(tmp_path: Path, *, is_told_early: bool) -> None:
     async with inbox_in(tmp_path, tells_while_storing=is_told_early) as inbox:

@@ -175,6 +175,31 @@ async def test_nothing_is_said_of_a_part_behind_which_another_came(tmp_path: Pat
         assert published(tmp_path, 1) is Published.WITHHELD
 
 
+async def test_nothing_is_said_before_the_output_knows_of_the_part(tmp_path: Path) -> None:
+    """A PLC names the part by then, or the next one, if that comes first."""
+    may_begin = asyncio.Event()
+    async with early_line(tmp_path) as (at, inspector):
+        begin = at.output.begin_part
+
+        async def slowly(*part: Any) -> None:
+            await may_begin.wait()
+            await begin(*part)
+
+        at.output.begin_part = slowly  # type: ignore[method-assign]
+        at.image(1, b"bad, certain")
+        at.result(1)
+        await heard(at, inspector)
+        at.image(2, b"bad, certain")
+        at.result(2)
+        may_begin.set()
+        inspector.may_end.set()
+        first, second = await at.rows(2)
+        await until(lambda: published(tmp_path, 2))
+
+        assert (first.reason, second.reason) == (Reason.SCORE, Reason.SCORE)
+        assert rejected(at) == [2]
+
+
 async def test_what_else_stands_against_the_part_decides_the_reason_of_its_row(tmp_path: Path) -> None:
     async with early_line(tmp_path) as (at, inspector):
         at.image(1, b"bad, certain")
