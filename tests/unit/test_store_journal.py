@@ -424,12 +424,14 @@ async def test_the_log_is_moved_when_no_part_is_open_and_at_last_all_the_same(
         await journal.event("READY", str(number))
     assert not moved
     await journal.event("READY", "the sixth")
-    await journal.head()
+    for _ in range(2):  # what is tidied up behind a call is done when the next one is
+        await journal.head()
     assert moved == [True]
     is_near = False
     for number in range(2):
         await journal.event("READY", str(number))
-    await journal.head()
+    for _ in range(2):
+        await journal.head()
     assert moved == [True, True]
 
 
