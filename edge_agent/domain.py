@@ -51,10 +51,10 @@ class Alignment:
 class Inspection:
     """The judgement of one image by one bundle. ``score`` is NaN where it could not be computed.
 
-    ``timings_ms`` holds the stages in their order: decode, register, reconstruct (with the anomaly map, where the score
-    takes it), embed, score. ``shares`` is what each channel or view said, on the scale of the score. ``condition`` is
-    how far each quantity of light and focus is from the good parts' images: 0 is as usual, beyond -1 and 1 the image
-    is refused.
+    ``timings_ms`` holds the stages in their order: decode, register, gate (how the part lies, light and focus),
+    reconstruct (with the anomaly map, where the score takes it), embed, score. ``shares`` is what each channel or view
+    said, on the scale of the score. ``condition`` is how far each quantity of light and focus is from the good parts'
+    images: 0 is as usual, beyond -1 and 1 the image is refused.
     """
 
     outcome: Outcome

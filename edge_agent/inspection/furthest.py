@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = ["furthest"]
+
+_AT_ONCE: Final = 32
+"""Values whose bounds are made closer at a time; the values themselves are asked for only among the largest."""
 
 
 def furthest(
@@ -27,10 +30,12 @@ def furthest(
         return np.full(count, np.nan, np.float32)
     bounds, step = bounds.copy(), np.zeros(len(bounds), np.intp)
     while True:
-        largest = np.argpartition(bounds, len(bounds) - count)[len(bounds) - count :]
-        least = int(step[largest].min())
-        if least == len(closer):  # these are values, and no value is above the other bounds
+        promising = np.argsort(-bounds, kind="stable")[: max(count, _AT_ONCE)]
+        largest = promising[:count]
+        if (step[largest] == len(closer)).all():  # these are values, and no value is above the other bounds
             return np.sort(bounds[largest])
-        here = largest[step[largest] == least]
-        bounds[here] = closer[least](here)
+        vague = promising[step[promising] < len(closer) - 1]  # made closer many at a time, for that is cheap
+        here = vague if vague.size else largest[step[largest] < len(closer)]
+        here = here[step[here] == step[here].min()]
+        bounds[here] = closer[int(step[here[0]])](here)
         step[here] += 1

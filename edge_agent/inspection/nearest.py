@@ -24,6 +24,10 @@ _SOME = 16
 """Good parts that are asked first how far out a place is at most."""
 
 
+_FEW_FEATURES = 8
+"""Of brightness and colour: comparing them with all good parts is cheaper than any bound."""
+
+
 def around(places: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The places (h, w) that a search within one cell looks at: these, and all that touch one of them."""
     height, width = places.shape
@@ -121,29 +125,32 @@ class PlaceBank:
         and then in the places around, only where it may be among the furthest. NaN in, NaN out. Raises ValueError as
         ``to_each`` does.
         """
+        if len(self._bank[0, 0]) <= _FEW_FEATURES:
+            return np.sort(usual(self.distances(features)))[-count:]
         self._check_shape(features)
         if not np.isfinite(features).all():
             return np.full(min(count, int(self.places.sum())), np.nan, np.float32)
         seen = features[self.places] @ self.projection
         own = np.einsum("pr,pr->p", seen, seen)
 
-        def out(places: NDArray[np.intp], cells: NDArray[np.intp]) -> NDArray[np.float32]:
-            """How far out these places are, of the bank in these cells (p, c) alone."""
-            nearest = [
-                min(float((self._squares[cell] - 2.0 * (self._bank[cell] @ seen[place])).min()) for cell in beside)
-                for place, beside in zip(places, cells, strict=True)
+        def there(places: NDArray[np.intp]) -> NDArray[np.float32]:
+            """How far out these places are by all good parts at the very place."""
+            cells = itself[places]
+            squared = self._squares[cells] - 2.0 * np.matmul(self._bank[cells], seen[places][..., None])[..., 0]
+            return usual.at(places)(_root(squared.min(axis=1) + own[places]))
+
+        def around_there(places: NDArray[np.intp]) -> NDArray[np.float32]:
+            """How far out they are."""
+            found = [
+                (self._squares[cells] - 2.0 * (self._bank[cells] @ seen[place])).min()
+                for place, cells in zip(places, self._around[places], strict=True)
             ]
-            return usual.at(places)(_root(np.array(nearest, np.float32) + own[places]))
+            return usual.at(places)(_root(np.array(found, np.float32) + own[places]))
 
         itself = self._around[:, _ITSELF]
         products = np.matmul(self._some, seen[..., None])[..., 0]
         bounds = usual(_root((self._squares[itself, :_SOME] - 2.0 * products).min(axis=1) + own))
-        return furthest(
-            bounds,
-            count,
-            lambda places: out(places, itself[places, None]),
-            lambda places: out(places, self._around[places]),
-        )
+        return furthest(bounds, count, there, around_there)
 
     def _projected(self, features: NDArray[np.float32]) -> NDArray[np.float32] | None:
         """The part's features in the scale of distances (h + 2, w + 2, r), a rim of zeros around; None: not finite."""

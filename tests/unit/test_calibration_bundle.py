@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import cv2
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 HEIGHT, WIDTH = 120, 160
-STAGES = ["decode", "register", "reconstruct", "embed", "score"]
+STAGES = ["decode", "register", "gate", "reconstruct", "embed", "score"]
 
 
 def render(seed: int, *, hole: bool = False, shift_px: float = 0.0) -> np.ndarray:
@@ -196,11 +197,55 @@ def test_a_bad_image_is_not_good_and_says_why(
 @pytest.mark.promise("T-26", "an image of anything but the part", "REJECT with the right reason, all")
 def test_a_score_that_is_not_a_number_is_not_good(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     inspector = Inspector(bundle)
-    monkeypatch.setattr(inspector._judge, "score", lambda _embedded: Judged(math.nan))
+    monkeypatch.setattr(inspector._judge, "judged", lambda _shares: Judged(math.nan))
 
     found: Inspection = inspector.inspect(encode(render(303)))
 
     assert (found.outcome, found.reason) == (Outcome.NG, Reason.NOT_FINITE)
+
+
+def test_a_part_that_lies_wrong_is_rejected_for_certain_before_any_network_looks(
+    inspector: Inspector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    looks = inspector._judge.looks
+    monkeypatch.setattr(inspector._judge, "looks", lambda views: (order.append("look"), looks(views))[1])
+
+    found = inspector.inspect(encode(cv2.flip(render(1), 0)), lambda: order.append("certain"))
+
+    assert found.reason is Reason.ALIGN
+    assert order == ["certain", "look"]
+
+
+def test_a_good_part_is_never_said_to_be_rejected_and_nothing_else_changes(inspector: Inspector) -> None:
+    said: list[bool] = []
+
+    good = inspector.inspect(encode(render(305)), lambda: said.append(True))
+    bad = inspector.inspect(encode(render(306, hole=True)), lambda: said.append(True))
+
+    assert (good.outcome, bad.outcome) == (Outcome.OK, Outcome.NG)
+    assert said == [True]
+    assert bad.score == inspector.inspect(encode(render(306, hole=True))).score
+
+
+def test_an_image_in_two_steps_is_the_same_inspection(inspector: Inspector) -> None:
+    data = encode(render(307))
+
+    prepared = inspector.prepare(data)
+    meanwhile = inspector.prepare(encode(render(308)))
+    found = inspector.judge(prepared)
+
+    assert inspector.judge(meanwhile).image_sha256 != found.image_sha256
+    assert replace(found, timings_ms={}) == replace(inspector.inspect(data), timings_ms={})
+
+
+def test_an_image_that_is_refused_is_refused_by_the_first_step_alone(inspector: Inspector) -> None:
+    prepared = inspector.prepare(b"hello")
+
+    found = inspector.judge(prepared, lambda: pytest.fail("what was never looked at needs no early word"))
+
+    assert prepared.picture is None
+    assert (found.outcome, found.reason) == (Outcome.NG, Reason.IMAGE_BROKEN)
 
 
 def test_explaining_shows_where_the_defect_is(inspector: Inspector, result: CalibrationResult) -> None:

@@ -531,6 +531,27 @@ def test_a_defect_off_the_part_makes_no_difference(judge: ViewsJudge) -> None:
     assert judge.score(elsewhere) == judge.score(embedded)
 
 
+def test_no_score_is_less_than_what_it_is_said_to_be_at_least() -> None:
+    views = (View.NATIVE, View.AUTOENCODER)
+    judge = judge_of([seen(160, 192, number) for number in range(8)], views)
+    rng = np.random.default_rng(0)
+
+    for number in range(40, 60):
+        embedded = judge.embed(seen(160, 192, number))
+        spoilt = {view: features + rng.normal(0.0, 2.0, features.shape) for view, features in embedded.items()}
+        shares = {view: judge.share(view, features.astype(np.float32)) for view, features in spoilt.items()}
+        least = [judge.at_least({view: shares[view] for view in some}) for some in ((), ("native",), shares)]
+
+        assert least[0] <= least[1] <= least[2] == judge.judged(shares).score
+
+
+def test_what_a_part_scores_at_least_is_what_a_good_part_scores_that_is_remembered() -> None:
+    part = seen(160, 192, 3)
+    judge = judge_of([seen(160, 192, number) for number in range(8)], (View.NATIVE,))
+
+    assert judge.at_least({}) <= judge.score(judge.embed(part)).score == pytest.approx(judge.at_least({}), abs=0.3)
+
+
 def test_nan_in_one_view_makes_the_score_nan(judge: ViewsJudge) -> None:
     embedded = {view: features.copy() for view, features in judge.embed(seen(160, 192, 9)).items()}
     embedded["native"][0, 0, 0] = np.nan
