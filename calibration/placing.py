@@ -48,6 +48,7 @@ def place_all(
     *,
     place: str,
     rehearse: Callable[[], Rehearsal],
+    threads: int = 1,
 ) -> Placed:
     """Settle both questions and register accordingly. ``place`` is one of PLACES; ``rehearse`` makes the rehearsal.
 
@@ -57,9 +58,9 @@ def place_all(
     if place not in PLACES:
         raise UsageError(f"place {place!r}", hint=f"--place {', '.join(PLACES)}")
     if wishes.registration != "auto" or wishes.max_angle_deg is not None:
-        registered = register_all(images, wishes, crop, progress)
+        registered = register_all(images, wishes, crop, progress, threads=threads)
         return _with_place(registered, _registration(registered, _ASKED), place, rehearse, progress)
-    registered = register_all(images, replace(wishes, left_out_share=1.0), crop, progress)
+    registered = register_all(images, replace(wishes, left_out_share=1.0), crop, progress, threads=threads)
     if registered.registration.settings.off:
         return _with_place(registered, _registration(registered, registered.notes[0]), place, rehearse, progress)
     worst = min(alignment.quality for alignment in registered.alignments)
@@ -69,7 +70,8 @@ def place_all(
         answers = (answered(REGISTRATION, "on", why), answered(PLACE, *(_said(place) or ("tied", why))))
         return Placed(replace(registered, is_tied=answers[1].answer == "tied"), answers)
     rehearsal = rehearse()
-    unmoved = register_all(images, replace(wishes, registration="off", max_scale=0.0), crop, progress)
+    as_they_come = replace(wishes, registration="off", max_scale=0.0)
+    unmoved = register_all(images, as_they_come, crop, progress, threads=threads)
     laid, lying = rehearsal.told_apart(registered, progress), rehearsal.told_apart(unmoved, progress)
     figures = {
         "on": {"tied": laid.tied, "free": laid.free},
@@ -80,7 +82,7 @@ def place_all(
     if answer.answer == "off":
         registered = unmoved
     elif left_out > wishes.left_out_share * len(images):
-        registered = register_all(images, wishes, crop, progress)  # refuses them, each by its name
+        registered = register_all(images, wishes, crop, progress, threads=threads)  # refuses them, each by its name
     said = _said(place)
     where = answered(PLACE, *said) if said else ask(PLACE, figures[answer.answer])
     return Placed(replace(registered, is_tied=where.answer == "tied"), (answer, where))
