@@ -25,6 +25,7 @@ from calibration.images import MIN_IMAGES, image_notes, images_in, read_good_ima
 from calibration.known import KnownImage, check_left_out, confirmed, leave_out, read_defective
 from calibration.learning_curve import PartsCurve, parts_curve
 from calibration.limit import Limit, LimitWishes, choose_limit, plan_ranks
+from calibration.oddity import see
 from calibration.parity import backbone_difference, golden_bytes
 from calibration.placing import Placed, place_all
 from calibration.registered import RegisteredSet, register_all
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from calibration.questions import Answer
     from calibration.reference import Box
     from calibration.scored import Scored
+    from calibration.seen import Seen
     from calibration.suspects import Suspicion
     from edge_agent.inspection.channels import Channel
     from edge_agent.inspection.image_files import FolderOfImages
@@ -200,7 +202,8 @@ class Gathered:
     """Registered good images, and what else a person showed: the same for every method.
 
     ``notes`` say what was passed over, and what is odd about the files; ``answers`` why parts are compared as they are;
-    ``suspicion`` which of them stand apart, ``parts_curve`` whether more of them would pay; None: nobody looked.
+    ``suspicion`` which of them stand apart, ``parts_curve`` whether more of them would pay, ``seen`` what the network
+    saw of them; None: nobody looked.
     """
 
     registered: RegisteredSet
@@ -213,6 +216,7 @@ class Gathered:
     notes: tuple[str, ...] = ()
     suspicion: Suspicion | None = None
     parts_curve: PartsCurve | None = None
+    seen: Seen | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -261,7 +265,7 @@ def gather(images: Sequence[Path], options: CalibrationOptions, progress: Progre
     clock.end("read")
     placed = place(good, options, progress, defective)
     registered = _seen_by(placed.registered, METHODS[options.method], options.voices)
-    registered = settle_size(registered, options.pixels, _stage(progress, "register"))
+    registered = settle_size(registered, options.pixels)
     placed = replace(placed, registered=registered)
     check_channels(options.channels, placed.registered.crop)
     clock.end("register")
@@ -274,16 +278,20 @@ def look_for_suspects(gathered: Gathered, progress: Progress = _unseen) -> tuple
     Raises UsageError where a person's mask leaves no place.
     """
     clock, options = _Clock(dict(gathered.timings_s)), gathered.options
+    registered, watch = gathered.registered, _stage(progress, "compare")
+    parts, threads = len(registered.images), options.threads
+    seen = see(registered, options.backbone, threads=threads, progress=lambda done, total: watch(done, 2 * total))
     suspicion = find_suspects(
-        gathered.registered,
-        options.backbone,
+        registered,
+        seen,
         options.keep,
-        threads=options.threads,
-        progress=_stage(progress, "compare"),
+        threads=threads,
+        progress=lambda done: watch(parts + done // len(seen.features), 2 * parts),
     )
     clock.end("compare")
     notes = (*gathered.notes, *suspicion.notes)
-    return replace(gathered, notes=notes, timings_s=clock.timings_s, suspicion=suspicion), suspicion
+    found = replace(gathered, notes=notes, timings_s=clock.timings_s, suspicion=suspicion, seen=seen)
+    return found, suspicion
 
 
 def would_more_pay(gathered: Gathered, progress: Progress = _unseen) -> Gathered:
@@ -321,12 +329,15 @@ def place(
         options.crop,
         _stage(progress, "register"),
         place=options.place,
+        threads=options.threads,
         rehearse=lambda: Rehearsal(
             good, options.backbone.overview_onnx(), seed=options.seed, threads=options.threads, known=defective
         ),
     )
     voices = options.voices or DEFAULT_VOICES
-    registered, answers = settle_plane(placed.registered, options.plane, voices, _stage(progress, "register"))
+    registered, answers = settle_plane(
+        placed.registered, options.plane, voices, _stage(progress, "register"), threads=options.threads
+    )
     return Placed(registered, (*placed.answers, *answers))
 
 
@@ -334,7 +345,7 @@ def train(gathered: Gathered, recipe: Recipe, progress: Progress = _unseen, *, f
     """Train on what was gathered: the long part, the same for every method with this recipe."""
     clock = _Clock()
     learned = learn(
-        gathered.registered.working(_stage(progress, "crop")),
+        gathered.registered.working(_stage(progress, "crop"), threads=gathered.options.threads),
         gathered.registered.grid,
         recipe,
         seed=gathered.options.seed,
@@ -348,7 +359,7 @@ def train(gathered: Gathered, recipe: Recipe, progress: Progress = _unseen, *, f
 
 def register(good: Sequence[GoodImage], options: CalibrationOptions, progress: Progress = _unseen) -> RegisteredSet:
     """Register these good images as the options say. Raises CalibrationRefused, UsageError."""
-    return register_all(good, options.search, options.crop, _stage(progress, "register"))
+    return register_all(good, options.search, options.crop, _stage(progress, "register"), threads=options.threads)
 
 
 def finish(
@@ -373,6 +384,7 @@ def finish(
         voices=options.voices,
         threads=options.threads,
         progress=_stage(progress, "embed"),
+        seen_before=gathered.seen,
     )
     clock.end("embed")
     limit = choose_limit(scored.scores, options.limit, by_tail=METHODS[method].limit_by_tail)
