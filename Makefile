@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: install demo test test-all test-unit test-rest lint pictures bench bench-paired bench-peers everyday figures fuzz results chaos soak kills schedules explore faults cover mutants words mistakes lock offline-bundle offline-documents bare-root clean
+.PHONY: install demo test test-all test-unit test-rest lint pictures bench bench-beyond bench-rate bench-paired bench-peers everyday figures fuzz results chaos soak kills schedules explore faults cover mutants words mistakes lock offline-bundle offline-documents bare-root clean
 
 # Not compiled beforehand: of what is installed a small part is ever imported, and compiled then.
 install: $(STAMP)
@@ -48,6 +48,14 @@ pictures: install
 
 bench: install
 	$(BIN)/python -m tests.benchmark
+
+# What a part costs beside its inspection, step by step. BEYOND= further options, for example BEYOND='--bundle FOLDER'.
+bench-beyond: install
+	$(BIN)/python -m tests.benchmark.beyond $(BEYOND)
+
+# First sign to verdict at 1 to 12 parts a second. RATE= further options, for example RATE='--minutes 10 --rate 10'.
+bench-rate: install
+	$(BIN)/python -m tests.benchmark.rate $(RATE)
 
 # One inspection today and at an older commit, in turn, image by image. BASE= another commit; KEEP= a folder that keeps the
 # bundles, so that a second run takes a minute (docs/figures.md, Time).

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from calibration.at_once import at_once
 from calibration.crossfit import as_seen
 from calibration.disturbances import disturbances_for
 from calibration.limit import percent
@@ -101,9 +102,11 @@ def bearing_of(
     if judge.hears_autoencoder:
         reconstructor = Reconstructor(bundle.cpcae_onnx, bundle.grid, bundle.channels, threads=threads)
 
-    def seen(image: NDArray[np.uint8]) -> Embedded:
+    def laid(image: NDArray[np.uint8]) -> NDArray[np.float32]:
         found = registered.registration.register(image)
-        crop = registered.seen(image, found)
+        return registered.seen(image, found)
+
+    def seen(crop: NDArray[np.float32]) -> Embedded:
         return judge.embed(as_seen(crop, registered, reconstructor) if reconstructor else Views.of_image(crop))
 
     disturbances = disturbances_for(registered.channels)
@@ -111,11 +114,12 @@ def bearing_of(
     chosen = np.unique(np.linspace(0, len(registered.images) - 1, _TRIED).round().astype(int))
     for done, index in enumerate(chosen, start=1):
         pixels = registered.images[index].pixels()
-        plain = seen(pixels)
+        plain = seen(laid(pixels))
         others = judge.without(plain)
         before = others.score(plain).score
-        for disturbance in disturbances:
-            raised[disturbance.title].append(others.score(seen(disturbance.apply(pixels))).score - before)
+        crops = at_once(lambda one: laid(one.apply(pixels)), disturbances, threads=threads)  # noqa: B023 - used at once
+        for disturbance, crop in zip(disturbances, crops, strict=True):
+            raised[disturbance.title].append(others.score(seen(crop)).score - before)
         del others  # as large as the bundle's own memory, and the next one comes before it is gone
         progress(done, len(chosen))
     rows = [Borne(title, float(np.median(by)) / room) for title, by in raised.items()]

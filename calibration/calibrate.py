@@ -25,6 +25,7 @@ from calibration.images import MIN_IMAGES, image_notes, images_in, read_good_ima
 from calibration.known import KnownImage, check_left_out, confirmed, leave_out, read_defective
 from calibration.learning_curve import PartsCurve, parts_curve
 from calibration.limit import Limit, LimitWishes, choose_limit, plan_ranks
+from calibration.oddity import see
 from calibration.parity import backbone_difference, golden_bytes
 from calibration.placing import Placed, place_all
 from calibration.registered import RegisteredSet, register_all
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from calibration.questions import Answer
     from calibration.reference import Box
     from calibration.scored import Scored
+    from calibration.seen import Seen
     from calibration.suspects import Suspicion
     from edge_agent.inspection.channels import Channel
     from edge_agent.inspection.image_files import FolderOfImages
@@ -209,8 +211,9 @@ class Gathered:
     """Registered good images, and what else a person showed: the same for every method.
 
     ``notes`` say what was passed over, and what is odd about the files; ``answers`` why parts are compared as they are;
-    ``suspicion`` which of them stand apart, ``parts_curve`` whether more of them would pay; None: nobody looked.
-    ``sized`` is at which size the parts are looked at to be done in time; None: no time is given.
+    ``suspicion`` which of them stand apart, ``parts_curve`` whether more of them would pay, ``seen`` what the network
+    saw of them; None: nobody looked. ``sized`` is at which size the parts are looked at to be done in time; None: no
+    time is given.
     """
 
     registered: RegisteredSet
@@ -223,6 +226,7 @@ class Gathered:
     notes: tuple[str, ...] = ()
     suspicion: Suspicion | None = None
     parts_curve: PartsCurve | None = None
+    seen: Seen | None = None
     sized: Sized | None = None
 
 
@@ -276,29 +280,25 @@ def gather(images: Sequence[Path], options: CalibrationOptions, progress: Progre
     check_channels(options.channels, registered.crop)
     sized = None
     if options.within is None or options.method != "views" or Voice.AUTOENCODER in options.voices:
-        registered = settle_size(registered, options.pixels, _stage(progress, "register"))
+        registered = settle_size(registered, options.pixels)
         clock.end("register")
     else:
         clock.end("register")
-        registered, sized = _sized(registered, options, options.within, _stage(progress, "time"))
+        registered, sized = _sized(registered, options, options.within)
         clock.end("time")
         notes = (*notes, sized.note)
     timings_s = clock.timings_s
     return Gathered(registered, options, timings_s, placed.answers, left_out, known_good, defective, notes, sized=sized)
 
 
-def _sized(
-    registered: RegisteredSet, options: CalibrationOptions, wish: TimeWish, progress: Callable[[int, int], None]
-) -> tuple[RegisteredSet, Sized]:
+def _sized(registered: RegisteredSet, options: CalibrationOptions, wish: TimeWish) -> tuple[RegisteredSet, Sized]:
     """The set at the size at which an inspection is done in time. Raises CalibrationRefused where there is none."""
     _, _, width, height = registered.crop
-    mask = registered.part_mask(progress)
     sized = choose(
         wish,
-        lambda pixels: size_for(height, width, pixels, mask, registered.asked),
+        lambda pixels: size_for(height, width, pixels, registered.part, registered.asked),
         lambda native: inspection_ms(
             replace(registered, native=native),
-            mask,
             backbone=options.backbone,
             voices=options.voices,
             threads=options.threads,
@@ -313,16 +313,20 @@ def look_for_suspects(gathered: Gathered, progress: Progress = _unseen) -> tuple
     Raises UsageError where a person's mask leaves no place.
     """
     clock, options = _Clock(dict(gathered.timings_s)), gathered.options
+    registered, watch = gathered.registered, _stage(progress, "compare")
+    parts, threads = len(registered.images), options.threads
+    seen = see(registered, options.backbone, threads=threads, progress=lambda done, total: watch(done, 2 * total))
     suspicion = find_suspects(
-        gathered.registered,
-        options.backbone,
+        registered,
+        seen,
         options.keep,
-        threads=options.threads,
-        progress=_stage(progress, "compare"),
+        threads=threads,
+        progress=lambda done: watch(parts + done // len(seen.features), 2 * parts),
     )
     clock.end("compare")
     notes = (*gathered.notes, *suspicion.notes)
-    return replace(gathered, notes=notes, timings_s=clock.timings_s, suspicion=suspicion), suspicion
+    found = replace(gathered, notes=notes, timings_s=clock.timings_s, suspicion=suspicion, seen=seen)
+    return found, suspicion
 
 
 def would_more_pay(gathered: Gathered, progress: Progress = _unseen) -> Gathered:
@@ -360,12 +364,15 @@ def place(
         options.crop,
         _stage(progress, "register"),
         place=options.place,
+        threads=options.threads,
         rehearse=lambda: Rehearsal(
             good, options.backbone.overview_onnx(), seed=options.seed, threads=options.threads, known=defective
         ),
     )
     voices = options.voices or DEFAULT_VOICES
-    registered, answers = settle_plane(placed.registered, options.plane, voices, _stage(progress, "register"))
+    registered, answers = settle_plane(
+        placed.registered, options.plane, voices, _stage(progress, "register"), threads=options.threads
+    )
     return Placed(registered, (*placed.answers, *answers))
 
 
@@ -373,7 +380,7 @@ def train(gathered: Gathered, recipe: Recipe, progress: Progress = _unseen, *, f
     """Train on what was gathered: the long part, the same for every method with this recipe."""
     clock = _Clock()
     learned = learn(
-        gathered.registered.working(_stage(progress, "crop")),
+        gathered.registered.working(_stage(progress, "crop"), threads=gathered.options.threads),
         gathered.registered.grid,
         recipe,
         seed=gathered.options.seed,
@@ -387,7 +394,7 @@ def train(gathered: Gathered, recipe: Recipe, progress: Progress = _unseen, *, f
 
 def register(good: Sequence[GoodImage], options: CalibrationOptions, progress: Progress = _unseen) -> RegisteredSet:
     """Register these good images as the options say. Raises CalibrationRefused, UsageError."""
-    return register_all(good, options.search, options.crop, _stage(progress, "register"))
+    return register_all(good, options.search, options.crop, _stage(progress, "register"), threads=options.threads)
 
 
 def finish(
@@ -419,6 +426,7 @@ def finish(
         voices=options.voices,
         threads=options.threads,
         progress=_stage(progress, "embed"),
+        seen_before=gathered.seen,
     )
     clock.end("embed")
     limit = choose_limit(scored.scores, options.limit, by_tail=METHODS[method].limit_by_tail)
@@ -490,7 +498,6 @@ def _cost(
         return None
     return cost_of(
         registered,
-        registered.part_mask(lambda _done, _total: None),
         sized,
         backbone=options.backbone,
         seed=options.seed,

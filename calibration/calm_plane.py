@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from calibration.at_once import at_once
 from calibration.questions import PLANE, Answer, answered
 from edge_agent.errors import UsageError
 from edge_agent.inspection.anomaly_map import to_working
@@ -42,7 +43,12 @@ _HALF: Final = 0.5
 
 
 def settle_plane(
-    registered: RegisteredSet, wish: str, voices: Sequence[Voice], progress: Callable[[int, int], None]
+    registered: RegisteredSet,
+    wish: str,
+    voices: Sequence[Voice],
+    progress: Callable[[int, int], None],
+    *,
+    threads: int = 1,
 ) -> tuple[RegisteredSet, tuple[Answer, ...]]:
     """The good images with the colours that are looked at, and why; no answer where nothing is to be asked.
 
@@ -58,37 +64,41 @@ def settle_plane(
     if wish != "auto":
         plane, why = Plane(wish), "as asked" if wish == Plane.ALL else f"{wish}, as asked"
     else:
-        plane, why = _found(registered, voices, progress)
+        plane, why = _found(registered, voices, progress, threads)
     answer = answered(PLANE, PLANE.default if plane is Plane.ALL else PLANE.other, why)
     return replace(registered, plane=plane), (answer,)
 
 
 def _found(
-    registered: RegisteredSet, voices: Sequence[Voice], progress: Callable[[int, int], None]
+    registered: RegisteredSet, voices: Sequence[Voice], progress: Callable[[int, int], None], threads: int
 ) -> tuple[Plane, str]:
     views = views_for(*registered.native, voices)
     if View.OVERVIEW not in views or View.TONE not in views:
         return Plane.ALL, "its colours would be seen by too few other views"
-    working, clipped = [], []
-    for index in range(len(registered.images)):
+
+    def planes(index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         crop = registered.cropped(index)
-        working.append(to_working(crop, registered.grid))
-        clipped.append(to_working((crop >= _CLIPPED).astype(np.float32), registered.grid))
-        progress(index + 1, len(registered.images))
-    parts = np.stack(working)
-    plane, share = calmest_plane(parts, np.stack(clipped), _on_part(registered, parts))
+        saturated = (crop >= _CLIPPED).astype(np.float32)
+        return to_working(crop, registered.grid), to_working(saturated, registered.grid)
+
+    working, clipped = [], []
+    for parts, saturated in at_once(planes, range(len(registered.images)), threads=threads):
+        working.append(parts)
+        clipped.append(saturated)
+        progress(len(working), len(registered.images))
+    plane, share = calmest_plane(np.stack(working), np.stack(clipped), _on_part(registered))
     if plane is Plane.ALL:
         return plane, "there is no colour in which good parts differ clearly less than in grey"
     return plane, f"{plane}, for there good parts differ {share:.0%} as much as in grey"
 
 
-def _on_part(registered: RegisteredSet, working: NDArray[np.float32]) -> NDArray[np.bool_]:
+def _on_part(registered: RegisteredSet) -> NDArray[np.bool_]:
     """Where the part is (h, w), as far as a person's mask is white."""
-    part = registered.mask_of(working)
-    found = np.ones(working.shape[1:3], bool) if part is None else part
+    grid = registered.grid
+    found = np.ones((grid.height, grid.width), bool) if registered.part is None else registered.part
     if registered.mask is not None:
         white = crop_of((registered.mask > 0).astype(np.float32), registered.crop)
-        found = found & (to_working(white, registered.grid)[..., 0] > _HALF)
+        found = found & (to_working(white, grid)[..., 0] > _HALF)
     return found
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from calibration.at_once import at_once
 from calibration.disturbances import disturbances_for
 from edge_agent.inspection.condition import Allowed, ConditionLimits, measure_condition, quantities_for
 from edge_agent.inspection.pose import tail_margin
@@ -42,15 +43,16 @@ Values = dict[Quantity, list[float]]
 
 
 def condition_limits(
-    registered: RegisteredSet, places: NDArray[np.bool_]
+    registered: RegisteredSet, places: NDArray[np.bool_], *, threads: int = 1
 ) -> tuple[ConditionLimits, dict[Quantity, tuple[float, ...]]]:
     """The limits, and what each good image measures, in their order. ``places`` (h, w) over the crop are the part's."""
     names = quantities_for(registered.channels)
     plain: Values = {name: [] for name in names}
-    for index in range(len(registered.images)):
-        for name, value in measure_condition(registered.cropped(index), places).items():
+    indices = range(len(registered.images))
+    for measured in at_once(lambda i: measure_condition(registered.cropped(i), places), indices, threads=threads):
+        for name, value in measured.items():
             plain[name].append(value)
-    moved = _moved(registered, places, plain)
+    moved = _moved(registered, places, plain, threads)
     limits = {name: allowed_from(name, plain[name], moved[name]) for name in names}
     return ConditionLimits(limits), {name: tuple(values) for name, values in plain.items()}
 
@@ -94,14 +96,18 @@ def condition_words(
     return said
 
 
-def _moved(registered: RegisteredSet, places: NDArray[np.bool_], plain: Values) -> Values:
+def _moved(registered: RegisteredSet, places: NDArray[np.bool_], plain: Values, threads: int) -> Values:
     """By how much each disturbance moves each quantity of a few good images, spread evenly."""
-    chosen = np.unique(np.linspace(0, len(registered.images) - 1, _DISTURBED).round().astype(int))
-    moved: Values = {name: [] for name in plain}
-    for index in chosen:
+    chosen = np.unique(np.linspace(0, len(registered.images) - 1, _DISTURBED).round().astype(int)).tolist()
+
+    def disturbed(index: int) -> list[dict[Quantity, float]]:
         pixels, alignment = registered.images[index].pixels(), registered.alignments[index]
-        for disturbance in disturbances_for(registered.channels):
-            disturbed = registered.seen(disturbance.apply(pixels), alignment)
-            for name, value in measure_condition(disturbed, places).items():
+        seen = (registered.seen(one.apply(pixels), alignment) for one in disturbances_for(registered.channels))
+        return [measure_condition(crop, places) for crop in seen]
+
+    moved: Values = {name: [] for name in plain}
+    for index, ways in zip(chosen, at_once(disturbed, chosen, threads=threads), strict=True):
+        for measured in ways:
+            for name, value in measured.items():
                 moved[name].append(value - plain[name][index])
     return moved

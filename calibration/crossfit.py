@@ -34,7 +34,7 @@ _NO_WORSE = 1.05
 class Learned:
     """``full`` is the ONNX file of the network that saw all, ``folds`` those of the others; ``fold_of[i]`` left i out.
 
-    Where the autoencoder has no voice in the score the first fold alone is there: it says whether the network learned.
+    Where the autoencoder has no voice in the score the first fold alone is there, and ``full`` is that one too.
     ``is_trained`` is False where nobody hears or sees it: it was left as it began, and nothing is said of it.
 
     Errors are mean squares over pixels in [0, 1], on images that the fold's network has not seen: of the networks,
@@ -74,18 +74,26 @@ def learn(
     progress: Callable[[int, int], None],
     folds: int = FOLDS,
 ) -> Learned:
-    """Train so many of the folds, then the network of all images for as long as served the folds best."""
+    """Train so many of the folds, then the network of all images for as long as served the folds best.
+
+    With fewer than all folds nobody hears the autoencoder: one network that left images out is enough, in pictures and
+    to say whether it learned, and ``full`` is that one (docs/decisions/0081).
+    """
     n = len(working)
     fold_of = _folds(n, seed)
+    is_heard = folds == FOLDS
+    recipe = recipe if is_heard else recipe.for_pictures()
     training = [
         Training(working, grid, _where(fold_of != f), _where(fold_of == f), recipe, seed=seed + 1 + f)
         for f in range(folds)
     ]
-    everything = Training(working, grid, range(n), (), recipe, seed=seed)
-    run_all([*training, everything], threads=threads, progress=progress)
+    everything = [Training(working, grid, range(n), (), recipe, seed=seed)] if is_heard else []
+    run_all([*training, *everything], threads=threads, progress=progress)
     trained = [fold.result() for fold in training]
     own_variance = float(np.mean([image.var(axis=(0, 1)).mean() for image in working]))
-    full = everything.result(float(np.median([fold.best_share for fold in trained])))
+    full = trained[0]
+    if is_heard:
+        full = everything[0].result(float(np.median([fold.best_share for fold in trained])))
     model = cpcae_onnx(full)
     return Learned(
         full=model,

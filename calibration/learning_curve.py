@@ -7,11 +7,13 @@ time twice as many are learned from. Synthetic defects on the parts that are set
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
+from calibration.at_once import at_once, each_with
 from calibration.synthetic_defects import make_defects
 from calibration.view_memory import ViewMemory, seen_places
 from calibration.view_scoring import features_at_places
@@ -21,11 +23,12 @@ from edge_agent.inspection.usual import top_mean
 from edge_agent.inspection.view import View, ViewExtractor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
     from calibration.registered import RegisteredSet
+    from calibration.synthetic_defects import SyntheticDefect
 
     Progress = Callable[[int, int], None]
 
@@ -122,50 +125,61 @@ class _Trial:
     def __init__(
         self, registered: RegisteredSet, network: bytes, *, seed: int, threads: int, progress: Progress
     ) -> None:
-        self._total, self.is_tied = len(registered.images), registered.is_tied
-        self._steps, self._progress = self._total * 2 + _DEFECTS + _QUARTERS * len(_sizes(self._total)), progress
-        extractor = ViewExtractor([View.OVERVIEW], network, threads=threads)
+        self._total, self.is_tied, self._threads = len(registered.images), registered.is_tied, threads
+        self._steps, self._progress = 2 * self._total + _DEFECTS + _QUARTERS * len(_sizes(self._total)), progress
         pictures: list[NDArray[np.uint8]] = []
+        for picture in at_once(partial(_picture, registered), range(self._total), threads=threads):
+            pictures.append(picture)
+            progress(len(pictures), self._steps)
+        extractors = [ViewExtractor([View.OVERVIEW], network, threads=1) for _ in range(threads)]
         features, places = features_at_places(
-            _overviews(registered, pictures),
+            (Views.of_image(_as_crop(picture)) for picture in pictures),
             registered,
-            extractor,
-            registered.part_mask(lambda done, _total: progress(done, self._steps)),
+            extractors,
+            registered.part,
             lambda done: progress(self._total + done, self._steps),
             is_tied=self.is_tied,
         )
         self._good, self._places = features[View.OVERVIEW], places[View.OVERVIEW]
         self._seen = seen_places(self._places, is_tied=self.is_tied)
-        extractor = extractor.looking_at({View.OVERVIEW: self._seen})
-        self.defects = make_defects([picture.copy for picture in pictures], _DEFECTS, seed=seed)
-        self._bad: list[NDArray[np.float16]] = []
-        for number, defect in enumerate(self.defects, start=1):
+        extractors = [extractor.looking_at({View.OVERVIEW: self._seen}) for extractor in extractors]
+        self.defects = make_defects([picture.copy for picture in pictures], _DEFECTS, seed=seed, threads=threads)
+
+        def look(extractor: ViewExtractor, defect: SyntheticDefect) -> NDArray[np.float16]:
             picture = _as_crop(defect.onto(pictures[defect.base]))
-            found = extractor.features(Views.of_image(picture))[View.OVERVIEW]
-            self._bad.append(found[self._seen].astype(np.float16))
-            progress(2 * self._total + number, self._steps)
+            return extractor.features(Views.of_image(picture))[View.OVERVIEW][self._seen].astype(np.float16)
+
+        self._bad: list[NDArray[np.float16]] = []
+        for features_of_defect in each_with(look, self.defects, extractors):
+            self._bad.append(features_of_defect)
+            progress(2 * self._total + len(self._bad), self._steps)
         self._order = np.random.default_rng(seed).permutation(self._total)
 
     def curve(self) -> PartsCurve:
         """Every size of the memory in turn."""
         sizes = _sizes(self._total)
-        told = [self._told_apart(size, number) for number, size in enumerate(sizes)]
+        good, bad = np.empty((len(sizes), self._total)), np.empty((len(sizes), len(self.defects)))
+        tasks = [(size, quarter) for size in range(len(sizes)) for quarter in range(_QUARTERS)]
+        scores = at_once(lambda task: self._scores(sizes[task[0]], task[1]), tasks, threads=self._threads)
+        for done, ((size, _), (of_good, of_bad)) in enumerate(zip(tasks, scores, strict=True), start=1):
+            good[size, list(of_good)] = list(of_good.values())
+            bad[size, list(of_bad)] = list(of_bad.values())
+            self._progress(self._steps - len(tasks) + done, self._steps)
+        told = (_told_apart(*both) for both in zip(good, bad, strict=True))
         return PartsCurve(self._total, self.is_tied, sizes, tuple(told))
 
-    def _told_apart(self, size: int, number: int) -> float:
-        good, bad = np.empty(self._total), np.empty(len(self.defects))
-        for quarter in range(_QUARTERS):
-            aside = self._order[quarter::_QUARTERS]
-            known = np.delete(self._order, np.s_[quarter::_QUARTERS])[:size]
-            memory = _Memory(ViewMemory(self._good[known], self._places, range(size), is_tied=self.is_tied), known)
-            for part in aside:
-                good[part] = memory.score(self._whole(self._good[part]))
-            for index, defect in enumerate(self.defects):
-                if defect.base in aside:
-                    bad[index] = memory.score(self._whole(self._bad[index]), without=defect.donor)
-            self._progress(self._steps - _QUARTERS * (len(_sizes(self._total)) - number) + quarter + 1, self._steps)
-        above = (bad[:, None] > good).mean(dtype=np.float64)
-        return float(above + (bad[:, None] == good).mean(dtype=np.float64) / 2)
+    def _scores(self, size: int, quarter: int) -> tuple[dict[int, float], dict[int, float]]:
+        """Of the parts in a quarter, and of the defects on them, by so many of the others."""
+        aside = self._order[quarter::_QUARTERS].tolist()
+        known = np.delete(self._order, np.s_[quarter::_QUARTERS])[:size]
+        memory = _Memory(ViewMemory(self._good[known], self._places, range(size), is_tied=self.is_tied), known)
+        good = {part: memory.score(self._whole(self._good[part])) for part in aside}
+        bad = {
+            index: memory.score(self._whole(self._bad[index]), without=defect.donor)
+            for index, defect in enumerate(self.defects)
+            if defect.base in good
+        }
+        return good, bad
 
     def _whole(self, features: NDArray[np.float16]) -> NDArray[np.float32]:
         whole = np.zeros((*self._places.shape, features.shape[1]), np.float32)
@@ -191,14 +205,17 @@ def _sizes(total: int) -> tuple[int, ...]:
     return most // 4, most // 2, most
 
 
-def _overviews(registered: RegisteredSet, pictures: list[NDArray[np.uint8]]) -> Iterator[Views]:
-    """Each registered crop at the overview's size; what defects are drawn on is added to ``pictures``."""
-    for index in range(len(registered.images)):
-        crop = registered.cropped(index)
-        small = resized(crop, *overview_size(*crop.shape[:2]), cv2.INTER_AREA)
-        picture = np.clip(np.rint(small * np.float32(255.0)), 0, 255).astype(np.uint8)
-        pictures.append(picture[..., 0] if picture.shape[2] == 1 else picture)
-        yield Views.of_image(_as_crop(picture))
+def _told_apart(good: NDArray[np.float64], bad: NDArray[np.float64]) -> float:
+    above = (bad[:, None] > good).mean(dtype=np.float64)
+    return float(above + (bad[:, None] == good).mean(dtype=np.float64) / 2)
+
+
+def _picture(registered: RegisteredSet, index: int) -> NDArray[np.uint8]:
+    """A registered crop at the overview's size: what defects are drawn on."""
+    crop = registered.cropped(index)
+    small = resized(crop, *overview_size(*crop.shape[:2]), cv2.INTER_AREA)
+    picture = np.clip(np.rint(small * np.float32(255.0)), 0, 255).astype(np.uint8)
+    return np.asarray(picture[..., 0] if picture.shape[2] == 1 else picture)
 
 
 def _as_crop(picture: NDArray[np.uint8]) -> NDArray[np.float32]:

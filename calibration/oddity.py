@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from calibration.at_once import at_once
 from calibration.fusion import beside_the_mean, scale_beside
+from calibration.seen import Seen
 from calibration.view_scoring import (
     DEFAULT_VOICES,
     features_at_places,
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
     from calibration.registered import RegisteredSet
     from edge_agent.inspection.view import View
 
-__all__ = ["Oddity", "measure_oddity", "oddity_of"]
+__all__ = ["Oddity", "oddity_of", "see"]
 
 _UPPER = 0.75
 _LEAST_SPREAD = 0.02
@@ -81,43 +83,46 @@ def _heat(views: Sequence[ViewOddity], part: int, height: int, width: int) -> ND
     return total / np.float32(len(views))
 
 
-def measure_oddity(
-    registered: RegisteredSet, backbone: Backbone, most: int, *, threads: int, progress: Callable[[int, int], None]
-) -> Oddity:
-    """How odd each registered part is, where up to ``most`` of them may be odd in the same way.
+def see(registered: RegisteredSet, backbone: Backbone, *, threads: int, progress: Callable[[int, int], None]) -> Seen:
+    """What the network sees of each registered part, in all colours, whatever the score looks at.
 
-    ``progress(done, total)`` counts steps. Raises UsageError where a person's mask leaves no place.
+    What one colour hides may be what is odd. Raises UsageError where a person's mask leaves no place.
     """
-    views, n = views_for(*registered.native, DEFAULT_VOICES), len(registered.images)
-    steps = n * (2 + len(views))
-    mask = registered.part_mask(lambda done, _total: progress(done, steps))
-    tone = tone_of_part(registered, mask, views)
-    # In all colours, whatever the score looks at: what one colour hides may be what is odd.
+    views = views_for(*registered.native, DEFAULT_VOICES)
     network, at_full_size = networks_for(backbone, registered)
-    extractor = ViewExtractor(
-        views, network, threads=threads, tone=tone, native=registered.native, native_network=at_full_size
-    )
+    tone = tone_of_part(registered, registered.part, views)
+    extractors = [
+        ViewExtractor(views, network, threads=1, tone=tone, native=registered.native, native_network=at_full_size)
+        for _ in range(threads)
+    ]
+    n = len(registered.images)
     features, places = features_at_places(
-        views_of_images(registered), registered, extractor, mask, _after(n, steps, progress), is_tied=True
+        views_of_images(registered),
+        registered,
+        extractors,
+        registered.part,
+        lambda done: progress(done, n),
+        is_tied=True,
     )
-    return oddity_of(features, places, most, _after(2 * n, steps, progress))
+    return Seen(features, places, registered.seen_area)
 
 
 def oddity_of(
-    features: dict[View, NDArray[np.float16]],
+    features: Mapping[View, NDArray[np.float16]],
     places: Mapping[View, NDArray[np.bool_]],
     most: int,
     progress: Callable[[int], None] = lambda _done: None,
+    *,
+    threads: int = 1,
 ) -> Oddity:
-    """The same from features (n, K, d) by view at the places around those that count: they are taken out of the dict.
+    """How odd each part is, where up to ``most`` may be odd in the same way, from what was ``Seen`` of them.
 
     ``progress(done)`` counts parts, those of every view.
     """
     beside, found_by, before = beside_the_mean(tuple(features), DEFAULT_VOICES), {}, 0
-    for view in tuple(features):
-        found, where = features.pop(view), places[view]
-        kept = kept_parts(found, view, is_tied=True)
-        nearest, beyond = _distances(found, where, kept, most, _from(before, progress))
+    for view, found in features.items():
+        where, kept = places[view], kept_parts(found, view, is_tied=True)
+        nearest, beyond = _distances(found, where, kept, most, _from(before, progress), threads=threads)
         found_by[view] = [_by_others(nearest, where, 0), _by_others(beyond, where, most)]
         before += len(found)
     in_mean = [one for view, both in found_by.items() if view not in beside for one in both]
@@ -140,6 +145,8 @@ def _distances(
     kept: list[int],
     most: int,
     progress: Callable[[int], None],
+    *,
+    threads: int,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Distances (n, P) of each part at each place to the nearest other part, and to the nearest but ``most`` - 1.
 
@@ -147,17 +154,20 @@ def _distances(
     """
     n = len(features)
     bank = PlaceBank.of(features[kept], places, Whitening(features, folds_of(n)).projection())
-    whole = np.zeros((*places.shape, features.shape[2]), np.float32)
     nearest, beyond = (np.empty((n, int(places.sum())), np.float32) for _ in range(2))
     number = min(most, len(kept) - 1) - 1
-    stored = np.array(kept)
-    for part in range(n):
-        whole[around(places)] = features[part]
+    stored, around_them = np.array(kept), around(places)
+
+    def find(part: int) -> None:
+        whole = np.zeros((*places.shape, features.shape[2]), np.float32)
+        whole[around_them] = features[part]
         distances = bank.to_each(whole)
         distances[:, stored == part] = np.inf
         nearest[part] = distances.min(axis=1)
         beyond[part] = np.partition(distances, number, axis=1)[:, number]
-        progress(part + 1)
+
+    for done, _ in enumerate(at_once(find, range(n), threads=threads), start=1):
+        progress(done)
     return nearest, beyond
 
 
@@ -176,11 +186,6 @@ def _scaled(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     usual = float(np.median(scores))
     spread = float(np.quantile(scores, _UPPER)) - usual
     return (scores - usual) / max(spread, _LEAST_SPREAD * max(abs(usual), 1.0))
-
-
-def _after(begin: int, total: int, progress: Callable[[int, int], None]) -> Callable[[int], None]:
-    """A count of parts within one stage, as steps of the whole."""
-    return lambda done: progress(begin + done, total)
 
 
 def _from(begin: int, progress: Callable[[int], None]) -> Callable[[int], None]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from calibration.questions import PLACE, REGISTRATION, Answer, answered, ask
+from calibration.questions import PLACE, REGISTRATION, Answer, answered, ask, leaves_room
 from calibration.registered import register_all
 from edge_agent.errors import UsageError
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from calibration.images import GoodImage
     from calibration.reference import Box
     from calibration.registered import RegisteredSet
-    from calibration.rehearsal import Rehearsal
+    from calibration.rehearsal import Rehearsal, Told
     from calibration.search import SearchWishes
 
     Progress = Callable[[int, int], None]
@@ -48,6 +48,7 @@ def place_all(
     *,
     place: str,
     rehearse: Callable[[], Rehearsal],
+    threads: int = 1,
 ) -> Placed:
     """Settle both questions and register accordingly. ``place`` is one of PLACES; ``rehearse`` makes the rehearsal.
 
@@ -57,9 +58,9 @@ def place_all(
     if place not in PLACES:
         raise UsageError(f"place {place!r}", hint=f"--place {', '.join(PLACES)}")
     if wishes.registration != "auto" or wishes.max_angle_deg is not None:
-        registered = register_all(images, wishes, crop, progress)
+        registered = register_all(images, wishes, crop, progress, threads=threads)
         return _with_place(registered, _registration(registered, _ASKED), place, rehearse, progress)
-    registered = register_all(images, replace(wishes, left_out_share=1.0), crop, progress)
+    registered = register_all(images, replace(wishes, left_out_share=1.0), crop, progress, threads=threads)
     if registered.registration.settings.off:
         return _with_place(registered, _registration(registered, registered.notes[0]), place, rehearse, progress)
     worst = min(alignment.quality for alignment in registered.alignments)
@@ -68,19 +69,18 @@ def place_all(
         why = f"every good image registers at {worst:.2f} or better"
         answers = (answered(REGISTRATION, "on", why), answered(PLACE, *(_said(place) or ("tied", why))))
         return Placed(replace(registered, is_tied=answers[1].answer == "tied"), answers)
-    rehearsal = rehearse()
-    unmoved = register_all(images, replace(wishes, registration="off", max_scale=0.0), crop, progress)
-    laid, lying = rehearsal.told_apart(registered, progress), rehearsal.told_apart(unmoved, progress)
-    figures = {
-        "on": {"tied": laid.tied, "free": laid.free},
-        "off": {"tied": lying.tied, "free": lying.free},
-    }
+    rehearsal, unmoved = rehearse(), None
+    figures = {"on": _by_place(rehearsal.told_apart(registered, progress))}
     allowed = PLACES[1:] if place == "auto" else (place,)
+    if leaves_room(max(figures["on"][name] for name in allowed)):
+        as_they_come = replace(wishes, registration="off", max_scale=0.0)
+        unmoved = register_all(images, as_they_come, crop, progress, threads=threads)
+        figures["off"] = _by_place(rehearsal.told_apart(unmoved, progress))
     answer = ask(REGISTRATION, {way: max(told[name] for name in allowed) for way, told in figures.items()})
-    if answer.answer == "off":
+    if answer.answer == "off" and unmoved is not None:
         registered = unmoved
     elif left_out > wishes.left_out_share * len(images):
-        registered = register_all(images, wishes, crop, progress)  # refuses them, each by its name
+        registered = register_all(images, wishes, crop, progress, threads=threads)  # refuses them, each by its name
     said = _said(place)
     where = answered(PLACE, *said) if said else ask(PLACE, figures[answer.answer])
     return Placed(replace(registered, is_tied=where.answer == "tied"), (answer, where))
@@ -95,9 +95,12 @@ def _with_place(
     if said is not None:
         where = answered(PLACE, *said)
     else:
-        told = rehearse().told_apart(registered, progress)
-        where = ask(PLACE, {"tied": told.tied, "free": told.free})
+        where = ask(PLACE, _by_place(rehearse().told_apart(registered, progress)))
     return Placed(replace(registered, is_tied=where.answer == "tied"), (answer, where))
+
+
+def _by_place(told: Told) -> dict[str, float]:
+    return {"tied": told.tied, "free": told.free}
 
 
 def _registration(registered: RegisteredSet, why: str) -> Answer:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["CLEARLY", "PLACE", "PLANE", "REGISTRATION", "Answer", "Question", "answered", "ask"]
+__all__ = ["CLEARLY", "PLACE", "PLANE", "REGISTRATION", "Answer", "Question", "answered", "ask", "leaves_room"]
 
 CLEARLY = 0.02
 """By so much of AUC the other answer has to be ahead of the default."""
@@ -80,9 +80,21 @@ PLANE = Question(
 )
 
 
+def leaves_room(default: float) -> bool:
+    """Whether any answer could be clearly ahead of a default with this figure: of defects no more than all are told."""
+    return default + CLEARLY < 1.0
+
+
 def ask(question: Question, figures: Mapping[str, float]) -> Answer:
-    """The other answer where its figure is clearly ahead of the default's, else the default."""
-    default, other = figures[question.default], figures[question.other]
+    """The other answer where its figure is clearly ahead of the default's, else the default.
+
+    Where the default leaves no room the other answer need not have been tried.
+    """
+    default = figures[question.default]
+    if question.other not in figures and not leaves_room(default):
+        why = f"nothing can be clearly better (AUC of defects: {question.default} {default:.3f})"
+        return Answer(question, question.default, why, figures)
+    other = figures[question.other]
     of_each = f"{question.default} {default:.3f}, {question.other} {other:.3f}"
     if other > default + CLEARLY:
         return Answer(question, question.other, f"defects are told apart better (AUC {of_each})", figures)

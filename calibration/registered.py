@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from calibration.at_once import at_once
 from calibration.gate import (
     NO_GATE,
     RELIABLE,
@@ -83,7 +84,8 @@ class RegisteredSet:
 
     ``notes`` say what was chosen and what the quality gate can stop, ``warnings`` what it cannot; ``mask`` is where the
     reference may be trusted; ``dark`` is where good parts are black. ``is_tied``: a place of a part is compared with
-    the same place of good parts. ``plane``: what the filtered view looks at, if any. ``native`` is the
+    the same place of good parts. ``plane``: what the filtered view looks at, if any. ``part`` (h, w) is where in the
+    crop the part is, or anywhere that some part lies; None: all of it counts. ``native`` is the
     (height, width) at which views look at the crop, every pixel of which is looked at (``sees_all``) where the
     autoencoder has a voice.
     """
@@ -102,6 +104,7 @@ class RegisteredSet:
     mask: NDArray[np.uint8] | None
     dark: DarkGround
     whole: Whole
+    part: NDArray[np.bool_] | None
     native: tuple[int, int]
     is_tied: bool = True
     plane: Plane = Plane.ALL
@@ -159,26 +162,25 @@ class RegisteredSet:
         """How like the reference, as a whole, a working image is."""
         return Likeness(to_working(self.cropped(self.reference), self.grid), self.whole.part)
 
-    def part_mask(self, progress: Callable[[int, int], None]) -> NDArray[np.bool_] | None:
-        """Where in the crop the part is, or anywhere that some part lies; None: all of it counts."""
-        return self.mask_of(self.working(progress))
-
-    def mask_of(self, working: NDArray[np.float32]) -> NDArray[np.bool_] | None:
-        """The same from all working images (n, h, w, C)."""
-        is_off = self.registration.settings.off
-        return part_mask(working.mean(axis=0), (working.min(axis=0), working.max(axis=0)) if is_off else None)
-
-    def working(self, progress: Callable[[int, int], None]) -> NDArray[np.float32]:
+    def working(self, progress: Callable[[int, int], None], *, threads: int = 1) -> NDArray[np.float32]:
         """All working images (n, h, w, C)."""
         found = []
-        for index in range(len(self.images)):
-            found.append(to_working(self.cropped(index), self.grid))
-            progress(index + 1, len(self.images))
+        made = at_once(
+            lambda index: to_working(self.cropped(index), self.grid), range(len(self.images)), threads=threads
+        )
+        for image in made:
+            found.append(image)
+            progress(len(found), len(self.images))
         return np.stack(found)
 
 
 def register_all(
-    images: Sequence[GoodImage], wishes: SearchWishes, crop: str | Box, progress: Callable[[int, int], None]
+    images: Sequence[GoodImage],
+    wishes: SearchWishes,
+    crop: str | Box,
+    progress: Callable[[int, int], None],
+    *,
+    threads: int = 1,
 ) -> RegisteredSet:
     """Register every image to the most usual one and settle the crop. Raises CalibrationRefused, UsageError.
 
@@ -186,27 +188,31 @@ def register_all(
     """
     reference = medoid(images)
     mask = None if wishes.mask is None else read_mask(wishes.mask, images[reference].shape)
-    found, words = search(images, reference, wishes, mask, progress)
+    found, words = search(images, reference, wishes, mask, progress, threads=threads)
     qualities = {i.path.name: a.quality for i, a in zip(images, found.alignments, strict=True)}
     del qualities[images[reference].path.name]
     is_off = found.registration.settings.off
     odd = () if is_off else unregistered(qualities, wishes.left_out_share, _likeness_of(images, found))
     kept = [i for i, image in enumerate(images) if image.path.name not in odd]
     kept_images, alignments = [images[i] for i in kept], [found.alignments[i] for i in kept]
-    dark = _dark_ground(kept_images, found.registration, alignments)
+    dark = _dark_ground(kept_images, found.registration, alignments, threads)
     try:
         box = _settle_crop(crop, found, dict(zip((i.path.name for i in kept_images), alignments, strict=True)))
     except CalibrationRefused as err:
         if wishes.registration == "auto" and found.usual_quality(reference) < RELIABLE:
-            return register_all(images, replace(wishes, registration="off", max_scale=0.0), crop, progress)
+            return register_all(
+                images, replace(wishes, registration="off", max_scale=0.0), crop, progress, threads=threads
+            )
         raise CalibrationRefused(str(err), hint=f"{err.hint}; or calibrate with --registration off") from err
     gate, gate_notes = NO_GATE, _NOT_JUDGED
     warnings: tuple[str, ...] = ()
     whole = Whole()
+    crops = _working_crops(kept_images, found.registration, alignments, box, threads)
+    part = part_mask(np.mean(crops, axis=0), (np.min(crops, axis=0), np.max(crops, axis=0)) if is_off else None)
     if not is_off:
         wrong = wrong_qualities(found.registration, kept_images, alignments)
         gate = quality_gate([q for name, q in qualities.items() if name not in odd], wrong)
-        whole = _whole(kept_images, found.registration, alignments, box, (kept.index(reference), mask))
+        whole = _whole(crops, part, box, (kept.index(reference), mask))
         gate_notes = (*gate_words(gate, qualities.values(), wrong), whole.words)
         warnings = gate_warnings(gate, wrong)
     return RegisteredSet(
@@ -225,6 +231,7 @@ def register_all(
         mask=mask,
         dark=dark,
         whole=whole,
+        part=part,
         pose=_pose_limits(alignments, found.registration, None if is_off else wishes.pose_tolerance),
     )
 
@@ -241,21 +248,31 @@ def _likeness_of(images: Sequence[GoodImage], found: Registered) -> Callable[[st
     return of
 
 
-def _whole(
+def _working_crops(
     images: Sequence[GoodImage],
     registration: Registration,
     alignments: Sequence[Alignment],
     box: Box,
+    threads: int,
+) -> list[NDArray[np.float32]]:
+    grid = grid_for(box[3], box[2])
+
+    def crop(one: tuple[GoodImage, Alignment]) -> NDArray[np.float32]:
+        return to_working(crop_of(registration.warp(one[0].pixels(), one[1]), box), grid)
+
+    return list(at_once(crop, zip(images, alignments, strict=True), threads=threads))
+
+
+def _whole(
+    crops: Sequence[NDArray[np.float32]],
+    part: NDArray[np.bool_] | None,
+    box: Box,
     trusted: tuple[int, NDArray[np.uint8] | None],
 ) -> Whole:
-    """The gate on likeness, from these images as they are and moved elsewhere; ``trusted``: reference and mask."""
+    """The gate on likeness, from working images as they are and moved elsewhere; ``trusted``: reference and mask."""
     reference, mask = trusted
     grid = grid_for(box[3], box[2])
-    crops = [
-        to_working(crop_of(registration.warp(image.pixels(), alignment), box), grid)
-        for image, alignment in zip(images, alignments, strict=True)
-    ]
-    part = part_and_rim(part_mask(np.mean(crops, axis=0)))
+    part = part_and_rim(part)
     if mask is not None:
         white = to_working(crop_of((mask > 0).astype(np.float32), box), grid)[..., 0] > _HALF
         inside = white if part is None else white & part
@@ -269,10 +286,10 @@ def _whole(
 
 
 def _dark_ground(
-    images: Sequence[GoodImage], registration: Registration, alignments: Sequence[Alignment]
+    images: Sequence[GoodImage], registration: Registration, alignments: Sequence[Alignment], threads: int
 ) -> DarkGround:
     """Where good parts are black. Raises CalibrationRefused, naming every image whose file was cut."""
-    dark, most = dark_ground(images, registration, alignments)
+    dark, most = dark_ground(images, registration, alignments, threads=threads)
     cut = filled_with_zeros(images, registration, alignments, most)
     if cut:
         raise CalibrationRefused(

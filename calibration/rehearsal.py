@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 import cv2
 import numpy as np
 
+from calibration.at_once import at_once, each_with
 from calibration.part_mask import counting_places
 from calibration.synthetic_defects import clearer_half, make_defects
 from calibration.view_memory import ViewMemory, seen_places
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from calibration.images import GoodImage
     from calibration.known import KnownImage
     from calibration.registered import RegisteredSet
+    from calibration.synthetic_defects import SyntheticDefect
     from edge_agent.inspection.likeness import Likeness
 
     Progress = Callable[[int, int], None]
@@ -70,8 +72,9 @@ class Rehearsal:
     ) -> None:
         self._images = _spread(images, _MOST_PARTS)
         self._known = _spread(known, _MOST_KNOWN)
-        self._grid = FeatureGrid(network, threads=threads)
-        self._defects = clearer_half(make_defects([image.pixels for image in self._images], defects, seed=seed))
+        self._grids = [FeatureGrid(network, threads=1) for _ in range(threads)]
+        pictures = [image.pixels for image in self._images]
+        self._defects = clearer_half(make_defects(pictures, defects, seed=seed, threads=threads))
 
     def told_apart(self, registered: RegisteredSet, progress: Progress) -> Told:
         """By images that are registered, cropped and masked like this.
@@ -80,39 +83,62 @@ class Rehearsal:
         """
         total = len(self._images) + len(self._defects) + len(self._known)
         known = {image.path.name: index for index, image in enumerate(registered.images)}
+        laid = [
+            (number, known[image.path.name]) for number, image in enumerate(self._images) if image.path.name in known
+        ]
+        seen = each_with(lambda grid, one: _features(grid, registered.cropped(one[1])), laid, self._grids)
         good: dict[int, NDArray[np.float16]] = {}
-        for number, image in enumerate(self._images):
-            if image.path.name in known:
-                good[number] = self._features(registered.cropped(known[image.path.name]))
+        for (number, _), features in zip(laid, seen, strict=True):
+            good[number] = features
             progress(number + 1, total)
         bad: list[_Bad] = []
         likeness, number_of = registered.likeness(), {part: number for number, part in enumerate(good)}
-        for number, (pixels, origins) in enumerate(self._defective(good), start=len(self._images) + 1):
-            crop = _inspected(registered, likeness, pixels)
-            own = tuple(number_of[part] for part in origins if part in number_of)
-            bad.append(_Bad(None if crop is None else self._features(crop), own))
+
+        def look(grid: FeatureGrid, one: _Defective) -> _Bad:
+            crop = _inspected(registered, likeness, one.pixels())
+            own = tuple(number_of[part] for part in one.origins if part in number_of)
+            return _Bad(None if crop is None else _features(grid, crop), own)
+
+        for number, found in enumerate(
+            each_with(look, self._defective(good), self._grids), start=len(self._images) + 1
+        ):
+            bad.append(found)
             progress(number, total)
         shape = next(iter(good.values())).shape[:2]
-        places = counting_places(shape, registered.part_mask(lambda _done, _total: None), registered.asked)
+        places = counting_places(shape, registered.part, registered.asked)
         tell = partial(_told, list(good.values()), bad, places, thrown_out=len(self._images) - len(good))
-        return Told(tied=tell(is_tied=True), free=tell(is_tied=False))
+        tied, free = at_once(lambda is_tied: tell(is_tied=is_tied), (True, False), threads=len(self._grids))
+        return Told(tied=tied, free=free)
 
-    def _defective(self, good: Collection[int]) -> Iterator[tuple[NDArray[np.uint8], tuple[int | None, ...]]]:
-        """Images of defective parts, and of which of the good parts each is made.
-
-        A synthetic defect on a part that is not among the ``good`` says nothing: that one is thrown out anyhow.
-        """
+    def _defective(self, good: Collection[int]) -> Iterator[_Defective]:
+        """Defective parts. A synthetic defect on a part that is not among the ``good`` says nothing: out anyhow."""
         for defect in self._defects:
             if defect.base in good:
-                yield defect.onto(self._images[defect.base].pixels()), (defect.base, defect.donor)
+                yield _Defective(partial(self._with_defect, defect), (defect.base, defect.donor))
         for image in self._known:
-            yield decode(image.read()), ()
+            yield _Defective(partial(_read, image), ())
 
-    def _features(self, crop: NDArray[np.float32]) -> NDArray[np.float16]:
-        height, width = crop.shape[:2]
-        scale = min(1.0, _LONG_SIDE_PX / max(height, width))
-        small = resized(crop, max(1, round(height * scale)), max(1, round(width * scale)), cv2.INTER_AREA)
-        return self._grid.features(small).astype(np.float16)
+    def _with_defect(self, defect: SyntheticDefect) -> NDArray[np.uint8]:
+        return defect.onto(self._images[defect.base].pixels())
+
+
+@dataclass(frozen=True, slots=True)
+class _Defective:
+    """How to get the picture of a defective part, and of which of the good parts it is made."""
+
+    pixels: Callable[[], NDArray[np.uint8]]
+    origins: tuple[int | None, ...]
+
+
+def _read(image: KnownImage) -> NDArray[np.uint8]:
+    return decode(image.read())
+
+
+def _features(grid: FeatureGrid, crop: NDArray[np.float32]) -> NDArray[np.float16]:
+    height, width = crop.shape[:2]
+    scale = min(1.0, _LONG_SIDE_PX / max(height, width))
+    small = resized(crop, max(1, round(height * scale)), max(1, round(width * scale)), cv2.INTER_AREA)
+    return grid.features(small).astype(np.float16)
 
 
 def _inspected(registered: RegisteredSet, likeness: Likeness, pixels: NDArray[np.uint8]) -> NDArray[np.float32] | None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from calibration.crossfit import Learned
     from calibration.reference import Box
     from calibration.registered import RegisteredSet
+    from calibration.seen import Seen
     from edge_agent.inspection.view import Voice
 
 __all__ = ["NEIGHBOURS", "check_channels", "score_locally", "score_pooled"]
@@ -49,12 +50,13 @@ def score_pooled(
     backbone: Backbone = DEFAULT_BACKBONE,
     channels: Sequence[Channel] = (),
     voices: Sequence[Voice] = (),
+    seen_before: Seen | None = None,
 ) -> Scored:
     """The paper's score. The bank holds maps by the network that saw them; held-out scores are of unseen maps.
 
     Raises CalibrationRefused where the autoencoder did not learn: nothing else stands behind this score.
     """
-    del channels, voices  # the paper has one, the map
+    del channels, voices, seen_before  # the paper has one, the map
     if learned.doubt:
         raise CalibrationRefused(learned.doubt, hint=LEARN)
     model = backbone.depths_onnx()
@@ -79,6 +81,7 @@ def score_locally(
     backbone: Backbone = DEFAULT_BACKBONE,
     channels: Sequence[Channel] = (),
     voices: Sequence[Voice] = (),
+    seen_before: Seen | None = None,
 ) -> Scored:
     """The local score, in these channels; none named: in all that fit the crop.
 
@@ -86,7 +89,7 @@ def score_locally(
     keeps the parts that differ most from each other; the others are scored against it. Channels of an autoencoder that
     did not learn are left out, with a note; CalibrationRefused is raised where they were asked for.
     """
-    del voices  # those are of the mean of views
+    del voices, seen_before  # those are of the mean of views
     used, notes = _trusted(check_channels(channels, registered.crop), learned.doubt, as_asked=bool(channels))
     overview = backbone.overview_onnx()
     fine = backbone.fine_onnx() if Channel.FINE in used else None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from calibration.at_once import at_once
 from calibration.gate import RELIABLE
 from edge_agent.errors import CalibrationRefused, DataError, UsageError
 from edge_agent.inspection.registration import Registration, RegistrationSettings
@@ -126,6 +127,8 @@ def search(
     wishes: SearchWishes,
     mask: NDArray[np.uint8] | None,
     progress: Progress,
+    *,
+    threads: int = 1,
 ) -> tuple[Registered, str]:
     """Register as a person wishes, or as the good parts need it; and what was chosen, in words.
 
@@ -134,9 +137,9 @@ def search(
     closer to each other. Raises CalibrationRefused where a person insists on what cannot be.
     """
     if wishes.registration == "off":
-        return as_they_come(images, reference, mask, progress), _UNMOVED
+        return as_they_come(images, reference, mask, progress, threads=threads), _UNMOVED
     try:
-        return _search(images, reference, wishes, mask, progress)
+        return _search(images, reference, wishes, mask, progress, threads=threads)
     except CalibrationRefused:
         raise
     except DataError as err:  # the reference has nothing to register by
@@ -144,7 +147,7 @@ def search(
             raise CalibrationRefused(
                 f"{images[reference].path.name}: {err}", hint=f"{err.hint}; or calibrate with --registration off"
             ) from err
-        return as_they_come(images, reference, mask, progress), f"{err}: {_UNMOVED}"
+        return as_they_come(images, reference, mask, progress, threads=threads), f"{err}: {_UNMOVED}"
 
 
 def _search(
@@ -153,30 +156,37 @@ def _search(
     wishes: SearchWishes,
     mask: NDArray[np.uint8] | None,
     progress: Progress,
+    *,
+    threads: int,
 ) -> tuple[Registered, str]:
     settings = wishes.settings
-    found = register_by_range(images, reference, settings, mask, progress)
+    found = register_by_range(images, reference, settings, mask, progress, threads=threads)
     if wishes.max_angle_deg is not None:
         return found, f"parts are searched within {settings.max_angle_deg:g} degrees, as asked"
     words = f"the good parts lie within {settings.max_angle_deg:g} degrees"
-    if _lie_turned(images, reference, found, mask):
+    if _lie_turned(images, reference, found, mask, threads=threads):
         circle = replace(settings, max_angle_deg=180.0)
-        found = register_by_range(images, reference, circle, mask, progress)
+        found = register_by_range(images, reference, circle, mask, progress, threads=threads)
         words = "the good parts lie turned at any angle: the full circle is searched"
     elif found.usual_quality(reference) < RELIABLE:
         words = f"parts are searched within {settings.max_angle_deg:g} degrees: a wider search serves them no better"
     is_open = wishes.registration == "auto"
     if is_open and found.usual_quality(reference) < RELIABLE and not _helps(found):
         words = f"registration lays no good image onto another: {_UNMOVED}"
-        found = as_they_come(images, reference, mask, progress)
+        found = as_they_come(images, reference, mask, progress, threads=threads)
     return found, words
 
 
 def as_they_come(
-    images: Sequence[GoodImage], reference: int, mask: NDArray[np.uint8] | None, progress: Progress
+    images: Sequence[GoodImage],
+    reference: int,
+    mask: NDArray[np.uint8] | None,
+    progress: Progress,
+    *,
+    threads: int = 1,
 ) -> Registered:
     """Every image where it lies. Raises CalibrationRefused for an unreadable file."""
-    return register_by_range(images, reference, RegistrationSettings(off=True), mask, progress)
+    return register_by_range(images, reference, RegistrationSettings(off=True), mask, progress, threads=threads)
 
 
 def register_by_range(
@@ -185,6 +195,8 @@ def register_by_range(
     settings: RegistrationSettings,
     mask: NDArray[np.uint8] | None,
     progress: Progress,
+    *,
+    threads: int = 1,
 ) -> Registered:
     """Register every image within exactly these settings. Raises CalibrationRefused for an unreadable file.
 
@@ -195,14 +207,19 @@ def register_by_range(
     still = overview(pixels * np.float32(1.0 / 255.0))
     alignments, before, after, total = [], [], [], np.zeros(still.shape, np.float64)
     least, most = still.copy(), still.copy()
-    for number, image in enumerate(images, start=1):
+
+    def laid(image: GoodImage) -> tuple[Alignment, NDArray[np.float32], float]:
         current = image.pixels()
-        alignments.append(registration.register(current))
-        small = overview(registration.warp(current, alignments[-1]))
+        found = registration.register(current)
+        unmoved = overview(current * np.float32(1.0 / 255.0))
+        return found, overview(registration.warp(current, found)), _rms(unmoved, still)
+
+    for number, (alignment, small, apart) in enumerate(at_once(laid, images, threads=threads), start=1):
+        alignments.append(alignment)
         total += small
         np.minimum(least, small, out=least)
         np.maximum(most, small, out=most)
-        before.append(_rms(overview(current * np.float32(1.0 / 255.0)), still))
+        before.append(apart)
         after.append(_rms(small, still))
         progress(number, len(images))
     closer = float(np.median(np.delete(after, reference)) / max(np.median(np.delete(before, reference)), 1e-6))
@@ -210,7 +227,9 @@ def register_by_range(
     return Registered(registration, tuple(alignments), mean, least, most, closer)
 
 
-def _lie_turned(images: Sequence[GoodImage], reference: int, found: Registered, mask: NDArray[np.uint8] | None) -> bool:
+def _lie_turned(
+    images: Sequence[GoodImage], reference: int, found: Registered, mask: NDArray[np.uint8] | None, *, threads: int
+) -> bool:
     """Whether the images that registered worst do so far better somewhere on the full circle."""
     worst = sorted((a.quality, i) for i, a in enumerate(found.alignments) if i != reference)[:_TRIED]
     worst = [(quality, i) for quality, i in worst if quality < _CERTAIN]
@@ -218,9 +237,10 @@ def _lie_turned(images: Sequence[GoodImage], reference: int, found: Registered, 
         return False
     settings = replace(found.registration.settings, max_angle_deg=180.0)
     circle = Registration(images[reference].pixels(), settings, mask)
+    turned = at_once(lambda one: circle.register(images[one[1]].pixels()).quality, worst, threads=threads)
     better = [
-        circle.register(images[i].pixels()).quality > q + min(_CLEAR_GAIN, max(_LEAST_GAIN, (1.0 - q) * _GAP_SHARE))
-        for q, i in worst
+        quality > q + min(_CLEAR_GAIN, max(_LEAST_GAIN, (1.0 - q) * _GAP_SHARE))
+        for quality, (q, _) in zip(turned, worst, strict=True)
     ]
     return 2 * sum(better) >= _TRIED
 

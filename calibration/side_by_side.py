@@ -1,5 +1,7 @@
 """Trains several networks at once, each on one torch thread: faster than one after the other on all threads.
 
+A network that is trained alone shares its batches among the threads.
+
 A pool of torch threads waits by spinning, which starves whatever else runs on a small line PC; and a sum over one
 thread does not depend on how many cores there are.
 """
@@ -32,9 +34,10 @@ def run_all(trainings: Sequence[Training], *, threads: int, progress: Callable[[
     torch.set_num_threads(1)
     done, stop = [0] * len(trainings), threading.Event()
     total = sum(training.total_steps for training in trainings)
+    each = max(1, threads // len(trainings))
     pool = ThreadPoolExecutor(threads, thread_name_prefix="training")
     try:
-        futures = [pool.submit(_run, training, i, done, stop) for i, training in enumerate(trainings)]
+        futures = [pool.submit(_run, training, i, done, stop, each) for i, training in enumerate(trainings)]
         left = set(futures)
         while left:
             finished, left = wait(left, timeout=_REPORT_EVERY_S, return_when=FIRST_EXCEPTION)
@@ -48,7 +51,7 @@ def run_all(trainings: Sequence[Training], *, threads: int, progress: Callable[[
         torch.set_num_threads(before)
 
 
-def _run(training: Training, index: int, done: list[int], stop: threading.Event) -> None:
+def _run(training: Training, index: int, done: list[int], stop: threading.Event, threads: int) -> None:
     import torch
 
     torch.set_num_threads(1)  # the setting belongs to the thread
@@ -58,4 +61,4 @@ def _run(training: Training, index: int, done: list[int], stop: threading.Event)
         if stop.is_set():
             raise _Stopped
 
-    training.run(on_step)
+    training.run(on_step, threads=threads)

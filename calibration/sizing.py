@@ -11,8 +11,6 @@ from edge_agent.inspection.nearest import around
 from edge_agent.inspection.windows import grid_shape, windows_of, work_px
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import numpy as np
     from numpy.typing import NDArray
 
@@ -24,10 +22,10 @@ _TRIES: Final = 10
 """Halvings of the range of scales: to a thousandth of it."""
 
 
-def settle_size(registered: RegisteredSet, pixels: int, progress: Callable[[int, int], None]) -> RegisteredSet:
+def settle_size(registered: RegisteredSet, pixels: int) -> RegisteredSet:
     """The set with the size of its native view. What lies beside the part takes no room: no network is shown it."""
     _, _, width, height = registered.crop
-    size = size_for(height, width, pixels, registered.part_mask(progress), registered.asked)
+    size = size_for(height, width, pixels, registered.part, registered.asked)
     return replace(registered, native=size)
 
 

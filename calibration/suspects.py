@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from calibration.contamination import far_out, most_suspects
-from calibration.oddity import measure_oddity
+from calibration.oddity import oddity_of
 from edge_agent.errors import CalibrationRefused
 from edge_agent.inspection.image_files import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from calibration.backbones import Backbone
     from calibration.images import GoodImage
     from calibration.oddity import Oddity
     from calibration.registered import RegisteredSet
+    from calibration.seen import Seen
 
 __all__ = ["PartsInDoubt", "Suspicion", "find_suspects"]
 
@@ -119,19 +119,19 @@ _HINT = (
 
 def find_suspects(
     registered: RegisteredSet,
-    backbone: Backbone,
+    seen: Seen,
     keep: Sequence[str],
     *,
     threads: int,
-    progress: Callable[[int, int], None],
+    progress: Callable[[int], None],
 ) -> Suspicion:
-    """Which registered parts stand apart. Those named in ``keep`` are confirmed: the others are tested without them.
+    """Which registered parts stand apart by what was ``seen`` of them; ``progress(done)`` as in ``oddity_of``.
 
-    Raises CalibrationRefused for a name in ``keep`` that no image has, UsageError as ``measure_oddity`` does.
+    Those named in ``keep`` are confirmed: the others are tested without them.
     """
     kept = _indices(registered, keep)
     n = len(registered.images)
-    oddity = measure_oddity(registered, backbone, most_suspects(n), threads=threads, progress=progress)
+    oddity = oddity_of(seen.features, seen.places, most_suspects(n), progress, threads=threads)
     tested = [part for part in range(n) if part not in kept]
     found = far_out(oddity.scores[tested])
     return Suspicion(registered, oddity, tuple(tested[place] for place in found), kept)

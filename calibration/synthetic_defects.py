@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
+from calibration.at_once import at_once
 from calibration.part_mask import part_mask
 
 if TYPE_CHECKING:
@@ -68,21 +69,24 @@ class SyntheticDefect:
         return found
 
 
-def make_defects(pictures: Sequence[Callable[[], Picture]], count: int, *, seed: int) -> list[SyntheticDefect]:
+def make_defects(
+    pictures: Sequence[Callable[[], Picture]], count: int, *, seed: int, threads: int = 1
+) -> list[SyntheticDefect]:
     """So many defects on these pictures of good parts, two at least and all of one shape; a seed gives the same ones.
 
     Each part is a base as often as the others. Radii are 2 to 12 % of the part's length, even on a logarithmic scale.
     """
     kinds = list(DefectKind)
-    found = []
-    for number in range(count):
+
+    def make(number: int) -> SyntheticDefect:
         rng = np.random.default_rng((seed, number))
         base, kind = number % len(pictures), kinds[int(rng.integers(len(kinds)))]
         donor = None
         if kind in (DefectKind.BLENDED, DefectKind.PASTED_OTHER):
             donor = int((base + rng.integers(1, len(pictures))) % len(pictures))
-        found.append(_made(kind, base, donor, pictures, rng))
-    return found
+        return _made(kind, base, donor, pictures, rng)
+
+    return list(at_once(make, range(count), threads=threads))
 
 
 def clearer_half(defects: Sequence[SyntheticDefect]) -> list[SyntheticDefect]:

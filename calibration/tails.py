@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from calibration.at_once import at_once
 from calibration.images import read_good, read_pixels
 from edge_agent.inspection.tail import DarkGround, shown_in, stray_share
 
@@ -25,19 +26,24 @@ _LEAST_GROUND_PX = 1000
 
 
 def dark_ground(
-    images: Sequence[GoodImage], registration: Registration, alignments: Sequence[Alignment]
+    images: Sequence[GoodImage], registration: Registration, alignments: Sequence[Alignment], *, threads: int = 1
 ) -> tuple[DarkGround, DarkGround]:
     """Where good parts are black: where three in four show nothing, and where one in four shows nothing.
 
     The first is what a part is judged by: it is black wherever a part may show something. The second is what a good
     image itself is judged by: it takes most of the others to say that something is missing from it.
     """
+
+    def look(one: tuple[GoodImage, Alignment]) -> tuple[NDArray[np.bool_], float]:
+        image, alignment = one
+        pixels = read_pixels(image.path)
+        return _in_frame(registration, shown_in(pixels), alignment), _strays(pixels, image)
+
     votes = np.zeros(registration.shape[:2], np.int32)
     strays = [1.0]
-    for image, alignment in zip(images, alignments, strict=True):
-        pixels = read_pixels(image.path)
-        votes += _in_frame(registration, shown_in(pixels), alignment)
-        strays.append(_strays(pixels, image))
+    for shown, share in at_once(look, zip(images, alignments, strict=True), threads=threads):
+        votes += shown
+        strays.append(share)
     grounds = [np.where(votes > share * len(images), 255, 0).astype(np.uint8) for share in (_SOME, _MOST)]
     return DarkGround(grounds[0], min(strays)), DarkGround(grounds[1], 0.0)
 

@@ -57,7 +57,6 @@ _ROUNDS: Final = 3
 
 def inspection_ms(
     registered: RegisteredSet,
-    mask: NDArray[np.bool_] | None,
     *,
     backbone: Backbone,
     voices: Sequence[Voice],
@@ -65,10 +64,9 @@ def inspection_ms(
 ) -> tuple[float, float]:
     """Ms of one inspection by the mean of views at the set's native size, and how many of them before any network.
 
-    Medians over a few good images, with the real networks, and a memory as large as the bundle's will be. ``mask`` is
-    the part's.
+    Medians over a few good images, with the real networks, and a memory as large as the bundle's will be.
     """
-    trial = _Trial(registered, mask, backbone, tuple(voices) or DEFAULT_VOICES, threads)
+    trial = _Trial(registered, backbone, tuple(voices) or DEFAULT_VOICES, threads)
     timed = spread_over(registered.images, _REMEMBERED + _TIMED)[_REMEMBERED:]
     trial.inspect(read_again(timed[0].path, timed[0].sha256))  # nothing is warm yet
     taken = [trial.inspect(read_again(image.path, image.sha256)) for image in timed]
@@ -112,7 +110,6 @@ class _Trial:
     def __init__(
         self,
         registered: RegisteredSet,
-        mask: NDArray[np.bool_] | None,
         backbone: Backbone,
         voices: Sequence[Voice],
         threads: int,
@@ -124,14 +121,14 @@ class _Trial:
             views,
             network,
             threads=threads,
-            tone=tone_of_part(registered, mask, views),
+            tone=tone_of_part(registered, registered.part, views),
             plane=registered.plane,
             native=registered.native,
             native_network=at_full_size,
         )
         some = only(registered, spread_over(registered.images, _REMEMBERED + _TIMED)[:_REMEMBERED])
         features, places = features_at_places(
-            views_of_images(some), some, extractor, mask, lambda _done: None, is_tied=registered.is_tied
+            views_of_images(some), some, [extractor], registered.part, lambda _done: None, is_tied=registered.is_tied
         )
         banks = {view: self._bank(view, features[view], places[view]) for view in views}
         looking = extractor.looking_at({view: bank.bank.looked_at for view, bank in banks.items()})

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from calibration.at_once import each_with
 from calibration.backbones import DEFAULT_BACKBONE, Backbone
 from calibration.borne import borne_differences
 from calibration.condition import condition_limits, condition_words
@@ -20,7 +22,7 @@ from calibration.writer import view_bank_bytes
 from edge_agent.errors import CalibrationRefused, UsageError
 from edge_agent.inspection.channels import Views
 from edge_agent.inspection.tone import Tone, tone_shape
-from edge_agent.inspection.view import View, ViewExtractor, Voice, views_for
+from edge_agent.inspection.view import Plane, View, ViewExtractor, Voice, views_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
     from calibration.crossfit import Learned
     from calibration.registered import RegisteredSet
+    from calibration.seen import Seen
     from edge_agent.inspection.channels import Channel
     from edge_agent.inspection.local import Scale
 
@@ -43,7 +46,7 @@ __all__ = [
     "views_of_images",
 ]
 
-_MOST_BYTES = dict.fromkeys(View, 64 * 2**20) | dict.fromkeys((View.NATIVE, View.FILTERED), 256 * 2**20)
+_MOST_BYTES = dict.fromkeys(View, 32 * 2**20) | dict.fromkeys((View.NATIVE, View.FILTERED), 128 * 2**20)
 """Of a view's bank in memory."""
 DEFAULT_VOICES = (Voice.IMAGE, Voice.TONE)
 _FLOAT = 4
@@ -60,9 +63,11 @@ def score_by_views(
     backbone: Backbone = DEFAULT_BACKBONE,
     channels: Sequence[Channel] = (),
     voices: Sequence[Voice] = (),
+    seen_before: Seen | None = None,
 ) -> Scored:
     """What the views say that these voices speak for; no voice named: the image's and its brightness and colour's.
 
+    Views of these good parts that were ``seen_before`` are not looked at again.
     Raises CalibrationRefused where the autoencoder did not learn and its voice was asked for, UsageError where a
     person's mask leaves no place.
     """
@@ -73,28 +78,45 @@ def score_by_views(
     views = views_for(*registered.native, voices, registered.plane)
     n = len(registered.images)
     steps = n * (2 + len(views))
-    mask = registered.part_mask(lambda done, _total: progress(done, steps))
-    tone = tone_of_part(registered, mask, views)
+    tone = tone_of_part(registered, registered.part, views)
     network, at_full_size = networks_for(backbone, registered)
-    extractor = ViewExtractor(
-        views,
-        network,
-        threads=threads,
-        tone=tone,
-        plane=registered.plane,
-        native=registered.native,
-        native_network=at_full_size,
+
+    def looking(views: Sequence[View]) -> list[ViewExtractor]:
+        plane = registered.plane if View.FILTERED in views else Plane.ALL
+        return [
+            ViewExtractor(
+                views,
+                network,
+                threads=1,
+                tone=tone if View.TONE in views else None,
+                plane=plane,
+                native=registered.native,
+                native_network=at_full_size,
+            )
+            for _ in range(threads)
+        ]
+
+    known = seen_before if seen_before is not None and seen_before.fits(registered) else None
+    features = {view: known.features[view] for view in views if view in known.features} if known else {}
+    places = {view: known.places[view] for view in features} if known else {}
+    if left := [view for view in views if view not in features]:
+        hears = View.AUTOENCODER in left
+        shown = views_unseen(registered, learned, threads=threads) if hears else views_of_images(registered)
+        others = features_at_places(
+            shown,
+            registered,
+            looking(left),
+            registered.part,
+            _after(0, steps, progress),
+            is_tied=registered.is_tied,
+        )
+        features, places = features | others[0], places | others[1]
+    extractors = looking(views)
+    borne = borne_differences(
+        registered, learned, extractors, places, lambda done, total: progress(n + n * done // total, steps)
     )
-    if View.AUTOENCODER in extractor.views:
-        shown = views_unseen(registered, learned, threads=threads)
-    else:
-        shown = views_of_images(registered)
-    features, places = features_at_places(
-        shown, registered, extractor, mask, _after(n, steps, progress), is_tied=registered.is_tied
-    )
-    borne = borne_differences(registered, learned, extractor, places)
     banks = {}
-    for number, view in enumerate(extractor.views, start=2):
+    for number, view in enumerate(views, start=2):
         kept = kept_parts(features[view], view, is_tied=registered.is_tied)
         memory = ViewMemory(features[view], places[view], kept, is_tied=registered.is_tied, borne=borne[view])
         held_out = memory.held_out(_after(n * number, steps, progress))
@@ -114,9 +136,9 @@ def score_by_views(
         "voices": [str(v) for v in voices],
         "views": facts,
     }
-    condition, measured = condition_limits(registered, places[extractor.views[0]])
+    condition, measured = condition_limits(registered, places[views[0]], threads=threads)
     notes = (
-        _where_words(mask, is_asked=registered.mask is not None),
+        _where_words(registered.part, is_asked=registered.mask is not None),
         *_doubt_words(learned.doubt),
         *condition_words(condition, measured, [image.path.name for image in registered.images]),
     )
@@ -151,7 +173,7 @@ def views_of_images(registered: RegisteredSet) -> Iterator[Views]:
 def features_at_places(
     shown: Iterable[Views],
     registered: RegisteredSet,
-    extractor: ViewExtractor,
+    extractors: Sequence[ViewExtractor],
     mask: NDArray[np.bool_] | None,
     progress: Callable[[int], None],
     *,
@@ -159,20 +181,22 @@ def features_at_places(
 ) -> tuple[dict[View, NDArray[np.float16]], dict[View, NDArray[np.bool_]]]:
     """Features (n, K, d) by view at the places that a memory needs, and the places (h, w) that count.
 
-    ``shown`` are the registered parts in order, ``mask`` the part's. Raises UsageError as ``score_by_views`` does.
+    ``shown`` are the registered parts in order, ``mask`` the part's; each extractor looks at a part of its own.
+    Raises UsageError as ``score_by_views`` does.
     """
     n = len(registered.images)
     found: dict[View, NDArray[np.float16]] = {}
     places: dict[View, NDArray[np.bool_]] = {}
     seen: dict[View, NDArray[np.bool_]] = {}
-    for index, views in enumerate(shown):
-        if not seen:
-            for view, features in extractor.features(views).items():
-                places[view] = _some_places(features.shape[:2], mask, registered)
-                seen[view] = seen_places(places[view], is_tied=is_tied)
-                found[view] = np.empty((n, int(seen[view].sum()), features.shape[2]), np.float16)
-            extractor = extractor.looking_at(seen)
-        for view, features in extractor.features(views).items():
+    parts = iter(shown)
+    first = next(parts)
+    for view, features in extractors[0].features(first).items():
+        places[view] = _some_places(features.shape[:2], mask, registered)
+        seen[view] = seen_places(places[view], is_tied=is_tied)
+        found[view] = np.empty((n, int(seen[view].sum()), features.shape[2]), np.float16)
+    looking = [extractor.looking_at(seen) for extractor in extractors]
+    for index, looked in enumerate(each_with(ViewExtractor.features, chain([first], parts), looking)):
+        for view, features in looked.items():
             found[view][index] = features[seen[view]]
         progress(index + 1)
     return found, places

@@ -108,8 +108,8 @@ def choose(wish: TimeWish, size_of: Callable[[int], Size], took: Callable[[Size]
     """The largest size of the menu that is quick enough; for a line's deadline none above the default.
 
     ``size_of`` says which (height, width) so many pixels allow, ``took`` how many ms an inspection takes at one, and
-    how many of them pass before any network is asked. Raises CalibrationRefused where a person asked for less time than the
-    smallest takes; a line gets the smallest then, and a warning.
+    how many of them pass before any network is asked. Raises CalibrationRefused where a person asked for less time
+    than the smallest takes; a line gets the smallest then, and a warning.
     """
     tried: list[Tried] = []
     for pixels in MENU:

@@ -92,7 +92,6 @@ class Cost:
 
 def cost_of(
     registered: RegisteredSet,
-    mask: NDArray[np.bool_] | None,
     sized: Sized,
     *,
     backbone: Backbone,
@@ -106,11 +105,13 @@ def cost_of(
     """
     some = only(registered, spread_over(registered.images, _PARTS))
     try:
-        defects = clearer_half(make_defects([image.pixels for image in some.images], _DEFECTS, seed=seed))
+        defects = clearer_half(
+            make_defects([image.pixels for image in some.images], _DEFECTS, seed=seed, threads=threads)
+        )
         told = []
         for tried in (sized.chosen, sized.largest):
             at_size = replace(some, native=tried.native)
-            told.append(_told_apart(at_size, mask, defects, backbone, seed=seed, threads=threads))
+            told.append(_told_apart(at_size, defects, backbone, seed=seed, threads=threads))
             progress(len(told), 2)
     except (cv2.error, ValueError) as err:
         return Cost(sized, 0, None, None, str(err))
@@ -119,7 +120,6 @@ def cost_of(
 
 def _told_apart(
     registered: RegisteredSet,
-    mask: NDArray[np.bool_] | None,
     defects: Sequence[SyntheticDefect],
     backbone: Backbone,
     *,
@@ -133,7 +133,7 @@ def _told_apart(
         [View.NATIVE], network, threads=threads, native=registered.native, native_network=at_full_size
     )
     found, counting = features_at_places(
-        views_of_images(registered), registered, extractor, mask, lambda _done: None, is_tied=is_tied
+        views_of_images(registered), registered, [extractor], registered.part, lambda _done: None, is_tied=is_tied
     )
     good, places = found[View.NATIVE], counting[View.NATIVE]
     seen = seen_places(places, is_tied=is_tied)

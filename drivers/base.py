@@ -20,6 +20,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from asyncio import Future
     from pathlib import Path
 
     from drivers.timing import Deadline
@@ -145,6 +146,9 @@ class Capture:
     detail: str = ""
     kind: str = ""
     taken: str = ""
+    storing: Future[Capture] | None = field(default=None, compare=False, repr=False)
+    """None: it is on the disk. Else it is proven, and becomes the same capture once it is there, or one that is broken.
+    Until then its file is left where it is. Only a source that was asked to tells of an image so early."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ from edge_agent.runtime.engine import Engine, EngineOptions
 from edge_agent.runtime.handshake import line_now
 from edge_agent.runtime.inputs import InputPlan, LineInputs
 from edge_agent.runtime.interlock import Health
-from edge_agent.runtime.process import boot_id, keep_for_good, stop_on_signal
+from edge_agent.runtime.process import boot_id, keep_for_good, keep_memory, stop_on_signal, take_turns_sooner
 from edge_agent.runtime.rejects import RejectWatch
 from edge_agent.runtime.requests import ProgramRequests
 from edge_agent.runtime.supervisor import CONDITIONS, Supervisor, TriggerPlan
@@ -90,6 +90,8 @@ async def run_agent(
     every part, and drives nothing but REJECT. ``written`` are the settings as line.toml has them, for the journal,
     where ``settings`` lead to simulated peers.
     """
+    keep_memory()
+    take_turns_sooner()
     inspectors = load_inspectors(settings, within_ms=settings.line.deadline_ms)
     journal = Journal.open(settings.store.journal)
     try:
@@ -159,7 +161,7 @@ async def run_agent(
             engine=engine,
             health=health,
             link=link,
-            images=_images(settings),
+            images=_images(settings, tells_while_storing=True),
             output=driven,
             journal=journal,
             trigger=TriggerPlan("input" if source == "plc" else source, settings.trigger.interval_ms / 1000),
@@ -332,7 +334,7 @@ def _link(settings: ControllerSettings) -> CvxLink:
     )
 
 
-def _images(settings: Settings) -> CaptureSource:
+def _images(settings: Settings, *, tells_while_storing: bool = False) -> CaptureSource:
     images = settings.images
     max_bytes = images.max_mib * 2**20
     names = NameRule.of(images.names, images.image_type)
@@ -346,6 +348,7 @@ def _images(settings: Settings) -> CaptureSource:
             passive_ports=images.ftp.passive_ports,
             names=names,
             replies_when_proven=images.ftp.reply_when == "proven",
+            tells_while_storing=tells_while_storing,
             spool=images.spool,
             max_bytes=max_bytes,
             min_free_bytes=inbox_bytes(settings),

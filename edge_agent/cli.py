@@ -38,6 +38,7 @@ from edge_agent.line_cli import config_cli, output_cli
 from edge_agent.report_cli import report_cli
 from edge_agent.results_cli import results_cli
 from edge_agent.status_cli import status_cli
+from edge_agent.timings_cli import timings_cli
 
 __all__ = ["command_line", "main"]
 
@@ -65,6 +66,7 @@ cli.add_typer(bundle_cli, name="bundle")
 cli.add_typer(cvx_cli, name="cvx")
 cli.add_typer(bypass_cli, name="bypass")
 journal_cli.add_typer(changes_cli)
+journal_cli.add_typer(timings_cli)
 cli.add_typer(journal_cli, name="journal")
 cli.add_typer(report_cli, name="report")
 cli.add_typer(results_cli, name="results")

@@ -13,8 +13,11 @@ from drivers.simulated.modbus_pdu import Request
 from drivers.simulated.remote_io import IoFault, SimulatedRemoteIo
 from edge_agent.domain import Inspection, Outcome
 from edge_agent.store.writer import JournalWriter
+from tests.two_steps import AtOnce
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from drivers.modbus.coils import CoilState
 
 T = TypeVar("T")
@@ -28,8 +31,13 @@ def sha256_of(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-class NullInspector:
-    """Judges by what the image says of itself: ``<truth>,<1 if good>``."""
+class NullInspector(AtOnce):
+    """Judges by what the image says of itself: ``<truth>,<1 if good>``. Of a bad one it says so early."""
+
+    def judge(self, prepared: bytes, certain: Callable[[], None] | None = None) -> Inspection:
+        if certain is not None and not prepared.endswith(b",1"):
+            certain()
+        return self.inspect(prepared)
 
     def inspect(self, data: bytes) -> Inspection:
         is_good = data.endswith(b",1")

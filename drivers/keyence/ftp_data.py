@@ -42,6 +42,7 @@ class DataChannel(OwnDescriptor, DTPHandler):  # type: ignore[misc]
     """The data connection. Bytes are stored as they come, whatever TYPE was asked for."""
 
     stall_timeout_s: ClassVar[float]
+    ac_in_buffer_size: ClassVar[int] = 256 * 1024
     file_obj: Any
     _resp: tuple[Any, ...]
 

@@ -6,6 +6,7 @@ import asyncio
 import socket
 import threading
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import structlog
@@ -20,7 +21,7 @@ from drivers.keyence.spool import Spool
 from drivers.timing import Backoff
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from drivers.base import Capture, ProveImage
@@ -37,6 +38,9 @@ _MIN_FREE_IMAGES = 2
 
 class FtpInbox:
     """Receives over FTP; answers 226 only when the image is proven complete and durable in ``spool/ready``.
+
+    ``tells_while_storing``: an image comes as soon as it is proven, and its capture's ``storing`` is done when it is
+    durable, for who has something to do meanwhile. 226 comes then, as ever.
 
     ``replies_when_proven`` off: 226 comes as soon as the bytes are here, for a controller that cannot wait; what the
     proof then finds the controller never hears.
@@ -62,6 +66,7 @@ class FtpInbox:
         prove: ProveImage,
         names: NameRule | None = None,
         replies_when_proven: bool = True,
+        tells_while_storing: bool = False,
         stall_timeout_s: float = 5.0,
         idle_timeout_s: float = 3600.0,
         min_free_bytes: int | None = None,
@@ -82,6 +87,7 @@ class FtpInbox:
             passive_ports=passive_ports,
             spool=self._spool,
             deliver=self._deliver,
+            announce=self._announce if tells_while_storing else None,
             names=names or NameRule.of(),
             replies_when_proven=replies_when_proven,
             stall_timeout_s=stall_timeout_s,
@@ -178,3 +184,15 @@ class FtpInbox:
         assert self._loop is not None  # noqa: S101 - the FTP thread is started by run()
         with suppress(RuntimeError):  # the loop was closed under us: the image stays in the spool
             self._loop.call_soon_threadsafe(self._arrivals.put, capture)
+
+    def _announce(self, capture: Capture) -> Callable[[Capture], None]:
+        assert self._loop is not None  # noqa: S101 - the same
+        loop = self._loop
+        storing: asyncio.Future[Capture] = loop.create_future()
+        self._deliver(replace(capture, storing=storing))
+
+        def stored(found: Capture) -> None:
+            with suppress(RuntimeError):  # the same
+                loop.call_soon_threadsafe(storing.set_result, found)
+
+        return stored

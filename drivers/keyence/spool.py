@@ -6,9 +6,11 @@ newest few), ``left`` (found in ``ready`` at start: the agent stopped before the
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
+import threading
 import uuid
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
@@ -159,11 +161,12 @@ class Spool:
     def place(self, file: Path, blank: Capture, proven: bytes = b"") -> Capture:
         """As ``admit``, but not durable yet: it may surface only after ``secure``.
 
+        ``blank.sha256`` may be that of the bytes as they came, taken on the way: whoever judges the file compares it.
         ``proven`` are bytes that passed the proof already: the same ones need no second.
         """
         try:
             data = file.read_bytes()
-            filled = replace(blank, sha256=hashlib.sha256(data).hexdigest())
+            filled = blank if blank.sha256 else replace(blank, sha256=hashlib.sha256(data).hexdigest())
             if (not proven or data != proven) and (refused := self.check(data)):
                 return self.refuse(file, filled, refused.reason, refused.detail)
             target = file if file.parent == self.ready else self.new_ready(blank.name)
@@ -183,14 +186,12 @@ class Spool:
             return self.refuse(file, blank, Reason.DISK, f"could not be read back: {err}")
 
     def secure(self, captures: Sequence[Capture]) -> list[Capture]:
-        """Make placed captures durable, all at once: the first costs what one alone would, the others little."""
+        """Make placed captures durable, all at once: the first costs what one alone would, the others little.
+
+        Files and folder side by side: each waits for the disk, and a part waits for both.
+        """
         placed = [capture.path for capture in captures if capture.broken is None and capture.path is not None]
-        failed = _sync_files(placed)
-        if placed:
-            try:
-                sync_folder(self.ready)
-            except OSError as err:
-                failed = dict.fromkeys(placed, err)
+        failed = self._sync(placed) if placed else {}
         return [
             capture
             if capture.path not in failed
@@ -202,6 +203,26 @@ class Spool:
             )
             for capture in captures
         ]
+
+    def _sync(self, placed: Sequence[Path]) -> dict[Path, OSError]:
+        """Make files of ``ready`` and their names durable; those that could not be, with the reason."""
+        # Until it is known that a file was synced, it was not.
+        failed = dict.fromkeys(placed, OSError(errno.EIO, "syncing it ended in an error of ours: the log has it"))
+
+        def sync_files() -> None:
+            found = _sync_files(placed)
+            failed.clear()
+            failed.update(found)
+
+        files = threading.Thread(target=sync_files, name="spool-sync", daemon=True)
+        files.start()
+        try:
+            sync_folder(self.ready)
+        except OSError as err:
+            files.join()
+            return dict.fromkeys(placed, err)
+        files.join()
+        return failed
 
     def check(self, data: bytes) -> ImageRefused | None:
         """The proof's answer to these bytes. Never raises."""

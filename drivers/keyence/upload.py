@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from drivers.base import Reason
@@ -53,7 +54,11 @@ class DataChannel(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FtpRules:
-    """What the server needs to know; shared by all its connections. ``deliver`` is called in the FTP thread."""
+    """What the server needs to know; shared by all its connections. ``deliver`` is called in the FTP thread.
+
+    ``announce``, where there is one, is told of an image that is proven and not durable yet; what it gives is called
+    with the capture once it is, in the place of ``deliver``.
+    """
 
     user: str
     password: str
@@ -67,6 +72,7 @@ class FtpRules:
     idle_timeout_s: float
     min_free_bytes: int
     login_failed_wait_s: float
+    announce: Callable[[Capture], Callable[[Capture], None]] | None = None
     refused_peers: Tally = field(default_factory=Tally)
     failed_logins: Tally = field(default_factory=Tally)
     displaced: Tally = field(default_factory=Tally)
@@ -86,6 +92,8 @@ class Upload:
         self._fd = os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         self._head = b""
         self._size_bytes = 0
+        self._sha256 = hashlib.sha256()
+        """Of what came, taken while the sender sends: it costs the part no time behind the last byte."""
 
     def write(self, chunk: bytes) -> None:
         """Append. Raises TooLarge, or the disk's own OSError."""
@@ -94,6 +102,7 @@ class Upload:
             raise TooLarge(errno.EFBIG, f"larger than the {self._rules.spool.max_bytes} bytes that are taken")
         if len(self._head) < _HEAD_BYTES:
             self._head = (self._head + chunk)[:_HEAD_BYTES]
+        self._sha256.update(chunk)
         rest = memoryview(chunk)
         while rest:
             rest = rest[os.write(self._fd, rest) :]
@@ -123,13 +132,16 @@ class Upload:
             channel.replace_reply(reply)
 
     def _settle_image(self, cut: str, by: Reason) -> str:
-        spool = self._rules.spool
+        spool, deliver = self._rules.spool, self._rules.deliver
         if cut:
             detail = f"{cut}, after {self._size_bytes} bytes"
             capture = spool.refuse(self._file, self._blank, by, detail)
             reply = "552" if self._size_bytes > spool.max_bytes else "426"
         else:
-            capture = spool.admit(self._file, self._blank)
+            capture = spool.place(self._file, replace(self._blank, sha256=self._sha256.hexdigest()))
+            if capture.broken is None and self._rules.announce is not None:
+                deliver = self._rules.announce(capture)
+            (capture,) = spool.secure([capture])
             reply = "451"
-        self._rules.deliver(capture)
+        deliver(capture)
         return _DONE if capture.broken is None else f"{reply} {capture.broken.value}: {capture.detail}."

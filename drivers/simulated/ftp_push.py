@@ -7,10 +7,13 @@ import contextlib
 import ftplib
 import socket
 import threading
+import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
+
+from drivers.timing import monotonic_s
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,13 +36,17 @@ _CHUNK_BYTES = 65536
 
 @dataclass(frozen=True, slots=True)
 class FtpTarget:
-    """The FTP server that the controller is set to. Active transfers unless ``passive``."""
+    """The FTP server that the controller is set to. Active transfers unless ``passive``.
+
+    ``bytes_per_s`` is what the cable carries; None sends as fast as this machine takes it.
+    """
 
     host: str
     port: int
     user: str
     password: str
     passive: bool = False
+    bytes_per_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +131,8 @@ class FtpPusher:
         self._data: socket.socket | None = None
         self._folders: tuple[str, ...] | None = None
         self._aborted = threading.Event()
+        self.last_byte_mono_s = 0.0
+        """When the last file's last byte had been handed to the network: what a benchmark counts from."""
 
     def push(self, file: ImageFile) -> None:
         """Send the file. Raises NotDelivered."""
@@ -185,9 +194,12 @@ class FtpPusher:
             self._folders = file.folders
         self._data, _ = ftp.ntransfercmd(f"STOR {file.name}")
         try:
-            data = memoryview(file.data)[: file.cut_after]
+            data, begun_s = memoryview(file.data)[: file.cut_after], monotonic_s()
             for at in range(0, len(data), _CHUNK_BYTES):
+                if self._target.bytes_per_s is not None:
+                    time.sleep(max(0.0, begun_s + at / self._target.bytes_per_s - monotonic_s()))
                 self._data.sendall(data[at : at + _CHUNK_BYTES])
+            self.last_byte_mono_s = monotonic_s()
         finally:
             self._data.close()
             self._data = None

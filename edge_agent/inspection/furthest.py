@@ -14,16 +14,20 @@ if TYPE_CHECKING:
 __all__ = ["furthest"]
 
 _AT_ONCE: Final = 32
-"""Values whose bounds are made closer at a time; the values themselves are asked for only among the largest."""
+"""Bounds that are made closer at a time."""
 
 
 def furthest(
-    bounds: NDArray[np.float32], count: int, *closer: Callable[[NDArray[np.intp]], NDArray[np.float32]]
+    bounds: NDArray[np.float32],
+    count: int,
+    *closer: Callable[[NDArray[np.intp]], NDArray[np.float32]],
+    values_are_dear: bool = True,
 ) -> NDArray[np.float32]:
     """The ``count`` largest values (all, where there are fewer), ascending, whatever is not looked at.
 
     ``bounds`` (P) are what no value is above. Each of ``closer`` gives for some of them, by their number, a bound that
-    is no larger than the one before; the last gives the values themselves. NaN where a bound is not finite.
+    is no larger than the one before; the last gives the values themselves: of the largest alone, where they are dear.
+    NaN where a bound is not finite.
     """
     count = min(count, len(bounds))
     if not np.isfinite(bounds).all():  # finite features may have no finite distance
@@ -34,8 +38,9 @@ def furthest(
         largest = promising[:count]
         if (step[largest] == len(closer)).all():  # these are values, and no value is above the other bounds
             return np.sort(bounds[largest])
-        vague = promising[step[promising] < len(closer) - 1]  # made closer many at a time, for that is cheap
-        here = vague if vague.size else largest[step[largest] < len(closer)]
+        here = promising[step[promising] < len(closer) - values_are_dear]
+        if not here.size:
+            here = largest[step[largest] < len(closer)]
         here = here[step[here] == step[here].min()]
         bounds[here] = closer[int(step[here[0]])](here)
         step[here] += 1

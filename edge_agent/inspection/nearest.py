@@ -25,7 +25,7 @@ _SOME = 16
 
 
 _FEW_FEATURES = 8
-"""Of brightness and colour: comparing them with all good parts is cheaper than any bound."""
+"""Of brightness and colour: a product of so few is no work for BLAS."""
 
 
 def around(places: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -125,32 +125,28 @@ class PlaceBank:
         and then in the places around, only where it may be among the furthest. NaN in, NaN out. Raises ValueError as
         ``to_each`` does.
         """
-        if len(self._bank[0, 0]) <= _FEW_FEATURES:
-            return np.sort(usual(self.distances(features)))[-count:]
         self._check_shape(features)
         if not np.isfinite(features).all():
             return np.full(min(count, int(self.places.sum())), np.nan, np.float32)
         seen = features[self.places] @ self.projection
         own = np.einsum("pr,pr->p", seen, seen)
 
-        def there(places: NDArray[np.intp]) -> NDArray[np.float32]:
-            """How far out these places are by all good parts at the very place."""
-            cells = itself[places]
-            squared = self._squares[cells] - 2.0 * np.matmul(self._bank[cells], seen[places][..., None])[..., 0]
-            return usual.at(places)(_root(squared.min(axis=1) + own[places]))
+        def out(places: NDArray[np.intp], cells: NDArray[np.intp]) -> NDArray[np.float32]:
+            """How far out these places are, by all good parts in so many cells (p, c) of the bank."""
+            squared = self._squares[cells] - 2.0 * _products(self._bank[cells], seen[places][:, None])
+            return usual.at(places)(_root(squared.min(axis=(1, 2)) + own[places]))
 
-        def around_there(places: NDArray[np.intp]) -> NDArray[np.float32]:
-            """How far out they are."""
-            found = [
-                (self._squares[cells] - 2.0 * (self._bank[cells] @ seen[place])).min()
-                for place, cells in zip(places, self._around[places], strict=True)
-            ]
-            return usual.at(places)(_root(np.array(found, np.float32) + own[places]))
-
-        itself = self._around[:, _ITSELF]
-        products = np.matmul(self._some, seen[..., None])[..., 0]
-        bounds = usual(_root((self._squares[itself, :_SOME] - 2.0 * products).min(axis=1) + own))
-        return furthest(bounds, count, there, around_there)
+        itself = self._around[:, _ITSELF, None]
+        at_most = self._squares[itself[:, 0], :_SOME] - 2.0 * _products(self._some, seen)
+        bounds = usual(_root(at_most.min(axis=1) + own))
+        if seen.shape[1] <= _FEW_FEATURES:
+            return furthest(bounds, count, lambda places: out(places, self._around[places]), values_are_dear=False)
+        return furthest(
+            bounds,
+            count,
+            lambda places: out(places, itself[places]),
+            lambda places: np.concatenate([out(place, self._around[place]) for place in places[:, None]]),
+        )
 
     def _projected(self, features: NDArray[np.float32]) -> NDArray[np.float32] | None:
         """The part's features in the scale of distances (h + 2, w + 2, r), a rim of zeros around; None: not finite."""
@@ -169,6 +165,15 @@ class PlaceBank:
             raise ValueError(
                 f"the part has features {features.shape}, the bank {(height, width, len(self.projection))}"
             )
+
+
+def _products(bank: NDArray[np.float32], seen: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Of each place's features (..., r) with those of good parts (..., n, r): (..., n)."""
+    if seen.shape[-1] <= _FEW_FEATURES:
+        return np.asarray(
+            np.einsum("...nr,...r->...n", bank, np.broadcast_to(seen, (*bank.shape[:-2], bank.shape[-1])))
+        )
+    return np.asarray(np.matmul(bank, seen[..., None])[..., 0])
 
 
 def _root(squared: NDArray[np.float32]) -> NDArray[np.float32]:

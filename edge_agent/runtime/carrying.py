@@ -11,14 +11,16 @@ import structlog
 
 from drivers.timing import Deadline
 from edge_agent.domain import Published, Reason, Verdict
-from edge_agent.runtime.decision import Decision, Evidence
+from edge_agent.runtime.decision import Decision, Evidence, decide
 from edge_agent.runtime.dry_run import marked
+from edge_agent.runtime.early import after_early
 from edge_agent.runtime.rows import part_row
 from edge_agent.store.journal import JournalError
 
 if TYPE_CHECKING:
     from drivers.base import VerdictOutput
     from edge_agent.runtime.bypass import Bypass
+    from edge_agent.runtime.early import EarlyWords
     from edge_agent.runtime.inference import Inference
     from edge_agent.runtime.live import EngineOptions, LivePart
     from edge_agent.runtime.pairing import Pairing, Part
@@ -48,6 +50,7 @@ class Carrying:
         journal: Journal,
         output: VerdictOutput,
         bypass: Bypass,
+        early: EarlyWords,
     ) -> None:
         self._options = options
         self._standing = standing
@@ -57,21 +60,31 @@ class Carrying:
         self._journal = journal
         self._output = output
         self._bypass = bypass
+        self._early = early
         self.bypassed_seq = -1
         """The part that was last let pass by a bypass; -1 before the first."""
 
     async def wait_for_evidence(self, live: LivePart) -> None:
-        """Return when all that a verdict rests on is there, when more will not come, or at the part's deadline."""
+        """Return when all that a verdict rests on is there, when more will not come, or at the part's deadline.
+
+        A REJECT that is certain is said meanwhile; then this returns when it is known what became of it.
+        """
         try:
             async with asyncio.timeout(self._bypass.waits_s(live.part.deadline, self._options.deadline_s)):
                 while not self._is_complete(live):
+                    if live.certain:
+                        self._early.look(live, partial(self._evidence, live))
                     live.changed.clear()
                     await live.changed.wait()
         except TimeoutError:
-            return
+            pass
+        if live.early is not None:
+            await live.early.became()
 
     def decide(self, live: LivePart) -> Decision:
-        """The verdict, of what is known now."""
+        """The verdict, of what is known now; without a bypass where it stands on the wire already, as REJECT."""
+        if live.early is not None:
+            return after_early(decide(self._evidence(live)))
         decision = self._bypass.decide(self._evidence(live))
         return marked(decision) if self._options.is_dry_run else decision
 
@@ -112,6 +125,7 @@ class Carrying:
             program=self._programs.of(live.part),
             boot_id=self._options.boot_id,
             is_simulated=self._options.is_simulated,
+            decided_mono_s=None if live.early is None else live.early.at_mono_s,
         )
         try:
             await self._journal.append(row)
@@ -124,8 +138,13 @@ class Carrying:
         return row, decision
 
     async def publish(self, live: LivePart, decision: Decision) -> Published:
-        """Write the verdict, unless the next part is here or what was decided is no longer true (``may_pass``)."""
+        """Write the verdict, unless the next part is here or what was decided is no longer true (``may_pass``).
+
+        What was said early and reached the wire is not said again: by then a PLC may have the next part's number there.
+        """
         part = live.part
+        if live.early is not None and await live.early.became() is Published.PUBLISHED:
+            return Published.PUBLISHED
         if self._standing.newest_seq != part.seq:
             return Published.WITHHELD
         may_pass = partial(self.may_pass, live, decision)
@@ -149,9 +168,14 @@ class Carrying:
         if part.unproven:
             return False
         return all(
-            camera in part.captures and (camera in live.inspections or self._is_hopeless(part, camera))
+            camera in part.captures and (self._is_seen(live, camera) or self._is_hopeless(part, camera))
             for camera in self._options.cameras
         )
+
+    @staticmethod
+    def _is_seen(live: LivePart, camera: int) -> bool:
+        """Whether that camera's image is inspected, and on the disk."""
+        return camera in live.inspections and live.part.captures[camera].storing is None
 
     def _is_hopeless(self, part: Part, camera: int) -> bool:
         """Whether no inspection of that camera's image will ever come."""

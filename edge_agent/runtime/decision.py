@@ -93,6 +93,16 @@ def _judged(evidence: Evidence) -> Decision | None:
     return None
 
 
+def _pending(evidence: Evidence) -> Decision | None:
+    """What has to be known before a PASS, and is not yet."""
+    if evidence.unproven:
+        return _reject(Reason.STALE, evidence.unproven)
+    for camera in evidence.cameras:
+        if evidence.captures[camera].storing is not None:
+            return _reject(Reason.LATE, f"camera {camera}: its image was not on the disk by the deadline")
+    return None
+
+
 def decide(evidence: Evidence) -> Decision:
     """The verdict. Every way that is not proven to be PASS ends in REJECT or FAULT, with its reason."""
     unstored = _unstored(evidence)
@@ -109,8 +119,9 @@ def decide(evidence: Evidence) -> Decision:
     against = _missing(evidence) or _judged(evidence)
     if against is not None:
         return against
-    if evidence.unproven:
-        return _reject(Reason.STALE, evidence.unproven)
+    pending = _pending(evidence)
+    if pending is not None:
+        return pending
     if evidence.deadline_passed:
         return _reject(Reason.LATE, "judged after the deadline")
     if evidence.next_part_is_here:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
@@ -23,6 +24,7 @@ from edge_agent.domain import Published, Reason, Verdict
 from edge_agent.runtime.bypass import Bypass
 from edge_agent.runtime.carrying import Carrying
 from edge_agent.runtime.disk import DISK
+from edge_agent.runtime.early import EarlyWords
 from edge_agent.runtime.gaps import MOST_MISSED, CountGaps, write_missed
 from edge_agent.runtime.inference import Inference, Inspects
 from edge_agent.runtime.interlock import Health, LineEvent, LineState
@@ -46,6 +48,8 @@ __all__ = ["Engine", "EngineOptions", "Inspects"]
 
 log = structlog.get_logger(__name__)
 
+T = TypeVar("T")
+
 _MOST_OPEN_PARTS = 8
 _TRIGGER_RETRY_S = 0.1
 _STANDSTILL_S = 0.2
@@ -68,13 +72,14 @@ class Engine:
         self,
         options: EngineOptions,
         *,
-        inspectors: Mapping[tuple[int, int], Inspects],
+        inspectors: Mapping[tuple[int, int], Inspects[Any]],
         journal: Journal,
         archive: Archive,
         output: VerdictOutput,
         health: Health,
         bypass: Bypass | None = None,
         rejects: RejectWatch | None = None,
+        workers: int = 1,
     ) -> None:
         self._options = options
         self.bypass = bypass or Bypass()
@@ -88,9 +93,12 @@ class Engine:
         )
         self._next_seq = journal.next_part_seq
         self._live: dict[int, LivePart] = {}
+        journal.tell_nearness(lambda: bool(self._live))
         self._gaps = CountGaps(*journal.counted(is_simulated=options.is_simulated))
         self._programs = Programs(inspectors.keys(), options.cameras)
-        self._inference = Inference(inspectors, self._programs, deadline_s=options.deadline_s)
+        self._inference = Inference(
+            inspectors, self._programs, deadline_s=options.deadline_s, workers=workers, on_certain=self._on_certain
+        )
         self._keeping = Keeping(journal, archive, health)
         self._carrying = Carrying(
             options,
@@ -101,6 +109,7 @@ class Engine:
             journal=journal,
             output=output,
             bypass=self.bypass,
+            early=EarlyWords(options, output=output, bypass=self.bypass, rejected=self._on_rejected, spawn=self._spawn),
         )
         self.bypass.take_back = self._take_back_bypass
         self._up_mono_s: float | None = None
@@ -217,9 +226,22 @@ class Engine:
             self._spawn(self._keeping.put_away(capture, arrival, self._pairing.decided_seq(capture)))
             return
         live = self._live_of(part, arrival)
+        if capture.storing is not None:
+            self._spawn(self._wait_stored(live, capture, capture.storing))
         if capture.broken is None:
             live.inspecting.append(self._spawn(self._inference.inspect(live, capture)))
         live.changed.set()
+
+    async def _wait_stored(self, live: LivePart, capture: Capture, storing: asyncio.Future[Capture]) -> None:
+        """An image's inspection began before the image was durable. Now it is, or it cannot be."""
+        stored = await asyncio.shield(storing)
+        if stored.broken is Reason.DISK:
+            self._health.fails(DISK, stored.detail)
+        captures = live.part.captures
+        if captures.get(capture.camera) is capture:  # else it was found to be another file meanwhile
+            captures[capture.camera] = stored if capture.broken is None else replace(capture, storing=None)
+        live.changed.set()
+        self.check()
 
     async def trigger(self, link: ControllerLink) -> None:
         """Start a part from this side: it exists, under its deadline, before the trigger leaves."""
@@ -301,9 +323,10 @@ class Engine:
     async def _carry(self, live: LivePart) -> None:
         """Carry one part from its first sign to its end."""
         part = live.part
-        begun = self._spawn(self._output.begin_part(part.seq, part.first_sign_mono_s))
+        live.begun = self._spawn(self._output.begin_part(part.seq, part.first_sign_mono_s))
+        live.begun.add_done_callback(lambda _: live.changed.set())
         await self._carrying.wait_for_evidence(live)
-        await begun
+        await live.begun
         self.check()
         row, decision = await self._carrying.record(live, self._carrying.decide(live))
         self._pairing.close(part)
@@ -311,9 +334,10 @@ class Engine:
         for task in live.inspecting:
             task.cancel()
         published = await self._carrying.publish(live, decision)
-        if self._rejects is not None and decision.reason is not Reason.DUPLICATE:  # of which no part is on the belt
-            passed = decision.verdict is Verdict.PASS and published is Published.PUBLISHED
-            self._rejects.decided(part.seq, passed=passed)
+        has_passed = decision.verdict is Verdict.PASS and published is Published.PUBLISHED
+        is_awaited = live.early is not None and live.early.is_told
+        if not (has_passed or is_awaited or decision.reason is Reason.DUPLICATE):  # of which no part is on the belt
+            self._on_rejected(part.seq)
         del self._live[part.seq]
         if not self._live:
             self._standing.move(LineEvent.ALL_DECIDED)
@@ -321,6 +345,18 @@ class Engine:
         self._say(row, decision, published)
         became = None if decision.reason is Reason.JOURNAL else published
         await self._keeping.keep(part, decision.verdict, became, always=decision.reason is Reason.BYPASS)
+
+    def _on_certain(self, live: LivePart, capture: Capture) -> None:
+        """An image can no longer be OK, though its inspection is not done."""
+        now = live.part.captures.get(capture.camera)
+        if now is not None and now.path == capture.path:
+            live.certain.add(capture.camera)
+            live.changed.set()
+
+    def _on_rejected(self, part_seq: int) -> None:
+        """A part leaves by the chute from now on."""
+        if self._rejects is not None:
+            self._rejects.decided(part_seq, passed=False)
 
     async def _take_back_bypass(self) -> None:
         """The bypass has ended: what it let pass may pass no longer, however far it has come."""
@@ -386,7 +422,7 @@ class Engine:
         for live in self._live.values():
             live.changed.set()
 
-    def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+    def _spawn(self, work: Coroutine[None, None, T]) -> asyncio.Task[T]:
         if self._tasks is None:
             work.close()
             raise RuntimeError("the engine is not running")

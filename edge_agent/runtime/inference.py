@@ -1,22 +1,23 @@
-"""The one inference thread: images in, inspections out, and how long the one in there has been running."""
+"""Images in, inspections out, in threads of their own; and how long the ones in there have been running."""
 
 from __future__ import annotations
 
 import asyncio
 import math
+import threading
+from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import structlog
 
 from drivers.base import ImageRefused
-from drivers.timing import monotonic_s
 from edge_agent.domain import Inspection, Outcome, Reason
 from edge_agent.errors import EdgeAgentError
-from edge_agent.runtime.worker import Worker
+from edge_agent.runtime.lanes import Lane
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from edge_agent.domain import Capture
@@ -30,6 +31,9 @@ log = structlog.get_logger(__name__)
 
 _OVERDUE_AFTER_DEADLINE_S = 0.5
 _DETAIL_MAX = 200
+_CONTRADICTS = "the inspection said early that this image is a reject for certain, and OK when it was done"
+
+P = TypeVar("P")
 
 
 class InferenceHung(EdgeAgentError):
@@ -44,38 +48,58 @@ class InferenceHung(EdgeAgentError):
         )
 
 
-class Inspects(Protocol):
-    """What judges one image: the Inspector of a bundle."""
+class Inspects(Protocol[P]):
+    """What judges one image, in two steps: the Inspector of a bundle. Neither raises for a bad image.
 
-    def inspect(self, data: bytes) -> Inspection:
-        """Never raises for a bad image; called in the inference thread. ``image_sha256`` is of these very bytes."""
+    ``prepare`` decodes and registers, and may run while another image is judged; ``judge`` calls ``certain``, once at
+    most, as soon as nothing that is still to be computed can make the outcome OK. The two are not called by two threads
+    each. ``image_sha256`` of what ``judge`` finds is of the very bytes that were prepared.
+    """
+
+    def prepare(self, data: bytes) -> P:
+        """The image as it is to be judged."""
+        ...
+
+    def judge(self, prepared: P, certain: Callable[[], None] | None = None) -> Inspection:
+        """What is found in it."""
         ...
 
 
 class Inference:
-    """Inspects images one after another. ``inspectors`` maps (program, camera) to what judges it.
+    """Inspects images in the order of their arrival. ``inspectors`` maps (program, camera) to what judges it.
 
-    An inspection that runs for longer than a part's ``deadline_s`` and a half second more is overdue: its part was
-    rejected long ago, and none after it can be judged.
+    ``workers`` lanes go side by side; all images of a camera go through the same one. A step of an
+    inspection that runs for longer than a part's ``deadline_s`` and a half second more is overdue: its part was
+    rejected long ago, and none after it can be judged. ``on_certain`` hears, in the event loop, of an image that can no
+    longer be OK, before it is inspected to its end.
     """
 
     def __init__(
-        self, inspectors: Mapping[tuple[int, int], Inspects], programs: Programs, *, deadline_s: float
+        self,
+        inspectors: Mapping[tuple[int, int], Inspects[Any]],
+        programs: Programs,
+        *,
+        deadline_s: float,
+        workers: int = 1,
+        on_certain: Callable[[LivePart, Capture], None] = lambda _live, _capture: None,
     ) -> None:
         self._inspectors = inspectors
         self._programs = programs
         self._overdue_s = deadline_s + _OVERDUE_AFTER_DEADLINE_S
-        self._thread = Worker("inference")
-        self._since_s: float | None = None
+        cameras = sorted({camera for _, camera in inspectors})
+        lanes = [Lane(f"inference-{number}") for number in range(1, 1 + max(1, min(workers, len(cameras))))]
+        self._lanes = lanes
+        self._lane_of = {camera: lanes[at % len(lanes)] for at, camera in enumerate(cameras)}
+        self._on_certain = on_certain
 
-    def inspector_of(self, part: Part, camera: int) -> Inspects | None:
+    def inspector_of(self, part: Part, camera: int) -> Inspects[Any] | None:
         """What judges that camera's image of the part; None where no bundle belongs to its program."""
         program = self._programs.of(part)
         return None if program is None else self._inspectors.get((program, camera))
 
     def hung(self) -> InferenceHung | None:
-        """The error, if an inspection is overdue."""
-        running_s = monotonic_s() - (self._since_s or math.inf)
+        """The error, if an inspection is overdue in any lane."""
+        running_s = max(lane.running_s for lane in self._lanes)
         return InferenceHung(running_s) if running_s > self._overdue_s else None
 
     async def inspect(self, live: LivePart, capture: Capture) -> None:
@@ -87,27 +111,9 @@ class Inference:
         inspector = self.inspector_of(live.part, capture.camera)
         if inspector is None or capture.path is None:
             return
-        path, overtaken = capture.path, asyncio.Event()
-
-        def work() -> Inspection | None:
-            # Asked in the inference thread: a queue of stale images must not delay the part that is here.
-            if live.part.deadline.has_passed or overtaken.is_set():
-                return None
-            self._since_s = monotonic_s()
-            try:
-                inspection = inspector.inspect(_read_again(path))
-            finally:
-                self._since_s = None
-            if inspection.image_sha256 != capture.sha256:
-                raise ImageRefused(
-                    Reason.IMAGE_BROKEN,
-                    "the file changed between its proof and its inspection: what was read is not what came "
-                    f"(sha256 {inspection.image_sha256}): something else writes into the spool",
-                )
-            return inspection
-
+        overtaken = threading.Event()
         try:
-            inspection = await asyncio.get_running_loop().run_in_executor(self._thread, work)
+            inspection = await self._inspect(inspector, live, capture, overtaken)
         except asyncio.CancelledError:
             overtaken.set()
             raise
@@ -118,16 +124,53 @@ class Inference:
             return
         except Exception as err:
             log.exception("inspection_failed", part_seq=live.part.seq, camera=capture.camera)
-            inspection = Inspection(
-                Outcome.NG, Reason.INTERNAL, math.nan, math.nan, "", capture.sha256, detail=repr(err)[:_DETAIL_MAX]
-            )
+            inspection = _failed(capture, repr(err))
         if inspection is not None:
             live.inspections[capture.camera] = inspection
             live.changed.set()
 
+    async def _inspect(
+        self, inspector: Inspects[Any], live: LivePart, capture: Capture, overtaken: threading.Event
+    ) -> Inspection | None:
+        loop, was_certain = asyncio.get_running_loop(), threading.Event()
+
+        def is_worth_it() -> bool:
+            # Asked in the lane's threads: a queue of stale images must not delay the part that is here.
+            return not (live.part.deadline.has_passed or overtaken.is_set())
+
+        def certain() -> None:
+            was_certain.set()
+            with suppress(RuntimeError):  # the loop was closed under us: nobody hears it
+                loop.call_soon_threadsafe(self._on_certain, live, capture)
+
+        def prepare() -> Any:
+            assert capture.path is not None  # noqa: S101 - an image without one is not inspected
+            return inspector.prepare(_read_again(capture.path))
+
+        def judge(prepared: Any) -> Inspection:
+            inspection = inspector.judge(prepared, certain)
+            if inspection.image_sha256 != capture.sha256:
+                raise ImageRefused(
+                    Reason.IMAGE_BROKEN,
+                    "the file changed between its proof and its inspection: what was read is not what came "
+                    f"(sha256 {inspection.image_sha256}): something else writes into the spool",
+                )
+            if was_certain.is_set() and inspection.outcome is Outcome.OK:
+                log.error("inspection_contradicts_itself", part_seq=live.part.seq, camera=capture.camera)
+                return replace(_failed(capture, _CONTRADICTS), bundle_id=inspection.bundle_id)
+            return inspection
+
+        return await self._lane_of[capture.camera].inspect(is_worth_it, prepare, judge)
+
     def close(self) -> None:
-        """Take no more images; does not wait for the one that is being inspected."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        """Take no more images; does not wait for those that are being inspected."""
+        for lane in self._lanes:
+            lane.close()
+
+
+def _failed(capture: Capture, why: str) -> Inspection:
+    """What is noted of an image whose inspection went wrong by itself."""
+    return Inspection(Outcome.NG, Reason.INTERNAL, math.nan, math.nan, "", capture.sha256, detail=why[:_DETAIL_MAX])
 
 
 def _read_again(path: Path) -> bytes:

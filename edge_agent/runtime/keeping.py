@@ -59,7 +59,8 @@ class Keeping:
         """
         if published is not None:
             await self._record(part.seq, published)
-        for camera, capture in part.captures.items():
+        for camera, came in list(part.captures.items()):
+            capture = await _stored(came)
             if capture.path is not None:
                 await self._file(part.seq, camera, verdict, capture.path, capture.sha256, always=always)
 
@@ -76,6 +77,7 @@ class Keeping:
 
     async def put_away(self, capture: Capture, arrival: Arrival, decided_seq: int | None) -> None:
         """Archive a late image with its part; drop a duplicate's bytes from the spool."""
+        capture = await _stored(capture)
         if capture.path is None:
             return
         if arrival is Arrival.LATE and decided_seq is not None:
@@ -122,3 +124,8 @@ class Keeping:
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+
+
+async def _stored(capture: Capture) -> Capture:
+    """The image once its source is done with its file."""
+    return capture if capture.storing is None else await asyncio.shield(capture.storing)

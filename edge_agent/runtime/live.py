@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from drivers.base import ControllerLink
     from edge_agent.domain import Inspection
+    from edge_agent.runtime.early import EarlyWord
     from edge_agent.runtime.pairing import Part
 
 __all__ = ["EngineOptions", "LivePart"]
@@ -46,6 +47,12 @@ class LivePart:
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     inspections: dict[int, Inspection] = field(default_factory=dict)
     inspecting: list[asyncio.Task[None]] = field(default_factory=list)
+    certain: set[int] = field(default_factory=set)
+    """Cameras whose image can no longer be OK, though its inspection may not be done."""
+    begun: asyncio.Task[None] | None = None
+    """The output is being told that this part is here."""
+    early: EarlyWord | None = None
+    """The REJECT that was said before the inspection was done; None where none was."""
     trigger_problem: str = ""
     link: ControllerLink | None = None
     """Where the agent triggered it; None for a part that something else triggered."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from drivers.timing import monotonic_s
@@ -27,8 +27,14 @@ def part_row(
     program: int | None,
     boot_id: str,
     is_simulated: bool,
+    decided_mono_s: float | None = None,
 ) -> PartRow:
-    """The row; score, limit and bundle are of the camera that is furthest above its limit."""
+    """The row; score, limit and bundle are of the camera that is furthest above its limit.
+
+    ``decided_mono_s`` is when the verdict was given, where that was before now.
+    """
+    now_mono_s, now_utc = monotonic_s(), datetime.now(UTC)
+    ago_s = 0.0 if decided_mono_s is None else now_mono_s - decided_mono_s
     worst = max(inspections.values(), key=_badness, default=None)
     return PartRow(
         part_seq=part.seq,
@@ -47,10 +53,10 @@ def part_row(
         controller_judgement=part.result.judgement if part.result else None,
         simulated=is_simulated,
         first_sign_mono_s=part.first_sign_mono_s,
-        decided_mono_s=monotonic_s(),
+        decided_mono_s=now_mono_s if decided_mono_s is None else decided_mono_s,
         deadline_mono_s=part.deadline.at_mono_s,
         boot_id=boot_id,
-        decided_utc=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        decided_utc=(now_utc - timedelta(seconds=ago_s)).isoformat(timespec="milliseconds"),
         measured=part.result.values if part.result else {},
     )
 

@@ -1,7 +1,7 @@
 """The journal's SQLite side. Every call blocks, and all of them come from one thread.
 
 A commit returns when the row is on the disk: WAL with ``synchronous=FULL`` syncs the log at every commit. Moving
-the log into the database (a checkpoint) costs more syncs, so it happens after publications, never before a PASS.
+the log into the database (a checkpoint) costs more syncs, so it happens when no part is open, or long after it was due.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from edge_agent.errors import NotPermitted
 from edge_agent.store.chain import head_of, seal
 from edge_agent.store.opening import JournalError, identity, open_database, said_why, take_lock, unusable
 from edge_agent.store.reserve import Reserve
+from edge_agent.store.rows import PublicationRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,6 +40,8 @@ log = structlog.get_logger(__name__)
 
 _CHECKPOINT_EVERY = 200
 """Transactions between checkpoints."""
+_CHECKPOINT_AT_LAST = 4 * _CHECKPOINT_EVERY
+"""On a line where a part is always open: its row may wait for one checkpoint in so many."""
 _MOST_OWED_ROWS = 10_000
 _OF_THE_ROW = (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError, sqlite3.InterfaceError)
 """Errors that the row is to blame for. Any other is the file's (a damaged page is a bare DatabaseError)."""
@@ -125,8 +128,8 @@ class JournalWriter:
         """The newest link of the chain of hashes."""
         return head_of(self._connection)
 
-    def append(self, row: PartRow) -> None:
-        """Write a part's row and its cameras' rows.
+    def append(self, row: PartRow, fates: Sequence[PublicationRow] = ()) -> list[JournalError | None]:
+        """Write a part's row and its cameras' rows, and with them what became of verdicts before; why any of these not.
 
         If the disk refuses, the part is owed: it is written as FAULT JOURNAL with the next write that succeeds,
         so that every part is in the journal once.
@@ -134,6 +137,7 @@ class JournalWriter:
         try:
             with self._transaction():
                 self._insert_part(row)
+                return self._insert_fates(fates)
         except _DiskRefused:
             self._owe(row)
             raise
@@ -156,9 +160,14 @@ class JournalWriter:
 
     def publication(self, part_seq: int, published: Published, at_mono_s: float, detail: str) -> None:
         """Write what became of a verdict."""
+        (problem,) = self.publications([PublicationRow(part_seq, published, at_mono_s, detail)])
+        if problem is not None:
+            raise problem
+
+    def publications(self, fates: Sequence[PublicationRow]) -> list[JournalError | None]:
+        """Write what became of several verdicts in one commit; why any of them was refused, None where it was not."""
         with self._transaction():
-            self._insert_publication(part_seq, published, at_mono_s, detail)
-        self._checkpoint()
+            return self._insert_fates(fates)
 
     def event(self, kind: str, detail: str) -> None:
         """Write an event, with the time of this call."""
@@ -233,6 +242,20 @@ class JournalWriter:
         detail = f"not durable in time; the decision was {row.verdict} {row.reason}: {row.detail}"
         self._owed.append(replace(row, verdict=Verdict.FAULT, reason=Reason.JOURNAL, detail=detail))
 
+    def _insert_fates(self, fates: Sequence[PublicationRow]) -> list[JournalError | None]:
+        """Each for itself: one that does not fit keeps no other out, nor the row that is written with them."""
+        problems: list[JournalError | None] = []
+        for fate in fates:
+            self._connection.execute("SAVEPOINT fate")
+            try:
+                self._insert_publication(fate.part_seq, fate.published, fate.at_mono_s, fate.detail)
+                problems.append(None)
+            except (*_OF_THE_ROW, OverflowError, TypeError, ValueError) as err:
+                self._connection.execute("ROLLBACK TO fate")
+                problems.append(JournalError(f"the journal {self._path} refused the row: {err}"))
+            self._connection.execute("RELEASE fate")
+        return problems
+
     def _insert_publication(self, part_seq: int, published: Published, at_mono_s: float, detail: str) -> None:
         self._connection.execute(
             "INSERT INTO publication VALUES (?, ?, ?, ?)", (part_seq, str(published), float(at_mono_s), _text(detail))
@@ -294,8 +317,9 @@ class JournalWriter:
             ),
         )
 
-    def _checkpoint(self) -> None:
-        if self._since_checkpoint < _CHECKPOINT_EVERY:
+    def tidy(self, *, is_calm: bool) -> None:
+        """Move the log into the database where that is due, and nobody's row comes soon or it has waited for long."""
+        if self._since_checkpoint < (_CHECKPOINT_EVERY if is_calm else _CHECKPOINT_AT_LAST):
             return
         self._since_checkpoint = 0
         self._reserve.hold()

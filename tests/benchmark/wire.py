@@ -73,14 +73,15 @@ class Times:
 
     times: int
     p50_ms: float
+    p90_ms: float
     p99_ms: float
     max_ms: float
 
     @classmethod
     def of(cls, seconds: Sequence[float]) -> Times:
         """Sum up."""
-        p50, p99, most = np.percentile(np.array(seconds) * 1000, (50, 99, 100))
-        return cls(len(seconds), float(p50), float(p99), float(most))
+        p50, p90, p99, most = np.percentile(np.array(seconds) * 1000, (50, 90, 99, 100))
+        return cls(len(seconds), float(p50), float(p90), float(p99), float(most))
 
     def __str__(self) -> str:
         return f"p50 {self.p50_ms:.2f} ms, p99 {self.p99_ms:.2f} ms, max {self.max_ms:.2f} ms of {self.times}"

@@ -57,6 +57,9 @@ class _Journal:
     def counted(self, *, is_simulated: bool) -> tuple[None, frozenset[int]]:
         return None, frozenset()
 
+    def tell_nearness(self, is_row_near: object) -> None:
+        return
+
     async def append(self, row: object) -> None:
         return
 

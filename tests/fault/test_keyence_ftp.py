@@ -19,6 +19,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from drivers.base import Reason
+from drivers.keyence import spool
 from drivers.keyence.ftp_inbox import FtpInbox
 from tests.fault.keyence_peer import WAIT_S, bmp, image_name, prove_bmp, soon, until
 
@@ -105,6 +106,70 @@ async def test_226_comes_after_the_image_is_proven_and_in_its_place(tmp_path: Pa
         assert capture.broken is None
         assert capture.path is not None
         assert capture.path.read_bytes() == bmp()
+
+
+@pytest.mark.parametrize("is_refused", [False, True])
+async def test_an_image_is_told_while_it_is_stored_and_226_comes_once_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_refused: bool
+) -> None:
+    may_sync = threading.Event()
+
+    def sync(_file: Path) -> None:
+        assert may_sync.wait(WAIT_S)
+        if is_refused:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(spool, "sync_file", sync)
+    async with inbox_in(tmp_path, tells_while_storing=True) as inbox:
+        uploading = asyncio.create_task(upload(inbox, image_name(31), bmp()))
+        capture = await soon(inbox.next())
+        assert capture.broken is None
+        assert capture.path is not None
+        assert capture.path.read_bytes() == bmp()
+        assert capture.storing is not None
+        assert not capture.storing.done()
+        assert not uploading.done()
+        may_sync.set()
+        stored, reply = await soon(capture.storing), await soon(uploading)
+
+    assert stored.storing is None
+    if is_refused:
+        assert reply.startswith("451 DISK")
+        assert stored.broken is Reason.DISK
+    else:
+        assert reply.startswith("226")
+        assert (stored.path, stored.sha256, stored.broken) == (capture.path, capture.sha256, None)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("is_told_early", [False, True])
+async def test_an_image_whose_sync_ends_in_an_error_of_ours_is_not_taken_for_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_told_early: bool
+) -> None:
+    def fails(_file: Path) -> None:
+        raise ValueError("a fault of ours")
+
+    monkeypatch.setattr(spool, "sync_file", fails)
+    async with inbox_in(tmp_path, tells_while_storing=is_told_early) as inbox:
+        reply = await upload(inbox, image_name(31), bmp())
+        capture = await soon(inbox.next())
+        stored = capture if capture.storing is None else await soon(capture.storing)
+
+    assert reply.startswith("451 DISK")
+    assert stored.broken is Reason.DISK
+
+
+@pytest.mark.parametrize("is_told_early", [False, True])
+async def test_an_image_that_is_not_proven_is_told_once(tmp_path: Path, *, is_told_early: bool) -> None:
+    async with inbox_in(tmp_path, tells_while_storing=is_told_early) as inbox:
+        await upload(inbox, image_name(31), bmp()[:-10])
+        broken = await soon(inbox.next())
+        await upload(inbox, image_name(32), bmp())
+        after = await soon(inbox.next())
+
+        assert (broken.broken, broken.storing) == (Reason.IMAGE_BROKEN, None)
+        assert after.count == 32
+        assert (after.storing is not None) is is_told_early
 
 
 def send_then(client: ftplib.FTP, part: bytes, how: str) -> None:

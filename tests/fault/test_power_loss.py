@@ -29,26 +29,33 @@ CUTS = 1000 if IS_LONG else 100
 SEED = int(os.environ.get("EDGE_AGENT_SEED", "1"))
 
 
-async def run_line(path: Path, disk: Disk, pragma: str) -> dict[int, int]:
-    """Parts as the engine writes them: how many operations there were when each row was acknowledged."""
-    acknowledged = {}
+async def run_line(path: Path, disk: Disk, pragma: str, *, is_busy: bool) -> dict[int, int]:
+    """Parts as the engine writes them: how many operations there were when each row was acknowledged.
+
+    On a busy line the next part is open already, and what became of a verdict is written with its row.
+    """
+    acknowledged, fates = {}, []
     journal = Journal.open(path)
     try:
         await journal._in_thread(lambda: journal._writer._connection.execute(pragma))
+        journal.tell_nearness(lambda: is_busy)
         for seq in range(1, PARTS + 1):
             await journal.append(part_row(seq))
             acknowledged[seq] = len(disk.operations)
-            await journal.publication(seq, Published.PUBLISHED, 1.0)
+            fates.append(asyncio.create_task(journal.publication(seq, Published.PUBLISHED, 1.0)))
+            await (asyncio.sleep(0) if is_busy else fates[-1])
+        journal.tell_nearness(lambda: False)
+        await asyncio.gather(*fates)
     finally:
         journal.close()
     return acknowledged
 
 
-def lost_by(folder: Path, cuts: int, pragma: str = "SELECT 1") -> tuple[int, int, int]:
+def lost_by(folder: Path, cuts: int, pragma: str = "SELECT 1", *, is_busy: bool = False) -> tuple[int, int, int]:
     """Acknowledged rows that were lost in all cuts together, rows lost that were not, and the operations there were."""
     draw, lost, unsynced = random.Random(SEED), 0, 0
     with recorded_sqlite() as disk:
-        acknowledged = asyncio.run(run_line(folder / "journal.db", disk, pragma))
+        acknowledged = asyncio.run(run_line(folder / "journal.db", disk, pragma, is_busy=is_busy))
     made = next(index for index, op in enumerate(disk.operations) if op.kind == "sync")  # before, there is no journal
     for number, cut in enumerate(draw.choices(range(made + 1, len(disk.operations)), k=cuts)):
         after = folder / f"{number}"
@@ -66,13 +73,17 @@ def lost_by(folder: Path, cuts: int, pragma: str = "SELECT 1") -> tuple[int, int
 
 
 @pytest.mark.promise("T-19", "the power goes between any two writes of SQLite", "100 cuts: 0 acknowledged rows lost")
-def test_no_acknowledged_row_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, figure: Figure) -> None:
-    monkeypatch.setattr(writer, "_CHECKPOINT_EVERY", 5)  # so that the log is moved within a run this short
-    lost, unsynced, operations = lost_by(tmp_path, CUTS)
+@pytest.mark.parametrize("is_busy", [False, True])
+def test_no_acknowledged_row_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, figure: Figure, *, is_busy: bool
+) -> None:
+    for name in ("_CHECKPOINT_EVERY", "_CHECKPOINT_AT_LAST"):
+        monkeypatch.setattr(writer, name, 5)  # so that the log is moved within a run this short
+    lost, unsynced, operations = lost_by(tmp_path, CUTS, is_busy=is_busy)
 
     assert lost == 0
     assert unsynced > 0, "the disk forgets nothing, and the test proves nothing"
-    figure(f"{CUTS} cuts among {operations} operations, {lost} lost", is_whole=IS_LONG)
+    figure(f"{CUTS} cuts among {operations} operations, {lost} lost{', busy' if is_busy else ''}", is_whole=IS_LONG)
 
 
 def test_a_journal_that_syncs_less_is_noticed(tmp_path: Path) -> None:

@@ -28,15 +28,19 @@ PARTS, STEP = (50, 1) if IS_LONG else (6, 5)
 """``make chaos`` fails every operation of a run of 50 parts; a run of the suite every fifth of one of six."""
 
 
-async def run_line(path: Path) -> tuple[list[int], list[int]]:
-    """Judge parts as the engine does: PASS leaves once its row is durable. Passed parts, and all that came."""
-    passed, came = [], []
+async def run_line(path: Path, *, is_busy: bool = False) -> tuple[list[int], list[int]]:
+    """Judge parts as the engine does: PASS leaves once its row is durable. Passed parts, and all that came.
+
+    On a busy line the next part is open already, and what became of a verdict is written with its row.
+    """
+    passed, came, fates = [], [], []
     try:
         journal = Journal.open(path)
     except JournalError:
         return [], []
     try:
         first = journal.next_part_seq
+        journal.tell_nearness(lambda: is_busy)
         for seq in range(first, first + PARTS):
             came.append(seq)
             try:
@@ -44,16 +48,17 @@ async def run_line(path: Path) -> tuple[list[int], list[int]]:
             except JournalError:
                 continue
             passed.append(seq)
-            try:
-                await journal.publication(seq, Published.PUBLISHED, 1.0)
-            except JournalError:
-                continue
+            fates.append(asyncio.create_task(journal.publication(seq, Published.PUBLISHED, 1.0)))
+            await (asyncio.sleep(0) if is_busy else asyncio.wait(fates[-1:]))
     finally:
         journal.close()
+        told = await asyncio.gather(*fates, return_exceptions=True)
+        assert all(err is None or isinstance(err, JournalError) for err in told), told
     return passed, came
 
 
 @pytest.mark.promise("T-16", "the n-th write of SQLite fails, for every n", "0 PASS without a row, opens every time")
+@pytest.mark.parametrize("is_busy", [False, True])
 @pytest.mark.parametrize(("always", "error", "first"), [(False, errno.EIO, 1), (True, errno.ENOSPC, 3)])
 def test_whichever_write_fails_no_pass_is_without_a_row(
     tmp_path: Path,
@@ -63,13 +68,15 @@ def test_whichever_write_fails_no_pass_is_without_a_row(
     always: bool,
     error: int,
     first: int,
+    is_busy: bool,
 ) -> None:
-    monkeypatch.setattr(writer, "_CHECKPOINT_EVERY", 3)  # so that the log is moved within a run this short
+    for name in ("_CHECKPOINT_EVERY", "_CHECKPOINT_AT_LAST"):
+        monkeypatch.setattr(writer, name, 3)  # so that the log is moved within a run this short
     for fail_at in itertools.count(first, STEP):
         path = tmp_path / f"{fail_at}" / "journal.db"
         plan = FailingCalls(fail_at, always=always, error=error)
         with failing_sqlite(plan):
-            passed, came = asyncio.run(run_line(path))
+            passed, came = asyncio.run(run_line(path, is_busy=is_busy))
         again, _ = asyncio.run(run_line(path))  # the disk is well again: it opens and goes on
         with JournalReader.open(path) as reader:
             rows = {row.part_seq: row.verdict for row in reader.rows()}
@@ -83,5 +90,5 @@ def test_whichever_write_fails_no_pass_is_without_a_row(
         if not plan.has_failed:
             assert fail_at > 50, "the hook reached too few operations to mean anything"
             runs = len(range(first, fail_at, STEP))
-            figure(f"{runs} runs, 0 ({'always' if always else 'once'})", is_whole=IS_LONG)
+            figure(f"{runs} runs, 0 ({'always' if always else 'once'}{', busy' if is_busy else ''})", is_whole=IS_LONG)
             return

@@ -15,6 +15,7 @@ from edge_agent.domain import Inspection, Outcome
 from edge_agent.store.journal import JournalReader
 from tests.contract.test_capture_source import FolderBench, FtpBench, Running
 from tests.fault.keyence_peer import bmp, image_name, soon, until
+from tests.two_steps import AtOnce
 from tests.unit.test_runtime_engine import Line, MemoryOutput, line
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def sha256_of(data: bytes) -> str:
 
 
 @dataclass
-class Looks:
+class Looks(AtOnce):
     """GOOD is good, all else is not; remembers what it was shown."""
 
     shown: list[bytes] = field(default_factory=list)

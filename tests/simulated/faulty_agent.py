@@ -22,10 +22,13 @@ from edge_agent.cli import main
 from edge_agent.inspection.inspector import Inspector
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from edge_agent.domain import Inspection
+    from edge_agent.inspection.inspector import Prepared
 
 _FAULT = Path(os.environ["EDGE_AGENT_TEST_FAULT"])
-_well = Inspector.inspect
+_well = Inspector.judge
 _refreshed = CoilOutput._refresh
 _OUTPUT_STANDS_STILL, _LOOP_STANDS_STILL = "leaves the output", "holds the event loop"
 
@@ -52,11 +55,11 @@ _FAULTS = {
 }
 
 
-def inspect(self: Inspector, data: bytes) -> Inspection:
+def judge(self: Inspector, prepared: Prepared, certain: Callable[[], None] | None = None) -> Inspection:
     """As the Inspector's own, unless a fault was asked for."""
     if (kind := _asked_for(*_FAULTS)) is not None:
         _FAULTS[kind]()
-    return _well(self, data)
+    return _well(self, prepared, certain)
 
 
 async def refresh(self: CoilOutput) -> bool:
@@ -79,6 +82,6 @@ def _asked_for(*kinds: str) -> str | None:
 
 
 if __name__ == "__main__":
-    Inspector.inspect = inspect  # type: ignore[method-assign]
+    Inspector.judge = judge  # type: ignore[method-assign]
     CoilOutput._refresh = refresh  # type: ignore[method-assign]
     main()

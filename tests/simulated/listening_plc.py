@@ -64,9 +64,12 @@ def every_told_verdict_has_its_row(
 
     ``count_of`` is the controller's count by the number at the gate. A REJECT that comes when the next part is at the
     gate already names that one (PROTOCOL.md, "The handshake"): then a row gives it that was not published before, and
-    gives no other one.
+    gives no other one. A REJECT without a reason was said before its inspection was done: it has no row yet where the
+    agent died then, and never one of a PASS.
     """
-    told = list(told)
+    early, told = _parted(told)
+    wrong = [one for one in early if (row := rows.get(count_of.get(one.seq, -1))) and row.verdict is Verdict.PASS]
+    assert not wrong, f"rejected early and passed: {wrong[:10]}"
     own = {one: count for one in told if _tells(one, rows.get(count := count_of.get(one.seq, -1)))}
     free = {count: row for count, row in rows.items() if count not in own.values()}
     without: list[Told] = []
@@ -83,6 +86,13 @@ def every_told_verdict_has_its_row(
         else:
             del free[max(late)]
     assert not without, f"told without its row: {without[:10]}"
+
+
+def _parted(told: Iterable[Told]) -> tuple[list[Told], list[Told]]:
+    early, others = list[Told](), list[Told]()
+    for one in told:
+        (early if not one.is_pass and not one.reason else others).append(one)
+    return early, others
 
 
 def _tells(one: Told, row: PartRow | None) -> bool:

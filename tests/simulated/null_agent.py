@@ -6,16 +6,20 @@ The file's last byte is the score: what the agent does around an inspection is w
 from __future__ import annotations
 
 import hashlib
+from typing import TYPE_CHECKING
 
 from edge_agent.cli import main
 from edge_agent.domain import Inspection, Outcome, Reason
 from edge_agent.inspection.inspector import Inspector
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _LIMIT = 127.5
 _STAGES = ("decode", "register", "reconstruct", "map", "embed", "score")
 
 
-def inspect(self: Inspector, data: bytes) -> Inspection:
+def judge(self: Inspector, data: bytes, certain: Callable[[], None] | None = None) -> Inspection:
     """Good up to half the scale; with all that a real inspection leaves in the journal."""
     score = float(data[-1])
     is_good = score <= _LIMIT
@@ -32,6 +36,7 @@ def inspect(self: Inspector, data: bytes) -> Inspection:
 
 
 if __name__ == "__main__":
-    Inspector.inspect = inspect  # type: ignore[method-assign]
+    Inspector.prepare = lambda _self, data: data  # type: ignore[method-assign, assignment, return-value]
+    Inspector.judge = judge  # type: ignore[method-assign, assignment]
     Inspector.warm_up = lambda _self: 0.0  # type: ignore[method-assign]
     main()

@@ -142,3 +142,12 @@ def test_a_row_may_have_been_told_until_it_was_published(published: Published, a
 def test_a_pass_is_never_taken_for_that_of_the_part_before() -> None:
     with pytest.raises(AssertionError, match="told without its row"):
         every_told_verdict_has_its_row([Told(1.0, 2, True, OK)], COUNTS, {11: ROWS[11], 12: AGENT_DOWN}, {})
+
+
+def test_a_reject_that_was_said_early_has_no_row_yet_or_one_that_did_not_pass() -> None:
+    early = Told(1.0, 1, False, 0)
+    for rows in ({}, {11: replace(ROWS[12], count=11)}, {11: replace(AGENT_DOWN, count=11)}):
+        every_told_verdict_has_its_row([early], COUNTS, rows, {})
+
+    with pytest.raises(AssertionError, match="rejected early and passed"):
+        every_told_verdict_has_its_row([early], COUNTS, ROWS, {})

@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from calibration.backbones.efficientnet_lite0 import INPUT_OFFSET, INPUT_SCALE, backbone_onnx, load_backbone
+from calibration.corruption import Corruption
 from calibration.crossfit import learn
 from calibration.export import cpcae_onnx
-from calibration.training import Recipe, Training
+from calibration.training import Recipe, Training, steps_for
 from edge_agent.inspection.anomaly_map import Reconstructor, anomaly_map, to_working, upsize
 from edge_agent.inspection.embedding import Embedder
 from edge_agent.inspection.patches import PatchGrid
@@ -96,6 +97,31 @@ def test_training_is_repeatable_and_lowers_the_error_on_unseen_parts() -> None:
 
     assert cpcae_onnx(models[0]) == cpcae_onnx(models[1])
     assert models[0].heldout_error < 0.5 * models[0].mean_image_error
+
+
+def test_a_network_that_no_score_hears_is_the_fold_that_is_watched_and_hangs_on_no_number_of_threads() -> None:
+    recipe = Recipe(min_steps=50, max_steps=50, corruption=Corruption())
+
+    one, two = (
+        learn(parts(24), GRID, recipe, seed=3, threads=threads, progress=lambda _done, _total: None, folds=1)
+        for threads in (1, 2)
+    )
+
+    assert one.full == one.folds[0] == two.full
+    assert len(one.folds) == 1
+    assert one.curve == two.curve
+    assert [point.step for point in one.curve] == [10, 20, 30, 40, 50]
+    assert not one.doubt
+    assert one.heldout_error < one.mean_image_error
+
+
+def test_a_network_for_pictures_never_trains_longer_than_asked() -> None:
+    short, long = Recipe(min_steps=1, max_steps=1, batch=1), Recipe()
+
+    assert steps_for(short.for_pictures(), 10_000) == 1
+    assert short.for_pictures().shares == 1
+    assert steps_for(long.for_pictures(), 100_000) < steps_for(long, 100_000)
+    assert long.for_pictures().batch % long.for_pictures().shares == 0
 
 
 def test_of_pictures_without_anything_in_common_nothing_is_learned_and_it_is_said() -> None:

@@ -145,6 +145,32 @@ def test_what_tells_defects_apart_clearly_better_is_taken(
     assert found.registered.is_tied == (answers[1] == "tied")
 
 
+def test_where_the_default_tells_nearly_all_defects_nothing_else_is_tried(tmp_path: Path) -> None:
+    good = images(tmp_path / "good", lambda rng, _i: plate(rng, noise=60.0))
+    says, leaves_room = Says(Told(0.985, 0.5), Told(1.0, 1.0)), Says(Told(0.975, 0.5), Told(1.0, 1.0))
+
+    settled, tried = placed(good, says), placed(good, leaves_room)
+
+    assert says.asked == [False]
+    assert [answer.answer for answer in settled.answers] == ["on", "tied"]
+    assert settled.answers[0].to_json() == {
+        "answer": "on",
+        "why": "nothing can be clearly better (AUC of defects: on 0.985)",
+        "figures": {"on": 0.985},
+    }
+    assert leaves_room.asked == [False, True]
+    assert tried.answers[0].answer == "off"
+
+
+def test_who_wants_parts_free_of_the_place_is_asked_by_that_alone(tmp_path: Path) -> None:
+    says = Says(Told(1.0, 0.9), Told(1.0, 0.95))
+
+    found = placed(images(tmp_path / "good", lambda rng, _i: plate(rng, noise=60.0)), says, "free")
+
+    assert says.asked == [False, True]
+    assert found.answers[0].answer == "off"
+
+
 def cells(folder: Path) -> list[GoodImage]:
     """Plates, and three images that have nothing in common with them."""
     return images(folder, lambda rng, number: grain(rng) if number % 8 == 1 else plate(rng), 24)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import Future
 from dataclasses import replace
 
 import pytest
@@ -54,6 +55,7 @@ def test_a_part_with_every_proof_passes() -> None:
         ({"result": replace(RESULT, judgement=Judgement.NG)}, Verdict.REJECT, Reason.CONTROLLER_NG),
         ({"result": replace(RESULT, judgement=None)}, Verdict.REJECT, Reason.CONTROLLER_NG),
         ({"unproven": "its clock was not told since"}, Verdict.REJECT, Reason.STALE),
+        ({"captures": {1: replace(CAPTURE, storing=Future())}}, Verdict.REJECT, Reason.LATE),
         ({"deadline_passed": True}, Verdict.REJECT, Reason.LATE),
         ({"next_part_is_here": True}, Verdict.REJECT, Reason.OVERRUN),
         ({"cameras": (1, 2)}, Verdict.REJECT, Reason.NO_IMAGE),

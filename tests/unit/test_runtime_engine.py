@@ -38,12 +38,14 @@ from edge_agent.runtime.engine import Engine, EngineOptions
 from edge_agent.runtime.interlock import Health, LineState
 from edge_agent.store.archive import Archive
 from edge_agent.store.journal import Journal, JournalError, JournalReader
+from tests.two_steps import AtOnce
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from drivers.base import ControllerEvent
     from edge_agent.runtime.engine import Inspects
+    from edge_agent.runtime.rejects import RejectWatch
     from edge_agent.store.journal import PartRow
 
 
@@ -68,7 +70,7 @@ class MemoryOutput:
         reason: Reason | None = None,
         bundle: int = 0,
         *,
-        may_pass: Callable[[], bool],
+        may_pass: Callable[[], bool] = lambda: True,
     ) -> Published:
         self.said.append((str(verdict), part_seq))
         self.named.append((reason, bundle))
@@ -113,7 +115,7 @@ class MemoryLink:
 
 
 @dataclass
-class Scripted:
+class Scripted(AtOnce):
     """Judges by the image's bytes: good, bad, boom (raises), slow (takes longer than any deadline here)."""
 
     def inspect(self, data: bytes) -> Inspection:
@@ -179,14 +181,21 @@ async def line(
     judgement: str = "both",
     keep: str = "all",
     program: int = 1,
-    inspector: Inspects | None = None,
+    inspector: Inspects[Any] | None = None,
+    cameras: tuple[int, ...] = (1,),
+    workers: int = 1,
+    output: Any = None,
+    rejects: RejectWatch | None = None,
+    is_dry_run: bool = False,
 ) -> AsyncIterator[Line]:
     journal = Journal.open(tmp_path / "journal.sqlite3")
-    health, output = Health(), MemoryOutput()
-    options = EngineOptions((1,), deadline_s, judgement, 1, "boot", is_simulated=False)
+    health, output = Health(), output or MemoryOutput()
+    options = EngineOptions(cameras, deadline_s, judgement, 1, "boot", is_simulated=False, is_dry_run=is_dry_run)
     engine = Engine(
         options,
-        inspectors={(program, 1): inspector or Scripted()},
+        inspectors={(program, camera): inspector or Scripted() for camera in cameras},
+        workers=workers,
+        rejects=rejects,
         journal=journal,
         archive=Archive(tmp_path / "archive", max_bytes=10**9, keep=keep),
         output=output,

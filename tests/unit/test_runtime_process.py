@@ -1,11 +1,32 @@
-"""What the process asks of its garbage collector."""
+"""What the process asks of its garbage collector, its C library and its interpreter."""
 
 from __future__ import annotations
 
 import gc
+import platform
+import subprocess
+import sys
 import weakref
 
-from edge_agent.runtime.process import keep_for_good
+import pytest
+
+from edge_agent.runtime.process import keep_for_good, take_turns_sooner
+
+_FAULTS = """
+import resource, sys, threading
+from edge_agent.runtime.process import keep_memory
+if sys.argv[1] == "kept":
+    assert keep_memory()
+def blocks():
+    for number in range(50):
+        before = resource.getrusage(resource.RUSAGE_THREAD).ru_minflt
+        [bytearray(b"1") * 2_000_000 for _ in range(6)]
+    print(resource.getrusage(resource.RUSAGE_THREAD).ru_minflt - before)
+thread = threading.Thread(target=blocks)
+thread.start()
+thread.join()
+"""
+"""How many pages some blocks of the size of an image bring, when there were such blocks before, in a thread."""
 
 
 class Node:
@@ -32,3 +53,24 @@ def test_garbage_that_comes_later_is_still_collected() -> None:
     gc.collect()
 
     assert later() is None
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be told")
+def test_memory_that_was_freed_is_there_for_the_next_image() -> None:
+    told = [
+        subprocess.run([sys.executable, "-c", _FAULTS, how], capture_output=True, text=True, check=True).stdout
+        for how in ("kept", "as ever")
+    ]
+    kept, as_ever = map(int, told)
+
+    assert kept < 10
+    assert as_ever > 100, "the check cannot fail"
+
+
+def test_a_thread_that_has_work_does_not_wait_five_milliseconds() -> None:
+    before = sys.getswitchinterval()
+    try:
+        take_turns_sooner()
+        assert sys.getswitchinterval() == pytest.approx(0.0005)
+    finally:
+        sys.setswitchinterval(before)

@@ -24,6 +24,7 @@ from edge_agent.runtime.worker import Worker
 from edge_agent.store.archive import Archive
 from edge_agent.store.journal import Journal, JournalError, JournalReader
 from edge_agent.store.writer import JournalWriter
+from tests.two_steps import AtOnce
 from tests.virtual_peers import NullInspector, Source, sha256_of
 from tests.virtual_time import InlineExecutor, run_in_virtual_time
 
@@ -92,7 +93,7 @@ class Stuck(Executor):
             future.set_result(fn())
 
 
-class Hangs:
+class Hangs(AtOnce):
     """An inspection that comes back only when the test lets it."""
 
     def __init__(self) -> None:

@@ -9,7 +9,7 @@ import sqlite3
 import struct
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
@@ -18,6 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from drivers.timing import monotonic_s
 from edge_agent.domain import (
     Alignment,
     Capture,
@@ -29,9 +30,10 @@ from edge_agent.domain import (
     Verdict,
 )
 from edge_agent.errors import AlreadyRunning, DataError
-from edge_agent.store import opening
+from edge_agent.store import opening, writer
 from edge_agent.store.journal import CameraRow, Journal, JournalError, JournalReader, PartRow
 from edge_agent.store.schema import SCHEMA_VERSION
+from edge_agent.store.turns import LINGER_S
 from edge_agent.store.writer import JournalWriter
 
 if TYPE_CHECKING:
@@ -207,7 +209,7 @@ async def test_a_part_whose_row_a_damaged_file_refused_is_owed(
 async def test_how_long_the_disk_takes_is_told_of_the_oldest_call_that_is_still_awaited() -> None:
     thread, may_go_on = ThreadPoolExecutor(1), threading.Event()
     thread.submit(may_go_on.wait)
-    journal = Journal(cast("JournalWriter", SimpleNamespace(prove=bool)), thread, 1)
+    journal = Journal(cast("JournalWriter", SimpleNamespace(prove=bool, tidy=dict)), thread, 1)
     first = asyncio.create_task(journal.prove_writable())
     await asyncio.sleep(0.2)
     second = asyncio.create_task(journal.prove_writable())
@@ -300,6 +302,137 @@ async def test_a_publication_needs_its_row_and_comes_once(journal: Journal) -> N
     await journal.publication(1, Published.PUBLISHED, 1.0)
     with pytest.raises(JournalError):
         await journal.publication(1, Published.FAILED, 2.0)
+
+
+# --- whose turn it is -------------------------------------------------------------------------------------
+
+
+def links(path: Path) -> list[tuple[str, int]]:
+    """The rows in the order in which they were written, and the chain that holds them."""
+    with JournalReader.open(path) as reader:
+        assert not reader.audit().problems
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute("SELECT kind, row_id FROM chain ORDER BY link").fetchall()
+
+
+@contextmanager
+def held_up(journal: Journal) -> Iterator[None]:
+    """The journal's thread is busy: what comes meanwhile waits."""
+    may_go_on, is_there = threading.Event(), threading.Event()
+    journal._thread.submit(lambda: (is_there.set(), may_go_on.wait(10)))
+    assert is_there.wait(10)
+    yield
+    may_go_on.set()
+
+
+async def counted_commits(journal: Journal) -> list[str]:
+    """Every COMMIT from now on."""
+    commits: list[str] = []
+    connection = journal._writer._connection
+    await journal._in_thread(
+        lambda: connection.set_trace_callback(lambda sql: commits.append(sql) if sql == "COMMIT" else None)
+    )
+    return commits
+
+
+async def test_a_parts_row_is_written_before_all_that_waits(journal: Journal, path: Path) -> None:
+    await journal.append(part_row(1))
+    with held_up(journal):
+        waiting = [journal.publication(1, Published.PUBLISHED, 1.0), journal.event("READY", ""), journal.head()]
+        tasks = [asyncio.create_task(work) for work in waiting]
+        await asyncio.sleep(0)
+        tasks.append(asyncio.create_task(journal.append(part_row(2))))
+        await asyncio.sleep(0)
+    await asyncio.gather(*tasks)
+
+    assert links(path) == [("part", 1), ("part", 2), ("publication", 1), ("event", 1)]
+
+
+async def test_what_became_of_a_verdict_is_written_in_one_commit_with_the_row_of_the_part_that_is_open(
+    journal: Journal, path: Path
+) -> None:
+    await journal.append(part_row(1))
+    journal.tell_nearness(lambda: True)
+    commits = await counted_commits(journal)
+    fate = asyncio.create_task(journal.publication(1, Published.PUBLISHED, 1.0))
+    await asyncio.sleep(0)
+    await journal.append(part_row(2))
+    await fate
+
+    assert links(path) == [("part", 1), ("part", 2), ("publication", 1)]
+    assert len(commits) == 1
+
+
+@pytest.mark.parametrize("is_near", [True, False])
+async def test_what_became_of_a_verdict_needs_no_other_part(journal: Journal, path: Path, *, is_near: bool) -> None:
+    await journal.append(part_row(1))
+    journal.tell_nearness(lambda: is_near)
+    begun_s = monotonic_s()
+    await journal.publication(1, Published.PUBLISHED, 1.0)
+
+    assert links(path) == [("part", 1), ("publication", 1)]
+    assert (monotonic_s() - begun_s >= LINGER_S) is is_near
+
+
+async def test_neither_a_row_nor_what_became_of_another_keeps_the_other_out(journal: Journal, path: Path) -> None:
+    await journal.append(part_row(1))
+    journal.tell_nearness(lambda: True)
+    without_row = asyncio.create_task(journal.publication(99, Published.PUBLISHED, 1.0))
+    of_first = asyncio.create_task(journal.publication(1, Published.LATE, 1.0))
+    await asyncio.sleep(0)
+    await journal.append(part_row(2))
+    with pytest.raises(JournalError, match="refused the row"):
+        await without_row
+    await of_first
+    of_second = asyncio.create_task(journal.publication(2, Published.PUBLISHED, 1.0))
+    await asyncio.sleep(0)
+    with pytest.raises(JournalError, match="refused the row"):
+        await journal.append(part_row(2))
+    await of_second
+
+    assert links(path) == [("part", 1), ("part", 2), ("publication", 1), ("publication", 2)]
+
+
+@pytest.mark.parametrize("ends", ["cancelled", "closed"])
+async def test_what_became_of_a_verdict_is_written_though_the_agent_ends(path: Path, ends: str) -> None:
+    journal = Journal.open(path)
+    await journal.append(part_row(1))
+    journal.tell_nearness(lambda: True)
+    fate = asyncio.create_task(journal.publication(1, Published.PUBLISHED, 1.0))
+    await asyncio.sleep(0)
+    if ends == "cancelled":
+        fate.cancel()
+    else:
+        await asyncio.to_thread(journal.close)
+    await asyncio.gather(fate, return_exceptions=True)
+    journal.close()
+
+    assert links(path) == [("part", 1), ("publication", 1)]
+
+
+async def test_the_log_is_moved_when_no_part_is_open_and_at_last_all_the_same(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved: list[bool] = []
+    monkeypatch.setattr(writer, "_CHECKPOINT_EVERY", 2)
+    monkeypatch.setattr(writer, "_CHECKPOINT_AT_LAST", 6)
+    monkeypatch.setattr(journal._writer._reserve, "hold", lambda: moved.append(True))
+    is_near = True
+    journal.tell_nearness(lambda: is_near)
+    journal._writer._since_checkpoint = 0  # opening it was a commit, too
+    for number in range(5):
+        await journal.event("READY", str(number))
+    assert not moved
+    await journal.event("READY", "the sixth")
+    for _ in range(2):  # what is tidied up behind a call is done when the next one is
+        await journal.head()
+    assert moved == [True]
+    is_near = False
+    for number in range(2):
+        await journal.event("READY", str(number))
+    for _ in range(2):
+        await journal.head()
+    assert moved == [True, True]
 
 
 async def test_questions_by_image_by_range_and_by_reason(journal: Journal, path: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 import calibration.calibrate
 from calibration import learning_curve
 from calibration.bearing import Bearing, Borne, bearing_of
-from calibration.calibrate import METHODS, CalibrationOptions, CalibrationResult, calibrate, gather
+from calibration.calibrate import METHODS, CalibrationOptions, CalibrationResult, calibrate, finish, gather, train
 from calibration.disturbances import Disturbance, disturbances_for
 from calibration.reporting import calibration_json, calibration_lines, write_report
 from calibration.search import SearchWishes
@@ -155,6 +155,21 @@ def test_the_same_images_give_the_same_bundle(good: Path, result: CalibrationRes
     assert again.bundle_id == result.bundle_id
     for name in FILES:
         assert (tmp_path / "again" / name).read_bytes() == (result.path / name).read_bytes()
+
+
+def test_parts_that_were_seen_before_give_the_bundle_that_a_second_look_gives(
+    good: Path, result: CalibrationResult, tmp_path: Path
+) -> None:
+    """What is compared for suspects is seen already; who does not look for them sees the same anew."""
+    gathered = gather(sorted(good.iterdir()), replace(VIEWS, threads=2))
+    prepared = train(gathered, METHODS["views"].recipe, folds=METHODS["views"].folds(()))
+
+    again = finish(prepared, "views", tmp_path / "again")
+
+    assert gathered.seen is None
+    assert again.scores == result.scores
+    for name in ("bank.npz", "cpcae.onnx", "part.png", "shown.png"):
+        assert (again.path / name).read_bytes() == (result.path / name).read_bytes(), name
 
 
 def test_places_outside_a_persons_mask_never_count(good: Path, tmp_path: Path) -> None:

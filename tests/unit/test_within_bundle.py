@@ -193,7 +193,6 @@ def test_what_is_timed_beforehand_is_what_the_bundle_does(
 
     took_ms, before_ms = inspection_ms(
         registered,
-        registered.part_mask(lambda _done, _total: None),
         backbone=OPTIONS.backbone,
         voices=(),
         threads=1,

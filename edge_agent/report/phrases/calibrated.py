@@ -147,6 +147,7 @@ _ANSWERS: Final = (
     mark("the part at full size is seen in one colour, and beside it in all of them"),
     mark("defects are told apart better (AUC {figures})"),
     mark("nothing speaks clearly for the other way (AUC of defects: {figures})"),
+    mark("nothing can be clearly better (AUC of defects: {figures})"),
     mark("as asked"),
     mark("{plane}, as asked"),
     mark("every good image registers at {quality} or better"),

@@ -149,8 +149,8 @@ def see(data: DataSet, *, threads: int, progress: Progress) -> SeenParts:
         ),
     )
     views = views_for(*registered.native, DEFAULT_VOICES, registered.plane)
-    mask, total = registered.part_mask(lambda _done, _total: None), len(every.images)
-    tone = tone_of_part(registered, mask, views)
+    total = len(every.images)
+    tone = tone_of_part(registered, registered.part, views)
     plane = registered.plane
     network, at_full_size = networks_for(options.backbone, registered)
     extractor = ViewExtractor(
@@ -163,7 +163,12 @@ def see(data: DataSet, *, threads: int, progress: Progress) -> SeenParts:
         native_network=at_full_size,
     )
     features, places = features_at_places(
-        views_of_images(every), every, extractor, mask, lambda done: progress("see", done, total), is_tied=True
+        views_of_images(every),
+        every,
+        [extractor],
+        registered.part,
+        lambda done: progress("see", done, total),
+        is_tied=True,
     )
     learn = len(registered.images)
     return SeenParts(
@@ -171,7 +176,7 @@ def see(data: DataSet, *, threads: int, progress: Progress) -> SeenParts:
         good=learn + sum(not test.is_defective for test in tests),
         features=features,
         places=places,
-        borne=borne_differences(registered, learned, extractor, places),
+        borne=borne_differences(registered, learned, [extractor], places),
         is_tied=registered.is_tied,
         extractor=extractor,
     )

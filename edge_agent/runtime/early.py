@@ -1,0 +1,114 @@
+"""A reject that is certain before its inspection is done goes to the wire at once. It can only ever shorten a REJECT.
+
+The rest of the part stays as it is: its whole inspection, its row and its picture come when they are ready. See
+docs/decisions/0083.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import structlog
+
+from drivers.timing import Deadline, monotonic_s
+from edge_agent.domain import Inspection, Outcome, Published, Reason, Verdict
+from edge_agent.runtime.decision import Decision, Evidence, decide
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Coroutine
+
+    from drivers.base import VerdictOutput
+    from edge_agent.runtime.bypass import Bypass
+    from edge_agent.runtime.live import EngineOptions, LivePart
+
+__all__ = ["EarlyWord", "EarlyWords", "after_early", "is_due"]
+
+log = structlog.get_logger(__name__)
+
+_CERTAIN = Inspection(Outcome.NG, Reason.SCORE, 0.0, 0.0, "", "")
+_UNSAID = "the inspection said early that this part is a reject, and found nothing against it when it was done"
+
+
+@dataclass(slots=True)
+class EarlyWord:
+    """The REJECT that was said before the inspection was done."""
+
+    at_mono_s: float
+    telling: asyncio.Task[Published]
+
+    async def became(self) -> Published:
+        """What became of it on its way to the line. Cancelling who waits does not take it back."""
+        return await asyncio.shield(self.telling)
+
+    @property
+    def is_told(self) -> bool:
+        """It stood on the wire, read back."""
+        return self.telling.done() and self.telling.result() is Published.PUBLISHED
+
+
+def is_due(evidence: Evidence, certain: Collection[int]) -> bool:
+    """Whether REJECT may be said of a part of which some cameras' images can no longer be OK.
+
+    Only where that is what the part would be rejected for: its image is its own, of now and paired, the line is
+    READY, no other part is here. Images that are not here yet, and inspections that are not done, cannot mend it.
+    """
+    if not certain or evidence.next_part_is_here or evidence.unproven or evidence.deadline_passed:
+        return False
+    present = next(evidence.captures[camera] for camera in certain)
+    seen = {**dict.fromkeys(evidence.cameras, present), **evidence.captures}
+    judged = replace(evidence, captures=seen, inspections=dict.fromkeys(evidence.cameras, _CERTAIN))
+    return decide(judged).reason is _CERTAIN.reason
+
+
+def after_early(decision: Decision) -> Decision:
+    """The decision of a part of which REJECT was said early: never PASS, whatever was found in the end."""
+    if decision.verdict is not Verdict.PASS:
+        return decision
+    log.error("early_reject_contradicted", detail=decision.detail)
+    return Decision(Verdict.REJECT, Reason.INTERNAL, _UNSAID)
+
+
+class EarlyWords:
+    """Says REJECT of the part that is here, once, as soon as that is certain. Lives in the event loop.
+
+    Not in a dry run, which says nothing to the wire, nor under a bypass, which may pass the part all the same.
+    ``rejected`` hears of each part that was rejected so: it leaves by the chute from now on.
+    """
+
+    def __init__(
+        self,
+        options: EngineOptions,
+        *,
+        output: VerdictOutput,
+        bypass: Bypass,
+        rejected: Callable[[int], None],
+        spawn: Callable[[Coroutine[None, None, Published]], asyncio.Task[Published]],
+    ) -> None:
+        self._options = options
+        self._output = output
+        self._bypass = bypass
+        self._rejected = rejected
+        self._spawn = spawn
+
+    def look(self, live: LivePart, evidence: Callable[[], Evidence]) -> None:
+        """Say it, where it is due and the output knows of the part; asked again whenever anything changes."""
+        if live.early is not None or self._options.is_dry_run or self._bypass.is_active:
+            return
+        if live.begun is None or not live.begun.done():  # a PLC names the part by then
+            return
+        if is_due(evidence(), live.certain):
+            live.early = EarlyWord(monotonic_s(), self._spawn(self._tell(live, evidence)))
+
+    async def _tell(self, live: LivePart, evidence: Callable[[], Evidence]) -> Published:
+        """No reason yet: it is whatever the whole inspection says."""
+        seq = live.part.seq
+        if self._bypass.is_active or not is_due(evidence(), live.certain):  # since then: nothing is said
+            live.early = None
+            return Published.WITHHELD
+        published = await self._output.publish(seq, Verdict.REJECT, Deadline.after(self._options.deadline_s))
+        log.info("part_rejected_early", part_seq=seq, cameras=sorted(live.certain), published=published)
+        if published is Published.PUBLISHED:
+            self._rejected(seq)
+        return published
