@@ -22,7 +22,7 @@ from drivers.keyence.session import open_session
 from drivers.transport.serial_line import SerialOptions, open_serial
 from drivers.transport.tcp import open_tcp
 from edge_agent.agent_state import AgentDesk, challenge_clock, look_at
-from edge_agent.bundles import in_use_words, load_inspectors
+from edge_agent.bundles import in_use_words, load_inspectors, side_by_side
 from edge_agent.desk import DeskClient, desk_path, serve_desk
 from edge_agent.errors import AlreadyRunning, Unavailable
 from edge_agent.inspection.decode import prove_complete
@@ -92,7 +92,7 @@ async def run_agent(
     """
     keep_memory()
     take_turns_sooner()
-    inspectors = load_inspectors(settings, within_ms=settings.line.deadline_ms)
+    inspectors, workers = side_by_side(settings, load_inspectors(settings, within_ms=settings.line.deadline_ms))
     journal = Journal.open(settings.store.journal)
     try:
         archive = Archive(
@@ -139,6 +139,7 @@ async def run_agent(
             health=health,
             bypass=bypass,
             rejects=rejects,
+            workers=workers,
         )
         link = _link(settings.controller)
         clock = challenge_clock(settings)

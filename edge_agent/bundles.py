@@ -17,6 +17,7 @@ from edge_agent.inspection.limit_changes import limit_changes
 from edge_agent.inspection.manifest import MANIFEST
 from edge_agent.inspection.promise import Promise
 from edge_agent.inspection.registry import bundles_in, switches
+from edge_agent.inspection.side_by_side import arranged
 from edge_agent.inspection.signature import untrusted_why
 from edge_agent.inspection.tuning import tuned
 from edge_agent.noted import noted
@@ -42,6 +43,7 @@ __all__ = [
     "load_inspectors",
     "load_replay",
     "proven",
+    "side_by_side",
     "signed_words",
 ]
 
@@ -110,6 +112,20 @@ def load_inspectors(settings: Settings, *, within_ms: float = math.inf) -> dict[
         log.info("bundle_loaded", path=str(entry.path), bundle_id=bundle.id, inspection_ms=round(took_ms, 1))
         inspectors[entry.program, entry.camera] = inspector
     return inspectors
+
+
+def side_by_side(
+    settings: Settings, inspectors: dict[tuple[int, int], Inspector]
+) -> tuple[dict[tuple[int, int], Inspector], int]:
+    """These inspectors, or others of the same bundles, and how many of them are quickest at a time.
+
+    One at a time where line.toml names a number of threads. Raises BundleRejected.
+    """
+    found = arranged(inspectors) if settings.inference.threads is None else None
+    if found is None:
+        return inspectors, 1
+    log.info("cameras_measured", workers=found.workers, why=found.words)
+    return dict(found.inspectors), found.workers
 
 
 def _quickest(bundle: Bundle, settings: Settings) -> Inspector:

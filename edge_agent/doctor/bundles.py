@@ -7,6 +7,7 @@ from edge_agent.doctor.finding import Finding, Site, fail, ok, warn
 from edge_agent.errors import BundleRejected, DataError
 from edge_agent.inspection.inspector import Inspector
 from edge_agent.inspection.promise import Promise
+from edge_agent.inspection.side_by_side import arranged
 from edge_agent.inspection.tuning import tuned
 from edge_agent.runtime.overdue import CHALLENGE, ChallengeClock
 from edge_agent.store.journal import JournalReader
@@ -36,8 +37,9 @@ def bundle_warm(site: Site) -> Finding:
     if len(site.bundles) < len(site.settings.bundle):
         return fail("not every bundle is verified", "see the check bundle_verified")
     site.warm_ms.clear()
-    threads, measured = site.settings.inference.threads, []
-    for _, bundle in site.bundles:
+    threads, measured, site.part_ms = site.settings.inference.threads, [], None
+    inspectors = {}
+    for entry, bundle in site.bundles:
         try:
             if threads is None:
                 inspector, found = tuned(bundle)
@@ -50,15 +52,19 @@ def bundle_warm(site: Site) -> Finding:
         reference = (bundle.folder / "reference.png").read_bytes()
         took = [sum(inspector.inspect(reference).timings_ms.values()) for _ in range(_RUNS)]
         site.warm_ms.append(sorted(took)[_RUNS // 2])
+        inspectors[entry.program, entry.camera] = inspector
+    if threads is None and (way := arranged(inspectors)) is not None:
+        measured.append(f"; {way.words}")
+        site.part_ms = way.part_ms if way.workers > 1 else None
     return ok(f"golden values as at calibration, {len(site.bundles)} bundle(s){''.join(measured)}")
 
 
 def inference_time(site: Site) -> Finding:
-    """All cameras of a part, one after the other, against the deadline."""
+    """All cameras of a part, as the agent judges them, against the deadline."""
     if not site.warm_ms:
         return fail("no bundle could be timed", "see the check bundle_warm")
     one, deadline = max(site.warm_ms), site.settings.line.deadline_ms
-    part = one * len(site.settings.line.cameras)
+    part = one * len(site.settings.line.cameras) if site.part_ms is None else site.part_ms
     said = f"{part:.0f} ms a part (median of {_RUNS}, the slowest bundle), line.deadline_ms = {deadline}"
     slowest = site.bundles[site.warm_ms.index(one)][1] if len(site.bundles) == len(site.warm_ms) else None
     promise = None if slowest is None else Promise.of(slowest.manifest)

@@ -38,7 +38,8 @@ class Finding:
 class Site:
     """What is examined. ``root`` is the machine's ``/``; what one check learnt stays here for the next.
 
-    ``agent`` is the running agent's status, None where none runs; ``controller`` its answers by name.
+    ``agent`` is the running agent's status, None where none runs; ``controller`` its answers by name. ``warm_ms`` is
+    what an inspection by each bundle takes, ``part_ms`` all of a part's where they are judged side by side.
     """
 
     config: Path
@@ -48,6 +49,7 @@ class Site:
     controller: dict[str, str] = field(default_factory=dict)
     bundles: list[tuple[BundleSettings, Bundle]] = field(default_factory=list)
     warm_ms: list[float] = field(default_factory=list)
+    part_ms: float | None = None
     held: Held | None = None
 
     def text(self, path: str) -> str | None:

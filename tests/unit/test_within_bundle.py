@@ -25,6 +25,7 @@ from calibration.reporting import calibration_json, calibration_lines, write_rep
 from calibration.timing import inspection_ms
 from calibration.within import TimeWish
 from edge_agent.errors import CalibrationRefused, UsageError
+from edge_agent.inspection import side_by_side
 from edge_agent.inspection.bundle import Bundle
 from edge_agent.inspection.comparison import compare
 from edge_agent.inspection.inspector import Inspector
@@ -218,6 +219,44 @@ def test_every_number_of_threads_is_tried_and_the_inspector_is_warm(bundle: Bund
     assert found.threads in found.times_ms
     assert inspector.bundle is bundle
     assert list(tuned(bundle, cores=1)[1].times_ms) == [1]
+
+
+@pytest.mark.parametrize(
+    ("times", "workers"), [({1: 100.0, 2: 60.0}, 2), ({1: 100.0, 2: 97.0}, 1), ({1: 60.0, 2: 100.0}, 1)]
+)
+def test_two_cameras_are_judged_side_by_side_where_that_is_quicker(
+    bundle: Bundle, good: Path, monkeypatch: pytest.MonkeyPatch, times: dict[int, float], workers: int
+) -> None:
+    one_by_one = {(0, camera): Inspector(bundle, threads=2) for camera in (1, 2)}
+    inspectors = {**one_by_one, (7, 1): Inspector(bundle, threads=2)}
+    timed: list[tuple[int, int]] = []
+
+    def took(some: list[Inspector], *, workers: int) -> float:
+        timed.append((len(some), workers))
+        return times[workers]
+
+    monkeypatch.setattr(side_by_side, "_part_ms", took)
+    found = side_by_side.arranged(inspectors, cores=2)
+
+    assert found is not None
+    assert timed == [(2, 1), (2, 2)], "the program with two cameras, each way"
+    assert found.workers == workers
+    assert found.part_ms == times[workers]
+    assert found.inspectors[7, 1] is inspectors[7, 1], "one camera has its threads to itself"
+    assert (found.inspectors[0, 2] is inspectors[0, 2]) == (workers == 1)
+    image = (good / "07.bmp").read_bytes()
+    said = [replace(which[0, 2].inspect(image), timings_ms={}) for which in (inspectors, found.inspectors)]
+    assert said[0] == said[1]
+
+
+def test_both_ways_are_timed_with_the_real_inspection(bundle: Bundle) -> None:
+    inspectors = {(0, camera): Inspector(bundle, threads=1) for camera in (1, 2)}
+    found = side_by_side.arranged(inspectors)
+
+    assert found is not None
+    assert min(found.after_ms, found.beside_ms) > 0.0
+    assert found.workers in (1, 2)
+    assert side_by_side.arranged({(0, 1): inspectors[0, 1], (1, 1): inspectors[0, 2]}) is None
 
 
 def test_two_bundles_differ_in_what_they_were_made_to_take_and_not_in_a_millisecond(bundle: Bundle) -> None:
