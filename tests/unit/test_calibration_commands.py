@@ -56,6 +56,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (("--channels", ","), "no channel ''"),
         (("--channels", "image", "--method", "paper"), "method paper has no channels"),
         (("--backbone-taps", "0"), "method views looks where it looks"),
+        (("--within", "soon"), "--within 'soon' is not a time"),
+        (("--within", "0"), "--within '0' is not a time"),
+        (("--within", "60ms", "--method", "paper"), "method paper knows one size only"),
+        (("--within", "60ms", "--voices", "image,autoencoder"), "not known before it is trained"),
     ],
 )
 def test_what_there_is_none_of_is_a_usage_error_with_the_list(

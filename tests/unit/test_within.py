@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from calibration import within
 from calibration.within import MENU, TimeWish, Tried, choose, wish_of, wish_of_line
+from edge_agent.calibration_cli import _time_of_line
 from edge_agent.errors import CalibrationRefused, UsageError
 from edge_agent.inspection.view import NATIVE_PIXELS
 
@@ -92,6 +94,17 @@ def test_the_time_of_a_line_is_its_deadline_less_what_a_part_needs_besides() -> 
     assert wish_of_line(deadline_ms=200, cameras=1) == TimeWish(200 - within.BESIDE_MS, is_asked=False)
     assert wish_of_line(deadline_ms=230, cameras=2) == TimeWish((230 - within.BESIDE_MS) / 2, is_asked=False)
     assert wish_of_line(deadline_ms=20, cameras=1) is None, "no inspection can be that quick: the agent says so"
+
+
+def test_calibration_knows_the_deadline_of_a_line_that_it_can_read(tmp_path: Path) -> None:
+    example = (Path(__file__).parents[2] / "deploy/line.example.toml").read_text(encoding="utf-8")
+    (tmp_path / "line.toml").write_text(example, encoding="utf-8")
+    assert "deadline_ms = 700\n" in example
+
+    assert _time_of_line(tmp_path / "line.toml") == TimeWish(700 - within.BESIDE_MS, is_asked=False)
+    assert _time_of_line(tmp_path / "none.toml") is None
+    (tmp_path / "line.toml").write_text("deadline", encoding="utf-8")
+    assert _time_of_line(tmp_path / "line.toml") is None
 
 
 def test_a_deadline_only_ever_makes_the_size_smaller() -> None:
