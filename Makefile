@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: install demo test test-all test-unit test-rest lint pictures bench bench-beyond bench-rate bench-paired bench-peers everyday figures fuzz results chaos soak kills schedules explore faults cover mutants words mistakes lock offline-bundle offline-documents bare-root clean
+.PHONY: install demo test test-all test-unit test-rest lint pictures bench bench-nearest bench-beyond bench-rate bench-paired bench-peers everyday figures fuzz results chaos soak kills schedules explore faults cover mutants words mistakes lock offline-bundle offline-documents bare-root clean
 
 # Not compiled beforehand: of what is installed a small part is ever imported, and compiled then.
 install: $(STAMP)
@@ -69,6 +69,9 @@ bench-peers: install
 # The seconds of docs/everyday-questions.md: each command on a journal of a million parts, which takes minutes to write.
 everyday: install
 	$(BIN)/python -m tests.benchmark.everyday
+
+bench-nearest: install
+	$(BIN)/python -m tests.benchmark.nearest
 
 # The tables of docs/figures.md anew, from the data sets in the folder DATA=: hours; broken off, the same command goes on.
 # FIGURES= further options, for example FIGURES='--tables promise --again'.

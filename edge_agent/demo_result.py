@@ -105,9 +105,10 @@ class DemoResult:
         is_whole = all(part.row is not None for part in self.parts)
         return 0 if self.escapes == 0 and is_whole and self.agent_exit == 0 else 1
 
-    def latency(self) -> dict[str, float]:
-        """p50, p95 and maximum in milliseconds, as the report counts them."""
-        told = Latency.of([part.latency_ms for part in self.parts if part.row is not None])
+    def latency(self, *verdicts: Verdict) -> dict[str, float]:
+        """p50, p95 and maximum in milliseconds, as the report counts them; of parts of these verdicts, none: of all."""
+        of = [part for part in self.parts if part.row is not None and part.verdict in (verdicts or tuple(Verdict))]
+        told = Latency.of([part.latency_ms for part in of])
         return {} if told is None else {"p50": told.p50_ms, "p95": told.p95_ms, "max": told.max_ms}
 
     def to_json(self) -> dict[str, object]:
@@ -121,6 +122,10 @@ class DemoResult:
             "defective_rejected": self.count(is_defective=True, passed=False),
             "reasons": dict(Counter(str(part.row.reason) for part in self.parts if part.row)),
             "latency_ms": {name: round(value, 1) for name, value in self.latency().items()},
+            "latency_ms_by_verdict": {
+                str(verdict): {name: round(value, 1) for name, value in self.latency(verdict).items()}
+                for verdict in Verdict
+            },
             "bundle_id": self.bundle_id,
             "agent_exit": self.agent_exit,
             "report": str(self.report),
@@ -144,11 +149,18 @@ class DemoResult:
             f"the gate opened for {sum(part.truth.is_let_through for part in self.parts)} of {len(self.parts)} parts; "
             + (f"DEFECTIVE ones among them: {', '.join(through)}" if through else "no defective one among them"),
             "latency, first sign of a part to its verdict on the wire: "
-            + ", ".join(f"{name} {value:.0f} ms" for name, value in latency.items()),
+            + ", ".join(f"{name} {value:.0f} ms" for name, value in latency.items())
+            + self._by_verdict(),
             *self._busy(),
             f"the agent stopped with exit code {self.agent_exit}",
             f"report: {self.report.resolve()}",
         ]
+
+    def _by_verdict(self) -> str:
+        """How long a PASS took, and how long a REJECT, which may be certain before its inspection is done."""
+        p50 = {verdict: self.latency(verdict).get("p50") for verdict in (Verdict.PASS, Verdict.REJECT)}
+        said = [f"{verdict} {ms:.0f} ms" for verdict, ms in p50.items() if ms is not None]
+        return f" (p50 of {', of '.join(said)})" if said else ""
 
     def _busy(self) -> list[str]:
         if not self.late:

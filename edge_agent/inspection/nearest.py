@@ -20,7 +20,7 @@ _OFFSETS = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
 _ITSELF = _OFFSETS.index((0, 0))
 _AT_ONCE = 64 * 112
 """Values of a part that are compared at a time, of as many places as have them: that stays in the cache."""
-_SOME = 16
+_SOME = 32
 """Good parts that are asked first how far out a place is at most."""
 
 
@@ -73,8 +73,8 @@ class PlaceBank:
         beside = np.stack([of_bank[rows + 1 + dy, columns + 1 + dx] for dy, dx in _OFFSETS], axis=1)
         # Beyond the border there is nothing: the place itself stands there once more.
         beside = np.where(beside < 0, beside[:, _ITSELF, None], beside)
-        squares, some = np.einsum("knr,knr->kn", bank, bank), bank[beside[:, _ITSELF], :_SOME]
-        return cls(places, projection, bank, squares, some, kept, target, beside)
+        squares = np.einsum("knr,knr->kn", bank, bank)
+        return cls(places, projection, bank, squares, _some_of(bank, beside), kept, target, beside)
 
     @property
     def looked_at(self) -> NDArray[np.bool_]:
@@ -89,7 +89,7 @@ class PlaceBank:
     def without(self, part: int) -> PlaceBank:
         """The bank of all other good parts."""
         bank, squares = np.delete(self._bank, part, axis=1), np.delete(self._squares, part, axis=1)
-        return replace(self, _bank=bank, _squares=squares, _some=bank[self._around[:, _ITSELF], :_SOME])
+        return replace(self, _bank=bank, _squares=squares, _some=_some_of(bank, self._around))
 
     def to_each(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Distance (P, n) of each place that counts of a part (h, w, d) to each good part, within one cell.
@@ -136,8 +136,8 @@ class PlaceBank:
             squared = self._squares[cells] - 2.0 * _products(self._bank[cells], seen[places][:, None])
             return usual.at(places)(_root(squared.min(axis=(1, 2)) + own[places]))
 
-        itself = self._around[:, _ITSELF, None]
-        at_most = self._squares[itself[:, 0], :_SOME] - 2.0 * _products(self._some, seen)
+        itself, some = self._around[:, _ITSELF, None], self._some.shape[1]
+        at_most = self._squares[itself[:, 0], :some] - 2.0 * _products(self._some, seen)
         bounds = usual(_root(at_most.min(axis=1) + own))
         if seen.shape[1] <= _FEW_FEATURES:
             return furthest(bounds, count, lambda places: out(places, self._around[places]), values_are_dear=False)
@@ -145,6 +145,7 @@ class PlaceBank:
             bounds,
             count,
             lambda places: out(places, itself[places]),
+            # One by one: what a search around takes of the memory does not fit the cache twice.
             lambda places: np.concatenate([out(place, self._around[place]) for place in places[:, None]]),
         )
 
@@ -165,6 +166,12 @@ class PlaceBank:
             raise ValueError(
                 f"the part has features {features.shape}, the bank {(height, width, len(self.projection))}"
             )
+
+
+def _some_of(bank: NDArray[np.float32], beside: NDArray[np.intp]) -> NDArray[np.float32]:
+    """What is asked first: some good parts at each place that counts, all of them where that is little."""
+    count = bank.shape[1] if bank.shape[2] <= _FEW_FEATURES else _SOME
+    return bank[beside[:, _ITSELF], :count]
 
 
 def _products(bank: NDArray[np.float32], seen: NDArray[np.float32]) -> NDArray[np.float32]:

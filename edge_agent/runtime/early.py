@@ -33,10 +33,12 @@ _UNSAID = "the inspection said early that this part is a reject, and found nothi
 
 @dataclass(slots=True)
 class EarlyWord:
-    """The REJECT that was said before the inspection was done."""
+    """The REJECT that was said before the inspection was done, at ``at_mono_s``."""
 
     at_mono_s: float
     telling: asyncio.Task[Published]
+    told_mono_s: float | None = None
+    """When it stood on the wire, read back; None before, and where it did not get there."""
 
     async def became(self) -> Published:
         """What became of it on its way to the line. Cancelling who waits does not take it back."""
@@ -110,5 +112,7 @@ class EarlyWords:
         published = await self._output.publish(seq, Verdict.REJECT, Deadline.after(self._options.deadline_s))
         log.info("part_rejected_early", part_seq=seq, cameras=sorted(live.certain), published=published)
         if published is Published.PUBLISHED:
+            if live.early is not None:
+                live.early.told_mono_s = monotonic_s()
             self._rejected(seq)
         return published

@@ -344,7 +344,9 @@ class Engine:
         self.check()
         self._say(row, decision, published)
         became = None if decision.reason is Reason.JOURNAL else published
-        await self._keeping.keep(part, decision.verdict, became, always=decision.reason is Reason.BYPASS)
+        told_mono_s = None if live.early is None else live.early.told_mono_s
+        always = decision.reason is Reason.BYPASS
+        await self._keeping.keep(part, decision.verdict, became, always=always, told_mono_s=told_mono_s)
 
     def _on_certain(self, live: LivePart, capture: Capture) -> None:
         """An image can no longer be OK, though its inspection is not done."""

@@ -52,21 +52,30 @@ class Keeping:
         self._thread = Worker("archive")
         self._waiting = 0
 
-    async def keep(self, part: Part, verdict: Verdict, published: Published | None, *, always: bool = False) -> None:
+    async def keep(
+        self,
+        part: Part,
+        verdict: Verdict,
+        published: Published | None,
+        *,
+        always: bool = False,
+        told_mono_s: float | None = None,
+    ) -> None:
         """Record what became of the verdict, then file the received bytes; ``always`` as a reject's are.
 
-        ``published`` is None for a part whose own row is not written yet.
+        ``published`` is None for a part whose own row is not written yet; ``told_mono_s`` is when the verdict stood on
+        the wire, if that was before now.
         """
         if published is not None:
-            await self._record(part.seq, published)
+            await self._record(part.seq, published, monotonic_s() if told_mono_s is None else told_mono_s)
         for camera, came in list(part.captures.items()):
             capture = await _stored(came)
             if capture.path is not None:
                 await self._file(part.seq, camera, verdict, capture.path, capture.sha256, always=always)
 
-    async def _record(self, part_seq: int, published: Published) -> None:
+    async def _record(self, part_seq: int, published: Published, at_mono_s: float) -> None:
         try:
-            await self._journal.publication(part_seq, published, monotonic_s())
+            await self._journal.publication(part_seq, published, at_mono_s)
         except JournalError as err:
             log.exception("journal_failed", part_seq=part_seq)
             self._health.fails("journal", str(err))

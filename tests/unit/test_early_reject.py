@@ -110,7 +110,10 @@ async def test_a_certain_reject_is_on_the_wire_before_its_inspection_is_done(tmp
         assert row.first_sign_mono_s <= row.decided_mono_s < released_s
         assert rejected(at) == [1], "said once"
         assert at.output.named == [(None, 0)], "why is not known yet"
-        assert published(tmp_path, 1) is Published.PUBLISHED
+        with JournalReader.open(tmp_path / "journal.sqlite3") as reader:
+            became = reader.publications()[1]
+        assert became.published is Published.PUBLISHED
+        assert row.decided_mono_s <= became.at_mono_s < released_s, "when it stood on the wire"
 
 
 async def test_a_reject_that_is_ready_when_it_is_certain_is_a_reject_as_ever(tmp_path: Path) -> None:
