@@ -469,7 +469,8 @@ def finish(
         bundle = Bundle.of(out, Section({**manifest, "id": ""}, "manifest"), files)
         promise = measured(bundle, registered.images, gathered.sized, threads=options.threads)
         cost = _cost(registered, gathered.sized, options, _stage(progress, "time"))
-        manifest["time"] = promise.to_json() | ({} if cost is None else {"cost": cost.to_json()})
+        if promise.within_ms is not None:  # else the same images would not give the same bundle
+            manifest["time"] = promise.to_json() | ({} if cost is None else {"cost": cost.to_json()})
         clock.end("time", adds=True)
     bundle_id = write_bundle(out, files, manifest)
     result = _result((bundle_id, out), registered, learned, limit, scored, timings_s=clock.timings_s)

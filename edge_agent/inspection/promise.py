@@ -21,7 +21,8 @@ _MODEL: Final = "model name"
 class Promise:
     """The manifest's section ``time``: ms of an inspection, median and worst, on that ``cpu`` with so many ``threads``.
 
-    ``within_ms`` is what it was made to take at most, ``pixels`` what was chosen for that; None: nobody asked.
+    ``within_ms`` is what it was made to take at most, ``pixels`` what was chosen for that; None: nobody asked, and a
+    manifest has no such section.
     """
 
     took_ms: float
