@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NATIVE_PIXELS", "Plane", "View", "ViewExtractor", "Voice", "views_for"]
 
-NATIVE_PIXELS = 500_000
+NATIVE_PIXELS = 420_000
 """Pixels that the network is shown at most, where nobody asks for more or fewer: larger parts are made smaller."""
 _OVERVIEW_FROM = 1.25
 

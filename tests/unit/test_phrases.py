@@ -86,7 +86,8 @@ SCANNED: dict[str, tuple[str, ...]] = {
     ),
     "edge_agent/runtime/supervisor.py": ("STOPPING=1\nSTATUS=not ready", "DEGRADED (not ready)", "STATUS=not ready"),
     "edge_agent/runtime/engine.py": ("the engine is not running",),
-    "edge_agent/runtime/inference.py": (),
+    "edge_agent/runtime/inference.py": ("inference-not ready",),
+    "edge_agent/runtime/early.py": (),
     "edge_agent/runtime/keeping.py": ("not ready_not ready",),
     "edge_agent/inspection/decision.py": (
         "; the score not ready is at or above the limit not ready too: it may be the part itself",
@@ -153,7 +154,11 @@ SCANNED: dict[str, tuple[str, ...]] = {
     ),
     "drivers/keyence/session.py": ("edge-agent not ready", "EC,not ready"),
     "drivers/keyence/clock.py": (),
-    "drivers/keyence/spool.py": ("not ready.not ready", "not readynot readynot ready"),
+    "drivers/keyence/spool.py": (
+        "not ready.not ready",
+        "not readynot readynot ready",
+        "syncing it ended in an error of ours: the log has it",
+    ),
     "drivers/keyence/upload.py": (
         "226 Transfer complete.",
         "426 not ready.",
