@@ -176,11 +176,13 @@ def _some_of(bank: NDArray[np.float32], beside: NDArray[np.intp]) -> NDArray[np.
 
 def _products(bank: NDArray[np.float32], seen: NDArray[np.float32]) -> NDArray[np.float32]:
     """Of each place's features (..., r) with those of good parts (..., n, r): (..., n)."""
-    if seen.shape[-1] <= _FEW_FEATURES:
-        return np.asarray(
-            np.einsum("...nr,...r->...n", bank, np.broadcast_to(seen, (*bank.shape[:-2], bank.shape[-1])))
-        )
-    return np.asarray(np.matmul(bank, seen[..., None])[..., 0])
+    features = seen.shape[-1]
+    if features > _FEW_FEATURES:
+        return np.asarray(np.matmul(bank, seen[..., None])[..., 0])
+    found = bank[..., 0] * seen[..., None, 0]
+    for feature in range(1, features):
+        found += bank[..., feature] * seen[..., None, feature]
+    return found
 
 
 def _root(squared: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -214,11 +214,16 @@ class Peer:
 
 def ours(side: int) -> Peer:
     """The views of the default score that its network looks at, of a crop of ``side`` x ``side`` px."""
-    network, sizes = Network(DEFAULT_BACKBONE.overview_onnx(), THREADS), {}
+    whole, at_full_size = (
+        Network(one, THREADS) for one in (DEFAULT_BACKBONE.overview_onnx(), DEFAULT_BACKBONE.native_onnx())
+    )
+    networks = []
     for view in views_for(side, side, (Voice.IMAGE,)):
-        sizes[view] = overview_size(side, side) if view is View.OVERVIEW else size_within(side, side, NATIVE_PIXELS)
-    words = ", ".join(f"{view} {height} x {width}" for view, (height, width) in sizes.items())
-    return Peer(f"{OURS}: EfficientNet-Lite0 up to 1/16, {words}", [(network, size) for size in sizes.values()])
+        is_whole = view is View.OVERVIEW
+        size = overview_size(side, side) if is_whole else size_within(side, side, NATIVE_PIXELS)
+        networks.append((view, whole if is_whole else at_full_size, size))
+    words = ", ".join(f"{view} {height} x {width}" for view, _, (height, width) in networks)
+    return Peer(f"{OURS}: EfficientNet-Lite0 up to 1/16, {words}", [(network, size) for _, network, size in networks])
 
 
 def peers(side: int) -> list[Peer]:
