@@ -88,3 +88,14 @@ def test_the_last_pixels_of_an_image_count_though_no_whole_step_ends_there(times
     least = 0.5 * 200 / times
     assert found[12, -1] > least
     assert found[-1, 15] > least
+
+
+@pytest.mark.parametrize("size", [(150, 20), (15, 200), (100, 100), (75, 102), (0, 0)])
+def test_a_size_that_squeezes_one_side_more_than_the_other_is_refused(size: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match=f"{size[1]} x {size[0]} px"):
+        SeenArea(BOX, *size)
+
+
+@pytest.mark.parametrize("size", [(1250, 12), (500, 5), (77, 1), (1, 1)])
+def test_a_narrow_crop_may_be_rounded_at_its_narrow_side(size: tuple[int, int]) -> None:
+    assert SeenArea((0, 0, 12, 1250), *size).width == size[1]
