@@ -215,13 +215,17 @@ class Spool:
             failed.update(found)
 
         files = threading.Thread(target=sync_files, name="spool-sync", daemon=True)
-        files.start()
+        try:
+            files.start()
+        except RuntimeError:  # this machine gives no more threads: then one after the other
+            sync_files()
         try:
             sync_folder(self.ready)
         except OSError as err:
-            files.join()
             return dict.fromkeys(placed, err)
-        files.join()
+        finally:
+            if files.ident is not None:
+                files.join()
         return failed
 
     def check(self, data: bytes) -> ImageRefused | None:

@@ -311,8 +311,7 @@ def _native(method: Section, crop: tuple[int, int, int, int]) -> tuple[int, int]
             hint="calibrate again with this version: the good images are all that is needed",
         )
     rows, columns = method.integers("native", 2)
-    if not (1 <= rows <= height and 1 <= columns <= width):
-        raise ValueError(f"views look at {columns} x {rows} px of a crop of {width} x {height}")
+    SeenArea(crop, rows, columns)  # refuses what cannot be
     return rows, columns
 
 

@@ -53,9 +53,11 @@ class FeatureGrid:
         found = np.zeros((*looked_at.shape, self.dimensions), np.float32)
         for window in self._windows(looked_at, image.shape[0], image.shape[1]):
             top, left, bottom, right = window.px
-            seen = self._whole(image[top:bottom, left:right])[window.kept]
+            seen = self._whole(image[top:bottom, left:right])
+            if seen.shape[:2] != grid_shape(bottom - top, right - left):
+                return self._whole(image)  # its places are others, only as many
             top, left, bottom, right = window.places
-            found[top:bottom, left:right] = seen
+            found[top:bottom, left:right] = seen[window.kept]
         return found
 
     def _whole(self, image: NDArray[np.float32]) -> NDArray[np.float32]:

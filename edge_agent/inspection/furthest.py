@@ -27,11 +27,12 @@ def furthest(
 
     ``bounds`` (P) are what no value is above. Each of ``closer`` gives for some of them, by their number, a bound that
     is no larger than the one before; the last gives the values themselves: of the largest alone, where they are dear.
-    NaN where a bound is not finite.
+    NaN where a bound is not finite, also one that is found later: it would be taken for the smallest of all.
     """
     count = min(count, len(bounds))
+    nothing = np.full(count, np.nan, np.float32)
     if not np.isfinite(bounds).all():  # finite features may have no finite distance
-        return np.full(count, np.nan, np.float32)
+        return nothing
     bounds, step = bounds.copy(), np.zeros(len(bounds), np.intp)
     while True:
         promising = np.argsort(-bounds, kind="stable")[: max(count, _AT_ONCE)]
@@ -43,4 +44,6 @@ def furthest(
             here = largest[step[largest] < len(closer)]
         here = here[step[here] == step[here].min()]
         bounds[here] = closer[int(step[here[0]])](here)
+        if not np.isfinite(bounds[here]).all():
+            return nothing
         step[here] += 1

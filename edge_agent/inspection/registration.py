@@ -345,10 +345,12 @@ class Registration:
 
 
 def _averaged(image: npt.NDArray[np.uint8], times: int) -> npt.NDArray[np.uint8]:
-    """An image so many times smaller; what is left over at its right and lower border is left out."""
-    height, width = image.shape[0] // times, image.shape[1] // times
-    whole = image[: height * times, : width * times]
-    return np.asarray(cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+    """An image so many times smaller; at its right and lower border its last pixels are repeated to a whole step."""
+    below, right = -image.shape[0] % times, -image.shape[1] % times
+    if below or right:
+        image = np.asarray(cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REPLICATE), np.uint8)
+    size = image.shape[1] // times, image.shape[0] // times
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _turned(a: Fit, b: Fit) -> float:

@@ -224,6 +224,8 @@ class Engine:
             log.warning("image_without_part", arrival=arrival, count=capture.count, name=capture.name)
             self._spawn(self._keeping.note_unplaced("IMAGE", arrival, capture.count, capture.name))
             self._spawn(self._keeping.put_away(capture, arrival, self._pairing.decided_seq(capture)))
+            if capture.storing is not None:
+                self._spawn(self._stored(capture.storing))
             return
         live = self._live_of(part, arrival)
         if capture.storing is not None:
@@ -234,14 +236,20 @@ class Engine:
 
     async def _wait_stored(self, live: LivePart, capture: Capture, storing: asyncio.Future[Capture]) -> None:
         """An image's inspection began before the image was durable. Now it is, or it cannot be."""
-        stored = await asyncio.shield(storing)
-        if stored.broken is Reason.DISK:
-            self._health.fails(DISK, stored.detail)
+        stored = await self._stored(storing)
         captures = live.part.captures
         if captures.get(capture.camera) is capture:  # else it was found to be another file meanwhile
             captures[capture.camera] = stored if capture.broken is None else replace(capture, storing=None)
         live.changed.set()
         self.check()
+
+    async def _stored(self, storing: asyncio.Future[Capture]) -> Capture:
+        """The image once it is durable, or cannot be: then the disk is why no line is READY, whosever image it is."""
+        stored = await asyncio.shield(storing)
+        if stored.broken is Reason.DISK:
+            self._health.fails(DISK, stored.detail)
+            self.check()
+        return stored
 
     async def trigger(self, link: ControllerLink) -> None:
         """Start a part from this side: it exists, under its deadline, before the trigger leaves."""

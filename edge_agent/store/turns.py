@@ -45,12 +45,18 @@ class Turns:
         """Whether a part is open, so that its row comes soon."""
 
     def row(self, row: PartRow) -> Future[None]:
-        """Write a part's row before what waits, and with it what became of verdicts before. Raises RuntimeError."""
-        return self._put(self._rows, lambda: self._write_row(row))
+        """Write a part's row before what waits, and with it what became of verdicts before. Raises RuntimeError.
+
+        It is written even if nobody waits for it any more: a part that was decided has its row.
+        """
+        return self._put(self._rows, lambda: self._write_row(row), may_be_cancelled=False)
 
     def first(self, work: Callable[[], T]) -> Future[T]:
-        """Do this before what waits, but for rows that came earlier. Raises RuntimeError: the thread has ended."""
-        return self._put(self._rows, work)
+        """Do this before what waits, but for rows that came earlier, even if nobody waits for it any more.
+
+        Raises RuntimeError: the thread has ended.
+        """
+        return self._put(self._rows, work, may_be_cancelled=False)
 
     def other(self, work: Callable[[], T]) -> Future[T]:
         """Do this when no row waits. Raises RuntimeError: the thread has ended."""
@@ -68,11 +74,15 @@ class Turns:
         if self._fates:
             self._put(self._others, self._write_fates)
 
-    def _put(self, turns: deque[Callable[[], None]], work: Callable[[], T]) -> Future[T]:
+    def _put(
+        self, turns: deque[Callable[[], None]], work: Callable[[], T], *, may_be_cancelled: bool = True
+    ) -> Future[T]:
         done: Future[T] = Future()
+        if not may_be_cancelled:
+            done.set_running_or_notify_cancel()
 
         def turn() -> None:
-            if not done.set_running_or_notify_cancel():
+            if may_be_cancelled and not done.set_running_or_notify_cancel():
                 return
             try:
                 found = work()

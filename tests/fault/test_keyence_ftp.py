@@ -108,6 +108,27 @@ async def test_226_comes_after_the_image_is_proven_and_in_its_place(tmp_path: Pa
         assert capture.path.read_bytes() == bmp()
 
 
+async def test_an_image_is_stored_where_the_machine_gives_no_more_threads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = threading.Thread.start
+
+    def refused(thread: threading.Thread) -> None:
+        if thread.name == "spool-sync":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    async with inbox_in(tmp_path, tells_while_storing=True) as inbox:
+        monkeypatch.setattr(threading.Thread, "start", refused)
+        uploading = asyncio.create_task(upload(inbox, image_name(31), bmp()))
+        capture = await soon(inbox.next())
+        assert capture.storing is not None
+        stored, reply = await soon(capture.storing), await soon(uploading)
+
+    assert stored.broken is None
+    assert reply.startswith("226")
+
+
 @pytest.mark.parametrize("is_refused", [False, True])
 async def test_an_image_is_told_while_it_is_stored_and_226_comes_once_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_refused: bool

@@ -54,3 +54,13 @@ def test_a_bound_that_is_not_finite_makes_all_nan() -> None:
     bounds = np.array([1.0, np.inf, 2.0], np.float32)
 
     assert np.isnan(furthest(bounds, 2, Counted(bounds))).all()
+
+
+@pytest.mark.parametrize("step", [0, 1])
+def test_a_value_that_is_not_finite_makes_all_nan_however_late_it_is_found(step: int) -> None:
+    bounds = np.array([4.0, 3.0, 2.0], np.float32)
+    odd = np.array([np.nan, 3.0, 2.0], np.float32)
+    closer = [Counted(bounds), Counted(bounds)]
+    closer[step] = Counted(odd)
+
+    assert np.isnan(furthest(bounds, 2, *closer)).all()

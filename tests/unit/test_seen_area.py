@@ -73,3 +73,29 @@ def test_at_half_the_size_every_pixel_counts() -> None:
     found = SeenArea((40, 40, 200, 160), 80, 100).of(registration(), image, still)
 
     np.testing.assert_allclose(found, 50 / 255, atol=0.5 / 255)
+
+
+@pytest.mark.parametrize("times", [2, 3, 5])
+def test_the_last_pixels_of_an_image_count_though_no_whole_step_ends_there(times: int) -> None:
+    height, width = 24 * times + times - 1, 30 * times + times - 1
+    image = np.zeros((height, width), np.uint8)
+    image[-1, :] = image[:, -1] = 200  # a scratch along the border
+    still = Alignment(1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+    whole = Registration(np.zeros((height, width), np.uint8), RegistrationSettings(off=True))
+
+    found = SeenArea((0, 0, width, height), 24, 30).of(whole, image, still)[..., 0] * 255.0
+
+    least = 0.5 * 200 / times
+    assert found[12, -1] > least
+    assert found[-1, 15] > least
+
+
+@pytest.mark.parametrize("size", [(150, 20), (15, 200), (100, 100), (75, 102), (0, 0)])
+def test_a_size_that_squeezes_one_side_more_than_the_other_is_refused(size: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match=f"{size[1]} x {size[0]} px"):
+        SeenArea(BOX, *size)
+
+
+@pytest.mark.parametrize("size", [(1250, 12), (500, 5), (77, 1), (1, 1)])
+def test_a_narrow_crop_may_be_rounded_at_its_narrow_side(size: tuple[int, int]) -> None:
+    assert SeenArea((0, 0, 12, 1250), *size).width == size[1]

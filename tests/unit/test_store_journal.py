@@ -410,6 +410,21 @@ async def test_what_became_of_a_verdict_is_written_though_the_agent_ends(path: P
     assert links(path) == [("part", 1), ("publication", 1)]
 
 
+async def test_a_row_that_waits_for_its_turn_is_written_though_the_agent_ends(path: Path) -> None:
+    journal, may_go_on = Journal.open(path), threading.Event()
+    journal._thread.submit(may_go_on.wait)  # what the disk is busy with
+    row = asyncio.create_task(journal.append(part_row(1)))
+    missed = asyncio.create_task(journal.missed("2 to 2", [part_row(2)], 1.0))
+    await asyncio.sleep(0)
+    for task in (row, missed):
+        task.cancel()
+    await asyncio.gather(row, missed, return_exceptions=True)
+    may_go_on.set()
+    journal.close()
+
+    assert [row.part_seq for row in read_rows(path)] == [1, 2]
+
+
 async def test_the_log_is_moved_when_no_part_is_open_and_at_last_all_the_same(
     journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:

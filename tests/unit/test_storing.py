@@ -98,6 +98,18 @@ async def test_an_image_that_no_part_takes_is_left_until_it_is_stored(tmp_path: 
         await until(lambda: not at.spooled())
 
 
+async def test_an_image_that_no_part_takes_and_the_disk_refuses_stops_the_line_too(tmp_path: Path) -> None:
+    async with line(tmp_path, deadline_s=5.0) as at:
+        at.image(1)
+        at.result(1)
+        await at.rows(1)
+        storing, stored = told_early(at, 1)
+        storing.set_result(replace(stored, broken=Reason.DISK, detail="could not be stored: I/O error", path=None))
+        await until(lambda: not at.engine.is_ready())
+
+        assert "I/O error" in str(at.health)
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [({}, Reason.LATE), ({"stale": "link gap"}, Reason.STALE), ({"inspections": {}}, Reason.LATE)],

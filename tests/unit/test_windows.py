@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from calibration.backbones import DEFAULT_BACKBONE
+from calibration.onnx_graph import OnnxGraph
 from calibration.sizing import size_for
 from edge_agent.inspection.embedding import FeatureGrid
 from edge_agent.inspection.windows import PLACE_PX, grid_shape, windows_of, work_px
@@ -86,6 +87,16 @@ def test_a_network_with_places_of_another_size_sees_the_whole_picture() -> None:
     grid, image = FeatureGrid(DEFAULT_BACKBONE.overview_onnx(), threads=1), picture(96, 96)
 
     np.testing.assert_array_equal(grid.features(image, np.ones((3, 3), bool)), grid.features(image))
+
+
+def test_a_network_whose_places_lie_otherwise_in_a_window_sees_the_whole_picture() -> None:
+    graph = OnnxGraph("every 12 px", "image", [1, 3, "h", "w"])  # 6 places on 96 px, as every 16 px would be
+    pooled = graph.add("AveragePool", "image", kernel_shape=[32, 32], strides=[12, 12])
+    grid, image = FeatureGrid(graph.finish(pooled, "features", [1, 3, "y", "x"]), threads=1), picture(96, 96)
+    places = np.zeros((6, 6), bool)
+    places[5, 5] = True
+
+    np.testing.assert_array_equal(grid.features(image, places), grid.features(image))
 
 
 def test_a_part_is_seen_as_large_as_the_pixels_allow_that_the_network_is_shown() -> None:
