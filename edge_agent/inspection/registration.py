@@ -37,6 +37,8 @@ _EDGE_PX: Final = 0.5
 _LEAST_MARGIN: Final = 0.01
 _GAP_SHARE: Final = 1 / 3
 _WORTH_A_TURN: Final = 0.95  # of what lacks to 1; noise alone makes up a thousandth of it
+_SPARSE: Final = 1.5
+"""Px between two samples: a line of one px between them shows by a quarter in either, as in an average over both."""
 _UNMOVED: Final = Alignment(quality=1.0, shift_x_px=0.0, shift_y_px=0.0, angle_deg=0.0, gain=1.0, offset=0.0)
 _LOST: Final = Alignment(quality=0.0, shift_x_px=0.0, shift_y_px=0.0, angle_deg=0.0, gain=1.0, offset=0.0)
 
@@ -176,8 +178,8 @@ class Registration:
         """A ``box`` (x, y, width, height) of the reference's frame at a ``size`` (height, width), in one step.
 
         Bilinear, in 8 bits; (height, width) or (height, width, 3). Where it is to be half as large or less the image is
-        averaged first, so that no pixel goes unseen. Outside the image the border is repeated. Raises ValueError as
-        ``register`` does.
+        averaged first, and blurred where samples would lie further apart than they see, so that no pixel goes unseen.
+        Outside the image the border is repeated. Raises ValueError as ``register`` does.
         """
         self._check_same_shape(image)
         x, y, width, height = box
@@ -190,6 +192,8 @@ class Registration:
             image = _averaged(image, times)
             matrix /= times
             matrix[:, 2] += 0.5 / times - 0.5
+        if max(step_x, step_y) / times > _SPARSE:
+            image = np.asarray(cv2.GaussianBlur(image, (3, 3), 0), np.uint8)
         warped = cv2.warpAffine(
             image,
             matrix,

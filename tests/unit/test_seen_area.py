@@ -65,6 +65,19 @@ def test_at_its_own_size_it_is_the_registered_crop_in_8_bits() -> None:
     np.testing.assert_allclose(found, expected, atol=0.51 / 255)
 
 
+@pytest.mark.parametrize("smaller", [1.1, 1.28, 1.49, 1.6, 1.8, 1.95, 2.1, 2.5, 2.95])
+def test_a_line_of_one_pixel_goes_unseen_at_no_size(smaller: float) -> None:
+    area = SeenArea(BOX, round(BOX[3] / smaller), round(BOX[2] / smaller))
+    still = Alignment(1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+    shown = []
+    for column in range(120, 140):
+        image = np.full((HEIGHT, WIDTH), 50, np.uint8)
+        image[:, column] = 250
+        shown.append(float(area.of(registration(), image, still).max()) * 255.0 - 50.0)
+
+    assert min(shown) > 0.2 * 200 / max(1.0, smaller / 2)
+
+
 def test_at_half_the_size_every_pixel_counts() -> None:
     image = np.zeros((HEIGHT, WIDTH), np.uint8)
     image[::2, ::2] = 200  # single pixels, a quarter of them
