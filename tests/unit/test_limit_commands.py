@@ -33,7 +33,7 @@ def plate(seed: int, *, scratch: float = 0.0) -> np.ndarray:
     rng = np.random.default_rng(seed)
     image = np.full((HEIGHT, WIDTH), 30.0, np.float32)
     centre = np.array([WIDTH / 2, HEIGHT / 2]) + rng.uniform(-2, 2, 2)
-    box = cv2.boxPoints((centre.tolist(), (62, 42), rng.uniform(-2, 2)))
+    box = cv2.boxPoints((centre.tolist(), (62, 42), rng.uniform(-1, 1)))
     cv2.fillConvexPoly(image, (box * 16).astype(np.int32), 150, cv2.LINE_AA, 4)
     cv2.circle(image, ((centre - (14, 6)) * 16).astype(int).tolist(), 7 * 16, 60, -1, cv2.LINE_AA, 4)
     at = (centre + np.array([10, 4])).astype(int)

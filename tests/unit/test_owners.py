@@ -65,6 +65,7 @@ WRITES = {
 """Every command that writes into the state folder, with what it needs to get that far."""
 READS = {
     "journal query": [],
+    "journal timings": [],
     "journal changes": [],
     "journal verify": [],
     "results list": [],
