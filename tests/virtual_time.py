@@ -6,6 +6,7 @@ Everything runs in one thread. What would run in an executor runs at once, and m
 from __future__ import annotations
 
 import asyncio
+import random
 import selectors
 from concurrent.futures import Executor, Future
 from types import SimpleNamespace
@@ -75,4 +76,5 @@ def run_in_virtual_time(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
     with pytest.MonkeyPatch.context() as patch, asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         loop = runner.get_loop()
         patch.setattr(timing, "time", SimpleNamespace(monotonic=loop.time, clock_gettime=lambda _which: loop.time()))
+        patch.setattr(timing, "random", random.Random(0))  # how long a broken link waits is drawn, too
         return runner.run(main())
