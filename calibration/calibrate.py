@@ -14,36 +14,36 @@ import numpy as np
 
 from calibration.backbones import DEFAULT_BACKBONE, Backbone
 from calibration.backbones.efficientnet_lite0 import EfficientNetLite0
-from calibration.bearing import Bearing, bearing_of
-from calibration.calm_plane import settle_plane
-from calibration.contamination import far_out
-from calibration.corruption import Corruption
-from calibration.crossfit import FOLDS, Learned, learn
-from calibration.defects import Findings, judge_defective
-from calibration.holding import held_target
-from calibration.images import MIN_IMAGES, image_notes, images_in, read_good_images
-from calibration.known import KnownImage, check_left_out, confirmed, leave_out, read_defective
-from calibration.learning_curve import PartsCurve, parts_curve
-from calibration.limit import Limit, LimitWishes, choose_limit, plan_ranks
-from calibration.oddity import see
-from calibration.parity import backbone_difference, golden_bytes
-from calibration.placing import Placed, place_all
-from calibration.registered import RegisteredSet, register_all
-from calibration.rehearsal import Rehearsal
-from calibration.scoring import check_channels, score_locally, score_pooled
-from calibration.search import SearchWishes
-from calibration.sizing import settle_size, size_for
-from calibration.suspects import find_suspects
-from calibration.timing import inspection_ms, measured
-from calibration.training import CurvePoint, Recipe
-from calibration.view_scoring import DEFAULT_VOICES, score_by_views
-from calibration.within import Sized, TimeWish, choose
-from calibration.within_cost import Cost, cost_of
+from calibration.choosing.calm_plane import settle_plane
+from calibration.choosing.learning_curve import PartsCurve, parts_curve
+from calibration.choosing.placing import Placed, place_all
+from calibration.choosing.rehearsal import Rehearsal
+from calibration.choosing.sizing import settle_size, size_for
+from calibration.choosing.timing import inspection_ms, measured
+from calibration.choosing.within import Sized, TimeWish, choose
+from calibration.choosing.within_cost import Cost, cost_of
+from calibration.collecting.holding import held_target
+from calibration.good_parts.images import MIN_IMAGES, image_notes, images_in, read_good_images
+from calibration.good_parts.known import KnownImage, check_left_out, confirmed, leave_out, read_defective
+from calibration.limits.bearing import Bearing, bearing_of
+from calibration.limits.defects import Findings, judge_defective
+from calibration.limits.limit import Limit, LimitWishes, choose_limit, plan_ranks
+from calibration.registering.registered import RegisteredSet, register_all
+from calibration.registering.search import SearchWishes
+from calibration.scoring.places import check_channels, score_locally, score_pooled
+from calibration.scoring.view_scoring import DEFAULT_VOICES, score_by_views
+from calibration.suspects.contamination import far_out
+from calibration.suspects.oddity import see
+from calibration.suspects.stand_apart import find_suspects
+from calibration.training.corruption import Corruption
+from calibration.training.crossfit import FOLDS, Learned, learn
+from calibration.training.parity import backbone_difference, golden_bytes
+from calibration.training.train import CurvePoint, Recipe
 from calibration.writer import check_target, png_bytes, write_bundle
 from edge_agent.errors import CalibrationRefused, UsageError
-from edge_agent.inspection.bundle import Bundle
-from edge_agent.inspection.manifest import SCHEMA_VERSION, Section
-from edge_agent.inspection.view import NATIVE_PIXELS, Voice
+from edge_agent.inspection.bundle.manifest import SCHEMA_VERSION, Section
+from edge_agent.inspection.bundle.reference_bundle import Bundle
+from edge_agent.inspection.networks.view import NATIVE_PIXELS, Voice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -51,15 +51,15 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from calibration.images import GoodImage
-    from calibration.questions import Answer
-    from calibration.reference import Box
-    from calibration.scored import Scored
-    from calibration.seen import Seen
-    from calibration.suspects import Suspicion
-    from edge_agent.inspection.channels import Channel
-    from edge_agent.inspection.image_files import FolderOfImages
-    from edge_agent.inspection.promise import Promise
+    from calibration.choosing.questions import Answer
+    from calibration.good_parts.images import GoodImage
+    from calibration.registering.reference import Box
+    from calibration.scoring.scored import Scored
+    from calibration.scoring.seen import Seen
+    from calibration.suspects.stand_apart import Suspicion
+    from edge_agent.inspection.bundle.promise import Promise
+    from edge_agent.inspection.containers.image_files import FolderOfImages
+    from edge_agent.inspection.networks.channels import Channel
 
     Progress = Callable[[str, int, int], None]
 

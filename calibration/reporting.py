@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from calibration.calibrate import package_versions
-from calibration.limit import at_rank, offers, share_for
-from edge_agent.inspection.bundle import Bundle
+from calibration.limits.limit import at_rank, offers, share_for
+from edge_agent.inspection.bundle.reference_bundle import Bundle
 from edge_agent.inspection.inspector import Inspector
 from edge_agent.report.doubts import DoubtFacts, write_doubts
 from edge_agent.report.facts import (
@@ -40,14 +40,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from calibration.bearing import Bearing
     from calibration.calibrate import CalibrationResult
-    from calibration.defects import Findings
-    from calibration.known import KnownImage
-    from calibration.learning_curve import PartsCurve
-    from calibration.suspects import Suspicion
-    from calibration.within_cost import Cost
-    from edge_agent.inspection.promise import Promise
+    from calibration.choosing.learning_curve import PartsCurve
+    from calibration.choosing.within_cost import Cost
+    from calibration.good_parts.known import KnownImage
+    from calibration.limits.bearing import Bearing
+    from calibration.limits.defects import Findings
+    from calibration.suspects.stand_apart import Suspicion
+    from edge_agent.inspection.bundle.promise import Promise
     from edge_agent.report.head import Paper
 
 __all__ = ["calibration_json", "calibration_lines", "doubts_json", "write_doubt_report", "write_report"]

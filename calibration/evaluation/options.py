@@ -12,8 +12,8 @@ from calibration.evaluation.trial import TITLES, WITH_CHANNELS
 from edge_agent.errors import UsageError
 
 if TYPE_CHECKING:
-    from edge_agent.inspection.channels import Channel
-    from edge_agent.inspection.view import Voice
+    from edge_agent.inspection.networks.channels import Channel
+    from edge_agent.inspection.networks.view import Voice
 
 __all__ = ["EvaluationOptions", "counts_from", "methods_named"]
 

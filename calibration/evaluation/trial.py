@@ -15,16 +15,16 @@ import numpy as np
 from calibration.baselines import BASELINES, Setting, fit_all
 from calibration.calibrate import METHODS, CalibrationOptions, finish, gather, look_for_suspects
 from calibration.calibrate import train as learn_by
-from calibration.crossfit import FOLDS
 from calibration.evaluation.contenders import Baseline, Product, RegisteredCrop, Sight
 from calibration.evaluation.drift import drift_rows
 from calibration.evaluation.gallery import make_gallery
 from calibration.evaluation.masks import read_mask
 from calibration.evaluation.measures import PixelMeasure, auc_and_ap, good_passed_at_zero_misses
 from calibration.evaluation.result import JudgedImage, Trial
-from calibration.training import Recipe
-from edge_agent.inspection.bundle import Bundle
-from edge_agent.inspection.decode import decode
+from calibration.training.crossfit import FOLDS
+from calibration.training.train import Recipe
+from edge_agent.inspection.bundle.reference_bundle import Bundle
+from edge_agent.inspection.containers.decode import decode
 from edge_agent.inspection.inspector import Inspector
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from calibration.calibrate import Gathered, Prepared
     from calibration.evaluation.dataset import DataSet, LabelledImage
     from calibration.evaluation.gallery import Gallery
-    from calibration.limit import Limit
-    from calibration.registered import RegisteredSet
+    from calibration.limits.limit import Limit
+    from calibration.registering.registered import RegisteredSet
 
     Progress = Callable[[str, int, int], None]
 

@@ -14,14 +14,14 @@ import structlog
 
 from drivers.timing import Deadline, monotonic_s
 from edge_agent.domain import Inspection, Outcome, Published, Reason, Verdict
-from edge_agent.runtime.decision import Decision, Evidence, decide
+from edge_agent.runtime.verdict import Decision, Evidence, decide_verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine
 
     from drivers.base import VerdictOutput
     from edge_agent.runtime.bypass import Bypass
-    from edge_agent.runtime.live import EngineOptions, LivePart
+    from edge_agent.runtime.open_part import EngineOptions, OpenPart
 
 __all__ = ["EarlyWord", "EarlyWords", "after_early", "is_due"]
 
@@ -61,7 +61,7 @@ def is_due(evidence: Evidence, certain: Collection[int]) -> bool:
     present = next(evidence.captures[camera] for camera in certain)
     seen = {**dict.fromkeys(evidence.cameras, present), **evidence.captures}
     judged = replace(evidence, captures=seen, inspections=dict.fromkeys(evidence.cameras, _CERTAIN))
-    return decide(judged).reason is _CERTAIN.reason
+    return decide_verdict(judged).reason is _CERTAIN.reason
 
 
 def after_early(decision: Decision) -> Decision:
@@ -94,7 +94,7 @@ class EarlyWords:
         self._rejected = rejected
         self._spawn = spawn
 
-    def look(self, live: LivePart, evidence: Callable[[], Evidence]) -> None:
+    def look(self, live: OpenPart, evidence: Callable[[], Evidence]) -> None:
         """Say it, where it is due and the output knows of the part; asked again whenever anything changes."""
         if live.early is not None or self._options.is_dry_run or self._bypass.is_active:
             return
@@ -103,7 +103,7 @@ class EarlyWords:
         if is_due(evidence(), live.certain):
             live.early = EarlyWord(monotonic_s(), self._spawn(self._tell(live, evidence)))
 
-    async def _tell(self, live: LivePart, evidence: Callable[[], Evidence]) -> Published:
+    async def _tell(self, live: OpenPart, evidence: Callable[[], Evidence]) -> Published:
         """No reason yet: it is whatever the whole inspection says."""
         seq = live.part.seq
         if self._bypass.is_active or not is_due(evidence(), live.certain):  # since then: nothing is said

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from drivers.timing import monotonic_s
 from edge_agent.domain import Reason, Verdict
-from edge_agent.runtime.decision import Decision
 from edge_agent.runtime.rows import part_row
+from edge_agent.runtime.verdict import Decision
 from edge_agent.store.journal import JournalError
 
 if TYPE_CHECKING:

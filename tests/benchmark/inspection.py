@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 
 from calibration.calibrate import DEFAULT_METHOD, CalibrationOptions, CalibrationResult, calibrate
-from edge_agent.inspection.bundle import Bundle
+from edge_agent.inspection.bundle.reference_bundle import Bundle
 from edge_agent.inspection.inspector import Inspector
 
 if TYPE_CHECKING:

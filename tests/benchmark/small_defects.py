@@ -26,8 +26,8 @@ from calibration.evaluation.contenders import Baseline, RegisteredCrop
 from drivers.simulated.camera import Defect, DefectSpec, ZipperCamera, encode_bmp
 from drivers.simulated.defects import draw_defect
 from edge_agent.domain import Outcome
-from edge_agent.inspection.bundle import Bundle
-from edge_agent.inspection.decode import decode
+from edge_agent.inspection.bundle.reference_bundle import Bundle
+from edge_agent.inspection.containers.decode import decode
 from edge_agent.inspection.inspector import Inspector
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from calibration.calibrate import METHODS, finish, gather, look_for_suspects, tr
 from calibration.evaluation.dataset import DataSet, read_dataset
 from calibration.evaluation.options import EvaluationOptions
 from calibration.evaluation.run import calibration_options
-from edge_agent.inspection.bundle import Bundle
+from edge_agent.inspection.bundle.reference_bundle import Bundle
 from edge_agent.inspection.inspector import Inspector
 from tests.benchmark.figures import __main__ as command
 from tests.benchmark.figures.page import begin_of, end_of

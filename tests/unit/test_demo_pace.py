@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edge_agent import demo
 from edge_agent.errors import EdgeAgentError, Unavailable
-from edge_agent.pace import busy_words, pace_for
-from edge_agent.simulation import DemoLine, free_port, render_line
+from edge_agent.tools.demo import run as demo
+from edge_agent.tools.demo.pace import busy_words, pace_for
+from edge_agent.wiring.simulation import DemoLine, free_port, render_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy import stats
 
-from calibration.limit import (
+from calibration.limits.limit import (
     LimitWishes,
     at_rank,
     choose_limit,
@@ -25,7 +25,7 @@ from calibration.limit import (
     share_for,
     wishes_of,
 )
-from calibration.tail import extrapolate, largest_is_odd, tells_of_tail, without_largest
+from calibration.limits.tail import extrapolate, largest_is_odd, tells_of_tail, without_largest
 from edge_agent.errors import CalibrationRefused, UsageError
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edge_agent.errors import BundleRejected
-from edge_agent.inspection.manifest import MANIFEST, encode_manifest, manifest_id, read_manifest
-from edge_agent.inspection.manifest_rules import RULES, broken_rule
+from edge_agent.inspection.bundle.manifest import MANIFEST, encode_manifest, manifest_id, read_manifest
+from edge_agent.inspection.bundle.manifest_rules import RULES, broken_rule
 
 HASH = "ab" * 32
 MANIFEST_AS_WRITTEN: dict[str, Any] = {

@@ -29,9 +29,9 @@ def test_the_wheel_holds_exactly_the_three_packages(tmp_path: Path) -> None:
 def test_the_line_side_never_imports_torch() -> None:
     code = (
         "import sys; sys.modules['torch'] = None\n"
-        "import edge_agent.app\n"
+        "import edge_agent.wiring.agent\n"
         "heavy = {'onnx', 'sklearn', 'matplotlib'} & set(sys.modules)\n"
-        "import edge_agent.replay\n"
+        "import edge_agent.tools.replay\n"
         "sys.exit(f'imported: {heavy}' if heavy else 0)"
     )
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)

@@ -38,7 +38,7 @@ from edge_agent.report.facts import (
 from edge_agent.report.head import BundleName, Head, in_local_time, in_utc
 from edge_agent.report.html import write_calibration_report, write_run_report
 from edge_agent.report.words import PUBLISHED_WORDS, REASON_WORDS, event_words
-from edge_agent.shift import print_pdf
+from edge_agent.tools.shift import print_pdf
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,11 +9,11 @@ import pytest
 from drivers.modbus import CoilOutput, RegisterOutput, RtuLine
 from drivers.modbus.connection import CoilConnection
 from drivers.modbus.modules import MODULES
-from edge_agent.app import _dial
 from edge_agent.errors import ConfigError
-from edge_agent.output import make_output
 from edge_agent.settings import Settings, load_settings
 from edge_agent.settings.fit import _PROVEN_MODULES
+from edge_agent.wiring.agent import _dial
+from edge_agent.wiring.output import make_output
 
 EXAMPLE = (Path(__file__).parents[2] / "deploy" / "line.example.toml").read_text()
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edge_agent import simulation
-from edge_agent.simulation import free_port
+from edge_agent.wiring import simulation
+from edge_agent.wiring.simulation import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

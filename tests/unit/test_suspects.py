@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 import pytest
 
-from calibration import learning_curve
 from calibration.calibrate import METHODS, CalibrationOptions, calibrate
+from calibration.choosing import learning_curve
 from calibration.reporting import (
     calibration_json,
     calibration_lines,
@@ -22,11 +22,11 @@ from calibration.reporting import (
     write_doubt_report,
     write_report,
 )
-from calibration.suspects import PartsInDoubt
+from calibration.suspects.stand_apart import PartsInDoubt
 from edge_agent.errors import CalibrationRefused, UsageError
-from edge_agent.inspection.bundle import Bundle
-from edge_agent.inspection.comparison import compare
-from edge_agent.inspection.provenance import provenance
+from edge_agent.inspection.bundle.comparison import compare
+from edge_agent.inspection.bundle.provenance import provenance
+from edge_agent.inspection.bundle.reference_bundle import Bundle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
