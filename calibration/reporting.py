@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from calibration.calibrate import package_versions
 from calibration.limits.limit import at_rank, offers, share_for
+from calibration.manifest import package_versions
 from edge_agent.inspection.bundle.reference_bundle import Bundle
 from edge_agent.inspection.inspector import Inspector
 from edge_agent.report.doubts import DoubtFacts, write_doubts
@@ -40,12 +40,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from calibration.calibrate import CalibrationResult
     from calibration.choosing.learning_curve import PartsCurve
     from calibration.choosing.within_cost import Cost
     from calibration.good_parts.known import KnownImage
     from calibration.limits.bearing import Bearing
     from calibration.limits.defects import Findings
+    from calibration.result import CalibrationResult
     from calibration.suspects.stand_apart import Suspicion
     from edge_agent.inspection.bundle.promise import Promise
     from edge_agent.report.head import Paper

@@ -82,6 +82,11 @@ class UserOnnx:
         return (self._taps[-1].name,)
 
     @property
+    def has_own_taps(self) -> bool:
+        """Never: what it taps is where every score looks."""
+        return False
+
+    @property
     def depths(self) -> tuple[int, ...]:
         """The last tap alone."""
         return (self._taps[-1].features,)

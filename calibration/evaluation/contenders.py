@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from calibration.baselines import Detector
-    from calibration.calibrate import CalibrationResult
     from calibration.limits.limit import Limit
     from calibration.registering.registered import RegisteredSet
+    from calibration.result import CalibrationResult
     from edge_agent.domain import Alignment
     from edge_agent.inspection.inspector import Inspector
 

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from calibration.calibrate import CalibrationOptions
     from calibration.evaluation.dataset import DataSet, LabelledImage
+    from calibration.options import CalibrationOptions
     from edge_agent.domain import Inspection
     from edge_agent.inspection.inspector import Inspector, Pictures
     from edge_agent.report.facts import PartPictures

@@ -192,7 +192,8 @@ def calibrate_reference(
             _collect(wishes, config, language, json_=json_, missing=missing)
         raise _cannot_calibrate(missing, context, folder, config, is_live=wishes is not None)
     from calibration.backbones import backbone_for
-    from calibration.calibrate import CalibrationOptions, calibrate
+    from calibration.calibrate import calibrate
+    from calibration.options import CalibrationOptions
     from calibration.reporting import calibration_json, calibration_lines, write_report
 
     options = CalibrationOptions(

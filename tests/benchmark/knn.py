@@ -23,9 +23,10 @@ import numpy as np
 
 from calibration.backbones import DEFAULT_BACKBONE
 from calibration.baselines.base import shrunk
-from calibration.calibrate import CalibrationOptions, register
+from calibration.gathering import register
 from calibration.good_parts.images import read_good_images
 from calibration.memory.channel_memory import Memory, standardising, whitening
+from calibration.options import CalibrationOptions
 from calibration.registering.search import SearchWishes
 from drivers.simulated.camera import ZipperCamera
 from edge_agent.inspection.networks.anomaly_map import anomaly_map, upsize

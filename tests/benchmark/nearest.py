@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from calibration.backbones import DEFAULT_BACKBONE
-from calibration.calibrate import CalibrationOptions, gather
+from calibration.gathering import gather
 from calibration.memory.view_memory import ViewMemory
+from calibration.options import CalibrationOptions
 from calibration.scoring.view_scoring import (
     DEFAULT_VOICES,
     features_at_places,

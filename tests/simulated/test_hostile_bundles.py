@@ -17,7 +17,8 @@ import cv2
 import numpy as np
 import pytest
 
-from calibration.calibrate import CalibrationOptions, calibrate
+from calibration.calibrate import calibrate
+from calibration.options import CalibrationOptions
 from edge_agent.errors import BundleRejected
 from edge_agent.inspection.bundle.manifest import MANIFEST, encode_manifest
 from edge_agent.inspection.bundle.reference_bundle import Bundle

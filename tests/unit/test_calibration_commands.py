@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 import pytest
 
-from calibration.calibrate import CalibrationOptions, calibrate
+from calibration.calibrate import calibrate
+from calibration.options import CalibrationOptions
 from calibration.scoring.places import check_channels
 from calibration.writer import write_bundle
 from edge_agent.errors import UsageError

@@ -8,10 +8,12 @@ import cv2
 import numpy as np
 import pytest
 
-from calibration.calibrate import CalibrationOptions, calibrate, gather
+from calibration.calibrate import calibrate
 from calibration.collecting.from_line import LiveWishes
 from calibration.collecting.holding import held_folder, held_target
+from calibration.gathering import gather
 from calibration.good_parts.images import list_images
+from calibration.options import CalibrationOptions
 from calibration.registering.reference import clip_to_valid, explicit_crop, part_box
 from calibration.registering.registered import grid_for
 from edge_agent.errors import AlreadyRunning, CalibrationRefused, UsageError

@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 
 from calibration.backbones import DEFAULT_BACKBONE
-from calibration.calibrate import METHODS, CalibrationOptions, calibrate, gather
+from calibration.calibrate import calibrate
 from calibration.choosing import learning_curve
 from calibration.choosing.calm_plane import calmest_plane
+from calibration.gathering import gather
+from calibration.method import METHODS
+from calibration.options import CalibrationOptions
 from calibration.registering.search import SearchWishes
 from calibration.scoring.fusion import beside_the_mean
 from calibration.scoring.view_scoring import DEFAULT_VOICES

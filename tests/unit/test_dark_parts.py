@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from calibration.calibrate import CalibrationOptions, calibrate
+from calibration.calibrate import calibrate
 from calibration.good_parts.images import GoodImage, examine_image
+from calibration.options import CalibrationOptions
 from calibration.registering.reference import medoid
 from calibration.registering.tails import dark_ground, filled_with_zeros
 from calibration.writer import png_bytes, write_bundle

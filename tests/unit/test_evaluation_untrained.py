@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from calibration.calibrate import METHODS, train
+from calibration.calibrate import train
 from calibration.evaluation import EvaluationOptions, evaluate
 from calibration.evaluation.result import Evaluation
+from calibration.method import METHODS
 from edge_agent.errors import CalibrationRefused
 from edge_agent.inspection.networks.view import Voice
 from tests.labelled import write_labelled

@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 import pytest
 
-from calibration.calibrate import CalibrationOptions, CalibrationResult, calibrate
+from calibration.calibrate import calibrate
+from calibration.options import CalibrationOptions
 from calibration.registering.search import SearchWishes
 from calibration.reporting import calibration_json, calibration_lines
 from edge_agent.domain import Inspection, Outcome, Reason
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from calibration.result import CalibrationResult
 
     Image = NDArray[np.uint8]
 

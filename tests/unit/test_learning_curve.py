@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 
 from calibration.backbones import DEFAULT_BACKBONE
-from calibration.calibrate import METHODS, CalibrationOptions, calibrate
+from calibration.calibrate import calibrate
 from calibration.choosing import learning_curve
 from calibration.choosing.learning_curve import MOST_PARTS, PartsCurve, parts_curve
 from calibration.good_parts.images import list_images, read_good_images
+from calibration.method import METHODS
+from calibration.options import CalibrationOptions
 from calibration.registering.registered import register_all
 from calibration.registering.search import SearchWishes
 from calibration.reporting import calibration_json, calibration_lines, write_report

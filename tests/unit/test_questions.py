@@ -12,12 +12,14 @@ import pytest
 
 import calibration.calibrate
 from calibration.backbones import DEFAULT_BACKBONE
-from calibration.calibrate import CalibrationOptions, calibrate, gather
+from calibration.calibrate import calibrate
 from calibration.choosing.placing import Placed, place_all
 from calibration.choosing.questions import CLEARLY, PLACE, REGISTRATION, answered, ask
 from calibration.choosing.rehearsal import Rehearsal, Told
+from calibration.gathering import gather
 from calibration.good_parts.images import list_images, read_good_images
 from calibration.good_parts.known import KnownImage
+from calibration.options import CalibrationOptions
 from calibration.registering.registered import register_all
 from calibration.registering.search import SearchWishes
 from edge_agent.errors import CalibrationRefused, UsageError

@@ -9,9 +9,10 @@ import cv2
 import numpy as np
 import pytest
 
-from calibration.calibrate import CalibrationOptions, calibrate
+from calibration.calibrate import calibrate
 from calibration.collecting.collect import Collector
 from calibration.good_parts.images import list_images, read_good_images
+from calibration.options import CalibrationOptions
 from calibration.registering.registered import RegisteredSet, register_all
 from calibration.registering.search import SearchWishes, wishes_from
 from calibration.reporting import calibration_lines

@@ -13,8 +13,10 @@ import cv2
 import numpy as np
 import pytest
 
-from calibration.calibrate import METHODS, CalibrationOptions, calibrate
+from calibration.calibrate import calibrate
 from calibration.choosing import learning_curve
+from calibration.method import METHODS
+from calibration.options import CalibrationOptions
 from calibration.reporting import (
     calibration_json,
     calibration_lines,

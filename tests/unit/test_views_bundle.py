@@ -14,10 +14,13 @@ import numpy as np
 import pytest
 
 import calibration.calibrate
-from calibration.calibrate import METHODS, CalibrationOptions, CalibrationResult, calibrate, finish, gather, train
+from calibration.calibrate import calibrate, finish, train
 from calibration.choosing import learning_curve
 from calibration.disturbances import Disturbance, disturbances_for
+from calibration.gathering import gather
 from calibration.limits.bearing import Bearing, Borne, bearing_of
+from calibration.method import METHODS
+from calibration.options import CalibrationOptions
 from calibration.registering.search import SearchWishes
 from calibration.reporting import calibration_json, calibration_lines, write_report
 from calibration.scoring.view_scoring import _doubt_words, _where_words, score_by_views
@@ -35,6 +38,8 @@ from edge_agent.inspection.networks.view import View, Voice
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from calibration.result import CalibrationResult
 
 pytestmark = pytest.mark.slow
 

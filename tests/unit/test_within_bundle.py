@@ -10,19 +10,13 @@ import pytest
 
 import calibration.calibrate
 import calibration.choosing.within
-from calibration.calibrate import (
-    METHODS,
-    CalibrationOptions,
-    CalibrationResult,
-    Prepared,
-    calibrate,
-    finish,
-    gather,
-    train,
-)
+from calibration.calibrate import calibrate, finish, train
 from calibration.choosing import learning_curve
 from calibration.choosing.timing import inspection_ms
 from calibration.choosing.within import TimeWish
+from calibration.gathering import gather
+from calibration.method import METHODS
+from calibration.options import CalibrationOptions
 from calibration.reporting import calibration_json, calibration_lines, write_report
 from edge_agent.errors import CalibrationRefused, UsageError
 from edge_agent.inspection import side_by_side
@@ -43,6 +37,9 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import NDArray
+
+    from calibration.gathered import Prepared
+    from calibration.result import CalibrationResult
 
 pytestmark = pytest.mark.slow
 

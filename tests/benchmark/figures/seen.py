@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from calibration.calibrate import METHODS, gather, train
+from calibration.calibrate import train
 from calibration.evaluation.options import EvaluationOptions
 from calibration.evaluation.run import calibration_options
+from calibration.gathering import gather
 from calibration.good_parts.images import inspect_file
 from calibration.limits.limit import choose_limit
 from calibration.memory.view_memory import ViewMemory
+from calibration.method import METHODS
 from calibration.scoring.borne import borne_differences
 from calibration.scoring.fusion import Fusion, beside_the_mean
 from calibration.scoring.view_scoring import (
