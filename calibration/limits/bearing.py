@@ -14,7 +14,7 @@ import numpy as np
 
 from calibration.at_once import at_once
 from calibration.disturbances import disturbances_for
-from calibration.limits.limit import percent
+from calibration.limits.shares import percent
 from calibration.training.crossfit import as_seen
 from edge_agent.inspection.networks.anomaly_map import Reconstructor
 from edge_agent.inspection.networks.channels import Views

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from calibration.limits.limit import at_rank, percent, share_for
+from calibration.limits.limit import at_rank
+from calibration.limits.shares import percent, share_for
 from calibration.writer import write_bundle
 from edge_agent.domain import Outcome, Reason
 from edge_agent.inspection.bundle.reference_bundle import Bundle

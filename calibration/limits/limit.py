@@ -6,17 +6,25 @@ map, the bank it is compared with, and the mean and scale that standardise it.
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass, replace
-from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from calibration.limits.shares import (
+    _SHARE_HINT,
+    false_reject_bound,
+    images_to_expect,
+    images_to_promise,
+    parts_in,
+    percent,
+    place_of,
+    share_for,
+    share_of,
+)
 from calibration.limits.tail import Tail, extrapolate, largest_is_odd, tells_of_tail, without_largest
 from edge_agent.errors import CalibrationRefused, UsageError
 from edge_agent.inspection.scoring.knn import Bank
-from edge_agent.report.tally import rate_upper_bound
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,23 +37,30 @@ __all__ = [
     "Review",
     "at_rank",
     "choose_limit",
-    "false_reject_bound",
-    "images_to_expect",
-    "images_to_promise",
     "leave_one_out_scores",
     "offers",
-    "percent",
     "plan_ranks",
-    "share_for",
     "wishes_of",
 ]
 
 _SECOND_FROM = 39
+
+
 _QUANTILE = 0.02
+
+
 _OFFERED = (0.01, 0.02, 0.03, 0.05, 0.10)
+
+
 _FURTHEST_EXTRAPOLATION = 0.1
+
+
 _ROUNDING = 1e-9
+
+
 _TAIL_TARGET, _TAIL_TARGET_OF_FEW = 0.03, 0.05
+
+
 _PARTS_IN_TAIL = 2.25
 
 
@@ -127,7 +142,7 @@ class Limit:
     @property
     def _promise(self) -> str:
         return (
-            f"The limit lies just above the {_place(self.rank)} score of {self.n} good parts, each scored without "
+            f"The limit lies just above the {place_of(self.rank)} score of {self.n} good parts, each scored without "
             f"itself. Of new good parts like these, expect it to reject {percent(self.expected)}; with 95 % "
             f"confidence fewer than {percent(self.bound_95)}."
         )
@@ -146,9 +161,9 @@ class Limit:
         return (
             f"The limit lies where, by the {tail.fitted} largest scores of {self.n} good parts, each scored without "
             f"itself, {percent(tail.target)} of good parts score more{aside}. That takes their tail for an "
-            f"exponential one. Whatever it is, the limit is not below the {_place(self.rank)} score: of new good parts "
-            f"like these, expect it to reject no more than {percent(self.expected)}; with 95 % confidence fewer than "
-            f"{percent(self.bound_95)}."
+            f"exponential one. Whatever it is, the limit is not below the {place_of(self.rank)} score: of new good "
+            f"parts like these, expect it to reject no more than {percent(self.expected)}; with 95 % confidence fewer "
+            f"than {percent(self.bound_95)}."
         )
 
     def _extrapolation(self, tail: Tail) -> str:
@@ -173,8 +188,8 @@ def leave_one_out_scores(
 def wishes_of(false_rejects: str | None, review_share: str | None, *, extrapolate: bool) -> LimitWishes:
     """Wishes as a person writes them: ``1%`` or ``0.01``. Raises UsageError."""
     wishes = LimitWishes(
-        false_rejects=_share("false rejects", false_rejects),
-        review_share=_share("the review share", review_share),
+        false_rejects=share_of("false rejects", false_rejects),
+        review_share=share_of("the review share", review_share),
         extrapolate=extrapolate,
     )
     if extrapolate and wishes.false_rejects is None:
@@ -194,7 +209,7 @@ def plan_ranks(n: int, wishes: LimitWishes) -> tuple[int, int | None]:
     rank = _limit_rank(n, wishes)
     if wishes.review_share is None:
         return rank, None
-    band = _parts_in(wishes.review_share, n)
+    band = parts_in(wishes.review_share, n)
     if band < 1:
         raise CalibrationRefused(
             f"a review band of {percent(wishes.review_share)} of good parts cannot be drawn with {n} of them: "
@@ -252,7 +267,7 @@ def _limit_by_tail(scores: NDArray[np.float64], wishes: LimitWishes) -> Limit:
     """
     n = len(scores)
     target = _tail_target(n)
-    floor = at_rank(scores, _parts_in(target, n) + 1)
+    floor = at_rank(scores, parts_in(target, n) + 1)
     tail = (without_largest if largest_is_odd(scores) else extrapolate)(scores, target)
     rank, review_rank = plan_ranks(n, wishes)
     band = None
@@ -283,70 +298,14 @@ def at_rank(scores: NDArray[np.float64], rank: int) -> Limit:
 def offers(scores: NDArray[np.float64]) -> list[Limit]:
     """Limits a person may choose from, the highest first: above the largest score, and at 1, 2, 3, 5 and 10 %."""
     n = len(scores)
-    return [at_rank(scores, rank) for rank in sorted({1, *(max(1, _parts_in(share, n)) for share in _OFFERED)})]
-
-
-@cache
-def false_reject_bound(n: int, rank: int = 1) -> float:
-    """The 95 % upper bound of the false-reject rate above the rank-th largest of n, by Beta(rank, n + 1 - rank).
-
-    It is the bound of a rate of which rank - 1 in n were seen: the parts above that score.
-    """
-    return rate_upper_bound(rank - 1, n)
-
-
-def images_to_expect(share: float) -> int:
-    """Good images from which on a limit above the largest score expects no more than this share of false rejects."""
-    return math.ceil(1.0 / share - _ROUNDING) - 1
-
-
-def images_to_promise(share: float) -> int:
-    """Good images from which on it stays below that share with 95 % confidence: 59 for 5 %, 299 for 1 %."""
-    return math.ceil(math.log(0.05) / math.log1p(-share) - _ROUNDING)
-
-
-def share_for(rank: int, n: int) -> str:
-    """The shortest target to ask for, as a person writes it, that puts the limit above the rank-th largest of n."""
-    digits = 1
-    while True:
-        written = math.ceil(rank / (n + 1) * 100 * 10**digits - _ROUNDING) / 10**digits
-        if _parts_in(written / 100, n) == rank:
-            return f"{written:.{digits}f}%"
-        digits += 1
-
-
-def percent(share: float) -> str:
-    """For a person: 10.2 %, 3.4 %, 0.33 %."""
-    value = share * 100.0
-    return f"{value:.1f} %" if value >= 0.95 else f"{value:.2g} %"
-
-
-_SHARE_HINT = "a share of good parts, above 0 and below 100 %: write 1% or 0.01"
-
-
-def _share(name: str, text: str | None) -> float | None:
-    if text is None:
-        return None
-    number, is_percent = (text.strip()[:-1], True) if text.strip().endswith("%") else (text, False)
-    try:
-        share = float(number) / (100.0 if is_percent else 1.0)
-    except ValueError as err:
-        raise UsageError(f"{name}: {text!r} is no number", hint=_SHARE_HINT) from err
-    if not 0.0 < share < 1.0:
-        raise UsageError(f"{name}: {text} is no share of parts", hint=_SHARE_HINT)
-    return share
-
-
-def _parts_in(share: float, n: int) -> int:
-    """How many of the n held-out parts a limit may lie below so that the expected share is not exceeded."""
-    return math.floor(share * (n + 1) + _ROUNDING)
+    return [at_rank(scores, rank) for rank in sorted({1, *(max(1, parts_in(share, n)) for share in _OFFERED)})]
 
 
 def _limit_rank(n: int, wishes: LimitWishes) -> int:
     target = wishes.false_rejects
     if target is None:
-        return max(2, _parts_in(_QUANTILE, n)) if n >= _SECOND_FROM else 1
-    rank = _parts_in(target, n)
+        return max(2, parts_in(_QUANTILE, n)) if n >= _SECOND_FROM else 1
+    rank = parts_in(target, n)
     if rank >= 1:
         return rank
     least = _FURTHEST_EXTRAPOLATION / (n + 1)
@@ -372,10 +331,3 @@ def _band(review: Review) -> str:
         f"there. On the line REVIEW is a reject; with it expect {percent(review.expected)} of good parts to be "
         f"rejected in all, with 95 % confidence fewer than {percent(review.bound_95)}."
     )
-
-
-def _place(rank: int) -> str:
-    if rank == 1:
-        return "largest"
-    ending = "th" if rank % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(rank % 10, "th")
-    return f"{rank}{ending} largest"

@@ -16,7 +16,8 @@ import numpy as np
 
 from calibration.good_parts.known import KnownImage
 from calibration.limits.defects import Defect, Findings
-from calibration.limits.limit import Limit, Review, false_reject_bound, percent
+from calibration.limits.limit import Limit, Review
+from calibration.limits.shares import false_reject_bound, percent
 from calibration.writer import write_bundle
 from edge_agent.domain import Outcome, Reason
 from edge_agent.errors import BundleRejected, UsageError

@@ -199,7 +199,8 @@ def bundle_relimit(
     import sys
 
     from drivers.base import DriverError
-    from edge_agent.bundles.limits import NEXT_START, LimitWish, foresee, move_limit
+    from edge_agent.bundles.limits import move_limit
+    from edge_agent.bundles.prospect import NEXT_START, LimitWish, foresee
     from edge_agent.commands.shared import utc_of
     from edge_agent.desk.noted import noted
     from edge_agent.errors import EdgeAgentError

@@ -1,4 +1,4 @@
-"""``edge-agent calibrate-reference`` and ``evaluate``: good images in, bundle or figures out."""
+"""``edge-agent calibrate-reference``: good images in, reference bundle out. Parse, call, print, exit code."""
 
 from __future__ import annotations
 
@@ -10,6 +10,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edge_agent.commands.calibration_options import (
+    Backbone,
+    BackboneScaling,
+    BackboneTaps,
+    BackboneWeights,
+    Channels,
+    Voices,
+    channels_of,
+    crop_of,
+    voices_of,
+)
 from edge_agent.commands.shared import (
     DEFAULT_CONFIG,
     Json,
@@ -31,10 +42,8 @@ if TYPE_CHECKING:
 
     from calibration.choosing.within import TimeWish
     from calibration.collecting.from_line import LiveWishes
-    from calibration.evaluation import Evaluation, EvaluationOptions, FailedSet, LearningCurve
+    from calibration.evaluation import Evaluation, LearningCurve
     from edge_agent.errors import Unavailable
-    from edge_agent.inspection.networks.channels import Channel
-    from edge_agent.inspection.networks.view import Voice
     from edge_agent.report.head import Paper
 
     Found = Evaluation | LearningCurve
@@ -43,30 +52,9 @@ __all__ = ["calibration_cli"]
 
 calibration_cli = typer.Typer()
 
+
 _OF_THIS_PC = frozenset({"folder", "out", "live", "config", "yes", "report", "force", "json_"})
 """Options of calibrate-reference that another PC, to which the images are carried, is not to be given."""
-
-Backbone = Annotated[str, typer.Option(help="Pre-trained network: efficientnet-lite0, xception or FILE.onnx.")]
-BackboneWeights = Annotated[Path | None, typer.Option(help="Xception's, as Keras writes them; else Keras' own store.")]
-BackboneTaps = Annotated[
-    str,
-    typer.Option(
-        metavar="A,B",
-        help="FILE.onnx: tensors to take, from fine to coarse. efficientnet-lite0: where the method paper looks, of "
-        "blocks 0 to 15 and last.",
-    ),
-]
-BackboneScaling = Annotated[str, typer.Option(metavar="MEAN/STD", help="FILE.onnx: of RGB in [0, 1], as r,g,b/r,g,b.")]
-Voices = Annotated[
-    str, typer.Option(metavar="NAME,...", help="Method views: whose views count, of image, tone and autoencoder.")
-]
-
-Channels = Annotated[
-    str,
-    typer.Option(
-        metavar="all|NAME,...", help="Look at the part in these of image, perceptual, map, fine; all: all that fit."
-    ),
-]
 
 
 @calibration_cli.command("calibrate-reference")
@@ -194,18 +182,19 @@ def calibrate_reference(
     from calibration.backbones import backbone_for
     from calibration.calibrate import calibrate
     from calibration.options import CalibrationOptions
-    from calibration.reporting import calibration_json, calibration_lines, write_report
+    from calibration.report_pages import write_report
+    from calibration.reporting import calibration_json, calibration_lines
 
     options = CalibrationOptions(
         part=part,
         program=program,
         camera=camera,
         seed=seed,
-        crop=_crop(crop),
+        crop=crop_of(crop),
         search=search,
         method=method,
-        channels=_channels(channels),
-        voices=_voices(voices),
+        channels=channels_of(channels),
+        voices=voices_of(voices),
         place=place,
         plane=plane,
         backbone=backbone_for(backbone, weights=backbone_weights, taps=backbone_taps, scaling=backbone_scaling),
@@ -273,7 +262,8 @@ def _doubts_reported(folder: Path, report: Path, on: tuple[Paper, str | None], *
 
     ``on``: its paper and its language.
     """
-    from calibration.reporting import doubts_json, write_doubt_report
+    from calibration.report_pages import write_doubt_report
+    from calibration.reporting import doubts_json
     from calibration.suspects.stand_apart import PartsInDoubt
 
     try:
@@ -284,136 +274,6 @@ def _doubts_reported(folder: Path, report: Path, on: tuple[Paper, str | None], *
         say(json_, {**doubts_json(err.suspicion), "report": str(report)}, [f"report: {report}"])
         err.hint = err.hint.replace("look at them,", f"look at them in {report},")
         raise
-
-
-@calibration_cli.command()
-def evaluate(
-    datasets: Annotated[
-        list[Path],
-        typer.Argument(metavar="DATASET...", help="Folders in MVTec layout: train/good, test/good, test/<defect>."),
-    ],
-    *,
-    method: Annotated[str | None, typer.Option(help="One method; views where none is named.")] = None,
-    methods: Annotated[
-        str | None,
-        typer.Option(
-            metavar="all|NAME,...",
-            help="Several: local, views, paper, ae, ae-ssim, deep-feature, nn, variation, geotrans, ganomaly, vae, "
-            "anogan, patchcore, dfm.",
-        ),
-    ] = None,
-    seeds: Annotated[int, typer.Option(min=1, max=20, help="Calibrate with this many seeds; mean and spread.")] = 1,
-    train_images: Annotated[
-        int | None, typer.Option(metavar="N", help="Learn from N of the training images, drawn at random.")
-    ] = None,
-    repeats: Annotated[int, typer.Option(min=1, max=100, help="Draw this many times; mean and spread.")] = 1,
-    learning_curve: Annotated[
-        str | None, typer.Option(metavar="N,N,...", help="Learn from N images, then from more: would more pay?")
-    ] = None,
-    channels: Channels = "all",
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", help="A folder for report.html, results.csv, results.json and images.csv."),
-    ] = None,
-    csv: Annotated[
-        Path | None,
-        typer.Option("--csv", metavar="FILE", help="A row a test image: score, limit, rejected or not, and why."),
-    ] = None,
-    paper: PaperSize = "A4",
-    voices: Voices = "image,tone",
-    drift: Annotated[
-        bool, typer.Option("--drift", help="Judge every test image again in another light, out of focus, noisy, ...")
-    ] = False,
-    backbone: Backbone = "efficientnet-lite0",
-    backbone_weights: BackboneWeights = None,
-    backbone_taps: BackboneTaps = "",
-    backbone_scaling: BackboneScaling = "",
-    threads: Threads = 2,
-    json_: Json = False,
-) -> None:
-    """Calibrate on good images, score labelled ones: ROC AUC, average precision, and what the limit did.
-
-    Several data sets: one table with the mean; one that fails stops no other, and its exit code is the command's.
-
-    Example: edge-agent evaluate mvtec/bottle --methods all --seeds 3 --out bottle-evaluation
-
-    Example: edge-agent evaluate mvtec/bottle mvtec/pill mvtec/screw --csv images.csv
-    """
-    from calibration.collecting.packages import need_packages
-
-    need_packages()
-    from calibration.backbones import backbone_for
-    from calibration.evaluation import EvaluationOptions, counts_from, methods_named, write_images, write_results
-    from calibration.evaluation import evaluate as evaluate_dataset
-    from edge_agent.errors import UsageError
-
-    if method and methods:
-        raise UsageError("both --method and --methods", hint="name all in --methods")
-    options = EvaluationOptions(
-        methods=methods_named(methods or method or "views"),
-        seeds=seeds,
-        train_images=train_images,
-        counts=counts_from(learning_curve) if learning_curve is not None else (),
-        repeats=repeats,
-        channels=_channels(channels),
-        voices=_voices(voices),
-        backbone=backbone_for(backbone, weights=backbone_weights, taps=backbone_taps, scaling=backbone_scaling),
-        threads=threads,
-        with_gallery=out is not None,
-        with_drift=drift,
-    )
-    _make_room(out, csv)
-    if len(datasets) > 1:
-        raise typer.Exit(_evaluate_several(datasets, options, (out, paper), csv, json_=json_))
-    with progress_bars() as progress:
-        result = evaluate_dataset(datasets[0], options, progress)
-    say(json_, result.to_json(), result.summary())  # before a file that cannot be written could lose it
-    if csv:
-        typer.echo(f"written: {write_images(csv, [result])}", err=json_)
-    for path in write_results(out, result, paper=paper) if out else []:
-        typer.echo(f"written: {path}", err=json_)
-
-
-def _evaluate_several(
-    datasets: list[Path], options: EvaluationOptions, to: tuple[Path | None, Paper], csv: Path | None, *, json_: bool
-) -> int:
-    """Each set's files as soon as it is measured, the table at the end; returns the exit code."""
-    from calibration.evaluation import evaluate_several, write_images, write_results, write_several
-    from calibration.evaluation.files import set_parts
-    from calibration.evaluation.several import points_of
-
-    out, paper = to
-    so_far: list[Found] = []
-
-    def done(found: Found) -> None:
-        so_far.append(found)
-        if csv:
-            write_images(csv, so_far)
-        if out:
-            folder = out.joinpath(*set_parts(points_of(found)[-1].dataset))
-            folder.mkdir(parents=True, exist_ok=True)
-            write_results(folder, found, paper=paper)
-
-    def failed(one: FailedSet) -> None:
-        typer.echo(f"{one.trace}{one.line}; the other sets go on", err=True)
-
-    several = evaluate_several(datasets, options, progress_bars, done=done, failed=failed)
-    say(json_, several.to_json(), several.summary())
-    for path in write_several(out, several, paper=paper) if out else []:
-        typer.echo(f"written: {path}", err=json_)
-    if csv and so_far:
-        typer.echo(f"written: {csv}", err=json_)
-    return several.exit_code
-
-
-def _make_room(out: Path | None, csv: Path | None) -> None:
-    """Make the folders that results will be written to: said now, not after hours, where that cannot be."""
-    from edge_agent.errors import UsageError
-
-    if csv is not None and csv.is_dir():
-        raise UsageError(f"--csv {csv} is a folder", hint="name a file, for instance images.csv")
-    for folder in filter(None, (out, csv.parent if csv is not None else None)):
-        folder.mkdir(parents=True, exist_ok=True)
 
 
 def _collect(
@@ -466,38 +326,3 @@ def _cannot_calibrate(
     if is_live:  # line.toml was read, and says whose the line is
         activate = as_owner(settings_of(config).store.journal.parent, activate)
     return cannot_calibrate(missing, folder.absolute(), shlex.join(again), activate, is_collected=is_live)
-
-
-def _crop(text: str) -> str | tuple[int, int, int, int]:
-    """auto, full, or four whole numbers with commas; anything else is left to the calibration to refuse."""
-    fields = text.split(",")
-    if len(fields) == 4 and all(field.strip().isdecimal() for field in fields):
-        x, y, width, height = (int(field) for field in fields)
-        return x, y, width, height
-    return text
-
-
-def _channels(text: str) -> tuple[Channel, ...]:
-    """The channels of the local score by their names, in their own order; none for all that fit."""
-    from edge_agent.errors import UsageError
-    from edge_agent.inspection.networks.channels import Channel
-
-    if text == "all":
-        return ()
-    names = [name.strip() for name in text.split(",")]
-    unknown = sorted({name for name in names if name not in list(Channel)})
-    if unknown:
-        raise UsageError(f"no channel {', '.join(map(repr, unknown))}", hint=f"channels: all, or {', '.join(Channel)}")
-    return tuple(channel for channel in Channel if channel in names)
-
-
-def _voices(text: str) -> tuple[Voice, ...]:
-    """Whose views count, in their own order; none for the default."""
-    from edge_agent.errors import UsageError
-    from edge_agent.inspection.networks.view import Voice
-
-    names = {name.strip() for name in text.split(",")}
-    unknown = sorted(names - set(Voice))
-    if unknown:
-        raise UsageError(f"no voice {', '.join(map(repr, unknown))}", hint=f"voices: of {', '.join(Voice)}")
-    return () if names == {Voice.IMAGE, Voice.TONE} else tuple(voice for voice in Voice if voice in names)

@@ -19,6 +19,7 @@ from edge_agent.commands.challenge import challenge_cli
 from edge_agent.commands.changes import changes_cli
 from edge_agent.commands.cvx import cvx_cli
 from edge_agent.commands.doctor import doctor_cli
+from edge_agent.commands.evaluate import evaluation_cli
 from edge_agent.commands.init import commissioning_cli
 from edge_agent.commands.journal import journal_cli
 from edge_agent.commands.line import config_cli, output_cli
@@ -56,6 +57,7 @@ cli = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 cli.add_typer(calibration_cli)
+cli.add_typer(evaluation_cli)
 cli.add_typer(challenge_cli)
 cli.add_typer(commissioning_cli)
 cli.add_typer(doctor_cli)

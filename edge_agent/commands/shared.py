@@ -14,7 +14,7 @@ import typer.core
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Container, Iterator, Mapping
 
-    from edge_agent.desk.desk import DeskClient
+    from edge_agent.desk.client import DeskClient
     from edge_agent.settings import Settings
 
 __all__ = [
@@ -232,7 +232,7 @@ def at_desk(config: Path, work: Callable[[DeskClient], Awaitable[dict[str, objec
     """Ask the running agent at its desk. Raises Unavailable where none runs; a refusal ends with exit code 1."""
     import asyncio
 
-    from edge_agent.desk.desk import DeskClient, DeskError, desk_path
+    from edge_agent.desk.client import DeskClient, DeskError, desk_path
     from edge_agent.errors import EdgeAgentError, Unavailable
 
     settings = settings_of(config)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from edge_agent.desk.desk import DeskClient, desk_path
+from edge_agent.desk.client import DeskClient, desk_path
 from edge_agent.store.journal import Journal
 
 if TYPE_CHECKING:

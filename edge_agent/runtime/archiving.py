@@ -10,7 +10,7 @@ import structlog
 
 from drivers.timing import monotonic_s
 from edge_agent.domain import Verdict
-from edge_agent.runtime.pairing import Arrival
+from edge_agent.runtime.part import Arrival
 from edge_agent.runtime.worker import Worker
 from edge_agent.store.journal import JournalError
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from edge_agent.domain import Capture, Published
     from edge_agent.runtime.interlock import Health
-    from edge_agent.runtime.pairing import Part
+    from edge_agent.runtime.part import Part
     from edge_agent.store.archive import Archive
     from edge_agent.store.journal import Journal
 

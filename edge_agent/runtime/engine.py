@@ -29,7 +29,8 @@ from edge_agent.runtime.gaps import MOST_MISSED, CountGaps, write_missed
 from edge_agent.runtime.inference import Inference, Inspects
 from edge_agent.runtime.interlock import Health, LineEvent, LineState
 from edge_agent.runtime.open_part import EngineOptions, OpenPart
-from edge_agent.runtime.pairing import Arrival, Pairing, Part
+from edge_agent.runtime.pairing import Pairing
+from edge_agent.runtime.part import Arrival, Part
 from edge_agent.runtime.part_handler import PartHandler
 from edge_agent.runtime.programs import Programs
 from edge_agent.runtime.readiness import Readiness

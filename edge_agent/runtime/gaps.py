@@ -14,7 +14,7 @@ from edge_agent.store.journal import JournalError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edge_agent.runtime.pairing import Part
+    from edge_agent.runtime.part import Part
     from edge_agent.store.journal import Journal
 
 __all__ = ["MOST_MISSED", "CountGaps", "write_missed"]

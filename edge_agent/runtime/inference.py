@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from edge_agent.domain import Capture
     from edge_agent.runtime.open_part import OpenPart
-    from edge_agent.runtime.pairing import Part
+    from edge_agent.runtime.part import Part
     from edge_agent.runtime.programs import Programs
 
 __all__ = ["Inference", "InferenceHung", "Inspects"]

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from drivers.base import ControllerLink
     from edge_agent.domain import Inspection
     from edge_agent.runtime.early import EarlyWord
-    from edge_agent.runtime.pairing import Part
+    from edge_agent.runtime.part import Part
 
 __all__ = ["EngineOptions", "OpenPart"]
 

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from edge_agent.runtime.early import EarlyWords
     from edge_agent.runtime.inference import Inference
     from edge_agent.runtime.open_part import EngineOptions, OpenPart
-    from edge_agent.runtime.pairing import Pairing, Part
+    from edge_agent.runtime.pairing import Pairing
+    from edge_agent.runtime.part import Part
     from edge_agent.runtime.programs import Programs
     from edge_agent.runtime.readiness import Readiness
     from edge_agent.store.journal import Journal, PartRow

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from drivers.base import Capture, Reason
 from drivers.timing import monotonic_s
-from edge_agent.desk.desk import agent_runs
+from edge_agent.desk.client import agent_runs
 from edge_agent.errors import DataError, Unavailable
 from edge_agent.store.archived import read_archived
 from edge_agent.store.search import JournalSearch

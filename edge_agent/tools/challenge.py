@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
 from drivers.timing import monotonic_s
-from edge_agent.desk.desk import DeskClient, desk_path
+from edge_agent.desk.client import DeskClient, desk_path
 from edge_agent.desk.noted import noted
 from edge_agent.domain import Outcome, Published, Reason, Verdict
 from edge_agent.errors import DataError, Unavailable

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from calibration.collecting.from_line import LiveWishes, collect_live
 from calibration.collecting.holding import held_folder
-from edge_agent.desk.desk import DeskClient, agent_pid, desk_path
+from edge_agent.desk.client import DeskClient, agent_pid, desk_path
 from edge_agent.errors import UsageError
 from edge_agent.runtime.process import stand_back, stop_on_signal
 from edge_agent.tools.agent_images import AgentImages, check_kept

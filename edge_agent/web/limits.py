@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from edge_agent.bundles.limits import NEXT_START, LimitWish, foresee
+from edge_agent.bundles.prospect import NEXT_START, LimitWish, foresee
 from edge_agent.errors import DataError, UsageError
 from edge_agent.inspection.bundle.registry import find
 from edge_agent.web.asking import checked, utc_text

@@ -22,7 +22,8 @@ from drivers.keyence.session import open_session
 from drivers.transport.serial_line import SerialOptions, open_serial
 from drivers.transport.tcp import open_tcp
 from edge_agent.bundles.line_bundles import in_use_words, load_inspectors, side_by_side
-from edge_agent.desk.desk import DeskClient, desk_path, serve_desk
+from edge_agent.desk.client import DeskClient, desk_path
+from edge_agent.desk.desk import serve_desk
 from edge_agent.errors import AlreadyRunning, Unavailable
 from edge_agent.files.owners import person
 from edge_agent.inspection.containers.decode import prove_complete

@@ -19,7 +19,7 @@ from drivers.timing import Deadline, controller_time
 from edge_agent.domain import Inspection, Outcome, Published, Reason, Verdict
 from edge_agent.runtime.engine import Engine, EngineOptions
 from edge_agent.runtime.interlock import Health, LineEvent
-from edge_agent.runtime.pairing import Arrival
+from edge_agent.runtime.part import Arrival
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Hashable
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from edge_agent.domain import Capture
     from edge_agent.runtime.bypass import Bypass
     from edge_agent.runtime.open_part import OpenPart
-    from edge_agent.runtime.pairing import Part
+    from edge_agent.runtime.part import Part
     from edge_agent.runtime.verdict import Decision
 
 T = TypeVar("T")

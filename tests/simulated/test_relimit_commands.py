@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from edge_agent.bundles.limits import LimitWish, foresee, move_limit
+from edge_agent.bundles.limits import move_limit
+from edge_agent.bundles.prospect import LimitWish, foresee
 from edge_agent.bundles.signing import make_key, public_key_file
 from edge_agent.domain import Outcome, Reason, Verdict
 from edge_agent.errors import AlreadyRunning, DataError

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edge_agent.desk.desk import _request
+from edge_agent.desk.requests import request_of as _request
 from edge_agent.errors import BundleRejected, ConfigError, DataError
 from edge_agent.inspection.bundle.registry import POINTER, bundle_in_use, switches
 from edge_agent.runtime.overdue import ChallengeClock

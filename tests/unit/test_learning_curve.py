@@ -18,7 +18,8 @@ from calibration.method import METHODS
 from calibration.options import CalibrationOptions
 from calibration.registering.registered import register_all
 from calibration.registering.search import SearchWishes
-from calibration.reporting import calibration_json, calibration_lines, write_report
+from calibration.report_pages import write_report
+from calibration.reporting import calibration_json, calibration_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from calibration.limits.limit import false_reject_bound
 from calibration.limits.relimit import new_limit, relimited
+from calibration.limits.shares import false_reject_bound
 from edge_agent.errors import BundleRejected, UsageError
 from edge_agent.inspection.bundle.limit_changes import LIMIT_CHANGES, LimitChange, check_last_change, limit_changes
 from edge_agent.inspection.bundle.manifest import MANIFEST, encode_manifest, manifest_id, read_manifest

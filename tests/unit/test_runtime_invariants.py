@@ -23,7 +23,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from drivers.timing import Deadline
 from edge_agent.domain import Capture, ControllerResult, Inspection, Judgement, Outcome, Reason, Verdict
 from edge_agent.runtime.interlock import Health, LineEvent, LineState, step
-from edge_agent.runtime.pairing import Arrival, Pairing, Part
+from edge_agent.runtime.pairing import Pairing
+from edge_agent.runtime.part import Arrival, Part
 from edge_agent.runtime.verdict import Decision, Evidence, decide_verdict
 from tests import invariants
 from tests.shards import add_shard

@@ -17,13 +17,8 @@ from calibration.calibrate import calibrate
 from calibration.choosing import learning_curve
 from calibration.method import METHODS
 from calibration.options import CalibrationOptions
-from calibration.reporting import (
-    calibration_json,
-    calibration_lines,
-    doubts_json,
-    write_doubt_report,
-    write_report,
-)
+from calibration.report_pages import write_doubt_report, write_report
+from calibration.reporting import calibration_json, calibration_lines, doubts_json
 from calibration.suspects.stand_apart import PartsInDoubt
 from edge_agent.errors import CalibrationRefused, UsageError
 from edge_agent.inspection.bundle.comparison import compare

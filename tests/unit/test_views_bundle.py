@@ -22,7 +22,8 @@ from calibration.limits.bearing import Bearing, Borne, bearing_of
 from calibration.method import METHODS
 from calibration.options import CalibrationOptions
 from calibration.registering.search import SearchWishes
-from calibration.reporting import calibration_json, calibration_lines, write_report
+from calibration.report_pages import write_report
+from calibration.reporting import calibration_json, calibration_lines
 from calibration.scoring.view_scoring import _doubt_words, _where_words, score_by_views
 from calibration.writer import write_bundle
 from edge_agent.domain import Outcome, Reason

@@ -17,7 +17,8 @@ from calibration.choosing.within import TimeWish
 from calibration.gathering import gather
 from calibration.method import METHODS
 from calibration.options import CalibrationOptions
-from calibration.reporting import calibration_json, calibration_lines, write_report
+from calibration.report_pages import write_report
+from calibration.reporting import calibration_json, calibration_lines
 from edge_agent.errors import CalibrationRefused, UsageError
 from edge_agent.inspection import side_by_side
 from edge_agent.inspection.bundle.comparison import compare

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from drivers.base import DriverError
-from edge_agent.desk.desk import DeskClient, desk_path
+from edge_agent.desk.client import DeskClient, desk_path
 from edge_agent.errors import AlreadyRunning, ConfigError, EdgeAgentError, Unavailable
 from edge_agent.runtime.claim import address_to_listen_at, claimed, claimed_ports, journal_holder
 from edge_agent.runtime.holders import listener_at
