@@ -106,7 +106,7 @@ def journal_changes(
 
 def _change_lines(change: dict[str, Any]) -> list[str]:
     """A change for a person: one line, and one for each value."""
-    from edge_agent.moment import local_words
+    from edge_agent.local_time import local_words
 
     said = [local_words(change["at_utc"]), change["title"]]
     said += [f"by {change['by']}"] if change["by"] else []

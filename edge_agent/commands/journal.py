@@ -262,7 +262,7 @@ def _about(wanted: Selection) -> dict[str, str]:
     from datetime import UTC, datetime
     from importlib.metadata import version
 
-    from edge_agent.moment import local_words
+    from edge_agent.local_time import local_words
 
     asked = {name: str(value) for name, value in asdict(wanted).items() if value is not None}
     span = {name: local_words(asked.pop(name)) for name in ("since_utc", "until_utc") if name in asked}
@@ -299,7 +299,7 @@ def _format_of(out: Path, fmt: _Format | None, *, is_for_excel: bool) -> _Format
 
 def _line(record: dict[str, Any]) -> str:
     """A record for a person."""
-    from edge_agent.moment import local_words
+    from edge_agent.local_time import local_words
 
     score, limit = ("-" if record[name] is None else format(record[name], ".4g") for name in ("score", "limit"))
     count = "-" if record["count"] is None else record["count"]
@@ -311,7 +311,7 @@ def _line(record: dict[str, Any]) -> str:
 
 def _totals(wanted: Selection, tally: dict[tuple[Verdict, Reason], int], shown: int) -> list[str]:
     """The last lines: how many there are in all, of which time, and whether all of them are above."""
-    from edge_agent.moment import local_words
+    from edge_agent.local_time import local_words
 
     if not tally:
         return ["no such part"]

@@ -194,7 +194,7 @@ def span_of(since: str | None, until: str | None, on: str | None = None) -> tupl
     Raises UsageError.
     """
     from edge_agent.errors import UsageError
-    from edge_agent.moment import local_words
+    from edge_agent.local_time import local_words
 
     if on is not None:
         if since is not None or until is not None:

@@ -115,15 +115,20 @@ class Challenge:
             "samples_sha256": hashlib.sha256(hashes.encode()).hexdigest(),
         }
 
+    @property
+    def escape_bound(self) -> float:
+        """The largest share of such defects that would pass, with 95 % confidence, by these samples; 1.0: none."""
+        rejects = [sample for sample in self.samples if sample.must_reject]
+        return rate_upper_bound(sum(not sample.is_right for sample in rejects), len(rejects)) if rejects else 1.0
+
     def lines(self) -> list[str]:
         """For a person."""
         rejects = [s for s in self.samples if s.must_reject]
         missed = sum(not s.is_right for s in rejects)
-        bound = rate_upper_bound(missed, len(rejects)) if rejects else 1.0
         words = "passed" if self.is_passed else "NOT PASSED"
         said = (
             f"challenge {words}: {len(rejects) - missed} of {len(rejects)} rejected; so many samples say, with 95 % "
-            f"confidence, that at most {bound:.0%} of parts with such defects would pass"
+            f"confidence, that at most {self.escape_bound:.0%} of parts with such defects would pass"
         )
         return [*map(str, self.samples), *self.notes, said]
 

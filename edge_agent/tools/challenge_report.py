@@ -15,7 +15,6 @@ from edge_agent.report.html import write_run_report
 from edge_agent.report.phrases import said
 from edge_agent.report.seen import archived_part, score_words, seen_part
 from edge_agent.report.subject import identity, versions
-from edge_agent.report.tally import rate_upper_bound
 from edge_agent.report.words import challenge_words
 from edge_agent.store.search import JournalSearch
 from edge_agent.store.shrink import received_bytes
@@ -60,9 +59,7 @@ def write_challenge_report(path: Path, challenge: Challenge, settings: Settings,
 def _head(challenge: Challenge, settings: Settings, inspectors: dict[str, Inspector]) -> Head:
     rejects = [sample for sample in challenge.samples if sample.must_reject]
     wrong = [sample for sample in challenge.samples if not sample.is_right]
-    missed = sum(not sample.is_right for sample in rejects)
     result = challenge_words(challenge.to_json())
-    bound = rate_upper_bound(missed, len(rejects)) if rejects else 1.0
     head = replace(
         identity(settings, (inspector.bundle for inspector in inspectors.values())),
         title=tr("Challenge with seeded samples"),
@@ -72,7 +69,7 @@ def _head(challenge: Challenge, settings: Settings, inspectors: dict[str, Inspec
     )
     so_many = tr(
         "So many samples say, with 95 % confidence: at most {share} of parts with such defects would pass.",
-        share=f"{bound:.0%}",
+        share=f"{challenge.escape_bound:.0%}",
     )
     if not challenge.is_passed:
         named = ", ".join(sample.label for sample in wrong[:_SHOWN])

@@ -10,7 +10,7 @@ from edge_agent.errors import BundleRejected, DataError
 from edge_agent.inspection.bundle.reference_bundle import Bundle
 from edge_agent.inspection.bundle.registry import find
 from edge_agent.inspection.inspector import Inspector
-from edge_agent.moment import local_words
+from edge_agent.local_time import local_words
 from edge_agent.report.part import PartPage, statement_of
 from edge_agent.report.phrases import said
 from edge_agent.report.seen import archived_part, score_words

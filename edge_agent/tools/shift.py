@@ -19,9 +19,10 @@ from edge_agent.errors import BundleRejected, DataError, Unavailable
 from edge_agent.inspection.bundle.reference_bundle import Bundle
 from edge_agent.inspection.bundle.registry import find
 from edge_agent.inspection.inspector import Inspector
+from edge_agent.local_time import in_local_time
 from edge_agent.report.changed import event_told
 from edge_agent.report.facts import PartFact
-from edge_agent.report.head import BundleName, in_local_time
+from edge_agent.report.head import BundleName
 from edge_agent.report.seen import archived_part, score_words
 from edge_agent.report.shift import BundleFact, Period, ShiftFacts
 from edge_agent.report.subject import identity, versions
