@@ -57,7 +57,6 @@ def write_challenge_report(path: Path, challenge: Challenge, settings: Settings,
 
 
 def _head(challenge: Challenge, settings: Settings, inspectors: dict[str, Inspector]) -> Head:
-    rejects = [sample for sample in challenge.samples if sample.must_reject]
     wrong = [sample for sample in challenge.samples if not sample.is_right]
     result = challenge_words(challenge.to_json())
     head = replace(
