@@ -39,8 +39,6 @@ class Method:
 
 
 DEFAULT_METHOD = "views"
-
-
 METHODS = {
     "local": Method(Recipe(corruption=Corruption()), score_locally),
     "views": Method(Recipe(corruption=Corruption()), score_by_views, limit_by_tail=True, hears_autoencoder=False),

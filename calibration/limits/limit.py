@@ -44,23 +44,11 @@ __all__ = [
 ]
 
 _SECOND_FROM = 39
-
-
 _QUANTILE = 0.02
-
-
 _OFFERED = (0.01, 0.02, 0.03, 0.05, 0.10)
-
-
 _FURTHEST_EXTRAPOLATION = 0.1
-
-
 _ROUNDING = 1e-9
-
-
 _TAIL_TARGET, _TAIL_TARGET_OF_FEW = 0.03, 0.05
-
-
 _PARTS_IN_TAIL = 2.25
 
 

@@ -29,8 +29,6 @@ NEXT_START = (
     "parts are judged by it from the agent's next start on (systemctl restart edge-agent); until then all are judged "
     "by the limit of before"
 )
-
-
 _BY_LIMIT = frozenset({"id", "created", "limit", "defective", LIMIT_CHANGES})
 """What may differ between bundles whose scores are the same."""
 

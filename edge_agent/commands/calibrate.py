@@ -51,8 +51,6 @@ if TYPE_CHECKING:
 __all__ = ["calibration_cli"]
 
 calibration_cli = typer.Typer()
-
-
 _OF_THIS_PC = frozenset({"folder", "out", "live", "config", "yes", "report", "force", "json_"})
 """Options of calibrate-reference that another PC, to which the images are carried, is not to be given."""
 

@@ -10,8 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from drivers.base import DriverError
-from edge_agent.desk.desk import _say
-from edge_agent.desk.requests import LINE_MAX_BYTES
+from edge_agent.desk.requests import LINE_MAX_BYTES, say
 from edge_agent.errors import Unavailable
 from edge_agent.files.owners import as_owner, this_command
 
@@ -127,7 +126,7 @@ class DeskClient:
             yield tuple(json.loads(line)["fields"])
 
     async def _ask(self, request: Mapping[str, object]) -> dict[str, Any]:
-        await _say(self._writer, request)
+        await say(self._writer, request)
         line = await self._reader.readline()
         if not line:
             raise DeskError("NotConnected", "", "the agent stopped, or it has too many visitors")

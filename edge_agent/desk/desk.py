@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Protocol
@@ -13,7 +12,7 @@ import structlog
 from drivers.base import CommandRefused, DriverError
 from drivers.timing import Deadline
 from edge_agent.desk.client import PATH_MAX_BYTES
-from edge_agent.desk.requests import LINE_MAX_BYTES, VERSION, request_of
+from edge_agent.desk.requests import LINE_MAX_BYTES, request_of, say
 from edge_agent.errors import EdgeAgentError
 
 if TYPE_CHECKING:
@@ -23,11 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Desk", "serve_desk"]
 
 log = structlog.get_logger(__name__)
-
-
 _VISITS_MAX = 4
-
-
 _HEARD_MAX = 256
 
 
@@ -125,7 +120,7 @@ async def _talk(desk: Desk, reader: asyncio.StreamReader, writer: asyncio.Stream
             code = err.code if isinstance(err, CommandRefused) else ""
             hint = f" ({err.hint})" if isinstance(err, EdgeAgentError) and err.hint else ""
             answer = {"ok": False, "error": type(err).__name__, "code": code, "message": f"{err}{hint}"}
-        await _say(writer, answer)
+        await say(writer, answer)
 
 
 async def _answer(desk: Desk, request: dict[str, Any]) -> dict[str, object]:
@@ -161,19 +156,14 @@ async def _tell_lines(desk: Desk, reader: asyncio.StreamReader, writer: asyncio.
     gone = asyncio.ensure_future(reader.read(1))
     line = asyncio.ensure_future(heard.get())
     try:
-        await _say(writer, {"ok": True})
+        await say(writer, {"ok": True})
         while not gone.done():
             await asyncio.wait((line, gone), return_when=asyncio.FIRST_COMPLETED)
             if line.done():
-                await _say(writer, {"ok": True, "fields": list(line.result())})
+                await say(writer, {"ok": True, "fields": list(line.result())})
                 line = asyncio.ensure_future(heard.get())
     finally:
         stop()
         gone.cancel()
         line.cancel()
         await asyncio.gather(gone, line, return_exceptions=True)
-
-
-async def _say(writer: asyncio.StreamWriter, answer: Mapping[str, object]) -> None:
-    writer.write(json.dumps({"v": VERSION, **answer}).encode() + b"\n")
-    await writer.drain()

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from typing import TYPE_CHECKING, Any
 
 from edge_agent.files.strict_json import strict_json
 
-__all__ = ["LINE_MAX_BYTES", "VERSION", "request_of"]
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Mapping
+
+__all__ = ["LINE_MAX_BYTES", "VERSION", "request_of", "say"]
 
 VERSION = 1
-
-
 LINE_MAX_BYTES = 64 * 1024
-
-
 _WITHIN_MAX_S = 60.0
-
-
 _ARGS_MAX = 32
-
-
 _NOTES = ("BUNDLE_CHOSEN", "CHALLENGE", "LIMIT")
-
-
 _NOTE_MAX = 2000  # what the journal holds of a text
-
-
 _NAME_MAX = 200
 
 
@@ -82,3 +75,9 @@ def _bypass_request(request: dict[str, Any]) -> dict[str, Any]:
     if isinstance(for_s, bool) or not isinstance(for_s, (int, float)):
         raise ValueError('"for_s" is a number of seconds')  # noqa: TRY004
     return request
+
+
+async def say(writer: asyncio.StreamWriter, answer: Mapping[str, object]) -> None:
+    """Write one JSON object as a line, with the version of the words."""
+    writer.write(json.dumps({"v": VERSION, **answer}).encode() + b"\n")
+    await writer.drain()

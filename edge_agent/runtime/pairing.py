@@ -25,14 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["Pairing"]
 
 _REMEMBERED_PARTS = 256
-
-
 _REPEATED = "the result before was of this count too: it may be the same once more"
-
-
 _TWICE = "a second result of its count came: the counter may have been reset, and the next part be here"
-
-
 _JUST_BEFORE = timedelta(seconds=2)
 """A part may be imaged just before the link comes up, and its result line sent just after."""
 
