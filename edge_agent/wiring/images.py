@@ -40,7 +40,7 @@ async def open_images(settings: Settings, *, within_s: float) -> AsyncIterator[C
 
 
 def images_of(settings: Settings, *, tells_while_storing: bool = False) -> CaptureSource:
-    """The source of images, not yet open. ``tells_while_storing``: it tells of an image while its bytes go to the disk."""
+    """The source of images, not yet open. ``tells_while_storing``: it tells of one while its bytes go to the disk."""
     images = settings.images
     max_bytes = images.max_mib * 2**20
     names = NameRule.of(images.names, images.image_type)
