@@ -3,26 +3,40 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, TypedDict
 
 import structlog
 
-from drivers.base import LineNow
+from drivers.base import LineNow, admit_all
 from drivers.modbus.coil_output import CoilOutput
-from drivers.modbus.connection import Admit, RtuLine, admit_all
+from drivers.modbus.connection import RtuLine
 from drivers.modbus.fail_safe import write_reject, write_reject_block
 from drivers.modbus.modules import MODULES, Module, unfit_for, unproven
 from drivers.modbus.register_output import RegisterOutput
-from drivers.modbus.walk import Fall, Step, Walk, Walker
+from drivers.modbus.wires import CoilConnection, RegisterConnection
+from drivers.output.walk import BlockWalker, Fall, LevelWalker, Step, Walk
 from edge_agent.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from drivers.base import Admit
     from edge_agent.runtime.claim import Claim
     from edge_agent.settings import OutputSettings, Settings
 
-__all__ = ["Fall", "Step", "Walk", "Walker", "fail_safe", "first_coil_of", "make_output", "make_walker", "prove_output"]
+__all__ = [
+    "BlockWalker",
+    "Fall",
+    "LevelWalker",
+    "Step",
+    "Walk",
+    "fail_safe",
+    "first_coil_of",
+    "make_output",
+    "make_walker",
+    "prove_output",
+]
 
 log = structlog.get_logger(__name__)
 
@@ -158,22 +172,34 @@ def first_coil_of(module: str) -> int:
     return MODULES[module].first_coil if module in MODULES else 0
 
 
-def make_walker(settings: Settings, claim: Claim | None = None) -> Walker:
+def make_walker(settings: Settings, claim: Claim | None = None) -> LevelWalker | BlockWalker:
     """Who walks through the output by hand. Raises ConfigError for a module that does not fit the line."""
     output = settings.output
-    is_block = output.kind == "modbus-registers"
-    return Walker(
+    times = output.write_timeout_ms / 1000, output.refresh_ms / 1000
+    if output.kind == "modbus-registers":
+        registers = partial(
+            RegisterConnection,
+            _output_host(output),
+            output.port,
+            unit=output.unit,
+            timeout_s=times[0],
+            rtu=_rtu(output),
+            admit=_admit(claim),
+            first_register=output.first_register,
+            plc_register=output.plc_register,
+        )
+        return BlockWalker(registers, *times, is_counted=output.part_numbers == "plc")
+    coils = partial(
+        CoilConnection,
         _output_host(output),
         output.port,
         unit=output.unit,
-        first=output.first_register if is_block else output.first_coil,
-        write_timeout_s=output.write_timeout_ms / 1000,
-        refresh_s=output.refresh_ms / 1000,
+        timeout_s=times[0],
         rtu=_rtu(output),
-        module=None if is_block else _module(settings),
-        watchdog_ms=output.watchdog_ms,
-        plc_register=output.plc_register if is_block else None,
-        is_counted=output.part_numbers == "plc",
-        inverted=frozenset(output.invert),
         admit=_admit(claim),
+        first_coil=output.first_coil,
+        module=_module(settings),
+        watchdog_ms=output.watchdog_ms,
+        inverted=frozenset(output.invert),
     )
+    return LevelWalker(coils, *times, watchdog_ms=output.watchdog_ms, inverted=frozenset(output.invert))

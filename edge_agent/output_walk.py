@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from drivers.base import DriverError
 from edge_agent.errors import Unavailable, UsageError
-from edge_agent.output import make_walker
+from edge_agent.output import LevelWalker, make_walker
 from edge_agent.owners import person
 from edge_agent.runtime.claim import claimed
 from edge_agent.settings import put_keys
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-    from edge_agent.output import Fall, Step, Walk, Walker
+    from edge_agent.output import BlockWalker, Fall, Step, Walk
     from edge_agent.settings import Settings
 
 __all__ = ["plan", "state_watchdog", "try_watchdog", "walk_output", "walk_to_json"]
@@ -60,6 +60,7 @@ async def try_watchdog(settings: Settings, by: str) -> Fall:
             "a PLC looks at the heartbeat by itself", hint="edge-agent output test --yes has a step for that: HEARTBEAT"
         )
     async with _by_hand(settings, f"begins, by {by}: PASS stands, then nothing is written") as (walker, journal):
+        assert isinstance(walker, LevelWalker)  # noqa: S101 - settings with registers were refused
         fall = await walker.let_fall(_PASS_STANDS_S)
         found = fall.problem or f"PASS fell {fall.after_ms:.0f} ms after the last write"
         await journal.event("OUTPUT_TEST", f"ends: {found}; PASS is {'off' if fall.is_at_rest else 'NOT PROVEN OFF'}")
@@ -86,7 +87,7 @@ async def state_watchdog(settings: Settings, config: Path, by: str) -> tuple[str
 
 
 @asynccontextmanager
-async def _by_hand(settings: Settings, begins: str) -> AsyncIterator[tuple[Walker, Journal]]:
+async def _by_hand(settings: Settings, begins: str) -> AsyncIterator[tuple[LevelWalker | BlockWalker, Journal]]:
     """The output and the journal, held; signals only stop the walker, so that REJECT is not cut short."""
     loop = asyncio.get_running_loop()
     # These block, and nothing else runs on this loop.

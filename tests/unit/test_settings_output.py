@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from drivers.modbus import CoilOutput, RegisterOutput, RtuLine
-from drivers.modbus.connection import CoilConnection
 from drivers.modbus.modules import MODULES
+from drivers.modbus.wires import CoilConnection
 from edge_agent.app import _dial
 from edge_agent.errors import ConfigError
 from edge_agent.output import make_output
