@@ -55,12 +55,12 @@ async def try_watchdog(settings: Settings, by: str) -> Fall:
 
     Raises UsageError for registers, too: there the PLC looks at the heartbeat.
     """
-    if settings.output.kind == "modbus-registers":
+    if settings.output.names_parts:
         raise UsageError(
             "a PLC looks at the heartbeat by itself", hint="edge-agent output test --yes has a step for that: HEARTBEAT"
         )
     async with _by_hand(settings, f"begins, by {by}: PASS stands, then nothing is written") as (walker, journal):
-        assert isinstance(walker, LevelWalker)  # noqa: S101 - settings with registers were refused
+        assert isinstance(walker, LevelWalker)  # noqa: S101 - a PASS that names its part was refused
         fall = await walker.let_fall(_PASS_STANDS_S)
         found = fall.problem or f"PASS fell {fall.after_ms:.0f} ms after the last write"
         await journal.event("OUTPUT_TEST", f"ends: {found}; PASS is {'off' if fall.is_at_rest else 'NOT PROVEN OFF'}")

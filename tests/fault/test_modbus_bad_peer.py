@@ -409,7 +409,7 @@ class TestOutput:
         with capture_logs() as logs:
             async with running_output(peer) as output:
                 await peer.stop()
-                await peer.until(lambda: output._tries >= 3)
+                await peer.until(lambda: output._outage._tries >= 3)
                 await peer.start()
                 await peer.until(lambda: output.is_confirmed)
 
