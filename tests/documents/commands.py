@@ -20,15 +20,15 @@ __all__ = ["commands_page", "exit_codes_page"]
 _COMMANDS = """\
 # Commands
 
-Made by `make reference` from the program itself; a test holds that they agree. Every command has `--help`. With `--json`,
-most commands print one JSON object with a version on stdout, and the text for people on stderr.
+Made by `make reference` from the program itself; a test holds that they agree. Every command has `--help`. With
+`--json`, most commands print one JSON object with a version on stdout, and the text for people on stderr.
 [Exit codes](exit-codes.md)."""
 _EXIT_CODES = """\
 # Exit codes
 
-Made by `make reference` from the program itself; a test holds that they agree. All commands end with the same codes. From
-64 to 78 they are those of BSD's `sysexits.h`, which systemd shows by name. An error is one line on stderr that begins with
-`error:`, mostly followed by a line `hint:` that says what to do."""
+Made by `make reference` from the program itself; a test holds that they agree. All commands end with the same codes.
+From 64 to 78 they are those of BSD's `sysexits.h`, which systemd shows by name. An error is one line on stderr that begins
+with `error:`, mostly followed by a line `hint:` that says what to do."""
 _WITHOUT_CLASS = {
     0: "All went well.",
     1: "The command ran, and the answer is no: a check failed, a verdict differs, nothing was found, a peer refused.",

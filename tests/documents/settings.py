@@ -15,11 +15,11 @@ __all__ = ["page"]
 _HEAD = """\
 # line.toml
 
-Made by `make reference` from the settings that the agent reads; a test holds that they agree. line.toml is strict: a key
-that is not listed here is refused, and so is a value of another kind. Paths begin at the folder of line.toml.
-[deploy/line.example.toml](../../deploy/line.example.toml) is a whole file with every key. `edge-agent config check` tells
-every mistake with its line ([what it says to each](../line-toml-mistakes.md)), and `edge-agent config schema` prints a JSON
-Schema for an editor.
+Made by `make reference` from the settings that the agent reads; a test holds that they agree. line.toml is strict: a
+key that is not listed here is refused, and so is a value of another kind. Paths begin at the folder of line.toml.
+[deploy/line.example.toml](../../deploy/line.example.toml) is a whole file with every key. `edge-agent config check`
+tells every mistake with its line ([what it says to each](../line-toml-mistakes.md)), and `edge-agent config schema`
+prints a JSON Schema for an editor.
 
 The column *left out* says which value counts where the key is not in the file. A dash (-) means that there is none."""
 
