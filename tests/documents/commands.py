@@ -27,8 +27,8 @@ _EXIT_CODES = """\
 # Exit codes
 
 Made by `make reference` from the program itself; a test holds that they agree. All commands end with the same codes.
-From 64 to 78 they are those of BSD's `sysexits.h`, which systemd shows by name. An error is one line on stderr that begins
-with `error:`, mostly followed by a line `hint:` that says what to do."""
+From 64 to 78 they are those of BSD's `sysexits.h`, which systemd shows by name. An error is one line on stderr that
+begins with `error:`, mostly followed by a line `hint:` that says what to do."""
 _WITHOUT_CLASS = {
     0: "All went well.",
     1: "The command ran, and the answer is no: a check failed, a verdict differs, nothing was found, a peer refused.",

@@ -195,7 +195,7 @@ def test_lists_tables_and_code_come_out_as_on_github(site: Path) -> None:
 @needs_mkdocs
 def test_names_of_documents_and_numbers_of_decisions_are_links_on_the_site(site: Path) -> None:
     page = (site / "decisions/0006-images-are-proven-before-226.html").read_text("utf-8")
-    nginx = (site / "behind-nginx.html").read_text("utf-8")
+    line_pc = (site / "line-pc.html").read_text("utf-8")
 
     assert '(<a href="0082-a-parts-row-waits-for-nothing-else.html">0082</a>)' in page
-    assert '<a href="metrics.html"><code>docs/metrics.md</code></a>' in nginx
+    assert '<a href="decisions/0010-journal-before-pass.html"><code>docs/decisions/0010</code></a>' in line_pc
