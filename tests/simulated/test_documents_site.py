@@ -22,6 +22,9 @@ pytestmark = [
     ),
 ]
 
+NO_NETWORK = ("--host-resolver-rules=MAP * ~NOTFOUND",)
+"""What is asked of any host fails, and the browser says so in its log."""
+
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -36,7 +39,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 async def test_a_search_finds_pages_without_a_server(site: Path) -> None:
-    async with browser((site / "index.html").as_uri()) as tab:
+    async with browser((site / "index.html").as_uri(), flags=NO_NETWORK) as tab:
         await tab.until("document.querySelector('[data-md-component=search-query]')")
         await tab.evaluate("document.querySelector('[data-md-component=search-query]').focus()")
         await tab.call("Input.insertText", text="watchdog")
@@ -50,13 +53,11 @@ async def test_a_search_finds_pages_without_a_server(site: Path) -> None:
 
 @pytest.mark.parametrize("page", ["index", "reference/line-toml", "line-toml-mistakes", "figures", "decisions/index"])
 async def test_no_page_is_wider_than_a_phone_and_nothing_is_fetched(site: Path, page: str) -> None:
-    async with browser((site / f"{page}.html").as_uri(), width=390, height=844) as tab:
+    async with browser((site / f"{page}.html").as_uri(), width=390, height=844, flags=NO_NETWORK) as tab:
         await tab.until("document.readyState === 'complete' && document.querySelector('article h1')")
         wide = await tab.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        fetched = await tab.evaluate("performance.getEntriesByType('resource').map(one => one.name)")
 
         assert wide == 0
-        assert [address for address in fetched if not address.startswith(site.as_uri())] == []
         assert tab.said == []
 
 
