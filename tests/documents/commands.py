@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 import typer
 
 from edge_agent import errors
-from edge_agent.cli import cli
-from tests.documents.words import cell, code, table, text
+from edge_agent.commands.main import cli
+from tests.documents.words import code, table, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,7 +61,7 @@ def exit_codes_page() -> str:
     for number, words in re.findall(r"(\d+) (.+?)(?:, (?=\d)|\.$)", told.partition(": ")[2]):
         kinds = [kind for kind in _errors(errors.EdgeAgentError) if kind.exit_code == int(number)]
         means = " ".join(" ".join((kind.__doc__ or "").split()) for kind in kinds if kind is not errors.EdgeAgentError)
-        rows.append((number, cell(words), text(means or _WITHOUT_CLASS[int(number)])))
+        rows.append((number, text(words), text(means or _WITHOUT_CLASS[int(number)])))
     return "\n".join([_EXIT_CODES, "", *table(("code", "in short", "what it means"), rows), ""])
 
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from edge_agent.domain import Published
 from edge_agent.store.rows import PublicationRow
-from edge_agent.web.live import Live, SeenPart
+from edge_agent.web.current import Live, SeenPart
 from edge_agent.web.measured import Measured
 from edge_agent.web.reviews import ReviewBook
-from tests.documents.words import cell, code, table
+from tests.documents.words import code, table, text
 from tests.security.web_site import agent_state, part_row, web_settings
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def metrics() -> list[str]:
         measured.take(SeenPart(row, PublicationRow(1, Published.PUBLISHED, row.first_sign_mono_s + 0.1, "")))
         families = list(measured._registry.collect())
     rows = [
-        (code(_name(one)), one.type, ", ".join(map(code, _labels(one))), cell(one.documentation)) for one in families
+        (code(_name(one)), one.type, ", ".join(map(code, _labels(one))), text(one.documentation)) for one in families
     ]
     return table(("name", "kind", "labels", "what"), sorted(rows))
 

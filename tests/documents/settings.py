@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edge_agent.settings.words import expected, kind_of, properties, shown, tables
-from tests.documents.words import cell, code, table, text
+from tests.documents.words import code, table, text
 
 if TYPE_CHECKING:
     from edge_agent.settings.words import Loc
@@ -32,7 +32,7 @@ def page() -> str:
             lines += ["", "## At the top of the file", "", *_keys(())]
             continue
         loc = _loc(header)
-        lines += ["", f"## {text(header)}", "", _said(loc, header), "", *_keys(loc)]
+        lines += ["", f"## {text(header)}", "", *_said(loc, header), *_keys(loc)]
     return "\n".join([*lines, ""])
 
 
@@ -41,22 +41,38 @@ def _loc(header: str) -> Loc:
     return (*names, 0) if header.startswith("[[") else names
 
 
-def _said(loc: Loc, header: str) -> str:
-    """What the table is for, where its name in front is the heading already; and whether it has to be there."""
+def _kinds(loc: Loc) -> dict[str, Loc]:
+    """The tables that may stand in this place, by their kind; none where there is only one."""
+    kinds = properties(loc).get("kind", {}).get("enum", ())
+    return {kind: (*loc, kind) for kind in kinds if properties((*loc, kind))}
+
+
+def _described(loc: Loc, header: str) -> str:
+    """The sentence of a table, where its name in front is the heading already."""
     words = " ".join(kind_of(loc).get("description", "").split()).removeprefix(f"{header}:").strip()
+    return text(words[:1].upper() + words[1:])
+
+
+def _said(loc: Loc, header: str) -> list[str]:
+    """What the table is for, and whether it has to be there."""
     *above, name = (step for step in loc if isinstance(step, str))
     is_required = name in kind_of(tuple(above)).get("required", ())
-    return f"{text(words[:1].upper() + words[1:])} {'**Required.**' if is_required else 'It may be left out.'}".strip()
+    need = "**Required.**" if is_required else "It may be left out."
+    kinds = [f"- {code(f'kind = {shown(kind)}')}: {_described(one, header)}" for kind, one in _kinds(loc).items()]
+    return [f"{_described(loc, header)} {need}".strip(), *([""] if kinds else []), *kinds, ""]
 
 
 def _keys(loc: Loc) -> list[str]:
-    required = kind_of(loc).get("required", ())
+    kinds = _kinds(loc)
     rows = []
     for name, node in properties(loc).items():
         if name in _tables_of(loc):
             continue
-        left_out = "**required**" if name in required else "-" if node.get("default") is None else _default(node)
-        rows.append((code(name), cell(node.get("description", "")), cell(expected((*loc, name))), left_out))
+        of = [kind for kind, one in kinds.items() if name in properties(one)]
+        only = f" (only {', '.join(map(code, of))})" if len(of) < len(kinds) else ""
+        wanted = [name in kind_of(one).get("required", ()) for one in ([kinds[kind] for kind in of] or [loc])]
+        left_out = "**required**" if all(wanted) else "-" if node.get("default") is None else _default(node)
+        rows.append((code(name), text(node.get("description", "")) + only, text(expected((*loc, name))), left_out))
     return table(("key", "what it is", "what may stand there", "left out"), rows) if rows else []
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["cell", "code", "table", "text"]
+__all__ = ["code", "table", "text"]
 
 _MARKS = re.compile(r"([\\*<|\[\]])")
 
@@ -18,13 +18,6 @@ def code(words: str) -> str:
     """A piece of code in a table's cell; empty for nothing."""
     plain = " ".join(words.split()).replace("|", "\\|")
     return (f"`` {plain} ``" if "`" in plain else f"`{plain}`") if plain else ""
-
-
-def cell(words: str) -> str:
-    """A sentence that begins with a capital letter, as a cell of its own; its first word stays where it is a name."""
-    said = text(words)
-    first = said.split(" ")[0]
-    return said[:1].upper() + said[1:] if first.islower() and first.rstrip(":,;").isalpha() else said
 
 
 def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
