@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 _DECIDES = tuple(f"tests/unit/test_runtime_{name}.py" for name in ("interlock", "decision", "pairing", "invariants"))
+_DRIVES = (
+    "tests/unit/test_modbus_output.py",
+    "tests/contract/test_verdict_output.py",
+    "tests/fault/test_modbus_bad_peer.py",
+    *("-k", "not RTU"),  # a serial line is the same output, and takes its time
+)
 TESTS_OF = {
     "edge_agent/runtime/interlock.py": _DECIDES,
     "edge_agent/runtime/decision.py": _DECIDES,
@@ -34,7 +40,11 @@ TESTS_OF = {
     "edge_agent/runtime/engine.py": tuple(
         f"tests/unit/test_runtime_{name}.py" for name in ("engine", "bypass", "supervisor")
     ),
-    "drivers/modbus/output.py": ("tests/unit/test_modbus_output.py", "tests/fault/test_modbus_bad_peer.py"),
+    "drivers/output/device_output.py": _DRIVES,
+    "drivers/output/level_output.py": _DRIVES,
+    "drivers/output/coils.py": ("tests/unit/test_modbus_coils.py", *_DRIVES),
+    "drivers/output/block_output.py": ("tests/simulated/test_register_output.py", *_DRIVES),
+    "drivers/output/block.py": ("tests/simulated/test_register_output.py", *_DRIVES),
 }
 """What decides, carries and writes a PASS, each with the tests that are to notice a change of it."""
 _TURNED: dict[type[ast.cmpop], type[ast.cmpop]] = {
