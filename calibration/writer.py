@@ -15,17 +15,17 @@ import cv2
 import numpy as np
 
 from edge_agent.errors import CalibrationRefused
-from edge_agent.inspection.bundle import Bundle
-from edge_agent.inspection.knn import standardisation
-from edge_agent.inspection.manifest import FILES, MANIFEST, OPTIONAL_FILES, encode_manifest
+from edge_agent.inspection.bundle.manifest import FILES, MANIFEST, OPTIONAL_FILES, encode_manifest
+from edge_agent.inspection.bundle.reference_bundle import Bundle
+from edge_agent.inspection.scoring.knn import standardisation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from calibration.view_memory import ViewMemory
-    from edge_agent.inspection.usual import UsualDistances
+    from calibration.memory.view_memory import ViewMemory
+    from edge_agent.inspection.scoring.usual import UsualDistances
 
 __all__ = ["bank_bytes", "check_target", "local_bank_bytes", "png_bytes", "view_bank_bytes", "write_bundle"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, date, datetime, time, timedelta
 
-__all__ = ["MOMENT_WORDS", "PERIOD_WORDS", "local_words", "moment", "period"]
+__all__ = ["MOMENT_WORDS", "PERIOD_WORDS", "moment", "period"]
 
 MOMENT_WORDS = (
     '2026-11-24, "24.11.2026 06:00", 22:00, "10 pm", today, "yesterday 22:00", tuesday, "last tuesday 14:00", '
@@ -67,16 +67,6 @@ def period(text: str, now: datetime) -> tuple[datetime, datetime]:
     if day is None:
         raise ValueError(f"{text!r} is no day, week or month")
     return _at(day, time()), _at(day + timedelta(days=1), time())
-
-
-def local_words(utc: str) -> str:
-    """A time of the journal in the time zone of this PC, with its offset; as it stands where it cannot be read."""
-    try:
-        found = datetime.fromisoformat(utc)
-    except ValueError:
-        return utc
-    found = found if found.tzinfo is not None else found.replace(tzinfo=UTC)
-    return found.astimezone().isoformat(sep=" ", timespec="milliseconds")
 
 
 def _tidy(text: str) -> str:

@@ -9,7 +9,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from unittest.mock import patch
 
-from edge_agent.cli import main
+from edge_agent.commands.main import main
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from edge_agent.desk import desk_path, serve_desk
+from edge_agent.desk.client import desk_path
+from edge_agent.desk.desk import serve_desk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from edge_agent.desk import Desk
+    from edge_agent.desk.desk import Desk
 
 __all__ = ["Question", "answering", "questions", "with_line"]
 

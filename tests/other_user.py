@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 REPOSITORY = Path(__file__).parents[1]
-_LOADED = ("edge_agent.store.rotation", "edge_agent.store.export", "edge_agent.output_walk", "edge_agent.logs")
+_LOADED = ("edge_agent.store.rotation", "edge_agent.store.export", "edge_agent.tools.output_walk", "edge_agent.logs")
 """What the commands of these tests import on their way."""
 SERVICE = 977
 """A user id of the kind that services get; it need not have a name."""
@@ -61,7 +61,7 @@ def owners(folder: Path) -> set[int]:
 
 
 def _main() -> None:
-    from edge_agent.cli import main
+    from edge_agent.commands.main import main
 
     for module in _LOADED:
         importlib.import_module(module)

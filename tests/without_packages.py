@@ -21,6 +21,6 @@ class NotInstalled:
 if __name__ == "__main__":
     sys.meta_path.insert(0, NotInstalled())  # type: ignore[arg-type]
     sys.argv[0] = "edge-agent"
-    from edge_agent.cli import main
+    from edge_agent.commands.main import main
 
     main()

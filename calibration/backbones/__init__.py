@@ -37,6 +37,11 @@ class Backbone(Protocol):
         ...
 
     @property
+    def has_own_taps(self) -> bool:
+        """Whether somebody chose where the paper's score looks; other scores do not hear of it."""
+        ...
+
+    @property
     def depths(self) -> tuple[int, ...]:
         """The features of each tap in the embedding of ``depths_onnx``, in their order."""
         ...

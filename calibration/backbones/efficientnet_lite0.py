@@ -91,9 +91,9 @@ class EfficientNetLite0:
         self._taps = tuple(sorted(taps, key=list(TAPS).index))
 
     @property
-    def is_default(self) -> bool:
-        """Whether nobody chose where the paper's score looks."""
-        return self._taps == _TAPS
+    def has_own_taps(self) -> bool:
+        """Whether somebody chose where the paper's score looks."""
+        return self._taps != _TAPS
 
     @property
     def taps(self) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge_agent.inspection.knn import POOLINGS
+from edge_agent.inspection.scoring.knn import POOLINGS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,10 +14,10 @@ from onnx.inliner import inline_local_functions
 
 from calibration.backbones.heads import finish_grid, finish_pooled
 from calibration.onnx_graph import OnnxGraph
-from edge_agent.bounded import read_bounded
 from edge_agent.errors import DataError
-from edge_agent.inspection.onnx_file import check_onnx
-from edge_agent.inspection.sessions import Network
+from edge_agent.files.bounded import read_bounded
+from edge_agent.inspection.networks.onnx_file import check_onnx
+from edge_agent.inspection.networks.sessions import Network
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,6 +80,11 @@ class UserOnnx:
     def taps(self) -> tuple[str, ...]:
         """The last tap alone."""
         return (self._taps[-1].name,)
+
+    @property
+    def has_own_taps(self) -> bool:
+        """Never: what it taps is where every score looks."""
+        return False
 
     @property
     def depths(self) -> tuple[int, ...]:

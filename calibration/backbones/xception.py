@@ -55,6 +55,11 @@ class Xception:
         return (_LAST,)
 
     @property
+    def has_own_taps(self) -> bool:
+        """Never: what it taps is where every score looks."""
+        return False
+
+    @property
     def depths(self) -> tuple[int, ...]:
         """The last features alone, as in the paper."""
         return (_LAST_FEATURES,)

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from calibration.crossfit import Learned
-    from calibration.registered import RegisteredSet
+    from calibration.registering.registered import RegisteredSet
+    from calibration.training.crossfit import Learned
 
 __all__ = ["BASELINES", "Baseline", "Detector", "Setting", "fit_all"]
 

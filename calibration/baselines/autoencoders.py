@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from calibration.baselines.base import AtWorkingSize
-from edge_agent.inspection.anomaly_map import Reconstructor
+from edge_agent.inspection.networks.anomaly_map import Reconstructor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from calibration.cpcae import Cpcae
-    from calibration.crossfit import Learned
-    from edge_agent.inspection.patches import PatchGrid
+    from calibration.training.cpcae import Cpcae
+    from calibration.training.crossfit import Learned
+    from edge_agent.inspection.networks.patches import PatchGrid
 
 __all__ = ["L2Autoencoder", "SsimAutoencoder"]
 
@@ -98,7 +98,7 @@ class SsimAutoencoder(AtWorkingSize):
     def _train(self, good: NDArray[np.float32]) -> Cpcae:
         import torch
 
-        from calibration.cpcae import Cpcae, CpcaeShape  # noqa: PLC0415 - brings torch
+        from calibration.training.cpcae import Cpcae, CpcaeShape  # noqa: PLC0415 - brings torch
 
         rng, places = np.random.default_rng(self._seed), self._grid.count
         with torch.random.fork_rng():

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Protocol
 import cv2
 import numpy as np
 
-from edge_agent.inspection.anomaly_map import to_working
+from edge_agent.inspection.networks.anomaly_map import to_working
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edge_agent.inspection.patches import PatchGrid
+    from edge_agent.inspection.networks.patches import PatchGrid
 
 __all__ = ["AtWorkingSize", "Detector", "shrunk", "squared"]
 

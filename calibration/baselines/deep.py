@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from calibration.baselines.base import shrunk
-from edge_agent.inspection.embedding import Embedder, FeatureGrid
-from edge_agent.inspection.knn import POOLINGS
+from edge_agent.inspection.networks.embedding import Embedder, FeatureGrid
+from edge_agent.inspection.scoring.knn import POOLINGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,7 +16,7 @@ from calibration.baselines.base import AtWorkingSize
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edge_agent.inspection.patches import PatchGrid
+    from edge_agent.inspection.networks.patches import PatchGrid
 
 __all__ = ["NearestImage", "Variation"]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from calibration.images import GoodImage
+    from calibration.good_parts.images import GoodImage
 
 __all__ = ["GOOD", "Candidate"]
 

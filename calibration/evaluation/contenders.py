@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from calibration.limit import choose_limit
+from calibration.limits.limit import choose_limit
 from edge_agent.domain import Outcome, Reason
 from edge_agent.errors import DataError
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from calibration.baselines import Detector
-    from calibration.calibrate import CalibrationResult
-    from calibration.limit import Limit
-    from calibration.registered import RegisteredSet
+    from calibration.limits.limit import Limit
+    from calibration.registering.registered import RegisteredSet
+    from calibration.result import CalibrationResult
     from edge_agent.domain import Alignment
     from edge_agent.inspection.inspector import Inspector
 

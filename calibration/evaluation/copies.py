@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from calibration.images import find_same
+from calibration.good_parts.images import find_same
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from calibration.evaluation.candidates import Candidate
-    from calibration.images import GoodImage
+    from calibration.good_parts.images import GoodImage
 
 __all__ = ["find_copies"]
 

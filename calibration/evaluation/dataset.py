@@ -11,10 +11,10 @@ from calibration.evaluation.candidates import GOOD, Candidate
 from calibration.evaluation.copies import find_copies
 from calibration.evaluation.masks import MaskFinder, read_mask
 from calibration.evaluation.sizes import check_sizes, of_one_size
-from calibration.images import MIN_IMAGES, inspect_file
+from calibration.good_parts.images import MIN_IMAGES, inspect_file
 from drivers.base import ImageRefused
 from edge_agent.errors import DataError, UsageError
-from edge_agent.inspection.image_files import every_one, look_into, named, printable, read_file
+from edge_agent.inspection.containers.image_files import every_one, look_into, named, printable, read_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from calibration.images import GoodImage
-    from edge_agent.inspection.image_files import FolderOfImages
+    from calibration.good_parts.images import GoodImage
+    from edge_agent.inspection.containers.image_files import FolderOfImages
 
 __all__ = ["DataSet", "LabelledImage", "read_dataset"]
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from calibration.disturbances import disturbances_for
 from calibration.writer import png_bytes
 from edge_agent.domain import Outcome, Reason
-from edge_agent.inspection.decode import decode
+from edge_agent.inspection.containers.decode import decode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

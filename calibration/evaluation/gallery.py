@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_agent.domain import Outcome
-from edge_agent.inspection.anomaly_map import to_working
-from edge_agent.inspection.embedding import Embedder
-from edge_agent.inspection.sessions import Network
+from edge_agent.inspection.networks.anomaly_map import to_working
+from edge_agent.inspection.networks.embedding import Embedder
+from edge_agent.inspection.networks.sessions import Network
 from edge_agent.report.seen import pictures_of, score_words
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from calibration.calibrate import CalibrationOptions
     from calibration.evaluation.dataset import DataSet, LabelledImage
+    from calibration.options import CalibrationOptions
     from edge_agent.domain import Inspection
     from edge_agent.inspection.inspector import Inspector, Pictures
     from edge_agent.report.facts import PartPictures

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from calibration.mask_files import read_mask_file
+from calibration.good_parts.mask_files import read_mask_file
 from drivers.base import ImageRefused, Reason
 from edge_agent.errors import DataError
-from edge_agent.inspection.image_files import look_into, named, printable
+from edge_agent.inspection.containers.image_files import look_into, named, printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edge_agent.inspection.image_files import FolderOfImages
+    from edge_agent.inspection.containers.image_files import FolderOfImages
 
 __all__ = ["MaskFinder", "read_mask"]
 

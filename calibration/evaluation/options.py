@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from calibration.backbones import DEFAULT_BACKBONE, Backbone
-from calibration.backbones.efficientnet_lite0 import EfficientNetLite0
-from calibration.calibrate import DEFAULT_METHOD, METHODS
 from calibration.evaluation.trial import TITLES, WITH_CHANNELS
+from calibration.method import DEFAULT_METHOD, METHODS
 from edge_agent.errors import UsageError
 
 if TYPE_CHECKING:
-    from edge_agent.inspection.channels import Channel
-    from edge_agent.inspection.view import Voice
+    from edge_agent.inspection.networks.channels import Channel
+    from edge_agent.inspection.networks.view import Voice
 
 __all__ = ["EvaluationOptions", "counts_from", "methods_named"]
 
@@ -49,8 +48,7 @@ class EvaluationOptions:
             raise UsageError(f"{named} no channels to choose", hint="leave --channels out")
         if self.voices and "views" not in self.methods:
             raise UsageError("voices without the method views", hint="leave --voices out, or add --methods views")
-        is_tapped = isinstance(self.backbone, EfficientNetLite0) and not self.backbone.is_default
-        if is_tapped and "paper" not in self.methods:
+        if self.backbone.has_own_taps and "paper" not in self.methods:
             raise UsageError("taps without the method paper", hint="leave --backbone-taps out, or add --methods paper")
         if self.with_drift and not set(METHODS) & set(self.methods):
             raise UsageError("drift without a method of this tool", hint=f"add one of {', '.join(METHODS)}")

@@ -13,12 +13,12 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from calibration.baselines.published import published_for
-from calibration.calibrate import CalibrationOptions
 from calibration.evaluation.curve import LearningCurve
 from calibration.evaluation.dataset import DataSet, read_dataset
 from calibration.evaluation.result import Evaluation, MethodResult, Trial
 from calibration.evaluation.trial import is_seeded, note_of, run_trial
-from calibration.search import SearchWishes
+from calibration.options import CalibrationOptions
+from calibration.registering.search import SearchWishes
 from edge_agent.errors import CalibrationRefused
 
 if TYPE_CHECKING:

@@ -11,14 +11,14 @@ import cv2
 import numpy as np
 
 from calibration.evaluation.masks import read_mask
-from calibration.gate import RELIABLE
-from calibration.images import inspect_file
-from calibration.reference import medoid
+from calibration.good_parts.images import inspect_file
+from calibration.registering.gate import RELIABLE
+from calibration.registering.reference import medoid
 from calibration.writer import png_bytes
 from drivers.base import ImageRefused, Reason
 from edge_agent.errors import DataError
-from edge_agent.inspection.image_files import every_one
-from edge_agent.inspection.registration import Registration
+from edge_agent.inspection.containers.image_files import every_one
+from edge_agent.inspection.registration.register import Registration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,18 +13,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from calibration.baselines import BASELINES, Setting, fit_all
-from calibration.calibrate import METHODS, CalibrationOptions, finish, gather, look_for_suspects
+from calibration.calibrate import finish
 from calibration.calibrate import train as learn_by
-from calibration.crossfit import FOLDS
 from calibration.evaluation.contenders import Baseline, Product, RegisteredCrop, Sight
 from calibration.evaluation.drift import drift_rows
 from calibration.evaluation.gallery import make_gallery
 from calibration.evaluation.masks import read_mask
 from calibration.evaluation.measures import PixelMeasure, auc_and_ap, good_passed_at_zero_misses
 from calibration.evaluation.result import JudgedImage, Trial
-from calibration.training import Recipe
-from edge_agent.inspection.bundle import Bundle
-from edge_agent.inspection.decode import decode
+from calibration.gathering import gather, look_for_suspects
+from calibration.method import METHODS
+from calibration.training.crossfit import FOLDS
+from calibration.training.train import Recipe
+from edge_agent.inspection.bundle.reference_bundle import Bundle
+from edge_agent.inspection.containers.decode import decode
 from edge_agent.inspection.inspector import Inspector
 
 if TYPE_CHECKING:
@@ -32,11 +34,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from calibration.calibrate import Gathered, Prepared
     from calibration.evaluation.dataset import DataSet, LabelledImage
     from calibration.evaluation.gallery import Gallery
-    from calibration.limit import Limit
-    from calibration.registered import RegisteredSet
+    from calibration.gathered import Gathered, Prepared
+    from calibration.limits.limit import Limit
+    from calibration.options import CalibrationOptions
+    from calibration.registering.registered import RegisteredSet
 
     Progress = Callable[[str, int, int], None]
 

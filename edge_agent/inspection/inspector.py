@@ -18,15 +18,15 @@ import numpy as np
 from drivers.base import ImageRefused
 from edge_agent.domain import Inspection, Outcome, Reason
 from edge_agent.errors import BundleRejected
-from edge_agent.inspection.anomaly_map import Reconstructor, anomaly_map, to_working, upsize
-from edge_agent.inspection.channels import Views
-from edge_agent.inspection.condition import measure_condition
-from edge_agent.inspection.decision import decide
-from edge_agent.inspection.decode import check_shape, read_image
-from edge_agent.inspection.golden import check_golden
-from edge_agent.inspection.likeness import Likeness
-from edge_agent.inspection.registration import Registration
-from edge_agent.inspection.seen_area import SeenArea, crop_of
+from edge_agent.inspection.bundle.golden import check_golden
+from edge_agent.inspection.containers.decode import check_shape, read_image
+from edge_agent.inspection.networks.anomaly_map import Reconstructor, anomaly_map, to_working, upsize
+from edge_agent.inspection.networks.channels import Views
+from edge_agent.inspection.registration.likeness import Likeness
+from edge_agent.inspection.registration.register import Registration
+from edge_agent.inspection.registration.seen_area import SeenArea, crop_of
+from edge_agent.inspection.scoring.condition import measure_condition
+from edge_agent.inspection.scoring.outcome import decide_outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edge_agent.domain import Alignment
-    from edge_agent.inspection.bundle import Bundle
-    from edge_agent.inspection.decode import DecodedImage
-    from edge_agent.inspection.judge import Embedded, Judged
+    from edge_agent.inspection.bundle.reference_bundle import Bundle
+    from edge_agent.inspection.containers.decode import DecodedImage
+    from edge_agent.inspection.scoring.judge import Embedded, Judged
 
 __all__ = ["Inspector", "Pictures", "Prepared"]
 
@@ -171,7 +171,7 @@ class Inspector:
         limits, early = self.bundle.condition, _Early(certain)
         measured = measure_condition(seen, self.bundle.places) if limits.allowed else {}
         settle = partial(
-            decide,
+            decide_outcome,
             limit=self.bundle.limit,
             review_from=self.bundle.review_from,
             quality=alignment.quality,

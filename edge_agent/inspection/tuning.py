@@ -16,7 +16,7 @@ from edge_agent.inspection.inspector import Inspector
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from edge_agent.inspection.bundle import Bundle
+    from edge_agent.inspection.bundle.reference_bundle import Bundle
 
 __all__ = ["Tuned", "fewest_of_the_quickest", "tuned"]
 

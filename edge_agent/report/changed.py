@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from edge_agent.report.head import in_local_time
+from edge_agent.local_time import in_local_time
 from edge_agent.report.words import SAID_WORDS, event_words
 from edge_agent.store.changes import change_of
 from edge_agent.store.starts import ROTATE, START

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import platform
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Literal
 
 from edge_agent.wording import tr
 
-__all__ = ["BundleName", "Head", "Paper", "in_local_time", "in_utc"]
+__all__ = ["SHORT_ID", "BundleName", "Head", "Paper"]
 
 Paper = Literal["A4", "letter"]
 SHORT_ID = 12
@@ -65,30 +64,3 @@ class Head:
         """What stands at the foot of every page: the line, and the bundle."""
         ids = ", ".join(bundle.short_id for bundle in self.bundles[:3])
         return " · ".join(filter(None, (self.line or self.part or self.title, ids and tr("bundle {ids}", ids=ids))))
-
-
-def in_local_time(from_utc: str, to_utc: str = "") -> str:
-    """A time, or a span, by the clock of this PC, with its distance from UTC. A text that is no time stays as it is."""
-    return _span(from_utc, to_utc, is_local=True)
-
-
-def in_utc(from_utc: str, to_utc: str = "") -> str:
-    """The same in UTC, for who compares it with the journal."""
-    return _span(from_utc, to_utc, is_local=False)
-
-
-def _span(from_utc: str, to_utc: str, *, is_local: bool) -> str:
-    try:
-        begin, *rest = (datetime.fromisoformat(text) for text in (from_utc, to_utc) if text)
-    except ValueError:
-        return tr("{begin} to {end}", begin=from_utc, end=to_utc) if from_utc and to_utc else from_utc or to_utc
-    begin = begin.astimezone() if is_local else begin.astimezone(UTC)
-    words = f"{begin:%Y-%m-%d %H:%M:%S}"
-    for at in rest:
-        end = at.astimezone() if is_local else at.astimezone(UTC)
-        until = f"{end:%H:%M:%S}" if end.date() == begin.date() else f"{end:%Y-%m-%d %H:%M:%S}"
-        words = tr("{begin} to {end}", begin=words, end=until)
-    if not is_local:
-        return f"{words} UTC"
-    offset = f"{begin:%z}"
-    return f"{words} (UTC{offset[:3]}:{offset[3:5]})"

@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from edge_agent.domain import Published, Reason, Verdict
+from edge_agent.local_time import in_local_time, in_utc
 from edge_agent.report.figures import (
     latency_histogram,
     registration_scatter,
@@ -19,7 +20,6 @@ from edge_agent.report.figures import (
     trade_off,
     training_curve,
 )
-from edge_agent.report.head import in_local_time, in_utc
 from edge_agent.report.pictures import MapScale, heat_scale, map_uri, picture_uri, reference_uri, views
 from edge_agent.report.speech import printable, speak
 from edge_agent.report.tally import Confusion, Latency, reason_counts

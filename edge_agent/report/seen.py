@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from drivers.base import ImageRefused
 from edge_agent.errors import EdgeAgentError
-from edge_agent.inspection.decode import decode
+from edge_agent.inspection.containers.decode import decode
 from edge_agent.report.facts import PartPictures
 from edge_agent.report.words import REASON_WORDS
 from edge_agent.store.archived import read_archived

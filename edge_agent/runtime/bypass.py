@@ -2,7 +2,7 @@
 
 It sets aside one thing: what this agent's own inspection says of a part. Which part it is, when it came, that its row
 is durable, that the wire is proven, that the line is READY, and what the controller's own tools say (where they count)
-stand as ever, because the same ``decide`` decides. It is in memory only: an agent that starts is not in bypass.
+stand as ever, because the same ``decide_verdict`` decides. It is in memory only: an agent that starts is not in bypass.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import structlog
 from drivers.timing import monotonic_s
 from edge_agent.domain import Capture, Inspection, Outcome, Reason, Verdict
 from edge_agent.errors import EdgeAgentError
-from edge_agent.runtime.decision import Decision, Evidence, decide
+from edge_agent.runtime.verdict import Decision, Evidence, decide_verdict
 from edge_agent.store.journal import JournalError
 
 if TYPE_CHECKING:
@@ -162,9 +162,9 @@ class Bypass:
         return deadline.left_s() - (1 - _WAITS) * whole_s if self.is_active else deadline.left_s()
 
     def decide(self, evidence: Evidence) -> Decision:
-        """The verdict: ``decide``, or, while a person answers for the parts, ``decide_in_bypass``."""
+        """The verdict: ``decide_verdict``, or, while a person answers for the parts, ``decide_in_bypass``."""
         if self._begun is None or not self.is_active:
-            return decide(evidence)
+            return decide_verdict(evidence)
         return decide_in_bypass(evidence, self._begun.by)
 
     async def _keep(self) -> None:
@@ -198,13 +198,13 @@ class Bypass:
 def decide_in_bypass(evidence: Evidence, by: str) -> Decision:
     """The verdict while ``by`` answers for the parts. Total; every row says BYPASS.
 
-    As ``decide``, with each camera's opinion taken for OK where it was this inspection's opinion that stood against it.
+    As ``decide_verdict``, with each camera's opinion taken for OK where this inspection's opinion stood against it.
     """
-    usual = decide(evidence)
+    usual = decide_verdict(evidence)
     without = f"{usual.verdict} {usual.reason}" + (f": {usual.detail}" if usual.detail else "")
     if usual.verdict is not Verdict.PASS and usual.reason not in _SET_ASIDE:
         return replace(usual, detail=f"BYPASS by {by}, which changes nothing here: {without}")
-    decision = decide(_taken_for_ok(evidence))
+    decision = decide_verdict(_taken_for_ok(evidence))
     if decision.verdict is not Verdict.PASS:
         against = f"{decision.reason}: {decision.detail}" if decision.detail else str(decision.reason)
         return replace(decision, detail=f"BYPASS by {by}, which changes nothing here: {against}")

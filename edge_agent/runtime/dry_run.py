@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from drivers.base import Reason, Verdict, VerdictOutput
     from drivers.timing import Deadline
-    from edge_agent.runtime.decision import Decision
+    from edge_agent.runtime.verdict import Decision
 
 __all__ = ["DRY_RUN", "RejectingOutput", "marked"]
 

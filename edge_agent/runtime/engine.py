@@ -21,26 +21,27 @@ from drivers.base import (
 )
 from drivers.timing import Deadline, monotonic_s
 from edge_agent.domain import Published, Reason, Verdict
+from edge_agent.runtime.archiving import Archiving
 from edge_agent.runtime.bypass import Bypass
-from edge_agent.runtime.carrying import Carrying
 from edge_agent.runtime.disk import DISK
 from edge_agent.runtime.early import EarlyWords
 from edge_agent.runtime.gaps import MOST_MISSED, CountGaps, write_missed
 from edge_agent.runtime.inference import Inference, Inspects
 from edge_agent.runtime.interlock import Health, LineEvent, LineState
-from edge_agent.runtime.keeping import Keeping
-from edge_agent.runtime.live import EngineOptions, LivePart
-from edge_agent.runtime.pairing import Arrival, Pairing, Part
+from edge_agent.runtime.open_part import EngineOptions, OpenPart
+from edge_agent.runtime.pairing import Pairing
+from edge_agent.runtime.part import Arrival, Part
+from edge_agent.runtime.part_handler import PartHandler
 from edge_agent.runtime.programs import Programs
-from edge_agent.runtime.standing import Standing
+from edge_agent.runtime.readiness import Readiness
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
 
     from drivers.base import ControllerLink, VerdictOutput
     from edge_agent.domain import Capture
-    from edge_agent.runtime.decision import Decision
     from edge_agent.runtime.rejects import RejectWatch
+    from edge_agent.runtime.verdict import Decision
     from edge_agent.store.archive import Archive
     from edge_agent.store.journal import Journal, PartRow
 
@@ -87,22 +88,22 @@ class Engine:
         self._journal = journal
         self._output = output
         self._health = health
-        self._standing = Standing(health)
+        self._readiness = Readiness(health)
         self._pairing = Pairing(
             self._new_part, triggers_itself=options.triggers_itself, longest=timedelta(seconds=options.longest_s)
         )
         self._next_seq = journal.next_part_seq
-        self._live: dict[int, LivePart] = {}
+        self._live: dict[int, OpenPart] = {}
         journal.tell_nearness(lambda: bool(self._live))
         self._gaps = CountGaps(*journal.counted(is_simulated=options.is_simulated))
         self._programs = Programs(inspectors.keys(), options.cameras)
         self._inference = Inference(
             inspectors, self._programs, deadline_s=options.deadline_s, workers=workers, on_certain=self._on_certain
         )
-        self._keeping = Keeping(journal, archive, health)
-        self._carrying = Carrying(
+        self._archiving = Archiving(journal, archive, health)
+        self._part_handler = PartHandler(
             options,
-            standing=self._standing,
+            readiness=self._readiness,
             pairing=self._pairing,
             programs=self._programs,
             inference=self._inference,
@@ -123,11 +124,11 @@ class Engine:
     @property
     def state(self) -> LineState:
         """READY, BUSY or FAULT."""
-        return self._standing.state
+        return self._readiness.state
 
     def is_ready(self) -> bool:
         """Whether a PASS may stand on the wire: the line is READY or BUSY, not FAULT."""
-        return self._standing.is_ready()
+        return self._readiness.is_ready()
 
     @property
     def is_simulated(self) -> bool:
@@ -160,7 +161,7 @@ class Engine:
             self._health.fails("inference", str(hung))
         else:
             self._health.holds("inference")
-        self._standing.look()
+        self._readiness.look()
 
     def raise_if_hung(self) -> None:
         """Raise InferenceHung if an inspection does not come back."""
@@ -177,7 +178,7 @@ class Engine:
         finally:
             self._tasks = None
             self._inference.close()
-            self._keeping.close()
+            self._archiving.close()
 
     async def finish(self, within_s: float) -> None:
         """Let nothing pass any more, and decide every open part now: each has its row before the agent is gone."""
@@ -222,19 +223,19 @@ class Engine:
             self._health.fails(DISK, capture.detail)
         if part is None:
             log.warning("image_without_part", arrival=arrival, count=capture.count, name=capture.name)
-            self._spawn(self._keeping.note_unplaced("IMAGE", arrival, capture.count, capture.name))
-            self._spawn(self._keeping.put_away(capture, arrival, self._pairing.decided_seq(capture)))
+            self._spawn(self._archiving.note_unplaced("IMAGE", arrival, capture.count, capture.name))
+            self._spawn(self._archiving.put_away(capture, arrival, self._pairing.decided_seq(capture)))
             if capture.storing is not None:
                 self._spawn(self._stored(capture.storing))
             return
-        live = self._live_of(part, arrival)
+        live = self._open_part_of(part, arrival)
         if capture.storing is not None:
             self._spawn(self._wait_stored(live, capture, capture.storing))
         if capture.broken is None:
             live.inspecting.append(self._spawn(self._inference.inspect(live, capture)))
         live.changed.set()
 
-    async def _wait_stored(self, live: LivePart, capture: Capture, storing: asyncio.Future[Capture]) -> None:
+    async def _wait_stored(self, live: OpenPart, capture: Capture, storing: asyncio.Future[Capture]) -> None:
         """An image's inspection began before the image was durable. Now it is, or it cannot be."""
         stored = await self._stored(storing)
         captures = live.part.captures
@@ -253,7 +254,7 @@ class Engine:
 
     async def trigger(self, link: ControllerLink) -> None:
         """Start a part from this side: it exists, under its deadline, before the trigger leaves."""
-        live = self._live_of(self._pairing.on_trigger(), Arrival.NEW)
+        live = self._open_part_of(self._pairing.on_trigger(), Arrival.NEW)
         live.link, deadline = link, live.part.deadline
         while True:
             try:
@@ -281,13 +282,13 @@ class Engine:
         now, ticked = monotonic_s(), self._ticked_mono_s
         return now if ticked is None or now - ticked <= _STANDSTILL_S else ticked
 
-    def _live_of(self, part: Part, arrival: Arrival) -> LivePart:
+    def _open_part_of(self, part: Part, arrival: Arrival) -> OpenPart:
         if arrival is not Arrival.NEW:
             return self._live[part.seq]
         self.check()
-        live = self._live[part.seq] = LivePart(part, self._standing.why_not_ready)
-        self._standing.newest_seq = part.seq
-        self._standing.move(LineEvent.FIRST_SIGN)
+        live = self._live[part.seq] = OpenPart(part, self._readiness.why_not_ready)
+        self._readiness.newest_seq = part.seq
+        self._readiness.move(LineEvent.FIRST_SIGN)
         carried = self._spawn(self._carry(live))
         self._carried.add(carried)
         carried.add_done_callback(self._carried.discard)
@@ -301,12 +302,12 @@ class Engine:
         arrival, part = self._pairing.on_result(result)
         if part is None:
             log.warning("result_without_part", arrival=arrival, count=result.count, fields=result.fields)
-            self._spawn(self._keeping.note_unplaced("RESULT", arrival, result.count, ",".join(result.fields)))
+            self._spawn(self._archiving.note_unplaced("RESULT", arrival, result.count, ",".join(result.fields)))
             return
         if result.received_mono_s < part.first_sign_mono_s:  # held up on its way: the part is older
             part.first_sign_mono_s = result.received_mono_s
             part.deadline = Deadline(result.received_mono_s + self._options.deadline_s)
-        self._live_of(part, arrival).changed.set()
+        self._open_part_of(part, arrival).changed.set()
 
     def _account_for_gap(self, count: int) -> None:
         """The first live result after downtime tells how many parts nobody looked at: each is FAULT, with a row."""
@@ -328,35 +329,35 @@ class Engine:
 
     # --- verdict --------------------------------------------------------------------------------------
 
-    async def _carry(self, live: LivePart) -> None:
+    async def _carry(self, live: OpenPart) -> None:
         """Carry one part from its first sign to its end."""
         part = live.part
         live.begun = self._spawn(self._output.begin_part(part.seq, part.first_sign_mono_s))
         live.begun.add_done_callback(lambda _: live.changed.set())
-        await self._carrying.wait_for_evidence(live)
+        await self._part_handler.wait_for_evidence(live)
         await live.begun
         self.check()
-        row, decision = await self._carrying.record(live, self._carrying.decide(live))
+        row, decision = await self._part_handler.record(live, self._part_handler.decide(live))
         self._pairing.close(part)
         self._begin_anew_if_owed(live)
         for task in live.inspecting:
             task.cancel()
-        published = await self._carrying.publish(live, decision)
+        published = await self._part_handler.publish(live, decision)
         has_passed = decision.verdict is Verdict.PASS and published is Published.PUBLISHED
         is_awaited = live.early is not None and live.early.is_told
         if not (has_passed or is_awaited or decision.reason is Reason.DUPLICATE):  # of which no part is on the belt
             self._on_rejected(part.seq)
         del self._live[part.seq]
         if not self._live:
-            self._standing.move(LineEvent.ALL_DECIDED)
+            self._readiness.move(LineEvent.ALL_DECIDED)
         self.check()
         self._say(row, decision, published)
         became = None if decision.reason is Reason.JOURNAL else published
         told_mono_s = None if live.early is None else live.early.told_mono_s
         always = decision.reason is Reason.BYPASS
-        await self._keeping.keep(part, decision.verdict, became, always=always, told_mono_s=told_mono_s)
+        await self._archiving.keep(part, decision.verdict, became, always=always, told_mono_s=told_mono_s)
 
-    def _on_certain(self, live: LivePart, capture: Capture) -> None:
+    def _on_certain(self, live: OpenPart, capture: Capture) -> None:
         """An image can no longer be OK, though its inspection is not done."""
         now = live.part.captures.get(capture.camera)
         if now is not None and now.path == capture.path:
@@ -370,10 +371,10 @@ class Engine:
 
     async def _take_back_bypass(self) -> None:
         """The bypass has ended: what it let pass may pass no longer, however far it has come."""
-        if self._carrying.bypassed_seq == self._standing.newest_seq:
+        if self._part_handler.bypassed_seq == self._readiness.newest_seq:
             await self._output.withdraw()
 
-    def _begin_anew_if_owed(self, live: LivePart) -> None:
+    def _begin_anew_if_owed(self, live: OpenPart) -> None:
         """A triggered part that never got its count: its result may still come, and would be the next part's."""
         if live.link is not None and live.owes_count:
             why = f"the controller took the trigger of part {live.part.seq} and told nothing by the deadline"

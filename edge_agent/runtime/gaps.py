@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from drivers.timing import monotonic_s
 from edge_agent.domain import Reason, Verdict
-from edge_agent.runtime.decision import Decision
 from edge_agent.runtime.rows import part_row
+from edge_agent.runtime.verdict import Decision
 from edge_agent.store.journal import JournalError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edge_agent.runtime.pairing import Part
+    from edge_agent.runtime.part import Part
     from edge_agent.store.journal import Journal
 
 __all__ = ["MOST_MISSED", "CountGaps", "write_missed"]

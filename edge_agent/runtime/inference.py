@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge_agent.domain import Capture
-    from edge_agent.runtime.live import LivePart
-    from edge_agent.runtime.pairing import Part
+    from edge_agent.runtime.open_part import OpenPart
+    from edge_agent.runtime.part import Part
     from edge_agent.runtime.programs import Programs
 
 __all__ = ["Inference", "InferenceHung", "Inspects"]
@@ -81,7 +81,7 @@ class Inference:
         *,
         deadline_s: float,
         workers: int = 1,
-        on_certain: Callable[[LivePart, Capture], None] = lambda _live, _capture: None,
+        on_certain: Callable[[OpenPart, Capture], None] = lambda _live, _capture: None,
     ) -> None:
         self._inspectors = inspectors
         self._programs = programs
@@ -102,7 +102,7 @@ class Inference:
         running_s = max(lane.running_s for lane in self._lanes)
         return InferenceHung(running_s) if running_s > self._overdue_s else None
 
-    async def inspect(self, live: LivePart, capture: Capture) -> None:
+    async def inspect(self, live: OpenPart, capture: Capture) -> None:
         """Inspect an image of a part, if there is still time when its turn comes; note what was found.
 
         The file is read again here, as it may wait for its turn: in memory all that wait would not find room. A file
@@ -130,7 +130,7 @@ class Inference:
             live.changed.set()
 
     async def _inspect(
-        self, inspector: Inspects[Any], live: LivePart, capture: Capture, overtaken: threading.Event
+        self, inspector: Inspects[Any], live: OpenPart, capture: Capture, overtaken: threading.Event
     ) -> Inspection | None:
         loop, was_certain = asyncio.get_running_loop(), threading.Event()
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
-    from edge_agent.runtime.pairing import Part
+    from edge_agent.runtime.part import Part
 
 __all__ = ["Programs"]
 

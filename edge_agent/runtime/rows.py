@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from edge_agent.domain import Inspection
-    from edge_agent.runtime.decision import Decision
-    from edge_agent.runtime.pairing import Part
+    from edge_agent.runtime.part import Part
+    from edge_agent.runtime.verdict import Decision
 
 __all__ = ["part_row"]
 

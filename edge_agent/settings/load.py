@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from edge_agent.errors import ConfigError
-from edge_agent.owners import user_name
+from edge_agent.files.owners import user_name
 from edge_agent.settings.fit import watchdog
 from edge_agent.settings.lines import LineIndex
 from edge_agent.settings.models import Settings, SourceFile

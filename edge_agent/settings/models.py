@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, field_validator, model_validator
 
-from edge_agent.public_key import PublicKey
+from edge_agent.files.public_key import PublicKey
 from edge_agent.settings.addresses import addresses
 from edge_agent.settings.fit import Contradiction, bundles, pages, places, sources, times
 from edge_agent.settings.outputs import AnyOutput, OutputSettings, RtuSettings, with_kind

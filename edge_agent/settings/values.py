@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
-from edge_agent.public_key import PUBLIC_KEY, PublicKey
+from edge_agent.files.public_key import PUBLIC_KEY, PublicKey
 
 __all__ = [
     "OF_ANOTHER_PC",

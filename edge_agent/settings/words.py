@@ -7,7 +7,7 @@ from datetime import date, datetime, time
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from edge_agent.public_key import PUBLIC_KEY_WORDS
+from edge_agent.files.public_key import PUBLIC_KEY_WORDS
 from edge_agent.settings.models import Settings
 from edge_agent.settings.values import RESULT_ITEM_WORDS
 

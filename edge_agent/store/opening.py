@@ -9,7 +9,7 @@ import structlog
 
 from drivers.timing import monotonic_s
 from edge_agent.errors import AlreadyRunning, DataError, EdgeAgentError, NotPermitted
-from edge_agent.owners import refused
+from edge_agent.files.owners import refused
 from edge_agent.store.schema import migrate, refuse_foreign
 
 if TYPE_CHECKING:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, NamedTuple
 
-from edge_agent.bounded import read_bounded
 from edge_agent.errors import DataError
+from edge_agent.files.bounded import read_bounded
+from edge_agent.files.strict_json import strict_json
 from edge_agent.store.fs import write_durably
 from edge_agent.store.reader import JournalReader
-from edge_agent.strict_json import strict_json
 
 if TYPE_CHECKING:
     from pathlib import Path

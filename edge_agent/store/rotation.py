@@ -7,7 +7,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from edge_agent.errors import DataError
-from edge_agent.owners import person
+from edge_agent.files.owners import person
 from edge_agent.store.chain import head_of
 from edge_agent.store.fs import FileSystem
 from edge_agent.store.opening import JournalError, open_database, take_lock, unusable

@@ -8,7 +8,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from edge_agent.domain import Reason
-from edge_agent.inspection.quantity import Quantity, is_focus, look_at, moved_words
+from edge_agent.inspection.scoring.quantity import Quantity, is_focus, look_at, moved_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from edge_agent.moment import local_words, moment
+from edge_agent.local_time import local_words
+from edge_agent.moment import moment
 from edge_agent.store.search import PartQuery
 from edge_agent.store.stock import NAME
 from edge_agent.web.asking import utc_text

@@ -10,8 +10,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
 
-from edge_agent.bounded import read_bounded
 from edge_agent.errors import ConfigError
+from edge_agent.files.bounded import read_bounded
 
 if TYPE_CHECKING:
     from pathlib import Path

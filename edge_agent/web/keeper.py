@@ -17,7 +17,7 @@ import structlog
 from pydantic import TypeAdapter
 
 from drivers.timing import Backoff, monotonic_s
-from edge_agent.inspection.limit_changes import LIMIT_EVENT
+from edge_agent.inspection.bundle.limit_changes import LIMIT_EVENT
 from edge_agent.store.held import Held
 from edge_agent.store.journal import JournalError
 from edge_agent.web.feed import AgentState, Answer, ArchivedKind, Condition, LimitRequest, Request

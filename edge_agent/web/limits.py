@@ -12,9 +12,9 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from edge_agent.bundles.prospect import NEXT_START, LimitWish, foresee
 from edge_agent.errors import DataError, UsageError
-from edge_agent.inspection.registry import find
-from edge_agent.limits import NEXT_START, LimitWish, foresee
+from edge_agent.inspection.bundle.registry import find
 from edge_agent.web.asking import checked, utc_text
 from edge_agent.web.feed import MovedLimit
 from edge_agent.web.guard import body_of, check_token

@@ -12,8 +12,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from drivers.timing import monotonic_s
 from edge_agent.errors import DataError
 from edge_agent.store.held import Held, HeldKind, reach_of
+from edge_agent.store.receivers import receiver_statuses
 from edge_agent.store.search import JournalSearch
-from edge_agent.store.standing import standings
 from edge_agent.web.drift import drift_warnings, drifts
 from edge_agent.web.reviews import FITTING
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
     from edge_agent.settings import Settings
     from edge_agent.store.held import Reach
-    from edge_agent.store.standing import Standing
+    from edge_agent.store.receivers import ReceiverStatus
+    from edge_agent.web.current import Live, SeenPart
     from edge_agent.web.drift import Drift
-    from edge_agent.web.live import Live, SeenPart
     from edge_agent.web.reviews import ReviewBook
 
 __all__ = ["Measured"]
@@ -45,7 +45,7 @@ class Measured:
         self._live = live
         self._book = book
         self.viewers = 0
-        self._seen_standings: list[Standing] = []
+        self._seen_standings: list[ReceiverStatus] = []
         self._looked_mono_s = -_LOOK_EVERY_S
         self._reach: Reach | None = None
         self._reach_mono_s = -_LOOK_EVERY_S
@@ -181,10 +181,10 @@ class Measured:
     def _drifts(self) -> list[Drift]:
         return drifts(part.row for _, part in sorted(self._live.parts.items()))
 
-    def _standings(self) -> list[Standing]:
+    def _standings(self) -> list[ReceiverStatus]:
         """Looked up at most every few seconds: browsers ask each second."""
         if monotonic_s() - self._looked_mono_s >= _LOOK_EVERY_S:
-            self._seen_standings, self._looked_mono_s = standings(self._settings), monotonic_s()
+            self._seen_standings, self._looked_mono_s = receiver_statuses(self._settings), monotonic_s()
         return self._seen_standings
 
     def _info(self) -> Metric:

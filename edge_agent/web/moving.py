@@ -69,7 +69,8 @@ def main() -> int:
     from edge_agent.runtime.process import stand_back  # noqa: PLC0415 - before anything starts threads of its own
 
     stand_back(os.getppid())
-    from edge_agent.limits import LimitWish, move_limit  # noqa: PLC0415
+    from edge_agent.bundles.limits import move_limit  # noqa: PLC0415
+    from edge_agent.bundles.prospect import LimitWish  # noqa: PLC0415
     from edge_agent.logs import configure_logs  # noqa: PLC0415
     from edge_agent.settings import Settings  # noqa: PLC0415
 

@@ -124,9 +124,9 @@ class Explainer:
 
     def _inspector(self, program: int | None, camera: CameraRow) -> Inspector:
         """The one that judged this image. Raises DataError if it is not in line.toml any more."""
-        from edge_agent.inspection.bundle import Bundle  # noqa: PLC0415 - the page starts without the inspection
+        from edge_agent.inspection.bundle.reference_bundle import Bundle  # noqa: PLC0415 - the page starts without the inspection
+        from edge_agent.inspection.bundle.registry import find  # noqa: PLC0415
         from edge_agent.inspection.inspector import Inspector  # noqa: PLC0415
-        from edge_agent.inspection.registry import find  # noqa: PLC0415
 
         if program is None or camera.bundle_id is None:
             raise DataError("this image was not inspected")
@@ -143,7 +143,7 @@ class Explainer:
 
 
 def _received(data: bytes) -> NDArray[np.uint8]:
-    from edge_agent.inspection.decode import decode  # noqa: PLC0415 - the page starts without the inspection
+    from edge_agent.inspection.containers.decode import decode  # noqa: PLC0415 - the page starts without the inspection
 
     return decode(data)
 

@@ -17,9 +17,9 @@ from edge_agent.logs import configure_logs
 from edge_agent.runtime.holders import listener_at
 from edge_agent.runtime.process import stand_back
 from edge_agent.settings import Settings
+from edge_agent.web.current import Live
 from edge_agent.web.feed import AgentState, Answer, Request
 from edge_agent.web.guard import read_token
-from edge_agent.web.live import Live
 from edge_agent.web.measured import Measured
 from edge_agent.web.pictures import Explainer
 from edge_agent.web.reviews import ReviewBook, ReviewDesk

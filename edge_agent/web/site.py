@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from edge_agent.settings import Settings
-    from edge_agent.web.live import Live
+    from edge_agent.web.current import Live
     from edge_agent.web.measured import Measured
     from edge_agent.web.pictures import Explainer
     from edge_agent.web.reviews import ReviewBook, ReviewDesk

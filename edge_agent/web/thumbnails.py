@@ -67,7 +67,7 @@ class Thumbnails:
             self._kept_bytes -= len(dropped)
 
     def _make(self, row: PartRow, camera: CameraRow) -> bytes:
-        from edge_agent.inspection.decode import decode  # noqa: PLC0415 - the page starts without the inspection
+        from edge_agent.inspection.containers.decode import decode  # noqa: PLC0415 - the page starts without the inspection
 
         try:
             image = shown(decode(read_archived(self.archive, row, camera)))

@@ -22,14 +22,14 @@ from drivers.keyence.ftp_inbox import FtpInbox
 from drivers.keyence.upload import Upload
 from drivers.modbus.wires import CoilConnection
 from drivers.timing import monotonic_s
-from edge_agent import app
-from edge_agent.cli import main
+from edge_agent.commands.main import main
 from edge_agent.domain import Inspection, Outcome, Reason
 from edge_agent.inspection.inspector import Inspector
 from edge_agent.runtime import inference
-from edge_agent.runtime.carrying import Carrying
 from edge_agent.runtime.engine import Engine
+from edge_agent.runtime.part_handler import PartHandler
 from edge_agent.store.journal import Journal
+from edge_agent.wiring import agent as app
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,7 +90,7 @@ def put_stamps() -> None:
         if not upload.closed:
             stamp(upload._blank.count, "received")
 
-    def decided(_carrying: Carrying, live: Any) -> None:
+    def decided(_handler: PartHandler, live: Any) -> None:
         if live.part.count is not None:
             _counts[live.part.seq] = live.part.count
             stamp(live.part.count, "decided")
@@ -102,13 +102,13 @@ def put_stamps() -> None:
     _before(FtpInbox, "_deliver", proven)
     _before(Upload, "close", received)
     _before(Engine, "_on_result", lambda _engine, result: stamp(result.count, "result"))
-    _before(Carrying, "decide", decided)
+    _before(PartHandler, "decide", decided)
     _before(inference, "_read_again", reading)
 
 
 def _stamp_results() -> None:
     """Of what is awaited: stamped when it is done."""
-    append, publish, write = Journal.append, Carrying.publish, CoilConnection.write
+    append, publish, write = Journal.append, PartHandler.publish, CoilConnection.write
     wait_stored = Engine._wait_stored
 
     async def stored(self: Engine, live: Any, capture: Capture, storing: Any) -> None:
@@ -119,7 +119,7 @@ def _stamp_results() -> None:
         await append(self, row)
         stamp(row.count, "durable")
 
-    async def published(self: Carrying, live: Any, decision: Any) -> Any:
+    async def published(self: PartHandler, live: Any, decision: Any) -> Any:
         _publishing.set(live.part.seq)
         became = await publish(self, live, decision)
         stamp(live.part.count, "read back")
@@ -131,7 +131,7 @@ def _stamp_results() -> None:
 
     Engine._wait_stored = stored  # type: ignore[method-assign]
     Journal.append = appended  # type: ignore[method-assign]
-    Carrying.publish = published  # type: ignore[method-assign]
+    PartHandler.publish = published  # type: ignore[method-assign]
     CoilConnection.write = written  # type: ignore[method-assign]
 
 

@@ -53,7 +53,7 @@ def _write(path: Path, parts: int) -> None:
                 writer._insert_publication(seq, Published.PUBLISHED, row.decided_mono_s + 0.01, "")
             connection.execute("COMMIT")
             writer._since_checkpoint = 200
-            writer._checkpoint()
+            writer.tidy(is_calm=True)
     finally:
         writer.close()
 

@@ -19,14 +19,18 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from calibration.calibrate import DEFAULT_METHOD, CalibrationOptions, CalibrationResult, calibrate
-from edge_agent.inspection.bundle import Bundle
+from calibration.calibrate import calibrate
+from calibration.method import DEFAULT_METHOD
+from calibration.options import CalibrationOptions
+from edge_agent.inspection.bundle.reference_bundle import Bundle
 from edge_agent.inspection.inspector import Inspector
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import numpy.typing as npt
+
+    from calibration.result import CalibrationResult
 
 WIDTH, HEIGHT = 1600, 1200
 JUDGED_FROM = 1000

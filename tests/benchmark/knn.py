@@ -23,15 +23,16 @@ import numpy as np
 
 from calibration.backbones import DEFAULT_BACKBONE
 from calibration.baselines.base import shrunk
-from calibration.calibrate import CalibrationOptions, register
-from calibration.images import read_good_images
-from calibration.memory import Memory, standardising, whitening
-from calibration.search import SearchWishes
+from calibration.gathering import register
+from calibration.good_parts.images import read_good_images
+from calibration.memory.channel_memory import Memory, standardising, whitening
+from calibration.options import CalibrationOptions
+from calibration.registering.search import SearchWishes
 from drivers.simulated.camera import ZipperCamera
-from edge_agent.inspection.anomaly_map import anomaly_map, upsize
-from edge_agent.inspection.channels import Channel, Extractor, Views, channels_for
-from edge_agent.inspection.embedding import FeatureGrid
-from edge_agent.inspection.local import LocalBank
+from edge_agent.inspection.networks.anomaly_map import anomaly_map, upsize
+from edge_agent.inspection.networks.channels import Channel, Extractor, Views, channels_for
+from edge_agent.inspection.networks.embedding import FeatureGrid
+from edge_agent.inspection.scoring.local import LocalBank
 from tests.benchmark.small_defects import Plan, good_parts
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from calibration.registered import RegisteredSet
+    from calibration.registering.registered import RegisteredSet
 
     Features = NDArray[np.float32]
 

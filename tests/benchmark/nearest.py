@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from calibration.backbones import DEFAULT_BACKBONE
-from calibration.calibrate import CalibrationOptions, gather
-from calibration.view_memory import ViewMemory
-from calibration.view_scoring import (
+from calibration.gathering import gather
+from calibration.memory.view_memory import ViewMemory
+from calibration.options import CalibrationOptions
+from calibration.scoring.view_scoring import (
     DEFAULT_VOICES,
     features_at_places,
     kept_parts,
@@ -31,9 +32,9 @@ from calibration.view_scoring import (
     views_of_images,
 )
 from drivers.simulated.camera import ZipperCamera
-from edge_agent.inspection.nearest import around
-from edge_agent.inspection.usual import TOP_PLACES
-from edge_agent.inspection.view import View, ViewExtractor, views_for
+from edge_agent.inspection.networks.view import View, ViewExtractor, views_for
+from edge_agent.inspection.scoring.nearest import around
+from edge_agent.inspection.scoring.usual import TOP_PLACES
 from tests.benchmark.small_defects import Plan, good_parts
 
 if TYPE_CHECKING:

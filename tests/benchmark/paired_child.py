@@ -7,6 +7,7 @@ is imported here but what the codes of both sides have.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import sys
@@ -29,8 +30,12 @@ def main() -> None:
     os.dup2(2, 1)  # what a library prints is no answer
 
     import edge_agent
-    from edge_agent.inspection.bundle import Bundle
     from edge_agent.inspection.inspector import Inspector
+
+    try:
+        from edge_agent.inspection.bundle.reference_bundle import Bundle
+    except ModuleNotFoundError:  # an older code, where the bundle was one file
+        Bundle = importlib.import_module("edge_agent.inspection.bundle").Bundle  # noqa: N806 - a class
 
     if code not in Path(str(edge_agent.__file__)).resolve().parents:
         raise SystemExit(f"this side was to run the code in {code}, and runs {edge_agent.__file__}")

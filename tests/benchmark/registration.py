@@ -21,9 +21,9 @@ import cv2
 import numpy as np
 
 from drivers.simulated.camera import RenderedPart, ZipperCamera
-from edge_agent.inspection._refine import Fit, Pose, refine
-from edge_agent.inspection.decode import decode
-from edge_agent.inspection.registration import Registration, RegistrationSettings
+from edge_agent.inspection.containers.decode import decode
+from edge_agent.inspection.registration._refine import Fit, Pose, refine
+from edge_agent.inspection.registration.register import Registration, RegistrationSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -21,13 +21,16 @@ import cv2
 import numpy as np
 
 from calibration.baselines import Setting, fit_all
-from calibration.calibrate import METHODS, CalibrationOptions, finish, gather, train
+from calibration.calibrate import finish, train
 from calibration.evaluation.contenders import Baseline, RegisteredCrop
+from calibration.gathering import gather
+from calibration.method import METHODS
+from calibration.options import CalibrationOptions
 from drivers.simulated.camera import Defect, DefectSpec, ZipperCamera, encode_bmp
 from drivers.simulated.defects import draw_defect
 from edge_agent.domain import Outcome
-from edge_agent.inspection.bundle import Bundle
-from edge_agent.inspection.decode import decode
+from edge_agent.inspection.bundle.reference_bundle import Bundle
+from edge_agent.inspection.containers.decode import decode
 from edge_agent.inspection.inspector import Inspector
 
 if TYPE_CHECKING:
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from calibration.calibrate import Gathered
+    from calibration.gathered import Gathered
 
 SIZES_PX = (3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0, 48.0, 64.0)
 CONTRASTS = (0.02, 0.05, 0.10, 0.20, 0.40)

@@ -43,7 +43,7 @@ from drivers.simulated.remote_io import SimulatedRemoteIo
 from drivers.timing import Deadline, monotonic_s
 from drivers.transport.memory import MemoryStream
 from drivers.transport.tcp import open_tcp
-from edge_agent.inspection.decode import prove_complete, zero_tail_rows
+from edge_agent.inspection.containers.decode import prove_complete, zero_tail_rows
 from edge_agent.logs import configure_logs
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """The real engine without an event loop: what asyncio would run later is run step by step, each step can be copied.
 
-Real are pairing, decision, carrying, bypass, programs, gaps, the line's standing, and the engine's handling of events.
+Real are pairing, decision, part handler, bypass, programs, gaps, readiness, and how the engine handles events.
 Stood in for are the journal (every row is durable when the search says so), the output (a PASS is asked for its right
 to leave once more when it is written) and the inspection, which finds every part good: what passes wrongly does not do
 so because of it.
@@ -19,7 +19,7 @@ from drivers.timing import Deadline, controller_time
 from edge_agent.domain import Inspection, Outcome, Published, Reason, Verdict
 from edge_agent.runtime.engine import Engine, EngineOptions
 from edge_agent.runtime.interlock import Health, LineEvent
-from edge_agent.runtime.pairing import Arrival
+from edge_agent.runtime.part import Arrival
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Hashable
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
     from edge_agent.domain import Capture
     from edge_agent.runtime.bypass import Bypass
-    from edge_agent.runtime.decision import Decision
-    from edge_agent.runtime.live import LivePart
-    from edge_agent.runtime.pairing import Part
+    from edge_agent.runtime.open_part import OpenPart
+    from edge_agent.runtime.part import Part
+    from edge_agent.runtime.verdict import Decision
 
 T = TypeVar("T")
 _FAR_S = 1e9
@@ -135,7 +135,7 @@ class SteppedAgent:
             health=health,
         )
         engine._inference.close()
-        engine._keeping.close()
+        engine._archiving.close()
         # A part's deadline never passes by itself here; what is of now is measured as on a line of one second.
         engine._pairing.longest = timedelta(seconds=dataclasses.replace(options, deadline_s=1.0).longest_s)
         return cls(engine)
@@ -159,7 +159,7 @@ class SteppedAgent:
 
     def trigger(self, link: Any) -> int:
         """The agent triggers, and the controller takes it; the part's number."""
-        live = self.engine._live_of(self.engine._pairing.on_trigger(), Arrival.NEW)
+        live = self.engine._open_part_of(self.engine._pairing.on_trigger(), Arrival.NEW)
         live.link = link
         self._look()
         return live.part.seq
@@ -171,7 +171,7 @@ class SteppedAgent:
     def end_bypass(self) -> None:
         """Nobody does any more. The wire is told before this returns."""
         self.engine.bypass._begun = None
-        if self.engine._carrying.bypassed_seq == self.engine._standing.newest_seq:
+        if self.engine._part_handler.bypassed_seq == self.engine._readiness.newest_seq:
             self._withdraw()
 
     # --- a part's steps -----------------------------------------------------------------------------------
@@ -179,12 +179,12 @@ class SteppedAgent:
     @property
     def newest(self) -> Part | None:
         """The one open part that may pass: no other opened after it."""
-        live = self.engine._live.get(self.engine._standing.newest_seq)
+        live = self.engine._live.get(self.engine._readiness.newest_seq)
         return None if live is None else live.part
 
     def is_complete(self, seq: int) -> bool:
         """Nothing more is waited for."""
-        return self.engine._carrying._is_complete(self.engine._live[seq])
+        return self.engine._part_handler._is_complete(self.engine._live[seq])
 
     def decide(self, seq: int, *, is_time_up: bool = False) -> None:
         """It is decided of what is known now."""
@@ -192,15 +192,15 @@ class SteppedAgent:
         if is_time_up:
             live.part.deadline = Deadline(0.0)
         self.engine.check()
-        self.decisions[seq], self.stages[seq] = self.engine._carrying.decide(live), Stage.DECIDED
+        self.decisions[seq], self.stages[seq] = self.engine._part_handler.decide(live), Stage.DECIDED
 
     def close(self, seq: int) -> None:
         """Its row is durable, it is closed, and its verdict is asked of the output."""
         engine, live = self.engine, self.engine._live[seq]
-        _, decision = at_once(engine._carrying.record(live, self.decisions[seq]))
+        _, decision = at_once(engine._part_handler.record(live, self.decisions[seq]))
         engine._pairing.close(live.part)
         engine._begin_anew_if_owed(live)
-        published = at_once(engine._carrying.publish(live, decision))
+        published = at_once(engine._part_handler.publish(live, decision))
         if decision.verdict is Verdict.PASS and published is Published.PUBLISHED:
             self.stages[seq] = Stage.LEAVING
         else:
@@ -209,7 +209,7 @@ class SteppedAgent:
     def write(self, seq: int) -> bool:
         """The output is about to write PASS, and asks once more; whether it stands then."""
         engine, live = self.engine, self.engine._live[seq]
-        may_pass = engine.is_ready() and engine._carrying.may_pass(live, self.decisions[seq])
+        may_pass = engine.is_ready() and engine._part_handler.may_pass(live, self.decisions[seq])
         self.stands = seq if may_pass else None
         self._end(seq)
         return may_pass
@@ -218,7 +218,7 @@ class SteppedAgent:
         engine = self.engine
         del engine._live[seq], self.stages[seq], self.decisions[seq]
         if not engine._live:
-            engine._standing.move(LineEvent.ALL_DECIDED)
+            engine._readiness.move(LineEvent.ALL_DECIDED)
         engine.check()
 
     def _look(self) -> None:
@@ -250,13 +250,13 @@ class SteppedAgent:
     def key(self, then: Then) -> Hashable:
         """All that its future depends on, however it came to it: times, runs and numbers are told from now and here."""
         engine, pairing = self.engine, self.engine._pairing
-        found, run, newest = pairing._sessions, pairing._run, engine._standing.newest_seq
+        found, run, newest = pairing._sessions, pairing._run, engine._readiness.newest_seq
         held = (then.sessions | {live.part.session for live in engine._live.values()}) - {""}
 
         def session(name: str | None) -> Hashable:
             return then.name(name) if name in held else "over" if name else "none"  # hash("") is hash(0)
 
-        def part(live: LivePart) -> Hashable:
+        def part(live: OpenPart) -> Hashable:
             it = live.part
             return (
                 it.seq == newest,
@@ -316,11 +316,11 @@ class SteppedAgent:
             ),
             (
                 bool(pairing.two_senders),
-                engine._standing.state,
+                engine._readiness.state,
                 tuple(engine._health.reasons),
                 engine._up_mono_s is None,
             ),
-            (engine._carrying.bypassed_seq == newest, engine.bypass._begun is not None),
+            (engine._part_handler.bypassed_seq == newest, engine.bypass._begun is not None),
             (engine._gaps.last, engine._gaps.known, engine._gaps.is_after_gap, engine._programs.current),
         )
 
@@ -393,7 +393,7 @@ def _copied(old: SteppedEngine) -> SteppedEngine:
         if live.part.seq not in parts:
             parts[live.part.seq] = _cloned(live.part, captures=live.part.captures.copy())
     health = _cloned(old._health, _why_not=old._health._why_not.copy())
-    standing = _cloned(old._standing, health=health)
+    readiness = _cloned(old._readiness, health=health)
     programs = _cloned(old._programs)
     inference = _relinked(old._inference, _programs=programs)
     pairing = _cloned(
@@ -408,7 +408,7 @@ def _copied(old: SteppedEngine) -> SteppedEngine:
     new.__dict__.update(
         old.__dict__,
         _health=health,
-        _standing=standing,
+        _readiness=readiness,
         _programs=programs,
         _inference=inference,
         bypass=bypass,
@@ -419,10 +419,10 @@ def _copied(old: SteppedEngine) -> SteppedEngine:
             for seq, live in old._live.items()
         },
         _pairing=pairing,
-        _carrying=_relinked(
-            old._carrying,
+        _part_handler=_relinked(
+            old._part_handler,
             _pairing=pairing,
-            _standing=standing,
+            _readiness=readiness,
             _programs=programs,
             _inference=inference,
             _bypass=bypass,

@@ -26,7 +26,7 @@ WATCHER = """
 import asyncio, json, sys, time
 from pathlib import Path
 from drivers.keyence.folder import WatchedFolder
-from edge_agent.inspection.decode import prove_complete
+from edge_agent.inspection.containers.decode import prove_complete
 from edge_agent.logs import configure_logs
 
 async def main(folder, files):

@@ -16,17 +16,17 @@ from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
 from drivers.base import Published
-from edge_agent.cli import cli
+from edge_agent.commands.main import cli
 from edge_agent.publishing.keeper import keep_publishing
 from edge_agent.publishing.outbox import Outbox
 from edge_agent.publishing.sender import NotDelivered
 from edge_agent.publishing.webhook import WebhookReceiver
 from edge_agent.settings import WebhookSettings
-from edge_agent.simulation import free_port
 from edge_agent.store.aside import SetAside, again_file, aside_file, ask_again, read_aside, set_aside
 from edge_agent.store.journal import Journal, JournalReader
+from edge_agent.store.receivers import receiver_status
 from edge_agent.store.rotation import rotate
-from edge_agent.store.standing import standing
+from edge_agent.wiring.free_ports import free_port
 from tests.publishing import Hook, Written, drained, sending, seqs, until
 from tests.security.web_site import part_row, web_settings
 
@@ -86,7 +86,7 @@ def test_one_record_that_is_refused_is_set_aside_and_all_others_arrive(written: 
     assert one.words == "part 7"
     assert str(code) in one.why
     assert one.content["verdict"] == "PASS"  # all of it is there
-    assert standing(written.path, "webhook").aside == 1
+    assert receiver_status(written.path, "webhook").aside == 1
 
 
 def test_bodies_that_are_too_large_are_halved_until_they_fit(written: Written, hook: Hook) -> None:
@@ -354,7 +354,7 @@ def test_the_command_lists_sends_again_and_puts_away(tmp_path: Path) -> None:
 
     assert told.invoke(cli, ["results", "again", "-c", config]).exit_code == 0
     assert again_file(journal, "webhook").exists()
-    assert standing(journal, "webhook").aside == 1  # until it is delivered
+    assert receiver_status(journal, "webhook").aside == 1  # until it is delivered
     assert told.invoke(cli, ["results", "put-away", "-c", config, "--receiver", "webhook"]).exit_code == 1
 
     set_aside(aside_file(journal, "webhook"), SetAside("part", {"part_seq": 3, "x": 1}, "", 5, "answered 422"))
@@ -455,7 +455,7 @@ def test_a_journal_that_was_rotated_twice_while_nobody_listened_is_delivered_who
     again = Written(path)
     again.parts(last + 1, last + 2)
     again.close()
-    assert standing(path, "webhook").waiting == 43, "each new file begins with who rotated"
+    assert receiver_status(path, "webhook").waiting == 43, "each new file begins with who rotated"
 
     assert seqs(drained(Outbox(path, "webhook"))) == list(range(1, 21))
     assert aside_parts(path) == []
@@ -474,7 +474,7 @@ def test_a_closed_journal_that_was_moved_away_too_early_is_a_gap_that_stays_visi
     (gap,) = read_aside(aside_file(written.path, "webhook"))[0]
     assert gap.kind == "gap"
     assert "000000000001-000000000006" in gap.why
-    assert "set aside" in standing(written.path, "webhook").degraded
+    assert "set aside" in receiver_status(written.path, "webhook").degraded
 
 
 def test_another_journal_that_has_grown_past_the_position_is_not_taken_for_the_same(written: Written) -> None:
@@ -540,4 +540,4 @@ def test_a_damaged_position_of_one_receiver_does_not_stop_the_other(tmp_path: Pa
             journal.close()
 
     asyncio.run(run())
-    assert "damaged" in standing(settings.store.journal, "mqtt").degraded
+    assert "damaged" in receiver_status(settings.store.journal, "mqtt").degraded

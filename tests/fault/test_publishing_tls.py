@@ -8,9 +8,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from drivers.base import Published
-from edge_agent.doctor import Result, Site
-from edge_agent.doctor.places import secret_permissions
-from edge_agent.doctor.results import results_certificates, results_delivered
 from edge_agent.errors import ConfigError, EdgeAgentError
 from edge_agent.publishing.mqtt import MqttReceiver
 from edge_agent.publishing.outbox import Outbox, Record, part_record
@@ -18,8 +15,11 @@ from edge_agent.publishing.sender import NotDelivered
 from edge_agent.publishing.tls import TlsFiles, client_context, expires_soon
 from edge_agent.publishing.webhook import WebhookReceiver
 from edge_agent.settings import MqttSettings, WebhookSettings
-from edge_agent.simulation import free_port
 from edge_agent.store.aside import SetAside, aside_file, set_aside
+from edge_agent.tools.doctor import Result, Site
+from edge_agent.tools.doctor.places import secret_permissions
+from edge_agent.tools.doctor.results import results_certificates, results_delivered
+from edge_agent.wiring.free_ports import free_port
 from tests.certificates import Authority, authority
 from tests.mqtt_broker import Broker5
 from tests.publishing import Hook, Written, sending, until

@@ -12,7 +12,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from drivers.base import NotNow
-from edge_agent.desk import DeskClient, DeskError, desk_path, serve_desk
+from edge_agent.desk.client import DeskClient, DeskError, desk_path
+from edge_agent.desk.desk import serve_desk
 from edge_agent.errors import Unavailable
 from edge_agent.runtime.bypass import BypassRefused
 

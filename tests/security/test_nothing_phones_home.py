@@ -36,7 +36,7 @@ def files_after(home: Path, *modules: str, **more: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "module", ["edge_agent.inspection.inspector", "calibration.calibrate", "edge_agent.doctor.bundles"]
+    "module", ["edge_agent.inspection.inspector", "calibration.calibrate", "edge_agent.tools.doctor.bundles"]
 )
 def test_onnx_runtime_keeps_no_device_id_and_no_queue_of_reports(tmp_path: Path, module: str) -> None:
     if not files_after(tmp_path / "of the library", "onnxruntime"):
@@ -54,7 +54,7 @@ def test_who_wants_to_report_can_say_so(tmp_path: Path) -> None:
 def test_torch_leaves_no_folder_among_the_temporary_files(tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "TORCHINDUCTOR_CACHE_DIR"}
     environment |= {"TMPDIR": str(tmp_path), "PYTHONPATH": _ROOT}
-    code = "import calibration.training, torch._dynamo"
+    code = "import calibration.training.train, torch._dynamo"
 
     subprocess.run([sys.executable, "-c", code], env=environment, check=True, timeout=100)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from edge_agent.inspection.manifest import MANIFEST, encode_manifest, manifest_id
+from edge_agent.inspection.bundle.manifest import MANIFEST, encode_manifest, manifest_id
 from tests.security.web_site import TOKEN, part_row, reject_row, served, web_settings, written
 from tests.unit.test_manifest_fuzz import MANIFEST_AS_WRITTEN
 

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 from drivers.modbus.coil_output import CoilOutput
-from edge_agent.cli import main
+from edge_agent.commands.main import main
 from edge_agent.inspection.inspector import Inspector
 
 if TYPE_CHECKING:

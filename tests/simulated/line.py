@@ -20,8 +20,8 @@ from drivers.simulated.defects import Defect, DefectSpec
 from drivers.simulated.remote_io import SimulatedRemoteIo
 from drivers.timing import monotonic_s
 from edge_agent.errors import DataError
-from edge_agent.simulation import free_port
 from edge_agent.store.journal import JournalReader
+from edge_agent.wiring.free_ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from edge_agent.cli import main
+from edge_agent.commands.main import main
 from edge_agent.domain import Inspection, Outcome, Reason
 from edge_agent.inspection.inspector import Inspector
 

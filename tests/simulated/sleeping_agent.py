@@ -12,7 +12,7 @@ import os
 import time
 from pathlib import Path
 
-from edge_agent.cli import main
+from edge_agent.commands.main import main
 
 _SLEPT, _IS_PAUSED = Path(os.environ["EDGE_AGENT_TEST_SLEPT"]), os.environ["EDGE_AGENT_TEST_SLEEP"] == "paused"
 _monotonic, _clock_gettime = time.monotonic, time.clock_gettime

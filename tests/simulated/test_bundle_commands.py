@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from edge_agent.errors import BundleRejected, UsageError
-from edge_agent.inspection.bundle import Bundle
-from edge_agent.inspection.manifest import MANIFEST, encode_manifest, read_manifest
-from edge_agent.inspection.registry import POINTER, activate, bundle_in_use, bundles_in, rollback, switches
+from edge_agent.inspection.bundle.manifest import MANIFEST, encode_manifest, read_manifest
+from edge_agent.inspection.bundle.reference_bundle import Bundle
+from edge_agent.inspection.bundle.registry import POINTER, activate, bundle_in_use, bundles_in, rollback, switches
 from edge_agent.store.journal import JournalReader
 from tests.command_line import edge_agent_here
 from tests.simulated.line import line
@@ -187,8 +187,8 @@ def test_the_pointer_never_leads_out_of_its_folder(folder: str, thumbnail_bundle
 _DYING = """
 import os, sys
 from pathlib import Path
-from edge_agent.inspection import registry
-from edge_agent.inspection.manifest import read_manifest
+from edge_agent.inspection.bundle import registry
+from edge_agent.inspection.bundle.manifest import read_manifest
 left, sync = int(sys.argv[3]), registry._sync
 def dying(path):
     global left

@@ -10,7 +10,7 @@ import pytest
 
 from drivers.simulated.gate import Gate
 from drivers.timing import monotonic_s
-from edge_agent.desk import DeskClient, DeskError, desk_path
+from edge_agent.desk.client import DeskClient, DeskError, desk_path
 from edge_agent.domain import Reason, Verdict
 from edge_agent.store.journal import JournalReader
 from tests.simulated.line import PASS, REJECT, bad_image, edge_agent, line

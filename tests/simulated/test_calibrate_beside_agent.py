@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edge_agent.desk import DeskClient, desk_path
+from edge_agent.desk.client import DeskClient, desk_path
 from tests.simulated.line import PASS, READY, bad_image, good_image, line
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from edge_agent.desk import DeskClient, desk_path
+from edge_agent.desk.client import DeskClient, desk_path
 from edge_agent.runtime.overdue import ChallengeClock
 from edge_agent.store.journal import EventRow, JournalReader
 from tests.command_line import edge_agent_here

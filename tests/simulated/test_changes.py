@@ -6,7 +6,7 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
-from edge_agent.inspection.registry import activate
+from edge_agent.inspection.bundle.registry import activate
 from tests.command_line import edge_agent_here
 from tests.simulated.line import line
 from tests.simulated.test_bundle_commands import prove, variant

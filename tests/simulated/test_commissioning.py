@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from drivers.simulated.controller import SimulatedController
-from edge_agent.commissioning import LineFacts, addresses_in, find_controllers, own_address, write_line
 from edge_agent.errors import UsageError
 from edge_agent.settings import load_settings, read_password
+from edge_agent.tools.commissioning import LineFacts, addresses_in, find_controllers, own_address, write_line
 from tests.simulated.line import edge_agent
 
 if TYPE_CHECKING:

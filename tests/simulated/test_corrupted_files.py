@@ -16,7 +16,7 @@ import pytest
 
 from drivers.timing import monotonic_s
 from edge_agent.errors import EdgeAgentError
-from edge_agent.inspection.bundle import Bundle
+from edge_agent.inspection.bundle.reference_bundle import Bundle
 from edge_agent.settings import Settings, load_settings
 from edge_agent.store.journal import Journal, JournalReader
 from edge_agent.store.writer import JournalWriter

@@ -17,11 +17,12 @@ from drivers.keyence.link import CvxLink
 from drivers.simulated.controller import ControllerTiming, SimulatedController
 from drivers.timing import monotonic_s
 from drivers.transport import open_tcp
-from edge_agent.cvx import Refused, changes_something, listen, send, status
-from edge_agent.desk import Desk, desk_path, serve_desk
+from edge_agent.desk.client import desk_path
+from edge_agent.desk.desk import Desk, serve_desk
 from edge_agent.errors import Unavailable, UsageError
 from edge_agent.settings import Settings, load_settings
 from edge_agent.settings.models import SerialSettings
+from edge_agent.tools.cvx import Refused, changes_something, listen, send, status
 from tests.simulated.simulated_wire import until
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge_agent.domain import Reason, Verdict
-from edge_agent.simulation import free_port
 from edge_agent.store.journal import JournalReader
+from edge_agent.wiring.free_ports import free_port
 from tests.simulated.line import PASS, READY, good_image, line
 from tests.small_disk import small_disk
 

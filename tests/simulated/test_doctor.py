@@ -17,11 +17,11 @@ import pytest
 from drivers.simulated.remote_io import SimulatedRemoteIo
 from drivers.simulated.wago import SimulatedWago
 from drivers.timing import monotonic_s
-from edge_agent.doctor import CHECKS, Finding, Result, Site, examine
-from edge_agent.doctor.places import speed_of
 from edge_agent.settings import load_settings
 from edge_agent.settings.models import FolderSettings, RtuSettings, SerialSettings
 from edge_agent.store.journal import Journal
+from edge_agent.tools.doctor import CHECKS, Finding, Result, Site, examine
+from edge_agent.tools.doctor.places import speed_of
 from tests import changed_output
 from tests.security.web_site import part_row, reject_row, written
 from tests.simulated.line import edge_agent, line

@@ -6,7 +6,7 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
-from edge_agent.desk import DeskClient, desk_path
+from edge_agent.desk.client import DeskClient, desk_path
 from edge_agent.domain import Published, Reason, Verdict
 from edge_agent.errors import EdgeAgentError
 from edge_agent.store.journal import JournalReader

@@ -17,11 +17,12 @@ import cv2
 import numpy as np
 import pytest
 
-from calibration.calibrate import CalibrationOptions, calibrate
+from calibration.calibrate import calibrate
+from calibration.options import CalibrationOptions
 from edge_agent.errors import BundleRejected
-from edge_agent.inspection.bundle import Bundle
+from edge_agent.inspection.bundle.manifest import MANIFEST, encode_manifest
+from edge_agent.inspection.bundle.reference_bundle import Bundle
 from edge_agent.inspection.inspector import Inspector
-from edge_agent.inspection.manifest import MANIFEST, encode_manifest
 from tests.command_line import edge_agent_here
 from tests.simulated.line import PROGRAM
 

@@ -10,19 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from edge_agent.doctor import Result, Site
-from edge_agent.doctor.bundles import bundle_verified
+from edge_agent.bundles.limits import move_limit
+from edge_agent.bundles.prospect import LimitWish, foresee
+from edge_agent.bundles.signing import make_key, public_key_file
 from edge_agent.domain import Outcome, Reason, Verdict
 from edge_agent.errors import AlreadyRunning, DataError
-from edge_agent.inspection.bundle import Bundle
-from edge_agent.inspection.manifest import MANIFEST, encode_manifest
-from edge_agent.inspection.registry import switches
-from edge_agent.limits import LimitWish, foresee, move_limit
+from edge_agent.inspection.bundle.manifest import MANIFEST, encode_manifest
+from edge_agent.inspection.bundle.reference_bundle import Bundle
+from edge_agent.inspection.bundle.registry import switches
 from edge_agent.runtime.claim import claimed_limits
 from edge_agent.settings import load_settings
-from edge_agent.signing import make_key, public_key_file
 from edge_agent.store.journal import Journal, JournalReader, PartRow
 from edge_agent.store.rotation import rotate
+from edge_agent.tools.doctor import Result, Site
+from edge_agent.tools.doctor.bundles import bundle_verified
 from tests.command_line import Ran, edge_agent_here
 from tests.security.web_site import part_row, reject_row
 from tests.simulated.line import edge_agent, good_image, line

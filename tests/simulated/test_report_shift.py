@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edge_agent.inspection.manifest import read_manifest
+from edge_agent.inspection.bundle.manifest import read_manifest
 from edge_agent.store.shrink import received_bytes
 from tests.command_line import edge_agent_here
 from tests.simulated.browser import CHROMIUM
@@ -127,7 +127,7 @@ def test_times_and_a_shift_without_parts(tmp_path: Path, thumbnail_bundle: Path)
 @pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 def test_a_pdf_by_the_browser_that_is_there(tmp_path: Path) -> None:
-    from edge_agent.shift import print_pdf
+    from edge_agent.tools.shift import print_pdf
 
     (tmp_path / "a.html").write_text("<h1>Shift</h1>")
 

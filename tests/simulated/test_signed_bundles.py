@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edge_agent.bundles import load_inspectors
-from edge_agent.doctor import Result, Site
-from edge_agent.doctor.bundles import bundle_verified
+from edge_agent.bundles.line_bundles import load_inspectors
+from edge_agent.bundles.signing import SigningKey, make_key, public_key_file, read_public_keys
 from edge_agent.errors import BundleRejected, UsageError
-from edge_agent.inspection.bundle import Bundle
-from edge_agent.inspection.manifest import MANIFEST, encode_manifest
-from edge_agent.inspection.signature import SIGNATURE
-from edge_agent.public_key import PublicKey
+from edge_agent.files.public_key import PublicKey
+from edge_agent.inspection.bundle.manifest import MANIFEST, encode_manifest
+from edge_agent.inspection.bundle.reference_bundle import Bundle
+from edge_agent.inspection.bundle.signature import SIGNATURE
 from edge_agent.settings import load_settings
-from edge_agent.signing import SigningKey, make_key, public_key_file, read_public_keys
 from edge_agent.store.journal import JournalReader
+from edge_agent.tools.doctor import Result, Site
+from edge_agent.tools.doctor.bundles import bundle_verified
 from tests.command_line import Ran, edge_agent_here
 from tests.simulated.line import line
 

@@ -9,7 +9,7 @@ import pytest
 
 from edge_agent.domain import Reason, Verdict
 from edge_agent.runtime import bypass
-from edge_agent.runtime.decision import Decision, Evidence
+from edge_agent.runtime.verdict import Decision, Evidence
 from tests.invariants import Holdings, nothing_leaks
 from tests.virtual_line import VirtualLine, passes
 from tests.virtual_time import run_in_virtual_time

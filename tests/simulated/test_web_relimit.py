@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from edge_agent.inspection.bundle import Bundle
-from edge_agent.simulation import free_port
+from edge_agent.inspection.bundle.reference_bundle import Bundle
 from edge_agent.store.journal import JournalReader
+from edge_agent.wiring.free_ports import free_port
 from tests.simulated.browser import CHROMIUM, browser
 from tests.simulated.line import bad_image, good_image, line
 from tests.simulated.test_web_page import until_it_listens

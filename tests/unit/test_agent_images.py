@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from drivers.base import Judgement
-from edge_agent import agent_images
-from edge_agent.agent_images import AgentImages, check_kept
 from edge_agent.domain import Reason, Verdict
 from edge_agent.errors import Unavailable
 from edge_agent.settings import Settings, load_settings
 from edge_agent.store.journal import Journal
+from edge_agent.tools import agent_images
+from edge_agent.tools.agent_images import AgentImages, check_kept
 from tests.security.web_site import part_row
 
 if TYPE_CHECKING:

@@ -13,13 +13,13 @@ from typer.testing import CliRunner
 
 from calibration.backbones import backbone_for
 from calibration.backbones.user_onnx import Scaling, UserOnnx
-from edge_agent.cli import cli
+from edge_agent.commands.main import cli
 from edge_agent.domain import Outcome
 from edge_agent.errors import DataError, UsageError
-from edge_agent.inspection.bundle import Bundle
-from edge_agent.inspection.embedding import Embedder, FeatureGrid
+from edge_agent.inspection.bundle.reference_bundle import Bundle
 from edge_agent.inspection.inspector import Inspector
-from edge_agent.inspection.sessions import Network
+from edge_agent.inspection.networks.embedding import Embedder, FeatureGrid
+from edge_agent.inspection.networks.sessions import Network
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,8 +11,8 @@ import pytest
 
 from calibration.backbones.xception import Xception, _keras
 from edge_agent.errors import DataError, Unavailable
-from edge_agent.inspection.embedding import Embedder, FeatureGrid
-from edge_agent.inspection.sessions import Network
+from edge_agent.inspection.networks.embedding import Embedder, FeatureGrid
+from edge_agent.inspection.networks.sessions import Network
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,7 @@ import pytest
 
 from calibration.backbones import DEFAULT_BACKBONE, Backbone, backbone_for
 from calibration.backbones.efficientnet_lite0 import TAPS
-from edge_agent.inspection.sessions import Network
+from edge_agent.inspection.networks.sessions import Network
 
 pytestmark = pytest.mark.slow
 

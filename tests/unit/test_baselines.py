@@ -14,8 +14,8 @@ from calibration.baselines.base import Detector, shrunk
 from calibration.baselines.deep import DeepFeature, Dfm, PatchCore, _k_centres
 from calibration.baselines.pixels import NearestImage, Variation
 from calibration.baselines.published import published_for, published_note
-from calibration.crossfit import Learned
-from edge_agent.inspection.patches import PatchGrid
+from calibration.training.crossfit import Learned
+from edge_agent.inspection.networks.patches import PatchGrid
 
 pytestmark = pytest.mark.slow
 

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from calibration.calibrate import METHODS, finish, gather, look_for_suspects, train
+from calibration.calibrate import finish, train
 from calibration.evaluation.dataset import DataSet, read_dataset
 from calibration.evaluation.options import EvaluationOptions
 from calibration.evaluation.run import calibration_options
-from edge_agent.inspection.bundle import Bundle
+from calibration.gathering import gather, look_for_suspects
+from calibration.method import METHODS
+from edge_agent.inspection.bundle.reference_bundle import Bundle
 from edge_agent.inspection.inspector import Inspector
 from tests.benchmark.figures import __main__ as command
 from tests.benchmark.figures.page import begin_of, end_of
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from calibration.calibrate import CalibrationOptions
+    from calibration.options import CalibrationOptions
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from edge_agent.inspection.sessions import Network
+from edge_agent.inspection.networks.sessions import Network
 from tests.benchmark.peers import (
     Layers,
     Peer,

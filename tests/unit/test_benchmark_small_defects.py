@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from calibration.calibrate import CalibrationOptions, gather
+from calibration.gathering import gather
+from calibration.options import CalibrationOptions
 from drivers.simulated.camera import Defect, DefectSpec, encode_bmp
 from tests.benchmark.small_defects import (
     KINDS,

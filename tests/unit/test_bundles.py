@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from structlog.testing import capture_logs
 
-from edge_agent import bundles
-from edge_agent.bundles import load_inspectors
+from edge_agent.bundles import line_bundles as bundles
+from edge_agent.bundles.line_bundles import load_inspectors
 from edge_agent.errors import Unavailable
 from edge_agent.inspection.tuning import Tuned
 

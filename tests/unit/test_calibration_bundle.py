@@ -12,18 +12,21 @@ import cv2
 import numpy as np
 import pytest
 
-from calibration.calibrate import CalibrationOptions, CalibrationResult, calibrate
+from calibration.calibrate import calibrate
+from calibration.options import CalibrationOptions
 from calibration.writer import write_bundle
 from edge_agent.domain import Inspection, Outcome, Reason
 from edge_agent.errors import BundleRejected, CalibrationRefused
-from edge_agent.inspection.bundle import Bundle
+from edge_agent.inspection.bundle.manifest import FILES, encode_manifest
+from edge_agent.inspection.bundle.reference_bundle import Bundle
 from edge_agent.inspection.inspector import Inspector
-from edge_agent.inspection.judge import Judged
-from edge_agent.inspection.manifest import FILES, encode_manifest
+from edge_agent.inspection.scoring.judge import Judged
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from calibration.result import CalibrationResult
 
 pytestmark = pytest.mark.slow
 

@@ -9,12 +9,12 @@ import cv2
 import numpy as np
 import pytest
 
-from calibration.collect import ODD, Collector
-from calibration.live import LiveWishes, _take
+from calibration.collecting.collect import ODD, Collector
+from calibration.collecting.from_line import LiveWishes, _take
 from drivers.base import Capture
 from drivers.simulated.camera import ZipperCamera, encode_bmp
 from edge_agent.errors import CalibrationRefused
-from edge_agent.inspection.registration import RegistrationSettings
+from edge_agent.inspection.registration.register import RegistrationSettings
 from tests.simulated.line import THUMBNAIL, good_image
 
 if TYPE_CHECKING:

@@ -11,14 +11,15 @@ import cv2
 import numpy as np
 import pytest
 
-from calibration.calibrate import CalibrationOptions, calibrate
-from calibration.scoring import check_channels
+from calibration.calibrate import calibrate
+from calibration.options import CalibrationOptions
+from calibration.scoring.places import check_channels
 from calibration.writer import write_bundle
 from edge_agent.errors import UsageError
-from edge_agent.inspection.bundle import Bundle
-from edge_agent.inspection.channels import Channel
-from edge_agent.inspection.golden import Golden
-from edge_agent.inspection.manifest import read_manifest
+from edge_agent.inspection.bundle.golden import Golden
+from edge_agent.inspection.bundle.manifest import read_manifest
+from edge_agent.inspection.bundle.reference_bundle import Bundle
+from edge_agent.inspection.networks.channels import Channel
 
 if TYPE_CHECKING:
     from pathlib import Path

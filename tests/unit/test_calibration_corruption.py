@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from calibration.corruption import Corruption
-from calibration.training import Recipe, Training
-from edge_agent.inspection.patches import PatchGrid
+from calibration.training.corruption import Corruption
+from calibration.training.train import Recipe, Training
+from edge_agent.inspection.networks.patches import PatchGrid
 
 pytestmark = pytest.mark.slow
 

@@ -34,10 +34,10 @@ from calibration.evaluation.result import COLUMNS, cells_of
 from calibration.evaluation.run import measured
 from calibration.evaluation.trial import TITLES
 from calibration.onnx_graph import OnnxGraph
-from calibration.training import Trained
-from edge_agent.cli import main
+from calibration.training.train import Trained
+from edge_agent.commands.main import main
 from edge_agent.errors import CalibrationRefused, DataError, UsageError
-from edge_agent.inspection.channels import Channel
+from edge_agent.inspection.networks.channels import Channel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -770,9 +770,9 @@ def test_what_is_worth_showing_is_the_same_every_time_and_says_why() -> None:
 def test_the_latent_vectors_are_the_networks_own() -> None:
     import torch
 
-    from calibration.cpcae import Cpcae, CpcaeShape
-    from calibration.export import cpcae_onnx
-    from edge_agent.inspection.sessions import Network
+    from calibration.training.cpcae import Cpcae, CpcaeShape
+    from calibration.training.export import cpcae_onnx
+    from edge_agent.inspection.networks.sessions import Network
 
     rng = np.random.default_rng(0)
     mean, patches = (rng.random((9, 1, 32, 32)).astype(np.float32) for _ in range(2))

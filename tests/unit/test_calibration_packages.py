@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from calibration.packages import NEEDED, missing_packages, need_packages
+from calibration.collecting.packages import NEEDED, missing_packages, need_packages
 from tests.without_packages import MODULES
 
 ROOT = Path(__file__).parents[2]

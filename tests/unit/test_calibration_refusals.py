@@ -8,15 +8,17 @@ import cv2
 import numpy as np
 import pytest
 
-from calibration.calibrate import CalibrationOptions, calibrate, gather
-from calibration.holding import held_folder, held_target
-from calibration.images import list_images
-from calibration.live import LiveWishes
-from calibration.reference import clip_to_valid, explicit_crop, part_box
-from calibration.registered import grid_for
-from edge_agent.collecting import collect_from_line
+from calibration.calibrate import calibrate
+from calibration.collecting.from_line import LiveWishes
+from calibration.collecting.holding import held_folder, held_target
+from calibration.gathering import gather
+from calibration.good_parts.images import list_images
+from calibration.options import CalibrationOptions
+from calibration.registering.reference import clip_to_valid, explicit_crop, part_box
+from calibration.registering.registered import grid_for
 from edge_agent.errors import AlreadyRunning, CalibrationRefused, UsageError
-from edge_agent.inspection.registration import RegistrationSettings
+from edge_agent.inspection.registration.register import RegistrationSettings
+from edge_agent.tools.collecting import collect_from_line
 from tests.command_line import edge_agent_here
 
 if TYPE_CHECKING:

@@ -9,21 +9,24 @@ import cv2
 import numpy as np
 import pytest
 
-from calibration import learning_curve
 from calibration.backbones import DEFAULT_BACKBONE
-from calibration.calibrate import METHODS, CalibrationOptions, calibrate, gather
-from calibration.calm_plane import calmest_plane
-from calibration.fusion import beside_the_mean
-from calibration.search import SearchWishes
-from calibration.view_scoring import DEFAULT_VOICES
+from calibration.calibrate import calibrate
+from calibration.choosing import learning_curve
+from calibration.choosing.calm_plane import calmest_plane
+from calibration.gathering import gather
+from calibration.method import METHODS
+from calibration.options import CalibrationOptions
+from calibration.registering.search import SearchWishes
+from calibration.scoring.fusion import beside_the_mean
+from calibration.scoring.view_scoring import DEFAULT_VOICES
 from edge_agent.domain import Outcome
 from edge_agent.errors import BundleRejected, UsageError
-from edge_agent.inspection.bundle import Bundle
-from edge_agent.inspection.image_files import read_file
+from edge_agent.inspection.bundle.manifest import Section
+from edge_agent.inspection.bundle.manifest_rules import broken_rule
+from edge_agent.inspection.bundle.reference_bundle import Bundle
+from edge_agent.inspection.containers.image_files import read_file
 from edge_agent.inspection.inspector import Inspector
-from edge_agent.inspection.manifest import Section
-from edge_agent.inspection.manifest_rules import broken_rule
-from edge_agent.inspection.view import Plane, View, ViewExtractor, Voice, views_for
+from edge_agent.inspection.networks.view import Plane, View, ViewExtractor, Voice, views_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from edge_agent.base_cli import DEFAULT_CONFIG
-from edge_agent.cli import cli, command_line
+from edge_agent.commands.main import cli, command_line
+from edge_agent.commands.shared import DEFAULT_CONFIG
 from tests.command_line import edge_agent_here
 
 if TYPE_CHECKING:

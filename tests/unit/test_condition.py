@@ -9,13 +9,19 @@ import cv2
 import numpy as np
 import pytest
 
-from calibration.condition import allowed_from
 from calibration.disturbances import DISTURBANCES, disturbances_for
-from edge_agent.challenge import Sample
+from calibration.scoring.condition import allowed_from
 from edge_agent.domain import Outcome, Reason, Verdict
-from edge_agent.inspection.condition import Allowed, ConditionFault, ConditionLimits, measure_condition, quantities_for
-from edge_agent.inspection.decision import decide
-from edge_agent.inspection.quantity import Quantity
+from edge_agent.inspection.scoring.condition import (
+    Allowed,
+    ConditionFault,
+    ConditionLimits,
+    measure_condition,
+    quantities_for,
+)
+from edge_agent.inspection.scoring.outcome import decide_outcome
+from edge_agent.inspection.scoring.quantity import Quantity
+from edge_agent.tools.challenge import Sample
 
 GREY = Allowed(usual=100.0, low=98.0, high=104.0, least=88.0, most=114.0)
 SHARP = Allowed(usual=0.4, low=0.35, high=0.45, least=0.3, most=None)
@@ -248,15 +254,15 @@ DARK = ConditionFault(Reason.LIGHT, "the image is 18% darker")
 
 
 def test_another_light_is_rejected_for_the_light_whatever_the_score() -> None:
-    assert decide(**GOOD, condition_fault=DARK) == (Outcome.NG, Reason.LIGHT, "the image is 18% darker")
-    outcome, reason, words = decide(**{**GOOD, "score": 3.0}, condition_fault=DARK)
+    assert decide_outcome(**GOOD, condition_fault=DARK) == (Outcome.NG, Reason.LIGHT, "the image is 18% darker")
+    outcome, reason, words = decide_outcome(**{**GOOD, "score": 3.0}, condition_fault=DARK)
     assert (outcome, reason) == (Outcome.NG, Reason.LIGHT)
     assert "it may be the part itself" in words
 
 
 def test_a_part_that_is_not_in_its_place_says_so_and_nothing_of_the_light() -> None:
-    assert decide(**{**GOOD, "quality": 0.1}, condition_fault=DARK)[1] is Reason.ALIGN
-    assert decide(**{**GOOD, "score": math.nan}, condition_fault=DARK)[1] is Reason.NOT_FINITE
+    assert decide_outcome(**{**GOOD, "quality": 0.1}, condition_fault=DARK)[1] is Reason.ALIGN
+    assert decide_outcome(**{**GOOD, "score": math.nan}, condition_fault=DARK)[1] is Reason.NOT_FINITE
 
 
 @pytest.mark.parametrize("reason", [Reason.LIGHT, Reason.FOCUS])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from calibration.contamination import far_out, most_suspects
+from calibration.suspects.contamination import far_out, most_suspects
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -9,19 +9,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from calibration.calibrate import CalibrationOptions, calibrate
-from calibration.images import GoodImage, examine_image
-from calibration.reference import medoid
-from calibration.tails import dark_ground, filled_with_zeros
+from calibration.calibrate import calibrate
+from calibration.good_parts.images import GoodImage, examine_image
+from calibration.options import CalibrationOptions
+from calibration.registering.reference import medoid
+from calibration.registering.tails import dark_ground, filled_with_zeros
 from calibration.writer import png_bytes, write_bundle
 from edge_agent.domain import Outcome, Reason
 from edge_agent.errors import CalibrationRefused
-from edge_agent.inspection.bundle import Bundle
-from edge_agent.inspection.decode import read_image
+from edge_agent.inspection.bundle.manifest import read_manifest
+from edge_agent.inspection.bundle.reference_bundle import Bundle
+from edge_agent.inspection.containers.decode import read_image
 from edge_agent.inspection.inspector import Inspector
-from edge_agent.inspection.manifest import read_manifest
-from edge_agent.inspection.registration import Registration
-from edge_agent.inspection.tail import DarkGround, shown_in
+from edge_agent.inspection.registration.register import Registration
+from edge_agent.inspection.registration.tail import DarkGround, shown_in
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,7 +14,14 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
 from drivers.base import ImageRefused, Reason
-from edge_agent.inspection.decode import MAX_PIXELS, check_shape, decode, prove_complete, read_image, zero_tail_rows
+from edge_agent.inspection.containers.decode import (
+    MAX_PIXELS,
+    check_shape,
+    decode,
+    prove_complete,
+    read_image,
+    zero_tail_rows,
+)
 
 
 def _scene(height: int = 120, width: int = 163) -> np.ndarray:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edge_agent.settings import Settings, load_settings
-from edge_agent.unit import unit_drop_in
+from edge_agent.tools.systemd_unit import unit_drop_in
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 EXAMPLE = (DEPLOY / "line.example.toml").read_text()

@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 
-from calibration.descent import OneCycleAdam
+from calibration.training.descent import OneCycleAdam
 
 
 @pytest.mark.slow
@@ -35,7 +35,7 @@ def test_every_step_is_torchs_own_bit_for_bit(steps: int) -> None:
 @pytest.mark.slow
 def test_a_step_imports_no_compiler() -> None:
     script = (
-        "import sys, torch; from calibration.descent import OneCycleAdam\n"
+        "import sys, torch; from calibration.training.descent import OneCycleAdam\n"
         "x = torch.ones(3); OneCycleAdam([x], 1e-3, 5).step([torch.ones(3)])\n"
         "assert float(x[0]) < 1.0; sys.exit('torch._dynamo' in sys.modules)"
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from drivers.base import Published, Verdict
 from drivers.simulated.catalogue import CATALOGUE
 from drivers.timing import Deadline, monotonic_s
-from edge_agent.simulation import free_port
+from edge_agent.wiring.free_ports import free_port
 from tests.fault.keyence_peer import bmp
 
 if TYPE_CHECKING:

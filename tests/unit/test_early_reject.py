@@ -17,10 +17,10 @@ from drivers.modbus.register_output import RegisterOutput
 from drivers.simulated.plc import SimulatedPlc
 from drivers.timing import monotonic_s
 from edge_agent.domain import Inspection, Outcome
-from edge_agent.runtime.decision import Decision
 from edge_agent.runtime.early import after_early, is_due
 from edge_agent.runtime.interlock import Health
 from edge_agent.runtime.rejects import RejectWatch
+from edge_agent.runtime.verdict import Decision
 from edge_agent.store.journal import JournalReader
 from tests.unit.test_runtime_decision import CAPTURE, NG, OK, PROVEN, RESULT
 from tests.unit.test_runtime_engine import Line, line
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-    from edge_agent.runtime.decision import Evidence
+    from edge_agent.runtime.verdict import Evidence
 
 WITHIN_S = 5.0
 

@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 import pytest
 
-from calibration.calibrate import METHODS
 from calibration.disturbances import disturbances_for
 from calibration.evaluation import EvaluationOptions, evaluate, write_results
 from calibration.evaluation.drift import DriftRow, _Count, drift_cells
 from calibration.evaluation.result import Evaluation
+from calibration.method import METHODS
 from edge_agent.domain import Inspection, Outcome, Reason
 from edge_agent.errors import UsageError
 

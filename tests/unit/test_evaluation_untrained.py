@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from calibration.calibrate import METHODS, train
+from calibration.calibrate import train
 from calibration.evaluation import EvaluationOptions, evaluate
 from calibration.evaluation.result import Evaluation
+from calibration.method import METHODS
 from edge_agent.errors import CalibrationRefused
-from edge_agent.inspection.view import Voice
+from edge_agent.inspection.networks.view import Voice
 from tests.labelled import write_labelled
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from calibration.evaluation.result import Trial
-    from calibration.training import Recipe
+    from calibration.training.train import Recipe
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from edge_agent.runtime import carrying, engine, standing
+from edge_agent.runtime import engine, part_handler, readiness
 from edge_agent.runtime.pairing import Pairing
 from edge_agent.runtime.sessions import Sessions
 from tests.explorer.line import Budget, Line
@@ -82,7 +82,7 @@ OLDER_SESSION_IS_FOLLOWED: Sequence[Choice] = (
 @pytest.fixture(autouse=True)
 def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     """Millions of log lines that nobody reads take longer than the search."""
-    for module in (engine, standing, carrying):
+    for module in (engine, readiness, part_handler):
         monkeypatch.setattr(module, "log", Silent())
 
 
@@ -103,7 +103,7 @@ def test_no_schedule_of_a_small_budget_passes_a_part_wrongly(name: str) -> None:
 
 
 def _row(letter: str, name: str) -> pytest.MarkDecorator:
-    what = f"every schedule of the real pairing, decision and carrying: {name}"
+    what = f"every schedule of the real pairing, decision and part handler: {name}"
     return pytest.mark.promise(f"T-42{letter}", what, "to its end: 0 wrong PASS")
 
 
@@ -182,7 +182,7 @@ def test_an_image_of_a_part_whose_result_came_names_no_later_trigger() -> None:
     [
         (Pairing, "_why_apart", lambda *_: "", Budget(parts=2, resets=1)),
         (Pairing, "is_overtaken", lambda *_: False, Budget(parts=2)),
-        (carrying.Carrying, "may_pass", lambda *_: True, Budget(parts=1, bypasses=1, splits=1)),
+        (part_handler.PartHandler, "may_pass", lambda *_: True, Budget(parts=1, bypasses=1, splits=1)),
     ],
     ids=["a reset that nobody sees", "order of arrival for order of time", "nothing is asked again"],
 )
@@ -213,7 +213,7 @@ def test_a_part_that_cannot_pass_never_can_again() -> None:
 
     def of(line: Line) -> tuple[int, set[int]]:
         engine = line.agent.engine
-        return engine._standing.newest_seq, {seq for seq, live in engine._live.items() if live.part.stale}
+        return engine._readiness.newest_seq, {seq for seq, live in engine._live.items() if live.part.stale}
 
     known, level = set(), [Line.new(Budget(parts=2, resets=1, cuts=1, repeats=1, splits=1))]
     while level:

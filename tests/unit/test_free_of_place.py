@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from calibration.view_memory import MOST_ANYWHERE, ViewMemory, seen_places
-from calibration.whitened import Whitening, folds_of
+from calibration.memory.view_memory import MOST_ANYWHERE, ViewMemory, seen_places
+from calibration.memory.whitened import Whitening, folds_of
 from calibration.writer import view_bank_bytes
 from edge_agent.errors import BundleRejected
-from edge_agent.inspection.anywhere import AnywhereBank
-from edge_agent.inspection.bank_file import read_bank
-from edge_agent.inspection.manifest import Section
-from edge_agent.inspection.nearest import around
-from edge_agent.inspection.usual import UsualDistances, top_mean
-from edge_agent.inspection.view import View
+from edge_agent.inspection.bundle.bank_file import read_bank
+from edge_agent.inspection.bundle.manifest import Section
+from edge_agent.inspection.networks.view import View
+from edge_agent.inspection.scoring.anywhere import AnywhereBank
+from edge_agent.inspection.scoring.nearest import around
+from edge_agent.inspection.scoring.usual import UsualDistances, top_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from edge_agent.inspection.furthest import furthest
+from edge_agent.inspection.scoring.furthest import furthest
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,10 +9,11 @@ import cv2
 import numpy as np
 import pytest
 
-from calibration.calibrate import CalibrationOptions, calibrate
+from calibration.calibrate import calibrate
+from calibration.options import CalibrationOptions
 from edge_agent.errors import BundleRejected
-from edge_agent.inspection.bundle import Bundle
-from edge_agent.inspection.golden import Golden, middle_of
+from edge_agent.inspection.bundle.golden import Golden, middle_of
+from edge_agent.inspection.bundle.reference_bundle import Bundle
 from edge_agent.inspection.inspector import Inspector
 
 if TYPE_CHECKING:

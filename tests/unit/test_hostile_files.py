@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edge_agent.desk import _request
+from edge_agent.desk.requests import request_of as _request
 from edge_agent.errors import BundleRejected, ConfigError, DataError
-from edge_agent.inspection.registry import POINTER, bundle_in_use, switches
+from edge_agent.inspection.bundle.registry import POINTER, bundle_in_use, switches
 from edge_agent.runtime.overdue import ChallengeClock
-from edge_agent.shift import _says
 from edge_agent.store.position import Position, read_position, write_position
 from edge_agent.store.rows import EventRow
+from edge_agent.tools.shift import _says
 from edge_agent.web.guard import read_token
 
 if TYPE_CHECKING:

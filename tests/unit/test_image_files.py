@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from drivers.base import ImageRefused
-from edge_agent.inspection.image_files import every_one, look_into, printable, read_file, unreadable
+from edge_agent.inspection.containers.image_files import every_one, look_into, printable, read_file, unreadable
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,19 +12,22 @@ import cv2
 import numpy as np
 import pytest
 
-from calibration.calibrate import CalibrationOptions, CalibrationResult, calibrate
+from calibration.calibrate import calibrate
+from calibration.options import CalibrationOptions
+from calibration.registering.search import SearchWishes
 from calibration.reporting import calibration_json, calibration_lines
-from calibration.search import SearchWishes
 from edge_agent.domain import Inspection, Outcome, Reason
 from edge_agent.errors import BundleRejected
-from edge_agent.inspection.bundle import Bundle
+from edge_agent.inspection.bundle.manifest import encode_manifest
+from edge_agent.inspection.bundle.reference_bundle import Bundle
 from edge_agent.inspection.inspector import Inspector
-from edge_agent.inspection.manifest import encode_manifest
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from calibration.result import CalibrationResult
 
     Image = NDArray[np.uint8]
 

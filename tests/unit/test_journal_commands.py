@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from edge_agent.cli import main
+from edge_agent.commands.main import main
 from edge_agent.domain import Published, Reason, Verdict
 from edge_agent.store.export import COLUMNS
 from edge_agent.store.journal import Journal, JournalReader

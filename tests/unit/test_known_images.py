@@ -10,11 +10,12 @@ import cv2
 import numpy as np
 import pytest
 
-from calibration.calibrate import CalibrationOptions, gather
-from calibration.defects import Defect, Findings
-from calibration.images import list_images
-from calibration.known import KnownImage
-from calibration.limit import LimitWishes, choose_limit, wishes_of
+from calibration.gathering import gather
+from calibration.good_parts.images import list_images
+from calibration.good_parts.known import KnownImage
+from calibration.limits.defects import Defect, Findings
+from calibration.limits.limit import LimitWishes, choose_limit, wishes_of
+from calibration.options import CalibrationOptions
 from edge_agent.domain import Outcome, Reason
 from edge_agent.errors import CalibrationRefused, UsageError
 

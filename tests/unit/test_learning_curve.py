@@ -9,14 +9,17 @@ import cv2
 import numpy as np
 import pytest
 
-from calibration import learning_curve
 from calibration.backbones import DEFAULT_BACKBONE
-from calibration.calibrate import METHODS, CalibrationOptions, calibrate
-from calibration.images import list_images, read_good_images
-from calibration.learning_curve import MOST_PARTS, PartsCurve, parts_curve
-from calibration.registered import register_all
-from calibration.reporting import calibration_json, calibration_lines, write_report
-from calibration.search import SearchWishes
+from calibration.calibrate import calibrate
+from calibration.choosing import learning_curve
+from calibration.choosing.learning_curve import MOST_PARTS, PartsCurve, parts_curve
+from calibration.good_parts.images import list_images, read_good_images
+from calibration.method import METHODS
+from calibration.options import CalibrationOptions
+from calibration.registering.registered import register_all
+from calibration.registering.search import SearchWishes
+from calibration.report_pages import write_report
+from calibration.reporting import calibration_json, calibration_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from calibration.registered import RegisteredSet
+    from calibration.registering.registered import RegisteredSet
 
 HEIGHT, WIDTH = 128, 160
 RISING = PartsCurve(40, is_tied=True, parts=(7, 15, 30), told_apart=(0.8716, 0.9, 0.925))

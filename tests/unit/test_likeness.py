@@ -8,16 +8,16 @@ import cv2
 import numpy as np
 import pytest
 
-from calibration.gate import NO_GATE, likeness_gate, likeness_words, unregistered
-from calibration.images import list_images, read_good_images
-from calibration.part_mask import part_and_rim
-from calibration.registered import RegisteredSet, register_all
-from calibration.search import SearchWishes
+from calibration.good_parts.images import list_images, read_good_images
+from calibration.registering.gate import NO_GATE, likeness_gate, likeness_words, unregistered
+from calibration.registering.part_mask import part_and_rim
+from calibration.registering.registered import RegisteredSet, register_all
+from calibration.registering.search import SearchWishes
 from edge_agent.domain import Outcome, Reason
-from edge_agent.inspection.anomaly_map import to_working
-from edge_agent.inspection.decision import decide
-from edge_agent.inspection.likeness import Likeness
-from edge_agent.inspection.seen_area import crop_of
+from edge_agent.inspection.networks.anomaly_map import to_working
+from edge_agent.inspection.registration.likeness import Likeness
+from edge_agent.inspection.registration.seen_area import crop_of
+from edge_agent.inspection.scoring.outcome import decide_outcome
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -100,11 +100,11 @@ def test_a_part_unlike_the_reference_is_rejected_for_where_it_lies_and_nan_too()
         "unseen_fraction": 0.0, "unseen_max": 0.1, "likeness_min": 0.6,
     }  # fmt: skip
 
-    assert decide(**good, likeness=0.7)[0] is Outcome.OK
-    outcome, reason, words = decide(**good, likeness=0.5)
+    assert decide_outcome(**good, likeness=0.7)[0] is Outcome.OK
+    outcome, reason, words = decide_outcome(**good, likeness=0.5)
     assert (outcome, reason) == (Outcome.NG, Reason.ALIGN)
     assert "0.500 is below 0.600" in words
-    assert decide(**good, likeness=float("nan"))[1] is Reason.NOT_FINITE
+    assert decide_outcome(**good, likeness=float("nan"))[1] is Reason.NOT_FINITE
 
 
 @pytest.mark.slow

@@ -12,20 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy import stats
 
-from calibration.limit import (
-    LimitWishes,
-    at_rank,
-    choose_limit,
-    false_reject_bound,
-    images_to_expect,
-    images_to_promise,
-    offers,
-    percent,
-    plan_ranks,
-    share_for,
-    wishes_of,
-)
-from calibration.tail import extrapolate, largest_is_odd, tells_of_tail, without_largest
+from calibration.limits.limit import LimitWishes, at_rank, choose_limit, offers, plan_ranks, wishes_of
+from calibration.limits.shares import false_reject_bound, images_to_expect, images_to_promise, percent, share_for
+from calibration.limits.tail import extrapolate, largest_is_odd, tells_of_tail, without_largest
 from edge_agent.errors import CalibrationRefused, UsageError
 
 if TYPE_CHECKING:

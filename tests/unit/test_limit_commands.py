@@ -14,11 +14,11 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_agent.cli import main
+from edge_agent.commands.main import main
 from edge_agent.domain import Capture, ControllerResult, Judgement, Outcome, Verdict
-from edge_agent.inspection.bundle import Bundle
+from edge_agent.inspection.bundle.reference_bundle import Bundle
 from edge_agent.inspection.inspector import Inspector
-from edge_agent.runtime.decision import Evidence, decide
+from edge_agent.runtime.verdict import Evidence, decide_verdict
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -170,7 +170,7 @@ def test_a_part_in_the_band_is_to_be_reviewed_and_does_not_pass(folder: Path) ->
         deadline_passed=False,
         next_part_is_here=False,
     )
-    verdict = decide(evidence)
+    verdict = decide_verdict(evidence)
     assert verdict.verdict is Verdict.REJECT
     assert "to be reviewed" in verdict.detail
 

@@ -7,16 +7,16 @@ import pytest
 from numpy.typing import NDArray
 
 from calibration.backbones import DEFAULT_BACKBONE
-from calibration.memory import Memory, most_different, standardising, whitening
-from calibration.scoring import _trusted
+from calibration.memory.channel_memory import Memory, most_different, standardising, whitening
+from calibration.scoring.places import _trusted
 from edge_agent.domain import Outcome, Reason
 from edge_agent.errors import CalibrationRefused
-from edge_agent.inspection.channels import OVERVIEW_PX, Channel, Extractor, Views, channels_for
-from edge_agent.inspection.decision import decide
-from edge_agent.inspection.embedding import Embedder, FeatureGrid
-from edge_agent.inspection.judge import LocalJudge, PooledJudge
-from edge_agent.inspection.knn import Bank
-from edge_agent.inspection.local import LocalBank, Scale
+from edge_agent.inspection.networks.channels import OVERVIEW_PX, Channel, Extractor, Views, channels_for
+from edge_agent.inspection.networks.embedding import Embedder, FeatureGrid
+from edge_agent.inspection.scoring.judge import LocalJudge, PooledJudge
+from edge_agent.inspection.scoring.knn import Bank
+from edge_agent.inspection.scoring.local import LocalBank, Scale
+from edge_agent.inspection.scoring.outcome import decide_outcome
 
 Features = NDArray[np.float32]
 IDENTITY = np.eye(5, dtype=np.float32)
@@ -287,7 +287,7 @@ def test_channels_of_an_autoencoder_that_did_not_learn_are_left_out_and_refused_
 
 
 def test_the_words_name_the_channel_that_saw_the_defect() -> None:
-    outcome, reason, words = decide(
+    outcome, reason, words = decide_outcome(
         score=2.0,
         limit=1.0,
         review_from=1.0,

@@ -12,12 +12,12 @@ import pytest
 
 from edge_agent.domain import Judgement, Outcome, Reason, Verdict
 from edge_agent.report.shift import write_shift_report
-from edge_agent.shift import shift_facts
 from edge_agent.store import limits, search
 from edge_agent.store.archived import archived_image
 from edge_agent.store.journal import Journal
 from edge_agent.store.limits import BINS, LimitSearch
 from edge_agent.store.search import JournalSearch, PartQuery
+from edge_agent.tools.shift import shift_facts
 from edge_agent.web.finding import find_text
 from edge_agent.web.reviews import ReviewBook
 from edge_agent.web.whatif import limit_moved

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edge_agent.errors import BundleRejected
-from edge_agent.inspection.manifest import MANIFEST, encode_manifest, manifest_id, read_manifest
-from edge_agent.inspection.manifest_rules import RULES, broken_rule
+from edge_agent.inspection.bundle.manifest import MANIFEST, encode_manifest, manifest_id, read_manifest
+from edge_agent.inspection.bundle.manifest_rules import RULES, broken_rule
 
 HASH = "ab" * 32
 MANIFEST_AS_WRITTEN: dict[str, Any] = {
@@ -199,7 +199,7 @@ def test_any_bytes_as_a_manifest(tmp_path: Path, data: bytes) -> None:
     ],
 )
 def test_the_name_of_any_file_can_stand_in_a_manifest(raw: bytes, name: str) -> None:
-    from calibration.calibrate import _name
+    from calibration.manifest import _name
 
     assert _name(Path(os.fsdecode(raw))) == name
     manifest = {**MANIFEST_AS_WRITTEN, "reference_image": _name(Path(os.fsdecode(raw)))}

@@ -11,14 +11,14 @@ import pytest
 import torch
 
 from calibration.backbones.efficientnet_lite0 import INPUT_OFFSET, INPUT_SCALE, backbone_onnx, load_backbone
-from calibration.corruption import Corruption
-from calibration.crossfit import learn
-from calibration.export import cpcae_onnx
-from calibration.training import Recipe, Training, steps_for
-from edge_agent.inspection.anomaly_map import Reconstructor, anomaly_map, to_working, upsize
-from edge_agent.inspection.embedding import Embedder
-from edge_agent.inspection.patches import PatchGrid
-from edge_agent.inspection.sessions import Network
+from calibration.training.corruption import Corruption
+from calibration.training.crossfit import learn
+from calibration.training.export import cpcae_onnx
+from calibration.training.train import Recipe, Training, steps_for
+from edge_agent.inspection.networks.anomaly_map import Reconstructor, anomaly_map, to_working, upsize
+from edge_agent.inspection.networks.embedding import Embedder
+from edge_agent.inspection.networks.patches import PatchGrid
+from edge_agent.inspection.networks.sessions import Network
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

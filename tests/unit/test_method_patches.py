@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge_agent.inspection.patches import PatchGrid
+from edge_agent.inspection.networks.patches import PatchGrid
 
 
 @pytest.mark.parametrize(

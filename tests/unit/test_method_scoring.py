@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from calibration.limit import choose_limit, leave_one_out_scores
+from calibration.limits.limit import choose_limit, leave_one_out_scores
 from edge_agent.domain import Outcome, Reason
-from edge_agent.inspection.decision import decide
-from edge_agent.inspection.knn import Bank, standardisation
+from edge_agent.inspection.scoring.knn import Bank, standardisation
+from edge_agent.inspection.scoring.outcome import decide_outcome
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -107,12 +107,12 @@ def test_new_good_parts_are_rejected_as_often_as_the_statement_says() -> None:
 
 
 def test_everything_proven_is_ok() -> None:
-    assert decide(**GOOD)[:2] == (Outcome.OK, Reason.OK)
+    assert decide_outcome(**GOOD)[:2] == (Outcome.OK, Reason.OK)
 
 
 @pytest.mark.parametrize("score", [1.5, 1.9, math.nextafter(2.0, 0.0)])
 def test_a_score_in_the_band_is_to_be_reviewed_and_says_where_it_lies(score: float) -> None:
-    outcome, reason, words = decide(**{**GOOD, "score": score})
+    outcome, reason, words = decide_outcome(**{**GOOD, "score": score})
 
     assert (outcome, reason) == (Outcome.REVIEW, Reason.SCORE)
     assert "to be reviewed" in words
@@ -122,13 +122,13 @@ def test_a_score_in_the_band_is_to_be_reviewed_and_says_where_it_lies(score: flo
 def test_without_a_band_ok_ends_at_the_limit() -> None:
     no_band = {**GOOD, "review_from": 2.0}
 
-    assert decide(**{**no_band, "score": math.nextafter(2.0, 0.0)})[0] is Outcome.OK
-    assert decide(**{**no_band, "score": 2.0})[0] is Outcome.NG
+    assert decide_outcome(**{**no_band, "score": math.nextafter(2.0, 0.0)})[0] is Outcome.OK
+    assert decide_outcome(**{**no_band, "score": 2.0})[0] is Outcome.NG
 
 
 @pytest.mark.parametrize("change", [{"quality": 0.84}, {"unseen_fraction": 0.03}, {"pose_fault": "turned"}])
 def test_what_cannot_be_compared_is_not_left_to_a_review(change: dict[str, float | str]) -> None:
-    assert decide(**{**GOOD, "score": 1.7, **change})[0] is Outcome.NG
+    assert decide_outcome(**{**GOOD, "score": 1.7, **change})[0] is Outcome.NG
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_what_cannot_be_compared_is_not_left_to_a_review(change: dict[str, float
     ],
 )
 def test_anything_else_is_not_good(change: dict[str, float], reason: Reason) -> None:
-    outcome, found, detail = decide(**{**GOOD, **change})
+    outcome, found, detail = decide_outcome(**{**GOOD, **change})
 
     assert (outcome, found) == (Outcome.NG, reason)
     assert detail

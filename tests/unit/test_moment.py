@@ -6,7 +6,8 @@ from datetime import datetime
 
 import pytest
 
-from edge_agent.moment import local_words, moment, period
+from edge_agent.local_time import local_words
+from edge_agent.moment import moment, period
 
 pytestmark = pytest.mark.usefixtures("berlin")
 

@@ -15,7 +15,7 @@ sys.path.insert(0, sys.argv[1])
 import numpy as np
 from threadpoolctl import threadpool_info
 from calibration.backbones import DEFAULT_BACKBONE
-from edge_agent.inspection.sessions import Network
+from edge_agent.inspection.networks.sessions import Network
 def of_blas():
     np.ones((64, 64)) @ np.ones((64, 64))
     return {one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas" and "numpy" in one["filepath"]}

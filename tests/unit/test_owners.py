@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import typer
 
-from edge_agent.cli import cli
-from edge_agent.doctor import Result, Site
-from edge_agent.doctor import owners as owners_module
-from edge_agent.doctor.owners import agent_reads, agent_user, state_owners
+from edge_agent.commands.main import cli
 from edge_agent.settings import load_settings
 from edge_agent.store.journal import Journal
+from edge_agent.tools.doctor import Result, Site
+from edge_agent.tools.doctor import owners as owners_module
+from edge_agent.tools.doctor.owners import agent_reads, agent_user, state_owners
 from tests.command_line import edge_agent_here
 from tests.other_user import SERVICE, edge_agent_as, folder_for_all, give, owners
 

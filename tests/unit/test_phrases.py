@@ -19,43 +19,43 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from calibration.bearing import Bearing, Borne
-from calibration.defects import Defect, Findings
+from calibration.choosing.learning_curve import PartsCurve
 from calibration.disturbances import DISTURBANCES
-from calibration.gate import NO_GATE, WrongQualities, gate_warnings, gate_words, likeness_words
-from calibration.known import KnownImage
-from calibration.learning_curve import PartsCurve
-from calibration.limit import LimitWishes, choose_limit
+from calibration.good_parts.known import KnownImage
+from calibration.limits.bearing import Bearing, Borne
+from calibration.limits.defects import Defect, Findings
+from calibration.limits.limit import LimitWishes, choose_limit
+from calibration.registering.gate import NO_GATE, WrongQualities, gate_warnings, gate_words, likeness_words
 from drivers.base import ControllerDown, ImageRefused
 from drivers.keyence.link import CvxLink
 from drivers.keyence.spool import Spool
 from drivers.transport.tcp import open_tcp
 from edge_agent import wording
 from edge_agent.domain import Alignment, Capture, ControllerResult, Inspection, Judgement, Outcome, Reason
-from edge_agent.inspection.condition import Allowed, ConditionLimits
-from edge_agent.inspection.decision import decide as judge
-from edge_agent.inspection.decode import decode, prove_complete
-from edge_agent.inspection.pose import PoseLimits, Span
-from edge_agent.inspection.quantity import Quantity
-from edge_agent.inspection.view import View
+from edge_agent.inspection.containers.decode import decode, prove_complete
+from edge_agent.inspection.networks.view import View
+from edge_agent.inspection.registration.pose import PoseLimits, Span
+from edge_agent.inspection.scoring.condition import Allowed, ConditionLimits
+from edge_agent.inspection.scoring.outcome import decide_outcome
+from edge_agent.inspection.scoring.quantity import Quantity
 from edge_agent.report.phrases import is_known, said, sentence
 from edge_agent.runtime.bypass import decide_in_bypass
-from edge_agent.runtime.decision import Evidence, decide
 from edge_agent.runtime.dry_run import marked
 from edge_agent.runtime.interlock import Health
 from edge_agent.runtime.programs import Programs
 from edge_agent.runtime.rejects import RejectWatch
 from edge_agent.runtime.requests import ProgramRequests
 from edge_agent.runtime.supervisor import CONDITIONS
+from edge_agent.runtime.verdict import Evidence, decide_verdict
 from edge_agent.store.held import Held, HeldKind, Reach
-from edge_agent.store.standing import Standing
+from edge_agent.store.receivers import ReceiverStatus
 from edge_agent.web.drift import Drift
 from edge_agent.wording import speaking
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from edge_agent.runtime.decision import Decision
+    from edge_agent.runtime.verdict import Decision
 
 ROOT = Path(__file__).resolve().parents[2]
 _SQL = re.compile(r"(SELECT|INSERT|UPDATE|PRAGMA|BEGIN|WHERE|AND|ORDER BY)\s|[a-z_0-9]+(,\s[a-z_0-9]+)+$")
@@ -63,7 +63,7 @@ A_PHRASE = "not ready"
 """Stands for every value: a name that takes any text takes it, and one that takes a phrase too."""
 
 SCANNED: dict[str, tuple[str, ...]] = {
-    "edge_agent/runtime/decision.py": (),
+    "edge_agent/runtime/verdict.py": (),
     "edge_agent/runtime/pairing.py": (),
     "edge_agent/runtime/programs.py": (),
     "edge_agent/runtime/requests.py": ("; program not ready has no [[bundle]]",),
@@ -88,14 +88,14 @@ SCANNED: dict[str, tuple[str, ...]] = {
     "edge_agent/runtime/engine.py": ("the engine is not running",),
     "edge_agent/runtime/inference.py": ("inference-not ready",),
     "edge_agent/runtime/early.py": (),
-    "edge_agent/runtime/keeping.py": ("not ready_not ready",),
-    "edge_agent/inspection/decision.py": (
+    "edge_agent/runtime/archiving.py": ("not ready_not ready",),
+    "edge_agent/inspection/scoring/outcome.py": (
         "; the score not ready is at or above the limit not ready too: it may be the part itself",
         ", seen in not ready",
         "the band from not ready to the limit not ready",
         "to be reviewed: score not ready is in not readynot ready",
     ),
-    "edge_agent/inspection/pose.py": (
+    "edge_agent/inspection/registration/pose.py": (
         "turned by not ready degrees",
         "shifted to the right by not ready px",
         "shifted down by not ready px",
@@ -105,13 +105,13 @@ SCANNED: dict[str, tuple[str, ...]] = {
         "not ready, not ready",
         "the good parts by not ready to not ready (limit not ready)",
     ),
-    "edge_agent/inspection/quantity.py": (),
-    "edge_agent/inspection/condition.py": (
+    "edge_agent/inspection/scoring/quantity.py": (),
+    "edge_agent/inspection/scoring/condition.py": (
         ", allowed is not ready not ready",
         "theirs have not ready to not ready",
         "not ready% ",
     ),
-    "edge_agent/inspection/decode.py": (
+    "edge_agent/inspection/containers/decode.py": (
         "not ready x not ready not ready",
         "not ready file, not a BMP, PNG or JPEG file",
         "a TIFF",
@@ -122,9 +122,9 @@ SCANNED: dict[str, tuple[str, ...]] = {
         "a ZIP",
         "a Git LFS pointer, not the picture itself: a text",
     ),
-    "edge_agent/inspection/_bmp.py": (),
-    "edge_agent/inspection/_png.py": (),
-    "edge_agent/inspection/_jpeg.py": (),
+    "edge_agent/inspection/containers/_bmp.py": (),
+    "edge_agent/inspection/containers/_png.py": (),
+    "edge_agent/inspection/containers/_jpeg.py": (),
     "edge_agent/inspection/inspector.py": (),
     "edge_agent/store/held.py": (
         "not ready hours",
@@ -133,11 +133,11 @@ SCANNED: dict[str, tuple[str, ...]] = {
         "not ready from before this journal",
         "not ready of not ready",
     ),
-    "edge_agent/store/standing.py": (
+    "edge_agent/store/receivers.py": (
         "not ready did not get not ready resultnot ready, which not ready set aside: edge-agent results list",
     ),
     "edge_agent/store/chain.py": ("not ready:not ready", "not ready\nnot ready\nnot ready"),
-    "edge_agent/output_walk.py": (
+    "edge_agent/tools/output_walk.py": (
         "a PLC looks at the heartbeat by itself",
         "ends: not ready; REJECT not ready",
         "ends: not ready; PASS is not ready",
@@ -256,7 +256,7 @@ PROVEN = Evidence(
 
 
 def scored(score: float, *, review_from: float = 2.0, seen_in: str = "") -> Inspection:
-    outcome, reason, detail = judge(
+    outcome, reason, detail = decide_outcome(
         score=score, limit=2.0, review_from=review_from, quality=1.0, quality_min=0.5, unseen_fraction=0.0,
         unseen_max=0.1, seen_in=seen_in,
     )  # fmt: skip
@@ -290,8 +290,8 @@ def decisions() -> Iterator[Decision]:
         {"program_problem": Programs(frozenset(), (1,), 4).problem()},
     ):
         evidence = replace(PROVEN, **change)
-        yield decide(evidence)
-        yield marked(decide(evidence))
+        yield decide_verdict(evidence)
+        yield marked(decide_verdict(evidence))
         yield decide_in_bypass(evidence, "A. Rossi")
     yield decide_in_bypass(PROVEN, "A. Rossi")
 
@@ -341,7 +341,7 @@ def beside() -> Iterator[str]:
         for age in (None, 9000.0, 900_000.0):
             yield Reach(Held(passes, others), age, age).words
     for aside in (1, 2):
-        yield Standing("mqtt", 0, aside).degraded
+        yield ReceiverStatus("mqtt", 0, aside).degraded
     for others in (1, 2):
         health = Health()
         watch = RejectWatch(0.0, health, clock=lambda: 0.0)

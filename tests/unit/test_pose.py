@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from edge_agent.domain import Alignment
-from edge_agent.inspection.pose import PoseLimits, Span
+from edge_agent.inspection.registration.pose import PoseLimits, Span
 
 if TYPE_CHECKING:
     from collections.abc import Callable

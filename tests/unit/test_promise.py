@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from edge_agent.inspection import promise
-from edge_agent.inspection.promise import Promise, cpu_name
+from edge_agent.inspection.bundle import promise
+from edge_agent.inspection.bundle.promise import Promise, cpu_name
 
 if TYPE_CHECKING:
     from pathlib import Path

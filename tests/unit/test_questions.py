@@ -12,17 +12,19 @@ import pytest
 
 import calibration.calibrate
 from calibration.backbones import DEFAULT_BACKBONE
-from calibration.calibrate import CalibrationOptions, calibrate, gather
-from calibration.images import list_images, read_good_images
-from calibration.known import KnownImage
-from calibration.placing import Placed, place_all
-from calibration.questions import CLEARLY, PLACE, REGISTRATION, answered, ask
-from calibration.registered import register_all
-from calibration.rehearsal import Rehearsal, Told
-from calibration.search import SearchWishes
+from calibration.calibrate import calibrate
+from calibration.choosing.placing import Placed, place_all
+from calibration.choosing.questions import CLEARLY, PLACE, REGISTRATION, answered, ask
+from calibration.choosing.rehearsal import Rehearsal, Told
+from calibration.gathering import gather
+from calibration.good_parts.images import list_images, read_good_images
+from calibration.good_parts.known import KnownImage
+from calibration.options import CalibrationOptions
+from calibration.registering.registered import register_all
+from calibration.registering.search import SearchWishes
 from edge_agent.errors import CalibrationRefused, UsageError
-from edge_agent.inspection.bundle import Bundle
-from edge_agent.inspection.manifest_rules import broken_rule
+from edge_agent.inspection.bundle.manifest_rules import broken_rule
+from edge_agent.inspection.bundle.reference_bundle import Bundle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,8 +32,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from calibration.images import GoodImage
-    from calibration.registered import RegisteredSet
+    from calibration.good_parts.images import GoodImage
+    from calibration.registering.registered import RegisteredSet
 
     Picture = NDArray[np.uint8]
 

@@ -18,10 +18,10 @@ import pytest
 
 from edge_agent.domain import Alignment
 from edge_agent.errors import DataError
-from edge_agent.inspection._coarse import Whole
-from edge_agent.inspection._refine import Pose
-from edge_agent.inspection.decode import decode
-from edge_agent.inspection.registration import Registration, RegistrationSettings
+from edge_agent.inspection.containers.decode import decode
+from edge_agent.inspection.registration._coarse import Whole
+from edge_agent.inspection.registration._refine import Pose
+from edge_agent.inspection.registration.register import Registration, RegistrationSettings
 
 _WIDTH, _HEIGHT = 480, 360
 
@@ -320,7 +320,7 @@ def test_a_mask_names_what_may_be_trusted() -> None:
 _BITS = """
 import sys; sys.path.insert(0, sys.argv[1])
 import numpy as np
-from edge_agent.inspection.registration import Registration
+from edge_agent.inspection.registration.register import Registration
 a, b = np.load(sys.argv[2]), np.load(sys.argv[3])
 r = Registration(a).register(b)
 print(*(float(v).hex() for v in (r.quality, r.shift_x_px, r.shift_y_px, r.angle_deg, r.gain, r.offset)))

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from calibration.gate import WrongQualities, gate_warnings, gate_words, quality_gate, unregistered
+from calibration.registering.gate import WrongQualities, gate_warnings, gate_words, quality_gate, unregistered
 from edge_agent.errors import CalibrationRefused
 
 WRONG = WrongQualities(

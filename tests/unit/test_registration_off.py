@@ -9,17 +9,18 @@ import cv2
 import numpy as np
 import pytest
 
-from calibration.calibrate import CalibrationOptions, calibrate
-from calibration.collect import Collector
-from calibration.images import list_images, read_good_images
-from calibration.registered import RegisteredSet, register_all
+from calibration.calibrate import calibrate
+from calibration.collecting.collect import Collector
+from calibration.good_parts.images import list_images, read_good_images
+from calibration.options import CalibrationOptions
+from calibration.registering.registered import RegisteredSet, register_all
+from calibration.registering.search import SearchWishes, wishes_from
 from calibration.reporting import calibration_lines
-from calibration.search import SearchWishes, wishes_from
 from edge_agent.domain import Outcome, Reason
 from edge_agent.errors import CalibrationRefused, UsageError
-from edge_agent.inspection.bundle import Bundle
+from edge_agent.inspection.bundle.reference_bundle import Bundle
 from edge_agent.inspection.inspector import Inspector
-from edge_agent.inspection.registration import Registration, RegistrationSettings
+from edge_agent.inspection.registration.register import Registration, RegistrationSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
-from calibration.images import list_images, read_good_images
-from calibration.reference import check_in_view, read_mask
-from calibration.registered import RegisteredSet, register_all
-from calibration.search import SearchWishes, wishes_from
+from calibration.good_parts.images import list_images, read_good_images
+from calibration.registering.reference import check_in_view, read_mask
+from calibration.registering.registered import RegisteredSet, register_all
+from calibration.registering.search import SearchWishes, wishes_from
 from edge_agent.errors import CalibrationRefused, UsageError
 
 if TYPE_CHECKING:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from calibration.limit import false_reject_bound
-from calibration.relimit import new_limit, relimited
+from calibration.limits.relimit import new_limit, relimited
+from calibration.limits.shares import false_reject_bound
 from edge_agent.errors import BundleRejected, UsageError
-from edge_agent.inspection.limit_changes import LIMIT_CHANGES, LimitChange, check_last_change, limit_changes
-from edge_agent.inspection.manifest import MANIFEST, encode_manifest, manifest_id, read_manifest
-from edge_agent.inspection.manifest_rules import broken_rule
+from edge_agent.inspection.bundle.limit_changes import LIMIT_CHANGES, LimitChange, check_last_change, limit_changes
+from edge_agent.inspection.bundle.manifest import MANIFEST, encode_manifest, manifest_id, read_manifest
+from edge_agent.inspection.bundle.manifest_rules import broken_rule
 from tests.unit.test_manifest_fuzz import HASH, MANIFEST_AS_WRITTEN
 
 if TYPE_CHECKING:

@@ -14,10 +14,10 @@ import pytest
 from drivers.simulated.camera import encode_bmp
 from edge_agent.domain import Inspection, Judgement, Outcome, Reason, Verdict
 from edge_agent.errors import DataError
-from edge_agent.replay import ReplayResult, replay_folder
-from edge_agent.replay_report import write_replay_report
 from edge_agent.store.shrink import shrunk
 from edge_agent.store.writer import JournalWriter
+from edge_agent.tools.replay import ReplayResult, replay_folder
+from edge_agent.tools.replay_report import write_replay_report
 from tests.unit.test_store_journal import part_row
 
 if TYPE_CHECKING:

@@ -19,6 +19,7 @@ import pytest
 from PIL import Image
 
 from edge_agent.domain import Published, Reason, Verdict
+from edge_agent.local_time import in_local_time, in_utc
 from edge_agent.report.facts import (
     AnswerRow,
     CalibrationFacts,
@@ -35,10 +36,10 @@ from edge_agent.report.facts import (
     TradeOffPoint,
     TrainingStep,
 )
-from edge_agent.report.head import BundleName, Head, in_local_time, in_utc
+from edge_agent.report.head import BundleName, Head
 from edge_agent.report.html import write_calibration_report, write_run_report
 from edge_agent.report.words import PUBLISHED_WORDS, REASON_WORDS, event_words
-from edge_agent.shift import print_pdf
+from edge_agent.tools.shift import print_pdf
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,7 +12,6 @@ import pytest
 
 from edge_agent import wording
 from edge_agent.domain import Reason, Verdict
-from edge_agent.part_page import part_page
 from edge_agent.report.collected import CollectedFacts, CollectedPart, write_collected
 from edge_agent.report.doubts import DoubtFacts, write_doubts
 from edge_agent.report.facts import AnswerRow, LeftOutPart, LightAndLens, LimitOffer, MoreParts, PartPictures
@@ -23,6 +22,7 @@ from edge_agent.report.shift import BundleFact, Period, ShiftFacts, write_shift_
 from edge_agent.report.tally import ReasonCount
 from edge_agent.report.words import event_words
 from edge_agent.settings import load_settings
+from edge_agent.tools.part_page import part_page
 from edge_agent.wording import speaking, tr
 from tests.command_line import edge_agent_here
 from tests.unit.test_report_html import (

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from edge_agent.runtime.beside import beside
+from edge_agent.runtime.background_tasks import beside
 from edge_agent.runtime.inference import InferenceHung
 
 

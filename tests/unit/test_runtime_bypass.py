@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 
 from edge_agent.domain import Inspection, Judgement, Outcome, Published, Reason, Verdict
 from edge_agent.runtime.bypass import LONGEST_S, Bypass, BypassRefused, decide_in_bypass
-from edge_agent.runtime.decision import Decision, Evidence, decide
+from edge_agent.runtime.verdict import Decision, Evidence, decide_verdict
 from edge_agent.store.journal import JournalError, JournalReader
 from tests.unit.test_runtime_decision import CAPTURE, NG, OK, PROVEN, RESULT
 from tests.unit.test_runtime_engine import line
@@ -115,7 +115,7 @@ inspections = st.sampled_from([OK, NG, replace(OK, outcome=Outcome.REVIEW)])
     )
 )
 def test_a_pass_in_bypass_implies_every_proof_but_the_inspections(evidence: Evidence) -> None:
-    usual, decision = decide(evidence), decide_in_bypass(evidence, "me")
+    usual, decision = decide_verdict(evidence), decide_in_bypass(evidence, "me")
 
     assert "BYPASS by me" in decision.detail
     if decision.verdict is not Verdict.PASS:
@@ -142,7 +142,7 @@ class BypassedLine(LineMachine):
         self.is_bypassed = on
 
     def _decide(self, evidence: Evidence) -> Decision:
-        return decide_in_bypass(evidence, "me") if self.is_bypassed else decide(evidence)
+        return decide_in_bypass(evidence, "me") if self.is_bypassed else decide_verdict(evidence)
 
     @invariant()
     def no_stale_pass(self) -> None:

@@ -15,11 +15,11 @@ import pytest
 
 from drivers.simulated.remote_io import SimulatedRemoteIo
 from edge_agent.errors import AlreadyRunning
-from edge_agent.output import make_output
 from edge_agent.runtime.claim import Claim, claimed, claimed_folders
 from edge_agent.settings import Settings, load_settings
 from edge_agent.settings.models import RtuSettings
 from edge_agent.store.journal import Journal
+from edge_agent.wiring.output import make_output
 from tests.changed_output import with_output
 from tests.simulated.line import edge_agent
 from tests.simulated.simulated_wire import until

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_agent.domain import Capture, ControllerResult, Inspection, Judgement, Outcome, Reason, Verdict
-from edge_agent.runtime.decision import Evidence, decide
+from edge_agent.runtime.verdict import Evidence, decide_verdict
 
 CAPTURE = Capture(count=7, camera=1, session="s", name="n.bmp", path=None, sha256="", received_mono_s=0.0)
 RESULT = ControllerResult(7, 1, Judgement.OK, ("7", "0"), 0.0)
@@ -31,7 +31,7 @@ PROVEN = Evidence(
 
 
 def test_a_part_with_every_proof_passes() -> None:
-    assert decide(PROVEN).verdict is Verdict.PASS
+    assert decide_verdict(PROVEN).verdict is Verdict.PASS
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_a_part_with_every_proof_passes() -> None:
     ],
 )
 def test_each_missing_proof_has_its_reason(change: dict[str, object], verdict: Verdict, reason: Reason) -> None:
-    decision = decide(replace(PROVEN, **change))
+    decision = decide_verdict(replace(PROVEN, **change))
 
     assert (decision.verdict, decision.reason) == (verdict, reason)
 
@@ -85,8 +85,8 @@ def test_a_part_that_one_camera_wants_reviewed_never_passes(
     )
 
     for inspections_seen in ({1: review, 2: other}, {1: other, 2: review}):
-        assert decide(replace(evidence, inspections=inspections_seen)).verdict is Verdict.REJECT
-    assert decide(replace(evidence, inspections={1: OK, 2: OK})).verdict is Verdict.PASS
+        assert decide_verdict(replace(evidence, inspections=inspections_seen)).verdict is Verdict.REJECT
+    assert decide_verdict(replace(evidence, inspections={1: OK, 2: OK})).verdict is Verdict.PASS
 
 
 @pytest.mark.parametrize(
@@ -101,17 +101,17 @@ def test_a_part_that_one_camera_wants_reviewed_never_passes(
     ],
 )
 def test_the_detail_says_what_was_there(change: dict[str, object], detail: str) -> None:
-    assert decide(replace(PROVEN, **change)).detail == detail
+    assert decide_verdict(replace(PROVEN, **change)).detail == detail
 
 
 def test_the_agent_alone_decides_when_the_line_says_so() -> None:
     ng_of_controller = replace(RESULT, judgement=Judgement.NG)
 
-    assert decide(replace(PROVEN, result=ng_of_controller, judgement_policy="agent")).verdict is Verdict.PASS
+    assert decide_verdict(replace(PROVEN, result=ng_of_controller, judgement_policy="agent")).verdict is Verdict.PASS
 
 
 def test_a_part_that_nothing_is_known_of_is_no_pass() -> None:
-    assert decide(Evidence(cameras=(1,), judgement_policy="agent")).verdict is Verdict.FAULT
+    assert decide_verdict(Evidence(cameras=(1,), judgement_policy="agent")).verdict is Verdict.FAULT
 
 
 inspections = st.sampled_from([OK, NG, replace(OK, outcome=Outcome.REVIEW), replace(NG, score=math.nan), None])
@@ -137,7 +137,7 @@ inspections = st.sampled_from([OK, NG, replace(OK, outcome=Outcome.REVIEW), repl
     )
 )
 def test_pass_implies_every_proof(evidence: Evidence) -> None:
-    if decide(evidence).verdict is not Verdict.PASS:
+    if decide_verdict(evidence).verdict is not Verdict.PASS:
         return
 
     assert not any((evidence.not_ready, evidence.program_problem, evidence.stale))

@@ -32,7 +32,7 @@ from drivers.base import (
 )
 from drivers.timing import Deadline, monotonic_s
 from edge_agent.domain import Inspection, Outcome
-from edge_agent.runtime import keeping
+from edge_agent.runtime import archiving
 from edge_agent.runtime.bypass import Bypass
 from edge_agent.runtime.engine import Engine, EngineOptions
 from edge_agent.runtime.interlock import Health, LineState
@@ -770,7 +770,7 @@ async def test_parts_that_were_imaged_while_the_agent_was_down_are_fault_each_wi
 async def test_a_disk_slower_than_the_line_costs_images_of_passes_and_never_fills_the_spool(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keeping, "_MOST_WAITING", 3)
+    monkeypatch.setattr(archiving, "_MOST_WAITING", 3)
     may_go_on, file = threading.Event(), Archive.file
 
     def waits(*args: Any, **kwargs: Any) -> Path | None:

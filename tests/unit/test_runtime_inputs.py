@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from drivers.base import NotConnected
-from edge_agent.runtime.beside import beside
+from edge_agent.runtime.background_tasks import beside
 from edge_agent.runtime.inputs import InputPlan, LineInputs
 from edge_agent.runtime.interlock import Health
 from edge_agent.runtime.rejects import RejectWatch

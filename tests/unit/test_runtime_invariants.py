@@ -22,9 +22,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from drivers.timing import Deadline
 from edge_agent.domain import Capture, ControllerResult, Inspection, Judgement, Outcome, Reason, Verdict
-from edge_agent.runtime.decision import Decision, Evidence, decide
 from edge_agent.runtime.interlock import Health, LineEvent, LineState, step
-from edge_agent.runtime.pairing import Arrival, Pairing, Part
+from edge_agent.runtime.pairing import Pairing
+from edge_agent.runtime.part import Arrival, Part
+from edge_agent.runtime.verdict import Decision, Evidence, decide_verdict
 from tests import invariants
 from tests.shards import add_shard
 
@@ -237,7 +238,7 @@ class LineMachine(RuleBasedStateMachine):
         )
 
     def _decide(self, evidence: Evidence) -> Decision:
-        return decide(evidence)
+        return decide_verdict(evidence)
 
     def _look(self) -> None:
         self._move(LineEvent.HEALTHY if self.health.is_healthy else LineEvent.UNHEALTHY)

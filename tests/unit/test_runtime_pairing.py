@@ -11,7 +11,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from drivers.timing import Deadline
 from edge_agent.domain import Capture, ControllerResult, Judgement
-from edge_agent.runtime.pairing import Arrival, Pairing, Part
+from edge_agent.runtime.pairing import Pairing
+from edge_agent.runtime.part import Arrival, Part
 
 
 def capture(count: int | None, session: str = "s1", camera: int = 1, name: str = "n") -> Capture:

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edge_agent.doctor.finding import Finding, Result, Site, ok
-from edge_agent.doctor.peers import page_ports
 from edge_agent.errors import AlreadyRunning, Unavailable
 from edge_agent.runtime.claim import claimed_line, claimed_ports, journal_holder
 from edge_agent.runtime.holders import Holder, listener_at
 from edge_agent.settings import load_settings
 from edge_agent.settings.addresses import OwnPort, own_ports
+from edge_agent.tools.doctor.finding import Finding, Result, Site, ok
+from edge_agent.tools.doctor.peers import page_ports
 from edge_agent.web.process import listening_socket
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from drivers.base import NotNow
-from edge_agent.runtime.beside import beside
+from edge_agent.runtime.background_tasks import beside
 from edge_agent.runtime.handshake import ERROR_CODES, error_code
 from edge_agent.runtime.interlock import Health
 from edge_agent.runtime.requests import ProgramRequests

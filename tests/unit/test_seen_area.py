@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from edge_agent.domain import Alignment
-from edge_agent.inspection.registration import Registration, RegistrationSettings
-from edge_agent.inspection.seen_area import SeenArea
+from edge_agent.inspection.registration.register import Registration, RegistrationSettings
+from edge_agent.inspection.registration.seen_area import SeenArea
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from edge_agent.cli import main
+from edge_agent.commands.main import main
 from tests.mistakes import DOCUMENT, EXAMPLE, MISTAKES, TAKEN, Mistake, answer, as_file, document
 
 

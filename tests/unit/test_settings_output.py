@@ -9,11 +9,11 @@ import pytest
 from drivers.modbus import CoilOutput, RegisterOutput, RtuLine
 from drivers.modbus.modules import MODULES
 from drivers.modbus.wires import CoilConnection
-from edge_agent.app import _dial
 from edge_agent.errors import ConfigError
-from edge_agent.output import make_output
 from edge_agent.settings import Settings, load_settings
 from edge_agent.settings.outputs import PROVEN_MODULES
+from edge_agent.wiring.controller import _dial
+from edge_agent.wiring.output import make_output
 
 EXAMPLE = (Path(__file__).parents[2] / "deploy" / "line.example.toml").read_text()
 

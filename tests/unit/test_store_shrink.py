@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from drivers.simulated.camera import encode_bmp
 from edge_agent.domain import Verdict
-from edge_agent.inspection.decode import decode
+from edge_agent.inspection.containers.decode import decode
 from edge_agent.store.archive import Archive
 from edge_agent.store.fs import FileSystem
 from edge_agent.store.shrink import received_bytes, shrunk

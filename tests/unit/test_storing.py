@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from drivers.base import Capture, Reason, Verdict
-from edge_agent.runtime.decision import decide
+from edge_agent.runtime.verdict import decide_verdict
 from tests.unit.test_early_reject import until
 from tests.unit.test_runtime_decision import CAPTURE, PROVEN
 from tests.unit.test_runtime_engine import line
@@ -119,8 +119,6 @@ async def test_the_verdict_on_an_image_that_is_being_stored(change: dict[str, ob
     storing: asyncio.Future[Capture] = asyncio.get_running_loop().create_future()
     evidence = replace(PROVEN, captures={1: replace(CAPTURE, storing=storing)})
 
-    assert decide(PROVEN).verdict is Verdict.PASS
-    assert (decide(replace(evidence, **change)).verdict, decide(replace(evidence, **change)).reason) == (
-        Verdict.REJECT,
-        reason,
-    )
+    assert decide_verdict(PROVEN).verdict is Verdict.PASS
+    decided = decide_verdict(replace(evidence, **change))
+    assert (decided.verdict, decided.reason) == (Verdict.REJECT, reason)

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_agent.bounded import read_bounded
-from edge_agent.strict_json import MOST_DEPTH, strict_json
+from edge_agent.files.bounded import read_bounded
+from edge_agent.files.strict_json import MOST_DEPTH, strict_json
 
 if TYPE_CHECKING:
     from pathlib import Path

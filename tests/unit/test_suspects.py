@@ -13,20 +13,17 @@ import cv2
 import numpy as np
 import pytest
 
-from calibration import learning_curve
-from calibration.calibrate import METHODS, CalibrationOptions, calibrate
-from calibration.reporting import (
-    calibration_json,
-    calibration_lines,
-    doubts_json,
-    write_doubt_report,
-    write_report,
-)
-from calibration.suspects import PartsInDoubt
+from calibration.calibrate import calibrate
+from calibration.choosing import learning_curve
+from calibration.method import METHODS
+from calibration.options import CalibrationOptions
+from calibration.report_pages import write_doubt_report, write_report
+from calibration.reporting import calibration_json, calibration_lines, doubts_json
+from calibration.suspects.stand_apart import PartsInDoubt
 from edge_agent.errors import CalibrationRefused, UsageError
-from edge_agent.inspection.bundle import Bundle
-from edge_agent.inspection.comparison import compare
-from edge_agent.inspection.provenance import provenance
+from edge_agent.inspection.bundle.comparison import compare
+from edge_agent.inspection.bundle.provenance import provenance
+from edge_agent.inspection.bundle.reference_bundle import Bundle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

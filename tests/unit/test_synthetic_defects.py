@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from calibration.synthetic_defects import DefectKind, SyntheticDefect, clearer_half, make_defects
+from calibration.choosing.synthetic_defects import DefectKind, SyntheticDefect, clearer_half, make_defects
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

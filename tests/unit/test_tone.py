@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from calibration.fusion import Fusion, beside_the_mean
-from calibration.limit import choose_limit
-from calibration.tail import top_excess
-from edge_agent.inspection.judge import ViewsJudge
-from edge_agent.inspection.local import Scale
-from edge_agent.inspection.nearest import PlaceBank
-from edge_agent.inspection.tone import CELL_PX, Tone, tone_shape
-from edge_agent.inspection.usual import UsualDistances
-from edge_agent.inspection.view import View, Voice
-from edge_agent.inspection.view_bank import ViewBank
+from calibration.limits.limit import choose_limit
+from calibration.limits.tail import top_excess
+from calibration.scoring.fusion import Fusion, beside_the_mean
+from edge_agent.inspection.networks.tone import CELL_PX, Tone, tone_shape
+from edge_agent.inspection.networks.view import View, Voice
+from edge_agent.inspection.scoring.judge import ViewsJudge
+from edge_agent.inspection.scoring.local import Scale
+from edge_agent.inspection.scoring.nearest import PlaceBank
+from edge_agent.inspection.scoring.usual import UsualDistances
+from edge_agent.inspection.scoring.view_bank import ViewBank
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

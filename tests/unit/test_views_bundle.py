@@ -14,27 +14,33 @@ import numpy as np
 import pytest
 
 import calibration.calibrate
-from calibration import learning_curve
-from calibration.bearing import Bearing, Borne, bearing_of
-from calibration.calibrate import METHODS, CalibrationOptions, CalibrationResult, calibrate, finish, gather, train
+from calibration.calibrate import calibrate, finish, train
+from calibration.choosing import learning_curve
 from calibration.disturbances import Disturbance, disturbances_for
-from calibration.reporting import calibration_json, calibration_lines, write_report
-from calibration.search import SearchWishes
-from calibration.view_scoring import _doubt_words, _where_words, score_by_views
+from calibration.gathering import gather
+from calibration.limits.bearing import Bearing, Borne, bearing_of
+from calibration.method import METHODS
+from calibration.options import CalibrationOptions
+from calibration.registering.search import SearchWishes
+from calibration.report_pages import write_report
+from calibration.reporting import calibration_json, calibration_lines
+from calibration.scoring.view_scoring import _doubt_words, _where_words, score_by_views
 from calibration.writer import write_bundle
 from edge_agent.domain import Outcome, Reason
 from edge_agent.errors import BundleRejected, CalibrationRefused, UsageError
-from edge_agent.inspection.bank_file import read_bank
-from edge_agent.inspection.bundle import Bundle
-from edge_agent.inspection.comparison import compare
+from edge_agent.inspection.bundle.bank_file import read_bank
+from edge_agent.inspection.bundle.comparison import compare
+from edge_agent.inspection.bundle.manifest import FILES, Section
+from edge_agent.inspection.bundle.manifest_rules import broken_rule
+from edge_agent.inspection.bundle.reference_bundle import Bundle
 from edge_agent.inspection.inspector import Inspector
-from edge_agent.inspection.manifest import FILES, Section
-from edge_agent.inspection.manifest_rules import broken_rule
-from edge_agent.inspection.view import View, Voice
+from edge_agent.inspection.networks.view import View, Voice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from calibration.result import CalibrationResult
 
 pytestmark = pytest.mark.slow
 

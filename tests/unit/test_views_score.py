@@ -11,17 +11,17 @@ import pytest
 from numpy.typing import NDArray
 
 from calibration.backbones import DEFAULT_BACKBONE
-from calibration.part_mask import counting_places, part_mask
-from calibration.view_memory import ViewMemory
-from calibration.whitened import Whitening, folds_of
-from edge_agent.inspection.channels import OVERVIEW_PX, Views
-from edge_agent.inspection.judge import ViewsJudge
-from edge_agent.inspection.local import Scale
-from edge_agent.inspection.nearest import PlaceBank, around
-from edge_agent.inspection.tone import Tone
-from edge_agent.inspection.usual import UsualDistances, top_mean
-from edge_agent.inspection.view import View, ViewExtractor, Voice, views_for
-from edge_agent.inspection.view_bank import ViewBank
+from calibration.memory.view_memory import ViewMemory
+from calibration.memory.whitened import Whitening, folds_of
+from calibration.registering.part_mask import counting_places, part_mask
+from edge_agent.inspection.networks.channels import OVERVIEW_PX, Views
+from edge_agent.inspection.networks.tone import Tone
+from edge_agent.inspection.networks.view import View, ViewExtractor, Voice, views_for
+from edge_agent.inspection.scoring.judge import ViewsJudge
+from edge_agent.inspection.scoring.local import Scale
+from edge_agent.inspection.scoring.nearest import PlaceBank, around
+from edge_agent.inspection.scoring.usual import UsualDistances, top_mean
+from edge_agent.inspection.scoring.view_bank import ViewBank
 
 Floats = NDArray[np.float32]
 Places = NDArray[np.bool_]

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from calibration.backbones import DEFAULT_BACKBONE
+from calibration.choosing.sizing import size_for
 from calibration.onnx_graph import OnnxGraph
-from calibration.sizing import size_for
-from edge_agent.inspection.embedding import FeatureGrid
-from edge_agent.inspection.windows import PLACE_PX, grid_shape, windows_of, work_px
+from edge_agent.inspection.networks.embedding import FeatureGrid
+from edge_agent.inspection.networks.windows import PLACE_PX, grid_shape, windows_of, work_px
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

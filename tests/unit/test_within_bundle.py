@@ -9,31 +9,26 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import calibration.calibrate
-import calibration.within
-from calibration import learning_curve
-from calibration.calibrate import (
-    METHODS,
-    CalibrationOptions,
-    CalibrationResult,
-    Prepared,
-    calibrate,
-    finish,
-    gather,
-    train,
-)
-from calibration.reporting import calibration_json, calibration_lines, write_report
-from calibration.timing import inspection_ms
-from calibration.within import TimeWish
+import calibration.choosing.within
+from calibration.calibrate import calibrate, finish, train
+from calibration.choosing import learning_curve
+from calibration.choosing.timing import inspection_ms
+from calibration.choosing.within import TimeWish
+from calibration.gathering import gather
+from calibration.method import METHODS
+from calibration.options import CalibrationOptions
+from calibration.report_pages import write_report
+from calibration.reporting import calibration_json, calibration_lines
 from edge_agent.errors import CalibrationRefused, UsageError
 from edge_agent.inspection import side_by_side
-from edge_agent.inspection.bundle import Bundle
-from edge_agent.inspection.comparison import compare
+from edge_agent.inspection.bundle.comparison import compare
+from edge_agent.inspection.bundle.manifest_rules import broken_rule
+from edge_agent.inspection.bundle.promise import Promise
+from edge_agent.inspection.bundle.reference_bundle import Bundle
 from edge_agent.inspection.inspector import Inspector
-from edge_agent.inspection.manifest_rules import broken_rule
-from edge_agent.inspection.promise import Promise
-from edge_agent.inspection.sessions import Network
+from edge_agent.inspection.networks.sessions import Network
+from edge_agent.inspection.networks.view import Voice
 from edge_agent.inspection.tuning import tuned
-from edge_agent.inspection.view import Voice
 from edge_agent.report.phrases import is_known
 from tests.unit.test_views_bundle import ON_PART, encode, render
 
@@ -43,6 +38,9 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import NDArray
+
+    from calibration.gathered import Prepared
+    from calibration.result import CalibrationResult
 
 pytestmark = pytest.mark.slow
 
@@ -59,7 +57,7 @@ def _small_and_brief() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(METHODS, "views", replace(METHODS["views"], recipe=brief))
         patch.setattr(learning_curve, "_DEFECTS", 4)
-        patch.setattr(calibration.within, "MENU", MENU)
+        patch.setattr(calibration.choosing.within, "MENU", MENU)
         yield
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from calibration.calibrate import package_versions
+from calibration.manifest import package_versions
 from edge_agent.store.fs import write_durably
 from tests.results import commit
 from tests.shards import code_under_test

@@ -11,18 +11,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from calibration.borne import borne_differences
-from calibration.calibrate import METHODS, gather, train
-from calibration.contamination import far_out, most_suspects
+from calibration.calibrate import train
 from calibration.evaluation.options import EvaluationOptions
 from calibration.evaluation.run import calibration_options
-from calibration.fusion import Fusion, beside_the_mean
-from calibration.images import inspect_file
-from calibration.limit import choose_limit
-from calibration.oddity import oddity_of
-from calibration.training import Recipe
-from calibration.view_memory import ViewMemory
-from calibration.view_scoring import (
+from calibration.gathering import gather
+from calibration.good_parts.images import inspect_file
+from calibration.limits.limit import choose_limit
+from calibration.memory.view_memory import ViewMemory
+from calibration.method import METHODS
+from calibration.scoring.borne import borne_differences
+from calibration.scoring.fusion import Fusion, beside_the_mean
+from calibration.scoring.view_scoring import (
     DEFAULT_VOICES,
     features_at_places,
     kept_parts,
@@ -30,11 +29,14 @@ from calibration.view_scoring import (
     tone_of_part,
     views_of_images,
 )
-from edge_agent.inspection.image_files import read_file
-from edge_agent.inspection.judge import ViewsJudge
-from edge_agent.inspection.nearest import around
-from edge_agent.inspection.view import View, ViewExtractor, views_for
-from edge_agent.inspection.view_bank import ViewBank
+from calibration.suspects.contamination import far_out, most_suspects
+from calibration.suspects.oddity import oddity_of
+from calibration.training.train import Recipe
+from edge_agent.inspection.containers.image_files import read_file
+from edge_agent.inspection.networks.view import View, ViewExtractor, views_for
+from edge_agent.inspection.scoring.judge import ViewsJudge
+from edge_agent.inspection.scoring.nearest import around
+from edge_agent.inspection.scoring.view_bank import ViewBank
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from calibration.evaluation.dataset import DataSet
-    from calibration.limit import Limit
+    from calibration.limits.limit import Limit
 
     Progress = Callable[[str, int, int], None]
 

@@ -1,0 +1,111 @@
+"""How good parts are compared: laid on each other or as they come, tied to the place or free of it.
+
+A person says, or the good parts leave no doubt, or both ways are rehearsed with synthetic defects.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from calibration.choosing.questions import PLACE, REGISTRATION, Answer, answered, ask, leaves_room
+from calibration.registering.registered import register_all
+from edge_agent.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from calibration.choosing.rehearsal import Rehearsal, Told
+    from calibration.good_parts.images import GoodImage
+    from calibration.registering.reference import Box
+    from calibration.registering.registered import RegisteredSet
+    from calibration.registering.search import SearchWishes
+
+    Progress = Callable[[int, int], None]
+
+__all__ = ["PLACES", "Placed", "place_all"]
+
+PLACES = ("auto", "tied", "free")
+"""Whether a place of a part is compared with the same place of good parts: rehearsed, always, never."""
+_CERTAIN = 0.9
+"""Good images that all register at this quality show the same things at the same places."""
+_ASKED = "as asked"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Placed:
+    """Good images as they are compared, and the ``answers`` that say why so."""
+
+    registered: RegisteredSet
+    answers: tuple[Answer, ...]
+
+
+def place_all(
+    images: Sequence[GoodImage],
+    wishes: SearchWishes,
+    crop: str | Box,
+    progress: Progress,
+    *,
+    place: str,
+    rehearse: Callable[[], Rehearsal],
+    threads: int = 1,
+) -> Placed:
+    """Settle both questions and register accordingly. ``place`` is one of PLACES; ``rehearse`` makes the rehearsal.
+
+    Raises CalibrationRefused, UsageError. No set is refused because registration means nothing to it: where a good
+    image does not register, that is refused only if registration serves the others better than none.
+    """
+    if place not in PLACES:
+        raise UsageError(f"place {place!r}", hint=f"--place {', '.join(PLACES)}")
+    if wishes.registration != "auto" or wishes.max_angle_deg is not None:
+        registered = register_all(images, wishes, crop, progress, threads=threads)
+        return _with_place(registered, _registration(registered, _ASKED), place, rehearse, progress)
+    registered = register_all(images, replace(wishes, left_out_share=1.0), crop, progress, threads=threads)
+    if registered.registration.settings.off:
+        return _with_place(registered, _registration(registered, registered.notes[0]), place, rehearse, progress)
+    worst = min(alignment.quality for alignment in registered.alignments)
+    left_out = len(images) - len(registered.images)
+    if not left_out and worst >= _CERTAIN:
+        why = f"every good image registers at {worst:.2f} or better"
+        answers = (answered(REGISTRATION, "on", why), answered(PLACE, *(_said(place) or ("tied", why))))
+        return Placed(replace(registered, is_tied=answers[1].answer == "tied"), answers)
+    rehearsal, unmoved = rehearse(), None
+    figures = {"on": _by_place(rehearsal.told_apart(registered, progress))}
+    allowed = PLACES[1:] if place == "auto" else (place,)
+    if leaves_room(max(figures["on"][name] for name in allowed)):
+        as_they_come = replace(wishes, registration="off", max_scale=0.0)
+        unmoved = register_all(images, as_they_come, crop, progress, threads=threads)
+        figures["off"] = _by_place(rehearsal.told_apart(unmoved, progress))
+    answer = ask(REGISTRATION, {way: max(told[name] for name in allowed) for way, told in figures.items()})
+    if answer.answer == "off" and unmoved is not None:
+        registered = unmoved
+    elif left_out > wishes.left_out_share * len(images):
+        registered = register_all(images, wishes, crop, progress, threads=threads)  # refuses them, each by its name
+    said = _said(place)
+    where = answered(PLACE, *said) if said else ask(PLACE, figures[answer.answer])
+    return Placed(replace(registered, is_tied=where.answer == "tied"), (answer, where))
+
+
+def _with_place(
+    registered: RegisteredSet, answer: Answer, place: str, rehearse: Callable[[], Rehearsal], progress: Progress
+) -> Placed:
+    said = _said(place)
+    if said is None and answer.answer == "on" and min(a.quality for a in registered.alignments) >= _CERTAIN:
+        said = ("tied", "every good image registers well")
+    if said is not None:
+        where = answered(PLACE, *said)
+    else:
+        where = ask(PLACE, _by_place(rehearse().told_apart(registered, progress)))
+    return Placed(replace(registered, is_tied=where.answer == "tied"), (answer, where))
+
+
+def _by_place(told: Told) -> dict[str, float]:
+    return {"tied": told.tied, "free": told.free}
+
+
+def _registration(registered: RegisteredSet, why: str) -> Answer:
+    return answered(REGISTRATION, "off" if registered.registration.settings.off else "on", why)
+
+
+def _said(place: str) -> tuple[str, str] | None:
+    return None if place == "auto" else (place, _ASKED)

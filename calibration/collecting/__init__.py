@@ -1,0 +1,1 @@
+"""Good parts from the line itself, one after the other into a folder."""

@@ -1,0 +1,1 @@
+"""The good images as they come: read, proven, compared, and what a person said of them."""

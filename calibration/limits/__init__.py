@@ -1,0 +1,1 @@
+"""Where the limit lies, what it promises, and what moves it."""

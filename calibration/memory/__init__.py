@@ -1,0 +1,1 @@
+"""What the memory banks hold of good parts, and in which scale distances are taken."""

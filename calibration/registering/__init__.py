@@ -1,0 +1,1 @@
+"""All good parts in the reference image's frame."""

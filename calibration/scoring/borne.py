@@ -1,0 +1,87 @@
+"""What disturbances do to the features of a place: the differences that a judgement has to bear.
+
+A little noise, a JPEG or a lens that is not quite in focus move all places of a part in the same few directions of
+feature space, in which good parts hardly differ. Distances that are scaled by good parts alone make much of them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from calibration.at_once import each_with
+from calibration.disturbances import disturbances_for
+from calibration.memory.view_memory import seen_places
+from calibration.training.crossfit import as_seen
+from edge_agent.inspection.networks.anomaly_map import Reconstructor
+from edge_agent.inspection.networks.channels import Views
+from edge_agent.inspection.networks.view import View
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from calibration.registering.registered import RegisteredSet
+    from calibration.training.crossfit import Learned
+    from edge_agent.inspection.networks.view import ViewExtractor
+
+    _Way = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
+
+__all__ = ["borne_differences"]
+
+_DISTURBED: Final = 4
+"""Good images that are disturbed: each has hundreds of places, and all of them move alike."""
+
+
+def borne_differences(
+    registered: RegisteredSet,
+    learned: Learned,
+    extractors: Sequence[ViewExtractor],
+    places: Mapping[View, NDArray[np.bool_]],
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> dict[View, NDArray[np.float64]]:
+    """By view the mean outer product (d, d) of what a disturbance adds to a place's features, summed over them all."""
+    chosen = np.unique(np.linspace(0, len(registered.images) - 1, _DISTURBED).round().astype(int))
+    seen = {view: seen_places(here, is_tied=registered.is_tied) for view, here in places.items()}
+    tools = [_Looking(registered, learned, extractor.looking_at(seen)) for extractor in extractors]
+    ways = [_as_it_is, *(one.apply for one in disturbances_for(registered.channels))]
+    found: dict[View, NDArray[np.float64]] = {}
+    for done, index in enumerate(chosen, start=1):
+        pixels = registered.images[index].pixels()
+        shown = ((int(index), way, pixels) for way in ways)
+        plain, *moved = (
+            {view: features[seen[view]] for view, features in looked.items()}
+            for looked in each_with(_Looking.at, shown, tools)
+        )
+        for view, before in plain.items():
+            for after in moved:
+                added = (after[view] - before).astype(np.float64)
+                found[view] = found.get(view, 0.0) + added.T @ added / (len(added) * len(chosen))
+        progress(done, len(chosen))
+    return found
+
+
+class _Looking:
+    """What one thread looks with."""
+
+    def __init__(self, registered: RegisteredSet, learned: Learned, extractor: ViewExtractor) -> None:
+        self._registered, self._fold_of, self._extractor = registered, learned.fold_of, extractor
+        self._reconstructors = [
+            Reconstructor(network, registered.grid, registered.channels, threads=extractor.threads)
+            for network in (learned.folds if View.AUTOENCODER in extractor.views else ())
+        ]
+
+    def at(self, shown: tuple[int, _Way, NDArray[np.uint8]]) -> dict[View, NDArray[np.float32]]:
+        """The features of one good image, its pixels disturbed in this way."""
+        index, way, pixels = shown
+        registered = self._registered
+        crop = registered.seen(way(pixels), registered.alignments[index])
+        if not self._reconstructors:
+            return self._extractor.features(Views.of_image(crop))
+        return self._extractor.features(as_seen(crop, registered, self._reconstructors[self._fold_of[index]]))
+
+
+def _as_it_is(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return pixels

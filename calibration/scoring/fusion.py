@@ -1,0 +1,82 @@
+"""From what each view says of good parts to one score: the mean of views, and beside it views with a small say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from calibration.limits.tail import top_excess
+from edge_agent.inspection.networks.view import View, Voice
+from edge_agent.inspection.scoring.local import Scale
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+__all__ = ["Fusion", "beside_the_mean", "scale_beside"]
+
+_HANDICAP: Final = 2.0
+"""In mean excesses: of good parts that the mean lets reach its limit, a view beside it has exp(-2), 14 in a hundred."""
+_LEAST_SHARE, _LEAST_BASE = 0.02, 0.02
+"""A tail is at least such a share of what it begins at, and that counts as so much at least."""
+
+
+def beside_the_mean(views: Sequence[View], voices: Sequence[Voice]) -> frozenset[View]:
+    """The views that stand beside the mean: where the image has a voice, all that are not the network's of the image.
+
+    A view that finds few kinds of defects takes from the mean what it finds of all others. So does the one at full
+    size where coloured marks of good parts trouble it, and the filtered one is in the mean.
+    """
+    if Voice.IMAGE not in voices:
+        return frozenset()
+    full_size = View.FILTERED if View.FILTERED in views else View.NATIVE
+    return frozenset(views) - {full_size, View.OVERVIEW}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fusion:
+    """``scores`` (n) float64 of good parts as if each were new, and the ``scales`` of the views."""
+
+    scores: NDArray[np.float64]
+    scales: dict[View, Scale]
+
+    @classmethod
+    def of(cls, held_out: Mapping[View, NDArray[np.float64]], beside: frozenset[View]) -> Fusion:
+        """From each view's held-out scores (n); ``beside`` are not in the mean, in which one view at least is.
+
+        In the mean each part is scored on the scales that the others make. Beside it on the scale that the bundle has:
+        of two odd parts each would else be judged as if the other were the only one, and the two would lift the limit
+        of all views to what no part on the line ever scores.
+        """
+        scales = {view: Scale.to_upper_tenth(scores) for view, scores in held_out.items() if view not in beside}
+        mean = np.mean([_by_others(held_out[view]) for view in scales], axis=0)
+        fused = mean
+        for view in sorted(beside):
+            scales[view] = scale_beside(mean, held_out[view])
+            fused = np.maximum(fused, [scales[view](score) for score in held_out[view]])
+        return cls(fused, scales)
+
+
+def _by_others(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Each score on the scale that the other parts make."""
+    return np.array([Scale.to_upper_tenth(np.delete(scores, i))(score) for i, score in enumerate(scores)])
+
+
+def scale_beside(mean: NDArray[np.float64], own: NDArray[np.float64], *, handicap: float = _HANDICAP) -> Scale:
+    """The scale on which a view says as much as the ``mean`` (n) does where its ``own`` scores (n) are rarer.
+
+    Both by the exponential tail of their top quarter: so many mean excesses over its base one score is out, so many
+    less the handicap the other says. The mean's own scale is kept.
+    """
+    (base, excess), (own_base, own_excess) = (_tail(scores) for scores in (mean, own))
+    one = own_excess / excess  # what 1 of the mean is worth in the view
+    usual = own_base + own_excess * handicap - base * one
+    return Scale(usual, usual + one)
+
+
+def _tail(scores: NDArray[np.float64]) -> tuple[float, float]:
+    base, excess = top_excess(scores)
+    return base, max(excess, _LEAST_SHARE * max(abs(base), _LEAST_BASE))

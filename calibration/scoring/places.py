@@ -1,0 +1,156 @@
+"""What a score definition needs of a calibration: the backbone's file, the bank's file, and held-out scores."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from calibration.backbones import DEFAULT_BACKBONE, Backbone
+from calibration.limits.limit import leave_one_out_scores
+from calibration.memory.channel_memory import Memory, most_different, standardising, whitening
+from calibration.scoring.scored import LEARN, Scored
+from calibration.training.crossfit import views_seen, views_unseen
+from calibration.writer import bank_bytes, local_bank_bytes
+from edge_agent.errors import CalibrationRefused, UsageError
+from edge_agent.inspection.networks.channels import Channel, Extractor, channels_for
+from edge_agent.inspection.networks.embedding import Embedder
+from edge_agent.inspection.scoring.local import Scale
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from calibration.registering.reference import Box
+    from calibration.registering.registered import RegisteredSet
+    from calibration.scoring.seen import Seen
+    from calibration.training.crossfit import Learned
+    from edge_agent.inspection.networks.view import Voice
+
+__all__ = ["NEIGHBOURS", "check_channels", "score_locally", "score_pooled"]
+
+NEIGHBOURS = 3
+"""The paper says 15 of its baseline and nothing of its own score: docs/decisions/0062."""
+_MAP = "L2 distance over channels"
+_MOST_PARTS = 96
+_MOST_BYTES = dict.fromkeys(Channel, 44 * 2**20) | {Channel.FINE: 160 * 2**20}
+"""Of a channel's bank in memory: below 300 MiB in all."""
+_BY_AUTOENCODER = frozenset({Channel.MAP, Channel.PERCEPTUAL})
+_WEIGHT = dict.fromkeys(Channel, 1.0) | dict.fromkeys(_BY_AUTOENCODER, 0.5)
+"""In the maximum over channels: the autoencoder's see less, and may not raise the limit for the others (0028)."""
+
+
+def score_pooled(
+    registered: RegisteredSet,
+    learned: Learned,
+    *,
+    threads: int,
+    progress: Callable[[int, int], None],
+    backbone: Backbone = DEFAULT_BACKBONE,
+    channels: Sequence[Channel] = (),
+    voices: Sequence[Voice] = (),
+    seen_before: Seen | None = None,
+) -> Scored:
+    """The paper's score. The bank holds maps by the network that saw them; held-out scores are of unseen maps.
+
+    Raises CalibrationRefused where the autoencoder did not learn: nothing else stands behind this score.
+    """
+    del channels, voices, seen_before  # the paper has one, the map
+    if learned.doubt:
+        raise CalibrationRefused(learned.doubt, hint=LEARN)
+    model = backbone.depths_onnx()
+    embedder, n = Embedder(model, threads=threads), len(learned.fold_of)
+    found = []
+    for views in (views_seen, views_unseen):
+        for view in views(registered, learned, threads=threads):
+            found.append(embedder.embed(view.differences))
+            progress(len(found), 2 * n)
+    seen, unseen = np.stack(found[:n]), np.stack(found[n:])
+    method: dict[str, object] = {"score": "paper", "k": NEIGHBOURS, "map": _MAP, "taps": list(backbone.taps)}
+    files = {"backbone.onnx": model, "bank.npz": bank_bytes(seen, backbone.depths)}
+    return Scored(files, leave_one_out_scores(seen, unseen, NEIGHBOURS, backbone.depths), method)
+
+
+def score_locally(
+    registered: RegisteredSet,
+    learned: Learned,
+    *,
+    threads: int,
+    progress: Callable[[int, int], None],
+    backbone: Backbone = DEFAULT_BACKBONE,
+    channels: Sequence[Channel] = (),
+    voices: Sequence[Voice] = (),
+    seen_before: Seen | None = None,
+) -> Scored:
+    """The local score, in these channels; none named: in all that fit the crop.
+
+    Bank and held-out scores are of what networks make of a part that they were not trained on. A bank above its bound
+    keeps the parts that differ most from each other; the others are scored against it. Channels of an autoencoder that
+    did not learn are left out, with a note; CalibrationRefused is raised where they were asked for.
+    """
+    del voices, seen_before  # those are of the mean of views
+    used, notes = _trusted(check_channels(channels, registered.crop), learned.doubt, as_asked=bool(channels))
+    overview = backbone.overview_onnx()
+    fine = backbone.fine_onnx() if Channel.FINE in used else None
+    found = _features(registered, learned, Extractor(used, overview, fine, threads=threads), progress)
+    held_out, banks, facts = [], {}, {}
+    for channel in used:
+        features = found.pop(channel)
+        kept = most_different(features, min(_MOST_PARTS, max(1, _MOST_BYTES[channel] // (2 * features[0].nbytes))))
+        memory = Memory(features, kept, whitening if channel is Channel.FINE else standardising)
+        scores = memory.held_out_scores(learned.fold_of)
+        scale = Scale.of(scores, _WEIGHT[channel])
+        held_out.append(_on_scale_of_others(scores, _WEIGHT[channel]))
+        banks[str(channel)] = features[kept], memory.projection
+        facts[str(channel)] = {"usual": scale.usual, "odd": scale.odd, "bank_parts": len(kept)}
+    files = {"backbone.onnx": overview, "bank.npz": local_bank_bytes(banks)}
+    files |= {"fine.onnx": fine} if fine is not None else {}
+    method: dict[str, object] = {"score": "local", "map": _MAP, "channels": facts}
+    return Scored(files, np.max(held_out, axis=0), method, notes=notes)
+
+
+def check_channels(channels: Sequence[Channel], crop: Box) -> tuple[Channel, ...]:
+    """Those of the channels, or of all for none, that show something of their own of the crop. Raises UsageError."""
+    _, _, width, height = crop
+    fitting = channels_for(height, width)
+    used = tuple(channel for channel in fitting if not channels or channel in channels)
+    if not used:
+        raise UsageError(
+            f"of the channels {', '.join(channels)} none is left: on a crop of {width} x {height} px they show nothing "
+            "that the others do not",
+            hint=f"channels for this crop: {', '.join(fitting)}",
+        )
+    return used
+
+
+def _trusted(
+    channels: tuple[Channel, ...], doubt: str, *, as_asked: bool
+) -> tuple[tuple[Channel, ...], tuple[str, ...]]:
+    """The channels without those of an autoencoder that did not learn, and a note of it."""
+    kept = tuple(channel for channel in channels if channel not in _BY_AUTOENCODER)
+    if not doubt or kept == channels:
+        return channels, ()
+    if as_asked:
+        raise CalibrationRefused(doubt, hint=LEARN)
+    return kept, (f"{doubt}: the channels {' and '.join(sorted(_BY_AUTOENCODER))} are left out",)
+
+
+def _features(
+    registered: RegisteredSet, learned: Learned, extractor: Extractor, progress: Callable[[int, int], None]
+) -> dict[Channel, NDArray[np.float16]]:
+    """(n, h, w, d) by channel, as the bank's file will hold them."""
+    n = len(learned.fold_of)
+    found: dict[Channel, NDArray[np.float16]] = {}
+    for index, views in enumerate(views_unseen(registered, learned, threads=extractor.threads)):
+        for channel, features in extractor.features(views).items():
+            if channel not in found:
+                found[channel] = np.empty((n, *features.shape), np.float16)
+            found[channel][index] = features
+        progress(index + 1, n)
+    return found
+
+
+def _on_scale_of_others(scores: NDArray[np.float64], weight: float) -> NDArray[np.float64]:
+    """Each score on the scale that the other parts make."""
+    return np.array([Scale.of(np.delete(scores, i), weight)(score) for i, score in enumerate(scores)])

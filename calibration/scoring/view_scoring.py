@@ -1,0 +1,250 @@
+"""The mean of views on the part: from registered good images to the bundle's files and held-out scores."""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from calibration.at_once import each_with
+from calibration.backbones import DEFAULT_BACKBONE, Backbone
+from calibration.memory.channel_memory import most_different
+from calibration.memory.view_memory import FEWEST_KEPT, MOST_ANYWHERE, HeldOut, ViewMemory, seen_places
+from calibration.memory.whitened import MOST_FEATURES
+from calibration.registering.part_mask import counting_places
+from calibration.scoring.borne import borne_differences
+from calibration.scoring.condition import condition_limits, condition_words
+from calibration.scoring.fusion import Fusion, beside_the_mean
+from calibration.scoring.scored import LEARN, Scored
+from calibration.training.crossfit import views_unseen
+from calibration.writer import view_bank_bytes
+from edge_agent.errors import CalibrationRefused, UsageError
+from edge_agent.inspection.networks.channels import Views
+from edge_agent.inspection.networks.tone import Tone, tone_shape
+from edge_agent.inspection.networks.view import Plane, View, ViewExtractor, Voice, views_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from calibration.registering.registered import RegisteredSet
+    from calibration.scoring.seen import Seen
+    from calibration.training.crossfit import Learned
+    from edge_agent.inspection.networks.channels import Channel
+    from edge_agent.inspection.scoring.local import Scale
+
+__all__ = [
+    "DEFAULT_VOICES",
+    "features_at_places",
+    "kept_parts",
+    "most_kept",
+    "networks_for",
+    "score_by_views",
+    "tone_of_part",
+    "views_of_images",
+]
+
+_MOST_BYTES = dict.fromkeys(View, 32 * 2**20) | dict.fromkeys((View.NATIVE, View.FILTERED), 128 * 2**20)
+"""Of a view's bank in memory."""
+DEFAULT_VOICES = (Voice.IMAGE, Voice.TONE)
+_FLOAT = 4
+_FEWEST_OF_A_PART = 8
+"""Features of each part in a bank that is free of the place."""
+
+
+def score_by_views(
+    registered: RegisteredSet,
+    learned: Learned,
+    *,
+    threads: int,
+    progress: Callable[[int, int], None],
+    backbone: Backbone = DEFAULT_BACKBONE,
+    channels: Sequence[Channel] = (),
+    voices: Sequence[Voice] = (),
+    seen_before: Seen | None = None,
+) -> Scored:
+    """What the views say that these voices speak for; no voice named: the image's and its brightness and colour's.
+
+    Views of these good parts that were ``seen_before`` are not looked at again.
+    Raises CalibrationRefused where the autoencoder did not learn and its voice was asked for, UsageError where a
+    person's mask leaves no place.
+    """
+    del channels  # those are the local score's
+    voices = tuple(voices) or DEFAULT_VOICES
+    if learned.doubt and Voice.AUTOENCODER in voices:
+        raise CalibrationRefused(learned.doubt, hint=LEARN)
+    views = views_for(*registered.native, voices, registered.plane)
+    n = len(registered.images)
+    steps = n * (2 + len(views))
+    tone = tone_of_part(registered, registered.part, views)
+    network, at_full_size = networks_for(backbone, registered)
+
+    def looking(views: Sequence[View]) -> list[ViewExtractor]:
+        plane = registered.plane if View.FILTERED in views else Plane.ALL
+        return [
+            ViewExtractor(
+                views,
+                network,
+                threads=1,
+                tone=tone if View.TONE in views else None,
+                plane=plane,
+                native=registered.native,
+                native_network=at_full_size,
+            )
+            for _ in range(threads)
+        ]
+
+    known = seen_before if seen_before is not None and seen_before.fits(registered) else None
+    features = {view: known.features[view] for view in views if view in known.features} if known else {}
+    places = {view: known.places[view] for view in features} if known else {}
+    if left := [view for view in views if view not in features]:
+        hears = View.AUTOENCODER in left
+        shown = views_unseen(registered, learned, threads=threads) if hears else views_of_images(registered)
+        others = features_at_places(
+            shown,
+            registered,
+            looking(left),
+            registered.part,
+            _after(0, steps, progress),
+            is_tied=registered.is_tied,
+        )
+        features, places = features | others[0], places | others[1]
+    extractors = looking(views)
+    borne = borne_differences(
+        registered, learned, extractors, places, lambda done, total: progress(n + n * done // total, steps)
+    )
+    banks = {}
+    for number, view in enumerate(views, start=2):
+        kept = kept_parts(features[view], view, is_tied=registered.is_tied)
+        memory = ViewMemory(features[view], places[view], kept, is_tied=registered.is_tied, borne=borne[view])
+        held_out = memory.held_out(_after(n * number, steps, progress))
+        banks[view] = memory, held_out
+    beside = beside_the_mean(views, voices)
+    fused = Fusion.of({view: held_out.scores for view, (_, held_out) in banks.items()}, beside)
+    stored = {str(view): (memory, held_out.usual) for view, (memory, held_out) in banks.items()}
+    files = {"backbone.onnx": network, "bank.npz": view_bank_bytes(stored)}
+    if at_full_size != network:
+        files["fine.onnx"] = at_full_size
+    facts = {str(view): _facts(*banks[view], fused.scales[view], is_beside=view in beside) for view in views}
+    if View.FILTERED in facts:
+        facts[View.FILTERED]["plane"] = str(registered.plane)
+    method: dict[str, object] = {
+        "score": "views",
+        "native": list(registered.native),
+        "voices": [str(v) for v in voices],
+        "views": facts,
+    }
+    condition, measured = condition_limits(registered, places[views[0]], threads=threads)
+    notes = (
+        _where_words(registered.part, is_asked=registered.mask is not None),
+        *_doubt_words(learned.doubt),
+        *condition_words(condition, measured, [image.path.name for image in registered.images]),
+    )
+    return Scored(files, fused.scores, method, notes=notes, condition=condition)
+
+
+def _facts(memory: ViewMemory, held_out: HeldOut, scale: Scale, *, is_beside: bool) -> dict[str, object]:
+    """What the manifest says of a view."""
+    return {
+        "usual": scale.usual,
+        "odd": scale.odd,
+        "is_beside": is_beside,
+        "usual_anywhere": held_out.usual.usual_anywhere,
+        "spread_anywhere": held_out.usual.spread_anywhere,
+        "place_share": held_out.usual.place_share,
+        "bank_parts": memory.parts,
+        "is_tied": memory.is_tied,
+    }
+
+
+def networks_for(backbone: Backbone, registered: RegisteredSet) -> tuple[bytes, bytes]:
+    """What sees the parts: whole, and at full size."""
+    grey = registered.channels == 1
+    return backbone.overview_onnx(grey=grey), backbone.native_onnx(grey=grey)
+
+
+def views_of_images(registered: RegisteredSet) -> Iterator[Views]:
+    """Each registered crop, which no autoencoder has seen."""
+    return (Views.of_image(registered.cropped(index)) for index in range(len(registered.images)))
+
+
+def features_at_places(
+    shown: Iterable[Views],
+    registered: RegisteredSet,
+    extractors: Sequence[ViewExtractor],
+    mask: NDArray[np.bool_] | None,
+    progress: Callable[[int], None],
+    *,
+    is_tied: bool,
+) -> tuple[dict[View, NDArray[np.float16]], dict[View, NDArray[np.bool_]]]:
+    """Features (n, K, d) by view at the places that a memory needs, and the places (h, w) that count.
+
+    ``shown`` are the registered parts in order, ``mask`` the part's; each extractor looks at a part of its own.
+    Raises UsageError as ``score_by_views`` does.
+    """
+    n = len(registered.images)
+    found: dict[View, NDArray[np.float16]] = {}
+    places: dict[View, NDArray[np.bool_]] = {}
+    seen: dict[View, NDArray[np.bool_]] = {}
+    parts = iter(shown)
+    first = next(parts)
+    for view, features in extractors[0].features(first).items():
+        places[view] = _some_places(features.shape[:2], mask, registered)
+        seen[view] = seen_places(places[view], is_tied=is_tied)
+        found[view] = np.empty((n, int(seen[view].sum()), features.shape[2]), np.float16)
+    looking = [extractor.looking_at(seen) for extractor in extractors]
+    for index, looked in enumerate(each_with(ViewExtractor.features, chain([first], parts), looking)):
+        for view, features in looked.items():
+            found[view][index] = features[seen[view]]
+        progress(index + 1)
+    return found, places
+
+
+def tone_of_part(registered: RegisteredSet, mask: NDArray[np.bool_] | None, views: Sequence[View]) -> Tone | None:
+    """Where brightness and colour are measured, for views that they are among."""
+    if View.TONE not in views:
+        return None
+    return Tone(_some_places(tone_shape(*registered.native), mask, registered), registered.is_tied)
+
+
+def _some_places(
+    shape: tuple[int, int], mask: NDArray[np.bool_] | None, registered: RegisteredSet
+) -> NDArray[np.bool_]:
+    places = counting_places(shape, mask, registered.asked)
+    if not places.any():
+        raise UsageError(
+            "the mask leaves no place of the part to look at", hint="paint white all of the part that is inspected"
+        )
+    return places
+
+
+def kept_parts(features: NDArray[np.float16], view: View, *, is_tied: bool) -> list[int]:
+    """The parts that the bank holds: all, or those that differ most from each other where its memory is bounded."""
+    _, places, depth = features.shape
+    return most_different(features[:, None], most_kept(places, depth, view, is_tied=is_tied))
+
+
+def most_kept(places: int, depth: int, view: View, *, is_tied: bool) -> int:
+    """How many parts the bank holds at most, of so many places with so many features."""
+    if not is_tied:
+        return MOST_ANYWHERE // _FEWEST_OF_A_PART
+    return max(FEWEST_KEPT, _MOST_BYTES[view] // (places * min(depth, MOST_FEATURES) * _FLOAT))
+
+
+def _after(begin: int, total: int, progress: Callable[[int, int], None]) -> Callable[[int], None]:
+    """A count of parts within one stage, as steps of the whole."""
+    return lambda done: progress(begin + done, total)
+
+
+def _where_words(mask: NDArray[np.bool_] | None, *, is_asked: bool) -> str:
+    """What counts, for the person who calibrates."""
+    asked = ", as far as the mask is white" if is_asked else ""
+    if mask is None:
+        return f"the whole inspected area counts{asked}: no part stands out from what is at its border"
+    return f"only the part counts{asked}: {mask.mean():.0%} of the inspected area"
+
+
+def _doubt_words(doubt: str) -> tuple[str, ...]:
+    return (f"{doubt}: it has no voice in the score, but its map in the pictures says little",) if doubt else ()

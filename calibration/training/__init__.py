@@ -1,0 +1,1 @@
+"""The autoencoder: trained on patches of good parts, in folds, and exported."""

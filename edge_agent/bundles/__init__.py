@@ -1,0 +1,1 @@
+"""The line's reference bundles: proven for their place, signed, and with another limit."""

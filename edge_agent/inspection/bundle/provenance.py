@@ -1,0 +1,34 @@
+"""How a bundle's limit came about, for a person: read from its manifest, which the bundle's id covers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edge_agent.inspection.bundle.limit_changes import limit_changes
+from edge_agent.inspection.bundle.manifest import Section
+from edge_agent.inspection.bundle.promise import Promise
+
+if TYPE_CHECKING:
+    from edge_agent.inspection.bundle.reference_bundle import Bundle
+
+__all__ = ["provenance"]
+
+
+def provenance(bundle: Bundle) -> dict[str, object]:
+    """The limit's promise in words, who set it by hand, who was left out, who was kept, and what defects said.
+
+    Raises BundleRejected where the manifest lacks them.
+    """
+    manifest = Section(dict(bundle.manifest), str(bundle.folder))
+    left_out, kept = (
+        [Section(row, key) for row in bundle.manifest.get(key, [])] for key in ("left_out_images", "kept_images")
+    )
+    promise = Promise.of(bundle.manifest)
+    return {
+        "limit_statement": manifest.section("limit").text("statement"),
+        "limit_changes": [str(change) for change in limit_changes(bundle.manifest)],
+        "left_out": [f"{row.text('name')} {row.text('sha256')}" for row in left_out],
+        "kept": [f"{row.text('name')} {row.text('sha256')}" for row in kept],
+        "defective": manifest.section("defective").text("statement") if "defective" in bundle.manifest else None,
+        "time": None if promise is None else promise.words,
+    }

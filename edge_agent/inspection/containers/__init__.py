@@ -1,0 +1,1 @@
+"""Image files: proven to be whole, then decoded."""

@@ -1,0 +1,1 @@
+"""What networks make of a part: its reconstruction, the anomaly map, features of each place."""

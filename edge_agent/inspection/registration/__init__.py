@@ -1,0 +1,1 @@
+"""Where the part lies in the image, and whether it lies as good parts do."""

@@ -1,0 +1,129 @@
+"""The verdict of one part from all that is known of it. Total and reject-first: PASS is the last line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from edge_agent.domain import Capture, ControllerResult, Inspection, Judgement, Outcome, Reason, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Decision", "Evidence", "decide_verdict"]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All that a verdict may rest on. The defaults are those of a part nothing is known of: it is rejected."""
+
+    cameras: tuple[int, ...]
+    judgement_policy: Literal["agent", "both"]
+    captures: Mapping[int, Capture] = field(default_factory=dict)
+    inspections: Mapping[int, Inspection] = field(default_factory=dict)
+    result: ControllerResult | None = None
+    not_ready: str = "not ready"
+    """Why the line was not READY, at the first sign or now; empty when it was."""
+    program_problem: str = ""
+    stale: str = ""
+    repeats_count: bool = False
+    unproven: str = "nothing proves that the result is of now"
+    """Why the result may be older than it looks; empty once the controller told its clock after it."""
+    deadline_passed: bool = True
+    next_part_is_here: bool = True
+    trigger_problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Verdict, reason, and the reason in words."""
+
+    verdict: Verdict
+    reason: Reason
+    detail: str = ""
+
+
+def _reject(reason: Reason, detail: str = "") -> Decision:
+    return Decision(Verdict.REJECT, reason, detail)
+
+
+def _fault(reason: Reason, detail: str) -> Decision:
+    return Decision(Verdict.FAULT, reason, detail)
+
+
+def _unstored(evidence: Evidence) -> Decision | None:
+    """An image that this PC could not store: nothing of the part can be kept, so nothing of it counts."""
+    for camera, capture in sorted(evidence.captures.items()):
+        if capture.broken is Reason.DISK:
+            return _fault(Reason.DISK, f"camera {camera}: {capture.detail}")
+    return None
+
+
+def _missing(evidence: Evidence) -> Decision | None:
+    """What never came, or came broken."""
+    absent = [camera for camera in evidence.cameras if camera not in evidence.captures]
+    for camera in evidence.cameras:
+        capture = evidence.captures.get(camera)
+        if capture is not None and capture.broken is not None:
+            return _reject(capture.broken, f"camera {camera}: {capture.detail}")
+        if capture is not None and capture.count is None:
+            return _reject(Reason.IMAGE_BROKEN, f"camera {camera}: the name {capture.name!r} carries no count")
+    if len(absent) == len(evidence.cameras) and evidence.result is None:
+        return _reject(Reason.NO_ANSWER, evidence.trigger_problem or "neither image nor result came")
+    if absent:
+        names = ", ".join(str(camera) for camera in absent)
+        return _reject(Reason.NO_IMAGE, f"no image of camera {names} by the deadline")
+    if evidence.result is None:
+        return _reject(Reason.NO_RESULT, "no result line by the deadline: nothing proves when the image was taken")
+    return None
+
+
+def _judged(evidence: Evidence) -> Decision | None:
+    """What the inspection and the controller say against the part."""
+    for camera in evidence.cameras:
+        inspection = evidence.inspections.get(camera)
+        if inspection is None:
+            return _reject(Reason.LATE, f"camera {camera}: not inspected by the deadline")
+        if inspection.outcome is not Outcome.OK:
+            return _reject(inspection.reason, f"camera {camera}: {inspection.detail}" if inspection.detail else "")
+    if evidence.judgement_policy == "both":
+        judgement = evidence.result.judgement if evidence.result else None
+        if judgement is not Judgement.OK:
+            return _reject(Reason.CONTROLLER_NG, f"the controller's own judgement is {judgement or 'not told'}")
+    return None
+
+
+def _pending(evidence: Evidence) -> Decision | None:
+    """What has to be known before a PASS, and is not yet."""
+    if evidence.unproven:
+        return _reject(Reason.STALE, evidence.unproven)
+    for camera in evidence.cameras:
+        if evidence.captures[camera].storing is not None:
+            return _reject(Reason.LATE, f"camera {camera}: its image was not on the disk by the deadline")
+    return None
+
+
+def decide_verdict(evidence: Evidence) -> Decision:
+    """The verdict. Every way that is not proven to be PASS ends in REJECT or FAULT, with its reason."""
+    unstored = _unstored(evidence)
+    if unstored is not None:
+        return unstored
+    if evidence.not_ready:
+        return _fault(Reason.NOT_READY, evidence.not_ready)
+    if evidence.program_problem:
+        return _fault(Reason.PROGRAM, evidence.program_problem)
+    if evidence.stale:
+        return _reject(Reason.STALE, evidence.stale)
+    if evidence.repeats_count and not evidence.captures:
+        return _reject(Reason.DUPLICATE, "a result of a count that was already judged, without a new image")
+    against = _missing(evidence) or _judged(evidence)
+    if against is not None:
+        return against
+    pending = _pending(evidence)
+    if pending is not None:
+        return pending
+    if evidence.deadline_passed:
+        return _reject(Reason.LATE, "judged after the deadline")
+    if evidence.next_part_is_here:
+        return _reject(Reason.OVERRUN, "the next part came before this verdict")
+    return Decision(Verdict.PASS, Reason.OK)

@@ -1,0 +1,109 @@
+"""What a reader needs of a public function before calling it: the shapes of its arrays, and what it raises."""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[2]
+ROOMS = ("edge_agent", "calibration", "drivers")
+SHAPE = re.compile(r"\([A-Za-z0-9_ *+/-]+,[^)]*\)|shape", re.DOTALL)
+"""As in (n, h, w)."""
+OF_NOBODY = frozenset({"NotImplementedError", "AssertionError", "SystemExit", "CancelledError"})
+"""What nobody catches by its name: a bug, or an end."""
+
+
+@dataclass(frozen=True)
+class Function:
+    """A public function or method, where it stands, and the docstrings that speak for it."""
+
+    name: str
+    node: ast.FunctionDef | ast.AsyncFunctionDef
+    doc: str
+
+    @property
+    def arrays(self) -> bool:
+        arguments = (*self.node.args.posonlyargs, *self.node.args.args, *self.node.args.kwonlyargs)
+        annotations = [argument.annotation for argument in arguments] + [self.node.returns]
+        return any("NDArray" in ast.unparse(annotation) for annotation in annotations if annotation is not None)
+
+    @property
+    def unsaid(self) -> set[str]:
+        """What its own lines raise and no docstring names."""
+        return {name for name in _raised(self.node) if name not in self.doc} - OF_NOBODY
+
+
+def _raised(node: ast.AST) -> Iterator[str]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)):
+            continue
+        if isinstance(child, ast.Raise) and child.exc is not None:
+            name = ast.unparse(child.exc.func if isinstance(child.exc, ast.Call) else child.exc).split(".")[-1]
+            if name[:1].isupper():
+                yield name
+        yield from _raised(child)
+
+
+def _public(tree: ast.Module, place: str, of_class: dict[tuple[str, str], str]) -> Iterator[Function]:
+    for node in tree.body:
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and not node.name.startswith("_"):
+            yield Function(f"{place}:{node.lineno} {node.name}", node, ast.get_docstring(node) or "")
+        elif isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            bases = [ast.unparse(base).split("[")[0] for base in node.bases]
+            for method in node.body:
+                if isinstance(method, (ast.FunctionDef, ast.AsyncFunctionDef)) and not method.name.startswith("_"):
+                    docs = [ast.get_docstring(method) or "", ast.get_docstring(node) or ""]
+                    docs += [of_class.get((base, method.name), "") for base in bases]
+                    yield Function(f"{place}:{method.lineno} {node.name}.{method.name}", method, "\n".join(docs))
+
+
+def _docs_of_classes(trees: dict[str, ast.Module]) -> dict[tuple[str, str], str]:
+    """What a base class says of a method speaks for who overrides it."""
+    return {
+        (node.name, method.name): f"{ast.get_docstring(method) or ''}\n{ast.get_docstring(node) or ''}"
+        for tree in trees.values()
+        for node in tree.body
+        if isinstance(node, ast.ClassDef)
+        for method in node.body
+        if isinstance(method, (ast.FunctionDef, ast.AsyncFunctionDef))
+    }
+
+
+def functions(room: str) -> list[Function]:
+    """All public functions of a room but commands, whose docstrings are the help that a person reads."""
+    trees = {str(path.relative_to(ROOT)): ast.parse(path.read_text()) for path in sorted((ROOT / room).rglob("*.py"))}
+    docs = _docs_of_classes(trees)
+    wanted = {place: tree for place, tree in trees.items() if not place.startswith("edge_agent/commands/")}
+    return [found for place, tree in wanted.items() for found in _public(tree, place, docs)]
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_function_of_arrays_says_their_shapes(room: str) -> None:
+    assert [found.name for found in functions(room) if found.arrays and not SHAPE.search(found.doc)] == []
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_function_says_what_it_raises(room: str) -> None:
+    assert [f"{found.name}: {', '.join(sorted(found.unsaid))}" for found in functions(room) if found.unsaid] == []
+
+
+def test_the_check_finds_what_is_not_said() -> None:
+    code = """
+def mean(images: NDArray[np.uint8]) -> float:
+    "The mean of all."
+    if not images.size:
+        raise ValueError("no images")
+    return images.mean()
+"""
+    (found,) = _public(ast.parse(code), "made_up.py", {})
+    assert found.arrays
+    assert not SHAPE.search(found.doc)
+    assert found.unsaid == {"ValueError"}
