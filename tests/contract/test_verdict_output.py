@@ -228,6 +228,11 @@ class TestWindow:
             await device.until(lambda: device.stands.is_ready)
             assert not any(said.is_pass for said in await device.writes_on())
 
+    async def test_an_agent_that_starts_in_the_middle_of_a_shift_passes_the_next_part(self, device: Device) -> None:
+        device.number = 40
+        async with running(device) as output:
+            await passes(device, output)
+
     async def test_one_passes_after_another(self, device: Device) -> None:
         async with running(device) as output:
             for part_seq in range(1, 5):
