@@ -45,8 +45,8 @@ def check_target(out: Path, *, overwrite: bool) -> None:
 def write_bundle(out: Path, files: Mapping[str, bytes], manifest: Mapping[str, Any]) -> str:
     """Write the folder beside its place and move it there; returns the bundle's id.
 
-    ``manifest`` gets the files' sha256. What does not load is not moved there (BundleRejected). A crash leaves the
-    old bundle or none, never half of one.
+    ``manifest`` gets the files' sha256. What does not load is not moved there (BundleRejected). A crash leaves the old
+    bundle or none, never half of one. Raises ValueError for other files than a bundle has.
     """
     if set(files) - OPTIONAL_FILES != set(FILES):
         raise ValueError(f"a bundle has the files {FILES}, not {sorted(files)}")
@@ -65,7 +65,7 @@ def write_bundle(out: Path, files: Mapping[str, bytes], manifest: Mapping[str, A
 
 
 def png_bytes(image: NDArray[np.uint8]) -> bytes:
-    """A lossless PNG of grey (H, W) or RGB (H, W, 3)."""
+    """A lossless PNG of grey (H, W) or RGB (H, W, 3). Raises ValueError for what does not encode."""
     ok, encoded = cv2.imencode(".png", image if image.ndim == 2 else np.ascontiguousarray(image[..., ::-1]))
     if not ok:
         raise ValueError(f"an image of shape {image.shape} does not encode as PNG")

@@ -89,8 +89,8 @@ def bearing_of(
     """What disturbances do to some of the good parts that this ``bundle`` of views was made of.
 
     Each part goes the line's way, registered anew, and is judged without itself, disturbed and as it is: by so much a
-    usual good part's score, the median of the held-out ``scores`` (n), is raised. A review band rejects as the limit
-    does. None where a usual good part is rejected already. Raises TypeError for a bundle of another score.
+    usual good part's score, the median of the held-out ``scores`` of the shape (n,), is raised. A review band rejects
+    as the limit does. None where a usual good part is rejected already. Raises TypeError for a bundle of another score.
     """
     judge, usual = bundle.judge(threads=threads), float(np.median(scores))
     if not isinstance(judge, ViewsJudge):

@@ -216,7 +216,7 @@ def _check_some_pass(n: int, rank: int) -> None:
 
 
 def choose_limit(scores: NDArray[np.float64], wishes: LimitWishes = LimitWishes(), *, by_tail: bool = False) -> Limit:
-    """The limit from held-out scores (n).
+    """The limit from held-out scores of the shape (n,).
 
     Without a wish it lies above the largest score; from 39 parts on, where that costs no more than 5 % of good parts,
     above the second largest: one odd part no longer sets it; from 149 on above the 2 % quantile. ``by_tail``: without a
@@ -276,7 +276,7 @@ def _tail_target(n: int) -> float:
 
 
 def at_rank(scores: NDArray[np.float64], rank: int) -> Limit:
-    """The limit just above the rank-th largest score (1 is the largest), and what it promises."""
+    """The limit just above the rank-th largest of scores (n,), where 1 is the largest, and what it promises."""
     n = len(scores)
     # One step above the score itself: "at or above the limit" is then "above that part", also where scores tie.
     value = float(np.nextafter(np.sort(scores)[n - rank], np.inf))
@@ -284,7 +284,10 @@ def at_rank(scores: NDArray[np.float64], rank: int) -> Limit:
 
 
 def offers(scores: NDArray[np.float64]) -> list[Limit]:
-    """Limits a person may choose from, the highest first: above the largest score, and at 1, 2, 3, 5 and 10 %."""
+    """Limits a person may choose from, the highest first.
+
+    Above the largest of the scores of the shape (n,), and at 1, 2, 3, 5 and 10 % of them.
+    """
     n = len(scores)
     return [at_rank(scores, rank) for rank in sorted({1, *(max(1, parts_in(share, n)) for share in _OFFERED)})]
 

@@ -51,12 +51,12 @@ def extrapolate(scores: NDArray[np.float64], target: float) -> Tail:
 
 
 def without_largest(scores: NDArray[np.float64], target: float) -> Tail:
-    """``extrapolate`` from all scores but the largest, with as many of them as if it were there."""
+    """``extrapolate`` from all scores (n,) but the largest, with as many of them as if it were there."""
     return replace(_extrapolated(_others(scores), target, _fitted(len(scores))), without_largest=True)
 
 
 def largest_is_odd(scores: NDArray[np.float64]) -> bool:
-    """Whether the largest score alone lies further out than the others make likely.
+    """Whether the largest of scores (n,) alone lies further out than the others make likely.
 
     By the exponential tail of the others the largest of n reaches as far in one of twenty calibrations.
     """
@@ -64,13 +64,13 @@ def largest_is_odd(scores: NDArray[np.float64]) -> bool:
 
 
 def tells_of_tail(scores: NDArray[np.float64]) -> bool:
-    """Whether there is anything to go by, with the largest score and without it."""
+    """Whether the scores (n,) have a tail to go by, with the largest of them and without it."""
     fitted = _fitted(len(scores))
     return fitted >= _FEWEST_FITTED and min(_excess(scores, fitted)[1], _excess(_others(scores), fitted)[1]) > 0.0
 
 
 def top_excess(scores: NDArray[np.float64]) -> tuple[float, float]:
-    """The score (of three or more) below the top quarter, and the mean excess of that quarter over it.
+    """The score below the top quarter of scores (n,), n at least 3, and the mean excess of that quarter over it.
 
     Without the largest score where that alone lies beyond what the others make likely.
     """

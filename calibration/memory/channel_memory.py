@@ -71,7 +71,10 @@ def whitening(features: NDArray[np.float16]) -> NDArray[np.float32]:
 
 
 def most_different(features: NDArray[np.float16], most: int) -> list[int]:
-    """Up to ``most`` parts, in order: first the most usual, then always the one furthest from all chosen."""
+    """Up to ``most`` of n parts by their features (n, h, w, d), ascending.
+
+    First the most usual, then always the one furthest from all chosen.
+    """
     n = len(features)
     if n <= most:
         return list(range(n))

@@ -27,7 +27,7 @@ _BORNE = 0.3
 
 
 def folds_of(n: int) -> NDArray[np.int64]:
-    """The fold of each of n parts: twelve, one a part where there are fewer. Neighbours in time lie in different ones.
+    """The fold (n,) of each of n parts: twelve, one a part where there are fewer. Neighbours in time lie apart.
 
     With three folds a third of the parts is missing from what scales a held-out part, and the limit comes out too high.
     """

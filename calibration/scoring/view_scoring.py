@@ -203,7 +203,7 @@ def features_at_places(
 
 
 def tone_of_part(registered: RegisteredSet, mask: NDArray[np.bool_] | None, views: Sequence[View]) -> Tone | None:
-    """Where brightness and colour are measured, for views that they are among."""
+    """Where brightness and colour are measured, on ``mask`` (h, w) of any size; None: no view asks for them."""
     if View.TONE not in views:
         return None
     return Tone(_some_places(tone_shape(*registered.native), mask, registered), registered.is_tied)
@@ -221,7 +221,7 @@ def _some_places(
 
 
 def kept_parts(features: NDArray[np.float16], view: View, *, is_tied: bool) -> list[int]:
-    """The parts that the bank holds: all, or those that differ most from each other where its memory is bounded."""
+    """The parts of features (n, K, d) that the bank holds: all, or the most different where its memory is bounded."""
     _, places, depth = features.shape
     return most_different(features[:, None], most_kept(places, depth, view, is_tied=is_tied))
 

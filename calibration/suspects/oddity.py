@@ -117,7 +117,8 @@ def oddity_of(
 ) -> Oddity:
     """How odd each part is, where up to ``most`` may be odd in the same way, from what was ``Seen`` of them.
 
-    ``progress(done)`` counts parts, those of every view.
+    ``features`` (n, K, d) by view stand at the places around those of ``places`` (h, w) that count. ``progress(done)``
+    counts parts, those of every view.
     """
     beside, found_by, before = beside_the_mean(tuple(features), DEFAULT_VOICES), {}, 0
     for view, found in features.items():

@@ -75,7 +75,11 @@ class ControllerCommands(ABC):
         """
 
     async def call(self, name: str, *values: object, by: Deadline | None = None) -> tuple[Value, ...]:
-        """Send a command of the table with checked parameters; the values that its reply says."""
+        """Send a command of the table with checked parameters; the values that its reply says.
+
+        Raises ValueError for parameters out of range, ProtocolViolation for a reply of another form, and as ``command``
+        does.
+        """
         row = COMMANDS[name]
         arguments = row.arguments(values)
         received = await self.command(name, *arguments, by=by)
@@ -282,7 +286,10 @@ class ControllerCommands(ABC):
         await self.call("TW", at.year, at.month, at.day, at.hour, at.minute, at.second)
 
     async def read_clock(self) -> datetime:
-        """TR: naive, in the controller's time zone. Years of two and of four digits are read."""
+        """TR: naive, in the controller's time zone. Years of two and of four digits are read.
+
+        Raises ProtocolViolation for a date that does not exist.
+        """
         year, month, day, hour, minute, second = (int(value) for value in await self.call("TR"))
         year += 0 if year >= _CENTURY else _CENTURY
         try:

@@ -107,8 +107,9 @@ def _read_newest(connection: sqlite3.Connection) -> None:
 def take_lock(path: Path) -> sqlite3.Connection:
     """Hold an exclusive lock on a file beside the journal for as long as the process lives.
 
-    A lock of the operating system through SQLite: gone with the process however it ends, the same on every
-    platform, and readers of the journal are not shut out by it. The same lock by whatever path the journal is named.
+    A lock of the operating system through SQLite: gone with the process however it ends, the same on every platform,
+    and readers of the journal are not shut out by it. The same lock by whatever path the journal is named. Raises
+    AlreadyRunning where another process holds it, else as ``unusable`` says.
     """
     path = path.resolve()
     file = path.with_name(path.name + ".lock")

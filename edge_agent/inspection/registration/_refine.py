@@ -143,7 +143,11 @@ def _single(values: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float32]:
 
 
 def start(level: Level, image: npt.NDArray[np.uint8], pose: Pose) -> Fit:
-    """A fit to begin with: the pose as given, gain and offset by least squares, kept to what light can do."""
+    """A fit to begin with: the pose as given, gain and offset by least squares, kept to what light can do.
+
+    ``image`` is grey (h, w) uint8, of the size of this level; the pose is in px of the level. Where too few points of
+    the reference fall into the image, gain 1, offset 0 and quality 0.
+    """
     values, inside = _sample(level, image, pose)
     if np.count_nonzero(inside) < _MIN_INSIDE:
         return Fit(pose, 1.0, 0.0, 0.0)
@@ -160,7 +164,8 @@ def refine(
 ) -> Fit:
     """Improve ``fit`` on this level's image until a step is below ``stop_px`` (of this level). Always finite.
 
-    Undamped, a part that looks nearly the same at every angle turns by what little tells one from another.
+    Undamped, a part that looks nearly the same at every angle turns by what little tells one from another. ``image`` is
+    grey (h, w) uint8, of the size of this level; gain is a factor, offset in grey levels.
     """
     pose, gain, offset = fit.pose, fit.gain, fit.offset
     values, inside = _sample(level, image, pose)

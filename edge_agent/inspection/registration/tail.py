@@ -76,7 +76,10 @@ def shown_in(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def stray_share(image: NDArray[np.uint8], shown: NDArray[np.uint8]) -> float:
-    """Of the pixels where nothing is shown, the share that is not black; 1 where something is shown everywhere."""
+    """Of the pixels where nothing is shown, the share that is not black; 1 where something is shown everywhere.
+
+    Both (h, w), the image also (h, w, C), in grey levels.
+    """
     lit = (image if image.ndim == 2 else image.max(axis=2)) > 0
     ground = shown == 0
     return float(lit[ground].mean()) if ground.any() else 1.0

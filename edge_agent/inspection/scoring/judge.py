@@ -55,11 +55,17 @@ class Judge(ABC):
 
     @abstractmethod
     def looks(self, views: Views) -> Iterator[tuple[str, NDArray[np.float32]]]:
-        """What the pre-trained network sees, channel by channel or view by view, the cheapest first."""
+        """What the pre-trained network sees, channel by channel or view by view, the cheapest first.
+
+        By name: features (h, w, d) float32, or one pooled embedding (d,).
+        """
 
     @abstractmethod
     def share(self, name: str, seen: NDArray[np.float32]) -> float:
-        """What a channel or view says of that, on the scale of the score. NaN in, NaN out."""
+        """What a channel or view says of what was ``seen`` in it, on the scale of the score. NaN in, NaN out.
+
+        ``seen`` is what ``looks`` gave under that name: (h, w, d) or (d,).
+        """
 
     @abstractmethod
     def judged(self, shares: Mapping[str, float]) -> Judged:
@@ -94,11 +100,11 @@ class PooledJudge(Judge):
             raise ValueError(f"the backbone gives {embedder.dimensions} features, the bank has {bank.mean.size}")
 
     def looks(self, views: Views) -> Iterator[tuple[str, NDArray[np.float32]]]:
-        """The embedding (d) of the anomaly map."""
+        """The embedding (d,) of the anomaly map."""
         yield Channel.MAP, self._embedder.embed(views.differences)
 
     def share(self, name: str, seen: NDArray[np.float32]) -> float:
-        """The score itself."""
+        """The score itself, of an embedding (d,): a mean squared distance (equation 4 of the paper)."""
         del name
         return self._bank.score(seen)
 

@@ -136,7 +136,7 @@ class Scale:
 
     @classmethod
     def of(cls, scores: NDArray[np.float64], weight: float = 1.0) -> Scale:
-        """From the held-out scores of good parts: their median, and what three in four of them stay below.
+        """From held-out scores (n,) of good parts: their median, and what three in four of them stay below.
 
         Quartiles, because the oddest parts of a few dozen say more about themselves than about the channel. Never finer
         than a tenth of the usual score: a dozen parts that happen to be alike would else make any other good part an
@@ -148,7 +148,7 @@ class Scale:
 
     @classmethod
     def to_upper_tenth(cls, scores: NDArray[np.float64]) -> Scale:
-        """From the held-out scores of good parts: their median, and what nine in ten of them stay below.
+        """From held-out scores (n,) of good parts: their median, and what nine in ten of them stay below.
 
         For views that are averaged: no single one hands its oddest part to the limit, so that more of its law may
         speak. Never finer than a fiftieth of the usual score.

@@ -56,7 +56,7 @@ class UsualDistances:
 
     @classmethod
     def anywhere(cls, distances: NDArray[np.float32], least: float = _LEAST_SPREAD) -> UsualDistances:
-        """From the same distances where a place says nothing: one usual distance and one spread for all of them."""
+        """From the same distances (n, P) where a place says nothing: one usual distance and one spread for all."""
         spread = max((1.0 + _FLOOR) * float(distances.std(dtype=np.float64)), least)
         return cls.common(float(distances.mean(dtype=np.float64)), spread, distances.shape[1])
 
@@ -66,7 +66,7 @@ class UsualDistances:
         return cls(np.full(places, usual, np.float32), np.full(places, spread, np.float32), usual, spread, 0.0)
 
     def at(self, places: NDArray[np.intp]) -> UsualDistances:
-        """The same at some of the places."""
+        """The same at some of the places, by their numbers (p,) among the P."""
         return replace(self, usual=self.usual[places], spread=self.spread[places])
 
     def __call__(self, distances: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -78,5 +78,5 @@ class UsualDistances:
 
 
 def top_mean(values: NDArray[np.float32]) -> float:
-    """The mean of the nine largest, of all where there are fewer. NaN in, NaN out."""
+    """The mean of the nine largest of values (P,), of all where there are fewer. NaN in, NaN out."""
     return float(np.sort(values)[-TOP_PLACES:].mean(dtype=np.float64))  # a NaN is sorted to the end

@@ -48,7 +48,7 @@ class ViewBank:
         return self.usual(self.bank.distances(features))
 
     def score(self, features: NDArray[np.float32]) -> float:
-        """The mean of the few places that are furthest out, on the view's scale. NaN in, NaN out."""
+        """The mean of a part's (h, w, d) few places furthest out, on the view's scale. NaN in, NaN out."""
         return self.scale(top_mean(self.bank.furthest_out(features, self.usual, TOP_PLACES)))
 
     @property
