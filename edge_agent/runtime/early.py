@@ -94,25 +94,25 @@ class EarlyWords:
         self._rejected = rejected
         self._spawn = spawn
 
-    def look(self, live: OpenPart, evidence: Callable[[], Evidence]) -> None:
+    def look(self, open_part: OpenPart, evidence: Callable[[], Evidence]) -> None:
         """Say it, where it is due and the output knows of the part; asked again whenever anything changes."""
-        if live.early is not None or self._options.is_dry_run or self._bypass.is_active:
+        if open_part.early is not None or self._options.is_dry_run or self._bypass.is_active:
             return
-        if live.begun is None or not live.begun.done():  # a PLC names the part by then
+        if open_part.begun is None or not open_part.begun.done():  # a PLC names the part by then
             return
-        if is_due(evidence(), live.certain):
-            live.early = EarlyWord(monotonic_s(), self._spawn(self._tell(live, evidence)))
+        if is_due(evidence(), open_part.certain):
+            open_part.early = EarlyWord(monotonic_s(), self._spawn(self._tell(open_part, evidence)))
 
-    async def _tell(self, live: OpenPart, evidence: Callable[[], Evidence]) -> Published:
+    async def _tell(self, open_part: OpenPart, evidence: Callable[[], Evidence]) -> Published:
         """No reason yet: it is whatever the whole inspection says."""
-        seq = live.part.seq
-        if self._bypass.is_active or not is_due(evidence(), live.certain):  # since then: nothing is said
-            live.early = None
+        seq = open_part.part.seq
+        if self._bypass.is_active or not is_due(evidence(), open_part.certain):  # since then: nothing is said
+            open_part.early = None
             return Published.WITHHELD
         published = await self._output.publish(seq, Verdict.REJECT, Deadline.after(self._options.deadline_s))
-        log.info("part_rejected_early", part_seq=seq, cameras=sorted(live.certain), published=published)
+        log.info("part_rejected_early", part_seq=seq, cameras=sorted(open_part.certain), published=published)
         if published is Published.PUBLISHED:
-            if live.early is not None:
-                live.early.told_mono_s = monotonic_s()
+            if open_part.early is not None:
+                open_part.early.told_mono_s = monotonic_s()
             self._rejected(seq)
         return published

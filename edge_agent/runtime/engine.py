@@ -93,8 +93,8 @@ class Engine:
             self._new_part, triggers_itself=options.triggers_itself, longest=timedelta(seconds=options.longest_s)
         )
         self._next_seq = journal.next_part_seq
-        self._live: dict[int, OpenPart] = {}
-        journal.tell_nearness(lambda: bool(self._live))
+        self._open_parts: dict[int, OpenPart] = {}
+        journal.tell_nearness(lambda: bool(self._open_parts))
         self._gaps = CountGaps(*journal.counted(is_simulated=options.is_simulated))
         self._programs = Programs(inspectors.keys(), options.cameras)
         self._inference = Inference(
@@ -148,7 +148,7 @@ class Engine:
     @property
     def is_idle(self) -> bool:
         """No part is open."""
-        return not self._live
+        return not self._open_parts
 
     def tick(self) -> None:
         """``check``, and note that the event loop runs. Called every few hundredths of a second, or never."""
@@ -186,8 +186,8 @@ class Engine:
         self.check()
         deadline = Deadline.after(within_s)
         while self._carried and not deadline.has_passed:
-            for live in self._live.values():
-                live.decide_now()
+            for open_part in self._open_parts.values():
+                open_part.decide_now()
             await asyncio.wait(self._carried, timeout=_FINISH_LOOK_S)
 
     def on_event(self, event: ControllerEvent) -> None:
@@ -228,20 +228,20 @@ class Engine:
             if capture.storing is not None:
                 self._spawn(self._stored(capture.storing))
             return
-        live = self._open_part_of(part, arrival)
+        open_part = self._open_part_of(part, arrival)
         if capture.storing is not None:
-            self._spawn(self._wait_stored(live, capture, capture.storing))
+            self._spawn(self._wait_stored(open_part, capture, capture.storing))
         if capture.broken is None:
-            live.inspecting.append(self._spawn(self._inference.inspect(live, capture)))
-        live.changed.set()
+            open_part.inspecting.append(self._spawn(self._inference.inspect(open_part, capture)))
+        open_part.changed.set()
 
-    async def _wait_stored(self, live: OpenPart, capture: Capture, storing: asyncio.Future[Capture]) -> None:
+    async def _wait_stored(self, open_part: OpenPart, capture: Capture, storing: asyncio.Future[Capture]) -> None:
         """An image's inspection began before the image was durable. Now it is, or it cannot be."""
         stored = await self._stored(storing)
-        captures = live.part.captures
+        captures = open_part.part.captures
         if captures.get(capture.camera) is capture:  # else it was found to be another file meanwhile
             captures[capture.camera] = stored if capture.broken is None else replace(capture, storing=None)
-        live.changed.set()
+        open_part.changed.set()
         self.check()
 
     async def _stored(self, storing: asyncio.Future[Capture]) -> Capture:
@@ -254,8 +254,8 @@ class Engine:
 
     async def trigger(self, link: ControllerLink) -> None:
         """Start a part from this side: it exists, under its deadline, before the trigger leaves."""
-        live = self._open_part_of(self._pairing.on_trigger(), Arrival.NEW)
-        live.link, deadline = link, live.part.deadline
+        open_part = self._open_part_of(self._pairing.on_trigger(), Arrival.NEW)
+        open_part.link, deadline = link, open_part.part.deadline
         while True:
             try:
                 await link.trigger(self._options.trigger_number, deadline)
@@ -264,10 +264,10 @@ class Engine:
                 if deadline.left_s() > self._options.deadline_s / 2:
                     await asyncio.sleep(_TRIGGER_RETRY_S)
                     continue
-                live.trigger_problem = str(err)
+                open_part.trigger_problem = str(err)
             except DriverError as err:
-                live.trigger_problem = str(err)
-            live.changed.set()
+                open_part.trigger_problem = str(err)
+            open_part.changed.set()
             return
 
     # --- first sign -----------------------------------------------------------------------------------
@@ -284,17 +284,17 @@ class Engine:
 
     def _open_part_of(self, part: Part, arrival: Arrival) -> OpenPart:
         if arrival is not Arrival.NEW:
-            return self._live[part.seq]
+            return self._open_parts[part.seq]
         self.check()
-        live = self._live[part.seq] = OpenPart(part, self._readiness.why_not_ready)
+        open_part = self._open_parts[part.seq] = OpenPart(part, self._readiness.why_not_ready)
         self._readiness.newest_seq = part.seq
         self._readiness.move(LineEvent.FIRST_SIGN)
-        carried = self._spawn(self._carry(live))
+        carried = self._spawn(self._carry(open_part))
         self._carried.add(carried)
         carried.add_done_callback(self._carried.discard)
-        for oldest in list(self._live.values())[:-_MOST_OPEN_PARTS]:
+        for oldest in list(self._open_parts.values())[:-_MOST_OPEN_PARTS]:
             oldest.decide_now()
-        return live
+        return open_part
 
     def _on_result(self, result: ControllerResult) -> None:
         if result.count is not None:
@@ -329,40 +329,40 @@ class Engine:
 
     # --- verdict --------------------------------------------------------------------------------------
 
-    async def _carry(self, live: OpenPart) -> None:
+    async def _carry(self, open_part: OpenPart) -> None:
         """Carry one part from its first sign to its end."""
-        part = live.part
-        live.begun = self._spawn(self._output.begin_part(part.seq, part.first_sign_mono_s))
-        live.begun.add_done_callback(lambda _: live.changed.set())
-        await self._part_handler.wait_for_evidence(live)
-        await live.begun
+        part = open_part.part
+        open_part.begun = self._spawn(self._output.begin_part(part.seq, part.first_sign_mono_s))
+        open_part.begun.add_done_callback(lambda _: open_part.changed.set())
+        await self._part_handler.wait_for_evidence(open_part)
+        await open_part.begun
         self.check()
-        row, decision = await self._part_handler.record(live, self._part_handler.decide(live))
+        row, decision = await self._part_handler.record(open_part, self._part_handler.decide(open_part))
         self._pairing.close(part)
-        self._begin_anew_if_owed(live)
-        for task in live.inspecting:
+        self._begin_anew_if_owed(open_part)
+        for task in open_part.inspecting:
             task.cancel()
-        published = await self._part_handler.publish(live, decision)
+        published = await self._part_handler.publish(open_part, decision)
         has_passed = decision.verdict is Verdict.PASS and published is Published.PUBLISHED
-        is_awaited = live.early is not None and live.early.is_told
+        is_awaited = open_part.early is not None and open_part.early.is_told
         if not (has_passed or is_awaited or decision.reason is Reason.DUPLICATE):  # of which no part is on the belt
             self._on_rejected(part.seq)
-        del self._live[part.seq]
-        if not self._live:
+        del self._open_parts[part.seq]
+        if not self._open_parts:
             self._readiness.move(LineEvent.ALL_DECIDED)
         self.check()
         self._say(row, decision, published)
         became = None if decision.reason is Reason.JOURNAL else published
-        told_mono_s = None if live.early is None else live.early.told_mono_s
+        told_mono_s = None if open_part.early is None else open_part.early.told_mono_s
         always = decision.reason is Reason.BYPASS
         await self._archiving.keep(part, decision.verdict, became, always=always, told_mono_s=told_mono_s)
 
-    def _on_certain(self, live: OpenPart, capture: Capture) -> None:
+    def _on_certain(self, open_part: OpenPart, capture: Capture) -> None:
         """An image can no longer be OK, though its inspection is not done."""
-        now = live.part.captures.get(capture.camera)
+        now = open_part.part.captures.get(capture.camera)
         if now is not None and now.path == capture.path:
-            live.certain.add(capture.camera)
-            live.changed.set()
+            open_part.certain.add(capture.camera)
+            open_part.changed.set()
 
     def _on_rejected(self, part_seq: int) -> None:
         """A part leaves by the chute from now on."""
@@ -374,13 +374,13 @@ class Engine:
         if self._part_handler.bypassed_seq == self._readiness.newest_seq:
             await self._output.withdraw()
 
-    def _begin_anew_if_owed(self, live: OpenPart) -> None:
+    def _begin_anew_if_owed(self, open_part: OpenPart) -> None:
         """A triggered part that never got its count: its result may still come, and would be the next part's."""
-        if live.link is not None and live.owes_count:
-            why = f"the controller took the trigger of part {live.part.seq} and told nothing by the deadline"
+        if open_part.link is not None and open_part.owes_count:
+            why = f"the controller took the trigger of part {open_part.part.seq} and told nothing by the deadline"
             self._up_mono_s = None
             self._health.fails("controller", why)  # until the link is up again; nothing passes in between
-            live.link.begin_anew(why)
+            open_part.link.begin_anew(why)
 
     # --- small things ---------------------------------------------------------------------------------
 
@@ -425,13 +425,13 @@ class Engine:
     def _go_stale(self, why: str) -> None:
         """Nothing that is open can be trusted to be of now, what was decided and is on its way to the wire included."""
         self._pairing.go_stale(why)
-        for live in self._live.values():
-            live.part.stale = live.part.stale or why
+        for open_part in self._open_parts.values():
+            open_part.part.stale = open_part.part.stale or why
         self._wake_all()
 
     def _wake_all(self) -> None:
-        for live in self._live.values():
-            live.changed.set()
+        for open_part in self._open_parts.values():
+            open_part.changed.set()
 
     def _spawn(self, work: Coroutine[None, None, T]) -> asyncio.Task[T]:
         if self._tasks is None:

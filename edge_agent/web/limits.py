@@ -64,7 +64,11 @@ class LimitPages:
         return [Route("/api/limit", self.foreseen), Route("/api/limit", self.move, methods=["POST"])]
 
     def foreseen(self, request: Request) -> Response:
-        """What that limit would do, from the journal and from the calibration. Raises HTTPException (400, 404, 409)."""
+        """What that limit would do, from the journal and from the calibration.
+
+        Raises HTTPException: 400 for a question that is none, 409 where nothing can be foreseen; DataError for another
+        bundle.
+        """
         asked = checked(lambda: _Asked.model_validate(dict(request.query_params)))
         entry, since_utc = self._entry(asked.bundle), utc_text(asked.since)
         wish = LimitWish(entry.program, entry.camera, asked.limit, bundle_id=asked.bundle, since_utc=since_utc)

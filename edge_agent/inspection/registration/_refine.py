@@ -145,8 +145,8 @@ def _single(values: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float32]:
 def start(level: Level, image: npt.NDArray[np.uint8], pose: Pose) -> Fit:
     """A fit to begin with: the pose as given, gain and offset by least squares, kept to what light can do.
 
-    ``image`` is grey (h, w) uint8, of the size of this level; the pose is in px of the level. Where too few points of
-    the reference fall into the image, gain 1, offset 0 and quality 0.
+    ``image`` is this level's, grey (h, w) uint8; offset in grey levels. Where fewer than 16 chosen pixels fall into the
+    image: gain 1, offset 0. The quality is 0, not measured yet.
     """
     values, inside = _sample(level, image, pose)
     if np.count_nonzero(inside) < _MIN_INSIDE:
@@ -164,8 +164,8 @@ def refine(
 ) -> Fit:
     """Improve ``fit`` on this level's image until a step is below ``stop_px`` (of this level). Always finite.
 
-    Undamped, a part that looks nearly the same at every angle turns by what little tells one from another. ``image`` is
-    grey (h, w) uint8, of the size of this level; gain is a factor, offset in grey levels.
+    ``image`` is this level's, grey (h, w) uint8; offset in grey levels. Undamped, a part that looks nearly the same at
+    every angle turns by what little tells one from another.
     """
     pose, gain, offset = fit.pose, fit.gain, fit.offset
     values, inside = _sample(level, image, pose)
