@@ -17,15 +17,8 @@ from calibration.evaluation.curve import LearningCurve
 from calibration.evaluation.drift import DRIFT_COLUMNS, drift_cells
 from calibration.evaluation.result import COLUMNS, cells_of
 from calibration.evaluation.several import points_of
-from edge_agent.report.evaluation import (
-    EvaluationFacts,
-    LearningPoint,
-    MethodFacts,
-    SetFacts,
-    SetsFacts,
-    write_evaluation_report,
-    write_sets_report,
-)
+from edge_agent.report.evaluation import write_evaluation_report, write_sets_report
+from edge_agent.report.evaluation_facts import EvaluationFacts, LearningPoint, MethodFacts, SetFacts, SetsFacts
 from edge_agent.report.head import Head
 from edge_agent.store.fs import write_durably
 

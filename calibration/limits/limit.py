@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from calibration.limits.shares import (
-    _SHARE_HINT,
+    SHARE_HINT,
     false_reject_bound,
     images_to_expect,
     images_to_promise,
@@ -47,7 +47,6 @@ _SECOND_FROM = 39
 _QUANTILE = 0.02
 _OFFERED = (0.01, 0.02, 0.03, 0.05, 0.10)
 _FURTHEST_EXTRAPOLATION = 0.1
-_ROUNDING = 1e-9
 _TAIL_TARGET, _TAIL_TARGET_OF_FEW = 0.03, 0.05
 _PARTS_IN_TAIL = 2.25
 
@@ -193,7 +192,7 @@ def plan_ranks(n: int, wishes: LimitWishes) -> tuple[int, int | None]:
     """
     for name, share in (("false rejects", wishes.false_rejects), ("the review share", wishes.review_share)):
         if share is not None and not 0.0 < share < 1.0:
-            raise UsageError(f"{name}: {share} is no share of parts", hint=_SHARE_HINT)
+            raise UsageError(f"{name}: {share} is no share of parts", hint=SHARE_HINT)
     rank = _limit_rank(n, wishes)
     if wishes.review_share is None:
         return rank, None

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from functools import cache
 
-from calibration.limits.limit import _ROUNDING
 from edge_agent.errors import UsageError
 from edge_agent.report.tally import rate_upper_bound
 
 __all__ = [
+    "SHARE_HINT",
     "false_reject_bound",
     "images_to_expect",
     "images_to_promise",
@@ -19,6 +19,9 @@ __all__ = [
     "share_for",
     "share_of",
 ]
+
+ROUNDING = 1e-9
+"""Of a share that is a whole number of parts but for its last digit."""
 
 
 @cache
@@ -32,19 +35,19 @@ def false_reject_bound(n: int, rank: int = 1) -> float:
 
 def images_to_expect(share: float) -> int:
     """Good images from which on a limit above the largest score expects no more than this share of false rejects."""
-    return math.ceil(1.0 / share - _ROUNDING) - 1
+    return math.ceil(1.0 / share - ROUNDING) - 1
 
 
 def images_to_promise(share: float) -> int:
     """Good images from which on it stays below that share with 95 % confidence: 59 for 5 %, 299 for 1 %."""
-    return math.ceil(math.log(0.05) / math.log1p(-share) - _ROUNDING)
+    return math.ceil(math.log(0.05) / math.log1p(-share) - ROUNDING)
 
 
 def share_for(rank: int, n: int) -> str:
     """The shortest target to ask for, as a person writes it, that puts the limit above the rank-th largest of n."""
     digits = 1
     while True:
-        written = math.ceil(rank / (n + 1) * 100 * 10**digits - _ROUNDING) / 10**digits
+        written = math.ceil(rank / (n + 1) * 100 * 10**digits - ROUNDING) / 10**digits
         if parts_in(written / 100, n) == rank:
             return f"{written:.{digits}f}%"
         digits += 1
@@ -56,7 +59,7 @@ def percent(share: float) -> str:
     return f"{value:.1f} %" if value >= 0.95 else f"{value:.2g} %"
 
 
-_SHARE_HINT = "a share of good parts, above 0 and below 100 %: write 1% or 0.01"
+SHARE_HINT = "a share of good parts, above 0 and below 100 %: write 1% or 0.01"
 
 
 def share_of(name: str, text: str | None) -> float | None:
@@ -67,15 +70,15 @@ def share_of(name: str, text: str | None) -> float | None:
     try:
         share = float(number) / (100.0 if is_percent else 1.0)
     except ValueError as err:
-        raise UsageError(f"{name}: {text!r} is no number", hint=_SHARE_HINT) from err
+        raise UsageError(f"{name}: {text!r} is no number", hint=SHARE_HINT) from err
     if not 0.0 < share < 1.0:
-        raise UsageError(f"{name}: {text} is no share of parts", hint=_SHARE_HINT)
+        raise UsageError(f"{name}: {text} is no share of parts", hint=SHARE_HINT)
     return share
 
 
 def parts_in(share: float, n: int) -> int:
     """How many of the n held-out parts a limit may lie below so that the expected share is not exceeded."""
-    return math.floor(share * (n + 1) + _ROUNDING)
+    return math.floor(share * (n + 1) + ROUNDING)
 
 
 def place_of(rank: int) -> str:

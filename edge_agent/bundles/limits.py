@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["LimitMoved", "move_limit"]
 
-_TEXT_MAX, _NAME_MAX = 200, 100
-_NAMED, _LISTED = 10, 1000
-
 
 @dataclass(frozen=True, slots=True)
 class LimitMoved:

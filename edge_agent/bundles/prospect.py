@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from calibration.limits.relimit import NewLimit, new_limit
-from edge_agent.bundles.limits import _LISTED, _NAME_MAX, _NAMED, _TEXT_MAX
 from edge_agent.bundles.line_bundles import entry_of
 from edge_agent.errors import BundleRejected, UsageError
 from edge_agent.inspection.bundle.limit_changes import LIMIT_CHANGES
@@ -31,6 +30,9 @@ NEXT_START = (
 )
 _BY_LIMIT = frozenset({"id", "created", "limit", "defective", LIMIT_CHANGES})
 """What may differ between bundles whose scores are the same."""
+
+_TEXT_MAX, _NAME_MAX = 200, 100
+_NAMED, _LISTED = 10, 1000
 
 
 @dataclass(frozen=True, slots=True)

@@ -229,7 +229,8 @@ def demo(
     Example: edge-agent demo
     """
     from edge_agent.logs import configure_logs
-    from edge_agent.tools.demo.run import DemoPlan, run_demo
+    from edge_agent.tools.demo.plan import DemoPlan
+    from edge_agent.tools.demo.run import run_demo
 
     configure_logs("warning", "auto")
     plan = DemoPlan(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edge_agent.report.evaluation import LearningPoint
+    from edge_agent.report.evaluation_facts import LearningPoint
     from edge_agent.report.figures import Chart
 
 __all__ = ["learning_chart", "neighbourhood_chart", "precision_recall_chart", "roc_chart", "scores_chart"]

@@ -11,8 +11,6 @@ from edge_agent.wording import tr
 __all__ = ["SHORT_ID", "BundleName", "Head", "Paper"]
 
 Paper = Literal["A4", "letter"]
-
-
 SHORT_ID = 12
 """So many digits of a bundle's id tell it from all others; the same number as in ``bundle list``."""
 

@@ -6,48 +6,30 @@ docs/decisions/0083.
 
 from __future__ import annotations
 
-import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import structlog
 
 from drivers.timing import Deadline, monotonic_s
 from edge_agent.domain import Inspection, Outcome, Published, Reason, Verdict
+from edge_agent.runtime.open_part import EarlyWord
 from edge_agent.runtime.verdict import Decision, Evidence, decide_verdict
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable, Collection, Coroutine
 
     from drivers.base import VerdictOutput
     from edge_agent.runtime.bypass import Bypass
     from edge_agent.runtime.open_part import EngineOptions, OpenPart
 
-__all__ = ["EarlyWord", "EarlyWords", "after_early", "is_due"]
+__all__ = ["EarlyWords", "after_early", "is_due"]
 
 log = structlog.get_logger(__name__)
 
 _CERTAIN = Inspection(Outcome.NG, Reason.SCORE, 0.0, 0.0, "", "")
 _UNSAID = "the inspection said early that this part is a reject, and found nothing against it when it was done"
-
-
-@dataclass(slots=True)
-class EarlyWord:
-    """The REJECT that was said before the inspection was done, at ``at_mono_s``."""
-
-    at_mono_s: float
-    telling: asyncio.Task[Published]
-    told_mono_s: float | None = None
-    """When it stood on the wire, read back; None before, and where it did not get there."""
-
-    async def became(self) -> Published:
-        """What became of it on its way to the line. Cancelling who waits does not take it back."""
-        return await asyncio.shield(self.telling)
-
-    @property
-    def is_told(self) -> bool:
-        """It stood on the wire, read back."""
-        return self.telling.done() and self.telling.result() is Published.PUBLISHED
 
 
 def is_due(evidence: Evidence, certain: Collection[int]) -> bool:

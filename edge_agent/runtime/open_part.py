@@ -7,13 +7,33 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from edge_agent.domain import Published
+
 if TYPE_CHECKING:
     from drivers.base import ControllerLink
     from edge_agent.domain import Inspection
-    from edge_agent.runtime.early import EarlyWord
     from edge_agent.runtime.part import Part
 
-__all__ = ["EngineOptions", "OpenPart"]
+__all__ = ["EarlyWord", "EngineOptions", "OpenPart"]
+
+
+@dataclass(slots=True)
+class EarlyWord:
+    """The REJECT that was said before the inspection was done, at ``at_mono_s``."""
+
+    at_mono_s: float
+    telling: asyncio.Task[Published]
+    told_mono_s: float | None = None
+    """When it stood on the wire, read back; None before, and where it did not get there."""
+
+    async def became(self) -> Published:
+        """What became of it on its way to the line. Cancelling who waits does not take it back."""
+        return await asyncio.shield(self.telling)
+
+    @property
+    def is_told(self) -> bool:
+        """It stood on the wire, read back."""
+        return self.telling.done() and self.telling.result() is Published.PUBLISHED
 
 
 @dataclass(frozen=True, slots=True)

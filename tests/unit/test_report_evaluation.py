@@ -12,15 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edge_agent.report.evaluation import (
-    EvaluationFacts,
-    LearningPoint,
-    MethodFacts,
-    SetFacts,
-    SetsFacts,
-    write_evaluation_report,
-    write_sets_report,
-)
+from edge_agent.report.evaluation import write_evaluation_report, write_sets_report
+from edge_agent.report.evaluation_facts import EvaluationFacts, LearningPoint, MethodFacts, SetFacts, SetsFacts
 from edge_agent.report.evaluation_figures import _sweep, scores_chart
 from edge_agent.report.facts import PartPictures
 from edge_agent.report.head import Head

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from edge_agent.inspection.inspector import Inspector
     from edge_agent.report.facts import PartPictures
     from edge_agent.report.head import Head
+    from edge_agent.tools.demo.plan import DemoPlan
     from edge_agent.tools.demo.result import DemoPart
-    from edge_agent.tools.demo.run import DemoPlan
 
 __all__ = ["write_demo_report"]
 

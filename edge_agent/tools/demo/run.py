@@ -11,7 +11,7 @@ import secrets
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from calibration.collecting.packages import need_packages
@@ -30,16 +30,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from edge_agent.report.head import Paper
+    from edge_agent.tools.demo.plan import DemoPlan
 
-__all__ = ["DemoPlan", "DemoResult", "run_demo"]
+
+__all__ = ["run_demo"]
 
 _MARK = ".made-by-edge-agent-demo"
 _READY_WITHIN_S = 180.0
 """Far more than any machine needs that is not busy with something else."""
 _STOP_WITHIN_S = 10.0
 _PROGRAM = 1
-
 _LINE_TOML = """\
 # The simulated line of `edge-agent demo`.
 schema_version = 1
@@ -80,25 +80,6 @@ archive = "archive"
 [log]
 format = "json"
 """
-
-
-@dataclass(frozen=True, slots=True)
-class DemoPlan:
-    """What the demonstration does. ``spacing_s`` is the time between two parts."""
-
-    out: Path
-    parts: int
-    defective: int
-    good: int
-    width: int
-    spacing_s: float
-    seed: int
-    paper: Paper = "A4"
-
-    @property
-    def deadline_ms(self) -> int:
-        """The rest of the spacing is for what comes before the first sign: exposure and transfer."""
-        return round(self.spacing_s * 700)
 
 
 def run_demo(plan: DemoPlan, progress: Callable[[str, int, int], None], say: Callable[[str], None]) -> DemoResult:
