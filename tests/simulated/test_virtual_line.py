@@ -71,7 +71,7 @@ def test_an_agent_that_passes_everything_is_noticed(tmp_path: Path, monkeypatch:
     def pass_all(_evidence: Evidence) -> Decision:
         return Decision(Verdict.PASS, Reason.OK)
 
-    monkeypatch.setattr(bypass, "decide", pass_all)
+    monkeypatch.setattr(bypass, "decide_verdict", pass_all)
     line = run(tmp_path, 60, 2, is_calm=True)
 
     with pytest.raises(AssertionError, match="bad and went through"):
