@@ -23,7 +23,7 @@ from drivers.base import (
     ProtocolViolation,
 )
 from drivers.keyence.codec import shown
-from drivers.keyence.face import ControllerCommands, Mode
+from drivers.keyence.controller_commands import ControllerCommands, Mode
 from drivers.keyence.reading import read_program_number, read_version
 from drivers.keyence.results import ResultParser
 from drivers.keyence.session import open_session

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from drivers.base import BadParameter, CommandRefused, CommandUnknown, NotNow, ProtocolViolation
 from drivers.keyence.codec import refused
 from drivers.keyence.commands import COMMANDS
-from drivers.keyence.face import Bound, ControllerCommands, Mode, ProgramId, ScreenTarget, Version
+from drivers.keyence.controller_commands import Bound, ControllerCommands, Mode, ProgramId, ScreenTarget, Version
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
