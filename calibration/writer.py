@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from calibration.memory.view_memory import ViewMemory
-    from edge_agent.inspection.scoring.usual import UsualDistances
+    from edge_agent.inspection.scoring.typical_distances import TypicalDistances
 
 __all__ = ["bank_bytes", "check_target", "local_bank_bytes", "png_bytes", "view_bank_bytes", "write_bundle"]
 
@@ -90,7 +90,7 @@ def local_bank_bytes(channels: Mapping[str, tuple[NDArray[np.float16], NDArray[n
     return buffer.getvalue()
 
 
-def view_bank_bytes(views: Mapping[str, tuple[ViewMemory, UsualDistances]]) -> bytes:
+def view_bank_bytes(views: Mapping[str, tuple[ViewMemory, TypicalDistances]]) -> bytes:
     """The bank file of the mean of views.
 
     Of each view: the stored parts' ``features`` (m, K, d) float16 at the K places around those that count, ``places``

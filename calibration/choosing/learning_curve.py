@@ -20,7 +20,7 @@ from calibration.scoring.view_scoring import features_at_places
 from edge_agent.inspection.networks.anomaly_map import resized
 from edge_agent.inspection.networks.channels import Views, overview_size
 from edge_agent.inspection.networks.view import View, ViewExtractor
-from edge_agent.inspection.scoring.usual import top_mean
+from edge_agent.inspection.scoring.typical_distances import top_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -21,7 +21,7 @@ from calibration.registering.part_mask import counting_places
 from edge_agent.inspection.containers.decode import decode
 from edge_agent.inspection.networks.anomaly_map import resized, to_working
 from edge_agent.inspection.networks.embedding import FeatureGrid
-from edge_agent.inspection.scoring.usual import top_mean
+from edge_agent.inspection.scoring.typical_distances import top_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence

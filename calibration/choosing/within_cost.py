@@ -19,7 +19,7 @@ from calibration.memory.view_memory import ViewMemory, seen_places
 from calibration.scoring.view_scoring import features_at_places, networks_for, views_of_images
 from edge_agent.inspection.networks.channels import Views
 from edge_agent.inspection.networks.view import View, ViewExtractor
-from edge_agent.inspection.scoring.usual import top_mean
+from edge_agent.inspection.scoring.typical_distances import top_mean
 from edge_agent.wording import tr
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ _SLACK: Final = 1.1
 _TAILS: Final = 20.0
 """By simulation: below 0.06 % of good parts refused by one quantity with long tails, from 20 good images on."""
 _TAILS_DISTURBED: Final = 12.0
-"""The same for good parts in a light that has to be borne: below 0.3 %."""
+"""The same for good parts in a light that has to be tolerated: below 0.3 %."""
 _LEAST_ROOM: Final = {
     Quantity.BRIGHTNESS: 2.0,
     Quantity.CONTRAST: 1.0,

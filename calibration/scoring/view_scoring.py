@@ -13,9 +13,9 @@ from calibration.memory.channel_memory import most_different
 from calibration.memory.view_memory import FEWEST_KEPT, MOST_ANYWHERE, HeldOut, ViewMemory, seen_places
 from calibration.memory.whitened import MOST_FEATURES
 from calibration.registering.part_mask import counting_places
-from calibration.scoring.borne import borne_differences
 from calibration.scoring.condition import condition_limits, condition_words
 from calibration.scoring.fusion import Fusion, beside_the_mean
+from calibration.scoring.nuisance_variation import nuisance_covariance
 from calibration.scoring.scored import LEARN, Scored
 from calibration.training.crossfit import views_unseen
 from calibration.writer import view_bank_bytes
@@ -112,13 +112,13 @@ def score_by_views(
         )
         features, places = features | others[0], places | others[1]
     extractors = looking(views)
-    borne = borne_differences(
+    nuisance = nuisance_covariance(
         registered, learned, extractors, places, lambda done, total: progress(n + n * done // total, steps)
     )
     banks = {}
     for number, view in enumerate(views, start=2):
         kept = kept_parts(features[view], view, is_tied=registered.is_tied)
-        memory = ViewMemory(features[view], places[view], kept, is_tied=registered.is_tied, borne=borne[view])
+        memory = ViewMemory(features[view], places[view], kept, is_tied=registered.is_tied, nuisance=nuisance[view])
         held_out = memory.held_out(_after(n * number, steps, progress))
         banks[view] = memory, held_out
     beside = beside_the_mean(views, voices)

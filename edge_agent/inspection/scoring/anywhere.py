@@ -12,7 +12,7 @@ from edge_agent.inspection.scoring.furthest import furthest
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edge_agent.inspection.scoring.usual import UsualDistances
+    from edge_agent.inspection.scoring.typical_distances import TypicalDistances
 
 __all__ = ["AnywhereBank"]
 
@@ -70,7 +70,7 @@ class AnywhereBank:
         """Distance (P) of each place that counts to the nearest good part. NaN in, NaN out."""
         return self._nearest(features, 1)[:, 0]
 
-    def furthest_out(self, features: NDArray[np.float32], usual: UsualDistances, count: int) -> NDArray[np.float32]:
+    def furthest_out(self, features: NDArray[np.float32], usual: TypicalDistances, count: int) -> NDArray[np.float32]:
         """The ``count`` places (all, where there are fewer) of a part (h, w, d) that are furthest out by what is usual.
 
         How far out a place is by every eighth feature is an upper bound: with all of them only those are compared that

@@ -12,7 +12,7 @@ from edge_agent.inspection.scoring.furthest import furthest
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edge_agent.inspection.scoring.usual import UsualDistances
+    from edge_agent.inspection.scoring.typical_distances import TypicalDistances
 
 __all__ = ["PlaceBank", "around"]
 
@@ -118,7 +118,7 @@ class PlaceBank:
         """Distance (P) of each place that counts to the nearest good part. NaN in, NaN out."""
         return np.asarray(self.to_each(features).min(axis=1))
 
-    def furthest_out(self, features: NDArray[np.float32], usual: UsualDistances, count: int) -> NDArray[np.float32]:
+    def furthest_out(self, features: NDArray[np.float32], usual: TypicalDistances, count: int) -> NDArray[np.float32]:
         """The ``count`` places (all, where there are fewer) of a part (h, w, d) that are furthest out by what is usual.
 
         How far out a place is by some good parts at that very place is an upper bound. All of them are asked there,

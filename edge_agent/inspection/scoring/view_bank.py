@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_agent.inspection.networks.view import Plane
-from edge_agent.inspection.scoring.usual import TOP_PLACES, top_mean
+from edge_agent.inspection.scoring.typical_distances import TOP_PLACES, top_mean
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from edge_agent.inspection.scoring.anywhere import AnywhereBank
     from edge_agent.inspection.scoring.local import Scale
     from edge_agent.inspection.scoring.nearest import PlaceBank
-    from edge_agent.inspection.scoring.usual import UsualDistances
+    from edge_agent.inspection.scoring.typical_distances import TypicalDistances
 
 __all__ = ["ViewBank"]
 
@@ -30,7 +30,7 @@ class ViewBank:
     """
 
     bank: PlaceBank | AnywhereBank
-    usual: UsualDistances
+    usual: TypicalDistances
     scale: Scale
     is_beside: bool = False
     plane: Plane = Plane.ALL

@@ -1,4 +1,4 @@
-"""What distances are usual at each place of good parts, and how far out a distance is by that."""
+"""Typical distances: how far good parts are from each other at each place, and how far out another part is by that."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["TOP_PLACES", "UsualDistances", "top_mean"]
+__all__ = ["TOP_PLACES", "TypicalDistances", "top_mean"]
 
 TOP_PLACES = 9
 """What a point-like defect covers once features are averaged 3 x 3: fewer would hang on one noisy place."""
@@ -21,7 +21,7 @@ _LEAST_SPREAD = 1e-6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class UsualDistances:
+class TypicalDistances:
     """``usual`` and ``spread`` (P) of good parts' distances at each place, and of all places together.
 
     A distance is measured twice, against its own place and against all places. By its own place what good parts
@@ -36,7 +36,7 @@ class UsualDistances:
     place_share: float
 
     @classmethod
-    def of(cls, distances: NDArray[np.float32], least: float = _LEAST_SPREAD) -> UsualDistances:
+    def of(cls, distances: NDArray[np.float32], least: float = _LEAST_SPREAD) -> TypicalDistances:
         """From the distances (n, P) of good parts, each to the others.
 
         A place's spread is drawn towards the common one, the median over places: n parts speak for the place,
@@ -55,17 +55,17 @@ class UsualDistances:
         return cls(usual.astype(np.float32), spread.astype(np.float32), float(usual.mean()), anywhere, share)
 
     @classmethod
-    def anywhere(cls, distances: NDArray[np.float32], least: float = _LEAST_SPREAD) -> UsualDistances:
+    def anywhere(cls, distances: NDArray[np.float32], least: float = _LEAST_SPREAD) -> TypicalDistances:
         """From the same distances (n, P) where a place says nothing: one usual distance and one spread for all."""
         spread = max((1.0 + _FLOOR) * float(distances.std(dtype=np.float64)), least)
         return cls.common(float(distances.mean(dtype=np.float64)), spread, distances.shape[1])
 
     @classmethod
-    def common(cls, usual: float, spread: float, places: int) -> UsualDistances:
+    def common(cls, usual: float, spread: float, places: int) -> TypicalDistances:
         """These two figures at each of so many places."""
         return cls(np.full(places, usual, np.float32), np.full(places, spread, np.float32), usual, spread, 0.0)
 
-    def at(self, places: NDArray[np.intp]) -> UsualDistances:
+    def at(self, places: NDArray[np.intp]) -> TypicalDistances:
         """The same at some of the places, by their numbers (p,) among the P."""
         return replace(self, usual=self.usual[places], spread=self.spread[places])
 
