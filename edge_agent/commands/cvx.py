@@ -124,7 +124,7 @@ def cvx_commands(*, json_: Json = False) -> None:
 
     Example: edge-agent cvx commands
     """
-    from edge_agent.wiring.agent import controller_commands
+    from edge_agent.wiring.controller import controller_commands
 
     rows = controller_commands().values()
     for row in rows:

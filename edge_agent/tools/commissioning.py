@@ -21,7 +21,7 @@ from edge_agent.settings import ControllerSettings, load_settings
 from edge_agent.store.fs import FileSystem
 from edge_agent.store.plan import ArchivePlan
 from edge_agent.store.room import existing
-from edge_agent.wiring.agent import open_controller
+from edge_agent.wiring.controller import open_controller
 from edge_agent.wiring.output import first_coil_of
 
 if TYPE_CHECKING:

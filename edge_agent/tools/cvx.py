@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from drivers.base import CommandRefused, DeadlineMissed, DriverError, NotConnected
 from edge_agent.desk.client import DeskClient, DeskError, desk_path
 from edge_agent.errors import EdgeAgentError, Unavailable, UsageError
-from edge_agent.wiring.agent import controller_commands, open_controller
+from edge_agent.wiring.controller import controller_commands, open_controller
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -1,4 +1,4 @@
-"""The composition root: settings in, a wired agent out. The only place that names concrete drivers."""
+"""The composition root: settings in, a wired agent out."""
 
 from __future__ import annotations
 
@@ -13,20 +13,11 @@ import structlog
 
 from drivers.andon import AndonLamp
 from drivers.base import LineNow
-from drivers.keyence.commands import COMMANDS
-from drivers.keyence.folder import WatchedFolder
-from drivers.keyence.ftp_inbox import FtpInbox
-from drivers.keyence.link import CvxLink
-from drivers.keyence.names import NameRule
-from drivers.keyence.session import open_session
-from drivers.transport.serial_line import SerialOptions, open_serial
-from drivers.transport.tcp import open_tcp
 from edge_agent.bundles.line_bundles import in_use_words, load_inspectors, side_by_side
 from edge_agent.desk.client import DeskClient, desk_path
 from edge_agent.desk.desk import serve_desk
 from edge_agent.errors import AlreadyRunning, Unavailable
 from edge_agent.files.owners import person
-from edge_agent.inspection.containers.decode import prove_complete
 from edge_agent.publishing.keeper import keep_publishing
 from edge_agent.report.subject import versions
 from edge_agent.runtime.background_tasks import beside
@@ -43,38 +34,30 @@ from edge_agent.runtime.rejects import RejectWatch
 from edge_agent.runtime.requests import ProgramRequests
 from edge_agent.runtime.supervisor import CONDITIONS, Supervisor, TriggerPlan
 from edge_agent.runtime.watching import watching
-from edge_agent.settings import read_password
 from edge_agent.store.archive import Archive
 from edge_agent.store.journal import Journal
-from edge_agent.store.room import inbox_bytes, places_of, wanted_bytes
+from edge_agent.store.room import places_of, wanted_bytes
 from edge_agent.store.starts import Started, last_start, values_of
 from edge_agent.web.keeper import keep_page
 from edge_agent.wiring.agent_state import AgentDesk, challenge_clock, look_at
+from edge_agent.wiring.controller import link_of
+from edge_agent.wiring.images import images_of, open_images
 from edge_agent.wiring.output import make_output
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+    from collections.abc import AsyncIterator, Callable, Coroutine
     from pathlib import Path
 
-    from drivers.base import CaptureSource, Dial, VerdictOutput
-    from drivers.keyence.commands import Command
-    from drivers.keyence.session import Session
+    from drivers.base import CaptureSource, VerdictOutput
+    from drivers.keyence.link import CvxLink
     from edge_agent.runtime.claim import Claim
     from edge_agent.runtime.watching import Watched
-    from edge_agent.settings import ControllerSettings, Settings
+    from edge_agent.settings import Settings
 
-__all__ = [
-    "controller_commands",
-    "open_controller",
-    "open_images",
-    "open_line",
-    "run_agent",
-]
+__all__ = ["open_line", "run_agent"]
 
 log = structlog.get_logger(__name__)
-
-_LOOK_EVERY_S, _IMAGES_WITHIN_S = 0.02, 5.0
-_DELIMITERS = {"cr": "\r", "crlf": "\r\n"}
+_IMAGES_WITHIN_S = 5.0
 
 
 async def run_agent(
@@ -142,7 +125,7 @@ async def run_agent(
             rejects=rejects,
             workers=workers,
         )
-        link = _link(settings.controller)
+        link = link_of(settings.controller)
         clock = challenge_clock(settings)
         inputs = LineInputs(
             InputPlan(
@@ -163,7 +146,7 @@ async def run_agent(
             engine=engine,
             health=health,
             link=link,
-            images=_images(settings, tells_while_storing=True),
+            images=images_of(settings, tells_while_storing=True),
             output=driven,
             journal=journal,
             trigger=TriggerPlan("input" if source == "plc" else source, settings.trigger.interval_ms / 1000),
@@ -231,60 +214,6 @@ def _requests(
     return [follows.run]
 
 
-def controller_commands() -> Mapping[str, Command]:
-    """Every command of the controller, by name."""
-    return COMMANDS
-
-
-@asynccontextmanager
-async def open_controller(
-    settings: ControllerSettings, on_line: Callable[[tuple[str, ...]], None]
-) -> AsyncIterator[Session]:
-    """A connection of our own to the controller, for a person at a terminal. Raises NotConnected.
-
-    A second connection may throw out the first: never while an agent runs.
-    """
-    dial, peer = _dial(settings)
-    session = await open_session(
-        dial,
-        peer,
-        lambda fields, _: on_line(fields),
-        reply_timeout_s=settings.reply_timeout_ms / 1000,
-        delimiter=_DELIMITERS[settings.delimiter],
-    )
-    try:
-        if settings.serial is not None:
-            await session.find_beginning()
-        yield session
-    finally:
-        await session.aclose()
-
-
-def _dial(settings: ControllerSettings) -> tuple[Dial, str]:
-    """How the controller is reached, and what its link is called in logs."""
-    timeout_s, line = settings.connect_timeout_ms / 1000, settings.serial
-    if line is None:
-        peer = f"controller {settings.host}:{settings.port}"
-        return partial(open_tcp, settings.host, settings.port, timeout_s=timeout_s), peer
-    options = SerialOptions(line.baud, line.parity, line.stop_bits)
-    return partial(open_serial, line.url, options, timeout_s=timeout_s), f"controller {line.url}"
-
-
-@asynccontextmanager
-async def open_images(settings: Settings, *, within_s: float) -> AsyncIterator[CaptureSource]:
-    """The source of images alone, without an agent. Raises TimeoutError if it is not open in time, ConfigError."""
-    source = _images(settings)
-    run = asyncio.create_task(source.run())
-    try:
-        async with asyncio.timeout(within_s):
-            while not source.is_bound:  # noqa: ASYNC110 - a driver says how it stands, not when it changes
-                await asyncio.sleep(_LOOK_EVERY_S)
-        yield source
-    finally:
-        run.cancel()
-        await asyncio.gather(run, return_exceptions=True)
-
-
 @asynccontextmanager
 async def open_line(settings: Settings, spool: Path) -> AsyncIterator[tuple[CaptureSource, Watched]]:
     """The line without an agent: images come, triggers go where the agent sends them, and the output is left alone.
@@ -303,7 +232,7 @@ async def open_line(settings: Settings, spool: Path) -> AsyncIterator[tuple[Capt
         async with (
             _line_output(settings, is_needed=plan.source == "input") as output,
             open_images(receiving, within_s=_IMAGES_WITHIN_S) as source,
-            watching(_link(settings.controller), output, plan, number, settings.line.deadline_ms / 1000) as watched,
+            watching(link_of(settings.controller), output, plan, number, settings.line.deadline_ms / 1000) as watched,
         ):
             yield source, watched
     except TimeoutError as err:
@@ -322,48 +251,3 @@ async def _line_output(settings: Settings, *, is_needed: bool) -> AsyncIterator[
     with ExitStack() as held:
         claim = await asyncio.to_thread(held.enter_context, claimed(settings.output))
         yield make_output(settings, LineNow, claim)
-
-
-def _link(settings: ControllerSettings) -> CvxLink:
-    dial, peer = _dial(settings)
-    return CvxLink(
-        dial,
-        peer,
-        result_items=settings.result_items,
-        reply_timeout_s=settings.reply_timeout_ms / 1000,
-        delimiter=_DELIMITERS[settings.delimiter],
-        is_serial=settings.serial is not None,
-    )
-
-
-def _images(settings: Settings, *, tells_while_storing: bool = False) -> CaptureSource:
-    images = settings.images
-    max_bytes = images.max_mib * 2**20
-    names = NameRule.of(images.names, images.image_type)
-    if images.ftp is not None:
-        return FtpInbox(
-            host=images.ftp.host,
-            port=images.ftp.port,
-            user=images.ftp.user,
-            password=read_password(images.ftp.password_file),
-            allowed_peers=settings.image_senders,
-            passive_ports=images.ftp.passive_ports,
-            names=names,
-            replies_when_proven=images.ftp.reply_when == "proven",
-            tells_while_storing=tells_while_storing,
-            spool=images.spool,
-            max_bytes=max_bytes,
-            min_free_bytes=inbox_bytes(settings),
-            prove=prove_complete,
-        )
-    if images.folder is None:
-        raise AssertionError("settings name exactly one source of images")
-    return WatchedFolder(
-        path=images.folder.path,
-        spool=images.spool,
-        rescan_s=images.folder.rescan_ms / 1000,
-        settle_s=images.folder.settle_ms / 1000,
-        names=names,
-        max_bytes=max_bytes,
-        prove=prove_complete,
-    )

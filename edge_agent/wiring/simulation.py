@@ -1,24 +1,22 @@
-"""Simulated peers: what `simulate`, `demo` and `run --simulated` start. Only this names drivers.simulated."""
+"""Simulated peers: what `simulate`, `demo` and `run --simulated` start."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import secrets
 import signal
 import socket
 import subprocess
 import sys
 import time
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Literal, Self
 
-import numpy as np
 import structlog
 
-from drivers.simulated.camera import ZipperCamera, defect_catalogue, encode_bmp
+from drivers.simulated.camera import defect_catalogue
 from drivers.simulated.catalogue import CATALOGUE, PlannedFaults
 from drivers.simulated.command_port import ConnectionPolicy
 from drivers.simulated.controller import FtpTarget, SimulatedController
@@ -32,38 +30,21 @@ from edge_agent.errors import DataError, UsageError
 from edge_agent.inspection.containers.image_files import every_one, look_into, unreadable
 from edge_agent.settings import read_password
 from edge_agent.settings.addresses import address_of
+from edge_agent.wiring.free_ports import LOOPBACK, free_port
+from edge_agent.wiring.shown_parts import PreparedParts, camera_of, words
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Iterator, Sequence
     from pathlib import Path
 
     from edge_agent.settings import OutputSettings, Settings
 
-__all__ = [
-    "DemoLine",
-    "ShownPart",
-    "SimulationOptions",
-    "TruePart",
-    "fault_names",
-    "free_port",
-    "render_good",
-    "render_line",
-    "run_simulation",
-    "simulated_peers",
-    "words",
-]
+__all__ = ["DemoLine", "SimulationOptions", "fault_names", "run_simulation", "simulated_peers"]
 
 log = structlog.get_logger(__name__)
-
-_LOOPBACK = "127.0.0.1"
-_PORTS, _TRIES = range(20_000, 32_000), 1_000
-_given: set[int] = set()
 _COILS = 4
 _LEAST_SPACINGS = 1.1
 """A belt brings parts no faster than line.toml says, and a machine that does other things is not exact."""
-_FULL_WIDTH = 1600
-"""A defect's size is given in px of an image of this width."""
-_LEARNED_FROM = 1
 _SAY_WAITING_S = 10.0
 _LISTEN_TRIES, _LISTEN_AGAIN_S = 300, 0.1
 _ONE_IN = 5
@@ -82,71 +63,6 @@ _WAGO_OUTPUTS_FROM = 512
 _CHUTE_BEHIND_MS = 5000
 _CHUTE_S = 0.1
 """How long the sensor at the chute sees a part."""
-
-
-def free_port() -> int:
-    """A TCP port of the loopback interface that nobody listens on, and that this process was not given before.
-
-    Below those that systems take for outgoing connections: none of these takes it until somebody listens. Raises
-    OSError where there is none.
-    """
-    for _ in range(_TRIES):
-        port = secrets.choice(_PORTS)
-        if port in _given:
-            continue
-        with socket.socket() as sock, suppress(OSError):  # somebody listens there: another one
-            sock.bind((_LOOPBACK, port))
-            _given.add(port)
-            return port
-    raise OSError(f"no port from {_PORTS[0]} to {_PORTS[-1]} is free")
-
-
-def render_good(folder: Path, number: int, *, width: int, seed: int, progress: Callable[[str, int, int], None]) -> None:
-    """Write images of good zipper cursors to ``folder``, as a controller would have recorded them."""
-    folder.mkdir(parents=True)
-    camera = _camera(width, seed)
-    for index in range(1, number + 1):
-        progress("render good parts", index - 1, number)
-        # Three numbers: those of the line's parts are two, so that no part that is judged was learned from.
-        part = camera.render(np.random.default_rng((seed, _LEARNED_FROM, index)))
-        (folder / f"261123_080000_{index:010d}_CAM1_OK.bmp").write_bytes(encode_bmp(part.image))
-    progress("render good parts", number, number)
-
-
-def render_line(
-    number: int, defective: int, *, width: int, seed: int, progress: Callable[[str, int, int], None]
-) -> list[ShownPart]:
-    """The parts of a line in their order, the defective ones spread over it."""
-    defects = iter(defect_catalogue(defective, seed))
-    is_defective = np.random.default_rng([seed, 2]).permutation(np.arange(number) < defective)
-    source = RenderedParts(
-        _camera(width, seed), defects=[next(defects) if bad else None for bad in is_defective], seed=seed
-    )
-    parts = []
-    for index in range(1, number + 1):
-        progress("render the line's parts", index - 1, number)
-        parts.append(source.part(index))
-    progress("render the line's parts", number, number)
-    return parts
-
-
-def words(part: TruePart, width: int = _FULL_WIDTH) -> str:
-    """What a part really is, for a person; a defect's size in px of the image, which is so many px wide."""
-    defect = part.defect
-    if defect is None:
-        return "good"
-    return f"{defect.kind} {defect.size_px * width / _FULL_WIDTH:.0f} px {defect.contrast:.0%}"
-
-
-@dataclass(frozen=True, slots=True)
-class _Prepared:
-    """Parts that were rendered beforehand: rendering beside the agent would cost it processor time."""
-
-    parts: list[ShownPart]
-
-    def part(self, index: int) -> ShownPart:
-        """The part with that number, from 1."""
-        return self.parts[index - 1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,10 +87,10 @@ class DemoLine:
     ) -> AsyncIterator[Self]:
         """Start controller and remote I/O on ports of their own choice; stop them at the end."""
         controller = SimulatedController(
-            program=program, ftp=FtpTarget(_LOOPBACK, ftp_port, user="cvx", password=ftp_password)
+            program=program, ftp=FtpTarget(LOOPBACK, ftp_port, user="cvx", password=ftp_password)
         )
         remote_io = SimulatedRemoteIo(watchdog_s=watchdog_s)
-        line = SimulatedLine(_Prepared(parts), controller, remote_io, spacing_s=spacing_s)
+        line = SimulatedLine(PreparedParts(parts), controller, remote_io, spacing_s=spacing_s)
         async with _started(controller, remote_io):
             yield cls(controller.port, remote_io.port, line)
 
@@ -216,7 +132,7 @@ def _until_listening(port: int, peers: subprocess.Popen[bytes]) -> None:
     """Return when the controller listens, which starts last, or when nobody will: whoever connects then says so."""
     for _ in range(_LISTEN_TRIES):
         with socket.socket() as sock:
-            if sock.connect_ex((_LOOPBACK, port)) == 0 or peers.poll() is not None:
+            if sock.connect_ex((LOOPBACK, port)) == 0 or peers.poll() is not None:
                 return
         time.sleep(_LISTEN_AGAIN_S)
 
@@ -260,8 +176,8 @@ def run_simulation(settings: Settings, options: SimulationOptions) -> None:
         log.warning(
             "not_at_these_addresses",
             named=others,
-            what=f"the simulated peers are at {_LOOPBACK}: an agent with this line.toml does not find them",
-            hint=f"edge-agent run --simulated brings peers of its own; for these write {_LOOPBACK} into these keys",
+            what=f"the simulated peers are at {LOOPBACK}: an agent with this line.toml does not find them",
+            hint=f"edge-agent run --simulated brings peers of its own; for these write {LOOPBACK} into these keys",
         )
     settings = _on_loopback(settings, options.ports)
     asyncio.run(_simulate(settings, _source(options), options, faults))
@@ -286,11 +202,11 @@ def _not_on_loopback(settings: Settings) -> list[str]:
 def _on_loopback(settings: Settings, ports: dict[str, int]) -> Settings:
     ftp = settings.images.ftp
     if ftp is not None:
-        ftp = ftp.model_copy(update={"host": _LOOPBACK, "port": ports.get("ftp", ftp.port), "allowed_peers": None})
-    controller = {"host": _LOOPBACK, "port": ports.get("controller", settings.controller.port), "serial": None}
+        ftp = ftp.model_copy(update={"host": LOOPBACK, "port": ports.get("ftp", ftp.port), "allowed_peers": None})
+    controller = {"host": LOOPBACK, "port": ports.get("controller", settings.controller.port), "serial": None}
     within_ms = settings.output.reject_confirm_ms
     output = {
-        "host": _LOOPBACK,
+        "host": LOOPBACK,
         "port": ports.get("output", settings.output.port),
         "serial": None,
         "invert": (),
@@ -311,10 +227,10 @@ def _source(options: SimulationOptions) -> PartSource:
     """What the simulated camera sees: the images of a folder over and over, or rendered zipper cursors."""
     folder = options.images
     if folder is None and options.is_good_only:
-        return RenderedParts(_camera(1600, 0), seed=_GOOD_SEED)
+        return RenderedParts(camera_of(1600, 0), seed=_GOOD_SEED)
     if folder is None:
         defects = [defect if index == 0 else None for defect in defect_catalogue(20, 0) for index in range(_ONE_IN)]
-        return RenderedParts(_camera(1600, 0), defects=defects[::-1])
+        return RenderedParts(camera_of(1600, 0), defects=defects[::-1])
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder", hint="name a folder of BMP, PNG or JPEG files")
     lies = look_into(folder, deep=True)
@@ -407,11 +323,11 @@ def _peers(
 ) -> tuple[SimulatedController, SimulatedRemoteIo]:
     ftp, folder = settings.images.ftp, settings.images.folder
     controller = SimulatedController(
-        host=_LOOPBACK,
+        host=LOOPBACK,
         port=settings.controller.port,
         program=settings.bundle[0].program,
         result_items=settings.controller.result_items,
-        ftp=FtpTarget(_LOOPBACK, ftp.port, user=ftp.user, password=read_password(ftp.password_file)) if ftp else None,
+        ftp=FtpTarget(LOOPBACK, ftp.port, user=ftp.user, password=read_password(ftp.password_file)) if ftp else None,
         image_to=folder.path if folder else "ftp",
         image_types=(kind, _BESIDE) if (kind := settings.images.image_type) else (),
         delimiter={"cr": "\r", "crlf": "\r\n"}[settings.controller.delimiter],
@@ -436,7 +352,7 @@ def _output_peer(output: OutputSettings, program: int) -> SimulatedRemoteIo:
         )
     first, kind = _first_output(output), SimulatedWago if output.module == "wago-750" else SimulatedRemoteIo
     return kind(
-        host=_LOOPBACK,
+        host=LOOPBACK,
         port=output.port,
         coils=first + _COILS,
         inputs=inputs,
@@ -448,7 +364,3 @@ def _output_peer(output: OutputSettings, program: int) -> SimulatedRemoteIo:
 def _first_output(output: OutputSettings) -> int:
     """Which output of the peer PASS is: a WAGO's first one has two addresses."""
     return output.first_coil % _WAGO_OUTPUTS_FROM if output.module == "wago-750" else output.first_coil
-
-
-def _camera(width: int, seed: int) -> ZipperCamera:
-    return ZipperCamera(width=width, height=width * 3 // 4, seed=seed)

@@ -26,7 +26,7 @@ from statistics import median
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from edge_agent.errors import DataError, EdgeAgentError, Unavailable, UsageError
-from edge_agent.wiring.simulation import render_good, render_line
+from edge_agent.wiring.shown_parts import render_good, render_line
 from tests.benchmark import inspection
 
 if TYPE_CHECKING:

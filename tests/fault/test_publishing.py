@@ -24,7 +24,7 @@ from edge_agent.publishing.webhook import WebhookReceiver
 from edge_agent.settings import MqttSettings, WebhookSettings
 from edge_agent.store.journal import Journal
 from edge_agent.store.rotation import rotate
-from edge_agent.wiring.simulation import free_port
+from edge_agent.wiring.free_ports import free_port
 from tests.publishing import Hook, Written, drained, sending, seqs, until
 from tests.security.web_site import part_row, web_settings
 

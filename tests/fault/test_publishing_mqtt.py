@@ -14,7 +14,7 @@ from edge_agent.publishing.outbox import Outbox
 from edge_agent.publishing.sender import NotDelivered
 from edge_agent.settings import MqttSettings
 from edge_agent.store.aside import aside_file, read_aside
-from edge_agent.wiring.simulation import free_port
+from edge_agent.wiring.free_ports import free_port
 from tests.mqtt_broker import Broker5
 from tests.publishing import Written, sending, seqs, until
 from tests.security.web_site import part_row

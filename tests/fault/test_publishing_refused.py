@@ -26,7 +26,7 @@ from edge_agent.store.aside import SetAside, again_file, aside_file, ask_again, 
 from edge_agent.store.journal import Journal, JournalReader
 from edge_agent.store.receivers import receiver_status
 from edge_agent.store.rotation import rotate
-from edge_agent.wiring.simulation import free_port
+from edge_agent.wiring.free_ports import free_port
 from tests.publishing import Hook, Written, drained, sending, seqs, until
 from tests.security.web_site import part_row, web_settings
 

@@ -19,7 +19,7 @@ from edge_agent.store.aside import SetAside, aside_file, set_aside
 from edge_agent.tools.doctor import Result, Site
 from edge_agent.tools.doctor.places import secret_permissions
 from edge_agent.tools.doctor.results import results_certificates, results_delivered
-from edge_agent.wiring.simulation import free_port
+from edge_agent.wiring.free_ports import free_port
 from tests.certificates import Authority, authority
 from tests.mqtt_broker import Broker5
 from tests.publishing import Hook, Written, sending, until

@@ -18,7 +18,7 @@ from drivers.timing import monotonic_s
 from edge_agent.store.journal import Journal, JournalReader
 from edge_agent.web.feed import Answer
 from edge_agent.web.keeper import _UNREAD_MAX_BYTES, Looked, _say, keep_page
-from edge_agent.wiring.simulation import free_port
+from edge_agent.wiring.free_ports import free_port
 from tests.security.web_site import Reply, Served, part_row, reject_row, web_settings, written
 
 if TYPE_CHECKING:

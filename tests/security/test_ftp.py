@@ -16,8 +16,8 @@ import structlog
 
 from drivers.base import Reason
 from edge_agent.settings import load_settings
-from edge_agent.wiring.agent import open_images
-from edge_agent.wiring.simulation import free_port
+from edge_agent.wiring.free_ports import free_port
+from edge_agent.wiring.images import open_images
 from tests.fault.keyence_peer import WAIT_S, bmp, image_name, soon
 from tests.fault.test_keyence_ftp import PASSWORD, files_of, inbox_in
 

@@ -21,7 +21,7 @@ from drivers.simulated.remote_io import SimulatedRemoteIo
 from drivers.timing import monotonic_s
 from edge_agent.errors import DataError
 from edge_agent.store.journal import JournalReader
-from edge_agent.wiring.simulation import free_port
+from edge_agent.wiring.free_ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

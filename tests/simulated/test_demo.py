@@ -18,7 +18,7 @@ from edge_agent.tools.demo.plan import DemoPlan
 from edge_agent.tools.demo.report import write_demo_report
 from edge_agent.tools.demo.result import DemoPart, DemoResult
 from edge_agent.tools.demo.run import _write_settings
-from edge_agent.wiring.simulation import render_good, render_line, words
+from edge_agent.wiring.shown_parts import render_good, render_line, words
 from tests.simulated.line import bad_image, good_image
 from tests.unit.test_store_journal import part_row
 

@@ -13,7 +13,7 @@ import pytest
 
 from edge_agent.domain import Reason, Verdict
 from edge_agent.store.journal import JournalReader
-from edge_agent.wiring.simulation import free_port
+from edge_agent.wiring.free_ports import free_port
 from tests.simulated.line import PASS, READY, good_image, line
 from tests.small_disk import small_disk
 

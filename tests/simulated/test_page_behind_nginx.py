@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edge_agent.wiring.simulation import free_port
+from edge_agent.wiring.free_ports import free_port
 from tests.simulated.browser import CHROMIUM, browser
 from tests.simulated.line import bad_image, line
 from tests.simulated.proxy import NGINX, NO_NGINX, nginx

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from drivers.timing import monotonic_s
-from edge_agent.wiring.simulation import free_port
+from edge_agent.wiring.free_ports import free_port
 from tests.simulated.line import PASS, READY, REJECT, good_image, line
 
 if TYPE_CHECKING:

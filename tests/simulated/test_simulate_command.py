@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import serial
 
-from edge_agent.wiring.simulation import free_port
+from edge_agent.wiring.free_ports import free_port
 from tests.fault.keyence_peer import bmp
 from tests.simulated.simulated_wire import connected, until
 

@@ -21,7 +21,7 @@ from edge_agent.runtime.dry_run import DRY_RUN
 from edge_agent.runtime.process import boot_id
 from edge_agent.store.journal import Journal
 from edge_agent.web.site import Site
-from edge_agent.wiring.simulation import free_port
+from edge_agent.wiring.free_ports import free_port
 from tests.security.web_site import agent_state, part_row, reject_row, served, speaking, web_settings, written
 from tests.simulated.browser import CHROMIUM, browser
 from tests.simulated.line import bad_image, good_image, line

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge_agent.store.journal import Journal
-from edge_agent.wiring.simulation import free_port
+from edge_agent.wiring.free_ports import free_port
 from tests.security.web_site import served, web_settings
 from tests.simulated.browser import CHROMIUM, browser
 from tests.simulated.line import bad_image, good_image, line

@@ -13,7 +13,7 @@ import pytest
 
 from edge_agent.inspection.bundle.reference_bundle import Bundle
 from edge_agent.store.journal import JournalReader
-from edge_agent.wiring.simulation import free_port
+from edge_agent.wiring.free_ports import free_port
 from tests.simulated.browser import CHROMIUM, browser
 from tests.simulated.line import bad_image, good_image, line
 from tests.simulated.test_web_page import until_it_listens

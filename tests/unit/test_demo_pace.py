@@ -11,7 +11,9 @@ import pytest
 from edge_agent.errors import EdgeAgentError, Unavailable
 from edge_agent.tools.demo import run as demo
 from edge_agent.tools.demo.pace import busy_words, pace_for
-from edge_agent.wiring.simulation import DemoLine, free_port, render_line
+from edge_agent.wiring.free_ports import free_port
+from edge_agent.wiring.shown_parts import render_line
+from edge_agent.wiring.simulation import DemoLine
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drivers.simulated.catalogue import CATALOGUE
-from edge_agent.wiring.simulation import free_port
+from edge_agent.wiring.free_ports import free_port
 from tests.fault.keyence_peer import bmp
 
 if TYPE_CHECKING:

@@ -7,6 +7,8 @@ import sys
 import zipfile
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -24,6 +26,23 @@ def test_the_wheel_holds_exactly_the_three_packages(tmp_path: Path) -> None:
 
     assert top == {"calibration", "drivers", "edge_agent"}
     assert "edge_agent/py.typed" in names
+
+
+@pytest.mark.parametrize(
+    "command", [["cvx", "commands"], ["version"], ["doctor", "--help"], ["journal", "query", "--help"]]
+)
+def test_a_command_loads_only_what_it_needs(command: list[str]) -> None:
+    code = (
+        f"import sys; sys.argv = ['edge-agent', *{command!r}]\n"
+        "from edge_agent.commands.main import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'onnxruntime', 'cv2', 'numpy', 'sklearn', 'matplotlib', 'starlette'} & set(sys.modules)\n"
+        "sys.exit(f'imported: {heavy}' if heavy else 0)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert ran.returncode == 0, ran.stderr
 
 
 def test_the_line_side_never_imports_torch() -> None:

@@ -12,7 +12,7 @@ from drivers.modbus.modules import MODULES
 from edge_agent.errors import ConfigError
 from edge_agent.settings import Settings, load_settings
 from edge_agent.settings.fit import _PROVEN_MODULES
-from edge_agent.wiring.agent import _dial
+from edge_agent.wiring.controller import _dial
 from edge_agent.wiring.output import make_output
 
 EXAMPLE = (Path(__file__).parents[2] / "deploy" / "line.example.toml").read_text()

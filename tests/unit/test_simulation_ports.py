@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edge_agent.wiring import simulation
-from edge_agent.wiring.simulation import free_port
+from edge_agent.wiring import free_ports
+from edge_agent.wiring.free_ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +30,7 @@ def test_no_port_is_given_twice_though_nobody_listens_on_it_yet() -> None:
 
 
 def test_a_port_that_somebody_listens_on_is_never_given(taken: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(simulation, "_PORTS", range(taken, taken + 1))
+    monkeypatch.setattr(free_ports, "_PORTS", range(taken, taken + 1))
 
     with pytest.raises(OSError, match="is free"):
         free_port()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge_agent.store.journal import PartRow, PublicationRow
-    from edge_agent.wiring.simulation import TruePart
+    from edge_agent.wiring.shown_parts import TruePart
 
 __all__ = ["DemoPart", "DemoResult"]
 

@@ -23,7 +23,9 @@ from edge_agent.store.journal import JournalReader
 from edge_agent.tools.demo.pace import busy_words, pace_for
 from edge_agent.tools.demo.report import write_demo_report
 from edge_agent.tools.demo.result import DemoPart, DemoResult
-from edge_agent.wiring.simulation import DemoLine, ShownPart, TruePart, free_port, render_good, render_line, words
+from edge_agent.wiring.free_ports import free_port
+from edge_agent.wiring.shown_parts import ShownPart, TruePart, render_good, render_line, words
+from edge_agent.wiring.simulation import DemoLine
 from edge_agent.wording import language
 
 if TYPE_CHECKING:

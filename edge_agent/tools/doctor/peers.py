@@ -26,7 +26,7 @@ from edge_agent.settings.fit import watchdog
 from edge_agent.tools.cvx import status
 from edge_agent.tools.doctor.finding import Finding, Result, Site, fail, ok, warn
 from edge_agent.web.process import listening_socket
-from edge_agent.wiring.agent import open_images
+from edge_agent.wiring.images import open_images
 from edge_agent.wiring.output import fail_safe, prove_output
 
 if TYPE_CHECKING:
