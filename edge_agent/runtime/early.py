@@ -28,6 +28,7 @@ __all__ = ["EarlyWords", "after_early", "is_due"]
 
 log = structlog.get_logger(__name__)
 
+# Stands for what the inspection will find: so far it is only known that it rejects.
 _CERTAIN = Inspection(Outcome.NG, Reason.SCORE, 0.0, 0.0, "", "")
 _UNSAID = "the inspection said early that this part is a reject, and found nothing against it when it was done"
 
@@ -38,11 +39,14 @@ def is_due(evidence: Evidence, certain: Collection[int]) -> bool:
     Only where that is what the part would be rejected for: its image is its own, of now and paired, the line is
     READY, no other part is here. Images that are not here yet, and inspections that are not done, cannot mend it.
     """
+    # Where nothing is said early, and why: the table in docs/decisions/0083.
     if not certain or evidence.next_part_is_here or evidence.unproven or evidence.deadline_passed:
         return False
+    # Other cameras cannot mend this one: they are taken for seen, to find out what else stands against the part.
     present = next(evidence.captures[camera] for camera in certain)
     seen = {**dict.fromkeys(evidence.cameras, present), **evidence.captures}
     judged = replace(evidence, captures=seen, inspections=dict.fromkeys(evidence.cameras, _CERTAIN))
+    # The verdict's own order of reasons answers: where another one comes first, it is not this inspection's word.
     return decide_verdict(judged).reason is _CERTAIN.reason
 
 
@@ -91,6 +95,7 @@ class EarlyWords:
         if self._bypass.is_active or not is_due(evidence(), open_part.certain):  # since then: nothing is said
             open_part.early = None
             return Published.WITHHELD
+        # Not by the part's own deadline: REJECT is the resting state, and in time at any time.
         published = await self._output.publish(seq, Verdict.REJECT, Deadline.after(self._options.deadline_s))
         log.info("part_rejected_early", part_seq=seq, cameras=sorted(open_part.certain), published=published)
         if published is Published.PUBLISHED:

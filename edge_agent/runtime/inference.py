@@ -29,6 +29,7 @@ __all__ = ["Inference", "InferenceHung", "Inspects"]
 
 log = structlog.get_logger(__name__)
 
+# A longer patience would not fit a restart into the four seconds that a wedged agent may take (docs/decisions/0037).
 _OVERDUE_AFTER_DEADLINE_S = 0.5
 _DETAIL_MAX = 200
 _CONTRADICTS = "the inspection said early that this image is a reject for certain, and OK when it was done"
@@ -87,6 +88,7 @@ class Inference:
         self._programs = programs
         self._overdue_s = deadline_s + _OVERDUE_AFTER_DEADLINE_S
         cameras = sorted({camera for _, camera in inspectors})
+        # Never more than cameras: all images of a camera go through one lane (docs/decisions/0084).
         lanes = [Lane(f"inference-{number}") for number in range(1, 1 + max(1, min(workers, len(cameras))))]
         self._lanes = lanes
         self._lane_of = {camera: lanes[at % len(lanes)] for at, camera in enumerate(cameras)}
@@ -115,6 +117,7 @@ class Inference:
         try:
             inspection = await self._inspect(inspector, open_part, capture, overtaken)
         except asyncio.CancelledError:
+            # A thread cannot be stopped: it is told that nobody waits for this image any more.
             overtaken.set()
             raise
         except ImageRefused as err:
@@ -122,6 +125,7 @@ class Inference:
             open_part.part.captures[capture.camera] = replace(capture, broken=err.reason, detail=err.detail)
             open_part.changed.set()
             return
+        # An image that breaks the inspection rejects its part; the line goes on.
         except Exception as err:
             log.exception("inspection_failed", part_seq=open_part.part.seq, camera=capture.camera)
             inspection = _failed(capture, repr(err))
@@ -149,12 +153,14 @@ class Inference:
 
         def judge(prepared: Any) -> Inspection:
             inspection = inspector.judge(prepared, certain)
+            # The file is read a second time: only the bytes that were proven may decide (docs/decisions/0082).
             if inspection.image_sha256 != capture.sha256:
                 raise ImageRefused(
                     Reason.IMAGE_BROKEN,
                     "the file changed between its proof and its inspection: what was read is not what came "
                     f"(sha256 {inspection.image_sha256}): something else writes into the spool",
                 )
+            # REJECT may stand on the wire already, and PASS must never follow it (docs/decisions/0083).
             if was_certain.is_set() and inspection.outcome is Outcome.OK:
                 log.error("inspection_contradicts_itself", part_seq=open_part.part.seq, camera=capture.camera)
                 return replace(_failed(capture, _CONTRADICTS), bundle_id=inspection.bundle_id)

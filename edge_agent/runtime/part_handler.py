@@ -71,20 +71,26 @@ class PartHandler:
         A REJECT that is certain is said meanwhile; then this returns when it is known what became of it.
         """
         try:
+            # The loop's clock stands still while the PC sleeps: it is given the time that is left, and the deadline
+            # itself is asked again when the part is decided (docs/decisions/0047).
             async with asyncio.timeout(self._bypass.waits_s(open_part.part.deadline, self._options.deadline_s)):
                 while not self._is_complete(open_part):
                     if open_part.certain:
                         self._early.look(open_part, partial(self._evidence, open_part))
+                    # Behind the look and before the wait, with no await in between: no change can be lost.
                     open_part.changed.clear()
                     await open_part.changed.wait()
+        # The deadline is evidence like any other: what is missing by now decides.
         except TimeoutError:
             pass
+        # What became of it on the wire has to be known before the row is written.
         if open_part.early is not None:
             await open_part.early.became()
 
     def decide(self, open_part: OpenPart) -> Decision:
         """The verdict, of what is known now; without a bypass where it stands on the wire already, as REJECT."""
         if open_part.early is not None:
+            # A bypass that began since then does not count: REJECT stands on the wire already (docs/decisions/0083).
             return after_early(decide_verdict(self._evidence(open_part)))
         decision = self._bypass.decide(self._evidence(open_part))
         return marked(decision) if self._options.is_dry_run else decision
@@ -126,6 +132,7 @@ class PartHandler:
             program=self._programs.of(open_part.part),
             boot_id=self._options.boot_id,
             is_simulated=self._options.is_simulated,
+            # What was said early was decided when it was said.
             decided_mono_s=None if open_part.early is None else open_part.early.at_mono_s,
         )
         try:
@@ -146,11 +153,14 @@ class PartHandler:
         part = open_part.part
         if open_part.early is not None and await open_part.early.became() is Published.PUBLISHED:
             return Published.PUBLISHED
+        # A coil carries no part number: by now this verdict would be the next part's (docs/decisions/0011).
         if self._readiness.newest_seq != part.seq:
             return Published.WITHHELD
         may_pass = partial(self.may_pass, open_part, decision)
+        # Here before the wire is waited for; the output asks once more, right before it writes.
         if decision.verdict is Verdict.PASS and not may_pass():
             return Published.WITHHELD
+        # Before it is written: a bypass that ends meanwhile has to find it, to take it back.
         if decision.reason is Reason.BYPASS:
             self.bypassed_seq = part.seq
         # REJECT is the resting state: writing it once more is in time at any time.
@@ -166,8 +176,11 @@ class PartHandler:
         part = open_part.part
         if part.stale or open_part.force_decision or (open_part.trigger_problem and part.count is None):
             return True
+        # An image without a count can meet no result: there is nothing to wait for.
         if part.result is None and not any(c.count is None for c in part.captures.values()):
             return False
+        # The controller is asked for its clock while the inspection runs; its answer is on the way
+        # (docs/decisions/0047).
         if part.unproven:
             return False
         return all(
