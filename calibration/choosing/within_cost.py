@@ -161,6 +161,7 @@ def _told_apart(
             of_good[part] = top_mean(usual(bank.distances(whole(good[part]))))
         for index, defect in enumerate(defects):
             if defect.base in aside:
+                # The part whose pixels were pasted would know the defect.
                 others = known != (-1 if defect.donor is None else defect.donor)
                 of_bad[index] = top_mean(usual(bank.to_each(whole(bad[index]))[:, others].min(axis=1)))
     level = (of_bad[:, None] == of_good).mean(dtype=np.float64)

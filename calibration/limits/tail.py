@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Tail", "extrapolate", "largest_is_odd", "tells_of_tail", "top_excess", "without_largest"]
 
+# The largest scores alone tell of the tail, and of one parameter: a shape would follow the oddest (docs/decisions/0015).
 _TOP_SHARE = 0.25
 _MOST_FITTED = 50
 _FEWEST_FITTED = 5
@@ -87,6 +88,7 @@ def _extrapolated(scores: NDArray[np.float64], target: float, fitted: int) -> Ta
             f"the largest of {n} scores tell nothing of their tail: too few, or all the same",
             hint="leave the extrapolation out, or collect more good images",
         )
+    # Solves (m + 1) / (n + 1) (1 + c / m)^-m = target, the mean of q exp(-c g), for c.
     reach = fitted * math.expm1(math.log((fitted + 1) / (target * (n + 1))) / fitted)
     low_90, high_90 = _interval(n, fitted, reach)
     return Tail(base + reach * mean_excess, target, fitted, low_90, high_90)
@@ -109,6 +111,7 @@ def _excess(scores: NDArray[np.float64], fitted: int) -> tuple[float, float]:
 @cache
 def _interval(n: int, fitted: int, reach: float) -> tuple[float, float]:
     """The 5 % and 95 % quantiles of the true rate, to the six digits that both the draws and a manifest carry."""
+    # The same draws always: the same scores get the same words, and a bundle the same id.
     rng = np.random.default_rng(0)
     rates = rng.beta(fitted + 1, n - fitted, _DRAWS) * np.exp(-reach * rng.gamma(fitted, 1.0 / fitted, _DRAWS))
     low, high = np.quantile(rates, [0.05, 0.95])

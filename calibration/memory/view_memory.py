@@ -78,6 +78,7 @@ class ViewMemory:
             return self._features[self._kept]
         count = self._features.shape[1]
         each = max(1, min(count, MOST_ANYWHERE // len(self._kept)))
+        # Drawn by each part's number: the same good parts give the same bundle.
         return np.stack(
             [self._features[part, np.random.default_rng(part).permutation(count)[:each]] for part in self._kept]
         )
@@ -123,6 +124,7 @@ class ViewMemory:
             for part in np.flatnonzero(self._folds == fold):
                 whole[seen_places(self.places, is_tied=self.is_tied)] = self._features[part]
                 distances = bank.to_each(whole)
+                # The part itself, where the bank holds it.
                 distances[:, kept == part] = np.inf
                 order = np.argpartition(distances, 1, axis=1)[:, :2]
                 found = np.take_along_axis(distances, order, axis=1)

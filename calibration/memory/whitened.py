@@ -54,6 +54,7 @@ class Whitening:
         count, depth = int(folds.max()) + 1, features.shape[2]
         self._each: int = 1 if is_tied else features.shape[1]
         self._most = MOST_FEATURES if is_tied else MOST_ANYWHERE
+        # Taken away before anything is squared: in float32 a large mean would drown small differences.
         self._centre = features.mean(axis=(0, 1), dtype=np.float64).astype(np.float32)
         self._totals = np.zeros((count, features.shape[1] // self._each, depth))
         self._products = np.zeros((count, depth, depth))
@@ -86,6 +87,7 @@ class Whitening:
             used[without] = False
         n, places = int(used[self._folds].sum()) * self._each, self._totals.shape[1]
         totals = self._totals[used].sum(axis=0)
+        # From sums by fold: one pass over the features, and leaving a fold out is a subtraction.
         within = (self._products[used].sum(axis=0) - totals.T @ totals / n) / (places * max(1, n - 1))
         if self._nuisance is not None:
             within += _NUISANCE_SHARE * self._nuisance

@@ -67,6 +67,8 @@ def allowed_from(quantity: Quantity, good: Sequence[float], moved: Sequence[floa
     low, high = float(values.min()), float(values.max())
     margin = max(tail_margin(values, _TAILS), _LEAST_ROOM[quantity])
     beside = tail_margin(values, _TAILS_DISTURBED)
+    # What has to be tolerated lies inside by construction: no tolerance is a number that somebody chose
+    # (docs/decisions/0057).
     down = max(margin, beside - _SLACK * min(moved, default=0.0))
     up = max(margin, beside + _SLACK * max(moved, default=0.0))
     most = None if quantity in _UNBOUNDED else high + up

@@ -73,6 +73,7 @@ def scale_beside(mean: NDArray[np.float64], own: NDArray[np.float64], *, handica
     """
     (base, excess), (own_base, own_excess) = (_tail(scores) for scores in (mean, own))
     one = own_excess / excess  # what 1 of the mean is worth in the view
+    # So that own_base + (handicap + t) own_excess in the view is base + t excess in the mean (docs/decisions/0060).
     usual = own_base + own_excess * handicap - base * one
     return Scale(usual, usual + one)
 

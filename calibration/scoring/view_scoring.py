@@ -194,6 +194,7 @@ def features_at_places(
         places[view] = _some_places(features.shape[:2], mask, registered)
         seen[view] = seen_places(places[view], is_tied=is_tied)
         found[view] = np.empty((n, int(seen[view].sum()), features.shape[2]), np.float16)
+    # The first part was looked at whole: only its grids tell how many places there are.
     looking = [extractor.looking_at(seen) for extractor in extractors]
     for index, looked in enumerate(each_with(ViewExtractor.features, chain([first], parts), looking)):
         for view, features in looked.items():

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PatchGrid"]
 
+# Not 0: at the image's border there is one patch alone, and its edge needs a weight to be divided by.
 _EDGE_WEIGHT = 0.05
 
 
@@ -75,5 +76,6 @@ class PatchGrid:
         return np.ascontiguousarray(np.moveaxis(total / weight, 0, 2))
 
     def _starts(self, length: int) -> list[int]:
+        # Rounded up and spread evenly: the last patch ends at the border, and no two lie upon each other.
         steps = -(-(length - self.patch) // self.stride)
         return [round(i * (length - self.patch) / steps) for i in range(steps + 1)] if steps else [0]

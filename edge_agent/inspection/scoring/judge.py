@@ -177,6 +177,7 @@ class ViewsJudge(Judge):
             given, kept = extractor.dimensions(view), len(bank.bank.projection)
             if kept not in given:
                 raise ValueError(f"the view {view} gives {' or '.join(map(str, given))} features, its bank has {kept}")
+        # Found once: it is asked behind every view of every part (docs/decisions/0083).
         self._least = {name: bank.least for name, bank in self._banks.items()}
 
     @property
@@ -199,6 +200,7 @@ class ViewsJudge(Judge):
 
     def judged(self, shares: Mapping[str, float]) -> Judged:
         """The mean of the views' scores, or what a view beside it says where that is more."""
+        # In the bundle's order, not in that of the looks: a replay compares what is written of each view.
         in_order = {str(view): shares[view] for view in self._extractor.views}
         in_mean = {view: share for view, share in in_order.items() if not self._banks[view].is_beside}
         beside = {view: share for view, share in in_order.items() if self._banks[view].is_beside}
@@ -207,6 +209,7 @@ class ViewsJudge(Judge):
 
     def at_least(self, shares: Mapping[str, float]) -> float:
         """The same, where those that are not there say as little against the part as they can."""
+        # No distance is less than nothing: a view says at least what it would of a part at distance 0 (docs/decisions/0083).
         least = {**self._least, **shares}
         in_mean = {view: share for view, share in least.items() if not self._banks[view].is_beside}
         return _fused(in_mean, {view: share for view, share in least.items() if self._banks[view].is_beside})

@@ -25,6 +25,7 @@ _TO_SOME, _TO_ALL, _TO_ALL_AROUND = range(3)
 """How far a place's distance is known: to some good parts, to all at its place, to all within one cell.
 
 Also the reach in cells of the search that takes it from there to the next."""
+# Further out one odd part of a few dozen would say what is odd (docs/decisions/0028).
 _ODD = 0.75
 _LEAST_SPREAD = 0.1
 _UPPER_TENTH = 0.9
@@ -64,6 +65,7 @@ class LocalBank:
         following = next(untouched)
         tried: list[tuple[float, int, int]] = []  # a heap of (-bound, how far it is known, place)
         found: list[float] = []
+        # The largest bound is looked at next: once it is exact, no other place can be further out.
         while len(found) < min(_TOP_PLACES, own.size):
             if following is not None and (not tried or bounds[following] > -tried[0][0]):
                 heapq.heappush(tried, (-float(bounds[following]), _TO_SOME, following))
@@ -74,6 +76,7 @@ class LocalBank:
                 continue
             row, column = divmod(place, own.shape[1])
             tighter = self._to_nearest(projected[row, column], row, column, known, without) + float(own[row, column])
+            # Never above the bound before it, which rounding might make of it.
             heapq.heappush(tried, (max(negative, -tighter), known + 1, place))
         return float(np.sqrt(found).mean())
 
@@ -98,6 +101,7 @@ class LocalBank:
             for index in range(9):
                 dy, dx = divmod(index, 3)
                 target = nearest[row + dy, dx : dx + width]
+                # ``fmin``, for beyond the border there are NaN, and nothing to compare with.
                 np.fmin(target, squared[:, index], out=target)
         return np.sqrt(np.maximum(nearest[1:-1, 1:-1], 0.0))
 

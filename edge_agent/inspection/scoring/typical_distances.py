@@ -14,6 +14,7 @@ __all__ = ["TOP_PLACES", "TypicalDistances", "top_mean"]
 
 TOP_PLACES = 9
 """What a point-like defect covers once features are averaged 3 x 3: fewer would hang on one noisy place."""
+# Chosen on ten part types: from about 100 good parts on a place knows more by itself (docs/decisions/0055).
 _PRIOR = 30.0
 """How many good parts the common spread stands for, where a place has a spread of its own."""
 _FLOOR = 0.5
@@ -48,9 +49,11 @@ class TypicalDistances:
         usual = distances.mean(axis=0, dtype=np.float64)
         variance = distances.var(axis=0, ddof=min(1, n - 1), dtype=np.float64)
         common = float(np.median(variance))
+        # A weighted mean of variances, as if 30 more parts had differed by what is common.
         drawn = np.sqrt((variance * (n - 1) + common * _PRIOR) / (n - 1 + _PRIOR))
         spread = np.maximum(drawn + _FLOOR * np.sqrt(common), least)
         anywhere = max((1.0 + _FLOOR) * float(np.sqrt(common + usual.var())), least)
+        # The fewer the parts, the less a place's own mean and spread are worth (docs/decisions/0055).
         share = n / (n + _PRIOR)
         return cls(usual.astype(np.float32), spread.astype(np.float32), float(usual.mean()), anywhere, share)
 
