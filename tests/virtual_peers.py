@@ -18,7 +18,7 @@ from tests.two_steps import AtOnce
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from drivers.modbus.coils import CoilState
+    from drivers.output.coils import CoilState
 
 T = TypeVar("T")
 
@@ -55,19 +55,22 @@ class VirtualCoils:
         await self._exchange()
         self.is_up = True
 
-    async def write(self, first: int, state: CoilState) -> None:
-        await self._exchange()
-        self._peer._carry_out(Request(15, first, len(state.bits), state.bits))
+    async def prepare(self) -> None:
+        """This one's watchdog is armed from the start."""
 
-    async def read_back(self, first: int, expected: CoilState) -> None:
+    async def write(self, state: CoilState) -> None:
         await self._exchange()
-        if self._peer.coils[first : first + len(expected.bits)] != expected.bits:
+        self._peer._carry_out(Request(15, 0, len(state.bits), state.bits))
+
+    async def read_back(self, expected: CoilState) -> None:
+        await self._exchange()
+        if self._peer.coils[: len(expected.bits)] != expected.bits:
             self.abort()
             raise NotConnected("reads back something else")
 
-    async def write_proven(self, first: int, state: CoilState) -> None:
-        await self.write(first, state)
-        await self.read_back(first, state)
+    async def write_proven(self, state: CoilState) -> None:
+        await self.write(state)
+        await self.read_back(state)
 
     async def read_input(self, _address: int) -> bool:
         raise AssertionError("this line has no part-present input")
@@ -91,10 +94,10 @@ class VirtualOutput(CoilOutput):
 
     def __init__(self, peer: SimulatedRemoteIo) -> None:
         super().__init__("virtual", 502, pass_hold_s=HOLD_S, write_timeout_s=TIMEOUT_S)
-        self._peer = peer
+        self._device = peer
 
     def _new_link(self) -> VirtualCoils:  # type: ignore[override]
-        return VirtualCoils(self._peer)
+        return VirtualCoils(self._device)
 
 
 class MoodyDisk(JournalWriter):

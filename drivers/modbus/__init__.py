@@ -1,4 +1,4 @@
-"""The digital output: coils of a Modbus remote I/O, or a register block of a PLC; over TCP or RTU."""
+"""Modbus, over TCP or RTU: four coils of a remote I/O, or a block of registers of a PLC."""
 
 from __future__ import annotations
 
@@ -6,6 +6,5 @@ from drivers.modbus.coil_output import CoilOutput
 from drivers.modbus.connection import RtuLine
 from drivers.modbus.fail_safe import write_reject, write_reject_block
 from drivers.modbus.register_output import RegisterOutput
-from drivers.modbus.walk import Walker
 
-__all__ = ["CoilOutput", "RegisterOutput", "RtuLine", "Walker", "write_reject", "write_reject_block"]
+__all__ = ["CoilOutput", "RegisterOutput", "RtuLine", "write_reject", "write_reject_block"]

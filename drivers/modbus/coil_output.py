@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
-from drivers.modbus.coils import COIL_NAMES, CoilState, checked_inversion
-from drivers.modbus.connection import Admit, CoilConnection, RtuLine, admit_all
-from drivers.modbus.output import ModbusOutput
+from drivers.base import Admit, admit_all
+from drivers.modbus.connection import RtuLine, peer_name
+from drivers.modbus.wires import CoilConnection
+from drivers.output.coils import COIL_NAMES, checked_inversion
+from drivers.output.level_output import LevelOutput
 
 if TYPE_CHECKING:
     from drivers.modbus.modules import Module
-    from drivers.modbus.output import _Link
 
 __all__ = ["CoilOutput"]
 
 
-class CoilOutput(ModbusOutput[CoilState]):
+class CoilOutput(LevelOutput):
     """PASS, REJECT, READY and HEARTBEAT as four coils in a row, always written together in one request (FC15).
 
     With a ``module`` that can be asked, its watchdog is read on every new connection, and armed with ``watchdog_ms``
@@ -42,40 +44,27 @@ class CoilOutput(ModbusOutput[CoilState]):
     ) -> None:
         if module is not None and module.arming:
             module.count(watchdog_ms)
-        self._module = module
-        self._inverted = checked_inversion(invert)
-        self._watchdog_ms = watchdog_ms
         if not 0 <= first_coil <= 0x10000 - len(COIL_NAMES):
             raise ValueError(f"first_coil {first_coil}: {len(COIL_NAMES)} coils must fit below 65536")
-        super().__init__(
+        new_wire = partial(
+            CoilConnection,
             host,
             port,
             unit=unit,
-            first=first_coil,
+            timeout_s=write_timeout_s,
+            rtu=rtu,
+            admit=admit,
+            first_coil=first_coil,
+            module=module,
+            watchdog_ms=watchdog_ms,
+            inverted=checked_inversion(invert),
+        )
+        super().__init__(
+            peer_name(host, port, rtu),
+            new_wire,
             part_present_input=part_present_input,
             pass_hold_s=pass_hold_s,
             refresh_s=refresh_s,
             write_timeout_s=write_timeout_s,
-            rtu=rtu,
-            admit=admit,
+            invert=invert,
         )
-
-    def _new_link(self) -> CoilConnection:
-        return CoilConnection(
-            self._host,
-            self._port,
-            unit=self._unit,
-            timeout_s=self._write_timeout_s,
-            on_lost=self._wake.set,
-            rtu=self._rtu,
-            admit=self._admit,
-        )
-
-    async def _meet(self, link: _Link[CoilState]) -> None:
-        if self._module is not None:
-            assert isinstance(link, CoilConnection)  # noqa: S101 - _new_link makes no other
-            resting = CoilState(inverted=self._inverted)
-            await link.arm_watchdog(self._module, self._watchdog_ms, self._first, resting)
-
-    def _state(self, *, is_pass: bool) -> CoilState:
-        return CoilState(is_pass, self._was_ready or is_pass, self._heartbeat, self._inverted)

@@ -9,19 +9,14 @@ import socket
 import struct
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
-import structlog
 from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
 from pymodbus.exceptions import ModbusException
 from pymodbus.pdu import ExceptionResponse
 from pymodbus.pdu.bit_message import (
-    ReadCoilsRequest,
-    ReadCoilsResponse,
     ReadDiscreteInputsRequest,
     ReadDiscreteInputsResponse,
-    WriteMultipleCoilsRequest,
-    WriteMultipleCoilsResponse,
 )
 from pymodbus.pdu.register_message import (
     ReadHoldingRegistersRequest,
@@ -30,9 +25,15 @@ from pymodbus.pdu.register_message import (
     WriteMultipleRegistersResponse,
 )
 
-from drivers.base import CommandRefused, DeadlineMissed, DriverError, NotConnected, ProtocolViolation
-from drivers.modbus.coils import COIL_NAMES
-from drivers.modbus.registers import PLC_WORDS, PlcWords
+from drivers.base import (
+    Admit,
+    CommandRefused,
+    DeadlineMissed,
+    DriverError,
+    NotConnected,
+    ProtocolViolation,
+    admit_all,
+)
 from drivers.modbus.replies import EXCEPTION_MEANINGS, came_instead, reply_problem
 
 try:
@@ -41,29 +42,13 @@ except ImportError:  # Windows has no terminals of this kind
     termios_error = OSError  # type: ignore[misc,assignment]
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from pymodbus.pdu import ModbusPDU
 
-    from drivers.modbus.coils import CoilLevels
-    from drivers.modbus.modules import Module
-    from drivers.modbus.registers import BlockWords
+    from drivers.output.wire import OnLost
 
-_log = structlog.get_logger(__name__)
-
-__all__ = ["Admit", "CoilConnection", "ModbusConnection", "RegisterConnection", "RtuLine", "admit_all"]
+__all__ = ["ModbusConnection", "RtuLine", "peer_name"]
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
-
-Admit: TypeAlias = "Callable[[str, int], str]"
-"""Asked on each new connection, before anything is written: may this peer be written to? Empty for yes, else why not.
-
-It is given the address and port that answered, whatever name they were called by; of a serial line its device and 0."""
-
-
-def admit_all(_address: str, _port: int) -> str:
-    """Whoever answers may be written to."""
-    return ""
 
 
 def _cancels() -> int:
@@ -78,6 +63,11 @@ class RtuLine:
     baud: int = 19200
     parity: Literal["none", "even", "odd"] = "even"
     stop_bits: Literal[1, 2] = 1
+
+
+def peer_name(host: str, port: int, rtu: RtuLine | None) -> str:
+    """A device, as messages call it."""
+    return f"{host}:{port}" if rtu is None else host
 
 
 class ModbusConnection:
@@ -96,7 +86,7 @@ class ModbusConnection:
         *,
         unit: int,
         timeout_s: float,
-        on_lost: Callable[[], None],
+        on_lost: OnLost,
         rtu: RtuLine | None = None,
         admit: Admit = admit_all,
     ) -> None:
@@ -106,7 +96,7 @@ class ModbusConnection:
             )
         self._host = host
         self._admit = admit
-        self._peer = f"{host}:{port}" if rtu is None else host
+        self._peer = peer_name(host, port, rtu)
         self._rtu = rtu
         self._unit = unit
         self._timeout_s = timeout_s
@@ -130,6 +120,11 @@ class ModbusConnection:
             )
 
     @property
+    def peer(self) -> str:
+        """The device, as messages call it."""
+        return self._peer
+
+    @property
     def is_up(self) -> bool:
         """Connected, and nothing went wrong so far."""
         return self._broken is None and self._client.connected
@@ -150,16 +145,16 @@ class ModbusConnection:
             self._refuse_foreign(self._host, 0)
             await asyncio.sleep(self._timeout_s)
             if self._broken is not None:
-                self._fail(self._broken)
+                self.fail(self._broken)
             return
         wire = self._socket()
         if self._broken is not None or wire is None:
             # Accepted and dropped at once: the library still calls that connected.
-            self._fail(self._broken or NotConnected(f"{self._peer} closed the connection"))
+            self.fail(self._broken or NotConnected(f"{self._peer} closed the connection"))
         try:
             address, port = wire.getpeername()[:2]
         except OSError as err:
-            self._fail(NotConnected(f"{self._peer} closed the connection: {err}"))
+            self.fail(NotConnected(f"{self._peer} closed the connection: {err}"))
         self._refuse_foreign(address, port)
         wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         wire.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -180,14 +175,14 @@ class ModbusConnection:
 
     def _refuse_foreign(self, address: str, port: int) -> None:
         if why := self._admit(address, port):
-            self._fail(NotConnected(why))
+            self.fail(NotConnected(why))
 
     async def read_inputs(self, first: int, count: int) -> tuple[bool, ...]:
         """Discrete inputs (FC2), 64 at most. Raises NotConnected, DeadlineMissed, CommandRefused, ProtocolViolation."""
         request = ReadDiscreteInputsRequest(address=first, count=count, dev_id=self._unit)
         reply = await self._ask("FC2 (read inputs)", request, ReadDiscreteInputsResponse)
         if len(reply.bits) < count:
-            self._fail(ProtocolViolation(f"{self._peer} answered FC2 with {len(reply.bits)} inputs instead of {count}"))
+            self.fail(ProtocolViolation(f"{self._peer} answered FC2 with {len(reply.bits)} inputs instead of {count}"))
         return tuple(bool(bit) for bit in reply.bits[:count])
 
     async def read_registers(self, first: int, count: int) -> tuple[int, ...]:
@@ -196,7 +191,7 @@ class ModbusConnection:
         reply = await self._ask("FC3 (read registers)", request, ReadHoldingRegistersResponse)
         words = tuple(reply.registers)
         if len(words) != count:
-            self._fail(ProtocolViolation(f"{self._peer} answered FC3 with {len(words)} registers instead of {count}"))
+            self.fail(ProtocolViolation(f"{self._peer} answered FC3 with {len(words)} registers instead of {count}"))
         return words
 
     async def write_registers(self, first: int, words: tuple[int, ...]) -> None:
@@ -208,7 +203,7 @@ class ModbusConnection:
         reply = await self._ask("FC16 (write registers)", request, WriteMultipleRegistersResponse)
         echo, sent = (reply.address, reply.count), (first, len(words))
         if echo != sent:
-            self._fail(ProtocolViolation(f"{self._peer} echoed registers {echo} (address, count) for {sent}"))
+            self.fail(ProtocolViolation(f"{self._peer} echoed registers {echo} (address, count) for {sent}"))
 
     def close(self) -> None:
         """End the connection in order; nothing is outstanding."""
@@ -239,10 +234,10 @@ class ModbusConnection:
             async with asyncio.timeout(self._timeout_s) as self._timer:
                 reply = await self._client.execute(False, request)
         except TimeoutError:
-            self._fail(self._broken or self._silence(name))
+            self.fail(self._broken or self._silence(name))
         except ModbusException as err:
             lost = None if self._client.connected else NotConnected(f"{self._peer} is not connected: {err}")
-            self._fail(self._broken or lost or self._silence(name))
+            self.fail(self._broken or lost or self._silence(name))
         except BaseException:
             # Cancelled with the request on the wire: whether the device carries it out is not known.
             self.abort()
@@ -264,7 +259,7 @@ class ModbusConnection:
     def _check(self, name: str, request: ModbusPDU, reply: Any, reply_type: type[ModbusPDU]) -> None:
         is_another = self._rtu is None and reply.transaction_id != request.transaction_id
         if is_another or reply.dev_id != request.dev_id:
-            self._fail(
+            self.fail(
                 ProtocolViolation(
                     f"{self._peer} answered {name} as transaction {reply.transaction_id}, unit {reply.dev_id}; "
                     f"asked was transaction {request.transaction_id}, unit {request.dev_id}"
@@ -273,15 +268,16 @@ class ModbusConnection:
         if isinstance(reply, ExceptionResponse):
             code = reply.exception_code
             meaning = EXCEPTION_MEANINGS.get(code, "a code that the protocol does not define")
-            self._fail(CommandRefused(f"{name} by {self._peer}", f"{code:02d}", meaning))
+            self.fail(CommandRefused(f"{name} by {self._peer}", f"{code:02d}", meaning))
         if type(reply) is not reply_type:
-            self._fail(ProtocolViolation(f"{self._peer} answered {name} with function code {reply.function_code}"))
+            self.fail(ProtocolViolation(f"{self._peer} answered {name} with function code {reply.function_code}"))
 
     def _silence(self, name: str) -> DeadlineMissed:
         unfit = f"; {self._unfit}" if self._unfit else ""
         return DeadlineMissed(f"{self._peer} did not answer {name} within {self._timeout_s:g} s{unfit}")
 
-    def _fail(self, err: DriverError) -> NoReturn:
+    def fail(self, err: DriverError) -> NoReturn:
+        """End the connection at once, and raise this."""
         self._broken = err
         self.abort()
         raise err
@@ -316,124 +312,3 @@ class ModbusConnection:
             return None
         wire: socket.socket | None = transport.get_extra_info("socket") if self._rtu is None else None
         return None if wire is None or wire.fileno() < 0 else wire
-
-
-class CoilConnection(ModbusConnection):
-    """The four coils of a remote I/O."""
-
-    async def arm_watchdog(self, module: Module, watchdog_ms: int, first_coil: int, resting: CoilLevels) -> None:
-        """Set the module's own watchdog and read it back; nothing for a module that cannot be asked.
-
-        One that is found running as it should is left alone: a PASS of the connection before may stand, and whoever
-        stops its watchdog may die before starting it. Where it has to be set, ``resting`` is written and read back
-        first, from ``first_coil`` on. Raises NotConnected, DeadlineMissed, CommandRefused, ProtocolViolation.
-        """
-        if not module.arming:
-            return
-        time = module.count(watchdog_ms)
-        if await self._unlike_proof(module, time) is None:
-            return
-        if await self._has_tripped(module):
-            # Cleared on purpose, and said: it dropped the outputs while nobody wrote. Until then it takes no write.
-            _log.warning("watchdog_had_tripped", peer=self._peer, module=module.name)
-        else:
-            await self.write_proven(first_coil, resting)
-        for register, value in module.arming:
-            await self.write_registers(register, (time if value is None else value,))
-        unlike = await self._unlike_proof(module, time)
-        if unlike is not None:
-            self._fail(
-                ProtocolViolation(
-                    f"{self._peer}: {unlike} of the watchdog of a {module.name}: without it a PASS of a dead agent "
-                    "would stand"
-                )
-            )
-
-    async def _unlike_proof(self, module: Module, time: int) -> str | None:
-        """The first register that does not read as a watchdog that runs as it should; None if all do."""
-        for register, value in module.proof:
-            expected = time if value is None else value
-            (found,) = await self.read_registers(register, 1)
-            if found != expected:
-                return f"register 0x{register:04x} reads {found} and not {expected}"
-        return None
-
-    async def _has_tripped(self, module: Module) -> bool:
-        if module.tripped is None:
-            return False
-        state, after_a_trip = module.tripped
-        return await self.read_registers(state, 1) == (after_a_trip,)
-
-    async def write(self, first_coil: int, state: CoilLevels) -> None:
-        """Write all four coils in one request (FC15) and compare the echo.
-
-        Raises NotConnected, DeadlineMissed, CommandRefused, ProtocolViolation.
-        """
-        request = WriteMultipleCoilsRequest(address=first_coil, bits=list(state.bits), dev_id=self._unit)
-        reply = await self._ask("FC15 (write coils)", request, WriteMultipleCoilsResponse)
-        echo, sent = (reply.address, reply.count), (first_coil, len(state.bits))
-        if echo != sent:
-            self._fail(ProtocolViolation(f"{self._peer} echoed coils {echo} (address, count) for a write of {sent}"))
-
-    async def read_coils(self, first_coil: int) -> tuple[bool, ...]:
-        """The four coils as they stand (FC1).
-
-        Raises NotConnected, DeadlineMissed, CommandRefused, ProtocolViolation.
-        """
-        request = ReadCoilsRequest(address=first_coil, count=len(COIL_NAMES), dev_id=self._unit)
-        reply = await self._ask("FC1 (read coils)", request, ReadCoilsResponse)
-        return tuple(bool(bit) for bit in reply.bits[: len(COIL_NAMES)])
-
-    async def read_back(self, first_coil: int, expected: CoilLevels) -> None:
-        """Read the four coils (FC1) and compare.
-
-        Raises NotConnected, DeadlineMissed, CommandRefused, ProtocolViolation.
-        """
-        found = await self.read_coils(first_coil)
-        if found != expected.bits:
-            shown = " ".join(f"{name}={bit:d}" for name, bit in zip(COIL_NAMES, found, strict=False))
-            self._fail(
-                ProtocolViolation(
-                    f"{self._peer} reads back {shown} after {expected} was written: "
-                    "its watchdog dropped the outputs and waits to be cleared, or another client writes them"
-                )
-            )
-
-    async def write_proven(self, first_coil: int, state: CoilLevels) -> None:
-        """Write, compare the echo, read back, compare. Raises as ``write`` and ``read_back`` do."""
-        await self.write(first_coil, state)
-        await self.read_back(first_coil, state)
-
-
-class RegisterConnection(ModbusConnection):
-    """The register block of a PLC, and the words that the PLC gives back."""
-
-    async def write(self, first: int, state: BlockWords) -> None:
-        """Write block and heartbeat in one request (FC16) and compare the echo.
-
-        Raises NotConnected, DeadlineMissed, CommandRefused, ProtocolViolation.
-        """
-        await self.write_registers(first, state.words)
-
-    async def read_back(self, first: int, expected: BlockWords) -> None:
-        """Read the block (FC3) and compare.
-
-        Raises NotConnected, DeadlineMissed, CommandRefused, ProtocolViolation.
-        """
-        found = await self.read_registers(first, len(expected.words))
-        if found != expected.words:
-            self._fail(
-                ProtocolViolation(
-                    f"{self._peer} reads back {found} after {expected.words} was written: another client writes them, "
-                    "or output.first_register is a place that the PLC's program writes"
-                )
-            )
-
-    async def write_proven(self, first: int, state: BlockWords) -> None:
-        """Write, compare the echo, read back, compare. Raises as ``write`` and ``read_back`` do."""
-        await self.write(first, state)
-        await self.read_back(first, state)
-
-    async def read_plc(self, first: int) -> PlcWords:
-        """What the PLC gives back (FC3). Raises NotConnected, DeadlineMissed, CommandRefused, ProtocolViolation."""
-        return PlcWords(*await self.read_registers(first, PLC_WORDS))

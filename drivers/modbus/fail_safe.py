@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from drivers.modbus.coils import CoilState, checked_inversion
-from drivers.modbus.connection import CoilConnection, RegisterConnection, RtuLine
-from drivers.modbus.registers import BlockState
+from functools import partial
+from typing import TYPE_CHECKING
+
+from drivers.modbus.wires import CoilConnection, RegisterConnection
+from drivers.output.block import BlockState
+from drivers.output.coils import CoilState, checked_inversion
+from drivers.output.fail_safe import write_resting
+
+if TYPE_CHECKING:
+    from drivers.modbus.connection import RtuLine
 
 __all__ = ["write_reject", "write_reject_block"]
-
-
-def _ignore() -> None:
-    """Nobody waits for this connection but the request in flight."""
 
 
 async def write_reject(
@@ -28,21 +31,17 @@ async def write_reject(
     ``timeout_s`` bounds the dial and each of the two requests. Raises NotConnected, DeadlineMissed,
     CommandRefused, ProtocolViolation.
     """
-    connection = CoilConnection(host, port, unit=unit, timeout_s=timeout_s, on_lost=_ignore, rtu=rtu)
-    try:
-        await connection.open()
-        await connection.write_proven(first_coil, CoilState(inverted=checked_inversion(invert)))
-    finally:
-        connection.close()
+    await write_resting(
+        partial(CoilConnection, host, port, unit=unit, timeout_s=timeout_s, rtu=rtu, first_coil=first_coil),
+        CoilState(inverted=checked_inversion(invert)),
+    )
 
 
 async def write_reject_block(
     host: str, port: int, *, unit: int, first_register: int, timeout_s: float, rtu: RtuLine | None = None
 ) -> None:
     """As ``write_reject``, for the register block."""
-    connection = RegisterConnection(host, port, unit=unit, timeout_s=timeout_s, on_lost=_ignore, rtu=rtu)
-    try:
-        await connection.open()
-        await connection.write_proven(first_register, BlockState())
-    finally:
-        connection.close()
+    await write_resting(
+        partial(RegisterConnection, host, port, unit=unit, timeout_s=timeout_s, rtu=rtu, first_register=first_register),
+        BlockState(),
+    )

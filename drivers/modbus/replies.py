@@ -6,7 +6,7 @@ MODBUS Messaging on TCP/IP V1.0b (MBAP header, section 3.1.3).
 
 from __future__ import annotations
 
-from drivers.modbus.registers import BLOCK_WORDS, PLC_WORDS
+from drivers.output.block import BLOCK_WORDS, PLC_WORDS
 
 __all__ = ["EXCEPTION_MEANINGS", "came_instead", "reply_problem"]
 

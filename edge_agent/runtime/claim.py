@@ -43,8 +43,6 @@ __all__ = [
 
 # 64 bits of the hash: two names do not meet by chance, and no name is too long for a socket's.
 _DIGITS = 16
-# What one register block has (docs/decisions/0049).
-_REGISTERS = 8
 _SEATS = 16
 """So many agents may write register blocks into one PLC, or listen at one port, each at an address of its own. One that
 writes coils, or listens at every address, takes every seat."""
@@ -82,7 +80,7 @@ class Claim:
     def admit(self, address: str, port: int) -> str:
         """Hold the output at the peer that answered too; why it must not be written to, or empty. Never waits."""
         try:
-            self.hold(_device(address) if self._output.serial is not None else _peer(address, port))
+            self.hold(_device(address) if self._output.device is not None else _peer(address, port))
         except AlreadyRunning as err:
             return f"{err}; {err.hint}"
         return ""
@@ -92,20 +90,20 @@ class Claim:
 
         To find out who that is takes a while: not in a loop.
         """
-        output = self._output
+        words = self._output.shared_words
         # All of it or nothing: what was taken on the way is given back where a later name is refused.
         with ExitStack() as taken:
             try:
-                if output.serial is not None:
+                if self._output.device is not None:
                     self._take(taken, way)
-                elif output.kind == "modbus-coils":
-                    # Coils take the whole module: its watchdog is one for all of them (docs/decisions/0049).
+                elif words is None:
+                    # The whole device: its watchdog is one for all that is written there (docs/decisions/0049).
                     for seat in range(_SEATS):
                         self._take(taken, f"{way} seat {seat}")
                 else:
                     self._take_any(taken, [f"{way} seat {seat}" for seat in range(_SEATS)])
-                    for register in range(output.first_register, output.first_register + _REGISTERS):
-                        self._take(taken, f"{way} register {register}")
+                    for word in words:
+                        self._take(taken, f"{way} register {word}")
             except _Taken as err:
                 raise AlreadyRunning(
                     f"another edge-agent drives the output {self._said} ({way}){err.who if finds_out_who else ''}",
@@ -122,10 +120,7 @@ class Claim:
     def _said(self) -> str:
         """The output as line.toml names it."""
         output = self._output
-        if output.serial is not None:
-            return output.serial.device
-        first = output.first_coil if output.kind == "modbus-coils" else output.first_register
-        return f"{output.host}:{output.port}, {output.kind} from {first} on"
+        return output.device or f"{output.host}:{output.port}, {output.place}"
 
     def _take(self, taken: ExitStack, name: str) -> None:
         # A name with two addresses may lead twice to what is held already.
@@ -305,8 +300,8 @@ def _socket_name(name: str) -> str:
 
 def _ways(output: OutputSettings) -> list[str]:
     """Each way to an output, as far as it can be known before somebody answers."""
-    if output.serial is not None:
-        return [_device(output.serial.device)]
+    if output.device is not None:
+        return [_device(output.device)]
     assert output.host is not None  # noqa: S101 - settings name exactly one way to the output
     try:
         found = socket.getaddrinfo(output.host, output.port, type=socket.SOCK_STREAM)

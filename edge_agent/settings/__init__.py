@@ -15,7 +15,6 @@ from edge_agent.settings.models import (
     LogSettings,
     MetricsSettings,
     MqttSettings,
-    OutputSettings,
     Settings,
     SourceFile,
     StoreSettings,
@@ -23,8 +22,16 @@ from edge_agent.settings.models import (
     WebhookSettings,
     WebSettings,
 )
+from edge_agent.settings.outputs import (
+    AnyOutput,
+    ModbusCoilsSettings,
+    ModbusRegistersSettings,
+    ModbusSettings,
+    OutputSettings,
+)
 
 __all__ = [
+    "AnyOutput",
     "BundleSettings",
     "ControllerSettings",
     "FolderSettings",
@@ -34,6 +41,9 @@ __all__ = [
     "LineSettings",
     "LogSettings",
     "MetricsSettings",
+    "ModbusCoilsSettings",
+    "ModbusRegistersSettings",
+    "ModbusSettings",
     "MqttSettings",
     "OutputSettings",
     "Settings",

@@ -12,7 +12,8 @@ from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from edge_agent.settings.models import OutputSettings, Settings
+    from edge_agent.settings.models import Settings
+    from edge_agent.settings.outputs import OutputSettings
 
 __all__ = ["REGISTER_NUMBERS", "Address", "OwnPort", "address_of", "addresses", "own_ports"]
 
@@ -107,7 +108,7 @@ def _ports(settings: Settings) -> list[tuple[Loc, str]]:
     controller, output = settings.controller, settings.output
     if controller.serial is None:
         known.append(_Ports(("controller", "port"), controller.host, controller.port, controller.port, is_own=False))
-    if output.host is not None and output.serial is None:
+    if output.host is not None and output.device is None:
         known.append(_Ports(("output", "port"), output.host, output.port, output.port, is_own=False))
     if settings.mqtt is not None:
         broker = settings.mqtt
@@ -142,7 +143,7 @@ def _controller(settings: Settings) -> list[tuple[Loc, str]]:
             problems.append((("controller", "host"), message))
             break
     output = settings.output
-    if output.serial is None and output.host is not None and at == address_of(output.host):
+    if output.device is None and output.host is not None and at == address_of(output.host):
         message = f"expected an address of its own (got {host}, which is controller.host): two devices never share one"
         problems.append((("output", "host"), message))
     if ftp is not None and ftp.allowed_peers is not None and not _is_among(at, ftp.allowed_peers):
@@ -160,10 +161,10 @@ def _is_among(at: Address, peers: tuple[str, ...]) -> bool:
 
 def _serial_ports(settings: Settings) -> list[tuple[Loc, str]]:
     """One serial port, one device: who opens it second has a port that somebody else writes to."""
-    controller, output, lamp = settings.controller.serial, settings.output.serial, settings.lamp
+    controller, lamp = settings.controller.serial, settings.lamp
     named: list[tuple[Loc, str | None]] = [
         (("controller", "serial", "url"), None if controller is None else controller.url),
-        (("output", "serial", "device"), None if output is None else output.device),
+        (("output", "serial", "device"), settings.output.device),
         (("lamp", "device"), None if lamp is None else lamp.device),
     ]
     seen: dict[str, Loc] = {}
@@ -184,7 +185,9 @@ def _numbers_of_documents(output: OutputSettings) -> list[tuple[Loc, str]]:
     problems: list[tuple[Loc, str]] = []
     inputs = ("part_present_input", "mode_input", "acknowledge_input", "reject_confirm_input")
     for key in ("first_coil", *inputs):
-        place = getattr(output, key)
+        place = getattr(output, key, None)
+        if place is None:
+            continue
         if place in REGISTER_NUMBERS:
             kind = "coil" if key == "first_coil" else "input"
             message = (

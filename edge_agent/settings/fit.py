@@ -8,14 +8,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from edge_agent.settings.models import BundleSettings, LineSettings, OutputSettings, Settings
+    from edge_agent.settings.models import BundleSettings, LineSettings, Settings
+    from edge_agent.settings.outputs import OutputSettings
 
 __all__ = ["Contradiction", "Loc", "bundles", "pages", "places", "sources", "times", "watchdog"]
 
 Loc = tuple[str | int, ...]
-_INPUTS_IN_ONE_READ = 64
-_PROVEN_MODULES = ("wago-750", "beckhoff-bk9000")
-"""Those whose watchdog the agent arms and proves by itself, on each new connection."""
 
 
 class Contradiction(ValueError):
@@ -46,7 +44,7 @@ def times(line: LineSettings, output: OutputSettings) -> list[tuple[Loc, str]]:
         problems.append((("output", "pass_hold_ms"), message))
     # A block of registers names its part. Coils do not: their PASS has to end before another part can be where it was.
     stands, room = {"watchdog_ms": watchdog, "write_timeout_ms": answer}, {"line.min_part_spacing_ms": spacing}
-    if output.kind == "modbus-coils":
+    if not output.names_parts:
         stands = {"pass_hold_ms": output.pass_hold_ms, **stands}
         due = {"line.imaging_ms": line.imaging_ms, "line.deadline_ms": line.deadline_ms}
         if line.gate_ms is not None and line.gate_ms < sum(due.values()):
@@ -90,7 +88,8 @@ def sources(settings: Settings) -> list[tuple[Loc, str]]:
     if trigger.source == "input" and settings.output.part_present_input is None:
         message = 'source "input" needs output.part_present_input: the address of the input that sees the part'
         problems.append((("trigger", "source"), message))
-    if trigger.source == "plc" and (settings.output.kind, settings.output.part_numbers) != ("modbus-registers", "plc"):
+    is_counted = settings.output.names_parts and settings.output.part_numbers == "plc"
+    if trigger.source == "plc" and not is_counted:
         message = 'source "plc" needs output.kind = "modbus-registers" and output.part_numbers = "plc"'
         problems.append((("trigger", "source"), message))
     if trigger.source == "interval" and trigger.interval_ms < settings.line.min_part_spacing_ms:
@@ -107,63 +106,7 @@ def sources(settings: Settings) -> list[tuple[Loc, str]]:
     if settings.line.judgement == "both" and "judgement" not in items:
         message = 'expected "judgement" among the items, because line.judgement is "both"'
         problems.append((("controller", "result_items"), message))
-    return problems + _output_places(settings.output)
-
-
-def _output_places(output: OutputSettings) -> list[tuple[Loc, str]]:
-    problems: list[tuple[Loc, str]] = []
-    if output.host is None and output.serial is None:
-        problems.append((("output",), "name the way to the output, host or [output.serial] (got neither)"))
-    if output.serial is not None and "://" in output.serial.device:
-        message = (
-            "expected a serial port of this PC, as /dev/serial/by-id/...: a device server keeps what is written to it, "
-            "so that a PASS could be carried out late, and holds up the agent when it is gone; a gateway that speaks "
-            f'Modbus TCP is output.host (got "{output.serial.device}")'
-        )
-        problems.append((("output", "serial", "device"), message))
-    if output.program_request != "ignored" and output.kind != "modbus-registers":
-        message = f'"{output.program_request}" needs output.kind = "modbus-registers": coils ask for no program'
-        problems.append((("output", "program_request"), message))
-    if (output.watchdog_tested is None) != (output.watchdog_tested_by is None):
-        absent = "watchdog_tested" if output.watchdog_tested is None else "watchdog_tested_by"
-        message = f"watchdog_tested and watchdog_tested_by go together (got no {absent})"
-        problems.append((("output",), message))
-    problems += _input_places(output)
-    if output.first_coil > 65532:
-        message = f"expected at most 65532, so that four coils fit (got {output.first_coil})"
-        problems.append((("output", "first_coil"), message))
-    if output.first_register > 65528:
-        message = f"expected at most 65528, so that eight registers fit (got {output.first_register})"
-        problems.append((("output", "first_register"), message))
-    if output.plc_register > 65531:
-        message = f"expected at most 65531, so that five registers fit (got {output.plc_register})"
-        problems.append((("output", "plc_register"), message))
-    if output.first_register - 5 < output.plc_register < output.first_register + 8:
-        message = (
-            f"expected a place outside the eight registers from {output.first_register} on (got {output.plc_register})"
-        )
-        problems.append((("output", "plc_register"), message))
-    return problems
-
-
-def _input_places(output: OutputSettings) -> list[tuple[Loc, str]]:
-    problems: list[tuple[Loc, str]] = []
-    names = ("mode_input", "acknowledge_input", "reject_confirm_input")
-    wired = {name: getattr(output, name) for name in names if getattr(output, name) is not None}
-    doubled = sorted(name for name, place in wired.items() if list(wired.values()).count(place) > 1)
-    if doubled:
-        problems.append((("output", doubled[0]), f"expected an input of its own (got {wired[doubled[0]]} twice)"))
-    if wired and max(wired.values()) - min(wired.values()) >= _INPUTS_IN_ONE_READ:
-        message = f"expected inputs within {_INPUTS_IN_ONE_READ} addresses of each other (got {sorted(wired.values())})"
-        problems.append((("output", next(iter(wired))), message))
-    counts = output.reject_confirm_input is not None or output.kind == "modbus-registers"
-    if output.reject_confirm_ms is not None and not counts:
-        message = "needs output.reject_confirm_input, or a PLC that counts: otherwise nobody sees a part leave"
-        problems.append((("output", "reject_confirm_ms"), message))
-    if output.reject_confirm_input is not None and output.reject_confirm_ms is None:
-        message = "needs output.reject_confirm_ms: how long a rejected part may take to the chute"
-        problems.append((("output", "reject_confirm_input"), message))
-    return problems
+    return problems + settings.output.problems()
 
 
 def watchdog(settings: Settings) -> list[tuple[Loc, str]]:
@@ -171,18 +114,10 @@ def watchdog(settings: Settings) -> list[tuple[Loc, str]]:
 
     A PLC that is given registers opens for the part that a PASS names and for no other, however long the PASS stands.
     """
-    output = settings.output
-    if output.kind == "modbus-registers" or settings.controller.kind == "simulated":
+    if settings.controller.kind == "simulated":
         return []
-    if output.module in _PROVEN_MODULES or (output.watchdog_tested and output.watchdog_tested_by):
-        return []
-    known = ", ".join(f'"{name}"' for name in _PROVEN_MODULES)
-    its = "its watchdog" if output.module is None else f'the watchdog of a "{output.module}"'
-    message = (
-        "nothing proves that the remote I/O drops PASS when this PC is dead: the agent can prove that of "
-        f"{known} alone, and nobody has said that {its} was tested (got no watchdog_tested)"
-    )
-    return [(("output", "module"), message)]
+    key, why = settings.output.untested_watchdog()
+    return [(("output", key), why)] if why else []
 
 
 def bundles(bundles: tuple[BundleSettings, ...], cameras: tuple[int, ...]) -> list[tuple[Loc, str]]:

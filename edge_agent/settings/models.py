@@ -7,17 +7,16 @@ tuples. A path is relative to the folder of line.toml where the loader gives it,
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, field_validator, model_validator
 
 from edge_agent.files.public_key import PublicKey
 from edge_agent.settings.addresses import addresses
 from edge_agent.settings.fit import Contradiction, bundles, pages, places, sources, times
+from edge_agent.settings.outputs import AnyOutput, OutputSettings, RtuSettings, with_kind
 from edge_agent.settings.values import (
     Camera,
-    Coil,
     FilePath,
     Host,
     Milliseconds,
@@ -35,7 +34,6 @@ from edge_agent.settings.values import (
     exact,
     integer,
     name_pattern,
-    plain_date,
     say,
 )
 
@@ -193,67 +191,6 @@ class ImagesSettings(Table):
     ] = None
     ftp: Annotated[FtpSettings | None, say("the controller pushes over FTP")] = None
     folder: Annotated[FolderSettings | None, say("the images come into a folder")] = None
-
-
-class RtuSettings(Table):
-    """[output.serial]: Modbus RTU over a serial line instead of Modbus TCP."""
-
-    device: Annotated[Text, say("the serial port of this PC, by its name in /dev/serial/by-id")]
-    baud: Annotated[int, integer(1200, 921_600), say("bits a second, as set in the device")] = 19_200
-    parity: Annotated[Literal["none", "even", "odd"], say("as set in the device")] = "even"
-    stop_bits: Annotated[Literal[1, 2], BeforeValidator(exact), say("as set in the device")] = 1
-
-
-class OutputSettings(Table):
-    """[output]: coils of a Modbus remote I/O, or a block of registers of a PLC."""
-
-    kind: Annotated[
-        Literal["modbus-coils", "modbus-registers"],
-        say("coils of a remote I/O, or a block of registers that a PLC reads"),
-    ] = "modbus-coils"
-    host: Annotated[Host | None, say("address of the remote I/O or the PLC")] = None
-    port: Annotated[Port, say("its Modbus TCP port")] = 502
-    unit: Annotated[int, integer(0, 255), say("its Modbus unit number")] = 1
-    serial: Annotated[RtuSettings | None, say("speak Modbus RTU over a serial line instead of TCP")] = None
-    first_coil: Annotated[Coil, say("zero-based address of PASS; REJECT, READY and HEARTBEAT follow")] = 0
-    invert: Annotated[
-        tuple[Literal["REJECT", "READY"], ...],
-        Field(max_length=2, description="coils whose level on the wire is the opposite of what they say; PASS never"),
-    ] = ()
-    first_register: Annotated[Coil, say("zero-based address of the block of eight registers")] = 0
-    plc_register: Annotated[Coil, say("zero-based address of the five registers that the PLC writes")] = 8
-    part_numbers: Annotated[
-        Literal["plc", "agent"],
-        say("whose number of the part a PASS names: the PLC's for its gate, or ours"),
-    ] = "plc"
-    program_request: Annotated[
-        Literal["ignored", "checked", "switched"],
-        say("what becomes of the program that the PLC wants: nothing, FAULT where another runs, or a switch to it"),
-    ] = "ignored"
-    plc_silence_ms: Annotated[Milliseconds, say("how long the PLC's heartbeat may stand still")] = 500
-    module: Annotated[
-        Literal["wago-750", "beckhoff-bk9000", "beckhoff-ek9000", "moxa-e1200", "adam-6000", "icp-et7000"] | None,
-        say("the family of the remote I/O, whose watchdog the agent then arms and proves"),
-    ] = None
-    watchdog_tested: Annotated[
-        date | None,
-        BeforeValidator(plain_date),
-        say("when a person saw the remote I/O drop PASS by itself; edge-agent output test --watchdog writes it"),
-    ] = None
-    watchdog_tested_by: Annotated[Text | None, say("who saw it")] = None
-    part_present_input: Annotated[Coil | None, say("zero-based address of the input that sees a part")] = None
-    mode_input: Annotated[Coil | None, say("zero-based address of the input that is on in automatic")] = None
-    acknowledge_input: Annotated[Coil | None, say("zero-based address of the input of the acknowledge button")] = None
-    reject_confirm_input: Annotated[
-        Coil | None, say("zero-based address of the input that sees parts leave by the reject chute")
-    ] = None
-    reject_confirm_ms: Annotated[
-        Milliseconds | None, say("how long a rejected part may take to the chute; left out, nobody counts them")
-    ] = None
-    pass_hold_ms: Annotated[Milliseconds, say("how long PASS stands; the next part ends it earlier")] = 300
-    refresh_ms: Annotated[Milliseconds, say("how often the output is written, which feeds the watchdog")] = 100
-    write_timeout_ms: Annotated[Milliseconds, say("how long the device may take to answer")] = 150
-    watchdog_ms: Annotated[Milliseconds, say("what the device's own watchdog is set to")] = 500
 
 
 Lit = Literal["fault", "bypass", "off"]
@@ -426,7 +363,7 @@ class Settings(Table):
     controller: ControllerSettings = ControllerSettings()
     trigger: TriggerSettings = TriggerSettings()
     images: ImagesSettings
-    output: OutputSettings
+    output: AnyOutput
     bundle: Annotated[
         tuple[BundleSettings, ...],
         Field(min_length=1, max_length=4000, description="one reference bundle for each program and camera"),
@@ -476,6 +413,11 @@ class Settings(Table):
     def state(self) -> tuple[Path, ...]:
         """What the agent writes, and nobody else: the journal and its folder, the archive, the spool."""
         return (self.store.journal.parent, self.store.journal, self.store.archive, self.images.spool)
+
+    @field_validator("output", mode="before")
+    @classmethod
+    def _with_kind(cls, value: Any) -> Any:
+        return with_kind(value)
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edge_agent.settings.models import Contradiction
 from edge_agent.settings.slips import SAME, slip
-from edge_agent.settings.words import Loc, expected, is_secret, key_of, kind_of, properties, shown, tables
+from edge_agent.settings.words import Loc, expected, is_secret, key_of, kind_of, properties, shown, tables, written
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -44,6 +44,8 @@ def _problems(err: ValidationError, document: Mapping[str, Any]) -> Iterator[Pro
         if isinstance(cause, Contradiction):
             for at, message in cause.problems:
                 yield Problem(at, at, message, at)
+        elif item["type"] == "union_tag_invalid":
+            yield _wrong((*loc, context["discriminator"].strip("'")), document)
         elif item["type"] == "extra_forbidden":
             yield _unknown(loc, document)
         elif item["type"] == "too_short" and len(_value(document, loc)) >= context["min_length"]:
@@ -52,7 +54,8 @@ def _problems(err: ValidationError, document: Mapping[str, Any]) -> Iterator[Pro
         elif item["type"] == "missing" and isinstance(loc[-1], int):
             yield _wrong(loc[:-1], document)
         elif item["type"] == "missing":
-            yield Problem(loc[:-1], loc, f"missing; expected {expected(loc)}", loc, is_missing=True)
+            at = written(loc)
+            yield Problem(at[:-1], at, f"missing; expected {expected(loc)}", at, is_missing=True)
         else:
             yield _wrong(loc, document)
 
@@ -63,29 +66,30 @@ def _wrong(loc: Loc, document: Mapping[str, Any]) -> Problem:
     mended = slip(kind_of(loc), name, value)
     came = f"(got {shown(value)})"
     behind = f" {came}{mended}" if mended.startswith(";") else f"{mended} {came}"
-    return Problem(loc, loc, f"expected {expected(loc)}{behind}", loc)
+    at = written(loc)
+    return Problem(at, at, f"expected {expected(loc)}{behind}", at)
 
 
 def _unknown(loc: Loc, document: Mapping[str, Any]) -> Problem:
-    name = str(loc[-1])
+    name, at = str(loc[-1]), written(loc)
     came = "something that is not shown" if is_secret(name) else shown(_value(document, loc))
     message = f"unknown key (got {came})"
     here = list(properties(loc[:-1]))
     near = [SAME[name.lower()]] if SAME.get(name.lower()) in here else difflib.get_close_matches(name, here, n=1)
     if near:
-        meant: Loc = (*loc[:-1], near[0])
-        return Problem(loc, loc, f'{message}; did you mean "{near[0]}"?', meant)
-    homes = [table for table, keys in tables().items() if name in keys and table != key_of(loc[:-1])]
+        meant: Loc = (*at[:-1], near[0])
+        return Problem(at, at, f'{message}; did you mean "{near[0]}"?', meant)
+    homes = [table for table, keys in tables().items() if name in keys and table != key_of(at[:-1])]
     if homes:
-        return Problem(loc, loc, f"{message}; this key belongs to {' or '.join(homes)}", loc)
+        return Problem(at, at, f"{message}; this key belongs to {' or '.join(homes)}", at)
     elsewhere = {key: table for table, keys in tables().items() for key in keys}
     close = difflib.get_close_matches(name, elsewhere, n=1, cutoff=0.75)
     if close:
-        return Problem(loc, loc, f'{message}; did you mean "{close[0]}" of {elsewhere[close[0]]}?', loc)
-    return Problem(loc, loc, f"{message}; known here: {', '.join(here)}" if here else message, loc)
+        return Problem(at, at, f'{message}; did you mean "{close[0]}" of {elsewhere[close[0]]}?', at)
+    return Problem(at, at, f"{message}; known here: {', '.join(here)}" if here else message, at)
 
 
 def _value(document: Any, loc: Loc) -> Any:
-    for step in loc:
+    for step in written(loc):
         document = document[step]
     return document

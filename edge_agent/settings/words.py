@@ -14,7 +14,7 @@ from edge_agent.settings.values import RESULT_ITEM_WORDS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["Loc", "expected", "hint_of", "is_secret", "key_of", "kind_of", "properties", "shown", "tables"]
+__all__ = ["Loc", "expected", "hint_of", "is_secret", "key_of", "kind_of", "properties", "shown", "tables", "written"]
 
 Loc = tuple[str | int, ...]
 _MOST_SHOWN = 60
@@ -52,17 +52,49 @@ def _resolve(node: dict[str, Any]) -> dict[str, Any]:
             return node
 
 
+def _kinds(node: dict[str, Any]) -> dict[str, Any]:
+    """The tables that may stand here, by their kind; none where there is only one."""
+    return {kind: {"$ref": ref} for kind, ref in node.get("discriminator", {}).get("mapping", {}).items()}
+
+
+def _any_kind(node: dict[str, Any]) -> dict[str, Any]:
+    """The keys of all the tables that may stand here, as if they were those of one."""
+    kinds = _kinds(node)
+    if not kinds:
+        return node
+    found: dict[str, Any] = {}
+    for kind in kinds.values():
+        found |= {name: key for name, key in _resolve(kind)["properties"].items() if name not in found}
+    name = node["discriminator"]["propertyName"]
+    found[name] = {key: value for key, value in found[name].items() if key != "const"} | {"enum": list(kinds)}
+    return {"properties": found}
+
+
 def _node(loc: Loc) -> dict[str, Any]:
+    return _any_kind(_resolve(_raw(loc)))
+
+
+def _raw(loc: Loc) -> dict[str, Any]:
+    """The schema as it stands at ``loc``, not resolved."""
     node = _schema()
     for step in loc:
         node = _resolve(node)
+        if step in (kinds := _kinds(node)):
+            node = kinds[str(step)]
+            continue
+        node = _any_kind(node)
         if isinstance(step, str):
             node = node.get("properties", {}).get(step, {})
         elif "prefixItems" in node:
             node = node["prefixItems"][step] if step < len(node["prefixItems"]) else {}
         else:
             node = node.get("items", {})
-    return _resolve(node)
+    return node
+
+
+def written(loc: Loc) -> Loc:
+    """The place in the file: pydantic names the kind of a table as a step of its own, which stands nowhere there."""
+    return tuple(step for at, step in enumerate(loc) if step not in _kinds(_resolve(_raw(loc[:at]))))
 
 
 def kind_of(loc: Loc) -> Mapping[str, Any]:

@@ -15,14 +15,14 @@ from edge_agent.files.owners import person
 from edge_agent.runtime.claim import claimed
 from edge_agent.settings import put_keys
 from edge_agent.store.journal import Journal
-from edge_agent.wiring.output import make_walker
+from edge_agent.wiring.output import LevelWalker, make_walker
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
     from edge_agent.settings import Settings
-    from edge_agent.wiring.output import Fall, Step, Walk, Walker
+    from edge_agent.wiring.output import BlockWalker, Fall, Step, Walk
 
 __all__ = ["plan", "state_watchdog", "try_watchdog", "walk_output", "walk_to_json"]
 
@@ -55,11 +55,12 @@ async def try_watchdog(settings: Settings, by: str) -> Fall:
 
     Raises UsageError for registers, too: there the PLC looks at the heartbeat.
     """
-    if settings.output.kind == "modbus-registers":
+    if settings.output.names_parts:
         raise UsageError(
             "a PLC looks at the heartbeat by itself", hint="edge-agent output test --yes has a step for that: HEARTBEAT"
         )
     async with _by_hand(settings, f"begins, by {by}: PASS stands, then nothing is written") as (walker, journal):
+        assert isinstance(walker, LevelWalker)  # noqa: S101 - a PASS that names its part was refused
         fall = await walker.let_fall(_PASS_STANDS_S)
         found = fall.problem or f"PASS fell {fall.after_ms:.0f} ms after the last write"
         await journal.event("OUTPUT_TEST", f"ends: {found}; PASS is {'off' if fall.is_at_rest else 'NOT PROVEN OFF'}")
@@ -86,7 +87,7 @@ async def state_watchdog(settings: Settings, config: Path, by: str) -> tuple[str
 
 
 @asynccontextmanager
-async def _by_hand(settings: Settings, begins: str) -> AsyncIterator[tuple[Walker, Journal]]:
+async def _by_hand(settings: Settings, begins: str) -> AsyncIterator[tuple[LevelWalker | BlockWalker, Journal]]:
     """The output and the journal, held; signals only stop the walker, so that REJECT is not cut short."""
     loop = asyncio.get_running_loop()
     # These block, and nothing else runs on this loop.

@@ -30,7 +30,7 @@ def unit_drop_in(settings: Settings) -> str:
     if ftp is not None and ftp.port < _FIRST_FREE_PORT:
         lines += ["CapabilityBoundingSet=CAP_NET_BIND_SERVICE", "AmbientCapabilities=CAP_NET_BIND_SERVICE"]
         needs_user = True
-    if settings.controller.serial is not None or settings.output.serial is not None:
+    if settings.controller.serial is not None or settings.output.device is not None:
         lines += ["PrivateDevices=no", "DeviceAllow=char-ttyUSB rw", "DeviceAllow=char-ttyACM rw"]
         lines += ["DeviceAllow=char-ttyS rw", "SupplementaryGroups=dialout"]
         needs_user = True
@@ -61,7 +61,7 @@ def _named(settings: Settings) -> list[tuple[str, str]]:
     named = [("images.ftp.allowed_peers", peer) for peer in ((ftp and ftp.allowed_peers) or ())]
     if settings.controller.serial is None:
         named.insert(0, ("controller.host", settings.controller.host))
-    if settings.output.host is not None and settings.output.serial is None:
+    if settings.output.host is not None and settings.output.device is None:
         named.append(("output.host", settings.output.host))
     if settings.mqtt is not None:
         named.append(("mqtt.host", settings.mqtt.host))

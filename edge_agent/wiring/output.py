@@ -3,26 +3,42 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, TypedDict
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Protocol, TypedDict, assert_never
 
 import structlog
 
-from drivers.base import LineNow
+from drivers.base import LineNow, admit_all
 from drivers.modbus.coil_output import CoilOutput
-from drivers.modbus.connection import Admit, RtuLine, admit_all
+from drivers.modbus.connection import RtuLine
 from drivers.modbus.fail_safe import write_reject, write_reject_block
 from drivers.modbus.modules import MODULES, Module, unfit_for, unproven
 from drivers.modbus.register_output import RegisterOutput
-from drivers.modbus.walk import Fall, Step, Walk, Walker
+from drivers.modbus.wires import CoilConnection, RegisterConnection
+from drivers.output.walk import BlockWalker, Fall, LevelWalker, Step, Walk
 from edge_agent.errors import ConfigError
+from edge_agent.settings import ModbusCoilsSettings, ModbusRegistersSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from drivers.base import Admit, LineDevice
     from edge_agent.runtime.claim import Claim
-    from edge_agent.settings import OutputSettings, Settings
+    from edge_agent.settings import AnyOutput, ModbusSettings, Settings
 
-__all__ = ["Fall", "Step", "Walk", "Walker", "fail_safe", "first_coil_of", "make_output", "make_walker", "prove_output"]
+__all__ = [
+    "BlockWalker",
+    "Fall",
+    "LevelWalker",
+    "Step",
+    "Walk",
+    "fail_safe",
+    "first_coil_of",
+    "make_output",
+    "make_walker",
+    "prove_output",
+]
 
 log = structlog.get_logger(__name__)
 
@@ -52,53 +68,80 @@ async def prove_output(settings: Settings, claim: Claim) -> bool:
 async def fail_safe(settings: Settings) -> None:
     """Write REJECT to the output and read it back: what is left to do when the agent is gone.
 
-    Raises DriverError if the remote I/O does not confirm.
+    Raises DriverError if the device does not confirm.
     """
-    output = settings.output
-    common: _Wire = {
-        "unit": output.unit,
-        "timeout_s": output.write_timeout_ms / 1000,
-        "rtu": _rtu(output),
-    }
-    if output.kind == "modbus-registers":
-        await write_reject_block(_output_host(output), output.port, first_register=output.first_register, **common)
-    else:
-        await write_reject(
-            _output_host(output), output.port, first_coil=output.first_coil, invert=output.invert, **common
-        )
+    await _wiring(settings.output).fail_safe()
 
 
-class _Wire(TypedDict):
-    unit: int
-    timeout_s: float
-    rtu: RtuLine | None
-
-
-def _output_host(output: OutputSettings) -> str:
-    if output.serial is not None:
-        return output.serial.device
-    assert output.host is not None  # noqa: S101 - settings name exactly one way to the output
-    return output.host
-
-
-def _rtu(output: OutputSettings) -> RtuLine | None:
-    line = output.serial
-    return None if line is None else RtuLine(line.baud, line.parity, line.stop_bits)
-
-
-def make_output(
-    settings: Settings, line: Callable[[], LineNow] = LineNow, claim: Claim | None = None
-) -> CoilOutput | RegisterOutput:
+def make_output(settings: Settings, line: Callable[[], LineNow] = LineNow, claim: Claim | None = None) -> LineDevice:
     """The output that the agent drives; ``claim`` has the last word on each peer before it is written to.
 
     Raises ConfigError for a module that does not fit the line.
     """
-    output = settings.output
-    if output.kind == "modbus-registers":
+    return _wiring(settings.output).output(settings, line, _admit(claim))
+
+
+def make_walker(settings: Settings, claim: Claim | None = None) -> LevelWalker | BlockWalker:
+    """Who walks through the output by hand. Raises ConfigError for a module that does not fit the line."""
+    return _wiring(settings.output).walker(settings, _admit(claim))
+
+
+class Wiring(Protocol):
+    """What an output of line.toml becomes. A kind of output has a class of these, and a line in ``_wiring``."""
+
+    def output(self, settings: Settings, line: Callable[[], LineNow], admit: Admit) -> LineDevice:
+        """What the agent drives. ``line`` is what it may tell of the line. Raises ConfigError."""
+        ...
+
+    def walker(self, settings: Settings, admit: Admit) -> LevelWalker | BlockWalker:
+        """Who walks through it by hand. Raises ConfigError."""
+        ...
+
+    async def fail_safe(self) -> None:
+        """Write REJECT and read it back. Raises DriverError."""
+        ...
+
+
+def _wiring(output: AnyOutput) -> Wiring:
+    """The one table of all outputs. A kind that is new has its line here, or mypy says so."""
+    match output:
+        case ModbusCoilsSettings():
+            return _ModbusCoils(output)
+        case ModbusRegistersSettings():
+            return _ModbusRegisters(output)
+        case _:
+            assert_never(output)
+
+
+def _admit(claim: Claim | None) -> Admit:
+    return admit_all if claim is None else claim.admit
+
+
+class _ModbusWire(TypedDict):
+    unit: int
+    rtu: RtuLine | None
+
+
+def _modbus(output: ModbusSettings) -> tuple[str, int, _ModbusWire]:
+    line = output.serial
+    if line is not None:
+        return line.device, output.port, {"unit": output.unit, "rtu": RtuLine(line.baud, line.parity, line.stop_bits)}
+    assert output.host is not None  # noqa: S101 - settings name exactly one way to the output
+    return output.host, output.port, {"unit": output.unit, "rtu": None}
+
+
+@dataclass(frozen=True, slots=True)
+class _ModbusRegisters:
+    """A block of registers of a PLC."""
+
+    _output: ModbusRegistersSettings
+
+    def output(self, settings: Settings, line: Callable[[], LineNow], admit: Admit) -> RegisterOutput:
+        output, (host, port, wire) = self._output, _modbus(self._output)
         return RegisterOutput(
-            _output_host(output),
-            output.port,
-            unit=output.unit,
+            host,
+            port,
+            **wire,
             first_register=output.first_register,
             plc_register=output.plc_register,
             part_present_input=output.part_present_input,
@@ -107,39 +150,86 @@ def make_output(
             write_timeout_s=output.write_timeout_ms / 1000,
             plc_timeout_s=output.plc_silence_ms / 1000,
             is_counted=output.part_numbers == "plc",
-            rtu=_rtu(output),
             line=line,
             is_counter_the_sensor=settings.trigger.source == "plc",
-            admit=_admit(claim),
+            admit=admit,
         )
-    return CoilOutput(
-        _output_host(output),
-        output.port,
-        unit=output.unit,
-        first_coil=output.first_coil,
-        part_present_input=output.part_present_input,
-        pass_hold_s=output.pass_hold_ms / 1000,
-        refresh_s=output.refresh_ms / 1000,
-        write_timeout_s=output.write_timeout_ms / 1000,
-        rtu=_rtu(output),
-        module=_module(settings),
-        watchdog_ms=output.watchdog_ms,
-        invert=output.invert,
-        admit=_admit(claim),
-    )
+
+    def walker(self, _settings: Settings, admit: Admit) -> BlockWalker:
+        output, (host, port, wire) = self._output, _modbus(self._output)
+        timeout_s = output.write_timeout_ms / 1000
+        registers = partial(
+            RegisterConnection,
+            host,
+            port,
+            **wire,
+            timeout_s=timeout_s,
+            admit=admit,
+            first_register=output.first_register,
+            plc_register=output.plc_register,
+        )
+        return BlockWalker(registers, timeout_s, output.refresh_ms / 1000, is_counted=output.part_numbers == "plc")
+
+    async def fail_safe(self) -> None:
+        output, (host, port, wire) = self._output, _modbus(self._output)
+        timeout_s = output.write_timeout_ms / 1000
+        await write_reject_block(host, port, **wire, first_register=output.first_register, timeout_s=timeout_s)
 
 
-def _admit(claim: Claim | None) -> Admit:
-    return admit_all if claim is None else claim.admit
+@dataclass(frozen=True, slots=True)
+class _ModbusCoils:
+    """Four coils of a remote I/O."""
+
+    _output: ModbusCoilsSettings
+
+    def output(self, settings: Settings, _line: Callable[[], LineNow], admit: Admit) -> CoilOutput:
+        output, (host, port, wire) = self._output, _modbus(self._output)
+        return CoilOutput(
+            host,
+            port,
+            **wire,
+            first_coil=output.first_coil,
+            part_present_input=output.part_present_input,
+            pass_hold_s=output.pass_hold_ms / 1000,
+            refresh_s=output.refresh_ms / 1000,
+            write_timeout_s=output.write_timeout_ms / 1000,
+            module=_module(output, settings.line.min_part_spacing_ms),
+            watchdog_ms=output.watchdog_ms,
+            invert=output.invert,
+            admit=admit,
+        )
+
+    def walker(self, settings: Settings, admit: Admit) -> LevelWalker:
+        output, (host, port, wire) = self._output, _modbus(self._output)
+        timeout_s, inverted = output.write_timeout_ms / 1000, frozenset[str](output.invert)
+        coils = partial(
+            CoilConnection,
+            host,
+            port,
+            **wire,
+            timeout_s=timeout_s,
+            admit=admit,
+            first_coil=output.first_coil,
+            module=_module(output, settings.line.min_part_spacing_ms),
+            watchdog_ms=output.watchdog_ms,
+            inverted=inverted,
+        )
+        return LevelWalker(
+            coils, timeout_s, output.refresh_ms / 1000, watchdog_ms=output.watchdog_ms, inverted=inverted
+        )
+
+    async def fail_safe(self) -> None:
+        output, (host, port, wire) = self._output, _modbus(self._output)
+        timeout_s = output.write_timeout_ms / 1000
+        await write_reject(host, port, **wire, first_coil=output.first_coil, timeout_s=timeout_s, invert=output.invert)
 
 
-def _module(settings: Settings) -> Module | None:
+def _module(output: ModbusCoilsSettings, spacing_ms: int) -> Module | None:
     """The module's profile. Raises ConfigError for one that cannot carry PASS at this line's spacing of parts."""
-    output = settings.output
     if output.module is None:
         return None
     module = MODULES[output.module]
-    if why := unfit_for(module, settings.line.min_part_spacing_ms, output.write_timeout_ms):
+    if why := unfit_for(module, spacing_ms, output.write_timeout_ms):
         raise ConfigError(why, hint='see drivers/modbus/PROTOCOL.md, "The module\'s watchdog"')
     if output.first_coil < module.reads_back_from:
         raise ConfigError(
@@ -156,24 +246,3 @@ def _module(settings: Settings) -> Module | None:
 def first_coil_of(module: str) -> int:
     """Where a family's first output is; 0 for one that nobody knows, which the settings refuse."""
     return MODULES[module].first_coil if module in MODULES else 0
-
-
-def make_walker(settings: Settings, claim: Claim | None = None) -> Walker:
-    """Who walks through the output by hand. Raises ConfigError for a module that does not fit the line."""
-    output = settings.output
-    is_block = output.kind == "modbus-registers"
-    return Walker(
-        _output_host(output),
-        output.port,
-        unit=output.unit,
-        first=output.first_register if is_block else output.first_coil,
-        write_timeout_s=output.write_timeout_ms / 1000,
-        refresh_s=output.refresh_ms / 1000,
-        rtu=_rtu(output),
-        module=None if is_block else _module(settings),
-        watchdog_ms=output.watchdog_ms,
-        plc_register=output.plc_register if is_block else None,
-        is_counted=output.part_numbers == "plc",
-        inverted=frozenset(output.invert),
-        admit=_admit(claim),
-    )

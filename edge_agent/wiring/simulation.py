@@ -12,7 +12,7 @@ import time
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Literal, Self, assert_never
 
 import structlog
 
@@ -28,7 +28,7 @@ from drivers.simulated.remote_io import SimulatedRemoteIo
 from drivers.simulated.wago import SimulatedWago
 from edge_agent.errors import DataError, UsageError
 from edge_agent.inspection.containers.image_files import every_one, look_into, unreadable
-from edge_agent.settings import read_password
+from edge_agent.settings import ModbusCoilsSettings, ModbusRegistersSettings, read_password
 from edge_agent.settings.addresses import address_of
 from edge_agent.wiring.free_ports import LOOPBACK, free_port
 from edge_agent.wiring.shown_parts import PreparedParts, camera_of, words
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
     from pathlib import Path
 
-    from edge_agent.settings import OutputSettings, Settings
+    from edge_agent.settings import AnyOutput, Settings
 
 __all__ = ["DemoLine", "SimulationOptions", "fault_names", "run_simulation", "simulated_peers"]
 
@@ -188,7 +188,7 @@ def _not_on_loopback(settings: Settings) -> list[str]:
     ftp, output, controller = settings.images.ftp, settings.output, settings.controller
     named = {
         "controller.host": None if controller.serial else controller.host,
-        "output.host": None if output.serial else output.host,
+        "output.host": None if output.device else output.host,
         "images.ftp.host": ftp and ftp.host,
     }
     found = []
@@ -205,18 +205,13 @@ def _on_loopback(settings: Settings, ports: dict[str, int]) -> Settings:
         ftp = ftp.model_copy(update={"host": LOOPBACK, "port": ports.get("ftp", ftp.port), "allowed_peers": None})
     controller = {"host": LOOPBACK, "port": ports.get("controller", settings.controller.port), "serial": None}
     within_ms = settings.output.reject_confirm_ms
-    output = {
-        "host": LOOPBACK,
-        "port": ports.get("output", settings.output.port),
-        "serial": None,
-        "invert": (),
-        # The simulated chute lies behind the place of the next part.
-        "reject_confirm_ms": None if within_ms is None else within_ms + _CHUTE_BEHIND_MS,
-    }
+    # The simulated chute lies behind the place of the next part.
+    chute = {"reject_confirm_ms": None if within_ms is None else within_ms + _CHUTE_BEHIND_MS}
+    output = settings.output.on_loopback(LOOPBACK, ports.get("output", settings.output.port))
     return settings.model_copy(
         update={
             "controller": settings.controller.model_copy(update=controller),
-            "output": settings.output.model_copy(update=output),
+            "output": output.model_copy(update=chute),
             "lamp": None,
             "images": settings.images.model_copy(update={"ftp": ftp}),
         }
@@ -338,29 +333,36 @@ def _peers(
     return controller, _output_peer(settings.output, settings.bundle[0].program)
 
 
-def _output_peer(output: OutputSettings, program: int) -> SimulatedRemoteIo:
+def _output_peer(output: AnyOutput, program: int) -> SimulatedRemoteIo:
+    """The device of each kind. A kind that is new has its line here, or mypy says so."""
     wired = (output.part_present_input, output.mode_input, output.acknowledge_input, output.reject_confirm_input)
     inputs = 1 + max(address or 0 for address in wired)
-    if output.kind == "modbus-registers":
-        return SimulatedPlc(
-            first_register=output.first_register,
-            plc_register=output.plc_register,
-            is_counting=output.part_numbers == "plc",
-            program=program,
-            port=output.port,
-            inputs=inputs,
-        )
-    first, kind = _first_output(output), SimulatedWago if output.module == "wago-750" else SimulatedRemoteIo
-    return kind(
-        host=LOOPBACK,
-        port=output.port,
-        coils=first + _COILS,
-        inputs=inputs,
-        watchdog_s=output.watchdog_ms / 1000,
-        pass_coil=first,
-    )
+    match output:
+        case ModbusRegistersSettings():
+            return SimulatedPlc(
+                first_register=output.first_register,
+                plc_register=output.plc_register,
+                is_counting=output.part_numbers == "plc",
+                program=program,
+                port=output.port,
+                inputs=inputs,
+            )
+        case ModbusCoilsSettings():
+            first, kind = _first_output(output), SimulatedWago if output.module == "wago-750" else SimulatedRemoteIo
+            return kind(
+                host=LOOPBACK,
+                port=output.port,
+                coils=first + _COILS,
+                inputs=inputs,
+                watchdog_s=output.watchdog_ms / 1000,
+                pass_coil=first,
+            )
+        case _:
+            assert_never(output)
 
 
-def _first_output(output: OutputSettings) -> int:
-    """Which output of the peer PASS is: a WAGO's first one has two addresses."""
+def _first_output(output: AnyOutput) -> int:
+    """Which output of the peer PASS is: a WAGO's first one has two addresses. A PLC that is given words has none."""
+    if not isinstance(output, ModbusCoilsSettings):
+        return 0
     return output.first_coil % _WAGO_OUTPUTS_FROM if output.module == "wago-750" else output.first_coil

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from drivers.keyence.ftp_inbox import FtpInbox
 from drivers.keyence.upload import Upload
-from drivers.modbus.connection import CoilConnection
+from drivers.modbus.wires import CoilConnection
 from drivers.timing import monotonic_s
 from edge_agent.commands.main import main
 from edge_agent.domain import Inspection, Outcome, Reason
@@ -125,8 +125,8 @@ def _stamp_results() -> None:
         stamp(live.part.count, "read back")
         return became
 
-    async def written(self: CoilConnection, first: int, state: Any) -> None:
-        await write(self, first, state)
+    async def written(self: CoilConnection, state: Any) -> None:
+        await write(self, state)
         stamp(_counts.get(_publishing.get(-1)), "written")
 
     Engine._wait_stored = stored  # type: ignore[method-assign]

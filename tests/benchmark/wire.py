@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from drivers.base import ByteStream, Capture
-    from drivers.modbus.output import ModbusOutput
+    from drivers.output.device_output import DeviceOutput
 
 HOWS = ("fin", "rst", "abor", "stall", "control")
 FORMATS = ("BMP", "PNG", "JPEG")
@@ -315,8 +315,8 @@ async def output_times(times: int, *, is_plc: bool) -> Times:
     """From a verdict to PUBLISHED: written, echoed, read back."""
     peer = SimulatedPlc() if is_plc else SimulatedRemoteIo()
     await peer.start()
-    output: ModbusOutput[object]
-    kind: Callable[..., ModbusOutput[object]] = RegisterOutput if is_plc else CoilOutput
+    output: DeviceOutput[object]
+    kind: Callable[..., DeviceOutput[object]] = RegisterOutput if is_plc else CoilOutput
     output = kind("127.0.0.1", peer.port, pass_hold_s=1.0)
     task = asyncio.create_task(output.run(lambda: True))
     seconds = []

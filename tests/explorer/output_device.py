@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from drivers.modbus.registers import check_word
+from drivers.output.block import check_word
 
 if TYPE_CHECKING:
     from tests.explorer.output_loop import SteppedLoop

@@ -14,9 +14,10 @@ import pytest
 
 from drivers import timing
 from drivers.base import Verdict
-from drivers.modbus import connection, output, register_output
+from drivers.modbus import connection
 from drivers.modbus.coil_output import CoilOutput
 from drivers.modbus.register_output import RegisterOutput
+from drivers.output import block_output, device_output, outage
 from drivers.timing import Deadline
 from tests.explorer.output_device import CoilDevice, PlcDevice
 from tests.explorer.output_loop import TICK_S, SteppedLoop
@@ -99,9 +100,9 @@ def explorable() -> Iterator[None]:
     """As long as this lasts, outputs live in the explorer's time and on its wire."""
     log = SimpleNamespace(debug=_now.say, info=_now.say, warning=_now.say)
     with pytest.MonkeyPatch.context() as patch:
-        for module in (timing, output, register_output):
+        for module in (timing, device_output, block_output, outage):
             patch.setattr(module, "monotonic_s", _now.monotonic_s)
-        for talking in (connection, output, register_output):
+        for talking in (device_output, block_output, outage):
             patch.setattr(talking, "_log", log)
         patch.setattr(connection, "AsyncModbusTcpClient", _now.client)
         patch.setattr(timing, "random", SimpleNamespace(uniform=lambda _low, high: high))
@@ -157,7 +158,7 @@ class Line:
 
     @property
     def _is_connected(self) -> bool:
-        return bool(output.ModbusOutput.is_confirmed.fget(self.output))  # type: ignore[attr-defined]
+        return bool(device_output.DeviceOutput.is_confirmed.fget(self.output))  # type: ignore[attr-defined]
 
     def _answer_all(self) -> None:
         """All goes well, at once: of the wire's choices that is the first."""

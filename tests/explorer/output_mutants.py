@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 from drivers.base import DriverError, Published
 from drivers.modbus.coil_output import CoilOutput
-from drivers.modbus.connection import CoilConnection
 from drivers.modbus.register_output import RegisterOutput
+from drivers.modbus.wires import CoilConnection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from drivers.base import Reason
-    from drivers.modbus.coils import CoilLevels
-    from drivers.modbus.output import _Link
-    from drivers.modbus.registers import BlockState
+    from drivers.output.block import BlockState
+    from drivers.output.coils import CoilLevels
+    from drivers.output.wire import DeviceWire
 
 __all__ = [
     "AddsNoWithdrawals",
@@ -56,11 +56,11 @@ class BelievesTheEcho(CoilOutput):
     """What was echoed is not read back."""
 
     def _new_link(self) -> CoilConnection:
-        return _Unread(self._host, self._port, unit=self._unit, timeout_s=self._write_timeout_s, on_lost=self._wake.set)
+        return _Unread("explored", 502, unit=1, timeout_s=self._write_timeout_s, on_lost=self._wake.set)
 
 
 class _Unread(CoilConnection):
-    async def read_back(self, first_coil: int, expected: CoilLevels) -> None:
+    async def read_back(self, expected: CoilLevels) -> None:
         return
 
 
@@ -72,7 +72,7 @@ class DoesNotLookAgain(CoilOutput):
         assert self._link is not None
         self._pass_may_stand = True
         try:
-            await self._link.write_proven(self._first, self._state(is_pass=True))
+            await self._link.write_proven(self._state(is_pass=True))
         except DriverError as err:
             self._lose(err)
             return Published.FAILED
@@ -83,18 +83,16 @@ class TrustsANewConnection(CoilOutput):
     """A connection that opens is taken for a device that rests: nothing is written and read back on it first."""
 
     def _new_link(self) -> CoilConnection:
-        return _Trusting(
-            self._host, self._port, unit=self._unit, timeout_s=self._write_timeout_s, on_lost=self._wake.set
-        )
+        return _Trusting("explored", 502, unit=1, timeout_s=self._write_timeout_s, on_lost=self._wake.set)
 
 
 class _Trusting(CoilConnection):
     is_first = True
 
-    async def write_proven(self, first_coil: int, state: CoilLevels) -> None:
+    async def write_proven(self, state: CoilLevels) -> None:
         is_first, self.is_first = self.is_first, False
         if not is_first:
-            await super().write_proven(first_coil, state)
+            await super().write_proven(state)
 
 
 class LeavesItToTheRefresh(CoilOutput):
@@ -140,7 +138,7 @@ class ForgetsWhoBegan(CoilOutput):
 class NamesWhoIsThere(RegisterOutput):
     """The PLC's number is taken as it stands at the verdict; that it is the part's own is not asked."""
 
-    async def _name_part(self, link: _Link[BlockState], part_seq: int, about: tuple[Reason | None, int]) -> bool:
+    async def _name_part(self, link: DeviceWire[BlockState], part_seq: int, about: tuple[Reason | None, int]) -> bool:
         await super()._name_part(link, part_seq, about)
         return True
 

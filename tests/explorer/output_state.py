@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 from pymodbus.pdu import ModbusPDU
 
-from drivers.modbus.coils import CoilState
 from drivers.modbus.connection import ModbusConnection
-from drivers.modbus.registers import BLOCK_WORDS, BlockState, PlcWords
+from drivers.output.block import BLOCK_WORDS, BlockState, PlcWords
+from drivers.output.coils import CoilState
 from drivers.timing import Backoff, Deadline
 from tests.explorer.output_loop import TICK_S
 from tests.explorer.output_promises import PartHistory
@@ -34,11 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["state_of"]
 
-_FOR_THE_LOG_ALONE = {"_problem", "_down_since_mono_s", "_tries", "_is_outage_said", "_was_ever_up", "untaken"} | {
-    "_quiet_until_mono_s",
-    "_is_said",
-    "_beats",
-}
+_FOR_THE_LOG_ALONE = {"_outage", "untaken", "_is_said", "_beats"}
 _LONG_AGO = -10
 
 

@@ -21,8 +21,8 @@ from drivers.base import (
     Verdict,
 )
 from drivers.modbus import CoilOutput, write_reject
-from drivers.modbus.coils import CoilState
-from drivers.modbus.connection import CoilConnection
+from drivers.modbus.wires import CoilConnection
+from drivers.output.coils import CoilState
 from drivers.timing import Deadline
 from tests.byte_proxy import ByteProxy
 from tests.fault.modbus_peer import READ_COILS, WRITE_COILS, Fault, Peer, Talk, mute, running_peer
@@ -202,13 +202,13 @@ class TestConnection:
         peer.fault = fault
         async with connected(peer) as connection:
             with pytest.raises(error, match=pattern) as caught:
-                await connection.write(0, PASS)
+                await connection.write(PASS)
 
             assert type(caught.value) is error
             assert not connection.is_up
             peer.fault = None
             with pytest.raises(DriverError):
-                await connection.write(0, PASS)
+                await connection.write(PASS)
 
     @pytest.mark.parametrize(("fault", "error", "pattern"), READ_FAULTS, ids=named(READ_FAULTS))
     async def test_a_bad_answer_to_a_read_back_is_an_exact_error_and_ends_the_connection(
@@ -217,9 +217,9 @@ class TestConnection:
         peer.fault = fault
         peer.is_faulty_for = lambda request: request.function == READ_COILS
         async with connected(peer) as connection:
-            await connection.write(0, PASS)
+            await connection.write(PASS)
             with pytest.raises(error, match=pattern) as caught:
-                await connection.read_back(0, PASS)
+                await connection.read_back(PASS)
 
             assert type(caught.value) is error
             assert not connection.is_up
@@ -229,13 +229,13 @@ class TestConnection:
         peer.is_faulty_for = lambda request: request.function == WRITE_COILS
         async with connected(peer) as connection:
             with pytest.raises(ProtocolViolation, match="its watchdog dropped the outputs"):
-                await connection.write_proven(0, PASS)
+                await connection.write_proven(PASS)
 
     async def test_a_flood_of_ones_is_an_error_and_bounded(self, peer: Peer) -> None:
         peer.fault = flood
         async with connected(peer) as connection:
             with pytest.raises((ProtocolViolation, DeadlineMissed, NotConnected)):
-                await connection.write(0, PASS)
+                await connection.write(PASS)
 
     async def test_replies_split_at_every_byte_are_understood(self, peer: Peer) -> None:
         cut = 0
@@ -249,7 +249,7 @@ class TestConnection:
         peer.fault = split
         async with connected(peer) as connection:
             for cut in range(1, 12):  # noqa: B007 - split sees it
-                await connection.write_proven(0, PASS)
+                await connection.write_proven(PASS)
 
     async def test_a_late_reply_glued_before_the_right_one_is_skipped(self, peer: Peer) -> None:
         async def glued(talk: Talk) -> None:
@@ -258,7 +258,7 @@ class TestConnection:
 
         peer.fault = glued
         async with connected(peer) as connection:
-            await connection.write_proven(0, PASS)
+            await connection.write_proven(PASS)
 
             assert peer.verdict_bits == (True, False)
 
@@ -269,17 +269,17 @@ class TestConnection:
 
         async with connected(peer) as connection:
             peer.fault = late_before_the_right_one
-            await connection.write(0, PASS)
+            await connection.write(PASS)
             peer.fault = mute
             with pytest.raises(DeadlineMissed) as caught:
-                await connection.write(0, PASS)
+                await connection.write(PASS)
 
         assert str(caught.value).endswith("s")
 
     async def test_a_cancelled_request_ends_the_connection(self, peer: Peer) -> None:
         peer.fault = mute
         async with connected(peer) as connection:
-            task = asyncio.create_task(connection.write(0, PASS))
+            task = asyncio.create_task(connection.write(PASS))
             await peer.until(lambda: len(peer.requests) == 1)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
@@ -409,7 +409,7 @@ class TestOutput:
         with capture_logs() as logs:
             async with running_output(peer) as output:
                 await peer.stop()
-                await peer.until(lambda: output._tries >= 3)
+                await peer.until(lambda: output._outage._tries >= 3)
                 await peer.start()
                 await peer.until(lambda: output.is_confirmed)
 

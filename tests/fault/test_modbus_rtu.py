@@ -19,9 +19,10 @@ from drivers.base import (
     Verdict,
 )
 from drivers.modbus.coil_output import CoilOutput
-from drivers.modbus.coils import CoilState
-from drivers.modbus.connection import CoilConnection, RtuLine
-from drivers.modbus.registers import check_word
+from drivers.modbus.connection import RtuLine
+from drivers.modbus.wires import CoilConnection
+from drivers.output.block import check_word
+from drivers.output.coils import CoilState
 from drivers.timing import Deadline
 from tests.fault.keyence_peer import until
 from tests.fault.rtu_peer import RtuPeer, crc
@@ -57,7 +58,7 @@ def test_the_two_check_sums_of_this_project_are_one() -> None:
 
 async def test_a_write_is_sent_echoed_and_read_back(peer: RtuPeer) -> None:
     async with connected(peer) as connection:
-        await connection.write_proven(0, PASS)
+        await connection.write_proven(PASS)
 
     assert [frame[:-2].hex() for frame in peer.requests] == ["010f000000040105", "010100000004"]
     assert peer.coils == {0: True, 1: False, 2: True, 3: False}
@@ -102,7 +103,7 @@ async def test_what_is_no_proof_is_an_exact_error_and_ends_the_connection(peer: 
     async with connected(peer) as connection:
         peer.spoil = spoil
         with pytest.raises(error, match=words) as caught:
-            await connection.write(0, PASS)
+            await connection.write(PASS)
         assert type(caught.value) is error
         assert not connection.is_up
 
@@ -113,7 +114,7 @@ async def test_a_read_back_that_is_no_proof_is_an_exact_error(peer: RtuPeer, nam
     async with connected(peer) as connection:
         peer.spoil, peer.is_faulty_for = spoil, lambda function: function == 1
         with pytest.raises(error, match=words):
-            await connection.write_proven(0, PASS)
+            await connection.write_proven(PASS)
         assert not connection.is_up
 
 
@@ -121,13 +122,13 @@ async def test_an_echo_of_a_write_that_was_not_done_is_caught_by_the_read_back(p
     async with connected(peer) as connection:
         peer.does = False
         with pytest.raises(ProtocolViolation, match="reads back PASS=0"):
-            await connection.write_proven(0, PASS)
+            await connection.write_proven(PASS)
 
 
 async def test_replies_that_come_byte_by_byte_are_understood(peer: RtuPeer) -> None:
     peer.chunk = 1
     async with connected(peer, timeout_s=1.0) as connection:
-        await connection.write_proven(0, PASS)
+        await connection.write_proven(PASS)
 
 
 async def test_noise_before_a_reply_is_no_proof_of_anything_else(peer: RtuPeer) -> None:
@@ -135,7 +136,7 @@ async def test_noise_before_a_reply_is_no_proof_of_anything_else(peer: RtuPeer) 
     async with connected(peer) as connection:
         peer.spoil = lambda reply: framed("020f00000004") + reply
         try:
-            await connection.write(0, PASS)
+            await connection.write(PASS)
         except DeadlineMissed:
             assert not connection.is_up
 
@@ -144,7 +145,7 @@ async def test_a_line_that_is_unplugged_in_the_middle_of_a_request_is_not_connec
     async with connected(peer, timeout_s=1.0) as connection:
         peer.spoil = lambda _: (peer.unplug(), b"")[1]
         with pytest.raises(NotConnected):
-            await connection.write(0, PASS)
+            await connection.write(PASS)
         assert not connection.is_up
 
 
@@ -189,7 +190,7 @@ async def test_a_reply_that_comes_late_answers_no_later_request(peer: RtuPeer) -
     async with connected(peer) as connection:
         peer.spoil = lambda _: b""
         with pytest.raises(DeadlineMissed):
-            await connection.write(0, PASS)
+            await connection.write(PASS)
     late = bytes.fromhex("010f00000004")
     opening = CoilConnection(
         peer.name, 0, unit=1, timeout_s=0.1, on_lost=lambda: None, rtu=RtuLine(baud=115200, parity="none")
@@ -198,7 +199,7 @@ async def test_a_reply_that_comes_late_answers_no_later_request(peer: RtuPeer) -
     await opening.open()
     try:
         with pytest.raises(DeadlineMissed):
-            await opening.write(0, CoilState())  # the peer is mute: the late echo must not be taken for this one's
+            await opening.write(CoilState())  # the peer is mute: the late echo must not be taken for this one's
     finally:
         opening.abort()
 
@@ -224,7 +225,7 @@ async def test_a_device_that_answers_as_another_unit_is_told_from_a_silent_one(p
     peer.spoil = as_unit_7
     async with connected(peer) as connection:
         with pytest.raises(DeadlineMissed, match="begins with 7 and not with unit 1: look at output") as caught:
-            await connection.write(0, PASS)
+            await connection.write(PASS)
 
     assert peer.name in str(caught.value)
     assert ":0" not in str(caught.value)

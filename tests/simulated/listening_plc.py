@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from drivers.modbus.registers import REASON_CODES
+from drivers.output.block import REASON_CODES
 from drivers.simulated.plc import SimulatedPlc
 from drivers.timing import monotonic_s
 from edge_agent.domain import Published, Verdict

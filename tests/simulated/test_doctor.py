@@ -22,6 +22,7 @@ from edge_agent.settings.models import FolderSettings, RtuSettings, SerialSettin
 from edge_agent.store.journal import Journal
 from edge_agent.tools.doctor import CHECKS, Finding, Result, Site, examine
 from edge_agent.tools.doctor.places import speed_of
+from tests import changed_output
 from tests.security.web_site import part_row, reject_row, written
 from tests.simulated.line import edge_agent, line
 
@@ -112,7 +113,7 @@ async def examined(at: Line) -> AsyncIterator[Site]:
 
 
 def with_output(site: Site, **changed: object) -> None:
-    site.settings = site.settings.model_copy(update={"output": site.settings.output.model_copy(update=changed)})
+    site.settings = changed_output.with_output(site.settings, **changed)
 
 
 # --- the machine ----------------------------------------------------------------------------------------

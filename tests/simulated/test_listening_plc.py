@@ -11,7 +11,7 @@ import pytest
 
 from drivers.base import Published, Reason, Verdict
 from drivers.modbus.register_output import RegisterOutput
-from drivers.modbus.registers import REASON_CODES
+from drivers.output.block import REASON_CODES
 from drivers.simulated.remote_io import IoFault
 from drivers.timing import Deadline, monotonic_s
 from edge_agent.store.journal import PublicationRow

@@ -8,14 +8,16 @@ import signal
 import sys
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from drivers.base import NotConnected
-from drivers.modbus.connection import CoilConnection, RegisterConnection, RtuLine
+from drivers.modbus.connection import RtuLine
 from drivers.modbus.modules import MODULES
-from drivers.modbus.walk import Fall, Step, Walk, Walker
+from drivers.modbus.wires import CoilConnection, RegisterConnection
+from drivers.output.walk import BlockWalker, Fall, LevelWalker, Step, Walk
 from drivers.simulated.plc import PlcPart, SimulatedPlc
 from drivers.simulated.remote_io import IoFault, SimulatedRemoteIo
 from drivers.simulated.wago import SimulatedWago
@@ -28,6 +30,8 @@ from tests.simulated.simulated_wire import until
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
+
+    from drivers.output.coils import CoilWire
 
 PASS, REJECT = 0, 1
 COIL_NAMES = ["REJECT", "PASS", "PASS off", "READY", "HEARTBEAT", "all off", "PASS and REJECT", "REJECT"]
@@ -62,9 +66,26 @@ async def remote_io() -> AsyncIterator[SimulatedRemoteIo]:
         await peer.stop()
 
 
-def walker(port: int, **options: object) -> Walker:
-    wire = {"unit": 1, "first": 0, "write_timeout_s": 0.3, "refresh_s": 0.02}
-    return Walker("127.0.0.1", port, **(wire | options))  # type: ignore[arg-type]
+def walker(
+    port: int,
+    *,
+    write_timeout_s: float = 0.3,
+    watchdog_ms: int = 500,
+    inverted: frozenset[str] = frozenset(),
+    kind: type[LevelWalker] = LevelWalker,
+    **device: Any,
+) -> LevelWalker:
+    coils = partial(
+        CoilConnection,
+        "127.0.0.1",
+        port,
+        unit=1,
+        timeout_s=write_timeout_s,
+        watchdog_ms=watchdog_ms,
+        inverted=inverted,
+        **device,
+    )
+    return kind(coils, write_timeout_s, 0.02, watchdog_ms=watchdog_ms, inverted=inverted)
 
 
 def at_rest(peer: SimulatedRemoteIo) -> bool:
@@ -123,17 +144,18 @@ async def test_a_walk_that_is_cancelled_at_any_step_leaves_reject(number: int) -
 async def test_a_device_that_fails_on_the_way_ends_the_walk_and_is_brought_to_reject(fault: IoFault) -> None:
     async with remote_io() as peer:
 
-        class Mended(Walker):
+        class Mended(LevelWalker):
             """The device behaves again when the failed connection is given up for a new one."""
 
-            def _link(self) -> CoilConnection | RegisterConnection:
+            def _link(self) -> CoilWire:
                 peer.fault = None
                 return super()._link()
 
         def spoil(_number: int, _total: int, step: Step) -> None:
             peer.fault = fault if step.name == "PASS off" else None
 
-        walk_on = Mended("127.0.0.1", peer.port, 1, 0, write_timeout_s=0.1, refresh_s=0.02, tell=spoil)
+        walk_on = walker(peer.port, write_timeout_s=0.1, kind=Mended)
+        walk_on.tell = spoil
         walk = await walk_on.walk(0.4)
 
         assert at_rest(peer)
@@ -196,7 +218,8 @@ async def test_it_walks_over_a_serial_line() -> None:
     peer = RtuPeer()
     try:
         rtu = RtuLine(baud=115200, parity="none")
-        walk = await Walker(peer.name, 0, unit=1, first=0, write_timeout_s=0.1, refresh_s=0.05, rtu=rtu).walk(0.6)
+        coils = partial(CoilConnection, peer.name, 0, unit=1, timeout_s=0.1, rtu=rtu)
+        walk = await LevelWalker(coils, 0.1, 0.05).walk(0.6)
     finally:
         peer.close()
 
@@ -237,7 +260,8 @@ async def plc(kind: type[SimulatedPlc] = SimulatedPlc, *, is_counting: bool = Tr
 
 
 async def walk_block(peer: SimulatedPlc, seconds: float = 0.5, *, is_counted: bool = True) -> Walk:
-    return await walker(peer.port, plc_register=8, is_counted=is_counted).walk(seconds)
+    registers = partial(RegisterConnection, "127.0.0.1", peer.port, unit=1, timeout_s=0.3)
+    return await BlockWalker(registers, 0.3, 0.02, is_counted=is_counted).walk(seconds)
 
 
 async def test_a_plc_takes_the_pass_of_its_part_and_no_other_block() -> None:
@@ -395,7 +419,7 @@ async def test_a_device_that_is_not_there_is_unavailable(tmp_path: Path) -> None
 # --- the watchdog, with a person at the gate -------------------------------------------------------------------------
 
 
-async def fallen(peer: SimulatedRemoteIo, **options: object) -> Fall:
+async def fallen(peer: SimulatedRemoteIo, **options: Any) -> Fall:
     return await walker(peer.port, **({"watchdog_ms": 300} | options)).let_fall(0.2)
 
 
@@ -417,7 +441,7 @@ async def test_the_watchdog_of_a_module_is_armed_before_and_after_its_trip(name:
     peer = SimulatedWago(watchdog_s=60.0) if name == "wago-750" else SimulatedRemoteIo(watchdog_s=60.0)
     await peer.start()
     try:
-        fall = await fallen(peer, module=MODULES[name], first=MODULES[name].first_coil)
+        fall = await fallen(peer, module=MODULES[name], first_coil=MODULES[name].first_coil)
 
         assert at_rest(peer)
     finally:

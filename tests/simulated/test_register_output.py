@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 from drivers.base import DriverError, LineNow, Published, Reason, Verdict
 from drivers.modbus.fail_safe import write_reject_block
 from drivers.modbus.register_output import RegisterOutput
-from drivers.modbus.registers import REASON_CODES, BlockState, Status, check_word, next_seq
+from drivers.output.block import REASON_CODES, BlockState, Status, check_word, next_seq
 from drivers.simulated.plc import SimulatedPlc
 from drivers.simulated.remote_io import IoFault
 from drivers.timing import Deadline, monotonic_s

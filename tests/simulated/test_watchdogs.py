@@ -11,9 +11,9 @@ from structlog.testing import capture_logs
 
 from drivers.base import Published, Verdict
 from drivers.modbus.coil_output import CoilOutput
-from drivers.modbus.coils import RESTING, CoilState
-from drivers.modbus.connection import CoilConnection
 from drivers.modbus.modules import MODULES, unfit_for, unproven
+from drivers.modbus.wires import CoilConnection
+from drivers.output.coils import CoilState
 from drivers.simulated.remote_io import IoFault, SimulatedRemoteIo, _reset
 from drivers.simulated.wago import SimulatedWago
 from drivers.timing import Deadline
@@ -116,10 +116,19 @@ async def test_no_pass_outlives_an_agent_that_dies_while_it_arms(words: int) -> 
     """The module runs with another time, and PASS stands: to stop its watchdog first would leave PASS for good."""
     peer = CutWago(watchdog_s=60.0)
     await peer.start()
-    before = CoilConnection("127.0.0.1", peer.port, unit=1, timeout_s=1.0, on_lost=lambda: None)
+    before = CoilConnection(
+        "127.0.0.1",
+        peer.port,
+        unit=1,
+        timeout_s=1.0,
+        on_lost=lambda: None,
+        first_coil=512,
+        module=MODULES["wago-750"],
+        watchdog_ms=1000,
+    )
     await before.open()
-    await before.arm_watchdog(MODULES["wago-750"], 1000, 512, RESTING)
-    await before.write_proven(512, CoilState(is_pass=True, is_ready=True))
+    await before.prepare()
+    await before.write_proven(CoilState(is_pass=True, is_ready=True))
     before.abort()
     peer.words_left = len(peer.words) + words
     output = CoilOutput(

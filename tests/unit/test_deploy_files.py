@@ -39,7 +39,7 @@ def keys_of_document(table: dict[str, Any], at: str = "") -> set[str]:
 
 def inner_table(prop: dict[str, Any]) -> dict[str, Any] | None:
     """The schema of the table that a key stands for; None for a plain key."""
-    choices = [prop, prop.get("items", {}), *prop.get("anyOf", [])]
+    choices = [prop, prop.get("items", {}), *prop.get("anyOf", []), *prop.get("oneOf", [])]
     reference = next((choice["$ref"] for choice in choices if "$ref" in choice), None)
     table: dict[str, Any] | None = reference and SCHEMA["$defs"][reference.rsplit("/", 1)[-1]]
     return table
@@ -120,7 +120,7 @@ def test_every_key_of_the_models_has_a_description() -> None:
         f"{title}.{name}"
         for title, node in [("Settings", schema), *schema["$defs"].items()]
         for name, prop in node["properties"].items()
-        if not prop.get("description") and "$ref" not in prop
+        if not prop.get("description") and not {"$ref", "oneOf"} & set(prop)
     ]
 
     assert silent == []

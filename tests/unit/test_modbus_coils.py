@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.modbus.coils import RESTING, CoilState, checked_inversion
 from drivers.modbus.replies import reply_problem
+from drivers.output.coils import RESTING, CoilState, checked_inversion
 
 WRITE_ECHO = bytes.fromhex("0001 0000 0006 01 0f 0000 0004")
 READ_REPLY = bytes.fromhex("0002 0000 0004 01 01 01 02")

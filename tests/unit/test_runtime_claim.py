@@ -20,6 +20,7 @@ from edge_agent.settings import Settings, load_settings
 from edge_agent.settings.models import RtuSettings
 from edge_agent.store.journal import Journal
 from edge_agent.wiring.output import make_output
+from tests.changed_output import with_output
 from tests.simulated.line import edge_agent
 from tests.simulated.simulated_wire import until
 
@@ -38,7 +39,7 @@ def settings(folder: Path, host: str = "192.0.2.77", **output: object) -> Settin
     path.write_text(EXAMPLE.replace("/var/lib/edge-agent", str(folder)).replace("#watchdog_tested", "watchdog_tested"))
     path.chmod(0o640)
     loaded = load_settings(path)
-    return loaded.model_copy(update={"output": loaded.output.model_copy(update={"host": host, **output})})
+    return with_output(loaded, **{"host": host, **output})
 
 
 def refusal(folder: Path, first: dict[str, Any], second: dict[str, Any]) -> str:

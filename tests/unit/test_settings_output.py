@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from drivers.modbus import CoilOutput, RegisterOutput, RtuLine
-from drivers.modbus.connection import CoilConnection
 from drivers.modbus.modules import MODULES
+from drivers.modbus.wires import CoilConnection
 from edge_agent.errors import ConfigError
 from edge_agent.settings import Settings, load_settings
-from edge_agent.settings.fit import _PROVEN_MODULES
+from edge_agent.settings.outputs import PROVEN_MODULES
 from edge_agent.wiring.controller import _dial
 from edge_agent.wiring.output import make_output
 
@@ -173,4 +173,4 @@ def test_a_statement_has_a_day_and_a_name(tmp_path: Path, keys: str, message: st
 
 
 def test_the_settings_know_which_modules_the_driver_proves() -> None:
-    assert {name for name, module in MODULES.items() if module.arming} == set(_PROVEN_MODULES)
+    assert {name for name, module in MODULES.items() if module.arming} == set(PROVEN_MODULES)

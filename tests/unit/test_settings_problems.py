@@ -171,6 +171,7 @@ def keys_with_schema() -> list[tuple[str, str, dict[str, Any]]]:
     found: list[tuple[str, str, dict[str, Any]]] = []
 
     def resolved(node: dict[str, Any]) -> dict[str, Any]:
+        node = node["oneOf"][0] if "oneOf" in node else node  # the kinds of a table: the one that is taken by default
         if "anyOf" in node:
             node = next(choice for choice in node["anyOf"] if choice.get("type") != "null")
         return schema["$defs"][node["$ref"].rsplit("/", 1)[-1]] if "$ref" in node else node
@@ -295,7 +296,7 @@ def required_keys() -> list[tuple[str, str]]:
         ("images", "ImagesSettings"),
         ("images.ftp", "FtpSettings"),
         ("images.folder", "FolderSettings"),
-        ("output", "OutputSettings"),
+        ("output", "ModbusCoilsSettings"),
         ("bundle", "BundleSettings"),
         ("store", "StoreSettings"),
     ]:

@@ -209,7 +209,7 @@ class ViewsJudge(Judge):
 
     def at_least(self, shares: Mapping[str, float]) -> float:
         """The same, where those that are not there say as little against the part as they can."""
-        # No distance is less than nothing: a view says at least what it would of a part at distance 0 (docs/decisions/0083).
+        # No distance is below 0: each view says at least what it would of a part at distance 0 (docs/decisions/0083).
         least = {**self._least, **shares}
         in_mean = {view: share for view, share in least.items() if not self._banks[view].is_beside}
         return _fused(in_mean, {view: share for view, share in least.items() if self._banks[view].is_beside})

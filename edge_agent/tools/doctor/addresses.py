@@ -8,6 +8,7 @@ from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
 from edge_agent.runtime.claim import is_own
+from edge_agent.settings import ModbusRegistersSettings
 from edge_agent.settings.addresses import REGISTER_NUMBERS, Address, address_of
 from edge_agent.tools.doctor.finding import Finding, Site, fail, ok, warn
 
@@ -34,7 +35,7 @@ async def addresses(site: Site) -> Finding:
                 "name that address in images.ftp.allowed_peers, or leave the key out",
             )
         said.append(f"controller {controller.host}")
-    if output.serial is None and output.host is not None:
+    if output.device is None and output.host is not None:
         own, _ = await _looked_up(output.host)
         if own:
             return warn(
@@ -65,7 +66,7 @@ def _is_taken(site: Site, address: Address) -> bool:
 
 def _high_registers(output: OutputSettings) -> Finding | None:
     """Registers as documents number them: a PLC that has so many takes the words, and its program never sees them."""
-    if output.kind != "modbus-registers":
+    if not isinstance(output, ModbusRegistersSettings):
         return None
     for key in ("first_register", "plc_register"):
         place = getattr(output, key)

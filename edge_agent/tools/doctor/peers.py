@@ -152,7 +152,7 @@ async def output(site: Site) -> Finding:
         return fail(str(err), err.hint)
     except DriverError as err:
         place = (
-            "output.host, port and unit" if site.settings.output.serial is None else "[output.serial] and output.unit"
+            "output.host, port and unit" if site.settings.output.device is None else "[output.serial] and output.unit"
         )
         return fail(str(err), f"look at the remote I/O's power, cable, and at {place}")
     return ok("REJECT was written and read back")
@@ -162,13 +162,13 @@ async def output_watchdog(site: Site) -> Finding:
     """What rejects when this PC is dead."""
     wanted = site.settings.output
     said = f"output.watchdog_ms = {wanted.watchdog_ms}"
-    if wanted.kind == "modbus-registers":
+    if wanted.names_parts:
         return ok(f"the PLC sees the heartbeat stand still: {said}")
     untested = fail(
         f"{said}, and nobody can ask this remote I/O whether it is armed, nor has said that it was tested",
         "set it to drop all outputs when writes stop, then: edge-agent output test --watchdog --yes",
     )
-    if wanted.module is None:
+    if wanted.armed_module is None:
         return untested if watchdog(site.settings) else _stated(wanted, said, _today())
     try:
         is_proven = await _prove(site.settings) if site.agent is None else "output:" not in str(site.agent)
@@ -177,10 +177,12 @@ async def output_watchdog(site: Site) -> Finding:
     except ConfigError as err:
         return fail(str(err), err.hint or "take another module, or leave more time between parts")
     if not is_proven:
-        return fail(f"{wanted.module} did not confirm {said}", "see drivers/modbus/PROTOCOL.md, the module's watchdog")
+        return fail(
+            f"{wanted.armed_module} did not confirm {said}", "see drivers/modbus/PROTOCOL.md, the module's watchdog"
+        )
     if watchdog(site.settings):
         return untested
-    said = f"{wanted.module}: {said}, output confirmed"
+    said = f"{wanted.armed_module}: {said}, output confirmed"
     return ok(said) if wanted.watchdog_tested is None else _stated(wanted, said, _today())
 
 
@@ -298,8 +300,8 @@ async def ftp_active(site: Site) -> Finding:
 
 def serial_line(site: Site) -> Finding:
     """A port by a name that stays, and the right to open it."""
-    serial, rtu = site.settings.controller.serial, site.settings.output.serial
-    ports = [port for port in (serial and serial.url, rtu and rtu.device) if port and "://" not in port]
+    serial = site.settings.controller.serial
+    ports = [port for port in (serial and serial.url, site.settings.output.device) if port and "://" not in port]
     for port in ports:
         if not Path(port).exists():
             return fail(f"{port} is not there", "look at the cable; ls -l /dev/serial/by-id")

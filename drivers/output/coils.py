@@ -1,14 +1,29 @@
-"""The coil map as data. No I/O. The map and worked bytes are in PROTOCOL.md."""
+"""The verdict as four levels, and the half of a wire that compares them. Worked bytes: modbus/PROTOCOL.md."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NoReturn, Protocol
+
+from drivers.base import ProtocolViolation
+from drivers.output.wire import DeviceWire
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["COIL_NAMES", "INVERTIBLE", "RESTING", "CoilLevels", "CoilState", "as_wired", "checked_inversion"]
+    from drivers.base import DriverError
+
+__all__ = [
+    "COIL_NAMES",
+    "INVERTIBLE",
+    "RESTING",
+    "CoilLevels",
+    "CoilState",
+    "CoilWire",
+    "as_wired",
+    "checked_inversion",
+]
 
 COIL_NAMES = ("PASS", "REJECT", "READY", "HEARTBEAT")
 """In the order of their addresses, from ``first_coil`` on."""
@@ -66,3 +81,45 @@ class CoilState:
 
 RESTING = CoilState()
 """Nothing passes: PASS 0, REJECT 1, READY 0, HEARTBEAT 0."""
+
+
+class CoilWire(DeviceWire[CoilLevels], ABC):
+    """A ``DeviceWire`` that writes four levels in one request and compares what stands there."""
+
+    @property
+    @abstractmethod
+    def peer(self) -> str:
+        """The device, as messages call it."""
+
+    @abstractmethod
+    def fail(self, err: DriverError) -> NoReturn:
+        """End the connection at once, and raise this."""
+
+    @abstractmethod
+    async def write_levels(self, levels: tuple[bool, bool, bool, bool]) -> None:
+        """Write all four in one request; return when the device has confirmed exactly that one. Raises DriverError."""
+
+    @abstractmethod
+    async def read_levels(self) -> tuple[bool, ...]:
+        """The four as they stand at the device. Raises DriverError."""
+
+    async def write(self, state: CoilLevels) -> None:
+        """As ``DeviceWire.write``."""
+        await self.write_levels(state.bits)
+
+    async def read_back(self, expected: CoilLevels) -> None:
+        """As ``DeviceWire.read_back``."""
+        found = await self.read_levels()
+        if found != expected.bits:
+            shown = " ".join(f"{name}={bit:d}" for name, bit in zip(COIL_NAMES, found, strict=False))
+            self.fail(
+                ProtocolViolation(
+                    f"{self.peer} reads back {shown} after {expected} was written: "
+                    "its watchdog dropped the outputs and waits to be cleared, or another client writes them"
+                )
+            )
+
+    async def write_proven(self, state: CoilLevels) -> None:
+        """As ``DeviceWire.write_proven``."""
+        await self.write(state)
+        await self.read_back(state)

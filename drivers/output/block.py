@@ -1,18 +1,27 @@
-"""The register block to a PLC, and the words that come back, as data. No I/O. Worked words are in PROTOCOL.md."""
+"""The verdict as a block of words for a PLC, the words that come back, and the half of a wire that compares them.
+
+Whatever carries them: the words are the same over each protocol. Worked words: modbus/PROTOCOL.md.
+"""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from enum import IntFlag
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, NoReturn, Protocol
 
-from drivers.base import Reason, Verdict
+from drivers.base import ProtocolViolation, Reason, Verdict
+from drivers.output.wire import DeviceWire
+
+if TYPE_CHECKING:
+    from drivers.base import DriverError
 
 __all__ = [
     "BLOCK_WORDS",
     "PLC_WORDS",
     "REASON_CODES",
     "BlockState",
+    "BlockWire",
     "BlockWords",
     "PlcWords",
     "Status",
@@ -87,6 +96,67 @@ class BlockState:
         status = int(self.status) | program << _PROGRAM_SHIFT
         said = (self.seq, verdict, verdict ^ 0xFFFF, self.reason, status, self.bundle)
         return (*said, check_word(said), self.heartbeat)
+
+
+class BlockWire(DeviceWire[BlockWords], ABC):
+    """A ``DeviceWire`` that writes the block in one request and compares what stands there.
+
+    The block lies at one place of the PLC, and the words that the PLC gives back at another. The connection was made
+    with both.
+    """
+
+    @property
+    @abstractmethod
+    def peer(self) -> str:
+        """The PLC, as messages call it."""
+
+    @property
+    @abstractmethod
+    def block_key(self) -> str:
+        """The key of line.toml that says where the block lies, for messages."""
+
+    @abstractmethod
+    def fail(self, err: DriverError) -> NoReturn:
+        """End the connection at once, and raise this."""
+
+    @abstractmethod
+    async def write_words(self, words: tuple[int, ...]) -> None:
+        """Write the block in one request; return when the PLC has confirmed exactly that one. Raises DriverError."""
+
+    @abstractmethod
+    async def read_words(self, count: int) -> tuple[int, ...]:
+        """The first words of the block as they stand in the PLC. Raises DriverError."""
+
+    @abstractmethod
+    async def read_plc_words(self) -> tuple[int, ...]:
+        """The ``PLC_WORDS`` words that the PLC writes, in one request. Raises DriverError."""
+
+    async def prepare(self) -> None:
+        """Nothing: a PLC looks at the heartbeat by itself."""
+
+    async def write(self, state: BlockWords) -> None:
+        """As ``DeviceWire.write``."""
+        await self.write_words(state.words)
+
+    async def read_back(self, expected: BlockWords) -> None:
+        """As ``DeviceWire.read_back``."""
+        found = await self.read_words(len(expected.words))
+        if found != expected.words:
+            self.fail(
+                ProtocolViolation(
+                    f"{self.peer} reads back {found} after {expected.words} was written: another client writes them, "
+                    f"or {self.block_key} is a place that the PLC's program writes"
+                )
+            )
+
+    async def write_proven(self, state: BlockWords) -> None:
+        """As ``DeviceWire.write_proven``."""
+        await self.write(state)
+        await self.read_back(state)
+
+    async def read_plc(self) -> PlcWords:
+        """What the PLC gives back. Raises DriverError."""
+        return PlcWords(*await self.read_plc_words())
 
 
 def check_word(words: tuple[int, ...]) -> int:

@@ -1,31 +1,29 @@
-"""The verdict on a Modbus device. Silence is reject; PASS is a window that ends by itself."""
+"""The verdict on a device, whatever its wire. Silence is reject; PASS is a window that ends by itself."""
 
 from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import structlog
 
 from drivers.base import DriverError, NotConnected, Published, Verdict
-from drivers.modbus.connection import admit_all
+from drivers.output.outage import Outage
 from drivers.timing import Backoff, monotonic_s
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
 
     from drivers.base import Reason
-    from drivers.modbus.connection import Admit, RtuLine
+    from drivers.output.wire import DeviceWire, NewWire
     from drivers.timing import Deadline
 
-__all__ = ["ModbusOutput"]
+__all__ = ["DeviceOutput"]
 
 _log = structlog.get_logger(__name__)
 _RECONNECT_CAP_S = 1.0
-_SAY_AGAIN_AFTER_S = 5.0
-"""A peer that comes and goes is said once in this time, or it would fill the log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,32 +42,13 @@ def _never_ready() -> bool:
 
 S = TypeVar("S")
 A = TypeVar("A")
-_S_contra = TypeVar("_S_contra", contravariant=True)
 
 
-class _Link(Protocol[_S_contra]):
-    """One connection that writes states and proves them."""
+class DeviceOutput(ABC, Generic[S]):
+    """The verdict as a state that is written whole, in one request, and proven.
 
-    @property
-    def is_up(self) -> bool: ...
-
-    async def open(self) -> None: ...
-
-    async def write(self, first: int, state: _S_contra) -> None: ...
-
-    async def read_back(self, first: int, expected: _S_contra) -> None: ...
-
-    async def write_proven(self, first: int, state: _S_contra) -> None: ...
-
-    async def read_inputs(self, first: int, count: int) -> tuple[bool, ...]: ...
-
-    def close(self) -> None: ...
-
-    def abort(self) -> None: ...
-
-
-class ModbusOutput(ABC, Generic[S]):
-    """The verdict as a state that is written whole, in one request, and proven. What a state is the styles say.
+    What a state is the styles say: four levels (``LevelOutput``), or a block of words that names its part
+    (``BlockOutput``).
 
     Idle, closed, crashed and unreachable all mean REJECT (PASS 0, REJECT 1). PASS stands for ``pass_hold_s``
     at most and only while ``run`` runs, the peer confirms every refresh, and the line is ready. One connection,
@@ -78,32 +57,24 @@ class ModbusOutput(ABC, Generic[S]):
 
     def __init__(
         self,
-        host: str,
-        port: int,
+        peer: str,
+        new_wire: NewWire[DeviceWire[S]],
         *,
-        unit: int,
-        first: int,
         part_present_input: int | None,
         pass_hold_s: float,
         refresh_s: float,
         write_timeout_s: float,
-        rtu: RtuLine | None,
-        admit: Admit = admit_all,
     ) -> None:
         if not (pass_hold_s > 0 and refresh_s > 0 and write_timeout_s > 0):
             raise ValueError("pass_hold_s, refresh_s and write_timeout_s must be above 0")
-        self._host = host
-        self._port = port
-        self._unit = unit
-        self._first = first
-        self._rtu = rtu
-        self._admit = admit
+        self._peer = peer
+        self._new_wire = new_wire
         self._part_present_input = part_present_input
         self._pass_hold_s = pass_hold_s
         self._refresh_s = refresh_s
         self._write_timeout_s = write_timeout_s
 
-        self._link: _Link[S] | None = None
+        self._link: DeviceWire[S] | None = None
         self._lock = asyncio.Lock()
         self._wake = asyncio.Event()
         self._is_running = False
@@ -116,12 +87,7 @@ class ModbusOutput(ABC, Generic[S]):
         self._is_pass_named = False
         self._withdrawals = 0
         self._newest_seq = -1
-        self._problem = "not connected yet"
-        self._down_since_mono_s: float | None = None
-        self._tries = 0
-        self._is_outage_said = False
-        self._was_ever_up = False
-        self._quiet_until_mono_s = 0.0
+        self._outage = Outage()
 
     @property
     def is_confirmed(self) -> bool:
@@ -131,7 +97,7 @@ class ModbusOutput(ABC, Generic[S]):
     @property
     def problem(self) -> str:
         """What is wrong with the output, in words; empty while it is confirmed."""
-        return "" if self.is_confirmed else self._problem
+        return "" if self.is_confirmed else self._outage.problem
 
     @property
     def wanted_program(self) -> int | None:
@@ -149,7 +115,7 @@ class ModbusOutput(ABC, Generic[S]):
             raise RuntimeError("this output already runs")
         self._is_ready = is_ready
         self._is_running = self._may_dial = True
-        self._down_since_mono_s = monotonic_s()
+        self._outage.begins()
         backoff = Backoff(cap_s=_RECONNECT_CAP_S)
         try:
             while True:
@@ -220,32 +186,32 @@ class ModbusOutput(ABC, Generic[S]):
         found = await self._alone(lambda link: link.read_inputs(first, max(addresses) - first + 1))
         return tuple(found[address - first] for address in addresses)
 
-    async def _alone(self, ask: Callable[[_Link[S]], Awaitable[A]]) -> A:
+    async def _alone(self, ask: Callable[[DeviceWire[S]], Awaitable[A]]) -> A:
         """Ask the peer something between two refreshes. Raises DriverError; a failure ends the connection."""
         async with self._lock:
             if self._link is None or not self._is_running:
-                raise NotConnected(f"the remote I/O is not connected: {self._problem}")
+                raise NotConnected(f"the remote I/O is not connected: {self._outage.problem}")
             try:
                 return await ask(self._link)
             except DriverError as err:
                 self._lose(err)
                 raise
 
-    @abstractmethod
-    def _new_link(self) -> _Link[S]:
+    def _new_link(self) -> DeviceWire[S]:
         """A connection that was not opened yet."""
+        return self._new_wire(on_lost=self._wake.set)
 
     @abstractmethod
     def _state(self, *, is_pass: bool) -> S:
         """What stands on the wire now, with READY and HEARTBEAT as they are."""
 
-    async def _meet(self, link: _Link[S]) -> None:
+    async def _meet(self, link: DeviceWire[S]) -> None:
         """A new connection is open and nothing was written yet. Raises DriverError."""
 
-    async def _watch(self, link: _Link[S]) -> None:
+    async def _watch(self, link: DeviceWire[S]) -> None:
         """After each refresh. Raises DriverError."""
 
-    async def _name_part(self, link: _Link[S], part_seq: int, about: tuple[Reason | None, int]) -> bool:
+    async def _name_part(self, link: DeviceWire[S], part_seq: int, about: tuple[Reason | None, int]) -> bool:
         """Make the next state be of this part; false if the peer has another one in mind. Raises DriverError."""
         del link, part_seq, about
         return True
@@ -301,10 +267,10 @@ class ModbusOutput(ABC, Generic[S]):
         state = self._state(is_pass=True)
         self._pass_may_stand = True
         try:
-            await link.write(self._first, state)
+            await link.write(state)
             spoiled = self._why_not(claim)
             if spoiled is None:
-                await link.read_back(self._first, state)
+                await link.read_back(state)
                 spoiled = self._why_not(claim)
         except DriverError as err:
             self._lose(err)
@@ -337,7 +303,7 @@ class ModbusOutput(ABC, Generic[S]):
         link = self._link
         try:
             if self._window_ends_mono_s is not None:
-                await link.write_proven(self._first, self._state(is_pass=True))
+                await link.write_proven(self._state(is_pass=True))
             if link.is_up:
                 await self._watch(link)
         except DriverError as err:
@@ -349,7 +315,7 @@ class ModbusOutput(ABC, Generic[S]):
         """REJECT written and read back: on the connection there is, else on a new one, tried once."""
         if self._link is not None:
             try:
-                await self._link.write_proven(self._first, self._state(is_pass=False))
+                await self._link.write_proven(self._state(is_pass=False))
             except DriverError as err:
                 self._lose(err)
             else:
@@ -360,14 +326,15 @@ class ModbusOutput(ABC, Generic[S]):
         self._was_ready = self._heartbeat = False
         try:
             await link.open()
+            await link.prepare()
             await self._meet(link)
-            await link.write_proven(self._first, self._state(is_pass=False))
+            await link.write_proven(self._state(is_pass=False))
         except DriverError as err:
             self._lose(err)
             return False
         self._link = link
         self._pass_may_stand = False
-        self._found()
+        self._outage.ends(self._peer)
         return True
 
     async def _leave_reject(self) -> None:
@@ -384,7 +351,9 @@ class ModbusOutput(ABC, Generic[S]):
             if link is not None:
                 link.close()
         if not is_proven:
-            _log.warning("output_left_unproven", problem=self._problem, relies_on="the remote I/O's own watchdog")
+            _log.warning(
+                "output_left_unproven", problem=self._outage.problem, relies_on="the remote I/O's own watchdog"
+            )
 
     async def _wait_until(self, due_mono_s: float) -> None:
         """Sleep until the next refresh is due, the window ends, or the connection is lost."""
@@ -413,24 +382,5 @@ class ModbusOutput(ABC, Generic[S]):
             self._link = None
             self._wake.set()
         self._end_window("lost")
-        self._problem = str(err)
-        if self._down_since_mono_s is None:
-            self._down_since_mono_s = monotonic_s()
-        self._tries += 1
-        say = _log.debug
         # Stopping may cut a refresh short; what matters then is whether REJECT was left, and that is said apart.
-        if self._is_running and not self._is_outage_said and monotonic_s() >= self._quiet_until_mono_s:
-            say = _log.warning
-            self._is_outage_said = True
-            self._quiet_until_mono_s = monotonic_s() + _SAY_AGAIN_AFTER_S
-        say("output_lost", problem=self._problem, error=type(err).__name__, tries=self._tries)
-
-    def _found(self) -> None:
-        down_s = 0.0 if self._down_since_mono_s is None else monotonic_s() - self._down_since_mono_s
-        say = _log.info if self._is_outage_said or not self._was_ever_up else _log.debug
-        peer = f"{self._host}:{self._port}" if self._rtu is None else self._host
-        say("output_confirmed", peer=peer, outage_s=round(down_s, 3), tries=self._tries)
-        self._down_since_mono_s = None
-        self._is_outage_said = False
-        self._was_ever_up = True
-        self._tries = 0
+        self._outage.goes_on(err, is_loud=self._is_running)
