@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Tail", "extrapolate", "largest_is_odd", "tells_of_tail", "top_excess", "without_largest"]
 
-# The largest scores tell of the tail, and of one parameter of it: a shape would follow the oddest (docs/decisions/0015).
+# The largest scores tell of the tail, and of one parameter: a shape would follow the oddest (docs/decisions/0015).
 _TOP_SHARE = 0.25
 _MOST_FITTED = 50
 _FEWEST_FITTED = 5
