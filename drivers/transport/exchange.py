@@ -174,11 +174,13 @@ class Exchange(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """As ``asyncio.Protocol``."""
-        why = f": {exc}" if exc is not None else "" if self._was_answered else self._dropped_hint
-        self._break(NotConnected(f"{self.peer} closed the connection{why}"))
+        why = "" if exc is None else f" ({exc})"
+        hint = "" if self._was_answered else self._dropped_hint
+        self._end(NotConnected(f"{self.peer} closed the connection{why}{hint}"))
+        self._on_lost()
 
     def _break(self, err: DriverError) -> None:
-        """Something came, or went, that was no answer: whoever waits is woken, and nothing more is said or heard."""
+        """Something came that was no answer: whoever waits is woken, and nothing more is said or heard."""
         self._end(err)
         self.abort()
         self._on_lost()
