@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edge_agent.settings import ModbusCoilsSettings, ModbusRegistersSettings
+from edge_agent.settings import HostLinkSettings, ModbusCoilsSettings, ModbusRegistersSettings, SlmpSettings
 
 if TYPE_CHECKING:
     from edge_agent.settings import AnyOutput, Settings
 
 __all__ = ["with_output"]
 
-_KINDS = {"modbus-coils": ModbusCoilsSettings, "modbus-registers": ModbusRegistersSettings}
+_KINDS = {
+    "modbus-coils": ModbusCoilsSettings,
+    "modbus-registers": ModbusRegistersSettings,
+    "slmp": SlmpSettings,
+    "kv-hostlink": HostLinkSettings,
+}
 
 
 def with_output(settings: Settings, **changed: object) -> Settings:

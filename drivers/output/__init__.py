@@ -9,6 +9,7 @@ from drivers.output.fail_safe import write_resting
 from drivers.output.level_output import LevelOutput
 from drivers.output.walk import BlockWalker, LevelWalker, Walker
 from drivers.output.wire import DeviceWire, NewWire, OnLost
+from drivers.output.words import WordConnection, WordPlaces
 
 __all__ = [
     "BlockOutput",
@@ -23,5 +24,7 @@ __all__ = [
     "NewWire",
     "OnLost",
     "Walker",
+    "WordConnection",
+    "WordPlaces",
     "write_resting",
 ]

@@ -278,35 +278,62 @@ class SimulatedRemoteIo:
                 await writer.wait_closed()
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while True:
-            transaction, protocol, length, unit = _HEADER.unpack(await reader.readexactly(_HEADER.size))
-            if protocol != 0 or not 2 <= length <= _PDU_MAX_BYTES + 1:
-                return  # not Modbus: nothing after this can be trusted
-            pdu = await reader.readexactly(length - 1)
+        while (asked := await self._next(reader)) is not None:
+            head, request = asked
             if self.fault is IoFault.DROP:
                 _reset(writer)
                 return
             if self.fault is IoFault.LATE:
                 await asyncio.sleep(self._late_s)
-            reply = self._reply(pdu)
+            reply = self._reply(request)
             if reply:
-                writer.write(_HEADER.pack(transaction, 0, len(reply) + 1, unit) + reply)
+                writer.write(self._framed(head, reply))
                 await writer.drain()
 
-    def _reply(self, pdu: bytes) -> bytes:
+    def _reply(self, request: bytes) -> bytes:
         """The reply, b'' for none."""
         if self.fault is IoFault.MUTE:
             return b""
         if self.fault is IoFault.EXCEPTION:
-            return bytes((pdu[0] | 0x80, 4))
-        try:
-            request = parse_request(pdu)
-            if self.fault is IoFault.WRONG_ECHO and request.function in _WRITES:
-                return request.wrong_echo
-            reply = self._carry_out(request)
-        except ModbusFault as err:
-            reply = bytes((pdu[0] | 0x80, err.code))
+            return self._error(request)
+        if self.fault is IoFault.WRONG_ECHO:
+            return self._wrong_echo(request)
+        reply = self._answer(request)
         return b"" if self.fault is IoFault.UNANSWERED else reply
+
+    # what the protocol makes of it: Modbus TCP
+
+    async def _next(self, reader: asyncio.StreamReader) -> tuple[bytes, bytes] | None:
+        """The next request: what stands before it, and itself. None: nothing after this can be trusted."""
+        head = await reader.readexactly(_HEADER.size)
+        _, protocol, length, _ = _HEADER.unpack(head)
+        if protocol != 0 or not 2 <= length <= _PDU_MAX_BYTES + 1:
+            return None
+        return head, await reader.readexactly(length - 1)
+
+    def _framed(self, head: bytes, reply: bytes) -> bytes:
+        """An answer as it goes over the wire."""
+        transaction, _, _, unit = _HEADER.unpack(head)
+        return _HEADER.pack(transaction, 0, len(reply) + 1, unit) + reply
+
+    def _answer(self, request: bytes) -> bytes:
+        """Do what is asked, and what is said then."""
+        try:
+            return self._carry_out(parse_request(request))
+        except ModbusFault as err:
+            return bytes((request[0] | 0x80, err.code))
+
+    def _error(self, request: bytes) -> bytes:
+        """A device failure."""
+        return bytes((request[0] | 0x80, 4))
+
+    def _wrong_echo(self, request: bytes) -> bytes:
+        """A write is answered as if it had been another one, and not carried out."""
+        try:
+            parsed = parse_request(request)
+        except ModbusFault as err:
+            return bytes((request[0] | 0x80, err.code))
+        return parsed.wrong_echo if parsed.function in _WRITES else self._answer(request)
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:

@@ -12,10 +12,21 @@ from drivers.base import NotConnected
 if TYPE_CHECKING:
     from drivers.base import ByteStream, StreamListener
 
-__all__ = ["open_tcp"]
+__all__ = ["open_tcp", "quick_and_alive"]
 
 # These find a dead peer where polls cannot: while a long command is out.
 _KEEP_ALIVE = (("TCP_KEEPIDLE", 2), ("TCP_KEEPINTVL", 1), ("TCP_KEEPCNT", 3), ("TCP_USER_TIMEOUT", 3000))
+
+
+def quick_and_alive(transport: asyncio.BaseTransport) -> None:
+    """Set the socket of a connection so that small writes leave at once and a dead peer is noticed within seconds."""
+    sock = transport.get_extra_info("socket")
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in _KEEP_ALIVE:
+        if hasattr(socket, option):
+            with contextlib.suppress(OSError):
+                sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
 
 
 class _TcpStream(asyncio.Protocol):
@@ -42,13 +53,7 @@ class _TcpStream(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a stream protocol gets no other
         self._transport = transport
-        sock = transport.get_extra_info("socket")
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for option, value in _KEEP_ALIVE:
-            if hasattr(socket, option):
-                with contextlib.suppress(OSError):
-                    sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+        quick_and_alive(transport)
         self._listener.stream_opened(self)
 
     def data_received(self, data: bytes) -> None:

@@ -68,7 +68,8 @@ class Claim:
 
     Coils are held together with all the rest of their remote I/O: the watchdog that drops them is one for the whole
     module, and another agent's writes would feed it for a dead one's PASS. A register block is held by its registers,
-    because the PLC looks at the heartbeat of each block. The unit number is not looked at: most modules answer to any.
+    because the PLC looks at the heartbeat of each block; by which of the PLC's ports it is reached is no matter where
+    all lead to one memory. The unit number is not looked at: most modules answer to any.
     A serial line is held whole, whatever is written there.
     """
 
@@ -80,7 +81,7 @@ class Claim:
     def admit(self, address: str, port: int) -> str:
         """Hold the output at the peer that answered too; why it must not be written to, or empty. Never waits."""
         try:
-            self.hold(_device(address) if self._output.device is not None else _peer(address, port))
+            self.hold(_device(address) if self._output.device is not None else _peer(self._output, address, port))
         except AlreadyRunning as err:
             return f"{err}; {err.hint}"
         return ""
@@ -308,13 +309,18 @@ def _ways(output: OutputSettings) -> list[str]:
     except (OSError, UnicodeError):
         # No answer yet: held as it is written, and by its address as soon as somebody answers (``Claim.admit``).
         return [f"{output.host.rstrip('.').casefold()}:{output.port}"]
-    return sorted({_peer(str(address[0]), output.port) for *_, address in found})
+    return sorted({_peer(output, str(address[0]), output.port) for *_, address in found})
 
 
-def _peer(address: str, port: int) -> str:
-    """A TCP port by whose it is. Each address of this PC is this PC: a server on all of them answers at each."""
+def _peer(output: OutputSettings, address: str, port: int) -> str:
+    """A TCP port by whose it is. Each address of this PC is this PC: a server on all of them answers at each.
+
+    Where another device has its words behind all its ports, the port says nothing.
+    """
     at = _plain(ipaddress.ip_address(address))
-    return f"{_THIS_PC if is_own(at) else at}:{port}"
+    if is_own(at):
+        return f"{_THIS_PC}:{port}"
+    return str(at) if output.is_one_behind_all_ports else f"{at}:{port}"
 
 
 def _plain(at: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddress.IPv4Address | ipaddress.IPv6Address:

@@ -24,10 +24,13 @@ from edge_agent.settings.models import (
 )
 from edge_agent.settings.outputs import (
     AnyOutput,
+    HostLinkSettings,
     ModbusCoilsSettings,
     ModbusRegistersSettings,
     ModbusSettings,
     OutputSettings,
+    SlmpSettings,
+    WordSettings,
 )
 
 __all__ = [
@@ -36,6 +39,7 @@ __all__ = [
     "ControllerSettings",
     "FolderSettings",
     "FtpSettings",
+    "HostLinkSettings",
     "ImagesSettings",
     "InferenceSettings",
     "LineSettings",
@@ -47,11 +51,13 @@ __all__ = [
     "MqttSettings",
     "OutputSettings",
     "Settings",
+    "SlmpSettings",
     "SourceFile",
     "StoreSettings",
     "TriggerSettings",
     "WebSettings",
     "WebhookSettings",
+    "WordSettings",
     "load_settings",
     "put_keys",
     "read_password",

@@ -90,7 +90,7 @@ def sources(settings: Settings) -> list[tuple[Loc, str]]:
         problems.append((("trigger", "source"), message))
     is_counted = settings.output.names_parts and settings.output.part_numbers == "plc"
     if trigger.source == "plc" and not is_counted:
-        message = 'source "plc" needs output.kind = "modbus-registers" and output.part_numbers = "plc"'
+        message = 'source "plc" needs output.kind of a PLC, as "modbus-registers", and output.part_numbers = "plc"'
         problems.append((("trigger", "source"), message))
     if trigger.source == "interval" and trigger.interval_ms < settings.line.min_part_spacing_ms:
         least = settings.line.min_part_spacing_ms

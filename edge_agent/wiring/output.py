@@ -10,22 +10,26 @@ from typing import TYPE_CHECKING, Protocol, TypedDict, assert_never
 import structlog
 
 from drivers.base import LineNow, admit_all
+from drivers.kv_hostlink.connection import HostLinkConnection
 from drivers.modbus.coil_output import CoilOutput
 from drivers.modbus.connection import RtuLine
 from drivers.modbus.fail_safe import write_reject, write_reject_block
 from drivers.modbus.modules import MODULES, Module, unfit_for, unproven
 from drivers.modbus.register_output import RegisterOutput
 from drivers.modbus.wires import CoilConnection, RegisterConnection
+from drivers.output import BlockOutput, BlockState, WordPlaces, write_resting
 from drivers.output.walk import BlockWalker, Fall, LevelWalker, Step, Walk
+from drivers.slmp.connection import SlmpConnection
 from edge_agent.errors import ConfigError
-from edge_agent.settings import ModbusCoilsSettings, ModbusRegistersSettings
+from edge_agent.settings import HostLinkSettings, ModbusCoilsSettings, ModbusRegistersSettings, SlmpSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from drivers.base import Admit, LineDevice
+    from drivers.output import WordConnection
     from edge_agent.runtime.claim import Claim
-    from edge_agent.settings import AnyOutput, ModbusSettings, Settings
+    from edge_agent.settings import AnyOutput, ModbusSettings, Settings, WordSettings
 
 __all__ = [
     "BlockWalker",
@@ -109,6 +113,10 @@ def _wiring(output: AnyOutput) -> Wiring:
             return _ModbusCoils(output)
         case ModbusRegistersSettings():
             return _ModbusRegisters(output)
+        case SlmpSettings():
+            return _Words(output, SlmpConnection)
+        case HostLinkSettings():
+            return _Words(output, HostLinkConnection)
         case _:
             assert_never(output)
 
@@ -174,6 +182,54 @@ class _ModbusRegisters:
         output, (host, port, wire) = self._output, _modbus(self._output)
         timeout_s = output.write_timeout_ms / 1000
         await write_reject_block(host, port, **wire, first_register=output.first_register, timeout_s=timeout_s)
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """A block of words of a PLC, which are asked for by number."""
+
+    _output: WordSettings
+    _wire: type[WordConnection]
+
+    def output(self, settings: Settings, line: Callable[[], LineNow], admit: Admit) -> BlockOutput:
+        output = self._output
+        return BlockOutput(
+            f"{output.host}:{output.port}",
+            self._new_wire(admit),
+            plc_place=f"{output.device_name}{output.plc_register}",
+            part_present_input=output.part_present_input,
+            pass_hold_s=output.pass_hold_ms / 1000,
+            refresh_s=output.refresh_ms / 1000,
+            write_timeout_s=output.write_timeout_ms / 1000,
+            plc_timeout_s=output.plc_silence_ms / 1000,
+            is_counted=output.part_numbers == "plc",
+            line=line,
+            is_counter_the_sensor=settings.trigger.source == "plc",
+        )
+
+    def walker(self, _settings: Settings, admit: Admit) -> BlockWalker:
+        output = self._output
+        return BlockWalker(
+            self._new_wire(admit),
+            output.write_timeout_ms / 1000,
+            output.refresh_ms / 1000,
+            is_counted=output.part_numbers == "plc",
+        )
+
+    async def fail_safe(self) -> None:
+        await write_resting(self._new_wire(admit_all), BlockState())
+
+    def _new_wire(self, admit: Admit) -> partial[WordConnection]:
+        output = self._output
+        assert output.host is not None  # noqa: S101 - settings name the way to the output
+        return partial(
+            self._wire,
+            output.host,
+            output.port,
+            places=WordPlaces(output.first_register, output.plc_register, output.inputs_register),
+            timeout_s=output.write_timeout_ms / 1000,
+            admit=admit,
+        )
 
 
 @dataclass(frozen=True, slots=True)

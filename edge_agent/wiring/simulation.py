@@ -26,9 +26,16 @@ from drivers.simulated.parts import REAL_TIMING
 from drivers.simulated.plc import SimulatedPlc
 from drivers.simulated.remote_io import SimulatedRemoteIo
 from drivers.simulated.wago import SimulatedWago
+from drivers.simulated.word_plc import SimulatedHostLinkPlc, SimulatedSlmpPlc
 from edge_agent.errors import DataError, UsageError
 from edge_agent.inspection.containers.image_files import every_one, look_into, unreadable
-from edge_agent.settings import ModbusCoilsSettings, ModbusRegistersSettings, read_password
+from edge_agent.settings import (
+    HostLinkSettings,
+    ModbusCoilsSettings,
+    ModbusRegistersSettings,
+    SlmpSettings,
+    read_password,
+)
 from edge_agent.settings.addresses import address_of
 from edge_agent.wiring.free_ports import LOOPBACK, free_port
 from edge_agent.wiring.shown_parts import PreparedParts, camera_of, words
@@ -342,6 +349,17 @@ def _output_peer(output: AnyOutput, program: int) -> SimulatedRemoteIo:
             return SimulatedPlc(
                 first_register=output.first_register,
                 plc_register=output.plc_register,
+                is_counting=output.part_numbers == "plc",
+                program=program,
+                port=output.port,
+                inputs=inputs,
+            )
+        case SlmpSettings() | HostLinkSettings():
+            plc = SimulatedSlmpPlc if isinstance(output, SlmpSettings) else SimulatedHostLinkPlc
+            return plc(
+                first_register=output.first_register,
+                plc_register=output.plc_register,
+                inputs_register=output.inputs_register,
                 is_counting=output.part_numbers == "plc",
                 program=program,
                 port=output.port,

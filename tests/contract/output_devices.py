@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
     from drivers.base import LineDevice
 
-__all__ = ["DEVICES", "Device", "Said"]
+__all__ = ["DEVICES", "OPTIONS", "Device", "Plc", "Said", "Tcp"]
 
 Answer: TypeAlias = "Callable[[bytes], Awaitable[bytes | None]]"
-_OPTIONS: dict[str, Any] = {"pass_hold_s": 5.0, "refresh_s": 0.02, "write_timeout_s": 0.25}
+OPTIONS: dict[str, Any] = {"pass_hold_s": 5.0, "refresh_s": 0.02, "write_timeout_s": 0.25}
 _PASS, _REJECT, _READY = 0x005A, 0x00C3, 1
 _PLC = 8
 
@@ -112,6 +112,10 @@ class Device(ABC):
         """As it should."""
         return self.carry_out(request)
 
+    def bent(self, reply: bytes) -> bytes:
+        """The same answer with a bit turned in what it says."""
+        return reply[:2] + bytes((reply[2] ^ 2,)) + reply[3:]
+
     @property
     def is_at_rest(self) -> bool:
         """REJECT stands, and nothing else."""
@@ -168,8 +172,8 @@ class _Coils(Device):
         return bytes((function, 1, sum(table.get(first + at, False) << at for at in range(count))))
 
 
-class _Registers(Device):
-    """Eight registers from 0 on, and five of the PLC from 8 on, whose heartbeat counts the looks at it."""
+class Plc(Device):
+    """A block of eight words, and five of the PLC whose heartbeat counts the looks at it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -183,6 +187,21 @@ class _Registers(Device):
 
     def overwrite_with_pass(self) -> None:
         self._block = (self.number, _PASS, *self._block[2:])
+
+    @property
+    def words_of_the_plc(self) -> tuple[int, ...]:
+        """As they stand at the next look."""
+        self._beat = (self._beat + 1) % 65536
+        return (self.number, self._block[0], self._beat, 7, 3)
+
+    def write_block(self, words: tuple[int, ...]) -> None:
+        """The agent writes."""
+        self._block = words
+        self.writes.append(self.stands)
+
+
+class _Registers(Plc):
+    """Eight registers from 0 on, and five of the PLC from 8 on."""
 
     def is_write(self, request: bytes) -> bool:
         return request[0] == 16
@@ -200,18 +219,16 @@ class _Registers(Device):
         function, first, count = struct.unpack(">BHH", request[:5])
         if function == 16:
             assert (first, count) == (0, 8)
-            self._block = struct.unpack(">8H", request[6:])
-            self.writes.append(self.stands)
+            self.write_block(struct.unpack(">8H", request[6:]))
             return self.echo_of(request)
         if function == 2:
             return bytes((2, 1, sum(self.inputs.get(first + at, False) << at for at in range(count))))
-        self._beat = (self._beat + 1) % 65536
-        words = (*self._block, self.number, self._block[0], self._beat, 7, 3)[first : first + count]
+        words = (*self._block, *self.words_of_the_plc)[first : first + count]
         return bytes((3, 2 * count)) + struct.pack(f">{count}H", *words)
 
 
-class _Tcp(Device):
-    """Over Modbus TCP."""
+class Tcp(Device):
+    """Over TCP. What a request is, and how it is answered, is Modbus TCP unless a kind says otherwise."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -244,12 +261,11 @@ class _Tcp(Device):
         self._writers.add(writer)
         try:
             while True:
-                transaction, _, length, unit = struct.unpack(">HHHB", await reader.readexactly(7))
-                request = await reader.readexactly(length - 1)
+                head, request = await self.request(reader)
                 self.asked.append(request)
                 reply = await self.answer(request)
                 if reply is not None:
-                    writer.write(struct.pack(">HHHB", transaction, 0, len(reply) + 1, unit) + reply)
+                    writer.write(self.framed(head, reply))
                     await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
@@ -258,6 +274,15 @@ class _Tcp(Device):
             with suppress(ConnectionError):
                 await writer.wait_closed()
             self._writers.discard(writer)
+
+    async def request(self, reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
+        """The next one: what stands before it, and itself."""
+        head = await reader.readexactly(7)
+        return head, await reader.readexactly(int.from_bytes(head[4:6], "big") - 1)
+
+    def framed(self, head: bytes, reply: bytes) -> bytes:
+        """An answer as it goes over the wire."""
+        return head[:4] + struct.pack(">H", len(reply) + 1) + head[6:] + reply
 
 
 class _Rtu(Device):
@@ -319,7 +344,7 @@ class _ToCoils(_Coils):
     way: dict[str, Any]
 
     def output(self, **options: Any) -> LineDevice:
-        return CoilOutput(*self.place, **self.way, **_OPTIONS | options)
+        return CoilOutput(*self.place, **self.way, **OPTIONS | options)
 
     async def fail_safe(self) -> None:
         await write_reject(*self.place, **self.way, unit=1, first_coil=0, timeout_s=1.0)
@@ -330,13 +355,13 @@ class _ToRegisters(_Registers):
     way: dict[str, Any]
 
     def output(self, **options: Any) -> LineDevice:
-        return RegisterOutput(*self.place, **self.way, **{"plc_timeout_s": 5.0} | _OPTIONS | options)
+        return RegisterOutput(*self.place, **self.way, **{"plc_timeout_s": 5.0} | OPTIONS | options)
 
     async def fail_safe(self) -> None:
         await write_reject_block(*self.place, **self.way, unit=1, first_register=0, timeout_s=1.0)
 
 
-class CoilsOverTcp(_ToCoils, _Tcp):
+class CoilsOverTcp(_ToCoils, Tcp):
     """Four coils of a remote I/O, Modbus TCP."""
 
 
@@ -344,7 +369,7 @@ class CoilsOverRtu(_ToCoils, _Rtu):
     """Four coils of a remote I/O, Modbus RTU."""
 
 
-class RegistersOverTcp(_ToRegisters, _Tcp):
+class RegistersOverTcp(_ToRegisters, Tcp):
     """A block of registers of a PLC, Modbus TCP."""
 
 

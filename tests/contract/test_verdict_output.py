@@ -12,6 +12,7 @@ import pytest
 from drivers.base import DriverError, NotConnected, Published, Reason, Verdict
 from drivers.timing import Deadline, monotonic_s
 from tests.contract.output_devices import DEVICES, Device
+from tests.contract.word_devices import WORD_DEVICES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -19,9 +20,12 @@ if TYPE_CHECKING:
     from drivers.base import LineDevice
 
 
-@pytest.fixture(params=list(DEVICES))
+ALL_DEVICES = DEVICES | WORD_DEVICES
+
+
+@pytest.fixture(params=list(ALL_DEVICES))
 async def device(request: pytest.FixtureRequest) -> AsyncIterator[Device]:
-    made = DEVICES[request.param]()
+    made = ALL_DEVICES[request.param]()
     await made.start()
     try:
         yield made
@@ -369,7 +373,7 @@ class TestDeviceThatFails:
         async def liar(request: bytes) -> bytes | None:
             reply = await device.honest(request)
             if device.is_read_back(request) and device.stands.is_pass and reply is not None:
-                return reply[:2] + bytes((reply[2] ^ 2,)) + reply[3:]
+                return device.bent(reply)
             return reply
 
         async with running(device) as output:

@@ -18,19 +18,25 @@ from edge_agent.settings.outputs.modbus import (
     ModbusSettings,
     RtuSettings,
 )
+from edge_agent.settings.outputs.words import HostLinkSettings, SlmpSettings, WordSettings
 
 __all__ = [
     "PROVEN_MODULES",
     "AnyOutput",
+    "HostLinkSettings",
     "ModbusCoilsSettings",
     "ModbusRegistersSettings",
     "ModbusSettings",
     "OutputSettings",
     "RtuSettings",
+    "SlmpSettings",
+    "WordSettings",
     "with_kind",
 ]
 
-AnyOutput: TypeAlias = Annotated[ModbusCoilsSettings | ModbusRegistersSettings, Field(discriminator="kind")]
+AnyOutput: TypeAlias = Annotated[
+    ModbusCoilsSettings | ModbusRegistersSettings | SlmpSettings | HostLinkSettings, Field(discriminator="kind")
+]
 
 _WITHOUT_KIND = "modbus-coils"
 

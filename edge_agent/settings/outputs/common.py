@@ -75,6 +75,16 @@ class OutputSettings(Table):
         """
 
     @property
+    def is_one_behind_all_ports(self) -> bool:
+        """Whether every port of the host leads to the same words, so that one block is one, however it is reached."""
+        return False
+
+    @property
+    def way_keys(self) -> str:
+        """The keys of line.toml that say how the device is reached, for messages."""
+        return "output.host and output.port"
+
+    @property
     def device(self) -> str | None:
         """The serial port of this PC that the output is reached over; None: it is reached at ``host`` and ``port``."""
         return None
@@ -101,7 +111,9 @@ class OutputSettings(Table):
         """Keys that are right alone and wrong together, each with the key to point at."""
         problems: list[tuple[Loc, str]] = []
         if self.program_request != "ignored" and not self.names_parts:
-            message = f'"{self.program_request}" needs output.kind = "modbus-registers": coils ask for no program'
+            message = (
+                f'"{self.program_request}" needs output.kind of a PLC, as "modbus-registers": coils ask for no program'
+            )
             problems.append((("output", "program_request"), message))
         if (self.watchdog_tested is None) != (self.watchdog_tested_by is None):
             absent = "watchdog_tested" if self.watchdog_tested is None else "watchdog_tested_by"

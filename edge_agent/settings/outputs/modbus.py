@@ -51,6 +51,11 @@ class ModbusSettings(OutputSettings):
         """As ``OutputSettings.device``."""
         return None if self.serial is None else self.serial.device
 
+    @property
+    def way_keys(self) -> str:
+        """As ``OutputSettings.way_keys``."""
+        return "output.host, port and unit" if self.serial is None else "[output.serial] and output.unit"
+
     def on_loopback(self, host: str, port: int) -> Self:
         """As ``OutputSettings.on_loopback``; the simulated devices have TCP alone, and invert nothing."""
         return self.model_copy(update={"host": host, "port": port, "serial": None, "invert": ()})

@@ -151,10 +151,7 @@ async def output(site: Site) -> Finding:
     except AlreadyRunning as err:
         return fail(str(err), err.hint)
     except DriverError as err:
-        place = (
-            "output.host, port and unit" if site.settings.output.device is None else "[output.serial] and output.unit"
-        )
-        return fail(str(err), f"look at the remote I/O's power, cable, and at {place}")
+        return fail(str(err), f"look at the device's power, cable, and at {site.settings.output.way_keys}")
     return ok("REJECT was written and read back")
 
 

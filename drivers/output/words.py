@@ -1,0 +1,121 @@
+"""A PLC whose words are asked for by number, one request at a time over TCP: the block, the PLC's words, its inputs.
+
+What it takes to speak such a protocol is to read and to write words in a row.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NoReturn
+
+from drivers.base import Admit, DriverError, admit_all
+from drivers.output.block import BLOCK_WORDS, PLC_WORDS, BlockWire
+from drivers.transport.exchange import Exchange
+
+if TYPE_CHECKING:
+    from drivers.output.wire import OnLost
+
+__all__ = ["WORD_BITS", "WordConnection", "WordPlaces"]
+
+WORD_BITS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class WordPlaces:
+    """Which words of the PLC are whose: the block's first one, the PLC's first one, the first one with inputs.
+
+    Raises ValueError where they lie over each other or below 0.
+    """
+
+    first: int
+    plc: int
+    inputs: int | None = None
+
+    def __post_init__(self) -> None:
+        if min(self.first, self.plc, self.inputs or 0) < 0:
+            raise ValueError(f"words are counted from 0 on (got {self})")
+        if self.first - PLC_WORDS < self.plc < self.first + BLOCK_WORDS:
+            raise ValueError(f"the block at {self.first} and the PLC's words at {self.plc} lie over each other")
+
+
+class WordConnection(BlockWire):
+    """A ``BlockWire`` to a PLC that is asked for words by number. ``timeout_s`` bounds the dial and each request.
+
+    An input is a bit of a word: input 0 is bit 0 of the word ``places.inputs``, input 16 bit 0 of the next one.
+    """
+
+    block_key = "output.first_register"
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        places: WordPlaces,
+        timeout_s: float,
+        on_lost: OnLost,
+        admit: Admit = admit_all,
+        dropped_hint: str = "",
+    ) -> None:
+        self._places = places
+        self._wire = Exchange(host, port, timeout_s=timeout_s, on_lost=on_lost, admit=admit, dropped_hint=dropped_hint)
+
+    @abstractmethod
+    async def write_range(self, first: int, words: tuple[int, ...]) -> None:
+        """Words in a row, in one request; returns when the PLC has confirmed exactly that one.
+
+        Raises NotConnected, DeadlineMissed, CommandRefused, ProtocolViolation.
+        """
+
+    @abstractmethod
+    async def read_range(self, first: int, count: int) -> tuple[int, ...]:
+        """Words in a row, in one request. Raises NotConnected, DeadlineMissed, CommandRefused, ProtocolViolation."""
+
+    @property
+    def peer(self) -> str:
+        """The PLC, as messages call it."""
+        return self._wire.peer
+
+    @property
+    def is_up(self) -> bool:
+        """As ``DeviceWire.is_up``."""
+        return self._wire.is_up
+
+    async def open(self) -> None:
+        """As ``DeviceWire.open``."""
+        await self._wire.open()
+
+    async def write_words(self, words: tuple[int, ...]) -> None:
+        """As ``BlockWire.write_words``."""
+        await self.write_range(self._places.first, words)
+
+    async def read_words(self, count: int) -> tuple[int, ...]:
+        """As ``BlockWire.read_words``."""
+        return await self.read_range(self._places.first, count)
+
+    async def read_plc_words(self) -> tuple[int, ...]:
+        """As ``BlockWire.read_plc_words``."""
+        return await self.read_range(self._places.plc, PLC_WORDS)
+
+    async def read_inputs(self, first: int, count: int) -> tuple[bool, ...]:
+        """Bits of the words that the PLC gives as inputs. Raises DriverError, also where it gives none."""
+        at = self._places.inputs
+        if at is None:
+            raise DriverError(f"{self.peer} gives no inputs: set output.inputs_register in line.toml")
+        skipped, last = first // WORD_BITS, (first + count - 1) // WORD_BITS
+        words = await self.read_range(at + skipped, last - skipped + 1)
+        bits = [bool(word >> bit & 1) for word in words for bit in range(WORD_BITS)]
+        return tuple(bits[first % WORD_BITS :][:count])
+
+    def fail(self, err: DriverError) -> NoReturn:
+        """As ``BlockWire.fail``."""
+        self._wire.fail(err)
+
+    def close(self) -> None:
+        """As ``DeviceWire.close``."""
+        self._wire.close()
+
+    def abort(self) -> None:
+        """As ``DeviceWire.abort``."""
+        self._wire.abort()

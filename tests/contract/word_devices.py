@@ -1,0 +1,152 @@
+"""PLCs of which words are asked for by number, for the contract: D over SLMP, DM over the KV's host link.
+
+What the SLMP device answers is aslmp's: its frames, its dispatcher, its memory of D. Of the host link there is no
+server that somebody else wrote, so its device is ours, as the Modbus ones are.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from aslmp.profile import Encoding
+from aslmp.testing import PEDANTIC, Dispatcher, Reply
+from aslmp.wire.codec import BINARY
+from aslmp.wire.frames import THREE_E, response_body
+
+from drivers.kv_hostlink import HostLinkConnection
+from drivers.output import BlockOutput, BlockState, WordPlaces, write_resting
+from drivers.slmp import SlmpConnection
+from tests.contract.output_devices import OPTIONS, Device, Plc, Tcp
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from drivers.base import LineDevice
+    from drivers.output import WordConnection
+
+__all__ = ["WORD_DEVICES", "block_output"]
+
+BLOCK, BACK, INPUTS = 100, 120, 140
+PLACES = WordPlaces(BLOCK, BACK, INPUTS)
+
+
+def block_output(wire: type[WordConnection], place: tuple[str, int], **options: Any) -> BlockOutput:
+    """An output over such a wire."""
+    options = {"plc_timeout_s": 5.0} | OPTIONS | options
+    given = {"admit": options.pop("admit")} if "admit" in options else {}
+    connection = partial(wire, *place, places=PLACES, timeout_s=options["write_timeout_s"], **given)
+    return BlockOutput(f"{place[0]}:{place[1]}", connection, plc_place=str(BACK), **options)
+
+
+class _Words(Plc, Tcp):
+    wire: type[WordConnection]
+
+    def output(self, **options: Any) -> LineDevice:
+        return block_output(self.wire, self.place, **options)
+
+    async def fail_safe(self) -> None:
+        await write_resting(partial(self.wire, *self.place, places=PLACES, timeout_s=1.0), BlockState())
+
+    @property
+    def words_of_inputs(self) -> tuple[int, ...]:
+        """Two words, bit 0 of the first one is input 0."""
+        return tuple(sum(self.inputs.get(16 * at + bit, False) << bit for bit in range(16)) for at in range(2))
+
+
+class WordsOverSlmp(_Words):
+    """D of a simulated Mitsubishi CPU. Requests and answers are whole 3E frames."""
+
+    wire = SlmpConnection
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._cpu = Dispatcher(target=PEDANTIC, memory=PEDANTIC.memory())
+
+    async def request(self, reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
+        head = await reader.readexactly(9)
+        return b"", head + await reader.readexactly(int.from_bytes(head[7:9], "little"))
+
+    def framed(self, head: bytes, reply: bytes) -> bytes:
+        return reply
+
+    def bent(self, reply: bytes) -> bytes:
+        return reply[:11] + bytes((reply[11] ^ 2,)) + reply[12:]
+
+    def is_write(self, request: bytes) -> bool:
+        return request[11:13] == b"\x01\x14"
+
+    def says_pass(self, request: bytes) -> bool:
+        return self.is_write(request) and request[23:25] == b"\x5a\x00"
+
+    def is_read_back(self, request: bytes) -> bool:
+        return request[11:13] == b"\x01\x04" and request[15:18] == BLOCK.to_bytes(3, "little")
+
+    def overwrite_with_pass(self) -> None:
+        super().overwrite_with_pass()
+        self._cpu.memory.write_words("D", BLOCK, self._block)
+
+    def echo_of(self, request: bytes) -> bytes:
+        return self._framed_reply(Reply(0), request)
+
+    def carry_out(self, request: bytes) -> bytes:
+        memory = self._cpu.memory
+        memory.write_words("D", BACK, self.words_of_the_plc)
+        memory.write_words("D", INPUTS, self.words_of_inputs)
+        reply = self._cpu.handle(THREE_E.parse_request(request, BINARY), codec=BINARY, encoding=Encoding.BINARY)
+        assert isinstance(reply, Reply)
+        if self.is_write(request):
+            assert not reply.end_code
+            self.write_block(tuple(memory.read_words("D", BLOCK, 8)))
+        return self._framed_reply(reply, request)
+
+    def _framed_reply(self, reply: Reply, request: bytes) -> bytes:
+        route = THREE_E.parse_request(request, BINARY).route
+        body = response_body(BINARY, end_code=reply.end_code, payload=reply.payload)
+        return THREE_E.build_response(route=route, body=body, codec=BINARY)
+
+
+class WordsOverHostLink(_Words):
+    """DM of a KV. Requests and answers are lines."""
+
+    wire = HostLinkConnection
+    _RANGE = re.compile(rb"(?P<name>RDS|WRS) DM(?P<first>\d+)\.U (?P<count>\d+)(?P<words>(?: \d+)*)\r")
+
+    async def request(self, reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
+        return b"", await reader.readuntil(b"\r")
+
+    def framed(self, head: bytes, reply: bytes) -> bytes:
+        return reply
+
+    def bent(self, reply: bytes) -> bytes:
+        return bytes((reply[0] ^ 1,)) + reply[1:]
+
+    def is_write(self, request: bytes) -> bool:
+        return request.startswith(b"WRS ")
+
+    def says_pass(self, request: bytes) -> bool:
+        return self.is_write(request) and request.split()[4] == b"90"
+
+    def is_read_back(self, request: bytes) -> bool:
+        return request.startswith(b"RDS DM%d.U " % BLOCK)
+
+    def echo_of(self, request: bytes) -> bytes:
+        return b"OK\r\n"
+
+    def carry_out(self, request: bytes) -> bytes:
+        asked = self._RANGE.fullmatch(request)
+        assert asked is not None, request
+        first, count, words = int(asked["first"]), int(asked["count"]), tuple(map(int, asked["words"].split()))
+        if asked["name"] == b"WRS":
+            assert (first, count, len(words)) == (BLOCK, 8, 8)
+            self.write_block(words)
+            return self.echo_of(request)
+        rows = {BLOCK: self._block, BACK: self.words_of_the_plc, INPUTS: self.words_of_inputs}
+        return " ".join(f"{word:05}" for word in rows[first][:count]).encode() + b"\r\n"
+
+
+WORD_DEVICES: dict[str, type[Device]] = {
+    "words over SLMP": WordsOverSlmp,
+    "words over host link": WordsOverHostLink,
+}

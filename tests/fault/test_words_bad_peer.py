@@ -1,0 +1,344 @@
+"""A PLC that misbehaves, over SLMP and over the host link: never PUBLISHED, an exact error, and nothing comes late."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from drivers.base import (
+    CommandRefused,
+    DeadlineMissed,
+    DriverError,
+    NotConnected,
+    ProtocolViolation,
+    Published,
+    Verdict,
+)
+from drivers.kv_hostlink import HostLinkConnection
+from drivers.output import BlockState
+from drivers.slmp import SlmpConnection
+from drivers.timing import Deadline, monotonic_s
+from tests.contract.word_devices import PLACES, WORD_DEVICES, WordsOverHostLink, WordsOverSlmp
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from drivers.output import WordConnection
+
+PASS = BlockState(1, Verdict.PASS)
+KINDS = [WordsOverSlmp, WordsOverHostLink]
+Kind = type[WordsOverSlmp] | type[WordsOverHostLink]
+
+
+@pytest.fixture(params=KINDS, ids=list(WORD_DEVICES))
+def kind(request: pytest.FixtureRequest) -> Kind:
+    made: Kind = request.param
+    return made
+
+
+@asynccontextmanager
+async def connected(
+    kind: Kind, timeout_s: float = 0.15
+) -> AsyncIterator[tuple[WordsOverSlmp | WordsOverHostLink, WordConnection, list[str]]]:
+    """A device and an open connection to it; the list grows by one each time the connection is said to be lost."""
+    device = kind()
+    await device.start()
+    lost: list[str] = []
+    wire = kind.wire(*device.place, places=PLACES, timeout_s=timeout_s, on_lost=lambda: lost.append("lost"))
+    try:
+        await wire.open()
+        yield device, wire, lost
+    finally:
+        wire.abort()
+        await device.stop()
+
+
+async def test_a_request_that_is_cancelled_resets_the_connection_and_its_answer_goes_nowhere(kind: Kind) -> None:
+    async with connected(kind, timeout_s=5.0) as (device, wire, lost):
+        reached, go_on = asyncio.Event(), asyncio.Event()
+
+        async def held(request: bytes) -> bytes | None:
+            reached.set()
+            await go_on.wait()
+            return await device.honest(request)
+
+        device.answer = held
+        asking = asyncio.create_task(wire.write(PASS))
+        await reached.wait()
+        asking.cancel()
+        await asyncio.wait([asking])
+
+        assert asking.cancelled()
+        assert not wire.is_up
+        assert lost
+        with pytest.raises(NotConnected):
+            await wire.read_words(8)
+        go_on.set()
+
+
+async def test_an_answer_that_comes_too_late_is_never_taken_for_the_next_one(kind: Kind) -> None:
+    """Neither protocol numbers its answers: the late one would fit. The connection that it would come by is gone."""
+    async with connected(kind) as (device, wire, _):
+        late = asyncio.Event()
+
+        async def slow(request: bytes) -> bytes | None:
+            await late.wait()
+            return await device.honest(request)
+
+        device.answer = slow
+        with pytest.raises(DeadlineMissed, match="did not answer"):
+            await wire.read_plc()
+        late.set()
+        device.answer, device.number = device.honest, 77
+        with pytest.raises(DeadlineMissed):
+            await wire.read_plc()
+
+        again = kind.wire(*device.place, places=PLACES, timeout_s=1.0, on_lost=lambda: None)
+        await again.open()
+        assert (await again.read_plc()).trigger_seq == 77
+        again.close()
+
+
+async def test_a_write_that_was_given_up_is_not_delivered_later(kind: Kind) -> None:
+    """The peer takes nothing from its socket; what waits in ours is thrown away by the reset, not sent behind it."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.setblocking(False)
+    loop = asyncio.get_running_loop()
+    wire = kind.wire(*listener.getsockname(), places=PLACES, timeout_s=0.1, on_lost=lambda: None)
+    await wire.open()
+    peer, _ = await loop.sock_accept(listener)
+    with pytest.raises(DeadlineMissed):
+        await wire.write(PASS)
+
+    with pytest.raises(ConnectionResetError):
+        await _read_all(loop, peer)
+    peer.close()
+    listener.close()
+
+
+async def _read_all(loop: asyncio.AbstractEventLoop, peer: socket.socket) -> None:
+    while await loop.sock_recv(peer, 4096):
+        pass
+
+
+async def test_a_second_answer_ends_the_connection(kind: Kind) -> None:
+    async with connected(kind) as (device, wire, lost):
+
+        async def twice(request: bytes) -> bytes | None:
+            reply = await device.honest(request)
+            return None if reply is None else reply * 2
+
+        device.answer = twice
+        with pytest.raises(ProtocolViolation, match="behind its answer"):
+            await wire.write(PASS)
+        assert not wire.is_up
+        assert lost
+
+
+async def test_bytes_that_nobody_asked_for_end_the_connection(kind: Kind) -> None:
+    async with connected(kind) as (device, wire, lost):
+        await wire.write(PASS)
+        for writer in device._writers:
+            writer.write(device.echo_of(device.asked[-1]))
+        await device.until(lambda: lost)
+
+        assert not wire.is_up
+        with pytest.raises(ProtocolViolation, match="nobody had asked for"):
+            await wire.read_words(8)
+
+
+async def test_an_answer_in_pieces_is_one(kind: Kind) -> None:
+    async with connected(kind) as (device, wire, _):
+
+        async def slowly(request: bytes) -> bytes | None:
+            reply = await device.honest(request)
+            assert reply is not None
+            (writer,) = device._writers
+            for at in range(len(reply)):
+                writer.write(reply[at : at + 1])
+                await writer.drain()
+                await asyncio.sleep(0)
+            return None
+
+        device.answer = slowly
+        await wire.write_proven(PASS)
+        assert device.stands.is_pass
+
+
+async def test_half_an_answer_is_none_and_is_shown(kind: Kind) -> None:
+    async with connected(kind) as (device, wire, _):
+
+        async def half(request: bytes) -> bytes | None:
+            reply = await device.honest(request)
+            return None if reply is None else reply[: len(reply) // 2]
+
+        device.answer = half
+        with pytest.raises(DeadlineMissed, match="what came is b"):
+            await wire.read_words(8)
+
+
+async def test_a_peer_that_resets_is_told_at_once_also_between_two_requests(kind: Kind) -> None:
+    async with connected(kind, timeout_s=5.0) as (device, wire, lost):
+
+        async def reset(_: bytes) -> bytes | None:
+            for writer in device._writers:
+                writer.transport.abort()
+            return None
+
+        device.answer = reset
+        began_mono_s = monotonic_s()
+        with pytest.raises(NotConnected, match="closed the connection"):
+            await wire.read_words(8)
+        assert monotonic_s() - began_mono_s < 2.0
+        assert lost
+
+
+async def test_nobody_there_is_said_with_what_to_look_at(kind: Kind) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        wire = kind.wire(*closed.getsockname(), places=PLACES, timeout_s=0.5, on_lost=lambda: None)
+        with pytest.raises(NotConnected, match=r"output\.host and output\.port"):
+            await wire.open()
+    assert not wire.is_up
+
+
+async def test_an_error_of_the_plc_is_said_in_words_and_ends_the_connection() -> None:
+    async with connected(WordsOverSlmp) as (device, wire, _):
+
+        async def refuses(_: bytes) -> bytes | None:
+            return bytes.fromhex("d00000ffff03000b00 5500 00ffff0300 01140000".replace(" ", ""))
+
+        device.answer = refuses
+        with pytest.raises(CommandRefused, match=r"end code 0055: .*online change"):
+            await wire.write(PASS)
+        assert not wire.is_up
+    async with connected(WordsOverHostLink) as (line, wire, _):
+
+        async def errs(_: bytes) -> bytes | None:
+            return b"E4\r\n"
+
+        line.answer = errs
+        with pytest.raises(CommandRefused, match="E4: the PLC takes no writes"):
+            await wire.write(PASS)
+        assert not wire.is_up
+
+
+async def test_an_answer_to_a_read_is_none_to_a_write_and_the_other_way_round(kind: Kind) -> None:
+    async with connected(kind) as (device, wire, _):
+        read = await wire.read_words(8)
+        reply_to_read = device.carry_out(device.asked[-1])
+        assert len(read) == 8
+
+        async def other(_: bytes) -> bytes | None:
+            return reply_to_read
+
+        device.answer = other
+        with pytest.raises(ProtocolViolation):
+            await wire.write(PASS)
+        assert not wire.is_up
+
+
+# Each kind's own beginnings, so that more than the first byte of an answer is reached.
+HEADS = {WordsOverSlmp: bytes.fromhex("d00000ffff0300"), WordsOverHostLink: b"0"}
+
+
+@pytest.mark.parametrize("kind_", KINDS, ids=list(WORD_DEVICES))
+@given(data=st.data())
+@settings(max_examples=60, deadline=None)
+def test_whatever_bytes_the_peer_sends_no_pass_is_published_and_each_error_is_a_drivers_own(
+    kind_: Kind, data: st.DataObject
+) -> None:
+    head = HEADS[kind_]
+    replies = data.draw(
+        st.lists(
+            st.one_of(
+                st.binary(min_size=1, max_size=40),
+                st.binary(max_size=40).map(lambda rest: head + rest),
+                st.just(b"OK\r\n"),
+                st.lists(st.integers(0, 70_000), min_size=1, max_size=9).map(
+                    lambda words: " ".join(map(str, words)).encode() + b"\r\n"
+                ),
+            ),
+            min_size=1,
+            max_size=3,
+        )
+    )
+    asyncio.run(_fuzzed(kind_, replies))
+
+
+async def _fuzzed(kind: Kind, replies: list[bytes]) -> None:
+    device = kind()
+    await device.start()
+    turn = iter(replies)
+
+    async def garbage(request: bytes) -> bytes | None:
+        """Any bytes for a write, and for its read-back once they are used up: nothing was written."""
+        return next(turn, b"\xff") if device.is_write(request) or device.is_read_back(request) else None
+
+    device.answer = garbage
+    wire = kind.wire(*device.place, places=PLACES, timeout_s=0.03, on_lost=lambda: None)
+    try:
+        await wire.open()
+        with pytest.raises(DriverError):
+            await wire.write_proven(PASS)
+        assert not wire.is_up
+        assert not device.stands.is_pass
+    finally:
+        wire.abort()
+        await device.stop()
+
+
+async def test_no_pass_is_published_while_the_answers_are_bent_and_it_comes_back(kind: Kind) -> None:
+    device = kind()
+    await device.start()
+    output = device.output(refresh_s=0.02, write_timeout_s=0.1)
+    task = asyncio.create_task(output.run(lambda: True))
+    try:
+        await device.until(lambda: output.is_confirmed)
+        for bad in (b"\xff", b"\r\n", b"", b"E9\r\n", bytes.fromhex("d00000ffff0300ffff"), b"OK\r\nOK\r\n"):
+            device.number += 1
+            await output.begin_part(device.number, monotonic_s())
+
+            async def bent(request: bytes, bad: bytes = bad) -> bytes | None:
+                return bad or None if device.says_pass(request) else await device.honest(request)
+
+            device.answer = bent
+            assert await output.publish(device.number, Verdict.PASS, Deadline.after(5)) is not Published.PUBLISHED
+            device.answer = device.honest
+            await device.until(lambda: output.is_confirmed and device.is_at_rest)
+        device.number += 1
+        await output.begin_part(device.number, monotonic_s())
+        assert await output.publish(device.number, Verdict.PASS, Deadline.after(5)) is Published.PUBLISHED
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+        await device.stop()
+
+
+async def test_only_one_request_is_out_at_a_time(kind: Kind) -> None:
+    async with connected(kind, timeout_s=1.0) as (device, wire, _):
+        held = asyncio.Event()
+
+        async def waits(request: bytes) -> bytes | None:
+            await held.wait()
+            return await device.honest(request)
+
+        device.answer = waits
+        first = asyncio.create_task(wire.read_words(8))
+        await device.until(lambda: device.asked)
+        with pytest.raises(RuntimeError, match="one request at a time"):
+            await wire.read_words(8)
+        held.set()
+        with suppress(DriverError):
+            await first
+        assert len(device.asked) == 1
+
+
+def test_the_connections_of_both_kinds_are_what_is_tested() -> None:
+    assert {kind.wire for kind in KINDS} == {SlmpConnection, HostLinkConnection}
