@@ -19,9 +19,16 @@ from drivers.modbus.register_output import RegisterOutput
 from drivers.modbus.wires import CoilConnection, RegisterConnection
 from drivers.output import BlockOutput, BlockState, WordPlaces, write_resting
 from drivers.output.walk import BlockWalker, Fall, LevelWalker, Step, Walk
+from drivers.s7.connection import S7Connection
 from drivers.slmp.connection import SlmpConnection
 from edge_agent.errors import ConfigError
-from edge_agent.settings import HostLinkSettings, ModbusCoilsSettings, ModbusRegistersSettings, SlmpSettings
+from edge_agent.settings import (
+    HostLinkSettings,
+    ModbusCoilsSettings,
+    ModbusRegistersSettings,
+    S7Settings,
+    SlmpSettings,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +36,7 @@ if TYPE_CHECKING:
     from drivers.base import Admit, LineDevice
     from drivers.output import WordConnection
     from edge_agent.runtime.claim import Claim
-    from edge_agent.settings import AnyOutput, ModbusSettings, Settings, WordSettings
+    from edge_agent.settings import AnyOutput, ModbusSettings, PlcSettings, Settings
 
 __all__ = [
     "BlockWalker",
@@ -117,6 +124,8 @@ def _wiring(output: AnyOutput) -> Wiring:
             return _Words(output, SlmpConnection)
         case HostLinkSettings():
             return _Words(output, HostLinkConnection)
+        case S7Settings():
+            return _Words(output, partial(S7Connection, db=output.db, rack=output.rack, slot=output.slot))
         case _:
             assert_never(output)
 
@@ -186,17 +195,17 @@ class _ModbusRegisters:
 
 @dataclass(frozen=True, slots=True)
 class _Words:
-    """A block of words of a PLC, which are asked for by number."""
+    """A block of words of a PLC, which are asked for by number. ``_wire`` makes a connection to it."""
 
-    _output: WordSettings
-    _wire: type[WordConnection]
+    _output: PlcSettings
+    _wire: Callable[..., WordConnection]
 
     def output(self, settings: Settings, line: Callable[[], LineNow], admit: Admit) -> BlockOutput:
         output = self._output
         return BlockOutput(
             f"{output.host}:{output.port}",
             self._new_wire(admit),
-            plc_place=f"{output.device_name}{output.plc_register}",
+            plc_place=output.plc_place,
             part_present_input=output.part_present_input,
             pass_hold_s=output.pass_hold_ms / 1000,
             refresh_s=output.refresh_ms / 1000,
@@ -226,7 +235,7 @@ class _Words:
             self._wire,
             output.host,
             output.port,
-            places=WordPlaces(output.first_register, output.plc_register, output.inputs_register),
+            places=WordPlaces(*output.word_numbers),
             timeout_s=output.write_timeout_ms / 1000,
             admit=admit,
         )

@@ -26,13 +26,14 @@ from drivers.simulated.parts import REAL_TIMING
 from drivers.simulated.plc import SimulatedPlc
 from drivers.simulated.remote_io import SimulatedRemoteIo
 from drivers.simulated.wago import SimulatedWago
-from drivers.simulated.word_plc import SimulatedHostLinkPlc, SimulatedSlmpPlc
+from drivers.simulated.word_plc import SimulatedHostLinkPlc, SimulatedS7Plc, SimulatedSlmpPlc
 from edge_agent.errors import DataError, UsageError
 from edge_agent.inspection.containers.image_files import every_one, look_into, unreadable
 from edge_agent.settings import (
     HostLinkSettings,
     ModbusCoilsSettings,
     ModbusRegistersSettings,
+    S7Settings,
     SlmpSettings,
     read_password,
 )
@@ -41,7 +42,7 @@ from edge_agent.wiring.free_ports import LOOPBACK, free_port
 from edge_agent.wiring.shown_parts import PreparedParts, camera_of, words
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
     from pathlib import Path
 
     from edge_agent.settings import AnyOutput, Settings
@@ -354,12 +355,12 @@ def _output_peer(output: AnyOutput, program: int) -> SimulatedRemoteIo:
                 port=output.port,
                 inputs=inputs,
             )
-        case SlmpSettings() | HostLinkSettings():
-            plc = SimulatedSlmpPlc if isinstance(output, SlmpSettings) else SimulatedHostLinkPlc
-            return plc(
-                first_register=output.first_register,
-                plc_register=output.plc_register,
-                inputs_register=output.inputs_register,
+        case SlmpSettings() | HostLinkSettings() | S7Settings():
+            first, plc, with_inputs = output.word_numbers
+            return _word_plc(output)(
+                first_register=first,
+                plc_register=plc,
+                inputs_register=with_inputs,
                 is_counting=output.part_numbers == "plc",
                 program=program,
                 port=output.port,
@@ -375,6 +376,19 @@ def _output_peer(output: AnyOutput, program: int) -> SimulatedRemoteIo:
                 watchdog_s=output.watchdog_ms / 1000,
                 pass_coil=first,
             )
+        case _:
+            assert_never(output)
+
+
+def _word_plc(output: SlmpSettings | HostLinkSettings | S7Settings) -> Callable[..., SimulatedPlc]:
+    """The PLC that speaks the protocol of this kind."""
+    match output:
+        case SlmpSettings():
+            return SimulatedSlmpPlc
+        case HostLinkSettings():
+            return SimulatedHostLinkPlc
+        case S7Settings():
+            return partial(SimulatedS7Plc, db=output.db)
         case _:
             assert_never(output)
 
