@@ -164,6 +164,18 @@ class TestAtRest:
                 await output.run(Ready())
             assert output.is_confirmed
 
+    async def test_it_is_refreshed_at_its_period_and_does_not_slow_down(self, device: Device) -> None:
+        async with running(device):
+            async with asyncio.timeout(5):  # with the pauses of a lost connection these would take a minute
+                await device.writes_on(60)
+
+    async def test_before_it_runs_nothing_is_written(self, device: Device) -> None:
+        output = device.output()
+        await output.withdraw()
+        await output.begin_part(1, monotonic_s())
+        assert await output.publish(1, Verdict.REJECT, soon()) is Published.FAILED
+        assert device.asked == []
+
 
 class TestWindow:
     async def test_a_pass_that_is_published_was_read_back_and_stands_on(self, device: Device) -> None:
@@ -219,6 +231,11 @@ class TestWindow:
             ready.is_ready = True
             await device.until(lambda: device.stands.is_ready)
             assert not any(said.is_pass for said in await device.writes_on())
+
+    async def test_an_agent_that_starts_in_the_middle_of_a_shift_passes_the_next_part(self, device: Device) -> None:
+        device.number = 40
+        async with running(device) as output:
+            await passes(device, output)
 
     async def test_one_passes_after_another(self, device: Device) -> None:
         async with running(device) as output:
