@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,9 +15,7 @@ from edge_agent.runtime.claim import claimed
 from edge_agent.settings import HostLinkSettings, Settings, SlmpSettings, load_settings
 from edge_agent.wiring.output import make_output
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
+EXAMPLE = (Path(__file__).parents[2] / "deploy" / "line.example.toml").read_text()
 LINE = """\
 schema_version = 1
 [line]
@@ -97,6 +97,14 @@ def test_an_address_is_needed(tmp_path: Path, kind: str) -> None:
 
     with pytest.raises(ConfigError, match="name the address of the PLC, host"):
         load_settings(path)
+
+
+@pytest.mark.parametrize("settings", [SlmpSettings, HostLinkSettings])
+def test_the_example_explains_each_of_their_keys(settings: type[SlmpSettings]) -> None:
+    explained = {word for line in EXAMPLE.splitlines() for word in re.findall(r"[a-z_]+", line)}
+
+    assert set(settings.model_fields) <= explained
+    assert all(field.description for field in settings.model_fields.values())
 
 
 def refusal(folder: Path, first: dict[str, Any], second: dict[str, Any]) -> str:
