@@ -41,13 +41,13 @@ ERROR_CODES = {
 
 
 def read_request(first: int, count: int) -> bytes:
-    """RDS: words in a row, as unsigned decimal numbers."""
+    """RDS: words in a row, as unsigned decimal numbers. Raises ValueError for words that no line can name."""
     _checked(first, count)
     return f"RDS DM{first}.U {count}\r".encode()
 
 
 def write_request(first: int, words: tuple[int, ...]) -> bytes:
-    """WRS: all of them at once."""
+    """WRS: all of them at once. Raises ValueError for words that no line can name, or that are none."""
     _checked(first, len(words))
     if not all(0 <= word <= _WORD_MOST for word in words):
         raise ValueError(f"a word is 0 to {_WORD_MOST} (got {words})")

@@ -59,12 +59,12 @@ class Reply(NamedTuple):
 
 
 def read_request(first: int, count: int, timer: int) -> bytes:
-    """Batch read. ``timer``: how long the CPU may take, in 250 ms."""
+    """Batch read. ``timer``: how long the CPU may take, in 250 ms. Raises ValueError for words no frame can name."""
     return _request(_READ, first, count, timer, b"")
 
 
 def write_request(first: int, words: tuple[int, ...], timer: int) -> bytes:
-    """Batch write, of all of them at once."""
+    """Batch write, of all of them at once; otherwise as ``read_request``. Raises ValueError."""
     return _request(_WRITE, first, len(words), timer, struct.pack(f"<{len(words)}H", *words))
 
 

@@ -53,8 +53,11 @@ def _resolve(node: dict[str, Any]) -> dict[str, Any]:
 
 
 def _kinds(node: dict[str, Any]) -> dict[str, Any]:
-    """The tables that may stand here, by their kind; none where there is only one."""
-    return {kind: {"$ref": ref} for kind, ref in node.get("discriminator", {}).get("mapping", {}).items()}
+    """The tables that may stand here, by their kind, in the order of the models; none where there is only one."""
+    kind_of_ref = {ref: kind for kind, ref in node.get("discriminator", {}).get("mapping", {}).items()}
+    return {
+        kind_of_ref[choice["$ref"]]: choice for choice in node.get("oneOf", ()) if choice.get("$ref") in kind_of_ref
+    }
 
 
 def _any_kind(node: dict[str, Any]) -> dict[str, Any]:

@@ -70,14 +70,23 @@ def _keys(loc: Loc) -> list[str]:
             continue
         of = [kind for kind, one in kinds.items() if name in properties(one)]
         only = f" (only {', '.join(map(code, of))})" if len(of) < len(kinds) else ""
-        wanted = [name in kind_of(one).get("required", ()) for one in ([kinds[kind] for kind in of] or [loc])]
-        left_out = "**required**" if all(wanted) else "-" if node.get("default") is None else _default(node)
+        left_out = _left_out(name, [kinds[kind] for kind in of] or [loc])
         rows.append((code(name), text(node.get("description", "")) + only, text(expected((*loc, name))), left_out))
     return table(("key", "what it is", "what may stand there", "left out"), rows) if rows else []
 
 
-def _default(node: dict[str, object]) -> str:
-    default = node["default"]
+def _left_out(name: str, places: list[Loc]) -> str:
+    """What holds where the key is not there: of the first kind, and of each later one that has something else."""
+    if all(name in kind_of(one).get("required", ()) for one in places):
+        return "**required**"
+    said = [_default(properties(one)[name].get("default")) for one in places]
+    others = [f"{code(str(one[-1]))} {each}" for one, each in zip(places, said, strict=True) if each != said[0]]
+    return f"{said[0]} ({', '.join(others)})" if others and name != "kind" else said[0]
+
+
+def _default(default: object) -> str:
+    if default is None:
+        return "-"
     return code(shown(list(default) if isinstance(default, tuple) else default))
 
 

@@ -38,7 +38,9 @@ _BESIDE = (
     "deploy/nginx-edge-agent.conf",
     "drivers/README.md",
     "drivers/keyence/PROTOCOL.md",
+    "drivers/kv_hostlink/PROTOCOL.md",
     "drivers/modbus/PROTOCOL.md",
+    "drivers/slmp/PROTOCOL.md",
     "tests/RESULTS.md",
 )
 """What the site has of the repository beside docs/."""

@@ -93,7 +93,7 @@ class ModbusSettings(OutputSettings):
 class ModbusCoilsSettings(ModbusSettings):
     """[output]: four coils of a remote I/O. A PASS opens for whoever is at the gate, and ends before the next part."""
 
-    kind: Annotated[Literal["modbus-coils"], say("coils of a remote I/O, or a block of registers that a PLC reads")] = (
+    kind: Annotated[Literal["modbus-coils"], say("coils of a remote I/O, or a block of words that a PLC reads")] = (
         "modbus-coils"
     )
 
