@@ -41,7 +41,7 @@ class S7Settings(PlcSettings):
     @property
     def way_keys(self) -> str:
         """As ``OutputSettings.way_keys``."""
-        return "output.host, rack and slot"
+        return "output.host and output.port, rack and slot"
 
     @property
     def shared_words(self) -> range | None:
