@@ -26,6 +26,18 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 _DECIDES = tuple(f"tests/unit/test_runtime_{name}.py" for name in ("interlock", "decision", "pairing", "invariants"))
+_DRIVES = (
+    "tests/unit/test_modbus_output.py",
+    "tests/contract/test_verdict_output.py",
+    "tests/fault/test_modbus_bad_peer.py",
+)
+_NO_SERIAL_LINE = ("-k", "not RTU")
+"""It is the same output, and takes its time."""
+_BLOCK = (
+    "tests/simulated/test_register_output.py",
+    "tests/contract/test_verdict_output.py",
+    *("-k", "not RTU and not coils over"),
+)
 TESTS_OF = {
     "edge_agent/runtime/interlock.py": _DECIDES,
     "edge_agent/runtime/verdict.py": _DECIDES,
@@ -34,7 +46,13 @@ TESTS_OF = {
     "edge_agent/runtime/engine.py": tuple(
         f"tests/unit/test_runtime_{name}.py" for name in ("engine", "bypass", "supervisor")
     ),
-    "drivers/modbus/output.py": ("tests/unit/test_modbus_output.py", "tests/fault/test_modbus_bad_peer.py"),
+    "drivers/output/device_output.py": (*_DRIVES, *_NO_SERIAL_LINE),
+    "drivers/output/questions.py": (*_DRIVES, *_NO_SERIAL_LINE),
+    "drivers/output/outage.py": (*_DRIVES, *_NO_SERIAL_LINE),
+    "drivers/output/level_output.py": (*_DRIVES, *_NO_SERIAL_LINE),
+    "drivers/output/coils.py": ("tests/unit/test_modbus_coils.py", *_DRIVES, *_NO_SERIAL_LINE),
+    "drivers/output/block_output.py": _BLOCK,
+    "drivers/output/block.py": _BLOCK,
 }
 """What decides, carries and writes a PASS, each with the tests that are to notice a change of it."""
 _TURNED: dict[type[ast.cmpop], type[ast.cmpop]] = {

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 import matplotlib as mpl
 import numpy as np
 
-from edge_agent.report.figures import HALF_WIDTH_IN, Theme, add_legend, draw_chart, label_axes, mark_line
+from edge_agent.report.drawing import HALF_WIDTH_IN, Theme, add_legend, draw_chart, label_axes, mark_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+    from edge_agent.report.drawing import Chart
     from edge_agent.report.evaluation_facts import LearningPoint
-    from edge_agent.report.figures import Chart
 
 __all__ = ["learning_chart", "neighbourhood_chart", "precision_recall_chart", "roc_chart", "scores_chart"]
 

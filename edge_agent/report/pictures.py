@@ -11,7 +11,7 @@ import matplotlib as mpl
 import numpy as np
 from PIL import Image, ImageDraw
 
-from edge_agent.report.figures import png_uri
+from edge_agent.report.drawing import png_uri
 from edge_agent.report.heat import peaks, scale_png, shown, shrunk, spotlight
 
 if TYPE_CHECKING:

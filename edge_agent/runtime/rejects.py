@@ -39,8 +39,6 @@ class RejectWatch:
     health: Health
     clock: Callable[[], float] = monotonic_s
     confirmed: int = 0
-    surplus: int = 0
-    """Seen leaving although none was awaited: taken out by hand, or rejected before this agent ran."""
     missed: int | None = None
     missed_after: int = 0
     _awaited: deque[tuple[int, float]] = field(default_factory=deque)
@@ -55,10 +53,8 @@ class RejectWatch:
         """So many parts were seen leaving by the chute."""
         for _ in range(number):
             self.confirmed += 1
-            if self._awaited:
+            if self._awaited:  # else it was taken out by hand, or rejected before this agent ran
                 self._awaited.popleft()
-            else:
-                self.surplus += 1
 
     def counter(self, count: int | None) -> None:
         """The PLC's own count of them as it stands, 16 bits; None while it is not heard.

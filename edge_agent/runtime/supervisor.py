@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, assert_never
 
 import structlog
 
@@ -16,7 +16,7 @@ from edge_agent.runtime.notify import notify
 from edge_agent.store.journal import JournalError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping
 
     from drivers.base import CaptureSource, ControllerLink, VerdictOutput
     from edge_agent.runtime.engine import Engine
@@ -123,8 +123,7 @@ class Supervisor:
                 tasks.create_task(self._watch_health()),
                 tasks.create_task(self._prove_journal()),
             ]
-            if self._trigger.source != "wired":
-                work.append(tasks.create_task(self._trigger_parts()))
+            work += [tasks.create_task(triggering) for triggering in self._triggering()]
             # Before READY=1: where systemd says "running" the journal says how it was started.
             await self._journal.event("START", self._started("; ".join(self._kinds()) or "the agent is up"))
             await self._log_head()
@@ -220,17 +219,30 @@ class Supervisor:
                     self._health.fails("journal", str(err))
             await asyncio.sleep(_JOURNAL_RETRY_S)
 
-    async def _trigger_parts(self) -> None:
-        """Start parts from this side: at an interval, or on the rising edge of the part-present input."""
+    def _triggering(self) -> list[Coroutine[None, None, None]]:
+        """What starts parts from this side; nothing where a sensor is wired to the controller."""
+        match self._trigger.source:
+            case "wired":
+                return []
+            case "interval":
+                return [self._trigger_at_intervals()]
+            case "input":
+                return [self._trigger_on_input()]
+            case _:
+                assert_never(self._trigger.source)
+
+    async def _trigger_at_intervals(self) -> None:
+        while True:
+            await asyncio.sleep(self._trigger.interval_s)
+            # A timer need not start a part that cannot pass. A part that the input shows is there, and has to be
+            # accounted for.
+            if self._engine.is_ready():
+                await self._engine.trigger(self._link)
+
+    async def _trigger_on_input(self) -> None:
+        """At the rising edge of the part-present input."""
         was_present = True  # a part that stands there at start was not seen coming
         while True:
-            if self._trigger.source == "interval":
-                await asyncio.sleep(self._trigger.interval_s)
-                # A timer need not start a part that cannot pass. A part that the input shows is there, and has to be
-                # accounted for.
-                if self._engine.is_ready():
-                    await self._engine.trigger(self._link)
-                continue
             await asyncio.sleep(_INPUT_POLL_S)
             try:
                 is_present = await self._output.read_part_present()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, assert_never
 
 from edge_agent.domain import Capture, ControllerResult, Inspection, Judgement, Outcome, Reason, Verdict
 
@@ -89,12 +89,17 @@ def _judged(evidence: Evidence) -> Decision | None:
             return _reject(Reason.LATE, f"camera {camera}: not inspected by the deadline")
         if inspection.outcome is not Outcome.OK:
             return _reject(inspection.reason, f"camera {camera}: {inspection.detail}" if inspection.detail else "")
-    if evidence.judgement_policy == "both":
-        judgement = evidence.result.judgement if evidence.result else None
-        # What was not told counts as NG: only what the controller said can let a part pass.
-        if judgement is not Judgement.OK:
+    match evidence.judgement_policy:
+        case "agent":
+            return None
+        case "both":
+            judgement = evidence.result.judgement if evidence.result else None
+            if judgement is Judgement.OK:
+                return None
+            # What was not told counts as NG: only what the controller said can let a part pass.
             return _reject(Reason.CONTROLLER_NG, f"the controller's own judgement is {judgement or 'not told'}")
-    return None
+        case _:
+            assert_never(evidence.judgement_policy)
 
 
 def _pending(evidence: Evidence) -> Decision | None:

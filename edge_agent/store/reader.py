@@ -117,11 +117,6 @@ class JournalReader:
         query = f"SELECT part_seq, published FROM publication WHERE part_seq IN ({_marks(seqs)})"  # noqa: S608
         return {seq: Published(published) for seq, published in self._all(query, *seqs)}
 
-    def by_image_sha256(self, sha256: str) -> list[PartRow]:
-        """The parts that this very image was judged for: none, one, or more if it was sent again."""
-        query = "SELECT * FROM part WHERE part_seq IN (SELECT part_seq FROM camera WHERE image_sha256 = ?)"
-        return list(self._parts(query + " ORDER BY part_seq", sha256))
-
     def counts(self) -> dict[tuple[Verdict, Reason], int]:
         """How many parts got which verdict for which reason."""
         query = "SELECT verdict, reason, count(*) FROM part GROUP BY verdict, reason ORDER BY verdict, reason"
