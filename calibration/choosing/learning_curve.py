@@ -91,7 +91,7 @@ class PartsCurve:
         )
 
     def to_json(self) -> dict[str, object]:
-        """For programs."""
+        """The object that stands under ``more_parts`` in ``--json``."""
         return {
             "statement": self.statement,
             "pays": self.pays,

@@ -72,9 +72,10 @@ class SyntheticDefect:
 def make_defects(
     pictures: Sequence[Callable[[], Picture]], count: int, *, seed: int, threads: int = 1
 ) -> list[SyntheticDefect]:
-    """So many defects on these pictures of good parts, two at least and all of one shape; a seed gives the same ones.
+    """Make ``count`` defects on these pictures of good parts, of which there are two at least, all of one shape.
 
-    Each part is a base as often as the others. Radii are 2 to 12 % of the part's length, even on a logarithmic scale.
+    The same seed gives the same defects. Each part is a base as often as the others. Radii are 2 to 12 % of the part's
+    length, even on a logarithmic scale.
     """
     kinds = list(DefectKind)
 

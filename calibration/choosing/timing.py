@@ -168,7 +168,7 @@ def only(registered: RegisteredSet, some: Sequence[GoodImage]) -> RegisteredSet:
 
 
 def spread_over(images: Sequence[GoodImage], most: int) -> list[GoodImage]:
-    """So many of them at most, from all over the set and in no order."""
+    """Up to ``most`` of the images, taken from all over the set, in a random order that is always the same."""
     chosen = evenly(len(images), most)
     order = np.random.default_rng(0).permutation(len(chosen))
     return [images[chosen[index]] for index in order]

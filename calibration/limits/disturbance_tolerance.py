@@ -77,7 +77,7 @@ class DisturbanceTolerance:
         )
 
     def to_json(self) -> dict[str, object]:
-        """For programs."""
+        """The object that stands under ``light_and_lens`` in ``--json``."""
         rows = [{"disturbance": row.title, "way_to_limit": round(row.way_to_limit, 4)} for row in self.rows]
         return {"statement": self.statement, "rows": rows}
 

@@ -114,7 +114,7 @@ def likeness_gate(good: Sequence[float], moved: Sequence[float]) -> float:
 
 
 def likeness_words(gate: float, good: Sequence[float], moved: Sequence[float]) -> str:
-    """The same in words."""
+    """What the gate on the likeness as a whole stops, in words for the person who calibrates."""
     figures = f"good parts have {min(good):.2f} or more, moved by a tenth of the picture {np.median(moved):.2f}"
     if gate == NO_GATE:
         return f"no gate on the part's likeness as a whole, which says nothing of where it lies: {figures}"

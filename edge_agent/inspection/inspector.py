@@ -138,7 +138,7 @@ class Inspector:
         return self.judge(self.prepare(data), certain)
 
     def explain(self, data: bytes) -> tuple[Inspection, Pictures | None]:
-        """The same inspection, with the pictures behind it; None where the image was refused."""
+        """As ``inspect``, and the pictures that the score was made from; None where the image was refused."""
         inspection, seen = self._judged(self.prepare(data), None)
         return inspection, self._pictures(seen) if seen else None
 

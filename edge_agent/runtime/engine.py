@@ -130,7 +130,7 @@ class Engine:
 
     @property
     def state(self) -> LineState:
-        """READY, BUSY or FAULT."""
+        """How the line stands: READY, BUSY or FAULT."""
         return self._readiness.state
 
     def is_ready(self) -> bool:
@@ -154,7 +154,7 @@ class Engine:
 
     @property
     def is_idle(self) -> bool:
-        """No part is open."""
+        """Whether no part is open."""
         return not self._open_parts
 
     def tick(self) -> None:

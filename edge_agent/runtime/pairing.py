@@ -102,7 +102,10 @@ class Pairing:
         return part
 
     def on_capture(self, capture: Capture) -> tuple[Arrival, Part | None]:
-        """Place an image."""
+        """Find the part that an image belongs to, or open one.
+
+        Returns how the image came, and its part; None for an image that no open part takes.
+        """
         if capture.count is None:
             # It can join nothing: a part of its own, which is rejected and says why.
             nameless = self._open()
@@ -140,7 +143,10 @@ class Pairing:
         return arrival, part
 
     def on_result(self, result: ControllerResult) -> tuple[Arrival, Part | None]:
-        """Place a result line."""
+        """Find the part that a result line belongs to, or open one.
+
+        Returns how the result came, and its part; None for a result that no open part takes.
+        """
         if result.count is None:
             return Arrival.UNPLACEABLE, None
         self._missed.pop(result.count, None)  # seen live: the counter was reset, this is another part

@@ -107,7 +107,7 @@ class ReplayResult:
         return 1 if self.differences else 0
 
     def to_json(self) -> dict[str, object]:
-        """The ``--json`` object."""
+        """The object that the command prints with ``--json``."""
         return {
             "schema_version": 1,
             "images": len(self.images),

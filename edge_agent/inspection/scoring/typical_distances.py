@@ -69,7 +69,7 @@ class TypicalDistances:
         return cls(np.full(places, usual, np.float32), np.full(places, spread, np.float32), usual, spread, 0.0)
 
     def at(self, places: NDArray[np.intp]) -> TypicalDistances:
-        """The same at some of the places, by their numbers (p,) among the P."""
+        """The typical distances of some of the P places alone, by their numbers (p,)."""
         return replace(self, usual=self.usual[places], spread=self.spread[places])
 
     def __call__(self, distances: NDArray[np.float32]) -> NDArray[np.float32]:
