@@ -57,7 +57,10 @@ _TRIGGER_RETRY_S = 0.1
 # Four ticks of the supervisor without one: the event loop stood still (docs/decisions/0035).
 _STANDSTILL_S = 0.2
 _FINISH_LOOK_S = 0.02
-_FIRST_SECOND = "its link is up, and its clock has to show another second first: an image of this one may be of before"
+_FIRST_SECOND = (
+    "its link is up, and the line waits until its clock shows the next second: an image of this second may have been "
+    "taken before the link was up"
+)
 # The controller's clock has whole seconds and is asked about once a second: five without a change are no accident.
 _STANDS_STILL_S = 5.0
 _STANDS_STILL = (

@@ -26,8 +26,11 @@ __all__ = ["Pairing"]
 
 # A bound, for an agent runs for months. What is older than so many parts is not on its way any more.
 _REMEMBERED_PARTS = 256
-_REPEATED = "the result before was of this count too: it may be the same once more"
+_REPEATED = "the result line before had the same count: this may be that line once more, or the counter was reset"
 _TWICE = "a second result of its count came: the counter may have been reset, and the next part be here"
+_TWO_UNTOLD = (
+    "two parts were triggered before the controller told the count of the first: nothing tells whose result comes"
+)
 _JUST_BEFORE = timedelta(seconds=2)
 """A part may be imaged just before the link comes up, and its result line sent just after."""
 
@@ -98,7 +101,7 @@ class Pairing:
         # ``_open`` calls a part stale that the agent did not trigger. This one it is about to trigger.
         part.stale = ""
         if before is not None:
-            before.stale = part.stale = before.stale or "two parts were triggered, and no count had come"
+            before.stale = part.stale = before.stale or _TWO_UNTOLD
         return part
 
     def on_capture(self, capture: Capture) -> tuple[Arrival, Part | None]:
@@ -192,7 +195,7 @@ class Pairing:
         decided = self._find_decided(capture, capture.count) or next(self._without_image(capture), None)
         if decided is None or (capture.camera in decided.cameras and capture.name not in decided.names):
             return ""
-        return f"part {decided.seq} of count {decided.count} was decided before: this image may be of it"
+        return f"part {decided.seq} had this count, {decided.count}, and is decided already: the image may belong to it"
 
     def _why_apart(self, part: Part) -> str:
         """Why image and result may be of two parts, the counter reset between them; empty if they cannot be."""
@@ -200,10 +203,11 @@ class Pairing:
         if part.result is None or began is None or told.clock is None:
             return ""
         if began >= told.clock and part.session != told.session:  # whole seconds: the same one may be after it
-            return f"the counter began anew at {part.session}: the result may be of a part before"
+            return f"the controller's counter was reset at {part.session}: the result may belong to an earlier part"
         # A session that began before the reset is over, unless its later images show that it went on.
         if self._reset_after is not None and began <= self._reset_after and not self._is_behind_reset(part):
-            return f"the counter began anew after {shown_time(self._reset_after)}: the image may be of a part before"
+            reset = shown_time(self._reset_after)
+            return f"the controller's counter was reset after {reset}: the image may belong to an earlier part"
         return ""
 
     def _is_behind_reset(self, part: Part) -> bool:
@@ -277,7 +281,7 @@ class Pairing:
 
     def begin_at(self, clock: str) -> None:
         """The link is up again, and the controller's clock says this: an image taken before was queued in it."""
-        self.go_stale("it came before the link was up")
+        self.go_stale("it came before the link to the controller was up")
         self._since, before = controller_time(clock), self._told.clock
         # Set back while the link was down: names of before and after have no order in common (docs/decisions/0047).
         if before is not None and self._since is not None and self._since < before:
@@ -396,7 +400,7 @@ class Pairing:
                 "controller alone, its clock was set back, and a restart is enough"
             )
         if found in {Found.OVER, Found.ALIVE_TOO}:
-            return f"the image is of session {capture.session!r}, which was over"
+            return f"the image is of session {capture.session!r}, which had ended: a newer one had begun"
         if found is Found.NEWER:
             self._missed.clear()  # the counter begins anew
             if self._has_run_session:
