@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from drivers.timing import controller_time, shown_time
-from edge_agent.runtime.part import Arrival, Part, Told
+from edge_agent.runtime.part import Arrival, Decided, Part, Told
 from edge_agent.runtime.sessions import Found, Sessions
 
 if TYPE_CHECKING:
@@ -35,22 +35,6 @@ _JUST_BEFORE = timedelta(seconds=2)
 """A part may be imaged just before the link comes up, and its result line sent just after."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Decided:
-    seq: int
-    count: int
-    session: str
-    cameras: frozenset[int]
-    names: frozenset[str]
-    """Of its images."""
-    had_result: bool
-    run: int
-    told: datetime | None = None
-    """What the controller's clock had said before its result came, None where nothing tells."""
-    proven_at: datetime | None = None
-    """The same after it."""
-
-
 @dataclass(slots=True)
 class Pairing:
     """Open parts, in order of their first sign, and a bounded memory of decided ones."""
@@ -64,7 +48,7 @@ class Pairing:
     two_senders: str = ""
     """Why images of two controllers come here; empty where nothing says so. Nothing can be placed then."""
     parts: list[Part] = field(default_factory=list)
-    _decided: OrderedDict[int, _Decided] = field(default_factory=OrderedDict)
+    _decided: OrderedDict[int, Decided] = field(default_factory=OrderedDict)
     _missed: dict[int, int] = field(default_factory=dict)
     """Count to part_seq of parts that were imaged while nobody looked; their images may still be queued."""
     _sessions: Sessions = field(default_factory=Sessions)
@@ -235,7 +219,7 @@ class Pairing:
         # Nothing that comes later can be told to be of it.
         if part.count is None:
             return
-        self._decided[part.seq] = _Decided(
+        self._decided[part.seq] = Decided(
             part.seq,
             part.count,
             part.session,
@@ -354,7 +338,7 @@ class Pairing:
                 return part
         return None
 
-    def _find_decided(self, capture: Capture, count: int) -> _Decided | None:
+    def _find_decided(self, capture: Capture, count: int) -> Decided | None:
         # The newest first: every count comes again with each reset.
         for decided in reversed(self._decided.values()):
             if decided.count == count and decided.session == capture.session and decided.cameras:
@@ -369,14 +353,14 @@ class Pairing:
                 return decided
         return None
 
-    def _without_image(self, capture: Capture) -> Iterator[_Decided]:
+    def _without_image(self, capture: Capture) -> Iterator[Decided]:
         """Decided parts of its count that had no image, and whose time may be that of this one."""
         for decided in self._decided.values():
             is_like_it = decided.count == capture.count and not decided.cameras
             if is_like_it and self._is_of_the_time(decided, capture) is not False:
                 yield decided
 
-    def _is_of_the_time(self, decided: _Decided, capture: Capture) -> bool | None:
+    def _is_of_the_time(self, decided: Decided, capture: Capture) -> bool | None:
         """Whether an image is of the time of a decided part's result; None where clock or name does not tell."""
         taken, began = controller_time(capture.taken), controller_time(capture.session)
         if taken is None or decided.told is None:
