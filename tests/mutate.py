@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 _DECIDES = tuple(f"tests/unit/test_runtime_{name}.py" for name in ("interlock", "decision", "pairing", "invariants"))
 _DRIVES = (
+    "tests/unit/test_device_output.py",
     "tests/unit/test_modbus_output.py",
     "tests/contract/test_verdict_output.py",
     "tests/fault/test_modbus_bad_peer.py",
