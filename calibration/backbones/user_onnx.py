@@ -117,7 +117,7 @@ class UserOnnx:
         return self._grid_of(self._taps[:1])
 
     def original(self, model: bytes, image: NDArray[np.float32]) -> None:  # noqa: ARG002 - as every backbone
-        """The file is all there is of it."""
+        """None, whatever the shape of the image: the file is all there is of it."""
         return
 
     @cached_property

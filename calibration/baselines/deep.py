@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from calibration.baselines.base import shrunk
+from calibration.baselines.base import Detector, shrunk
 from edge_agent.inspection.networks.embedding import Embedder, FeatureGrid
 from edge_agent.inspection.scoring.knn import POOLINGS
 
@@ -26,7 +26,7 @@ _CORESET = 0.10
 _PROJECTED = 32
 
 
-class DeepFeature:
+class DeepFeature(Detector):
     """Global max pooling of the image at full resolution, standardised, k-NN with k = 15 (Perera & Patel, 2019)."""
 
     def __init__(self, pooled_backbone: bytes, *, threads: int) -> None:
@@ -54,7 +54,7 @@ class DeepFeature:
         del described
 
 
-class Dfm:
+class Dfm(Detector):
     """Negative log-likelihood of the average-pooled image under a Gaussian on its principal components.
 
     Components that carry 97 % of the variance are kept (Ahuja et al., 2019). The constant of the likelihood is left
@@ -88,7 +88,7 @@ class Dfm:
         del described
 
 
-class PatchCore:
+class PatchCore(Detector):
     """Distance of the worst place to one memory of all places of all training images (Roth et al., 2022).
 
     The memory is thinned by a greedy k-centre coreset to 10 % of at most 50,000 places drawn at random; the coreset

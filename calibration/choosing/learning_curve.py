@@ -20,7 +20,7 @@ from calibration.scoring.view_scoring import features_at_places
 from edge_agent.inspection.networks.anomaly_map import resized
 from edge_agent.inspection.networks.channels import Views, overview_size
 from edge_agent.inspection.networks.view import View, ViewExtractor
-from edge_agent.inspection.scoring.usual import top_mean
+from edge_agent.inspection.scoring.typical_distances import top_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -171,6 +171,7 @@ class _Trial:
     def _scores(self, size: int, quarter: int) -> tuple[dict[int, float], dict[int, float]]:
         """Of the parts in a quarter, and of the defects on them, by so many of the others."""
         aside = self._order[quarter::_QUARTERS].tolist()
+        # The smaller sets lie within the larger ones: only what was learned differs (docs/decisions/0059).
         known = np.delete(self._order, np.s_[quarter::_QUARTERS])[:size]
         memory = _Memory(ViewMemory(self._good[known], self._places, range(size), is_tied=self.is_tied), known)
         good = {part: memory.score(self._whole(self._good[part])) for part in aside}

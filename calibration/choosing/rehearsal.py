@@ -21,7 +21,7 @@ from calibration.registering.part_mask import counting_places
 from edge_agent.inspection.containers.decode import decode
 from edge_agent.inspection.networks.anomaly_map import resized, to_working
 from edge_agent.inspection.networks.embedding import FeatureGrid
-from edge_agent.inspection.scoring.usual import top_mean
+from edge_agent.inspection.scoring.typical_distances import top_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -74,6 +74,7 @@ class Rehearsal:
         self._known = _spread(known, _MOST_KNOWN)
         self._grids = [FeatureGrid(network, threads=1) for _ in range(threads)]
         pictures = [image.pixels for image in self._images]
+        # Faint and tiny ones mislead where two ways of looking are told apart (docs/decisions/0058).
         self._defects = clearer_half(make_defects(pictures, defects, seed=seed, threads=threads))
 
     def told_apart(self, registered: RegisteredSet, progress: Progress) -> Told:
@@ -164,6 +165,7 @@ def _told(
     trial = _Trial(ViewMemory(np.stack([part[seen] for part in good]), places, range(len(good)), is_tied=is_tied), good)
     good_scores = [trial.score(part, trial.to_good[number], (number,)) for number, part in enumerate(good)]
     bad_scores = [np.inf if one.features is None else trial.score(one.features, None, one.own) for one in bad]
+    # A good part that registration throws out is a part rejected: it counts against that way of looking.
     return _auc(np.array(good_scores + [np.inf] * thrown_out), np.array(bad_scores))
 
 

@@ -79,6 +79,7 @@ def make_defects(
     kinds = list(DefectKind)
 
     def make(number: int) -> SyntheticDefect:
+        # By its number, not one after the other: threads change no defect.
         rng = np.random.default_rng((seed, number))
         base, kind = number % len(pictures), kinds[int(rng.integers(len(kinds)))]
         donor = None
@@ -136,6 +137,7 @@ def _radius(part: NDArray[np.bool_] | None, shape: tuple[int, ...], rng: np.rand
     if part is not None:
         rows, columns = np.flatnonzero(part.any(axis=1)), np.flatnonzero(part.any(axis=0))
         length *= max(rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1) / max(part.shape)
+    # As many small ones as large ones, by their ratio.
     drawn = length * float(np.exp(rng.uniform(*np.log(_RADIUS))))
     fits = (min(shape[:2]) / 2 - _RIM_PX - 1) / _LONGEST  # nothing reaches out of the picture
     return min(max(drawn, _LEAST_RADIUS_PX), fits)

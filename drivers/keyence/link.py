@@ -18,7 +18,7 @@ from drivers.base import (
     ProtocolViolation,
 )
 from drivers.keyence.codec import shown
-from drivers.keyence.face import ControllerCommands, Mode
+from drivers.keyence.controller_commands import ControllerCommands, Mode
 from drivers.keyence.reading import read_program_number, read_version
 from drivers.keyence.results import ResultParser
 from drivers.keyence.session import open_session
@@ -130,7 +130,7 @@ class CvxLink(ControllerCommands):
     async def trigger(self, number: int | None, by: Deadline | None = None) -> None:
         """Send T1 to T4, or TA for None; returns when the controller accepted. Raises as ``command`` does.
 
-        Only while the link is up: the result of a part that is triggered before would be dropped as stale.
+        Raises NotConnected while the link is not up: the result of a part that is triggered before would be dropped.
         """
         if not self._standing.is_live:
             raise NotConnected(f"{self._peer} is not up: {self._standing.why_down or 'not connected yet'}")

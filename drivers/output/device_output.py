@@ -97,7 +97,10 @@ class DeviceOutput(DeviceQuestions[S]):
         return "" if self.is_confirmed else self._outage.problem
 
     async def run(self, is_ready: Callable[[], bool]) -> None:
-        """Connect, write REJECT, read back, refresh; reconnect; until cancelled. Leaves REJECT behind."""
+        """Connect, write REJECT, read back, refresh; reconnect; until cancelled. Leaves REJECT behind.
+
+        Raises RuntimeError where it runs already.
+        """
         if self._is_running:
             raise RuntimeError("this output already runs")
         self._is_ready = is_ready

@@ -106,7 +106,7 @@ def learning_chart(points: Sequence[LearningPoint]) -> Chart:
 
 
 def neighbourhood_chart(points: NDArray[np.float64], is_defective: Sequence[bool]) -> Chart:
-    """Test images in two dimensions by t-SNE: near means alike, distances between groups mean nothing."""
+    """Test images as points (n, 2) by t-SNE: near means alike, distances between groups mean nothing."""
     defective = np.asarray(is_defective)
 
     def draw(axes: Any, theme: Theme) -> None:

@@ -41,6 +41,7 @@ __all__ = [
     "journal_holder",
 ]
 
+# 64 bits of the hash: two names do not meet by chance, and no name is too long for a socket's.
 _DIGITS = 16
 _SEATS = 16
 """So many agents may write register blocks into one PLC, or listen at one port, each at an address of its own. One that
@@ -90,11 +91,13 @@ class Claim:
         To find out who that is takes a while: not in a loop.
         """
         words = self._output.shared_words
+        # All of it or nothing: what was taken on the way is given back where a later name is refused.
         with ExitStack() as taken:
             try:
                 if self._output.device is not None:
                     self._take(taken, way)
                 elif words is None:
+                    # The whole device: its watchdog is one for all that is written there (docs/decisions/0049).
                     for seat in range(_SEATS):
                         self._take(taken, f"{way} seat {seat}")
                 else:
@@ -120,6 +123,7 @@ class Claim:
         return output.device or f"{output.host}:{output.port}, {output.place}"
 
     def _take(self, taken: ExitStack, name: str) -> None:
+        # A name with two addresses may lead twice to what is held already.
         if name not in self._names:
             taken.enter_context(_bound(name))
             self._names.add(name)
@@ -277,6 +281,8 @@ def address_to_listen_at(host: str, port: int) -> str:
 @contextmanager
 def _bound(name: str) -> Iterator[None]:
     """Hold a name among all processes of this PC. Raises _Taken."""
+    # There is no such namespace elsewhere: a second agent is told by the output's read-back alone
+    # (docs/decisions/0049).
     if not sys.platform.startswith("linux"):
         yield
         return
@@ -300,6 +306,7 @@ def _ways(output: OutputSettings) -> list[str]:
     try:
         found = socket.getaddrinfo(output.host, output.port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
+        # No answer yet: held as it is written, and by its address as soon as somebody answers (``Claim.admit``).
         return [f"{output.host.rstrip('.').casefold()}:{output.port}"]
     return sorted({_peer(str(address[0]), output.port) for *_, address in found})
 
@@ -334,6 +341,7 @@ def _device(path: str) -> str:
         found = os.stat(path)  # noqa: PTH116 - on Windows the name of a port is no path
     except (OSError, ValueError):
         return f"device {os.path.realpath(path)}"
+    # What is no character device has no number that names it: its path has to do.
     if not stat.S_ISCHR(found.st_mode):
         return f"device {os.path.realpath(path)}"
     return f"device {os.major(found.st_rdev)}:{os.minor(found.st_rdev)}"

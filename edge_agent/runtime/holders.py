@@ -109,6 +109,7 @@ def _agent_of(pid: int) -> Holder | None:
     if _PAGE not in command:
         return Holder(pid, command) if command else None
     try:
+        # Behind the last bracket: a program's name may hold blanks and brackets itself.
         parent = int(Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1])
     except (OSError, ValueError):
         return Holder(pid, command, is_page=True)

@@ -42,5 +42,6 @@ class Readiness:
     def move(self, event: LineEvent) -> None:
         """Take an event."""
         before, self.state = self.state, step(self.state, event)
+        # READY and BUSY take turns with every part: only the beginning and the end of FAULT are news.
         if before is not self.state and LineState.FAULT in (before, self.state):
             log.info("line_state", state=self.state, before=before, why=str(self.health))

@@ -66,6 +66,7 @@ class ProgramRequests:
         why = f"the PLC wants program {wanted}, the controller runs {'none yet' if current is None else current}"
         if wanted not in self.known:
             why += f"; program {wanted} has no [[bundle]]"
+        # Also where the agent switches by itself: until the controller runs it, the parts are of the wrong program.
         self.health.fails(CONDITION, why)
         self._say(why)
         is_time = monotonic_s() - self._tried_mono_s >= _SWITCH_AGAIN_AFTER_S

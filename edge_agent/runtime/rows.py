@@ -33,6 +33,7 @@ def part_row(
 
     ``decided_mono_s`` is when the verdict was given, where that was before now.
     """
+    # Read together: UTC is a label of the monotonic time beside it.
     now_mono_s, now_utc = monotonic_s(), datetime.now(UTC)
     ago_s = 0.0 if decided_mono_s is None else now_mono_s - decided_mono_s
     worst = max(inspections.values(), key=_badness, default=None)

@@ -30,13 +30,16 @@ log = structlog.get_logger(__name__)
 CONDITIONS = ("controller", "program", "output", "images", "journal", "inference")
 """What must hold before the line may be READY; the bundle is verified before there is a supervisor at all."""
 
+# A first sign that comes four of these after the last tick has waited for the loop (docs/decisions/0035).
 _TICK_S = 0.05
 _NOTIFY_EVERY_S = 0.5
 _JOURNAL_RETRY_S = 1.0
 _INPUT_POLL_S = 0.01
 _REFRESH_OVERDUE_S = 0.1
 """Beyond two of its periods. A slow refresh costs one of the four pings of WatchdogSec, not a restart."""
+# FAULT until it returns; a restart would mend no disk (docs/decisions/0037).
 _WRITE_OVERDUE_S = 1.0
+# So long a stop waits for the rows of the parts that are open (docs/decisions/0037).
 _FINISH_S = 1.0
 
 
@@ -87,6 +90,7 @@ class Supervisor:
         An unexpected error of the engine ends the agent (a bug must not be survived silently); one of a link
         restarts that link alone. Raises InferenceHung if an inspection does not come back.
         """
+        # Beside the group of all other tasks: it has to outlive whatever fails there, to say REJECT last.
         output = asyncio.create_task(self._kept_running("output", lambda: self._output.run(self._is_ready)))
         hung: InferenceHung | None = None
         try:
@@ -99,6 +103,7 @@ class Supervisor:
             output.cancel()
             await asyncio.gather(output, return_exceptions=True)
         try:
+            # Behind the output: the wire comes before the record.
             await self._journal.event("STOP", str(hung or "stopped on request"))
             await self._log_head()
         except JournalError as err:  # how the run ended matters more than that this was not noted
@@ -119,11 +124,13 @@ class Supervisor:
                 tasks.create_task(self._prove_journal()),
             ]
             work += [tasks.create_task(triggering) for triggering in self._triggering()]
+            # Before READY=1: where systemd says "running" the journal says how it was started.
             await self._journal.event("START", self._started("; ".join(self._kinds()) or "the agent is up"))
             await self._log_head()
             self._owes_ready = not notify("READY=1")
             await stop.wait()
             notify("STOPPING=1")
+            # While the tasks still run: every open part gets its row before the agent is gone (docs/decisions/0037).
             await self._engine.finish(_FINISH_S)
             for task in work:
                 task.cancel()
@@ -148,6 +155,8 @@ class Supervisor:
             try:
                 await run()
                 why = "it ended by itself"
+            # A link that crashes begins anew. The engine's errors are not caught here: they end the agent
+            # (docs/decisions/0012).
             except Exception as err:
                 log.exception("link_crashed", link=name)
                 why = repr(err)
@@ -171,12 +180,15 @@ class Supervisor:
             if (waiting_s := self._journal.waiting_s) > _WRITE_OVERDUE_S:
                 self._health.fails("journal", f"a write has been waiting for the disk for {waiting_s:.0f} s")
             self._engine.tick()
+            # Behind the tick: the line is FAULT before the agent begins to stop.
             self._engine.raise_if_hung()
             now = monotonic_s()
             beside = [f"DEGRADED ({why})" for why in self._degraded().values()]
             beside += [self._engine.bypass.words] if self._engine.bypass.words else []
             status = f"STATUS={': '.join([*self._kinds(), *beside, str(self._engine.state), str(self._health)])}"
             if now - last_notified_s >= _NOTIFY_EVERY_S or status != last_status:
+                # Fed by progress, never by a timer: silence has to mean that something stands still
+                # (docs/decisions/0037).
                 words = [status, *(["WATCHDOG=1"] if self._is_refreshing(now) else [])]
                 is_told = notify("\n".join([*(["READY=1"] if self._owes_ready else []), *words]))
                 if is_told:
@@ -222,6 +234,8 @@ class Supervisor:
     async def _trigger_at_intervals(self) -> None:
         while True:
             await asyncio.sleep(self._trigger.interval_s)
+            # A timer need not start a part that cannot pass. A part that the input shows is there, and has to be
+            # accounted for.
             if self._engine.is_ready():
                 await self._engine.trigger(self._link)
 

@@ -42,7 +42,11 @@ class JournalReader:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Open an existing journal. Raises DataError if it is missing, damaged or not of this version."""
+        """Open an existing journal.
+
+        Raises NoJournalYet where there is none or it is only being begun, DataError where it is damaged or not of this
+        version.
+        """
         if not path.is_file():
             raise NoJournalYet(
                 f"there is no journal {path} yet",

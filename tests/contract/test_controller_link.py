@@ -21,7 +21,7 @@ from drivers.base import (
     NotNow,
 )
 from drivers.keyence.commands import COMMANDS
-from drivers.keyence.face import Mode, ProgramId
+from drivers.keyence.controller_commands import Mode, ProgramId
 from drivers.keyence.link import CvxLink
 from drivers.simulated.controller import ControllerTiming, SimulatedController
 from drivers.timing import Deadline, monotonic_s

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from drivers.base import BadParameter, CommandRefused, CommandUnknown, NotNow, ProtocolViolation
 from drivers.keyence.codec import refused
 from drivers.keyence.commands import COMMANDS
-from drivers.keyence.face import ControllerCommands, Mode, ProgramId
+from drivers.keyence.controller_commands import ControllerCommands, Mode, ProgramId
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

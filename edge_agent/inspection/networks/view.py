@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NATIVE_PIXELS", "Plane", "View", "ViewExtractor", "Voice", "views_for"]
 
+# By AUC and missed defects of four sets at several sizes (docs/decisions/0079).
 NATIVE_PIXELS = 420_000
 """Pixels that the network is shown at most, where nobody asks for more or fewer: larger parts are made smaller."""
 _OVERVIEW_FROM = 1.25
@@ -57,6 +58,7 @@ _WORDS: Final = {
 }
 
 
+# What is certain after a cheap view need not wait for the dear ones (docs/decisions/0083).
 _CHEAPEST_FIRST: Final = (View.TONE, View.OVERVIEW, View.AUTOENCODER, View.NATIVE, View.FILTERED)
 
 

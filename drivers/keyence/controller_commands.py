@@ -51,7 +51,8 @@ class ControllerCommands(ABC):
     async def call(self, name: str, *values: object, by: Deadline | None = None) -> tuple[Value, ...]:
         """Send a command of the table with checked parameters; the values that its reply says.
 
-        Raises ProtocolViolation for a reply that cannot be this command's.
+        Raises ValueError for parameters out of range, ProtocolViolation for a reply of another form, and as ``command``
+        does.
         """
         row = COMMANDS[name]
         arguments = row.arguments(values)
