@@ -19,10 +19,10 @@ from drivers.base import (
 )
 from drivers.keyence.codec import shown
 from drivers.keyence.controller_commands import ControllerCommands, Mode
+from drivers.keyence.link_status import SETUP_MODE, STEADY_S, LinkRecord, LinkStatus
 from drivers.keyence.reading import read_program_number, read_version
 from drivers.keyence.results import ResultParser
 from drivers.keyence.session import open_session
-from drivers.keyence.standing import SETUP_MODE, STEADY_S, LinkStatus, Standing
 from drivers.keyence.tally import Tally
 from drivers.timing import Backoff, Deadline, Standstill, monotonic_s
 
@@ -85,7 +85,7 @@ class CvxLink(ControllerCommands):
         self._delimiter = delimiter
         self._is_serial = is_serial
         self._poll_s = poll_s or (_SPARING_POLL_S if is_serial else _POLL_S)
-        self._standing = Standing(peer, self._drop)
+        self._status = LinkRecord(peer, self._drop)
         self._connection: Session | None = None
         self._session: Session | None = None  # the connection, once it was resynchronised
         self._stale_lines = 0
@@ -111,29 +111,29 @@ class CvxLink(ControllerCommands):
                 try:
                     await self._serve()
                 except DriverError as err:
-                    up_s = monotonic_s() - max(begun_mono_s, self._standing.up_at_mono_s)
-                    flaps = self._standing.up_at_mono_s > begun_mono_s and up_s < STEADY_S
-                    self._standing.go_down(str(err), flaps=flaps)
+                    up_s = monotonic_s() - max(begun_mono_s, self._status.up_at_mono_s)
+                    flaps = self._status.up_at_mono_s > begun_mono_s and up_s < STEADY_S
+                    self._status.go_down(str(err), flaps=flaps)
                 spent_s = monotonic_s() - begun_mono_s
                 if spent_s > STEADY_S:
                     backoff.reset()
-                    self._standing.flaps = Tally()
+                    self._status.flaps = Tally()
                 await backoff.sleep(spent_s=spent_s)
         finally:
             watch.cancel()
-            self._standing.close()
+            self._status.close()
 
     async def next(self) -> ControllerEvent:
         """The next event, in order of arrival. Waits for one."""
-        return await self._standing.next()
+        return await self._status.next()
 
     async def trigger(self, number: int | None, by: Deadline | None = None) -> None:
         """Send T1 to T4, or TA for None; returns when the controller accepted. Raises as ``command`` does.
 
         Raises NotConnected while the link is not up: the result of a part that is triggered before would be dropped.
         """
-        if not self._standing.is_live:
-            raise NotConnected(f"{self._peer} is not up: {self._standing.why_down or 'not connected yet'}")
+        if not self._status.is_live:
+            raise NotConnected(f"{self._peer} is not up: {self._status.why_down or 'not connected yet'}")
         await super().trigger(number, by)
 
     def begin_anew(self, why: str) -> None:
@@ -154,12 +154,12 @@ class CvxLink(ControllerCommands):
         """
         session = self._session
         if session is None:
-            raise NotConnected(f"{self._peer} is not connected: {self._standing.why_down or 'not yet'}")
+            raise NotConnected(f"{self._peer} is not connected: {self._status.why_down or 'not yet'}")
         if name in _TRIGGERS:
             return await self._send_trigger(session, name, *args, by=by)
-        if name not in _STARTS_ANEW or not self._standing.is_live:
+        if name not in _STARTS_ANEW or not self._status.is_live:
             return await session.command(name, *args, by=by)
-        self._standing.go_down(f"{name} was sent")
+        self._status.go_down(f"{name} was sent")
         try:
             try:
                 return await session.command(name, *args, by=by)
@@ -189,7 +189,7 @@ class CvxLink(ControllerCommands):
 
     def status(self) -> LinkStatus:
         """How the link stands now."""
-        return self._standing.status
+        return self._status.status
 
     def listen(self, on_line: Callable[[tuple[str, ...]], object]) -> Callable[[], None]:
         """Hear every line of result output from now on, stale ones included; gives what ends it."""
@@ -221,13 +221,13 @@ class CvxLink(ControllerCommands):
                 self._session = session
                 await self._keep_alive(session)
                 # Somebody chose setup mode: wait for them, never push R0 under their hands.
-                self._standing.go_down(SETUP_MODE)
+                self._status.go_down(SETUP_MODE)
                 while await session.read_mode() is Mode.SETUP:
                     await self._pause_before_poll(session)
         finally:
-            self._standing.is_live = False
+            self._status.is_live = False
             self._connection, self._session = None, None
-            self._standing.was_thrown_out = session.was_ended_by_peer
+            self._status.was_thrown_out = session.was_ended_by_peer
             await session.aclose()
 
     async def _pause_unless_result(self, session: Session, by: Deadline) -> bool:
@@ -258,9 +258,9 @@ class CvxLink(ControllerCommands):
         if clock >= self._clock:
             self._clock = clock
             if clock:
-                self._standing.tell_clock(ControllerClock(clock, follows_results))
+                self._status.tell_clock(ControllerClock(clock, follows_results))
             return
-        self._standing.go_down(f"the controller's clock went back from {self._clock} to {clock or 'nothing'}")
+        self._status.go_down(f"the controller's clock went back from {self._clock} to {clock or 'nothing'}")
         await self._resynchronise(session)
 
     async def _enter_run_mode(self, session: Session) -> None:
@@ -289,12 +289,12 @@ class CvxLink(ControllerCommands):
         if session.is_lost:
             raise session.error
         if self._stale_lines:
-            (_log.info if self._standing.is_said else _log.debug)(
+            (_log.info if self._status.is_said else _log.debug)(
                 "stale_lines_dropped", peer=self._peer, lines=self._stale_lines
             )
             self._stale_lines = 0
         self._triggers_out, self._is_begun_anew = 0, False
-        self._standing.go_up(program, version, self._clock)
+        self._status.go_up(program, version, self._clock)
 
     async def _drain(self, session: Session) -> None:
         """Wait until no line came for a moment: what was on the wire when OE,0 was answered is read and dropped."""
@@ -322,7 +322,7 @@ class CvxLink(ControllerCommands):
                     raise ProtocolViolation(f"{self._peer} is in run mode but does not tell its program") from err
                 continue
             refusals = 0
-            self._standing.set_program(program)
+            self._status.set_program(program)
             await self._pause_before_poll(session)
             await self._follow_clock(session)
 
@@ -331,7 +331,7 @@ class CvxLink(ControllerCommands):
     def _on_standstill(self, still_s: float) -> None:
         """What waited on the wire meanwhile is of parts that left: begin anew, as after any other gap."""
         if self._connection is not None:
-            self._standing.is_live = False
+            self._status.is_live = False
             self._connection.drop(NotConnected(f"{self._peer}: this process stood still for {still_s:.1f} s"))
 
     def _on_result(self, fields: tuple[str, ...], at_mono_s: float) -> None:
@@ -339,7 +339,7 @@ class CvxLink(ControllerCommands):
         self._last_line_mono_s = monotonic_s()
         for on_line in tuple(self._ears.values()):
             on_line(fields)
-        if not self._standing.is_live:
+        if not self._status.is_live:
             self._stale_lines += 1
             return
         result = self._parser.parse(fields, at_mono_s)
@@ -349,7 +349,7 @@ class CvxLink(ControllerCommands):
             self._count_result()
         self._results += 1
         self._is_clock_owed = bool(self._clock)
-        self._standing.emit(result)
+        self._status.emit(result)
 
     def _note_unreadable(self, result: ControllerResult) -> None:
         """A flood of bad lines is said 1, 2, 4, 8, ... times."""

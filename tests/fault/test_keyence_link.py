@@ -453,7 +453,7 @@ async def test_results_that_nobody_takes_end_the_connection_and_grow_no_memory()
         await next_of(link, ControllerUp)
         peer.say(b"0000000031,0\r" * 5000)
         await until(lambda: peer.connections[-1].is_closing() or len(peer.connections) > 1)
-        assert len(link._standing.events) <= 1024
+        assert len(link._status.events) <= 1024
         down = await next_of(link, ControllerDown)
 
         assert isinstance(down, ControllerDown)

@@ -147,7 +147,7 @@ SCANNED: dict[str, tuple[str, ...]] = {
     "edge_agent/web/drift.py": (),
     "edge_agent/web/pictures.py": (),
     "edge_agent/web/reviews.py": (),
-    "drivers/keyence/link.py": (
+    "drivers/keyence/link_status.py": (
         "it was up for a moment only, and the controller ended it: does another program connect to it?",
         "it was up for a moment only: look at the plugs, the cable and the power",
         "not ready: not ready; the connection is dropped",

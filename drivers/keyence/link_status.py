@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from drivers.base import ControllerEvent, DriverError
 
-__all__ = ["SETUP_MODE", "STEADY_S", "LinkStatus", "Standing"]
+__all__ = ["SETUP_MODE", "STEADY_S", "LinkRecord", "LinkStatus"]
 
 _log = structlog.get_logger()
 
@@ -41,7 +41,7 @@ class LinkStatus:
     version: str
 
 
-class Standing:
+class LinkRecord:
     """Up, or down and why. Each change is an event and, once an outage, a line in the log.
 
     At most ``_EVENTS_MAX`` events wait to be taken. More call ``drop`` with what is wrong: a line whose results nobody
