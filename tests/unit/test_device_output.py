@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 import pytest
 
 from drivers.base import DriverError, NotConnected, ProtocolViolation, Published, Verdict
-from drivers.output import CoilWire, LevelOutput
+from drivers.output import BlockState, BlockWire, CoilWire, LevelOutput
 from drivers.timing import Deadline
 
 if TYPE_CHECKING:
@@ -194,3 +194,47 @@ async def test_a_wire_that_fails_a_question_is_replaced_at_once(wires: Wires) ->
         await output.read_inputs((1,))
     await until(lambda: len(wires.made) == 2 and output.is_confirmed)
     await ended(task)
+
+
+class Words(BlockWire):
+    """Answers what it is given."""
+
+    peer, block_key, is_up = "a PLC of a test", "output.first_word", True
+
+    def __init__(self, *words: int) -> None:
+        self._words = words
+
+    async def open(self) -> None: ...
+
+    async def write_words(self, words: tuple[int, ...]) -> None: ...
+
+    async def read_words(self, count: int) -> tuple[int, ...]:
+        return self._words[:count]
+
+    async def read_plc_words(self) -> tuple[int, ...]:
+        return self._words
+
+    async def read_inputs(self, first: int, count: int) -> tuple[bool, ...]:
+        raise AssertionError("not asked")
+
+    def fail(self, err: DriverError) -> NoReturn:
+        raise err
+
+    def abort(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+@pytest.mark.parametrize("count", [0, 4, 6])
+async def test_so_many_words_are_not_what_a_plc_gives_back(count: int) -> None:
+    assert (await Words(1, 2, 3, 4, 5).read_plc()).heartbeat == 3
+    with pytest.raises(ProtocolViolation, match=f"a PLC of a test gave back {count} words instead of 5"):
+        await Words(*range(count)).read_plc()
+
+
+async def test_a_block_that_is_shorter_or_another_one_is_not_what_was_written() -> None:
+    said = BlockState(7)
+    await Words(*said.words).read_back(said)
+    for words in (said.words[:7], BlockState(8).words):
+        with pytest.raises(ProtocolViolation, match=r"or output\.first_word is a place that the PLC's program writes"):
+            await Words(*words).read_back(said)
