@@ -434,6 +434,8 @@ class TestDeviceThatFails:
             await device.until(lambda: not output.is_confirmed)
             assert await output.publish(1, Verdict.PASS, soon()) is Published.FAILED
             await output.withdraw()
+            with pytest.raises(NotConnected):
+                await output.read_inputs((1,))
             seen = len(device.writes)
             await device.come_back()
             await device.until(lambda: output.is_confirmed)
