@@ -46,6 +46,18 @@ async def plc_and_output(
         await peer.stop()
 
 
+async def test_a_part_that_begins_while_no_pass_stands_waits_for_no_write() -> None:
+    """The PLC's number for it has to be read at once; a PASS there opens for its own part and no other."""
+    async with plc_and_output(refresh_s=1.0, plc_timeout_s=10.0) as (peer, output):
+        refreshed = peer.writes
+        await until(lambda: peer.writes > refreshed)
+        refreshed = peer.writes
+        peer.part_arrives()
+        await output.begin_part(1, monotonic_s())
+        assert peer.writes == refreshed
+        assert await output.publish(1, Verdict.PASS, soon()) is Published.PUBLISHED
+
+
 async def judge(
     output: RegisterOutput, part_seq: int, verdict: Verdict, reason: Reason | None = None, bundle: int = 0
 ) -> Published:
