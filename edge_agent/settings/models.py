@@ -155,7 +155,7 @@ class FtpSettings(Table):
         tuple[Peer, ...] | None,
         Field(
             min_length=1,
-            description="only these may connect; left out, the controller alone: no image tells whose it is",
+            description="only these may connect; left out, the controller alone: an image does not say who sent it",
         ),
     ] = None
     reply_when: Annotated[
