@@ -39,10 +39,15 @@ def output_fail_safe(config: Config = DEFAULT_CONFIG) -> None:
     try:
         asyncio.run(fail_safe(settings))
     except DriverError as err:
-        raise Unavailable(
-            f"REJECT could not be confirmed: {err}", hint="the remote I/O's own watchdog drops PASS in this case"
-        ) from err
+        raise Unavailable(f"REJECT could not be confirmed: {err}", hint=f"{_what_rejects(settings)} now") from err
     typer.echo("REJECT written and read back")
+
+
+def _what_rejects(settings: Settings) -> str:
+    """What is left to keep the gate closed when nothing can be written any more, in words."""
+    if settings.output.names_parts:
+        return "the PLC's program has to keep the gate closed, as the heartbeat stands still"
+    return "the remote I/O's own watchdog has to drop PASS"
 
 
 @output_cli.command("test")
@@ -99,7 +104,7 @@ def output_test(
     slowest = max((step.slowest_ms for step in walk.steps), default=0.0)
     say(json_, walk_to_json(walk), [*wrong, *([walk.problem] if walk.problem else []), f"{rest}; slowest {slowest} ms"])
     if not walk.is_at_rest:
-        raise Unavailable(rest, hint="the remote I/O's own watchdog drops PASS; look at its cable and power")
+        raise Unavailable(rest, hint=f"{_what_rejects(settings)}; look at its cable and power")
     raise typer.Exit(0 if walk.is_good else 1)
 
 

@@ -152,6 +152,7 @@ async def test_check_walk_doctor_and_fail_safe_drive_it(tmp_path: Path, thumbnai
     assert "heartbeat" in unwatched.stderr
     assert gone.returncode != 0
     assert "output.host and output.port" in gone.stderr
+    assert "the PLC's program has to keep the gate closed, as the heartbeat stands still" in gone.stderr
     (silent,) = [check for check in json.loads(missing.stdout)["checks"] if check["id"] == "output"]
     assert silent["result"] == "fail"
     assert "output.host and output.port" in silent["fix"]
