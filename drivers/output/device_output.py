@@ -80,6 +80,7 @@ class DeviceOutput(DeviceQuestions[S]):
         self._was_ready = False
         self._heartbeat = False
         self._window_ends_mono_s: float | None = None
+        self._up_mono_s = 0.0
         self._pass_may_stand = False
         self._is_pass_named = False
         self._withdrawals = 0
@@ -106,16 +107,25 @@ class DeviceOutput(DeviceQuestions[S]):
         self._is_ready = is_ready
         self._is_running = self._may_dial = True
         self._outage.begins()
-        backoff = Backoff(cap_s=_RECONNECT_CAP_S)
+        backoff, is_steady = Backoff(cap_s=_RECONNECT_CAP_S), False
         try:
             while True:
                 due_mono_s = monotonic_s() + self._refresh_s
                 async with self._lock:
                     is_up = await self._refresh()
-                if is_up:
-                    backoff.reset()
-                    await self._wait_until(due_mono_s)
-                else:
+                if not is_up:
+                    await backoff.sleep()
+                    continue
+                await self._wait_until(due_mono_s)
+                if self._link is not None and self._link.is_up:
+                    is_steady = monotonic_s() - self._up_mono_s >= _RECONNECT_CAP_S
+                    if is_steady:
+                        backoff.reset()
+                elif is_steady:
+                    is_steady = False  # it is made anew at once
+                elif not self._pass_may_stand:
+                    # Lost as soon as it was there: a device that refuses every question is not asked on a new
+                    # connection fifty times a second. It has only so many.
                     await backoff.sleep()
         finally:
             self._is_running = False
@@ -315,6 +325,7 @@ class DeviceOutput(DeviceQuestions[S]):
             link.abort()
             raise
         self._link = link
+        self._up_mono_s = monotonic_s()
         self._pass_may_stand = False
         self._outage.ends(self._peer)
         return True

@@ -21,14 +21,14 @@ from drivers.base import (
     Verdict,
 )
 from drivers.kv_hostlink import HostLinkConnection
-from drivers.output import BlockState
+from drivers.output import BlockOutput, BlockState, WordPlaces, device_output
 from drivers.s7 import S7Connection
 from drivers.slmp import SlmpConnection
 from drivers.timing import Deadline, monotonic_s
 from tests.contract.word_devices import PLACES, WORD_DEVICES, WordsOverHostLink, WordsOverS7, WordsOverSlmp
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from drivers.output import WordConnection
 
@@ -460,3 +460,36 @@ async def test_a_name_that_nobody_can_be_asked_for_is_not_connected(kind: Kind) 
     with pytest.raises(NotConnected, match="no connection to a"):
         await wire.open()
     assert not wire.is_up
+
+
+@pytest.mark.parametrize("is_steady_first", [False, True])
+async def test_a_plc_that_refuses_a_question_for_ever_is_not_dialled_for_each(
+    kind: Kind, *, is_steady_first: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device_output, "_RECONNECT_CAP_S", 0.3)
+    device = kind()
+    await device.start()
+    dials = 0
+
+    def dialled(*, on_lost: Callable[[], None]) -> WordConnection:
+        nonlocal dials
+        dials += 1
+        places = WordPlaces(PLACES.first, PLACES.plc)  # it gives no inputs
+        return kind.wire(*device.place, places=places, timeout_s=0.15, on_lost=on_lost)
+
+    output = BlockOutput("plc", dialled, plc_place="D1", pass_hold_s=0.3, refresh_s=0.02)
+    running = asyncio.create_task(output.run(lambda: True))
+    try:
+        await device.until(lambda: output.is_confirmed)
+        if is_steady_first:
+            await device.writes_on(20)
+        for _ in range(60):
+            with pytest.raises(DriverError):
+                await output.read_inputs((0,))
+            await asyncio.sleep(0.01)
+    finally:
+        running.cancel()
+        await asyncio.wait([running])
+        await device.stop()
+
+    assert 2 <= dials < 15
