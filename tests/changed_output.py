@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edge_agent.settings import HostLinkSettings, ModbusCoilsSettings, ModbusRegistersSettings, SlmpSettings
+from edge_agent.settings import (
+    HostLinkSettings,
+    ModbusCoilsSettings,
+    ModbusRegistersSettings,
+    S7Settings,
+    SlmpSettings,
+)
 
 if TYPE_CHECKING:
     from edge_agent.settings import AnyOutput, Settings
@@ -16,6 +22,7 @@ _KINDS = {
     "modbus-registers": ModbusRegistersSettings,
     "slmp": SlmpSettings,
     "kv-hostlink": HostLinkSettings,
+    "s7": S7Settings,
 }
 
 

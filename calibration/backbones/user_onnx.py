@@ -78,7 +78,7 @@ class UserOnnx:
 
     @property
     def taps(self) -> tuple[str, ...]:
-        """The last tap alone."""
+        """The name of the last tap: the only one that the paper's score looks at in a file."""
         return (self._taps[-1].name,)
 
     @property
@@ -88,7 +88,7 @@ class UserOnnx:
 
     @property
     def depths(self) -> tuple[int, ...]:
-        """The last tap alone."""
+        """How many features the last tap has: the only one that the paper's score looks at in a file."""
         return (self._taps[-1].features,)
 
     def depths_onnx(self) -> bytes:

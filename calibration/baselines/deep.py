@@ -50,7 +50,7 @@ class DeepFeature(Detector):
         return np.array([_distance_to_nearest(others, own) for others, own in _each_left_out(self._good)])
 
     def heat_map(self, described: NDArray[np.float32]) -> None:
-        """None: pooled."""
+        """None: what is pooled over the whole image tells no place."""
         del described
 
 
@@ -84,7 +84,7 @@ class Dfm(Detector):
         return np.array([_half_mahalanobis(own, *_whitening(others)) for others, own in _each_left_out(self._good)])
 
     def heat_map(self, described: NDArray[np.float32]) -> None:
-        """None: pooled."""
+        """None: what is pooled over the whole image tells no place."""
         del described
 
 
@@ -118,7 +118,7 @@ class PatchCore(Detector):
         self._bank, self._owner = places[chosen], chosen // (len(places) // len(good))
 
     def score(self, described: NDArray[np.float32]) -> float:
-        """The largest distance."""
+        """The largest distance of any place of the image to the memory."""
         return float(self.heat_map(described).max())
 
     def held_out_scores(self) -> NDArray[np.float64]:

@@ -48,7 +48,7 @@ class _Generator(nn.Module):
 
 
 class Ganomaly(Detector):
-    """L1 distance of the two codes."""
+    """GANomaly: how far the code of an image is from that of its reconstruction (L1 distance). Akcay et al., 2018."""
 
     def __init__(self, *, seed: int, threads: int, progress: Callable[[int, int], None], plan: Plan = PLAN) -> None:
         self._seed, self._threads, self._progress, self._plan = seed, threads, progress, plan

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from calibration.at_once import at_once, each_with
-from calibration.choosing.synthetic_defects import make_defects
+from calibration.choosing.synthetic_defects import make_defects, told_apart
 from calibration.memory.view_memory import ViewMemory, seen_places
 from calibration.scoring.view_scoring import features_at_places
 from edge_agent.inspection.networks.anomaly_map import resized
@@ -91,7 +91,7 @@ class PartsCurve:
         )
 
     def to_json(self) -> dict[str, object]:
-        """For programs."""
+        """The object that stands under ``more_parts`` in ``--json``."""
         return {
             "statement": self.statement,
             "pays": self.pays,
@@ -165,7 +165,7 @@ class _Trial:
             good[size, list(of_good)] = list(of_good.values())
             bad[size, list(of_bad)] = list(of_bad.values())
             self._progress(self._steps - len(tasks) + done, self._steps)
-        told = (_told_apart(*both) for both in zip(good, bad, strict=True))
+        told = (told_apart(*both) for both in zip(good, bad, strict=True))
         return PartsCurve(self._total, self.is_tied, sizes, tuple(told))
 
     def _scores(self, size: int, quarter: int) -> tuple[dict[int, float], dict[int, float]]:
@@ -204,11 +204,6 @@ def _sizes(total: int) -> tuple[int, ...]:
     """How many parts are learned from: all that are not set aside, half and a quarter of them."""
     most = total - -(-total // _QUARTERS)
     return most // 4, most // 2, most
-
-
-def _told_apart(good: NDArray[np.float64], bad: NDArray[np.float64]) -> float:
-    above = (bad[:, None] > good).mean(dtype=np.float64)
-    return float(above + (bad[:, None] == good).mean(dtype=np.float64) / 2)
 
 
 def _picture(registered: RegisteredSet, index: int) -> NDArray[np.uint8]:

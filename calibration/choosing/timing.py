@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from calibration.good_parts.images import read_again
+from calibration.good_parts.spread import evenly
 from calibration.memory.view_memory import ViewMemory
 from calibration.scoring.view_scoring import (
     DEFAULT_VOICES,
@@ -167,7 +168,7 @@ def only(registered: RegisteredSet, some: Sequence[GoodImage]) -> RegisteredSet:
 
 
 def spread_over(images: Sequence[GoodImage], most: int) -> list[GoodImage]:
-    """So many of them at most, from all over the set and in no order."""
-    chosen = np.unique(np.linspace(0, len(images) - 1, min(len(images), most)).round().astype(int))
+    """Up to ``most`` of the images, taken from all over the set, in a random order that is always the same."""
+    chosen = evenly(len(images), most)
     order = np.random.default_rng(0).permutation(len(chosen))
     return [images[chosen[index]] for index in order]

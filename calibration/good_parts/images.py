@@ -154,7 +154,7 @@ def image_notes(images: Sequence[GoodImage]) -> tuple[str, ...]:
 
 
 def inspect_file(path: Path, data: bytes) -> GoodImage:
-    """The same, with the refusal as it is. Raises ImageRefused."""
+    """A good image from its file's bytes, which are proven and decoded. Raises ImageRefused, with the bare reason."""
     image = read_image(data)
     pixels = image.pixels
     grey = pixels if pixels.ndim == 2 else pixels.mean(axis=2)

@@ -47,7 +47,7 @@ class Defect:
 
     @property
     def name(self) -> str:
-        """The file's name."""
+        """The name of the image file, without its folder."""
         return self.image.path.name
 
     def passes_at(self, limit: float) -> bool:

@@ -14,6 +14,7 @@ import numpy as np
 
 from calibration.at_once import at_once
 from calibration.disturbances import disturbances_for
+from calibration.good_parts.spread import evenly
 from calibration.limits.shares import percent
 from calibration.training.crossfit import as_seen
 from edge_agent.inspection.networks.anomaly_map import Reconstructor
@@ -76,7 +77,7 @@ class DisturbanceTolerance:
         )
 
     def to_json(self) -> dict[str, object]:
-        """For programs."""
+        """The object that stands under ``light_and_lens`` in ``--json``."""
         rows = [{"disturbance": row.title, "way_to_limit": round(row.way_to_limit, 4)} for row in self.rows]
         return {"statement": self.statement, "rows": rows}
 
@@ -114,7 +115,7 @@ def disturbance_tolerance_of(
 
     disturbances = disturbances_for(registered.channels)
     raised: dict[str, list[float]] = {disturbance.title: [] for disturbance in disturbances}
-    chosen = np.unique(np.linspace(0, len(registered.images) - 1, _TRIED).round().astype(int))
+    chosen = evenly(len(registered.images), _TRIED)
     for done, index in enumerate(chosen, start=1):
         pixels = registered.images[index].pixels()
         plain = seen(laid(pixels))

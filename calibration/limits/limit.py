@@ -115,7 +115,7 @@ class Limit:
 
     @property
     def statement(self) -> str:
-        """The honest words."""
+        """What the limit promises of good parts, and that it promises nothing of defects, in words for a person."""
         if self.tail is None:
             words = [self._promise]
         else:

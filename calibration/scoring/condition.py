@@ -8,6 +8,7 @@ import numpy as np
 
 from calibration.at_once import at_once
 from calibration.disturbances import disturbances_for
+from calibration.good_parts.spread import evenly
 from edge_agent.inspection.registration.pose import tail_margin
 from edge_agent.inspection.scoring.condition import Allowed, ConditionLimits, measure_condition, quantities_for
 from edge_agent.inspection.scoring.quantity import Quantity
@@ -100,7 +101,7 @@ def condition_words(
 
 def _moved(registered: RegisteredSet, places: NDArray[np.bool_], plain: Values, threads: int) -> Values:
     """By how much each disturbance moves each quantity of a few good images, spread evenly."""
-    chosen = np.unique(np.linspace(0, len(registered.images) - 1, _DISTURBED).round().astype(int)).tolist()
+    chosen = evenly(len(registered.images), _DISTURBED)
 
     def disturbed(index: int) -> list[dict[Quantity, float]]:
         pixels, alignment = registered.images[index].pixels(), registered.alignments[index]

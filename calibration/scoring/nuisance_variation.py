@@ -13,6 +13,7 @@ import numpy as np
 
 from calibration.at_once import each_with
 from calibration.disturbances import disturbances_for
+from calibration.good_parts.spread import evenly
 from calibration.memory.view_memory import seen_places
 from calibration.training.crossfit import as_seen
 from edge_agent.inspection.networks.anomaly_map import Reconstructor
@@ -48,14 +49,14 @@ def nuisance_covariance(
     Added up over all disturbances, averaged over the places and a few good images; not centred: what a disturbance
     adds to every place alike is nuisance as well.
     """
-    chosen = np.unique(np.linspace(0, len(registered.images) - 1, _DISTURBED).round().astype(int))
+    chosen = evenly(len(registered.images), _DISTURBED)
     seen = {view: seen_places(here, is_tied=registered.is_tied) for view, here in places.items()}
     tools = [_Looking(registered, learned, extractor.looking_at(seen)) for extractor in extractors]
     ways = [_as_it_is, *(one.apply for one in disturbances_for(registered.channels))]
     found: dict[View, NDArray[np.float64]] = {}
     for done, index in enumerate(chosen, start=1):
         pixels = registered.images[index].pixels()
-        shown = ((int(index), way, pixels) for way in ways)
+        shown = ((index, way, pixels) for way in ways)
         plain, *moved = (
             {view: features[seen[view]] for view, features in looked.items()}
             for looked in each_with(_Looking.at, shown, tools)

@@ -19,7 +19,7 @@ __all__ = ["ControllerCommands", "Mode", "ProgramId"]
 
 
 class Mode(IntEnum):
-    """What ``RM`` says."""
+    """Whether the controller is in setup or in run mode: what ``RM`` answers."""
 
     SETUP = 0
     RUN = 1
@@ -81,10 +81,10 @@ class ControllerCommands(ABC):
         await self.call("R0")
 
     async def read_mode(self) -> Mode:
-        """RM."""
+        """Ask whether the controller is in setup or in run mode (``RM``)."""
         return Mode(int((await self.call("RM"))[0]))
 
     async def read_program(self) -> ProgramId:
-        """PR."""
+        """Ask for the memory card and number of the program that the controller runs (``PR``)."""
         card, number = await self.call("PR")
         return ProgramId(int(card), int(number))

@@ -17,7 +17,7 @@ _TEXT = re.compile(r"[\x20-\x7e]*")
 
 
 class Field(Protocol):
-    """One field between two commas."""
+    """One parameter of a command or value of its reply: the text between two commas."""
 
     @property
     def name(self) -> str:

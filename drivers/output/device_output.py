@@ -308,8 +308,12 @@ class DeviceOutput(DeviceQuestions[S]):
             await self._meet(link)
             await link.write_proven(self._state(is_pass=False))
         except DriverError as err:
+            link.abort()
             self._lose(err)
             return False
+        except BaseException:
+            link.abort()
+            raise
         self._link = link
         self._pass_may_stand = False
         self._outage.ends(self._peer)

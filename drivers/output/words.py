@@ -46,6 +46,7 @@ class WordConnection(BlockWire):
     """
 
     block_key = "output.first_register"
+    inputs_key = "output.inputs_register"
 
     def __init__(
         self,
@@ -102,11 +103,14 @@ class WordConnection(BlockWire):
         """Bits of the words that the PLC gives as inputs. Raises DriverError, also where it gives none."""
         at = self._places.inputs
         if at is None:
-            raise DriverError(f"{self.peer} gives no inputs: set output.inputs_register in line.toml")
+            raise DriverError(f"{self.peer} gives no inputs: set {self.inputs_key} in line.toml")
         skipped, last = first // WORD_BITS, (first + count - 1) // WORD_BITS
         words = await self.read_range(at + skipped, last - skipped + 1)
-        bits = [bool(word >> bit & 1) for word in words for bit in range(WORD_BITS)]
-        return tuple(bits[first % WORD_BITS :][:count])
+        return tuple(self.bits(words)[first % WORD_BITS :][:count])
+
+    def bits(self, words: tuple[int, ...]) -> list[bool]:
+        """The inputs that such words are, in their order."""
+        return [bool(word >> bit & 1) for word in words for bit in range(WORD_BITS)]
 
     def fail(self, err: DriverError) -> NoReturn:
         """As ``BlockWire.fail``."""

@@ -1,16 +1,17 @@
-"""The PLC with a gate, asked for its words by number: D over SLMP, or DM over the KV's host link.
+"""The PLC with a gate, asked for its words by number: D over SLMP, DM over the KV's host link, or a data block over S7.
 
-Written from the protocol pages (slmp/PROTOCOL.md, kv_hostlink/PROTOCOL.md), not from our codecs.
+Written from the protocol pages (slmp/PROTOCOL.md, kv_hostlink/PROTOCOL.md, s7/PROTOCOL.md), not from our codecs.
 """
 
 from __future__ import annotations
 
 import asyncio
+from typing import ClassVar
 
 from drivers.simulated.plc import SimulatedPlc
 from drivers.simulated.remote_io import IoFault
 
-__all__ = ["SimulatedHostLinkPlc", "SimulatedSlmpPlc"]
+__all__ = ["SimulatedHostLinkPlc", "SimulatedS7Plc", "SimulatedSlmpPlc"]
 
 _BITS = 16
 
@@ -125,3 +126,80 @@ class SimulatedHostLinkPlc(_WordPlc):
 
     def _wrong_echo(self, request: bytes) -> bytes:
         return b"00001" if request.startswith(b"WRS") else self._answer(request)
+
+
+class SimulatedS7Plc(_WordPlc):
+    """One data block over ISO-on-TCP: read var and write var. Word 20 is DBW40, and an input a bit of a byte."""
+
+    _OK, _NO_SUCH_PLACE, _NO_SUCH_BLOCK = 0xFF, 0x05, 0x0A
+    _SERVICE_FAILED = 0x8404
+    _SIZES: ClassVar[dict[int, int]] = {0x02: 1, 0x04: 2}
+    """Bytes and words, how many bytes each has."""
+
+    def __init__(self, *, db: int = 1, **options: float | str | None) -> None:
+        super().__init__(**options)  # type: ignore[arg-type]
+        self._db = db
+
+    def _word(self, number: int) -> int | None:
+        word, first = super()._word(number), self._inputs_register
+        if word is None or first is None or not 0 <= (number - first) * _BITS < len(self._inputs):
+            return word
+        return (word & 0xFF) << 8 | word >> 8  # inputs 0 to 7 are the first byte
+
+    async def _next(self, reader: asyncio.StreamReader) -> tuple[bytes, bytes] | None:
+        head = await reader.readexactly(4)
+        size = head[2] << 8 | head[3]
+        return (head, await reader.readexactly(size - 4)) if head[0] == 3 and size > 10 else None
+
+    def _framed(self, head: bytes, reply: bytes) -> bytes:
+        return head[:2] + (4 + len(reply)).to_bytes(2, "big") + reply
+
+    def _answer(self, request: bytes) -> bytes:
+        if request[1] == 0xE0:  # who connects is asked for no place: all racks and slots lead here
+            return b"\x09\xd0" + request[4:6] + b"\x00\x07\x00\xc0\x01\x0a"
+        if request[:4] != b"\x02\xf0\x80\x32" or len(request) < 15:
+            return self._error(request)
+        at = 13 + (request[9] << 8 | request[10])
+        asked, data = request[13:at], request[at:]
+        if asked[0] == 0xF0:
+            return self._said(request, b"\xf0\x00\x00\x01\x00\x01\x00\xf0")
+        if len(asked) != 14 or asked[1:5] != b"\x01\x12\x0a\x10" or asked[5] not in self._SIZES or asked[10] != 0x84:
+            return self._error(request)
+        count, db = (asked[at] << 8 | asked[at + 1] for at in (6, 8))
+        count *= self._SIZES[asked[5]]
+        bit = int.from_bytes(asked[11:], "big")
+        if bit % 16 or count % 2:
+            return self._error(request)
+        if asked[0] == 0x05:
+            code = self._written(db, bit // 16, count, data)
+            return self._said(request, b"\x05\x01", bytes((code,)))
+        found = self._words(bit // 16, count // 2) if db == self._db else None
+        if found is None:
+            code = self._NO_SUCH_PLACE if db == self._db else self._NO_SUCH_BLOCK
+            return self._said(request, b"\x04\x01", bytes((code, 0, 0, 0)))
+        words = b"".join(word.to_bytes(2, "big") for word in found)
+        return self._said(request, b"\x04\x01", b"\xff\x04" + (8 * count).to_bytes(2, "big") + words)
+
+    def _written(self, db: int, first: int, count: int, data: bytes) -> int:
+        if db != self._db:
+            return self._NO_SUCH_BLOCK
+        if data[:4] != b"\x00\x04" + (8 * count).to_bytes(2, "big") or len(data) != 4 + count:
+            return self._NO_SUCH_PLACE
+        words = [data[at] << 8 | data[at + 1] for at in range(4, len(data), 2)]
+        return self._OK if self._write(first, words) else self._NO_SUCH_PLACE
+
+    def _said(self, request: bytes, asked: bytes, data: bytes = b"") -> bytes:
+        lengths = len(asked).to_bytes(2, "big") + len(data).to_bytes(2, "big")
+        return b"\x02\xf0\x80\x32\x03\x00\x00" + request[7:9] + lengths + b"\0\0" + asked + data
+
+    def _error(self, request: bytes) -> bytes:
+        if request[1] == 0xE0:
+            return b"\x06\x80" + request[4:6] + b"\x00\x00\x80"
+        code = self._SERVICE_FAILED.to_bytes(2, "big")
+        return b"\x02\xf0\x80\x32\x02\x00\x00" + request[7:9] + b"\0\0\0\0" + code
+
+    def _wrong_echo(self, request: bytes) -> bytes:
+        """The answer to a read, with another request's number."""
+        if request[:4] != b"\x02\xf0\x80\x32" or request[13:14] != b"\x05":
+            return self._answer(request)
+        return self._said(request[:7] + b"\xff\xff", b"\x05\x01", b"\xff")

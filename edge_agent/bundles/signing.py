@@ -40,7 +40,7 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """A private key, ready to sign."""
+    """A private key that was read from its file and unlocked, and can sign bundles."""
 
     private: Ed25519PrivateKey
 

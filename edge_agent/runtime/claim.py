@@ -18,7 +18,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from edge_agent.errors import AlreadyRunning
-from edge_agent.runtime.holders import holder_of_name
+from edge_agent.runtime.holders import holder_of_name, plain_address
 from edge_agent.settings.addresses import own_ports
 
 if TYPE_CHECKING:
@@ -263,7 +263,7 @@ def _take_port(held: ExitStack, port: OwnPort) -> None:
         for seat in seats:
             held.enter_context(_bound(seat))
         return
-    held.enter_context(_bound(f"listening at {port.port} of {_plain(at)}"))
+    held.enter_context(_bound(f"listening at {port.port} of {plain_address(at)}"))
     for seat in seats:
         try:
             held.enter_context(_bound(seat))
@@ -317,15 +317,10 @@ def _peer(output: OutputSettings, address: str, port: int) -> str:
 
     Where another device has its words behind all its ports, the port says nothing.
     """
-    at = _plain(ipaddress.ip_address(address))
+    at = plain_address(ipaddress.ip_address(address))
     if is_own(at):
         return f"{_THIS_PC}:{port}"
     return str(at) if output.is_one_behind_all_ports else f"{at}:{port}"
-
-
-def _plain(at: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    """An IPv4 address that is written as one of IPv6 is that IPv4 address."""
-    return (at.ipv4_mapped if isinstance(at, ipaddress.IPv6Address) else None) or at
 
 
 def is_own(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:

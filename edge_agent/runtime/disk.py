@@ -85,7 +85,7 @@ class DiskWatch:
         }
 
     async def run(self) -> None:
-        """Look until cancelled."""
+        """Look once a second until cancelled."""
         try:
             while True:
                 await self._turn()

@@ -34,6 +34,7 @@ from edge_agent.runtime.part import Arrival, Part
 from edge_agent.runtime.part_handler import PartHandler
 from edge_agent.runtime.programs import Programs
 from edge_agent.runtime.readiness import Readiness
+from edge_agent.runtime.rows import log_judged
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
@@ -41,9 +42,8 @@ if TYPE_CHECKING:
     from drivers.base import ControllerLink, VerdictOutput
     from edge_agent.domain import Capture
     from edge_agent.runtime.rejects import RejectWatch
-    from edge_agent.runtime.verdict import Decision
     from edge_agent.store.archive import Archive
-    from edge_agent.store.journal import Journal, PartRow
+    from edge_agent.store.journal import Journal
 
 __all__ = ["Engine", "EngineOptions", "Inspects"]
 
@@ -57,7 +57,10 @@ _TRIGGER_RETRY_S = 0.1
 # Four ticks of the supervisor without one: the event loop stood still (docs/decisions/0035).
 _STANDSTILL_S = 0.2
 _FINISH_LOOK_S = 0.02
-_FIRST_SECOND = "its link is up, and its clock has to show another second first: an image of this one may be of before"
+_FIRST_SECOND = (
+    "its link is up, and the line waits until its clock shows the next second: an image of this second may have been "
+    "taken before the link was up"
+)
 # The controller's clock has whole seconds and is asked about once a second: five without a change are no accident.
 _STANDS_STILL_S = 5.0
 _STANDS_STILL = (
@@ -130,7 +133,7 @@ class Engine:
 
     @property
     def state(self) -> LineState:
-        """READY, BUSY or FAULT."""
+        """How the line stands: READY, BUSY or FAULT."""
         return self._readiness.state
 
     def is_ready(self) -> bool:
@@ -154,7 +157,7 @@ class Engine:
 
     @property
     def is_idle(self) -> bool:
-        """No part is open."""
+        """Whether no part is open."""
         return not self._open_parts
 
     def tick(self) -> None:
@@ -386,7 +389,7 @@ class Engine:
         if not self._open_parts:
             self._readiness.move(LineEvent.ALL_DECIDED)
         self.check()
-        self._say(row, decision, published)
+        log_judged(row, decision, published)
         # The journal owes this row, and what became of a verdict can only be written behind its row.
         became = None if decision.reason is Reason.JOURNAL else published
         told_mono_s = None if open_part.early is None else open_part.early.told_mono_s
@@ -434,21 +437,6 @@ class Engine:
             self._health.fails("program", problem)
         else:
             self._health.holds("program")
-
-    def _say(self, row: PartRow, decision: Decision, published: Published) -> None:
-        log.info(
-            "part_judged",
-            part_seq=row.part_seq,
-            count=row.count,
-            verdict=decision.verdict,
-            reason=decision.reason,
-            detail=decision.detail or None,
-            score=row.score,
-            limit=row.limit,
-            measured=dict(row.measured) or None,
-            published=published,
-            latency_ms=round((row.decided_mono_s - row.first_sign_mono_s) * 1000, 1),
-        )
 
     def _look_at_clock(self, clock: str) -> None:
         """Of a link that came up: whatever else is wrong with it stays wrong until it does."""

@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from drivers.timing import controller_time, shown_time
-from edge_agent.runtime.part import Arrival, Part, Told
+from edge_agent.runtime.part import Arrival, Decided, Part, Told
 from edge_agent.runtime.sessions import Found, Sessions
 
 if TYPE_CHECKING:
@@ -26,26 +26,13 @@ __all__ = ["Pairing"]
 
 # A bound, for an agent runs for months. What is older than so many parts is not on its way any more.
 _REMEMBERED_PARTS = 256
-_REPEATED = "the result before was of this count too: it may be the same once more"
+_REPEATED = "the result line before had the same count: this may be that line once more, or the counter was reset"
 _TWICE = "a second result of its count came: the counter may have been reset, and the next part be here"
+_TWO_UNTOLD = (
+    "two parts were triggered before the controller told the count of the first: nothing tells whose result comes"
+)
 _JUST_BEFORE = timedelta(seconds=2)
 """A part may be imaged just before the link comes up, and its result line sent just after."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Decided:
-    seq: int
-    count: int
-    session: str
-    cameras: frozenset[int]
-    names: frozenset[str]
-    """Of its images."""
-    had_result: bool
-    run: int
-    told: datetime | None = None
-    """What the controller's clock had said before its result came, None where nothing tells."""
-    proven_at: datetime | None = None
-    """The same after it."""
 
 
 @dataclass(slots=True)
@@ -61,7 +48,7 @@ class Pairing:
     two_senders: str = ""
     """Why images of two controllers come here; empty where nothing says so. Nothing can be placed then."""
     parts: list[Part] = field(default_factory=list)
-    _decided: OrderedDict[int, _Decided] = field(default_factory=OrderedDict)
+    _decided: OrderedDict[int, Decided] = field(default_factory=OrderedDict)
     _missed: dict[int, int] = field(default_factory=dict)
     """Count to part_seq of parts that were imaged while nobody looked; their images may still be queued."""
     _sessions: Sessions = field(default_factory=Sessions)
@@ -98,11 +85,14 @@ class Pairing:
         # ``_open`` calls a part stale that the agent did not trigger. This one it is about to trigger.
         part.stale = ""
         if before is not None:
-            before.stale = part.stale = before.stale or "two parts were triggered, and no count had come"
+            before.stale = part.stale = before.stale or _TWO_UNTOLD
         return part
 
     def on_capture(self, capture: Capture) -> tuple[Arrival, Part | None]:
-        """Place an image."""
+        """Find the part that an image belongs to, or open one.
+
+        Returns how the image came, and its part; None for an image that no open part takes.
+        """
         if capture.count is None:
             # It can join nothing: a part of its own, which is rejected and says why.
             nameless = self._open()
@@ -140,7 +130,10 @@ class Pairing:
         return arrival, part
 
     def on_result(self, result: ControllerResult) -> tuple[Arrival, Part | None]:
-        """Place a result line."""
+        """Find the part that a result line belongs to, or open one.
+
+        Returns how the result came, and its part; None for a result that no open part takes.
+        """
         if result.count is None:
             return Arrival.UNPLACEABLE, None
         self._missed.pop(result.count, None)  # seen live: the counter was reset, this is another part
@@ -186,7 +179,7 @@ class Pairing:
         decided = self._find_decided(capture, capture.count) or next(self._without_image(capture), None)
         if decided is None or (capture.camera in decided.cameras and capture.name not in decided.names):
             return ""
-        return f"part {decided.seq} of count {decided.count} was decided before: this image may be of it"
+        return f"part {decided.seq} had this count, {decided.count}, and is decided already: the image may belong to it"
 
     def _why_apart(self, part: Part) -> str:
         """Why image and result may be of two parts, the counter reset between them; empty if they cannot be."""
@@ -194,10 +187,11 @@ class Pairing:
         if part.result is None or began is None or told.clock is None:
             return ""
         if began >= told.clock and part.session != told.session:  # whole seconds: the same one may be after it
-            return f"the counter began anew at {part.session}: the result may be of a part before"
+            return f"the controller's counter was reset at {part.session}: the result may belong to an earlier part"
         # A session that began before the reset is over, unless its later images show that it went on.
         if self._reset_after is not None and began <= self._reset_after and not self._is_behind_reset(part):
-            return f"the counter began anew after {shown_time(self._reset_after)}: the image may be of a part before"
+            reset = shown_time(self._reset_after)
+            return f"the controller's counter was reset after {reset}: the image may belong to an earlier part"
         return ""
 
     def _is_behind_reset(self, part: Part) -> bool:
@@ -225,7 +219,7 @@ class Pairing:
         # Nothing that comes later can be told to be of it.
         if part.count is None:
             return
-        self._decided[part.seq] = _Decided(
+        self._decided[part.seq] = Decided(
             part.seq,
             part.count,
             part.session,
@@ -271,7 +265,7 @@ class Pairing:
 
     def begin_at(self, clock: str) -> None:
         """The link is up again, and the controller's clock says this: an image taken before was queued in it."""
-        self.go_stale("it came before the link was up")
+        self.go_stale("it came before the link to the controller was up")
         self._since, before = controller_time(clock), self._told.clock
         # Set back while the link was down: names of before and after have no order in common (docs/decisions/0047).
         if before is not None and self._since is not None and self._since < before:
@@ -344,7 +338,7 @@ class Pairing:
                 return part
         return None
 
-    def _find_decided(self, capture: Capture, count: int) -> _Decided | None:
+    def _find_decided(self, capture: Capture, count: int) -> Decided | None:
         # The newest first: every count comes again with each reset.
         for decided in reversed(self._decided.values()):
             if decided.count == count and decided.session == capture.session and decided.cameras:
@@ -359,14 +353,14 @@ class Pairing:
                 return decided
         return None
 
-    def _without_image(self, capture: Capture) -> Iterator[_Decided]:
+    def _without_image(self, capture: Capture) -> Iterator[Decided]:
         """Decided parts of its count that had no image, and whose time may be that of this one."""
         for decided in self._decided.values():
             is_like_it = decided.count == capture.count and not decided.cameras
             if is_like_it and self._is_of_the_time(decided, capture) is not False:
                 yield decided
 
-    def _is_of_the_time(self, decided: _Decided, capture: Capture) -> bool | None:
+    def _is_of_the_time(self, decided: Decided, capture: Capture) -> bool | None:
         """Whether an image is of the time of a decided part's result; None where clock or name does not tell."""
         taken, began = controller_time(capture.taken), controller_time(capture.session)
         if taken is None or decided.told is None:
@@ -390,7 +384,7 @@ class Pairing:
                 "controller alone, its clock was set back, and a restart is enough"
             )
         if found in {Found.OVER, Found.ALIVE_TOO}:
-            return f"the image is of session {capture.session!r}, which was over"
+            return f"the image is of session {capture.session!r}, which had ended: a newer one had begun"
         if found is Found.NEWER:
             self._missed.clear()  # the counter begins anew
             if self._has_run_session:

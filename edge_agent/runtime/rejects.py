@@ -50,7 +50,7 @@ class RejectWatch:
             self._awaited.append((part_seq, self.clock() + self.within_s))
 
     def seen(self, number: int = 1) -> None:
-        """So many parts were seen leaving by the chute."""
+        """Take note of so many parts that were seen leaving by the chute: the oldest awaited ones."""
         for _ in range(number):
             self.confirmed += 1
             if self._awaited:  # else it was taken out by hand, or rejected before this agent ran

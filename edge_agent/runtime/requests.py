@@ -47,7 +47,7 @@ class ProgramRequests:
         self.health.fails(CONDITION, "the PLC has not asked for a program yet")
 
     async def run(self) -> None:
-        """Compare until cancelled."""
+        """Compare what the PLC wants with what the controller runs, and switch where asked to, until cancelled."""
         while True:
             program = self.look()
             if program is not None:

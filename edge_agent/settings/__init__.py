@@ -29,6 +29,8 @@ from edge_agent.settings.outputs import (
     ModbusRegistersSettings,
     ModbusSettings,
     OutputSettings,
+    PlcSettings,
+    S7Settings,
     SlmpSettings,
     WordSettings,
 )
@@ -50,6 +52,8 @@ __all__ = [
     "ModbusSettings",
     "MqttSettings",
     "OutputSettings",
+    "PlcSettings",
+    "S7Settings",
     "Settings",
     "SlmpSettings",
     "SourceFile",

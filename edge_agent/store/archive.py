@@ -107,7 +107,7 @@ class Archive:
 
     @property
     def status(self) -> ArchiveStatus:
-        """How the archive stands."""
+        """What was lost and pruned since the start, and how much of the disk is free."""
         return ArchiveStatus(self.lost + self._given_up, self.pruned, self._free_share)
 
     def sweep(self) -> int:

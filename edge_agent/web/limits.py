@@ -60,7 +60,7 @@ class LimitPages:
     token: str | None
 
     def routes(self) -> list[Route]:
-        """The addresses."""
+        """The addresses of these pages and of what they ask for, with who answers them."""
         return [Route("/api/limit", self.foreseen), Route("/api/limit", self.move, methods=["POST"])]
 
     def foreseen(self, request: Request) -> Response:

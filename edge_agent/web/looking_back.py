@@ -128,7 +128,7 @@ class LookingBack:
     token: str | None
 
     def routes(self) -> list[Route]:
-        """The addresses."""
+        """The addresses of these pages and of what they ask for, with who answers them."""
         part = "/api/parts/{seq}"
         return [
             Route("/api/parts", self.parts),

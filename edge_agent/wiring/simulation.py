@@ -26,13 +26,14 @@ from drivers.simulated.parts import REAL_TIMING
 from drivers.simulated.plc import SimulatedPlc
 from drivers.simulated.remote_io import SimulatedRemoteIo
 from drivers.simulated.wago import SimulatedWago
-from drivers.simulated.word_plc import SimulatedHostLinkPlc, SimulatedSlmpPlc
-from edge_agent.errors import DataError, UsageError
-from edge_agent.inspection.containers.image_files import every_one, look_into, unreadable
+from drivers.simulated.word_plc import SimulatedHostLinkPlc, SimulatedS7Plc, SimulatedSlmpPlc
+from edge_agent.errors import UsageError
+from edge_agent.inspection.containers.image_files import readable_images
 from edge_agent.settings import (
     HostLinkSettings,
     ModbusCoilsSettings,
     ModbusRegistersSettings,
+    S7Settings,
     SlmpSettings,
     read_password,
 )
@@ -41,7 +42,7 @@ from edge_agent.wiring.free_ports import LOOPBACK, free_port
 from edge_agent.wiring.shown_parts import PreparedParts, camera_of, words
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
     from pathlib import Path
 
     from edge_agent.settings import AnyOutput, Settings
@@ -233,17 +234,10 @@ def _source(options: SimulationOptions) -> PartSource:
     if folder is None:
         defects = [defect if index == 0 else None for defect in defect_catalogue(20, 0) for index in range(_ONE_IN)]
         return RenderedParts(camera_of(1600, 0), defects=defects[::-1])
-    if not folder.is_dir():
-        raise DataError(f"{folder} is not a folder", hint="name a folder of BMP, PNG or JPEG files")
-    lies = look_into(folder, deep=True)
-    files = lies.images
-    if not files:
-        raise DataError(f"{folder} holds no images to show{lies.why_none}", hint=lies.hint_none)
-    if closed := unreadable(files):
-        raise DataError(every_one(closed, len(files)), hint="remove them, or make them readable")
+    lies = readable_images(folder, hint="name a folder of BMP, PNG or JPEG files", what="images to show")
     for note in lies.notes:
         log.warning("images_passed_over", what=note)
-    return RecordedParts(files)
+    return RecordedParts(lies.images)
 
 
 async def _simulate(settings: Settings, source: PartSource, options: SimulationOptions, faults: PlannedFaults) -> None:
@@ -354,12 +348,12 @@ def _output_peer(output: AnyOutput, program: int) -> SimulatedRemoteIo:
                 port=output.port,
                 inputs=inputs,
             )
-        case SlmpSettings() | HostLinkSettings():
-            plc = SimulatedSlmpPlc if isinstance(output, SlmpSettings) else SimulatedHostLinkPlc
-            return plc(
-                first_register=output.first_register,
-                plc_register=output.plc_register,
-                inputs_register=output.inputs_register,
+        case SlmpSettings() | HostLinkSettings() | S7Settings():
+            first, plc, with_inputs = output.word_numbers
+            return _word_plc(output)(
+                first_register=first,
+                plc_register=plc,
+                inputs_register=with_inputs,
                 is_counting=output.part_numbers == "plc",
                 program=program,
                 port=output.port,
@@ -375,6 +369,19 @@ def _output_peer(output: AnyOutput, program: int) -> SimulatedRemoteIo:
                 watchdog_s=output.watchdog_ms / 1000,
                 pass_coil=first,
             )
+        case _:
+            assert_never(output)
+
+
+def _word_plc(output: SlmpSettings | HostLinkSettings | S7Settings) -> Callable[..., SimulatedPlc]:
+    """The PLC that speaks the protocol of this kind."""
+    match output:
+        case SlmpSettings():
+            return SimulatedSlmpPlc
+        case HostLinkSettings():
+            return SimulatedHostLinkPlc
+        case S7Settings():
+            return partial(SimulatedS7Plc, db=output.db)
         case _:
             assert_never(output)
 

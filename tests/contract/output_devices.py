@@ -11,7 +11,7 @@ import struct
 import tty
 from abc import ABC, abstractmethod
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 
 from drivers.modbus import CoilOutput, RegisterOutput, RtuLine, write_reject, write_reject_block
 from tests.fault.rtu_peer import crc
@@ -230,6 +230,9 @@ class _Registers(Plc):
 class Tcp(Device):
     """Over TCP. What a request is, and how it is answered, is Modbus TCP unless a kind says otherwise."""
 
+    hello: ClassVar[tuple[bytes, ...]] = ()
+    """What is answered, one after the other, to what a client asks before its first request: mostly it asks nothing."""
+
     def __init__(self) -> None:
         super().__init__()
         self._server: asyncio.Server | None = None
@@ -260,6 +263,9 @@ class Tcp(Device):
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
         try:
+            for said in self.hello:
+                await self.request(reader)
+                writer.write(said)
             while True:
                 head, request = await self.request(reader)
                 self.asked.append(request)

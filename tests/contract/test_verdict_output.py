@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from drivers.base import DriverError, NotConnected, Published, Reason, Verdict
+from drivers.output import BlockOutput
 from drivers.timing import Deadline, monotonic_s
 from tests.contract.output_devices import DEVICES, Device
 from tests.contract.word_devices import WORD_DEVICES
@@ -280,6 +281,24 @@ class TestNeverWritten:
             assert await output.publish(7, Verdict.PASS, soon()) is Published.WITHHELD
         assert not any(said.is_pass for said in device.writes)
 
+    async def test_where_the_device_has_another_part_at_its_gate(self, device: Device) -> None:
+        """Of a device whose PASS names its part; the others have a window that ends before the next part comes."""
+        async with running(device) as output:
+            if not isinstance(output, BlockOutput):
+                pytest.skip("it opens for whoever is at the gate")
+            await passes(device, output, 1)
+            seen = len(device.writes)
+            await begins(device, output, 2)
+            device.number += 1
+            assert await output.publish(2, Verdict.PASS, soon()) is Published.WITHHELD
+            assert device.is_at_rest
+            device.number += 1  # one that the agent never saw
+            await begins(device, output, 3)
+            assert await output.publish(3, Verdict.PASS, soon()) is Published.WITHHELD
+            assert await output.publish(3, Verdict.PASS, soon()) is Published.WITHHELD
+            assert not any(said.is_pass for said in device.writes[seen + 1 :])
+            await passes(device, output, 4)
+
     async def test_where_what_it_rests_on_does_not_hold(self, device: Device) -> None:
         async with running(device) as output:
             await begins(device, output, 1)
@@ -419,6 +438,8 @@ class TestDeviceThatFails:
             await device.until(lambda: not output.is_confirmed)
             assert await output.publish(1, Verdict.PASS, soon()) is Published.FAILED
             await output.withdraw()
+            with pytest.raises(NotConnected):
+                await output.read_inputs((1,))
             seen = len(device.writes)
             await device.come_back()
             await device.until(lambda: output.is_confirmed)

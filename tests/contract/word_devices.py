@@ -1,27 +1,33 @@
-"""PLCs of which words are asked for by number, for the contract: D over SLMP, DM over the KV's host link.
+"""PLCs of which words are asked for by number, for the contract: D over SLMP, DM over the KV's host link, a DB over S7.
 
-What the SLMP device answers is aslmp's: its frames, its dispatcher, its memory of D. Of the host link there is no
-server that somebody else wrote, so its device is ours, as the Modbus ones are.
+What the SLMP device answers is aslmp's: its frames, its dispatcher, its memory of D. What the S7 device answers is
+python-snap7's server's, which has the data block. Of the host link there is no server that somebody else wrote, so its
+device is ours, as the Modbus ones are.
 """
 
 from __future__ import annotations
 
 import re
+import struct
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from aslmp.profile import Encoding
 from aslmp.testing import PEDANTIC, Dispatcher, Reply
 from aslmp.wire.codec import BINARY
 from aslmp.wire.frames import THREE_E, response_body
+from snap7.server import Server
+from snap7.type import SrvArea
 
 from drivers.kv_hostlink import HostLinkConnection
 from drivers.output import BlockOutput, BlockState, WordPlaces, write_resting
+from drivers.s7 import S7Connection
 from drivers.slmp import SlmpConnection
 from tests.contract.output_devices import OPTIONS, Device, Plc, Tcp
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
 
     from drivers.base import LineDevice
     from drivers.output import WordConnection
@@ -30,9 +36,10 @@ __all__ = ["WORD_DEVICES", "block_output"]
 
 BLOCK, BACK, INPUTS = 100, 120, 140
 PLACES = WordPlaces(BLOCK, BACK, INPUTS)
+DB = 7
 
 
-def block_output(wire: type[WordConnection], place: tuple[str, int], **options: Any) -> BlockOutput:
+def block_output(wire: Callable[..., WordConnection], place: tuple[str, int], **options: Any) -> BlockOutput:
     """An output over such a wire."""
     options = {"plc_timeout_s": 5.0} | OPTIONS | options
     given = {"admit": options.pop("admit")} if "admit" in options else {}
@@ -41,7 +48,7 @@ def block_output(wire: type[WordConnection], place: tuple[str, int], **options: 
 
 
 class _Words(Plc, Tcp):
-    wire: type[WordConnection]
+    wire: ClassVar[Callable[..., WordConnection]]
 
     def output(self, **options: Any) -> LineDevice:
         return block_output(self.wire, self.place, **options)
@@ -146,7 +153,65 @@ class WordsOverHostLink(_Words):
         return " ".join(f"{word:05}" for word in rows[first][:count]).encode() + b"\r\n"
 
 
+class WordsOverS7(_Words):
+    """A data block of a simulated Siemens CPU. Requests and answers are whole frames of ISO-on-TCP."""
+
+    wire = partial(S7Connection, db=DB)
+    # The CPU confirms the connection, then it agrees to requests of 240 bytes.
+    hello = (
+        bytes.fromhex("0300000e09d00001000700c0010a"),
+        bytes.fromhex("0300001b02f080320300000001000800000000f0000001000100f0"),
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._memory = bytearray(600)
+        self._cpu = Server(log=False)
+        self._cpu.register_area(SrvArea.DB, DB, self._memory)
+
+    async def request(self, reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
+        head = await reader.readexactly(4)
+        return b"", head + await reader.readexactly(int.from_bytes(head[2:], "big") - 4)
+
+    def framed(self, head: bytes, reply: bytes) -> bytes:
+        return reply
+
+    def bent(self, reply: bytes) -> bytes:
+        return reply[:-1] + bytes((reply[-1] ^ 2,))
+
+    def is_write(self, request: bytes) -> bool:
+        return request[17] == 0x05
+
+    def says_pass(self, request: bytes) -> bool:
+        return self.is_write(request) and request[37:39] == b"\x00\x5a"
+
+    def is_read_back(self, request: bytes) -> bool:
+        return request[17] == 0x04 and request[28:31] == (16 * BLOCK).to_bytes(3, "big")
+
+    def overwrite_with_pass(self) -> None:
+        super().overwrite_with_pass()
+        struct.pack_into(">8H", self._memory, 2 * BLOCK, *self._block)
+
+    def echo_of(self, request: bytes) -> bytes:
+        return bytes.fromhex("0300001602f08032030000") + request[11:13] + bytes.fromhex("000200010000 0501 ff")
+
+    def carry_out(self, request: bytes) -> bytes:
+        struct.pack_into(">5H", self._memory, 2 * BACK, *self.words_of_the_plc)
+        struct.pack_into("<2H", self._memory, 2 * INPUTS, *self.words_of_inputs)
+        reply = self._ask(request)
+        if self.is_write(request):
+            assert reply == self.echo_of(request)
+            self.write_block(struct.unpack_from(">8H", self._memory, 2 * BLOCK))
+        return reply
+
+    def _ask(self, frame: bytes) -> bytes:
+        answer = self._cpu._process_request(frame[7:], self.place)
+        assert answer is not None
+        return b"\x03\x00" + (7 + len(answer)).to_bytes(2, "big") + frame[4:7] + answer
+
+
 WORD_DEVICES: dict[str, type[Device]] = {
     "words over SLMP": WordsOverSlmp,
     "words over host link": WordsOverHostLink,
+    "words over S7": WordsOverS7,
 }

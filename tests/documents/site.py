@@ -40,6 +40,7 @@ _BESIDE = (
     "drivers/keyence/PROTOCOL.md",
     "drivers/kv_hostlink/PROTOCOL.md",
     "drivers/modbus/PROTOCOL.md",
+    "drivers/s7/PROTOCOL.md",
     "drivers/slmp/PROTOCOL.md",
     "tests/RESULTS.md",
 )

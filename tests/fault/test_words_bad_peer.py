@@ -1,4 +1,4 @@
-"""A PLC that misbehaves, over SLMP and over the host link: never PUBLISHED, an exact error, and nothing comes late."""
+"""A PLC that misbehaves, over SLMP, the host link and S7: never PUBLISHED, an exact error, and nothing comes late."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ from drivers.base import (
 )
 from drivers.kv_hostlink import HostLinkConnection
 from drivers.output import BlockState
+from drivers.s7 import S7Connection
 from drivers.slmp import SlmpConnection
 from drivers.timing import Deadline, monotonic_s
-from tests.contract.word_devices import PLACES, WORD_DEVICES, WordsOverHostLink, WordsOverSlmp
+from tests.contract.word_devices import PLACES, WORD_DEVICES, WordsOverHostLink, WordsOverS7, WordsOverSlmp
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -32,8 +33,9 @@ if TYPE_CHECKING:
     from drivers.output import WordConnection
 
 PASS = BlockState(1, Verdict.PASS)
-KINDS = [WordsOverSlmp, WordsOverHostLink]
-Kind = type[WordsOverSlmp] | type[WordsOverHostLink]
+KINDS = [WordsOverSlmp, WordsOverHostLink, WordsOverS7]
+Made = WordsOverSlmp | WordsOverHostLink | WordsOverS7
+Kind = type[WordsOverSlmp] | type[WordsOverHostLink] | type[WordsOverS7]
 
 
 @pytest.fixture(params=KINDS, ids=list(WORD_DEVICES))
@@ -43,9 +45,7 @@ def kind(request: pytest.FixtureRequest) -> Kind:
 
 
 @asynccontextmanager
-async def connected(
-    kind: Kind, timeout_s: float = 0.15
-) -> AsyncIterator[tuple[WordsOverSlmp | WordsOverHostLink, WordConnection, list[str]]]:
+async def connected(kind: Kind, timeout_s: float = 0.15) -> AsyncIterator[tuple[Made, WordConnection, list[str]]]:
     """A device and an open connection to it; the list grows by one each time the connection is said to be lost."""
     device = kind()
     await device.start()
@@ -111,8 +111,12 @@ async def test_a_write_that_was_given_up_is_not_delivered_later(kind: Kind) -> N
     listener.setblocking(False)
     loop = asyncio.get_running_loop()
     wire = kind.wire(*listener.getsockname(), places=PLACES, timeout_s=0.1, on_lost=lambda: None)
-    await wire.open()
+    opening = asyncio.create_task(wire.open())
     peer, _ = await loop.sock_accept(listener)
+    for said in kind.hello:
+        await loop.sock_recv(peer, 4096)
+        await loop.sock_sendall(peer, said)
+    await opening
     with pytest.raises(DeadlineMissed):
         await wire.write(PASS)
 
@@ -292,6 +296,96 @@ async def test_an_error_of_the_plc_is_said_in_words_and_ends_the_connection() ->
         with pytest.raises(CommandRefused, match="E4: the PLC takes no writes"):
             await wire.write(PASS)
         assert not wire.is_up
+    for answer, words in (
+        ("0300001602f080320300000002000200010000 0501 0a", r"code 0A: .*optimised block access"),
+        ("0300001302f080320200000002000000008104", r"error 8104: .*PUT/GET"),
+        ("0300001302f0803202000000020000000087ff", r"error 87FF: see the list"),
+    ):
+        async with connected(WordsOverS7) as (siemens, wire, _):
+
+            async def denies(_: bytes, answer: str = answer) -> bytes | None:
+                return bytes.fromhex(answer)
+
+            siemens.answer = denies
+            with pytest.raises(CommandRefused, match=words):
+                await wire.write(PASS)
+            assert not wire.is_up
+
+
+async def test_an_s7_answer_to_another_request_is_none() -> None:
+    """It has the form of an answer and carries the number of the request before."""
+    async with connected(WordsOverS7) as (device, wire, _):
+        await wire.write(PASS)
+        before = device.echo_of(device.asked[-1])
+
+        async def again(_: bytes) -> bytes | None:
+            return before
+
+        device.answer = again
+        with pytest.raises(ProtocolViolation, match="it is the answer to request 2, not to 3"):
+            await wire.write(PASS)
+        assert not wire.is_up
+
+
+@pytest.mark.parametrize(
+    ("hello", "why"),
+    [
+        ((), "within 0.15 s: .*write_timeout_ms"),
+        (("0300000b06800001000080",), r"refused with reason 128: there is no CPU at output\.rack and output\.slot"),
+        (("0300000e09e00001000700c0010a",), "confirms no connection"),
+        (("0300000e0ad00001000700c0010a",), "its length is not that of its frame"),
+        (("0300ffff",), "it says that it has 65535 bytes"),
+        (("485454502f312e31",), "no frame of ISO-on-TCP"),
+        (
+            (
+                "+",
+                "0300001b02f080320300000001000800000000f000000100010050",
+            ),
+            "wants requests of 80 bytes",
+        ),
+        (
+            (
+                "+",
+                "0300001302f080320200000001000000008104",
+            ),
+            "PUT/GET",
+        ),
+        (
+            (
+                "+",
+                "0300001602f080320300000001000200010000 0501ff",
+            ),
+            "no answer to the setup of communication",
+        ),
+        (("+",), "within 0.15 s"),
+    ],
+)
+async def test_a_cpu_that_does_not_agree_to_a_connection_is_said_with_what_to_look_at(
+    hello: tuple[str, ...], why: str
+) -> None:
+    class Device(WordsOverS7):
+        pass
+
+    confirmed = WordsOverS7.hello[0].hex()
+    Device.hello = tuple(bytes.fromhex(confirmed if said == "+" else said) for said in hello)
+    device = Device()
+
+    async def silent(_: bytes) -> bytes | None:
+        return None
+
+    device.answer = silent
+    await device.start()
+    wire = device.wire(*device.place, places=PLACES, timeout_s=0.15, on_lost=lambda: None)
+    try:
+        began_mono_s = monotonic_s()
+        with pytest.raises(NotConnected, match=why):
+            await wire.open()
+        assert monotonic_s() - began_mono_s < 1.0
+        assert not wire.is_up
+        assert not device.writes
+    finally:
+        wire.abort()
+        await device.stop()
 
 
 async def test_an_answer_to_a_read_is_none_to_a_write_and_the_other_way_round(kind: Kind) -> None:
@@ -310,7 +404,11 @@ async def test_an_answer_to_a_read_is_none_to_a_write_and_the_other_way_round(ki
 
 
 # Each kind's own beginnings, so that more than the first byte of an answer is reached.
-HEADS = {WordsOverSlmp: bytes.fromhex("d00000ffff0300"), WordsOverHostLink: b"0"}
+HEADS = {
+    WordsOverSlmp: bytes.fromhex("d00000ffff0300"),
+    WordsOverHostLink: b"0",
+    WordsOverS7: bytes.fromhex("0300001602f0803203000000020002000100000501"),
+}
 
 
 @pytest.mark.parametrize("kind_", KINDS, ids=list(WORD_DEVICES))
@@ -366,7 +464,15 @@ async def test_no_pass_is_published_while_the_answers_are_bent_and_it_comes_back
     task = asyncio.create_task(output.run(lambda: True))
     try:
         await device.until(lambda: output.is_confirmed)
-        for bad in (b"\xff", b"\r\n", b"", b"E9\r\n", bytes.fromhex("d00000ffff0300ffff"), b"OK\r\nOK\r\n"):
+        for bad in (
+            b"\xff",
+            b"\r\n",
+            b"",
+            b"E9\r\n",
+            bytes.fromhex("d00000ffff0300ffff"),
+            b"OK\r\nOK\r\n",
+            b"\3\0\0\x16",
+        ):
             device.number += 1
             await output.begin_part(device.number, monotonic_s())
 
@@ -405,5 +511,9 @@ async def test_only_one_request_is_out_at_a_time(kind: Kind) -> None:
         assert len(device.asked) == 1
 
 
-def test_the_connections_of_both_kinds_are_what_is_tested() -> None:
-    assert {kind.wire for kind in KINDS} == {SlmpConnection, HostLinkConnection}
+def test_the_connections_of_all_kinds_are_what_is_tested() -> None:
+    assert {getattr(kind.wire, "func", kind.wire) for kind in KINDS} == {
+        SlmpConnection,
+        HostLinkConnection,
+        S7Connection,
+    }

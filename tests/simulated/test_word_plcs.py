@@ -1,4 +1,4 @@
-"""A PLC with a gate over SLMP and over the host link: it opens for the part that a block names, or not at all."""
+"""A PLC with a gate over SLMP, the host link and S7: it opens for the part that a block names, or not at all."""
 
 from __future__ import annotations
 
@@ -13,17 +13,20 @@ import pytest
 from drivers.base import DriverError, Published, Reason, Verdict
 from drivers.kv_hostlink import HostLinkConnection
 from drivers.output import BlockOutput, BlockState, BlockWalker, WordPlaces, write_resting
+from drivers.s7 import S7Connection
 from drivers.simulated.remote_io import IoFault
-from drivers.simulated.word_plc import SimulatedHostLinkPlc, SimulatedSlmpPlc
+from drivers.simulated.word_plc import SimulatedHostLinkPlc, SimulatedS7Plc, SimulatedSlmpPlc
 from drivers.slmp import SlmpConnection
 from drivers.timing import Deadline, monotonic_s
 from tests.byte_proxy import Bend, ByteProxy, Trouble, Way
 from tests.simulated.simulated_wire import until
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from drivers.output import WordConnection
+
+    AnyPlc = SimulatedSlmpPlc | SimulatedHostLinkPlc | SimulatedS7Plc
 
 PLACES = WordPlaces(100, 120, 140)
 READY, FAULT = 1, 2
@@ -32,10 +35,12 @@ PASS_WORD = 0x005A
 
 @dataclass(frozen=True)
 class Kind:
-    plc: type[SimulatedSlmpPlc | SimulatedHostLinkPlc]
-    wire: type[WordConnection]
+    plc: Callable[..., AnyPlc]
+    wire: Callable[..., WordConnection]
+    block_key: str = "output.first_register"
+    inputs_key: str = "output.inputs_register"
 
-    def made(self, **options: Any) -> SimulatedSlmpPlc | SimulatedHostLinkPlc:
+    def made(self, **options: Any) -> AnyPlc:
         return self.plc(first_register=PLACES.first, plc_register=PLACES.plc, inputs_register=PLACES.inputs, **options)
 
     def new_wire(self, port: int, timeout_s: float = 0.3) -> partial[WordConnection]:
@@ -49,6 +54,9 @@ class Kind:
 KINDS = {
     "slmp": Kind(SimulatedSlmpPlc, SlmpConnection),
     "kv-hostlink": Kind(SimulatedHostLinkPlc, HostLinkConnection),
+    "s7": Kind(
+        partial(SimulatedS7Plc, db=7), partial(S7Connection, db=7, slot=2), "output.first_byte", "output.inputs_byte"
+    ),
 }
 
 
@@ -58,7 +66,7 @@ def kind(request: pytest.FixtureRequest) -> Kind:
 
 
 @asynccontextmanager
-async def started(kind: Kind, **options: Any) -> AsyncIterator[SimulatedSlmpPlc | SimulatedHostLinkPlc]:
+async def started(kind: Kind, **options: Any) -> AsyncIterator[AnyPlc]:
     peer = kind.made(**options)
     await peer.start()
     try:
@@ -68,9 +76,7 @@ async def started(kind: Kind, **options: Any) -> AsyncIterator[SimulatedSlmpPlc 
 
 
 @asynccontextmanager
-async def plc_and_output(
-    kind: Kind, **options: Any
-) -> AsyncIterator[tuple[SimulatedSlmpPlc | SimulatedHostLinkPlc, BlockOutput]]:
+async def plc_and_output(kind: Kind, **options: Any) -> AsyncIterator[tuple[AnyPlc, BlockOutput]]:
     async with started(kind) as peer, running(kind, peer.port, **options) as output:
         await until(lambda: peer.block[4] & READY)
         yield peer, output
@@ -245,14 +251,14 @@ async def test_inputs_are_bits_of_the_plcs_words(kind: Kind) -> None:
         plc.set_input(35, False)
         assert await output.read_part_present() is False
     wire = kind.wire("127.0.0.1", plc.port, places=WordPlaces(0, 8), timeout_s=0.1, on_lost=lambda: None)
-    with pytest.raises(DriverError, match=r"output\.inputs_register"):
+    with pytest.raises(DriverError, match=kind.inputs_key):
         await wire.read_inputs(0, 1)
 
 
 async def test_words_that_are_not_there_are_refused_in_words(kind: Kind) -> None:
     async with started(kind) as plc:
         elsewhere = partial(kind.new_wire(plc.port), places=WordPlaces(500, 520))
-        with pytest.raises(DriverError, match=r"look at output\.first_register"):
+        with pytest.raises(DriverError, match=f"look at {kind.block_key}"):
             await write_resting(elsewhere, BlockState())
 
 

@@ -1,4 +1,4 @@
-"""The real agent and a PLC over SLMP and over the host link: parts, kill, and every command that drives the output."""
+"""The real agent and a PLC over SLMP, the host link and S7: parts, kill, and every command that drives the output."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from drivers.output import BlockState
-from drivers.simulated.word_plc import SimulatedHostLinkPlc, SimulatedSlmpPlc
+from drivers.simulated.word_plc import SimulatedHostLinkPlc, SimulatedS7Plc, SimulatedSlmpPlc
 from edge_agent.domain import Verdict
 from edge_agent.store.journal import JournalReader
 from tests.simulated.line import PROGRAM, bad_image, edge_agent, good_image, line
@@ -23,11 +23,13 @@ if TYPE_CHECKING:
     from drivers.simulated.plc import PlcPart
     from tests.simulated.line import Line
 
-Plc = SimulatedSlmpPlc | SimulatedHostLinkPlc
-KINDS: dict[str, type[Plc]] = {"slmp": SimulatedSlmpPlc, "kv-hostlink": SimulatedHostLinkPlc}
+Plc = SimulatedSlmpPlc | SimulatedHostLinkPlc | SimulatedS7Plc
+KINDS: dict[str, type[Plc]] = {"slmp": SimulatedSlmpPlc, "kv-hostlink": SimulatedHostLinkPlc, "s7": SimulatedS7Plc}
 READY, PASS_WORD, REJECT_WORD = 1, 0x005A, 0x00C3
 FIRST, BACK, INPUTS = 100, 120, 140
-KEYS = f"first_register = {FIRST}\nplc_register = {BACK}\ninputs_register = {INPUTS}\n"
+REGISTERS = f"first_register = {FIRST}\nplc_register = {BACK}\ninputs_register = {INPUTS}\n"
+BYTES = f"db = 1\nfirst_byte = {2 * FIRST}\nplc_byte = {2 * BACK}\ninputs_byte = {2 * INPUTS}\n"
+KEYS = {"slmp": REGISTERS, "kv-hostlink": REGISTERS, "s7": BYTES}
 
 
 @pytest.fixture(params=list(KINDS))
@@ -49,7 +51,7 @@ async def started(kind: str) -> AsyncIterator[Plc]:
 def lead_to(plc: Plc, kind: str, at: Line, keys: str = "") -> None:
     """line.toml with the PLC in the place of the remote I/O."""
     text = at.config.read_text().replace(f"port = {at.remote_io.port}\n", f"port = {plc.port}\n")
-    at.config.write_text(text.replace("[output]\n", f'[output]\nkind = "{kind}"\n{KEYS}{keys}'))
+    at.config.write_text(text.replace("[output]\n", f'[output]\nkind = "{kind}"\n{KEYS[kind]}{keys}'))
 
 
 async def show(at: Line, plc: Plc, image: bytes) -> PlcPart:
@@ -110,7 +112,7 @@ async def test_a_simulated_run_has_the_output_that_line_toml_names(
     images.mkdir()
     for number, image in enumerate((good_image(1), bad_image(1)), 1):
         (images / f"261123_080000_{number:010d}_CAM1_OK.bmp").write_bytes(image)
-    keys = f'kind = "{kind}"\n{KEYS}program_request = "checked"\nmode_input = 1\nreject_confirm_ms = 1000\n'
+    keys = f'kind = "{kind}"\n{KEYS[kind]}program_request = "checked"\nmode_input = 1\nreject_confirm_ms = 1000\n'
     async with line(tmp_path, thumbnail_bundle, start=False) as at:
         at.config.write_text(at.config.read_text().replace("[output]\n", f"[output]\n{keys}"))
         await at.start_agent("--simulated", "--simulated-images", str(images))

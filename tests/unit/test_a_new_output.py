@@ -165,8 +165,10 @@ async def brought_to_reject(settings: Settings) -> None:
 
 def made(kind: type[OutputSettings]) -> OutputSettings:
     name = get_args(kind.model_fields["kind"].annotation)[0]
+    # A place that has no default, as a data block's number.
+    needed = dict.fromkeys((key for key, field in kind.model_fields.items() if field.is_required()), 1)
     adapter: TypeAdapter[OutputSettings] = TypeAdapter(AnyOutput)
-    return adapter.validate_python({"kind": name, "host": "127.0.0.1"})
+    return adapter.validate_python(needed | {"kind": name, "host": "127.0.0.1"})
 
 
 class Unknown(OutputSettings):

@@ -1,4 +1,4 @@
-"""Frames of SLMP and lines of the host link: as their pages print them, and nothing else is taken for an answer."""
+"""Frames of SLMP and S7, lines of the host link: as their pages print them, and nothing else is an answer."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from drivers.kv_hostlink import codec as hostlink
 from drivers.output import BlockState, WordPlaces
+from drivers.s7 import codec as s7
 from drivers.slmp import codec as slmp
 
 DRIVERS = Path(__file__).parents[2] / "drivers"
@@ -46,13 +47,99 @@ def test_the_lines_of_the_host_link_are_those_of_its_page() -> None:
     assert hostlink.error_code(refused + b"\r\n") == "E0"
 
 
+def test_the_frames_of_s7_are_those_of_its_page() -> None:
+    connect, confirmed, setup, agreed, write, written, read, found, absent, denied = (
+        bytes.fromhex(line) for line in printed("s7")
+    )
+
+    assert s7.connect_request(0, 1) == connect
+    assert s7.confirm_size(confirmed) == len(confirmed)
+    assert s7.check_confirm(confirmed) is None
+    assert s7.setup_request(1) == setup
+    assert s7.check_setup(agreed, 1) is None
+    assert s7.write_request(2, 7, 40, RESTING) == write
+    assert s7.reply_size(written, 0) == len(written)
+    assert s7.check_written(written, 2) is None
+    assert s7.read_request(3, 7, 40, 8) == read
+    assert s7.reply_size(found, 8) == len(found)
+    assert s7.parse_words(found, 3, 8) == RESTING
+    assert s7.parse_words(absent, 3, 8) == s7.Refused("code 0A", s7.ITEM_CODES[0x0A])
+    assert s7.check_written(denied, 2) == s7.Refused("error 8104", s7.HEADER_ERRORS[0x8104])
+
+
 @pytest.mark.parametrize(
-    ("codec", "page"), [(slmp.END_CODES, "slmp"), (hostlink.ERROR_CODES, "kv_hostlink")], ids=["slmp", "hostlink"]
+    ("codec", "page", "digits"),
+    [
+        (slmp.END_CODES, "slmp", 4),
+        (hostlink.ERROR_CODES, "kv_hostlink", 0),
+        (s7.ITEM_CODES, "s7", 2),
+        (s7.HEADER_ERRORS, "s7", 4),
+    ],
+    ids=["slmp", "hostlink", "s7 item", "s7 head"],
 )
-def test_each_code_that_has_words_is_on_its_page(codec: dict[object, str], page: str) -> None:
+def test_each_code_that_has_words_is_on_its_page(codec: dict[object, str], page: str, digits: int) -> None:
     text = (DRIVERS / page / "PROTOCOL.md").read_text()
     for code in codec:
-        assert f"| {code:04X} |" in text if isinstance(code, int) else f"| {code} |" in text
+        assert f"| {code:0{digits}X} |" in text if isinstance(code, int) else f"| {code} |" in text
+
+
+S7_HEADS = [
+    b"",
+    bytes.fromhex("0300001602f08032030000000200020001000005 01".replace(" ", "")),
+    bytes.fromhex("0300001d02f080320300000002000200080000040 1ff04".replace(" ", "")),
+    bytes.fromhex("0300001b02f0803203000000020008000000 00f000".replace(" ", "")),
+]
+
+
+@given(st.sampled_from(S7_HEADS), st.binary(max_size=40), st.integers(1, 8))
+def test_any_bytes_are_an_answer_of_s7_that_fits_or_a_value_error(head: bytes, rest: bytes, words: int) -> None:
+    data = head + rest
+    for check, carried in ((s7.check_setup, 0), (s7.check_written, 0), (s7.parse_words, words)):
+        try:
+            size = s7.reply_size(data, carried)
+            if size is None or size > len(data):
+                continue
+            found = check(data[:size], 2, words) if carried else check(data[:size], 2)  # type: ignore[operator]
+        except ValueError:
+            continue
+        assert isinstance(found, s7.Refused) or (len(found) == words if carried else found is None)
+    try:
+        size = s7.confirm_size(data)
+        if size is not None and size <= len(data):
+            assert s7.check_confirm(data[:size]) is None or data[5] == 0x80
+    except ValueError:
+        return
+
+
+@given(WORDS, st.data())
+def test_of_an_s7_answer_no_bit_but_that_of_a_word_may_be_another(words: tuple[int, ...], data: st.DataObject) -> None:
+    """Whatever bit turns before the words: it is no answer, a refusal, or another length that is waited for."""
+    body = b"\xff\x04" + (16 * len(words)).to_bytes(2, "big") + b"".join(word.to_bytes(2, "big") for word in words)
+    lengths = b"\x00\x02" + len(body).to_bytes(2, "big")
+    pdu = bytes.fromhex("3203000000 03".replace(" ", "")) + lengths + b"\0\0\x04\x01" + body
+    frame = b"\3\0" + (7 + len(pdu)).to_bytes(2, "big") + b"\2\xf0\x80" + pdu
+    assert s7.parse_words(frame, 3, len(words)) == words
+    at = data.draw(st.integers(0, len(frame) - 2 * len(words) - 1).filter(lambda at: at not in (9, 10)))
+    bent = frame[:at] + bytes((frame[at] ^ 1 << data.draw(st.integers(0, 7)),)) + frame[at + 1 :]
+    try:
+        size = s7.reply_size(bent, len(words))
+        assert size is None or size != len(frame) or isinstance(s7.parse_words(bent, 3, len(words)), s7.Refused)
+    except ValueError:
+        return
+
+
+@pytest.mark.parametrize(
+    ("db", "first", "words"), [(0, 0, 8), (65_536, 0, 8), (1, -2, 8), (1, 0, 0), (1, 0, 17), (1, 65_522, 8)]
+)
+def test_a_place_that_no_s7_request_can_name_is_refused_before_it_is_sent(db: int, first: int, words: int) -> None:
+    with pytest.raises(ValueError, match=r"DB|data block"):
+        s7.read_request(1, db, first, words)
+
+
+@pytest.mark.parametrize(("rack", "slot"), [(-1, 0), (8, 0), (0, 32), (0, -1)])
+def test_a_cpu_can_only_be_in_a_rack_and_slot_that_there_are(rack: int, slot: int) -> None:
+    with pytest.raises(ValueError, match="a rack is 0 to 7 and a slot 0 to 31"):
+        s7.connect_request(rack, slot)
 
 
 @given(st.binary(max_size=60), st.integers(0, 8))

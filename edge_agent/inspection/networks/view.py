@@ -152,7 +152,7 @@ class ViewExtractor:
         return {view: found[view] for view in self.views}
 
     def looks(self, views: Views) -> Iterator[tuple[View, NDArray[np.float32]]]:
-        """The same view by view, the cheapest first: a part that one of them rejects for certain need not wait."""
+        """As ``features``, view by view, the cheapest first: a part that one view rejects for certain need not wait."""
         native = views.crop if self._native is None else resized(views.crop, *self._native, cv2.INTER_AREA)
         small = overview_size(*native.shape[:2])
         for view in sorted(self.views, key=_CHEAPEST_FIRST.index):

@@ -208,7 +208,7 @@ class ViewsJudge(Judge):
         return Judged(score, in_order, _words_of(in_mean if score == fmean(in_mean.values()) else beside))
 
     def at_least(self, shares: Mapping[str, float]) -> float:
-        """The same, where those that are not there say as little against the part as they can."""
+        """As ``judged``, where each view that is not among the shares says as little against the part as it can."""
         # No distance is below 0: each view says at least what it would of a part at distance 0 (docs/decisions/0083).
         least = {**self._least, **shares}
         in_mean = {view: share for view, share in least.items() if not self._banks[view].is_beside}

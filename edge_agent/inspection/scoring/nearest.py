@@ -83,7 +83,7 @@ class PlaceBank:
 
     @property
     def parts(self) -> int:
-        """N."""
+        """How many good parts the bank holds."""
         return len(self._bank[0])
 
     def without(self, part: int) -> PlaceBank:

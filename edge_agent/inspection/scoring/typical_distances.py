@@ -14,7 +14,7 @@ __all__ = ["TOP_PLACES", "TypicalDistances", "top_mean"]
 
 TOP_PLACES = 9
 """What a point-like defect covers once features are averaged 3 x 3: fewer would hang on one noisy place."""
-# Chosen on ten part types: from about 100 good parts on a place knows more by itself (docs/decisions/0055).
+# On ten part types a place's own figures gained from 100 good images on, and lost with 31 to 48 (docs/decisions/0055).
 _PRIOR = 30.0
 """How many good parts the common spread stands for, where a place has a spread of its own."""
 _FLOOR = 0.5
@@ -69,7 +69,7 @@ class TypicalDistances:
         return cls(np.full(places, usual, np.float32), np.full(places, spread, np.float32), usual, spread, 0.0)
 
     def at(self, places: NDArray[np.intp]) -> TypicalDistances:
-        """The same at some of the places, by their numbers (p,) among the P."""
+        """The typical distances of some of the P places alone, by their numbers (p,)."""
         return replace(self, usual=self.usual[places], spread=self.spread[places])
 
     def __call__(self, distances: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -18,6 +18,8 @@ from edge_agent.settings.outputs.modbus import (
     ModbusSettings,
     RtuSettings,
 )
+from edge_agent.settings.outputs.plc import PlcSettings
+from edge_agent.settings.outputs.s7 import S7Settings
 from edge_agent.settings.outputs.words import HostLinkSettings, SlmpSettings, WordSettings
 
 __all__ = [
@@ -28,14 +30,17 @@ __all__ = [
     "ModbusRegistersSettings",
     "ModbusSettings",
     "OutputSettings",
+    "PlcSettings",
     "RtuSettings",
+    "S7Settings",
     "SlmpSettings",
     "WordSettings",
     "with_kind",
 ]
 
 AnyOutput: TypeAlias = Annotated[
-    ModbusCoilsSettings | ModbusRegistersSettings | SlmpSettings | HostLinkSettings, Field(discriminator="kind")
+    ModbusCoilsSettings | ModbusRegistersSettings | SlmpSettings | HostLinkSettings | S7Settings,
+    Field(discriminator="kind"),
 ]
 
 _WITHOUT_KIND = "modbus-coils"

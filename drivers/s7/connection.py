@@ -1,0 +1,138 @@
+"""One connection to a Siemens CPU that speaks S7 communication over ISO-on-TCP. Single use."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING, NoReturn, TypeVar
+
+from drivers.base import Admit, CommandRefused, DriverError, NotConnected, ProtocolViolation, admit_all
+from drivers.output.words import WordConnection, WordPlaces
+from drivers.s7.codec import (
+    Refused,
+    check_confirm,
+    check_setup,
+    check_written,
+    confirm_size,
+    connect_request,
+    parse_words,
+    read_request,
+    reply_size,
+    setup_request,
+    write_request,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from drivers.output.wire import OnLost
+
+__all__ = ["S7Connection"]
+
+_DROPPED = ": there may be no CPU at output.rack and output.slot, all its connections may be taken, or PUT/GET is off"
+_NUMBERS = 0x10000
+_BITS = 8
+
+T = TypeVar("T")
+
+
+class S7Connection(WordConnection):
+    """Words are those of one data block: ``places`` counts them, word 20 is DBW40. An input is a bit of its bytes.
+
+    Input 0 is bit 0 of the first byte of the word ``places.inputs``, input 8 bit 0 of the next byte: the elements of
+    an Array of Bool. ``timeout_s`` bounds all that it takes to connect together, and each request.
+    """
+
+    block_key = "output.first_byte"
+    inputs_key = "output.inputs_byte"
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        db: int,
+        rack: int = 0,
+        slot: int = 1,
+        places: WordPlaces,
+        timeout_s: float,
+        on_lost: OnLost,
+        admit: Admit = admit_all,
+    ) -> None:
+        super().__init__(
+            host, port, places=places, timeout_s=timeout_s, on_lost=on_lost, admit=admit, dropped_hint=_DROPPED
+        )
+        self._db = db
+        self._timeout_s = timeout_s
+        self._connect = connect_request(rack, slot)
+        self._number = 0
+        self._is_greeted = False
+
+    @property
+    def is_up(self) -> bool:
+        """As ``DeviceWire.is_up``."""
+        return self._is_greeted and super().is_up
+
+    async def open(self) -> None:
+        """As ``DeviceWire.open``: TCP, then the CPU in its place of the rack, then the size of requests."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await super().open()
+                await self._greet()
+        except NotConnected:
+            raise
+        except TimeoutError as err:
+            why = str(err) if isinstance(err, DriverError) else "what it takes to connect took too long"
+            self.fail(NotConnected(f"no connection to {self.peer} within {self._timeout_s:g} s: {why}; {_LOOK_AT}"))
+        except DriverError as err:
+            self.fail(NotConnected(str(err)))
+        self._is_greeted = True
+
+    async def _greet(self) -> None:
+        name = "the request to connect"
+        reply = await self._wire.ask(name, self._connect, confirm_size)
+        self._take(name, reply, check_confirm)
+        name, number = "the setup of communication", self._next_number()
+        reply = await self._wire.ask(name, setup_request(number), partial(reply_size, words=0))
+        self._take(name, reply, partial(check_setup, number=number))
+
+    async def write_range(self, first: int, words: tuple[int, ...]) -> None:
+        """As ``WordConnection.write_range``: write var of one place."""
+        name, number = f"the write of {self._named(first)}", self._next_number()
+        request = write_request(number, self._db, 2 * first, words)
+        reply = await self._wire.ask(name, request, partial(reply_size, words=0))
+        self._take(name, reply, partial(check_written, number=number))
+
+    async def read_range(self, first: int, count: int) -> tuple[int, ...]:
+        """As ``WordConnection.read_range``: read var of one place."""
+        name, number = f"the read of {self._named(first)}", self._next_number()
+        reply = await self._wire.ask(
+            name, read_request(number, self._db, 2 * first, count), partial(reply_size, words=count)
+        )
+        return self._take(name, reply, partial(parse_words, number=number, words=count))
+
+    def bits(self, words: tuple[int, ...]) -> list[bool]:
+        """As ``WordConnection.bits``: by bytes, as the CPU counts them."""
+        return [bool(byte >> bit & 1) for word in words for byte in word.to_bytes(2, "big") for bit in range(_BITS)]
+
+    def _named(self, first: int) -> str:
+        return f"DB{self._db}.DBW{2 * first}"
+
+    def _next_number(self) -> int:
+        self._number = (self._number + 1) % _NUMBERS
+        return self._number
+
+    def _take(self, name: str, reply: bytes, parse: Callable[[bytes], T | Refused]) -> T:
+        try:
+            found = parse(reply)
+        except ValueError as err:
+            self._refuse(name, reply, err)
+        if isinstance(found, Refused):
+            self.fail(CommandRefused(f"{name} by {self.peer}", *found))
+        return found
+
+    def _refuse(self, name: str, reply: bytes, why: ValueError) -> NoReturn:
+        self.fail(ProtocolViolation(f"{self.peer} answered {name} with {reply[:40]!r}: {why}"))
+
+
+_LOOK_AT = "look at its cable, at output.host, rack and slot, or give it more time with output.write_timeout_ms"

@@ -1,0 +1,87 @@
+"""What each kind of [output] has that writes the register block into the memory of a PLC, whatever it calls a place."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import ClassVar
+
+from edge_agent.settings.outputs.common import Loc, OutputSettings
+
+__all__ = ["BACK_WORDS", "BLOCK_WORDS", "PlcSettings"]
+
+BLOCK_WORDS, BACK_WORDS = 8, 5
+_WORD_BITS = 16
+_INPUTS = ("part_present_input", "mode_input", "acknowledge_input", "reject_confirm_input")
+
+
+class PlcSettings(OutputSettings):
+    """The block is that of "modbus-registers": a PASS names its part. A PLC has one memory behind all its ports."""
+
+    last_place: ClassVar[int] = 65_535
+
+    @property
+    def names_parts(self) -> bool:
+        """The block carries the part's number."""
+        return True
+
+    @property
+    def is_one_behind_all_ports(self) -> bool:
+        """A PLC has a port for each client, and one memory."""
+        return True
+
+    @property
+    @abstractmethod
+    def plc_place(self) -> str:
+        """Where the words begin that the PLC writes, as the PLC names it."""
+
+    @property
+    @abstractmethod
+    def word_numbers(self) -> tuple[int, int, int | None]:
+        """The block's first word, the PLC's first word, the first one with inputs, counted from the memory's first."""
+
+    @property
+    @abstractmethod
+    def _units(self) -> tuple[str, str, int]:
+        """What a place is, what several are, and how many of them are a word."""
+
+    @property
+    @abstractmethod
+    def _keys(self) -> tuple[str, str, str]:
+        """The keys that say where the block lies, where the PLC's words lie, and where inputs."""
+
+    def problems(self) -> list[tuple[Loc, str]]:
+        """As ``OutputSettings.problems``."""
+        problems: list[tuple[Loc, str]] = []
+        if self.host is None:
+            problems.append((("output",), "name the address of the PLC, host (got none)"))
+        problems += super().problems()
+        _, units, a_word = self._units
+        words = (BLOCK_WORDS, BACK_WORDS, self._input_words())
+        taken: list[tuple[str, range]] = []
+        for key, count in zip(self._keys, (a_word * count for count in words), strict=True):
+            place: int | None = getattr(self, key)
+            if place is None or not count:
+                continue
+            here = range(place, place + count)
+            if here.stop - 1 > self.last_place:
+                most = self.last_place - count + 1
+                message = f"expected at most {most}, so that {count} {units} fit (got {place})"
+                problems.append((("output", key), message))
+            for other, others in taken:
+                if here.start < others.stop and others.start < here.stop:
+                    message = f"expected a place outside the {len(others)} {units} of {other} (got {place})"
+                    problems.append((("output", key), message))
+            taken.append((key, here))
+        return problems + self._places_of_inputs()
+
+    def _input_words(self) -> int:
+        """How many words hold the inputs that line.toml names."""
+        wired = [place for key in _INPUTS if (place := getattr(self, key)) is not None]
+        return max(wired) // _WORD_BITS + 1 if wired else 0
+
+    def _places_of_inputs(self) -> list[tuple[Loc, str]]:
+        named = next((key for key in _INPUTS if getattr(self, key) is not None), None)
+        if named is None or getattr(self, self._keys[2]) is not None:
+            return []
+        message = f"needs output.{self._keys[2]}: the {self._units[0]} in which the PLC gives the inputs"
+        return [(("output", named), message)]
