@@ -131,22 +131,30 @@ async def _read_all(loop: asyncio.AbstractEventLoop, peer: socket.socket) -> Non
         pass
 
 
-async def test_closing_is_in_order_and_resets_nothing(kind: Kind) -> None:
-    listener = socket.create_server(("127.0.0.1", 0))
-    listener.setblocking(False)
-    loop = asyncio.get_running_loop()
-    wire = kind.wire(*listener.getsockname(), places=PLACES, timeout_s=1.0, on_lost=lambda: None)
-    await wire.open()
-    peer, _ = await loop.sock_accept(listener)
-    wire.close()
-    wire.close()
-
-    assert await loop.sock_recv(peer, 4096) == b""
-    assert not wire.is_up
-    with pytest.raises(NotConnected, match="was closed"):
+async def test_closing_is_in_order_and_resets_nothing(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
+    ends: list[type[BaseException]] = []
+    async with connected(kind) as (device, wire, _):
         await wire.read_words(8)
-    peer.close()
-    listener.close()
+        listen = device.request
+
+        async def noted(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
+            try:
+                return await listen(reader)
+            except (asyncio.IncompleteReadError, ConnectionError) as err:
+                ends.append(type(err))
+                raise
+
+        monkeypatch.setattr(device, "request", noted)
+        await wire.read_words(8)
+        await wire.read_words(8)
+        wire.close()
+        wire.close()
+        await device.until(lambda: not device._writers)
+
+        assert ends == [asyncio.IncompleteReadError], "read to its end, not reset"
+        assert not wire.is_up
+        with pytest.raises(NotConnected, match="was closed"):
+            await wire.read_words(8)
 
 
 async def test_a_dial_that_is_cancelled_leaves_no_connection(kind: Kind) -> None:
