@@ -28,7 +28,19 @@ if TYPE_CHECKING:
 
     from edge_agent.settings import Settings
 
-__all__ = ["BUNDLES", "NEEDS_ASYNCUA", "Identity", "Site", "identity", "opcua_processes", "opcua_settings"]
+__all__ = [
+    "BUNDLES",
+    "NEEDS_ASYNCUA",
+    "PASSWORD",
+    "Identity",
+    "Site",
+    "connected",
+    "identity",
+    "opcua_processes",
+    "opcua_settings",
+    "opcua_tables",
+    "ready",
+]
 
 NEEDS_ASYNCUA = pytest.mark.skipif(
     find_spec("asyncua") is None, reason="no asyncua here: pip install 'edge-agent[opcua]'"
@@ -74,18 +86,14 @@ def identity(folder: Path, name: str) -> Identity:
     return Identity(certificate, key, f"urn:test:{name}")
 
 
-def opcua_settings(folder: Path, port: int, *, anonymous: str = "read") -> Settings:
-    """Settings with an OPC UA server that trusts the client ``folder/pki/client`` and the user mes."""
-    web_settings(folder, port=free_port())
+def opcua_tables(folder: Path, port: int, *, anonymous: str = "read") -> str:
+    """[opcua] of a line.toml in this folder: it trusts the client ``folder/pki/client`` and the user mes."""
     identity(folder / "pki", "server")
     client = identity(folder / "pki", "client")
     (folder / "clients").mkdir(exist_ok=True)
     shutil.copy(client.certificate, folder / "clients" / "client.pem")
     (folder / "mes_password").write_text(PASSWORD + "\n")
-    path = folder / "line.toml"
-    path.write_text(
-        path.read_text()
-        + f"""
+    return f"""
 [opcua]
 port = {port}
 certificate_file = "pki/server.pem"
@@ -96,7 +104,13 @@ anonymous = "{anonymous}"
 name = "mes"
 password_file = "mes_password"
 """
-    )
+
+
+def opcua_settings(folder: Path, port: int, *, anonymous: str = "read") -> Settings:
+    """Settings with an OPC UA server beside a page."""
+    web_settings(folder, port=free_port())
+    path = folder / "line.toml"
+    path.write_text(path.read_text() + opcua_tables(folder, port, anonymous=anonymous))
     return load_settings(path)
 
 
@@ -125,8 +139,7 @@ class Site:
 
     @property
     def client(self) -> Identity:
-        pki = self.folder / "pki"
-        return Identity(pki / "client.pem", pki / "client_key.pem", "urn:test:client")
+        return own_client(self.folder)
 
     @asynccontextmanager
     async def served(self) -> AsyncIterator[None]:
@@ -154,19 +167,29 @@ class Site:
 
     async def connected(self, who: Identity | None = None, **login: Any) -> Any:
         """A client of asyncua over the encrypted endpoint; the caller disconnects it."""
-        from asyncua import Client
-        from asyncua.crypto.security_policies import SecurityPolicyBasic256Sha256
+        return await connected(self.folder, self.port, who, **login)
 
-        own = who or self.client
-        client = Client(self.url, timeout=20)
-        client.application_uri = own.uri
-        if login:
-            client.set_user(login["user"])
-            client.set_password(login["password"])
-        server = self.folder / "pki/server.pem"
-        await client.set_security(SecurityPolicyBasic256Sha256, own.certificate, own.key, server_certificate=server)
-        await client.connect()
-        return client
+
+async def connected(folder: Path, port: int, who: Identity | None = None, **login: Any) -> Any:
+    """The same for a server whose files ``opcua_tables`` made in this folder."""
+    from asyncua import Client
+    from asyncua.crypto.security_policies import SecurityPolicyBasic256Sha256
+
+    own = who or own_client(folder)
+    client = Client(f"opc.tcp://127.0.0.1:{port}/edge-agent", timeout=20)
+    client.application_uri = own.uri
+    if login:
+        client.set_user(login["user"])
+        client.set_password(login["password"])
+    server = folder / "pki/server.pem"
+    await client.set_security(SecurityPolicyBasic256Sha256, own.certificate, own.key, server_certificate=server)
+    await client.connect()
+    return client
+
+
+def own_client(folder: Path) -> Identity:
+    """The client that such a server trusts."""
+    return Identity(folder / "pki/client.pem", folder / "pki/client_key.pem", "urn:test:client")
 
 
 def opcua_processes() -> set[int]:

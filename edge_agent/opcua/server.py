@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from edge_agent.opcua.hello import Hello
 
-__all__ = ["open_server"]
+__all__ = ["open_server", "quiet_library"]
 
 _POLICIES = [
     ua.SecurityPolicyType.Basic256Sha256_SignAndEncrypt,
@@ -58,6 +58,8 @@ class _FewLines(logging.Filter):
         self._begun_mono_s, self._said = monotonic_s(), 0
 
     def filter(self, record: logging.LogRecord) -> bool:
+        if not record.name.startswith("asyncua"):
+            return True
         if monotonic_s() - self._begun_mono_s > 60:
             self._begun_mono_s, self._said = monotonic_s(), 0
         self._said += 1

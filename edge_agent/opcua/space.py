@@ -144,11 +144,10 @@ class Space:
     async def tell_result(self, part: SeenPart, *, is_news: bool) -> None:
         """A part's result in its slot, and as the latest one where it is the newest; with an event where it is news."""
         values = result_of(part, self._hello.config_sha256)
-        latest, number = f"{_ROOT}.ResultManagement.LatestResult", part.row.part_seq
-        places = [f"{_RESULTS}.Result{number % RESULTS_KEPT}"]
-        if number >= int(self._written.get(f"{latest}.ResultId") or 0):
-            places.append(latest)
-        for place in places:
+        number = part.row.part_seq
+        for place in (f"{_RESULTS}.Result{number % RESULTS_KEPT}", f"{_ROOT}.ResultManagement.LatestResult"):
+            if number < int(self._written.get(f"{place}.ResultId") or 0):
+                continue  # what became of an older part's verdict was known late: a newer one stands there
             for name, value in values.items():
                 await self._write(f"{place}.{name}", value)
         if is_news:

@@ -8,10 +8,13 @@ import os
 import signal
 import socket
 import time
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from drivers.base import Published
@@ -289,6 +292,32 @@ async def test_clients_that_hold_all_they_can_and_send_rubbish_hold_up_no_row_of
         assert max(took) < 2.0
 
 
+async def test_whatever_bytes_come_the_server_goes_on(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    kinds = st.sampled_from([b"HELF", b"OPNF", b"MSGF", b"MSGC", b"CLOF", b"ERRF", b""])
+    chunks = st.lists(st.tuples(kinds, st.binary(max_size=200), st.booleans()), min_size=1, max_size=4)
+
+    @settings(max_examples=60, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(chunks)
+    def sent(parts: list[tuple[bytes, bytes, bool]]) -> None:
+        # The server may have ended the connection already.
+        with socket.create_connection(("127.0.0.1", site.port), timeout=_WITHIN_S) as sock, suppress(ConnectionError):
+            for kind, body, is_true in parts:
+                length = 8 + len(body) if is_true else int.from_bytes(body[:4].ljust(4, b"\0"), "little")
+                sock.sendall(kind + (length.to_bytes(4, "little") if kind else b"") + body)
+            sock.shutdown(socket.SHUT_WR)
+            while sock.recv(4096):
+                pass
+
+    async with site.served():
+        (process,) = opcua_processes()
+        await asyncio.to_thread(sent)
+        client = await site.connected()
+        await client.disconnect()
+
+        assert opcua_processes() == {process}
+
+
 async def test_rubbish_ends_its_own_connection_and_nothing_else(tmp_path: Path) -> None:
     site = Site(tmp_path)
     giant = b"MSGF\xff\xff\xff\x7f" + bytes(100_000)
@@ -298,11 +327,9 @@ async def test_rubbish_ends_its_own_connection_and_nothing_else(tmp_path: Path) 
         for rubbish in (b"GET / HTTP/1.1\r\n\r\n", giant, hello + giant, bytes(64), b"OPNF\x10\0\0\0" + bytes(8)):
             reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
             writer.write(rubbish)
-            try:
+            with suppress(ConnectionResetError):
                 async with asyncio.timeout(_WITHIN_S):
                     await reader.read(-1)  # until the server ends it
-            except ConnectionResetError:
-                pass
             writer.close()
         client = await site.connected()
         await client.disconnect()
