@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: install demo test test-all test-unit test-rest lint pictures bench bench-nearest bench-beyond bench-rate bench-paired bench-peers everyday figures fuzz results chaos soak kills schedules explore faults cover mutants words mistakes lock offline-bundle offline-documents bare-root clean
+.PHONY: install demo test test-all test-unit test-rest lint pictures bench bench-nearest bench-beyond bench-rate bench-paired bench-peers everyday docs reference figures fuzz results chaos soak kills schedules explore faults cover mutants words mistakes lock offline-bundle offline-documents bare-root clean
 
 # Not compiled beforehand: of what is installed a small part is ever imported, and compiled then.
 install: $(STAMP)
@@ -41,6 +41,16 @@ test-unit:
 
 test-rest:
 	$(BIN)/python -m pytest --ignore=tests/unit
+
+# The documents as a site, into dist/docs: dist/docs/index.html opens in a browser, also without a network. A link or an anchor
+# that leads nowhere fails.
+docs: install
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo 'built: dist/docs/index.html'
+
+# The pages and tables that are made of the code (docs/reference, docs/metrics.md, the index of docs/decisions), written anew.
+reference: install
+	$(BIN)/python -m tests.documents
 
 # docs/pictures: the operator's page as it is, of a simulated line, looked at by Chromium. KEEP= a calibrated line's folder.
 pictures: install
@@ -180,11 +190,13 @@ ifneq ($(CALIBRATION),)
 	cd $(OFFLINE)/calibration && $(LIST_WHEELS)
 endif
 	cp deploy/install.sh deploy/uninstall.sh deploy/state_of_line.py deploy/edge-agent.* $(OFFLINE)/
-	$(MAKE) --no-print-directory offline-documents
+	$(MAKE) --no-print-directory offline-documents docs
+	cp -R dist/docs $(OFFLINE)/doc/site
 
 # The documents of the folder, at their places to each other: install.sh puts them to /usr/share/doc/edge-agent.
 DOCUMENTS := README.md ARCHITECTURE.md CHANGELOG.md LICENSE docs drivers/README.md $(wildcard drivers/*/PROTOCOL.md) \
-  deploy/line.example.toml deploy/alerts.yml deploy/grafana-dashboard.json deploy/edge-agent.nft deploy/nginx-edge-agent.conf
+  deploy/line.example.toml deploy/alerts.yml deploy/grafana-dashboard.json deploy/edge-agent.nft deploy/nginx-edge-agent.conf \
+  tests/RESULTS.md
 offline-documents:
 	rm -rf $(OFFLINE)/doc
 	mkdir -p $(OFFLINE)/doc

@@ -11,8 +11,8 @@ from calibration.collecting.holding import held_target
 from calibration.gathered import Gathered, Prepared
 from calibration.gathering import gather, look_for_suspects, seen_by, would_more_pay
 from calibration.good_parts.images import MIN_IMAGES, images_in
-from calibration.limits.bearing import bearing_of
 from calibration.limits.defects import Findings, judge_defective
+from calibration.limits.disturbance_tolerance import disturbance_tolerance_of
 from calibration.limits.limit import choose_limit
 from calibration.manifest import manifest_of
 from calibration.method import METHODS
@@ -135,9 +135,9 @@ def finish(
         findings = Findings(defects, limit, scored.scores, had_a_say=any(answer.figures for answer in gathered.answers))
         manifest["defective"] = findings.to_json()
     clock.end("limit")
-    bearing = None
+    tolerance = None
     if tries_light:
-        bearing = bearing_of(
+        tolerance = disturbance_tolerance_of(
             Bundle.of(out, Section({**manifest, "id": ""}, "manifest"), files),
             registered,
             scored.scores,
@@ -165,7 +165,7 @@ def finish(
         answers=gathered.answers,
         suspicion=gathered.suspicion,
         parts_curve=gathered.parts_curve,
-        bearing=bearing,
+        tolerance=tolerance,
         time=promise,
         cost=cost,
         warnings=(*result.warnings, *([gathered.sized.warning] if gathered.sized and gathered.sized.warning else ())),

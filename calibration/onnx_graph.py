@@ -50,7 +50,7 @@ class OnnxGraph:
         return _PREFIX + tensor
 
     def constant(self, value: NDArray[Any]) -> str:
-        """Put an array into the file; returns its name."""
+        """Put an array of any shape and type into the file as it is; returns its name."""
         name = f"c{len(self._constants)}"
         self._constants.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
         return name

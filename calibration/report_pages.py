@@ -44,8 +44,8 @@ if TYPE_CHECKING:
     from calibration.choosing.learning_curve import PartsCurve
     from calibration.choosing.within_cost import Cost
     from calibration.good_parts.known import KnownImage
-    from calibration.limits.bearing import Bearing
     from calibration.limits.defects import Findings
+    from calibration.limits.disturbance_tolerance import DisturbanceTolerance
     from calibration.result import CalibrationResult
     from calibration.suspects.stand_apart import Suspicion
     from edge_agent.inspection.bundle.promise import Promise
@@ -187,7 +187,7 @@ def write_report(path: Path, result: CalibrationResult, *, paper: Paper = "A4") 
         mean_image_error=_finite(result.mean_image_error),
         oddest=() if result.suspicion is None else _odd_parts(result, result.suspicion),
         more_parts=None if result.parts_curve is None else _more_parts(result.parts_curve),
-        light_and_lens=None if result.bearing is None else _light_and_lens(result.bearing),
+        light_and_lens=None if result.tolerance is None else _light_and_lens(result.tolerance),
         time=None if result.time is None else _time(result.time, result.cost),
         timings_s=result.timings_s,
     )
@@ -215,8 +215,10 @@ def _more_parts(curve: PartsCurve) -> MoreParts:
     return MoreParts(curve.statement, tuple(zip(curve.parts, curve.told_apart, strict=True)))
 
 
-def _light_and_lens(bearing: Bearing) -> LightAndLens:
-    return LightAndLens(bearing.statement, tuple((row.title, row.way, row.is_borne) for row in bearing.rows))
+def _light_and_lens(tolerance: DisturbanceTolerance) -> LightAndLens:
+    return LightAndLens(
+        tolerance.statement, tuple((row.title, row.way_to_limit, row.is_tolerated) for row in tolerance.rows)
+    )
 
 
 def _time(promise: Promise, cost: Cost | None) -> TimeFacts:

@@ -40,7 +40,7 @@ def calibration_json(result: CalibrationResult) -> dict[str, object]:
         "own_variance": result.own_variance,
         "oddest": [{"file": name, "oddity": oddity, "score": score} for name, oddity, score in _oddest(result)],
         "more_parts": None if result.parts_curve is None else result.parts_curve.to_json(),
-        "light_and_lens": None if result.bearing is None else result.bearing.to_json(),
+        "light_and_lens": None if result.tolerance is None else result.tolerance.to_json(),
         "time": None if result.time is None else result.time.to_json(),
         "cost_of_time": None if result.cost is None else {**result.cost.to_json(), "statement": result.cost.words},
         "timings_s": {stage: round(seconds, 2) for stage, seconds in result.timings_s.items()},
@@ -73,8 +73,8 @@ def calibration_lines(result: CalibrationResult) -> list[str]:
         lines.append(f"ONE SCORE IS LEFT ASIDE: {result.odd_part}")
     if result.parts_curve is not None:
         lines.append(f"more good parts: {result.parts_curve.statement}")
-    if result.bearing is not None:
-        lines.append(f"light and lens: {result.bearing.statement}")
+    if result.tolerance is not None:
+        lines.append(f"light and lens: {result.tolerance.statement}")
     if result.time is not None:
         lines.append(f"time: {result.time.words}")
     if result.cost is not None:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from calibration.choosing.questions import Answer
     from calibration.choosing.within_cost import Cost
     from calibration.good_parts.known import KnownImage
-    from calibration.limits.bearing import Bearing
     from calibration.limits.defects import Findings
+    from calibration.limits.disturbance_tolerance import DisturbanceTolerance
     from calibration.limits.limit import Limit
     from calibration.registering.reference import Box
     from calibration.registering.registered import RegisteredSet
@@ -52,9 +52,9 @@ class CalibrationResult:
     where no defective parts were shown. Errors and ``own_variance`` are mean squares over pixels in [0, 1];
     ``timings_s`` seconds by stage. ``odd_part`` names the good part whose score is too far above the others' to have a
     say in the limit, and says what to do; empty where there is none. ``answers`` say why parts are compared as they
-    are; ``suspicion`` how odd each part is among the others, ``parts_curve`` whether more parts would pay, ``bearing``
-    what light and lens may do to a good part's score; None: nobody looked. ``time`` is what an inspection took here,
-    ``cost`` what a size chosen for its time costs in detection. ``warnings`` are what must not be
+    are; ``suspicion`` how odd each part is among the others, ``parts_curve`` whether more parts would pay,
+    ``tolerance`` what light and lens may do to a good part's score; None: nobody looked. ``time`` is what an inspection
+    took here, ``cost`` what a size chosen for its time costs in detection. ``warnings`` are what must not be
     overlooked, with what to do.
     """
 
@@ -84,7 +84,7 @@ class CalibrationResult:
     answers: tuple[Answer, ...] = ()
     suspicion: Suspicion | None = None
     parts_curve: PartsCurve | None = None
-    bearing: Bearing | None = None
+    tolerance: DisturbanceTolerance | None = None
     time: Promise | None = None
     cost: Cost | None = None
     warnings: tuple[str, ...] = ()

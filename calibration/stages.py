@@ -17,7 +17,7 @@ Progress: TypeAlias = "Callable[[str, int, int], None]"
 
 
 def unseen(_stage: str, _done: int, _total: int) -> None:
-    """Nobody watches."""
+    """A progress that shows nothing, for calls that nobody watches."""
 
 
 def stage_of(progress: Progress, name: str) -> Callable[[int, int], None]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from calibration.memory.view_memory import ViewMemory
-    from edge_agent.inspection.scoring.usual import UsualDistances
+    from edge_agent.inspection.scoring.typical_distances import TypicalDistances
 
 __all__ = ["bank_bytes", "check_target", "local_bank_bytes", "png_bytes", "view_bank_bytes", "write_bundle"]
 
@@ -45,8 +45,8 @@ def check_target(out: Path, *, overwrite: bool) -> None:
 def write_bundle(out: Path, files: Mapping[str, bytes], manifest: Mapping[str, Any]) -> str:
     """Write the folder beside its place and move it there; returns the bundle's id.
 
-    ``manifest`` gets the files' sha256. What does not load is not moved there (BundleRejected). A crash leaves the
-    old bundle or none, never half of one.
+    ``manifest`` gets the files' sha256. What does not load is not moved there (BundleRejected). A crash leaves the old
+    bundle or none, never half of one. Raises ValueError for other files than a bundle has.
     """
     if set(files) - OPTIONAL_FILES != set(FILES):
         raise ValueError(f"a bundle has the files {FILES}, not {sorted(files)}")
@@ -65,7 +65,7 @@ def write_bundle(out: Path, files: Mapping[str, bytes], manifest: Mapping[str, A
 
 
 def png_bytes(image: NDArray[np.uint8]) -> bytes:
-    """A lossless PNG of grey (H, W) or RGB (H, W, 3)."""
+    """A lossless PNG of grey (H, W) or RGB (H, W, 3). Raises ValueError for what does not encode."""
     ok, encoded = cv2.imencode(".png", image if image.ndim == 2 else np.ascontiguousarray(image[..., ::-1]))
     if not ok:
         raise ValueError(f"an image of shape {image.shape} does not encode as PNG")
@@ -90,7 +90,7 @@ def local_bank_bytes(channels: Mapping[str, tuple[NDArray[np.float16], NDArray[n
     return buffer.getvalue()
 
 
-def view_bank_bytes(views: Mapping[str, tuple[ViewMemory, UsualDistances]]) -> bytes:
+def view_bank_bytes(views: Mapping[str, tuple[ViewMemory, TypicalDistances]]) -> bytes:
     """The bank file of the mean of views.
 
     Of each view: the stored parts' ``features`` (m, K, d) float16 at the K places around those that count, ``places``

@@ -110,7 +110,7 @@ class Standstill:
             self._on_standstill(still_s)
 
     async def run(self) -> None:
-        """Look until cancelled."""
+        """Look at the clock ten times within the longest pause that is allowed, until cancelled."""
         self._looked_mono_s = monotonic_s()
         while True:
             await asyncio.sleep(self._longest_s / 10)

@@ -40,7 +40,7 @@ class DataError(EdgeAgentError):
 
 
 class BundleRejected(DataError):
-    """The reference bundle is missing, incomplete or altered. A line never gets READY on it."""
+    """The reference bundle is missing, incomplete or altered. A line never becomes READY with it."""
 
 
 class CalibrationRefused(DataError):

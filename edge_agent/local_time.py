@@ -15,7 +15,7 @@ def in_local_time(from_utc: str, to_utc: str = "") -> str:
 
 
 def in_utc(from_utc: str, to_utc: str = "") -> str:
-    """The same in UTC, for who compares it with the journal."""
+    """The span of time in UTC instead of this PC's time, for a person who compares it with the journal."""
     return _span(from_utc, to_utc, is_local=False)
 
 

@@ -38,7 +38,7 @@ def language() -> str:
 
 
 def tag() -> str:
-    """The same as HTML and browsers write it: ``zh-Hans``."""
+    """The reader's language as HTML and browsers write it, such as ``zh-Hans``."""
     return _TAGS.get(_spoken.get(), _spoken.get())
 
 

@@ -135,7 +135,7 @@ class EfficientNetLite0:
         return _sixteenth_onnx("efficientnet-lite0-fine", _FINE_BLOCK_AT_16TH, _FINE_FEATURES)
 
     def original(self, model: bytes, image: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The same by torch."""
+        """The same by torch, of an image (1, 3, h, w) in [0, 1]: what that file's output is, of the same shape."""
         import torch
 
         network = load_backbone()

@@ -78,7 +78,7 @@ class UserOnnx:
 
     @property
     def taps(self) -> tuple[str, ...]:
-        """The last tap alone."""
+        """The name of the last tap: the only one that the paper's score looks at in a file."""
         return (self._taps[-1].name,)
 
     @property
@@ -88,7 +88,7 @@ class UserOnnx:
 
     @property
     def depths(self) -> tuple[int, ...]:
-        """The last tap alone."""
+        """How many features the last tap has: the only one that the paper's score looks at in a file."""
         return (self._taps[-1].features,)
 
     def depths_onnx(self) -> bytes:
@@ -117,7 +117,7 @@ class UserOnnx:
         return self._grid_of(self._taps[:1])
 
     def original(self, model: bytes, image: NDArray[np.float32]) -> None:  # noqa: ARG002 - as every backbone
-        """The file is all there is of it."""
+        """None, whatever the shape of the image: the file is all there is of it."""
         return
 
     @cached_property

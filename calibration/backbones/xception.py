@@ -90,7 +90,7 @@ class Xception:
         return self._fine
 
     def original(self, model: bytes, image: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The same by Keras."""
+        """The same by Keras, of an image (1, 3, h, w) in [0, 1]: what that file's output is, of the same shape."""
         keras = _keras()
         network = keras.Model(self._model.input, self._taps)
         found = network(np.moveaxis(image * np.float32(2.0) - np.float32(1.0), 1, 3), training=False)

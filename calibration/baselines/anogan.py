@@ -9,7 +9,7 @@ import numpy as np
 import torch  # noqa: TID253 - baselines/__init__ imports this module inside a function only
 from torch import Tensor, nn  # noqa: TID253 - as above
 
-from calibration.baselines.base import squared
+from calibration.baselines.base import Detector, squared
 from calibration.baselines.networks import (
     Plan,
     as_tensor,
@@ -57,7 +57,7 @@ class _Discriminator(nn.Module):
         return logits
 
 
-class AnoGan:
+class AnoGan(Detector):
     """The loss at the end of a search for the code that makes the image: nine parts residual, one discrimination."""
 
     def __init__(
@@ -108,7 +108,10 @@ class AnoGan:
         return np.asarray(residual.mean(dim=0).numpy(), np.float32)
 
     def search(self, described: NDArray[np.float32]) -> Found:
-        """Descend from the same first code for every image. The last search is kept: score and map share it."""
+        """Descend from the same first code for every image (h, w, C). The last search is kept: score and map share it.
+
+        Raises ValueError before ``fit``.
+        """
         if self._networks is None:
             raise ValueError("fit comes before score")
         if self._last is None or self._last[0] is not described:

@@ -71,7 +71,7 @@ class SsimAutoencoder(AtWorkingSize):
         self._mean_patches, self._deviation = np.empty(0, np.float32), 1.0
 
     def fit(self, good: NDArray[np.float32]) -> None:
-        """Train the network."""
+        """Learn the mean of the training images and the spread around it, then train the network."""
         import torch
 
         mean = good.mean(axis=0, dtype=np.float64).astype(np.float32)

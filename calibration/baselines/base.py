@@ -20,12 +20,13 @@ __all__ = ["AtWorkingSize", "Detector", "shrunk", "squared"]
 class Detector(Protocol):
     """A one-class detector on registered crops, (H, W, C) float32 in [0, 1]. Higher scores are more anomalous.
 
-    A crop is first described; learning and scoring see descriptions alone. Everything that is learned, mean and
-    scale included, comes from the descriptions given to ``fit``.
+    A crop is first described; learning and scoring see descriptions alone. Everything that is learned, mean and scale
+    included, comes from the descriptions given to ``fit``. A class is a detector by naming this one as its base: what
+    is said of a method here holds there too.
     """
 
     def describe(self, crop: NDArray[np.float32]) -> NDArray[np.float32]:
-        """What the detector looks at: the same shape for every crop of one size."""
+        """What the detector looks at of a crop (H, W, C): the same shape (...) for every crop of one size."""
         ...
 
     def fit(self, good: NDArray[np.float32]) -> None:
@@ -33,7 +34,7 @@ class Detector(Protocol):
         ...
 
     def score(self, described: NDArray[np.float32]) -> float:
-        """The anomaly score."""
+        """The anomaly score of one description (...); no unit of its own. May raise ValueError before ``fit``."""
         ...
 
     def held_out_scores(self) -> NDArray[np.float64] | None:
@@ -45,7 +46,7 @@ class Detector(Protocol):
         ...
 
 
-class AtWorkingSize:
+class AtWorkingSize(Detector):
     """A detector that looks at the crop at the autoencoder's working size."""
 
     def __init__(self, grid: PatchGrid) -> None:
@@ -57,7 +58,7 @@ class AtWorkingSize:
 
 
 def shrunk(crop: NDArray[np.float32], most_px: int) -> NDArray[np.float32]:
-    """The crop with its long side at ``most_px`` at most, by area."""
+    """The crop (H, W, C), any scale of values, with its long side at ``most_px`` at most, by area."""
     height, width, channels = crop.shape
     scale = most_px / max(height, width)
     if scale >= 1.0:

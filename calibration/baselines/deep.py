@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from calibration.baselines.base import shrunk
+from calibration.baselines.base import Detector, shrunk
 from edge_agent.inspection.networks.embedding import Embedder, FeatureGrid
 from edge_agent.inspection.scoring.knn import POOLINGS
 
@@ -26,7 +26,7 @@ _CORESET = 0.10
 _PROJECTED = 32
 
 
-class DeepFeature:
+class DeepFeature(Detector):
     """Global max pooling of the image at full resolution, standardised, k-NN with k = 15 (Perera & Patel, 2019)."""
 
     def __init__(self, pooled_backbone: bytes, *, threads: int) -> None:
@@ -50,11 +50,11 @@ class DeepFeature:
         return np.array([_distance_to_nearest(others, own) for others, own in _each_left_out(self._good)])
 
     def heat_map(self, described: NDArray[np.float32]) -> None:
-        """None: pooled."""
+        """None: what is pooled over the whole image tells no place."""
         del described
 
 
-class Dfm:
+class Dfm(Detector):
     """Negative log-likelihood of the average-pooled image under a Gaussian on its principal components.
 
     Components that carry 97 % of the variance are kept (Ahuja et al., 2019). The constant of the likelihood is left
@@ -84,11 +84,11 @@ class Dfm:
         return np.array([_half_mahalanobis(own, *_whitening(others)) for others, own in _each_left_out(self._good)])
 
     def heat_map(self, described: NDArray[np.float32]) -> None:
-        """None: pooled."""
+        """None: what is pooled over the whole image tells no place."""
         del described
 
 
-class PatchCore:
+class PatchCore(Detector):
     """Distance of the worst place to one memory of all places of all training images (Roth et al., 2022).
 
     The memory is thinned by a greedy k-centre coreset to 10 % of at most 50,000 places drawn at random; the coreset
@@ -118,7 +118,7 @@ class PatchCore:
         self._bank, self._owner = places[chosen], chosen // (len(places) // len(good))
 
     def score(self, described: NDArray[np.float32]) -> float:
-        """The largest distance."""
+        """The largest distance of any place of the image to the memory."""
         return float(self.heat_map(described).max())
 
     def held_out_scores(self) -> NDArray[np.float64]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch  # noqa: TID253 - baselines/__init__ imports this module inside a function only
 from torch import Tensor, nn  # noqa: TID253 - as above
 
-from calibration.baselines.base import squared
+from calibration.baselines.base import Detector, squared
 from calibration.baselines.networks import (
     Plan,
     as_tensor,
@@ -47,8 +47,8 @@ class _Generator(nn.Module):
         return code, made, self.second(made)
 
 
-class Ganomaly:
-    """L1 distance of the two codes."""
+class Ganomaly(Detector):
+    """GANomaly: how far the code of an image is from that of its reconstruction (L1 distance). Akcay et al., 2018."""
 
     def __init__(self, *, seed: int, threads: int, progress: Callable[[int, int], None], plan: Plan = PLAN) -> None:
         self._seed, self._threads, self._progress, self._plan = seed, threads, progress, plan
@@ -88,7 +88,7 @@ class Ganomaly:
         self._network = generator
 
     def codes(self, described: NDArray[np.float32]) -> tuple[Tensor, Tensor]:
-        """The code of an image, and that of its reconstruction, (latent) each."""
+        """The codes (latent,) of an image (h, w, C) and of its reconstruction. Raises ValueError before ``fit``."""
         if self._network is None:
             raise ValueError("fit comes before score")
         with torch_at_work(self._threads, self._seed), torch.no_grad():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch  # noqa: TID253 - baselines/__init__ imports this module inside a function only
 from torch import Tensor, nn  # noqa: TID253 - as above
 
-from calibration.baselines.base import squared
+from calibration.baselines.base import Detector, squared
 from calibration.baselines.networks import Plan, as_tensor, batches, frozen, torch_at_work
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class _Block(nn.Module):
         return found
 
 
-class GeoTrans:
+class GeoTrans(Detector):
     """Minus the Dirichlet normality score: how unlike those of good images the answers to all 72 are."""
 
     def __init__(self, *, seed: int, threads: int, progress: Callable[[int, int], None], plan: Plan = PLAN) -> None:

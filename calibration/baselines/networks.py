@@ -58,7 +58,7 @@ def torch_at_work(threads: int, seed: int) -> Iterator[None]:
 
 
 def as_tensor(images: NDArray[np.float32], *, low: float = 0.0) -> Tensor:
-    """Images (..., h, w, C) in [0, 1] as (..., C, h, w) in [``low``, 1]; a generator's tanh wants them from -1."""
+    """Images of the shape (..., h, w, C) in [0, 1] as (..., C, h, w) in [``low``, 1]; a generator's tanh wants -1."""
     moved = np.ascontiguousarray(np.moveaxis(images, -1, -3), np.float32)
     return torch.from_numpy(moved) * (1.0 - low) + low
 

@@ -32,7 +32,7 @@ class NearestImage(AtWorkingSize):
         self._good = np.empty((0, 0, 0, 0), np.float32)
 
     def fit(self, good: NDArray[np.float32]) -> None:
-        """Keep the images."""
+        """Keep the training images: the score looks for the nearest of them."""
         self._good = good
 
     def score(self, described: NDArray[np.float32]) -> float:
@@ -80,7 +80,7 @@ class Variation(AtWorkingSize):
         return np.array(scores)
 
     def heat_map(self, described: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The same, pixel by pixel (h, w)."""
+        """Of each pixel (h, w) what the score is the mean of, the mean over channels."""
         return np.asarray(self._relative(described).mean(axis=2), np.float32)
 
     def _relative(self, described: NDArray[np.float32]) -> NDArray[np.float32]:

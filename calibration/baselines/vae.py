@@ -8,7 +8,7 @@ import numpy as np
 import torch  # noqa: TID253 - baselines/__init__ imports this module inside a function only
 from torch import Tensor, nn  # noqa: TID253 - as above
 
-from calibration.baselines.base import squared
+from calibration.baselines.base import Detector, squared
 from calibration.baselines.networks import Plan, as_tensor, batches, decoder, encoder, frozen, torch_at_work
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class VaeNetwork(nn.Module):
         return surprise
 
 
-class Vae:
+class Vae(Detector):
     """Mean negative log-likelihood of a pixel, over ten codes drawn for the image: the reconstruction probability."""
 
     def __init__(self, *, seed: int, threads: int, progress: Callable[[int, int], None], plan: Plan = PLAN) -> None:
@@ -89,7 +89,10 @@ class Vae:
         """None: each fold would be one more training."""
 
     def heat_map(self, described: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The negative log-likelihood of each pixel (px, px), the mean over channels and codes."""
+        """The negative log-likelihood of each pixel (px, px), the mean over channels and codes.
+
+        Raises ValueError before ``fit``.
+        """
         if self._network is None:
             raise ValueError("fit comes before score")
         with torch_at_work(self._threads, self._seed), torch.no_grad():  # the same draws for every image

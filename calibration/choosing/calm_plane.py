@@ -73,6 +73,7 @@ def _found(
     registered: RegisteredSet, voices: Sequence[Voice], progress: Callable[[int, int], None], threads: int
 ) -> tuple[Plane, str]:
     views = views_for(*registered.native, voices)
+    # What one colour hides has to be seen by others in all colours (docs/decisions/0064).
     if View.OVERVIEW not in views or View.TONE not in views:
         return Plane.ALL, "its colours would be seen by too few other views"
 
@@ -133,5 +134,6 @@ def _usual_difference(values: NDArray[np.float32]) -> float:
     """The squared difference of the usual one of parts (n, P) to what most show there, each part's level taken away."""
     level = np.log(values + np.float32(_DARK))
     level -= level.mean(axis=1, keepdims=True)
+    # By the median of the parts: one that has a speck there does not make the others odd.
     level -= np.median(level, axis=0)
     return float(np.median((level**2).mean(axis=1, dtype=np.float64)))

@@ -14,13 +14,13 @@ import cv2
 import numpy as np
 
 from calibration.at_once import at_once, each_with
-from calibration.choosing.synthetic_defects import make_defects
+from calibration.choosing.synthetic_defects import make_defects, told_apart
 from calibration.memory.view_memory import ViewMemory, seen_places
 from calibration.scoring.view_scoring import features_at_places
 from edge_agent.inspection.networks.anomaly_map import resized
 from edge_agent.inspection.networks.channels import Views, overview_size
 from edge_agent.inspection.networks.view import View, ViewExtractor
-from edge_agent.inspection.scoring.usual import top_mean
+from edge_agent.inspection.scoring.typical_distances import top_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -91,7 +91,7 @@ class PartsCurve:
         )
 
     def to_json(self) -> dict[str, object]:
-        """For programs."""
+        """The object that stands under ``more_parts`` in ``--json``."""
         return {
             "statement": self.statement,
             "pays": self.pays,
@@ -165,12 +165,13 @@ class _Trial:
             good[size, list(of_good)] = list(of_good.values())
             bad[size, list(of_bad)] = list(of_bad.values())
             self._progress(self._steps - len(tasks) + done, self._steps)
-        told = (_told_apart(*both) for both in zip(good, bad, strict=True))
+        told = (told_apart(*both) for both in zip(good, bad, strict=True))
         return PartsCurve(self._total, self.is_tied, sizes, tuple(told))
 
     def _scores(self, size: int, quarter: int) -> tuple[dict[int, float], dict[int, float]]:
         """Of the parts in a quarter, and of the defects on them, by so many of the others."""
         aside = self._order[quarter::_QUARTERS].tolist()
+        # The smaller sets lie within the larger ones: only what was learned differs (docs/decisions/0059).
         known = np.delete(self._order, np.s_[quarter::_QUARTERS])[:size]
         memory = _Memory(ViewMemory(self._good[known], self._places, range(size), is_tied=self.is_tied), known)
         good = {part: memory.score(self._whole(self._good[part])) for part in aside}
@@ -203,11 +204,6 @@ def _sizes(total: int) -> tuple[int, ...]:
     """How many parts are learned from: all that are not set aside, half and a quarter of them."""
     most = total - -(-total // _QUARTERS)
     return most // 4, most // 2, most
-
-
-def _told_apart(good: NDArray[np.float64], bad: NDArray[np.float64]) -> float:
-    above = (bad[:, None] > good).mean(dtype=np.float64)
-    return float(above + (bad[:, None] == good).mean(dtype=np.float64) / 2)
 
 
 def _picture(registered: RegisteredSet, index: int) -> NDArray[np.uint8]:

@@ -60,6 +60,7 @@ def place_all(
     if wishes.registration != "auto" or wishes.max_angle_deg is not None:
         registered = register_all(images, wishes, crop, progress, threads=threads)
         return _with_place(registered, _registration(registered, _ASKED), place, rehearse, progress)
+    # No image is refused yet: whether registration serves this set at all is the question below.
     registered = register_all(images, replace(wishes, left_out_share=1.0), crop, progress, threads=threads)
     if registered.registration.settings.off:
         return _with_place(registered, _registration(registered, registered.notes[0]), place, rehearse, progress)
@@ -72,6 +73,7 @@ def place_all(
     rehearsal, unmoved = rehearse(), None
     figures = {"on": _by_place(rehearsal.told_apart(registered, progress))}
     allowed = PLACES[1:] if place == "auto" else (place,)
+    # Where defects are told apart nearly always, the other way cannot be clearly better and is not tried.
     if leaves_room(max(figures["on"][name] for name in allowed)):
         as_they_come = replace(wishes, registration="off", max_scale=0.0)
         unmoved = register_all(images, as_they_come, crop, progress, threads=threads)

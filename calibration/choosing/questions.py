@@ -39,11 +39,6 @@ class Answer:
     figures: Mapping[str, float] = field(default_factory=dict)
 
     @property
-    def is_default(self) -> bool:
-        """Whether it is what stands without evidence."""
-        return self.answer == self.question.default
-
-    @property
     def line(self) -> str:
         """All of it in one line for a person."""
         return f"{self.question.words[self.answer]}: {self.why}"

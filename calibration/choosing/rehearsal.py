@@ -15,13 +15,14 @@ import cv2
 import numpy as np
 
 from calibration.at_once import at_once, each_with
-from calibration.choosing.synthetic_defects import clearer_half, make_defects
+from calibration.choosing.synthetic_defects import clearer_half, make_defects, told_apart
+from calibration.good_parts.spread import evenly
 from calibration.memory.view_memory import ViewMemory, seen_places
 from calibration.registering.part_mask import counting_places
 from edge_agent.inspection.containers.decode import decode
 from edge_agent.inspection.networks.anomaly_map import resized, to_working
 from edge_agent.inspection.networks.embedding import FeatureGrid
-from edge_agent.inspection.scoring.usual import top_mean
+from edge_agent.inspection.scoring.typical_distances import top_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -74,6 +75,7 @@ class Rehearsal:
         self._known = _spread(known, _MOST_KNOWN)
         self._grids = [FeatureGrid(network, threads=1) for _ in range(threads)]
         pictures = [image.pixels for image in self._images]
+        # Faint and tiny ones mislead where two ways of looking are told apart (docs/decisions/0058).
         self._defects = clearer_half(make_defects(pictures, defects, seed=seed, threads=threads))
 
     def told_apart(self, registered: RegisteredSet, progress: Progress) -> Told:
@@ -164,7 +166,8 @@ def _told(
     trial = _Trial(ViewMemory(np.stack([part[seen] for part in good]), places, range(len(good)), is_tied=is_tied), good)
     good_scores = [trial.score(part, trial.to_good[number], (number,)) for number, part in enumerate(good)]
     bad_scores = [np.inf if one.features is None else trial.score(one.features, None, one.own) for one in bad]
-    return _auc(np.array(good_scores + [np.inf] * thrown_out), np.array(bad_scores))
+    # A good part that registration throws out is a part rejected: it counts against that way of looking.
+    return told_apart(np.array(good_scores + [np.inf] * thrown_out), np.array(bad_scores))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -201,15 +204,4 @@ class _Trial:
 
 
 def _spread(images: Sequence[_Image], most: int) -> list[_Image]:
-    """So many of them at most, spread evenly."""
-    if not images:
-        return []
-    chosen = np.unique(np.linspace(0, len(images) - 1, min(len(images), most)).round().astype(int))
-    return [images[index] for index in chosen]
-
-
-def _auc(good: NDArray[np.float64], bad: NDArray[np.float64]) -> float:
-    """How often a defect's score is above a good part's; one that is level counts half."""
-    above = (bad[:, None] > good).mean(dtype=np.float64)
-    level = (bad[:, None] == good).mean(dtype=np.float64)
-    return float(above + level / 2)
+    return [images[index] for index in evenly(len(images), most)]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Picture = NDArray[np.uint8]
 
-__all__ = ["DefectKind", "SyntheticDefect", "clearer_half", "make_defects"]
+__all__ = ["DefectKind", "SyntheticDefect", "clearer_half", "make_defects", "told_apart"]
 
 _RADIUS = (0.02, 0.12)
 """Of the part's length."""
@@ -72,13 +72,15 @@ class SyntheticDefect:
 def make_defects(
     pictures: Sequence[Callable[[], Picture]], count: int, *, seed: int, threads: int = 1
 ) -> list[SyntheticDefect]:
-    """So many defects on these pictures of good parts, two at least and all of one shape; a seed gives the same ones.
+    """Make ``count`` defects on these pictures of good parts, of which there are two at least, all of one shape.
 
-    Each part is a base as often as the others. Radii are 2 to 12 % of the part's length, even on a logarithmic scale.
+    The same seed gives the same defects. Each part is a base as often as the others. Radii are 2 to 12 % of the part's
+    length, even on a logarithmic scale.
     """
     kinds = list(DefectKind)
 
     def make(number: int) -> SyntheticDefect:
+        # By its number, not one after the other: threads change no defect.
         rng = np.random.default_rng((seed, number))
         base, kind = number % len(pictures), kinds[int(rng.integers(len(kinds)))]
         donor = None
@@ -93,6 +95,16 @@ def clearer_half(defects: Sequence[SyntheticDefect]) -> list[SyntheticDefect]:
     """The half with the larger area times contrast: faint and tiny ones mislead."""
     order = np.argsort([-defect.strength for defect in defects], kind="stable")
     return [defects[index] for index in sorted(order[: (len(defects) + 1) // 2])]
+
+
+def told_apart(good: NDArray[np.float64], bad: NDArray[np.float64]) -> float:
+    """How often the score of a defect (m,) is above that of a good part (n,), from 0 to 1: their AUC.
+
+    Of two that score the same each is above in half of the cases.
+    """
+    above = (bad[:, None] > good).mean(dtype=np.float64)
+    level = (bad[:, None] == good).mean(dtype=np.float64)
+    return float(above + level / 2)
 
 
 def _made(
@@ -136,6 +148,7 @@ def _radius(part: NDArray[np.bool_] | None, shape: tuple[int, ...], rng: np.rand
     if part is not None:
         rows, columns = np.flatnonzero(part.any(axis=1)), np.flatnonzero(part.any(axis=0))
         length *= max(rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1) / max(part.shape)
+    # As many small ones as large ones, by their ratio.
     drawn = length * float(np.exp(rng.uniform(*np.log(_RADIUS))))
     fits = (min(shape[:2]) / 2 - _RIM_PX - 1) / _LONGEST  # nothing reaches out of the picture
     return min(max(drawn, _LEAST_RADIUS_PX), fits)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from calibration.good_parts.images import read_again
+from calibration.good_parts.spread import evenly
 from calibration.memory.view_memory import ViewMemory
 from calibration.scoring.view_scoring import (
     DEFAULT_VOICES,
@@ -67,6 +68,7 @@ def inspection_ms(
     Medians over a few good images, with the real networks, and a memory as large as the bundle's will be.
     """
     trial = _Trial(registered, backbone, tuple(voices) or DEFAULT_VOICES, threads)
+    # Others than those in the memory: a part that it remembers is found sooner.
     timed = spread_over(registered.images, _REMEMBERED + _TIMED)[_REMEMBERED:]
     trial.inspect(read_again(timed[0].path, timed[0].sha256))  # nothing is warm yet
     taken = [trial.inspect(read_again(image.path, image.sha256)) for image in timed]
@@ -86,6 +88,7 @@ def measured(bundle: Bundle, good: Sequence[GoodImage], sized: Sized | None, *, 
     while not rounds or (wish is not None and rounds[-1][0] > wish.ms and len(rounds) < _ROUNDS):
         taken = [sum(inspector.inspect(read_again(i.path, i.sha256)).timings_ms.values()) for i in shown]
         rounds.append((median(taken), max(taken)))
+    # The best round: what else runs on a PC that has just calibrated is not the bundle's (docs/decisions/0085).
     took_ms, worst_ms = min(rounds)
     if wish is not None and took_ms > wish.ms:
         raise CalibrationRefused(
@@ -165,7 +168,7 @@ def only(registered: RegisteredSet, some: Sequence[GoodImage]) -> RegisteredSet:
 
 
 def spread_over(images: Sequence[GoodImage], most: int) -> list[GoodImage]:
-    """So many of them at most, from all over the set and in no order."""
-    chosen = np.unique(np.linspace(0, len(images) - 1, min(len(images), most)).round().astype(int))
+    """Up to ``most`` of the images, taken from all over the set, in a random order that is always the same."""
+    chosen = evenly(len(images), most)
     order = np.random.default_rng(0).permutation(len(chosen))
     return [images[chosen[index]] for index in order]

@@ -113,6 +113,8 @@ def choose(wish: TimeWish, size_of: Callable[[int], Size], took: Callable[[Size]
     """
     tried: list[Tried] = []
     for pixels in MENU:
+        # A line's deadline makes the size smaller, never larger: a bundle does not depend on who calibrated it
+        # (docs/decisions/0085).
         if pixels > NATIVE_PIXELS and not wish.is_asked:
             continue
         native = size_of(pixels)

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Final
 import cv2
 import numpy as np
 
-from calibration.choosing.synthetic_defects import clearer_half, make_defects
+from calibration.choosing.synthetic_defects import clearer_half, make_defects, told_apart
 from calibration.choosing.timing import only, spread_over
 from calibration.memory.view_memory import ViewMemory, seen_places
 from calibration.scoring.view_scoring import features_at_places, networks_for, views_of_images
 from edge_agent.inspection.networks.channels import Views
 from edge_agent.inspection.networks.view import View, ViewExtractor
-from edge_agent.inspection.scoring.usual import top_mean
+from edge_agent.inspection.scoring.typical_distances import top_mean
 from edge_agent.wording import tr
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ def _told_apart(
             of_good[part] = top_mean(usual(bank.distances(whole(good[part]))))
         for index, defect in enumerate(defects):
             if defect.base in aside:
+                # The part whose pixels were pasted would know the defect.
                 others = known != (-1 if defect.donor is None else defect.donor)
                 of_bad[index] = top_mean(usual(bank.to_each(whole(bad[index]))[:, others].min(axis=1)))
-    level = (of_bad[:, None] == of_good).mean(dtype=np.float64)
-    return float((of_bad[:, None] > of_good).mean(dtype=np.float64) + level / 2)
+    return told_apart(of_good, of_bad)

@@ -35,7 +35,7 @@ class LearningCurve:
         return tuple(f"{after.title}: {_verdict(before.method(after.method), after, counts)}" for after in last.methods)
 
     def to_json(self, *, with_scores: bool = False) -> dict[str, object]:
-        """One versioned object."""
+        """The object of ``--json``, with its schema's version."""
         return {
             "schema_version": 1,
             "dataset": self.last.dataset,
@@ -44,7 +44,7 @@ class LearningCurve:
         }
 
     def summary(self) -> list[str]:
-        """Lines for a person."""
+        """The result as lines of text for a person."""
         tables = [line for evaluation in self.evaluations for line in evaluation.measured_lines()]
         return [*tables, *self.last.published_lines(), *self.verdicts]
 

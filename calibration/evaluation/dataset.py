@@ -60,7 +60,7 @@ class DataSet:
 
     @property
     def defective(self) -> NDArray[np.bool_]:
-        """Which test images are defective (n)."""
+        """Which test images are defective, of the shape (n,) in the order of ``tests``."""
         return np.array([test.is_defective for test in self.tests])
 
     @property

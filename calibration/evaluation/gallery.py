@@ -59,7 +59,10 @@ def make_gallery(
     *,
     options: CalibrationOptions,
 ) -> Gallery:
-    """Look again at all test images, whose scores are known by now; ``options`` are those of the calibration."""
+    """Look again at all n test images, for the pages that show them.
+
+    Their ``scores`` of the shape (n,) are known by now; ``options`` are those of the calibration.
+    """
     chosen = worth_showing(scores, inspector.bundle.limit, data.defective)
     latent_network = Network(latent_onnx(inspector.bundle.cpcae_onnx), options.threads)
     embedder = Embedder(options.backbone.pooled_onnx(), threads=options.threads)
@@ -83,7 +86,7 @@ def make_gallery(
 
 
 def worth_showing(scores: NDArray[np.float64], limit: float, defective: NDArray[np.bool_]) -> dict[int, str]:
-    """Which test images to show, and why, in that order.
+    """Which test images to show, and why, in that order; scores and ``defective`` (n,) are the test images'.
 
     The worst are the defective ones with the lowest and the good ones with the highest scores; the most doubtful lie
     nearest to the limit; the others are drawn at random, always the same.

@@ -29,7 +29,8 @@ def auc_and_ap(defective: NDArray[np.bool_], scores: NDArray[np.float64]) -> tup
 def good_passed_at_zero_misses(defective: NDArray[np.bool_], scores: NDArray[np.float64]) -> float:
     """Share of good parts, in percent, that pass when the limit is so low that no defective one does.
 
-    The limit lies at the lowest score of a defective part, which nobody knows in production.
+    Both arrays have the shape (n,), one entry a test image, with good and defective ones among them. The limit lies at
+    the lowest score of a defective part, which nobody knows in production.
     """
     return 100.0 * float((scores[~defective] < scores[defective].min()).mean())
 

@@ -240,7 +240,7 @@ class Evaluation:
         return [*self.published_table(), published_note()] if self.published else []
 
     def published_table(self) -> list[str]:
-        """The same without the note on all such figures."""
+        """The published figures as a table, without the note that all such figures need."""
         if not self.published:
             return []
         rows = [[row.method, f"{row.auc:.2f}", number(row.ap), row.source] for row in self.published]

@@ -53,7 +53,7 @@ def evaluate(dataset: Path, options: EvaluationOptions, progress: Progress = _un
 
 
 def measured(data: DataSet, options: EvaluationOptions, progress: Progress) -> Evaluation | LearningCurve:
-    """The same for a data set that is read and proven."""
+    """Evaluate the methods on a data set that was read and proven before. Raises as ``evaluate`` does."""
     for count in options.counts or [options.train_images]:
         data.check_count(count)
     if not options.counts:
@@ -156,5 +156,5 @@ def _counted(draw: tuple[int, int], seed: tuple[int, int]) -> str:
 
 
 def prefixed(progress: Progress, prefix: str) -> Progress:
-    """The same progress, with words before each stage."""
+    """A progress that hands every step on to ``progress``, with these words in front of its stage."""
     return lambda stage, done, total: progress(prefix + stage, done, total)

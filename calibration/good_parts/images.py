@@ -62,7 +62,10 @@ class GoodImage:
     note: str = ""
 
     def pixels(self) -> NDArray[np.uint8]:
-        """Its pixels, read again: full-size pictures never pile up. Raises CalibrationRefused if the file changed."""
+        """Its pixels (H, W) or (H, W, 3) in grey levels, read again: full-size pictures never pile up.
+
+        Raises CalibrationRefused if the file changed.
+        """
         data = read_again(self.path, self.sha256)
         return _named(self.path, lambda: read_image(data)).pixels
 
@@ -88,7 +91,7 @@ def list_images(folder: Path) -> list[Path]:
 
 
 def read_pixels(path: Path) -> NDArray[np.uint8]:
-    """The pixels of one image file. Raises CalibrationRefused, naming the file."""
+    """The pixels (H, W) or (H, W, 3) of one image file, grey levels. Raises CalibrationRefused, naming the file."""
     return read_good(path).pixels
 
 
@@ -151,7 +154,7 @@ def image_notes(images: Sequence[GoodImage]) -> tuple[str, ...]:
 
 
 def inspect_file(path: Path, data: bytes) -> GoodImage:
-    """The same, with the refusal as it is. Raises ImageRefused."""
+    """A good image from its file's bytes, which are proven and decoded. Raises ImageRefused, with the bare reason."""
     image = read_image(data)
     pixels = image.pixels
     grey = pixels if pixels.ndim == 2 else pixels.mean(axis=2)

@@ -47,7 +47,7 @@ class Defect:
 
     @property
     def name(self) -> str:
-        """The file's name."""
+        """The name of the image file, without its folder."""
         return self.image.path.name
 
     def passes_at(self, limit: float) -> bool:
@@ -87,6 +87,7 @@ class Findings:
         weakest = min(
             (d.score for d in self.defects if d.passes_at(math.inf) and d.score is not None), default=math.inf
         )
+        # Of the good part just below the weakest defect: right above it the limit still catches that one.
         rank = int(np.sum(self.good >= weakest)) + 1
         return at_rank(self.good, rank) if rank <= len(self.good) else None
 

@@ -43,11 +43,15 @@ __all__ = [
     "wishes_of",
 ]
 
+# From here on the second largest score costs 5 % of good parts at most, 2 / (n + 1) (docs/decisions/0015).
 _SECOND_FROM = 39
 _QUANTILE = 0.02
 _OFFERED = (0.01, 0.02, 0.03, 0.05, 0.10)
+# Of what n parts carry by themselves, 1 / (n + 1): further down a model speaks of nothing (docs/decisions/0015).
 _FURTHEST_EXTRAPOLATION = 0.1
+# The doubt of few parts costs good parts, not escapes (docs/decisions/0063).
 _TAIL_TARGET, _TAIL_TARGET_OF_FEW = 0.03, 0.05
+# As a share of n + 1: 5 % at 44 parts, 3 % at 74 (docs/decisions/0063).
 _PARTS_IN_TAIL = 2.25
 
 
@@ -111,7 +115,7 @@ class Limit:
 
     @property
     def statement(self) -> str:
-        """The honest words."""
+        """What the limit promises of good parts, and that it promises nothing of defects, in words for a person."""
         if self.tail is None:
             words = [self._promise]
         else:
@@ -215,7 +219,7 @@ def _check_some_pass(n: int, rank: int) -> None:
 
 
 def choose_limit(scores: NDArray[np.float64], wishes: LimitWishes = LimitWishes(), *, by_tail: bool = False) -> Limit:
-    """The limit from held-out scores (n).
+    """The limit from held-out scores of the shape (n,).
 
     Without a wish it lies above the largest score; from 39 parts on, where that costs no more than 5 % of good parts,
     above the second largest: one odd part no longer sets it; from 149 on above the 2 % quantile. ``by_tail``: without a
@@ -233,6 +237,7 @@ def choose_limit(scores: NDArray[np.float64], wishes: LimitWishes = LimitWishes(
     rank, review_rank = plan_ranks(n, wishes)
     tail = extrapolate(scores, wishes.false_rejects) if rank == 0 and wishes.false_rejects is not None else None
     limit = at_rank(scores, max(rank, 1))
+    # Where no score was seen a model may speak; below one that was seen it has nothing to say.
     value = limit.value if tail is None else max(limit.value, tail.value)
     return Limit(
         value,
@@ -254,6 +259,7 @@ def _limit_by_tail(scores: NDArray[np.float64], wishes: LimitWishes) -> Limit:
     """
     n = len(scores)
     target = _tail_target(n)
+    # The rank behind the target's own: the promise rests on this, not on the model (docs/decisions/0055).
     floor = at_rank(scores, parts_in(target, n) + 1)
     tail = (without_largest if largest_is_odd(scores) else extrapolate)(scores, target)
     rank, review_rank = plan_ranks(n, wishes)
@@ -275,7 +281,7 @@ def _tail_target(n: int) -> float:
 
 
 def at_rank(scores: NDArray[np.float64], rank: int) -> Limit:
-    """The limit just above the rank-th largest score (1 is the largest), and what it promises."""
+    """The limit just above the rank-th largest of scores (n,), where 1 is the largest, and what it promises."""
     n = len(scores)
     # One step above the score itself: "at or above the limit" is then "above that part", also where scores tie.
     value = float(np.nextafter(np.sort(scores)[n - rank], np.inf))
@@ -283,7 +289,10 @@ def at_rank(scores: NDArray[np.float64], rank: int) -> Limit:
 
 
 def offers(scores: NDArray[np.float64]) -> list[Limit]:
-    """Limits a person may choose from, the highest first: above the largest score, and at 1, 2, 3, 5 and 10 %."""
+    """Limits a person may choose from, the highest first.
+
+    Above the largest of the scores of the shape (n,), and at 1, 2, 3, 5 and 10 % of them.
+    """
     n = len(scores)
     return [at_rank(scores, rank) for rank in sorted({1, *(max(1, parts_in(share, n)) for share in _OFFERED)})]
 

@@ -120,6 +120,7 @@ def relimited(manifest: Mapping[str, Any], new: NewLimit, change: LimitChange) -
 def write_relimited(parent: Path, out: Path, manifest: Mapping[str, Any]) -> str:
     """Write the bundle of this manifest with the files of ``parent``; its id. Raises BundleRejected, OSError."""
     files = {name: (parent / name).read_bytes() for name in manifest["files"]}
+    # Of the very bytes that are written: what is copied is what the manifest names.
     altered = [name for name, data in files.items() if hashlib.sha256(data).hexdigest() != manifest["files"][name]]
     if altered:
         raise BundleRejected(f"{parent / altered[0]} was altered", hint="edge-agent bundle list says what is usable")

@@ -35,11 +35,13 @@ def false_reject_bound(n: int, rank: int = 1) -> float:
 
 def images_to_expect(share: float) -> int:
     """Good images from which on a limit above the largest score expects no more than this share of false rejects."""
+    # From 1 / (n + 1) <= share.
     return math.ceil(1.0 / share - ROUNDING) - 1
 
 
 def images_to_promise(share: float) -> int:
     """Good images from which on it stays below that share with 95 % confidence: 59 for 5 %, 299 for 1 %."""
+    # From (1 - share)^n <= 0.05: with a larger share n parts without a single reject are rarer than one in twenty.
     return math.ceil(math.log(0.05) / math.log1p(-share) - ROUNDING)
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Tail", "extrapolate", "largest_is_odd", "tells_of_tail", "top_excess", "without_largest"]
 
+# The largest scores tell of the tail, and of one parameter: a shape would follow the oddest (docs/decisions/0015).
 _TOP_SHARE = 0.25
 _MOST_FITTED = 50
 _FEWEST_FITTED = 5
@@ -51,12 +52,12 @@ def extrapolate(scores: NDArray[np.float64], target: float) -> Tail:
 
 
 def without_largest(scores: NDArray[np.float64], target: float) -> Tail:
-    """``extrapolate`` from all scores but the largest, with as many of them as if it were there."""
+    """``extrapolate`` from all scores (n,) but the largest, with as many of them as if it were there."""
     return replace(_extrapolated(_others(scores), target, _fitted(len(scores))), without_largest=True)
 
 
 def largest_is_odd(scores: NDArray[np.float64]) -> bool:
-    """Whether the largest score alone lies further out than the others make likely.
+    """Whether the largest of scores (n,) alone lies further out than the others make likely.
 
     By the exponential tail of the others the largest of n reaches as far in one of twenty calibrations.
     """
@@ -64,13 +65,13 @@ def largest_is_odd(scores: NDArray[np.float64]) -> bool:
 
 
 def tells_of_tail(scores: NDArray[np.float64]) -> bool:
-    """Whether there is anything to go by, with the largest score and without it."""
+    """Whether the scores (n,) have a tail to go by, with the largest of them and without it."""
     fitted = _fitted(len(scores))
     return fitted >= _FEWEST_FITTED and min(_excess(scores, fitted)[1], _excess(_others(scores), fitted)[1]) > 0.0
 
 
 def top_excess(scores: NDArray[np.float64]) -> tuple[float, float]:
-    """The score (of three or more) below the top quarter, and the mean excess of that quarter over it.
+    """The score below the top quarter of scores (n,), n at least 3, and the mean excess of that quarter over it.
 
     Without the largest score where that alone lies beyond what the others make likely.
     """
@@ -87,6 +88,7 @@ def _extrapolated(scores: NDArray[np.float64], target: float, fitted: int) -> Ta
             f"the largest of {n} scores tell nothing of their tail: too few, or all the same",
             hint="leave the extrapolation out, or collect more good images",
         )
+    # Solves (m + 1) / (n + 1) (1 + c / m)^-m = target, the mean of q exp(-c g), for c.
     reach = fitted * math.expm1(math.log((fitted + 1) / (target * (n + 1))) / fitted)
     low_90, high_90 = _interval(n, fitted, reach)
     return Tail(base + reach * mean_excess, target, fitted, low_90, high_90)
@@ -109,6 +111,7 @@ def _excess(scores: NDArray[np.float64], fitted: int) -> tuple[float, float]:
 @cache
 def _interval(n: int, fitted: int, reach: float) -> tuple[float, float]:
     """The 5 % and 95 % quantiles of the true rate, to the six digits that both the draws and a manifest carry."""
+    # The same draws always: the same scores get the same words, and a bundle the same id.
     rng = np.random.default_rng(0)
     rates = rng.beta(fitted + 1, n - fitted, _DRAWS) * np.exp(-reach * rng.gamma(fitted, 1.0 / fitted, _DRAWS))
     low, high = np.quantile(rates, [0.05, 0.95])

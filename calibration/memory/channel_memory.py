@@ -38,6 +38,7 @@ class Memory:
         place_of = {part: place for place, part in enumerate(self._kept)}
         scores = np.empty(len(folds))
         for fold in np.unique(folds):
+            # In a scale that has seen the part it would lie closer than a new part does (docs/decisions/0004).
             bank = LocalBank.of(stored, self._projecting(self._features[folds != fold]))
             for part in np.flatnonzero(folds == fold):
                 own = self._features[part].astype(np.float32)
@@ -64,6 +65,7 @@ def whitening(features: NDArray[np.float16]) -> NDArray[np.float32]:
         residual = ((part.astype(np.float32) - mean) * scale.astype(np.float32)).reshape(-1, depth)
         total += residual.T @ residual
     within = total / (mean.size // depth * max(1, len(features) - 1))
+    # Of few parts the covariance has no inverse: drawn towards the identity it has one.
     shrunk = (1.0 - _SHRINKAGE) * within + _SHRINKAGE * np.trace(within) / depth * np.eye(depth)
     values, vectors = np.linalg.eigh(shrunk)
     projection = scale[:, None] * vectors / np.sqrt(np.maximum(values, _LEAST_SCALE**2))
@@ -71,7 +73,10 @@ def whitening(features: NDArray[np.float16]) -> NDArray[np.float32]:
 
 
 def most_different(features: NDArray[np.float16], most: int) -> list[int]:
-    """Up to ``most`` parts, in order: first the most usual, then always the one furthest from all chosen."""
+    """Up to ``most`` of n parts by their features (n, h, w, d), ascending.
+
+    First the most usual, then always the one furthest from all chosen.
+    """
     n = len(features)
     if n <= most:
         return list(range(n))

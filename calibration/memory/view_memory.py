@@ -15,7 +15,7 @@ import numpy as np
 from calibration.memory.whitened import Whitening, folds_of
 from edge_agent.inspection.scoring.anywhere import AnywhereBank
 from edge_agent.inspection.scoring.nearest import PlaceBank, around
-from edge_agent.inspection.scoring.usual import UsualDistances, top_mean
+from edge_agent.inspection.scoring.typical_distances import TypicalDistances, top_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -35,7 +35,7 @@ class HeldOut:
     """``scores`` (n) float64 of good parts as if each were new, and what is ``usual`` among all of them."""
 
     scores: NDArray[np.float64]
-    usual: UsualDistances
+    usual: TypicalDistances
 
 
 def seen_places(places: NDArray[np.bool_], *, is_tied: bool) -> NDArray[np.bool_]:
@@ -47,8 +47,8 @@ class ViewMemory:
     """Features (n, K, d) float16 of good parts at ``seen_places``; the bank holds those of the parts ``kept``.
 
     Of the parts three at least are kept. Free of the place (not ``is_tied``) the bank holds as many features of each
-    part, drawn at random, as there is room for, and what is usual is the same at each place. ``borne`` (d, d) is what
-    disturbances add to a place's features.
+    part, drawn at random, as there is room for, and what is usual is the same at each place. ``nuisance`` (d, d) is
+    what disturbances add to a place's features (``scoring/nuisance_variation``).
     """
 
     def __init__(
@@ -58,11 +58,11 @@ class ViewMemory:
         kept: Sequence[int],
         *,
         is_tied: bool = True,
-        borne: NDArray[np.float64] | None = None,
+        nuisance: NDArray[np.float64] | None = None,
     ) -> None:
         self._features, self.places, self._kept, self.is_tied = features, places, list(kept), is_tied
         self._folds = folds_of(len(features))
-        self._whitening = Whitening(features, self._folds, is_tied=is_tied, borne=borne)
+        self._whitening = Whitening(features, self._folds, is_tied=is_tied, nuisance=nuisance)
         self.projection = self._whitening.projection()
         self._least = self._whitening.least_spread(self.projection)
 
@@ -78,6 +78,7 @@ class ViewMemory:
             return self._features[self._kept]
         count = self._features.shape[1]
         each = max(1, min(count, MOST_ANYWHERE // len(self._kept)))
+        # Drawn by each part's number: the same good parts give the same bundle.
         return np.stack(
             [self._features[part, np.random.default_rng(part).permutation(count)[:each]] for part in self._kept]
         )
@@ -92,9 +93,9 @@ class ViewMemory:
         kind = PlaceBank if self.is_tied else AnywhereBank
         return kind.of(self.stored, self.places, projection)
 
-    def usual_of(self, distances: NDArray[np.float32]) -> UsualDistances:
+    def usual_of(self, distances: NDArray[np.float32]) -> TypicalDistances:
         """What is usual among these distances (n, P)."""
-        kind = UsualDistances.of if self.is_tied else UsualDistances.anywhere
+        kind = TypicalDistances.of if self.is_tied else TypicalDistances.anywhere
         return kind(distances, self._least)
 
     def held_out(self, progress: Callable[[int], None] = lambda _done: None) -> HeldOut:
@@ -123,6 +124,7 @@ class ViewMemory:
             for part in np.flatnonzero(self._folds == fold):
                 whole[seen_places(self.places, is_tied=self.is_tied)] = self._features[part]
                 distances = bank.to_each(whole)
+                # The part itself, where the bank holds it.
                 distances[:, kept == part] = np.inf
                 order = np.argpartition(distances, 1, axis=1)[:, :2]
                 found = np.take_along_axis(distances, order, axis=1)

@@ -22,12 +22,12 @@ _LEAST_SHARE = 0.1
 _LEAST_SCALE = 1e-6
 _NOTHING = 1 / 12
 """Of the root of what eleven disturbances add together: a quarter of what one of them does."""
-_BORNE = 0.3
+_NUISANCE_SHARE = 0.3
 """Of what disturbances add, beside how good parts differ: docs/decisions/0057."""
 
 
 def folds_of(n: int) -> NDArray[np.int64]:
-    """The fold of each of n parts: twelve, one a part where there are fewer. Neighbours in time lie in different ones.
+    """The fold (n,) of each of n parts: twelve, one a part where there are fewer. Neighbours in time lie apart.
 
     With three folds a third of the parts is missing from what scales a held-out part, and the limit comes out too high.
     """
@@ -38,7 +38,7 @@ class Whitening:
     """Sums over features (n, K, d) of good parts, by fold: what a projection without any one fold is made of.
 
     ``is_tied`` to the place: how good parts differ is how they differ at the same place. Else it is how any places
-    of any of them do. ``borne`` (d, d) are the mean outer products of what disturbances add to a place's features;
+    of any of them do. ``nuisance`` (d, d) are the mean outer products of what disturbances add to a place's features;
     None: of none.
     """
 
@@ -48,12 +48,13 @@ class Whitening:
         folds: NDArray[np.int64],
         *,
         is_tied: bool = True,
-        borne: NDArray[np.float64] | None = None,
+        nuisance: NDArray[np.float64] | None = None,
     ) -> None:
-        self._folds, self._borne = folds, borne
+        self._folds, self._nuisance = folds, nuisance
         count, depth = int(folds.max()) + 1, features.shape[2]
         self._each: int = 1 if is_tied else features.shape[1]
         self._most = MOST_FEATURES if is_tied else MOST_ANYWHERE
+        # Taken away before anything is squared: in float32 a large mean would drown small differences.
         self._centre = features.mean(axis=(0, 1), dtype=np.float64).astype(np.float32)
         self._totals = np.zeros((count, features.shape[1] // self._each, depth))
         self._products = np.zeros((count, depth, depth))
@@ -67,9 +68,9 @@ class Whitening:
 
         None of them is less than two grey values. 1e-6 where nothing was disturbed.
         """
-        if self._borne is None:
+        if self._nuisance is None:
             return _LEAST_SCALE
-        added = float(np.einsum("ij,ik,jk->", self._borne, projection, projection, dtype=np.float64, optimize=True))
+        added = float(np.einsum("ij,ik,jk->", self._nuisance, projection, projection, dtype=np.float64, optimize=True))
         return max(_NOTHING * math.sqrt(max(added, 0.0)), _LEAST_SCALE)
 
     def projection(self, without: int | None = None) -> NDArray[np.float32]:
@@ -86,9 +87,10 @@ class Whitening:
             used[without] = False
         n, places = int(used[self._folds].sum()) * self._each, self._totals.shape[1]
         totals = self._totals[used].sum(axis=0)
+        # From sums by fold: one pass over the features, and leaving a fold out is a subtraction.
         within = (self._products[used].sum(axis=0) - totals.T @ totals / n) / (places * max(1, n - 1))
-        if self._borne is not None:
-            within += _BORNE * self._borne
+        if self._nuisance is not None:
+            within += _NUISANCE_SHARE * self._nuisance
         deviation = np.sqrt(np.maximum(np.diagonal(within), 0.0))
         floor = max(_LEAST_SHARE * float(np.sqrt((deviation**2).mean())), _LEAST_SCALE)
         scale = 1.0 / np.maximum(deviation, floor)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from calibration.good_parts.spread import evenly
 from edge_agent.errors import CalibrationRefused
 
 if TYPE_CHECKING:
@@ -81,8 +82,7 @@ def unregistered(
     odd = sorted((q, name) for name, q in qualities.items() if _is_far_below(q, usual))
     if odd and alike is not None:
         others = sorted(set(qualities) - {name for _, name in odd})
-        some = np.unique(np.linspace(0, len(others) - 1, min(len(others), _COMPARED)).round().astype(int))
-        usually = float(np.median([alike(others[index]) for index in some]))
+        usually = float(np.median([alike(others[index]) for index in evenly(len(others), _COMPARED)]))
         odd = [(quality, name) for quality, name in odd if _is_far_below(alike(name), usually)]
     if len(odd) > most * len(qualities):
         least, worst = odd[0]
@@ -114,7 +114,7 @@ def likeness_gate(good: Sequence[float], moved: Sequence[float]) -> float:
 
 
 def likeness_words(gate: float, good: Sequence[float], moved: Sequence[float]) -> str:
-    """The same in words."""
+    """What the gate on the likeness as a whole stops, in words for the person who calibrates."""
     figures = f"good parts have {min(good):.2f} or more, moved by a tenth of the picture {np.median(moved):.2f}"
     if gate == NO_GATE:
         return f"no gate on the part's likeness as a whole, which says nothing of where it lies: {figures}"
@@ -135,7 +135,7 @@ def wrong_qualities(
     registration: Registration, images: Sequence[GoodImage], alignments: Sequence[Alignment]
 ) -> WrongQualities:
     """Measure them on a few images, spread evenly."""
-    chosen = np.unique(np.linspace(0, len(images) - 1, _TRIED).round().astype(int))
+    chosen = evenly(len(images), _TRIED)
     side = max(registration.shape)
     off_px, elsewhere_px = max(_LEAST_OFF_PX, round(_OFF_SHARE * side)), round(_ELSEWHERE_SHARE * side)
     by_px: dict[int, list[float]] = {px: [] for px in (*_NEAR_PX, off_px, elsewhere_px)}

@@ -47,7 +47,7 @@ def part_mask(
 
 
 def part_and_rim(mask: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
-    """The part with so much of what is around (5 % of the picture) that its outline shows; None stays None."""
+    """The part (h, w) with so much of what is around (5 % of the long side) that its outline shows; None stays None."""
     if mask is None:
         return None
     reach = max(1, round(_RIM * max(mask.shape)))

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from calibration.at_once import at_once
+from calibration.good_parts.spread import evenly
 from calibration.registering.gate import (
     NO_GATE,
     RELIABLE,
@@ -279,8 +280,7 @@ def _whole(
         part = inside if inside.any() else part
     likeness = Likeness(crops[reference], part)
     good = [likeness(crop) for index, crop in enumerate(crops) if index != reference]
-    some = np.unique(np.linspace(0, len(crops) - 1, _MOVED).round().astype(int))
-    moved = [likeness(other) for index in some for other in moved_elsewhere(crops[index])]
+    moved = [likeness(other) for index in evenly(len(crops), _MOVED) for other in moved_elsewhere(crops[index])]
     least = likeness_gate(good, moved)
     return Whole(least, part, likeness_words(least, good, moved))
 

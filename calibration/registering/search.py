@@ -134,7 +134,8 @@ def search(
 
     Where nothing is wished: within a small range; the full circle where it serves at least half of the worst images
     clearly better; not at all where there is nothing to register by, or images register badly and motion brings them no
-    closer to each other. Raises CalibrationRefused where a person insists on what cannot be.
+    closer to each other. ``mask`` (H, W) is what a person drew on the reference, not 0 on the part; None: everywhere.
+    Raises CalibrationRefused where a person insists on what cannot be.
     """
     if wishes.registration == "off":
         return as_they_come(images, reference, mask, progress, threads=threads), _UNMOVED
@@ -185,7 +186,7 @@ def as_they_come(
     *,
     threads: int = 1,
 ) -> Registered:
-    """Every image where it lies. Raises CalibrationRefused for an unreadable file."""
+    """Every image where it lies; ``mask`` (H, W) as in ``search``. Raises CalibrationRefused for an unreadable file."""
     return register_by_range(images, reference, RegistrationSettings(off=True), mask, progress, threads=threads)
 
 
@@ -198,9 +199,9 @@ def register_by_range(
     *,
     threads: int = 1,
 ) -> Registered:
-    """Register every image within exactly these settings. Raises CalibrationRefused for an unreadable file.
+    """Register every image within exactly these settings; ``mask`` (H, W) as in ``search``.
 
-    Raises DataError for a reference without structure.
+    Raises CalibrationRefused for an unreadable file, DataError for a reference without structure.
     """
     pixels = images[reference].pixels()
     registration = Registration(pixels, settings, mask)

@@ -8,6 +8,7 @@ import numpy as np
 
 from calibration.at_once import at_once
 from calibration.disturbances import disturbances_for
+from calibration.good_parts.spread import evenly
 from edge_agent.inspection.registration.pose import tail_margin
 from edge_agent.inspection.scoring.condition import Allowed, ConditionLimits, measure_condition, quantities_for
 from edge_agent.inspection.scoring.quantity import Quantity
@@ -28,7 +29,7 @@ _SLACK: Final = 1.1
 _TAILS: Final = 20.0
 """By simulation: below 0.06 % of good parts refused by one quantity with long tails, from 20 good images on."""
 _TAILS_DISTURBED: Final = 12.0
-"""The same for good parts in a light that has to be borne: below 0.3 %."""
+"""The same for good parts in a light that has to be tolerated: below 0.3 %."""
 _LEAST_ROOM: Final = {
     Quantity.BRIGHTNESS: 2.0,
     Quantity.CONTRAST: 1.0,
@@ -67,6 +68,8 @@ def allowed_from(quantity: Quantity, good: Sequence[float], moved: Sequence[floa
     low, high = float(values.min()), float(values.max())
     margin = max(tail_margin(values, _TAILS), _LEAST_ROOM[quantity])
     beside = tail_margin(values, _TAILS_DISTURBED)
+    # What has to be tolerated lies inside by construction: no tolerance is a number that somebody chose
+    # (docs/decisions/0057).
     down = max(margin, beside - _SLACK * min(moved, default=0.0))
     up = max(margin, beside + _SLACK * max(moved, default=0.0))
     most = None if quantity in _UNBOUNDED else high + up
@@ -98,7 +101,7 @@ def condition_words(
 
 def _moved(registered: RegisteredSet, places: NDArray[np.bool_], plain: Values, threads: int) -> Values:
     """By how much each disturbance moves each quantity of a few good images, spread evenly."""
-    chosen = np.unique(np.linspace(0, len(registered.images) - 1, _DISTURBED).round().astype(int)).tolist()
+    chosen = evenly(len(registered.images), _DISTURBED)
 
     def disturbed(index: int) -> list[dict[Quantity, float]]:
         pixels, alignment = registered.images[index].pixels(), registered.alignments[index]

@@ -45,7 +45,7 @@ class Fusion:
 
     @classmethod
     def of(cls, held_out: Mapping[View, NDArray[np.float64]], beside: frozenset[View]) -> Fusion:
-        """From each view's held-out scores (n); ``beside`` are not in the mean, in which one view at least is.
+        """From each view's held-out scores (n,); ``beside`` are not in the mean, in which one view at least is.
 
         In the mean each part is scored on the scales that the others make. Beside it on the scale that the bundle has:
         of two odd parts each would else be judged as if the other were the only one, and the two would lift the limit
@@ -66,13 +66,14 @@ def _by_others(scores: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def scale_beside(mean: NDArray[np.float64], own: NDArray[np.float64], *, handicap: float = _HANDICAP) -> Scale:
-    """The scale on which a view says as much as the ``mean`` (n) does where its ``own`` scores (n) are rarer.
+    """The scale on which a view says as much as the ``mean`` (n,) does where its ``own`` scores (n,) are rarer.
 
     Both by the exponential tail of their top quarter: so many mean excesses over its base one score is out, so many
     less the handicap the other says. The mean's own scale is kept.
     """
     (base, excess), (own_base, own_excess) = (_tail(scores) for scores in (mean, own))
     one = own_excess / excess  # what 1 of the mean is worth in the view
+    # So that own_base + (handicap + t) own_excess in the view is base + t excess in the mean (docs/decisions/0060).
     usual = own_base + own_excess * handicap - base * one
     return Scale(usual, usual + one)
 

@@ -66,6 +66,7 @@ def score_pooled(
         for view in views(registered, learned, threads=threads):
             found.append(embedder.embed(view.differences))
             progress(len(found), 2 * n)
+    # The bank as published; the held-out scores by networks that had not seen the part (docs/decisions/0004).
     seen, unseen = np.stack(found[:n]), np.stack(found[n:])
     method: dict[str, object] = {"score": "paper", "k": NEIGHBOURS, "map": _MAP, "taps": list(backbone.taps)}
     files = {"backbone.onnx": model, "bank.npz": bank_bytes(seen, backbone.depths)}
@@ -97,6 +98,7 @@ def score_locally(
     held_out, banks, facts = [], {}, {}
     for channel in used:
         features = found.pop(channel)
+        # Twice the bytes: half precision here and in the file, single in the memory of the line's PC.
         kept = most_different(features, min(_MOST_PARTS, max(1, _MOST_BYTES[channel] // (2 * features[0].nbytes))))
         memory = Memory(features, kept, whitening if channel is Channel.FINE else standardising)
         scores = memory.held_out_scores(learned.fold_of)

@@ -13,9 +13,9 @@ from calibration.memory.channel_memory import most_different
 from calibration.memory.view_memory import FEWEST_KEPT, MOST_ANYWHERE, HeldOut, ViewMemory, seen_places
 from calibration.memory.whitened import MOST_FEATURES
 from calibration.registering.part_mask import counting_places
-from calibration.scoring.borne import borne_differences
 from calibration.scoring.condition import condition_limits, condition_words
 from calibration.scoring.fusion import Fusion, beside_the_mean
+from calibration.scoring.nuisance_variation import nuisance_covariance
 from calibration.scoring.scored import LEARN, Scored
 from calibration.training.crossfit import views_unseen
 from calibration.writer import view_bank_bytes
@@ -112,13 +112,13 @@ def score_by_views(
         )
         features, places = features | others[0], places | others[1]
     extractors = looking(views)
-    borne = borne_differences(
+    nuisance = nuisance_covariance(
         registered, learned, extractors, places, lambda done, total: progress(n + n * done // total, steps)
     )
     banks = {}
     for number, view in enumerate(views, start=2):
         kept = kept_parts(features[view], view, is_tied=registered.is_tied)
-        memory = ViewMemory(features[view], places[view], kept, is_tied=registered.is_tied, borne=borne[view])
+        memory = ViewMemory(features[view], places[view], kept, is_tied=registered.is_tied, nuisance=nuisance[view])
         held_out = memory.held_out(_after(n * number, steps, progress))
         banks[view] = memory, held_out
     beside = beside_the_mean(views, voices)
@@ -194,6 +194,7 @@ def features_at_places(
         places[view] = _some_places(features.shape[:2], mask, registered)
         seen[view] = seen_places(places[view], is_tied=is_tied)
         found[view] = np.empty((n, int(seen[view].sum()), features.shape[2]), np.float16)
+    # The first part was looked at whole: only its grids tell how many places there are.
     looking = [extractor.looking_at(seen) for extractor in extractors]
     for index, looked in enumerate(each_with(ViewExtractor.features, chain([first], parts), looking)):
         for view, features in looked.items():
@@ -203,7 +204,7 @@ def features_at_places(
 
 
 def tone_of_part(registered: RegisteredSet, mask: NDArray[np.bool_] | None, views: Sequence[View]) -> Tone | None:
-    """Where brightness and colour are measured, for views that they are among."""
+    """Where brightness and colour are measured, on ``mask`` (h, w) of any size; None: no view asks for them."""
     if View.TONE not in views:
         return None
     return Tone(_some_places(tone_shape(*registered.native), mask, registered), registered.is_tied)
@@ -221,7 +222,7 @@ def _some_places(
 
 
 def kept_parts(features: NDArray[np.float16], view: View, *, is_tied: bool) -> list[int]:
-    """The parts that the bank holds: all, or those that differ most from each other where its memory is bounded."""
+    """The parts of features (n, K, d) that the bank holds: all, or the most different where its memory is bounded."""
     _, places, depth = features.shape
     return most_different(features[:, None], most_kept(places, depth, view, is_tied=is_tied))
 

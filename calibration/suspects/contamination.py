@@ -31,7 +31,7 @@ def most_suspects(n: int) -> int:
 
 
 def far_out(oddity: NDArray[np.float64]) -> tuple[int, ...]:
-    """The parts whose oddity (n) lies further out than the others make likely, the oddest first.
+    """The parts whose oddity (n,) lies further out than the others make likely, the oddest first.
 
     As many of the oddest as may be suspects have no say in what is usual: only the others have. The test goes from the
     innermost suspect outwards: whoever lies beyond one that is too far out is named with it, so that none hides behind

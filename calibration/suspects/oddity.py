@@ -29,7 +29,7 @@ from calibration.scoring.view_scoring import (
 from edge_agent.inspection.networks.anomaly_map import resized
 from edge_agent.inspection.networks.view import ViewExtractor, views_for
 from edge_agent.inspection.scoring.nearest import PlaceBank, around
-from edge_agent.inspection.scoring.usual import UsualDistances, top_mean
+from edge_agent.inspection.scoring.typical_distances import TypicalDistances, top_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -117,7 +117,8 @@ def oddity_of(
 ) -> Oddity:
     """How odd each part is, where up to ``most`` may be odd in the same way, from what was ``Seen`` of them.
 
-    ``progress(done)`` counts parts, those of every view.
+    ``features`` (n, K, d) by view stand at the places around those of ``places`` (h, w) that count. ``progress(done)``
+    counts parts, those of every view.
     """
     beside, found_by, before = beside_the_mean(tuple(features), DEFAULT_VOICES), {}, 0
     for view, found in features.items():
@@ -177,7 +178,7 @@ def _by_others(distances: NDArray[np.float32], places: NDArray[np.bool_], withou
     fewer = len(distances) - 1 - without
     for part in range(len(distances)):
         others = np.delete(distances, part, axis=0)
-        out[part] = UsualDistances.of(np.partition(others, fewer - 1, axis=0)[:fewer])(distances[part])
+        out[part] = TypicalDistances.of(np.partition(others, fewer - 1, axis=0)[:fewer])(distances[part])
     return ViewOddity(np.array([top_mean(values) for values in out]), out, places)
 
 

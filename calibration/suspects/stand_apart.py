@@ -79,7 +79,7 @@ class Suspicion:
         return f"{what} {shlex.quote(self.image(part).path.name)}"
 
     def oddest(self, count: int) -> tuple[int, ...]:
-        """So many parts that are least like the others, the oddest first."""
+        """The numbers of the ``count`` parts that are least like the others, the oddest first."""
         return tuple(int(part) for part in np.argsort(-self.oddity.scores, kind="stable")[:count])
 
     @property

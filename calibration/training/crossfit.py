@@ -76,8 +76,9 @@ def learn(
 ) -> Learned:
     """Train so many of the folds, then the network of all images for as long as served the folds best.
 
-    With fewer than all folds nobody hears the autoencoder: one network that left images out is enough, in pictures and
-    to say whether it learned, and ``full`` is that one (docs/decisions/0081).
+    ``working`` (n, h, w, C) are the good parts at the grid's size, in [0, 1]. With fewer than all folds nobody hears
+    the autoencoder: one network that left images out is enough, in pictures and to say whether it learned, and ``full``
+    is that one (docs/decisions/0081).
     """
     n = len(working)
     fold_of = _folds(n, seed)

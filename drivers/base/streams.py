@@ -36,7 +36,7 @@ class StreamListener(Protocol):
         ...
 
     def data_received(self, data: bytes) -> None:
-        """Bytes, cut anywhere."""
+        """Take bytes as they came from the peer: they may be cut anywhere, and hold half a line or several."""
         ...
 
     def stream_lost(self, why: Exception | None) -> None:

@@ -56,7 +56,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """``ER,<command>,<code>``."""
+    """The controller's answer to a command that it does not carry out: ``ER,<command>,<code>``."""
 
     command: str
     code: str

@@ -1,6 +1,6 @@
 """Every command of the controller as data: parameters, reply, effect, time, and how sure the row is.
 
-Adding a command is adding a row. The typed methods are in ``face``; the page is PROTOCOL.md, "Commands".
+Adding a command is adding a row; ``ControllerCommands.call`` sends it. The page is PROTOCOL.md, "Commands".
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ _TEXT = re.compile(r"[\x20-\x7e]*")
 
 
 class Field(Protocol):
-    """One field between two commas."""
+    """One parameter of a command or value of its reply: the text between two commas."""
 
     @property
     def name(self) -> str:
@@ -43,14 +43,14 @@ class Whole:
     digits: int = 1
 
     def write(self, value: object) -> str:
-        """As ``Field.write``."""
+        """As ``Field.write``: raises ValueError outside ``least`` to ``most``."""
         text = str(value)
         if isinstance(value, bool) or not _WHOLE.fullmatch(text) or not self.least <= int(text) <= self.most:
             raise ValueError(f"{self.name} is a whole number from {self.least} to {self.most} (got {value!r})")
         return f"{int(text):0{self.digits}d}"
 
     def read(self, text: str) -> int:
-        """As ``Field.read``."""
+        """As ``Field.read``: raises ValueError outside ``least`` to ``most``."""
         if not _WHOLE.fullmatch(text) or not self.least <= int(text) <= self.most:
             raise ValueError(f"{self.name} is a whole number from {self.least} to {self.most} (got {text!a})")
         return int(text)
@@ -63,14 +63,14 @@ class Number:
     name: str
 
     def write(self, value: object) -> str:
-        """As ``Field.write``."""
+        """As ``Field.write``: raises ValueError for what is no plain decimal number."""
         text = format(value, "f") if isinstance(value, Decimal) else str(value)
         if isinstance(value, bool) or not _NUMBER.fullmatch(text):
             raise ValueError(f"{self.name} is a decimal number such as -12.5 (got {value!r})")
         return text
 
     def read(self, text: str) -> Decimal:
-        """As ``Field.read``."""
+        """As ``Field.read``: raises ValueError for what is no plain decimal number."""
         if not _NUMBER.fullmatch(text):
             raise ValueError(f"{self.name} is a decimal number such as -12.5 (got {text!a})")
         return Decimal(text)
@@ -86,7 +86,7 @@ class Text:
     may_hold_commas: bool = False
 
     def write(self, value: object) -> str:
-        """As ``Field.write``."""
+        """As ``Field.write``: raises ValueError for another length or character, and for a comma that would split."""
         text = str(value)
         if not _TEXT.fullmatch(text) or not self.least_chars <= len(text) <= self.most_chars:
             length = f"{self.least_chars} to {self.most_chars} characters"

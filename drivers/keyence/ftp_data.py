@@ -137,14 +137,14 @@ class PassiveListener(OwnDescriptor, FTPHandler.passive_dtp):  # type: ignore[mi
 
 
 class ActiveConnector(OwnDescriptor, FTPHandler.active_dtp):  # type: ignore[misc]
-    """Connects to the peer, after PORT."""
+    """In FTP's active mode: connects to the port that the peer named with PORT."""
 
     def handle_timeout(self) -> None:
-        """The peer did not answer in time."""
+        """The peer did not answer in time: the transfer that waited for it is given up."""
         super().handle_timeout()
         self.cmd_channel.abandon_transfer()
 
     def handle_close(self) -> None:
-        """The peer refused."""
+        """The peer refused the connection: the transfer that waited for it is given up."""
         super().handle_close()
         self.cmd_channel.abandon_transfer()

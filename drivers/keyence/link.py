@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
@@ -14,16 +12,14 @@ from drivers.base import (
     CommandRefused,
     CommandUnknown,
     ControllerClock,
-    ControllerDown,
     ControllerResult,
-    ControllerStatus,
-    ControllerUp,
     DriverError,
     NotConnected,
     ProtocolViolation,
 )
 from drivers.keyence.codec import shown
-from drivers.keyence.face import ControllerCommands, Mode
+from drivers.keyence.controller_commands import ControllerCommands, Mode
+from drivers.keyence.link_status import SETUP_MODE, STEADY_S, LinkRecord, LinkStatus
 from drivers.keyence.reading import read_program_number, read_version
 from drivers.keyence.results import ResultParser
 from drivers.keyence.session import open_session
@@ -51,29 +47,12 @@ _RUN_MODE_TIMEOUT_S = 10.0
 _QUIET_S = 0.05
 _INSTANT_S = 1e-6
 """Shorter waits end at once, on a clock that has not moved."""
-_STEADY_S = 5.0
-"""A connection that was lost sooner may be one of two clients that throw each other out: it is not hurried after."""
 _DRAIN_TIMEOUT_S = 2.0
-_EVENTS_MAX = 1024
 _REFUSALS_MAX = 3
-_SETUP_MODE = "setup mode"
 _STANDSTILL_S = 1.0
 """After a longer gap nothing that was queued may pass a part."""
-_FOUGHT_OVER = "it was up for a moment only, and the controller ended it: does another program connect to it?"
-_LOOSE = "it was up for a moment only: look at the plugs, the cable and the power"
 _STARTS_ANEW = frozenset({"PW", "RS"})
 _TRIGGERS = frozenset({"T1", "T2", "T3", "T4", "TA"})
-
-
-@dataclass(frozen=True, slots=True)
-class LinkStatus:
-    """How a link stands. ``program`` and ``version`` are the last that were read."""
-
-    peer: str
-    is_up: bool
-    why_down: str
-    program: int | None
-    version: str
 
 
 class CvxLink(ControllerCommands):
@@ -106,22 +85,12 @@ class CvxLink(ControllerCommands):
         self._delimiter = delimiter
         self._is_serial = is_serial
         self._poll_s = poll_s or (_SPARING_POLL_S if is_serial else _POLL_S)
-        self._events: deque[ControllerEvent] = deque()
-        self._arrived = asyncio.Event()
+        self._status = LinkRecord(peer, self._drop)
         self._connection: Session | None = None
         self._session: Session | None = None  # the connection, once it was resynchronised
-        self._is_live = False
-        self._why_down = ""
-        self._down_since_mono_s: float | None = None
-        self._up_at_mono_s = 0.0
-        self._flaps = Tally()
-        self._was_thrown_out = False
-        self._is_said = True
         self._stale_lines = 0
         self._last_line_mono_s = 0.0
-        self._unreadable_lines = 0
-        self._program: int | None = None
-        self._version = ""
+        self._unreadable = Tally()
         self._clock = ""
         self._results = 0
         self._is_clock_owed = False  # a result came that no told clock follows yet
@@ -142,35 +111,29 @@ class CvxLink(ControllerCommands):
                 try:
                     await self._serve()
                 except DriverError as err:
-                    up_s = monotonic_s() - max(begun_mono_s, self._up_at_mono_s)
-                    flaps = self._up_at_mono_s > begun_mono_s and up_s < _STEADY_S
-                    self._go_down(str(err), flaps=flaps)
+                    up_s = monotonic_s() - max(begun_mono_s, self._status.up_at_mono_s)
+                    flaps = self._status.up_at_mono_s > begun_mono_s and up_s < STEADY_S
+                    self._status.go_down(str(err), flaps=flaps)
                 spent_s = monotonic_s() - begun_mono_s
-                if spent_s > _STEADY_S:
+                if spent_s > STEADY_S:
                     backoff.reset()
-                    self._flaps = Tally()
+                    self._status.flaps = Tally()
                 await backoff.sleep(spent_s=spent_s)
         finally:
             watch.cancel()
-            self._is_live = False
-            self._why_down = "the agent stops"
-            _log.info("link_closed", peer=self._peer)
-            self._emit(ControllerDown(self._why_down, monotonic_s()))
+            self._status.close()
 
     async def next(self) -> ControllerEvent:
         """The next event, in order of arrival. Waits for one."""
-        while not self._events:
-            self._arrived.clear()
-            await self._arrived.wait()
-        return self._events.popleft()
+        return await self._status.next()
 
     async def trigger(self, number: int | None, by: Deadline | None = None) -> None:
         """Send T1 to T4, or TA for None; returns when the controller accepted. Raises as ``command`` does.
 
-        Only while the link is up: the result of a part that is triggered before would be dropped as stale.
+        Raises NotConnected while the link is not up: the result of a part that is triggered before would be dropped.
         """
-        if not self._is_live:
-            raise NotConnected(f"{self._peer} is not up: {self._why_down or 'not connected yet'}")
+        if not self._status.is_live:
+            raise NotConnected(f"{self._peer} is not up: {self._status.why_down or 'not connected yet'}")
         await super().trigger(number, by)
 
     def begin_anew(self, why: str) -> None:
@@ -191,12 +154,12 @@ class CvxLink(ControllerCommands):
         """
         session = self._session
         if session is None:
-            raise NotConnected(f"{self._peer} is not connected: {self._why_down or 'not yet'}")
+            raise NotConnected(f"{self._peer} is not connected: {self._status.why_down or 'not yet'}")
         if name in _TRIGGERS:
             return await self._send_trigger(session, name, *args, by=by)
-        if name not in _STARTS_ANEW or not self._is_live:
+        if name not in _STARTS_ANEW or not self._status.is_live:
             return await session.command(name, *args, by=by)
-        self._go_down(f"{name} was sent")
+        self._status.go_down(f"{name} was sent")
         try:
             try:
                 return await session.command(name, *args, by=by)
@@ -226,7 +189,7 @@ class CvxLink(ControllerCommands):
 
     def status(self) -> LinkStatus:
         """How the link stands now."""
-        return LinkStatus(self._peer, self._is_live, self._why_down, self._program, self._version)
+        return self._status.status
 
     def listen(self, on_line: Callable[[tuple[str, ...]], object]) -> Callable[[], None]:
         """Hear every line of result output from now on, stale ones included; gives what ends it."""
@@ -258,13 +221,13 @@ class CvxLink(ControllerCommands):
                 self._session = session
                 await self._keep_alive(session)
                 # Somebody chose setup mode: wait for them, never push R0 under their hands.
-                self._go_down(_SETUP_MODE)
+                self._status.go_down(SETUP_MODE)
                 while await session.read_mode() is Mode.SETUP:
                     await self._pause_before_poll(session)
         finally:
-            self._is_live = False
+            self._status.is_live = False
             self._connection, self._session = None, None
-            self._was_thrown_out = session.was_ended_by_peer
+            self._status.was_thrown_out = session.was_ended_by_peer
             await session.aclose()
 
     async def _pause_unless_result(self, session: Session, by: Deadline) -> bool:
@@ -294,12 +257,10 @@ class CvxLink(ControllerCommands):
         self._is_clock_owed = bool(clock) and not follows_results
         if clock >= self._clock:
             self._clock = clock
-            if self._events and isinstance(self._events[-1], ControllerClock):
-                self._events.pop()  # nobody took it yet, and nothing came in between
             if clock:
-                self._emit(ControllerClock(clock, follows_results))
+                self._status.tell_clock(ControllerClock(clock, follows_results))
             return
-        self._go_down(f"the controller's clock went back from {self._clock} to {clock or 'nothing'}")
+        self._status.go_down(f"the controller's clock went back from {self._clock} to {clock or 'nothing'}")
         await self._resynchronise(session)
 
     async def _enter_run_mode(self, session: Session) -> None:
@@ -328,11 +289,12 @@ class CvxLink(ControllerCommands):
         if session.is_lost:
             raise session.error
         if self._stale_lines:
-            (_log.info if self._is_said else _log.debug)(
+            (_log.info if self._status.is_said else _log.debug)(
                 "stale_lines_dropped", peer=self._peer, lines=self._stale_lines
             )
             self._stale_lines = 0
-        self._go_up(program, version)
+        self._triggers_out, self._is_begun_anew = 0, False
+        self._status.go_up(program, version, self._clock)
 
     async def _drain(self, session: Session) -> None:
         """Wait until no line came for a moment: what was on the wire when OE,0 was answered is read and dropped."""
@@ -360,29 +322,16 @@ class CvxLink(ControllerCommands):
                     raise ProtocolViolation(f"{self._peer} is in run mode but does not tell its program") from err
                 continue
             refusals = 0
-            self._set_program(program)
+            self._status.set_program(program)
             await self._pause_before_poll(session)
             await self._follow_clock(session)
 
     # events
 
-    def _emit(self, event: ControllerEvent) -> None:
-        if len(self._events) >= _EVENTS_MAX:
-            why = f"{len(self._events)} events were not taken"
-            _log.error("events_dropped", peer=self._peer, events=len(self._events))
-            self._events.clear()
-            self._is_live = False
-            self._why_down = why
-            event = ControllerDown(why, monotonic_s())
-            if self._connection is not None:
-                self._connection.drop(NotConnected(f"{self._peer}: {why}; the connection is dropped"))
-        self._events.append(event)
-        self._arrived.set()
-
     def _on_standstill(self, still_s: float) -> None:
         """What waited on the wire meanwhile is of parts that left: begin anew, as after any other gap."""
         if self._connection is not None:
-            self._is_live = False
+            self._status.is_live = False
             self._connection.drop(NotConnected(f"{self._peer}: this process stood still for {still_s:.1f} s"))
 
     def _on_result(self, fields: tuple[str, ...], at_mono_s: float) -> None:
@@ -390,7 +339,7 @@ class CvxLink(ControllerCommands):
         self._last_line_mono_s = monotonic_s()
         for on_line in tuple(self._ears.values()):
             on_line(fields)
-        if not self._is_live:
+        if not self._status.is_live:
             self._stale_lines += 1
             return
         result = self._parser.parse(fields, at_mono_s)
@@ -400,58 +349,19 @@ class CvxLink(ControllerCommands):
             self._count_result()
         self._results += 1
         self._is_clock_owed = bool(self._clock)
-        self._emit(result)
+        self._status.emit(result)
 
     def _note_unreadable(self, result: ControllerResult) -> None:
         """A flood of bad lines is said 1, 2, 4, 8, ... times."""
-        self._unreadable_lines += 1
-        if self._unreadable_lines & (self._unreadable_lines - 1) == 0:
+        if self._unreadable.is_worth_saying():
             _log.warning(
                 "result_unreadable",
                 peer=self._peer,
                 line=shown(",".join(result.fields)),
-                times=self._unreadable_lines,
+                times=self._unreadable.count,
                 hint="[controller] result_items must name every field of the controller's output list, in its order",
             )
 
-    def _set_program(self, program: int) -> None:
-        if program == self._program:
-            return
-        _log.info("program_changed", peer=self._peer, program=program, was=self._program)
-        self._program = program
-        self._emit(ControllerStatus(program, monotonic_s()))
-
-    def _go_up(self, program: int, version: str) -> None:
-        now = monotonic_s()
-        outage_s = None if self._down_since_mono_s is None else round(now - self._down_since_mono_s, 3)
-        say = _log.info if self._is_said else _log.debug
-        say("link_up", peer=self._peer, program=program, version=version, outage_s=outage_s)
-        self._down_since_mono_s, self._up_at_mono_s = None, now
-        self._why_down = ""
-        self._program, self._version = program, version
-        self._triggers_out, self._is_begun_anew = 0, False
-        self._is_live = True
-        self._emit(ControllerUp(program, version, now, self._clock))
-
-    def _go_down(self, why: str, *, flaps: bool = False) -> None:
-        """Once an outage, and once more when setup mode turns into a lost link or back.
-
-        A link that ``flaps``, up for a moment only, is said to be down and up the 1st, 2nd, 4th, ... time.
-        """
-        self._is_live = False
-        if self._down_since_mono_s is None:
-            self._down_since_mono_s = monotonic_s()
-            self._is_said = not flaps or self._flaps.is_worth_saying()
-            hint = _FOUGHT_OVER if self._was_thrown_out else _LOOSE
-            said = {"hint": hint, "times": self._flaps.count} if flaps else {}
-            (_log.warning if self._is_said else _log.debug)("link_lost", peer=self._peer, why=why, **said)
-        else:
-            _log.debug("link_retry", peer=self._peer, why=why)
-            if not self._is_said and monotonic_s() - self._down_since_mono_s > _STEADY_S:  # no flap: it stays away
-                self._is_said = True
-                _log.warning("link_lost", peer=self._peer, why=why, times=self._flaps.count)
-            if (why == _SETUP_MODE) == (self._why_down == _SETUP_MODE):
-                self._why_down = why
-                return
-        self._why_down = why
-        self._emit(ControllerDown(why, monotonic_s()))
+    def _drop(self, err: DriverError) -> None:
+        if self._connection is not None:
+            self._connection.drop(err)

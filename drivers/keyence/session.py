@@ -11,7 +11,7 @@ from drivers.base import CommandRefused, DeadlineMissed, NotConnected, ProtocolV
 from drivers.keyence.clock import SessionClock
 from drivers.keyence.codec import Overlong, Refusal, Reply, Splitter, classify, encode, refused, shown
 from drivers.keyence.commands import COMMANDS
-from drivers.keyence.face import ControllerCommands
+from drivers.keyence.controller_commands import ControllerCommands
 from drivers.timing import Deadline, monotonic_s
 
 if TYPE_CHECKING:

@@ -113,7 +113,7 @@ class Spool:
 
     @property
     def ready(self) -> Path:
-        """Where proven images lie."""
+        """The folder in which images lie that were proven to be complete."""
         return self.root / "ready"
 
     def prepare(self) -> None:

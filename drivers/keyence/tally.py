@@ -9,7 +9,7 @@ __all__ = ["Tally"]
 
 @dataclass(slots=True)
 class Tally:
-    """How often something happened."""
+    """Counts how often something happened, and says at which times it is worth a line in the log."""
 
     count: int = field(default=0, init=False)
 

@@ -156,7 +156,10 @@ class BlockWire(DeviceWire[BlockWords], ABC):
 
     async def read_plc(self) -> PlcWords:
         """What the PLC gives back. Raises DriverError."""
-        return PlcWords(*await self.read_plc_words())
+        words = await self.read_plc_words()
+        if len(words) != PLC_WORDS:
+            self.fail(ProtocolViolation(f"{self.peer} gave back {len(words)} words instead of {PLC_WORDS}"))
+        return PlcWords(*words)
 
 
 def check_word(words: tuple[int, ...]) -> int:

@@ -79,11 +79,6 @@ class BlockOutput(DeviceOutput[BlockState]):
         """Verdicts that the PLC had not acknowledged when the next one came."""
 
     @property
-    def plc(self) -> PlcWords:
-        """What the PLC gave back last."""
-        return self._plc
-
-    @property
     def wanted_program(self) -> int | None:
         """The program that the PLC wants; None while the PLC is not heard."""
         return self._plc.program if self.is_confirmed else None

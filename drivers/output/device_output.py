@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 
 from drivers.base import DriverError, NotConnected, Published, Verdict
 from drivers.output.outage import Outage
+from drivers.output.questions import DeviceQuestions
 from drivers.timing import Backoff, monotonic_s
 
 if TYPE_CHECKING:
@@ -36,15 +37,11 @@ class _Claim:
     may_pass: Callable[[], bool]
 
 
-def _never_ready() -> bool:
-    return False
-
-
 S = TypeVar("S")
 A = TypeVar("A")
 
 
-class DeviceOutput(ABC, Generic[S]):
+class DeviceOutput(DeviceQuestions[S]):
     """The verdict as a state that is written whole, in one request, and proven.
 
     What a state is the styles say: four levels (``LevelOutput``), or a block of words that names its part
@@ -67,9 +64,9 @@ class DeviceOutput(ABC, Generic[S]):
     ) -> None:
         if not (pass_hold_s > 0 and refresh_s > 0 and write_timeout_s > 0):
             raise ValueError("pass_hold_s, refresh_s and write_timeout_s must be above 0")
+        super().__init__(part_present_input)
         self._peer = peer
         self._new_wire = new_wire
-        self._part_present_input = part_present_input
         self._pass_hold_s = pass_hold_s
         self._refresh_s = refresh_s
         self._write_timeout_s = write_timeout_s
@@ -79,7 +76,7 @@ class DeviceOutput(ABC, Generic[S]):
         self._wake = asyncio.Event()
         self._is_running = False
         self._may_dial = False
-        self._is_ready: Callable[[], bool] = _never_ready
+        self._is_ready: Callable[[], bool] = lambda: False
         self._was_ready = False
         self._heartbeat = False
         self._window_ends_mono_s: float | None = None
@@ -99,18 +96,11 @@ class DeviceOutput(ABC, Generic[S]):
         """What is wrong with the output, in words; empty while it is confirmed."""
         return "" if self.is_confirmed else self._outage.problem
 
-    @property
-    def wanted_program(self) -> int | None:
-        """The controller's program that the peer wants; None where it has no way to say so."""
-        return None
-
-    @property
-    def reject_count(self) -> int | None:
-        """The peer's own count of parts that left by the reject chute; None where it has none."""
-        return None
-
     async def run(self, is_ready: Callable[[], bool]) -> None:
-        """Connect, write REJECT, read back, refresh; reconnect; until cancelled. Leaves REJECT behind."""
+        """Connect, write REJECT, read back, refresh; reconnect; until cancelled. Leaves REJECT behind.
+
+        Raises RuntimeError where it runs already.
+        """
         if self._is_running:
             raise RuntimeError("this output already runs")
         self._is_ready = is_ready
@@ -173,18 +163,6 @@ class DeviceOutput(ABC, Generic[S]):
     def _may_withdraw(self) -> bool:
         is_up = self._link is not None and self._link.is_up
         return self._may_dial and (self._pass_may_stand or (is_up and not self._is_pass_named))
-
-    async def read_part_present(self) -> bool:
-        """The part-present input. Raises NotConnected, or DriverError where none is configured."""
-        if self._part_present_input is None:
-            raise DriverError("no part-present input is configured: set output.part_present_input in line.toml")
-        return (await self.read_inputs((self._part_present_input,)))[0]
-
-    async def read_inputs(self, addresses: tuple[int, ...]) -> tuple[bool, ...]:
-        """Discrete inputs in one request, in the order asked; they lie within 64 addresses. Raises DriverError."""
-        first = min(addresses)
-        found = await self._alone(lambda link: link.read_inputs(first, max(addresses) - first + 1))
-        return tuple(found[address - first] for address in addresses)
 
     async def _alone(self, ask: Callable[[DeviceWire[S]], Awaitable[A]]) -> A:
         """Ask the peer something between two refreshes. Raises DriverError; a failure ends the connection."""
@@ -330,8 +308,12 @@ class DeviceOutput(ABC, Generic[S]):
             await self._meet(link)
             await link.write_proven(self._state(is_pass=False))
         except DriverError as err:
+            link.abort()
             self._lose(err)
             return False
+        except BaseException:
+            link.abort()
+            raise
         self._link = link
         self._pass_may_stand = False
         self._outage.ends(self._peer)

@@ -12,7 +12,7 @@ __all__ = ["Background"]
 
 
 class Background:
-    """Used from one event loop."""
+    """Tasks that run beside the caller, and the first error of any of them. Used from one event loop."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
@@ -20,7 +20,7 @@ class Background:
         """The first error; ``raise_crash`` tells it once."""
 
     def spawn(self, work: Coroutine[None, None, None]) -> None:
-        """Let it run."""
+        """Start a task that runs until it ends by itself or ``cancel`` ends it."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)

@@ -209,7 +209,10 @@ def encode_bmp(image: NDArray[np.uint8]) -> bytes:
 
 
 def encode_image(image: NDArray[np.uint8], extension: str = "bmp") -> bytes:
-    """The image as ``bmp``, ``png`` or ``jpg``. Raises ValueError for another extension or another kind of array."""
+    """The image, grey levels (h, w) uint8, as ``bmp``, ``png`` or ``jpg``.
+
+    Raises ValueError for another extension or another kind of array.
+    """
     _check_gray(image)
     if extension == "bmp":
         return encode_bmp(image)

@@ -129,7 +129,7 @@ class CommandPort:
             await server.wait_closed()
 
     def drop_all(self) -> None:
-        """Reset every connection."""
+        """Reset every connection to a client, as a pulled cable or a reboot does."""
         for connection in self._connections:
             connection.reset()
 

@@ -57,7 +57,7 @@ class ControllerState:
         return self.clock_utc + timedelta(seconds=now_mono_s - self.started_mono_s)
 
     def set_clock(self, at: datetime, now_mono_s: float) -> None:
-        """Set the clock."""
+        """Set the controller's clock to this time."""
         self.clock_utc, self.started_mono_s = at, now_mono_s
 
     def open_session(self, now_mono_s: float) -> None:
@@ -69,7 +69,7 @@ class ControllerState:
         self.session = f"{at:%y%m%d_%H%M%S}"
 
     def reset_counters(self, now_mono_s: float) -> None:
-        """As ``RS``, a program change and a reboot do: counts start at 1 again, in a new folder."""
+        """Begin the counts at 1 again, in a new session folder: as ``RS``, a program change and a reboot do."""
         self.count = self.measured = self.history = 0
         self.open_session(now_mono_s)
 

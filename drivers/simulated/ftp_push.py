@@ -94,7 +94,7 @@ class FolderDrop:
             raise NotDelivered(f"{file.name} could not be written below {self._folder}: {err}") from err
 
     def abort(self) -> None:
-        """Nothing is kept open."""
+        """Do nothing: between two images nothing is kept open."""
 
 
 class _Client(ftplib.FTP):
@@ -169,7 +169,7 @@ class FtpPusher:
                     sock.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Leave nothing open."""
+        """End the session, if there is one, and leave no connection open."""
         self._disconnect()
 
     def _connected(self) -> _Client:

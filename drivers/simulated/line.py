@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, assert_never
 
 import numpy as np
 
@@ -202,10 +202,15 @@ class SimulatedLine:
         start_mono_s = monotonic_s()
         part_no = controller.put_part(shown.image, extension=shown.extension, judgement=shown.judgement)
         counted = self._count()
-        if self._trigger == "wired":
-            controller.trigger("TRG1")
-        elif self._trigger == "input":
-            self._remote_io.set_input(self._part_present_input, True)
+        match self._trigger:
+            case "wired":
+                controller.trigger("TRG1")
+            case "input":
+                self._remote_io.set_input(self._part_present_input, True)
+            case "plc":
+                pass  # the count is the signal
+            case _:
+                assert_never(self._trigger)
         return _Standing(index, shown, part_no, start_mono_s, counted)
 
     def _count(self) -> PlcPart | None:

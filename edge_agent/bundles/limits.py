@@ -37,7 +37,7 @@ class LimitMoved:
 
     @property
     def detail(self) -> str:
-        """The journal's words."""
+        """What the journal's event says of it: place, change, bundle, folder, and when it takes effect."""
         signed = f"; {self.signed}" if self.signed else ""
         return f"{self.place}: {self.change}; {self.bundle_id} in {self.folder}{signed}; {NEXT_START}"
 

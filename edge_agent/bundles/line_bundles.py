@@ -67,7 +67,7 @@ class BundlePlace:
     problem: str
 
     def to_json(self) -> dict[str, object]:
-        """The object of ``--json``."""
+        """The object that a command prints with ``--json``."""
         return {
             "program": self.program,
             "camera": self.camera,

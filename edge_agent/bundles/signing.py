@@ -40,7 +40,7 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """A private key, ready to sign."""
+    """A private key that was read from its file and unlocked, and can sign bundles."""
 
     private: Ed25519PrivateKey
 
@@ -114,7 +114,10 @@ def _write_new(path: Path, content: bytes, mode: int) -> None:
 
 
 def sign_bundle(folder: Path, key: SigningKey, by: str) -> Signature:
-    """Sign a bundle, after proving it whole; a signature that was there is replaced. Raises BundleRejected, OSError."""
+    """Sign a bundle, after proving it whole; a signature that was there is replaced.
+
+    Raises BundleRejected for what does not load, OSError, and UsageError where ``by`` is not one printable line.
+    """
     bundle = Bundle.load(folder, ignores_signature=True)
     by, at_utc = by.encode("utf-8", "replace").decode()[:200], datetime.now(UTC).isoformat(timespec="seconds")
     if not by.isprintable():

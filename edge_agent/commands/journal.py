@@ -172,7 +172,7 @@ def journal_verify(
     ] = None,
     json_: Json = False,
 ) -> None:
-    """Was a row altered, removed or slipped in? Follows the chain of hashes through every row; 1 if so.
+    """Check whether a row was altered, removed or added later, along the chain of hashes. Exit code 1 if so.
 
     Example: edge-agent journal verify --config line.toml --head 4711:9f2c...
     """

@@ -87,7 +87,9 @@ def output_test(
         say(json_, {"schema_version": 1, "steps": [{"name": step.name, "expect": step.expect} for step in steps]}, [])
         return
     if not yes:
-        raise UsageError("this energises PASS: the gate opens", hint="stand at the gate, then say it again with --yes")
+        raise UsageError(
+            "this switches PASS on, and the gate opens", hint="stand at the gate, then say it again with --yes"
+        )
     if watchdog:
         _try_watchdog(settings, config, name_of(by), json_=json_)
         return

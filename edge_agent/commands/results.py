@@ -82,7 +82,9 @@ def results_put_away(
     receiver: Annotated[_Receiver, typer.Option("--receiver", help="Whose.")],
     json_: Json = False,
 ) -> None:
-    """What was set aside is dealt with and counts no more; its file is kept, with the time in its name. 1 if none.
+    """Mark the results that were set aside as dealt with. Their file is kept, with the time in its name.
+
+    Exit code 1 if there is none.
 
     Example: edge-agent results put-away --config line.toml --receiver webhook
     """

@@ -13,7 +13,9 @@ status_cli = typer.Typer()
 
 @status_cli.command()
 def status(config: Config = DEFAULT_CONFIG, *, json_: Json = False) -> None:
-    """Is the line READY, is anything DEGRADED, does a person answer, how far back are images? 1 if not all is well.
+    """Say whether the line is READY, what is DEGRADED, whether a person answers for parts, how far back images go.
+
+    Exit code 1 if something is wrong.
 
     Example: edge-agent status --config line.toml
     """

@@ -114,6 +114,7 @@ class Inspector:
                 f"{self.bundle.folder}: its own reference image cannot be judged: {err}",
                 hint="calibrate again with this version",
             ) from err
+        # Only now: the first inspection also allocates and compiles, and is no measure of the later ones.
         begin = time.perf_counter()
         self.inspect(reference)
         return (time.perf_counter() - begin) * 1000.0
@@ -138,7 +139,7 @@ class Inspector:
         return self.judge(self.prepare(data), certain)
 
     def explain(self, data: bytes) -> tuple[Inspection, Pictures | None]:
-        """The same inspection, with the pictures behind it; None where the image was refused."""
+        """As ``inspect``, and the pictures that the score was made from; None where the image was refused."""
         inspection, seen = self._judged(self.prepare(data), None)
         return inspection, self._pictures(seen) if seen else None
 
@@ -151,6 +152,7 @@ class Inspector:
             check_shape(file.pixels, self.bundle.reference.shape)
             stages.end("decode")
             alignment = self._registration.register(file.pixels)
+            # Behind registration: where a good part is black is known in the reference's frame (docs/decisions/0052).
             self._check_tail(file, alignment)
         except ImageRefused as err:
             stages.end("register" if stages.timings_ms else "decode")
@@ -184,6 +186,7 @@ class Inspector:
             condition_fault=limits.judge(measured),
         )
         stages.end("gate")
+        # Where even the best score would not make it OK, no network has to be waited for (docs/decisions/0083).
         early.tell(settle(score=0.0)[0] is not Outcome.OK)
         views = Views.of_image(seen)
         if self._judge.hears_autoencoder:
@@ -193,6 +196,7 @@ class Inspector:
         for name, features in self._judge.looks(views):
             stages.end("embed")
             embedded[name], shares[name] = features, self._judge.share(name, features)
+            # From REVIEW on, not from the limit: on the line REVIEW is a reject (docs/decisions/0015).
             early.tell(self._judge.at_least(shares) >= self.bundle.review_from)
             stages.end("score")
         judged = self._judge.judged(shares)
@@ -221,6 +225,7 @@ class Inspector:
             laid_back = self._registration.warp_back(whole, seen.alignment)
         views = seen.views
         if not self._judge.hears_autoencoder:
+            # No score hears the autoencoder: it is asked now, for the picture alone, and at full size.
             views = self._repaired(SeenArea.whole(self.bundle.crop).of(self._registration, seen.pixels, seen.alignment))
         upsized = upsize(views.reconstruction, height, width)
         return Pictures(views.crop, upsized, views.differences[..., 0], laid_back)

@@ -6,7 +6,6 @@ Nothing here waits for it, and nothing comes back: it has no way to ask for anyt
 from __future__ import annotations
 
 import asyncio
-import sys
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from edge_agent.errors import Unavailable
 from edge_agent.feed.telling import Teller
 from edge_agent.opcua.hello import Hello
 from edge_agent.opcua.library import need_library
+from edge_agent.runtime.companion import start_companion
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
@@ -79,18 +79,10 @@ async def _keep(hello: Hello, look: Callable[[], Looked]) -> None:
 
 
 async def _one_life(hello: Hello, look: Callable[[], Looked]) -> int:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "edge_agent.opcua",
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.DEVNULL,
-        start_new_session=True,  # Ctrl-C at a terminal is the agent's alone
-    )
-    assert process.stdin is not None  # noqa: S101 - asked for above
+    process, tell, _ = await start_companion("edge_agent.opcua")
     try:
-        process.stdin.write(hello.model_dump_json().encode() + b"\n")
-        telling = asyncio.create_task(Teller(look).tell(process.stdin))
+        tell.write(hello.model_dump_json().encode() + b"\n")
+        telling = asyncio.create_task(Teller(look).tell(tell))
         try:
             return await process.wait()
         finally:
@@ -100,5 +92,5 @@ async def _one_life(hello: Hello, look: Callable[[], Looked]) -> int:
         # It holds nothing that could be lost, and one that hangs must not keep the agent from ending.
         with suppress(ProcessLookupError):
             process.kill()
-        process.stdin.close()
+        tell.close()
         await process.wait()

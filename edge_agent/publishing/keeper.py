@@ -6,7 +6,6 @@ What the process says of results that were set aside is written into the journal
 from __future__ import annotations
 
 import asyncio
-import sys
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ import structlog
 
 from drivers.timing import Backoff, monotonic_s
 from edge_agent.publishing.told import ASIDE, Told
+from edge_agent.runtime.companion import start_companion
 from edge_agent.store.journal import JournalError
 
 if TYPE_CHECKING:
@@ -62,23 +62,14 @@ async def _keep(settings: Settings, note: Callable[[str, str], Awaitable[None]])
 
 
 async def _one_life(settings: Settings, note: Callable[[str, str], Awaitable[None]]) -> int:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "edge_agent.publishing",
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        start_new_session=True,  # Ctrl-C at a terminal is the agent's alone
-    )
-    assert process.stdin is not None  # noqa: S101 - asked for above
-    assert process.stdout is not None  # noqa: S101
-    hearing = asyncio.create_task(_hear(process.stdout, note))
+    process, tell, says = await start_companion("edge_agent.publishing")
+    hearing = asyncio.create_task(_hear(says, note))
     try:
-        process.stdin.write(settings.model_dump_json().encode() + b"\n")
+        tell.write(settings.model_dump_json().encode() + b"\n")
         return await process.wait()
     finally:
         # Its input's end tells it to stop; what it did not deliver is still in the journal.
-        process.stdin.close()
+        tell.close()
         try:
             async with asyncio.timeout(_END_WITHIN_S):
                 await process.wait()

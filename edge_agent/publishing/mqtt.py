@@ -48,7 +48,7 @@ def topic_part(text: str) -> str:
 
 
 class MqttReceiver:
-    """A broker. Used in one thread."""
+    """Delivers results to an MQTT broker, each confirmed by it. Every call comes from one thread."""
 
     name = "mqtt"
     most = 100

@@ -37,7 +37,7 @@ class KeepsNoRetained(NotDelivered):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What is published, at QoS 1."""
+    """One message for the broker, confirmed by it (QoS 1); with ``retain`` it is kept for who subscribes later."""
 
     topic: str
     payload: str

@@ -60,7 +60,7 @@ class Refused(EdgeAgentError):
 
 
 class Receiver(Protocol):
-    """Where results go."""
+    """A place that results are delivered to: a broker, or an HTTP address."""
 
     name: str
     most: int

@@ -27,7 +27,7 @@ class CollectedPart:
 
 @dataclass(frozen=True, slots=True)
 class CollectedFacts:
-    """All that the list says."""
+    """Everything that the list of collected images shows: parts taken, parts refused, versions."""
 
     head: Head
     taken: tuple[CollectedPart, ...]

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 import matplotlib as mpl
 import numpy as np
 
-from edge_agent.report.figures import HALF_WIDTH_IN, Theme, add_legend, draw_chart, label_axes, mark_line
+from edge_agent.report.drawing import HALF_WIDTH_IN, Theme, add_legend, draw_chart, label_axes, mark_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+    from edge_agent.report.drawing import Chart
     from edge_agent.report.evaluation_facts import LearningPoint
-    from edge_agent.report.figures import Chart
 
 __all__ = ["learning_chart", "neighbourhood_chart", "precision_recall_chart", "roc_chart", "scores_chart"]
 
@@ -106,7 +106,7 @@ def learning_chart(points: Sequence[LearningPoint]) -> Chart:
 
 
 def neighbourhood_chart(points: NDArray[np.float64], is_defective: Sequence[bool]) -> Chart:
-    """Test images in two dimensions by t-SNE: near means alike, distances between groups mean nothing."""
+    """Test images as points (n, 2) by t-SNE: near means alike, distances between groups mean nothing."""
     defective = np.asarray(is_defective)
 
     def draw(axes: Any, theme: Theme) -> None:

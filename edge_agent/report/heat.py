@@ -67,7 +67,10 @@ def scale_png() -> bytes:
 
 
 def peaks(values: NDArray[np.floating[Any]], most_px: int) -> NDArray[np.floating[Any]]:
-    """Shrunk so that every block keeps its highest value: a small defect must not be averaged away."""
+    """A map (h, w) shrunk so that every block keeps its highest value: a small defect must not be averaged away.
+
+    The long side of what is returned is ``most_px`` at most.
+    """
     block = -(-max(values.shape) // most_px)
     if block <= 1:
         return values

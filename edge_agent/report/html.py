@@ -28,8 +28,8 @@ from edge_agent.store.fs import write_durably
 from edge_agent.wording import tr
 
 if TYPE_CHECKING:
+    from edge_agent.report.drawing import Chart
     from edge_agent.report.facts import CalibrationFacts, PartFact, PartPictures, RunFacts
-    from edge_agent.report.figures import Chart
 
 __all__ = ["write_calibration_report", "write_page", "write_run_report"]
 

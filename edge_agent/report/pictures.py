@@ -11,7 +11,7 @@ import matplotlib as mpl
 import numpy as np
 from PIL import Image, ImageDraw
 
-from edge_agent.report.figures import png_uri
+from edge_agent.report.drawing import png_uri
 from edge_agent.report.heat import peaks, scale_png, shown, shrunk, spotlight
 
 if TYPE_CHECKING:
@@ -119,7 +119,10 @@ def reference_uri(picture: Picture, crop_px: tuple[int, int, int, int] | None) -
 
 
 def map_uri(anomaly_map: AnomalyMap, scale: MapScale) -> str:
-    """A map (H, W) in the scale's colours as a data URI, every block at its highest value."""
+    """A map (H, W) in the scale's colours as a data URI, every block at its highest value.
+
+    Raises ValueError for one with channels.
+    """
     if anomaly_map.ndim == 3:
         raise ValueError("an anomaly map has the shape (H, W); the report gives it its colours")
     return png_uri(_png(Image.fromarray(scale.colour(peaks(anomaly_map, _THUMB_PX)))))

@@ -32,7 +32,7 @@ def seen_part(inspector: Inspector, data: bytes, *, label: str, caption: str, is
 def pictures_of(
     explained: tuple[Inspection, Pictures | None], data: bytes, *, label: str, caption: str, is_wrong: bool = False
 ) -> PartPictures:
-    """The same of an image that was explained already."""
+    """The pictures of a part for the report, from what ``Inspector.explain`` gave for its image file ``data``."""
     inspection, seen = explained
     if seen is None:
         return PartPictures(label, caption, None, problem=inspection.detail, is_wrong=is_wrong)

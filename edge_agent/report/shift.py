@@ -47,7 +47,7 @@ class Period:
 
     @property
     def parts(self) -> int:
-        """All of them."""
+        """How many parts there were in all: passed, rejected and FAULT."""
         return self.passed + self.rejected + self.fault
 
     @property

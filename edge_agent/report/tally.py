@@ -32,7 +32,7 @@ class ReasonCount:
 
     @property
     def words(self) -> str:
-        """The reason in words."""
+        """What the reason means, in words for a person."""
         return tr(REASON_WORDS[self.reason])
 
 
@@ -63,12 +63,12 @@ class Confusion:
 
     @property
     def good(self) -> int:
-        """Good parts."""
+        """How many of the parts are good."""
         return self.good_passed + self.good_stopped
 
     @property
     def defective(self) -> int:
-        """Defective parts."""
+        """How many of the parts are defective."""
         return self.defective_passed + self.defective_stopped
 
     @property
@@ -93,7 +93,7 @@ class Latency:
 
     @classmethod
     def of(cls, latencies_ms: Sequence[float]) -> Latency | None:
-        """None without a latency."""
+        """Number, median, 95 % quantile and maximum of these latencies in ms; None where there is none."""
         if not latencies_ms:
             return None
         ordered = sorted(latencies_ms)

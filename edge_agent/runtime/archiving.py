@@ -68,6 +68,7 @@ class Archiving:
         """
         if published is not None:
             await self._record(part.seq, published, monotonic_s() if told_mono_s is None else told_mono_s)
+        # A copy: an image that is stored meanwhile is put in its place.
         for camera, came in list(part.captures.items()):
             capture = await _stored(came)
             if capture.path is not None:
@@ -102,6 +103,7 @@ class Archiving:
         self, seq: int, camera: int, verdict: Verdict, path: Path, sha256: str, *, always: bool = False
     ) -> None:
         is_pass = verdict is Verdict.PASS and not always
+        # Rejects may wait longer: they are the evidence.
         if self._waiting >= (_MOST_WAITING if is_pass else _MOST_REJECTS_WAITING):
             self._archive.give_up(seq, Verdict.REJECT if always else verdict)
             # Not by the thread that everything waits for.
@@ -113,6 +115,7 @@ class Archiving:
         def file() -> str:
             in_haste = self._waiting > _HASTE
             kept = self._archive.file(seq, camera, verdict, path, sha256, always=always, in_haste=in_haste)
+            # Read back once, by the thread that wrote it (docs/decisions/0010).
             return "" if kept is None else self._archive.why_altered(kept, sha256)
 
         try:

@@ -120,6 +120,7 @@ class Bypass:
             raise BypassRefused(f"a bypass has a name and a reason, of {_TEXT_MAX} characters at most")
         if not why.isprintable() or not 0 < for_s <= LONGEST_S:
             raise BypassRefused(f"a bypass lasts {LONGEST_S / 60:.0f} minutes at most, and its reason is one line")
+        # Also one whose end is not noted yet: in the journal no two overlap.
         if self._begun is not None:
             raise BypassRefused(
                 f"{self.words or 'a bypass'} has not ended", hint='end it first: edge-agent bypass end --by "YOUR NAME"'
@@ -128,6 +129,7 @@ class Bypass:
         begun = self._begun = _Begun(by, why, 0.0)
         try:
             await self._note("BYPASS", f"begins, by {by}, for {for_s:.0f} s: {why}")
+        # Not durable is not begun, also where whoever asked was cancelled.
         except BaseException:
             self._begun = None
             raise
@@ -169,6 +171,7 @@ class Bypass:
 
     async def _keep(self) -> None:
         while True:
+            # 0.0 until its row is durable: what has not begun cannot be over.
             if self._begun is not None and self._begun.ends_mono_s and not self.is_active:
                 await self._end_noted("its time is over")
             wait_s = min(_SAY_EVERY_S, self.left_s) if self.is_active else None
@@ -191,6 +194,7 @@ class Bypass:
         self._changed.set()
         if begun is not None:
             log.warning("bypass_ends", by=begun.by, why=why)
+            # The PASS before the note: of the two the journal may be what is slow.
             await self.take_back()
             await self._note("BYPASS", f"ends: {why}; it was begun by {begun.by}")
 
@@ -200,6 +204,7 @@ def decide_in_bypass(evidence: Evidence, by: str) -> Decision:
 
     As ``decide_verdict``, with each camera's opinion taken for OK where this inspection's opinion stood against it.
     """
+    # The same rules decide twice: there is no second way to PASS (docs/decisions/0031).
     usual = decide_verdict(evidence)
     without = f"{usual.verdict} {usual.reason}" + (f": {usual.detail}" if usual.detail else "")
     if usual.verdict is not Verdict.PASS and usual.reason not in _SET_ASIDE:

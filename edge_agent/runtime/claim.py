@@ -18,7 +18,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from edge_agent.errors import AlreadyRunning
-from edge_agent.runtime.holders import holder_of_name
+from edge_agent.runtime.holders import holder_of_name, plain_address
 from edge_agent.settings.addresses import own_ports
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ __all__ = [
     "journal_holder",
 ]
 
+# 64 bits of the hash: two names do not meet by chance, and no name is too long for a socket's.
 _DIGITS = 16
 _SEATS = 16
 """So many agents may write register blocks into one PLC, or listen at one port, each at an address of its own. One that
@@ -90,11 +91,13 @@ class Claim:
         To find out who that is takes a while: not in a loop.
         """
         words = self._output.shared_words
+        # All of it or nothing: what was taken on the way is given back where a later name is refused.
         with ExitStack() as taken:
             try:
                 if self._output.device is not None:
                     self._take(taken, way)
                 elif words is None:
+                    # The whole device: its watchdog is one for all that is written there (docs/decisions/0049).
                     for seat in range(_SEATS):
                         self._take(taken, f"{way} seat {seat}")
                 else:
@@ -120,6 +123,7 @@ class Claim:
         return output.device or f"{output.host}:{output.port}, {output.place}"
 
     def _take(self, taken: ExitStack, name: str) -> None:
+        # A name with two addresses may lead twice to what is held already.
         if name not in self._names:
             taken.enter_context(_bound(name))
             self._names.add(name)
@@ -258,7 +262,7 @@ def _take_port(held: ExitStack, port: OwnPort) -> None:
         for seat in seats:
             held.enter_context(_bound(seat))
         return
-    held.enter_context(_bound(f"listening at {port.port} of {_plain(at)}"))
+    held.enter_context(_bound(f"listening at {port.port} of {plain_address(at)}"))
     for seat in seats:
         try:
             held.enter_context(_bound(seat))
@@ -277,6 +281,8 @@ def address_to_listen_at(host: str, port: int) -> str:
 @contextmanager
 def _bound(name: str) -> Iterator[None]:
     """Hold a name among all processes of this PC. Raises _Taken."""
+    # There is no such namespace elsewhere: a second agent is told by the output's read-back alone
+    # (docs/decisions/0049).
     if not sys.platform.startswith("linux"):
         yield
         return
@@ -300,19 +306,15 @@ def _ways(output: OutputSettings) -> list[str]:
     try:
         found = socket.getaddrinfo(output.host, output.port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
+        # No answer yet: held as it is written, and by its address as soon as somebody answers (``Claim.admit``).
         return [f"{output.host.rstrip('.').casefold()}:{output.port}"]
     return sorted({_peer(str(address[0]), output.port) for *_, address in found})
 
 
 def _peer(address: str, port: int) -> str:
     """A TCP port by whose it is. Each address of this PC is this PC: a server on all of them answers at each."""
-    at = _plain(ipaddress.ip_address(address))
+    at = plain_address(ipaddress.ip_address(address))
     return f"{_THIS_PC if is_own(at) else at}:{port}"
-
-
-def _plain(at: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    """An IPv4 address that is written as one of IPv6 is that IPv4 address."""
-    return (at.ipv4_mapped if isinstance(at, ipaddress.IPv6Address) else None) or at
 
 
 def is_own(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
@@ -334,6 +336,7 @@ def _device(path: str) -> str:
         found = os.stat(path)  # noqa: PTH116 - on Windows the name of a port is no path
     except (OSError, ValueError):
         return f"device {os.path.realpath(path)}"
+    # What is no character device has no number that names it: its path has to do.
     if not stat.S_ISCHR(found.st_mode):
         return f"device {os.path.realpath(path)}"
     return f"device {os.major(found.st_rdev)}:{os.minor(found.st_rdev)}"

@@ -68,6 +68,7 @@ class DiskWatch:
         self._health = health
         self._note = note
         self._fs = fs or FileSystem()
+        # A thread each: an archive that is slow to give way must not hold up the word that the disk is full.
         self._give_way = _Asked("disk-room", archive.make_room)
         self._look = _Asked("disk", self._looked)
         self._is_first = True
@@ -84,7 +85,7 @@ class DiskWatch:
         }
 
     async def run(self) -> None:
-        """Look until cancelled."""
+        """Look once a second until cancelled."""
         try:
             while True:
                 await self._turn()
@@ -94,8 +95,11 @@ class DiskWatch:
             self._look.close()
 
     async def _turn(self) -> None:
+        # Before the first look it fails for not having been looked at, which is no beginning to note.
         was = "" if self._is_first else self._health.reasons.get(DISK, "")
         self._is_first = False
+        # Somebody else may have let it fail since the last look: an image that could not be stored
+        # (docs/decisions/0067).
         await self._tell(was)
         await self._let_archive_give_way()
         why = await self._why(is_failing=bool(was))
@@ -182,6 +186,7 @@ class _Asked(Generic[T]):
         if self._pending is not None:  # what it says now is old
             if not self._pending.done() and not await self._is_done(self._pending):
                 return None
+            # Fetched, or asyncio would report an error that nobody asks for any more.
             self._pending.exception()
         self._pending = asyncio.get_running_loop().run_in_executor(self._worker, partial(self._call, *args))
         if not await self._is_done(self._pending):

@@ -25,7 +25,7 @@ DRY_RUN = "DRY RUN: the output stays REJECT"
 
 
 def marked(decision: Decision) -> Decision:
-    """The same decision, which says that it was made in a dry run."""
+    """The decision with "DRY RUN" in front of its words: every row says that only REJECT went to the wire."""
     return replace(decision, detail="; ".join(filter(None, (DRY_RUN, decision.detail))))
 
 
@@ -59,7 +59,7 @@ class RejectingOutput:
         *,
         may_pass: Callable[[], bool] = lambda: True,  # noqa: ARG002
     ) -> Published:
-        """WITHHELD, always."""
+        """Write nothing and answer WITHHELD, whatever the verdict is: REJECT stands on the wire already."""
         return Published.WITHHELD
 
     async def begin_part(self, part_seq: int, first_sign_mono_s: float) -> None:

@@ -28,6 +28,7 @@ __all__ = ["EarlyWords", "after_early", "is_due"]
 
 log = structlog.get_logger(__name__)
 
+# Stands for what the inspection will find: so far it is only known that it rejects.
 _CERTAIN = Inspection(Outcome.NG, Reason.SCORE, 0.0, 0.0, "", "")
 _UNSAID = "the inspection said early that this part is a reject, and found nothing against it when it was done"
 
@@ -38,11 +39,14 @@ def is_due(evidence: Evidence, certain: Collection[int]) -> bool:
     Only where that is what the part would be rejected for: its image is its own, of now and paired, the line is
     READY, no other part is here. Images that are not here yet, and inspections that are not done, cannot mend it.
     """
+    # Where nothing is said early, and why: the table in docs/decisions/0083.
     if not certain or evidence.next_part_is_here or evidence.unproven or evidence.deadline_passed:
         return False
+    # Other cameras cannot mend this one: they are taken for seen, to find out what else stands against the part.
     present = next(evidence.captures[camera] for camera in certain)
     seen = {**dict.fromkeys(evidence.cameras, present), **evidence.captures}
     judged = replace(evidence, captures=seen, inspections=dict.fromkeys(evidence.cameras, _CERTAIN))
+    # The verdict's own order of reasons answers: where another one comes first, it is not this inspection's word.
     return decide_verdict(judged).reason is _CERTAIN.reason
 
 
@@ -76,25 +80,26 @@ class EarlyWords:
         self._rejected = rejected
         self._spawn = spawn
 
-    def look(self, live: OpenPart, evidence: Callable[[], Evidence]) -> None:
+    def look(self, open_part: OpenPart, evidence: Callable[[], Evidence]) -> None:
         """Say it, where it is due and the output knows of the part; asked again whenever anything changes."""
-        if live.early is not None or self._options.is_dry_run or self._bypass.is_active:
+        if open_part.early is not None or self._options.is_dry_run or self._bypass.is_active:
             return
-        if live.begun is None or not live.begun.done():  # a PLC names the part by then
+        if open_part.begun is None or not open_part.begun.done():  # a PLC names the part by then
             return
-        if is_due(evidence(), live.certain):
-            live.early = EarlyWord(monotonic_s(), self._spawn(self._tell(live, evidence)))
+        if is_due(evidence(), open_part.certain):
+            open_part.early = EarlyWord(monotonic_s(), self._spawn(self._tell(open_part, evidence)))
 
-    async def _tell(self, live: OpenPart, evidence: Callable[[], Evidence]) -> Published:
+    async def _tell(self, open_part: OpenPart, evidence: Callable[[], Evidence]) -> Published:
         """No reason yet: it is whatever the whole inspection says."""
-        seq = live.part.seq
-        if self._bypass.is_active or not is_due(evidence(), live.certain):  # since then: nothing is said
-            live.early = None
+        seq = open_part.part.seq
+        if self._bypass.is_active or not is_due(evidence(), open_part.certain):  # since then: nothing is said
+            open_part.early = None
             return Published.WITHHELD
+        # Not by the part's own deadline: REJECT is the resting state, and in time at any time.
         published = await self._output.publish(seq, Verdict.REJECT, Deadline.after(self._options.deadline_s))
-        log.info("part_rejected_early", part_seq=seq, cameras=sorted(live.certain), published=published)
+        log.info("part_rejected_early", part_seq=seq, cameras=sorted(open_part.certain), published=published)
         if published is Published.PUBLISHED:
-            if live.early is not None:
-                live.early.told_mono_s = monotonic_s()
+            if open_part.early is not None:
+                open_part.early.told_mono_s = monotonic_s()
             self._rejected(seq)
         return published

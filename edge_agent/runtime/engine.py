@@ -34,6 +34,7 @@ from edge_agent.runtime.part import Arrival, Part
 from edge_agent.runtime.part_handler import PartHandler
 from edge_agent.runtime.programs import Programs
 from edge_agent.runtime.readiness import Readiness
+from edge_agent.runtime.rows import log_judged
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
@@ -41,9 +42,8 @@ if TYPE_CHECKING:
     from drivers.base import ControllerLink, VerdictOutput
     from edge_agent.domain import Capture
     from edge_agent.runtime.rejects import RejectWatch
-    from edge_agent.runtime.verdict import Decision
     from edge_agent.store.archive import Archive
-    from edge_agent.store.journal import Journal, PartRow
+    from edge_agent.store.journal import Journal
 
 __all__ = ["Engine", "EngineOptions", "Inspects"]
 
@@ -51,11 +51,17 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
+# More at once means that evidence does not come: the oldest is decided with what there is, so that nothing piles up.
 _MOST_OPEN_PARTS = 8
 _TRIGGER_RETRY_S = 0.1
+# Four ticks of the supervisor without one: the event loop stood still (docs/decisions/0035).
 _STANDSTILL_S = 0.2
 _FINISH_LOOK_S = 0.02
-_FIRST_SECOND = "its link is up, and its clock has to show another second first: an image of this one may be of before"
+_FIRST_SECOND = (
+    "its link is up, and the line waits until its clock shows the next second: an image of this second may have been "
+    "taken before the link was up"
+)
+# The controller's clock has whole seconds and is asked about once a second: five without a change are no accident.
 _STANDS_STILL_S = 5.0
 _STANDS_STILL = (
     "its clock stands still at {}: nothing tells an old image from a new one. Set it, or restart the controller"
@@ -93,8 +99,10 @@ class Engine:
             self._new_part, triggers_itself=options.triggers_itself, longest=timedelta(seconds=options.longest_s)
         )
         self._next_seq = journal.next_part_seq
-        self._live: dict[int, OpenPart] = {}
-        journal.tell_nearness(lambda: bool(self._live))
+        self._open_parts: dict[int, OpenPart] = {}
+        # While a part is open its row comes soon: what became of others waits to share its commit
+        # (docs/decisions/0082).
+        journal.tell_nearness(lambda: bool(self._open_parts))
         self._gaps = CountGaps(*journal.counted(is_simulated=options.is_simulated))
         self._programs = Programs(inspectors.keys(), options.cameras)
         self._inference = Inference(
@@ -112,6 +120,8 @@ class Engine:
             bypass=self.bypass,
             early=EarlyWords(options, output=output, bypass=self.bypass, rejected=self._on_rejected, spawn=self._spawn),
         )
+        # A bypass ends at the desk, by its time or with the agent; only the engine knows whether its PASS is on the
+        # wire.
         self.bypass.take_back = self._take_back_bypass
         self._up_mono_s: float | None = None
         """Since when the link is up and its clock has not shown another second yet; None else."""
@@ -123,7 +133,7 @@ class Engine:
 
     @property
     def state(self) -> LineState:
-        """READY, BUSY or FAULT."""
+        """How the line stands: READY, BUSY or FAULT."""
         return self._readiness.state
 
     def is_ready(self) -> bool:
@@ -147,8 +157,8 @@ class Engine:
 
     @property
     def is_idle(self) -> bool:
-        """No part is open."""
-        return not self._live
+        """Whether no part is open."""
+        return not self._open_parts
 
     def tick(self) -> None:
         """``check``, and note that the event loop runs. Called every few hundredths of a second, or never."""
@@ -177,17 +187,20 @@ class Engine:
                 await asyncio.get_running_loop().create_future()
         finally:
             self._tasks = None
+            # Neither waits for its threads: a call that never returns must not keep the agent (docs/decisions/0037).
             self._inference.close()
             self._archiving.close()
 
     async def finish(self, within_s: float) -> None:
         """Let nothing pass any more, and decide every open part now: each has its row before the agent is gone."""
+        # First of all: from here on nothing can be decided as PASS, whatever still arrives (docs/decisions/0037).
         self._health.fails("agent", "it is being stopped")
         self.check()
         deadline = Deadline.after(within_s)
         while self._carried and not deadline.has_passed:
-            for live in self._live.values():
-                live.decide_now()
+            # In each round anew: a part may have been opened since the last one.
+            for open_part in self._open_parts.values():
+                open_part.decide_now()
             await asyncio.wait(self._carried, timeout=_FINISH_LOOK_S)
 
     def on_event(self, event: ControllerEvent) -> None:
@@ -196,9 +209,13 @@ class Engine:
             case ControllerResult():
                 self._on_result(event)
             case ControllerUp():
+                # Before anything else of the new link: what came before it is stale for all that follows
+                # (docs/decisions/0036).
                 self._pairing.begin_at(event.clock)
                 self._set_program(event.program)
+                # Whether two controllers send here is found out anew on every link (docs/decisions/0047).
                 self._health.holds("sessions")
+                # Up, but not READY: its clock has to show another second first (docs/decisions/0047).
                 self._up_mono_s = event.at_mono_s
                 self._look_at_clock(event.clock)
             case ControllerStatus():
@@ -206,10 +223,12 @@ class Engine:
             case ControllerClock():
                 self._pairing.on_clock(event.clock, follows_results=event.follows_results)
                 self._look_at_clock(event.clock)
+                # An open part may be waiting for this answer alone: it proves that its result is of now.
                 self._wake_all()
             case ControllerDown():
                 self._up_mono_s = None
                 self._health.fails("controller", event.why)
+                # The next live result tells by its count how many parts nobody heard of meanwhile.
                 self._gaps.is_after_gap = True
                 self._go_stale(f"the controller's link had a gap: {event.why}")
         self.check()
@@ -217,6 +236,8 @@ class Engine:
     def on_capture(self, capture: Capture) -> None:
         """Take an image. Its inspection starts at once; its verdict waits for the controller's result."""
         arrival, part = self._pairing.on_capture(capture)
+        # Before the image is taken for this line's: another controller's count and camera fit as well
+        # (docs/decisions/0048).
         if self._pairing.two_senders:
             self._health.fails("sessions", self._pairing.two_senders)
         if capture.broken is Reason.DISK:  # the watch over the disk ends it
@@ -224,28 +245,32 @@ class Engine:
         if part is None:
             log.warning("image_without_part", arrival=arrival, count=capture.count, name=capture.name)
             self._spawn(self._archiving.note_unplaced("IMAGE", arrival, capture.count, capture.name))
+            # Nobody judges these bytes, but they leave the spool: one that fills up would stop the line.
             self._spawn(self._archiving.put_away(capture, arrival, self._pairing.decided_seq(capture)))
             if capture.storing is not None:
                 self._spawn(self._stored(capture.storing))
             return
-        live = self._open_part_of(part, arrival)
+        open_part = self._open_part_of(part, arrival)
         if capture.storing is not None:
-            self._spawn(self._wait_stored(live, capture, capture.storing))
+            self._spawn(self._wait_stored(open_part, capture, capture.storing))
+        # At once, not when the result is here: the inspection is the longest of all that a part waits for.
         if capture.broken is None:
-            live.inspecting.append(self._spawn(self._inference.inspect(live, capture)))
-        live.changed.set()
+            open_part.inspecting.append(self._spawn(self._inference.inspect(open_part, capture)))
+        open_part.changed.set()
 
-    async def _wait_stored(self, live: OpenPart, capture: Capture, storing: asyncio.Future[Capture]) -> None:
+    async def _wait_stored(self, open_part: OpenPart, capture: Capture, storing: asyncio.Future[Capture]) -> None:
         """An image's inspection began before the image was durable. Now it is, or it cannot be."""
         stored = await self._stored(storing)
-        captures = live.part.captures
+        captures = open_part.part.captures
         if captures.get(capture.camera) is capture:  # else it was found to be another file meanwhile
+            # A broken image stays broken, whatever the disk says: only the wait for the disk ends.
             captures[capture.camera] = stored if capture.broken is None else replace(capture, storing=None)
-        live.changed.set()
+        open_part.changed.set()
         self.check()
 
     async def _stored(self, storing: asyncio.Future[Capture]) -> Capture:
         """The image once it is durable, or cannot be: then the disk is why no line is READY, whosever image it is."""
+        # Others wait for the same future: whoever is cancelled here must not cancel it for them.
         stored = await asyncio.shield(storing)
         if stored.broken is Reason.DISK:
             self._health.fails(DISK, stored.detail)
@@ -254,8 +279,8 @@ class Engine:
 
     async def trigger(self, link: ControllerLink) -> None:
         """Start a part from this side: it exists, under its deadline, before the trigger leaves."""
-        live = self._open_part_of(self._pairing.on_trigger(), Arrival.NEW)
-        live.link, deadline = link, live.part.deadline
+        open_part = self._open_part_of(self._pairing.on_trigger(), Arrival.NEW)
+        open_part.link, deadline = link, open_part.part.deadline
         while True:
             try:
                 await link.trigger(self._options.trigger_number, deadline)
@@ -264,10 +289,10 @@ class Engine:
                 if deadline.left_s() > self._options.deadline_s / 2:
                     await asyncio.sleep(_TRIGGER_RETRY_S)
                     continue
-                live.trigger_problem = str(err)
+                open_part.trigger_problem = str(err)
             except DriverError as err:
-                live.trigger_problem = str(err)
-            live.changed.set()
+                open_part.trigger_problem = str(err)
+            open_part.changed.set()
             return
 
     # --- first sign -----------------------------------------------------------------------------------
@@ -284,20 +309,25 @@ class Engine:
 
     def _open_part_of(self, part: Part, arrival: Arrival) -> OpenPart:
         if arrival is not Arrival.NEW:
-            return self._live[part.seq]
+            return self._open_parts[part.seq]
         self.check()
-        live = self._live[part.seq] = OpenPart(part, self._readiness.why_not_ready)
+        # Why the line is not READY is kept with the part: what began under FAULT never passes, even if the line
+        # recovers.
+        open_part = self._open_parts[part.seq] = OpenPart(part, self._readiness.why_not_ready)
         self._readiness.newest_seq = part.seq
         self._readiness.move(LineEvent.FIRST_SIGN)
-        carried = self._spawn(self._carry(live))
+        carried = self._spawn(self._carry(open_part))
         self._carried.add(carried)
+        # Longer than among the open parts: a stop waits until the part's image is in the archive, too.
         carried.add_done_callback(self._carried.discard)
-        for oldest in list(self._live.values())[:-_MOST_OPEN_PARTS]:
+        # A dict keeps the order of first signs, so these are the ones that have waited longest.
+        for oldest in list(self._open_parts.values())[:-_MOST_OPEN_PARTS]:
             oldest.decide_now()
-        return live
+        return open_part
 
     def _on_result(self, result: ControllerResult) -> None:
         if result.count is not None:
+            # First the parts that nobody saw: their numbers come before that of this one.
             self._account_for_gap(result.count)
         arrival, part = self._pairing.on_result(result)
         if part is None:
@@ -316,6 +346,7 @@ class Engine:
             if number not in self._gaps.known and not self._pairing.knows(number):
                 missed.append(self._new_part())
                 missed[-1].count = number
+        # They counted for this gap alone: behind a reset the same counts are other parts.
         self._gaps.known = frozenset()
         if missed:
             self._pairing.note_missed(missed)
@@ -329,40 +360,50 @@ class Engine:
 
     # --- verdict --------------------------------------------------------------------------------------
 
-    async def _carry(self, live: OpenPart) -> None:
+    async def _carry(self, open_part: OpenPart) -> None:
         """Carry one part from its first sign to its end."""
-        part = live.part
-        live.begun = self._spawn(self._output.begin_part(part.seq, part.first_sign_mono_s))
-        live.begun.add_done_callback(lambda _: live.changed.set())
-        await self._part_handler.wait_for_evidence(live)
-        await live.begun
+        part = open_part.part
+        # At the first sign, so that a PLC sees the part's number, and REJECT beside it, for as long as it is judged.
+        open_part.begun = self._spawn(self._output.begin_part(part.seq, part.first_sign_mono_s))
+        open_part.begun.add_done_callback(lambda _: open_part.changed.set())
+        await self._part_handler.wait_for_evidence(open_part)
+        # A verdict must not overtake the word that its part is here.
+        await open_part.begun
         self.check()
-        row, decision = await self._part_handler.record(live, self._part_handler.decide(live))
+        # The row is durable before its PASS may leave (docs/decisions/0010).
+        row, decision = await self._part_handler.record(open_part, self._part_handler.decide(open_part))
+        # Not earlier: what came while the row was written joined this part, instead of opening a second one.
         self._pairing.close(part)
-        self._begin_anew_if_owed(live)
-        for task in live.inspecting:
+        self._begin_anew_if_owed(open_part)
+        # The part was decided without them; a lane drops what is cancelled, for the sake of the part that is here.
+        for task in open_part.inspecting:
             task.cancel()
-        published = await self._part_handler.publish(live, decision)
+        published = await self._part_handler.publish(open_part, decision)
         has_passed = decision.verdict is Verdict.PASS and published is Published.PUBLISHED
-        is_awaited = live.early is not None and live.early.is_told
+        # Said early, it has been awaited at the chute since then: never twice (docs/decisions/0083).
+        is_awaited = open_part.early is not None and open_part.early.is_told
         if not (has_passed or is_awaited or decision.reason is Reason.DUPLICATE):  # of which no part is on the belt
             self._on_rejected(part.seq)
-        del self._live[part.seq]
-        if not self._live:
+        # Only now, when the verdict has gone its way: until then the line is BUSY.
+        del self._open_parts[part.seq]
+        if not self._open_parts:
             self._readiness.move(LineEvent.ALL_DECIDED)
         self.check()
-        self._say(row, decision, published)
+        log_judged(row, decision, published)
+        # The journal owes this row, and what became of a verdict can only be written behind its row.
         became = None if decision.reason is Reason.JOURNAL else published
-        told_mono_s = None if live.early is None else live.early.told_mono_s
+        told_mono_s = None if open_part.early is None else open_part.early.told_mono_s
+        # Somebody will want to see what a person let pass (docs/decisions/0031).
         always = decision.reason is Reason.BYPASS
         await self._archiving.keep(part, decision.verdict, became, always=always, told_mono_s=told_mono_s)
 
-    def _on_certain(self, live: OpenPart, capture: Capture) -> None:
+    def _on_certain(self, open_part: OpenPart, capture: Capture) -> None:
         """An image can no longer be OK, though its inspection is not done."""
-        now = live.part.captures.get(capture.camera)
+        now = open_part.part.captures.get(capture.camera)
+        # Said in the inspection's thread some time ago: the image may have been found broken since then.
         if now is not None and now.path == capture.path:
-            live.certain.add(capture.camera)
-            live.changed.set()
+            open_part.certain.add(capture.camera)
+            open_part.changed.set()
 
     def _on_rejected(self, part_seq: int) -> None:
         """A part leaves by the chute from now on."""
@@ -371,16 +412,17 @@ class Engine:
 
     async def _take_back_bypass(self) -> None:
         """The bypass has ended: what it let pass may pass no longer, however far it has come."""
+        # The PASS of an older part ended with the first sign of a newer one: nothing of it stands any more.
         if self._part_handler.bypassed_seq == self._readiness.newest_seq:
             await self._output.withdraw()
 
-    def _begin_anew_if_owed(self, live: OpenPart) -> None:
+    def _begin_anew_if_owed(self, open_part: OpenPart) -> None:
         """A triggered part that never got its count: its result may still come, and would be the next part's."""
-        if live.link is not None and live.owes_count:
-            why = f"the controller took the trigger of part {live.part.seq} and told nothing by the deadline"
+        if open_part.link is not None and open_part.owes_count:
+            why = f"the controller took the trigger of part {open_part.part.seq} and told nothing by the deadline"
             self._up_mono_s = None
             self._health.fails("controller", why)  # until the link is up again; nothing passes in between
-            live.link.begin_anew(why)
+            open_part.link.begin_anew(why)
 
     # --- small things ---------------------------------------------------------------------------------
 
@@ -388,27 +430,13 @@ class Engine:
         before, self._programs.current = self._programs.current, program
         if before is not None and program != before:
             log.info("program_changed", before=before, now=program)
+            # An image that was taken just before the change may be of either program.
             self._go_stale(f"the controller changed from program {before} to {program}")
         problem = self._programs.problem()
         if problem:
             self._health.fails("program", problem)
         else:
             self._health.holds("program")
-
-    def _say(self, row: PartRow, decision: Decision, published: Published) -> None:
-        log.info(
-            "part_judged",
-            part_seq=row.part_seq,
-            count=row.count,
-            verdict=decision.verdict,
-            reason=decision.reason,
-            detail=decision.detail or None,
-            score=row.score,
-            limit=row.limit,
-            measured=dict(row.measured) or None,
-            published=published,
-            latency_ms=round((row.decided_mono_s - row.first_sign_mono_s) * 1000, 1),
-        )
 
     def _look_at_clock(self, clock: str) -> None:
         """Of a link that came up: whatever else is wrong with it stays wrong until it does."""
@@ -425,13 +453,13 @@ class Engine:
     def _go_stale(self, why: str) -> None:
         """Nothing that is open can be trusted to be of now, what was decided and is on its way to the wire included."""
         self._pairing.go_stale(why)
-        for live in self._live.values():
-            live.part.stale = live.part.stale or why
+        for open_part in self._open_parts.values():
+            open_part.part.stale = open_part.part.stale or why
         self._wake_all()
 
     def _wake_all(self) -> None:
-        for live in self._live.values():
-            live.changed.set()
+        for open_part in self._open_parts.values():
+            open_part.changed.set()
 
     def _spawn(self, work: Coroutine[None, None, T]) -> asyncio.Task[T]:
         if self._tasks is None:

@@ -37,6 +37,8 @@ class CountGaps:
         """The counts whose result nobody heard before this one; empty but for the first result after a gap."""
         last, self.last = self.last, count
         is_after_gap, self.is_after_gap = self.is_after_gap, False
+        # On a link that is up no result is lost: a jump of the count there is no gap (docs/decisions/0036, What is
+        # left).
         return range(0) if last is None or not is_after_gap else range(last + 1, count)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Holder", "holder_of_name", "listener_at"]
+__all__ = ["Holder", "holder_of_name", "listener_at", "plain_address"]
 
 _LISTENS = "0A"
 _BESIDE = frozenset({"edge_agent.web", "edge_agent.opcua"})
@@ -52,7 +52,7 @@ class Holder:
 
 def listener_at(address: str, port: int) -> Holder | None:
     """Who listens at this port of this address, or of all addresses; None where nobody does, or it cannot be known."""
-    ours = _plain_address(ip_address(address))
+    ours = plain_address(ip_address(address))
     for name in ("tcp", "tcp6"):
         for line in _lines(f"/proc/net/{name}"):
             _, local, _, state, *_, inode = line.split()[:10]
@@ -85,10 +85,11 @@ def _lines(path: str) -> Iterator[str]:
 def _address(hexadecimal: str) -> IPv4Address | IPv6Address:
     """An address as the kernel prints it: words of four bytes, each in this processor's order."""
     words = [hexadecimal[at : at + 8] for at in range(0, len(hexadecimal), 8)]
-    return _plain_address(ip_address(b"".join(int(word, 16).to_bytes(4, sys.byteorder) for word in words)))
+    return plain_address(ip_address(b"".join(int(word, 16).to_bytes(4, sys.byteorder) for word in words)))
 
 
-def _plain_address(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+def plain_address(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+    """An IPv4 address that is written as one of IPv6 (``::ffff:192.168.0.5``) as that IPv4 address."""
     return (address.ipv4_mapped if isinstance(address, IPv6Address) else None) or address
 
 
@@ -110,6 +111,7 @@ def _agent_of(pid: int) -> Holder | None:
     if _BESIDE.isdisjoint(command):
         return Holder(pid, command) if command else None
     try:
+        # Behind the last bracket: a program's name may hold blanks and brackets itself.
         parent = int(Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1])
     except (OSError, ValueError):
         return Holder(pid, command, is_page=True)

@@ -29,6 +29,7 @@ __all__ = ["Inference", "InferenceHung", "Inspects"]
 
 log = structlog.get_logger(__name__)
 
+# A longer patience would not fit a restart into the four seconds that a wedged agent may take (docs/decisions/0037).
 _OVERDUE_AFTER_DEADLINE_S = 0.5
 _DETAIL_MAX = 200
 _CONTRADICTS = "the inspection said early that this image is a reject for certain, and OK when it was done"
@@ -81,12 +82,13 @@ class Inference:
         *,
         deadline_s: float,
         workers: int = 1,
-        on_certain: Callable[[OpenPart, Capture], None] = lambda _live, _capture: None,
+        on_certain: Callable[[OpenPart, Capture], None] = lambda _open_part, _capture: None,
     ) -> None:
         self._inspectors = inspectors
         self._programs = programs
         self._overdue_s = deadline_s + _OVERDUE_AFTER_DEADLINE_S
         cameras = sorted({camera for _, camera in inspectors})
+        # Never more than cameras: all images of a camera go through one lane (docs/decisions/0084).
         lanes = [Lane(f"inference-{number}") for number in range(1, 1 + max(1, min(workers, len(cameras))))]
         self._lanes = lanes
         self._lane_of = {camera: lanes[at % len(lanes)] for at, camera in enumerate(cameras)}
@@ -102,46 +104,48 @@ class Inference:
         running_s = max(lane.running_s for lane in self._lanes)
         return InferenceHung(running_s) if running_s > self._overdue_s else None
 
-    async def inspect(self, live: OpenPart, capture: Capture) -> None:
+    async def inspect(self, open_part: OpenPart, capture: Capture) -> None:
         """Inspect an image of a part, if there is still time when its turn comes; note what was found.
 
         The file is read again here, as it may wait for its turn: in memory all that wait would not find room. A file
         that is not what was proven is a broken image from then on, whatever the inspection made of it.
         """
-        inspector = self.inspector_of(live.part, capture.camera)
+        inspector = self.inspector_of(open_part.part, capture.camera)
         if inspector is None or capture.path is None:
             return
         overtaken = threading.Event()
         try:
-            inspection = await self._inspect(inspector, live, capture, overtaken)
+            inspection = await self._inspect(inspector, open_part, capture, overtaken)
         except asyncio.CancelledError:
+            # A thread cannot be stopped: it is told that nobody waits for this image any more.
             overtaken.set()
             raise
         except ImageRefused as err:
-            log.warning("image_changed", part_seq=live.part.seq, camera=capture.camera, detail=err.detail)
-            live.part.captures[capture.camera] = replace(capture, broken=err.reason, detail=err.detail)
-            live.changed.set()
+            log.warning("image_changed", part_seq=open_part.part.seq, camera=capture.camera, detail=err.detail)
+            open_part.part.captures[capture.camera] = replace(capture, broken=err.reason, detail=err.detail)
+            open_part.changed.set()
             return
+        # An image that breaks the inspection rejects its part; the line goes on.
         except Exception as err:
-            log.exception("inspection_failed", part_seq=live.part.seq, camera=capture.camera)
+            log.exception("inspection_failed", part_seq=open_part.part.seq, camera=capture.camera)
             inspection = _failed(capture, repr(err))
         if inspection is not None:
-            live.inspections[capture.camera] = inspection
-            live.changed.set()
+            open_part.inspections[capture.camera] = inspection
+            open_part.changed.set()
 
     async def _inspect(
-        self, inspector: Inspects[Any], live: OpenPart, capture: Capture, overtaken: threading.Event
+        self, inspector: Inspects[Any], open_part: OpenPart, capture: Capture, overtaken: threading.Event
     ) -> Inspection | None:
         loop, was_certain = asyncio.get_running_loop(), threading.Event()
 
         def is_worth_it() -> bool:
             # Asked in the lane's threads: a queue of stale images must not delay the part that is here.
-            return not (live.part.deadline.has_passed or overtaken.is_set())
+            return not (open_part.part.deadline.has_passed or overtaken.is_set())
 
         def certain() -> None:
             was_certain.set()
             with suppress(RuntimeError):  # the loop was closed under us: nobody hears it
-                loop.call_soon_threadsafe(self._on_certain, live, capture)
+                loop.call_soon_threadsafe(self._on_certain, open_part, capture)
 
         def prepare() -> Any:
             assert capture.path is not None  # noqa: S101 - an image without one is not inspected
@@ -149,14 +153,16 @@ class Inference:
 
         def judge(prepared: Any) -> Inspection:
             inspection = inspector.judge(prepared, certain)
+            # The file is read a second time: only the bytes that were proven may decide (docs/decisions/0082).
             if inspection.image_sha256 != capture.sha256:
                 raise ImageRefused(
                     Reason.IMAGE_BROKEN,
                     "the file changed between its proof and its inspection: what was read is not what came "
                     f"(sha256 {inspection.image_sha256}): something else writes into the spool",
                 )
+            # REJECT may stand on the wire already, and PASS must never follow it (docs/decisions/0083).
             if was_certain.is_set() and inspection.outcome is Outcome.OK:
-                log.error("inspection_contradicts_itself", part_seq=live.part.seq, camera=capture.camera)
+                log.error("inspection_contradicts_itself", part_seq=open_part.part.seq, camera=capture.camera)
                 return replace(_failed(capture, _CONTRADICTS), bundle_id=inspection.bundle_id)
             return inspection
 

@@ -35,7 +35,7 @@ class InputPlan:
 
     @property
     def addresses(self) -> tuple[int, ...]:
-        """Those that are wired."""
+        """The addresses of the inputs that are wired, in a fixed order."""
         return tuple(a for a in (self.mode, self.acknowledge, self.reject_confirm) if a is not None)
 
 

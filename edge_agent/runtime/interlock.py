@@ -25,6 +25,7 @@ class LineEvent(StrEnum):
     ALL_DECIDED = "ALL_DECIDED"
 
 
+# Whatever is missing here is FAULT: a new state or event begins safe.
 _NEXT: dict[tuple[LineState, LineEvent], LineState] = {
     (LineState.FAULT, LineEvent.HEALTHY): LineState.READY,
     (LineState.READY, LineEvent.HEALTHY): LineState.READY,

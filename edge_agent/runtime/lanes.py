@@ -50,16 +50,19 @@ class Lane:
 
         def first() -> tuple[P] | None:
             with self._timed("prepare"):
+                # In a tuple of its own, so that None is always "not worth it".
                 return (prepare(),) if is_worth_it() else None
 
         def second(prepared: P) -> T | None:
             with self._timed("judge"):
                 return judge(prepared) if is_worth_it() else None
 
+        # Held over both waits: so images are judged in the order in which they came.
         async with self._place:
             prepared = await loop.run_in_executor(self._preparing, first)
             if prepared is None:
                 return None
+            # Before the place is left: the next one is prepared only while this one is judged, never two ahead.
             await self._turn.acquire()
         try:
             return await loop.run_in_executor(self._judging, second, *prepared)

@@ -54,6 +54,7 @@ class EngineOptions:
     @property
     def longest_s(self) -> float:
         """From when an image was taken to its result's proof, by a clock of whole seconds: nothing older is of now."""
+        # Cutting a time off at whole seconds moves either end by up to one of them (docs/decisions/0047).
         return 1.0 + math.ceil(self.deadline_s + self.imaging_s)
 
 

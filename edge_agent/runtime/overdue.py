@@ -30,7 +30,7 @@ class ChallengeClock:
             self.note(event.detail, datetime.fromisoformat(event.at_utc))
 
     def note(self, detail: str, at: datetime) -> None:
-        """A challenge was recorded."""
+        """Take note of a challenge recorded at this time, by its event's ``detail``: only a passed one counts."""
         try:
             is_passed = json.loads(detail)["ok"] is True
         except (ValueError, KeyError, TypeError, RecursionError):  # written by something else: it proves nothing

@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from drivers.timing import controller_time, shown_time
-from edge_agent.runtime.part import Arrival, Part, Told
+from edge_agent.runtime.part import Arrival, Decided, Part, Told
 from edge_agent.runtime.sessions import Found, Sessions
 
 if TYPE_CHECKING:
@@ -24,27 +24,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Pairing"]
 
+# A bound, for an agent runs for months. What is older than so many parts is not on its way any more.
 _REMEMBERED_PARTS = 256
-_REPEATED = "the result before was of this count too: it may be the same once more"
+_REPEATED = "the result line before had the same count: this may be that line once more, or the counter was reset"
 _TWICE = "a second result of its count came: the counter may have been reset, and the next part be here"
+_TWO_UNTOLD = (
+    "two parts were triggered before the controller told the count of the first: nothing tells whose result comes"
+)
 _JUST_BEFORE = timedelta(seconds=2)
 """A part may be imaged just before the link comes up, and its result line sent just after."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Decided:
-    seq: int
-    count: int
-    session: str
-    cameras: frozenset[int]
-    names: frozenset[str]
-    """Of its images."""
-    had_result: bool
-    run: int
-    told: datetime | None = None
-    """What the controller's clock had said before its result came, None where nothing tells."""
-    proven_at: datetime | None = None
-    """The same after it."""
 
 
 @dataclass(slots=True)
@@ -60,7 +48,7 @@ class Pairing:
     two_senders: str = ""
     """Why images of two controllers come here; empty where nothing says so. Nothing can be placed then."""
     parts: list[Part] = field(default_factory=list)
-    _decided: OrderedDict[int, _Decided] = field(default_factory=OrderedDict)
+    _decided: OrderedDict[int, Decided] = field(default_factory=OrderedDict)
     _missed: dict[int, int] = field(default_factory=dict)
     """Count to part_seq of parts that were imaged while nobody looked; their images may still be queued."""
     _sessions: Sessions = field(default_factory=Sessions)
@@ -94,27 +82,37 @@ class Pairing:
         """
         before = self._next_triggered()
         part = self._open()
+        # ``_open`` calls a part stale that the agent did not trigger. This one it is about to trigger.
         part.stale = ""
         if before is not None:
-            before.stale = part.stale = before.stale or "two parts were triggered, and no count had come"
+            before.stale = part.stale = before.stale or _TWO_UNTOLD
         return part
 
     def on_capture(self, capture: Capture) -> tuple[Arrival, Part | None]:
-        """Place an image."""
+        """Find the part that an image belongs to, or open one.
+
+        Returns how the image came, and its part; None for an image that no open part takes.
+        """
         if capture.count is None:
+            # It can join nothing: a part of its own, which is rejected and says why.
             nameless = self._open()
             nameless.captures[capture.camera] = capture
             return Arrival.NEW, nameless
+        # Once and first: it also follows the session, on which the search below relies.
         why_old = self._why_old(capture)
+        # It joins the result that it belongs to and makes it stale: one row, not two (docs/decisions/0036, Since then).
         may_be_first = not why_old or self._is_of_just_before(capture)
         part = self._find_open(capture.count, capture.session, may_be_first_image=may_be_first)
         if part is not None:
+            # Which of two images of one count and camera is the right one nobody can tell: the first one stays.
             if capture.camera in part.captures:
                 return Arrival.DUPLICATE, None
             self._attach(part, capture)
             why = part.unsure or why_old or self._why_apart(part) or self._why_decided(capture)
+            # The first reason stays: those that follow mostly come of it.
             part.stale = part.stale or why or self._why_not_of_now(part)
             return Arrival.JOINED, part
+        # No open part takes it: it may be late for one that was decided without it.
         decided = self._find_decided(capture, capture.count)
         if decided is not None:
             return (Arrival.DUPLICATE if capture.camera in decided.cameras else Arrival.LATE), None
@@ -127,21 +125,30 @@ class Pairing:
         part = part or self._open()
         self._attach(part, capture)
         if why_old:
+            # A leftover keeps its count to itself: no live result may join it (docs/decisions/0036).
             part.stale, part.is_leftover = part.stale or why_old, True
         return arrival, part
 
     def on_result(self, result: ControllerResult) -> tuple[Arrival, Part | None]:
-        """Place a result line."""
+        """Find the part that a result line belongs to, or open one.
+
+        Returns how the result came, and its part; None for a result that no open part takes.
+        """
         if result.count is None:
             return Arrival.UNPLACEABLE, None
         self._missed.pop(result.count, None)  # seen live: the counter was reset, this is another part
+        # Results come in order, in one stream: a lower count is a reset of the counter (docs/decisions/0045).
         if self._last_count is not None and result.count < self._last_count:
             self._run, self._has_run_session, self._newest_image = self._run + 1, False, 0
+            # The reset lies between the clock that was told before the last result and the one that is told next.
             self._reset_after, self._reset_by = self._heard_at, None
         self._last_count, self._heard_at = result.count, self._told.clock
+        # A line that comes twice and the first one after a reset look alike: neither proves anything
+        # (docs/decisions/0045).
         is_repeated, self._last_heard = result.count == self._last_heard, result.count
         part = next((p for p in self.parts if p.count == result.count and not p.is_leftover), None)
         if part is not None:
+            # Which of two results is this part's cannot be known, so that neither is believed.
             if part.result is not None:
                 part.stale = part.stale or _TWICE
                 return Arrival.DUPLICATE, None
@@ -149,6 +156,7 @@ class Pairing:
             part.stale = part.stale or (_REPEATED if is_repeated else "") or self._why_apart(part)
             return Arrival.JOINED, part
         decided = [d for d in self._decided.values() if d.count == result.count and d.run == self._run]
+        # It is of a part that has its row already: a second part must not be opened for it.
         if decided and not decided[-1].had_result:
             return Arrival.LATE, None
         part = self._next_triggered()
@@ -156,6 +164,7 @@ class Pairing:
         part = part or self._open()
         part.count = result.count
         part.result, part.told, part.run = result, self._told, self._run
+        # Kept for the image that may still join: it makes the part stale then.
         part.unsure = _REPEATED if is_repeated else ""
         part.repeats_count = bool(decided or part.unsure)
         return arrival, part
@@ -170,7 +179,7 @@ class Pairing:
         decided = self._find_decided(capture, capture.count) or next(self._without_image(capture), None)
         if decided is None or (capture.camera in decided.cameras and capture.name not in decided.names):
             return ""
-        return f"part {decided.seq} of count {decided.count} was decided before: this image may be of it"
+        return f"part {decided.seq} had this count, {decided.count}, and is decided already: the image may belong to it"
 
     def _why_apart(self, part: Part) -> str:
         """Why image and result may be of two parts, the counter reset between them; empty if they cannot be."""
@@ -178,9 +187,11 @@ class Pairing:
         if part.result is None or began is None or told.clock is None:
             return ""
         if began >= told.clock and part.session != told.session:  # whole seconds: the same one may be after it
-            return f"the counter began anew at {part.session}: the result may be of a part before"
+            return f"the controller's counter was reset at {part.session}: the result may belong to an earlier part"
+        # A session that began before the reset is over, unless its later images show that it went on.
         if self._reset_after is not None and began <= self._reset_after and not self._is_behind_reset(part):
-            return f"the counter began anew after {shown_time(self._reset_after)}: the image may be of a part before"
+            reset = shown_time(self._reset_after)
+            return f"the controller's counter was reset after {reset}: the image may belong to an earlier part"
         return ""
 
     def _is_behind_reset(self, part: Part) -> bool:
@@ -192,6 +203,7 @@ class Pairing:
         """Why its images are of another time than its result; empty if they are not, or if nothing tells yet."""
         for capture in part.captures.values():
             taken = controller_time(capture.taken)
+            # Both times are the controller's: its clock and this PC's are never compared (docs/decisions/0036).
             if part.proven_at is not None and taken is not None and abs(part.proven_at - taken) > self.longest:
                 said = shown_time(part.proven_at)
                 return (
@@ -204,9 +216,10 @@ class Pairing:
     def close(self, part: Part) -> None:
         """The part is decided: what still comes for it is LATE or DUPLICATE."""
         self.parts.remove(part)
+        # Nothing that comes later can be told to be of it.
         if part.count is None:
             return
-        self._decided[part.seq] = _Decided(
+        self._decided[part.seq] = Decided(
             part.seq,
             part.count,
             part.session,
@@ -231,6 +244,7 @@ class Pairing:
         """Whether anything of a later part came already, by session and count: in whichever order it came."""
         if part.count is None:
             return False
+        # By the controller's own order, never by arrival: images overtake each other on the network.
         is_behind = part.session != self._sessions.current or part.count < self._newest_image
         is_unheard = part.run == self._run and (self._last_count is None or part.count >= self._last_count)
         return (bool(part.session) and is_behind) or (part.run is not None and not is_unheard)
@@ -251,8 +265,9 @@ class Pairing:
 
     def begin_at(self, clock: str) -> None:
         """The link is up again, and the controller's clock says this: an image taken before was queued in it."""
-        self.go_stale("it came before the link was up")
+        self.go_stale("it came before the link to the controller was up")
         self._since, before = controller_time(clock), self._told.clock
+        # Set back while the link was down: names of before and after have no order in common (docs/decisions/0047).
         if before is not None and self._since is not None and self._since < before:
             self._sessions.clock_was_set_back(self._since)
         self.two_senders = ""
@@ -266,7 +281,9 @@ class Pairing:
         ``follows_results``: it was asked for it when every result so far had come.
         """
         now = controller_time(clock)
+        # With the session of when the question was put: an image that came since may be newer than this answer.
         self._told, self._asked = Told(now, self._asked), self._sessions.current or ""
+        # The first clock told behind a reset: the reset was over by then.
         self._reset_by = self._reset_by or now
         for part in self.parts:
             if follows_results and part.result is not None and part.proven_at is None:
@@ -288,6 +305,7 @@ class Pairing:
         # In the first two cases its session may never have been seen: it must not be followed either.
         if taken is not None and self._since is not None and taken <= self._since:
             return f"the image was taken at {capture.taken}, the link is up since {shown_time(self._since)}"
+        # From the future by its own clock: it was taken before that clock was set back (docs/decisions/0047).
         if taken is not None and told is not None and taken > told + self.longest:
             return (
                 f"the image was taken at {capture.taken}, and the controller's clock said {shown_time(told)} just now"
@@ -314,17 +332,20 @@ class Pairing:
     def _find_open(self, count: int, session: str, *, may_be_first_image: bool) -> Part | None:
         """The open part that an image of that count and session belongs to."""
         for part in self.parts:
+            # The cameras of one part name the same session; a part of which only the result came has none yet.
             fits = part.session == session if part.captures else may_be_first_image
             if part.count == count and fits:
                 return part
         return None
 
-    def _find_decided(self, capture: Capture, count: int) -> _Decided | None:
+    def _find_decided(self, capture: Capture, count: int) -> Decided | None:
+        # The newest first: every count comes again with each reset.
         for decided in reversed(self._decided.values()):
             if decided.count == count and decided.session == capture.session and decided.cameras:
                 return decided
         # The image of a part that was decided without one: its session is not known, its run of the counter is.
         run = self._sessions.run_of(capture.session, None)
+        # As long as no image told the session of this run, one that is not known may be it.
         unknown = None if self._has_run_session else self._run
         for decided in self._without_image(capture):
             is_of_its_run = decided.run == (unknown if run is None else run)
@@ -332,14 +353,14 @@ class Pairing:
                 return decided
         return None
 
-    def _without_image(self, capture: Capture) -> Iterator[_Decided]:
+    def _without_image(self, capture: Capture) -> Iterator[Decided]:
         """Decided parts of its count that had no image, and whose time may be that of this one."""
         for decided in self._decided.values():
             is_like_it = decided.count == capture.count and not decided.cameras
             if is_like_it and self._is_of_the_time(decided, capture) is not False:
                 yield decided
 
-    def _is_of_the_time(self, decided: _Decided, capture: Capture) -> bool | None:
+    def _is_of_the_time(self, decided: Decided, capture: Capture) -> bool | None:
         """Whether an image is of the time of a decided part's result; None where clock or name does not tell."""
         taken, began = controller_time(capture.taken), controller_time(capture.session)
         if taken is None or decided.told is None:
@@ -363,7 +384,7 @@ class Pairing:
                 "controller alone, its clock was set back, and a restart is enough"
             )
         if found in {Found.OVER, Found.ALIVE_TOO}:
-            return f"the image is of session {capture.session!r}, which was over"
+            return f"the image is of session {capture.session!r}, which had ended: a newer one had begun"
         if found is Found.NEWER:
             self._missed.clear()  # the counter begins anew
             if self._has_run_session:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from drivers.timing import Deadline
     from edge_agent.domain import Capture, ControllerResult
 
-__all__ = ["Arrival", "Part", "Told"]
+__all__ = ["Arrival", "Decided", "Part", "Told"]
 
 
 class Arrival(StrEnum):
@@ -77,3 +77,21 @@ class Part:
         if self.result is None or self.told.clock is None or self.proven_at is not None:
             return ""
         return "the controller has not told its clock since the result came: nothing proves that it is of now"
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What is remembered of a part that was decided, to tell what still comes for it."""
+
+    seq: int
+    count: int
+    session: str
+    cameras: frozenset[int]
+    names: frozenset[str]
+    """Of its images."""
+    had_result: bool
+    run: int
+    told: datetime | None = None
+    """What the controller's clock had said before its result came, None where nothing tells."""
+    proven_at: datetime | None = None
+    """The same after it."""

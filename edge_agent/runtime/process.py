@@ -60,6 +60,7 @@ def take_turns_sooner() -> None:
 
 def keep_for_good() -> None:
     """Tell the garbage collector that what was loaded stays: looking through all of it holds the event loop (0012)."""
+    # Once before it: what is garbage by now would be kept for good as well.
     gc.collect()
     gc.freeze()
 

@@ -40,7 +40,8 @@ class Readiness:
         self.move(LineEvent.HEALTHY if self.health.is_healthy else LineEvent.UNHEALTHY)
 
     def move(self, event: LineEvent) -> None:
-        """Take an event."""
+        """Go to the state that this event leads to; FAULT's beginning and end are logged."""
         before, self.state = self.state, step(self.state, event)
+        # READY and BUSY take turns with every part: only the beginning and the end of FAULT are news.
         if before is not self.state and LineState.FAULT in (before, self.state):
             log.info("line_state", state=self.state, before=before, why=str(self.health))

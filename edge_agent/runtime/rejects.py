@@ -39,8 +39,6 @@ class RejectWatch:
     health: Health
     clock: Callable[[], float] = monotonic_s
     confirmed: int = 0
-    surplus: int = 0
-    """Seen leaving although none was awaited: taken out by hand, or rejected before this agent ran."""
     missed: int | None = None
     missed_after: int = 0
     _awaited: deque[tuple[int, float]] = field(default_factory=deque)
@@ -52,13 +50,11 @@ class RejectWatch:
             self._awaited.append((part_seq, self.clock() + self.within_s))
 
     def seen(self, number: int = 1) -> None:
-        """So many parts were seen leaving by the chute."""
+        """Take note of so many parts that were seen leaving by the chute: the oldest awaited ones."""
         for _ in range(number):
             self.confirmed += 1
-            if self._awaited:
+            if self._awaited:  # else it was taken out by hand, or rejected before this agent ran
                 self._awaited.popleft()
-            else:
-                self.surplus += 1
 
     def counter(self, count: int | None) -> None:
         """The PLC's own count of them as it stands, 16 bits; None while it is not heard.

@@ -47,7 +47,7 @@ class ProgramRequests:
         self.health.fails(CONDITION, "the PLC has not asked for a program yet")
 
     async def run(self) -> None:
-        """Compare until cancelled."""
+        """Compare what the PLC wants with what the controller runs, and switch where asked to, until cancelled."""
         while True:
             program = self.look()
             if program is not None:
@@ -66,6 +66,7 @@ class ProgramRequests:
         why = f"the PLC wants program {wanted}, the controller runs {'none yet' if current is None else current}"
         if wanted not in self.known:
             why += f"; program {wanted} has no [[bundle]]"
+        # Also where the agent switches by itself: until the controller runs it, the parts are of the wrong program.
         self.health.fails(CONDITION, why)
         self._say(why)
         is_time = monotonic_s() - self._tried_mono_s >= _SWITCH_AGAIN_AFTER_S

@@ -6,17 +6,21 @@ import math
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+import structlog
+
 from drivers.timing import monotonic_s
 from edge_agent.store.journal import CameraRow, PartRow
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from edge_agent.domain import Inspection
+    from edge_agent.domain import Inspection, Published
     from edge_agent.runtime.part import Part
     from edge_agent.runtime.verdict import Decision
 
-__all__ = ["part_row"]
+__all__ = ["log_judged", "part_row"]
+
+log = structlog.get_logger(__name__)
 
 
 def part_row(
@@ -33,6 +37,7 @@ def part_row(
 
     ``decided_mono_s`` is when the verdict was given, where that was before now.
     """
+    # Read together: UTC is a label of the monotonic time beside it.
     now_mono_s, now_utc = monotonic_s(), datetime.now(UTC)
     ago_s = 0.0 if decided_mono_s is None else now_mono_s - decided_mono_s
     worst = max(inspections.values(), key=_badness, default=None)
@@ -58,6 +63,23 @@ def part_row(
         boot_id=boot_id,
         decided_utc=(now_utc - timedelta(seconds=ago_s)).isoformat(timespec="milliseconds"),
         measured=part.result.values if part.result else {},
+    )
+
+
+def log_judged(row: PartRow, decision: Decision, published: Published) -> None:
+    """Tell the log what became of a part, once its verdict has gone its way."""
+    log.info(
+        "part_judged",
+        part_seq=row.part_seq,
+        count=row.count,
+        verdict=decision.verdict,
+        reason=decision.reason,
+        detail=decision.detail or None,
+        score=row.score,
+        limit=row.limit,
+        measured=dict(row.measured) or None,
+        published=published,
+        latency_ms=round((row.decided_mono_s - row.first_sign_mono_s) * 1000, 1),
     )
 
 

@@ -71,6 +71,7 @@ class Sessions:
                 self._over[session] = replace(over, taken=_later(over.taken, taken))
             return Found.ALIVE_TOO if is_alive else Found.OVER
         if not self._is_newer(session, taken):
+            # Older than the current one and met for the first time: which run of the counter it was nobody knows.
             self._remember(session, _Over(None, self._first, taken))
             return Found.OVER
         self._remember(self.current, _Over(self.run, taken))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, assert_never
 
 import structlog
 
@@ -16,7 +16,7 @@ from edge_agent.runtime.notify import notify
 from edge_agent.store.journal import JournalError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping
 
     from drivers.base import CaptureSource, ControllerLink, VerdictOutput
     from edge_agent.runtime.engine import Engine
@@ -30,13 +30,16 @@ log = structlog.get_logger(__name__)
 CONDITIONS = ("controller", "program", "output", "images", "journal", "inference")
 """What must hold before the line may be READY; the bundle is verified before there is a supervisor at all."""
 
+# A first sign that comes four of these after the last tick has waited for the loop (docs/decisions/0035).
 _TICK_S = 0.05
 _NOTIFY_EVERY_S = 0.5
 _JOURNAL_RETRY_S = 1.0
 _INPUT_POLL_S = 0.01
 _REFRESH_OVERDUE_S = 0.1
 """Beyond two of its periods. A slow refresh costs one of the four pings of WatchdogSec, not a restart."""
+# FAULT until it returns; a restart would mend no disk (docs/decisions/0037).
 _WRITE_OVERDUE_S = 1.0
+# So long a stop waits for the rows of the parts that are open (docs/decisions/0037).
 _FINISH_S = 1.0
 
 
@@ -87,6 +90,7 @@ class Supervisor:
         An unexpected error of the engine ends the agent (a bug must not be survived silently); one of a link
         restarts that link alone. Raises InferenceHung if an inspection does not come back.
         """
+        # Beside the group of all other tasks: it has to outlive whatever fails there, to say REJECT last.
         output = asyncio.create_task(self._kept_running("output", lambda: self._output.run(self._is_ready)))
         hung: InferenceHung | None = None
         try:
@@ -99,6 +103,7 @@ class Supervisor:
             output.cancel()
             await asyncio.gather(output, return_exceptions=True)
         try:
+            # Behind the output: the wire comes before the record.
             await self._journal.event("STOP", str(hung or "stopped on request"))
             await self._log_head()
         except JournalError as err:  # how the run ended matters more than that this was not noted
@@ -118,13 +123,14 @@ class Supervisor:
                 tasks.create_task(self._watch_health()),
                 tasks.create_task(self._prove_journal()),
             ]
-            if self._trigger.source != "wired":
-                work.append(tasks.create_task(self._trigger_parts()))
+            work += [tasks.create_task(triggering) for triggering in self._triggering()]
+            # Before READY=1: where systemd says "running" the journal says how it was started.
             await self._journal.event("START", self._started("; ".join(self._kinds()) or "the agent is up"))
             await self._log_head()
             self._owes_ready = not notify("READY=1")
             await stop.wait()
             notify("STOPPING=1")
+            # While the tasks still run: every open part gets its row before the agent is gone (docs/decisions/0037).
             await self._engine.finish(_FINISH_S)
             for task in work:
                 task.cancel()
@@ -149,6 +155,8 @@ class Supervisor:
             try:
                 await run()
                 why = "it ended by itself"
+            # A link that crashes begins anew. The engine's errors are not caught here: they end the agent
+            # (docs/decisions/0012).
             except Exception as err:
                 log.exception("link_crashed", link=name)
                 why = repr(err)
@@ -172,12 +180,15 @@ class Supervisor:
             if (waiting_s := self._journal.waiting_s) > _WRITE_OVERDUE_S:
                 self._health.fails("journal", f"a write has been waiting for the disk for {waiting_s:.0f} s")
             self._engine.tick()
+            # Behind the tick: the line is FAULT before the agent begins to stop.
             self._engine.raise_if_hung()
             now = monotonic_s()
             beside = [f"DEGRADED ({why})" for why in self._degraded().values()]
             beside += [self._engine.bypass.words] if self._engine.bypass.words else []
             status = f"STATUS={': '.join([*self._kinds(), *beside, str(self._engine.state), str(self._health)])}"
             if now - last_notified_s >= _NOTIFY_EVERY_S or status != last_status:
+                # Fed by progress, never by a timer: silence has to mean that something stands still
+                # (docs/decisions/0037).
                 words = [status, *(["WATCHDOG=1"] if self._is_refreshing(now) else [])]
                 is_told = notify("\n".join([*(["READY=1"] if self._owes_ready else []), *words]))
                 if is_told:
@@ -208,15 +219,30 @@ class Supervisor:
                     self._health.fails("journal", str(err))
             await asyncio.sleep(_JOURNAL_RETRY_S)
 
-    async def _trigger_parts(self) -> None:
-        """Start parts from this side: at an interval, or on the rising edge of the part-present input."""
+    def _triggering(self) -> list[Coroutine[None, None, None]]:
+        """What starts parts from this side; nothing where a sensor is wired to the controller."""
+        match self._trigger.source:
+            case "wired":
+                return []
+            case "interval":
+                return [self._trigger_at_intervals()]
+            case "input":
+                return [self._trigger_on_input()]
+            case _:
+                assert_never(self._trigger.source)
+
+    async def _trigger_at_intervals(self) -> None:
+        while True:
+            await asyncio.sleep(self._trigger.interval_s)
+            # A timer need not start a part that cannot pass. A part that the input shows is there, and has to be
+            # accounted for.
+            if self._engine.is_ready():
+                await self._engine.trigger(self._link)
+
+    async def _trigger_on_input(self) -> None:
+        """At the rising edge of the part-present input."""
         was_present = True  # a part that stands there at start was not seen coming
         while True:
-            if self._trigger.source == "interval":
-                await asyncio.sleep(self._trigger.interval_s)
-                if self._engine.is_ready():
-                    await self._engine.trigger(self._link)
-                continue
             await asyncio.sleep(_INPUT_POLL_S)
             try:
                 is_present = await self._output.read_part_present()

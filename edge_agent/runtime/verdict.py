@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, assert_never
 
 from edge_agent.domain import Capture, ControllerResult, Inspection, Judgement, Outcome, Reason, Verdict
 
@@ -61,6 +61,7 @@ def _unstored(evidence: Evidence) -> Decision | None:
 
 def _missing(evidence: Evidence) -> Decision | None:
     """What never came, or came broken."""
+    # Broken comes before absent: it says what to look at.
     absent = [camera for camera in evidence.cameras if camera not in evidence.captures]
     for camera in evidence.cameras:
         capture = evidence.captures.get(camera)
@@ -73,6 +74,7 @@ def _missing(evidence: Evidence) -> Decision | None:
     if absent:
         names = ", ".join(str(camera) for camera in absent)
         return _reject(Reason.NO_IMAGE, f"no image of camera {names} by the deadline")
+    # The live result line is what proves when the image was taken (docs/decisions/0011).
     if evidence.result is None:
         return _reject(Reason.NO_RESULT, "no result line by the deadline: nothing proves when the image was taken")
     return None
@@ -82,15 +84,22 @@ def _judged(evidence: Evidence) -> Decision | None:
     """What the inspection and the controller say against the part."""
     for camera in evidence.cameras:
         inspection = evidence.inspections.get(camera)
+        # The image is here: it is the inspection that is late.
         if inspection is None:
             return _reject(Reason.LATE, f"camera {camera}: not inspected by the deadline")
         if inspection.outcome is not Outcome.OK:
             return _reject(inspection.reason, f"camera {camera}: {inspection.detail}" if inspection.detail else "")
-    if evidence.judgement_policy == "both":
-        judgement = evidence.result.judgement if evidence.result else None
-        if judgement is not Judgement.OK:
+    match evidence.judgement_policy:
+        case "agent":
+            return None
+        case "both":
+            judgement = evidence.result.judgement if evidence.result else None
+            if judgement is Judgement.OK:
+                return None
+            # What was not told counts as NG: only what the controller said can let a part pass.
             return _reject(Reason.CONTROLLER_NG, f"the controller's own judgement is {judgement or 'not told'}")
-    return None
+        case _:
+            assert_never(evidence.judgement_policy)
 
 
 def _pending(evidence: Evidence) -> Decision | None:
@@ -105,25 +114,32 @@ def _pending(evidence: Evidence) -> Decision | None:
 
 def decide_verdict(evidence: Evidence) -> Decision:
     """The verdict. Every way that is not proven to be PASS ends in REJECT or FAULT, with its reason."""
+    # Before every other reason: an image that is kept nowhere proves nothing (docs/decisions/0067).
     unstored = _unstored(evidence)
     if unstored is not None:
         return unstored
+    # The line before the part: what is wrong with the line would be wrong with any part, and is FAULT.
     if evidence.not_ready:
         return _fault(Reason.NOT_READY, evidence.not_ready)
     if evidence.program_problem:
         return _fault(Reason.PROGRAM, evidence.program_problem)
+    # Before anything is said of image and score: they may be another part's.
     if evidence.stale:
         return _reject(Reason.STALE, evidence.stale)
+    # Without an image there may be no part on the belt: DUPLICATE is not awaited at the chute.
     if evidence.repeats_count and not evidence.captures:
         return _reject(Reason.DUPLICATE, "a result of a count that was already judged, without a new image")
+    # What the part itself shows comes before what is not proven yet: it is the reason that a person can act on.
     against = _missing(evidence) or _judged(evidence)
     if against is not None:
         return against
     pending = _pending(evidence)
     if pending is not None:
         return pending
+    # A good part, too: nobody knows where it is by now (docs/decisions/0011).
     if evidence.deadline_passed:
         return _reject(Reason.LATE, "judged after the deadline")
+    # The PASS would be taken for the next part's: a coil carries no part number (docs/decisions/0011).
     if evidence.next_part_is_here:
         return _reject(Reason.OVERRUN, "the next part came before this verdict")
     return Decision(Verdict.PASS, Reason.OK)

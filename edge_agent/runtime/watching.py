@@ -59,6 +59,7 @@ async def watching(
     try:
         yield watched
     finally:
+        # Triggers end before the link that carries them.
         for task in reversed(tasks):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

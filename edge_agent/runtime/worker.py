@@ -60,6 +60,7 @@ class Worker(Executor):
         self._is_open = False
         while cancel_futures and not self._calls.empty():
             self._calls.get()
+        # Behind what is queued, which is still worked off.
         self._calls.put(None)
         if wait:
             self._thread.join()

@@ -157,7 +157,7 @@ class FtpSettings(Table):
         tuple[Peer, ...] | None,
         Field(
             min_length=1,
-            description="only these may connect; left out, the controller alone: no image tells whose it is",
+            description="only these may connect; left out, the controller alone: an image does not say who sent it",
         ),
     ] = None
     reply_when: Annotated[
@@ -252,7 +252,7 @@ class StoreSettings(Table):
 
     @property
     def reject_days(self) -> int | None:
-        """The same of all that is no PASS."""
+        """For how many days with parts images of REJECT and FAULT are kept; None: as long as there is room."""
         return self.keep_days if self.keep_reject_days is None else self.keep_reject_days
 
 
@@ -268,7 +268,7 @@ class InferenceSettings(Table):
 
     @property
     def threads_unmeasured(self) -> int:
-        """The same where it is not worth measuring: two, if none are named."""
+        """How many threads a network gets where it is not worth measuring: two, if none are named."""
         return self.threads or _USUAL_THREADS
 
 
@@ -391,7 +391,7 @@ class Settings(Table):
         return self._source
 
     def read_from(self, source: SourceFile) -> Self:
-        """The same settings, which know their file."""
+        """Note which file these settings were read from; returns them."""
         self._source = source
         return self
 

@@ -148,7 +148,7 @@ def _signer_key(text: str) -> str:
 
 
 def exact(value: Any) -> Any:
-    """Refuse what equals an integer and is none."""
+    """Hand on any value but a boolean and a float, which equal integers. Raises ValueError, in words."""
     # To Literal, True and 1.0 are equal to 1.
     if isinstance(value, (bool, float)):
         raise ValueError("an integer is written without a point")  # noqa: TRY004 - pydantic takes no TypeError
@@ -156,7 +156,10 @@ def exact(value: Any) -> Any:
 
 
 def plain_date(value: Any, info: ValidationInfo) -> Any:
-    """Refuse what is no date of TOML: a text, or a date with a time of day. JSON has dates as texts alone."""
+    """Hand on a date of TOML, and text where it comes from JSON, which has no dates.
+
+    Raises ValueError for a text in TOML and for a date with a time of day.
+    """
     if info.mode != "json" and type(value) is not date and value is not None:
         raise ValueError("a date is written without quotes and without a time")
     return value

@@ -107,7 +107,7 @@ class Archive:
 
     @property
     def status(self) -> ArchiveStatus:
-        """How the archive stands."""
+        """What was lost and pruned since the start, and how much of the disk is free."""
         return ArchiveStatus(self.lost + self._given_up, self.pruned, self._free_share)
 
     def sweep(self) -> int:
@@ -139,6 +139,8 @@ class Archive:
         """
         is_kept = self._is_to_be_kept(part_seq, Verdict.REJECT if always else verdict)
         became = BYPASS if always and verdict is Verdict.PASS else str(verdict)
+        # Outside the lock: it takes tens of milliseconds, and nobody who asks for the status waits for it
+        # (docs/decisions/0068).
         small = self._filing.shrunk(spooled, sha256) if is_kept and self._compresses and not in_haste else None
         with self._lock:
             kept = self._try_to_keep(Received(part_seq, camera, became, spooled, sha256, small)) if is_kept else None
@@ -211,6 +213,7 @@ class Archive:
         for path, size_bytes in self._fs.files(self._root):
             # Anything that does not bear our names is not ours to count or to delete.
             if path.name.endswith(STUMP) and NAME.fullmatch(path.name.removesuffix(STUMP)):
+                # Removed behind the walk: a folder that changes while it is read may leave files out.
                 stumps.append(path)
             elif found := NAME.fullmatch(path.name):
                 self._add(found["verdict"], Image(int(found["seq"]), path.parent, path.name, size_bytes))
@@ -228,6 +231,7 @@ class Archive:
             if not self._is_scanned:
                 self._scan()
             size_bytes = self._filing.size_bytes(image)
+            # Age first: what goes for its age makes room as well.
             self._prune_overdue()
             self._prune_surplus(size_bytes)
             self._make_room(size_bytes)
@@ -253,6 +257,7 @@ class Archive:
         """Prune what is above the limit with a file of that size: as much as comes, and then a few."""
         pruned, begin_bytes = 0, self._total_bytes
         while self._total_bytes + size_bytes > self._max_bytes:
+            # At least as much as comes: a limit that was lowered is never exceeded any further.
             if pruned >= _AT_ONCE and begin_bytes - self._total_bytes >= size_bytes:
                 return
             if not self._prune_one():
@@ -322,6 +327,7 @@ class Archive:
         if image is None:
             stock.read()
             return
+        # The file before the count: where it cannot be removed, the stock still knows it.
         self._fs.unlink(image.folder / image.name)
         stock.drop_oldest()
         self.pruned += 1

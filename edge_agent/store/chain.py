@@ -122,9 +122,11 @@ def audit(
         number += 1
         if link != number:
             problems.append(f"link {number} is missing: the next one is {link}")
+            # On from there: one link that is gone is one problem, not one for every link behind it.
             number = link
         if _hash_of(at, kind, rows.content) != stored:
             problems.append(f"link {link}: {kind} {rows.row_id} is not the row that was sealed, or is gone")
+        # From the link as it is stored: an altered row breaks its own link and no other.
         at = stored
         if noted is not None and link == noted.link and stored != noted.sha256:
             problems.append(f"link {link} is not the head that was noted: the chain was written anew")

@@ -25,7 +25,7 @@ class DaysOfParts:
         return len(self._parts_of_day)
 
     def clear(self) -> None:
-        """Know nothing."""
+        """Forget every day: the archive is looked through anew."""
         self._parts_of_day.clear()
         self._found_by = None
 

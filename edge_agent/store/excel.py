@@ -105,7 +105,10 @@ def write_table(header: Sequence[str], rows: Iterable[Sequence[object]], to: IO[
 
 
 def local_cell(utc: str) -> str:
-    """As Excel takes it for a time in every language; the offset is lost, ``decided_utc`` stands beside it."""
+    """A UTC time as this PC's local time, written so that Excel takes it for a time in every language.
+
+    The offset to UTC is lost by this; the column ``decided_utc`` stands beside it.
+    """
     return datetime.fromisoformat(utc).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 

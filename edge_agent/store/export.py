@@ -189,12 +189,12 @@ def _batches(records: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """What csv writes text to."""
+    """A file of bytes that the csv module can write its text to."""
 
     to: IO[bytes]
 
     def write(self, text: str) -> int:
-        """Write it as UTF-8."""
+        """Write the text as UTF-8; returns the number of bytes."""
         return self.to.write(text.encode())
 
 

@@ -73,12 +73,15 @@ class Filing:
             self._put_small(image.small, image.spooled, target)
             return
         try:
+            # The bytes before the name: after a power cut a name without its bytes would look like an image.
             self._fs.fsync(image.spooled)
             self._fs.replace(image.spooled, target)
         except OSError as err:
+            # No name can be moved to another disk: the archive lies on one of its own.
             if err.errno != errno.EXDEV:
                 raise
             self._move_to_other_disk(image.spooled, target)
+        # And the name: in the spool there is nothing any more.
         self._fs.fsync(target.parent)
 
     def why_altered(self, kept: Path, sha256: str) -> str:

@@ -37,7 +37,7 @@ class Held:
 
     @property
     def size_bytes(self) -> int:
-        """All of it."""
+        """The bytes of all images together."""
         return self.passes.size_bytes + self.others.size_bytes
 
 

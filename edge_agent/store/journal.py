@@ -59,6 +59,7 @@ class Journal:
         Raises AlreadyRunning if another agent holds it, DataError if it is damaged or something else,
         JournalError if the disk refuses.
         """
+        # A connection of SQLite belongs to the thread that opened it: this one does all of it.
         thread = ThreadPoolExecutor(1, initializer=_name_thread)
         try:
             writer = thread.submit(JournalWriter, path).result()
@@ -106,6 +107,7 @@ class Journal:
         for it any more.
         """
         fate = PublicationRow(part_seq, published, at_mono_s, detail)
+        # No row comes soon that it could share a commit with (docs/decisions/0082).
         if not self._turns.is_row_near():
             await self._done(lambda: self._fated(fate))
             return
@@ -113,6 +115,7 @@ class Journal:
         lingers = loop.call_later(LINGER_S, self._flush)
         try:
             await self._done(lambda: self._turns.fate(fate), after_s=LINGER_S)
+        # The timer goes with whoever waited: what lies there is written now.
         except asyncio.CancelledError:
             self._flush()
             raise

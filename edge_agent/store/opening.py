@@ -59,15 +59,21 @@ def open_database(path: Path) -> sqlite3.Connection:
     """
     connection = None
     try:
+        # No isolation level: a transaction begins where the writer says so, not where Python's module guesses.
         connection = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None)
+        # Before anything is switched on: another program's database must stay as it is.
         version = refuse_foreign(connection, path)
         connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        # NORMAL would lose rows in a power cut whose PASS has left (docs/decisions/0010).
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
+        # A file that somebody else wrote must not run functions by its views and triggers.
         connection.execute("PRAGMA trusted_schema = OFF")
         connection.execute(f"PRAGMA wal_autocheckpoint = {_SAFETY_CHECKPOINT_PAGES}")
+        # Before the migration, which must not carry damage into a new schema.
         _check(connection, path)
         migrate(connection, version)
+        # Also where the check ran out of its time: these rows are the next to be needed.
         _read_newest(connection)
     except BaseException as err:
         if connection is not None:
@@ -107,8 +113,9 @@ def _read_newest(connection: sqlite3.Connection) -> None:
 def take_lock(path: Path) -> sqlite3.Connection:
     """Hold an exclusive lock on a file beside the journal for as long as the process lives.
 
-    A lock of the operating system through SQLite: gone with the process however it ends, the same on every
-    platform, and readers of the journal are not shut out by it. The same lock by whatever path the journal is named.
+    A lock of the operating system through SQLite: gone with the process however it ends, the same on every platform,
+    and readers of the journal are not shut out by it. The same lock by whatever path the journal is named. Raises
+    AlreadyRunning where another process holds it, else as ``unusable`` says.
     """
     path = path.resolve()
     file = path.with_name(path.name + ".lock")

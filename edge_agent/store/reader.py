@@ -42,7 +42,11 @@ class JournalReader:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Open an existing journal. Raises DataError if it is missing, damaged or not of this version."""
+        """Open an existing journal.
+
+        Raises NoJournalYet where there is none or it is only being begun, DataError where it is damaged or not of this
+        version.
+        """
         if not path.is_file():
             raise NoJournalYet(
                 f"there is no journal {path} yet",
@@ -112,11 +116,6 @@ class JournalReader:
         """What became of the verdicts of these parts, some hundred of them; of a part without a word there is none."""
         query = f"SELECT part_seq, published FROM publication WHERE part_seq IN ({_marks(seqs)})"  # noqa: S608
         return {seq: Published(published) for seq, published in self._all(query, *seqs)}
-
-    def by_image_sha256(self, sha256: str) -> list[PartRow]:
-        """The parts that this very image was judged for: none, one, or more if it was sent again."""
-        query = "SELECT * FROM part WHERE part_seq IN (SELECT part_seq FROM camera WHERE image_sha256 = ?)"
-        return list(self._parts(query + " ORDER BY part_seq", sha256))
 
     def counts(self) -> dict[tuple[Verdict, Reason], int]:
         """How many parts got which verdict for which reason."""

@@ -16,6 +16,7 @@ __all__ = ["Reserve"]
 log = structlog.get_logger(__name__)
 
 _BYTES = 64 * 2**20
+# A reserve must not be what makes the disk full.
 _ONLY_WITH_FREE_BYTES = 4 * _BYTES
 
 

@@ -44,6 +44,8 @@ def rotate(path: Path, fs: FileSystem | None = None, *, by: str = "") -> Path:
             _begin(begun, kept.name, last, head, rotate_detail(by or person(), kept.name, values))
             if not fs.exists(kept):  # it does after a power cut between this line and the next
                 kept.hardlink_to(path)
+            # The old one has a second name by now: at no moment is there no journal under this one
+            # (docs/decisions/0020).
             fs.replace(begun, path)
             fs.fsync(path.parent)
         except OSError as err:
@@ -60,6 +62,7 @@ def _close(path: Path) -> tuple[int, int, Head, Values | None]:
         head = head_of(connection)
         values, _ = last_values(JournalReader(path, connection))
         try:
+            # Leaving WAL moves the log into the file: what goes to long-term storage is one file.
             mode = connection.execute("PRAGMA journal_mode = DELETE").fetchone()[0]
         except sqlite3.Error as err:
             raise unusable(path, err) from err

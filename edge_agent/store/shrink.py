@@ -71,7 +71,9 @@ def shrunk(data: bytes) -> bytes | None:
     facts = _FACTS.pack(_VERSION, layout.is_top_down, layout.begin, layout.padding)
     beside = zlib.compress(facts + data[: layout.begin] + rows[:, row:].tobytes() + data[end:], 6)
     made: bytes = png.tobytes()
+    # In front of the last chunk, IEND: readers pass over whatever comes behind that.
     small = made[:-_CHUNK_FRAME] + _framed(beside) + made[-_CHUNK_FRAME:]
+    # Put together again before it takes the place of what came (docs/decisions/0068).
     return small if len(small) < len(data) and _restored(small) == data else None
 
 
@@ -126,6 +128,7 @@ def _restored(png: bytes) -> bytes | None:
     height, row = pixels.shape
     inflating = zlib.decompressobj()
     try:
+        # Bounded: a damaged chunk must not unpack into gigabytes.
         told = inflating.decompress(beside, _FACTS.size + 2 * _MOST_BESIDE + 3 * height)
         version, is_top_down, begin, padding = _FACTS.unpack_from(told)
     except (zlib.error, struct.error):

@@ -61,7 +61,7 @@ class ChangedValue:
     new: Any
 
     def to_json(self) -> dict[str, Any]:
-        """As START and ``--json`` have it."""
+        """The object that START's detail and ``--json`` hold."""
         return {"key": self.key, "old": self.old, "new": self.new}
 
 
@@ -138,7 +138,10 @@ def last_values(journal: JournalReader) -> tuple[Values | None, bool]:
 
 
 def last_start(path: Path) -> tuple[Values | None, bool]:
-    """The same of a file, for a start: what cannot be read is not compared, and keeps no line from starting."""
+    """As ``last_values``, of a journal's file, for an agent that starts.
+
+    A journal that cannot be read is not compared with, and keeps no line from starting.
+    """
     try:
         with JournalReader.open(path) as journal:
             return last_values(journal)

@@ -115,6 +115,7 @@ class Stock:
         oldest: list[Image] = []
         days = dict(self._days)
         for folder in sorted(days, key=lambda folder: days[folder].least_seq):
+            # Whatever this day and later ones hold is newer than all that is known by now.
             if oldest and oldest[-1].part_seq < days[folder].least_seq:
                 break
             read, rest = self._read_day(folder)
@@ -122,6 +123,7 @@ class Stock:
             if rest is not None:
                 days[folder] = rest
             oldest = _cut(sorted(oldest + read), days)
+        # Last and at once: a reading that fails has changed nothing.
         self._oldest, self._days = oldest, days
         self.total_bytes = sum(image.size_bytes for image in oldest) + sum(day.size_bytes for day in days.values())
 
@@ -135,6 +137,7 @@ class Stock:
                 total_bytes += image.size_bytes
                 yield image
 
+        # One more than is kept: its number is the least of those that are left.
         oldest = heapq.nsmallest(_AT_ONCE + 1, images())
         if len(oldest) <= _AT_ONCE:
             return oldest, None

@@ -79,6 +79,7 @@ class Turns:
     ) -> Future[T]:
         done: Future[T] = Future()
         if not may_be_cancelled:
+            # From here on it cannot be cancelled: a part that was decided has its row even if nobody waits.
             done.set_running_or_notify_cancel()
 
         def turn() -> None:
@@ -91,6 +92,7 @@ class Turns:
             else:
                 done.set_result(found)
 
+        # Before the thread is called, which may look for it at once.
         turns.append(turn)
         try:
             self._thread.submit(self._take_turn)
@@ -113,6 +115,7 @@ class Turns:
         try:
             problems = self._writer.append(row, [fate for fate, _ in fates])
         except BaseException:
+            # Back in their order, before those that have come meanwhile.
             self._fates.extendleft(reversed(fates))
             self._write_fates()  # what keeps a row out need not keep them out
             raise

@@ -42,6 +42,7 @@ _CHECKPOINT_EVERY = 200
 """Transactions between checkpoints."""
 _CHECKPOINT_AT_LAST = 4 * _CHECKPOINT_EVERY
 """On a line where a part is always open: its row may wait for one checkpoint in so many."""
+# Nearly three hours at a part a second: a bound for what an agent holds in memory while its disk is full.
 _MOST_OWED_ROWS = 10_000
 _OF_THE_ROW = (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError, sqlite3.InterfaceError)
 """Errors that the row is to blame for. Any other is the file's (a damaged page is a bare DatabaseError)."""
@@ -88,6 +89,7 @@ class JournalWriter:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as err:
             raise unusable(path, err) from err
+        # Before the database is opened: a second agent must not migrate a journal that is in use.
         self._lock = take_lock(path)
         try:
             self._connection = open_database(path)
@@ -95,7 +97,9 @@ class JournalWriter:
             self._lock.close()
             raise
         try:
+            # To notice a file that is moved or replaced while it is written to.
             self._file = identity(path)
+            # A disk that takes no write is found out at the start, not with the first part.
             self.prove()
         except BaseException:
             self.close()
@@ -194,11 +198,14 @@ class JournalWriter:
     def _transaction(self) -> Iterator[None]:
         try:
             self._refuse_if_gone()
+            # The write lock from the beginning: in the middle of a transaction SQLite cannot wait for it.
             self._connection.execute("BEGIN IMMEDIATE")
+            # What is owed goes with the next commit, so that every part is in the journal once (docs/decisions/0010).
             for row in self._owed:
                 self._insert_part(row, "OR IGNORE")
             yield
             self._connection.execute("COMMIT")
+        # The row is to blame, not the disk: it is not owed, for it would be refused for ever.
         except (*_OF_THE_ROW, OverflowError, TypeError, ValueError) as err:
             self._roll_back()
             raise JournalError(f"the journal {self._path} refused the row: {err}") from err
@@ -215,6 +222,7 @@ class JournalWriter:
         except BaseException:
             self._roll_back()
             raise
+        # Not before the commit: only now they are on the disk.
         if self._owed:
             log.info("journal_caught_up", parts=len(self._owed))
             self._owed.clear()
@@ -239,6 +247,7 @@ class JournalWriter:
     def _owe(self, row: PartRow) -> None:
         if len(self._owed) == _MOST_OWED_ROWS:
             log.error("journal_part_lost", part_seq=self._owed[0].part_seq)
+        # FAULT whatever was decided: without a durable row no PASS left (docs/decisions/0010).
         detail = f"not durable in time; the decision was {row.verdict} {row.reason}: {row.detail}"
         self._owed.append(replace(row, verdict=Verdict.FAULT, reason=Reason.JOURNAL, detail=detail))
 
@@ -292,6 +301,7 @@ class JournalWriter:
         for name, value in row.measured.items():
             told = _text(value) if isinstance(value, str) else _real(value)
             self._connection.execute("INSERT INTO measurement VALUES (?, ?, ?)", (row.part_seq, _text(name), told))
+        # Last: the link covers the rows of cameras and measurements as well.
         seal(self._connection, "part", row.part_seq)
 
     def _insert_camera(self, part_seq: int, row: CameraRow) -> None:
@@ -321,9 +331,12 @@ class JournalWriter:
         """Move the log into the database where that is due, and nobody's row comes soon or it has waited for long."""
         if self._since_checkpoint < (_CHECKPOINT_EVERY if is_calm else _CHECKPOINT_AT_LAST):
             return
+        # Before it is tried: one that fails is not tried again behind every row.
         self._since_checkpoint = 0
+        # It may have been given up for a disk that was full: held again once there is room.
         self._reserve.hold()
         try:
+            # PASSIVE neither waits for a reader nor keeps one out.
             self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         except sqlite3.Error as err:  # every row is safe in the log; the next checkpoint tries again
             log.warning("journal_checkpoint_failed", error=str(err))

@@ -122,7 +122,7 @@ class Challenge:
         return rate_upper_bound(sum(not sample.is_right for sample in rejects), len(rejects)) if rejects else 1.0
 
     def lines(self) -> list[str]:
-        """For a person."""
+        """The result as lines of text for a person."""
         rejects = [s for s in self.samples if s.must_reject]
         missed = sum(not s.is_right for s in rejects)
         words = "passed" if self.is_passed else "NOT PASSED"

@@ -43,7 +43,7 @@ class LineStatus:
         return self.state == "READY" and not self.degraded and self.bypass is None
 
     def lines(self) -> list[str]:
-        """For a person."""
+        """How the line stands, as lines of text for a person."""
         said = [f"the line is {self.state}: {self.health}", *self.kinds]
         said += [f"DEGRADED, {name}: {why}" for name, why in self.degraded.items()]
         said += [] if self.degraded else ["nothing is degraded"]
@@ -53,7 +53,7 @@ class LineStatus:
         return [*said, f"the archive {self.archive}"]
 
     def to_json(self) -> dict[str, object]:
-        """The object of ``--json``."""
+        """The object that the command prints with ``--json``."""
         return {
             "schema_version": 1,
             "ok": self.is_well,

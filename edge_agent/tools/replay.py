@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from edge_agent.domain import Capture, ControllerResult, Inspection, Judgement, Outcome, Reason, Verdict
 from edge_agent.errors import DataError
-from edge_agent.inspection.containers.image_files import every_one, look_into, printable, unreadable
+from edge_agent.inspection.containers.image_files import printable, readable_images
 from edge_agent.runtime.verdict import Decision, Evidence, decide_verdict
 from edge_agent.store.journal import JournalReader
 from edge_agent.store.shrink import received_bytes
@@ -107,7 +107,7 @@ class ReplayResult:
         return 1 if self.differences else 0
 
     def to_json(self) -> dict[str, object]:
-        """The ``--json`` object."""
+        """The object that the command prints with ``--json``."""
         return {
             "schema_version": 1,
             "images": len(self.images),
@@ -175,14 +175,8 @@ def replay_folder(
     Raises DataError for a folder without images, files that cannot be read (all of them are named), or an image of a
     program that no bundle was given for.
     """
-    if not folder.is_dir():
-        raise DataError(f"{folder} is not a folder", hint="name the archive, or any folder of images")
-    lies = look_into(folder, deep=True)
+    lies = readable_images(folder, hint="name the archive, or any folder of images")
     paths = lies.images
-    if not paths:
-        raise DataError(f"{folder} holds no images{lies.why_none}", hint=lies.hint_none)
-    if closed := unreadable(paths):
-        raise DataError(every_one(closed, len(paths)), hint="remove them, or make them readable")
     records = _Records.of(journal)
     judged: dict[str, Inspection] = {}
     found = []

@@ -284,7 +284,7 @@ def _says(event: EventRow) -> str:
 
 
 def print_pdf(html: Path, pdf: Path) -> None:
-    """The same as PDF, by the browser of this PC. Raises Unavailable where there is none, or it fails."""
+    """Print the report as PDF, by the browser of this PC. Raises Unavailable where there is none, or it fails."""
     browser = next((found for name in _BROWSERS if (found := shutil.which(name))), None)
     if browser is None:
         raise Unavailable("there is no browser to make a PDF with", hint="apt-get install chromium, or print the HTML")

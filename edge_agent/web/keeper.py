@@ -8,7 +8,6 @@ person moves is another process's work (``moving``), one at a time.
 from __future__ import annotations
 
 import asyncio
-import sys
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from pydantic import TypeAdapter
 from drivers.timing import Backoff
 from edge_agent.feed.telling import Teller, say
 from edge_agent.inspection.bundle.limit_changes import LIMIT_EVENT
+from edge_agent.runtime.companion import start_companion
 from edge_agent.store.journal import JournalError
 from edge_agent.web.feed import Answer, LimitRequest, Request
 from edge_agent.web.moving import moved_by_process
@@ -76,21 +76,12 @@ class _Keeper:
             await backoff.sleep()
 
     async def _one_life(self) -> int:
-        page = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "edge_agent.web",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C at a terminal is the agent's alone
-        )
-        assert page.stdin is not None  # noqa: S101 - asked for above
-        assert page.stdout is not None  # noqa: S101
+        page, tell, says = await start_companion("edge_agent.web")
         try:
-            page.stdin.write(self._settings.model_dump_json().encode() + b"\n")
-            telling = asyncio.create_task(self._teller.tell(page.stdin))
+            tell.write(self._settings.model_dump_json().encode() + b"\n")
+            telling = asyncio.create_task(self._teller.tell(tell))
             try:
-                await self._hear(page.stdout, page.stdin)
+                await self._hear(says, tell)
             finally:
                 for task in (telling, *self._moving):
                     task.cancel()
@@ -100,7 +91,7 @@ class _Keeper:
             # It holds nothing that could be lost, and a page that hangs must not keep the agent from ending.
             with suppress(ProcessLookupError):
                 page.kill()
-            page.stdin.close()
+            tell.close()
             await page.wait()
 
     async def _hear(self, page: asyncio.StreamReader, answer_to: asyncio.StreamWriter) -> None:

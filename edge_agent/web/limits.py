@@ -60,11 +60,15 @@ class LimitPages:
     token: str | None
 
     def routes(self) -> list[Route]:
-        """The addresses."""
+        """The addresses of these pages and of what they ask for, with who answers them."""
         return [Route("/api/limit", self.foreseen), Route("/api/limit", self.move, methods=["POST"])]
 
     def foreseen(self, request: Request) -> Response:
-        """What that limit would do, from the journal and from the calibration."""
+        """What that limit would do, from the journal and from the calibration.
+
+        Raises HTTPException: 400 for a question that is none, 409 where nothing can be foreseen; DataError for another
+        bundle.
+        """
         asked = checked(lambda: _Asked.model_validate(dict(request.query_params)))
         entry, since_utc = self._entry(asked.bundle), utc_text(asked.since)
         wish = LimitWish(entry.program, entry.camera, asked.limit, bundle_id=asked.bundle, since_utc=since_utc)
@@ -75,7 +79,10 @@ class LimitPages:
             raise HTTPException(409, str(err)) from err
 
     async def move(self, request: Request) -> Response:
-        """A person with the token makes it the limit: the agent has a new bundle made and activates it."""
+        """A person with the token makes it the limit: the agent has a new bundle made and activates it.
+
+        Raises HTTPException: 401 or 403 without the token, 409 with the agent's words where it refuses.
+        """
         check_token(request, self.token)
         body = await body_of(request)
         wanted = checked(lambda: _Wanted.model_validate_json(body))

@@ -128,7 +128,7 @@ class LookingBack:
     token: str | None
 
     def routes(self) -> list[Route]:
-        """The addresses."""
+        """The addresses of these pages and of what they ask for, with who answers them."""
         part = "/api/parts/{seq}"
         return [
             Route("/api/parts", self.parts),
@@ -168,7 +168,10 @@ class LookingBack:
         return JSONResponse({"schema_version": 1, **facts, "exported_at_most": _EXPORTED_AT_MOST})
 
     def exported(self, request: Request) -> Response:
-        """The parts that fit as a table that Excel opens, one line an image."""
+        """The parts that fit as a table that Excel opens, one line an image.
+
+        Raises HTTPException (413) where more parts fit than a download may have.
+        """
         asked = checked(lambda: _Filter.model_validate(_given(request)))
         with self._journal() as journal:
             query = asked.query(self.book.standing(journal))
@@ -216,7 +219,7 @@ class LookingBack:
         return JSONResponse({"schema_version": 1, **(await self.explainer.explain(row, camera)).to_json()})
 
     async def picture(self, request: Request) -> Response:
-        """One of these pictures."""
+        """One of the pictures that ``_PICTURES`` names. Raises HTTPException (404) where the part has none such."""
         name = request.path_params["picture"]
         if name not in _PICTURES:
             raise HTTPException(404, "there is no such picture")
@@ -245,7 +248,10 @@ class LookingBack:
         return JSONResponse({"schema_version": 1, **facts, "parts": parts})
 
     async def review(self, request: Request) -> Response:
-        """A person with the token says whether a verdict was right. The one that was sent stays what it is."""
+        """A person with the token says whether a verdict was right. The one that was sent stays what it is.
+
+        Raises HTTPException: 401 or 403 without the token, 409 for what cannot be said of this verdict.
+        """
         check_token(request, self.token)
         body = await body_of(request)
         said = checked(lambda: _Said.model_validate_json(body))

@@ -52,7 +52,7 @@ class Explained:
     problem: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """What the page reads."""
+        """The object that the page in the browser reads."""
         return {
             "pictures": sorted(self.pictures),
             "is_same_score": self.is_same_score,
@@ -88,7 +88,7 @@ class Explainer:
             raise
 
     def close(self) -> None:
-        """Do nothing more."""
+        """Cancel what is being worked on, and take no more; does not wait for its thread."""
         for task in self._kept.values():
             task.cancel()
         self._thread.shutdown(wait=False, cancel_futures=True)

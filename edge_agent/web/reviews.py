@@ -41,7 +41,7 @@ class Reviewed:
     at_utc: str
 
     def to_json(self) -> dict[str, Any]:
-        """What the page reads."""
+        """The object that the page in the browser reads."""
         return {**self.review.model_dump(), "at_utc": self.at_utc}
 
 

@@ -138,7 +138,7 @@ class Site:
     # --- for machines ---------------------------------------------------------------------------------
 
     def metrics(self, _: Request) -> Response:
-        """Prometheus' text format."""
+        """The measured values, in the text format that Prometheus reads."""
         return Response(self.measured.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     async def healthz(self, _: Request) -> Response:

@@ -56,7 +56,7 @@ class Thumbnails:
         return made
 
     def close(self) -> None:
-        """Do nothing more."""
+        """Cancel what is being worked on, and take no more; does not wait for its thread."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _keep(self, key: tuple[int, int], made: bytes) -> None:

@@ -26,8 +26,8 @@ from drivers.simulated.parts import REAL_TIMING
 from drivers.simulated.plc import SimulatedPlc
 from drivers.simulated.remote_io import SimulatedRemoteIo
 from drivers.simulated.wago import SimulatedWago
-from edge_agent.errors import DataError, UsageError
-from edge_agent.inspection.containers.image_files import every_one, look_into, unreadable
+from edge_agent.errors import UsageError
+from edge_agent.inspection.containers.image_files import readable_images
 from edge_agent.settings import ModbusCoilsSettings, ModbusRegistersSettings, read_password
 from edge_agent.settings.addresses import address_of
 from edge_agent.wiring.free_ports import LOOPBACK, free_port
@@ -226,17 +226,10 @@ def _source(options: SimulationOptions) -> PartSource:
     if folder is None:
         defects = [defect if index == 0 else None for defect in defect_catalogue(20, 0) for index in range(_ONE_IN)]
         return RenderedParts(camera_of(1600, 0), defects=defects[::-1])
-    if not folder.is_dir():
-        raise DataError(f"{folder} is not a folder", hint="name a folder of BMP, PNG or JPEG files")
-    lies = look_into(folder, deep=True)
-    files = lies.images
-    if not files:
-        raise DataError(f"{folder} holds no images to show{lies.why_none}", hint=lies.hint_none)
-    if closed := unreadable(files):
-        raise DataError(every_one(closed, len(files)), hint="remove them, or make them readable")
+    lies = readable_images(folder, hint="name a folder of BMP, PNG or JPEG files", what="images to show")
     for note in lies.notes:
         log.warning("images_passed_over", what=note)
-    return RecordedParts(files)
+    return RecordedParts(lies.images)
 
 
 async def _simulate(settings: Settings, source: PartSource, options: SimulationOptions, faults: PlannedFaults) -> None:

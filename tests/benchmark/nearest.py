@@ -34,7 +34,7 @@ from calibration.scoring.view_scoring import (
 from drivers.simulated.camera import ZipperCamera
 from edge_agent.inspection.networks.view import View, ViewExtractor, views_for
 from edge_agent.inspection.scoring.nearest import around
-from edge_agent.inspection.scoring.usual import TOP_PLACES
+from edge_agent.inspection.scoring.typical_distances import TOP_PLACES
 from tests.benchmark.small_defects import Plan, good_parts
 
 if TYPE_CHECKING:

@@ -144,7 +144,7 @@ def why_other(steps: Sequence[Step]) -> list[str]:
 
 def svg(steps: Sequence[Step]) -> bytes:
     """The table drawn: p50 and p99 over the rate, and how much time there is until the next part."""
-    from edge_agent.report.figures import add_legend, draw_chart, label_axes
+    from edge_agent.report.drawing import add_legend, draw_chart, label_axes
 
     rates = [step.rate for step in steps]
 

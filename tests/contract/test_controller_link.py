@@ -21,7 +21,7 @@ from drivers.base import (
     NotNow,
 )
 from drivers.keyence.commands import COMMANDS
-from drivers.keyence.face import Mode, ProgramId
+from drivers.keyence.controller_commands import Mode, ProgramId
 from drivers.keyence.link import CvxLink
 from drivers.simulated.controller import ControllerTiming, SimulatedController
 from drivers.timing import Deadline, monotonic_s
@@ -172,7 +172,7 @@ async def image_one(wire: Wire, link: CvxLink) -> None:
 
 async def test_setup_mode_is_reported_and_answers_only_its_own_commands(wire: Wire) -> None:
     async with up(wire) as link:
-        await link.enter_setup_mode()
+        await link.call("S0")
         down = await event_of(link, ControllerDown)
         assert isinstance(down, ControllerDown)
         assert down.why == "setup mode"
@@ -191,24 +191,24 @@ async def test_setup_mode_is_reported_and_answers_only_its_own_commands(wire: Wi
 
 async def test_a_reboot_is_asked_for_and_survived(wire: Wire) -> None:
     async with up(wire) as link:
-        await link.reboot()
+        await link.call("RB")
         await event_of(link, ControllerDown)
         await event_of(link, ControllerUp)
 
 
-async def test_the_typed_methods_do_what_they_say(wire: Wire) -> None:
+async def test_commands_of_the_table_do_what_they_say(wire: Wire) -> None:
     async with up(wire) as link:
-        await link.write_execute_condition(7)
-        await link.write_string(1, "lot 4711, second shift")
-        await link.switch_program(12)
+        await link.call("EXW", 7)
+        await link.call("STW", 1, "lot 4711, second shift")
+        await link.call("PW", 1, 12)
 
-        assert await link.read_execute_condition() == 7
-        assert await link.read_string(1) == "lot 4711, second shift"
+        assert await link.call("EXR") == (7,)
+        assert await link.call("STR", 1) == ("lot 4711, second shift",)
         assert await link.read_program() == ProgramId(1, 12)
         assert await link.read_mode() is Mode.RUN
-        assert await link.echo("a,b") == "a,b"
+        assert await link.call("EC", "a,b") == ("a,b",)
         with pytest.raises(NotNow):
-            await link.save_history(9, 1, 10, 0)
+            await link.call("HS", 9, 1, 10, 0)
         with pytest.raises(CommandUnknown):
             await link.command("MR", "%Trg1Ready")
 
@@ -227,14 +227,14 @@ async def test_callers_at_once_get_their_own_replies_one_after_the_other(wire: W
     async with up(wire) as link:
         texts = [f"text {number}" for number in range(20)]
 
-        assert await asyncio.gather(*(link.echo(text) for text in texts)) == texts
+        assert await asyncio.gather(*(link.call("EC", text) for text in texts)) == [(text,) for text in texts]
 
 
 async def test_a_reply_that_never_comes_ends_the_wait_and_the_link_comes_back(wire: Wire) -> None:
     async with up(wire) as link:
         wire.peer.wire.is_mute = True
         with pytest.raises((NotConnected, TimeoutError)):
-            await link.echo("anybody there?")
+            await link.call("EC", "anybody there?")
         await event_of(link, ControllerDown)
         wire.peer.wire.is_mute = False
         await event_of(link, ControllerUp)
@@ -246,7 +246,7 @@ async def test_a_cable_that_is_pulled_and_plugged_in_again_brings_the_link_back(
         await event_of(link, ControllerDown)
         await event_of(link, ControllerUp)
 
-        assert await link.echo("again") == "again"
+        assert await link.call("EC", "again") == ("again",)
 
 
 @pytest.mark.promise(

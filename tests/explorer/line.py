@@ -247,10 +247,10 @@ class Line:
 
     def _told_of(self) -> set[int]:
         """Parts that messages of come yet, or that an open part rests on."""
-        live = [one.part for one in self.agent.engine._live.values()]
+        open_parts = [one.part for one in self.agent.engine._open_parts.values()]
         told = {number for number, _ in self.images} | {item[1] for item in self.stream if item[0] == "result"}
-        told.update(int(capture.sha256) for part in live for capture in part.captures.values())
-        told.update(int(part.result.fields[0]) for part in live if part.result is not None)
+        told.update(int(capture.sha256) for part in open_parts for capture in part.captures.values())
+        told.update(int(part.result.fields[0]) for part in open_parts if part.result is not None)
         return told
 
     def _of_the_agent(self) -> Iterator[Choice]:
@@ -322,20 +322,20 @@ class Line:
         self.agent.close(seq)
 
     def _write(self, seq: int) -> None:
-        live = self.agent.engine._live[seq]
+        open_part = self.agent.engine._open_parts[seq]
         rests_on_bypass = self.agent.decisions[seq].reason == "BYPASS"
         if self.agent.write(seq):
             self.shows = "PASS"
-            self._check(seq, live)
+            self._check(seq, open_part)
             assert self._is_bypassed or not rests_on_bypass, f"part {seq} passed by a bypass that had ended"
 
-    def _check(self, seq: int, live: Any) -> None:
-        part = live.part
+    def _check(self, seq: int, open_part: Any) -> None:
+        part = open_part.part
         assert not part.stale or self._is_bypassed, f"part {seq} passed, and was stale: {part.stale}"
         of = {int(capture.sha256) for capture in part.captures.values()} | {int(part.result.fields[0])}
         assert len(of) == 1, f"part {seq} passed on messages of parts {sorted(of)}"
         truth = self.truths[of.pop() - 1]
-        by = {int(found.bundle_id, 16) for found in live.inspections.values()}
+        by = {int(found.bundle_id, 16) for found in open_part.inspections.values()}
         assert by == {truth.program}, f"part {truth.number} of program {truth.program} was judged by {by}"
         triggered = dict(self.triggered)
         assert not self.triggered or triggered.get(seq) == truth.number, (

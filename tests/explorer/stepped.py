@@ -145,11 +145,11 @@ class SteppedAgent:
     def image(self, capture: Capture) -> None:
         """An image comes, and its inspection ends at once."""
         self.engine.on_capture(capture)
-        for live in self.engine._live.values():
-            if live.part.captures.get(capture.camera) is capture and capture.camera not in live.inspections:
-                found = self.engine._inference.inspector_of(live.part, capture.camera)
+        for open_part in self.engine._open_parts.values():
+            if open_part.part.captures.get(capture.camera) is capture and capture.camera not in open_part.inspections:
+                found = self.engine._inference.inspector_of(open_part.part, capture.camera)
                 if found is not None:
-                    live.inspections[capture.camera] = _good(found.program, capture.sha256)  # type: ignore[attr-defined]
+                    open_part.inspections[capture.camera] = _good(found.program, capture.sha256)  # type: ignore[attr-defined]
         self._look()
 
     def event(self, event: Any) -> None:
@@ -159,10 +159,10 @@ class SteppedAgent:
 
     def trigger(self, link: Any) -> int:
         """The agent triggers, and the controller takes it; the part's number."""
-        live = self.engine._open_part_of(self.engine._pairing.on_trigger(), Arrival.NEW)
-        live.link = link
+        open_part = self.engine._open_part_of(self.engine._pairing.on_trigger(), Arrival.NEW)
+        open_part.link = link
         self._look()
-        return live.part.seq
+        return open_part.part.seq
 
     def begin_bypass(self) -> None:
         """A person answers for the parts."""
@@ -179,28 +179,28 @@ class SteppedAgent:
     @property
     def newest(self) -> Part | None:
         """The one open part that may pass: no other opened after it."""
-        live = self.engine._live.get(self.engine._readiness.newest_seq)
-        return None if live is None else live.part
+        open_part = self.engine._open_parts.get(self.engine._readiness.newest_seq)
+        return None if open_part is None else open_part.part
 
     def is_complete(self, seq: int) -> bool:
         """Nothing more is waited for."""
-        return self.engine._part_handler._is_complete(self.engine._live[seq])
+        return self.engine._part_handler._is_complete(self.engine._open_parts[seq])
 
     def decide(self, seq: int, *, is_time_up: bool = False) -> None:
         """It is decided of what is known now."""
-        live = self.engine._live[seq]
+        open_part = self.engine._open_parts[seq]
         if is_time_up:
-            live.part.deadline = Deadline(0.0)
+            open_part.part.deadline = Deadline(0.0)
         self.engine.check()
-        self.decisions[seq], self.stages[seq] = self.engine._part_handler.decide(live), Stage.DECIDED
+        self.decisions[seq], self.stages[seq] = self.engine._part_handler.decide(open_part), Stage.DECIDED
 
     def close(self, seq: int) -> None:
         """Its row is durable, it is closed, and its verdict is asked of the output."""
-        engine, live = self.engine, self.engine._live[seq]
-        _, decision = at_once(engine._part_handler.record(live, self.decisions[seq]))
-        engine._pairing.close(live.part)
-        engine._begin_anew_if_owed(live)
-        published = at_once(engine._part_handler.publish(live, decision))
+        engine, open_part = self.engine, self.engine._open_parts[seq]
+        _, decision = at_once(engine._part_handler.record(open_part, self.decisions[seq]))
+        engine._pairing.close(open_part.part)
+        engine._begin_anew_if_owed(open_part)
+        published = at_once(engine._part_handler.publish(open_part, decision))
         if decision.verdict is Verdict.PASS and published is Published.PUBLISHED:
             self.stages[seq] = Stage.LEAVING
         else:
@@ -208,21 +208,21 @@ class SteppedAgent:
 
     def write(self, seq: int) -> bool:
         """The output is about to write PASS, and asks once more; whether it stands then."""
-        engine, live = self.engine, self.engine._live[seq]
-        may_pass = engine.is_ready() and engine._part_handler.may_pass(live, self.decisions[seq])
+        engine, open_part = self.engine, self.engine._open_parts[seq]
+        may_pass = engine.is_ready() and engine._part_handler.may_pass(open_part, self.decisions[seq])
         self.stands = seq if may_pass else None
         self._end(seq)
         return may_pass
 
     def _end(self, seq: int) -> None:
         engine = self.engine
-        del engine._live[seq], self.stages[seq], self.decisions[seq]
-        if not engine._live:
+        del engine._open_parts[seq], self.stages[seq], self.decisions[seq]
+        if not engine._open_parts:
             engine._readiness.move(LineEvent.ALL_DECIDED)
         engine.check()
 
     def _look(self) -> None:
-        for seq in list(self.engine._live):
+        for seq in list(self.engine._open_parts):
             if seq not in self.stages:  # its first sign: begin_part takes back what stands
                 self.stages[seq] = Stage.OPEN
                 self._withdraw()
@@ -243,21 +243,21 @@ class SteppedAgent:
 
     def images_of(self, camera: int, counts: frozenset[int]) -> list[int]:
         """What came of a camera, by open parts, and by decided ones of these counts; 0 for nothing."""
-        pairing, live = self.engine._pairing, self.engine._live.values()
-        of_open = [int(one.part.captures[camera].sha256) if camera in one.part.captures else 0 for one in live]
+        pairing, open_parts = self.engine._pairing, self.engine._open_parts.values()
+        of_open = [int(one.part.captures[camera].sha256) if camera in one.part.captures else 0 for one in open_parts]
         return of_open + [int(camera in one.cameras) for one in pairing._decided.values() if one.count in counts]
 
     def key(self, then: Then) -> Hashable:
         """All that its future depends on, however it came to it: times, runs and numbers are told from now and here."""
         engine, pairing = self.engine, self.engine._pairing
         found, run, newest = pairing._sessions, pairing._run, engine._readiness.newest_seq
-        held = (then.sessions | {live.part.session for live in engine._live.values()}) - {""}
+        held = (then.sessions | {open_part.part.session for open_part in engine._open_parts.values()}) - {""}
 
         def session(name: str | None) -> Hashable:
             return then.name(name) if name in held else "over" if name else "none"  # hash("") is hash(0)
 
-        def part(live: OpenPart) -> Hashable:
-            it = live.part
+        def part(open_part: OpenPart) -> Hashable:
+            it = open_part.part
             return (
                 it.seq == newest,
                 it.count,
@@ -267,14 +267,14 @@ class SteppedAgent:
                 (then.since(it.told.clock), session(it.told.session), then.since(it.proven_at)),
                 None if it.run is None else apart(it.run, run),
                 (bool(it.stale), it.is_leftover, bool(it.unsure), it.repeats_count, it.deadline.at_mono_s == 0.0),
-                (bool(live.not_ready), live.link is not None, live.force_decision),
-                frozenset((then.roles[camera], found.bundle_id) for camera, found in live.inspections.items()),
+                (bool(open_part.not_ready), open_part.link is not None, open_part.force_decision),
+                frozenset((then.roles[camera], found.bundle_id) for camera, found in open_part.inspections.items()),
             )
 
         return (
             tuple(
-                (self.stages[seq], self.decisions.get(seq), live.part in pairing.parts, part(live))
-                for seq, live in engine._live.items()
+                (self.stages[seq], self.decisions.get(seq), open_part.part in pairing.parts, part(open_part))
+                for seq, open_part in engine._open_parts.items()
             ),
             tuple(
                 (
@@ -389,9 +389,9 @@ def _copied(old: SteppedEngine) -> SteppedEngine:
     """The engine with all that changes of its own, and with all that does not shared."""
     new: SteppedEngine = object.__new__(SteppedEngine)
     parts = {part.seq: _cloned(part, captures=part.captures.copy()) for part in old._pairing.parts}
-    for live in old._live.values():
-        if live.part.seq not in parts:
-            parts[live.part.seq] = _cloned(live.part, captures=live.part.captures.copy())
+    for open_part in old._open_parts.values():
+        if open_part.part.seq not in parts:
+            parts[open_part.part.seq] = _cloned(open_part.part, captures=open_part.part.captures.copy())
     health = _cloned(old._health, _why_not=old._health._why_not.copy())
     readiness = _cloned(old._readiness, health=health)
     programs = _cloned(old._programs)
@@ -414,9 +414,9 @@ def _copied(old: SteppedEngine) -> SteppedEngine:
         bypass=bypass,
         _gaps=_cloned(old._gaps),
         _carried=set(),
-        _live={
-            seq: _cloned(live, part=parts[seq], inspections=live.inspections.copy(), inspecting=[])
-            for seq, live in old._live.items()
+        _open_parts={
+            seq: _cloned(open_part, part=parts[seq], inspections=open_part.inspections.copy(), inspecting=[])
+            for seq, open_part in old._open_parts.items()
         },
         _pairing=pairing,
         _part_handler=_relinked(

@@ -276,7 +276,7 @@ async def test_what_comes_while_a_program_is_switched_by_hand_is_no_result() -> 
     async with ScriptedController() as peer, running(link_to(peer)) as link:
         await next_of(link, ControllerUp)
         peer.answers["PW"] = b"0000000007,0\rPW\r0000000008,0\r"
-        await link.switch_program(3)
+        await link.call("PW", 1, 3)
         peer.say(b"0000000009,0\r")
         events = [await soon(link.next()) for _ in range(3)]
 
@@ -290,7 +290,7 @@ async def test_a_refused_switch_by_hand_is_said_and_the_link_comes_up_again() ->
         await next_of(link, ControllerUp)
         peer.answers["PW"] = b"ER,PW,03\r"
         with pytest.raises(NotNow):
-            await link.switch_program(3)
+            await link.call("PW", 1, 3)
 
         assert [type(await soon(link.next())) for _ in range(2)] == [ControllerDown, ControllerUp]
 
@@ -453,7 +453,7 @@ async def test_results_that_nobody_takes_end_the_connection_and_grow_no_memory()
         await next_of(link, ControllerUp)
         peer.say(b"0000000031,0\r" * 5000)
         await until(lambda: peer.connections[-1].is_closing() or len(peer.connections) > 1)
-        assert len(link._events) <= 1024
+        assert len(link._status.events) <= 1024
         down = await next_of(link, ControllerDown)
 
         assert isinstance(down, ControllerDown)

@@ -46,6 +46,54 @@ async def plc_and_output(
         await peer.stop()
 
 
+async def test_a_part_that_begins_while_no_pass_stands_waits_for_no_write() -> None:
+    """The PLC's number for it has to be read at once; a PASS there opens for its own part and no other."""
+    async with plc_and_output(refresh_s=1.0, plc_timeout_s=10.0) as (peer, output):
+        refreshed = peer.writes
+        await until(lambda: peer.writes > refreshed)
+        refreshed = peer.writes
+        peer.part_arrives()
+        await output.begin_part(1, monotonic_s())
+        assert peer.writes == refreshed
+        assert await output.publish(1, Verdict.PASS, soon()) is Published.PUBLISHED
+
+
+async def gone_and_back(peer: SimulatedPlc, output: RegisterOutput) -> None:
+    await peer.misbehave(IoFault.REFUSE)
+    await until(lambda: not output.is_confirmed)
+    seen = peer.writes
+    await peer.misbehave(None)
+    await until(lambda: peer.writes > seen + 3)
+
+
+async def test_a_plc_that_comes_back_is_heard_anew_before_it_counts() -> None:
+    assert RegisterOutput("127.0.0.1", 1, pass_hold_s=1.0).problem == "not connected yet"
+    async with plc_and_output(plc_timeout_s=60.0) as (peer, output):
+        peer.is_scanning = False
+        await gone_and_back(peer, output)
+        assert not output.is_confirmed
+        assert "heartbeat stands still" in output.problem
+        peer.is_scanning = True
+        await until(lambda: output.is_confirmed)
+        assert output.problem == ""
+
+
+async def test_what_was_said_of_a_part_is_not_said_on_a_new_connection() -> None:
+    async with plc_and_output() as (peer, output):
+        peer.part_arrives()
+        assert await judge(output, 1, Verdict.REJECT, Reason.SCORE, bundle=5) is Published.PUBLISHED
+        assert (peer.block[3], peer.block[5]) == (REASON_CODES[Reason.SCORE], 5)
+        peer.is_scanning = False  # it takes nothing more
+        await gone_and_back(peer, output)
+        peer.is_scanning = True
+        await until(lambda: output.is_confirmed)
+        assert (peer.block[3], peer.block[5]) == (0, 0)
+        with capture_logs() as logs:
+            peer.part_arrives()
+            await judge(output, 2, Verdict.REJECT)
+        assert "plc_did_not_take" not in [log["event"] for log in logs]
+
+
 async def judge(
     output: RegisterOutput, part_seq: int, verdict: Verdict, reason: Reason | None = None, bundle: int = 0
 ) -> Published:

@@ -50,7 +50,7 @@ def test_whatever_goes_wrong_no_part_is_passed_wrongly_and_each_is_accounted_for
     nothing_leaks(
         before,
         Holdings.now(),
-        open_parts=(len(line.engine._live), 0),
+        open_parts=(len(line.engine._open_parts), 0),
         decided=(len(line.engine._pairing._decided), 256),
         spooled=(len(list((tmp_path / "spool").iterdir())), 0),
     )
@@ -71,7 +71,7 @@ def test_an_agent_that_passes_everything_is_noticed(tmp_path: Path, monkeypatch:
     def pass_all(_evidence: Evidence) -> Decision:
         return Decision(Verdict.PASS, Reason.OK)
 
-    monkeypatch.setattr(bypass, "decide", pass_all)
+    monkeypatch.setattr(bypass, "decide_verdict", pass_all)
     line = run(tmp_path, 60, 2, is_calm=True)
 
     with pytest.raises(AssertionError, match="bad and went through"):

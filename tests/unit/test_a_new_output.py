@@ -14,8 +14,8 @@ import pytest
 from pydantic import TypeAdapter
 
 from drivers.modbus.modules import MODULES
-from edge_agent import output, simulation
 from edge_agent.settings import AnyOutput, ModbusCoilsSettings, OutputSettings, Settings
+from edge_agent.wiring import output, simulation
 from tests.unit.test_settings_output import loaded
 
 ROOT = Path(__file__).parents[2]

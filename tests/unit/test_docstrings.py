@@ -52,37 +52,37 @@ def _raised(node: ast.AST) -> Iterator[str]:
         yield from _raised(child)
 
 
-def _public(tree: ast.Module, place: str, of_class: dict[tuple[str, str], str]) -> Iterator[Function]:
+def _public(tree: ast.Module, place: str, classes: dict[str, ast.ClassDef]) -> Iterator[Function]:
     for node in tree.body:
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and not node.name.startswith("_"):
             yield Function(f"{place}:{node.lineno} {node.name}", node, ast.get_docstring(node) or "")
         elif isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
-            bases = [ast.unparse(base).split("[")[0] for base in node.bases]
             for method in node.body:
                 if isinstance(method, (ast.FunctionDef, ast.AsyncFunctionDef)) and not method.name.startswith("_"):
-                    docs = [ast.get_docstring(method) or "", ast.get_docstring(node) or ""]
-                    docs += [of_class.get((base, method.name), "") for base in bases]
+                    docs = _docs(node, method.name, classes)
                     yield Function(f"{place}:{method.lineno} {node.name}.{method.name}", method, "\n".join(docs))
 
 
-def _docs_of_classes(trees: dict[str, ast.Module]) -> dict[tuple[str, str], str]:
-    """What a base class says of a method speaks for who overrides it."""
-    return {
-        (node.name, method.name): f"{ast.get_docstring(method) or ''}\n{ast.get_docstring(node) or ''}"
-        for tree in trees.values()
-        for node in tree.body
-        if isinstance(node, ast.ClassDef)
-        for method in node.body
-        if isinstance(method, (ast.FunctionDef, ast.AsyncFunctionDef))
-    }
+def _docs(node: ast.ClassDef, method: str, classes: dict[str, ast.ClassDef]) -> list[str]:
+    """What is said of a method by its own class and by every base, or Protocol named as one, that declares it."""
+    own = [one for one in node.body if isinstance(one, (ast.FunctionDef, ast.AsyncFunctionDef)) and one.name == method]
+    said = [ast.get_docstring(one) or "" for one in own] + ([ast.get_docstring(node) or ""] if own else [])
+    for base in (ast.unparse(base).split("[")[0] for base in node.bases):
+        if base in classes:
+            said += _docs(classes[base], method, classes)
+    return said
+
+
+def _classes(trees: dict[str, ast.Module]) -> dict[str, ast.ClassDef]:
+    return {node.name: node for tree in trees.values() for node in tree.body if isinstance(node, ast.ClassDef)}
 
 
 def functions(room: str) -> list[Function]:
     """All public functions of a room but commands, whose docstrings are the help that a person reads."""
     trees = {str(path.relative_to(ROOT)): ast.parse(path.read_text()) for path in sorted((ROOT / room).rglob("*.py"))}
-    docs = _docs_of_classes(trees)
+    classes = _classes(trees)
     wanted = {place: tree for place, tree in trees.items() if not place.startswith("edge_agent/commands/")}
-    return [found for place, tree in wanted.items() for found in _public(tree, place, docs)]
+    return [found for place, tree in wanted.items() for found in _public(tree, place, classes)]
 
 
 @pytest.mark.parametrize("room", ROOMS)
@@ -107,3 +107,37 @@ def mean(images: NDArray[np.uint8]) -> float:
     assert found.arrays
     assert not SHAPE.search(found.doc)
     assert found.unsaid == {"ValueError"}
+
+
+def test_a_base_speaks_for_what_it_declares_and_for_nothing_else() -> None:
+    code = """
+class Detector(Protocol):
+    "Learns."
+    def score(self, crop: NDArray[np.float32]) -> float:
+        "Of a crop (H, W, C). Raises ValueError before it has learned."
+
+class Middle(Detector):
+    "Shares work."
+
+class Mean(Middle):
+    "By the mean."
+    def score(self, crop: NDArray[np.float32]) -> float:
+        "The mean."
+        raise ValueError("not yet")
+    def heat(self, crop: NDArray[np.float32]) -> None:
+        "None."
+        raise ValueError("not yet")
+
+class Stranger:
+    "Names no base."
+    def score(self, crop: NDArray[np.float32]) -> float:
+        "The mean."
+"""
+    tree = ast.parse(code)
+    found = {one.name.split()[1]: one for one in _public(tree, "made_up.py", _classes({"made_up.py": tree}))}
+
+    assert SHAPE.search(found["Mean.score"].doc)
+    assert not found["Mean.score"].unsaid
+    assert not SHAPE.search(found["Mean.heat"].doc)
+    assert found["Mean.heat"].unsaid == {"ValueError"}
+    assert not SHAPE.search(found["Stranger.score"].doc)

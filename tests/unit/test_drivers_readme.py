@@ -45,7 +45,7 @@ async def test_the_three_examples_work_together(tmp_path: Path, capsys: pytest.C
     said = capsys.readouterr().out
 
     assert "ControllerUp(program=7" in said
-    assert "ProgramId(card=1, number=7) hello" in said
+    assert "ProgramId(card=1, number=7) ('hello',)" in said
     assert said.count("ControllerResult(count=") == 2
     assert "'pitch_mm': 4.95" in said
     assert re.search(r"^1 1 OK 7 .*/spool/ready/[0-9a-f]{32}\.bmp$", said, re.MULTILINE)

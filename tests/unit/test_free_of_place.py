@@ -18,7 +18,7 @@ from edge_agent.inspection.bundle.manifest import Section
 from edge_agent.inspection.networks.view import View
 from edge_agent.inspection.scoring.anywhere import AnywhereBank
 from edge_agent.inspection.scoring.nearest import around
-from edge_agent.inspection.scoring.usual import UsualDistances, top_mean
+from edge_agent.inspection.scoring.typical_distances import TypicalDistances, top_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,7 +61,7 @@ def test_a_bank_without_a_part_is_the_bank_of_the_others() -> None:
 
 def test_the_places_furthest_out_are_those_of_all() -> None:
     bank = AnywhereBank.of(drawn(4)[:, PLACES], PLACES, np.eye(5, dtype=np.float32))
-    usual = UsualDistances.common(1.0, 0.5, int(PLACES.sum()))
+    usual = TypicalDistances.common(1.0, 0.5, int(PLACES.sum()))
     part = drawn(1, 1)[0]
 
     np.testing.assert_array_equal(bank.furthest_out(part, usual, 9), np.sort(usual(bank.distances(part)))[-9:])
@@ -106,11 +106,11 @@ def test_whitening_free_of_the_place_is_by_how_any_places_differ() -> None:
 def test_distances_free_of_the_place_are_held_to_one_usual_figure() -> None:
     distances = np.random.default_rng(0).gamma(4.0, size=(12, 9)).astype(np.float32)
 
-    found = UsualDistances.anywhere(distances)
+    found = TypicalDistances.anywhere(distances)
 
     expected = (distances[0] - distances.mean()) / (1.5 * distances.std())
     np.testing.assert_allclose(found(distances[0]), expected, rtol=1e-4, atol=1e-5)
-    assert np.isfinite(UsualDistances.anywhere(np.ones((4, 3), np.float32))(np.arange(3, dtype=np.float32))).all()
+    assert np.isfinite(TypicalDistances.anywhere(np.ones((4, 3), np.float32))(np.arange(3, dtype=np.float32))).all()
 
 
 def test_a_held_out_score_free_of_the_place_comes_from_nothing_that_has_seen_the_part() -> None:
@@ -129,7 +129,7 @@ def test_a_held_out_score_free_of_the_place_comes_from_nothing_that_has_seen_the
 
     for part in (0, 5, 13):
         others = np.stack([distances_of(i, {part}) for i in range(n) if i != part])
-        expected = top_mean(UsualDistances.anywhere(others)(distances_of(part, set())))
+        expected = top_mean(TypicalDistances.anywhere(others)(distances_of(part, set())))
         assert found.scores[part] == pytest.approx(expected, rel=2e-3)
 
 

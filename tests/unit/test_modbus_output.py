@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 
 from drivers.base import DeadlineMissed, DriverError, NotConnected, Published, Verdict
 from drivers.modbus import CoilOutput, write_reject
-from drivers.timing import Deadline
+from drivers.timing import Deadline, monotonic_s
 from tests.fault.modbus_peer import READ_COILS, WRITE_COILS, Peer, Talk, mute, running_peer
 
 if TYPE_CHECKING:
@@ -165,6 +165,24 @@ class TestResting:
         with pytest.raises(ValueError, match=r"first_coil|above 0"):
             CoilOutput("127.0.0.1", 502, **{"pass_hold_s": 1.0} | options)
 
+    async def test_the_time_until_it_is_confirmed_first_is_told(self, peer: Peer) -> None:
+        gate = Gate()
+        peer.fault = gate
+        output, task = output_to(peer), None
+        with capture_logs() as logs:
+            begun_mono_s = monotonic_s()
+            task = asyncio.create_task(output.run(Health()))
+            await gate.is_reached.wait()
+            peer.fault = None
+            held_s = monotonic_s() - begun_mono_s
+            gate.opened.set()
+            await peer.until(lambda: output.is_confirmed)
+            task.cancel()
+            await asyncio.wait([task])
+        (confirmed,) = [log for log in logs if log["event"] == "output_confirmed"]
+        assert confirmed["outage_s"] >= round(held_s, 3) > 0
+        assert confirmed["tries"] == 0
+
     async def test_a_second_run_is_refused_and_does_no_harm(self, peer: Peer) -> None:
         output = output_to(peer)
         async with running(output, peer):
@@ -272,6 +290,14 @@ class TestWindow:
             peer.fault = mute
             assert await output.publish(2, Verdict.REJECT, soon()) is Published.FAILED
             peer.fault = None
+
+    async def test_a_reject_that_needs_a_new_connection_is_published(self, peer: Peer) -> None:
+        output = output_to(peer, refresh_s=60)
+        async with running(output, peer):
+            assert await output.publish(1, Verdict.PASS, soon()) is Published.PUBLISHED
+            peer.drop_connections()
+            assert await output.publish(2, Verdict.REJECT, soon()) is Published.PUBLISHED
+            assert peer.verdict_bits == REJECTED
 
     async def test_a_reject_after_its_deadline_is_written_all_the_same_and_late(self, peer: Peer) -> None:
         output = output_to(peer)

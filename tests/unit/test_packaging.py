@@ -1,9 +1,10 @@
-"""The wheel holds exactly the three packages, and every module in it can be imported without torch."""
+"""The wheel holds exactly three packages, no module of the line imports torch, and the sources have the documents."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -26,6 +27,21 @@ def test_the_wheel_holds_exactly_the_three_packages(tmp_path: Path) -> None:
 
     assert top == {"calibration", "drivers", "edge_agent"}
     assert "edge_agent/py.typed" in names
+
+
+def test_the_source_archive_holds_what_the_documents_are_built_of(tmp_path: Path) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", str(tmp_path)],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+    )
+    (made,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(made) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    wanted = {"README.md", "mkdocs.yml", "constraints.txt", "tests/documents/site.py", "drivers/modbus/PROTOCOL.md"}
+
+    assert wanted | {path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.*")} <= names
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,8 @@ from PIL import Image
 from calibration.choosing.learning_curve import PartsCurve
 from calibration.disturbances import DISTURBANCES
 from calibration.good_parts.known import KnownImage
-from calibration.limits.bearing import Bearing, Borne
 from calibration.limits.defects import Defect, Findings
+from calibration.limits.disturbance_tolerance import DisturbanceEffect, DisturbanceTolerance
 from calibration.limits.limit import LimitWishes, choose_limit
 from calibration.registering.gate import NO_GATE, WrongQualities, gate_warnings, gate_words, likeness_words
 from drivers.base import ControllerDown, ImageRefused
@@ -147,7 +147,7 @@ SCANNED: dict[str, tuple[str, ...]] = {
     "edge_agent/web/drift.py": (),
     "edge_agent/web/pictures.py": (),
     "edge_agent/web/reviews.py": (),
-    "drivers/keyence/link.py": (
+    "drivers/keyence/link_status.py": (
         "it was up for a moment only, and the controller ended it: does another program connect to it?",
         "it was up for a moment only: look at the plugs, the cable and the power",
         "not ready: not ready; the connection is dropped",
@@ -400,8 +400,8 @@ def calibrated() -> Iterator[str]:
             60, is_tied=is_tied, parts=(20, 40)[: len(told)], told_apart=told, problem=_problem(told)
         ).statement
     for ways in ((-0.1, -0.2), (0.4, 0.1), (1.4, 1.2)):
-        rows = tuple(Borne(str(one.title), way) for one, way in zip(DISTURBANCES, ways, strict=False))
-        yield Bearing(rows).statement
+        rows = tuple(DisturbanceEffect(str(one.title), way) for one, way in zip(DISTURBANCES, ways, strict=False))
+        yield DisturbanceTolerance(rows).statement
     for disturbance in DISTURBANCES:
         yield disturbance.title
 

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-import calibration.calibrate
+import calibration.gathering
 from calibration.backbones import DEFAULT_BACKBONE
 from calibration.calibrate import calibrate
 from calibration.choosing.placing import Placed, place_all
@@ -107,8 +107,7 @@ def test_the_other_answer_has_to_be_clearly_better() -> None:
     barely, clearly = (ask(REGISTRATION, {"on": 0.9, "off": 0.9 + CLEARLY + more}) for more in (-0.001, 0.001))
 
     assert (barely.answer, clearly.answer) == ("on", "off")
-    assert barely.is_default
-    assert not clearly.is_default
+    assert (barely.answer == REGISTRATION.default, clearly.answer == REGISTRATION.default) == (True, False)
     assert "on 0.900, off 0.921" in clearly.why
     assert clearly.to_json() == {"answer": "off", "why": clearly.why, "figures": {"on": 0.9, "off": 0.921}}
     assert "images are compared as they come" in clearly.line
@@ -269,7 +268,7 @@ def test_known_defective_parts_take_part_in_the_answer(tmp_path: Path, monkeypat
             seen.append(len(options["known"]))
             super().__init__(*args, **options, defects=8)
 
-    monkeypatch.setattr(calibration.calibrate, "Rehearsal", Watched)
+    monkeypatch.setattr(calibration.gathering, "Rehearsal", Watched)
 
     gather(sorted((tmp_path / "good").iterdir()), CalibrationOptions(defective=tmp_path / "bad"))
 

@@ -571,7 +571,7 @@ async def test_the_line_is_ready_once_the_clock_showed_another_second_than_that_
         at.engine.on_event(ControllerClock("260101_120001"))
 
         assert before is LineState.FAULT
-        assert "another second first" in why
+        assert "shows the next second" in why
         assert at.engine.state is LineState.READY
 
 

@@ -103,7 +103,7 @@ def test_an_image_of_a_session_that_was_over_never_joins_a_live_result() -> None
 
     assert arrival is Arrival.NEW
     assert stale is not live
-    assert "over" in stale.stale
+    assert "had ended" in stale.stale
     assert live.captures == {}
 
 
@@ -202,7 +202,7 @@ def test_a_result_that_may_be_of_a_part_before_the_reset_makes_its_part_stale() 
     arrival, _ = pairs.on_result(result(1))
 
     assert arrival is Arrival.JOINED
-    assert "may be of a part before" in part.stale
+    assert "may belong to an earlier part" in part.stale
 
 
 def test_a_result_line_that_comes_twice_is_not_taken_for_the_next_part_of_that_count() -> None:
@@ -213,7 +213,7 @@ def test_a_result_line_that_comes_twice_is_not_taken_for_the_next_part_of_that_c
     _, part = pairs.on_capture(capture(1, "s2"))
     pairs.on_result(result(1))
 
-    assert "the same once more" in part.stale
+    assert "may be that line once more" in part.stale
 
 
 def test_a_result_that_comes_twice_waits_for_an_image_that_it_may_not_have() -> None:
@@ -227,7 +227,7 @@ def test_a_result_that_comes_twice_waits_for_an_image_that_it_may_not_have() -> 
     pairs.on_capture(capture(1, "s2"))
 
     assert (before, again.repeats_count) == ("", True)
-    assert "the same once more" in again.stale
+    assert "may be that line once more" in again.stale
 
 
 def test_a_new_session_is_a_new_run_of_the_counter_too() -> None:
@@ -309,7 +309,7 @@ def test_an_image_of_the_session_before_a_reset_never_proves_what_came_after_it(
     assert arrival is Arrival.JOINED
     assert joined is after
     assert joined is not None
-    assert "began anew after 260101_120000" in joined.stale
+    assert "was reset after 260101_120000" in joined.stale
 
 
 def test_an_image_that_is_the_first_of_its_session_may_be_of_a_part_of_the_run_before() -> None:
@@ -328,7 +328,7 @@ def test_an_image_that_is_the_first_of_its_session_may_be_of_a_part_of_the_run_b
 
     assert (arrival, joined) == (Arrival.JOINED, after)
     assert after is not None
-    assert "part 1 of count 1 was decided before" in after.stale
+    assert "part 1 had this count, 1, and is decided already" in after.stale
 
 
 def test_a_counter_that_began_anew_within_its_session_is_believed_once_images_are_newer() -> None:
@@ -380,7 +380,7 @@ def test_an_image_of_an_older_session_that_comes_after_one_of_a_newer_is_not_fol
     _, live = pairs.on_result(result(1))
 
     assert arrival is Arrival.NEW
-    assert "over" in of_before.stale
+    assert "had ended" in of_before.stale
     assert live is of_now
     assert live.captures[1].name == "third"
 
@@ -407,7 +407,7 @@ def test_sessions_are_in_the_order_of_their_names_where_no_image_tells_when_it_w
     _, of_before = pairs.on_capture(capture(1, AT(0)))
     _, of_now = pairs.on_capture(capture(2, AT(1)))
 
-    assert "over" in of_before.stale
+    assert "had ended" in of_before.stale
     assert of_now.stale == ""
 
 
@@ -424,7 +424,7 @@ def test_a_session_with_an_earlier_name_is_followed_once_the_controllers_clock_w
 
     assert goes_on.stale == ""
     assert begun_anew.stale == ""
-    assert "over" in of_before.stale
+    assert "had ended" in of_before.stale
 
 
 def test_a_clock_that_was_set_back_while_nobody_looked_shows_by_what_was_taken_later() -> None:
@@ -470,7 +470,7 @@ def test_a_session_that_was_over_stays_over_where_its_images_are_from_before_the
     pairs.on_clock(AT(12))
     _, part = pairs.on_capture(replace(capture(4, AT(10)), taken=AT(14)))
 
-    assert "which was over" in part.stale
+    assert "which had ended" in part.stale
 
 
 def test_an_image_from_before_the_clock_was_set_back_is_of_no_time_yet_and_its_session_is_not_followed() -> None:
@@ -629,7 +629,7 @@ def test_an_image_of_a_part_that_was_decided_never_proves_the_next_of_its_count(
         pairs.on_capture(capture(1, name="first"))
 
         assert third is not None
-        assert third.stale.startswith("part 1 of count 1 was decided before")
+        assert third.stale.startswith("part 1 had this count, 1, and is decided already")
 
 
 def test_a_part_that_came_before_the_link_was_up_is_stale() -> None:
@@ -639,7 +639,7 @@ def test_a_part_that_came_before_the_link_was_up_is_stale() -> None:
     pairs.on_result(result(2))
 
     assert part is not None
-    assert part.stale == "it came before the link was up"
+    assert part.stale == "it came before the link to the controller was up"
 
 
 def test_a_new_link_repeats_nothing_that_was_said_on_the_one_before() -> None:
@@ -752,8 +752,8 @@ def test_of_two_parts_that_were_triggered_before_a_count_came_neither_can_pass()
     pairs.close(second)
     third = pairs.on_trigger()
 
-    assert "no count had come" in first.stale
-    assert "no count had come" in second.stale
+    assert "told the count of the first" in first.stale
+    assert "told the count of the first" in second.stale
     assert third.stale == ""
 
 
@@ -879,7 +879,7 @@ def test_what_is_remembered_of_decided_parts_and_old_sessions_is_bounded() -> No
     assert pairs.decided_seq(capture(143, "s143")) is None
     _, of_remembered = pairs.on_capture(capture(1000, "s335"))
     _, of_forgotten = pairs.on_capture(capture(1001, "s334"))
-    assert "over" in of_remembered.stale, "the newest 64 sessions that are over are remembered"
+    assert "had ended" in of_remembered.stale, "the newest 64 sessions that are over are remembered"
     assert of_forgotten.stale == ""
 
 

@@ -36,7 +36,7 @@ async def test_a_part_passes_when_its_image_is_stored(tmp_path: Path) -> None:
     async with line(tmp_path, deadline_s=5.0) as at:
         storing, stored = told_early(at, 1)
         at.result(1)
-        await until(lambda: any(live.inspections for live in at.engine._live.values()))
+        await until(lambda: any(live.inspections for live in at.engine._open_parts.values()))
         await asyncio.sleep(0.02)
         assert not at.engine.is_idle
         assert at.journal.next_part_seq == 1
@@ -64,7 +64,7 @@ async def test_an_image_that_the_disk_refuses_stops_the_line(tmp_path: Path) -> 
     async with line(tmp_path, deadline_s=5.0) as at:
         storing, stored = told_early(at, 1)
         at.result(1)
-        await until(lambda: any(live.inspections for live in at.engine._live.values()))
+        await until(lambda: any(live.inspections for live in at.engine._open_parts.values()))
         storing.set_result(replace(stored, broken=Reason.DISK, detail="could not be stored: I/O error", path=None))
         (row,) = await at.rows(1)
 
@@ -77,7 +77,7 @@ async def test_what_an_image_was_found_to_be_meanwhile_stays(tmp_path: Path) -> 
     async with line(tmp_path, deadline_s=5.0) as at:
         storing, stored = told_early(at, 1)
         at.spooled()[0].write_bytes(b"something else")
-        await until(lambda: any(capture.broken for capture in at.engine._live[1].part.captures.values()))
+        await until(lambda: any(capture.broken for capture in at.engine._open_parts[1].part.captures.values()))
         storing.set_result(stored)
         at.result(1)
         (row,) = await at.rows(1)

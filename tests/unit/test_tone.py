@@ -15,7 +15,7 @@ from edge_agent.inspection.networks.view import View, Voice
 from edge_agent.inspection.scoring.judge import ViewsJudge
 from edge_agent.inspection.scoring.local import Scale
 from edge_agent.inspection.scoring.nearest import PlaceBank
-from edge_agent.inspection.scoring.usual import UsualDistances
+from edge_agent.inspection.scoring.typical_distances import TypicalDistances
 from edge_agent.inspection.scoring.view_bank import ViewBank
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ def test_the_top_excess_is_of_the_top_quarter_and_without_an_odd_largest() -> No
 
 def test_heat_is_one_at_the_limit_also_where_the_limit_is_below_what_is_usual() -> None:
     bank = PlaceBank.of(np.zeros((3, 1, 2), np.float32), np.ones((1, 1), bool), np.eye(2, dtype=np.float32))
-    usual = UsualDistances(np.zeros(1, np.float32), np.ones(1, np.float32), 0.0, 1.0, 0.5)
+    usual = TypicalDistances(np.zeros(1, np.float32), np.ones(1, np.float32), 0.0, 1.0, 0.5)
     view = ViewBank(bank, usual, Scale(-3.0, -2.0))
 
     assert view.heat(one(0.0), 3.0)[0, 0] == pytest.approx(1.0)
@@ -197,7 +197,7 @@ class _Seen:
 
 def judge() -> ViewsJudge:
     bank = PlaceBank.of(np.zeros((3, 1, 2), np.float32), np.ones((1, 1), bool), np.eye(2, dtype=np.float32))
-    usual = UsualDistances(np.zeros(1, np.float32), np.ones(1, np.float32), 0.0, 1.0, 0.5)
+    usual = TypicalDistances(np.zeros(1, np.float32), np.ones(1, np.float32), 0.0, 1.0, 0.5)
     banks = {view: ViewBank(bank, usual, Scale(0.0, 1.0), is_beside=view is View.TONE) for view in _Seen.views}
     return ViewsJudge(_Seen(), banks)  # type: ignore[arg-type]
 

@@ -18,7 +18,7 @@ from calibration.calibrate import calibrate, finish, train
 from calibration.choosing import learning_curve
 from calibration.disturbances import Disturbance, disturbances_for
 from calibration.gathering import gather
-from calibration.limits.bearing import Bearing, Borne, bearing_of
+from calibration.limits.disturbance_tolerance import DisturbanceEffect, DisturbanceTolerance, disturbance_tolerance_of
 from calibration.method import METHODS
 from calibration.options import CalibrationOptions
 from calibration.registering.search import SearchWishes
@@ -233,20 +233,22 @@ def test_what_has_to_be_borne_is_never_light_or_focus_and_hides_no_defect(
 def test_what_light_and_lens_would_reject_is_said_and_true(
     result: CalibrationResult, inspector: Inspector, tmp_path: Path
 ) -> None:
-    bearing = result.bearing
-    assert bearing is not None
-    assert {row.title for row in bearing.rows} == {one.title for one in disturbances_for(1)}
-    assert [row.way for row in bearing.rows] == sorted((row.way for row in bearing.rows), reverse=True)
+    tolerance = result.tolerance
+    assert tolerance is not None
+    assert {row.title for row in tolerance.rows} == {one.title for one in disturbances_for(1)}
+    assert [row.way_to_limit for row in tolerance.rows] == sorted(
+        (row.way_to_limit for row in tolerance.rows), reverse=True
+    )
     for disturbance in disturbances_for(1):
-        row = next(row for row in bearing.rows if row.title == disturbance.title)
+        row = next(row for row in tolerance.rows if row.title == disturbance.title)
         scores = [inspector.inspect(encode(disturbance.apply(render(seed)))).score for seed in range(100, 106)]
-        if not 0.7 < row.way < 1.3:  # near the limit either may be
-            assert bool(np.median(scores) < result.limit) is row.is_borne, row
-    rejects = [row.title for row in bearing.rows if not row.is_borne]
+        if not 0.7 < row.way_to_limit < 1.3:  # near the limit either may be
+            assert bool(np.median(scores) < result.limit) is row.is_tolerated, row
+    rejects = [row.title for row in tolerance.rows if not row.is_tolerated]
     assert rejects, "these plates differ by next to nothing"
-    assert all(title in bearing.statement for title in rejects)
+    assert all(title in tolerance.statement for title in rejects)
     assert any(line.startswith("light and lens: good parts would be rejected") for line in calibration_lines(result))
-    assert calibration_json(result)["light_and_lens"] == bearing.to_json()
+    assert calibration_json(result)["light_and_lens"] == tolerance.to_json()
     write_report(tmp_path / "report.html", result)
     report = (tmp_path / "report.html").read_text()
     assert "What light and lens may do" in report
@@ -261,10 +263,12 @@ def test_what_light_and_lens_would_reject_is_said_and_true(
         ((1.02, 0.3), "would be rejected by their score in: a (102.0 % of the way to the limit). These"),
     ],
 )
-def test_what_is_borne_is_said_in_words(ways: tuple[float, ...], words: str) -> None:
-    bearing = Bearing(tuple(Borne(title, way) for title, way in zip("ab", ways, strict=True)))
+def test_what_is_tolerated_is_said_in_words(ways: tuple[float, ...], words: str) -> None:
+    tolerance = DisturbanceTolerance(
+        tuple(DisturbanceEffect(title, way) for title, way in zip("ab", ways, strict=True))
+    )
 
-    assert words in bearing.statement
+    assert words in tolerance.statement
 
 
 def test_of_a_usual_part_that_is_rejected_already_nothing_is_said_of_light(
@@ -273,7 +277,10 @@ def test_of_a_usual_part_that_is_rejected_already_nothing_is_said_of_light(
     registered = gather(sorted(good.iterdir()), VIEWS).registered
     at_the_limit = np.full(20, bundle.review_from)
 
-    assert bearing_of(bundle, registered, at_the_limit, threads=1, progress=lambda _done, _total: None) is None
+    assert (
+        disturbance_tolerance_of(bundle, registered, at_the_limit, threads=1, progress=lambda _done, _total: None)
+        is None
+    )
 
 
 def test_a_calibration_that_breaks_off_while_light_is_tried_writes_nothing(
@@ -282,7 +289,7 @@ def test_a_calibration_that_breaks_off_while_light_is_tried_writes_nothing(
     def broken_off(*_args: object, **_options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(calibration.calibrate, "bearing_of", broken_off)
+    monkeypatch.setattr(calibration.calibrate, "disturbance_tolerance_of", broken_off)
 
     with pytest.raises(KeyboardInterrupt):
         calibrate(good, tmp_path / "b", VIEWS)

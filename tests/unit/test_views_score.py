@@ -20,7 +20,7 @@ from edge_agent.inspection.networks.view import View, ViewExtractor, Voice, view
 from edge_agent.inspection.scoring.judge import ViewsJudge
 from edge_agent.inspection.scoring.local import Scale
 from edge_agent.inspection.scoring.nearest import PlaceBank, around
-from edge_agent.inspection.scoring.usual import UsualDistances, top_mean
+from edge_agent.inspection.scoring.typical_distances import TypicalDistances, top_mean
 from edge_agent.inspection.scoring.view_bank import ViewBank
 
 Floats = NDArray[np.float32]
@@ -173,7 +173,7 @@ def test_the_places_furthest_out_are_found_though_not_all_are_searched(
     good, part = drawn(n, 0, *shape), drawn(1, 1, *shape)[0]
     part[shape[0] // 2, : shape[1] // 2] += defect
     bank = PlaceBank.of(at(places, good), places, np.random.default_rng(2).normal(size=(5, 5)).astype(np.float32))
-    usual = UsualDistances.of(np.random.default_rng(4).uniform(1.0, 3.0, (n, int(places.sum()))).astype(np.float32))
+    usual = TypicalDistances.of(np.random.default_rng(4).uniform(1.0, 3.0, (n, int(places.sum()))).astype(np.float32))
 
     found = bank.furthest_out(part, usual, count)
 
@@ -184,7 +184,7 @@ def test_the_places_furthest_out_are_found_though_not_all_are_searched(
 def test_of_a_part_that_is_not_finite_nothing_is_furthest_out() -> None:
     places, part = some_places(), drawn(1, 1)[0]
     bank = PlaceBank.of(at(places, drawn(4)), places, IDENTITY)
-    usual = UsualDistances.common(1.0, 1.0, int(places.sum()))
+    usual = TypicalDistances.common(1.0, 1.0, int(places.sum()))
     part[0, 0, 0] = np.inf
 
     assert np.isnan(bank.furthest_out(part, usual, 9)).all()
@@ -201,13 +201,13 @@ def test_a_bank_without_a_part_is_the_bank_of_the_others() -> None:
     others = PlaceBank.of(at(places, good[[0, 1, 3]]), places, IDENTITY)
     assert found.parts == 3
     np.testing.assert_array_equal(found.to_each(part), others.to_each(part))
-    usual = UsualDistances.common(1.0, 1.0, int(places.sum()))
+    usual = TypicalDistances.common(1.0, 1.0, int(places.sum()))
     np.testing.assert_array_equal(found.furthest_out(part, usual, 9), others.furthest_out(part, usual, 9))
 
 
 def test_a_memory_leaves_out_the_part_that_is_judged() -> None:
     places, good = some_places(), drawn(4)
-    usual = UsualDistances.common(1.0, 1.0, int(places.sum()))
+    usual = TypicalDistances.common(1.0, 1.0, int(places.sum()))
     memory = ViewBank(PlaceBank.of(at(places, good), places, IDENTITY), usual, Scale(0.0, 1.0))
 
     found = memory.without(good[1])
@@ -279,28 +279,28 @@ def test_what_disturbances_add_makes_less_of_a_distance_and_a_defect_as_much_as_
     features = correlated(24)
     features[:, :, 0] *= np.float16(0.05)  # in which good parts hardly differ, and a little noise moves every place
     noise, defect = np.eye(5)[0], np.eye(5)[3]
-    borne = 4.0 * np.outer(noise, noise)
+    nuisance = 4.0 * np.outer(noise, noise)
 
     plain = Whitening(features, folds_of(24)).projection()
-    bearing = Whitening(features, folds_of(24), borne=borne).projection()
+    projection = Whitening(features, folds_of(24), nuisance=nuisance).projection()
 
-    assert np.linalg.norm(noise @ bearing) < 0.5 * np.linalg.norm(noise @ plain)
-    assert np.linalg.norm(defect @ bearing) > 0.8 * np.linalg.norm(defect @ plain)
+    assert np.linalg.norm(noise @ projection) < 0.5 * np.linalg.norm(noise @ plain)
+    assert np.linalg.norm(defect @ projection) > 0.8 * np.linalg.norm(defect @ plain)
 
 
 def test_where_good_parts_never_differ_one_grey_value_is_no_defect() -> None:
     saturated = np.zeros((24, 12, 5), np.float16)
-    borne = np.diag([4.0, 4.0, 1.0, 1.0, 1.0])
-    whitening = Whitening(saturated, folds_of(24), borne=borne)
+    nuisance = np.diag([4.0, 4.0, 1.0, 1.0, 1.0])
+    whitening = Whitening(saturated, folds_of(24), nuisance=nuisance)
 
     projection = whitening.projection()
     least = whitening.least_spread(projection)
 
-    assert least == pytest.approx(np.sqrt(np.trace(projection.T @ borne @ projection)) / 12, rel=1e-5)
+    assert least == pytest.approx(np.sqrt(np.trace(projection.T @ nuisance @ projection)) / 12, rel=1e-5)
     none_of_their_own = np.zeros((24, 9), np.float32)
     small = np.full(9, least / 2, np.float32)
-    assert UsualDistances.of(none_of_their_own, least)(small).max() == pytest.approx(0.5)
-    assert UsualDistances.of(none_of_their_own)(small).max() > 1000
+    assert TypicalDistances.of(none_of_their_own, least)(small).max() == pytest.approx(0.5)
+    assert TypicalDistances.of(none_of_their_own)(small).max() > 1000
 
 
 def test_every_fold_is_small_and_a_few_parts_have_one_each() -> None:
@@ -343,21 +343,21 @@ def test_a_distance_is_measured_by_its_own_place_and_by_all() -> None:
     good = np.random.default_rng(0).gamma(4.0, size=(12, 9)).astype(np.float32)
     part = np.linspace(0.0, 20.0, 9, dtype=np.float32)
 
-    np.testing.assert_allclose(UsualDistances.of(good)(part), slow_outness(good, part), rtol=1e-4)
+    np.testing.assert_allclose(TypicalDistances.of(good)(part), slow_outness(good, part), rtol=1e-4)
 
 
 def test_the_fewer_the_parts_the_more_their_places_share_one_spread() -> None:
     def ratio(n: int) -> float:
         good = np.random.default_rng(0).normal(10.0, 1.0, size=(n, 9)).astype(np.float32)
         good[:, 4] = 10.0 + 5.0 * (good[:, 4] - 10.0)
-        spread = UsualDistances.of(good).spread
+        spread = TypicalDistances.of(good).spread
         return float(spread[4] / np.median(spread))
 
     assert 1.0 < ratio(20) < ratio(60) < ratio(400) < 5.0
 
 
 def test_good_parts_that_are_all_the_same_leave_finite_figures() -> None:
-    same = UsualDistances.of(np.full((12, 4), 2.0, np.float32))
+    same = TypicalDistances.of(np.full((12, 4), 2.0, np.float32))
 
     assert np.isfinite(same(np.array([2.0, 3.0, 0.0, 9.0], np.float32))).all()
 
@@ -514,7 +514,7 @@ def test_the_score_is_the_mean_of_the_views_and_the_heat_points_at_the_defect(ju
 def test_heat_is_one_where_every_view_is_at_the_limit() -> None:
     places = np.ones((1, 1), bool)
     bank = PlaceBank.of(np.zeros((3, 1, 2), np.float32), places, np.eye(2, dtype=np.float32))
-    usual = UsualDistances(np.zeros(1, np.float32), np.ones(1, np.float32), 0.0, 1.0, 0.5)
+    usual = TypicalDistances(np.zeros(1, np.float32), np.ones(1, np.float32), 0.0, 1.0, 0.5)
     view = ViewBank(bank, usual, Scale(2.0, 3.0))
 
     assert view.score(np.full((1, 1, 2), 5 / math.sqrt(2), np.float32)) == pytest.approx(3.0)
@@ -562,7 +562,7 @@ def test_nan_in_one_view_makes_the_score_nan(judge: ViewsJudge) -> None:
 def test_views_without_a_bank_or_of_another_network_are_refused(judge: ViewsJudge) -> None:
     extractor = ViewExtractor((View.NATIVE,), DEFAULT_BACKBONE.overview_onnx(), threads=1)
     bank = PlaceBank.of(np.zeros((3, 1, 2), np.float32), np.ones((1, 1), bool), np.eye(2, dtype=np.float32))
-    usual = UsualDistances(np.zeros(1, np.float32), np.ones(1, np.float32), 0.0, 1.0, 0.5)
+    usual = TypicalDistances(np.zeros(1, np.float32), np.ones(1, np.float32), 0.0, 1.0, 0.5)
 
     with pytest.raises(ValueError, match="banks of"):
         ViewsJudge(extractor, {})

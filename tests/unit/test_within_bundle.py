@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-import calibration.calibrate
 import calibration.choosing.within
+import calibration.gathering
 from calibration.calibrate import calibrate, finish, train
 from calibration.choosing import learning_curve
 from calibration.choosing.timing import inspection_ms
@@ -80,11 +80,11 @@ def prepared(good: Path) -> Prepared:
 
     with pytest.MonkeyPatch.context() as patch:
         largest = 0
-        patch.setattr(calibration.calibrate, "inspection_ms", lambda *_a, **_k: (40.0, 10.0))
+        patch.setattr(calibration.gathering, "inspection_ms", lambda *_a, **_k: (40.0, 10.0))
         sized = gather(sorted(good.glob("*.bmp")), OPTIONS).sized
         assert sized is not None
         largest = sized.largest.native[0] * sized.largest.native[1] - 1
-        patch.setattr(calibration.calibrate, "inspection_ms", took)
+        patch.setattr(calibration.gathering, "inspection_ms", took)
         gathered = gather(sorted(good.glob("*.bmp")), OPTIONS)
     return train(gathered, METHODS["views"].recipe, folds=1)
 

@@ -42,9 +42,9 @@ _BROKEN: Final = (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplemen
 
 
 def read_arrays(data: bytes, *names: str) -> list[NDArray[Any]]:
-    """The arrays of these names: float16, float32 or float64, every value finite. Raises ValueError in words.
+    """The arrays of these names, each of the shape it has in the file: float16, 32 or 64, every value finite.
 
-    Takes no more memory than the file once more.
+    Raises ValueError in words. Takes no more memory than the file once more.
     """
     with _opened(data) as (archive, members):
         return [_array(name, _content(archive, members, name)) for name in names]

@@ -14,7 +14,7 @@ from edge_agent.inspection.scoring.anywhere import AnywhereBank
 from edge_agent.inspection.scoring.knn import Bank
 from edge_agent.inspection.scoring.local import LocalBank, Scale
 from edge_agent.inspection.scoring.nearest import PlaceBank, around
-from edge_agent.inspection.scoring.usual import UsualDistances
+from edge_agent.inspection.scoring.typical_distances import TypicalDistances
 from edge_agent.inspection.scoring.view_bank import ViewBank
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def _view_bank(data: bytes, view: View, facts: Section) -> ViewBank:
         )
     return ViewBank(
         AnywhereBank.of(features, counts, projection),
-        UsualDistances.common(*_usual_anywhere(view, facts), int(counts.sum())),
+        TypicalDistances.common(*_usual_anywhere(view, facts), int(counts.sum())),
         _scale(view, facts),
         is_beside,
         plane,
@@ -106,7 +106,7 @@ def _plane(view: View, facts: Section) -> Plane:
     return plane
 
 
-def _usual_by_place(data: bytes, view: View, places: int, facts: Section) -> UsualDistances:
+def _usual_by_place(data: bytes, view: View, places: int, facts: Section) -> TypicalDistances:
     usual, spread = _arrays(data, f"{view}_usual", f"{view}_spread")
     _check_amount(usual, spread)
     usual_anywhere, spread_anywhere = _usual_anywhere(view, facts)
@@ -115,7 +115,7 @@ def _usual_by_place(data: bytes, view: View, places: int, facts: Section) -> Usu
     if not float(spread.min()) > _LEAST_SPREAD:
         raise BundleRejected(f"bank.npz: {view}: a spread is not positive", hint=_REMAKE)
     share = facts.number("place_share")
-    return UsualDistances(usual.astype(np.float32), spread.astype(np.float32), usual_anywhere, spread_anywhere, share)
+    return TypicalDistances(usual.astype(np.float32), spread.astype(np.float32), usual_anywhere, spread_anywhere, share)
 
 
 def _usual_anywhere(view: View, facts: Section) -> tuple[float, float]:

@@ -69,7 +69,7 @@ class Golden:
     shares: NDArray[np.float64]
 
     def to_bytes(self) -> bytes:
-        """The file golden.npz."""
+        """The content of the bundle's file golden.npz."""
         buffer = io.BytesIO()
         shares = {"shares": self.shares} if self.shares.size else {}
         score = np.float64(self.score)

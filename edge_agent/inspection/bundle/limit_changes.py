@@ -35,7 +35,7 @@ class LimitChange:
     known_defects: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, object]:
-        """As it stands in the manifest."""
+        """The object that stands in the manifest, in its list of changes."""
         return {**asdict(self), "known_defects": list(self.known_defects)}
 
     def __str__(self) -> str:

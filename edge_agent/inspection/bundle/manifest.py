@@ -86,25 +86,25 @@ class Section:
         self._where = where
 
     def section(self, key: str) -> Section:
-        """A nested object."""
+        """The object under this key, as a section of its own. Raises BundleRejected for anything else."""
         return Section(self._get(key), f"{self._where}: {key}")
 
     def text(self, key: str) -> str:
-        """A string."""
+        """The text under this key. Raises BundleRejected for anything else."""
         value = self._get(key)
         if not isinstance(value, str):
             raise self._wrong(key, "a string")
         return value
 
     def integer(self, key: str) -> int:
-        """A whole number."""
+        """The whole number under this key. Raises BundleRejected for anything else."""
         value = self._get(key)
         if not isinstance(value, int) or isinstance(value, bool):
             raise self._wrong(key, "a whole number")
         return value
 
     def number(self, key: str) -> float:
-        """A number."""
+        """The number under this key, with or without a point. Raises BundleRejected for anything else."""
         value = self._get(key)
         if not isinstance(value, int | float) or isinstance(value, bool):
             raise self._wrong(key, "a number")

@@ -48,7 +48,7 @@ class Promise:
         )
 
     def to_json(self) -> dict[str, object]:
-        """The manifest's section."""
+        """The manifest's section ``time``."""
         return {
             "within_ms": self.within_ms,
             "took_ms": round(self.took_ms, 1),
@@ -67,7 +67,7 @@ class Promise:
 
     @property
     def words(self) -> str:
-        """All of it."""
+        """One phrase for a person: what an inspection took, at worst, on which processor, and what was asked for."""
         asked = "" if self.within_ms is None else f", to be done within {self.within_ms:.0f} ms"
         threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
         return (

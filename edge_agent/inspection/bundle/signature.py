@@ -44,7 +44,7 @@ class Signature:
         return f"signed by {self.by} at {self.at_utc} with {self.key.key}"
 
     def to_bytes(self) -> bytes:
-        """The file signature.json."""
+        """The content of the bundle's file signature.json."""
         content = {
             "schema_version": _SCHEMA_VERSION,
             "key": self.key.key,

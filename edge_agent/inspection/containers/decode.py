@@ -150,7 +150,7 @@ def zero_tail_rows(data: bytes) -> int:
 
 
 def check_shape(image: npt.NDArray[np.uint8], expected_shape: tuple[int, ...]) -> None:
-    """Raise ImageRefused(IMAGE_SIZE) unless the image has the reference's height, width and channels."""
+    """Raise ImageRefused(IMAGE_SIZE) unless the image (H, W) or (H, W, 3) has the reference's size and channels."""
     if tuple(image.shape) != tuple(expected_shape):
         raise ImageRefused(
             Reason.IMAGE_SIZE, f"got {_describe(image.shape)}, the reference is {_describe(expected_shape)}"

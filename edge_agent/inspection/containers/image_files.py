@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from drivers.base import ImageRefused, Reason
+from edge_agent.errors import DataError
 from edge_agent.inspection.containers.decode import MAX_PIXELS
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ __all__ = [
     "named",
     "printable",
     "read_file",
+    "readable_images",
     "unreadable",
 ]
 
@@ -121,6 +123,22 @@ def look_into(folder: Path, *, deep: bool = False) -> FolderOfImages:
             found.closed.append(below)
     for paths in (found.images, found.left, found.foreign, found.no_files, found.folders, found.closed):
         paths.sort()
+    return found
+
+
+def readable_images(folder: Path, *, hint: str, what: str = "images") -> FolderOfImages:
+    """What lies in a folder and in those below it, where every image can be read: before a long work begins.
+
+    Raises DataError: where there is no such folder, with this ``hint``; where it holds no ``what``; and for files that
+    cannot be read, naming all of them.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder} is not a folder", hint=hint)
+    found = look_into(folder, deep=True)
+    if not found.images:
+        raise DataError(f"{folder} holds no {what}{found.why_none}", hint=found.hint_none)
+    if closed := unreadable(found.images):
+        raise DataError(every_one(closed, len(found.images)), hint="remove them, or make them readable")
     return found
 
 

@@ -35,6 +35,7 @@ def anomaly_map(crop: NDArray[np.float32], upsized: NDArray[np.float32]) -> NDAr
     difference = np.asarray(cv2.absdiff(crop, upsized), np.float32).reshape(crop.shape)
     if crop.shape[2] > 1:
         difference = np.sqrt(np.einsum("hwc,hwc->hw", difference, difference))[..., None]
+    # Over three channels a distance reaches the root of 3: grey and colour keep one scale.
     return np.minimum(difference, np.float32(1.0))
 
 

@@ -39,6 +39,7 @@ OVERVIEW_PX = 384
 """Long side of a whole view. Smaller crops keep their size."""
 FINE_PIXELS = 1_100_000
 """Pixels of the fine view at most: three quarters of 1600 x 1200 each way, all of an MVTec image."""
+# Of a smaller crop the fine view would show hardly more than the whole one.
 _FINE_FROM = 1.25
 
 

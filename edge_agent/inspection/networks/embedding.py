@@ -48,6 +48,7 @@ class FeatureGrid:
         Where only some places are ``looked_at`` (h, w) no more is computed than the windows around them: the others
         may be 0. A network whose places are not 16 px wide sees the whole image.
         """
+        # Windows are cut along places of 16 px: a network with others is shown everything.
         if looked_at is None or looked_at.shape != grid_shape(image.shape[0], image.shape[1]):
             return self._whole(image)
         found = np.zeros((*looked_at.shape, self.dimensions), np.float32)

@@ -52,6 +52,7 @@ class _Walk:
         """Number and content of every field of one message; of a number the content is its bytes."""
         at = 0
         while at < len(message):
+            # One count for the whole file, so that messages within messages cannot multiply it.
             self._left -= 1
             if self._left < 0:
                 raise ValueError(f"it has more than {_MOST_FIELDS} fields: no network of a bundle has so many")
@@ -114,6 +115,7 @@ class _Walk:
 
 def _varint(message: memoryview, at: int) -> tuple[int, int]:
     value = shift = 0
+    # 64 bits, seven in each byte: a longer one is no number.
     while at < len(message) and shift < 70:
         byte = message[at]
         at += 1

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PatchGrid"]
 
+# Not 0: at the image's border there is one patch alone, and its edge needs a weight to be divided by.
 _EDGE_WEIGHT = 0.05
 
 
@@ -46,7 +47,7 @@ class PatchGrid:
         return [(y, x) for y in self._starts(self.height) for x in self._starts(self.width)]
 
     def cut(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
-        """All patches of an image (H, W, C) as (P, C, patch, patch)."""
+        """All patches of an image (H, W, C) as (P, C, patch, patch). Raises ValueError for another H or W."""
         if image.shape[:2] != (self.height, self.width):
             raise ValueError(
                 f"image of {image.shape[1]} x {image.shape[0]} px on a grid of {self.width} x {self.height}"
@@ -58,7 +59,10 @@ class PatchGrid:
         )
 
     def blend(self, patches: NDArray[np.float32]) -> NDArray[np.float32]:
-        """One image (H, W, C) from all its patches (P, C, patch, patch): overlaps weigh more towards patch centres."""
+        """One image (H, W, C) from all its patches (P, C, patch, patch): overlaps weigh more towards patch centres.
+
+        Raises ValueError for patches of another number or size.
+        """
         channels = patches.shape[1]
         if patches.shape != (self.count, channels, self.patch, self.patch):
             raise ValueError(f"{patches.shape} is not the shape of {self.count} patches of {self.patch} px")
@@ -72,5 +76,6 @@ class PatchGrid:
         return np.ascontiguousarray(np.moveaxis(total / weight, 0, 2))
 
     def _starts(self, length: int) -> list[int]:
+        # Rounded up and spread evenly: the last patch ends at the border, and no two lie upon each other.
         steps = -(-(length - self.patch) // self.stride)
         return [round(i * (length - self.patch) / steps) for i in range(steps + 1)] if steps else [0]

@@ -70,6 +70,7 @@ class Tone:
         base = np.ones((height, width, 1))
         if self.is_tied and int(self.on_part.sum()) >= _PLANE_FROM:
             base = np.dstack([base, rows / height - 0.5, columns / width - 0.5])
+        # By the part's places alone: the ground beside it has light and colours of its own.
         factors = np.linalg.lstsq(base[self.on_part], means[self.on_part].astype(np.float64), rcond=None)[0]
         return np.asarray(base @ factors, np.float32)
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NATIVE_PIXELS", "Plane", "View", "ViewExtractor", "Voice", "views_for"]
 
+# By AUC and missed defects of four sets at several sizes (docs/decisions/0079).
 NATIVE_PIXELS = 420_000
 """Pixels that the network is shown at most, where nobody asks for more or fewer: larger parts are made smaller."""
 _OVERVIEW_FROM = 1.25
@@ -57,6 +58,7 @@ _WORDS: Final = {
 }
 
 
+# What is certain after a cheap view need not wait for the dear ones (docs/decisions/0083).
 _CHEAPEST_FIRST: Final = (View.TONE, View.OVERVIEW, View.AUTOENCODER, View.NATIVE, View.FILTERED)
 
 
@@ -150,7 +152,7 @@ class ViewExtractor:
         return {view: found[view] for view in self.views}
 
     def looks(self, views: Views) -> Iterator[tuple[View, NDArray[np.float32]]]:
-        """The same view by view, the cheapest first: a part that one of them rejects for certain need not wait."""
+        """As ``features``, view by view, the cheapest first: a part that one view rejects for certain need not wait."""
         native = views.crop if self._native is None else resized(views.crop, *self._native, cv2.INTER_AREA)
         small = overview_size(*native.shape[:2])
         for view in sorted(self.views, key=_CHEAPEST_FIRST.index):

@@ -16,6 +16,7 @@ __all__ = ["PLACE_PX", "Window", "grid_shape", "windows_of", "work_px"]
 
 PLACE_PX: Final = 16
 """Side of a place of the default networks' grids."""
+# With three the features differ by 0.6 % from those of the whole picture, with one by 13 % (docs/decisions/0079).
 _HALO: Final = 3
 """Places around a window that the network is shown too: what a feature rests on fades with the distance."""
 _WORTH_A_CUT: Final = 0.05

@@ -62,11 +62,14 @@ def build_bank(
     """Turn the (H, W) reference of one pyramid level through the search range, scale it too, and keep the spectra."""
     height, width = image.shape
     window = np.outer(np.hanning(height + 2)[1:-1], np.hanning(width + 2)[1:-1]).astype(np.float32)
+    # A hard edge of the mask would be the strongest structure of the picture.
     weight = np.ones_like(window) if mask is None else cv2.GaussianBlur(mask.astype(np.float32), (0, 0), 2.0)
     mean = float((image * weight).sum() / max(float(weight.sum()), 1e-6))
+    # Without its mean: else the shape of the mask correlates, by its brightness.
     reference = (image.astype(np.float32) - mean) * weight
     reach = math.hypot(height, width) / 2.0
     angles, zooms = _angles(max_angle_rad, reach), [1.0 + zoom for zoom in _spread(max_scale, reach)]
+    # In order of motion: of near equals the one that moves the part least is taken (docs/decisions/0005).
     moves = sorted(itertools.product(angles, zooms), key=lambda m: (abs(m[0]) + abs(m[1] - 1.0), m))
     low_pass = _low_pass(height, width)
     shape = height // 2, width // 2
@@ -76,6 +79,7 @@ def build_bank(
         shape,
         tuple(moves),
         (_apart(angles), _apart(zooms)),
+        # Conjugated here, once: phase correlation is a plain product then.
         np.conj(spectra).astype(np.complex64),
         window,
         _reach(shape[0], max_shift_fraction),
@@ -197,6 +201,7 @@ def _moved(
 def _whiten(image: npt.NDArray[np.float32]) -> npt.NDArray[np.complex64]:
     spectrum = np.fft.rfft2(image)
     magnitude = np.abs(spectrum)
+    # The phase alone tells the place. The small share keeps frequencies without energy from being all noise.
     return np.asarray(spectrum / (magnitude + 1e-3 * float(magnitude.mean()) + 1e-9), dtype=np.complex64)
 
 

@@ -107,6 +107,7 @@ def build_level(
     ys, xs = _choose(np.hypot(gx, gy), (count + 1) // 2, mask)
     ys, xs = _with_flanks(ys, xs, gx, gy, mask)
     cell = _cells(ys, xs, grey.shape)
+    # Cell by cell, as ``reduceat`` in ``_quality`` needs them.
     order = np.argsort(cell, kind="stable")
     ys, xs = ys[order], xs[order]
     _, starts, sizes = np.unique(cell[order], return_index=True, return_counts=True)
@@ -114,12 +115,15 @@ def build_level(
     dx, dy = xs - centre_px[0], ys - centre_px[1]
     values = grey[ys, xs].astype(np.float64)
     radius = math.hypot(*centre_px) / 2.0
+    # In px at the radius, not in radians: steps in all parameters are of one size then.
     turn = (tx * dy - ty * dx) / radius
     zoom = [(tx * dx + ty * dy) / radius] if max_scale else []
+    # Of the reference, and so the same for every image: that is the inverse-compositional idea (Baker & Matthews).
     columns = np.stack([turn, tx, ty, *zoom, values, np.ones_like(values)])
     # On a part that looks the same at every angle only noise turns it: its edges' lever arms are all there is.
     lever = (tx * tx + ty * ty) * (dx * dx + dy * dy) / radius**2
     first, second = _pairs(len(columns))[0]
+    # With these each step's normal matrix is one weighted sum.
     products = columns[first] * columns[second]
     damping = _ANGLE_DAMPING * float(lever.mean()) if lever.size else 0.0
     return Level(
@@ -143,7 +147,11 @@ def _single(values: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float32]:
 
 
 def start(level: Level, image: npt.NDArray[np.uint8], pose: Pose) -> Fit:
-    """A fit to begin with: the pose as given, gain and offset by least squares, kept to what light can do."""
+    """A fit to begin with: the pose as given, gain and offset by least squares, kept to what light can do.
+
+    ``image`` is this level's, grey (h, w) uint8; offset in grey levels. Where fewer than 16 chosen pixels fall into the
+    image: gain 1, offset 0. The quality is 0, not measured yet.
+    """
     values, inside = _sample(level, image, pose)
     if np.count_nonzero(inside) < _MIN_INSIDE:
         return Fit(pose, 1.0, 0.0, 0.0)
@@ -160,7 +168,8 @@ def refine(
 ) -> Fit:
     """Improve ``fit`` on this level's image until a step is below ``stop_px`` (of this level). Always finite.
 
-    Undamped, a part that looks nearly the same at every angle turns by what little tells one from another.
+    ``image`` is this level's, grey (h, w) uint8; offset in grey levels. Undamped, a part that looks nearly the same at
+    every angle turns by what little tells one from another.
     """
     pose, gain, offset = fit.pose, fit.gain, fit.offset
     values, inside = _sample(level, image, pose)
@@ -173,6 +182,7 @@ def refine(
         gain = min(max(gain + float(step[-2]), _GAIN_RANGE[0]), _GAIN_RANGE[1])
         offset = min(max(offset + float(step[-1]), -1e4), 1e4)
         values, inside = _sample(level, image, pose)
+        # Only where the part lies has to stand still; gain and offset need not.
         if float(np.abs(step[:-_LIGHT]).max()) < stop_px:
             break
     return Fit(pose, gain, offset, _quality(level, values, inside))
@@ -188,6 +198,7 @@ def _sample(
     x = cos * level.dx + sin * level.dy + np.float32(level.centre_px[0] + pose.x_px / level.scale)
     y = cos * level.dy - sin * level.dx + np.float32(level.centre_px[1] + pose.y_px / level.scale)
     inside = (x >= 0.0) & (x < width - 1) & (y >= 0.0) & (y < height - 1)
+    # Kept and marked instead of dropped: every array keeps its length, and ``inside`` takes them out of the sums.
     np.clip(x, 0.0, width - 1.001, out=x)
     np.clip(y, 0.0, height - 1.001, out=y)
     column, row = x.astype(np.int32), y.astype(np.int32)
@@ -224,17 +235,21 @@ def _solve(
     normal[pairs] = np.einsum("kn,n->k", level.products, weights)
     normal.T[pairs] = normal[pairs]
     right = np.einsum("kn,n->k", level.columns, weights * residual)
+    # On the angle alone, so that noise does not spin a round part (docs/decisions/0005).
     normal[0, 0] += damping * float(weights.sum())
+    # Enough to be solvable where a direction has no structure at all, too little to move a pose.
     normal[diagonal] *= 1.0 + 1e-9
     normal[diagonal] += 1e-9
     try:
         step = np.linalg.solve(normal, right)
     except np.linalg.LinAlgError:
         return None
+    # The derivatives are the reference's; the image is steeper by its gain.
     step[:-_LIGHT] /= max(gain, _GAIN_RANGE[0])
     longest = float(np.abs(step[:-_LIGHT]).max())
     if not math.isfinite(longest) or not np.isfinite(step).all():
         return None
+    # The linear model holds for a few pixels, not further.
     if longest > _MAX_STEP_PX:
         step *= _MAX_STEP_PX / longest
     return step
@@ -344,6 +359,7 @@ def _choose(
     ys, xs = ys[order], xs[order]
     cell = _cells(ys, xs, strength.shape)
     size = _cell_px(strength.shape)
+    # The strongest pixels alone may all lie on one edge, and the pose would depend on it.
     quota = max(4, _CELL_SHARE * count // (-(-width // size) * -(-height // size)))
     by_cell = np.argsort(cell, kind="stable")
     grouped = cell[by_cell]

@@ -33,4 +33,5 @@ class Likeness:
 
     def _centred(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         part = image[self._region]
+        # Each channel's own mean: neither the brightness nor the tint of the light counts.
         return np.asarray(part - part.mean(axis=0), np.float32)

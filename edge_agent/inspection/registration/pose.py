@@ -70,6 +70,7 @@ class PoseLimits:
             if name == "angle_deg":
                 values = _unrolled(values)
             low, high = float(values.min()), float(values.max())
+            # Wide on purpose: what it costs good parts is simulated in docs/decisions/0005.
             margin = factor * max(least[name], tail_margin(values))
             if name != "angle_deg" or high - low + 2 * margin < 360.0:
                 spans[name] = Span(low, high, low - margin, high + margin)
@@ -99,6 +100,7 @@ class PoseLimits:
         span = self.spans[name]
         if name == "angle_deg" and math.isfinite(value):
             middle = (span.low + span.high) / 2.0
+            # The turn next to the good parts' own: 359 degrees are 1 degree away from 0.
             value = middle + math.remainder(value - middle, 360.0)
         if span.least <= value <= span.most:
             return ""

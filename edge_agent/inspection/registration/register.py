@@ -93,6 +93,7 @@ class Registration:
         self._depths = _depths(max(height, width))
         pyramid = self._pyramid(reference)
         chosen = None if mask is None else np.ascontiguousarray(mask != 0)
+        # Every so many pixels: ``pyrDown`` keeps pixel 2 i over pixel i.
         masks = [None if chosen is None else chosen[:: 1 << depth, :: 1 << depth] for depth in self._depths]
         self._levels = [
             build_level(
@@ -138,7 +139,10 @@ class Registration:
         fit = self._descend(pyramid, coarse, damped=True)
         if rival is not None:
             other = self._descend(pyramid, rival, damped=True)
+            # In order of motion: of near equals the first is taken.
             fit = self._most_alike(pyramid[0], sorted([fit, other], key=self._motion_px))
+        # Damping, not the picture, would say how far a round part turned: a second descent without it
+        # (docs/decisions/0005).
         if self._levels[-1].is_round:
             turned = self._descend(pyramid, coarse, damped=False)
             if 1.0 - turned.quality < _WORTH_A_TURN * (1.0 - fit.quality):
@@ -191,6 +195,7 @@ class Registration:
         if times > 1:
             image = _averaged(image, times)
             matrix /= times
+            # The mean of a block lies in the block's middle.
             matrix[:, 2] += 0.5 / times - 0.5
         if max(step_x, step_y) / times > _SPARSE:
             image = np.asarray(cv2.GaussianBlur(image, (3, 3), 0), np.uint8)
@@ -285,12 +290,15 @@ class Registration:
         if max(fit.quality for fit in fits) < _DOUBTFUL:
             fits.append(settle(Pose(0.0, 0.0, 0.0)))  # a fixture holds the part about where it was
         fits.sort(key=self._motion_px)
+        # Here edges say little: likeness as a whole has a say as well (docs/decisions/0058, Which pose is taken).
         if max(fit.quality for fit in fits) < _DOUBTFUL and not level.is_round:
             best = self._most_alike(image, fits)
             others = [fit for fit in fits if _turned(fit, best) > _ANOTHER_WAY]
             return best, self._most_alike(image, others) if others else None
         best = fits[0]
         for fit in fits[1:]:
+            # Of two poses that are alike noise alone would choose: a larger motion has to be clearly better
+            # (docs/decisions/0005).
             needed = min(self.settings.motion_margin, max(_LEAST_MARGIN, (1.0 - best.quality) * _GAP_SHARE))
             if fit.quality > best.quality + needed:
                 best = fit
@@ -330,6 +338,7 @@ class Registration:
         return self._centre[0] / (1 << depth), self._centre[1] / (1 << depth)
 
     def _count(self, image: npt.NDArray[np.uint8], depth: int) -> int:
+        # A coarse level has to bring the pose near enough for the next one, no more.
         share = {self._depths[0]: 8, 0: 1} if depth else {0: 1}
         return min(image.size // 6, self.settings.pixels // share.get(depth, 3))
 

@@ -56,6 +56,7 @@ class DarkGround:
         if not image.zero_tail.rows or end[-1].any():
             return 0
         laid = registration.warp_back(self.shown.astype(np.float32), alignment, repeat_border=True)
+        # Laid over the image an edge is spread over two rows: a quarter of it is still no picture.
         rows = (laid if image.zero_tail.is_at_top else laid[::-1]).max(axis=1) > 0.25 * 255
         height, width = (int(size) for size in self.shown.shape)
         black = int(rows.argmax()) if rows.any() else height
@@ -71,12 +72,16 @@ def shown_in(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         return np.full(lit.shape, 255, np.uint8)
     _, labels, stats, _ = cv2.connectedComponentsWithStats(lit.astype(np.uint8), connectivity=8)
     is_group = stats[:, cv2.CC_STAT_AREA] >= _GROUP_PX
+    # Label 0 is the black ground itself.
     is_group[0] = False
     return np.where(is_group[labels], 255, 0).astype(np.uint8)
 
 
 def stray_share(image: NDArray[np.uint8], shown: NDArray[np.uint8]) -> float:
-    """Of the pixels where nothing is shown, the share that is not black; 1 where something is shown everywhere."""
+    """Of the pixels where nothing is shown, the share that is not black; 1 where something is shown everywhere.
+
+    Both (h, w), the image also (h, w, C), in grey levels.
+    """
     lit = (image if image.ndim == 2 else image.max(axis=2)) > 0
     ground = shown == 0
     return float(lit[ground].mean()) if ground.any() else 1.0

@@ -12,7 +12,7 @@ from edge_agent.inspection.scoring.furthest import furthest
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edge_agent.inspection.scoring.usual import UsualDistances
+    from edge_agent.inspection.scoring.typical_distances import TypicalDistances
 
 __all__ = ["AnywhereBank"]
 
@@ -45,6 +45,7 @@ class AnywhereBank:
             raise ValueError(f"features {features.shape}, a projection of {projection.shape}, {places.sum()} places")
         projected = features.reshape(-1, features.shape[2]).astype(np.float32) @ projection
         squares = np.einsum("br,br->b", projected, projected)
+        # |a - b|² = a² - 2ab + b²: with a 1 behind each a, one product gives all of it but a².
         bank = np.ascontiguousarray(np.concatenate([-2.0 * projected, squares[:, None]], axis=1).T, np.float32)
         return cls(places, projection, len(features), bank, np.ascontiguousarray(bank[:, ::_SOME]))
 
@@ -70,7 +71,7 @@ class AnywhereBank:
         """Distance (P) of each place that counts to the nearest good part. NaN in, NaN out."""
         return self._nearest(features, 1)[:, 0]
 
-    def furthest_out(self, features: NDArray[np.float32], usual: UsualDistances, count: int) -> NDArray[np.float32]:
+    def furthest_out(self, features: NDArray[np.float32], usual: TypicalDistances, count: int) -> NDArray[np.float32]:
         """The ``count`` places (all, where there are fewer) of a part (h, w, d) that are furthest out by what is usual.
 
         How far out a place is by every eighth feature is an upper bound: with all of them only those are compared that
@@ -82,10 +83,13 @@ class AnywhereBank:
         own = np.einsum("pr,pr->p", seen[:, :-1], seen[:, :-1])
 
         def out(places: NDArray[np.intp], bank: NDArray[np.float32]) -> NDArray[np.float32]:
+            # Which feature is the nearest does not depend on a²: it is added once, behind the search.
             squared = _lowest(seen[places], bank, 1)[:, 0] + own[places]
+            # Rounding may leave the square of a distance a little below zero.
             return usual.at(places)(np.sqrt(np.maximum(squared, 0.0)))
 
         every = np.arange(len(seen))
+        # To some of the features a place is at least as far as to all of them: an upper bound (docs/decisions/0061).
         return furthest(out(every, self._some), count, lambda places: out(places, self._bank))
 
     def _nearest(self, features: NDArray[np.float32], groups: int) -> NDArray[np.float32]:

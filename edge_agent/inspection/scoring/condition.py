@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Allowed", "ConditionFault", "ConditionLimits", "measure_condition", "quantities_for"]
 
+# 5 ms for 1600 x 1200 px on one core (docs/decisions/0057).
 _WORKING_PX: Final = 512
 _CELL_PX: Final = 16
 _TRIM: Final = 0.1
@@ -30,6 +31,7 @@ _TRIM: Final = 0.1
 _LEAST_GREY: Final = 1.0
 """What divides: one grey value, for on black there is no colour and in flat grey no sharpness."""
 _FULL_SCALE: Final = 255.0
+# Blurs, whose differences are bands of structure: a lens out of focus takes the finest one first.
 _FINE_PX, _MIDDLE_PX, _COARSE_PX = 0.8, 1.6, 4.0
 _HALF: Final = 0.5
 _FEW: Final = 1000
@@ -103,6 +105,7 @@ class ConditionLimits:
         wrong = [q for q in self.allowed if not abs(shares[q]) <= 1.0]  # a NaN is neither within nor without
         if not wrong:
             return None
+        # A NaN comes first: what cannot be measured is worse than any number.
         wrong.sort(key=lambda q: -abs(shares[q]) if math.isfinite(shares[q]) else -math.inf)
         reason = Reason.FOCUS if is_focus(wrong[0]) else Reason.LIGHT
         return ConditionFault(reason, "; ".join(_said(q, measured[q], self.allowed[q]) for q in wrong))
@@ -132,6 +135,7 @@ def measure_condition(crop: NDArray[np.float32], places: NDArray[np.bool_] | Non
         Quantity.SHARPNESS: _sharpness(grey, part),
     }
     if channels == 3:
+        # Brighter light multiplies all three: the ratio to green tells of its colour alone.
         means = (float(_inner(working[..., c], part).mean(dtype=np.float64)) * _FULL_SCALE for c in range(3))
         red, green, blue = (max(mean, _LEAST_GREY) for mean in means)
         found[Quantity.RED], found[Quantity.BLUE] = red / green, blue / green
@@ -182,6 +186,7 @@ def _sharpness(grey: NDArray[np.float32], part: NDArray[np.bool_]) -> float:
     if not counts.any():
         counts[:] = True
     strong, weak = strong[counts], weak[counts]
+    # Where a part shows hardly any structure its finest is the sensor's noise.
     structured = strong >= np.median(strong)
     floor = np.float32(_LEAST_GREY / _FULL_SCALE)
     return float(np.median(weak[structured] / np.maximum(strong[structured], floor)))

@@ -35,13 +35,16 @@ def furthest(
         return nothing
     bounds, step = bounds.copy(), np.zeros(len(bounds), np.intp)
     while True:
+        # Stable: of equal bounds the same places are looked at in every run, and a replay compares bits.
         promising = np.argsort(-bounds, kind="stable")[: max(count, _AT_ONCE)]
         largest = promising[:count]
         if (step[largest] == len(closer)).all():  # these are values, and no value is above the other bounds
             return np.sort(bounds[largest])
+        # More places than are wanted while it is cheap; the last step, where it is dear, for the largest alone.
         here = promising[step[promising] < len(closer) - values_are_dear]
         if not here.size:
             here = largest[step[largest] < len(closer)]
+        # One kind of bound at a time: each of ``closer`` works on many places at once.
         here = here[step[here] == step[here].min()]
         bounds[here] = closer[int(step[here[0]])](here)
         if not np.isfinite(bounds[here]).all():

@@ -55,11 +55,17 @@ class Judge(ABC):
 
     @abstractmethod
     def looks(self, views: Views) -> Iterator[tuple[str, NDArray[np.float32]]]:
-        """What the pre-trained network sees, channel by channel or view by view, the cheapest first."""
+        """What the pre-trained network sees, channel by channel or view by view, the cheapest first.
+
+        By name: features (h, w, d) float32, or one pooled embedding (d,).
+        """
 
     @abstractmethod
     def share(self, name: str, seen: NDArray[np.float32]) -> float:
-        """What a channel or view says of that, on the scale of the score. NaN in, NaN out."""
+        """What a channel or view says of what was ``seen`` in it, on the scale of the score. NaN in, NaN out.
+
+        ``seen`` is what ``looks`` gave under that name: (h, w, d) or (d,).
+        """
 
     @abstractmethod
     def judged(self, shares: Mapping[str, float]) -> Judged:
@@ -94,11 +100,11 @@ class PooledJudge(Judge):
             raise ValueError(f"the backbone gives {embedder.dimensions} features, the bank has {bank.mean.size}")
 
     def looks(self, views: Views) -> Iterator[tuple[str, NDArray[np.float32]]]:
-        """The embedding (d) of the anomaly map."""
+        """The embedding (d,) of the anomaly map."""
         yield Channel.MAP, self._embedder.embed(views.differences)
 
     def share(self, name: str, seen: NDArray[np.float32]) -> float:
-        """The score itself."""
+        """The score itself, of an embedding (d,): a mean squared distance (equation 4 of the paper)."""
         del name
         return self._bank.score(seen)
 
@@ -171,6 +177,7 @@ class ViewsJudge(Judge):
             given, kept = extractor.dimensions(view), len(bank.bank.projection)
             if kept not in given:
                 raise ValueError(f"the view {view} gives {' or '.join(map(str, given))} features, its bank has {kept}")
+        # Found once: it is asked behind every view of every part (docs/decisions/0083).
         self._least = {name: bank.least for name, bank in self._banks.items()}
 
     @property
@@ -193,6 +200,7 @@ class ViewsJudge(Judge):
 
     def judged(self, shares: Mapping[str, float]) -> Judged:
         """The mean of the views' scores, or what a view beside it says where that is more."""
+        # In the bundle's order, not in that of the looks: a replay compares what is written of each view.
         in_order = {str(view): shares[view] for view in self._extractor.views}
         in_mean = {view: share for view, share in in_order.items() if not self._banks[view].is_beside}
         beside = {view: share for view, share in in_order.items() if self._banks[view].is_beside}
@@ -200,7 +208,8 @@ class ViewsJudge(Judge):
         return Judged(score, in_order, _words_of(in_mean if score == fmean(in_mean.values()) else beside))
 
     def at_least(self, shares: Mapping[str, float]) -> float:
-        """The same, where those that are not there say as little against the part as they can."""
+        """As ``judged``, where each view that is not among the shares says as little against the part as it can."""
+        # No distance is below 0: each view says at least what it would of a part at distance 0 (docs/decisions/0083).
         least = {**self._least, **shares}
         in_mean = {view: share for view, share in least.items() if not self._banks[view].is_beside}
         return _fused(in_mean, {view: share for view, share in least.items() if self._banks[view].is_beside})

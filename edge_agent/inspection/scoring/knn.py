@@ -16,6 +16,7 @@ __all__ = ["POOLINGS", "Bank", "standardisation"]
 
 POOLINGS = 3
 """An embedding is three poolings of the same features, one after the other."""
+# Without a floor one feature that a single good part excites sets the limit for all (docs/decisions/0003).
 _LEAST_SHARE = 0.1
 _NOISE = 1e-9
 
@@ -41,6 +42,8 @@ def standardisation(
         pooled = deviation.reshape(POOLINGS, features)
         floor = np.repeat(_LEAST_SHARE * np.sqrt((pooled**2).mean(axis=1)), features)
         scale = np.maximum(deviation, floor)
+        # Squared distances add up over features: divided by its number of them each depth weighs the same
+        # (docs/decisions/0062).
         share = np.sqrt(features * len(depths) / sum(depths))
         scales.append(np.where(scale > _NOISE, scale, 1.0) * share)
         begin += POOLINGS * features
@@ -75,6 +78,8 @@ class Bank:
         """The anomaly score of one embedding (d). NaN in, NaN out."""
         difference = self.standardised - (embedding.astype(np.float64) - self.mean) / self.scale
         distances = np.einsum("nd,nd->n", difference, difference)
+        # ``partition`` would put a NaN behind all others, and the part would be scored by what is left.
         if not np.isfinite(distances).all():
             return float("nan")
+        # Equation 4 of the paper: the mean of the k smallest squared distances.
         return float(np.partition(distances, self.k - 1)[: self.k].mean())

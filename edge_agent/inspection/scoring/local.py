@@ -25,6 +25,7 @@ _TO_SOME, _TO_ALL, _TO_ALL_AROUND = range(3)
 """How far a place's distance is known: to some good parts, to all at its place, to all within one cell.
 
 Also the reach in cells of the search that takes it from there to the next."""
+# Further out one odd part of a few dozen would say what is odd (docs/decisions/0028).
 _ODD = 0.75
 _LEAST_SPREAD = 0.1
 _UPPER_TENTH = 0.9
@@ -64,6 +65,7 @@ class LocalBank:
         following = next(untouched)
         tried: list[tuple[float, int, int]] = []  # a heap of (-bound, how far it is known, place)
         found: list[float] = []
+        # The largest bound is looked at next: once it is exact, no other place can be further out.
         while len(found) < min(_TOP_PLACES, own.size):
             if following is not None and (not tried or bounds[following] > -tried[0][0]):
                 heapq.heappush(tried, (-float(bounds[following]), _TO_SOME, following))
@@ -74,6 +76,7 @@ class LocalBank:
                 continue
             row, column = divmod(place, own.shape[1])
             tighter = self._to_nearest(projected[row, column], row, column, known, without) + float(own[row, column])
+            # Never above the bound before it, which rounding might make of it.
             heapq.heappush(tried, (max(negative, -tighter), known + 1, place))
         return float(np.sqrt(found).mean())
 
@@ -98,6 +101,7 @@ class LocalBank:
             for index in range(9):
                 dy, dx = divmod(index, 3)
                 target = nearest[row + dy, dx : dx + width]
+                # ``fmin``, for beyond the border there are NaN, and nothing to compare with.
                 np.fmin(target, squared[:, index], out=target)
         return np.sqrt(np.maximum(nearest[1:-1, 1:-1], 0.0))
 
@@ -136,7 +140,7 @@ class Scale:
 
     @classmethod
     def of(cls, scores: NDArray[np.float64], weight: float = 1.0) -> Scale:
-        """From the held-out scores of good parts: their median, and what three in four of them stay below.
+        """From held-out scores (n,) of good parts: their median, and what three in four of them stay below.
 
         Quartiles, because the oddest parts of a few dozen say more about themselves than about the channel. Never finer
         than a tenth of the usual score: a dozen parts that happen to be alike would else make any other good part an
@@ -148,7 +152,7 @@ class Scale:
 
     @classmethod
     def to_upper_tenth(cls, scores: NDArray[np.float64]) -> Scale:
-        """From the held-out scores of good parts: their median, and what nine in ten of them stay below.
+        """From held-out scores (n,) of good parts: their median, and what nine in ten of them stay below.
 
         For views that are averaged: no single one hands its oddest part to the limit, so that more of its law may
         speak. Never finer than a fiftieth of the usual score.

@@ -12,7 +12,7 @@ from edge_agent.inspection.scoring.furthest import furthest
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edge_agent.inspection.scoring.usual import UsualDistances
+    from edge_agent.inspection.scoring.typical_distances import TypicalDistances
 
 __all__ = ["PlaceBank", "around"]
 
@@ -83,7 +83,7 @@ class PlaceBank:
 
     @property
     def parts(self) -> int:
-        """N."""
+        """How many good parts the bank holds."""
         return len(self._bank[0])
 
     def without(self, part: int) -> PlaceBank:
@@ -111,6 +111,7 @@ class PlaceBank:
                 target = self._target[here, k]
                 counts = target >= 0
                 found = self._squares[here] - 2.0 * products[:, k] + own[rows + dy, columns + dx][:, None]
+                # Of one offset every target occurs once, so that no minimum is lost in the assignment.
                 squared[target[counts]] = np.minimum(squared[target[counts]], found[counts])
         return _root(squared)
 
@@ -118,7 +119,7 @@ class PlaceBank:
         """Distance (P) of each place that counts to the nearest good part. NaN in, NaN out."""
         return np.asarray(self.to_each(features).min(axis=1))
 
-    def furthest_out(self, features: NDArray[np.float32], usual: UsualDistances, count: int) -> NDArray[np.float32]:
+    def furthest_out(self, features: NDArray[np.float32], usual: TypicalDistances, count: int) -> NDArray[np.float32]:
         """The ``count`` places (all, where there are fewer) of a part (h, w, d) that are furthest out by what is usual.
 
         How far out a place is by some good parts at that very place is an upper bound. All of them are asked there,
@@ -137,8 +138,11 @@ class PlaceBank:
             return usual.at(places)(_root(squared.min(axis=(1, 2)) + own[places]))
 
         itself, some = self._around[:, _ITSELF, None], self._some.shape[1]
+        # To the nearest of all parts, one cell around, it is no further than to some at the very place
+        # (docs/decisions/0061).
         at_most = self._squares[itself[:, 0], :some] - 2.0 * _products(self._some, seen)
         bounds = usual(_root(at_most.min(axis=1) + own))
+        # Brightness and colour were compared with all parts at the place already: only the cells around it are left.
         if seen.shape[1] <= _FEW_FEATURES:
             return furthest(bounds, count, lambda places: out(places, self._around[places]), values_are_dear=False)
         return furthest(

@@ -39,8 +39,10 @@ def decide_outcome(
     numbers = (
         score, limit, review_from, quality, quality_min, unseen_fraction, unseen_max, likeness, likeness_min
     )  # fmt: skip
+    # First of all: every comparison with a NaN is false, and would let the part through.
     if not all(math.isfinite(number) for number in numbers):
         return Outcome.NG, Reason.NOT_FINITE, f"score {score}, registration quality {quality}"
+    # Where the part lies comes before its score, which means nothing for a part that lies wrongly.
     if quality < quality_min:
         return Outcome.NG, Reason.ALIGN, f"registration quality {quality:.3f} is below {quality_min:.3f}"
     if likeness < likeness_min:
@@ -50,6 +52,8 @@ def decide_outcome(
         return Outcome.NG, Reason.ALIGN, f"{unseen_fraction:.1%} of the inspected area lies outside the image"
     if pose_fault:
         return Outcome.NG, Reason.ALIGN, f"the part is {pose_fault}"
+    # Behind the pose, for beside a part that is not in its place the ground is measured; before the score, which may
+    # follow from the light (docs/decisions/0057).
     if condition_fault is not None:
         also = f"; the score {score:.4g} is at or above the limit {limit:.4g} too: it may be the part itself"
         return Outcome.NG, condition_fault.reason, condition_fault.words + (also if score >= limit else "")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_agent.inspection.networks.view import Plane
-from edge_agent.inspection.scoring.usual import TOP_PLACES, top_mean
+from edge_agent.inspection.scoring.typical_distances import TOP_PLACES, top_mean
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from edge_agent.inspection.scoring.anywhere import AnywhereBank
     from edge_agent.inspection.scoring.local import Scale
     from edge_agent.inspection.scoring.nearest import PlaceBank
-    from edge_agent.inspection.scoring.usual import UsualDistances
+    from edge_agent.inspection.scoring.typical_distances import TypicalDistances
 
 __all__ = ["ViewBank"]
 
@@ -30,7 +30,7 @@ class ViewBank:
     """
 
     bank: PlaceBank | AnywhereBank
-    usual: UsualDistances
+    usual: TypicalDistances
     scale: Scale
     is_beside: bool = False
     plane: Plane = Plane.ALL
@@ -48,12 +48,13 @@ class ViewBank:
         return self.usual(self.bank.distances(features))
 
     def score(self, features: NDArray[np.float32]) -> float:
-        """The mean of the few places that are furthest out, on the view's scale. NaN in, NaN out."""
+        """The mean of a part's (h, w, d) few places furthest out, on the view's scale. NaN in, NaN out."""
         return self.scale(top_mean(self.bank.furthest_out(features, self.usual, TOP_PLACES)))
 
     @property
     def least(self) -> float:
         """What no part scores less than: one that is at no place any further from good parts than they could be."""
+        # Distance 0 at every place: a bound by arithmetic, not by what good parts scored (docs/decisions/0083).
         nothing = np.zeros(int(self.bank.places.sum()), np.float32)
         return self.scale(top_mean(self.usual(nothing)))
 

@@ -39,12 +39,14 @@ _PART: Final = (
     mark("not durable in time; the decision was {codes}: "),
 )
 _TIME: Final = (
-    mark("the result before was of this count too: it may be the same once more"),
+    mark("the result line before had the same count: this may be that line once more, or the counter was reset"),
     mark("a second result of its count came: the counter may have been reset, and the next part be here"),
-    mark("two parts were triggered, and no count had come"),
-    mark("part {part} of count {count} was decided before: this image may be of it"),
-    mark("the counter began anew at {session}: the result may be of a part before"),
-    mark("the counter began anew after {time}: the image may be of a part before"),
+    mark(
+        "two parts were triggered before the controller told the count of the first: nothing tells whose result comes"
+    ),
+    mark("part {part} had this count, {count}, and is decided already: the image may belong to it"),
+    mark("the controller's counter was reset at {session}: the result may belong to an earlier part"),
+    mark("the controller's counter was reset after {time}: the image may belong to an earlier part"),
     mark(
         "the image was taken at {taken}, and the controller's clock said {clock} when its result had come: more than "
         "{seconds} s between the two, which is imaging_ms and deadline_ms of [line] and a second. Does the controller "
@@ -52,9 +54,9 @@ _TIME: Final = (
     ),
     mark("the image was taken at {taken}, the link is up since {since}"),
     mark("the image was taken at {taken}, and the controller's clock said {clock} just now"),
-    mark("the image is of session {session}, which was over"),
+    mark("the image is of session {session}, which had ended: a newer one had begun"),
     mark("the controller has not told its clock since the result came: nothing proves that it is of now"),
-    mark("it came before the link was up"),
+    mark("it came before the link to the controller was up"),
     mark("the agent did not trigger it, or its verdict is given already"),
     mark("the controller's link had a gap: {words}"),
     mark("the controller changed from program {before} to {program}"),
@@ -75,7 +77,10 @@ _CONDITIONS: Final = (
     mark("a write has been waiting for the disk for {seconds} s"),
     mark("one inspection has been running for {seconds} s and does not come back"),
     mark("the controller took the trigger of part {part} and told nothing by the deadline"),
-    mark("its link is up, and its clock has to show another second first: an image of this one may be of before"),
+    mark(
+        "its link is up, and the line waits until its clock shows the next second: an image of this second may have "
+        "been taken before the link was up"
+    ),
     mark(
         "its clock stands still at {clock}: nothing tells an old image from a new one. Set it, or restart the "
         "controller"
@@ -260,4 +265,16 @@ _PAGE: Final = (
     mark("somebody changed it, or the disk did; keep it for the record"),
 )
 
-LINE: Final = (*_PART, *_TIME, *_CONDITIONS, *_BESIDE, *_LINK, *_EVENTS, *_RECORD, *_PAGE)
+_OF_OLDER_AGENTS: Final = (
+    mark("the result before was of this count too: it may be the same once more"),
+    mark("two parts were triggered, and no count had come"),
+    mark("part {part} of count {count} was decided before: this image may be of it"),
+    mark("the counter began anew at {session}: the result may be of a part before"),
+    mark("the counter began anew after {time}: the image may be of a part before"),
+    mark("the image is of session {session}, which was over"),
+    mark("it came before the link was up"),
+    mark("its link is up, and its clock has to show another second first: an image of this one may be of before"),
+)
+"""As journals have it that were written before these sentences were said in other words: rows are never changed."""
+
+LINE: Final = (*_PART, *_TIME, *_CONDITIONS, *_BESIDE, *_LINK, *_EVENTS, *_RECORD, *_PAGE, *_OF_OLDER_AGENTS)

@@ -107,7 +107,7 @@ def said(text: str) -> str:
 
 
 def sentence(text: str) -> str:
-    """The same as a sentence: its first letter large, a full stop at its end."""
+    """The text in the reader's language, as a sentence: with a capital letter first and a full stop at its end."""
     words = said(text)
     return tr(_SENTENCE, words=words[:1].upper() + words[1:])
 

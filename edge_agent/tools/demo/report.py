@@ -29,7 +29,7 @@ _PICTURES = 12
 
 
 def write_demo_report(path: Path, plan: DemoPlan, parts: list[DemoPart], inspector: Inspector) -> None:
-    """Write it. Raises OSError."""
+    """Write the demonstration's report, with the pictures of its most telling parts, to ``path``. Raises OSError."""
     facts = tuple(_fact(part) for part in parts)
     write_run_report(
         path,

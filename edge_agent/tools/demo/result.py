@@ -78,7 +78,7 @@ class DemoPart:
 
 @dataclass(frozen=True, slots=True)
 class DemoResult:
-    """The whole demonstration, against the truth."""
+    """What the demonstration decided of each part, compared with what each part really was."""
 
     parts: tuple[DemoPart, ...]
     report: Path
@@ -112,7 +112,7 @@ class DemoResult:
         return {} if told is None else {"p50": told.p50_ms, "p95": told.p95_ms, "max": told.max_ms}
 
     def to_json(self) -> dict[str, object]:
-        """The ``--json`` object."""
+        """The object that the command prints with ``--json``."""
         return {
             "schema_version": 1,
             "parts": len(self.parts),

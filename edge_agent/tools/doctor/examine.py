@@ -71,13 +71,13 @@ CHECKS: tuple[Check, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """Every check with what it found."""
+    """All checks of the doctor in their order, each with what it found."""
 
     findings: tuple[tuple[Check, Finding], ...]
 
     @property
     def is_fit(self) -> bool:
-        """No check failed."""
+        """Whether no check failed; warnings do not count."""
         return all(finding.result is not Result.FAIL for _, finding in self.findings)
 
     def to_json(self) -> dict[str, object]:

@@ -71,7 +71,7 @@ class Check:
 
 
 def ok(evidence: str) -> Finding:
-    """As it should be."""
+    """A check that passed, with what it saw."""
     return Finding(Result.OK, evidence)
 
 
@@ -81,5 +81,5 @@ def warn(evidence: str, fix: str) -> Finding:
 
 
 def fail(evidence: str, fix: str) -> Finding:
-    """It does not do."""
+    """A check that failed, with what it saw and what a person can do about it."""
     return Finding(Result.FAIL, evidence, fix)

@@ -19,8 +19,8 @@ from calibration.good_parts.images import inspect_file
 from calibration.limits.limit import choose_limit
 from calibration.memory.view_memory import ViewMemory
 from calibration.method import METHODS
-from calibration.scoring.borne import borne_differences
 from calibration.scoring.fusion import Fusion, beside_the_mean
+from calibration.scoring.nuisance_variation import nuisance_covariance
 from calibration.scoring.view_scoring import (
     DEFAULT_VOICES,
     features_at_places,
@@ -73,7 +73,7 @@ class Suspected:
 class SeenParts:
     """Parts by their number: first those to ``learn`` from, then good ones to test on, then the defective ones.
 
-    ``features`` (n, K, d) by view stand at the places around those of ``places`` (h, w) that count; ``borne`` (d, d)
+    ``features`` (n, K, d) by view stand at the places around those of ``places`` (h, w) that count; ``nuisance`` (d, d)
     is what disturbances add to them.
     """
 
@@ -81,7 +81,7 @@ class SeenParts:
     good: int
     features: dict[View, NDArray[np.float16]]
     places: dict[View, NDArray[np.bool_]]
-    borne: dict[View, NDArray[np.float64]]
+    nuisance: dict[View, NDArray[np.float64]]
     is_tied: bool
     extractor: ViewExtractor
 
@@ -96,7 +96,7 @@ class SeenParts:
         for view in self.features:
             own, places = self._of(view, parts), self.places[view]
             kept = kept_parts(own, view, is_tied=self.is_tied)
-            memories[view] = ViewMemory(own, places, kept, is_tied=self.is_tied, borne=self.borne[view])
+            memories[view] = ViewMemory(own, places, kept, is_tied=self.is_tied, nuisance=self.nuisance[view])
             held_out[view] = memories[view].held_out()
         beside = beside_the_mean(tuple(self.features), DEFAULT_VOICES)
         fused = Fusion.of({view: found.scores for view, found in held_out.items()}, beside)
@@ -178,7 +178,7 @@ def see(data: DataSet, *, threads: int, progress: Progress) -> SeenParts:
         good=learn + sum(not test.is_defective for test in tests),
         features=features,
         places=places,
-        borne=borne_differences(registered, learned, [extractor], places),
+        nuisance=nuisance_covariance(registered, learned, [extractor], places),
         is_tied=registered.is_tied,
         extractor=extractor,
     )

@@ -1,8 +1,8 @@
-"""What light and lens may do before good parts are rejected by their score: tried on the finished bundle.
+"""How much change of light and lens good parts tolerate before their score rejects them: tried on the finished bundle.
 
-The condition (docs/decisions/0057) lets a part through to its score in any light that has to be borne. Whether the
-score bears that light hangs on the parts: where good ones are nearly the same, a little more noise is further out than
-any of them.
+The limits of light and focus (docs/decisions/0057) let a part through to its score in every light that the line has to
+tolerate. Whether the score tolerates that light too depends on the part type: where good parts are nearly the same, a
+little more noise than usual makes a part more unlike them than any good part is.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 
 from calibration.at_once import at_once
 from calibration.disturbances import disturbances_for
+from calibration.good_parts.spread import evenly
 from calibration.limits.shares import percent
 from calibration.training.crossfit import as_seen
 from edge_agent.inspection.networks.anomaly_map import Reconstructor
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from edge_agent.inspection.bundle.reference_bundle import Bundle
     from edge_agent.inspection.scoring.judge import Embedded
 
-__all__ = ["Bearing", "Borne", "bearing_of"]
+__all__ = ["DisturbanceEffect", "DisturbanceTolerance", "disturbance_tolerance_of"]
 
 _LEAST_ROOM: Final = 1e-3
 """Between a usual good part and the limit: less is none, and no share of it says anything."""
@@ -38,34 +39,37 @@ _TRIED: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Borne:
-    """A disturbance by its ``title``, and how far it takes a usual good part: 0 is nowhere, 1 is to its rejection."""
+class DisturbanceEffect:
+    """What one disturbance, by its ``title``, does to a usual good part.
+
+    ``way_to_limit`` is how much of the distance from its score to the limit it uses up: 0 is nothing, 1 rejects it.
+    """
 
     title: str
-    way: float
+    way_to_limit: float
 
     @property
-    def is_borne(self) -> bool:
+    def is_tolerated(self) -> bool:
         """Whether a usual good part still passes."""
-        return self.way < 1.0
+        return self.way_to_limit < 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Bearing:
+class DisturbanceTolerance:
     """What each disturbance does to a usual good part of this type, the worst first."""
 
-    rows: tuple[Borne, ...]
+    rows: tuple[DisturbanceEffect, ...]
 
     @property
     def statement(self) -> str:
         """What holds and what to do, in one or two sentences."""
-        worst, rejects = self.rows[0], [row for row in self.rows if not row.is_borne]
+        worst, rejects = self.rows[0], [row for row in self.rows if not row.is_tolerated]
         if not rejects:
             passes = f"a usual good part passes in each of {len(self.rows)} disturbances of light and lens"
-            if worst.way <= 0.0:
+            if worst.way_to_limit <= 0.0:
                 return f"{passes}; none takes it nearer to the limit"
-            return f"{passes}; the worst, {worst.title}, takes it {percent(worst.way)} of the way to the limit"
-        named = ", ".join(f"{row.title} ({percent(row.way)} of the way to the limit)" for row in rejects)
+            return f"{passes}; the worst, {worst.title}, takes it {percent(worst.way_to_limit)} of the way to the limit"
+        named = ", ".join(f"{row.title} ({percent(row.way_to_limit)} of the way to the limit)" for row in rejects)
         return (
             f"good parts would be rejected by their score in: {named}. These good parts are so much alike that this "
             "looks like a defect: keep light, focus and kind of image as constant as they were for these images, or "
@@ -73,24 +77,24 @@ class Bearing:
         )
 
     def to_json(self) -> dict[str, object]:
-        """For programs."""
-        rows = [{"disturbance": row.title, "way_to_limit": round(row.way, 4)} for row in self.rows]
+        """The object that stands under ``light_and_lens`` in ``--json``."""
+        rows = [{"disturbance": row.title, "way_to_limit": round(row.way_to_limit, 4)} for row in self.rows]
         return {"statement": self.statement, "rows": rows}
 
 
-def bearing_of(
+def disturbance_tolerance_of(
     bundle: Bundle,
     registered: RegisteredSet,
     scores: NDArray[np.float64],
     *,
     threads: int,
     progress: Callable[[int, int], None],
-) -> Bearing | None:
+) -> DisturbanceTolerance | None:
     """What disturbances do to some of the good parts that this ``bundle`` of views was made of.
 
     Each part goes the line's way, registered anew, and is judged without itself, disturbed and as it is: by so much a
-    usual good part's score, the median of the held-out ``scores`` (n), is raised. A review band rejects as the limit
-    does. None where a usual good part is rejected already. Raises TypeError for a bundle of another score.
+    usual good part's score, the median of the held-out ``scores`` of the shape (n,), is raised. A review band rejects
+    as the limit does. None where a usual good part is rejected already. Raises TypeError for a bundle of another score.
     """
     judge, usual = bundle.judge(threads=threads), float(np.median(scores))
     if not isinstance(judge, ViewsJudge):
@@ -111,7 +115,7 @@ def bearing_of(
 
     disturbances = disturbances_for(registered.channels)
     raised: dict[str, list[float]] = {disturbance.title: [] for disturbance in disturbances}
-    chosen = np.unique(np.linspace(0, len(registered.images) - 1, _TRIED).round().astype(int))
+    chosen = evenly(len(registered.images), _TRIED)
     for done, index in enumerate(chosen, start=1):
         pixels = registered.images[index].pixels()
         plain = seen(laid(pixels))
@@ -122,5 +126,5 @@ def bearing_of(
             raised[disturbance.title].append(others.score(seen(crop)).score - before)
         del others  # as large as the bundle's own memory, and the next one comes before it is gone
         progress(done, len(chosen))
-    rows = [Borne(title, float(np.median(by)) / room) for title, by in raised.items()]
-    return Bearing(tuple(sorted(rows, key=lambda row: -row.way)))
+    rows = [DisturbanceEffect(title, float(np.median(by)) / room) for title, by in raised.items()]
+    return DisturbanceTolerance(tuple(sorted(rows, key=lambda row: -row.way_to_limit)))

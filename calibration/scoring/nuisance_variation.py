@@ -1,7 +1,8 @@
-"""What disturbances do to the features of a place: the differences that a judgement has to bear.
+"""Nuisance variation: how features change by what is no defect, noise, compression, a change of light or focus.
 
 A little noise, a JPEG or a lens that is not quite in focus move all places of a part in the same few directions of
-feature space, in which good parts hardly differ. Distances that are scaled by good parts alone make much of them.
+feature space. Good parts hardly differ in these, so that distances which are scaled by good parts alone exaggerate
+them. What is measured here is added to that scale (docs/decisions/0057).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import numpy as np
 
 from calibration.at_once import each_with
 from calibration.disturbances import disturbances_for
+from calibration.good_parts.spread import evenly
 from calibration.memory.view_memory import seen_places
 from calibration.training.crossfit import as_seen
 from edge_agent.inspection.networks.anomaly_map import Reconstructor
@@ -29,28 +31,32 @@ if TYPE_CHECKING:
 
     _Way = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 
-__all__ = ["borne_differences"]
+__all__ = ["nuisance_covariance"]
 
 _DISTURBED: Final = 4
 """Good images that are disturbed: each has hundreds of places, and all of them move alike."""
 
 
-def borne_differences(
+def nuisance_covariance(
     registered: RegisteredSet,
     learned: Learned,
     extractors: Sequence[ViewExtractor],
     places: Mapping[View, NDArray[np.bool_]],
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> dict[View, NDArray[np.float64]]:
-    """By view the mean outer product (d, d) of what a disturbance adds to a place's features, summed over them all."""
-    chosen = np.unique(np.linspace(0, len(registered.images) - 1, _DISTURBED).round().astype(int))
+    """By view, how disturbances move the d features of a place: their mean outer product (d, d), float64.
+
+    Added up over all disturbances, averaged over the places and a few good images; not centred: what a disturbance
+    adds to every place alike is nuisance as well.
+    """
+    chosen = evenly(len(registered.images), _DISTURBED)
     seen = {view: seen_places(here, is_tied=registered.is_tied) for view, here in places.items()}
     tools = [_Looking(registered, learned, extractor.looking_at(seen)) for extractor in extractors]
     ways = [_as_it_is, *(one.apply for one in disturbances_for(registered.channels))]
     found: dict[View, NDArray[np.float64]] = {}
     for done, index in enumerate(chosen, start=1):
         pixels = registered.images[index].pixels()
-        shown = ((int(index), way, pixels) for way in ways)
+        shown = ((index, way, pixels) for way in ways)
         plain, *moved = (
             {view: features[seen[view]] for view, features in looked.items()}
             for looked in each_with(_Looking.at, shown, tools)

@@ -1,4 +1,4 @@
-"""What distances are usual at each place of good parts, and how far out a distance is by that."""
+"""Typical distances: how far good parts are from each other at each place, and how far out another part is by that."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["TOP_PLACES", "UsualDistances", "top_mean"]
+__all__ = ["TOP_PLACES", "TypicalDistances", "top_mean"]
 
 TOP_PLACES = 9
 """What a point-like defect covers once features are averaged 3 x 3: fewer would hang on one noisy place."""
+# On ten part types a place's own figures gained from 100 good images on, and lost with 31 to 48 (docs/decisions/0055).
 _PRIOR = 30.0
 """How many good parts the common spread stands for, where a place has a spread of its own."""
 _FLOOR = 0.5
@@ -21,7 +22,7 @@ _LEAST_SPREAD = 1e-6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class UsualDistances:
+class TypicalDistances:
     """``usual`` and ``spread`` (P) of good parts' distances at each place, and of all places together.
 
     A distance is measured twice, against its own place and against all places. By its own place what good parts
@@ -36,7 +37,7 @@ class UsualDistances:
     place_share: float
 
     @classmethod
-    def of(cls, distances: NDArray[np.float32], least: float = _LEAST_SPREAD) -> UsualDistances:
+    def of(cls, distances: NDArray[np.float32], least: float = _LEAST_SPREAD) -> TypicalDistances:
         """From the distances (n, P) of good parts, each to the others.
 
         A place's spread is drawn towards the common one, the median over places: n parts speak for the place,
@@ -48,25 +49,27 @@ class UsualDistances:
         usual = distances.mean(axis=0, dtype=np.float64)
         variance = distances.var(axis=0, ddof=min(1, n - 1), dtype=np.float64)
         common = float(np.median(variance))
+        # A weighted mean of variances, as if 30 more parts had differed by what is common.
         drawn = np.sqrt((variance * (n - 1) + common * _PRIOR) / (n - 1 + _PRIOR))
         spread = np.maximum(drawn + _FLOOR * np.sqrt(common), least)
         anywhere = max((1.0 + _FLOOR) * float(np.sqrt(common + usual.var())), least)
+        # The fewer the parts, the less a place's own mean and spread are worth (docs/decisions/0055).
         share = n / (n + _PRIOR)
         return cls(usual.astype(np.float32), spread.astype(np.float32), float(usual.mean()), anywhere, share)
 
     @classmethod
-    def anywhere(cls, distances: NDArray[np.float32], least: float = _LEAST_SPREAD) -> UsualDistances:
-        """From the same distances where a place says nothing: one usual distance and one spread for all of them."""
+    def anywhere(cls, distances: NDArray[np.float32], least: float = _LEAST_SPREAD) -> TypicalDistances:
+        """From the same distances (n, P) where a place says nothing: one usual distance and one spread for all."""
         spread = max((1.0 + _FLOOR) * float(distances.std(dtype=np.float64)), least)
         return cls.common(float(distances.mean(dtype=np.float64)), spread, distances.shape[1])
 
     @classmethod
-    def common(cls, usual: float, spread: float, places: int) -> UsualDistances:
+    def common(cls, usual: float, spread: float, places: int) -> TypicalDistances:
         """These two figures at each of so many places."""
         return cls(np.full(places, usual, np.float32), np.full(places, spread, np.float32), usual, spread, 0.0)
 
-    def at(self, places: NDArray[np.intp]) -> UsualDistances:
-        """The same at some of the places."""
+    def at(self, places: NDArray[np.intp]) -> TypicalDistances:
+        """The typical distances of some of the P places alone, by their numbers (p,)."""
         return replace(self, usual=self.usual[places], spread=self.spread[places])
 
     def __call__(self, distances: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -78,5 +81,5 @@ class UsualDistances:
 
 
 def top_mean(values: NDArray[np.float32]) -> float:
-    """The mean of the nine largest, of all where there are fewer. NaN in, NaN out."""
+    """The mean of the nine largest of values (P,), of all where there are fewer. NaN in, NaN out."""
     return float(np.sort(values)[-TOP_PLACES:].mean(dtype=np.float64))  # a NaN is sorted to the end

@@ -1,0 +1,240 @@
+"""What an output does with its wire: a new one each time, prepared before it is written to, given up when it fails."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, NoReturn
+
+import pytest
+
+from drivers.base import DriverError, NotConnected, ProtocolViolation, Published, Verdict
+from drivers.output import BlockState, BlockWire, CoilWire, LevelOutput
+from drivers.timing import Deadline
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from drivers.output import OnLost
+
+
+class Wires:
+    """Wires that keep what was done with them, and fail when asked, without ending by themselves."""
+
+    def __init__(self) -> None:
+        self.made: list[Wire] = []
+        self.fails: Callable[[str], bool] = lambda _what: False
+
+    def __call__(self, *, on_lost: OnLost) -> Wire:
+        self.made.append(Wire(self, on_lost))
+        return self.made[-1]
+
+
+class Wire(CoilWire):
+    peer = "a wire of a test"
+
+    def __init__(self, wires: Wires, on_lost: OnLost) -> None:
+        self.did: list[str] = []
+        self.levels: tuple[bool, ...] = (False,) * 4
+        self.is_ended = False
+        self.lose = on_lost
+        self._wires = wires
+
+    def _do(self, what: str) -> None:
+        if self.is_ended:
+            raise NotConnected("it was ended")
+        self.did.append(what)
+        if self._wires.fails(what):
+            raise DriverError(f"{what} was asked to fail")
+
+    @property
+    def is_up(self) -> bool:
+        return "open" in self.did and not self.is_ended
+
+    async def open(self) -> None:
+        self._do("open")
+
+    async def prepare(self) -> None:
+        self._do("prepare")
+
+    async def write_levels(self, levels: tuple[bool, bool, bool, bool]) -> None:
+        self._do("write PASS" if levels[0] else "write")
+        self.levels = levels
+
+    async def read_levels(self) -> tuple[bool, ...]:
+        self._do("read back")
+        return self.levels
+
+    async def read_inputs(self, first: int, count: int) -> tuple[bool, ...]:
+        self._do("read inputs")
+        return (True,) * (first + count)
+
+    def fail(self, err: DriverError) -> NoReturn:
+        raise err
+
+    def abort(self) -> None:
+        self.is_ended = True
+        self.did.append("abort")
+
+    def close(self) -> None:
+        self.is_ended = True
+        self.did.append("close")
+
+
+async def until(holds: Callable[[], object]) -> None:
+    async with asyncio.timeout(10):
+        while not holds():
+            await asyncio.sleep(0.001)
+
+
+@pytest.fixture
+def wires() -> Wires:
+    return Wires()
+
+
+def output_over(wires: Wires, **options: float) -> LevelOutput:
+    return LevelOutput("a wire of a test", wires, pass_hold_s=5.0, write_timeout_s=0.1, **{"refresh_s": 0.01} | options)  # type: ignore[arg-type]
+
+
+async def ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def test_a_new_wire_is_opened_prepared_and_told_reject_in_this_order(wires: Wires) -> None:
+    output = output_over(wires)
+    task = asyncio.create_task(output.run(lambda: True))
+    await until(lambda: output.is_confirmed)
+    await ended(task)
+
+    (wire,) = wires.made
+    assert wire.did[:4] == ["open", "prepare", "write", "read back"]
+    assert wire.did[-1] == "close"
+
+
+@pytest.mark.parametrize("what", ["open", "prepare", "write", "read back", "write PASS", "read inputs"])
+async def test_whatever_fails_ends_the_wire_and_a_new_one_begins_with_reject(wires: Wires, what: str) -> None:
+    output = output_over(wires)
+    failed: list[str] = []
+
+    def once(doing: str) -> bool:
+        is_now = doing == what and not failed
+        failed.extend([doing] if is_now else [])
+        return is_now
+
+    wires.fails = once
+    task = asyncio.create_task(output.run(lambda: True))
+    await until(lambda: output.is_confirmed)
+    if what == "write PASS":
+        assert await output.publish(1, Verdict.PASS, Deadline.after(5)) is Published.FAILED
+    if what == "read inputs":
+        with pytest.raises(DriverError, match="asked to fail"):
+            await output.read_inputs((1,))
+    await until(lambda: len(wires.made) == 2 and output.is_confirmed)
+    before, after = wires.made
+    assert before.did[-1] == "abort"
+    assert after.did[:4] == ["open", "prepare", "write", "read back"]
+    assert "write PASS" not in after.did
+    await ended(task)
+
+
+async def test_a_wire_that_is_cancelled_while_it_opens_is_given_up(wires: Wires) -> None:
+    async def for_ever() -> None:
+        await asyncio.Event().wait()
+
+    def opens(*, on_lost: OnLost) -> Wire:
+        wire = wires(on_lost=on_lost)
+        wire.open = for_ever  # type: ignore[method-assign]
+        return wire
+
+    output = LevelOutput("a wire of a test", opens, pass_hold_s=5.0, write_timeout_s=0.01)
+    task = asyncio.create_task(output.run(lambda: True))
+    await until(lambda: wires.made)
+    await ended(task)
+    assert all(wire.is_ended for wire in wires.made)
+
+
+async def test_levels_that_read_back_otherwise_end_the_wire(wires: Wires) -> None:
+    output = output_over(wires)
+    task = asyncio.create_task(output.run(lambda: True))
+    await until(lambda: output.is_confirmed)
+    wires.made[0].read_levels = answers_reject  # type: ignore[method-assign]
+    assert await output.publish(1, Verdict.PASS, Deadline.after(5)) is Published.FAILED
+    assert wires.made[0].did[-1] == "abort"
+    await ended(task)
+
+
+async def answers_reject() -> tuple[bool, ...]:
+    return (False, True, True, False)
+
+
+async def test_a_wire_compares_what_it_reads(wires: Wires) -> None:
+    wire = wires(on_lost=lambda: None)
+    await wire.open()
+    wire.levels = (True, False, False, False)
+    with pytest.raises(ProtocolViolation, match="a wire of a test reads back PASS=1 REJECT=0"):
+        await wire.read_back(output_over(wires)._state(is_pass=False))
+
+
+async def test_a_wire_that_is_lost_between_two_refreshes_is_noticed_at_once(wires: Wires) -> None:
+    output = output_over(wires, refresh_s=60.0)
+    task = asyncio.create_task(output.run(lambda: True))
+    await until(lambda: output.is_confirmed)
+    wires.made[0].abort()
+    wires.made[0].lose()
+    await until(lambda: len(wires.made) == 2 and output.is_confirmed)
+    await ended(task)
+
+
+async def test_a_wire_that_fails_a_question_is_replaced_at_once(wires: Wires) -> None:
+    output = output_over(wires, refresh_s=60.0)
+    task = asyncio.create_task(output.run(lambda: True))
+    await until(lambda: output.is_confirmed)
+    wires.fails = lambda what: what == "read inputs"
+    with pytest.raises(DriverError, match="asked to fail"):
+        await output.read_inputs((1,))
+    await until(lambda: len(wires.made) == 2 and output.is_confirmed)
+    await ended(task)
+
+
+class Words(BlockWire):
+    """Answers what it is given."""
+
+    peer, block_key, is_up = "a PLC of a test", "output.first_word", True
+
+    def __init__(self, *words: int) -> None:
+        self._words = words
+
+    async def open(self) -> None: ...
+
+    async def write_words(self, words: tuple[int, ...]) -> None: ...
+
+    async def read_words(self, count: int) -> tuple[int, ...]:
+        return self._words[:count]
+
+    async def read_plc_words(self) -> tuple[int, ...]:
+        return self._words
+
+    async def read_inputs(self, first: int, count: int) -> tuple[bool, ...]:
+        raise AssertionError("not asked")
+
+    def fail(self, err: DriverError) -> NoReturn:
+        raise err
+
+    def abort(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+@pytest.mark.parametrize("count", [0, 4, 6])
+async def test_so_many_words_are_not_what_a_plc_gives_back(count: int) -> None:
+    assert (await Words(1, 2, 3, 4, 5).read_plc()).heartbeat == 3
+    with pytest.raises(ProtocolViolation, match=f"a PLC of a test gave back {count} words instead of 5"):
+        await Words(*range(count)).read_plc()
+
+
+async def test_a_block_that_is_shorter_or_another_one_is_not_what_was_written() -> None:
+    said = BlockState(7)
+    await Words(*said.words).read_back(said)
+    for words in (said.words[:7], BlockState(8).words):
+        with pytest.raises(ProtocolViolation, match=r"or output\.first_word is a place that the PLC's program writes"):
+            await Words(*words).read_back(said)
