@@ -23,6 +23,7 @@ from asyncua.server.internal_session import InternalSession
 from asyncua.server.uaprocessor import UaProcessor
 from asyncua.ua.ua_binary import uatcp_to_binary
 
+from drivers.timing import monotonic_s
 from edge_agent.errors import ConfigError
 from edge_agent.opcua.certificates import trusted_clients
 from edge_agent.settings import read_password
@@ -30,7 +31,16 @@ from edge_agent.settings import read_password
 if TYPE_CHECKING:
     from edge_agent.settings import OpcUaSettings
 
-__all__ = ["CONNECTIONS_MAX", "LIMITS", "SUBSCRIPTIONS_MAX", "Gate", "GuardedBinary", "GuardedServer", "ReadOnly"]
+__all__ = [
+    "CONNECTIONS_MAX",
+    "LIMITS",
+    "SUBSCRIPTIONS_MAX",
+    "Gate",
+    "GuardedBinary",
+    "GuardedServer",
+    "LinesAMinute",
+    "ReadOnly",
+]
 
 log = structlog.get_logger(__name__)
 
@@ -42,6 +52,7 @@ _SESSION_MAX_MS = 120_000.0
 _FASTEST_MS, _SLOWEST_MS = 100.0, 60_000.0
 _LIFETIME_MAX, _KEEP_ALIVE_MAX = 1000, 300
 _AFTER_WRONG_PASSWORD_S = 1.0
+_MINUTE_S = 60.0
 _CHUNK_BYTES, _MESSAGE_BYTES, _UNREAD_BYTES = 65_535, 2 << 20, 4 << 20
 LIMITS = TransportLimits(
     max_recv_buffer=_CHUNK_BYTES,
@@ -54,6 +65,29 @@ _OAEP = (
     "http://www.w3.org/2001/04/xmlenc#rsa-oaep",
     "http://opcfoundation.org/UA/security/rsa-oaep-sha2-256",
 )
+
+
+class LinesAMinute:
+    """How much strangers may make us write into the log: enough to see that somebody is there."""
+
+    def __init__(self, most: int = 20) -> None:
+        self._most = most
+        self._begun_mono_s, self._said = monotonic_s(), 0
+
+    def take(self) -> bool:
+        """Whether one more line may be written now."""
+        if monotonic_s() - self._begun_mono_s > _MINUTE_S:
+            self._begun_mono_s, self._said = monotonic_s(), 0
+        self._said += 1
+        return self._said <= self._most
+
+
+_LINES = LinesAMinute()
+
+
+def _warn(event: str, **words: str) -> None:
+    if _LINES.take():
+        log.warning(event, **words)
 
 
 def _requests(*names: str) -> frozenset[Any]:
@@ -102,7 +136,7 @@ class Gate:
         try:
             return certificate is not None and certificate in trusted_clients(self._settings.trusted_clients)
         except ConfigError as err:
-            log.warning("opcua_trusts_nobody", why=str(err), hint=err.hint)
+            _warn("opcua_trusts_nobody", why=str(err), hint=err.hint)
             return False
 
     def get_user(
@@ -124,7 +158,7 @@ class Gate:
         try:
             return hmac.compare_digest(read_password(path).encode(), given.encode("utf-8", "replace"))
         except ConfigError as err:
-            log.warning("opcua_password_unreadable", why=str(err), hint=err.hint)
+            _warn("opcua_password_unreadable", why=str(err), hint=err.hint)
             return False
 
 
@@ -132,10 +166,9 @@ class _Session(InternalSession):
     """One session: what it may hold, and nothing of another's."""
 
     async def create_subscription(self, params: Any, callback: Any, request_callback: Any = None) -> Any:
-        asked_ms = float(params.RequestedPublishingInterval)
-        # Zero is as fast as can be; what is no number is in no range.
-        is_slow = asked_ms > _SLOWEST_MS
-        params.RequestedPublishingInterval = _SLOWEST_MS if is_slow else max(asked_ms, _FASTEST_MS)
+        # Zero would be a loop. The order matters: no comparison with NaN holds, and the first of the two is taken then.
+        asked_ms = max(_FASTEST_MS, float(params.RequestedPublishingInterval))
+        params.RequestedPublishingInterval = min(_SLOWEST_MS, asked_ms)
         return await super().create_subscription(params, callback, request_callback)
 
     async def create_monitored_items(self, params: Any) -> Any:
@@ -224,9 +257,7 @@ class _Channel(SecureConnection):
 
     def select_policy(self, uri: str, peer_certificate: bytes | None, mode: Any = None) -> None:
         if uri != SecurityPolicyNone.URI and not self.gate.trusts(peer_certificate):
-            log.warning(
-                "opcua_client_refused", peer=str(self.peer), why="its certificate is not in opcua.trusted_clients"
-            )
+            _warn("opcua_client_refused", peer=str(self.peer), why="its certificate is not in opcua.trusted_clients")
             raise ua.uaerrors.BadSecurityChecksFailed
         super().select_policy(uri, peer_certificate, mode)
 
@@ -247,7 +278,7 @@ class _Processor(UaProcessor):
             code = getattr(err, "code", ua.StatusCodes.BadTcpInternalError)
             said = ua.ErrorMessage(ua.StatusCode(code), "refused")
             self._transport.write(uatcp_to_binary(ua.MessageType.Error, said))
-            log.info("opcua_connection_ended", peer=str(self.name), why=f"{type(err).__name__}: {err}"[:200])
+            _warn("opcua_connection_ended", peer=str(self.name), why=f"{type(err).__name__}: {err}"[:200])
             return False
 
     async def _process_message(self, typeid: Any, requesthdr: Any, seqhdr: Any, body: Any) -> Any:
@@ -262,7 +293,7 @@ class _Processor(UaProcessor):
             return await super()._process_message(typeid, requesthdr, seqhdr, body)
         except ServiceError as err:
             if typeid == _ACTIVATE_SESSION:
-                log.warning("opcua_login_refused", peer=str(self.name), why=ua.StatusCode(err.code).name)
+                _warn("opcua_login_refused", peer=str(self.name), why=ua.StatusCode(err.code).name)
                 await asyncio.sleep(_AFTER_WRONG_PASSWORD_S)
             raise
 
@@ -290,7 +321,7 @@ class _Protocol(OPCUAProtocol):
             self._end("what it sends is no OPC UA")
 
     def _end(self, why: str) -> None:
-        log.info("opcua_connection_ended", peer=str(self.peer_name), why=why)
+        _warn("opcua_connection_ended", peer=str(self.peer_name), why=why)
         self._buffer = b""
         if self.transport is not None:
             self.transport.abort()

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from asyncua import Server, ua
 
-from drivers.timing import monotonic_s
 from edge_agent.errors import Unavailable
 from edge_agent.opcua.certificates import own_certificate, trusted_clients
-from edge_agent.opcua.guard import LIMITS, Gate, GuardedBinary, GuardedServer, ReadOnly
+from edge_agent.opcua.guard import LIMITS, Gate, GuardedBinary, GuardedServer, LinesAMinute, ReadOnly
 from edge_agent.opcua.space import Space
 from edge_agent.runtime.claim import address_to_listen_at
 from edge_agent.runtime.holders import listener_at
@@ -31,7 +30,6 @@ _POLICIES = [
     ua.SecurityPolicyType.Aes128Sha256RsaOaep_SignAndEncrypt,
     ua.SecurityPolicyType.Aes256Sha256RsaPss_SignAndEncrypt,
 ]
-_LINES_A_MINUTE = 20
 
 
 class _Opened(Server):
@@ -51,20 +49,17 @@ class _Opened(Server):
 
 
 class _FewLines(logging.Filter):
-    """The library logs what strangers send it: so many lines a minute are enough to see that somebody does."""
+    """The library logs what strangers send it, with the whole traceback: a few lines a minute without it are enough."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._begun_mono_s, self._said = monotonic_s(), 0
+        self._lines = LinesAMinute()
 
     def filter(self, record: logging.LogRecord) -> bool:
         if not record.name.startswith("asyncua"):
             return True
-        if monotonic_s() - self._begun_mono_s > 60:
-            self._begun_mono_s, self._said = monotonic_s(), 0
-        self._said += 1
         record.exc_info = record.exc_text = None
-        return self._said <= _LINES_A_MINUTE
+        return self._lines.take()
 
 
 def quiet_library() -> None:

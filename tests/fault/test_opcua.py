@@ -292,6 +292,23 @@ async def test_clients_that_hold_all_they_can_and_send_rubbish_hold_up_no_row_of
         assert max(took) < 2.0
 
 
+@pytest.mark.parametrize(
+    ("asked_ms", "given_ms"), [(0.0, 100.0), (-1.0, 100.0), (float("nan"), 100.0), (1e9, 60_000.0), (250.0, 250.0)]
+)
+async def test_nobody_is_told_faster_than_ten_times_a_second(asked_ms: float, given_ms: float) -> None:
+    from asyncua import ua
+
+    from edge_agent.opcua.guard import Gate, GuardedServer
+
+    server = GuardedServer(Gate(None))  # type: ignore[arg-type]  # nobody logs in
+    session = server.create_session("a client", external=True)
+    asked = ua.CreateSubscriptionParameters(RequestedPublishingInterval=asked_ms)
+    result = await session.create_subscription(asked, lambda *_: None)
+    await session.delete_subscriptions([result.SubscriptionId])
+
+    assert result.RevisedPublishingInterval == given_ms
+
+
 async def test_whatever_bytes_come_the_server_goes_on(tmp_path: Path) -> None:
     site = Site(tmp_path)
     kinds = st.sampled_from([b"HELF", b"OPNF", b"MSGF", b"MSGC", b"CLOF", b"ERRF", b""])
