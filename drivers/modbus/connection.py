@@ -134,6 +134,8 @@ class ModbusConnection:
         cancels_before = _cancels()
         try:
             is_connected = await self._client.connect()
+        except UnicodeError as err:  # a name that nobody can be asked for
+            self.fail(NotConnected(f"no connection to {self._peer}: {err}"))
         except BaseException:
             self.abort()
             raise

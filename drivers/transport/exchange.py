@@ -71,7 +71,7 @@ class Exchange(asyncio.Protocol):
                 await asyncio.get_running_loop().create_connection(lambda: self, self._host, self._port)
         except TimeoutError:
             self.fail(NotConnected(f"no connection to {self.peer} within {self._timeout_s:g} s: {_LOOK_AT}"))
-        except OSError as err:
+        except (OSError, UnicodeError) as err:  # UnicodeError: a name that nobody can be asked for
             self.fail(NotConnected(f"no connection to {self.peer} ({err}): {_LOOK_AT}"))
         except BaseException:
             self.abort()

@@ -75,6 +75,6 @@ async def open_tcp(host: str, port: int, listener: StreamListener, *, timeout_s:
             _, stream = await asyncio.get_running_loop().create_connection(lambda: _TcpStream(listener), host, port)
     except TimeoutError:
         raise NotConnected(f"{host}:{port} did not accept the connection within {timeout_s:g} s") from None
-    except OSError as err:
+    except (OSError, UnicodeError) as err:  # UnicodeError: a name that nobody can be asked for
         raise NotConnected(f"{host}:{port} cannot be reached: {err}") from err
     return stream

@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edge_agent.settings.models import Contradiction
 from edge_agent.settings.slips import SAME, slip
-from edge_agent.settings.words import Loc, expected, is_secret, key_of, kind_of, properties, shown, tables, written
+from edge_agent.settings.words import (
+    Loc,
+    expected,
+    is_secret,
+    key_of,
+    kind_of,
+    kinds_with,
+    properties,
+    shown,
+    tables,
+    written,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -79,6 +90,9 @@ def _unknown(loc: Loc, document: Mapping[str, Any]) -> Problem:
     if near:
         meant: Loc = (*at[:-1], near[0])
         return Problem(at, at, f'{message}; did you mean "{near[0]}"?', meant)
+    if kinds := kinds_with(at[:-1], name):
+        key = key_of((*at[:-1], "kind"))
+        return Problem(at, at, f"{message}; only {key} = {' or '.join(kinds)} has this key", at)
     homes = [table for table, keys in tables().items() if name in keys and table != key_of(at[:-1])]
     if homes:
         return Problem(at, at, f"{message}; this key belongs to {' or '.join(homes)}", at)

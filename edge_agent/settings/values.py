@@ -103,6 +103,7 @@ _THIS_NETWORK, _NEVER_GIVEN, _EVERYONE = ip_network("0.0.0.0/8"), ip_network("24
 def _address(text: str) -> IPv4Address | IPv6Address | None:
     """The address that a text is, None for a name. Raises ValueError for what is neither."""
     if _NAME.fullmatch(text) is not None and _NO_NAME.fullmatch(text) is None:
+        text.encode("idna")  # raises for what no name server can be asked: a part of more than 63 letters, say
         return None
     return ip_address(text)
 

@@ -14,7 +14,19 @@ from edge_agent.settings.values import RESULT_ITEM_WORDS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["Loc", "expected", "hint_of", "is_secret", "key_of", "kind_of", "properties", "shown", "tables", "written"]
+__all__ = [
+    "Loc",
+    "expected",
+    "hint_of",
+    "is_secret",
+    "key_of",
+    "kind_of",
+    "kinds_with",
+    "properties",
+    "shown",
+    "tables",
+    "written",
+]
 
 Loc = tuple[str | int, ...]
 _MOST_SHOWN = 60
@@ -109,6 +121,12 @@ def properties(loc: Loc) -> Mapping[str, Any]:
     """The keys of the table at ``loc`` with their schemas; empty where it is no table."""
     found: Mapping[str, Any] = _node(loc).get("properties", {})
     return found
+
+
+def kinds_with(loc: Loc, name: str) -> list[str]:
+    """The kinds of the table at ``loc`` that have a key of this name, as line.toml writes them; often none."""
+    kinds = _kinds(_resolve(_raw(loc)))
+    return [json.dumps(kind) for kind, table in kinds.items() if name in _resolve(table)["properties"]]
 
 
 def hint_of(locs: Iterable[Loc]) -> str:

@@ -225,6 +225,11 @@ async def test_tcp_that_nobody_serves_is_not_connected() -> None:
         await open_tcp("127.0.0.1", port, Ear(), timeout_s=1.0)
 
 
+async def test_a_name_that_nobody_can_be_asked_for_is_not_connected() -> None:
+    with pytest.raises(NotConnected, match="cannot be reached"):
+        await open_tcp(f"{'a' * 64}.plant.example", 502, Ear(), timeout_s=1.0)
+
+
 @pytest.mark.parametrize("url", ["/dev/does-not-exist", "socket://127.0.0.1:1", "nonsense://x", ""])
 async def test_a_serial_port_that_is_not_there_is_not_connected(url: str) -> None:
     with pytest.raises(NotConnected, match="cannot be opened"):

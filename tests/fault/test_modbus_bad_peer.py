@@ -488,3 +488,8 @@ class TestFailSafe:
             finally:
                 task.cancel()
                 await asyncio.wait([task])
+
+
+async def test_a_name_that_nobody_can_be_asked_for_is_not_connected() -> None:
+    with pytest.raises(NotConnected, match="no connection to a"):
+        await write_reject(f"{'a' * 64}.plant.example", 502, unit=1, first_coil=0, timeout_s=1.0)

@@ -525,3 +525,11 @@ def test_the_connections_of_all_kinds_are_what_is_tested() -> None:
         HostLinkConnection,
         S7Connection,
     }
+
+
+async def test_a_name_that_nobody_can_be_asked_for_is_not_connected(kind: Kind) -> None:
+    wire = kind.wire(f"{'a' * 64}.plant.example", 5000, places=PLACES, timeout_s=1.0, on_lost=lambda: None)
+
+    with pytest.raises(NotConnected, match="no connection to a"):
+        await wire.open()
+    assert not wire.is_up

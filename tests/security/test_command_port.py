@@ -12,7 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from drivers.base import ControllerDown, ControllerResult, ControllerUp
-from drivers.keyence import link as link_module
+from drivers.keyence import link_status
 from drivers.keyence.link import CvxLink
 from drivers.simulated.command_port import ConnectionPolicy
 from drivers.simulated.controller import SimulatedController
@@ -166,7 +166,7 @@ async def test_a_controller_that_flapped_and_then_stays_away_is_said(monkeypatch
                 peer.reset()
                 await next_of(link, ControllerDown)
             await next_of(link, ControllerUp)
-            monkeypatch.setattr(link_module, "_STEADY_S", 0.5)
+            monkeypatch.setattr(link_status, "STEADY_S", 0.5)
             await peer.aclose()
             await next_of(link, ControllerDown)
             await until(lambda: sum(_is_loud(entry) for entry in logs) == 3, "the third loss")

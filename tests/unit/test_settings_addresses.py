@@ -73,6 +73,13 @@ def test_what_is_no_address_and_no_name_is_refused(tmp_path: Path, key: str, tex
     assert any(f"{key}: expected an address" in line and f'(got "{text}")' in line for line in found), found
 
 
+@pytest.mark.parametrize("key", HOSTS)
+def test_a_name_that_no_name_server_can_be_asked_for_is_refused(tmp_path: Path, key: str) -> None:
+    name = f"{'a' * 64}.plant.example"
+
+    assert any(f"{key}: expected an address" in line for line in refused(tmp_path, (key, f'"{name}"')))
+
+
 @pytest.mark.parametrize("key", sorted(set(HOSTS) - LISTENS))
 @pytest.mark.parametrize("text", ["::", "0.1.2.3", "240.0.0.1"])
 def test_an_address_that_no_device_has_is_refused_for_a_peer(tmp_path: Path, key: str, text: str) -> None:

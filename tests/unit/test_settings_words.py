@@ -16,6 +16,7 @@ from edge_agent.settings import HostLinkSettings, Settings, SlmpSettings, load_s
 from edge_agent.wiring.output import make_output
 
 EXAMPLE = (Path(__file__).parents[2] / "deploy" / "line.example.toml").read_text()
+OF_MODBUS = 'only output.kind = "modbus-coils" or "modbus-registers" has this key'
 LINE = """\
 schema_version = 1
 [line]
@@ -70,9 +71,10 @@ def test_they_name_parts_and_need_no_statement_of_a_watchdog(tmp_path: Path, kin
         ("mode_input = 1", "output.mode_input: needs output.inputs_register: the word D"),
         ("mode_input = 1\ninputs_register = 12", "output.inputs_register: expected a place outside the 5 words of"),
         ("mode_input = 17\ninputs_register = 65535", "output.inputs_register: expected at most 6553"),
-        ("unit = 1", "output.unit: "),
-        ("first_coil = 0", "output.first_coil: "),
-        ('module = "wago-750"', "output.module: "),
+        ("unit = 1", f"output.unit: unknown key (got 1); {OF_MODBUS}"),
+        ("first_coil = 0", f"output.first_coil: unknown key (got 0); {OF_MODBUS}"),
+        ('module = "wago-750"', f'output.module: unknown key (got "wago-750"); {OF_MODBUS}'),
+        ("db = 5", 'output.db: unknown key (got 5); only output.kind = "s7" has this key'),
     ],
 )
 def test_words_that_cannot_be_are_refused_with_their_key(tmp_path: Path, kind: str, keys: str, message: str) -> None:
