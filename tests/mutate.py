@@ -39,6 +39,7 @@ _BLOCK = (
     "tests/contract/test_verdict_output.py",
     *("-k", "not RTU and not coils"),
 )
+_WORDS = ("tests/fault/test_words_bad_peer.py", "tests/unit/test_word_codecs.py")
 TESTS_OF = {
     "edge_agent/runtime/interlock.py": _DECIDES,
     "edge_agent/runtime/verdict.py": _DECIDES,
@@ -54,6 +55,12 @@ TESTS_OF = {
     "drivers/output/coils.py": ("tests/unit/test_modbus_coils.py", *_DRIVES, *_NO_SERIAL_LINE),
     "drivers/output/block_output.py": _BLOCK,
     "drivers/output/block.py": _BLOCK,
+    "drivers/output/words.py": ("tests/simulated/test_word_plcs.py", *_WORDS),
+    "drivers/transport/exchange.py": _WORDS,
+    "drivers/slmp/codec.py": _WORDS,
+    "drivers/slmp/connection.py": _WORDS,
+    "drivers/kv_hostlink/codec.py": _WORDS,
+    "drivers/kv_hostlink/connection.py": _WORDS,
 }
 """What decides, carries and writes a PASS, each with the tests that are to notice a change of it."""
 _NOTHING = "nothing"

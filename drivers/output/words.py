@@ -5,11 +5,12 @@ What it takes to speak such a protocol is to read and to write words in a row.
 
 from __future__ import annotations
 
+import asyncio
 from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
-from drivers.base import Admit, DriverError, admit_all
+from drivers.base import Admit, DriverError, NotConnected, admit_all
 from drivers.output.block import BLOCK_WORDS, PLC_WORDS, BlockWire
 from drivers.transport.exchange import Exchange
 
@@ -60,6 +61,8 @@ class WordConnection(BlockWire):
         dropped_hint: str = "",
     ) -> None:
         self._places = places
+        self._timeout_s = timeout_s
+        self._is_greeted = False
         self._wire = Exchange(host, port, timeout_s=timeout_s, on_lost=on_lost, admit=admit, dropped_hint=dropped_hint)
 
     @abstractmethod
@@ -81,11 +84,24 @@ class WordConnection(BlockWire):
     @property
     def is_up(self) -> bool:
         """As ``DeviceWire.is_up``."""
-        return self._wire.is_up
+        return self._is_greeted and self._wire.is_up
 
     async def open(self) -> None:
-        """As ``DeviceWire.open``."""
-        await self._wire.open()
+        """As ``DeviceWire.open``: the dial, then ``greet``, both together in ``timeout_s``."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await self._wire.open()
+                await self.greet()
+        except NotConnected:
+            raise
+        except TimeoutError:
+            self.fail(NotConnected(f"no connection to {self.peer} within {self._timeout_s:g} s: {_LOOK_AT}"))
+        except DriverError as err:
+            self.fail(NotConnected(str(err)))
+        self._is_greeted = True
+
+    async def greet(self) -> None:
+        """What the PLC wants of a new connection before its first request; nothing, mostly. Raises DriverError."""
 
     async def write_words(self, words: tuple[int, ...]) -> None:
         """As ``BlockWire.write_words``."""
@@ -123,3 +139,6 @@ class WordConnection(BlockWire):
     def abort(self) -> None:
         """As ``DeviceWire.abort``."""
         self._wire.abort()
+
+
+_LOOK_AT = "look at its cable and at output.host, or give it more time with output.write_timeout_ms"

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
-from drivers.base import Admit, CommandRefused, DriverError, NotConnected, ProtocolViolation, admit_all
+from drivers.base import Admit, CommandRefused, ProtocolViolation, admit_all
 from drivers.output.words import WordConnection, WordPlaces
 from drivers.s7.codec import (
     Refused,
@@ -63,32 +62,11 @@ class S7Connection(WordConnection):
             host, port, places=places, timeout_s=timeout_s, on_lost=on_lost, admit=admit, dropped_hint=_DROPPED
         )
         self._db = db
-        self._timeout_s = timeout_s
         self._connect = connect_request(rack, slot)
         self._number = 0
-        self._is_greeted = False
 
-    @property
-    def is_up(self) -> bool:
-        """As ``DeviceWire.is_up``."""
-        return self._is_greeted and super().is_up
-
-    async def open(self) -> None:
-        """As ``DeviceWire.open``: TCP, then the CPU in its place of the rack, then the size of requests."""
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                await super().open()
-                await self._greet()
-        except NotConnected:
-            raise
-        except TimeoutError as err:
-            why = str(err) if isinstance(err, DriverError) else "what it takes to connect took too long"
-            self.fail(NotConnected(f"no connection to {self.peer} within {self._timeout_s:g} s: {why}; {_LOOK_AT}"))
-        except DriverError as err:
-            self.fail(NotConnected(str(err)))
-        self._is_greeted = True
-
-    async def _greet(self) -> None:
+    async def greet(self) -> None:
+        """As ``WordConnection.greet``: the CPU in its place of the rack, then the size of requests."""
         name = "the request to connect"
         reply = await self._wire.ask(name, self._connect, confirm_size)
         self._take(name, reply, check_confirm)
@@ -133,6 +111,3 @@ class S7Connection(WordConnection):
 
     def _refuse(self, name: str, reply: bytes, why: ValueError) -> NoReturn:
         self.fail(ProtocolViolation(f"{self.peer} answered {name} with {reply[:40]!r}: {why}"))
-
-
-_LOOK_AT = "look at its cable, at output.host, rack and slot, or give it more time with output.write_timeout_ms"

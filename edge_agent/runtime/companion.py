@@ -1,4 +1,4 @@
-"""A process of the agent's own beside it (the page, the publishing), which it talks to by standard input and output."""
+"""A process of the agent's own beside it (page, publishing, OPC UA), talked to by standard input and output."""
 
 from __future__ import annotations
 

@@ -14,14 +14,15 @@ if TYPE_CHECKING:
 __all__ = ["Holder", "holder_of_name", "listener_at", "plain_address"]
 
 _LISTENS = "0A"
-_PAGE = "edge_agent.web"
+_BESIDE = frozenset({"edge_agent.web", "edge_agent.opcua"})
+"""What an agent starts beside itself, and listens at a port for it."""
 _COMMAND = "edge-agent"
 _MOST_SHOWN = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """A process: its number and what it was started as. The page of an agent counts as its agent."""
+    """A process: its number and what it was started as. Its page and its OPC UA server count as the agent."""
 
     pid: int
     command: tuple[str, ...]
@@ -105,9 +106,9 @@ def _process_with(inode: int) -> Holder | None:
 
 
 def _agent_of(pid: int) -> Holder | None:
-    """The process; for the page the agent that started it."""
+    """The process; for the page and the OPC UA server the agent that started it."""
     command = _command(pid)
-    if _PAGE not in command:
+    if _BESIDE.isdisjoint(command):
         return Holder(pid, command) if command else None
     try:
         # Behind the last bracket: a program's name may hold blanks and brackets itself.

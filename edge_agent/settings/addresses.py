@@ -96,7 +96,7 @@ def _listening(settings: Settings) -> list[_Ports]:
     if ftp is not None:
         known.append(_Ports(("images", "ftp", "port"), ftp.host, ftp.port, ftp.port, is_own=True))
         known.append(_Ports(("images", "ftp", "passive_ports"), ftp.host, *ftp.passive_ports, is_own=True))
-    for name, table in (("web", settings.web), ("metrics", settings.metrics)):
+    for name, table in (("web", settings.web), ("metrics", settings.metrics), ("opcua", settings.opcua)):
         if table is not None:
             known.append(_Ports((name, "port"), table.host, table.port, table.port, is_own=True))
     return known
@@ -134,7 +134,12 @@ def _controller(settings: Settings) -> list[tuple[Loc, str]]:
         return []
     ours = [
         (f"{name}.host", table.host)
-        for name, table in (("images.ftp", ftp), ("web", settings.web), ("metrics", settings.metrics))
+        for name, table in (
+            ("images.ftp", ftp),
+            ("web", settings.web),
+            ("metrics", settings.metrics),
+            ("opcua", settings.opcua),
+        )
         if table is not None
     ]
     for key, other in ours:

@@ -186,4 +186,21 @@ def _receivers(settings: Settings) -> list[tuple[Loc, str]]:
     if webhook is not None and not webhook.url.startswith("https:"):
         given = [key for key in ("ca_file", "certificate_file") if getattr(webhook, key) is not None]
         problems += [(("webhook", key), "needs a url with https (got http)") for key in given]
+    return problems + _readers(settings)
+
+
+def _readers(settings: Settings) -> list[tuple[Loc, str]]:
+    """Somebody may read over OPC UA, and each user stands there once."""
+    opcua = settings.opcua
+    if opcua is None:
+        return []
+    names = [user.name for user in opcua.user]
+    problems: list[tuple[Loc, str]] = [
+        (("opcua", "user", at, "name"), f"a second [[opcua.user]] of that name (got {name})")
+        for at, name in enumerate(names)
+        if name in names[:at]
+    ]
+    if not names and opcua.anonymous == "no":
+        message = 'expected an [[opcua.user]], or opcua.anonymous = "read": nobody could read'
+        problems.append((("opcua",), message))
     return problems

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, field_
 from edge_agent.files.public_key import PublicKey
 from edge_agent.settings.addresses import addresses
 from edge_agent.settings.fit import Contradiction, bundles, pages, places, sources, times
+from edge_agent.settings.opcua import OpcUaSettings
 from edge_agent.settings.outputs import AnyOutput, OutputSettings, RtuSettings, with_kind
 from edge_agent.settings.values import (
     Camera,
@@ -54,6 +55,7 @@ __all__ = [
     "LogSettings",
     "MetricsSettings",
     "MqttSettings",
+    "OpcUaSettings",
     "OutputSettings",
     "RtuSettings",
     "SerialSettings",
@@ -379,6 +381,7 @@ class Settings(Table):
     challenge: Annotated[ChallengeSettings | None, say("how often a challenge is asked for; left out, never")] = None
     mqtt: Annotated[MqttSettings | None, say("results to an MQTT broker")] = None
     webhook: Annotated[WebhookSettings | None, say("results to an HTTP address")] = None
+    opcua: Annotated[OpcUaSettings | None, say("status and results for OPC UA clients")] = None
     metrics: Annotated[MetricsSettings | None, say("measured values at an address of their own")] = None
     _source: SourceFile | None = PrivateAttr(default=None)
 

@@ -43,9 +43,13 @@ def unit_drop_in(settings: Settings) -> str:
 def _peers(settings: Settings) -> tuple[list[str], list[str]]:
     """Addresses that the agent talks to, and why the private networks have to be allowed as well."""
     open_to: list[str] = []
-    for table, served in (("web", settings.web), ("metrics", settings.metrics)):
+    for table, served, who in (
+        ("web", settings.web, "browsers"),
+        ("metrics", settings.metrics, "browsers"),
+        ("opcua", settings.opcua, "OPC UA clients"),
+    ):
         if served is not None and not _is_loopback(served.host):
-            open_to.append(f"{table}.host is {served.host}: browsers may come from any private address.")
+            open_to.append(f"{table}.host is {served.host}: {who} may come from any private address.")
     addresses: list[str] = []
     for key, text in _named(settings):
         if not _is_address(text):

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from edge_agent.feed.state import Line
 
 __all__ = [
-    "AgentState",
     "Answer",
-    "ArchivedKind",
-    "Condition",
     "LimitRequest",
     "MovedLimit",
     "Request",
@@ -31,42 +30,7 @@ Why = Annotated[
 ]
 
 
-class _Line(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class Condition(_Line):
-    """One thing that must hold before parts may pass. ``why_not`` is empty while it holds."""
-
-    why_not: str
-    since_mono_s: float
-
-
-class ArchivedKind(_Line):
-    """Images of a kind that the archive holds: bytes, and the part number of the oldest, None where there is none."""
-
-    size_bytes: int = 0
-    oldest_seq: int | None = None
-
-
-class AgentState(_Line):
-    """How the agent stands. Times are of this PC's monotonic clock, which both processes share."""
-
-    state: str
-    since_mono_s: float
-    is_simulated: bool
-    is_dry_run: bool = False
-    degraded: dict[str, str] = Field(default_factory=dict)
-    conditions: dict[str, Condition]
-    archive_lost: int
-    archive_pruned: int
-    archive_passes: ArchivedKind = ArchivedKind()
-    archive_others: ArchivedKind = ArchivedKind()
-    bypass: str = ""
-    """Who answers for the parts at the moment instead of the inspection; empty: nobody."""
-
-
-class Review(_Line):
+class Review(Line):
     """What a person says of a part. It changes no verdict: that one is sent.
 
     Of a REJECT: CONFIRMED (rightly rejected) or OVERTURNED (was a good part). Of a PASS: PASS_CONFIRMED (rightly
@@ -79,14 +43,14 @@ class Review(_Line):
     note: Note = ""
 
 
-class ReviewRequest(_Line):
+class ReviewRequest(Line):
     """The page asks the agent to write a review into the journal."""
 
     ask: Annotated[int, Field(ge=1)]
     review: Review
 
 
-class MovedLimit(_Line):
+class MovedLimit(Line):
     """A person makes ``to`` the limit of a program's bundle, which is the one that the person looked at."""
 
     program: Annotated[int, Field(ge=0, le=999)]
@@ -99,7 +63,7 @@ class MovedLimit(_Line):
     told: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-class LimitRequest(_Line):
+class LimitRequest(Line):
     """The page asks the agent to make and activate the bundle with that limit."""
 
     ask: Annotated[int, Field(ge=1)]
@@ -109,7 +73,7 @@ class LimitRequest(_Line):
 Request = ReviewRequest | LimitRequest
 
 
-class Answer(_Line):
+class Answer(Line):
     """What became of it; ``error`` is empty when it is on the disk. ``bundle_id``: of a bundle that was made."""
 
     answer: int

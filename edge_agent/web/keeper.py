@@ -9,53 +9,32 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import structlog
 from pydantic import TypeAdapter
 
-from drivers.timing import Backoff, monotonic_s
+from drivers.timing import Backoff
+from edge_agent.feed.telling import Teller, say
 from edge_agent.inspection.bundle.limit_changes import LIMIT_EVENT
 from edge_agent.runtime.companion import start_companion
-from edge_agent.store.held import Held
 from edge_agent.store.journal import JournalError
-from edge_agent.web.feed import AgentState, Answer, ArchivedKind, Condition, LimitRequest, Request
+from edge_agent.web.feed import Answer, LimitRequest, Request
 from edge_agent.web.moving import moved_by_process
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from pydantic import BaseModel
-
+    from edge_agent.feed.telling import Looked
     from edge_agent.settings import Settings
-    from edge_agent.store.held import HeldKind
 
-__all__ = ["Looked", "keep_page"]
+__all__ = ["keep_page"]
 
 log = structlog.get_logger(__name__)
 
 _REQUEST: TypeAdapter[Request] = TypeAdapter(Request)
-_LOOK_EVERY_S = 0.1
-_TELL_EVERY_S = 1.0
-_UNREAD_MAX_BYTES = 64 * 1024
 _BETWEEN_REVIEWS_S = 0.1
 _RESTART_FIRST_S, _RESTART_CAP_S = 1.0, 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class Looked:
-    """The agent at this moment. ``conditions`` maps each to why it does not hold, empty where it does."""
-
-    state: str
-    conditions: Mapping[str, str]
-    is_simulated: bool
-    archive_lost: int
-    archive_pruned: int
-    is_dry_run: bool = False
-    degraded: Mapping[str, str] = field(default_factory=dict)
-    bypass: str = ""
-    archive_held: Held = field(default_factory=Held)
 
 
 @asynccontextmanager
@@ -82,10 +61,8 @@ class _Keeper:
         self, settings: Settings, look: Callable[[], Looked], note: Callable[[str, str], Awaitable[None]]
     ) -> None:
         self._settings = settings
-        self._look = look
+        self._teller = Teller(look)
         self._note = note
-        self._state_since = ("", 0.0)
-        self._since: dict[str, tuple[bool, float]] = {}
         self._moving: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
@@ -102,7 +79,7 @@ class _Keeper:
         page, tell, says = await start_companion("edge_agent.web")
         try:
             tell.write(self._settings.model_dump_json().encode() + b"\n")
-            telling = asyncio.create_task(self._tell(tell))
+            telling = asyncio.create_task(self._teller.tell(tell))
             try:
                 await self._hear(says, tell)
             finally:
@@ -117,39 +94,6 @@ class _Keeper:
             tell.close()
             await page.wait()
 
-    async def _tell(self, to: asyncio.StreamWriter) -> None:
-        last, last_mono_s = None, 0.0
-        while True:
-            state, now = self._state(), monotonic_s()
-            if state != last or now - last_mono_s >= _TELL_EVERY_S:
-                _say(to, state)
-                last, last_mono_s = state, now
-            await asyncio.sleep(_LOOK_EVERY_S)
-
-    def _state(self) -> AgentState:
-        looked, now = self._look(), monotonic_s()
-        if looked.state != self._state_since[0]:
-            self._state_since = (looked.state, now)
-        conditions = {}
-        for name, why_not in looked.conditions.items():
-            holds = not why_not
-            if name not in self._since or self._since[name][0] != holds:
-                self._since[name] = (holds, now)
-            conditions[name] = Condition(why_not=why_not, since_mono_s=self._since[name][1])
-        return AgentState(
-            state=looked.state,
-            since_mono_s=self._state_since[1],
-            is_simulated=looked.is_simulated,
-            is_dry_run=looked.is_dry_run,
-            degraded=dict(looked.degraded),
-            conditions=conditions,
-            archive_lost=looked.archive_lost,
-            archive_pruned=looked.archive_pruned,
-            bypass=looked.bypass,
-            archive_passes=_kind(looked.archive_held.passes),
-            archive_others=_kind(looked.archive_held.others),
-        )
-
     async def _hear(self, page: asyncio.StreamReader, answer_to: asyncio.StreamWriter) -> None:
         """Do what people ask for until the page is gone. Raises ValueError for a page that says something else."""
         while line := await page.readline():
@@ -163,12 +107,12 @@ class _Keeper:
             except JournalError as err:
                 error = str(err)
             log.info("part_reviewed", part_seq=request.review.part_seq, says=request.review.says, error=error or None)
-            _say(answer_to, Answer(answer=request.ask, error=error))
+            say(answer_to, Answer(answer=request.ask, error=error))
             await asyncio.sleep(_BETWEEN_REVIEWS_S)
 
     def _begin_to_move(self, request: LimitRequest, answer_to: asyncio.StreamWriter) -> None:
         if self._moving:
-            _say(answer_to, Answer(answer=request.ask, error="another limit is being moved: try again in a moment"))
+            say(answer_to, Answer(answer=request.ask, error="another limit is being moved: try again in a moment"))
             return
         moving = asyncio.create_task(self._move(request, answer_to))
         self._moving.add(moving)
@@ -183,13 +127,4 @@ class _Keeper:
             except JournalError as err:
                 error = f"the bundle with that limit is activated, but the journal does not say so: {err}"
         log.info("limit_moved", to=request.limit.to, by=request.limit.by, bundle_id=done.bundle_id, error=error or None)
-        _say(answer_to, Answer(answer=request.ask, error=error, bundle_id=done.bundle_id))
-
-
-def _kind(held: HeldKind) -> ArchivedKind:
-    return ArchivedKind(size_bytes=held.size_bytes, oldest_seq=held.oldest_seq)
-
-
-def _say(to: asyncio.StreamWriter, line: BaseModel) -> None:
-    if to.transport.get_write_buffer_size() < _UNREAD_MAX_BYTES:
-        to.write(line.model_dump_json().encode() + b"\n")
+        say(answer_to, Answer(answer=request.ask, error=error, bundle_id=done.bundle_id))

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
     from prometheus_client.metrics_core import Metric
 
+    from edge_agent.feed.current import Live, SeenPart
     from edge_agent.settings import Settings
     from edge_agent.store.held import Reach
     from edge_agent.store.receivers import ReceiverStatus
-    from edge_agent.web.current import Live, SeenPart
     from edge_agent.web.drift import Drift
     from edge_agent.web.reviews import ReviewBook
 

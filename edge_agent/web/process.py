@@ -13,12 +13,13 @@ import uvicorn
 from prometheus_client import disable_created_metrics
 
 from edge_agent.errors import Unavailable
+from edge_agent.feed.current import Live
+from edge_agent.feed.state import AgentState
 from edge_agent.logs import configure_logs
 from edge_agent.runtime.holders import listener_at
 from edge_agent.runtime.process import stand_back
 from edge_agent.settings import Settings
-from edge_agent.web.current import Live
-from edge_agent.web.feed import AgentState, Answer, Request
+from edge_agent.web.feed import Answer, Request
 from edge_agent.web.guard import read_token
 from edge_agent.web.measured import Measured
 from edge_agent.web.pictures import Explainer

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import ASGIApp
 
+    from edge_agent.feed.current import Live
     from edge_agent.settings import Settings
-    from edge_agent.web.current import Live
     from edge_agent.web.measured import Measured
     from edge_agent.web.pictures import Explainer
     from edge_agent.web.reviews import ReviewBook, ReviewDesk

@@ -18,6 +18,8 @@ from edge_agent.desk.client import DeskClient, desk_path
 from edge_agent.desk.desk import serve_desk
 from edge_agent.errors import AlreadyRunning, Unavailable
 from edge_agent.files.owners import person
+from edge_agent.opcua.hello import BundleInUse
+from edge_agent.opcua.keeper import keep_opcua
 from edge_agent.publishing.keeper import keep_publishing
 from edge_agent.report.subject import versions
 from edge_agent.runtime.background_tasks import beside
@@ -45,11 +47,12 @@ from edge_agent.wiring.images import images_of, open_images
 from edge_agent.wiring.output import make_output
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine
+    from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
     from pathlib import Path
 
     from drivers.base import CaptureSource, VerdictOutput
     from drivers.keyence.link import CvxLink
+    from edge_agent.inspection.inspector import Inspector
     from edge_agent.runtime.claim import Claim
     from edge_agent.runtime.watching import Watched
     from edge_agent.settings import Settings
@@ -161,6 +164,7 @@ async def run_agent(
             serve_desk(desk_path(settings.store.journal), desk),
             keep_page(settings, look, journal.event),
             keep_publishing(settings, journal.event),
+            keep_opcua(settings, look, _in_use(inspectors)),
             bypass.kept(),
             beside(
                 *_requests(settings, engine, health, link, lambda: output.wanted_program),
@@ -172,6 +176,13 @@ async def run_agent(
             await supervisor.run(stop_on_signal())
     finally:
         journal.close()
+
+
+def _in_use(inspectors: Mapping[tuple[int, int], Inspector]) -> list[BundleInUse]:
+    return [
+        BundleInUse(program=program, camera=camera, bundle_id=one.bundle.id)
+        for (program, camera), one in inspectors.items()
+    ]
 
 
 def _started(settings: Settings, *, is_simulated: bool, is_dry_run: bool) -> Started:

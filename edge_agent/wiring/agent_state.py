@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from drivers.base import DriverError
+from edge_agent.feed.telling import Looked
 from edge_agent.runtime.disk import DISK
 from edge_agent.runtime.overdue import CHALLENGE, ChallengeClock
 from edge_agent.runtime.supervisor import CONDITIONS
 from edge_agent.store.held import Held
 from edge_agent.store.journal import Journal, JournalError, JournalReader
-from edge_agent.web.keeper import Looked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -52,13 +52,14 @@ def challenge_clock(settings: Settings) -> ChallengeClock:
 
 
 def look_at(engine: Engine, health: Health, archive: Archive, degraded: Callable[[], Mapping[str, str]]) -> Looked:
-    """What the operator's page is told."""
+    """What the processes beside the agent are told."""
     return Looked(
         state=str(engine.state),
         conditions={**dict.fromkeys((*CONDITIONS, DISK), ""), **health.reasons},
         is_simulated=engine.is_simulated,
         is_dry_run=engine.is_dry_run,
         bypass=engine.bypass.words,
+        program=engine.program,
         degraded=degraded(),
         archive_lost=archive.lost,
         archive_pruned=archive.pruned,

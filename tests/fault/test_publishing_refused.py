@@ -165,7 +165,8 @@ def test_retry_after_is_kept(hook: Hook) -> None:
 
 
 def record(seq: int) -> Any:
-    from edge_agent.publishing.outbox import Record, part_record
+    from edge_agent.feed.records import part_record
+    from edge_agent.publishing.outbox import Record
 
     return Record("part", part_record(part_row(seq), Published.PUBLISHED), "", seq)
 

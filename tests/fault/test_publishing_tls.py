@@ -9,8 +9,9 @@ import pytest
 
 from drivers.base import Published
 from edge_agent.errors import ConfigError, EdgeAgentError
+from edge_agent.feed.records import part_record
 from edge_agent.publishing.mqtt import MqttReceiver
-from edge_agent.publishing.outbox import Outbox, Record, part_record
+from edge_agent.publishing.outbox import Outbox, Record
 from edge_agent.publishing.sender import NotDelivered
 from edge_agent.publishing.tls import TlsFiles, client_context, expires_soon
 from edge_agent.publishing.webhook import WebhookReceiver

@@ -15,9 +15,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from drivers.timing import monotonic_s
+from edge_agent.feed.telling import UNREAD_MAX_BYTES, Looked, say
 from edge_agent.store.journal import Journal, JournalReader
 from edge_agent.web.feed import Answer
-from edge_agent.web.keeper import _UNREAD_MAX_BYTES, Looked, _say, keep_page
+from edge_agent.web.keeper import keep_page
 from edge_agent.wiring.free_ports import free_port
 from tests.security.web_site import Reply, Served, part_row, reject_row, web_settings, written
 
@@ -161,9 +162,9 @@ async def test_a_page_that_does_not_read_is_not_told_more_than_its_pipe_holds() 
         assert process.stdin is not None
         line = Answer(answer=1, error="x" * 500)
         for _ in range(5000):
-            _say(process.stdin, line)
+            say(process.stdin, line)
         held = process.stdin.transport.get_write_buffer_size()
-        assert held < _UNREAD_MAX_BYTES + 1000
+        assert held < UNREAD_MAX_BYTES + 1000
     finally:
         process.kill()
         process.stdin.close()

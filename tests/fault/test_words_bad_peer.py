@@ -131,6 +131,78 @@ async def _read_all(loop: asyncio.AbstractEventLoop, peer: socket.socket) -> Non
         pass
 
 
+async def test_closing_is_in_order_and_resets_nothing(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
+    ends: list[type[BaseException]] = []
+    async with connected(kind) as (device, wire, _):
+        await wire.read_words(8)
+        listen = device.request
+
+        async def noted(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
+            try:
+                return await listen(reader)
+            except (asyncio.IncompleteReadError, ConnectionError) as err:
+                ends.append(type(err))
+                raise
+
+        monkeypatch.setattr(device, "request", noted)
+        await wire.read_words(8)
+        await wire.read_words(8)
+        wire.close()
+        wire.close()
+        await device.until(lambda: not device._writers)
+
+        assert ends == [asyncio.IncompleteReadError], "read to its end, not reset"
+        assert not wire.is_up
+        with pytest.raises(NotConnected, match="was closed"):
+            await wire.read_words(8)
+
+
+async def test_a_dial_that_is_cancelled_leaves_no_connection(kind: Kind) -> None:
+    async with connected(kind) as (device, _, _):
+        wire = kind.wire(*device.place, places=PLACES, timeout_s=5.0, on_lost=lambda: None)
+        dialling = asyncio.create_task(wire.open())
+        await asyncio.sleep(0)
+        dialling.cancel()
+        await asyncio.wait([dialling])
+
+        assert dialling.cancelled()
+        assert not wire.is_up
+        with pytest.raises(NotConnected):
+            await wire.read_words(8)
+
+
+async def test_an_abort_ends_it_at_once_and_small_requests_leave_at_once(kind: Kind) -> None:
+    async with connected(kind) as (_, wire, _):
+        sock = wire._wire._socket()
+        assert sock is not None
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        wire.abort()
+        assert not wire.is_up
+
+
+async def test_a_peer_that_is_not_admitted_is_left_at_once(kind: Kind) -> None:
+    async with connected(kind) as (device, _, _):
+        wire = kind.wire(
+            *device.place, places=PLACES, timeout_s=1.0, on_lost=lambda: None, admit=lambda *_: "it is another line's"
+        )
+        with pytest.raises(NotConnected, match="it is another line's"):
+            await wire.open()
+        assert not wire.is_up
+
+
+async def test_a_peer_that_has_answered_and_goes_is_not_taken_for_one_that_serves_another_client() -> None:
+    async with connected(WordsOverSlmp) as (device, wire, lost):
+        await wire.read_words(8)
+        for writer in device._writers:
+            writer.close()
+        await device.until(lambda: lost)
+        with pytest.raises(NotConnected) as caught:
+            await wire.read_words(8)
+
+    assert "closed the connection" in str(caught.value)
+    assert "serves one client" not in str(caught.value)
+
+
 async def test_a_second_answer_ends_the_connection(kind: Kind) -> None:
     async with connected(kind) as (device, wire, lost):
 
@@ -143,6 +215,7 @@ async def test_a_second_answer_ends_the_connection(kind: Kind) -> None:
             await wire.write(PASS)
         assert not wire.is_up
         assert lost
+        await device.until(lambda: not device._writers)
 
 
 async def test_bytes_that_nobody_asked_for_end_the_connection(kind: Kind) -> None:

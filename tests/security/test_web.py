@@ -12,8 +12,8 @@ import pytest
 
 from edge_agent.domain import Verdict
 from edge_agent.errors import ConfigError
+from edge_agent.feed.state import ArchivedKind
 from edge_agent.store.journal import Journal
-from edge_agent.web.feed import ArchivedKind
 from edge_agent.web.guard import read_token
 from edge_agent.web.site import _VIEWERS_MAX, monitoring
 from tests.security.web_site import TOKEN, agent_state, part_row, reject_row, served, web_settings, written

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from drivers.timing import monotonic_s
 from edge_agent.domain import Alignment, Judgement, Outcome, Published, Reason, Verdict
+from edge_agent.feed.state import AgentState, Condition
 from edge_agent.settings import Settings, load_settings
 from edge_agent.store.journal import CameraRow, Journal, PartRow
-from edge_agent.web.feed import AgentState, Answer, Condition, LimitRequest
+from edge_agent.web.feed import Answer, LimitRequest
 from edge_agent.web.process import listening_socket, make_site, names_of, server
 from edge_agent.web.site import Site, page
 

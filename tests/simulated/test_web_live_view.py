@@ -28,9 +28,9 @@ from tests.simulated.line import bad_image, good_image, line
 from tests.simulated.test_web_page import until_it_listens
 
 if TYPE_CHECKING:
+    from edge_agent.feed.state import AgentState
     from edge_agent.settings import Settings
     from edge_agent.store.rows import PartRow
-    from edge_agent.web.feed import AgentState
     from tests.simulated.browser import Browser
 
 pytestmark = [

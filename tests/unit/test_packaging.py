@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -72,3 +75,16 @@ def test_the_line_side_never_imports_torch() -> None:
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
 
     assert ran.returncode == 0, ran.stderr
+
+
+def test_every_package_that_is_asked_for_has_one_version() -> None:
+    """Else two machines may test two things, and a release of somebody else may break a green tree."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    asked = [*project["dependencies"], *itertools.chain(*project["optional-dependencies"].values())]
+    names = {re.split(r"[^A-Za-z0-9._-]", text)[0].lower().replace("_", "-") for text in asked} - {"edge-agent"}
+    pinned = {
+        line.partition("==")[0].lower().replace("_", "-")
+        for line in (ROOT / "constraints.txt").read_text().splitlines()
+    }
+
+    assert names - pinned == set()

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 ROOMS = ("edge_agent", "calibration", "drivers")
 PLANTED = {
-    "edge_agent/opcua/__init__.py": '"""A room of the agent that nobody has given a place."""\n',
+    "edge_agent/unplaced/__init__.py": '"""A room of the agent that nobody has given a place."""\n',
     "calibration/shapes/__init__.py": '"""A room of calibration that nobody has given a place."""\n',
     "edge_agent/inspection/shapes/__init__.py": '"""A room of inspection that nobody has given a place."""\n',
     "edge_agent/commands/hello.py": '"""A command that nobody has given a place."""\n',
@@ -45,7 +45,7 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> str:
     "words",
     [
         "The rooms of edge_agent: each has its place, and a new one has to say its own BROKEN",
-        "- edge_agent.opcua",
+        "- edge_agent.unplaced",
         "The rooms of calibration: each has its place, and a new one has to say its own BROKEN",
         "The rooms of inspection: each has its place, and a new one has to say its own BROKEN",
         "- edge_agent.inspection.shapes",

@@ -234,7 +234,7 @@ def test_the_doctor_says_how_the_pages_port_stands(tmp_path: Path) -> None:
     assert (free.result, free.evidence) == (Result.OK, f"127.0.0.1:{port} is free")
     assert (not_come.result, not_come.fix) == (
         Result.WARN,
-        "its page starts, or has ended: see the agent's log",
+        "what listens there starts, or has ended: see the agent's log",
     )
     assert (elsewhere.result, elsewhere.fix) == (Result.FAIL, "web.host must be an address of this PC: ip addr")
     assert another_line.result is Result.FAIL
@@ -244,4 +244,4 @@ def test_the_doctor_says_how_the_pages_port_stands(tmp_path: Path) -> None:
 def test_a_line_without_a_page_has_no_ports_for_one(tmp_path: Path) -> None:
     one = settings(tmp_path).model_copy(update={"web": None, "metrics": None})
 
-    assert page_ports(Site(tmp_path / "line.toml", one)) == ok("line.toml has no [web] and no [metrics]")
+    assert page_ports(Site(tmp_path / "line.toml", one)) == ok("line.toml has no [web], no [metrics] and no [opcua]")

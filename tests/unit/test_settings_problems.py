@@ -160,6 +160,18 @@ most = 100
 ca_file = "ca.pem"
 certificate_file = "webhook.pem"
 key_file = "webhook.key"
+
+[opcua]
+host = "127.0.0.1"
+port = 4840
+certificate_file = "opcua.pem"
+key_file = "opcua.key"
+trusted_clients = "clients"
+anonymous = "no"
+
+[[opcua.user]]
+name = "mes"
+password_file = "mes_password"
 """
 FTP_TABLE = EVERY_KEY[EVERY_KEY.index("[images.ftp]") : EVERY_KEY.index("[output]")]
 WITH_FOLDER = EVERY_KEY.replace(FTP_TABLE, '[images.folder]\npath = "drop"\nrescan_ms = 1000\nsettle_ms = 300\n\n')
@@ -262,7 +274,7 @@ def test_the_document_of_these_tests_is_right_and_has_every_key(tmp_path: Path) 
 def test_a_wrong_value_is_refused_on_its_line_with_what_was_expected(
     tmp_path: Path, table: str, key: str, node: dict[str, Any]
 ) -> None:
-    name = f"{table}.{key}".lstrip(".").replace("bundle.", "bundle[1].")
+    name = f"{table}.{key}".lstrip(".").replace("bundle.", "bundle[1].").replace("user.", "user[1].")
     for value in wrong_values(node):
         document, line = replaced(document_with(table), table, key, value)
 
@@ -281,7 +293,7 @@ def test_a_key_with_a_typo_is_refused_and_the_right_one_named(tmp_path: Path, ta
 
     found = problems(tmp_path, "\n".join(lines) + "\n")
 
-    name = f"{table}.{key}x".lstrip(".").replace("bundle.", "bundle[1].")
+    name = f"{table}.{key}x".lstrip(".").replace("bundle.", "bundle[1].").replace("user.", "user[1].")
     unknown = [problem for problem in found if "unknown key" in problem]
     assert unknown == [problem for problem in found if problem.startswith(f"line.toml:{line}: {name}: ")]
     assert len(unknown) == 1
@@ -314,7 +326,7 @@ def test_a_missing_key_is_said_on_the_line_of_its_table(tmp_path: Path, table: s
 
     found = problems(tmp_path, "\n".join(lines) + "\n")
 
-    name = f"{table}.{key}".lstrip(".").replace("bundle.", "bundle[1].")
+    name = f"{table}.{key}".lstrip(".").replace("bundle.", "bundle[1].").replace("user.", "user[1].")
     assert len(found) == 1
     assert found[0].startswith(f"line.toml:{header}: {name}: missing; expected ")
 

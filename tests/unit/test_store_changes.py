@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from edge_agent.publishing.outbox import event_record
+from edge_agent.feed.records import event_record
 from edge_agent.report.changed import change_json
 from edge_agent.settings import load_settings
 from edge_agent.store import opening

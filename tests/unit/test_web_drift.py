@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge_agent.domain import Reason
-from edge_agent.web.current import Live, SeenPart
+from edge_agent.feed.current import Live, SeenPart
 from edge_agent.web.drift import drift_warnings, drifts
 from edge_agent.web.measured import Measured
 from edge_agent.web.reviews import ReviewBook

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from edge_agent import wording
+from edge_agent.feed.state import ArchivedKind
 from edge_agent.settings import load_settings
-from edge_agent.web.feed import ArchivedKind
 from tests.security.web_site import agent_state, part_row, reject_row, served, web_settings, written
 
 if TYPE_CHECKING:

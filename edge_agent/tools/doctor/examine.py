@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edge_agent.tools.doctor import bundles, machine, owners, peers, places, results, room
+from edge_agent.tools.doctor import bundles, machine, opcua, owners, peers, places, results, room
 from edge_agent.tools.doctor.addresses import addresses
 from edge_agent.tools.doctor.finding import Check, Finding, Result, Site, ok
 
@@ -54,6 +54,7 @@ CHECKS: tuple[Check, ...] = (
     Check("file_system", "the disks are in this PC", places.file_system, gates=True),
     Check("results_certificates", "certificates for receivers of results", results.results_certificates),
     Check("results_delivered", "receivers get every result", results.results_delivered),
+    Check("opcua_server", "the OPC UA server can start, and clients are trusted", opcua.opcua_server),
     Check("inotify", "limits of folder notifications", machine.inotify),
     Check("memory", "memory is free", machine.memory, gates=True),
     Check("swap", "nothing is swapped out", machine.swap),

@@ -238,7 +238,7 @@ def _in_use(port: OwnPort) -> Finding:
 
 
 def page_ports(site: Site) -> Finding:
-    """The ports of page and metrics: free, or the running agent's. Without them the line works, and nobody can look."""
+    """Ports of page, metrics and OPC UA: free, or the running agent's. Without them the line works."""
     said = []
     for port in own_ports(site.settings):
         if port.key == "images.ftp.port":
@@ -247,7 +247,7 @@ def page_ports(site: Site) -> Finding:
         if found.result is not Result.OK:
             return found
         said.append(found.evidence)
-    return ok(", ".join(said) or "line.toml has no [web] and no [metrics]")
+    return ok(", ".join(said) or "line.toml has no [web], no [metrics] and no [opcua]")
 
 
 def _page_port(port: OwnPort, *, is_running: bool) -> Finding:
@@ -266,7 +266,9 @@ def _page_port(port: OwnPort, *, is_running: bool) -> Finding:
         is_page = other is None or other.is_page
         return ok(f"{where} is the running agent's") if is_running and is_page else _in_use(port)
     if is_running:
-        return warn(f"{where} is free though an agent runs", "its page starts, or has ended: see the agent's log")
+        return warn(
+            f"{where} is free though an agent runs", "what listens there starts, or has ended: see the agent's log"
+        )
     return ok(f"{where} is free")
 
 

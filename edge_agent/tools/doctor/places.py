@@ -72,6 +72,8 @@ def secrets_of(settings: Settings) -> list[Path]:
         named += [settings.mqtt.password_file, settings.mqtt.key_file]
     if settings.webhook is not None:
         named += [settings.webhook.token_file, settings.webhook.key_file]
+    if settings.opcua is not None:
+        named += [settings.opcua.key_file, *(user.password_file for user in settings.opcua.user)]
     return [path for path in named if path is not None]
 
 

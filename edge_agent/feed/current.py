@@ -1,4 +1,4 @@
-"""What the page knows now: how the agent stands, the newest parts, the counters of the shift.
+"""What is known now: how the agent stands, the newest parts, the counters of the shift.
 
 Parts come from the journal, which is where they are true; the agent is asked for nothing. Lives in one event loop.
 """
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge_agent.domain import Reason
+    from edge_agent.feed.state import AgentState
     from edge_agent.store.rows import PartRow, PublicationRow
-    from edge_agent.web.feed import AgentState
 
 __all__ = ["REMEMBERED_PARTS", "Live", "SeenPart", "shift_start"]
 
