@@ -192,7 +192,7 @@ async def test_where_a_second_client_is_refused_the_first_keeps_the_line() -> No
 async def test_where_both_are_served_a_result_is_told_to_both_and_a_command_to_one() -> None:
     async with fought_over(ConnectionPolicy.MANY) as (peer, ours, theirs):
         await next_of(theirs, ControllerUp)
-        assert await asyncio.gather(ours.echo("a"), theirs.echo("b")) == ["a", "b"]
+        assert await asyncio.gather(ours.call("EC", "a"), theirs.call("EC", "b")) == [("a",), ("b",)]
         peer.trigger("TRG1")
         results = [await next_of(link, ControllerResult) for link in (ours, theirs)]
 
