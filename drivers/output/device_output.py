@@ -345,7 +345,9 @@ class DeviceOutput(DeviceQuestions[S]):
                 link.close()
         if not is_proven:
             _log.warning(
-                "output_left_unproven", problem=self._outage.problem, relies_on="the remote I/O's own watchdog"
+                "output_left_unproven",
+                problem=self._outage.problem,
+                relies_on="the remote I/O's own watchdog, or the PLC's program",
             )
 
     async def _wait_until(self, due_mono_s: float) -> None:

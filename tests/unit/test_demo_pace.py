@@ -11,6 +11,7 @@ import pytest
 from edge_agent.errors import EdgeAgentError, Unavailable
 from edge_agent.tools.demo import run as demo
 from edge_agent.tools.demo.pace import busy_words, pace_for
+from edge_agent.tools.demo.plan import DemoPlan
 from edge_agent.wiring.free_ports import free_port
 from edge_agent.wiring.shown_parts import render_line
 from edge_agent.wiring.simulation import DemoLine
@@ -48,7 +49,7 @@ def test_a_busy_machine_gets_a_slower_belt() -> None:
 
 @pytest.mark.parametrize("takes_s", [0.01, 0.09, 0.35, 1.0, 3.3])
 def test_an_image_fits_twice_into_the_deadline_of_the_belt(tmp_path: Path, takes_s: float) -> None:
-    plan = demo.DemoPlan(tmp_path, parts=1, defective=0, good=1, width=160, spacing_s=pace(0.2, takes_s), seed=1)
+    plan = DemoPlan(tmp_path, parts=1, defective=0, good=1, width=160, spacing_s=pace(0.2, takes_s), seed=1)
 
     assert plan.deadline_ms >= 2 * takes_s * 1000
 
@@ -121,7 +122,7 @@ def test_a_calibration_that_fails_ends_the_demonstration_with_its_exit_code(
     tmp_path: Path, nobody_calibrates: Callable[[str], None]
 ) -> None:
     nobody_calibrates("import sys; sys.exit(65)")
-    plan = demo.DemoPlan(tmp_path / "out", parts=1, defective=0, good=1, width=160, spacing_s=1.0, seed=1)
+    plan = DemoPlan(tmp_path / "out", parts=1, defective=0, good=1, width=160, spacing_s=1.0, seed=1)
 
     with pytest.raises(EdgeAgentError, match="the calibration ended with exit code 65") as why:
         demo.run_demo(plan, lambda _stage, _done, _total: None, lambda _line: None)

@@ -160,7 +160,7 @@ async def output_watchdog(site: Site) -> Finding:
     wanted = site.settings.output
     said = f"output.watchdog_ms = {wanted.watchdog_ms}"
     if wanted.names_parts:
-        return ok(f"the PLC sees the heartbeat stand still: {said}")
+        return ok(f"nothing here can see it: the PLC's program has to close the gate when the heartbeat stops ({said})")
     untested = fail(
         f"{said}, and nobody can ask this remote I/O whether it is armed, nor has said that it was tested",
         "set it to drop all outputs when writes stop, then: edge-agent output test --watchdog --yes",
