@@ -89,7 +89,7 @@ class Refused(NamedTuple):
 
 
 def connect_request(rack: int, slot: int) -> bytes:
-    """COTP: connect to the CPU in this place of the rack."""
+    """COTP: connect to the CPU in this place of the rack. Raises ValueError for a place that no rack has."""
     if not (0 <= rack <= 7 and 0 <= slot <= 31):
         raise ValueError(f"a rack is 0 to 7 and a slot 0 to 31 (got {rack} and {slot})")
     options = struct.pack(">BBB", 0xC0, 1, _TPDU_1024) + struct.pack(">BBH", 0xC1, 2, _OUR_TSAP)
