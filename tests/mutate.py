@@ -31,6 +31,7 @@ _DRIVES = (
     "tests/unit/test_modbus_output.py",
     "tests/contract/test_verdict_output.py",
     "tests/fault/test_modbus_bad_peer.py",
+    "tests/fault/test_words_bad_peer.py",
 )
 _NO_SERIAL_LINE = ("-k", "not RTU")
 """It is the same output, and takes its time."""
