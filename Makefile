@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: install demo test test-all test-unit test-rest lint pictures bench bench-nearest bench-beyond bench-rate bench-paired bench-peers everyday docs reference figures fuzz results chaos soak kills schedules explore faults cover mutants words mistakes lock offline-bundle offline-documents bare-root clean
+.PHONY: install demo test test-all lint pictures bench bench-nearest bench-beyond bench-rate bench-paired bench-peers everyday docs reference figures fuzz results chaos soak kills schedules explore faults cover mutants words mistakes lock offline-bundle offline-documents bare-root clean
 
 # Not compiled beforehand: of what is installed a small part is ever imported, and compiled then.
 install: $(STAMP)
@@ -27,20 +27,17 @@ lint: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# The tests under three minutes: no calibration, no drawing of reports, no process of its own, no peer that fails in real time.
+# As many tests at a time as there are cores (pytest-xdist). The tests of one file stay together: they share what they made.
+TOGETHER := -n auto --dist loadfile
+
+# A minute on two cores: no calibration, no installation, no drawing of reports, no process of its own, no peer that fails in
+# real time.
 test: lint
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest $(TOGETHER) -m "not slow"
 
-# Everything, a quarter of an hour: what continuous integration runs.
-# Its two halves side by side, for most machines have two cores and most tests wait for something.
+# Everything: what continuous integration runs. One more at a time than there are cores, for many tests wait for something.
 test-all: lint
-	$(MAKE) --jobs 2 --output-sync=target --no-print-directory test-unit test-rest
-
-test-unit:
-	$(BIN)/python -m pytest tests/unit
-
-test-rest:
-	$(BIN)/python -m pytest --ignore=tests/unit
+	$(BIN)/python -m pytest -n 3 --dist loadfile
 
 # The documents as a site, into dist/docs: dist/docs/index.html opens in a browser, also without a network. A link or an anchor
 # that leads nowhere fails.

@@ -67,6 +67,7 @@ def test_a_commit_that_is_not_there_is_said_with_what_to_do(capsys: pytest.Captu
     assert not said.out
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_in_git")
 def test_the_older_code_is_that_of_the_commit(tmp_path: Path) -> None:
     name = older_code("HEAD", tmp_path)
@@ -78,6 +79,7 @@ def test_the_older_code_is_that_of_the_commit(tmp_path: Path) -> None:
         older_code("--all", tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_in_git")
 def test_a_side_that_dies_is_shown_with_its_last_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Kept folders that hold no bundle: the older side ends before it is warm, by itself."""
@@ -103,6 +105,7 @@ def test_a_side_that_dies_in_between_is_shown_with_its_last_words(tmp_path: Path
                 dying.ask(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_side_runs_the_code_that_it_was_given(tmp_path: Path) -> None:
     """An older folder without the package: it would import the installed one, and compare today with today."""
     with (
@@ -169,6 +172,7 @@ def test_the_table_says_what_one_side_lacks_and_who_passed_what() -> None:
     assert "Peak memory of the process: 3dc5cc9 2 MiB, today 2 MiB." in lines
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "good"), [("demo", 2), ("frame", 3)])
 def test_a_subject_judges_other_images_than_it_learns_from(name: str, good: int, tmp_path: Path) -> None:
     subject = SUBJECTS[name]

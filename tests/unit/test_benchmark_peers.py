@@ -28,6 +28,7 @@ _WIDE_RESNET_50, _WIDE_LAYER4, _WIDE_CLASSES = 68_883_240, 41_971_712, 2_049_000
 """Parameters as torchvision publishes them, and of the two parts that no detector runs."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("build", "parameters", "channels"),
     [

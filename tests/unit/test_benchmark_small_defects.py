@@ -126,6 +126,7 @@ def test_a_method_that_there_is_none_of_is_refused(
     assert "no method magic; methods: local, paper, patchcore" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_patchcore_is_judged_at_a_limit_from_its_held_out_scores(tmp_path: Path) -> None:
     camera, plan, options = DefectCamera(width=160, height=120, seed=0), Plan(good=20), CalibrationOptions(threads=1)
     paths = good_parts(camera, plan, tmp_path)

@@ -22,6 +22,7 @@ def on_a_line_pc(*args: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_good_parts_on_a_pc_that_cannot_calibrate(tmp_path: Path) -> None:
     given = ("--part", "a zipper", "--program", "3", "--max-angle", "20", "--keep", "a.bmp", "--keep", "b.bmp")
 
@@ -37,6 +38,7 @@ def test_good_parts_on_a_pc_that_cannot_calibrate(tmp_path: Path) -> None:
     assert "systemctl restart edge-agent" in ran.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["evaluate", "demo"])
 def test_the_other_commands_that_calibrate(tmp_path: Path, command: str) -> None:
     ran = on_a_line_pc(command, *([str(tmp_path)] if command == "evaluate" else ["--out", str(tmp_path / "out")]))

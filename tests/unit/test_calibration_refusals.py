@@ -200,6 +200,7 @@ def test_the_same_picture_in_another_file_format_is_named(images: Path) -> None:
     assert "03.bmp and copy.png show the same picture" in str(refused(images))
 
 
+@pytest.mark.slow
 def test_an_image_of_something_else_is_named(images: Path) -> None:
     other = np.random.default_rng(1).integers(0, 255, (48, 64)).astype(np.uint8)
     write(images, "11.bmp", other)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,6 +78,7 @@ def _classes(trees: dict[str, ast.Module]) -> dict[str, ast.ClassDef]:
     return {node.name: node for tree in trees.values() for node in tree.body if isinstance(node, ast.ClassDef)}
 
 
+@cache
 def functions(room: str) -> list[Function]:
     """All public functions of a room but commands, whose docstrings are the help that a person reads."""
     trees = {str(path.relative_to(ROOT)): ast.parse(path.read_text()) for path in sorted((ROOT / room).rglob("*.py"))}

@@ -168,6 +168,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @needs_mkdocs
 def test_the_site_loads_nothing_from_elsewhere(site: Path) -> None:
     loads = {url for page in site.rglob("*.html") for url in Seen(page.read_text("utf-8")).loads}
@@ -178,6 +179,7 @@ def test_the_site_loads_nothing_from_elsewhere(site: Path) -> None:
     assert (site / "search/search_index.js").stat().st_size > 100_000
 
 
+@pytest.mark.slow
 @needs_mkdocs
 def test_lists_tables_and_code_come_out_as_on_github(site: Path) -> None:
     """The site's parser is another one than GitHub's: tests/documents/site.py makes up for it."""
@@ -192,6 +194,7 @@ def test_lists_tables_and_code_come_out_as_on_github(site: Path) -> None:
     assert len(list(site.rglob("*.html"))) > 100
 
 
+@pytest.mark.slow
 @needs_mkdocs
 def test_names_of_documents_and_numbers_of_decisions_are_links_on_the_site(site: Path) -> None:
     page = (site / "decisions/0006-images-are-proven-before-226.html").read_text("utf-8")

@@ -63,6 +63,7 @@ def test_a_drift_needs_a_method_of_this_tool() -> None:
         EvaluationOptions(methods=("patchcore",), with_drift=True).check()
 
 
+@pytest.mark.slow
 def test_each_disturbance_has_a_row_and_what_has_to_be_borne_is(found: Evaluation) -> None:
     (trial,) = found.method("views").trials
 
@@ -74,6 +75,7 @@ def test_each_disturbance_has_a_row_and_what_has_to_be_borne_is(found: Evaluatio
     assert found.method("dfm").trials[0].drift == ()
 
 
+@pytest.mark.slow
 def test_the_table_is_in_the_summary_the_json_the_report_and_a_file_of_its_own(
     found: Evaluation, tmp_path: Path
 ) -> None:
@@ -91,6 +93,7 @@ def test_the_table_is_in_the_summary_the_json_the_report_and_a_file_of_its_own(
     assert {row["method"] for row in rows} == {"views"}
 
 
+@pytest.mark.slow
 def test_without_a_drift_there_is_no_file_of_it(found: Evaluation, tmp_path: Path) -> None:
     plain = tuple(replace(m, trials=tuple(replace(t, drift=()) for t in m.trials)) for m in found.methods)
 

@@ -95,6 +95,7 @@ def told(found: Explored) -> str:
     return f"{found.states:,} states, {found.steps:,} steps, {found.seconds / 60:.1f} min"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SMALL)
 def test_no_schedule_of_a_small_budget_passes_a_part_wrongly(name: str) -> None:
     found = shortest(Line.new(SMALL[name]))
@@ -208,6 +209,7 @@ def test_several_processes_find_what_one_finds() -> None:
         whole(Line.new(replace(budget, has_sessions=False)), processes=2, table_bits=20)
 
 
+@pytest.mark.slow
 def test_a_part_that_cannot_pass_never_can_again() -> None:
     """The search goes no further where no open part can pass: none that is stale, or behind which another opened."""
 

@@ -123,6 +123,7 @@ def test_the_table_has_the_questions_that_are_answered_here() -> None:
     assert all(question.seconds.strip() for question in questions())
 
 
+@pytest.mark.slow
 def test_every_command_answers_its_question(line: Path) -> None:
     with chdir(line), answering(line / "journal.sqlite3"):
         for question in questions():

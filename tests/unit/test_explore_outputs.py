@@ -61,6 +61,7 @@ WHOLE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.promise(
     "T-34o", "the real outputs: every run of a budget of parts, faults, late writes, stops", "no promise is broken"
 )
@@ -92,6 +93,7 @@ PLANTED: list[tuple[type[Any], dict[str, Any], str]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("output", "budget", "words"), PLANTED, ids=[planted[0].__name__ for planted in PLANTED])
 def test_a_planted_fault_is_found(output: type[Any], budget: dict[str, Any], words: str) -> None:
     found = explore(Budget(**{"output": output, "parts": 1, "faults": 0} | budget), at_most=10_000)

@@ -25,6 +25,7 @@ print(before, of_blas())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one core: NumPy has one thread anyhow")
 def test_where_a_network_runs_numpy_has_no_threads_that_take_its_cores() -> None:
     root = str(Path(__file__).resolve().parents[2])

@@ -98,6 +98,7 @@ async def test_without_the_library_the_log_says_what_to_install_and_the_agent_go
     assert (finding.result, finding.fix) == (Result.FAIL, line["hint"])
 
 
+@pytest.mark.slow
 def test_the_agent_imports_no_opc_ua_library() -> None:
     code = "import sys, edge_agent.wiring.agent, edge_agent.tools.doctor; sys.exit('asyncua' in sys.modules)"
 

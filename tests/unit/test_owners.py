@@ -22,7 +22,7 @@ from tests.other_user import SERVICE, edge_agent_as, folder_for_all, give, owner
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")]
 
 _TOML = """\
 schema_version = 1

@@ -32,6 +32,7 @@ def test_the_wheel_holds_exactly_the_three_packages(tmp_path: Path) -> None:
     assert "edge_agent/py.typed" in names
 
 
+@pytest.mark.slow
 def test_the_source_archive_holds_what_the_documents_are_built_of(tmp_path: Path) -> None:
     subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", str(tmp_path)],
@@ -47,6 +48,7 @@ def test_the_source_archive_holds_what_the_documents_are_built_of(tmp_path: Path
     assert wanted | {path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.*")} <= names
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command", [["cvx", "commands"], ["version"], ["doctor", "--help"], ["journal", "query", "--help"]]
 )
@@ -64,6 +66,7 @@ def test_a_command_loads_only_what_it_needs(command: list[str]) -> None:
     assert ran.returncode == 0, ran.stderr
 
 
+@pytest.mark.slow
 def test_the_line_side_never_imports_torch() -> None:
     code = (
         "import sys; sys.modules['torch'] = None\n"

@@ -327,6 +327,7 @@ print(*(float(v).hex() for v in (r.quality, r.shift_x_px, r.shift_y_px, r.angle_
 """
 
 
+@pytest.mark.slow
 def test_the_same_image_gives_the_same_bits_in_any_process_and_thread(tmp_path: Path) -> None:
     reference, image = _image(), _image(2.0, 7.0, 5.0, seed=9)
     np.save(tmp_path / "a.npy", reference)
@@ -441,6 +442,7 @@ def _glittering(seed: int, angle_deg: float, *, lamp: float = 0.0) -> np.ndarray
     return np.clip(turned + rng.normal(0, 2, turned.shape), 0, 255).astype(np.uint8)
 
 
+@pytest.mark.slow
 def test_a_part_that_glitters_is_not_laid_upside_down() -> None:
     registration = Registration(_glittering(0, 0.0), RegistrationSettings(max_angle_deg=180.0))
     turns = [-175.0, -150.0, -90.0, -40.0, 35.0, 80.0, 140.0, 160.0, 172.0, 179.0]
@@ -451,6 +453,7 @@ def test_a_part_that_glitters_is_not_laid_upside_down() -> None:
     assert max(off) < 10.0, off
 
 
+@pytest.mark.slow
 def test_a_lamp_from_one_side_does_not_hold_a_part_that_glitters_where_it_is() -> None:
     registration = Registration(_glittering(0, 0.0, lamp=0.4), RegistrationSettings(max_angle_deg=180.0))
     turns = [-175.0, -150.0, -90.0, -40.0, 35.0, 80.0, 140.0, 160.0, 172.0, 179.0]

@@ -101,6 +101,7 @@ def test_parts_without_registration_are_inspected_wherever_they_lay(tmp_path: Pa
     assert (width, height) != (WIDTH, HEIGHT)
 
 
+@pytest.mark.slow
 def test_nothing_is_rejected_for_how_it_lies_where_registration_is_off(tmp_path: Path) -> None:
     images = written(tmp_path / "good", disc)
     options = CalibrationOptions(search=SearchWishes(registration="off"), method="views")

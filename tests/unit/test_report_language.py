@@ -95,6 +95,7 @@ def untranslated(page: Page) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("marks")
 def test_nothing_of_a_run_stays_english(tmp_path: Path) -> None:
     refused = PartPictures("part 9", "caption", None, problem="the file is empty")
@@ -113,6 +114,7 @@ def test_nothing_of_a_run_stays_english(tmp_path: Path) -> None:
         assert '<html lang="zh-Hans">' in page.html
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("marks")
 def test_nothing_of_a_calibration_stays_english(tmp_path: Path) -> None:
     more = MoreParts("not tried on an inspected area this narrow", ((10, 0.8),))
@@ -136,6 +138,7 @@ def test_nothing_of_a_calibration_stays_english(tmp_path: Path) -> None:
         assert left == [text for text in left if "known-defective parts would pass: dent.bmp." in text]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("marks")
 def test_nothing_of_a_shift_stays_english(tmp_path: Path) -> None:
     bundle = BundleFact("ab" * 32, 3, "/bundles/a", "2026-11-24T06:00:00+00:00", 1.6, 40, LIMIT, "numpy 2")

@@ -213,6 +213,7 @@ async def test_who_reached_the_output_first_keeps_it_through_a_cut(tmp_path: Pat
         claim.close()
 
 
+@pytest.mark.slow
 def test_a_second_agent_on_the_output_ends_with_75(tmp_path: Path) -> None:
     loaded = settings(tmp_path, "192.168.20.20")
     with claimed(loaded.output):

@@ -251,6 +251,7 @@ def test_threads_do_not_disturb_each_other(tmp_path: Path) -> None:
     assert archive.lost == 0
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_at_once")
 def test_what_the_archive_knows_does_not_grow_with_its_images(tmp_path: Path) -> None:
     disk = _Pruned()
@@ -266,6 +267,7 @@ def test_what_the_archive_knows_does_not_grow_with_its_images(tmp_path: Path) ->
     assert most <= 4 + 4 + 4, "a reading of each kind, and today in each of its places"
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_images_of_a_day_take_no_memory_each() -> None:
     stock = Stock(FileSystem(), PASSES)
     folder = Path("2026-11-23")

@@ -304,6 +304,7 @@ def test_the_command_tells_it_the_newest_first_in_local_time(start: Callable[...
     assert "--most 2 shows all" in edge_agent("changes", "--config", "line.toml", "--most", "1", cwd=tmp_path).stdout
 
 
+@pytest.mark.slow
 def test_a_line_starts_although_the_values_of_its_last_start_cannot_be_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

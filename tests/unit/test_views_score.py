@@ -448,6 +448,7 @@ def test_features_have_a_place_for_each_sixteen_pixels_of_their_view() -> None:
     }
 
 
+@pytest.mark.slow
 def test_a_large_crop_is_seen_at_the_size_of_the_native_view() -> None:
     extractor = ViewExtractor((View.NATIVE,), DEFAULT_BACKBONE.overview_onnx(), threads=1, native=(600, 800))
 

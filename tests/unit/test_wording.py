@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import tomllib
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 KEYWORDS = {"tr": None, "trn": (1, 2), "mark": None}
 
 
+@cache
 def words_in_the_code() -> set[Any]:
     """As ``make words`` finds them."""
     mappings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["babel"]["mappings"]
@@ -54,6 +56,7 @@ def test_a_language_has_all_words_and_each_fills_the_same_names(code: str) -> No
             assert names_in(said) == names_in(text), text
 
 
+@pytest.mark.slow
 def test_words_are_found_in_all_kinds_of_files() -> None:
     assert {"No deviation", "Live", "Anomaly map"} <= words_in_the_code()
 

@@ -210,6 +210,7 @@ def _check(bundle: Bundle, manifest: dict[str, Any]) -> None:
     Bundle.of(bundle.folder, Section(manifest, "manifest"), files)
 
 
+@pytest.mark.slow
 def test_what_a_person_says_overrules_the_good_parts(tmp_path: Path) -> None:
     good = written(tmp_path / "good", 96, lambda rng: speckled(rng, COLOURS[Plane.RED]))
 
@@ -227,6 +228,7 @@ def test_what_a_person_says_overrules_the_good_parts(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_grey_images_have_no_plane_and_no_question(tmp_path: Path) -> None:
     good = written(tmp_path / "good", 96, lambda rng: speckled(rng, (90, 90, 90))[..., 0])
 
@@ -237,6 +239,7 @@ def test_grey_images_have_no_plane_and_no_question(tmp_path: Path) -> None:
         gather(sorted(good.iterdir()), CalibrationOptions(plane="red"))
 
 
+@pytest.mark.slow
 def test_what_a_person_masks_out_has_no_say(tmp_path: Path) -> None:
     def labelled(rng: np.random.Generator) -> Any:
         image = speckled(rng, (190, 190, 190), side=700)
@@ -256,6 +259,7 @@ def test_what_a_person_masks_out_has_no_say(tmp_path: Path) -> None:
     assert [found.registered.plane for found in said] == [Plane.RED, Plane.ALL]
 
 
+@pytest.mark.slow
 def test_where_no_voice_looks_at_the_image_no_plane_is_asked_for(tmp_path: Path) -> None:
     good = sorted(written(tmp_path / "good", 96, lambda rng: speckled(rng, COLOURS[Plane.RED])).iterdir())
 

@@ -30,7 +30,7 @@ from edge_agent.inspection.networks.sessions import Network
 from edge_agent.inspection.networks.view import Voice
 from edge_agent.inspection.tuning import tuned
 from edge_agent.report.phrases import is_known
-from tests.unit.test_views_bundle import ON_PART, encode, render
+from tests.calibrations.test_views_bundle import ON_PART, encode, render
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

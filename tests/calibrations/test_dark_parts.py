@@ -80,6 +80,7 @@ class Line:
         return filled_with_zeros(self.good, self.registration, self.alignments, self.most)
 
 
+@pytest.mark.slow
 def test_good_dark_parts_are_not_broken_and_parts_that_lost_their_end_are(tmp_path: Path) -> None:
     line = Line(tmp_path, [part(seed) for seed in range(20)])
     longer, lost = 0, 0

@@ -13,7 +13,7 @@ import pytest
 from edge_agent.store.schema import SCHEMA_VERSION
 from edge_agent.store.writer import JournalWriter
 from tests.command_line import edge_agent_here
-from tests.unit.test_deploy_install import in_use, install, offer
+from tests.installations.test_deploy_install import in_use, install, offer
 from tests.unit.test_store_journal import part_row
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]

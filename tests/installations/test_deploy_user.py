@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.unit.test_deploy_install import SHARED, offer
+from tests.installations.test_deploy_install import SHARED, offer
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.test_deploy_install import DEPLOY, offer
-from tests.unit.test_deploy_user import PRIVATE, can_be_private
+from tests.installations.test_deploy_install import DEPLOY, offer
+from tests.installations.test_deploy_user import PRIVATE, can_be_private
 
 pytestmark = [
     pytest.mark.slow,
