@@ -19,10 +19,11 @@ from drivers.base import (
     ControllerUp,
     DriverError,
 )
-from drivers.timing import Deadline, monotonic_s
+from drivers.timing import Deadline, monotonic_s, shown_time
 from edge_agent.domain import Published, Reason, Verdict
 from edge_agent.runtime.archiving import Archiving
 from edge_agent.runtime.bypass import Bypass
+from edge_agent.runtime.counter import ControllerCounter
 from edge_agent.runtime.disk import DISK
 from edge_agent.runtime.early import EarlyWords
 from edge_agent.runtime.gaps import MOST_MISSED, CountGaps, write_missed
@@ -38,6 +39,7 @@ from edge_agent.runtime.rows import log_judged
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
+    from datetime import datetime
 
     from drivers.base import ControllerLink, VerdictOutput
     from edge_agent.domain import Capture
@@ -95,9 +97,8 @@ class Engine:
         self._output = output
         self._health = health
         self._readiness = Readiness(health)
-        self._pairing = Pairing(
-            self._new_part, triggers_itself=options.triggers_itself, longest=timedelta(seconds=options.longest_s)
-        )
+        self._counter = ControllerCounter(timedelta(seconds=options.longest_s))
+        self._pairing = Pairing(self._new_part, self._counter, triggers_itself=options.triggers_itself)
         self._next_seq = journal.next_part_seq
         self._open_parts: dict[int, OpenPart] = {}
         # While a part is open its row comes soon: what became of others waits to share its commit
@@ -238,8 +239,8 @@ class Engine:
         arrival, part = self._pairing.on_capture(capture)
         # Before the image is taken for this line's: another controller's count and camera fit as well
         # (docs/decisions/0048).
-        if self._pairing.two_senders:
-            self._health.fails("sessions", self._pairing.two_senders)
+        if self._counter.two_senders:
+            self._health.fails("sessions", self._counter.two_senders)
         if capture.broken is Reason.DISK:  # the watch over the disk ends it
             self._health.fails(DISK, capture.detail)
         if part is None:
@@ -349,7 +350,7 @@ class Engine:
         # They counted for this gap alone: behind a reset the same counts are other parts.
         self._gaps.known = frozenset()
         if missed:
-            self._pairing.note_missed(missed)
+            self._pairing.decided.note_missed(missed)
             self._spawn(self._write_missed(missed, gap))
 
     async def _write_missed(self, missed: list[Part], gap: range) -> None:
@@ -438,17 +439,17 @@ class Engine:
         else:
             self._health.holds("program")
 
-    def _look_at_clock(self, clock: str) -> None:
+    def _look_at_clock(self, clock: datetime | None) -> None:
         """Of a link that came up: whatever else is wrong with it stays wrong until it does."""
         if self._up_mono_s is None:
             return
-        if self._pairing.is_settled:
+        if self._counter.is_settled:
             self._up_mono_s = None
             self._health.holds("controller")
         elif monotonic_s() - self._up_mono_s < _STANDS_STILL_S:
             self._health.fails("controller", _FIRST_SECOND)
         else:
-            self._health.fails("controller", _STANDS_STILL.format(clock))
+            self._health.fails("controller", _STANDS_STILL.format(shown_time(clock)))
 
     def _go_stale(self, why: str) -> None:
         """Nothing that is open can be trusted to be of now, what was decided and is on its way to the wire included."""

@@ -119,7 +119,7 @@ class PartHandler:
             repeats_count=part.repeats_count,
             unproven=part.unproven,
             deadline_passed=part.deadline.has_passed,
-            next_part_is_here=readiness.newest_seq != part.seq or self._pairing.is_overtaken(part),
+            next_part_is_here=readiness.newest_seq != part.seq or self._pairing.counter.is_overtaken(part),
             trigger_problem=open_part.trigger_problem,
         )
 

@@ -65,6 +65,9 @@ A_PHRASE = "not ready"
 SCANNED: dict[str, tuple[str, ...]] = {
     "edge_agent/runtime/verdict.py": (),
     "edge_agent/runtime/pairing.py": (),
+    "edge_agent/runtime/counter.py": (),
+    "edge_agent/runtime/decided.py": (),
+    "edge_agent/runtime/part.py": (),
     "edge_agent/runtime/programs.py": (),
     "edge_agent/runtime/requests.py": ("; program not ready has no [[bundle]]",),
     "edge_agent/runtime/rejects.py": (
