@@ -261,8 +261,8 @@ class CvxLink(ControllerCommands):
             if clock is not None:
                 self._status.tell_clock(ControllerClock(clock, follows_results))
             return
-        before, now = shown_time(self._clock), shown_time(clock) or "nothing"
-        self._status.go_down(f"the controller's clock went back from {before} to {now}")
+        now = shown_time(clock) or "nothing"
+        self._status.go_down(f"the controller's clock went back from {shown_time(self._clock)} to {now}")
         await self._resynchronise(session)
 
     async def _enter_run_mode(self, session: Session) -> None:

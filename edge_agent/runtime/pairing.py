@@ -77,7 +77,9 @@ class Pairing:
                 return Arrival.DUPLICATE, None
             self._attach(part, capture)
             why = part.unsure or why_old or self.counter.why_apart(part)
-            why = why or self.decided.why_of_one(capture, self.counter) or part.why_of_two_times(self.counter.longest)
+            why = (
+                why or self.decided.why_of_one(capture, self.counter) or part.why_of_another_time(self.counter.longest)
+            )
             # The first reason stays: those that follow mostly come of it.
             part.stale = part.stale or why
             return Arrival.JOINED, part
@@ -166,7 +168,7 @@ class Pairing:
         for part in self.parts:
             if follows_results and part.result is not None and part.proven_at is None:
                 part.proven_at = now
-                part.stale = part.stale or part.why_of_two_times(self.counter.longest)
+                part.stale = part.stale or part.why_of_another_time(self.counter.longest)
 
     def _open(self) -> Part:
         part = self.open_part()

@@ -80,7 +80,7 @@ class Part:
             return ""
         return "the controller has not told its clock since the result came: nothing proves that it is of now"
 
-    def why_of_two_times(self, longest: timedelta) -> str:
+    def why_of_another_time(self, longest: timedelta) -> str:
         """Why its images are of another time than its result; empty if they are not, or if nothing tells yet."""
         for capture in self.captures.values():
             # Both times are the controller's: its clock and this PC's are never compared (docs/decisions/0036).

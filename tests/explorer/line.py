@@ -33,7 +33,7 @@ def clock_at(second: int) -> str:
 
 @lru_cache
 def _moment(second: int) -> datetime:
-    return datetime(2026, 1, 1) + timedelta(seconds=second)  # noqa: DTZ001 - as pairing has it
+    return datetime(2026, 1, 1) + timedelta(seconds=second)  # noqa: DTZ001 - as drivers.timing has it
 
 
 @dataclass(frozen=True, slots=True)

@@ -546,9 +546,8 @@ async def test_a_result_is_of_now_once_the_controller_told_its_clock_after_it(tm
         for count, told in ((1, "260101_120001"), (2, "260101_120021")):
             at.image(count, taken=controller_time("260101_120001"))
             at.result(count)
-            at.engine.on_event(
-                ControllerClock(controller_time("260101_120001"))
-            )  # it was asked for before that result came
+            # It was asked for before that result came.
+            at.engine.on_event(ControllerClock(controller_time("260101_120001")))
             await asyncio.sleep(0.05)
             assert not at.engine.is_idle
             at.engine.on_event(ControllerClock(controller_time(told), follows_results=True))

@@ -750,6 +750,7 @@ def test_an_image_without_a_count_is_a_part_of_its_own() -> None:
 def test_the_next_new_count_belongs_to_the_part_that_the_agent_triggered() -> None:
     pairs = pairing()
     triggered = pairs.on_trigger()
+    is_overtaken = pairs.counter.is_overtaken(triggered)
     arrival, part = pairs.on_result(result(9))
     image_arrival, image_part = pairs.on_capture(capture(9))
 
@@ -757,6 +758,7 @@ def test_the_next_new_count_belongs_to_the_part_that_the_agent_triggered() -> No
     assert part is triggered
     assert image_part is triggered
     assert triggered.count == 9
+    assert not is_overtaken, "it has no count yet that another could be behind"
 
 
 def test_of_two_parts_that_were_triggered_before_a_count_came_neither_can_pass() -> None:
