@@ -318,7 +318,7 @@ class SteppedAgent:
                 bool(counter.two_senders),
                 engine._readiness.state,
                 tuple(engine._health.reasons),
-                engine._up_mono_s is None,
+                engine._link_health._up_mono_s is None,
             ),
             (engine._part_handler.bypassed_seq == newest, engine.bypass._begun is not None),
             (engine._gaps.last, engine._gaps.known, engine._gaps.is_after_gap, engine._programs.current),
@@ -409,6 +409,7 @@ def _copied(old: SteppedEngine) -> SteppedEngine:
     new.__dict__.update(
         old.__dict__,
         _health=health,
+        _link_health=_cloned(old._link_health, _health=health, _counter=counter),
         _readiness=readiness,
         _programs=programs,
         _inference=inference,

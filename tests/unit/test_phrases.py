@@ -89,6 +89,7 @@ SCANNED: dict[str, tuple[str, ...]] = {
     ),
     "edge_agent/runtime/supervisor.py": ("STOPPING=1\nSTATUS=not ready", "DEGRADED (not ready)", "STATUS=not ready"),
     "edge_agent/runtime/engine.py": ("the engine is not running",),
+    "edge_agent/runtime/link_health.py": (),
     "edge_agent/runtime/inference.py": ("inference-not ready",),
     "edge_agent/runtime/early.py": (),
     "edge_agent/runtime/archiving.py": ("not ready_not ready",),
