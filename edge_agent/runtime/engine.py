@@ -105,7 +105,7 @@ class Engine:
         self._part_handler = PartHandler(
             options,
             readiness=self._readiness,
-            pairing=self._pairing,
+            counter=self._counter,
             programs=self._programs,
             inference=self._inference,
             journal=journal,

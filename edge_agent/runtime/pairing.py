@@ -72,33 +72,14 @@ class Pairing:
         may_be_first = not why_old or self.counter.is_of_just_before(capture)
         part = self._find_open(capture.count, capture.session, may_be_first_image=may_be_first)
         if part is not None:
-            # Which of two images of one count and camera is the right one nobody can tell: the first one stays.
-            if capture.camera in part.captures:
-                return Arrival.DUPLICATE, None
-            self._attach(part, capture)
-            why = part.unsure or why_old or self.counter.why_apart(part)
-            why = (
-                why or self.decided.why_of_one(capture, self.counter) or part.why_of_another_time(self.counter.longest)
-            )
-            # The first reason stays: those that follow mostly come of it.
-            part.stale = part.stale or why
-            return Arrival.JOINED, part
+            return self._join(part, capture, why_old)
         # No open part takes it: it may be late for one that was decided without it.
         decided = self.decided.find(capture, self.counter)
         if decided is not None:
             return (Arrival.DUPLICATE if capture.camera in decided.cameras else Arrival.LATE), None
         if capture.count in self.decided.missed:
             return Arrival.LATE, None
-        # A part that has no result yet is not of the count whose result came last, nor of one that another part has.
-        is_of_another = capture.count == self.counter.last_heard or any(p.count == capture.count for p in self.parts)
-        part = None if why_old or is_of_another else self._next_triggered()
-        arrival = Arrival.NEW if part is None else Arrival.JOINED
-        part = part or self._open()
-        self._attach(part, capture)
-        if why_old:
-            # A leftover keeps its count to itself: no live result may join it (docs/decisions/0036).
-            part.stale, part.is_leftover = part.stale or why_old, True
-        return arrival, part
+        return self._begin(capture, why_old)
 
     def on_result(self, result: ControllerResult) -> tuple[Arrival, Part | None]:
         """Find the part that a result line belongs to, or open one.
@@ -175,6 +156,36 @@ class Pairing:
         part.stale = "the agent did not trigger it, or its verdict is given already" if self.triggers_itself else ""
         self.parts.append(part)
         return part
+
+    def _join(self, part: Part, capture: Capture, why_old: str) -> tuple[Arrival, Part | None]:
+        """An image of a part that is open."""
+        # Which of two images of one count and camera is the right one nobody can tell: the first one stays.
+        if capture.camera in part.captures:
+            return Arrival.DUPLICATE, None
+        self._attach(part, capture)
+        # The first reason stays: those that follow mostly come of it.
+        part.stale = (
+            part.stale
+            or part.unsure
+            or why_old
+            or self.counter.why_apart(part)
+            or self.decided.why_of_one(capture, self.counter)
+            or part.why_of_another_time(self.counter.longest)
+        )
+        return Arrival.JOINED, part
+
+    def _begin(self, capture: Capture, why_old: str) -> tuple[Arrival, Part]:
+        """An image that is the first of its part."""
+        # A part that has no result yet is not of the count whose result came last, nor of one that another part has.
+        is_of_another = capture.count == self.counter.last_heard or any(p.count == capture.count for p in self.parts)
+        part = None if why_old or is_of_another else self._next_triggered()
+        arrival = Arrival.NEW if part is None else Arrival.JOINED
+        part = part or self._open()
+        self._attach(part, capture)
+        if why_old:
+            # A leftover keeps its count to itself: no live result may join it (docs/decisions/0036).
+            part.stale, part.is_leftover = part.stale or why_old, True
+        return arrival, part
 
     @staticmethod
     def _attach(part: Part, capture: Capture) -> None:

@@ -424,7 +424,7 @@ def _copied(old: SteppedEngine) -> SteppedEngine:
         _pairing=pairing,
         _part_handler=_relinked(
             old._part_handler,
-            _pairing=pairing,
+            _counter=counter,
             _readiness=readiness,
             _programs=programs,
             _inference=inference,
