@@ -134,7 +134,9 @@ faults: install
 	  $(BIN)/python -m pytest -p no:randomly --results tests/simulated/test_failing_agent.py
 
 # Every branch of what decides: 100 %, or the target fails.
-DECIDES := edge_agent/runtime/interlock.py,edge_agent/runtime/pairing.py,edge_agent/runtime/verdict.py
+RUNTIME := edge_agent/runtime
+PAIRS   := $(RUNTIME)/pairing.py,$(RUNTIME)/decided.py,$(RUNTIME)/part.py,$(RUNTIME)/counter.py,$(RUNTIME)/sessions.py
+DECIDES := $(RUNTIME)/interlock.py,$(PAIRS),$(RUNTIME)/verdict.py
 cover: install
 	$(BIN)/python -m coverage run --branch --include='$(DECIDES)' -m pytest -q tests/unit/test_runtime_interlock.py \
 	  tests/unit/test_runtime_pairing.py tests/unit/test_runtime_decision.py tests/unit/test_runtime_invariants.py

@@ -45,7 +45,11 @@ TESTS_OF = {
     "edge_agent/runtime/interlock.py": _DECIDES,
     "edge_agent/runtime/verdict.py": _DECIDES,
     "edge_agent/runtime/pairing.py": _DECIDES,
+    "edge_agent/runtime/counter.py": _DECIDES,
+    "edge_agent/runtime/decided.py": _DECIDES,
+    "edge_agent/runtime/part.py": _DECIDES,
     "edge_agent/runtime/part_handler.py": ("tests/unit/test_runtime_engine.py",),
+    "edge_agent/runtime/link_health.py": ("tests/unit/test_runtime_engine.py",),
     "edge_agent/runtime/engine.py": tuple(
         f"tests/unit/test_runtime_{name}.py" for name in ("engine", "bypass", "supervisor")
     ),

@@ -10,12 +10,12 @@ import asyncio
 import random
 from collections import deque
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from drivers.base import Capture, ControllerClock, ControllerDown, ControllerResult, ControllerUp, Judgement, Reason
 from drivers.simulated.remote_io import IoFault, SimulatedRemoteIo
-from drivers.timing import monotonic_s
+from drivers.timing import monotonic_s, shown_time
 from edge_agent.domain import Verdict
 from edge_agent.runtime.engine import Engine, EngineOptions
 from edge_agent.runtime.interlock import Health
@@ -66,7 +66,7 @@ class LinePart:
     sign_s: float
     count: int
     session: str
-    taken: str
+    taken: datetime
     is_good: bool
     is_heard: bool = False
     is_repeated: bool = False
@@ -386,15 +386,15 @@ class VirtualLine:
     def _new_session(self) -> str:
         """Named after the second in which it begins; no name comes twice."""
         self._began_s = max(int(monotonic_s()), self._began_s + 1)
-        return _clock_at(self._began_s)
+        return shown_time(_clock_at(self._began_s))
 
     @staticmethod
-    def _clock() -> str:
+    def _clock() -> datetime:
         return _clock_at(monotonic_s())
 
 
-def _clock_at(seconds: float) -> str:
-    return f"{datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds):%y%m%d_%H%M%S}"
+def _clock_at(seconds: float) -> datetime:
+    return datetime(2026, 1, 1) + timedelta(seconds=int(seconds))  # noqa: DTZ001 - as drivers.timing has it
 
 
 def passes(outcomes: Outcomes) -> int:

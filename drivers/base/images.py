@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from asyncio import Future
+    from datetime import datetime
     from pathlib import Path
 
     from drivers.base.verdicts import Judgement, Reason
@@ -28,7 +29,7 @@ class Capture:
     session folder, ``camera`` 1 to 4. ``program`` and ``judgement`` are None where folder and name do
     not tell. ``path`` is None if nothing was kept. ``received_mono_s`` is monotonic seconds. ``kind`` is the image
     type where one capture gives several images (NORMAL, SHAPE, ...), else ''. ``taken`` is when it was imaged by the
-    controller's own clock (``yymmdd_hhmmss``), '' where the name does not tell.
+    controller's own clock, in whole seconds of whatever zone; None where the name does not tell.
     """
 
     count: int | None
@@ -43,7 +44,7 @@ class Capture:
     broken: Reason | None = None
     detail: str = ""
     kind: str = ""
-    taken: str = ""
+    taken: datetime | None = None
     storing: Future[Capture] | None = field(default=None, compare=False, repr=False)
     """None: it is on the disk. Else it is proven, and becomes the same capture once it is there, or one that is broken.
     Until then its file is left where it is. Only a source that was asked to tells of an image so early."""

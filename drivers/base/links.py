@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from drivers.base.verdicts import Judgement
     from drivers.timing import Deadline
@@ -42,13 +43,13 @@ class ControllerResult:
 class ControllerUp:
     """The command port answers, pending output was cleared, the controller is in run mode.
 
-    ``clock`` is the controller's own clock at that moment, written as in ``Capture.taken``; '' where it does not tell.
+    ``clock`` is the controller's own clock at that moment, as in ``Capture.taken``; None where it does not tell.
     """
 
     program: int
     version: str
     at_mono_s: float
-    clock: str = ""
+    clock: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ class ControllerClock:
     every result that was emitted before this, so none of those is older than the clock by more than a round trip.
     """
 
-    clock: str
+    clock: datetime | None
     follows_results: bool = False
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from drivers.base import NotConnected, ProtocolViolation
 from drivers.keyence.reading import read_clock
-from drivers.timing import Deadline, controller_time, monotonic_s
+from drivers.timing import Deadline, monotonic_s, shown_time
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -34,17 +34,17 @@ class ClockWitness:
     _told: datetime | None = None
     _asked_mono_s: float = 0.0
 
-    def stood_still_s(self, clock: str, asked_mono_s: float, answered_mono_s: float) -> float:
+    def stood_still_s(self, clock: datetime | None, asked_mono_s: float, answered_mono_s: float) -> float:
         """How long ours stood still at least since the answer before; 0.0 where nothing says that it did.
 
-        ``clock`` is the controller's as ``yymmdd_hhmmss``, anything else where it does not tell; the times are seconds
-        of ``drivers.timing.monotonic_s`` when it was asked and when the answer came.
+        ``clock`` is the controller's, None where it does not tell; the times are seconds of
+        ``drivers.timing.monotonic_s`` when it was asked and when the answer came.
         """
         before, began_mono_s = self._told, self._asked_mono_s
-        self._told, self._asked_mono_s = controller_time(clock), asked_mono_s
-        if before is None or self._told is None:
+        self._told, self._asked_mono_s = clock, asked_mono_s
+        if before is None or clock is None:
             return 0.0
-        theirs_s = (self._told - before).total_seconds() - _WHOLE_S
+        theirs_s = (clock - before).total_seconds() - _WHOLE_S
         return max(0.0, theirs_s - (answered_mono_s - began_mono_s))
 
 
@@ -56,8 +56,8 @@ class SessionClock:
     _peer: str
     _witness: ClockWitness = field(default_factory=ClockWitness)
 
-    async def read(self) -> str:
-        """What it says as ``yymmdd_hhmmss``; "" where the controller does not tell.
+    async def read(self) -> datetime | None:
+        """What it says, in whole seconds; None where the controller does not tell.
 
         Raises NotConnected, and drops the session, where it went on by over a second more than ours. Raises as
         ``Session.command`` does.
@@ -83,8 +83,8 @@ class SessionClock:
         """
         first = clock = await self.read()
         by = Deadline.after(_ANOTHER_SECOND_TIMEOUT_S)
-        while clock and clock == first:
+        while clock is not None and clock == first:
             if by.has_passed:
-                raise ProtocolViolation(f"the clock of {self._peer} stands still at {clock}")
+                raise ProtocolViolation(f"the clock of {self._peer} stands still at {shown_time(clock)}")
             await self._session.pause(_POLL_S)
             clock = await self.read()

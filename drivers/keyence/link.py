@@ -24,10 +24,11 @@ from drivers.keyence.reading import read_program_number, read_version
 from drivers.keyence.results import ResultParser
 from drivers.keyence.session import open_session
 from drivers.keyence.tally import Tally
-from drivers.timing import Backoff, Deadline, Standstill, monotonic_s
+from drivers.timing import Backoff, Deadline, Standstill, monotonic_s, shown_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
 
     from drivers.base import ControllerEvent, Dial
     from drivers.keyence.session import Session
@@ -91,7 +92,7 @@ class CvxLink(ControllerCommands):
         self._stale_lines = 0
         self._last_line_mono_s = 0.0
         self._unreadable = Tally()
-        self._clock = ""
+        self._clock: datetime | None = None
         self._results = 0
         self._is_clock_owed = False  # a result came that no told clock follows yet
         self._triggers_out = 0  # accepted, or perhaps so, and no result came yet
@@ -254,13 +255,14 @@ class CvxLink(ControllerCommands):
         results = self._results
         clock = await session.clock.read()
         follows_results = results == self._results
-        self._is_clock_owed = bool(clock) and not follows_results
-        if clock >= self._clock:
+        self._is_clock_owed = clock is not None and not follows_results
+        if self._clock is None or (clock is not None and clock >= self._clock):
             self._clock = clock
-            if clock:
+            if clock is not None:
                 self._status.tell_clock(ControllerClock(clock, follows_results))
             return
-        self._status.go_down(f"the controller's clock went back from {self._clock} to {clock or 'nothing'}")
+        now = shown_time(clock) or "nothing"
+        self._status.go_down(f"the controller's clock went back from {shown_time(self._clock)} to {now}")
         await self._resynchronise(session)
 
     async def _enter_run_mode(self, session: Session) -> None:
@@ -348,7 +350,7 @@ class CvxLink(ControllerCommands):
         if result.count is not None:
             self._count_result()
         self._results += 1
-        self._is_clock_owed = bool(self._clock)
+        self._is_clock_owed = self._clock is not None
         self._status.emit(result)
 
     def _note_unreadable(self, result: ControllerResult) -> None:

@@ -15,6 +15,7 @@ from drivers.timing import monotonic_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from drivers.base import ControllerEvent, DriverError
 
@@ -104,7 +105,7 @@ class LinkRecord:
         self._program = program
         self.emit(ControllerStatus(program, monotonic_s()))
 
-    def go_up(self, program: int, version: str, clock: str) -> None:
+    def go_up(self, program: int, version: str, clock: datetime | None) -> None:
         """Everything until the next ``go_down`` counts."""
         now = monotonic_s()
         outage_s = None if self._down_since_mono_s is None else round(now - self._down_since_mono_s, 3)

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from drivers.base import Judgement
+from drivers.timing import controller_time
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 __all__ = ["PATTERNS", "ImageName", "NameRule", "Place", "parse_image_path", "place_of", "printable", "program_number"]
 
@@ -44,12 +49,12 @@ class Place:
 class ImageName:
     """What an image's name and folders tell.
 
-    ``taken`` is the controller's own clock as ``yymmdd_hhmmss``: compared with that clock alone, never with ours.
+    ``taken`` is by the controller's own clock: compared with that clock alone, never with ours; None if not told.
     ``count`` restarts with the program, so (session, count, camera) is the identity. ``kind`` is the image type of
     multi-image captures (NORMAL, SHAPE, ...), or ''.
     """
 
-    taken: str
+    taken: datetime | None
     count: int
     camera: int
     kind: str
@@ -97,7 +102,7 @@ def parse_image_path(virtual_path: str, pattern: re.Pattern[str] | None = None) 
         return None
     judgement = found.get("judgement")
     return ImageName(
-        taken=match[1] if (match := _CLOCK.fullmatch(found.get("taken") or "")) else "",
+        taken=controller_time(match[1]) if (match := _CLOCK.fullmatch(found.get("taken") or "")) else None,
         count=int(found["count"]),
         camera=camera,
         kind=kind,

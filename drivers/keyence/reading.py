@@ -8,8 +8,11 @@ import structlog
 
 from drivers.base import CommandRefused
 from drivers.keyence.names import printable, program_number
+from drivers.timing import controller_time
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from drivers.keyence.session import Session
 
 __all__ = ["read_clock", "read_program_number", "read_version"]
@@ -36,13 +39,13 @@ async def read_version(session: Session, peer: str) -> str:
     return printable(" ".join(values), _VERSION_MAX_CHARS) or "unknown"
 
 
-async def read_clock(session: Session, peer: str) -> str:
-    """The controller's clock as it writes it into names of images; "" if it does not tell. Raises as above."""
+async def read_clock(session: Session, peer: str) -> datetime | None:
+    """The controller's clock, as it writes it into names of images; None if it tells no time. Raises as above."""
     try:
         year, *rest = map(int, await session.command("TR"))
     except (CommandRefused, ValueError) as err:
         _log.debug("clock_not_told", peer=peer, why=str(err))
-        return ""
+        return None
     if len(rest) != _CLOCK_FIELDS - 1:
-        return ""
-    return "{:02d}{:02d}{:02d}_{:02d}{:02d}{:02d}".format(year % 100, *rest)
+        return None
+    return controller_time("{:02d}{:02d}{:02d}_{:02d}{:02d}{:02d}".format(year % 100, *rest))

@@ -23,11 +23,13 @@ from drivers.timing import Deadline, monotonic_s
 from edge_agent.domain import Published, Reason, Verdict
 from edge_agent.runtime.archiving import Archiving
 from edge_agent.runtime.bypass import Bypass
+from edge_agent.runtime.counter import ControllerCounter
 from edge_agent.runtime.disk import DISK
 from edge_agent.runtime.early import EarlyWords
 from edge_agent.runtime.gaps import MOST_MISSED, CountGaps, write_missed
 from edge_agent.runtime.inference import Inference, Inspects
 from edge_agent.runtime.interlock import Health, LineEvent, LineState
+from edge_agent.runtime.link_health import LinkHealth
 from edge_agent.runtime.open_part import EngineOptions, OpenPart
 from edge_agent.runtime.pairing import Pairing
 from edge_agent.runtime.part import Arrival, Part
@@ -57,15 +59,6 @@ _TRIGGER_RETRY_S = 0.1
 # Four ticks of the supervisor without one: the event loop stood still (docs/decisions/0035).
 _STANDSTILL_S = 0.2
 _FINISH_LOOK_S = 0.02
-_FIRST_SECOND = (
-    "its link is up, and the line waits until its clock shows the next second: an image of this second may have been "
-    "taken before the link was up"
-)
-# The controller's clock has whole seconds and is asked about once a second: five without a change are no accident.
-_STANDS_STILL_S = 5.0
-_STANDS_STILL = (
-    "its clock stands still at {}: nothing tells an old image from a new one. Set it, or restart the controller"
-)
 
 
 class Engine:
@@ -95,9 +88,9 @@ class Engine:
         self._output = output
         self._health = health
         self._readiness = Readiness(health)
-        self._pairing = Pairing(
-            self._new_part, triggers_itself=options.triggers_itself, longest=timedelta(seconds=options.longest_s)
-        )
+        self._counter = ControllerCounter(timedelta(seconds=options.longest_s))
+        self._link_health = LinkHealth(health, self._counter)
+        self._pairing = Pairing(self._new_part, self._counter, triggers_itself=options.triggers_itself)
         self._next_seq = journal.next_part_seq
         self._open_parts: dict[int, OpenPart] = {}
         # While a part is open its row comes soon: what became of others waits to share its commit
@@ -112,7 +105,7 @@ class Engine:
         self._part_handler = PartHandler(
             options,
             readiness=self._readiness,
-            pairing=self._pairing,
+            counter=self._counter,
             programs=self._programs,
             inference=self._inference,
             journal=journal,
@@ -123,8 +116,6 @@ class Engine:
         # A bypass ends at the desk, by its time or with the agent; only the engine knows whether its PASS is on the
         # wire.
         self.bypass.take_back = self._take_back_bypass
-        self._up_mono_s: float | None = None
-        """Since when the link is up and its clock has not shown another second yet; None else."""
         self._tasks: asyncio.TaskGroup | None = None
         self._carried: set[asyncio.Task[None]] = set()
         self._ticked_mono_s: float | None = None
@@ -216,18 +207,16 @@ class Engine:
                 # Whether two controllers send here is found out anew on every link (docs/decisions/0047).
                 self._health.holds("sessions")
                 # Up, but not READY: its clock has to show another second first (docs/decisions/0047).
-                self._up_mono_s = event.at_mono_s
-                self._look_at_clock(event.clock)
+                self._link_health.came_up(event.clock, event.at_mono_s)
             case ControllerStatus():
                 self._set_program(event.program)
             case ControllerClock():
                 self._pairing.on_clock(event.clock, follows_results=event.follows_results)
-                self._look_at_clock(event.clock)
+                self._link_health.look(event.clock)
                 # An open part may be waiting for this answer alone: it proves that its result is of now.
                 self._wake_all()
             case ControllerDown():
-                self._up_mono_s = None
-                self._health.fails("controller", event.why)
+                self._link_health.fails(event.why)
                 # The next live result tells by its count how many parts nobody heard of meanwhile.
                 self._gaps.is_after_gap = True
                 self._go_stale(f"the controller's link had a gap: {event.why}")
@@ -238,8 +227,8 @@ class Engine:
         arrival, part = self._pairing.on_capture(capture)
         # Before the image is taken for this line's: another controller's count and camera fit as well
         # (docs/decisions/0048).
-        if self._pairing.two_senders:
-            self._health.fails("sessions", self._pairing.two_senders)
+        if self._counter.two_senders:
+            self._health.fails("sessions", self._counter.two_senders)
         if capture.broken is Reason.DISK:  # the watch over the disk ends it
             self._health.fails(DISK, capture.detail)
         if part is None:
@@ -349,7 +338,7 @@ class Engine:
         # They counted for this gap alone: behind a reset the same counts are other parts.
         self._gaps.known = frozenset()
         if missed:
-            self._pairing.note_missed(missed)
+            self._pairing.decided.note_missed(missed)
             self._spawn(self._write_missed(missed, gap))
 
     async def _write_missed(self, missed: list[Part], gap: range) -> None:
@@ -420,8 +409,7 @@ class Engine:
         """A triggered part that never got its count: its result may still come, and would be the next part's."""
         if open_part.link is not None and open_part.owes_count:
             why = f"the controller took the trigger of part {open_part.part.seq} and told nothing by the deadline"
-            self._up_mono_s = None
-            self._health.fails("controller", why)  # until the link is up again; nothing passes in between
+            self._link_health.fails(why)  # until the link is up again; nothing passes in between
             open_part.link.begin_anew(why)
 
     # --- small things ---------------------------------------------------------------------------------
@@ -437,18 +425,6 @@ class Engine:
             self._health.fails("program", problem)
         else:
             self._health.holds("program")
-
-    def _look_at_clock(self, clock: str) -> None:
-        """Of a link that came up: whatever else is wrong with it stays wrong until it does."""
-        if self._up_mono_s is None:
-            return
-        if self._pairing.is_settled:
-            self._up_mono_s = None
-            self._health.holds("controller")
-        elif monotonic_s() - self._up_mono_s < _STANDS_STILL_S:
-            self._health.fails("controller", _FIRST_SECOND)
-        else:
-            self._health.fails("controller", _STANDS_STILL.format(clock))
 
     def _go_stale(self, why: str) -> None:
         """Nothing that is open can be trusted to be of now, what was decided and is on its way to the wire included."""

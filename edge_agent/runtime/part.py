@@ -6,13 +6,15 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from drivers.timing import shown_time
+
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from drivers.timing import Deadline
     from edge_agent.domain import Capture, ControllerResult
 
-__all__ = ["Arrival", "Decided", "Part", "Told"]
+__all__ = ["Arrival", "Part", "Told"]
 
 
 class Arrival(StrEnum):
@@ -78,20 +80,15 @@ class Part:
             return ""
         return "the controller has not told its clock since the result came: nothing proves that it is of now"
 
-
-@dataclass(frozen=True, slots=True)
-class Decided:
-    """What is remembered of a part that was decided, to tell what still comes for it."""
-
-    seq: int
-    count: int
-    session: str
-    cameras: frozenset[int]
-    names: frozenset[str]
-    """Of its images."""
-    had_result: bool
-    run: int
-    told: datetime | None = None
-    """What the controller's clock had said before its result came, None where nothing tells."""
-    proven_at: datetime | None = None
-    """The same after it."""
+    def why_of_another_time(self, longest: timedelta) -> str:
+        """Why its images are of another time than its result; empty if they are not, or if nothing tells yet."""
+        for capture in self.captures.values():
+            # Both times are the controller's: its clock and this PC's are never compared (docs/decisions/0036).
+            taken, proven = capture.taken, self.proven_at
+            if proven is not None and taken is not None and abs(proven - taken) > longest:
+                return (
+                    f"the image was taken at {shown_time(taken)}, and the controller's clock said {shown_time(proven)} "
+                    f"when its result had come: more than {longest.total_seconds():g} s between the two, which is "
+                    "imaging_ms and deadline_ms of [line] and a second. Does the controller need more than imaging_ms?"
+                )
+        return ""

@@ -20,10 +20,10 @@ from edge_agent.store.journal import JournalError
 if TYPE_CHECKING:
     from drivers.base import VerdictOutput
     from edge_agent.runtime.bypass import Bypass
+    from edge_agent.runtime.counter import ControllerCounter
     from edge_agent.runtime.early import EarlyWords
     from edge_agent.runtime.inference import Inference
     from edge_agent.runtime.open_part import EngineOptions, OpenPart
-    from edge_agent.runtime.pairing import Pairing
     from edge_agent.runtime.part import Part
     from edge_agent.runtime.programs import Programs
     from edge_agent.runtime.readiness import Readiness
@@ -45,7 +45,7 @@ class PartHandler:
         options: EngineOptions,
         *,
         readiness: Readiness,
-        pairing: Pairing,
+        counter: ControllerCounter,
         programs: Programs,
         inference: Inference,
         journal: Journal,
@@ -55,7 +55,7 @@ class PartHandler:
     ) -> None:
         self._options = options
         self._readiness = readiness
-        self._pairing = pairing
+        self._counter = counter
         self._programs = programs
         self._inference = inference
         self._journal = journal
@@ -119,7 +119,7 @@ class PartHandler:
             repeats_count=part.repeats_count,
             unproven=part.unproven,
             deadline_passed=part.deadline.has_passed,
-            next_part_is_here=readiness.newest_seq != part.seq or self._pairing.is_overtaken(part),
+            next_part_is_here=readiness.newest_seq != part.seq or self._counter.is_overtaken(part),
             trigger_problem=open_part.trigger_problem,
         )
 

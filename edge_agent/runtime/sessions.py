@@ -78,12 +78,12 @@ class Sessions:
         self.current, self._first, self._last, self._is_ordered = session, taken, taken, True
         return Found.NEWER
 
-    def run_of(self, session: str, unknown: int | None) -> int | None:
-        """The run of the counter that a session is; ``unknown`` where nothing tells."""
+    def run_of(self, session: str) -> int | None:
+        """The run of the counter that a session is; None where nothing tells."""
         if session == self.current:
             return self.run
         over = self._over.get(session)
-        return unknown if over is None else over.run
+        return None if over is None else over.run
 
     def clock_was_set_back(self, now: datetime) -> None:
         """What was told of time so far has no order with what is told from ``now`` on, by the new clock.

@@ -33,7 +33,7 @@ def clock_at(second: int) -> str:
 
 @lru_cache
 def _moment(second: int) -> datetime:
-    return datetime(2026, 1, 1) + timedelta(seconds=second)  # noqa: DTZ001 - as pairing has it
+    return datetime(2026, 1, 1) + timedelta(seconds=second)  # noqa: DTZ001 - as drivers.timing has it
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class Truth:
     count: int
     session: str
     program: int
-    taken: str
+    taken: datetime | None
 
     def capture(self, camera: int) -> Capture:
         """Its image, named by the part in the place of its hash."""
@@ -384,7 +384,7 @@ class Line:
             self._link_up()
             return
         self.told = second
-        self.agent.event(ControllerClock(clock_at(second), follows_results=not self.has_result_come))
+        self.agent.event(ControllerClock(_moment(second), follows_results=not self.has_result_come))
         if self.has_result_come:
             self._ask_for_the_clock()
 
@@ -399,7 +399,7 @@ class Line:
         self.count += 1
         number = len(self.truths) + 1
         session = clock_at(self.session) if self.left.has_sessions else ""
-        taken = clock_at(self.clock) if self.left.names_tell_times else ""
+        taken = _moment(self.clock) if self.left.names_tell_times else None
         truth = Truth(number, self.count, session, self.program, taken)
         self.truths = (*self.truths, truth)
         self.images += tuple((number, camera) for camera in self.agent.engine._options.cameras)
@@ -440,10 +440,10 @@ class Line:
         self.agent.event(ControllerUp(self.program, "CV-X", 0.0, self._told_clock(self.clock)))
         self.clock = self.told = self.clock + 1
         if self.left.tells_its_clock:
-            self.agent.event(ControllerClock(clock_at(self.clock), follows_results=True))
+            self.agent.event(ControllerClock(_moment(self.clock), follows_results=True))
 
     def _told_clock(self, second: int) -> str:
-        return clock_at(second) if self.left.tells_its_clock else ""
+        return _moment(second) if self.left.tells_its_clock else None
 
     def _lose_result(self) -> None:
         self.stream, self.left = self.stream[1:], replace(self.left, lost_results=self.left.lost_results - 1)
@@ -506,7 +506,7 @@ class Line:
             self.left,
             (apart(self.session, self.clock), self.count, self.program, apart(self.told, self.clock)),
             tuple(
-                (one.count, then.name(one.session), then.name(one.taken), one.program, one.number >= self.delivered)
+                (one.count, then.name(one.session), then.since(one.taken), one.program, one.number >= self.delivered)
                 for one in parts
             ),
             frozenset((rank[number], role[camera]) for number, camera in self.images),

@@ -137,7 +137,7 @@ class SteppedAgent:
         engine._inference.close()
         engine._archiving.close()
         # A part's deadline never passes by itself here; what is of now is measured as on a line of one second.
-        engine._pairing.longest = timedelta(seconds=dataclasses.replace(options, deadline_s=1.0).longest_s)
+        engine._counter.longest = timedelta(seconds=dataclasses.replace(options, deadline_s=1.0).longest_s)
         return cls(engine)
 
     # --- what comes ---------------------------------------------------------------------------------------
@@ -243,14 +243,14 @@ class SteppedAgent:
 
     def images_of(self, camera: int, counts: frozenset[int]) -> list[int]:
         """What came of a camera, by open parts, and by decided ones of these counts; 0 for nothing."""
-        pairing, open_parts = self.engine._pairing, self.engine._open_parts.values()
+        decided, open_parts = self.engine._pairing.decided, self.engine._open_parts.values()
         of_open = [int(one.part.captures[camera].sha256) if camera in one.part.captures else 0 for one in open_parts]
-        return of_open + [int(camera in one.cameras) for one in pairing._decided.values() if one.count in counts]
+        return of_open + [int(camera in one.cameras) for one in decided.parts.values() if one.count in counts]
 
     def key(self, then: Then) -> Hashable:
         """All that its future depends on, however it came to it: times, runs and numbers are told from now and here."""
-        engine, pairing = self.engine, self.engine._pairing
-        found, run, newest = pairing._sessions, pairing._run, engine._readiness.newest_seq
+        engine, pairing, counter = self.engine, self.engine._pairing, self.engine._counter
+        found, run, newest = counter.sessions, counter.run, engine._readiness.newest_seq
         held = (then.sessions | {open_part.part.session for open_part in engine._open_parts.values()}) - {""}
 
         def session(name: str | None) -> Hashable:
@@ -286,10 +286,10 @@ class SteppedAgent:
                     apart(one.run, run),
                     (then.since(one.told), then.since(one.proven_at)),
                 )
-                for one in pairing._decided.values()
+                for one in pairing.decided.parts.values()
                 if one.count in then.counts
             ),
-            tuple(count for count in pairing._missed if count in then.counts),
+            tuple(count for count in pairing.decided.missed if count in then.counts),
             (session(found.current), found.current is None),
             (apart(found.run, run), then.since(found._first), then.since(found._last), found._is_ordered),
             tuple(
@@ -302,23 +302,23 @@ class SteppedAgent:
                 for name, over in found._over.items()
                 if name in held
             ),
-            (pairing._last_count, pairing._last_heard, pairing._newest_image, pairing._has_run_session),
-            (session(pairing._told.session), session(pairing._asked)),
+            (counter._last_count, counter.last_heard, counter._newest_image, counter._has_run_session),
+            (session(counter.told.session), session(counter._asked)),
             tuple(
                 then.since(moment)
                 for moment in (
-                    pairing._told.clock,
-                    pairing._heard_at,
-                    pairing._reset_after,
-                    pairing._reset_by,
-                    pairing._since,
+                    counter.told.clock,
+                    counter._heard_at,
+                    counter._reset_after,
+                    counter._reset_by,
+                    counter._since,
                 )
             ),
             (
-                bool(pairing.two_senders),
+                bool(counter.two_senders),
                 engine._readiness.state,
                 tuple(engine._health.reasons),
-                engine._up_mono_s is None,
+                engine._link_health._up_mono_s is None,
             ),
             (engine._part_handler.bypassed_seq == newest, engine.bypass._begun is not None),
             (engine._gaps.last, engine._gaps.known, engine._gaps.is_after_gap, engine._programs.current),
@@ -396,18 +396,20 @@ def _copied(old: SteppedEngine) -> SteppedEngine:
     readiness = _cloned(old._readiness, health=health)
     programs = _cloned(old._programs)
     inference = _relinked(old._inference, _programs=programs)
+    counter = _cloned(old._counter, sessions=_cloned(old._counter.sessions, _over=old._counter.sessions._over.copy()))
+    decided = old._pairing.decided
     pairing = _cloned(
         old._pairing,
         open_part=new._new_part,
         parts=[parts[part.seq] for part in old._pairing.parts],
-        _decided=old._pairing._decided.copy(),
-        _missed=old._pairing._missed.copy(),
-        _sessions=_cloned(old._pairing._sessions, _over=old._pairing._sessions._over.copy()),
+        counter=counter,
+        decided=_cloned(decided, parts=decided.parts.copy(), missed=decided.missed.copy()),
     )
     bypass: Bypass = _relinked(old.bypass, take_back=new._take_back_bypass)
     new.__dict__.update(
         old.__dict__,
         _health=health,
+        _link_health=_cloned(old._link_health, _health=health, _counter=counter),
         _readiness=readiness,
         _programs=programs,
         _inference=inference,
@@ -418,10 +420,11 @@ def _copied(old: SteppedEngine) -> SteppedEngine:
             seq: _cloned(open_part, part=parts[seq], inspections=open_part.inspections.copy(), inspecting=[])
             for seq, open_part in old._open_parts.items()
         },
+        _counter=counter,
         _pairing=pairing,
         _part_handler=_relinked(
             old._part_handler,
-            _pairing=pairing,
+            _counter=counter,
             _readiness=readiness,
             _programs=programs,
             _inference=inference,

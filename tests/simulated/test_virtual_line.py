@@ -51,7 +51,7 @@ def test_whatever_goes_wrong_no_part_is_passed_wrongly_and_each_is_accounted_for
         before,
         Holdings.now(),
         open_parts=(len(line.engine._open_parts), 0),
-        decided=(len(line.engine._pairing._decided), 256),
+        decided=(len(line.engine._pairing.decided.parts), 256),
         spooled=(len(list((tmp_path / "spool").iterdir())), 0),
     )
     assert passes(outcomes) > PARTS / 2, "a line that rejects everything proves nothing"

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from edge_agent.runtime import engine, part_handler, readiness
-from edge_agent.runtime.pairing import Pairing
+from edge_agent.runtime.counter import ControllerCounter
+from edge_agent.runtime.decided import Decided
 from edge_agent.runtime.sessions import Sessions
 from tests.explorer.line import Budget, Line
 from tests.explorer.search import Explored, Violated, shortest, whole
@@ -151,7 +152,7 @@ def test_sessions_in_the_order_in_which_their_images_come_pass_a_part_on_another
 ) -> None:
     """With the time of a part's result out as well, by which a late image finds its part: two layers hold this."""
     monkeypatch.setattr(Sessions, "_is_newer", lambda *_: True)
-    monkeypatch.setattr(Pairing, "_is_of_the_time", lambda *_: None)
+    monkeypatch.setattr(Decided, "is_of_the_time", lambda *_: None)
 
     with pytest.raises(AssertionError, match=r"passed on messages of parts \[1, 3\]"):
         after(OLDER_SESSION_IS_FOLLOWED, Line.new(Budget(parts=3, resets=1)))
@@ -181,8 +182,8 @@ def test_an_image_of_a_part_whose_result_came_names_no_later_trigger() -> None:
 @pytest.mark.parametrize(
     ("where", "name", "fault", "budget"),
     [
-        (Pairing, "_why_apart", lambda *_: "", Budget(parts=2, resets=1)),
-        (Pairing, "is_overtaken", lambda *_: False, Budget(parts=2)),
+        (ControllerCounter, "why_apart", lambda *_: "", Budget(parts=2, resets=1)),
+        (ControllerCounter, "is_overtaken", lambda *_: False, Budget(parts=2)),
         (part_handler.PartHandler, "may_pass", lambda *_: True, Budget(parts=1, bypasses=1, splits=1)),
     ],
     ids=["a reset that nobody sees", "order of arrival for order of time", "nothing is asked again"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 
 import pytest
 from hypothesis import given
@@ -14,7 +15,7 @@ from drivers.keyence.names import ImageName, Place, parse_image_path, place_of, 
 
 def test_a_bare_name_gives_what_it_carries() -> None:
     assert parse_image_path("221020_103912_0000000031_CAM1_OK.bmp") == ImageName(
-        taken="221020_103912",
+        taken=datetime(2022, 10, 20, 10, 39, 12),  # noqa: DTZ001 - of whatever zone
         count=31,
         camera=1,
         kind="",

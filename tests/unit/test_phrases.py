@@ -65,6 +65,9 @@ A_PHRASE = "not ready"
 SCANNED: dict[str, tuple[str, ...]] = {
     "edge_agent/runtime/verdict.py": (),
     "edge_agent/runtime/pairing.py": (),
+    "edge_agent/runtime/counter.py": (),
+    "edge_agent/runtime/decided.py": (),
+    "edge_agent/runtime/part.py": (),
     "edge_agent/runtime/programs.py": (),
     "edge_agent/runtime/requests.py": ("; program not ready has no [[bundle]]",),
     "edge_agent/runtime/rejects.py": (
@@ -86,6 +89,7 @@ SCANNED: dict[str, tuple[str, ...]] = {
     ),
     "edge_agent/runtime/supervisor.py": ("STOPPING=1\nSTATUS=not ready", "DEGRADED (not ready)", "STATUS=not ready"),
     "edge_agent/runtime/engine.py": ("the engine is not running",),
+    "edge_agent/runtime/link_health.py": (),
     "edge_agent/runtime/inference.py": ("inference-not ready",),
     "edge_agent/runtime/early.py": (),
     "edge_agent/runtime/archiving.py": ("not ready_not ready",),

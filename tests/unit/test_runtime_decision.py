@@ -67,6 +67,11 @@ def test_each_missing_proof_has_its_reason(change: dict[str, object], verdict: V
     assert (decision.verdict, decision.reason) == (verdict, reason)
 
 
+def test_a_policy_that_nobody_knows_lets_nothing_pass() -> None:
+    with pytest.raises(AssertionError):
+        decide_verdict(replace(PROVEN, judgement_policy="neither"))  # type: ignore[arg-type]
+
+
 @given(
     policy=st.sampled_from(["agent", "both"]),
     reason=st.sampled_from(list(Reason)),

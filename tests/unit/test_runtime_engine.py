@@ -30,7 +30,7 @@ from drivers.base import (
     Reason,
     Verdict,
 )
-from drivers.timing import Deadline, monotonic_s
+from drivers.timing import Deadline, controller_time, monotonic_s
 from edge_agent.domain import Inspection, Outcome
 from edge_agent.runtime import archiving
 from edge_agent.runtime.bypass import Bypass
@@ -541,17 +541,18 @@ async def test_what_the_output_asks_at_the_last_moment_tells_of_a_gap_and_of_the
 async def test_a_result_is_of_now_once_the_controller_told_its_clock_after_it(tmp_path: Path) -> None:
     """This machine may have stood still with all its clocks: the controller's own clock says whether it did."""
     async with line(tmp_path, deadline_s=2.0) as at:
-        at.engine.on_event(ControllerUp(1, "CV-X", monotonic_s(), "260101_115959"))
-        at.engine.on_event(ControllerClock("260101_120000"))
+        at.engine.on_event(ControllerUp(1, "CV-X", monotonic_s(), controller_time("260101_115959")))
+        at.engine.on_event(ControllerClock(controller_time("260101_120000")))
         for count, told in ((1, "260101_120001"), (2, "260101_120021")):
-            at.image(count, taken="260101_120001")
+            at.image(count, taken=controller_time("260101_120001"))
             at.result(count)
-            at.engine.on_event(ControllerClock("260101_120001"))  # it was asked for before that result came
+            # It was asked for before that result came.
+            at.engine.on_event(ControllerClock(controller_time("260101_120001")))
             await asyncio.sleep(0.05)
             assert not at.engine.is_idle
-            at.engine.on_event(ControllerClock(told, follows_results=True))
+            at.engine.on_event(ControllerClock(controller_time(told), follows_results=True))
             await at.rows(count)
-        at.image(3, taken="260101_120021")
+        at.image(3, taken=controller_time("260101_120021"))
         at.result(3)
         of_now, of_before, unproven = await at.rows(3)
 
@@ -565,10 +566,10 @@ async def test_a_result_is_of_now_once_the_controller_told_its_clock_after_it(tm
 
 async def test_the_line_is_ready_once_the_clock_showed_another_second_than_that_of_the_new_link(tmp_path: Path) -> None:
     async with line(tmp_path) as at:
-        at.engine.on_event(ControllerUp(1, "CV-X", monotonic_s(), "260101_120000"))
-        at.engine.on_event(ControllerClock("260101_120000"))
+        at.engine.on_event(ControllerUp(1, "CV-X", monotonic_s(), controller_time("260101_120000")))
+        at.engine.on_event(ControllerClock(controller_time("260101_120000")))
         before, why = at.engine.state, str(at.health)
-        at.engine.on_event(ControllerClock("260101_120001"))
+        at.engine.on_event(ControllerClock(controller_time("260101_120001")))
 
         assert before is LineState.FAULT
         assert "shows the next second" in why
@@ -577,8 +578,8 @@ async def test_the_line_is_ready_once_the_clock_showed_another_second_than_that_
 
 async def test_a_clock_that_stands_still_is_told_as_that(tmp_path: Path) -> None:
     async with line(tmp_path) as at:
-        at.engine.on_event(ControllerUp(1, "CV-X", monotonic_s() - 60, "260101_120000"))
-        at.engine.on_event(ControllerClock("260101_120000"))
+        at.engine.on_event(ControllerUp(1, "CV-X", monotonic_s() - 60, controller_time("260101_120000")))
+        at.engine.on_event(ControllerClock(controller_time("260101_120000")))
 
         assert at.engine.state is LineState.FAULT
         assert "stands still at 260101_120000" in str(at.health)
@@ -587,11 +588,11 @@ async def test_a_clock_that_stands_still_is_told_as_that(tmp_path: Path) -> None
 async def test_a_clock_that_was_told_already_ends_no_fault_of_a_link_that_is_to_begin_anew(tmp_path: Path) -> None:
     """The answer may have been on its way to the engine when the trigger's deadline passed."""
     async with line(tmp_path, deadline_s=0.2) as at:
-        at.engine.on_event(ControllerUp(1, "CV-X", monotonic_s(), "260101_120000"))
-        at.engine.on_event(ControllerClock("260101_120001"))
+        at.engine.on_event(ControllerUp(1, "CV-X", monotonic_s(), controller_time("260101_120000")))
+        at.engine.on_event(ControllerClock(controller_time("260101_120001")))
         await at.engine.trigger(MemoryLink())
         await at.rows(1)
-        at.engine.on_event(ControllerClock("260101_120002", follows_results=True))
+        at.engine.on_event(ControllerClock(controller_time("260101_120002"), follows_results=True))
 
         assert not at.engine.is_ready()
         assert "told nothing by the deadline" in str(at.health)
@@ -599,13 +600,13 @@ async def test_a_clock_that_was_told_already_ends_no_fault_of_a_link_that_is_to_
 
 async def test_images_of_two_controllers_in_one_inbox_are_a_fault_until_the_link_begins_anew(tmp_path: Path) -> None:
     async with line(tmp_path) as at:
-        at.image(500, session="260101_110000", taken="260101_120000")
-        at.image(77, session="260101_113000", taken="260101_120001")
+        at.image(500, session="260101_110000", taken=controller_time("260101_120000"))
+        at.image(77, session="260101_113000", taken=controller_time("260101_120001"))
         before = at.engine.state
-        at.image(501, session="260101_110000", taken="260101_120002")
+        at.image(501, session="260101_110000", taken=controller_time("260101_120002"))
         told, state = str(at.health), at.engine.state
         at.engine.on_event(ControllerDown("cable", monotonic_s()))
-        at.engine.on_event(ControllerUp(1, "CV-X", monotonic_s(), "260101_120003"))
+        at.engine.on_event(ControllerUp(1, "CV-X", monotonic_s(), controller_time("260101_120003")))
         await at.rows(3)
 
     assert before is not LineState.FAULT

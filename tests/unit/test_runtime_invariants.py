@@ -12,7 +12,7 @@ import os
 import random
 import secrets
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, ClassVar
 
 import pytest
@@ -20,7 +20,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from drivers.timing import Deadline
+from drivers.timing import Deadline, shown_time
 from edge_agent.domain import Capture, ControllerResult, Inspection, Judgement, Outcome, Reason, Verdict
 from edge_agent.runtime.interlock import Health, LineEvent, LineState, step
 from edge_agent.runtime.pairing import Pairing
@@ -72,12 +72,12 @@ class LineMachine(RuleBasedStateMachine):
         self.pairing = Pairing(lambda: Part(next(numbers), 0.0, Deadline(_FAR)))
         self.health, self.state = Health(), LineState.READY
         self.truths, self.count, self.clock = itertools.count(1), 0, 1_000
-        self.session = self._clock()
+        self.session = shown_time(self._clock())
         self.clock += 1
         self.pairing.begin_at(self._clock())
         self.clock += 1
         self.pairing.on_clock(self._clock())
-        self.on_the_way: list[tuple[str, Imaged | str]] = []
+        self.on_the_way: list[tuple[str, Imaged | datetime]] = []
         self.imaged: dict[int, Imaged] = {}
         self.of_capture: dict[int, int] = {}
         self.of_result: dict[int, int] = {}
@@ -88,9 +88,9 @@ class LineMachine(RuleBasedStateMachine):
         self.unsaid: set[int] = set()
         self.results_taken = self.taken_when_asked = 0
 
-    def _clock(self) -> str:
-        """The controller's, as it stands in names of images."""
-        return (datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self.clock)).strftime("%y%m%d_%H%M%S")
+    def _clock(self) -> datetime:
+        """The controller's."""
+        return datetime(2026, 1, 1) + timedelta(seconds=self.clock)  # noqa: DTZ001 - as drivers.timing has it
 
     # --- the line ---------------------------------------------------------------------------------------
 
@@ -148,7 +148,7 @@ class LineMachine(RuleBasedStateMachine):
         """Not while a part waits of which a live link said nothing: a reset takes longer than its deadline."""
         if self.unsaid <= set().union(*(judged.truths for judged in self.judged.values())):
             self.clock += 1
-            self.session, self.count = self._clock(), 0
+            self.session, self.count = shown_time(self._clock()), 0
 
     @rule()
     def a_second_passes(self) -> None:
@@ -193,8 +193,8 @@ class LineMachine(RuleBasedStateMachine):
 
     # --- how the engine uses the three -------------------------------------------------------------------
 
-    def _take(self, kind: str, what: Imaged | str) -> None:
-        if isinstance(what, str):
+    def _take(self, kind: str, what: Imaged | datetime) -> None:
+        if isinstance(what, datetime):
             follows_results = self.taken_when_asked == self.results_taken
             self.pairing.on_clock(what, follows_results=follows_results)
             if not follows_results:
@@ -288,8 +288,8 @@ class LineMachine(RuleBasedStateMachine):
         invariants.nothing_leaks(
             nothing,
             nothing,
-            decided=(len(self.pairing._decided), 256),
-            retired_sessions=(len(self.pairing._sessions._over), 64),
+            decided=(len(self.pairing.decided.parts), 256),
+            retired_sessions=(len(self.pairing.counter.sessions._over), 64),
         )
 
 

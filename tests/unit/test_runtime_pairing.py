@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from drivers.timing import Deadline
+from drivers.timing import Deadline, controller_time
 from edge_agent.domain import Capture, ControllerResult, Judgement
 from edge_agent.runtime.pairing import Pairing
 from edge_agent.runtime.part import Arrival, Part
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 def capture(count: int | None, session: str = "s1", camera: int = 1, name: str = "n") -> Capture:
@@ -21,6 +25,23 @@ def capture(count: int | None, session: str = "s1", camera: int = 1, name: str =
 
 def result(count: int | None) -> ControllerResult:
     return ControllerResult(count, None, Judgement.OK, (), 0.0)
+
+
+def moment(clock: str) -> datetime:
+    """A moment of the controller's clock, as it stands in a name."""
+    told = controller_time(clock)
+    assert told is not None
+    return told
+
+
+def name_at(second: int) -> str:
+    """A session folder's name, of a second after noon."""
+    return f"260101_1200{second:02d}"
+
+
+def at(second: int) -> datetime:
+    """The moment of that name."""
+    return moment(name_at(second))
 
 
 def pairing() -> Pairing:
@@ -110,37 +131,37 @@ def test_an_image_of_a_session_that_was_over_never_joins_a_live_result() -> None
 def test_an_image_that_was_taken_before_the_link_came_up_never_joins_a_live_result() -> None:
     """The counter may have been reset in the gap: the count of a queued image says nothing then."""
     pairs = pairing()
-    pairs.begin_at("260101_120000")
-    _, queued = pairs.on_capture(replace(capture(1, "s1"), taken="260101_115959"))
+    pairs.begin_at(moment("260101_120000"))
+    _, queued = pairs.on_capture(replace(capture(1, "s1"), taken=moment("260101_115959")))
     _, live = pairs.on_result(result(1))
-    _, fresh = pairs.on_capture(replace(capture(1, "260101_115950"), taken="260101_120001"))
+    _, fresh = pairs.on_capture(replace(capture(1, "260101_115950"), taken=moment("260101_120001")))
 
     assert "115959" in queued.stale
     assert live is not queued
     assert fresh is live
     assert live.stale == ""
-    assert "s1" not in pairs._sessions._over, "a session that was over long ago is not the one before"
+    assert "s1" not in pairs.counter.sessions._over, "a session that was over long ago is not the one before"
 
 
 def test_an_image_of_the_second_in_which_the_link_came_up_may_be_of_before() -> None:
     pairs = pairing()
-    pairs.begin_at("260101_120000")
+    pairs.begin_at(moment("260101_120000"))
     _, live = pairs.on_result(result(7))
-    before = pairs.is_settled
-    pairs.on_capture(replace(capture(7), taken="260101_120000"))
-    pairs.on_clock("260101_120001")
+    before = pairs.counter.is_settled
+    pairs.on_capture(replace(capture(7), taken=moment("260101_120000")))
+    pairs.on_clock(moment("260101_120001"))
 
     assert "the link is up since 260101_120000" in live.stale
     assert not before
-    assert pairs.is_settled
+    assert pairs.counter.is_settled
 
 
 def test_an_image_of_just_before_the_link_came_up_makes_its_part_stale_and_no_second_part() -> None:
     """Its result line was sent just after. Should it be of another part after all, nothing of it passes."""
     pairs = pairing()
-    pairs.begin_at("260101_120000")
+    pairs.begin_at(moment("260101_120000"))
     _, live = pairs.on_result(result(7))
-    arrival, part = pairs.on_capture(replace(capture(7), taken="260101_115959"))
+    arrival, part = pairs.on_capture(replace(capture(7), taken=moment("260101_115959")))
 
     assert arrival is Arrival.JOINED
     assert part is live
@@ -149,9 +170,9 @@ def test_an_image_of_just_before_the_link_came_up_makes_its_part_stale_and_no_se
 
 def test_an_image_of_long_before_the_link_came_up_is_a_part_of_its_own() -> None:
     pairs = pairing()
-    pairs.begin_at("260101_120000")
+    pairs.begin_at(moment("260101_120000"))
     _, live = pairs.on_result(result(7))
-    arrival, part = pairs.on_capture(replace(capture(7), taken="260101_115957"))
+    arrival, part = pairs.on_capture(replace(capture(7), taken=moment("260101_115957")))
 
     assert arrival is Arrival.NEW
     assert part is not live
@@ -160,9 +181,9 @@ def test_an_image_of_long_before_the_link_came_up_is_a_part_of_its_own() -> None
 
 def test_a_clock_that_is_not_told_makes_nothing_old() -> None:
     pairs = pairing()
-    pairs.begin_at("")
+    pairs.begin_at(None)
     _, live = pairs.on_result(result(7))
-    _, part = pairs.on_capture(replace(capture(7), taken="260101_115957"))
+    _, part = pairs.on_capture(replace(capture(7), taken=moment("260101_115957")))
 
     assert part is live
     assert live.stale == ""
@@ -170,7 +191,7 @@ def test_a_clock_that_is_not_told_makes_nothing_old() -> None:
 
 def test_an_image_whose_name_tells_no_time_is_placed_by_count_and_session() -> None:
     pairs = pairing()
-    pairs.begin_at("260101_120000")
+    pairs.begin_at(moment("260101_120000"))
     _, part = pairs.on_capture(capture(1))
 
     assert part.stale == ""
@@ -196,7 +217,7 @@ def test_a_count_that_was_decided_before_a_reset_does_not_swallow_the_result_aft
 def test_a_result_that_may_be_of_a_part_before_the_reset_makes_its_part_stale() -> None:
     """The part before was decided without its result; on a live link that result may still come."""
     pairs = pairing()
-    pairs.begin_at("260101_120000")
+    pairs.begin_at(moment("260101_120000"))
     without_result(pairs, 1, "260101_115900")
     _, part = pairs.on_capture(capture(1, "260101_120005"))
     arrival, _ = pairs.on_result(result(1))
@@ -254,7 +275,7 @@ def test_a_result_that_was_held_back_over_a_reset_of_the_counter_proves_nothing(
     """Of its own part nothing else came. Image and result of count 1 meet, and are of two parts."""
     result_first, image_first = pairing(), pairing()
     for pairs in (result_first, image_first):
-        pairs.begin_at("260101_120000")
+        pairs.begin_at(moment("260101_120000"))
     _, held_back = result_first.on_result(result(1))
     _, joined = result_first.on_capture(capture(1, "260101_120130"))
     _, next_part = image_first.on_capture(capture(1, "260101_120130"))
@@ -269,8 +290,8 @@ def test_a_result_that_was_held_back_over_a_reset_of_the_counter_proves_nothing(
 
 def test_once_the_controller_told_its_clock_after_a_reset_its_results_are_of_the_new_session() -> None:
     pairs = pairing()
-    pairs.begin_at("260101_120000")
-    pairs.on_clock("260101_120131")
+    pairs.begin_at(moment("260101_120000"))
+    pairs.on_clock(moment("260101_120131"))
     _, part = pairs.on_result(result(1))
     pairs.on_capture(capture(1, "260101_120130"))
 
@@ -281,11 +302,11 @@ def test_once_the_controller_told_its_clock_after_a_reset_its_results_are_of_the
 def test_a_session_that_images_told_before_the_clock_was_asked_for_needs_no_time() -> None:
     """A controller whose clock was set back by an hour: its session is named after a time that is yet to come."""
     pairs = pairing()
-    pairs.begin_at("260101_110000")
+    pairs.begin_at(moment("260101_110000"))
     _, first = pairs.on_capture(capture(1, "260101_120000"))
-    pairs.on_clock("260101_110001")  # asked for before that image came, perhaps
+    pairs.on_clock(moment("260101_110001"))  # asked for before that image came, perhaps
     pairs.on_result(result(1))
-    pairs.on_clock("260101_110002")
+    pairs.on_clock(moment("260101_110002"))
     _, second = pairs.on_result(result(2))
     pairs.on_capture(capture(2, "260101_120000"))
 
@@ -298,13 +319,13 @@ def test_a_session_that_images_told_before_the_clock_was_asked_for_needs_no_time
 def test_an_image_of_the_session_before_a_reset_never_proves_what_came_after_it() -> None:
     """Nothing of its own part was known by a session yet: its image is the first of all."""
     pairs = pairing()
-    pairs.begin_at("260101_120000")
+    pairs.begin_at(moment("260101_120000"))
     pairs.on_result(result(1))
     pairs.on_result(result(2))
     for part in list(pairs.parts):
         pairs.close(part)
     _, after = pairs.on_result(result(1))
-    arrival, joined = pairs.on_capture(replace(capture(1, "260101_115900"), taken="260101_120001"))
+    arrival, joined = pairs.on_capture(replace(capture(1, "260101_115900"), taken=moment("260101_120001")))
 
     assert arrival is Arrival.JOINED
     assert joined is after
@@ -315,16 +336,16 @@ def test_an_image_of_the_session_before_a_reset_never_proves_what_came_after_it(
 def test_an_image_that_is_the_first_of_its_session_may_be_of_a_part_of_the_run_before() -> None:
     """Found by the search: two resets, the second after the last told clock, and part 1's image comes behind both."""
     pairs = pairing()
-    pairs.begin_at("260101_120000")
-    pairs.on_clock("260101_120001")
+    pairs.begin_at(moment("260101_120000"))
+    pairs.on_clock(moment("260101_120001"))
     _, first = pairs.on_result(result(1))
     assert first is not None
     pairs.close(first)
     pairs.on_result(result(2))
-    pairs.on_clock("260101_120002")
-    pairs.on_clock("260101_120003", follows_results=True)
+    pairs.on_clock(moment("260101_120002"))
+    pairs.on_clock(moment("260101_120003"), follows_results=True)
     _, after = pairs.on_result(result(1))
-    arrival, joined = pairs.on_capture(replace(capture(1, "260101_120002"), taken="260101_120002"))
+    arrival, joined = pairs.on_capture(replace(capture(1, "260101_120002"), taken=moment("260101_120002")))
 
     assert (arrival, joined) == (Arrival.JOINED, after)
     assert after is not None
@@ -333,13 +354,13 @@ def test_an_image_that_is_the_first_of_its_session_may_be_of_a_part_of_the_run_b
 
 def test_a_counter_that_began_anew_within_its_session_is_believed_once_images_are_newer() -> None:
     pairs = pairing()
-    pairs.begin_at("260101_120000")
+    pairs.begin_at(moment("260101_120000"))
     pairs.on_result(result(8))
     _, first = pairs.on_result(result(1))
-    pairs.on_capture(replace(capture(1, "260101_115900"), taken="260101_120002"))
-    pairs.on_clock("260101_120003")
+    pairs.on_capture(replace(capture(1, "260101_115900"), taken=moment("260101_120002")))
+    pairs.on_clock(moment("260101_120003"))
     _, second = pairs.on_result(result(2))
-    pairs.on_capture(replace(capture(2, "260101_115900"), taken="260101_120004"))
+    pairs.on_capture(replace(capture(2, "260101_115900"), taken=moment("260101_120004")))
 
     assert first is not None
     assert second is not None
@@ -349,18 +370,15 @@ def test_a_counter_that_began_anew_within_its_session_is_believed_once_images_ar
 
 def test_an_image_of_the_very_second_in_which_the_counter_began_anew_proves_nothing() -> None:
     pairs = pairing()
-    pairs.begin_at("260101_120000")
+    pairs.begin_at(moment("260101_120000"))
     pairs.on_result(result(8))
     pairs.on_result(result(1))
-    pairs.on_clock("260101_120005")
+    pairs.on_clock(moment("260101_120005"))
     _, part = pairs.on_result(result(2))
-    pairs.on_capture(replace(capture(2, "260101_115900"), taken="260101_120005"))
+    pairs.on_capture(replace(capture(2, "260101_115900"), taken=moment("260101_120005")))
 
     assert part is not None
     assert part.stale != ""
-
-
-AT = "260101_1200{:02d}".format
 
 
 def decided_without_images(pairs: Pairing, *counts: int) -> None:
@@ -372,11 +390,11 @@ def decided_without_images(pairs: Pairing, *counts: int) -> None:
 def test_an_image_of_an_older_session_that_comes_after_one_of_a_newer_is_not_followed() -> None:
     """The counter is reset, and the images come in the wrong order."""
     pairs = pairing()
-    pairs.begin_at(AT(0))
+    pairs.begin_at(at(0))
     decided_without_images(pairs, 2, 3)
-    _, of_now = pairs.on_capture(replace(capture(1, AT(2), name="third"), taken=AT(3)))
-    arrival, of_before = pairs.on_capture(replace(capture(1, AT(0), name="first"), taken=AT(1)))
-    pairs.on_clock(AT(3))
+    _, of_now = pairs.on_capture(replace(capture(1, name_at(2), name="third"), taken=at(3)))
+    arrival, of_before = pairs.on_capture(replace(capture(1, name_at(0), name="first"), taken=at(1)))
+    pairs.on_clock(at(3))
     _, live = pairs.on_result(result(1))
 
     assert arrival is Arrival.NEW
@@ -388,12 +406,12 @@ def test_an_image_of_an_older_session_that_comes_after_one_of_a_newer_is_not_fol
 def test_images_that_come_behind_a_reset_are_of_the_parts_of_their_own_time() -> None:
     """Two parts were decided without their images, and no image told a session yet: counts alone would mix them up."""
     pairs = pairing()
-    pairs.begin_at(AT(0))
-    pairs.on_clock(AT(1))
+    pairs.begin_at(at(0))
+    pairs.on_clock(at(1))
     decided_without_images(pairs, 1, 2)
-    pairs.on_clock(AT(12))
-    arrival, of_now = pairs.on_capture(replace(capture(1, AT(10), name="third"), taken=AT(12)))
-    queued = replace(capture(1, "260101_115900", name="first"), taken=AT(1))
+    pairs.on_clock(at(12))
+    arrival, of_now = pairs.on_capture(replace(capture(1, name_at(10), name="third"), taken=at(12)))
+    queued = replace(capture(1, "260101_115900", name="first"), taken=at(1))
 
     assert arrival is Arrival.NEW
     assert of_now.stale == ""
@@ -403,9 +421,9 @@ def test_images_that_come_behind_a_reset_are_of_the_parts_of_their_own_time() ->
 
 def test_sessions_are_in_the_order_of_their_names_where_no_image_tells_when_it_was_taken() -> None:
     pairs = pairing()
-    pairs.on_capture(capture(1, AT(1)))
-    _, of_before = pairs.on_capture(capture(1, AT(0)))
-    _, of_now = pairs.on_capture(capture(2, AT(1)))
+    pairs.on_capture(capture(1, name_at(1)))
+    _, of_before = pairs.on_capture(capture(1, name_at(0)))
+    _, of_now = pairs.on_capture(capture(2, name_at(1)))
 
     assert "had ended" in of_before.stale
     assert of_now.stale == ""
@@ -413,14 +431,14 @@ def test_sessions_are_in_the_order_of_their_names_where_no_image_tells_when_it_w
 
 def test_a_session_with_an_earlier_name_is_followed_once_the_controllers_clock_was_set_back() -> None:
     pairs = pairing()
-    pairs.begin_at(AT(30))
-    pairs.on_capture(replace(capture(1, AT(29)), taken=AT(31)))
-    pairs.on_clock(AT(31))
+    pairs.begin_at(at(30))
+    pairs.on_capture(replace(capture(1, name_at(29)), taken=at(31)))
+    pairs.on_clock(at(31))
     pairs.go_stale("the clock went back")
-    pairs.begin_at(AT(10))
-    _, goes_on = pairs.on_capture(replace(capture(2, AT(29)), taken=AT(11)))
-    _, begun_anew = pairs.on_capture(replace(capture(1, AT(11)), taken=AT(12)))
-    _, of_before = pairs.on_capture(replace(capture(3, AT(29)), taken=AT(11)))
+    pairs.begin_at(at(10))
+    _, goes_on = pairs.on_capture(replace(capture(2, name_at(29)), taken=at(11)))
+    _, begun_anew = pairs.on_capture(replace(capture(1, name_at(11)), taken=at(12)))
+    _, of_before = pairs.on_capture(replace(capture(3, name_at(29)), taken=at(11)))
 
     assert goes_on.stale == ""
     assert begun_anew.stale == ""
@@ -430,10 +448,10 @@ def test_a_session_with_an_earlier_name_is_followed_once_the_controllers_clock_w
 def test_a_clock_that_was_set_back_while_nobody_looked_shows_by_what_was_taken_later() -> None:
     """The link was away over it, and comes back with a clock that is later all the same."""
     pairs = pairing()
-    pairs.begin_at(AT(30))
-    pairs.on_capture(replace(capture(1, AT(29)), taken=AT(30)))
-    pairs.begin_at(AT(50))
-    _, begun_anew = pairs.on_capture(replace(capture(1, AT(20)), taken=AT(51)))
+    pairs.begin_at(at(30))
+    pairs.on_capture(replace(capture(1, name_at(29)), taken=at(30)))
+    pairs.begin_at(at(50))
+    _, begun_anew = pairs.on_capture(replace(capture(1, name_at(20)), taken=at(51)))
 
     assert begun_anew.stale == ""
 
@@ -441,45 +459,45 @@ def test_a_clock_that_was_set_back_while_nobody_looked_shows_by_what_was_taken_l
 def test_a_session_that_came_before_it_was_told_that_the_clock_was_set_back_is_not_over_for_good() -> None:
     """A person sets the clock in setup mode: the first image of the new session comes before the link is up again."""
     pairs = pairing()
-    pairs.begin_at("260101_080000")
-    pairs.on_clock(AT(1))
-    pairs.on_capture(replace(capture(8, "260101_113000"), taken=AT(1)))
-    _, first = pairs.on_capture(replace(capture(1, "260101_110000"), taken="260101_110001"))
-    pairs.begin_at("260101_110002")
-    pairs.on_clock("260101_110003")
-    pairs.on_clock("260101_110004")
+    pairs.begin_at(moment("260101_080000"))
+    pairs.on_clock(at(1))
+    pairs.on_capture(replace(capture(8, "260101_113000"), taken=at(1)))
+    _, first = pairs.on_capture(replace(capture(1, "260101_110000"), taken=moment("260101_110001")))
+    pairs.begin_at(moment("260101_110002"))
+    pairs.on_clock(moment("260101_110003"))
+    pairs.on_clock(moment("260101_110004"))
     _, second = pairs.on_result(result(2))
-    pairs.on_capture(replace(capture(2, "260101_110000"), taken="260101_110005"))
-    _, of_before = pairs.on_capture(replace(capture(9, "260101_113000"), taken=AT(2)))
+    pairs.on_capture(replace(capture(2, "260101_110000"), taken=moment("260101_110005")))
+    _, of_before = pairs.on_capture(replace(capture(9, "260101_113000"), taken=at(2)))
 
     assert first.stale != ""
     assert second.captures
     assert second.stale == ""
     assert of_before.stale != ""
-    assert pairs.two_senders == ""
+    assert pairs.counter.two_senders == ""
 
 
 def test_a_session_that_was_over_stays_over_where_its_images_are_from_before_the_clock_was_set_back() -> None:
     """By ten seconds: its images could be of the time behind the change, and are not, because one is of the future."""
     pairs = pairing()
-    pairs.begin_at("260101_080000")
-    pairs.on_clock(AT(20))
-    pairs.on_capture(replace(capture(8, AT(15)), taken=AT(20)))
-    pairs.on_capture(replace(capture(3, AT(10)), taken=AT(13)))
-    pairs.begin_at(AT(11))
-    pairs.on_clock(AT(12))
-    _, part = pairs.on_capture(replace(capture(4, AT(10)), taken=AT(14)))
+    pairs.begin_at(moment("260101_080000"))
+    pairs.on_clock(at(20))
+    pairs.on_capture(replace(capture(8, name_at(15)), taken=at(20)))
+    pairs.on_capture(replace(capture(3, name_at(10)), taken=at(13)))
+    pairs.begin_at(at(11))
+    pairs.on_clock(at(12))
+    _, part = pairs.on_capture(replace(capture(4, name_at(10)), taken=at(14)))
 
     assert "which had ended" in part.stale
 
 
 def test_an_image_from_before_the_clock_was_set_back_is_of_no_time_yet_and_its_session_is_not_followed() -> None:
     pairs = pairing()
-    pairs.begin_at(AT(40))
-    pairs.on_capture(replace(capture(1, AT(39)), taken=AT(40)))
-    pairs.begin_at(AT(10))
-    _, queued = pairs.on_capture(replace(capture(1, AT(38)), taken=AT(39)))
-    _, goes_on = pairs.on_capture(replace(capture(2, AT(39)), taken=AT(11)))
+    pairs.begin_at(at(40))
+    pairs.on_capture(replace(capture(1, name_at(39)), taken=at(40)))
+    pairs.begin_at(at(10))
+    _, queued = pairs.on_capture(replace(capture(1, name_at(38)), taken=at(39)))
+    _, goes_on = pairs.on_capture(replace(capture(2, name_at(39)), taken=at(11)))
 
     assert "said 260101_120010 just now" in queued.stale
     assert goes_on.stale == ""
@@ -487,17 +505,17 @@ def test_an_image_from_before_the_clock_was_set_back_is_of_no_time_yet_and_its_s
 
 def test_two_sessions_that_are_alive_at_a_time_are_two_controllers() -> None:
     pairs = pairing()
-    pairs.on_capture(replace(capture(500, AT(0)), taken=AT(10)))
-    pairs.on_capture(replace(capture(77, AT(5)), taken=AT(11)))
-    _, queued = pairs.on_capture(replace(capture(499, AT(0)), taken=AT(11)))
-    after_a_reset = pairs.two_senders
-    _, of_the_first = pairs.on_capture(replace(capture(501, AT(0)), taken=AT(12)))
+    pairs.on_capture(replace(capture(500, name_at(0)), taken=at(10)))
+    pairs.on_capture(replace(capture(77, name_at(5)), taken=at(11)))
+    _, queued = pairs.on_capture(replace(capture(499, name_at(0)), taken=at(11)))
+    after_a_reset = pairs.counter.two_senders
+    _, of_the_first = pairs.on_capture(replace(capture(501, name_at(0)), taken=at(12)))
 
     assert queued.stale != ""
     assert after_a_reset == "", "an image of the same second may be of the session before"
     assert of_the_first.stale != ""
-    assert "Two controllers" in pairs.two_senders
-    assert "restart the agent" in pairs.two_senders, "nothing else ends the fault while the link stays up"
+    assert "Two controllers" in pairs.counter.two_senders
+    assert "restart the agent" in pairs.counter.two_senders, "nothing else ends the fault while the link stays up"
 
 
 def test_a_part_that_opens_after_anything_of_a_later_one_came_is_overtaken() -> None:
@@ -508,56 +526,56 @@ def test_a_part_that_opens_after_anything_of_a_later_one_came_is_overtaken() -> 
     _, of_result = by_result.on_result(result(1))
     by_result.on_result(result(2))
     _, first = in_order.on_capture(capture(1))
-    before = in_order.is_overtaken(first)
+    before = in_order.counter.is_overtaken(first)
     in_order.on_capture(capture(2))
 
-    assert by_image.is_overtaken(of_image)
-    assert by_result.is_overtaken(of_result)
+    assert by_image.counter.is_overtaken(of_image)
+    assert by_result.counter.is_overtaken(of_result)
     assert not before
-    assert in_order.is_overtaken(first)
+    assert in_order.counter.is_overtaken(first)
 
 
 def test_the_first_part_after_a_reset_is_not_overtaken_by_the_counts_before_it() -> None:
     pairs = pairing()
-    pairs.on_capture(capture(500, AT(0)))
+    pairs.on_capture(capture(500, name_at(0)))
     pairs.on_result(result(500))
     _, part = pairs.on_result(result(1))
-    pairs.on_capture(capture(1, AT(5)))
+    pairs.on_capture(capture(1, name_at(5)))
 
-    assert not pairs.is_overtaken(part)
+    assert not pairs.counter.is_overtaken(part)
 
 
 def test_parts_behind_a_reset_within_a_session_are_not_overtaken_by_the_counts_before_it() -> None:
     """A controller that makes no new folder: its good parts would be rejected until it has counted as far again."""
     pairs, session = pairing(), "260101_115900"
-    pairs.begin_at(AT(0))
-    pairs.on_capture(replace(capture(500, session), taken=AT(1)))
+    pairs.begin_at(at(0))
+    pairs.on_capture(replace(capture(500, session), taken=at(1)))
     pairs.on_result(result(500))
     pairs.on_result(result(1))
-    pairs.on_capture(replace(capture(499, session), taken=AT(1)))  # it was held up, and tells nothing of this run
-    pairs.on_clock(AT(2))
+    pairs.on_capture(replace(capture(499, session), taken=at(1)))  # it was held up, and tells nothing of this run
+    pairs.on_clock(at(2))
     _, part = pairs.on_result(result(2))
-    pairs.on_capture(replace(capture(2, session), taken=AT(3)))
-    before = pairs.is_overtaken(part)
-    pairs.on_capture(replace(capture(3, session), taken=AT(4)))
+    pairs.on_capture(replace(capture(2, session), taken=at(3)))
+    before = pairs.counter.is_overtaken(part)
+    pairs.on_capture(replace(capture(3, session), taken=at(4)))
 
     assert part.stale == ""
     assert not before
-    assert pairs.is_overtaken(part)
+    assert pairs.counter.is_overtaken(part)
 
 
 def test_a_controller_that_tells_no_clock_counts_anew_within_a_session_too() -> None:
     pairs, session = pairing(), "260101_115900"
-    pairs.begin_at("")
-    pairs.on_capture(replace(capture(500, session), taken=AT(1)))
+    pairs.begin_at(None)
+    pairs.on_capture(replace(capture(500, session), taken=at(1)))
     pairs.on_result(result(500))
     _, part = pairs.on_result(result(1))
-    pairs.on_capture(replace(capture(1, session), taken=AT(3)))
-    before = pairs.is_overtaken(part)
-    pairs.on_capture(replace(capture(2, session), taken=AT(4)))
+    pairs.on_capture(replace(capture(1, session), taken=at(3)))
+    before = pairs.counter.is_overtaken(part)
+    pairs.on_capture(replace(capture(2, session), taken=at(4)))
 
     assert not before
-    assert pairs.is_overtaken(part)
+    assert pairs.counter.is_overtaken(part)
 
 
 def test_a_second_result_of_an_open_part_may_be_of_the_next_one() -> None:
@@ -571,11 +589,11 @@ def test_a_second_result_of_an_open_part_may_be_of_the_next_one() -> None:
 
 def test_a_clock_that_was_asked_for_before_a_result_came_does_not_prove_it() -> None:
     pairs = pairing()
-    pairs.begin_at(AT(0))
+    pairs.begin_at(at(0))
     _, part = pairs.on_result(result(1))
-    pairs.on_clock(AT(1))
+    pairs.on_clock(at(1))
     before = part.unproven
-    pairs.on_clock(AT(1), follows_results=True)
+    pairs.on_clock(at(1), follows_results=True)
 
     assert "not told its clock since" in before
     assert part.unproven == ""
@@ -583,7 +601,7 @@ def test_a_clock_that_was_asked_for_before_a_result_came_does_not_prove_it() -> 
 
 def test_a_controller_that_never_tells_its_clock_proves_nothing_and_is_not_waited_for() -> None:
     pairs = pairing()
-    pairs.begin_at("")
+    pairs.begin_at(None)
     _, part = pairs.on_result(result(1))
 
     assert part.unproven == ""
@@ -592,13 +610,13 @@ def test_a_controller_that_never_tells_its_clock_proves_nothing_and_is_not_waite
 def test_an_image_that_is_older_than_its_result_can_be_is_stale_whichever_came_first() -> None:
     image_first, result_first = pairing(), pairing()
     for pairs in (image_first, result_first):
-        pairs.begin_at(AT(0))
-    _, first = image_first.on_capture(replace(capture(1), taken=AT(1)))
+        pairs.begin_at(at(0))
+    _, first = image_first.on_capture(replace(capture(1), taken=at(1)))
     image_first.on_result(result(1))
-    image_first.on_clock(AT(5), follows_results=True)
+    image_first.on_clock(at(5), follows_results=True)
     _, second = result_first.on_result(result(1))
-    result_first.on_clock(AT(5), follows_results=True)
-    result_first.on_capture(replace(capture(1), taken=AT(1)))
+    result_first.on_clock(at(5), follows_results=True)
+    result_first.on_capture(replace(capture(1), taken=at(1)))
 
     assert "more than 3 s" in first.stale
     assert "imaging_ms" in first.stale, "what to set where the controller takes so long"
@@ -635,7 +653,7 @@ def test_an_image_of_a_part_that_was_decided_never_proves_the_next_of_its_count(
 def test_a_part_that_came_before_the_link_was_up_is_stale() -> None:
     pairs = pairing()
     _, part = pairs.on_capture(capture(2, session=""))
-    pairs.begin_at("260101_120000")
+    pairs.begin_at(moment("260101_120000"))
     pairs.on_result(result(2))
 
     assert part is not None
@@ -644,12 +662,12 @@ def test_a_part_that_came_before_the_link_was_up_is_stale() -> None:
 
 def test_a_new_link_repeats_nothing_that_was_said_on_the_one_before() -> None:
     pairs = pairing()
-    pairs.begin_at("260101_120000")
+    pairs.begin_at(moment("260101_120000"))
     _, first = pairs.on_capture(capture(1, "260101_115900"))
     pairs.on_result(result(1))
     pairs.close(first)
-    pairs.begin_at("260101_120010")
-    _, part = pairs.on_capture(replace(capture(1, "260101_120009"), taken="260101_120011"))
+    pairs.begin_at(moment("260101_120010"))
+    _, part = pairs.on_capture(replace(capture(1, "260101_120009"), taken=moment("260101_120011")))
     pairs.on_result(result(1))
 
     assert part is not None
@@ -658,13 +676,13 @@ def test_a_new_link_repeats_nothing_that_was_said_on_the_one_before() -> None:
 
 def test_a_new_link_knows_of_no_reset_on_the_one_before() -> None:
     pairs = pairing()
-    pairs.begin_at("260101_120000")
+    pairs.begin_at(moment("260101_120000"))
     for count in (8, 1):
         _, before = pairs.on_result(result(count))
         assert before is not None
         pairs.close(before)
-    pairs.begin_at("260101_120010")
-    _, part = pairs.on_capture(replace(capture(2, "260101_115900"), taken="260101_120011"))
+    pairs.begin_at(moment("260101_120010"))
+    _, part = pairs.on_capture(replace(capture(2, "260101_115900"), taken=moment("260101_120011")))
     pairs.on_result(result(2))
 
     assert part is not None
@@ -698,15 +716,15 @@ def test_queued_images_are_late_even_when_the_counter_was_reset_before_they_came
 def test_a_queued_image_of_a_session_that_nobody_knows_is_of_no_part_of_the_one_before() -> None:
     """A line that came twice left a decided part without an image; then the link was away, and the counter reset."""
     pairs = pairing()
-    pairs.begin_at("260101_120000")
+    pairs.begin_at(moment("260101_120000"))
     _, first = pairs.on_capture(capture(1, "260101_115900"))
     pairs.on_result(result(1))
     pairs.close(first)
     _, again = pairs.on_result(result(1))
     pairs.close(again)
     pairs.go_stale("cable")
-    pairs.begin_at("260101_120012")
-    arrival, part = pairs.on_capture(replace(capture(1, "260101_120011"), taken="260101_120011"))
+    pairs.begin_at(moment("260101_120012"))
+    arrival, part = pairs.on_capture(replace(capture(1, "260101_120011"), taken=moment("260101_120011")))
 
     assert arrival is Arrival.NEW
     assert part is not None
@@ -732,6 +750,7 @@ def test_an_image_without_a_count_is_a_part_of_its_own() -> None:
 def test_the_next_new_count_belongs_to_the_part_that_the_agent_triggered() -> None:
     pairs = pairing()
     triggered = pairs.on_trigger()
+    is_overtaken = pairs.counter.is_overtaken(triggered)
     arrival, part = pairs.on_result(result(9))
     image_arrival, image_part = pairs.on_capture(capture(9))
 
@@ -739,6 +758,7 @@ def test_the_next_new_count_belongs_to_the_part_that_the_agent_triggered() -> No
     assert part is triggered
     assert image_part is triggered
     assert triggered.count == 9
+    assert not is_overtaken, "it has no count yet that another could be behind"
 
 
 def test_of_two_parts_that_were_triggered_before_a_count_came_neither_can_pass() -> None:
@@ -802,7 +822,7 @@ def test_a_result_whose_count_was_judged_before_says_so() -> None:
 def test_what_comes_of_a_missed_part_is_late_until_the_counter_begins_anew() -> None:
     pairs = pairing()
     pairs.on_capture(capture(9, "s1"))
-    pairs.note_missed(Part(35 + count, 0.0, Deadline(1.0), count) for count in (6, 7))
+    pairs.decided.note_missed(Part(35 + count, 0.0, Deadline(1.0), count) for count in (6, 7))
     late = pairs.on_capture(capture(7, "s1"))
     seq = pairs.decided_seq(capture(7, "s1"))
     live, _ = pairs.on_result(result(6))
