@@ -26,8 +26,8 @@ from edge_agent.inspection.bundle.promise import Promise, cpu_name
 from edge_agent.inspection.containers.decode import read_image
 from edge_agent.inspection.inspector import Inspector
 from edge_agent.inspection.networks.anomaly_map import to_working
-from edge_agent.inspection.networks.channels import Views
-from edge_agent.inspection.networks.view import View, ViewExtractor, views_for
+from edge_agent.inspection.networks.channels import View, views_for
+from edge_agent.inspection.networks.extractor import Extractor, Views
 from edge_agent.inspection.scoring.condition import measure_condition
 from edge_agent.inspection.scoring.judge import ViewsJudge
 from edge_agent.inspection.scoring.local import Scale
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from calibration.good_parts.images import GoodImage
     from calibration.registering.registered import RegisteredSet
     from edge_agent.inspection.bundle.reference_bundle import Bundle
-    from edge_agent.inspection.networks.view import Voice
+    from edge_agent.inspection.networks.channels import Voice
 
 __all__ = ["inspection_ms", "measured", "only", "spread_over"]
 
@@ -120,14 +120,14 @@ class _Trial:
         self._registered, self._likeness = registered, registered.likeness()
         views = views_for(*registered.native, voices, registered.plane)
         network, at_full_size = networks_for(backbone, registered)
-        extractor = ViewExtractor(
+        extractor = Extractor(
             views,
             network,
             threads=threads,
             tone=tone_of_part(registered, registered.part, views),
             plane=registered.plane,
             native=registered.native,
-            native_network=at_full_size,
+            fine=at_full_size,
         )
         some = only(registered, spread_over(registered.images, _REMEMBERED + _TIMED)[:_REMEMBERED])
         features, places = features_at_places(

@@ -20,9 +20,17 @@ from calibration.scoring.scored import LEARN, Scored
 from calibration.training.crossfit import views_unseen
 from calibration.writer import view_bank_bytes
 from edge_agent.errors import CalibrationRefused, UsageError
-from edge_agent.inspection.networks.channels import Views
+from edge_agent.inspection.networks.channels import (
+    CHANNELS,
+    Plane,
+    Projection,
+    View,
+    Voice,
+    hears_autoencoder,
+    views_for,
+)
+from edge_agent.inspection.networks.extractor import Extractor, Views
 from edge_agent.inspection.networks.tone import Tone, tone_shape
-from edge_agent.inspection.networks.view import Plane, View, ViewExtractor, Voice, views_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -37,6 +45,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT_VOICES",
+    "MEMORIES",
     "features_at_places",
     "kept_parts",
     "most_kept",
@@ -46,8 +55,7 @@ __all__ = [
     "views_of_images",
 ]
 
-_MOST_BYTES = dict.fromkeys(View, 32 * 2**20) | dict.fromkeys((View.NATIVE, View.FILTERED), 128 * 2**20)
-"""Of a view's bank in memory."""
+MEMORIES = {Projection.WHITENED_WITH_NUISANCE: ViewMemory}
 DEFAULT_VOICES = (Voice.IMAGE, Voice.TONE)
 _FLOAT = 4
 _FEWEST_OF_A_PART = 8
@@ -81,17 +89,17 @@ def score_by_views(
     tone = tone_of_part(registered, registered.part, views)
     network, at_full_size = networks_for(backbone, registered)
 
-    def looking(views: Sequence[View]) -> list[ViewExtractor]:
+    def looking(views: Sequence[View]) -> list[Extractor[View]]:
         plane = registered.plane if View.FILTERED in views else Plane.ALL
         return [
-            ViewExtractor(
+            Extractor(
                 views,
                 network,
                 threads=1,
                 tone=tone if View.TONE in views else None,
                 plane=plane,
                 native=registered.native,
-                native_network=at_full_size,
+                fine=at_full_size,
             )
             for _ in range(threads)
         ]
@@ -100,7 +108,7 @@ def score_by_views(
     features = {view: known.features[view] for view in views if view in known.features} if known else {}
     places = {view: known.places[view] for view in features} if known else {}
     if left := [view for view in views if view not in features]:
-        hears = View.AUTOENCODER in left
+        hears = hears_autoencoder(left)
         shown = views_unseen(registered, learned, threads=threads) if hears else views_of_images(registered)
         others = features_at_places(
             shown,
@@ -118,10 +126,11 @@ def score_by_views(
     banks = {}
     for number, view in enumerate(views, start=2):
         kept = kept_parts(features[view], view, is_tied=registered.is_tied)
-        memory = ViewMemory(features[view], places[view], kept, is_tied=registered.is_tied, nuisance=nuisance[view])
+        kind = MEMORIES[CHANNELS[view].projection]
+        memory = kind(features[view], places[view], kept, is_tied=registered.is_tied, nuisance=nuisance[view])
         held_out = memory.held_out(_after(n * number, steps, progress))
         banks[view] = memory, held_out
-    beside = beside_the_mean(views, voices)
+    beside = beside_the_mean(views)
     fused = Fusion.of({view: held_out.scores for view, (_, held_out) in banks.items()}, beside)
     stored = {str(view): (memory, held_out.usual) for view, (memory, held_out) in banks.items()}
     files = {"backbone.onnx": network, "bank.npz": view_bank_bytes(stored)}
@@ -173,7 +182,7 @@ def views_of_images(registered: RegisteredSet) -> Iterator[Views]:
 def features_at_places(
     shown: Iterable[Views],
     registered: RegisteredSet,
-    extractors: Sequence[ViewExtractor],
+    extractors: Sequence[Extractor[View]],
     mask: NDArray[np.bool_] | None,
     progress: Callable[[int], None],
     *,
@@ -196,7 +205,7 @@ def features_at_places(
         found[view] = np.empty((n, int(seen[view].sum()), features.shape[2]), np.float16)
     # The first part was looked at whole: only its grids tell how many places there are.
     looking = [extractor.looking_at(seen) for extractor in extractors]
-    for index, looked in enumerate(each_with(ViewExtractor.features, chain([first], parts), looking)):
+    for index, looked in enumerate(each_with(Extractor.features, chain([first], parts), looking)):
         for view, features in looked.items():
             found[view][index] = features[seen[view]]
         progress(index + 1)
@@ -231,7 +240,7 @@ def most_kept(places: int, depth: int, view: View, *, is_tied: bool) -> int:
     """How many parts the bank holds at most, of so many places with so many features."""
     if not is_tied:
         return MOST_ANYWHERE // _FEWEST_OF_A_PART
-    return max(FEWEST_KEPT, _MOST_BYTES[view] // (places * min(depth, MOST_FEATURES) * _FLOAT))
+    return max(FEWEST_KEPT, CHANNELS[view].bound // (places * min(depth, MOST_FEATURES) * _FLOAT))
 
 
 def _after(begin: int, total: int, progress: Callable[[int, int], None]) -> Callable[[int], None]:

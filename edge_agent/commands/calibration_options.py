@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from edge_agent.inspection.networks.channels import Channel
-    from edge_agent.inspection.networks.view import Voice
+    from edge_agent.inspection.networks.channels import Channel, Voice
 
 __all__ = [
     "Backbone",
@@ -71,7 +70,7 @@ def channels_of(text: str) -> tuple[Channel, ...]:
 def voices_of(text: str) -> tuple[Voice, ...]:
     """Whose views count, in their own order; none for the default."""
     from edge_agent.errors import UsageError
-    from edge_agent.inspection.networks.view import Voice
+    from edge_agent.inspection.networks.channels import Voice
 
     names = {name.strip() for name in text.split(",")}
     unknown = sorted(names - set(Voice))

@@ -32,7 +32,8 @@ from calibration.scoring.view_scoring import (
     views_of_images,
 )
 from drivers.simulated.camera import ZipperCamera
-from edge_agent.inspection.networks.view import View, ViewExtractor, views_for
+from edge_agent.inspection.networks.channels import View, views_for
+from edge_agent.inspection.networks.extractor import Extractor
 from edge_agent.inspection.scoring.nearest import around
 from edge_agent.inspection.scoring.typical_distances import TOP_PLACES
 from tests.benchmark.small_defects import Plan, good_parts
@@ -52,13 +53,13 @@ def seen_parts(count: int, folder: Path) -> tuple[dict[View, NDArray[np.float16]
     views = views_for(*registered.native, DEFAULT_VOICES)
     mask = registered.part
     network, at_full_size = networks_for(DEFAULT_BACKBONE, registered)
-    extractor = ViewExtractor(
+    extractor = Extractor(
         views,
         network,
         threads=2,
         tone=tone_of_part(registered, mask, views),
         native=registered.native,
-        native_network=at_full_size,
+        fine=at_full_size,
     )
     return features_at_places(
         views_of_images(registered), registered, [extractor], mask, lambda _done: None, is_tied=True

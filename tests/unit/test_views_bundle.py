@@ -34,7 +34,7 @@ from edge_agent.inspection.bundle.manifest import FILES, Section
 from edge_agent.inspection.bundle.manifest_rules import broken_rule
 from edge_agent.inspection.bundle.reference_bundle import Bundle
 from edge_agent.inspection.inspector import Inspector
-from edge_agent.inspection.networks.view import View, Voice
+from edge_agent.inspection.networks.channels import CHANNELS, View, Voice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -111,7 +111,7 @@ def test_new_good_parts_pass_and_defective_ones_do_not(inspector: Inspector, bun
 
     assert sum(found.outcome is Outcome.OK for found in fresh) >= 17
     assert bad.outcome is Outcome.NG
-    assert bad.detail.endswith(f", seen in {View(max(bad.shares, key=bad.shares.__getitem__)).words}")
+    assert bad.detail.endswith(f", seen in {CHANNELS[max(bad.shares, key=bad.shares.__getitem__)].view}")
     assert list(bad.shares) == ["native", "overview", "tone"]
     of_network = (bad.shares["native"] + bad.shares["overview"]) / 2
     assert bad.score == pytest.approx(max(of_network, bad.shares["tone"]))

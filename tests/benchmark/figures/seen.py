@@ -33,7 +33,8 @@ from calibration.suspects.contamination import far_out, most_suspects
 from calibration.suspects.oddity import oddity_of
 from calibration.training.train import Recipe
 from edge_agent.inspection.containers.image_files import read_file
-from edge_agent.inspection.networks.view import View, ViewExtractor, views_for
+from edge_agent.inspection.networks.channels import View, views_for
+from edge_agent.inspection.networks.extractor import Extractor
 from edge_agent.inspection.scoring.judge import ViewsJudge
 from edge_agent.inspection.scoring.nearest import around
 from edge_agent.inspection.scoring.view_bank import ViewBank
@@ -83,7 +84,7 @@ class SeenParts:
     places: dict[View, NDArray[np.bool_]]
     nuisance: dict[View, NDArray[np.float64]]
     is_tied: bool
-    extractor: ViewExtractor
+    extractor: Extractor[View]
 
     @property
     def count(self) -> int:
@@ -98,7 +99,7 @@ class SeenParts:
             kept = kept_parts(own, view, is_tied=self.is_tied)
             memories[view] = ViewMemory(own, places, kept, is_tied=self.is_tied, nuisance=self.nuisance[view])
             held_out[view] = memories[view].held_out()
-        beside = beside_the_mean(tuple(self.features), DEFAULT_VOICES)
+        beside = beside_the_mean(self.features)
         fused = Fusion.of({view: found.scores for view, found in held_out.items()}, beside)
         limit = choose_limit(fused.scores, by_tail=METHODS["views"].limit_by_tail)
         banks = {
@@ -155,14 +156,14 @@ def see(data: DataSet, *, threads: int, progress: Progress) -> SeenParts:
     tone = tone_of_part(registered, registered.part, views)
     plane = registered.plane
     network, at_full_size = networks_for(options.backbone, registered)
-    extractor = ViewExtractor(
+    extractor = Extractor(
         views,
         network,
         threads=threads,
         tone=tone,
         plane=plane,
         native=registered.native,
-        native_network=at_full_size,
+        fine=at_full_size,
     )
     features, places = features_at_places(
         views_of_images(every),
