@@ -46,12 +46,11 @@ if TYPE_CHECKING:
 __all__ = [
     "DEFAULT_VOICES",
     "MEMORIES",
+    "extractors_for",
     "features_at_places",
     "kept_parts",
     "most_kept",
-    "networks_for",
     "score_by_views",
-    "tone_of_part",
     "views_of_images",
 ]
 
@@ -86,24 +85,6 @@ def score_by_views(
     views = views_for(*registered.native, voices, registered.plane)
     n = len(registered.images)
     steps = n * (2 + len(views))
-    tone = tone_of_part(registered, registered.part, views)
-    network, at_full_size = networks_for(backbone, registered)
-
-    def looking(views: Sequence[View]) -> list[Extractor[View]]:
-        plane = registered.plane if View.FILTERED in views else Plane.ALL
-        return [
-            Extractor(
-                views,
-                network,
-                threads=1,
-                tone=tone if View.TONE in views else None,
-                plane=plane,
-                native=registered.native,
-                fine=at_full_size,
-            )
-            for _ in range(threads)
-        ]
-
     known = seen_before if seen_before is not None and seen_before.fits(registered) else None
     features = {view: known.features[view] for view in views if view in known.features} if known else {}
     places = {view: known.places[view] for view in features} if known else {}
@@ -113,13 +94,13 @@ def score_by_views(
         others = features_at_places(
             shown,
             registered,
-            looking(left),
+            extractors_for(left, registered, backbone, count=threads),
             registered.part,
             _after(0, steps, progress),
             is_tied=registered.is_tied,
         )
         features, places = features | others[0], places | others[1]
-    extractors = looking(views)
+    extractors = extractors_for(views, registered, backbone, count=threads)
     nuisance = nuisance_covariance(
         registered, learned, extractors, places, lambda done, total: progress(n + n * done // total, steps)
     )
@@ -133,6 +114,7 @@ def score_by_views(
     beside = beside_the_mean(views)
     fused = Fusion.of({view: held_out.scores for view, (_, held_out) in banks.items()}, beside)
     stored = {str(view): (memory, held_out.usual) for view, (memory, held_out) in banks.items()}
+    network, at_full_size = _networks_for(backbone, registered)
     files = {"backbone.onnx": network, "bank.npz": view_bank_bytes(stored)}
     if at_full_size != network:
         files["fine.onnx"] = at_full_size
@@ -168,7 +150,25 @@ def _facts(memory: ViewMemory, held_out: HeldOut, scale: Scale, *, is_beside: bo
     }
 
 
-def networks_for(backbone: Backbone, registered: RegisteredSet) -> tuple[bytes, bytes]:
+def extractors_for(
+    views: Sequence[View], registered: RegisteredSet, backbone: Backbone, *, count: int = 1, threads: int = 1
+) -> list[Extractor[View]]:
+    """What looks at these views of the registered parts: so many beside each other, each in so many ``threads``.
+
+    Raises UsageError where a person's mask leaves no place.
+    """
+    network, at_full_size = _networks_for(backbone, registered)
+    tone, plane = None, registered.plane if View.FILTERED in views else Plane.ALL
+    if View.TONE in views:
+        places = _some_places(tone_shape(*registered.native), registered.part, registered)
+        tone = Tone(places, registered.is_tied)
+    return [
+        Extractor(views, network, at_full_size, threads=threads, tone=tone, plane=plane, native=registered.native)
+        for _ in range(count)
+    ]
+
+
+def _networks_for(backbone: Backbone, registered: RegisteredSet) -> tuple[bytes, bytes]:
     """What sees the parts: whole, and at full size."""
     grey = registered.channels == 1
     return backbone.overview_onnx(grey=grey), backbone.native_onnx(grey=grey)
@@ -210,13 +210,6 @@ def features_at_places(
             found[view][index] = features[seen[view]]
         progress(index + 1)
     return found, places
-
-
-def tone_of_part(registered: RegisteredSet, mask: NDArray[np.bool_] | None, views: Sequence[View]) -> Tone | None:
-    """Where brightness and colour are measured, on ``mask`` (h, w) of any size; None: no view asks for them."""
-    if View.TONE not in views:
-        return None
-    return Tone(_some_places(tone_shape(*registered.native), mask, registered), registered.is_tied)
 
 
 def _some_places(

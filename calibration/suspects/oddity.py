@@ -20,15 +20,13 @@ from calibration.scoring.fusion import beside_the_mean, scale_beside
 from calibration.scoring.seen import Seen
 from calibration.scoring.view_scoring import (
     DEFAULT_VOICES,
+    extractors_for,
     features_at_places,
     kept_parts,
-    networks_for,
-    tone_of_part,
     views_of_images,
 )
 from edge_agent.inspection.networks.anomaly_map import resized
 from edge_agent.inspection.networks.channels import views_for
-from edge_agent.inspection.networks.extractor import Extractor
 from edge_agent.inspection.scoring.nearest import PlaceBank, around
 from edge_agent.inspection.scoring.typical_distances import TypicalDistances, top_mean
 
@@ -90,12 +88,7 @@ def see(registered: RegisteredSet, backbone: Backbone, *, threads: int, progress
     What one colour hides may be what is odd. Raises UsageError where a person's mask leaves no place.
     """
     views = views_for(*registered.native, DEFAULT_VOICES)
-    network, at_full_size = networks_for(backbone, registered)
-    tone = tone_of_part(registered, registered.part, views)
-    extractors = [
-        Extractor(views, network, threads=1, tone=tone, native=registered.native, fine=at_full_size)
-        for _ in range(threads)
-    ]
+    extractors = extractors_for(views, registered, backbone, count=threads)
     n = len(registered.images)
     features, places = features_at_places(
         views_of_images(registered),

@@ -23,10 +23,9 @@ from calibration.scoring.fusion import Fusion, beside_the_mean
 from calibration.scoring.nuisance_variation import nuisance_covariance
 from calibration.scoring.view_scoring import (
     DEFAULT_VOICES,
+    extractors_for,
     features_at_places,
     kept_parts,
-    networks_for,
-    tone_of_part,
     views_of_images,
 )
 from calibration.suspects.contamination import far_out, most_suspects
@@ -34,7 +33,6 @@ from calibration.suspects.oddity import oddity_of
 from calibration.training.train import Recipe
 from edge_agent.inspection.containers.image_files import read_file
 from edge_agent.inspection.networks.channels import View, views_for
-from edge_agent.inspection.networks.extractor import Extractor
 from edge_agent.inspection.scoring.judge import ViewsJudge
 from edge_agent.inspection.scoring.nearest import around
 from edge_agent.inspection.scoring.view_bank import ViewBank
@@ -46,6 +44,7 @@ if TYPE_CHECKING:
 
     from calibration.evaluation.dataset import DataSet
     from calibration.limits.limit import Limit
+    from edge_agent.inspection.networks.extractor import Extractor
 
     Progress = Callable[[str, int, int], None]
 
@@ -153,18 +152,7 @@ def see(data: DataSet, *, threads: int, progress: Progress) -> SeenParts:
     )
     views = views_for(*registered.native, DEFAULT_VOICES, registered.plane)
     total = len(every.images)
-    tone = tone_of_part(registered, registered.part, views)
-    plane = registered.plane
-    network, at_full_size = networks_for(options.backbone, registered)
-    extractor = Extractor(
-        views,
-        network,
-        threads=threads,
-        tone=tone,
-        plane=plane,
-        native=registered.native,
-        fine=at_full_size,
-    )
+    (extractor,) = extractors_for(views, registered, options.backbone, threads=threads)
     features, places = features_at_places(
         views_of_images(every),
         every,
