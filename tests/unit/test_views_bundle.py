@@ -32,6 +32,7 @@ from edge_agent.inspection.bundle.bank_file import read_bank
 from edge_agent.inspection.bundle.comparison import compare
 from edge_agent.inspection.bundle.manifest import FILES, Section
 from edge_agent.inspection.bundle.manifest_rules import broken_rule
+from edge_agent.inspection.bundle.provenance import provenance
 from edge_agent.inspection.bundle.reference_bundle import Bundle
 from edge_agent.inspection.inspector import Inspector
 from edge_agent.inspection.networks.channels import CHANNELS, View, Voice
@@ -407,6 +408,11 @@ def test_the_autoencoder_has_a_voice_where_it_is_asked_for(spoken: CalibrationRe
     assert bundle.manifest["method"]["voices"] == ["image", "tone", "autoencoder"]
     beside = {view: facts["is_beside"] for view, facts in bundle.manifest["method"]["views"].items()}
     assert beside == {"native": False, "tone": True, "autoencoder": True}
+    assert provenance(bundle)["channels"] == [
+        "native (the part at full size): in the mean",
+        "tone (brightness and colour): beside the mean",
+        "autoencoder (what the autoencoder would repair): beside the mean",
+    ]
 
 
 def test_two_bundles_are_compared_by_their_views(bundle: Bundle, spoken: CalibrationResult) -> None:
