@@ -24,7 +24,7 @@ from calibration.scoring.view_scoring import DEFAULT_VOICES
 from calibration.stages import Progress, StageClock, stage_of, unseen
 from calibration.suspects.oddity import see
 from calibration.suspects.stand_apart import find_suspects
-from edge_agent.inspection.networks.view import Voice
+from edge_agent.inspection.networks.channels import Voice
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

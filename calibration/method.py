@@ -10,7 +10,7 @@ from calibration.scoring.view_scoring import score_by_views
 from calibration.training.corruption import Corruption
 from calibration.training.crossfit import FOLDS
 from calibration.training.train import Recipe
-from edge_agent.inspection.networks.view import Voice
+from edge_agent.inspection.networks.channels import Voice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -10,7 +10,8 @@ from calibration.limits.limit import LimitWishes
 from calibration.method import DEFAULT_METHOD, METHODS
 from calibration.registering.search import SearchWishes
 from edge_agent.errors import UsageError
-from edge_agent.inspection.networks.view import NATIVE_PIXELS, Voice
+from edge_agent.inspection.networks.channels import Voice
+from edge_agent.inspection.networks.extractor import NATIVE_PIXELS
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -285,6 +285,8 @@ MISTAKES: tuple[Mistake, ...] = (
     _wrong("a web address without its beginning", "#[webhook]", "[webhook]", "webhook.url", "expected a web address",
            more=('#url = "https://mes.plant.example/edge-agent"', 'url = "mes.plant.example"')),
     # --- coils, times of the output, bundles
+    _wrong("registers without a kind", 'kind = "modbus-coils"', '#kind = "modbus-registers"', "output.kind",
+           "missing; first_register is a key of", at="[output]"),
     _wrong("a PLC's number of a coil", "first_coil = 0", "first_coil = 40001", "output.first_coil",
            "expected the zero-based address of a coil"),
     _wrong("a manual's number of a coil", "first_coil = 0", "first_coil = 00017", "output.first_coil",

@@ -15,7 +15,7 @@ from calibration.at_once import at_once
 from calibration.choosing.questions import PLANE, Answer, answered
 from edge_agent.errors import UsageError
 from edge_agent.inspection.networks.anomaly_map import to_working
-from edge_agent.inspection.networks.view import Plane, View, Voice, views_for
+from edge_agent.inspection.networks.channels import Plane, View, Voice, views_for
 from edge_agent.inspection.registration.seen_area import crop_of
 
 if TYPE_CHECKING:

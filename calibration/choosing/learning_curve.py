@@ -18,8 +18,8 @@ from calibration.choosing.synthetic_defects import make_defects, told_apart
 from calibration.memory.view_memory import ViewMemory, seen_places
 from calibration.scoring.view_scoring import features_at_places
 from edge_agent.inspection.networks.anomaly_map import resized
-from edge_agent.inspection.networks.channels import Views, overview_size
-from edge_agent.inspection.networks.view import View, ViewExtractor
+from edge_agent.inspection.networks.channels import View
+from edge_agent.inspection.networks.extractor import Extractor, Views, overview_size
 from edge_agent.inspection.scoring.typical_distances import top_mean
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ class _Trial:
         for picture in at_once(partial(_picture, registered), range(self._total), threads=threads):
             pictures.append(picture)
             progress(len(pictures), self._steps)
-        extractors = [ViewExtractor([View.OVERVIEW], network, threads=1) for _ in range(threads)]
+        extractors = [Extractor([View.OVERVIEW], network, threads=1) for _ in range(threads)]
         features, places = features_at_places(
             (Views.of_image(_as_crop(picture)) for picture in pictures),
             registered,
@@ -145,7 +145,7 @@ class _Trial:
         extractors = [extractor.looking_at({View.OVERVIEW: self._seen}) for extractor in extractors]
         self.defects = make_defects([picture.copy for picture in pictures], _DEFECTS, seed=seed, threads=threads)
 
-        def look(extractor: ViewExtractor, defect: SyntheticDefect) -> NDArray[np.float16]:
+        def look(extractor: Extractor[View], defect: SyntheticDefect) -> NDArray[np.float16]:
             picture = _as_crop(defect.onto(pictures[defect.base]))
             return extractor.features(Views.of_image(picture))[View.OVERVIEW][self._seen].astype(np.float16)
 

@@ -15,10 +15,9 @@ from calibration.good_parts.spread import evenly
 from calibration.memory.view_memory import ViewMemory
 from calibration.scoring.view_scoring import (
     DEFAULT_VOICES,
+    extractors_for,
     features_at_places,
     most_kept,
-    networks_for,
-    tone_of_part,
     views_of_images,
 )
 from edge_agent.errors import CalibrationRefused
@@ -26,8 +25,8 @@ from edge_agent.inspection.bundle.promise import Promise, cpu_name
 from edge_agent.inspection.containers.decode import read_image
 from edge_agent.inspection.inspector import Inspector
 from edge_agent.inspection.networks.anomaly_map import to_working
-from edge_agent.inspection.networks.channels import Views
-from edge_agent.inspection.networks.view import View, ViewExtractor, views_for
+from edge_agent.inspection.networks.channels import View, views_for
+from edge_agent.inspection.networks.extractor import Views
 from edge_agent.inspection.scoring.condition import measure_condition
 from edge_agent.inspection.scoring.judge import ViewsJudge
 from edge_agent.inspection.scoring.local import Scale
@@ -43,7 +42,7 @@ if TYPE_CHECKING:
     from calibration.good_parts.images import GoodImage
     from calibration.registering.registered import RegisteredSet
     from edge_agent.inspection.bundle.reference_bundle import Bundle
-    from edge_agent.inspection.networks.view import Voice
+    from edge_agent.inspection.networks.channels import Voice
 
 __all__ = ["inspection_ms", "measured", "only", "spread_over"]
 
@@ -119,16 +118,7 @@ class _Trial:
     ) -> None:
         self._registered, self._likeness = registered, registered.likeness()
         views = views_for(*registered.native, voices, registered.plane)
-        network, at_full_size = networks_for(backbone, registered)
-        extractor = ViewExtractor(
-            views,
-            network,
-            threads=threads,
-            tone=tone_of_part(registered, registered.part, views),
-            plane=registered.plane,
-            native=registered.native,
-            native_network=at_full_size,
-        )
+        (extractor,) = extractors_for(views, registered, backbone, threads=threads)
         some = only(registered, spread_over(registered.images, _REMEMBERED + _TIMED)[:_REMEMBERED])
         features, places = features_at_places(
             views_of_images(some), some, [extractor], registered.part, lambda _done: None, is_tied=registered.is_tied

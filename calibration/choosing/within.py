@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from edge_agent.errors import CalibrationRefused, UsageError
 from edge_agent.inspection.bundle.promise import cpu_name
-from edge_agent.inspection.networks.view import NATIVE_PIXELS
+from edge_agent.inspection.networks.extractor import NATIVE_PIXELS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

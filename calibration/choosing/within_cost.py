@@ -16,9 +16,9 @@ import numpy as np
 from calibration.choosing.synthetic_defects import clearer_half, make_defects, told_apart
 from calibration.choosing.timing import only, spread_over
 from calibration.memory.view_memory import ViewMemory, seen_places
-from calibration.scoring.view_scoring import features_at_places, networks_for, views_of_images
-from edge_agent.inspection.networks.channels import Views
-from edge_agent.inspection.networks.view import View, ViewExtractor
+from calibration.scoring.view_scoring import extractors_for, features_at_places, views_of_images
+from edge_agent.inspection.networks.channels import View
+from edge_agent.inspection.networks.extractor import Views
 from edge_agent.inspection.scoring.typical_distances import top_mean
 from edge_agent.wording import tr
 
@@ -128,10 +128,7 @@ def _told_apart(
 ) -> float:
     """By the native view at the set's size."""
     is_tied = registered.is_tied
-    network, at_full_size = networks_for(backbone, registered)
-    extractor = ViewExtractor(
-        [View.NATIVE], network, threads=threads, native=registered.native, native_network=at_full_size
-    )
+    (extractor,) = extractors_for([View.NATIVE], registered, backbone, threads=threads)
     found, counting = features_at_places(
         views_of_images(registered), registered, [extractor], registered.part, lambda _done: None, is_tied=is_tied
     )

@@ -11,8 +11,7 @@ from calibration.method import DEFAULT_METHOD, METHODS
 from edge_agent.errors import UsageError
 
 if TYPE_CHECKING:
-    from edge_agent.inspection.networks.channels import Channel
-    from edge_agent.inspection.networks.view import Voice
+    from edge_agent.inspection.networks.channels import Channel, Voice
 
 __all__ = ["EvaluationOptions", "counts_from", "methods_named"]
 

@@ -18,7 +18,7 @@ from calibration.good_parts.spread import evenly
 from calibration.limits.shares import percent
 from calibration.training.crossfit import as_seen
 from edge_agent.inspection.networks.anomaly_map import Reconstructor
-from edge_agent.inspection.networks.channels import Views
+from edge_agent.inspection.networks.extractor import Views
 from edge_agent.inspection.scoring.judge import ViewsJudge
 
 if TYPE_CHECKING:

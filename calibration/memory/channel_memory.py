@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from edge_agent.inspection.networks.channels import Projection
 from edge_agent.inspection.scoring.local import LocalBank
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     Projecting = Callable[[NDArray[np.float16]], NDArray[np.float32]]
 
-__all__ = ["Memory", "most_different", "standardising", "whitening"]
+__all__ = ["PROJECTIONS", "Memory", "most_different", "standardising", "whitening"]
 
 _LEAST_SCALE = 1e-6
 _SHRINKAGE = 0.1
@@ -70,6 +71,12 @@ def whitening(features: NDArray[np.float16]) -> NDArray[np.float32]:
     values, vectors = np.linalg.eigh(shrunk)
     projection = scale[:, None] * vectors / np.sqrt(np.maximum(values, _LEAST_SCALE**2))
     return np.asarray(projection, np.float32)
+
+
+PROJECTIONS: Final[Mapping[Projection, Projecting]] = {
+    Projection.STANDARDISED: standardising,
+    Projection.WHITENED: whitening,
+}
 
 
 def most_different(features: NDArray[np.float16], most: int) -> list[int]:

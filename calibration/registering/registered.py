@@ -37,9 +37,9 @@ from calibration.registering.search import overview, search
 from calibration.registering.tails import dark_ground, filled_with_zeros
 from edge_agent.errors import CalibrationRefused
 from edge_agent.inspection.networks.anomaly_map import to_working
-from edge_agent.inspection.networks.channels import size_within
+from edge_agent.inspection.networks.channels import Plane
+from edge_agent.inspection.networks.extractor import NATIVE_PIXELS, size_within
 from edge_agent.inspection.networks.patches import PatchGrid
-from edge_agent.inspection.networks.view import NATIVE_PIXELS, Plane
 from edge_agent.inspection.registration.likeness import Likeness
 from edge_agent.inspection.registration.pose import PoseLimits
 from edge_agent.inspection.registration.seen_area import SeenArea, crop_of

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from calibration.limits.tail import top_excess
-from edge_agent.inspection.networks.view import View, Voice
+from edge_agent.inspection.networks.channels import CHANNELS, View
 from edge_agent.inspection.scoring.local import Scale
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
 
@@ -24,16 +24,15 @@ _LEAST_SHARE, _LEAST_BASE = 0.02, 0.02
 """A tail is at least such a share of what it begins at, and that counts as so much at least."""
 
 
-def beside_the_mean(views: Sequence[View], voices: Sequence[Voice]) -> frozenset[View]:
-    """The views that stand beside the mean: where the image has a voice, all that are not the network's of the image.
+def beside_the_mean(views: Iterable[View]) -> frozenset[View]:
+    """The views that stand beside the mean: those without a weight, and those whose place another one takes.
 
-    A view that finds few kinds of defects takes from the mean what it finds of all others. So does the one at full
-    size where coloured marks of good parts trouble it, and the filtered one is in the mean.
+    None, where no view has a weight: then the mean is theirs.
     """
-    if Voice.IMAGE not in voices:
-        return frozenset()
-    full_size = View.FILTERED if View.FILTERED in views else View.NATIVE
-    return frozenset(views) - {full_size, View.OVERVIEW}
+    every = frozenset(views)
+    weighty = {view for view in every if CHANNELS[view].weight}
+    in_mean = weighty - {CHANNELS[view].instead_of for view in weighty}
+    return every - in_mean if in_mean else frozenset()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -17,8 +17,8 @@ from calibration.good_parts.spread import evenly
 from calibration.memory.view_memory import seen_places
 from calibration.training.crossfit import as_seen
 from edge_agent.inspection.networks.anomaly_map import Reconstructor
-from edge_agent.inspection.networks.channels import Views
-from edge_agent.inspection.networks.view import View
+from edge_agent.inspection.networks.channels import View, hears_autoencoder
+from edge_agent.inspection.networks.extractor import Views
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from calibration.registering.registered import RegisteredSet
     from calibration.training.crossfit import Learned
-    from edge_agent.inspection.networks.view import ViewExtractor
+    from edge_agent.inspection.networks.extractor import Extractor
 
     _Way = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 
@@ -40,7 +40,7 @@ _DISTURBED: Final = 4
 def nuisance_covariance(
     registered: RegisteredSet,
     learned: Learned,
-    extractors: Sequence[ViewExtractor],
+    extractors: Sequence[Extractor[View]],
     places: Mapping[View, NDArray[np.bool_]],
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> dict[View, NDArray[np.float64]]:
@@ -72,11 +72,11 @@ def nuisance_covariance(
 class _Looking:
     """What one thread looks with."""
 
-    def __init__(self, registered: RegisteredSet, learned: Learned, extractor: ViewExtractor) -> None:
+    def __init__(self, registered: RegisteredSet, learned: Learned, extractor: Extractor[View]) -> None:
         self._registered, self._fold_of, self._extractor = registered, learned.fold_of, extractor
         self._reconstructors = [
             Reconstructor(network, registered.grid, registered.channels, threads=extractor.threads)
-            for network in (learned.folds if View.AUTOENCODER in extractor.views else ())
+            for network in (learned.folds if hears_autoencoder(extractor.channels) else ())
         ]
 
     def at(self, shown: tuple[int, _Way, NDArray[np.uint8]]) -> dict[View, NDArray[np.float32]]:

@@ -8,13 +8,14 @@ import numpy as np
 
 from calibration.backbones import DEFAULT_BACKBONE, Backbone
 from calibration.limits.limit import leave_one_out_scores
-from calibration.memory.channel_memory import Memory, most_different, standardising, whitening
+from calibration.memory.channel_memory import PROJECTIONS, Memory, most_different
 from calibration.scoring.scored import LEARN, Scored
 from calibration.training.crossfit import views_seen, views_unseen
 from calibration.writer import bank_bytes, local_bank_bytes
 from edge_agent.errors import CalibrationRefused, UsageError
-from edge_agent.inspection.networks.channels import Channel, Extractor, channels_for
+from edge_agent.inspection.networks.channels import CHANNELS, Channel, NetworkFile, channels_for, hears_autoencoder
 from edge_agent.inspection.networks.embedding import Embedder
+from edge_agent.inspection.networks.extractor import Extractor
 from edge_agent.inspection.scoring.local import Scale
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from calibration.registering.registered import RegisteredSet
     from calibration.scoring.seen import Seen
     from calibration.training.crossfit import Learned
-    from edge_agent.inspection.networks.view import Voice
+    from edge_agent.inspection.networks.channels import Voice
 
 __all__ = ["NEIGHBOURS", "check_channels", "score_locally", "score_pooled"]
 
@@ -34,11 +35,6 @@ NEIGHBOURS = 3
 """The paper says 15 of its baseline and nothing of its own score: docs/decisions/0062."""
 _MAP = "L2 distance over channels"
 _MOST_PARTS = 96
-_MOST_BYTES = dict.fromkeys(Channel, 44 * 2**20) | {Channel.FINE: 160 * 2**20}
-"""Of a channel's bank in memory: below 300 MiB in all."""
-_BY_AUTOENCODER = frozenset({Channel.MAP, Channel.PERCEPTUAL})
-_WEIGHT = dict.fromkeys(Channel, 1.0) | dict.fromkeys(_BY_AUTOENCODER, 0.5)
-"""In the maximum over channels: the autoencoder's see less, and may not raise the limit for the others (0028)."""
 
 
 def score_pooled(
@@ -93,17 +89,18 @@ def score_locally(
     del voices, seen_before  # those are of the mean of views
     used, notes = _trusted(check_channels(channels, registered.crop), learned.doubt, as_asked=bool(channels))
     overview = backbone.overview_onnx()
-    fine = backbone.fine_onnx() if Channel.FINE in used else None
+    is_fine = any(CHANNELS[channel].network is NetworkFile.FULL_SIZE for channel in used)
+    fine = backbone.fine_onnx() if is_fine else None
     found = _features(registered, learned, Extractor(used, overview, fine, threads=threads), progress)
     held_out, banks, facts = [], {}, {}
     for channel in used:
-        features = found.pop(channel)
+        features, spec = found.pop(channel), CHANNELS[channel]
         # Twice the bytes: half precision here and in the file, single in the memory of the line's PC.
-        kept = most_different(features, min(_MOST_PARTS, max(1, _MOST_BYTES[channel] // (2 * features[0].nbytes))))
-        memory = Memory(features, kept, whitening if channel is Channel.FINE else standardising)
+        kept = most_different(features, min(_MOST_PARTS, max(1, spec.bound // (2 * features[0].nbytes))))
+        memory = Memory(features, kept, PROJECTIONS[spec.projection])
         scores = memory.held_out_scores(learned.fold_of)
-        scale = Scale.of(scores, _WEIGHT[channel])
-        held_out.append(_on_scale_of_others(scores, _WEIGHT[channel]))
+        scale = Scale.of(scores, spec.weight)
+        held_out.append(_on_scale_of_others(scores, spec.weight))
         banks[str(channel)] = features[kept], memory.projection
         facts[str(channel)] = {"usual": scale.usual, "odd": scale.odd, "bank_parts": len(kept)}
     files = {"backbone.onnx": overview, "bank.npz": local_bank_bytes(banks)}
@@ -130,16 +127,17 @@ def _trusted(
     channels: tuple[Channel, ...], doubt: str, *, as_asked: bool
 ) -> tuple[tuple[Channel, ...], tuple[str, ...]]:
     """The channels without those of an autoencoder that did not learn, and a note of it."""
-    kept = tuple(channel for channel in channels if channel not in _BY_AUTOENCODER)
-    if not doubt or kept == channels:
+    by_it = [channel for channel in channels if hears_autoencoder([channel])]
+    if not doubt or not by_it:
         return channels, ()
     if as_asked:
         raise CalibrationRefused(doubt, hint=LEARN)
-    return kept, (f"{doubt}: the channels {' and '.join(sorted(_BY_AUTOENCODER))} are left out",)
+    kept = tuple(channel for channel in channels if channel not in by_it)
+    return kept, (f"{doubt}: the channels {' and '.join(sorted(by_it))} are left out",)
 
 
 def _features(
-    registered: RegisteredSet, learned: Learned, extractor: Extractor, progress: Callable[[int, int], None]
+    registered: RegisteredSet, learned: Learned, extractor: Extractor[Channel], progress: Callable[[int, int], None]
 ) -> dict[Channel, NDArray[np.float16]]:
     """(n, h, w, d) by channel, as the bank's file will hold them."""
     n = len(learned.fold_of)

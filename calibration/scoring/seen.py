@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from calibration.registering.registered import RegisteredSet
-    from edge_agent.inspection.networks.view import View
+    from edge_agent.inspection.networks.channels import View
     from edge_agent.inspection.registration.seen_area import SeenArea
 
 __all__ = ["Seen"]

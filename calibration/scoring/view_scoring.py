@@ -20,9 +20,17 @@ from calibration.scoring.scored import LEARN, Scored
 from calibration.training.crossfit import views_unseen
 from calibration.writer import view_bank_bytes
 from edge_agent.errors import CalibrationRefused, UsageError
-from edge_agent.inspection.networks.channels import Views
+from edge_agent.inspection.networks.channels import (
+    CHANNELS,
+    Plane,
+    Projection,
+    View,
+    Voice,
+    hears_autoencoder,
+    views_for,
+)
+from edge_agent.inspection.networks.extractor import Extractor, Views
 from edge_agent.inspection.networks.tone import Tone, tone_shape
-from edge_agent.inspection.networks.view import Plane, View, ViewExtractor, Voice, views_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -37,17 +45,16 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT_VOICES",
+    "MEMORIES",
+    "extractors_for",
     "features_at_places",
     "kept_parts",
     "most_kept",
-    "networks_for",
     "score_by_views",
-    "tone_of_part",
     "views_of_images",
 ]
 
-_MOST_BYTES = dict.fromkeys(View, 32 * 2**20) | dict.fromkeys((View.NATIVE, View.FILTERED), 128 * 2**20)
-"""Of a view's bank in memory."""
+MEMORIES = {Projection.WHITENED_WITH_NUISANCE: ViewMemory}
 DEFAULT_VOICES = (Voice.IMAGE, Voice.TONE)
 _FLOAT = 4
 _FEWEST_OF_A_PART = 8
@@ -78,52 +85,36 @@ def score_by_views(
     views = views_for(*registered.native, voices, registered.plane)
     n = len(registered.images)
     steps = n * (2 + len(views))
-    tone = tone_of_part(registered, registered.part, views)
-    network, at_full_size = networks_for(backbone, registered)
-
-    def looking(views: Sequence[View]) -> list[ViewExtractor]:
-        plane = registered.plane if View.FILTERED in views else Plane.ALL
-        return [
-            ViewExtractor(
-                views,
-                network,
-                threads=1,
-                tone=tone if View.TONE in views else None,
-                plane=plane,
-                native=registered.native,
-                native_network=at_full_size,
-            )
-            for _ in range(threads)
-        ]
-
     known = seen_before if seen_before is not None and seen_before.fits(registered) else None
     features = {view: known.features[view] for view in views if view in known.features} if known else {}
     places = {view: known.places[view] for view in features} if known else {}
     if left := [view for view in views if view not in features]:
-        hears = View.AUTOENCODER in left
+        hears = hears_autoencoder(left)
         shown = views_unseen(registered, learned, threads=threads) if hears else views_of_images(registered)
         others = features_at_places(
             shown,
             registered,
-            looking(left),
+            extractors_for(left, registered, backbone, count=threads),
             registered.part,
             _after(0, steps, progress),
             is_tied=registered.is_tied,
         )
         features, places = features | others[0], places | others[1]
-    extractors = looking(views)
+    extractors = extractors_for(views, registered, backbone, count=threads)
     nuisance = nuisance_covariance(
         registered, learned, extractors, places, lambda done, total: progress(n + n * done // total, steps)
     )
     banks = {}
     for number, view in enumerate(views, start=2):
         kept = kept_parts(features[view], view, is_tied=registered.is_tied)
-        memory = ViewMemory(features[view], places[view], kept, is_tied=registered.is_tied, nuisance=nuisance[view])
+        kind = MEMORIES[CHANNELS[view].projection]
+        memory = kind(features[view], places[view], kept, is_tied=registered.is_tied, nuisance=nuisance[view])
         held_out = memory.held_out(_after(n * number, steps, progress))
         banks[view] = memory, held_out
-    beside = beside_the_mean(views, voices)
+    beside = beside_the_mean(views)
     fused = Fusion.of({view: held_out.scores for view, (_, held_out) in banks.items()}, beside)
     stored = {str(view): (memory, held_out.usual) for view, (memory, held_out) in banks.items()}
+    network, at_full_size = _networks_for(backbone, registered)
     files = {"backbone.onnx": network, "bank.npz": view_bank_bytes(stored)}
     if at_full_size != network:
         files["fine.onnx"] = at_full_size
@@ -159,7 +150,25 @@ def _facts(memory: ViewMemory, held_out: HeldOut, scale: Scale, *, is_beside: bo
     }
 
 
-def networks_for(backbone: Backbone, registered: RegisteredSet) -> tuple[bytes, bytes]:
+def extractors_for(
+    views: Sequence[View], registered: RegisteredSet, backbone: Backbone, *, count: int = 1, threads: int = 1
+) -> list[Extractor[View]]:
+    """What looks at these views of the registered parts: so many beside each other, each in so many ``threads``.
+
+    Raises UsageError where a person's mask leaves no place.
+    """
+    network, at_full_size = _networks_for(backbone, registered)
+    tone, plane = None, registered.plane if View.FILTERED in views else Plane.ALL
+    if View.TONE in views:
+        places = _some_places(tone_shape(*registered.native), registered.part, registered)
+        tone = Tone(places, registered.is_tied)
+    return [
+        Extractor(views, network, at_full_size, threads=threads, tone=tone, plane=plane, native=registered.native)
+        for _ in range(count)
+    ]
+
+
+def _networks_for(backbone: Backbone, registered: RegisteredSet) -> tuple[bytes, bytes]:
     """What sees the parts: whole, and at full size."""
     grey = registered.channels == 1
     return backbone.overview_onnx(grey=grey), backbone.native_onnx(grey=grey)
@@ -173,7 +182,7 @@ def views_of_images(registered: RegisteredSet) -> Iterator[Views]:
 def features_at_places(
     shown: Iterable[Views],
     registered: RegisteredSet,
-    extractors: Sequence[ViewExtractor],
+    extractors: Sequence[Extractor[View]],
     mask: NDArray[np.bool_] | None,
     progress: Callable[[int], None],
     *,
@@ -196,18 +205,11 @@ def features_at_places(
         found[view] = np.empty((n, int(seen[view].sum()), features.shape[2]), np.float16)
     # The first part was looked at whole: only its grids tell how many places there are.
     looking = [extractor.looking_at(seen) for extractor in extractors]
-    for index, looked in enumerate(each_with(ViewExtractor.features, chain([first], parts), looking)):
+    for index, looked in enumerate(each_with(Extractor.features, chain([first], parts), looking)):
         for view, features in looked.items():
             found[view][index] = features[seen[view]]
         progress(index + 1)
     return found, places
-
-
-def tone_of_part(registered: RegisteredSet, mask: NDArray[np.bool_] | None, views: Sequence[View]) -> Tone | None:
-    """Where brightness and colour are measured, on ``mask`` (h, w) of any size; None: no view asks for them."""
-    if View.TONE not in views:
-        return None
-    return Tone(_some_places(tone_shape(*registered.native), mask, registered), registered.is_tied)
 
 
 def _some_places(
@@ -231,7 +233,7 @@ def most_kept(places: int, depth: int, view: View, *, is_tied: bool) -> int:
     """How many parts the bank holds at most, of so many places with so many features."""
     if not is_tied:
         return MOST_ANYWHERE // _FEWEST_OF_A_PART
-    return max(FEWEST_KEPT, _MOST_BYTES[view] // (places * min(depth, MOST_FEATURES) * _FLOAT))
+    return max(FEWEST_KEPT, CHANNELS[view].bound // (places * min(depth, MOST_FEATURES) * _FLOAT))
 
 
 def _after(begin: int, total: int, progress: Callable[[int, int], None]) -> Callable[[int], None]:

@@ -20,14 +20,13 @@ from calibration.scoring.fusion import beside_the_mean, scale_beside
 from calibration.scoring.seen import Seen
 from calibration.scoring.view_scoring import (
     DEFAULT_VOICES,
+    extractors_for,
     features_at_places,
     kept_parts,
-    networks_for,
-    tone_of_part,
     views_of_images,
 )
 from edge_agent.inspection.networks.anomaly_map import resized
-from edge_agent.inspection.networks.view import ViewExtractor, views_for
+from edge_agent.inspection.networks.channels import views_for
 from edge_agent.inspection.scoring.nearest import PlaceBank, around
 from edge_agent.inspection.scoring.typical_distances import TypicalDistances, top_mean
 
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
 
     from calibration.backbones import Backbone
     from calibration.registering.registered import RegisteredSet
-    from edge_agent.inspection.networks.view import View
+    from edge_agent.inspection.networks.channels import View
 
 __all__ = ["Oddity", "oddity_of", "see"]
 
@@ -89,12 +88,7 @@ def see(registered: RegisteredSet, backbone: Backbone, *, threads: int, progress
     What one colour hides may be what is odd. Raises UsageError where a person's mask leaves no place.
     """
     views = views_for(*registered.native, DEFAULT_VOICES)
-    network, at_full_size = networks_for(backbone, registered)
-    tone = tone_of_part(registered, registered.part, views)
-    extractors = [
-        ViewExtractor(views, network, threads=1, tone=tone, native=registered.native, native_network=at_full_size)
-        for _ in range(threads)
-    ]
+    extractors = extractors_for(views, registered, backbone, count=threads)
     n = len(registered.images)
     features, places = features_at_places(
         views_of_images(registered),
@@ -120,7 +114,7 @@ def oddity_of(
     ``features`` (n, K, d) by view stand at the places around those of ``places`` (h, w) that count. ``progress(done)``
     counts parts, those of every view.
     """
-    beside, found_by, before = beside_the_mean(tuple(features), DEFAULT_VOICES), {}, 0
+    beside, found_by, before = beside_the_mean(features), {}, 0
     for view, found in features.items():
         where, kept = places[view], kept_parts(found, view, is_tied=True)
         nearest, beyond = _distances(found, where, kept, most, _from(before, progress), threads=threads)

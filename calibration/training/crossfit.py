@@ -13,7 +13,7 @@ from calibration.training.parity import GOLDEN_IMAGES
 from calibration.training.side_by_side import run_all
 from calibration.training.train import CurvePoint, Recipe, Training
 from edge_agent.inspection.networks.anomaly_map import Reconstructor, anomaly_map, to_working, upsize
-from edge_agent.inspection.networks.channels import Views
+from edge_agent.inspection.networks.extractor import Views
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from edge_agent.inspection.networks.channels import Channel
-    from edge_agent.inspection.networks.view import Voice
+from edge_agent.inspection.networks.channels import Channel, Voice
 
 __all__ = [
     "Backbone",
@@ -35,13 +33,11 @@ BackboneTaps = Annotated[
 ]
 BackboneScaling = Annotated[str, typer.Option(metavar="MEAN/STD", help="FILE.onnx: of RGB in [0, 1], as r,g,b/r,g,b.")]
 Voices = Annotated[
-    str, typer.Option(metavar="NAME,...", help="Method views: whose views count, of image, tone and autoencoder.")
+    str, typer.Option(metavar="NAME,...", help=f"Method views: whose views count, of {', '.join(Voice)}.")
 ]
 Channels = Annotated[
     str,
-    typer.Option(
-        metavar="all|NAME,...", help="Look at the part in these of image, perceptual, map, fine; all: all that fit."
-    ),
+    typer.Option(metavar="all|NAME,...", help=f"Look at the part in these of {', '.join(Channel)}; all: all that fit."),
 ]
 
 
@@ -57,7 +53,6 @@ def crop_of(text: str) -> str | tuple[int, int, int, int]:
 def channels_of(text: str) -> tuple[Channel, ...]:
     """The channels of the local score by their names, in their own order; none for all that fit."""
     from edge_agent.errors import UsageError
-    from edge_agent.inspection.networks.channels import Channel
 
     if text == "all":
         return ()
@@ -71,7 +66,6 @@ def channels_of(text: str) -> tuple[Channel, ...]:
 def voices_of(text: str) -> tuple[Voice, ...]:
     """Whose views count, in their own order; none for the default."""
     from edge_agent.errors import UsageError
-    from edge_agent.inspection.networks.view import Voice
 
     names = {name.strip() for name in text.split(",")}
     unknown = sorted(names - set(Voice))

@@ -21,7 +21,7 @@ from edge_agent.errors import BundleRejected
 from edge_agent.inspection.bundle.golden import check_golden
 from edge_agent.inspection.containers.decode import check_shape, read_image
 from edge_agent.inspection.networks.anomaly_map import Reconstructor, anomaly_map, to_working, upsize
-from edge_agent.inspection.networks.channels import Views
+from edge_agent.inspection.networks.extractor import Views
 from edge_agent.inspection.registration.likeness import Likeness
 from edge_agent.inspection.registration.register import Registration
 from edge_agent.inspection.registration.seen_area import SeenArea, crop_of

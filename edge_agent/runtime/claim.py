@@ -18,7 +18,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from edge_agent.errors import AlreadyRunning
-from edge_agent.runtime.holders import holder_of_name, plain_address
+from edge_agent.runtime.holders import holder_of_name, is_bound, plain_address
 from edge_agent.settings.addresses import own_ports
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ _SEATS = 16
 """So many agents may write register blocks into one PLC, or listen at one port, each at an address of its own. One that
 writes coils, or listens at every address, takes every seat."""
 _THIS_PC = "this PC"
+_OTHER_OUTPUT = "stop it first (systemctl stop edge-agent), or take another remote I/O, or other registers"
+_OTHER_WORDS = "give the block of each agent, and the words that the PLC writes for it, places of their own"
 
 
 class _Taken(Exception):
@@ -63,6 +65,10 @@ class _Taken(Exception):
         return "" if holder is None else f": {holder}"
 
 
+class _Overlapping(_Taken):
+    """What another process holds is not the same, and lies over it."""
+
+
 class Claim:
     """What one agent holds of the output that it drives, until it ends. Nothing is given back before.
 
@@ -71,6 +77,9 @@ class Claim:
     because the PLC looks at the heartbeat of each block; by which of the PLC's ports it is reached is no matter where
     all lead to one memory. The unit number is not looked at: most modules answer to any.
     A serial line is held whole, whatever is written there.
+
+    A block may not lie over words that the PLC writes for another agent: that one would take this one's for an answer.
+    Nor does one agent drive coils of a PLC, and another one a block of its words.
     """
 
     def __init__(self, output: OutputSettings) -> None:
@@ -98,18 +107,15 @@ class Claim:
                 if self._output.device is not None:
                     self._take(taken, way)
                 elif words is None:
-                    # The whole device: its watchdog is one for all that is written there (docs/decisions/0049).
-                    for seat in range(_SEATS):
-                        self._take(taken, f"{way} seat {seat}")
+                    self._take_whole(taken, way)
                 else:
-                    self._take_any(taken, [f"{way} seat {seat}" for seat in range(_SEATS)])
-                    for word in words:
-                        self._take(taken, f"{way} register {word}")
+                    self._take_words(taken, way, words)
             except _Taken as err:
-                raise AlreadyRunning(
-                    f"another edge-agent drives the output {self._said} ({way}){err.who if finds_out_who else ''}",
-                    hint="stop it first (systemctl stop edge-agent), or take another remote I/O, or other registers",
-                ) from None
+                who, hint = err.who if finds_out_who else "", _OTHER_OUTPUT
+                what = f"drives the output {self._said} ({way}){who}"
+                if isinstance(err, _Overlapping):
+                    what, hint = f"has words that overlap those of {self._said} ({way}){who}", _OTHER_WORDS
+                raise AlreadyRunning(f"another edge-agent {what}", hint=hint) from None
             self._held.push(taken.pop_all())
 
     def close(self) -> None:
@@ -123,6 +129,34 @@ class Claim:
         output = self._output
         return output.device or f"{output.host}:{output.port}, {output.place}"
 
+    def _take_whole(self, taken: ExitStack, way: str) -> None:
+        """A remote I/O: its watchdog is one for all that is written there (docs/decisions/0049)."""
+        for seat in _seats(way):
+            self._take(taken, seat)
+        # A PLC's words are behind all ports of its address; of this PC's own simulated devices each has a port.
+        host = way.rpartition(":")[0]
+        if host != _THIS_PC:
+            self._take_any(taken, _seats(f"{host} coils"))
+            self._refuse_where_held(_seats(host), _Taken)
+
+    def _take_words(self, taken: ExitStack, way: str, words: range) -> None:
+        """A block of words, and those that the PLC writes: more than one agent may read them, and none may write."""
+        own, answers = self._take_any(taken, _seats(way)), self._output.answer_words
+        for word in words:
+            self._take(taken, f"{way} register {word}")
+        for word in answers:
+            self._take(taken, f"{own} reads register {word}")
+        # Looked at once all is held: of two that come at the same time one sees the other.
+        self._refuse_where_held((f"{way} register {word}" for word in answers), _Overlapping)
+        readers = (f"{seat} reads register {word}" for seat in _seats(way) for word in words)
+        self._refuse_where_held(readers, _Overlapping)
+        self._refuse_where_held(_seats(f"{way} coils"), _Taken)
+
+    def _refuse_where_held(self, names: Iterable[str], refusal: type[_Taken]) -> None:
+        for name in names:
+            if name not in self._names and is_bound(_socket_name(name)):
+                raise refusal(name)
+
     def _take(self, taken: ExitStack, name: str) -> None:
         # A name with two addresses may lead twice to what is held already.
         if name not in self._names:
@@ -130,15 +164,14 @@ class Claim:
             self._names.add(name)
             taken.callback(self._names.discard, name)
 
-    def _take_any(self, taken: ExitStack, names: list[str]) -> None:
-        if not self._names.isdisjoint(names):
-            return
-        for name in names:
+    def _take_any(self, taken: ExitStack, names: list[str]) -> str:
+        """One of these names: that which is held already, or the first that is free."""
+        for name in sorted(names, key=lambda name: name not in self._names):
             try:
                 self._take(taken, name)
             except _Taken:
                 continue
-            return
+            return name
         raise _Taken(names[0])
 
 
@@ -258,7 +291,7 @@ def _take_port(held: ExitStack, port: OwnPort) -> None:
         at = ipaddress.ip_address(address_to_listen_at(port.host, port.port))
     except (OSError, UnicodeError):
         return  # nobody listens there
-    seats = [f"listening at {port.port} seat {seat}" for seat in range(_SEATS)]
+    seats = _seats(f"listening at {port.port}")
     if at.is_unspecified:
         for seat in seats:
             held.enter_context(_bound(seat))
@@ -293,6 +326,10 @@ def _bound(name: str) -> Iterator[None]:
         except OSError as err:
             raise _Taken(name) from err
         yield
+
+
+def _seats(way: str) -> list[str]:
+    return [f"{way} seat {seat}" for seat in range(_SEATS)]
 
 
 def _socket_name(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Holder", "holder_of_name", "listener_at", "plain_address"]
+__all__ = ["Holder", "holder_of_name", "is_bound", "listener_at", "plain_address"]
 
 _LISTENS = "0A"
 _BESIDE = frozenset({"edge_agent.web", "edge_agent.opcua"})
@@ -72,6 +73,18 @@ def holder_of_name(name: str) -> Holder | None:
         if fields[-1] == f"@{name}":
             return _process_with(int(fields[6]))
     return None
+
+
+def is_bound(name: str) -> bool:
+    """Whether any process of this PC has bound this name; it notices nothing. Elsewhere than on Linux nobody has."""
+    if not sys.platform.startswith("linux"):
+        return False
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as asking:
+        try:
+            asking.connect(f"\0{name}")
+        except ConnectionRefusedError:
+            return False
+    return True
 
 
 def _lines(path: str) -> Iterator[str]:

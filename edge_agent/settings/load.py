@@ -61,7 +61,7 @@ def load_settings(path: Path, *, drives_pass: bool = False) -> Settings:
         problems = list(problems_of(err, document))
         found = sorted((index.line(one.at), key_of(one.loc), one.what) for one in problems)
         said = "\n".join(f"{path}:{line}: {key}: {what}" for line, key, what in found)
-        raise ConfigError(said, hint=hint_of(one.meant for one in problems)) from None
+        raise ConfigError(said, hint=hint_of((one.meant for one in problems), document)) from None
     for loc, what in watchdog(settings) if drives_pass else ():
         line = LineIndex(text).line(loc)
         raise ConfigError(f"{path}:{line}: {'.'.join(map(str, loc))}: {what}", hint=_WATCHDOG_HINT.format(path))
@@ -166,5 +166,5 @@ def _parse(path: Path, text: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except (ValueError, RecursionError):
         broken = broken_lines(text)
-        hint = hint_of(line.loc for line in broken)
+        hint = hint_of((line.loc for line in broken), {})
         raise ConfigError("\n".join(f"{path}:{line}" for line in broken), hint=hint) from None

@@ -15,7 +15,7 @@ from edge_agent.files.public_key import PublicKey
 from edge_agent.settings.addresses import addresses
 from edge_agent.settings.fit import Contradiction, bundles, pages, places, sources, times
 from edge_agent.settings.opcua import OpcUaSettings
-from edge_agent.settings.outputs import AnyOutput, OutputSettings, RtuSettings, with_kind
+from edge_agent.settings.outputs import AnyOutput, OutputSettings, RtuSettings, with_kind, without_kind
 from edge_agent.settings.values import (
     Camera,
     FilePath,
@@ -420,6 +420,8 @@ class Settings(Table):
     @field_validator("output", mode="before")
     @classmethod
     def _with_kind(cls, value: Any) -> Any:
+        if problems := without_kind(value):
+            raise Contradiction(problems)
         return with_kind(value)
 
     @model_validator(mode="after")

@@ -129,24 +129,39 @@ def kinds_with(loc: Loc, name: str) -> list[str]:
     return [json.dumps(kind) for kind, table in kinds.items() if name in _resolve(table)["properties"]]
 
 
-def hint_of(locs: Iterable[Loc]) -> str:
-    """What helps with these keys: what each one is, and its default; for many keys, where all are explained."""
-    said = list(dict.fromkeys(filter(None, map(_meaning, locs))))
+def hint_of(locs: Iterable[Loc], document: Mapping[str, Any]) -> str:
+    """What helps with these keys: what each one is, and its default; for many keys, where all are explained.
+
+    Of a table that has kinds, what the key is in the kind that the ``document`` names.
+    """
+    said = list(dict.fromkeys(filter(None, (_meaning(loc, document) for loc in locs))))
     return ". ".join(said) if 0 < len(said) <= _MOST_MEANINGS else _HINT
 
 
-def _meaning(loc: Loc) -> str:
+def _meaning(loc: Loc, document: Mapping[str, Any]) -> str:
     """One key in words; empty where it is none, or a whole table."""
     names = tuple(step for step in loc if isinstance(step, str))
     *_, name = names or ("",)
     while loc and isinstance(loc[-1], int):
         loc = loc[:-1]
-    node = properties(loc[:-1]).get(name, {})
+    node = properties(_of_kind(loc[:-1], document)).get(name, {})
     if "description" not in node or "properties" in _resolve(node):
         return ""
     default = node.get("default")
     without = "" if default is None else f", {shown(default)} if it is left out"
     return f"{'.'.join(names)}: {node['description']}{without}"
+
+
+def _of_kind(loc: Loc, document: Any) -> Loc:
+    """A table's place in the schema, with the kinds that the document names: what ``written`` takes away."""
+    found: Loc = ()
+    for step in loc:
+        document = document.get(step) if isinstance(document, dict) else None
+        found = (*found, step)
+        kind = document.get("kind") if isinstance(document, dict) else None
+        if isinstance(kind, str) and kind in _kinds(_resolve(_raw(found))):
+            found = (*found, kind)
+    return found
 
 
 def is_secret(name: str) -> bool:

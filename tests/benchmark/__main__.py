@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
+import argparse
 
 from tests.benchmark import inspection, knn, registration, small_defects
 
 if __name__ == "__main__":
-    sys.argv = sys.argv[:1]
+    argparse.ArgumentParser(prog="python -m tests.benchmark", description=__doc__).parse_args()
     registration.main()
     inspection.main()
     knn.main()

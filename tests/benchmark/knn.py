@@ -25,13 +25,14 @@ from calibration.backbones import DEFAULT_BACKBONE
 from calibration.baselines.base import shrunk
 from calibration.gathering import register
 from calibration.good_parts.images import read_good_images
-from calibration.memory.channel_memory import Memory, standardising, whitening
+from calibration.memory.channel_memory import PROJECTIONS, Memory
 from calibration.options import CalibrationOptions
 from calibration.registering.search import SearchWishes
 from drivers.simulated.camera import ZipperCamera
 from edge_agent.inspection.networks.anomaly_map import anomaly_map, upsize
-from edge_agent.inspection.networks.channels import Channel, Extractor, Views, channels_for
+from edge_agent.inspection.networks.channels import CHANNELS, Channel, channels_for
 from edge_agent.inspection.networks.embedding import FeatureGrid
+from edge_agent.inspection.networks.extractor import Extractor, Views
 from edge_agent.inspection.scoring.local import LocalBank
 from tests.benchmark.small_defects import Plan, good_parts
 
@@ -114,7 +115,7 @@ def main() -> int:
     local_ms = 0.0
     for channel, features in seen.items():
         stored = np.stack(features[:images])
-        projecting = whitening if channel is Channel.FINE else standardising
+        projecting = PROJECTIONS[CHANNELS[channel].projection]
         bank = LocalBank.of(stored, Memory(stored.astype(np.float16), range(images), projecting).projection)
         took = times_ms(bank.score, features[images:], args.runs)
         local_ms += took

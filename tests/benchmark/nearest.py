@@ -25,14 +25,13 @@ from calibration.memory.view_memory import ViewMemory
 from calibration.options import CalibrationOptions
 from calibration.scoring.view_scoring import (
     DEFAULT_VOICES,
+    extractors_for,
     features_at_places,
     kept_parts,
-    networks_for,
-    tone_of_part,
     views_of_images,
 )
 from drivers.simulated.camera import ZipperCamera
-from edge_agent.inspection.networks.view import View, ViewExtractor, views_for
+from edge_agent.inspection.networks.channels import View, views_for
 from edge_agent.inspection.scoring.nearest import around
 from edge_agent.inspection.scoring.typical_distances import TOP_PLACES
 from tests.benchmark.small_defects import Plan, good_parts
@@ -51,15 +50,7 @@ def seen_parts(count: int, folder: Path) -> tuple[dict[View, NDArray[np.float16]
     registered = gather(paths, CalibrationOptions(part="nearest", place="tied", plane="all")).registered
     views = views_for(*registered.native, DEFAULT_VOICES)
     mask = registered.part
-    network, at_full_size = networks_for(DEFAULT_BACKBONE, registered)
-    extractor = ViewExtractor(
-        views,
-        network,
-        threads=2,
-        tone=tone_of_part(registered, mask, views),
-        native=registered.native,
-        native_network=at_full_size,
-    )
+    (extractor,) = extractors_for(views, registered, DEFAULT_BACKBONE, threads=2)
     return features_at_places(
         views_of_images(registered), registered, [extractor], mask, lambda _done: None, is_tied=True
     )

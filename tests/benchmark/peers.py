@@ -31,9 +31,9 @@ import numpy as np
 
 from calibration.backbones import DEFAULT_BACKBONE
 from calibration.onnx_graph import OnnxGraph
-from edge_agent.inspection.networks.channels import overview_size, size_within
+from edge_agent.inspection.networks.channels import View, Voice, views_for
+from edge_agent.inspection.networks.extractor import NATIVE_PIXELS, overview_size, size_within
 from edge_agent.inspection.networks.sessions import Network
-from edge_agent.inspection.networks.view import NATIVE_PIXELS, View, Voice, views_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -18,6 +18,7 @@ from calibration.writer import write_bundle
 from edge_agent.errors import UsageError
 from edge_agent.inspection.bundle.golden import Golden
 from edge_agent.inspection.bundle.manifest import read_manifest
+from edge_agent.inspection.bundle.provenance import provenance
 from edge_agent.inspection.bundle.reference_bundle import Bundle
 from edge_agent.inspection.networks.channels import Channel
 
@@ -83,7 +84,13 @@ def test_a_channel_that_shows_nothing_of_its_own_is_left_out_and_alone_it_is_ref
 
 
 def test_the_bundle_looks_at_the_part_in_the_channels_that_were_asked_for(folder: Path) -> None:
-    assert list(Bundle.load(folder / "b").manifest["method"]["channels"]) == ["image", "map"]
+    bundle = Bundle.load(folder / "b")
+
+    assert list(bundle.manifest["method"]["channels"]) == ["image", "map"]
+    assert provenance(bundle)["channels"] == [
+        "image (the part as a whole): weight 1",
+        "map (what the autoencoder would repair): weight 0.5",
+    ]
 
 
 def test_a_replay_by_a_bundle_judges_nothing_where_this_machine_computes_something_else(folder: Path) -> None:

@@ -26,7 +26,8 @@ from edge_agent.inspection.bundle.manifest_rules import broken_rule
 from edge_agent.inspection.bundle.reference_bundle import Bundle
 from edge_agent.inspection.containers.image_files import read_file
 from edge_agent.inspection.inspector import Inspector
-from edge_agent.inspection.networks.view import Plane, View, ViewExtractor, Voice, views_for
+from edge_agent.inspection.networks.channels import Plane, View, Voice, views_for
+from edge_agent.inspection.networks.extractor import Extractor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -131,28 +132,28 @@ def test_the_filtered_view_looks_at_its_plane_and_the_others_at_all() -> None:
     crop = speckled(np.random.default_rng(2), COLOURS[Plane.RED], side=512).astype(np.float32) / 255.0
     other = crop.copy()
     other[200:260, 200:260, 1:] *= 0.5  # what is no light of the red plane's
-    red = ViewExtractor((View.NATIVE, View.FILTERED, View.OVERVIEW), network, threads=1, plane=Plane.RED)
+    red = Extractor((View.NATIVE, View.FILTERED, View.OVERVIEW), network, threads=1, plane=Plane.RED)
 
     first, second = (red.features(Seen(image)) for image in (crop, other))  # type: ignore[arg-type]
 
     np.testing.assert_array_equal(first[View.FILTERED], second[View.FILTERED])
     assert all(np.abs(first[view] - second[view]).max() > 0.1 for view in (View.NATIVE, View.OVERVIEW))
-    grey = ViewExtractor((View.NATIVE,), network, threads=1).features(Seen(crop[..., :1]))  # type: ignore[arg-type]
+    grey = Extractor((View.NATIVE,), network, threads=1).features(Seen(crop[..., :1]))  # type: ignore[arg-type]
     np.testing.assert_array_equal(first[View.FILTERED], grey[View.NATIVE])
 
 
 @pytest.mark.parametrize(("views", "plane"), [((View.FILTERED,), Plane.ALL), ((View.NATIVE,), Plane.RED)])
 def test_a_plane_without_its_view_is_refused(views: tuple[View, ...], plane: Plane) -> None:
     with pytest.raises(ValueError, match="the plane to look at"):
-        ViewExtractor(views, DEFAULT_BACKBONE.overview_onnx(), threads=1, plane=plane)
+        Extractor(views, DEFAULT_BACKBONE.overview_onnx(), threads=1, plane=plane)
 
 
 def test_all_colours_stand_beside_the_mean_where_one_is_in_it() -> None:
     views = views_for(800, 800, DEFAULT_VOICES, Plane.RED)
 
     assert views == (View.NATIVE, View.FILTERED, View.OVERVIEW, View.TONE)
-    assert beside_the_mean(views, DEFAULT_VOICES) == {View.NATIVE, View.TONE}
-    assert beside_the_mean(views_for(800, 800, DEFAULT_VOICES), DEFAULT_VOICES) == {View.TONE}
+    assert beside_the_mean(views) == {View.NATIVE, View.TONE}
+    assert beside_the_mean(views_for(800, 800, DEFAULT_VOICES)) == {View.TONE}
 
 
 def test_one_plane_of_a_grey_image_is_refused() -> None:

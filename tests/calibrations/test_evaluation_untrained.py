@@ -14,7 +14,7 @@ from calibration.evaluation import EvaluationOptions, evaluate
 from calibration.evaluation.result import Evaluation
 from calibration.method import METHODS
 from edge_agent.errors import CalibrationRefused
-from edge_agent.inspection.networks.view import Voice
+from edge_agent.inspection.networks.channels import Voice
 from tests.labelled import write_labelled
 
 if TYPE_CHECKING:

@@ -32,9 +32,10 @@ from edge_agent.inspection.bundle.bank_file import read_bank
 from edge_agent.inspection.bundle.comparison import compare
 from edge_agent.inspection.bundle.manifest import FILES, Section
 from edge_agent.inspection.bundle.manifest_rules import broken_rule
+from edge_agent.inspection.bundle.provenance import provenance
 from edge_agent.inspection.bundle.reference_bundle import Bundle
 from edge_agent.inspection.inspector import Inspector
-from edge_agent.inspection.networks.view import View, Voice
+from edge_agent.inspection.networks.channels import CHANNELS, View, Voice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -111,7 +112,7 @@ def test_new_good_parts_pass_and_defective_ones_do_not(inspector: Inspector, bun
 
     assert sum(found.outcome is Outcome.OK for found in fresh) >= 17
     assert bad.outcome is Outcome.NG
-    assert bad.detail.endswith(f", seen in {View(max(bad.shares, key=bad.shares.__getitem__)).words}")
+    assert bad.detail.endswith(f", seen in {CHANNELS[max(bad.shares, key=bad.shares.__getitem__)].view}")
     assert list(bad.shares) == ["native", "overview", "tone"]
     of_network = (bad.shares["native"] + bad.shares["overview"]) / 2
     assert bad.score == pytest.approx(max(of_network, bad.shares["tone"]))
@@ -407,6 +408,11 @@ def test_the_autoencoder_has_a_voice_where_it_is_asked_for(spoken: CalibrationRe
     assert bundle.manifest["method"]["voices"] == ["image", "tone", "autoencoder"]
     beside = {view: facts["is_beside"] for view, facts in bundle.manifest["method"]["views"].items()}
     assert beside == {"native": False, "tone": True, "autoencoder": True}
+    assert provenance(bundle)["channels"] == [
+        "native (the part at full size): in the mean",
+        "tone (brightness and colour): beside the mean",
+        "autoencoder (what the autoencoder would repair): beside the mean",
+    ]
 
 
 def test_two_bundles_are_compared_by_their_views(bundle: Bundle, spoken: CalibrationResult) -> None:

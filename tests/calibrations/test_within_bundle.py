@@ -26,8 +26,8 @@ from edge_agent.inspection.bundle.manifest_rules import broken_rule
 from edge_agent.inspection.bundle.promise import Promise
 from edge_agent.inspection.bundle.reference_bundle import Bundle
 from edge_agent.inspection.inspector import Inspector
+from edge_agent.inspection.networks.channels import Voice
 from edge_agent.inspection.networks.sessions import Network
-from edge_agent.inspection.networks.view import Voice
 from edge_agent.inspection.tuning import tuned
 from edge_agent.report.phrases import is_known
 from tests.calibrations.test_views_bundle import ON_PART, encode, render

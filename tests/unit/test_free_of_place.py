@@ -15,7 +15,7 @@ from calibration.writer import view_bank_bytes
 from edge_agent.errors import BundleRejected
 from edge_agent.inspection.bundle.bank_file import read_bank
 from edge_agent.inspection.bundle.manifest import Section
-from edge_agent.inspection.networks.view import View
+from edge_agent.inspection.networks.channels import View
 from edge_agent.inspection.scoring.anywhere import AnywhereBank
 from edge_agent.inspection.scoring.nearest import around
 from edge_agent.inspection.scoring.typical_distances import TypicalDistances, top_mean

@@ -11,8 +11,9 @@ from calibration.memory.channel_memory import Memory, most_different, standardis
 from calibration.scoring.places import _trusted
 from edge_agent.domain import Outcome, Reason
 from edge_agent.errors import CalibrationRefused
-from edge_agent.inspection.networks.channels import OVERVIEW_PX, Channel, Extractor, Views, channels_for
+from edge_agent.inspection.networks.channels import OVERVIEW_PX, Channel, channels_for
 from edge_agent.inspection.networks.embedding import Embedder, FeatureGrid
+from edge_agent.inspection.networks.extractor import Extractor, Views
 from edge_agent.inspection.scoring.judge import LocalJudge, PooledJudge
 from edge_agent.inspection.scoring.knn import Bank
 from edge_agent.inspection.scoring.local import LocalBank, Scale

@@ -33,7 +33,7 @@ from drivers.transport.tcp import open_tcp
 from edge_agent import wording
 from edge_agent.domain import Alignment, Capture, ControllerResult, Inspection, Judgement, Outcome, Reason
 from edge_agent.inspection.containers.decode import decode, prove_complete
-from edge_agent.inspection.networks.view import View
+from edge_agent.inspection.networks.channels import CHANNELS, View
 from edge_agent.inspection.registration.pose import PoseLimits, Span
 from edge_agent.inspection.scoring.condition import Allowed, ConditionLimits
 from edge_agent.inspection.scoring.outcome import decide_outcome
@@ -279,8 +279,8 @@ def decisions() -> Iterator[Decision]:
         {"result": None},
         {"inspections": {}},
         {"inspections": {1: scored(3.0)}},
-        {"inspections": {1: scored(3.0, seen_in=View.TONE.words)}},
-        {"inspections": {1: scored(1.9, review_from=1.8, seen_in=View.NATIVE.words)}},
+        {"inspections": {1: scored(3.0, seen_in=CHANNELS[View.TONE].view)}},
+        {"inspections": {1: scored(1.9, review_from=1.8, seen_in=CHANNELS[View.NATIVE].view)}},
         {"inspections": {1: scored(1.9, review_from=1.8)}},
         {"inspections": {1: scored(float("nan"))}},
         {"result": ControllerResult(7, 1, Judgement.NG, (), 0.0)},

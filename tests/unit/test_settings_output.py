@@ -58,6 +58,27 @@ def test_places_that_cannot_be_are_refused_on_their_line(tmp_path: Path, old: st
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize("kept", ["first_register = 20", "plc_register = 30"])
+def test_registers_without_a_kind_are_not_taken_for_coils(tmp_path: Path, kept: str) -> None:
+    """Left out, the kind is coils, which have no registers: whoever names one means a PLC."""
+    others = [(name, "") for name in ("first_register = 0\n", "plc_register = 8\n") if name[:5] != kept[:5]]
+    own = (f"{kept.partition(' ')[0]} = {'0' if kept.startswith('first') else '8'}", kept)
+
+    with pytest.raises(ConfigError) as caught:
+        loaded(tmp_path, (f"{KIND}\n", ""), own, *others)
+
+    assert "output.kind: missing" in str(caught.value)
+    name = kept.partition(" ")[0]
+    assert f'{name} is a key of "modbus-registers", "slmp" and "kv-hostlink"' in str(caught.value)
+    assert "output.kind:" in caught.value.hint
+
+
+def test_coils_without_a_kind_are_coils_as_they_were(tmp_path: Path) -> None:
+    left_out = [(name, "") for name in (f"{KIND}\n", "first_register = 0\n", "plc_register = 8\n")]
+
+    assert isinstance(make_output(loaded(tmp_path, *left_out)), CoilOutput)
+
+
 def test_a_serial_line_takes_the_place_of_the_network(tmp_path: Path) -> None:
     settings = loaded(
         tmp_path,

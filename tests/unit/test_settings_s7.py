@@ -85,5 +85,5 @@ def test_bytes_are_held_in_their_data_block_alone(tmp_path: Path) -> None:
 
     assert "DB7.DBW14" in refusal(tmp_path, first, {"kind": "s7", "keys": "db = 7\nfirst_byte = 14\nplc_byte = 30"})
     assert refusal(tmp_path, first, {"kind": "s7", "keys": "db = 7\nport = 1102"})
-    assert not refusal(tmp_path, first, {"kind": "s7", "keys": "db = 7\nfirst_byte = 16\nplc_byte = 32"})
+    assert not refusal(tmp_path, first, {"kind": "s7", "keys": "db = 7\nfirst_byte = 26\nplc_byte = 42"})
     assert not refusal(tmp_path, first, {"kind": "s7", "keys": "db = 8"})

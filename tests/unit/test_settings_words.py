@@ -84,6 +84,24 @@ def test_words_that_cannot_be_are_refused_with_their_key(tmp_path: Path, kind: s
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("kind", "keys", "hint"),
+    [
+        ("slmp", "first_register = -1", "output.first_register: number of the first of the eight words"),
+        ("kv-hostlink", "plc_register = 3", "output.plc_register: number of the first of the five words"),
+        ("slmp", 'port = "x"', "output.port: its TCP port for SLMP (MC protocol), 3E, binary, 5000 if it is left out"),
+        ("kv-hostlink", 'port = "x"', "output.port: its TCP port for host link, 8501 if it is left out"),
+        ("modbus-registers", "first_register = -1", "output.first_register: zero-based address of the block"),
+        ("no-such-kind", "", "output.kind: coils of a remote I/O, or a block of words"),
+    ],
+)
+def test_a_hint_speaks_of_the_device_that_the_file_names(tmp_path: Path, kind: str, keys: str, hint: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        loaded(tmp_path, kind, keys)
+
+    assert caught.value.hint.startswith(hint)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_inputs_take_as_many_words_as_they_need(tmp_path: Path, kind: str) -> None:
     settings = loaded(tmp_path, kind, "first_register = 2\nplc_register = 10\nmode_input = 31\ninputs_register = 0")
@@ -126,6 +144,49 @@ def test_a_block_is_one_whatever_port_of_the_plc_leads_there(tmp_path: Path, kin
     assert "another edge-agent drives the output" in refusal(tmp_path, first, {"kind": kind, "keys": "port = 5001"})
     assert refusal(tmp_path, first, {"kind": "slmp", "keys": "port = 5001\nfirst_register = 7\nplc_register = 20"})
     assert not refusal(tmp_path, first, {"kind": kind, "keys": "port = 5001\nfirst_register = 20\nplc_register = 30"})
+
+
+COILS = {"kind": "modbus-coils", "keys": "watchdog_tested = 2026-11-29\nwatchdog_tested_by = 'A. Person'"}
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux' abstract namespace")
+@pytest.mark.parametrize("kind", [*KINDS, "modbus-registers"])
+@pytest.mark.parametrize("keys", ["first_register = 12\nplc_register = 20", "first_register = 1\nplc_register = 9"])
+def test_a_block_over_words_that_the_plc_writes_for_another_agent_is_refused(
+    tmp_path: Path, kind: str, keys: str
+) -> None:
+    """The other agent would take its counters, its heartbeat and its program from what this one writes."""
+    first, second = {"kind": kind, "keys": "first_register = 1\nplc_register = 9"}, {"kind": kind, "keys": keys}
+
+    for one, other in ((first, second), (second, first)):
+        assert "another edge-agent" in refusal(tmp_path, one, other)
+    beside = {"kind": kind, "keys": "first_register = 14\nplc_register = 9"}
+    assert not refusal(tmp_path, first, beside)  # both may read the same words
+    assert not refusal(tmp_path, beside, first)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux' abstract namespace")
+def test_a_block_over_words_of_inputs_is_refused_and_another_data_block_is_another_place(tmp_path: Path) -> None:
+    inputs = {"kind": "slmp", "keys": "mode_input = 17\ninputs_register = 40"}
+    assert refusal(tmp_path, inputs, {"kind": "kv-hostlink", "keys": "first_register = 41\nplc_register = 60"})
+    assert not refusal(tmp_path, inputs, {"kind": "kv-hostlink", "keys": "first_register = 42\nplc_register = 60"})
+    data_block = {"kind": "s7", "keys": "db = 5"}
+    assert refusal(tmp_path, data_block, {"kind": "s7", "keys": "db = 5\nfirst_byte = 24\nplc_byte = 60"})
+    assert not refusal(tmp_path, data_block, {"kind": "s7", "keys": "db = 5\nfirst_byte = 26\nplc_byte = 60"})
+    assert not refusal(tmp_path, data_block, {"kind": "s7", "keys": "db = 6\nfirst_byte = 24\nplc_byte = 60"})
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux' abstract namespace")
+@pytest.mark.parametrize("kind", KINDS)
+def test_coils_of_a_plc_and_a_block_of_its_words_are_not_driven_by_two_agents(tmp_path: Path, kind: str) -> None:
+    for one, other in ((COILS, {"kind": kind}), ({"kind": kind}, COILS)):
+        assert "another edge-agent drives the output" in refusal(tmp_path, one, other)
+    for one, other in ((COILS, {"kind": kind}), ({"kind": kind}, COILS)):
+        with (
+            claimed(loaded(tmp_path, **one).output.on_loopback("127.0.0.1", 5000)),
+            claimed(loaded(tmp_path, **other).output.on_loopback("127.0.0.1", 5001)),
+        ):
+            pass  # two simulated devices of this PC
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux' abstract namespace")

@@ -10,8 +10,8 @@ import pytest
 from calibration.limits.limit import choose_limit
 from calibration.limits.tail import top_excess
 from calibration.scoring.fusion import Fusion, beside_the_mean
+from edge_agent.inspection.networks.channels import CHANNELS, View
 from edge_agent.inspection.networks.tone import CELL_PX, Tone, tone_shape
-from edge_agent.inspection.networks.view import View, Voice
 from edge_agent.inspection.scoring.judge import ViewsJudge
 from edge_agent.inspection.scoring.local import Scale
 from edge_agent.inspection.scoring.nearest import PlaceBank
@@ -79,7 +79,7 @@ def test_where_a_part_lies_anywhere_no_slope_is_taken_away() -> None:
 
 
 def test_every_view_has_words_for_a_person() -> None:
-    assert len({view.words for view in View}) == len(View)
+    assert len({CHANNELS[view].view for view in View}) == len(View)
 
 
 def test_of_a_part_with_few_places_no_slope_is_taken_away_that_would_follow_a_stain() -> None:
@@ -112,8 +112,8 @@ def test_a_value_that_is_none_makes_the_tone_none() -> None:
 def test_what_is_not_the_networks_of_the_image_stands_beside_where_the_image_has_a_voice() -> None:
     views = (View.NATIVE, View.OVERVIEW, View.TONE, View.AUTOENCODER)
 
-    assert beside_the_mean(views, list(Voice)) == {View.TONE, View.AUTOENCODER}
-    assert beside_the_mean((View.TONE, View.AUTOENCODER), [Voice.TONE, Voice.AUTOENCODER]) == frozenset()
+    assert beside_the_mean(views) == {View.TONE, View.AUTOENCODER}
+    assert beside_the_mean((View.TONE, View.AUTOENCODER)) == frozenset()
 
 
 def held_out(n: int, seed: int) -> NDArray[np.float64]:
@@ -187,7 +187,7 @@ def test_heat_is_one_at_the_limit_also_where_the_limit_is_below_what_is_usual() 
 class _Seen:
     """Views of one place each: what the judge is given is what the view measured."""
 
-    views = (View.NATIVE, View.OVERVIEW, View.TONE)
+    channels = (View.NATIVE, View.OVERVIEW, View.TONE)
 
     @staticmethod
     def dimensions(view: View) -> tuple[int, ...]:
@@ -198,7 +198,7 @@ class _Seen:
 def judge() -> ViewsJudge:
     bank = PlaceBank.of(np.zeros((3, 1, 2), np.float32), np.ones((1, 1), bool), np.eye(2, dtype=np.float32))
     usual = TypicalDistances(np.zeros(1, np.float32), np.ones(1, np.float32), 0.0, 1.0, 0.5)
-    banks = {view: ViewBank(bank, usual, Scale(0.0, 1.0), is_beside=view is View.TONE) for view in _Seen.views}
+    banks = {view: ViewBank(bank, usual, Scale(0.0, 1.0), is_beside=view is View.TONE) for view in _Seen.channels}
     return ViewsJudge(_Seen(), banks)  # type: ignore[arg-type]
 
 

@@ -14,9 +14,9 @@ from calibration.backbones import DEFAULT_BACKBONE
 from calibration.memory.view_memory import ViewMemory
 from calibration.memory.whitened import Whitening, folds_of
 from calibration.registering.part_mask import counting_places, part_mask
-from edge_agent.inspection.networks.channels import OVERVIEW_PX, Views
+from edge_agent.inspection.networks.channels import OVERVIEW_PX, View, Voice, views_for
+from edge_agent.inspection.networks.extractor import Extractor, Views
 from edge_agent.inspection.networks.tone import Tone
-from edge_agent.inspection.networks.view import View, ViewExtractor, Voice, views_for
 from edge_agent.inspection.scoring.judge import ViewsJudge
 from edge_agent.inspection.scoring.local import Scale
 from edge_agent.inspection.scoring.nearest import PlaceBank, around
@@ -436,7 +436,7 @@ def seen(height: int, width: int, seed: int = 0) -> Views:
 def test_features_have_a_place_for_each_sixteen_pixels_of_their_view() -> None:
     tone = Tone(np.ones((32, 48), bool), is_tied=True)
     views = tuple(view for view in View if view is not View.FILTERED)  # this crop is grey
-    extractor = ViewExtractor(views, DEFAULT_BACKBONE.overview_onnx(), threads=1, tone=tone)
+    extractor = Extractor(views, DEFAULT_BACKBONE.overview_onnx(), threads=1, tone=tone)
 
     found = extractor.features(seen(500, 768))
 
@@ -450,14 +450,14 @@ def test_features_have_a_place_for_each_sixteen_pixels_of_their_view() -> None:
 
 @pytest.mark.slow
 def test_a_large_crop_is_seen_at_the_size_of_the_native_view() -> None:
-    extractor = ViewExtractor((View.NATIVE,), DEFAULT_BACKBONE.overview_onnx(), threads=1, native=(600, 800))
+    extractor = Extractor((View.NATIVE,), DEFAULT_BACKBONE.overview_onnx(), threads=1, native=(600, 800))
 
     assert extractor.features(seen(1200, 1600))[View.NATIVE].shape == (38, 50, 112)
 
 
 def test_what_is_cheap_is_looked_at_first() -> None:
     views, tone = (View.NATIVE, View.OVERVIEW, View.TONE), Tone(np.ones((32, 48), bool), is_tied=True)
-    extractor = ViewExtractor(views, DEFAULT_BACKBONE.overview_onnx(), threads=1, tone=tone)
+    extractor = Extractor(views, DEFAULT_BACKBONE.overview_onnx(), threads=1, tone=tone)
 
     assert [view for view, _ in extractor.looks(seen(500, 768))] == [View.TONE, View.OVERVIEW, View.NATIVE]
     assert tuple(extractor.features(seen(500, 768))) == views
@@ -466,16 +466,16 @@ def test_what_is_cheap_is_looked_at_first() -> None:
 def test_the_part_at_full_size_is_seen_by_a_network_of_its_own() -> None:
     shallow, deep = DEFAULT_BACKBONE.native_onnx(grey=True), DEFAULT_BACKBONE.overview_onnx(grey=True)
     views = (View.NATIVE, View.OVERVIEW)
-    both = ViewExtractor(views, deep, threads=1, native_network=shallow)
+    both = Extractor(views, deep, threads=1, fine=shallow)
 
-    found, one = both.features(seen(500, 768)), ViewExtractor(views, deep, threads=1).features(seen(500, 768))
+    found, one = both.features(seen(500, 768)), Extractor(views, deep, threads=1).features(seen(500, 768))
 
     np.testing.assert_array_equal(found[View.OVERVIEW], one[View.OVERVIEW])
     assert np.abs(found[View.NATIVE] - one[View.NATIVE]).max() > 0.1
 
 
 def judge_of(parts: list[Views], views: tuple[View, ...]) -> ViewsJudge:
-    extractor = ViewExtractor(views, DEFAULT_BACKBONE.overview_onnx(), threads=1)
+    extractor = Extractor(views, DEFAULT_BACKBONE.overview_onnx(), threads=1)
     found = [extractor.features(part) for part in parts]
     banks = {}
     for view in views:
@@ -561,7 +561,7 @@ def test_nan_in_one_view_makes_the_score_nan(judge: ViewsJudge) -> None:
 
 
 def test_views_without_a_bank_or_of_another_network_are_refused(judge: ViewsJudge) -> None:
-    extractor = ViewExtractor((View.NATIVE,), DEFAULT_BACKBONE.overview_onnx(), threads=1)
+    extractor = Extractor((View.NATIVE,), DEFAULT_BACKBONE.overview_onnx(), threads=1)
     bank = PlaceBank.of(np.zeros((3, 1, 2), np.float32), np.ones((1, 1), bool), np.eye(2, dtype=np.float32))
     usual = TypicalDistances(np.zeros(1, np.float32), np.ones(1, np.float32), 0.0, 1.0, 0.5)
 
@@ -570,7 +570,7 @@ def test_views_without_a_bank_or_of_another_network_are_refused(judge: ViewsJudg
     with pytest.raises(ValueError, match="banks of"):  # nothing is in the mean
         ViewsJudge(extractor, {View.NATIVE: ViewBank(bank, usual, Scale(0.0, 1.0), is_beside=True)})
     with pytest.raises(ValueError, match="brightness and colour"):
-        ViewExtractor((View.TONE,), DEFAULT_BACKBONE.overview_onnx(), threads=1)
+        Extractor((View.TONE,), DEFAULT_BACKBONE.overview_onnx(), threads=1)
     with pytest.raises(ValueError, match="112 features"):
         ViewsJudge(extractor, {View.NATIVE: ViewBank(bank, usual, Scale(0.0, 1.0))})
 

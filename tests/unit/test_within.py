@@ -11,7 +11,7 @@ from calibration.choosing import within
 from calibration.choosing.within import MENU, TimeWish, Tried, choose, wish_of, wish_of_line
 from edge_agent.commands.calibrate import _time_of_line
 from edge_agent.errors import CalibrationRefused, UsageError
-from edge_agent.inspection.networks.view import NATIVE_PIXELS
+from edge_agent.inspection.networks.extractor import NATIVE_PIXELS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,8 +6,7 @@ import json
 
 import pytest
 
-from edge_agent.inspection.networks.channels import Channel
-from edge_agent.inspection.networks.view import View
+from edge_agent.inspection.networks.channels import Channel, View
 from edge_agent.inspection.scoring.quantity import Quantity
 from edge_agent.report.words import CONDITION_ADVICE, CONDITION_WORDS, QUANTITY_WORDS, SHARE_WORDS
 from edge_agent.runtime.handshake import ERROR_CODES

@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["names_of", "read_arrays"]
+__all__ = ["MOST_MEMBERS", "names_of", "read_arrays"]
 
 _END: Final = 22
 """Bytes of a ZIP file's last record, where no comment follows it: numpy writes none."""
 _LARGE_END: Final = 20
-_MOST_MEMBERS: Final = 32
-"""Twice four channels with two arrays each are 16."""
-_MOST_DIRECTORY: Final = 256 * _MOST_MEMBERS
+MOST_MEMBERS: Final = 32
+"""Five views with five arrays each are 25."""
+_MOST_DIRECTORY: Final = 256 * MOST_MEMBERS
 """Bytes of the table of contents: an entry has 46, and a short name."""
 _MOST_HEADER: Final = 1024
 """numpy fills a header up to 128 bytes; four sizes and a type take less."""
@@ -75,7 +75,7 @@ def _check_end(data: bytes) -> None:
         raise ValueError("it is not a file of arrays (.npz), or its end is missing")
     entries, size = int.from_bytes(data[at + 10 : at + 12], "little"), int.from_bytes(data[at + 12 : at + 16], "little")
     is_large = at >= _LARGE_END and data[at - _LARGE_END :][:4] == b"PK\x06\x07"
-    if entries > _MOST_MEMBERS or size > _MOST_DIRECTORY or is_large:
+    if entries > MOST_MEMBERS or size > _MOST_DIRECTORY or is_large:
         raise ValueError(f"its table of contents has {entries} entries in {size} bytes: more than a bundle's arrays")
 
 

@@ -8,8 +8,7 @@ import numpy as np
 
 from edge_agent.errors import BundleRejected
 from edge_agent.inspection.bundle.arrays import read_arrays
-from edge_agent.inspection.networks.channels import Channel
-from edge_agent.inspection.networks.view import Plane, View
+from edge_agent.inspection.networks.channels import CHANNELS, Channel, Picture, Plane, View
 from edge_agent.inspection.scoring.anywhere import AnywhereBank
 from edge_agent.inspection.scoring.knn import Bank
 from edge_agent.inspection.scoring.local import LocalBank, Scale
@@ -101,7 +100,7 @@ def _view_bank(data: bytes, view: View, facts: Section) -> ViewBank:
 def _plane(view: View, facts: Section) -> Plane:
     """What the filtered view looks at; all colours for any other."""
     plane = Plane(facts.content.get("plane", Plane.ALL))
-    if (plane is not Plane.ALL) != (view is View.FILTERED):
+    if (plane is not Plane.ALL) != (CHANNELS[view].view is Picture.ONE_COLOUR):
         raise BundleRejected(f"the view {view} cannot look at the plane {plane}", hint=_REMAKE)
     return plane
 

@@ -1,21 +1,24 @@
-"""How a bundle's limit came about, for a person: read from its manifest, which the bundle's id covers."""
+"""How a bundle scores and how its limit came about, for a person: from its manifest, which the bundle's id covers."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edge_agent.inspection.bundle.limit_changes import limit_changes
 from edge_agent.inspection.bundle.manifest import Section
 from edge_agent.inspection.bundle.promise import Promise
+from edge_agent.inspection.networks.channels import CHANNELS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from edge_agent.inspection.bundle.reference_bundle import Bundle
 
 __all__ = ["provenance"]
 
 
 def provenance(bundle: Bundle) -> dict[str, object]:
-    """The limit's promise in words, who set it by hand, who was left out, who was kept, and what defects said.
+    """Its channels, the limit's promise in words, who set it, who was left out, who was kept, and what defects said.
 
     Raises BundleRejected where the manifest lacks them.
     """
@@ -25,6 +28,7 @@ def provenance(bundle: Bundle) -> dict[str, object]:
     )
     promise = Promise.of(bundle.manifest)
     return {
+        "channels": _channels(bundle.manifest["method"]),
         "limit_statement": manifest.section("limit").text("statement"),
         "limit_changes": [str(change) for change in limit_changes(bundle.manifest)],
         "left_out": [f"{row.text('name')} {row.text('sha256')}" for row in left_out],
@@ -32,3 +36,14 @@ def provenance(bundle: Bundle) -> dict[str, object]:
         "defective": manifest.section("defective").text("statement") if "defective" in bundle.manifest else None,
         "time": None if promise is None else promise.words,
     }
+
+
+def _channels(method: Mapping[str, Any]) -> list[str]:
+    """Each channel or view: what it looks at, and what it counts."""
+    views = [
+        f"{name} ({CHANNELS[name].view}): {'beside' if facts.get('is_beside', False) else 'in'} the mean"
+        for name, facts in method.get("views", {}).items()
+    ]
+    return views + [
+        f"{name} ({CHANNELS[name].view}): weight {CHANNELS[name].weight:g}" for name in method.get("channels", {})
+    ]

@@ -18,12 +18,12 @@ from edge_agent.inspection.bundle.manifest import FILES, OPTIONAL_FILES, read_ma
 from edge_agent.inspection.bundle.registry import bundle_in_use
 from edge_agent.inspection.bundle.signature import check_trusted, read_signature
 from edge_agent.inspection.containers.decode import MAX_PIXELS, decode
-from edge_agent.inspection.networks.channels import Extractor
+from edge_agent.inspection.networks.channels import Plane, View, hears_autoencoder
 from edge_agent.inspection.networks.embedding import Embedder
+from edge_agent.inspection.networks.extractor import Extractor
 from edge_agent.inspection.networks.onnx_file import check_onnx
 from edge_agent.inspection.networks.patches import PatchGrid
 from edge_agent.inspection.networks.tone import Tone
-from edge_agent.inspection.networks.view import Plane, View, ViewExtractor
 from edge_agent.inspection.registration.pose import PoseLimits
 from edge_agent.inspection.registration.register import RegistrationSettings
 from edge_agent.inspection.registration.seen_area import SeenArea
@@ -123,7 +123,7 @@ class Bundle:
     @property
     def seen_area(self) -> SeenArea:
         """What is looked at of a part. Where the autoencoder has a voice its map is of every pixel of the crop."""
-        hears_it = not isinstance(self.bank, dict) or View.AUTOENCODER in self.bank
+        hears_it = not isinstance(self.bank, dict) or hears_autoencoder(self.bank)
         return SeenArea.whole(self.crop) if hears_it else SeenArea(self.crop, *self.native)
 
     def judge(self, *, threads: int) -> Judge:
@@ -135,14 +135,14 @@ class Bundle:
             tone = None if beside is None else Tone(beside.bank.places, isinstance(beside.bank, PlaceBank))
             filtered = self.bank.get(View.FILTERED)
             plane = Plane.ALL if filtered is None else filtered.plane
-            extractor = ViewExtractor(
+            extractor = Extractor(
                 list(self.bank),
                 self.backbone_onnx,
                 threads=threads,
                 tone=tone,
                 plane=plane,
                 native=self.native,
-                native_network=self.fine_onnx,
+                fine=self.fine_onnx,
             )
             extractor = extractor.looking_at({view: bank.bank.looked_at for view, bank in self.bank.items()})
             return ViewsJudge(extractor, self.bank)

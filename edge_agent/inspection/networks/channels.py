@@ -1,50 +1,48 @@
-"""What a pre-trained network is shown of a part: one channel a view, each with features of every place.
+"""The channels of a part: what the pre-trained network is shown of it, by which a score is made. One row a channel.
 
-Whole views go through the network up to 1/16 at the size for which such networks were trained, where a place sees
-enough of the part to notice what is missing or in the wrong place. Small defects would be lost at that size: the fine
-channel shows the image at full resolution, or at the megapixel that the line's time allows, to the network's first
-layers at 1/16, which see texture and edges.
+The local score has channels, the mean of views has views: both are rows of one table, which calibration learns by and
+inspection judges by. Seen whole, at the size for which such networks were trained, a place sees enough of the part to
+notice what is missing or in the wrong place. Small and faint defects would be lost at that size: at full size, or at as
+many pixels as the line's time allows, a place sees texture and edges. Brightness and colour are looked at as they are,
+and the autoencoder's view is its anomaly map.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
-
-import cv2
-import numpy as np
-
-from edge_agent.inspection.networks.anomaly_map import resized
-from edge_agent.inspection.networks.embedding import FeatureGrid
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
 __all__ = [
-    "FINE_PIXELS",
+    "CHANNELS",
     "OVERVIEW_PX",
     "Channel",
-    "Extractor",
-    "Views",
+    "ChannelSpec",
+    "NetworkFile",
+    "Picture",
+    "Plane",
+    "Projection",
+    "View",
+    "Voice",
     "channels_for",
-    "overview_size",
-    "size_within",
+    "hears_autoencoder",
+    "views_for",
 ]
 
-OVERVIEW_PX = 384
-"""Long side of a whole view. Smaller crops keep their size."""
-FINE_PIXELS = 1_100_000
-"""Pixels of the fine view at most: three quarters of 1600 x 1200 each way, all of an MVTec image."""
-# Of a smaller crop the fine view would show hardly more than the whole one.
-_FINE_FROM = 1.25
+OVERVIEW_PX: Final = 384
+"""Long side of a part that is seen whole. Smaller crops keep their size."""
+_LARGE_FROM: Final = 1.25
+_MIB: Final = 1 << 20
 
 
 class Channel(StrEnum):
-    """A view of a part. Perceptual is how the features of the image and of its reconstruction differ."""
+    """The rows of the local score. Perceptual is how the features of the image and of its reconstruction differ."""
 
     IMAGE = "image"
     PERCEPTUAL = "perceptual"
@@ -52,68 +50,134 @@ class Channel(StrEnum):
     FINE = "fine"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Views:
-    """A registered part: ``crop`` (H, W, C), its ``reconstruction`` (h, w, C), ``differences`` (H, W, 1), in [0, 1]."""
+class View(StrEnum):
+    """The rows of the mean of views."""
 
-    crop: NDArray[np.float32]
-    reconstruction: NDArray[np.float32]
-    differences: NDArray[np.float32]
+    NATIVE = "native"
+    FILTERED = "filtered"
+    OVERVIEW = "overview"
+    TONE = "tone"
+    AUTOENCODER = "autoencoder"
 
-    @classmethod
-    def of_image(cls, crop: NDArray[np.float32]) -> Views:
-        """For a score in which the autoencoder has no voice: nothing was reconstructed."""
-        nothing = np.empty((0, 0, crop.shape[2]), np.float32)
-        return cls(crop, nothing, nothing)
+
+class Voice(StrEnum):
+    """Who speaks in a channel: the image by the network, its brightness and colour, the autoencoder."""
+
+    IMAGE = "image"
+    TONE = "tone"
+    AUTOENCODER = "autoencoder"
+
+
+class Picture(StrEnum):
+    """What is looked at of a part, in words for a person who asks where a defect was seen."""
+
+    FULL_SIZE = "the part at full size"
+    ONE_COLOUR = "the part at full size, in one colour"
+    FINE = "the part at full resolution"
+    WHOLE = "the part as a whole"
+    REPAIRED = "the part against what the autoencoder would make of it"
+    DIFFERENCES = "what the autoencoder would repair"
+    TONE = "brightness and colour"
+
+    @property
+    def voice(self) -> Voice:
+        """Who speaks where this is shown."""
+        if self is Picture.TONE:
+            return Voice.TONE
+        return Voice.AUTOENCODER if self in (Picture.REPAIRED, Picture.DIFFERENCES) else Voice.IMAGE
+
+
+class NetworkFile(StrEnum):
+    """Which of the bundle's networks looks, the cheapest first; a bundle of views without fine.onnx has one for all."""
+
+    NONE = ""
+    WHOLE = "backbone.onnx"
+    FULL_SIZE = "fine.onnx"
+
+
+class Projection(StrEnum):
+    """The scale in which distances are taken, learned from good parts: ``calibration/memory`` says how."""
+
+    STANDARDISED = "each feature by its spread"
+    WHITENED = "by how good parts differ at a place"
+    WHITENED_WITH_NUISANCE = "by how good parts differ at a place, and by what disturbances do"
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelSpec:
+    """One channel: the ``view`` of the part, who looks at it, and how it is learned and weighed.
+
+    ``weight`` in the local score's maximum: of one half a part has to be twice as far out to count as much. In the mean
+    of views 1.0 is a share like the others', 0.0 none: it stands beside the mean. ``bound``: bytes of its memory at
+    most. ``large_only``: of a small crop it shows nothing that the others do not. Where the view is there that it is
+    ``instead_of``, it takes that one's place in the mean.
+    """
+
+    view: Picture
+    network: NetworkFile
+    projection: Projection
+    weight: float
+    bound: int
+    large_only: bool = False
+    instead_of: str = ""
+
+
+_WHOLE, _FULL_SIZE = NetworkFile.WHOLE, NetworkFile.FULL_SIZE
+_PLAIN, _WHITENED, _CALMED = Projection.STANDARDISED, Projection.WHITENED, Projection.WHITENED_WITH_NUISANCE
+CHANNELS: Final[Mapping[str, ChannelSpec]] = {
+    # The autoencoder's see less, and may not raise the limit for the others (docs/decisions/0028).
+    Channel.IMAGE: ChannelSpec(Picture.WHOLE, _WHOLE, _PLAIN, 1.0, 44 * _MIB),
+    Channel.PERCEPTUAL: ChannelSpec(Picture.REPAIRED, _WHOLE, _PLAIN, 0.5, 44 * _MIB),
+    Channel.MAP: ChannelSpec(Picture.DIFFERENCES, _WHOLE, _PLAIN, 0.5, 44 * _MIB),
+    Channel.FINE: ChannelSpec(Picture.FINE, _FULL_SIZE, _WHITENED, 1.0, 160 * _MIB, large_only=True),
+    # One that finds few kinds of defects would take from the mean what it finds of all others (docs/decisions/0060).
+    # So would full size where coloured marks of good parts trouble it: then one colour is in its place (0064).
+    View.NATIVE: ChannelSpec(Picture.FULL_SIZE, _FULL_SIZE, _CALMED, 1.0, 128 * _MIB),
+    View.FILTERED: ChannelSpec(Picture.ONE_COLOUR, _FULL_SIZE, _CALMED, 1.0, 128 * _MIB, instead_of=View.NATIVE),
+    View.OVERVIEW: ChannelSpec(Picture.WHOLE, _WHOLE, _CALMED, 1.0, 32 * _MIB, large_only=True),
+    View.TONE: ChannelSpec(Picture.TONE, NetworkFile.NONE, _CALMED, 0.0, 32 * _MIB),
+    View.AUTOENCODER: ChannelSpec(Picture.DIFFERENCES, _WHOLE, _CALMED, 0.0, 32 * _MIB),
+}
+"""By the name that the bundle, the journal and the operator's page know a channel by."""
+
+
+class Plane(StrEnum):
+    """The colours that are looked at: all of them, or one plane of RGB as if it were grey, as through a filter."""
+
+    ALL = "all"
+    RED = "red"
+    GREEN = "green"
+    BLUE = "blue"
+
+    def of(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What is seen of an RGB image (H, W, 3): itself, or (H, W, 1). Raises ValueError for a plane of a grey one."""
+        if self is Plane.ALL:
+            return image
+        if image.shape[2] != 3:
+            raise ValueError(f"an image of shape {image.shape} has no {self} plane")
+        index = (Plane.RED, Plane.GREEN, Plane.BLUE).index(self)
+        return image[..., index : index + 1]
 
 
 def channels_for(height: int, width: int) -> tuple[Channel, ...]:
     """All channels that show something of their own of a crop of that size: a small one needs no fine channel."""
-    is_large = max(height, width) > _FINE_FROM * OVERVIEW_PX
-    return tuple(channel for channel in Channel if is_large or channel is not Channel.FINE)
+    return tuple(channel for channel in Channel if _shows(channel, height, width))
 
 
-class Extractor:
-    """The features of a part in each of its channels."""
+def views_for(height: int, width: int, voices: Sequence[Voice], plane: Plane = Plane.ALL) -> tuple[View, ...]:
+    """The views of a part seen at that size that these voices speak for: a small one is seen once, at its own size.
 
-    def __init__(self, channels: Sequence[Channel], overview: bytes, fine: bytes | None, *, threads: int) -> None:
-        """Raises ValueError for networks that are none, or missing."""
-        self.channels, self.threads = tuple(channels), threads
-        self._overview = FeatureGrid(overview, threads=threads)
-        self._fine = FeatureGrid(fine, threads=threads) if fine is not None else None
-        if not self.channels or (Channel.FINE in self.channels and self._fine is None):
-            raise ValueError(f"channels {list(self.channels)} without the network for them")
-
-    def features(self, views: Views) -> dict[Channel, NDArray[np.float32]]:
-        """Features (h, w, d) of every place, by channel."""
-        found: dict[Channel, NDArray[np.float32]] = {}
-        height, width = views.crop.shape[:2]
-        small = overview_size(height, width)
-        of_image = np.empty(0, np.float32)
-        if {Channel.IMAGE, Channel.PERCEPTUAL} & set(self.channels):
-            of_image = self._overview.features(resized(views.crop, *small, cv2.INTER_AREA))
-        for channel in self.channels:
-            if channel is Channel.IMAGE:
-                found[channel] = of_image
-            elif channel is Channel.PERCEPTUAL:
-                repaired = resized(views.reconstruction, *small, cv2.INTER_LINEAR)
-                found[channel] = np.abs(of_image - self._overview.features(repaired))
-            elif channel is Channel.MAP:
-                found[channel] = self._overview.features(resized(views.differences, *small, cv2.INTER_AREA))
-            elif self._fine is not None:
-                found[channel] = self._fine.features(
-                    resized(views.crop, *size_within(height, width, FINE_PIXELS), cv2.INTER_AREA)
-                )
-        return found
+    Where one ``plane`` is looked at, it is looked at beside all colours, never in their place.
+    """
+    found = (view for view in View if CHANNELS[view].view.voice in voices and _shows(view, height, width))
+    return tuple(view for view in found if plane is not Plane.ALL or CHANNELS[view].view is not Picture.ONE_COLOUR)
 
 
-def overview_size(height: int, width: int) -> tuple[int, int]:
-    """The (height, width) at which a crop of this size is seen whole: long side 384 px, never larger than it is."""
-    scale = min(1.0, OVERVIEW_PX / max(height, width))
-    return max(32, round(height * scale)), max(32, round(width * scale))
+def hears_autoencoder(channels: Iterable[str]) -> bool:
+    """Whether in any of these channels the autoencoder speaks: where it does not, nothing has to be reconstructed."""
+    return any(CHANNELS[channel].view.voice is Voice.AUTOENCODER for channel in channels)
 
 
-def size_within(height: int, width: int, pixels: int) -> tuple[int, int]:
-    """The (height, width) of a crop of this size with no more than so many pixels."""
-    scale = min(1.0, math.sqrt(pixels / (height * width)))
-    return round(height * scale), round(width * scale)
+def _shows(channel: str, height: int, width: int) -> bool:
+    """Whether it shows something of its own: of a small crop full size and whole are hardly two pictures."""
+    return max(height, width) > _LARGE_FROM * OVERVIEW_PX or not CHANNELS[channel].large_only

@@ -14,15 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_agent.inspection.networks.anomaly_map import resized
-from edge_agent.inspection.networks.channels import Channel
-from edge_agent.inspection.networks.view import View
+from edge_agent.inspection.networks.channels import CHANNELS, Channel, View, hears_autoencoder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from edge_agent.inspection.networks.channels import Extractor, Views
     from edge_agent.inspection.networks.embedding import Embedder
-    from edge_agent.inspection.networks.view import ViewExtractor
+    from edge_agent.inspection.networks.extractor import Extractor, Views
     from edge_agent.inspection.scoring.knn import Bank
     from edge_agent.inspection.scoring.local import LocalBank, Scale
     from edge_agent.inspection.scoring.view_bank import ViewBank
@@ -127,7 +125,7 @@ class LocalJudge(Judge):
     hears_autoencoder = True
 
     def __init__(
-        self, extractor: Extractor, banks: Mapping[Channel, LocalBank], scales: Mapping[Channel, Scale]
+        self, extractor: Extractor[Channel], banks: Mapping[Channel, LocalBank], scales: Mapping[Channel, Scale]
     ) -> None:
         """Raises ValueError for channels without a bank or a scale."""
         self._extractor = extractor
@@ -167,12 +165,12 @@ class ViewsJudge(Judge):
     A view that stands beside the mean is the score where it says more than the mean does.
     """
 
-    def __init__(self, extractor: ViewExtractor, banks: Mapping[View, ViewBank]) -> None:
+    def __init__(self, extractor: Extractor[View], banks: Mapping[View, ViewBank]) -> None:
         """Raises ValueError for views without a bank, or a network that gives other features than the bank has."""
         self._extractor = extractor
         self._banks: dict[str, ViewBank] = {str(name): bank for name, bank in banks.items()}
-        if set(extractor.views) != set(banks) or all(bank.is_beside for bank in banks.values()):
-            raise ValueError(f"views {list(extractor.views)}, banks of {list(banks)}")
+        if set(extractor.channels) != set(banks) or all(bank.is_beside for bank in banks.values()):
+            raise ValueError(f"views {list(extractor.channels)}, banks of {list(banks)}")
         for view, bank in banks.items():
             given, kept = extractor.dimensions(view), len(bank.bank.projection)
             if kept not in given:
@@ -183,11 +181,11 @@ class ViewsJudge(Judge):
     @property
     def hears_autoencoder(self) -> bool:
         """Whether the anomaly map is one of the views."""
-        return View.AUTOENCODER in self._extractor.views
+        return hears_autoencoder(self._extractor.channels)
 
     def without(self, embedded: Embedded) -> ViewsJudge:
         """A judge that remembers, in each view, all good parts but the one most like this: itself, if it is there."""
-        banks = {view: self._banks[view].without(embedded[view]) for view in self._extractor.views}
+        banks = {view: self._banks[view].without(embedded[view]) for view in self._extractor.channels}
         return ViewsJudge(self._extractor, banks)
 
     def looks(self, views: Views) -> Iterator[tuple[str, NDArray[np.float32]]]:
@@ -201,7 +199,7 @@ class ViewsJudge(Judge):
     def judged(self, shares: Mapping[str, float]) -> Judged:
         """The mean of the views' scores, or what a view beside it says where that is more."""
         # In the bundle's order, not in that of the looks: a replay compares what is written of each view.
-        in_order = {str(view): shares[view] for view in self._extractor.views}
+        in_order = {str(view): shares[view] for view in self._extractor.channels}
         in_mean = {view: share for view, share in in_order.items() if not self._banks[view].is_beside}
         beside = {view: share for view, share in in_order.items() if self._banks[view].is_beside}
         score = _fused(in_mean, beside)
@@ -237,7 +235,7 @@ def _fused(in_mean: Mapping[str, float], beside: Mapping[str, float]) -> float:
 
 
 def _words_of(shares: Mapping[str, float]) -> str:
-    return View(_most(shares)).words if shares else ""
+    return CHANNELS[_most(shares)].view if shares else ""
 
 
 def _most(shares: Mapping[str, float]) -> str:

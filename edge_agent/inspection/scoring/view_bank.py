@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge_agent.inspection.networks.view import Plane
+from edge_agent.inspection.networks.channels import Plane
 from edge_agent.inspection.scoring.typical_distances import TOP_PLACES, top_mean
 
 if TYPE_CHECKING:

@@ -75,6 +75,11 @@ class OutputSettings(Table):
         """
 
     @property
+    def answer_words(self) -> list[int]:
+        """The words that the device writes for this agent, by the same numbers: no other agent may write there."""
+        return []
+
+    @property
     def is_one_behind_all_ports(self) -> bool:
         """Whether every port of the host leads to the same words, so that one block is one, however it is reached."""
         return False

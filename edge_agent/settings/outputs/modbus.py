@@ -16,7 +16,7 @@ __all__ = ["PROVEN_MODULES", "ModbusCoilsSettings", "ModbusRegistersSettings", "
 
 PROVEN_MODULES = ("wago-750", "beckhoff-bk9000")
 """Those whose watchdog the agent arms and proves by itself, on each new connection."""
-_REGISTERS = 8
+_REGISTERS, _ANSWER_REGISTERS = 8, 5
 
 
 class RtuSettings(Table):
@@ -148,3 +148,8 @@ class ModbusRegistersSettings(ModbusSettings):
     def shared_words(self) -> range | None:
         """The PLC looks at the heartbeat of each block apart."""
         return range(self.first_register, self.first_register + _REGISTERS)
+
+    @property
+    def answer_words(self) -> list[int]:
+        """As ``OutputSettings.answer_words``."""
+        return [*range(self.plc_register, self.plc_register + _ANSWER_REGISTERS)]

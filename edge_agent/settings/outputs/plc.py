@@ -40,6 +40,26 @@ class PlcSettings(OutputSettings):
         """The block's first word, the PLC's first word, the first one with inputs, counted from the memory's first."""
 
     @property
+    def shared_words(self) -> range | None:
+        """The PLC looks at the heartbeat of each block apart."""
+        first = self._first_word + self.word_numbers[0]
+        return range(first, first + BLOCK_WORDS)
+
+    @property
+    def answer_words(self) -> list[int]:
+        """As ``OutputSettings.answer_words``, with those that hold the inputs."""
+        _, back, inputs = self.word_numbers
+        found = [*range(back, back + BACK_WORDS)]
+        if inputs is not None:
+            found += range(inputs, inputs + self._input_words())
+        return [self._first_word + word for word in found]
+
+    @property
+    def _first_word(self) -> int:
+        """Where the memory begins in which ``word_numbers`` count, among all memories of the PLC."""
+        return 0
+
+    @property
     @abstractmethod
     def _units(self) -> tuple[str, str, int]:
         """What a place is, what several are, and how many of them are a word."""

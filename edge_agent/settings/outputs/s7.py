@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from edge_agent.settings.outputs.plc import BLOCK_WORDS, PlcSettings
+from edge_agent.settings.outputs.plc import PlcSettings
 from edge_agent.settings.values import Coil, Port, say
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["S7Settings"]
 
-_WORD_BYTES, _DB_BYTES = 2, 0x10000
+_WORD_BYTES, _DB_WORDS = 2, 0x8000
 
 
 class S7Settings(PlcSettings):
@@ -44,10 +44,8 @@ class S7Settings(PlcSettings):
         return "output.host and output.port, rack and slot"
 
     @property
-    def shared_words(self) -> range | None:
-        """The bytes of the block, counted through all data blocks: the PLC looks at each heartbeat apart."""
-        first = self.db * _DB_BYTES + self.first_byte
-        return range(first, first + _WORD_BYTES * BLOCK_WORDS)
+    def _first_word(self) -> int:
+        return self.db * _DB_WORDS
 
     @property
     def plc_place(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from edge_agent.settings.outputs.plc import BLOCK_WORDS, PlcSettings
+from edge_agent.settings.outputs.plc import PlcSettings
 from edge_agent.settings.values import Coil, Port, say
 
 __all__ = ["HostLinkSettings", "SlmpSettings", "WordSettings"]
@@ -26,11 +26,6 @@ class WordSettings(PlcSettings):
     def place(self) -> str:
         """As ``OutputSettings.place``."""
         return f"{self.kind} from {self.device_name}{self.first_register} on"
-
-    @property
-    def shared_words(self) -> range | None:
-        """The PLC looks at the heartbeat of each block apart."""
-        return range(self.first_register, self.first_register + BLOCK_WORDS)
 
     @property
     def plc_place(self) -> str:

@@ -23,17 +23,16 @@ from calibration.scoring.fusion import Fusion, beside_the_mean
 from calibration.scoring.nuisance_variation import nuisance_covariance
 from calibration.scoring.view_scoring import (
     DEFAULT_VOICES,
+    extractors_for,
     features_at_places,
     kept_parts,
-    networks_for,
-    tone_of_part,
     views_of_images,
 )
 from calibration.suspects.contamination import far_out, most_suspects
 from calibration.suspects.oddity import oddity_of
 from calibration.training.train import Recipe
 from edge_agent.inspection.containers.image_files import read_file
-from edge_agent.inspection.networks.view import View, ViewExtractor, views_for
+from edge_agent.inspection.networks.channels import View, views_for
 from edge_agent.inspection.scoring.judge import ViewsJudge
 from edge_agent.inspection.scoring.nearest import around
 from edge_agent.inspection.scoring.view_bank import ViewBank
@@ -45,6 +44,7 @@ if TYPE_CHECKING:
 
     from calibration.evaluation.dataset import DataSet
     from calibration.limits.limit import Limit
+    from edge_agent.inspection.networks.extractor import Extractor
 
     Progress = Callable[[str, int, int], None]
 
@@ -83,7 +83,7 @@ class SeenParts:
     places: dict[View, NDArray[np.bool_]]
     nuisance: dict[View, NDArray[np.float64]]
     is_tied: bool
-    extractor: ViewExtractor
+    extractor: Extractor[View]
 
     @property
     def count(self) -> int:
@@ -98,7 +98,7 @@ class SeenParts:
             kept = kept_parts(own, view, is_tied=self.is_tied)
             memories[view] = ViewMemory(own, places, kept, is_tied=self.is_tied, nuisance=self.nuisance[view])
             held_out[view] = memories[view].held_out()
-        beside = beside_the_mean(tuple(self.features), DEFAULT_VOICES)
+        beside = beside_the_mean(self.features)
         fused = Fusion.of({view: found.scores for view, found in held_out.items()}, beside)
         limit = choose_limit(fused.scores, by_tail=METHODS["views"].limit_by_tail)
         banks = {
@@ -152,18 +152,7 @@ def see(data: DataSet, *, threads: int, progress: Progress) -> SeenParts:
     )
     views = views_for(*registered.native, DEFAULT_VOICES, registered.plane)
     total = len(every.images)
-    tone = tone_of_part(registered, registered.part, views)
-    plane = registered.plane
-    network, at_full_size = networks_for(options.backbone, registered)
-    extractor = ViewExtractor(
-        views,
-        network,
-        threads=threads,
-        tone=tone,
-        plane=plane,
-        native=registered.native,
-        native_network=at_full_size,
-    )
+    (extractor,) = extractors_for(views, registered, options.backbone, threads=threads)
     features, places = features_at_places(
         views_of_images(every),
         every,
