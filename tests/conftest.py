@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
 _SLOW = [Path(__file__).parent / name for name in ("fault", "simulated")]
+_LONG = [Path(__file__).parent / name for name in ("calibrations", "installations")]
+"""A calibration of large images takes a minute of a quiet machine. The time is a stop for what hangs, not a promise."""
 _GRACE_S = 10.0
 # Pools of libraries that live as long as the process by design.
 _PROCESS_LIFE_THREADS = ("asyncio_", "pytest_timeout", "ThreadPoolExecutor-libs", "tqdm", "OpenBLAS")
@@ -36,6 +38,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if any(item.path.is_relative_to(folder) for folder in _SLOW):
             item.add_marker(pytest.mark.slow)
+        if any(item.path.is_relative_to(folder) for folder in _LONG) and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(600))
 
 
 def pytest_collection_finish() -> None:
