@@ -1,0 +1,69 @@
+"""[output] to tags of a Rockwell ControlLogix or CompactLogix."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from edge_agent.settings.outputs.plc import PlcSettings
+from edge_agent.settings.values import Port, Tag, say
+
+if TYPE_CHECKING:
+    from edge_agent.settings.outputs.common import Loc
+
+__all__ = ["EthernetIpSettings"]
+
+
+class EthernetIpSettings(PlcSettings):
+    """[output]: tags of a controller that speaks EtherNet/IP, read and written by their names."""
+
+    kind: Annotated[Literal["ethernet-ip"], say("tags of a Rockwell ControlLogix or CompactLogix")]
+    port: Annotated[Port, say("its TCP port for EtherNet/IP")] = 44_818
+    slot: Annotated[
+        int, Field(strict=True, ge=0, le=16), say("slot of the CPU in its chassis; 0 for a CompactLogix")
+    ] = 0
+    tag: Annotated[Tag, say("name of the tag that the agent writes, DINT[8]")] = "AgentToPlc"
+    plc_tag: Annotated[Tag, say("name of the tag that the PLC writes, DINT[5]")] = "PlcToAgent"
+    inputs_tag: Annotated[
+        Tag | None, say("name of the tag in which the PLC gives the inputs, BOOL[32] or more: input 0 is its first")
+    ] = None
+
+    @property
+    def place(self) -> str:
+        """As ``OutputSettings.place``."""
+        return f"{self.kind} in {self.tag} of slot {self.slot}"
+
+    @property
+    def way_keys(self) -> str:
+        """As ``OutputSettings.way_keys``."""
+        return "output.host, port and slot"
+
+    @property
+    def shared_words(self) -> range | None:
+        """One number for the tag: the PLC looks at each heartbeat apart. A controller knows no capital letters."""
+        name = f"{self.slot} {self.tag.casefold()}"
+        number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
+        return range(number, number + 1)
+
+    @property
+    def plc_place(self) -> str:
+        """As ``PlcSettings.plc_place``."""
+        return self.plc_tag
+
+    @property
+    def _inputs_at(self) -> tuple[str, str]:
+        return "inputs_tag", "tag"
+
+    def problems(self) -> list[tuple[Loc, str]]:
+        """As ``OutputSettings.problems``."""
+        problems = super().problems()
+        taken: dict[str, str] = {}
+        for key in ("tag", "plc_tag", "inputs_tag"):
+            tag: str | None = getattr(self, key)
+            if tag is None:
+                continue
+            if (other := taken.setdefault(tag.casefold(), key)) != key:
+                problems.append((("output", key), f"expected another tag than {other} (got {tag})"))
+        return problems
