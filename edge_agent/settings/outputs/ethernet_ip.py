@@ -38,7 +38,7 @@ class EthernetIpSettings(PlcSettings):
     @property
     def way_keys(self) -> str:
         """As ``OutputSettings.way_keys``."""
-        return "output.host, port and slot"
+        return "output.host and output.port, and slot"
 
     @property
     def shared_words(self) -> range | None:
