@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["ENCAPSULATION", "EXTENDED", "GENERAL"]
 
 _NO_TAG = "look at output.tag, plc_tag and inputs_tag, and at their External Access"
+_TOO_FEW = "the tag has fewer elements: the agent's is DINT[8], the PLC's DINT[5], and inputs as many as are named"
 
 ENCAPSULATION = {
     0x0001: "it does not take this command",
@@ -25,9 +26,8 @@ GENERAL = {
     0x08: "it reads and writes no tags: it is no ControlLogix or CompactLogix, or output.slot is another module",
     0x0E: "the tag cannot be written: its External Access has to be Read/Write",
     0x0F: "access is denied: the tag's External Access has to be Read/Write, that of plc_tag at least Read Only",
-    0x10: "the controller does not take it in its present state: look at its key switch, and at a safety lock",
+    0x10: "the controller does not take it in its present state: look at its key switch, and at a lock",
     0x13: "it finds too little data in the request",
-    0x1F: "the controller is set to answer on another way only",
     0x26: "it calls the name of the tag wrong in its length",
     0xFF: f"it cannot carry it out: {_NO_TAG}",
 }
@@ -38,14 +38,8 @@ EXTENDED = {
     (0x01, 0x0311): "there is no such way on: is this a controller with a backplane?",
     (0x01, 0x0312): "there is no CPU in this place of the chassis: look at output.slot",
     (0x01, 0x0318): "the place of the chassis is that of the module itself: look at output.slot",
-    (
-        0xFF,
-        0x2104,
-    ): "the tag has fewer elements: the agent's is DINT[8], the PLC's DINT[5], and inputs as many as are named",
-    (
-        0xFF,
-        0x2105,
-    ): "the tag has fewer elements: the agent's is DINT[8], the PLC's DINT[5], and inputs as many as are named",
+    (0xFF, 0x2104): _TOO_FEW,
+    (0xFF, 0x2105): _TOO_FEW,
     (0xFF, 0x2107): "the tag is of another type: it has to be an array of DINT",
 }
 """The status of an answer with the one behind it."""

@@ -55,9 +55,8 @@ RESULT_ITEM_WORDS = (
 )
 """As ``drivers.keyence.results`` reads it; a name of the line's own is no name for a tool's."""
 
-TAG = re.compile(
-    r"(?=.{1,128}$)(?:Program:)?{name}(?:\.{name})*".replace("{name}", r"[A-Za-z_](?!\w*__)\w{0,39}(?<!_)"), re.ASCII
-)
+_NAME_OF_TAG = r"[A-Za-z_](?!\w*__)\w{0,39}(?<!_)"
+TAG = re.compile(rf"(?=.{{1,128}}$)(?:Program:{_NAME_OF_TAG}\.)?{_NAME_OF_TAG}(?:\.{_NAME_OF_TAG})*", re.ASCII)
 TAG_WORDS = (
     'the name of a tag, as "AgentToPlc", "Program:MainProgram.AgentToPlc" or "Line1.AgentToPlc", without an index'
 )
