@@ -18,12 +18,12 @@ ENCAPSULATION = {
 """The status in the head of a frame."""
 
 GENERAL = {
-    0x01: "the way to the CPU fails: look at output.slot",
+    0x01: "the way to the CPU fails: look at output.cpu_slot",
     0x02: "the controller has no room for the request at the moment",
     0x03: f"it calls a value in the request wrong: {_NO_TAG}",
     0x04: f"there is no such tag: {_NO_TAG}",
     0x05: f"there is no such tag: {_NO_TAG}",
-    0x08: "it reads and writes no tags: it is no ControlLogix or CompactLogix, or output.slot is another module",
+    0x08: "it reads and writes no tags: it is no ControlLogix or CompactLogix, or output.cpu_slot is another module",
     0x0E: "the tag cannot be written: its External Access has to be Read/Write",
     0x0F: "access is denied: the tag's External Access has to be Read/Write, that of plc_tag at least Read Only",
     0x10: "the controller does not take it in its present state: look at its key switch, and at a lock",
@@ -34,10 +34,13 @@ GENERAL = {
 """The status of an answer."""
 
 EXTENDED = {
-    (0x01, 0x0204): "the CPU did not answer in time: look at output.slot, or give it more time with write_timeout_ms",
+    (
+        0x01,
+        0x0204,
+    ): "the CPU did not answer in time: look at output.cpu_slot, or give it more time with write_timeout_ms",
     (0x01, 0x0311): "there is no such way on: is this a controller with a backplane?",
-    (0x01, 0x0312): "there is no CPU in this place of the chassis: look at output.slot",
-    (0x01, 0x0318): "the place of the chassis is that of the module itself: look at output.slot",
+    (0x01, 0x0312): "there is no CPU in this place of the chassis: look at output.cpu_slot",
+    (0x01, 0x0318): "the place of the chassis is that of the module itself: look at output.cpu_slot",
     (0xFF, 0x2104): _TOO_FEW,
     (0xFF, 0x2105): _TOO_FEW,
     (0xFF, 0x2107): "the tag is of another type: it has to be an array of DINT",

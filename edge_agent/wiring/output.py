@@ -121,7 +121,7 @@ def _wiring(output: AnyOutput) -> Wiring:
             return WordsWiring(output, wire)
         case EthernetIpSettings():
             tags = Tags(output.tag, output.plc_tag, output.inputs_tag)
-            return WordsWiring(output, partial(EthernetIpConnection, tags=tags, slot=output.slot))
+            return WordsWiring(output, partial(EthernetIpConnection, tags=tags, slot=output.cpu_slot))
         case _:
             assert_never(output)
 

@@ -354,7 +354,7 @@ def _output_peer(output: AnyOutput, program: int) -> SimulatedRemoteIo:
             return _word_plc(output)(first_register=first, plc_register=plc, inputs_register=with_inputs, **of_a_plc)
         case EthernetIpSettings():
             tags: dict[str, Any] = {"tag": output.tag, "plc_tag": output.plc_tag, "inputs_tag": output.inputs_tag}
-            return SimulatedLogixPlc(**tags, slot=output.slot, **of_a_plc)
+            return SimulatedLogixPlc(**tags, slot=output.cpu_slot, **of_a_plc)
         case ModbusCoilsSettings():
             first, kind = _first_output(output), SimulatedWago if output.module == "wago-750" else SimulatedRemoteIo
             return kind(

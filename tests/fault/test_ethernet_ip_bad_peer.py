@@ -24,7 +24,7 @@ REFUSALS = [
     ("", "cd000500", CommandRefused, r"status 05: there is no such tag: look at output\.tag"),
     ("", "cd00ff01 0521", CommandRefused, r"status FF 2105: the tag has fewer elements"),
     ("", "cd00ff01 0721", CommandRefused, r"status FF 2107: .*an array of DINT"),
-    ("", "d2000101 1203 01", CommandRefused, r"status 01 0312: there is no CPU in this place .*output\.slot"),
+    ("", "d2000101 1203 01", CommandRefused, r"status 01 0312: there is no CPU in this place .*output\.cpu_slot"),
     ("", "d2000101 0402", CommandRefused, r"status 01 0204: .*write_timeout_ms"),
     ("", "cd00ee01 3412", CommandRefused, r"status EE 1234: see the list"),
     ("00000000 64000000", "", CommandRefused, "encapsulation status 0064: it does not know the session"),

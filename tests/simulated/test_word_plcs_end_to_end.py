@@ -30,7 +30,7 @@ READY, PASS_WORD, REJECT_WORD = 1, 0x005A, 0x00C3
 FIRST, BACK, INPUTS = 100, 120, 140
 REGISTERS = f"first_register = {FIRST}\nplc_register = {BACK}\ninputs_register = {INPUTS}\n"
 BYTES = f"db = 1\nfirst_byte = {2 * FIRST}\nplc_byte = {2 * BACK}\ninputs_byte = {2 * INPUTS}\n"
-TAGS = 'tag = "Line1.AgentToPlc"\nplc_tag = "Line1.PlcToAgent"\ninputs_tag = "Line1.Inputs"\nslot = 2\n'
+TAGS = 'tag = "Line1.AgentToPlc"\nplc_tag = "Line1.PlcToAgent"\ninputs_tag = "Line1.Inputs"\ncpu_slot = 2\n'
 KEYS = {"slmp": REGISTERS, "kv-hostlink": REGISTERS, "s7": BYTES, "ethernet-ip": TAGS}
 NUMBERED = {"first_register": FIRST, "plc_register": BACK, "inputs_register": INPUTS}
 KINDS: dict[str, partial[Plc]] = {

@@ -31,7 +31,7 @@ def test_it_names_parts_and_needs_no_statement_of_a_watchdog(tmp_path: Path) -> 
     output = settings.output
 
     assert isinstance(output, EthernetIpSettings)
-    assert (output.port, output.slot, output.tag, output.plc_tag) == (44_818, 0, "AgentToPlc", "PlcToAgent")
+    assert (output.port, output.cpu_slot, output.tag, output.plc_tag) == (44_818, 0, "AgentToPlc", "PlcToAgent")
     assert (output.place, output.plc_place) == ("ethernet-ip in AgentToPlc of slot 0", "PlcToAgent")
     assert output.names_parts
     assert output.untested_watchdog() == ("", "")
@@ -43,8 +43,8 @@ def test_it_names_parts_and_needs_no_statement_of_a_watchdog(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ("slot = 17", "output.slot: expected an integer between 0 and 16"),
-        ("slot = -1", "output.slot: expected an integer between 0 and 16"),
+        ("cpu_slot = 17", "output.cpu_slot: expected an integer between 0 and 16"),
+        ("cpu_slot = -1", "output.cpu_slot: expected an integer between 0 and 16"),
         ('tag = "1A"', f'output.tag: {NAME}, without an index (got "1A")'),
         ('tag = "A[0]"', f"output.tag: {NAME}"),
         ('plc_tag = ""', f"output.plc_tag: {NAME}"),
@@ -55,6 +55,7 @@ def test_it_names_parts_and_needs_no_statement_of_a_watchdog(tmp_path: Path) -> 
         ("mode_input = 1", "output.mode_input: needs output.inputs_tag: the tag in which the PLC gives the inputs"),
         ("first_register = 0", "output.first_register: unknown key (got 0); only output.kind = "),
         ("db = 1", 'output.db: unknown key (got 1); only output.kind = "s7" has this key'),
+        ("slot = 1", "output.slot: unknown key (got 1); did you mean"),
         ("unit = 1", "output.unit: unknown key"),
         ('module = "wago-750"', "output.module: unknown key"),
     ],
@@ -86,6 +87,6 @@ def test_a_tag_is_held_in_its_slot_alone_by_whatever_port_and_letters(tmp_path: 
 
     assert "AgentToPlc of slot 0" in refusal(tmp_path, first, first)
     assert refusal(tmp_path, first, {"kind": "ethernet-ip", "keys": 'tag = "agentTOplc"\nport = 44819'})
-    assert not refusal(tmp_path, first, {"kind": "ethernet-ip", "keys": "slot = 1"})
+    assert not refusal(tmp_path, first, {"kind": "ethernet-ip", "keys": "cpu_slot = 1"})
     assert not refusal(tmp_path, first, {"kind": "ethernet-ip", "keys": 'tag = "Line2.AgentToPlc"'})
     assert not refusal(tmp_path, first, {"kind": "slmp"})

@@ -21,8 +21,8 @@ class EthernetIpSettings(PlcSettings):
 
     kind: Annotated[Literal["ethernet-ip"], say("tags of a Rockwell ControlLogix or CompactLogix")]
     port: Annotated[Port, say("its TCP port for EtherNet/IP")] = 44_818
-    slot: Annotated[
-        int, Field(strict=True, ge=0, le=16), say("slot of the CPU in its chassis; 0 for a CompactLogix")
+    cpu_slot: Annotated[
+        int, Field(strict=True, ge=0, le=16), say("slot of the CPU in its chassis; a CompactLogix is in slot 0")
     ] = 0
     tag: Annotated[Tag, say("name of the tag that the agent writes, DINT[8]")] = "AgentToPlc"
     plc_tag: Annotated[Tag, say("name of the tag that the PLC writes, DINT[5]")] = "PlcToAgent"
@@ -33,17 +33,17 @@ class EthernetIpSettings(PlcSettings):
     @property
     def place(self) -> str:
         """As ``OutputSettings.place``."""
-        return f"{self.kind} in {self.tag} of slot {self.slot}"
+        return f"{self.kind} in {self.tag} of slot {self.cpu_slot}"
 
     @property
     def way_keys(self) -> str:
         """As ``OutputSettings.way_keys``."""
-        return "output.host and output.port, and slot"
+        return "output.host and output.port, and cpu_slot"
 
     @property
     def shared_words(self) -> range | None:
         """One number for the tag: the PLC looks at each heartbeat apart. A controller knows no capital letters."""
-        name = f"{self.slot} {self.tag.casefold()}"
+        name = f"{self.cpu_slot} {self.tag.casefold()}"
         number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
         return range(number, number + 1)
 
