@@ -146,5 +146,5 @@ async def _run(program: Gate, port: int) -> None:
             async with TagClient("127.0.0.1", port, path="1,0") as client:
                 while True:
                     await program.carry(client)
-                    await asyncio.sleep(0.002)
+                    await asyncio.sleep(0.01)  # its scan
         await asyncio.sleep(0.02)

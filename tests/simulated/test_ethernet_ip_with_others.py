@@ -26,7 +26,7 @@ from drivers.output import BlockOutput, BlockState
 from drivers.simulated.tag_plc import SimulatedLogixPlc
 from drivers.timing import Deadline, monotonic_s
 from tests.byte_proxy import Bend, ByteProxy, Trouble, Way
-from tests.simulated.logix_others import NEEDS_CPPPO, SERVERS, TAGS, cpppo_process, cpppo_server, gate, served
+from tests.simulated.logix_others import NEEDS_CPPPO, SERVERS, TAGS, Gate, cpppo_process, cpppo_server, gate, served
 from tests.simulated.simulated_wire import until
 
 if TYPE_CHECKING:
@@ -60,6 +60,28 @@ async def running(port: int, **options: Any) -> AsyncIterator[BlockOutput]:
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+async def judged(plc: Gate, output: BlockOutput, verdict: Verdict) -> Published:
+    """What becomes of the verdict of the part that is at the gate."""
+    number = plc.parts[-1].seq
+    await output.begin_part(number, monotonic_s())
+    return await output.publish(number, verdict, Deadline.after(5))
+
+
+async def passes(plc: Gate, output: BlockOutput) -> None:
+    """A part passes, or one behind it: on a busy machine its number may be read too late, which opens nothing."""
+    for _ in range(20):
+        await until(lambda: output.is_confirmed and plc.block[4] & READY)
+        part = await plc.next_part()
+        published = await judged(plc, output, Verdict.PASS)
+        if published is Published.PUBLISHED:
+            await until(lambda part=part: part.is_decided)  # type: ignore[misc]
+            assert part.is_let_through
+            return
+        assert published is Published.WITHHELD
+        assert not part.is_let_through
+    raise AssertionError("no part passed")
 
 
 async def said_by(*command: str) -> str:
@@ -146,13 +168,12 @@ async def test_a_real_output_passes_parts_by_another_server_and_another_client(s
         running(port, part_present_input=33) as output,
         TagClient("127.0.0.1", port, path="1,0") as other,
     ):
-        for number in (1, 2, 3):
-            part = await plc.next_part()
-            await output.begin_part(number, monotonic_s())
-            verdict = Verdict.REJECT if number == 2 else Verdict.PASS
-            assert await output.publish(number, verdict, Deadline.after(5)) is Published.PUBLISHED
-            await until(lambda part=part: part.is_decided)  # type: ignore[misc]
-            assert part.is_let_through is (number != 2)
+        await passes(plc, output)
+        part = await plc.next_part()
+        assert await judged(plc, output, Verdict.REJECT) is Published.PUBLISHED
+        await until(lambda: part.is_decided)
+        assert not part.is_let_through
+        await passes(plc, output)
         assert await output.read_part_present() is False
         await other.write_raw("PlcInputs[1]", DINT if server == "cpppo" else DWORD, 1, b"\2\0\0\0")
         assert await output.read_part_present() is True
@@ -168,19 +189,17 @@ async def test_whatever_a_wire_to_another_server_does_a_part_passes_by_its_own_v
         shown = []
         async with running(proxy.port, write_timeout_s=0.15) as output:
             for number in range(1, 7):
-                await until(lambda: output.is_confirmed and plc.block[4] & READY)
+                await until(lambda: output.is_confirmed and plc.block[4] & READY, within_s=20.0)
                 part, verdict = await plc.next_part(), (Verdict.PASS if number % 2 else Verdict.REJECT)
                 if number == 3:
                     proxy.arm(Trouble(bend, way, after_bytes=20, for_s=0.3))
-                await output.begin_part(number, monotonic_s())
-                published = await output.publish(number, verdict, Deadline.after(2.0))
-                if published is Published.PUBLISHED:
+                shown.append((part, verdict, await judged(plc, output, verdict)))
+                if shown[-1][1:] == PASSED:
                     await until(lambda part=part: part.is_decided)  # type: ignore[misc]
-                shown.append((part, verdict, published))
+                    assert part.is_let_through
+            await passes(plc, output)
         await until(lambda: plc.block[1] == REJECT_WORD)
     assert all(verdict is Verdict.PASS for part, verdict, _ in shown if part.is_let_through)
-    assert all(part.is_let_through for part, verdict, said in shown if (verdict, said) == PASSED)
-    assert any(part.is_let_through for part, _, _ in shown)
 
 
 @NEEDS_CPPPO
@@ -195,40 +214,31 @@ async def test_a_pass_that_was_held_up_on_its_way_to_another_server_opens_for_no
         first = await plc.next_part()
         await output.begin_part(1, monotonic_s())
         proxy.hold()
-        assert await output.publish(1, Verdict.PASS, Deadline.after(2.0)) is Published.FAILED
+        assert await output.publish(1, Verdict.PASS, Deadline.after(2.0)) is not Published.PUBLISHED
         second = await plc.next_part()
         proxy.go_on()
         await until(lambda: output.is_confirmed and plc.block[4] & READY)
         assert not first.is_let_through
         assert not second.is_let_through
-        third = await plc.next_part()
-        await output.begin_part(3, monotonic_s())
-        assert await output.publish(3, Verdict.PASS, Deadline.after(2.0)) is Published.PUBLISHED
-        await until(lambda: third.is_let_through)
+        await passes(plc, output)
 
 
 @NEEDS_CPPPO
 async def test_a_server_that_is_killed_is_told_at_once_and_comes_back_without_a_pass() -> None:
     """A process of its own: its kernel resets what was open when it dies."""
     async with cpppo_process() as (process, port), gate(port) as plc, running(port, write_timeout_s=0.3) as output:
-        await until(lambda: plc.block[4] & READY)
-        first = await plc.next_part()
-        await output.begin_part(1, monotonic_s())
-        assert await output.publish(1, Verdict.PASS, Deadline.after(5)) is Published.PUBLISHED
-        await until(lambda: first.is_let_through)
+        await passes(plc, output)
         process.kill()
         await process.wait()
         await until(lambda: not output.is_confirmed)
-        second = plc.part_arrives()
-        await output.begin_part(2, monotonic_s())
-        assert await output.publish(2, Verdict.PASS, Deadline.after(0.5)) is not Published.PUBLISHED
+        lost = plc.part_arrives()
+        assert await judged(plc, output, Verdict.PASS) is not Published.PUBLISHED
         async with cpppo_server(port):
-            await until(lambda: output.is_confirmed and plc.block[4] & READY and plc.block[1] == REJECT_WORD)
-            assert not second.is_let_through
-            third = await plc.next_part()
-            await output.begin_part(3, monotonic_s())
-            assert await output.publish(3, Verdict.PASS, Deadline.after(5)) is Published.PUBLISHED
-            await until(lambda: third.is_let_through)
+            await until(
+                lambda: output.is_confirmed and plc.block[4] & READY and plc.block[1] == REJECT_WORD, within_s=20.0
+            )
+            assert not lost.is_let_through
+            await passes(plc, output)
 
 
 @NEEDS_CPPPO
