@@ -26,6 +26,8 @@ REFUSALS = [
     ("", "cd00ff01 0721", CommandRefused, r"status FF 2107: .*an array of DINT"),
     ("", "d2000101 1203 01", CommandRefused, r"status 01 0312: there is no CPU in this place .*output\.cpu_slot"),
     ("", "d2000101 0402", CommandRefused, r"status 01 0204: .*write_timeout_ms"),
+    ("", "cd00ff05 0521 000000000000 0100", CommandRefused, "status FF 2105 0000 0000 0000 0001: the tag has fewer"),
+    ("", "cd00ff05 0521 000000000000 0100 01", ProtocolViolation, "31 bytes follow, 30 at most"),
     ("", "cd00ee01 3412", CommandRefused, r"status EE 1234: see the list"),
     ("00000000 64000000", "", CommandRefused, "encapsulation status 0064: it does not know the session"),
     ("02000000 00000000", "cd000000", ProtocolViolation, "it is of session 2, not of 1"),
