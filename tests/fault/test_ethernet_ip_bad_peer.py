@@ -68,7 +68,8 @@ async def test_a_number_that_is_no_word_in_the_plcs_tag_is_said(at: int, word: i
 
         device.answer = bent
         with pytest.raises(
-            ProtocolViolation, match=rf"has {word} in Program:Gate\.PlcToAgent{words}: expected 0 to 65535"
+            ProtocolViolation,
+            match=rf"127.0.0.1:{device.port} has {word} in Program:Gate\.PlcToAgent{words}: expected 0 to 65535",
         ):
             await wire.read_plc()
         assert not wire.is_up
