@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edge_agent.settings import (
+    EthernetIpSettings,
     HostLinkSettings,
     ModbusCoilsSettings,
     ModbusRegistersSettings,
@@ -23,6 +24,7 @@ _KINDS = {
     "slmp": SlmpSettings,
     "kv-hostlink": HostLinkSettings,
     "s7": S7Settings,
+    "ethernet-ip": EthernetIpSettings,
 }
 
 

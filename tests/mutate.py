@@ -41,6 +41,12 @@ _BLOCK = (
     *("-k", "not RTU and not coils"),
 )
 _WORDS = ("tests/fault/test_words_bad_peer.py", "tests/unit/test_word_codecs.py")
+_TAGS = (
+    "tests/unit/test_ethernet_ip_codec.py",
+    "tests/fault/test_ethernet_ip_bad_peer.py",
+    "tests/fault/test_words_bad_peer.py",
+    "tests/simulated/test_word_plcs.py",
+)
 TESTS_OF = {
     "edge_agent/runtime/interlock.py": _DECIDES,
     "edge_agent/runtime/verdict.py": _DECIDES,
@@ -61,11 +67,14 @@ TESTS_OF = {
     "drivers/output/block_output.py": _BLOCK,
     "drivers/output/block.py": _BLOCK,
     "drivers/output/words.py": ("tests/simulated/test_word_plcs.py", *_WORDS),
+    "drivers/output/plc_connection.py": _WORDS,
     "drivers/transport/exchange.py": _WORDS,
     "drivers/slmp/codec.py": _WORDS,
     "drivers/slmp/connection.py": _WORDS,
     "drivers/kv_hostlink/codec.py": _WORDS,
     "drivers/kv_hostlink/connection.py": _WORDS,
+    "drivers/ethernet_ip/codec.py": _TAGS,
+    "drivers/ethernet_ip/connection.py": _TAGS,
 }
 """What decides, carries and writes a PASS, each with the tests that are to notice a change of it."""
 _NOTHING = "nothing"

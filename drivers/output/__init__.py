@@ -7,6 +7,7 @@ from drivers.output.block_output import BlockOutput
 from drivers.output.coils import CoilState, CoilWire
 from drivers.output.fail_safe import write_resting
 from drivers.output.level_output import LevelOutput
+from drivers.output.plc_connection import PlcConnection
 from drivers.output.walk import BlockWalker, LevelWalker, Walker
 from drivers.output.wire import DeviceWire, NewWire, OnLost
 from drivers.output.words import WordConnection, WordPlaces
@@ -23,6 +24,7 @@ __all__ = [
     "LevelWalker",
     "NewWire",
     "OnLost",
+    "PlcConnection",
     "Walker",
     "WordConnection",
     "WordPlaces",

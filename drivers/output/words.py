@@ -5,14 +5,13 @@ What it takes to speak such a protocol is to read and to write words in a row.
 
 from __future__ import annotations
 
-import asyncio
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
-from drivers.base import Admit, DriverError, NotConnected, admit_all
-from drivers.output.block import BLOCK_WORDS, PLC_WORDS, BlockWire
-from drivers.transport.exchange import Exchange
+from drivers.base import Admit, admit_all
+from drivers.output.block import BLOCK_WORDS, PLC_WORDS
+from drivers.output.plc_connection import PlcConnection
 
 if TYPE_CHECKING:
     from drivers.output.wire import OnLost
@@ -40,8 +39,8 @@ class WordPlaces:
             raise ValueError(f"the block at {self.first} and the PLC's words at {self.plc} lie over each other")
 
 
-class WordConnection(BlockWire):
-    """A ``BlockWire`` to a PLC that is asked for words by number. ``timeout_s`` bounds the dial and each request.
+class WordConnection(PlcConnection):
+    """A ``PlcConnection`` to a PLC that is asked for words by number.
 
     An input is a bit of a word: input 0 is bit 0 of the word ``places.inputs``, input 16 bit 0 of the next one.
     """
@@ -60,10 +59,8 @@ class WordConnection(BlockWire):
         admit: Admit = admit_all,
         dropped_hint: str = "",
     ) -> None:
+        super().__init__(host, port, timeout_s=timeout_s, on_lost=on_lost, admit=admit, dropped_hint=dropped_hint)
         self._places = places
-        self._timeout_s = timeout_s
-        self._is_greeted = False
-        self._wire = Exchange(host, port, timeout_s=timeout_s, on_lost=on_lost, admit=admit, dropped_hint=dropped_hint)
 
     @abstractmethod
     async def write_range(self, first: int, words: tuple[int, ...]) -> None:
@@ -75,33 +72,6 @@ class WordConnection(BlockWire):
     @abstractmethod
     async def read_range(self, first: int, count: int) -> tuple[int, ...]:
         """Words in a row, in one request. Raises NotConnected, DeadlineMissed, CommandRefused, ProtocolViolation."""
-
-    @property
-    def peer(self) -> str:
-        """The PLC, as messages call it."""
-        return self._wire.peer
-
-    @property
-    def is_up(self) -> bool:
-        """As ``DeviceWire.is_up``."""
-        return self._is_greeted and self._wire.is_up
-
-    async def open(self) -> None:
-        """As ``DeviceWire.open``: the dial, then ``greet``, both together in ``timeout_s``."""
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                await self._wire.open()
-                await self.greet()
-        except NotConnected:
-            raise
-        except TimeoutError:
-            self.fail(NotConnected(f"no connection to {self.peer} within {self._timeout_s:g} s: {_LOOK_AT}"))
-        except DriverError as err:
-            self.fail(NotConnected(str(err)))
-        self._is_greeted = True
-
-    async def greet(self) -> None:
-        """What the PLC wants of a new connection before its first request; nothing, mostly. Raises DriverError."""
 
     async def write_words(self, words: tuple[int, ...]) -> None:
         """As ``BlockWire.write_words``."""
@@ -119,7 +89,7 @@ class WordConnection(BlockWire):
         """Bits of the words that the PLC gives as inputs. Raises DriverError, also where it gives none."""
         at = self._places.inputs
         if at is None:
-            raise DriverError(f"{self.peer} gives no inputs: set {self.inputs_key} in line.toml")
+            raise self.no_inputs()
         skipped, last = first // WORD_BITS, (first + count - 1) // WORD_BITS
         words = await self.read_range(at + skipped, last - skipped + 1)
         return tuple(self.bits(words)[first % WORD_BITS :][:count])
@@ -127,18 +97,3 @@ class WordConnection(BlockWire):
     def bits(self, words: tuple[int, ...]) -> list[bool]:
         """The inputs that such words are, in their order."""
         return [bool(word >> bit & 1) for word in words for bit in range(WORD_BITS)]
-
-    def fail(self, err: DriverError) -> NoReturn:
-        """As ``BlockWire.fail``."""
-        self._wire.fail(err)
-
-    def close(self) -> None:
-        """As ``DeviceWire.close``."""
-        self._wire.close()
-
-    def abort(self) -> None:
-        """As ``DeviceWire.abort``."""
-        self._wire.abort()
-
-
-_LOOK_AT = "look at its cable and at output.host, or give it more time with output.write_timeout_ms"

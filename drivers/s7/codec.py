@@ -6,7 +6,8 @@ Sources and worked bytes: PROTOCOL.md.
 from __future__ import annotations
 
 import struct
-from typing import NamedTuple
+
+from drivers.output.plc_connection import Refused
 
 __all__ = [
     "HEADER_ERRORS",
@@ -79,13 +80,6 @@ HEADER_ERRORS = {
     0xD241: "a password or a protection level of the CPU keeps it from being written",
 }
 """What is known of the error in the head of an answer."""
-
-
-class Refused(NamedTuple):
-    """What a CPU said instead of doing what it was asked: the code as messages write it, and what it means."""
-
-    code: str
-    meaning: str
 
 
 def connect_request(rack: int, slot: int) -> bytes:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING
 
-from drivers.base import Admit, CommandRefused, ProtocolViolation, admit_all
+from drivers.base import Admit, admit_all
 from drivers.output.words import WordConnection, WordPlaces
 from drivers.s7.codec import (
-    Refused,
     check_confirm,
     check_setup,
     check_written,
@@ -22,8 +21,6 @@ from drivers.s7.codec import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from drivers.output.wire import OnLost
 
 __all__ = ["S7Connection"]
@@ -31,8 +28,6 @@ __all__ = ["S7Connection"]
 _DROPPED = ": there may be no CPU at output.rack and output.slot, all its connections may be taken, or PUT/GET is off"
 _NUMBERS = 0x10000
 _BITS = 8
-
-T = TypeVar("T")
 
 
 class S7Connection(WordConnection):
@@ -69,17 +64,17 @@ class S7Connection(WordConnection):
         """As ``WordConnection.greet``: the CPU in its place of the rack, then the size of requests."""
         name = "the request to connect"
         reply = await self._wire.ask(name, self._connect, confirm_size)
-        self._take(name, reply, check_confirm)
+        self.take(name, reply, check_confirm)
         name, number = "the setup of communication", self._next_number()
         reply = await self._wire.ask(name, setup_request(number), partial(reply_size, words=0))
-        self._take(name, reply, partial(check_setup, number=number))
+        self.take(name, reply, partial(check_setup, number=number))
 
     async def write_range(self, first: int, words: tuple[int, ...]) -> None:
         """As ``WordConnection.write_range``: write var of one place."""
         name, number = f"the write of {self._named(first)}", self._next_number()
         request = write_request(number, self._db, 2 * first, words)
         reply = await self._wire.ask(name, request, partial(reply_size, words=0))
-        self._take(name, reply, partial(check_written, number=number))
+        self.take(name, reply, partial(check_written, number=number))
 
     async def read_range(self, first: int, count: int) -> tuple[int, ...]:
         """As ``WordConnection.read_range``: read var of one place."""
@@ -87,7 +82,7 @@ class S7Connection(WordConnection):
         reply = await self._wire.ask(
             name, read_request(number, self._db, 2 * first, count), partial(reply_size, words=count)
         )
-        return self._take(name, reply, partial(parse_words, number=number, words=count))
+        return self.take(name, reply, partial(parse_words, number=number, words=count))
 
     def bits(self, words: tuple[int, ...]) -> list[bool]:
         """As ``WordConnection.bits``: by bytes, as the CPU counts them."""
@@ -99,15 +94,3 @@ class S7Connection(WordConnection):
     def _next_number(self) -> int:
         self._number = (self._number + 1) % _NUMBERS
         return self._number
-
-    def _take(self, name: str, reply: bytes, parse: Callable[[bytes], T | Refused]) -> T:
-        try:
-            found = parse(reply)
-        except ValueError as err:
-            self._refuse(name, reply, err)
-        if isinstance(found, Refused):
-            self.fail(CommandRefused(f"{name} by {self.peer}", *found))
-        return found
-
-    def _refuse(self, name: str, reply: bytes, why: ValueError) -> NoReturn:
-        self.fail(ProtocolViolation(f"{self.peer} answered {name} with {reply[:40]!r}: {why}"))

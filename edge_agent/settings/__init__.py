@@ -25,10 +25,12 @@ from edge_agent.settings.models import (
 )
 from edge_agent.settings.outputs import (
     AnyOutput,
+    EthernetIpSettings,
     HostLinkSettings,
     ModbusCoilsSettings,
     ModbusRegistersSettings,
     ModbusSettings,
+    NumberedSettings,
     OutputSettings,
     PlcSettings,
     S7Settings,
@@ -40,6 +42,7 @@ __all__ = [
     "AnyOutput",
     "BundleSettings",
     "ControllerSettings",
+    "EthernetIpSettings",
     "FolderSettings",
     "FtpSettings",
     "HostLinkSettings",
@@ -52,6 +55,7 @@ __all__ = [
     "ModbusRegistersSettings",
     "ModbusSettings",
     "MqttSettings",
+    "NumberedSettings",
     "OpcUaSettings",
     "OutputSettings",
     "PlcSettings",

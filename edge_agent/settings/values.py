@@ -18,6 +18,8 @@ __all__ = [
     "OF_ANOTHER_PC",
     "RESULT_ITEM",
     "RESULT_ITEM_WORDS",
+    "TAG",
+    "TAG_WORDS",
     "Camera",
     "Coil",
     "FilePath",
@@ -31,6 +33,7 @@ __all__ = [
     "SerialPort",
     "SignerKey",
     "Table",
+    "Tag",
     "Text",
     "TimeOfDay",
     "WebAddress",
@@ -52,6 +55,12 @@ RESULT_ITEM_WORDS = (
 )
 """As ``drivers.keyence.results`` reads it; a name of the line's own is no name for a tool's."""
 
+_NAME_OF_TAG = r"[A-Za-z_](?!\w*__)\w{0,39}(?<!_)"
+TAG = re.compile(rf"(?=.{{1,128}}$)(?:Program:{_NAME_OF_TAG}\.)?{_NAME_OF_TAG}(?:\.{_NAME_OF_TAG})*", re.ASCII)
+TAG_WORDS = (
+    'the name of a tag, as "AgentToPlc", "Program:MainProgram.AgentToPlc" or "Line1.AgentToPlc", without an index'
+)
+"""As ``drivers.ethernet_ip`` names it to the controller."""
 
 OF_ANOTHER_PC = re.compile(r"[A-Za-z]:[\\/\x08-\x0d]|\\\\")
 """A path of Windows, also one whose backslash became a line end between double quotes. Elsewhere it would be a folder
@@ -89,6 +98,12 @@ def name_pattern(text: str) -> str:
 def _result_item(text: str) -> str:
     if RESULT_ITEM.fullmatch(text) is None:
         raise ValueError(f"expected {RESULT_ITEM_WORDS}")
+    return text
+
+
+def _tag(text: str) -> str:
+    if TAG.fullmatch(text) is None:
+        raise ValueError(f"expected {TAG_WORDS}")
     return text
 
 
@@ -188,6 +203,11 @@ ResultItem = Annotated[
     Field(
         strict=True, max_length=64, json_schema_extra={"format": "result-item", "pattern": f"^{RESULT_ITEM.pattern}$"}
     ),
+]
+Tag = Annotated[
+    str,
+    AfterValidator(_tag),
+    Field(strict=True, min_length=1, max_length=128, json_schema_extra={"format": "tag"}),
 ]
 Camera = Annotated[int, integer(1, 4)]
 Coil = Annotated[int, integer(0, 65535)]

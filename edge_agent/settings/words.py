@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge_agent.files.public_key import PUBLIC_KEY_WORDS
 from edge_agent.settings.models import Settings
-from edge_agent.settings.values import RESULT_ITEM_WORDS
+from edge_agent.settings.values import RESULT_ITEM_WORDS, TAG_WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -36,6 +36,7 @@ _FORMATS = {
     "date": "a date without quotes, as 2026-11-29",
     "time": 'a time of day between "00:00" and "23:59"',
     "result-item": RESULT_ITEM_WORDS,
+    "tag": TAG_WORDS,
     "name-rule": '"cv-x", "xg-x" or a regular expression with a group (?P<count>...)',
     "public-key": PUBLIC_KEY_WORDS,
     "host": 'an address, as "192.168.10.10", or the name of a host, without a port',

@@ -7,11 +7,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol, assert_never
 
 from drivers.base import LineNow, admit_all
+from drivers.ethernet_ip.connection import EthernetIpConnection, Tags
 from drivers.kv_hostlink.connection import HostLinkConnection
 from drivers.output.walk import BlockWalker, Fall, LevelWalker, Step, Walk
+from drivers.output.words import WordPlaces
 from drivers.s7.connection import S7Connection
 from drivers.slmp.connection import SlmpConnection
 from edge_agent.settings import (
+    EthernetIpSettings,
     HostLinkSettings,
     ModbusCoilsSettings,
     ModbusRegistersSettings,
@@ -109,11 +112,16 @@ def _wiring(output: AnyOutput) -> Wiring:
         case ModbusRegistersSettings():
             return RegistersWiring(output)
         case SlmpSettings():
-            return WordsWiring(output, SlmpConnection)
+            return WordsWiring(output, partial(SlmpConnection, places=WordPlaces(*output.word_numbers)))
         case HostLinkSettings():
-            return WordsWiring(output, HostLinkConnection)
+            return WordsWiring(output, partial(HostLinkConnection, places=WordPlaces(*output.word_numbers)))
         case S7Settings():
-            return WordsWiring(output, partial(S7Connection, db=output.db, rack=output.rack, slot=output.slot))
+            places = WordPlaces(*output.word_numbers)
+            wire = partial(S7Connection, places=places, db=output.db, rack=output.rack, slot=output.slot)
+            return WordsWiring(output, wire)
+        case EthernetIpSettings():
+            tags = Tags(output.tag, output.plc_tag, output.inputs_tag)
+            return WordsWiring(output, partial(EthernetIpConnection, tags=tags, slot=output.cpu_slot))
         case _:
             assert_never(output)
 

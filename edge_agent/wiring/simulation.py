@@ -12,7 +12,7 @@ import time
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Literal, Self, assert_never
+from typing import TYPE_CHECKING, Any, Literal, Self, assert_never
 
 import structlog
 
@@ -25,11 +25,13 @@ from drivers.simulated.mischief import Mischief
 from drivers.simulated.parts import REAL_TIMING
 from drivers.simulated.plc import SimulatedPlc
 from drivers.simulated.remote_io import SimulatedRemoteIo
+from drivers.simulated.tag_plc import SimulatedLogixPlc
 from drivers.simulated.wago import SimulatedWago
 from drivers.simulated.word_plc import SimulatedHostLinkPlc, SimulatedS7Plc, SimulatedSlmpPlc
 from edge_agent.errors import UsageError
 from edge_agent.inspection.containers.image_files import readable_images
 from edge_agent.settings import (
+    EthernetIpSettings,
     HostLinkSettings,
     ModbusCoilsSettings,
     ModbusRegistersSettings,
@@ -338,27 +340,21 @@ def _output_peer(output: AnyOutput, program: int) -> SimulatedRemoteIo:
     """The device of each kind. A kind that is new has its line here, or mypy says so."""
     wired = (output.part_present_input, output.mode_input, output.acknowledge_input, output.reject_confirm_input)
     inputs = 1 + max(address or 0 for address in wired)
+    of_a_plc: dict[str, Any] = {
+        "is_counting": output.part_numbers == "plc",
+        "program": program,
+        "port": output.port,
+        "inputs": inputs,
+    }
     match output:
         case ModbusRegistersSettings():
-            return SimulatedPlc(
-                first_register=output.first_register,
-                plc_register=output.plc_register,
-                is_counting=output.part_numbers == "plc",
-                program=program,
-                port=output.port,
-                inputs=inputs,
-            )
+            return SimulatedPlc(first_register=output.first_register, plc_register=output.plc_register, **of_a_plc)
         case SlmpSettings() | HostLinkSettings() | S7Settings():
             first, plc, with_inputs = output.word_numbers
-            return _word_plc(output)(
-                first_register=first,
-                plc_register=plc,
-                inputs_register=with_inputs,
-                is_counting=output.part_numbers == "plc",
-                program=program,
-                port=output.port,
-                inputs=inputs,
-            )
+            return _word_plc(output)(first_register=first, plc_register=plc, inputs_register=with_inputs, **of_a_plc)
+        case EthernetIpSettings():
+            tags: dict[str, Any] = {"tag": output.tag, "plc_tag": output.plc_tag, "inputs_tag": output.inputs_tag}
+            return SimulatedLogixPlc(**tags, slot=output.cpu_slot, **of_a_plc)
         case ModbusCoilsSettings():
             first, kind = _first_output(output), SimulatedWago if output.module == "wago-750" else SimulatedRemoteIo
             return kind(

@@ -1,4 +1,4 @@
-"""What [output] to words of a PLC becomes: the output, who walks through it, and REJECT from outside."""
+"""What [output] to the memory of a PLC becomes: the output, who walks through it, and REJECT from outside."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from drivers.base import admit_all
-from drivers.output import BlockOutput, BlockState, WordPlaces, write_resting
+from drivers.output import BlockOutput, BlockState, write_resting
 from drivers.output.walk import BlockWalker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from drivers.base import Admit, LineNow
-    from drivers.output import WordConnection
+    from drivers.output import PlcConnection
     from edge_agent.settings import PlcSettings, Settings
 
 __all__ = ["WordsWiring"]
@@ -22,10 +22,10 @@ __all__ = ["WordsWiring"]
 
 @dataclass(frozen=True, slots=True)
 class WordsWiring:
-    """A block of words of a PLC, which are asked for by number. ``_wire`` makes a connection to it."""
+    """A block of words of a PLC. ``_wire`` makes a connection to it, and knows where in the PLC the words are."""
 
     _output: PlcSettings
-    _wire: Callable[..., WordConnection]
+    _wire: Callable[..., PlcConnection]
 
     def output(self, settings: Settings, line: Callable[[], LineNow], admit: Admit) -> BlockOutput:
         """As ``Wiring.output``."""
@@ -58,14 +58,13 @@ class WordsWiring:
         """As ``Wiring.fail_safe``."""
         await write_resting(self._new_wire(admit_all), BlockState())
 
-    def _new_wire(self, admit: Admit) -> partial[WordConnection]:
+    def _new_wire(self, admit: Admit) -> partial[PlcConnection]:
         output = self._output
         assert output.host is not None  # noqa: S101 - settings name the way to the output
         return partial(
             self._wire,
             output.host,
             output.port,
-            places=WordPlaces(*output.word_numbers),
             timeout_s=output.write_timeout_ms / 1000,
             admit=admit,
         )

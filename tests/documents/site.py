@@ -37,6 +37,7 @@ _BESIDE = (
     "deploy/line.example.toml",
     "deploy/nginx-edge-agent.conf",
     "drivers/README.md",
+    "drivers/ethernet_ip/PROTOCOL.md",
     "drivers/keyence/PROTOCOL.md",
     "drivers/kv_hostlink/PROTOCOL.md",
     "drivers/modbus/PROTOCOL.md",

@@ -1,10 +1,10 @@
-"""A PLC that misbehaves, over SLMP, the host link and S7: never PUBLISHED, an exact error, and nothing comes late."""
+"""A PLC that misbehaves, whatever it speaks: never PUBLISHED, an exact error, and nothing comes late."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,43 +20,33 @@ from drivers.base import (
     Published,
     Verdict,
 )
+from drivers.ethernet_ip import EthernetIpConnection
 from drivers.kv_hostlink import HostLinkConnection
-from drivers.output import BlockOutput, BlockState, WordPlaces, device_output
+from drivers.output import BlockOutput, BlockState, device_output
 from drivers.s7 import S7Connection
 from drivers.slmp import SlmpConnection
 from drivers.timing import Deadline, monotonic_s
-from tests.contract.word_devices import PLACES, WORD_DEVICES, WordsOverHostLink, WordsOverS7, WordsOverSlmp
+from tests.contract.word_devices import (
+    WORD_DEVICES,
+    TagsOverEthernetIp,
+    WordsOverHostLink,
+    WordsOverS7,
+    WordsOverSlmp,
+)
+from tests.fault.word_peers import KINDS, Kind, connected, refused_at_the_greeting
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
 
-    from drivers.output import WordConnection
+    from drivers.output import PlcConnection
 
 PASS = BlockState(1, Verdict.PASS)
-KINDS = [WordsOverSlmp, WordsOverHostLink, WordsOverS7]
-Made = WordsOverSlmp | WordsOverHostLink | WordsOverS7
-Kind = type[WordsOverSlmp] | type[WordsOverHostLink] | type[WordsOverS7]
 
 
 @pytest.fixture(params=KINDS, ids=list(WORD_DEVICES))
 def kind(request: pytest.FixtureRequest) -> Kind:
     made: Kind = request.param
     return made
-
-
-@asynccontextmanager
-async def connected(kind: Kind, timeout_s: float = 0.15) -> AsyncIterator[tuple[Made, WordConnection, list[str]]]:
-    """A device and an open connection to it; the list grows by one each time the connection is said to be lost."""
-    device = kind()
-    await device.start()
-    lost: list[str] = []
-    wire = kind.wire(*device.place, places=PLACES, timeout_s=timeout_s, on_lost=lambda: lost.append("lost"))
-    try:
-        await wire.open()
-        yield device, wire, lost
-    finally:
-        wire.abort()
-        await device.stop()
 
 
 async def test_a_request_that_is_cancelled_resets_the_connection_and_its_answer_goes_nowhere(kind: Kind) -> None:
@@ -83,7 +73,7 @@ async def test_a_request_that_is_cancelled_resets_the_connection_and_its_answer_
 
 
 async def test_an_answer_that_comes_too_late_is_never_taken_for_the_next_one(kind: Kind) -> None:
-    """Neither protocol numbers its answers: the late one would fit. The connection that it would come by is gone."""
+    """Not every protocol numbers its answers: the late one would fit. The connection that it would come by is gone."""
     async with connected(kind) as (device, wire, _):
         late = asyncio.Event()
 
@@ -99,7 +89,7 @@ async def test_an_answer_that_comes_too_late_is_never_taken_for_the_next_one(kin
         with pytest.raises(DeadlineMissed):
             await wire.read_plc()
 
-        again = kind.wire(*device.place, places=PLACES, timeout_s=1.0, on_lost=lambda: None)
+        again = kind.wire(*device.place, timeout_s=1.0, on_lost=lambda: None)
         await again.open()
         assert (await again.read_plc()).trigger_seq == 77
         again.close()
@@ -110,7 +100,7 @@ async def test_a_write_that_was_given_up_is_not_delivered_later(kind: Kind) -> N
     listener = socket.create_server(("127.0.0.1", 0))
     listener.setblocking(False)
     loop = asyncio.get_running_loop()
-    wire = kind.wire(*listener.getsockname(), places=PLACES, timeout_s=0.1, on_lost=lambda: None)
+    wire = kind.wire(*listener.getsockname(), timeout_s=0.1, on_lost=lambda: None)
     opening = asyncio.create_task(wire.open())
     peer, _ = await loop.sock_accept(listener)
     for said in kind.hello:
@@ -159,7 +149,7 @@ async def test_closing_is_in_order_and_resets_nothing(kind: Kind, monkeypatch: p
 
 async def test_a_dial_that_is_cancelled_leaves_no_connection(kind: Kind) -> None:
     async with connected(kind) as (device, _, _):
-        wire = kind.wire(*device.place, places=PLACES, timeout_s=5.0, on_lost=lambda: None)
+        wire = kind.wire(*device.place, timeout_s=5.0, on_lost=lambda: None)
         dialling = asyncio.create_task(wire.open())
         await asyncio.sleep(0)
         dialling.cancel()
@@ -182,9 +172,7 @@ async def test_an_abort_ends_it_at_once_and_small_requests_leave_at_once(kind: K
 
 async def test_a_peer_that_is_not_admitted_is_left_at_once(kind: Kind) -> None:
     async with connected(kind) as (device, _, _):
-        wire = kind.wire(
-            *device.place, places=PLACES, timeout_s=1.0, on_lost=lambda: None, admit=lambda *_: "it is another line's"
-        )
+        wire = kind.wire(*device.place, timeout_s=1.0, on_lost=lambda: None, admit=lambda *_: "it is another line's")
         with pytest.raises(NotConnected, match="it is another line's"):
             await wire.open()
         assert not wire.is_up
@@ -279,7 +267,7 @@ async def test_a_peer_that_resets_is_told_at_once_also_between_two_requests(kind
 async def test_nobody_there_is_said_with_what_to_look_at(kind: Kind) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
-        wire = kind.wire(*closed.getsockname(), places=PLACES, timeout_s=0.5, on_lost=lambda: None)
+        wire = kind.wire(*closed.getsockname(), timeout_s=0.5, on_lost=lambda: None)
         with pytest.raises(NotConnected, match=r"output\.host and output\.port"):
             await wire.open()
     assert not wire.is_up
@@ -376,24 +364,7 @@ async def test_a_cpu_that_does_not_agree_to_a_connection_is_said_with_what_to_lo
 
     confirmed = WordsOverS7.hello[0].hex()
     Device.hello = tuple(bytes.fromhex(confirmed if said == "+" else said) for said in hello)
-    device = Device()
-
-    async def silent(_: bytes) -> bytes | None:
-        return None
-
-    device.answer = silent
-    await device.start()
-    wire = device.wire(*device.place, places=PLACES, timeout_s=0.15, on_lost=lambda: None)
-    try:
-        began_mono_s = monotonic_s()
-        with pytest.raises(NotConnected, match=why):
-            await wire.open()
-        assert monotonic_s() - began_mono_s < 1.0
-        assert not wire.is_up
-        assert not device.writes
-    finally:
-        wire.abort()
-        await device.stop()
+    await refused_at_the_greeting(Device(), why)
 
 
 async def test_an_answer_to_a_read_is_none_to_a_write_and_the_other_way_round(kind: Kind) -> None:
@@ -416,6 +387,7 @@ HEADS = {
     WordsOverSlmp: bytes.fromhex("d00000ffff0300"),
     WordsOverHostLink: b"0",
     WordsOverS7: bytes.fromhex("0300001602f0803203000000020002000100000501"),
+    TagsOverEthernetIp: bytes.fromhex("6f0014000100000000000000020000000000000000000000000000000000020000000000b200"),
 }
 
 
@@ -453,7 +425,7 @@ async def _fuzzed(kind: Kind, replies: list[bytes]) -> None:
         return next(turn, b"\xff") if device.is_write(request) or device.is_read_back(request) else None
 
     device.answer = garbage
-    wire = kind.wire(*device.place, places=PLACES, timeout_s=0.03, on_lost=lambda: None)
+    wire = kind.wire(*device.place, timeout_s=0.03, on_lost=lambda: None)
     try:
         await wire.open()
         with pytest.raises(DriverError):
@@ -480,6 +452,7 @@ async def test_no_pass_is_published_while_the_answers_are_bent_and_it_comes_back
             bytes.fromhex("d00000ffff0300ffff"),
             b"OK\r\nOK\r\n",
             b"\3\0\0\x16",
+            b"o\0\x14\0",
         ):
             device.number += 1
             await output.begin_part(device.number, monotonic_s())
@@ -524,11 +497,12 @@ def test_the_connections_of_all_kinds_are_what_is_tested() -> None:
         SlmpConnection,
         HostLinkConnection,
         S7Connection,
+        EthernetIpConnection,
     }
 
 
 async def test_a_name_that_nobody_can_be_asked_for_is_not_connected(kind: Kind) -> None:
-    wire = kind.wire(f"{'a' * 64}.plant.example", 5000, places=PLACES, timeout_s=1.0, on_lost=lambda: None)
+    wire = kind.wire(f"{'a' * 64}.plant.example", 5000, timeout_s=1.0, on_lost=lambda: None)
 
     with pytest.raises(NotConnected, match="no connection to a"):
         await wire.open()
@@ -544,11 +518,10 @@ async def test_a_plc_that_refuses_a_question_for_ever_is_not_dialled_for_each(
     await device.start()
     dials = 0
 
-    def dialled(*, on_lost: Callable[[], None]) -> WordConnection:
+    def dialled(*, on_lost: Callable[[], None]) -> PlcConnection:
         nonlocal dials
         dials += 1
-        places = WordPlaces(PLACES.first, PLACES.plc)  # it gives no inputs
-        return kind.wire(*device.place, places=places, timeout_s=0.15, on_lost=on_lost)
+        return kind.wire_without_inputs(*device.place, timeout_s=0.15, on_lost=on_lost)
 
     output = BlockOutput("plc", dialled, plc_place="D1", pass_hold_s=0.3, refresh_s=0.02)
     running = asyncio.create_task(output.run(lambda: True))

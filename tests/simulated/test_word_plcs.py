@@ -1,4 +1,4 @@
-"""A PLC with a gate over SLMP, the host link and S7: it opens for the part that a block names, or not at all."""
+"""A PLC with a gate, whatever it speaks: it opens for the part that a block names, or not at all."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from drivers.base import DriverError, Published, Reason, Verdict
+from drivers.ethernet_ip import EthernetIpConnection, Tags
 from drivers.kv_hostlink import HostLinkConnection
 from drivers.output import BlockOutput, BlockState, BlockWalker, WordPlaces, write_resting
 from drivers.s7 import S7Connection
 from drivers.simulated.remote_io import IoFault
+from drivers.simulated.tag_plc import SimulatedLogixPlc
 from drivers.simulated.word_plc import SimulatedHostLinkPlc, SimulatedS7Plc, SimulatedSlmpPlc
 from drivers.slmp import SlmpConnection
 from drivers.timing import Deadline, monotonic_s
@@ -24,38 +26,58 @@ from tests.simulated.simulated_wire import until
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from drivers.output import WordConnection
+    from drivers.output import PlcConnection
 
-    AnyPlc = SimulatedSlmpPlc | SimulatedHostLinkPlc | SimulatedS7Plc
+    AnyPlc = SimulatedSlmpPlc | SimulatedHostLinkPlc | SimulatedS7Plc | SimulatedLogixPlc
 
 PLACES = WordPlaces(100, 120, 140)
 READY, FAULT = 1, 2
 PASS_WORD = 0x005A
 
 
+ELSEWHERE = WordPlaces(500, 520)
+TAGS = Tags("AgentToPlc", "PlcToAgent", "Line1.Inputs")
+
+
 @dataclass(frozen=True)
 class Kind:
+    """A PLC, and connections to it: to its words, without inputs, and to words that it does not have."""
+
     plc: Callable[..., AnyPlc]
-    wire: Callable[..., WordConnection]
+    wire: Callable[..., PlcConnection]
+    without_inputs: Callable[..., PlcConnection]
+    elsewhere: Callable[..., PlcConnection]
     block_key: str = "output.first_register"
     inputs_key: str = "output.inputs_register"
 
-    def made(self, **options: Any) -> AnyPlc:
-        return self.plc(first_register=PLACES.first, plc_register=PLACES.plc, inputs_register=PLACES.inputs, **options)
-
-    def new_wire(self, port: int, timeout_s: float = 0.3) -> partial[WordConnection]:
-        return partial(self.wire, "127.0.0.1", port, places=PLACES, timeout_s=timeout_s)
+    def new_wire(self, port: int, timeout_s: float = 0.3) -> partial[PlcConnection]:
+        return partial(self.wire, "127.0.0.1", port, timeout_s=timeout_s)
 
     def output(self, port: int, **options: Any) -> BlockOutput:
         options = {"pass_hold_s": 5.0, "refresh_s": 0.02, "write_timeout_s": 0.3} | options
         return BlockOutput("the PLC", self.new_wire(port, options["write_timeout_s"]), plc_place="120", **options)
 
 
+def numbered(plc: Callable[..., AnyPlc], wire: Callable[..., PlcConnection], *keys: str) -> Kind:
+    """A PLC whose words have numbers."""
+    made = partial(plc, first_register=PLACES.first, plc_register=PLACES.plc, inputs_register=PLACES.inputs)
+    return Kind(made, *(partial(wire, places=places) for places in (PLACES, WordPlaces(100, 120), ELSEWHERE)), *keys)
+
+
 KINDS = {
-    "slmp": Kind(SimulatedSlmpPlc, SlmpConnection),
-    "kv-hostlink": Kind(SimulatedHostLinkPlc, HostLinkConnection),
-    "s7": Kind(
+    "slmp": numbered(SimulatedSlmpPlc, SlmpConnection),
+    "kv-hostlink": numbered(SimulatedHostLinkPlc, HostLinkConnection),
+    "s7": numbered(
         partial(SimulatedS7Plc, db=7), partial(S7Connection, db=7, slot=2), "output.first_byte", "output.inputs_byte"
+    ),
+    "ethernet-ip": Kind(
+        partial(SimulatedLogixPlc, inputs_tag=TAGS.inputs, slot=2),
+        *(
+            partial(EthernetIpConnection, tags=tags, slot=2)
+            for tags in (TAGS, Tags(TAGS.agent, TAGS.plc), Tags("Another", "Other"))
+        ),
+        "output.tag",
+        "output.inputs_tag",
     ),
 }
 
@@ -67,7 +89,7 @@ def kind(request: pytest.FixtureRequest) -> Kind:
 
 @asynccontextmanager
 async def started(kind: Kind, **options: Any) -> AsyncIterator[AnyPlc]:
-    peer = kind.made(**options)
+    peer = kind.plc(**options)
     await peer.start()
     try:
         yield peer
@@ -237,7 +259,7 @@ async def test_stopping_and_the_fail_safe_leave_reject_and_not_ready(kind: Kind)
             await judge(output, 1, Verdict.PASS)
         assert plc.block[1] == 0x00C3
         assert plc.block[4] == FAULT
-        plc.words |= dict(enumerate(BlockState(1, Verdict.PASS).words, PLACES.first))
+        plc.words |= dict(zip(plc.words, BlockState(1, Verdict.PASS).words, strict=False))
         await write_resting(kind.new_wire(plc.port), BlockState())
         assert plc.block == BlockState().words
 
@@ -250,14 +272,14 @@ async def test_inputs_are_bits_of_the_plcs_words(kind: Kind) -> None:
         assert await output.read_part_present() is True
         plc.set_input(35, False)
         assert await output.read_part_present() is False
-    wire = kind.wire("127.0.0.1", plc.port, places=WordPlaces(0, 8), timeout_s=0.1, on_lost=lambda: None)
+    wire = kind.without_inputs("127.0.0.1", plc.port, timeout_s=0.1, on_lost=lambda: None)
     with pytest.raises(DriverError, match=kind.inputs_key):
         await wire.read_inputs(0, 1)
 
 
 async def test_words_that_are_not_there_are_refused_in_words(kind: Kind) -> None:
     async with started(kind) as plc:
-        elsewhere = partial(kind.new_wire(plc.port), places=WordPlaces(500, 520))
+        elsewhere = partial(kind.elsewhere, "127.0.0.1", plc.port, timeout_s=0.3)
         with pytest.raises(DriverError, match=f"look at {kind.block_key}"):
             await write_resting(elsewhere, BlockState())
 

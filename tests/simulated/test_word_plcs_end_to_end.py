@@ -1,4 +1,4 @@
-"""The real agent and a PLC over SLMP, the host link and S7: parts, kill, and every command that drives the output."""
+"""The real agent and a PLC, whatever it speaks: parts, kill, and every command that drives the output."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import asyncio
 import json
 import signal
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
 from drivers.output import BlockState
+from drivers.simulated.tag_plc import SimulatedLogixPlc
 from drivers.simulated.word_plc import SimulatedHostLinkPlc, SimulatedS7Plc, SimulatedSlmpPlc
 from edge_agent.domain import Verdict
 from edge_agent.store.journal import JournalReader
@@ -23,13 +25,22 @@ if TYPE_CHECKING:
     from drivers.simulated.plc import PlcPart
     from tests.simulated.line import Line
 
-Plc = SimulatedSlmpPlc | SimulatedHostLinkPlc | SimulatedS7Plc
-KINDS: dict[str, type[Plc]] = {"slmp": SimulatedSlmpPlc, "kv-hostlink": SimulatedHostLinkPlc, "s7": SimulatedS7Plc}
+Plc = SimulatedSlmpPlc | SimulatedHostLinkPlc | SimulatedS7Plc | SimulatedLogixPlc
 READY, PASS_WORD, REJECT_WORD = 1, 0x005A, 0x00C3
 FIRST, BACK, INPUTS = 100, 120, 140
 REGISTERS = f"first_register = {FIRST}\nplc_register = {BACK}\ninputs_register = {INPUTS}\n"
 BYTES = f"db = 1\nfirst_byte = {2 * FIRST}\nplc_byte = {2 * BACK}\ninputs_byte = {2 * INPUTS}\n"
-KEYS = {"slmp": REGISTERS, "kv-hostlink": REGISTERS, "s7": BYTES}
+TAGS = 'tag = "Line1.AgentToPlc"\nplc_tag = "Line1.PlcToAgent"\ninputs_tag = "Line1.Inputs"\ncpu_slot = 2\n'
+KEYS = {"slmp": REGISTERS, "kv-hostlink": REGISTERS, "s7": BYTES, "ethernet-ip": TAGS}
+NUMBERED = {"first_register": FIRST, "plc_register": BACK, "inputs_register": INPUTS}
+KINDS: dict[str, partial[Plc]] = {
+    "slmp": partial(SimulatedSlmpPlc, **NUMBERED),
+    "kv-hostlink": partial(SimulatedHostLinkPlc, **NUMBERED),
+    "s7": partial(SimulatedS7Plc, **NUMBERED),
+    "ethernet-ip": partial(
+        SimulatedLogixPlc, tag="Line1.AgentToPlc", plc_tag="Line1.PlcToAgent", inputs_tag="Line1.Inputs", slot=2
+    ),
+}
 
 
 @pytest.fixture(params=list(KINDS))
@@ -40,7 +51,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 @asynccontextmanager
 async def started(kind: str) -> AsyncIterator[Plc]:
-    plc = KINDS[kind](first_register=FIRST, plc_register=BACK, inputs_register=INPUTS, program=PROGRAM)
+    plc = KINDS[kind](program=PROGRAM)
     await plc.start()
     try:
         yield plc
@@ -132,7 +143,7 @@ async def test_check_walk_doctor_and_fail_safe_drive_it(tmp_path: Path, thumbnai
         checked = await asyncio.to_thread(edge_agent, "config", "check", *config)
         part = plc.part_arrives()
         walked = await asyncio.to_thread(edge_agent, "output", "test", *config, "--seconds", "3", "--yes")
-        plc.words |= dict(enumerate(BlockState(1, Verdict.PASS).words, FIRST))
+        plc.words |= dict(zip(plc.words, BlockState(1, Verdict.PASS).words, strict=False))
         failed_safe = await asyncio.to_thread(edge_agent, "output", "fail-safe", *config)
         left = plc.block
         found = await asyncio.to_thread(edge_agent, "doctor", *config, "--json")

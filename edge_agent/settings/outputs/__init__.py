@@ -11,6 +11,7 @@ from typing import Annotated, Any, TypeAlias, get_args
 from pydantic import Field
 
 from edge_agent.settings.outputs.common import Loc, OutputSettings
+from edge_agent.settings.outputs.ethernet_ip import EthernetIpSettings
 from edge_agent.settings.outputs.modbus import (
     PROVEN_MODULES,
     ModbusCoilsSettings,
@@ -18,17 +19,19 @@ from edge_agent.settings.outputs.modbus import (
     ModbusSettings,
     RtuSettings,
 )
-from edge_agent.settings.outputs.plc import PlcSettings
+from edge_agent.settings.outputs.plc import NumberedSettings, PlcSettings
 from edge_agent.settings.outputs.s7 import S7Settings
 from edge_agent.settings.outputs.words import HostLinkSettings, SlmpSettings, WordSettings
 
 __all__ = [
     "PROVEN_MODULES",
     "AnyOutput",
+    "EthernetIpSettings",
     "HostLinkSettings",
     "ModbusCoilsSettings",
     "ModbusRegistersSettings",
     "ModbusSettings",
+    "NumberedSettings",
     "OutputSettings",
     "PlcSettings",
     "RtuSettings",
@@ -40,7 +43,7 @@ __all__ = [
 ]
 
 AnyOutput: TypeAlias = Annotated[
-    ModbusCoilsSettings | ModbusRegistersSettings | SlmpSettings | HostLinkSettings | S7Settings,
+    ModbusCoilsSettings | ModbusRegistersSettings | SlmpSettings | HostLinkSettings | S7Settings | EthernetIpSettings,
     Field(discriminator="kind"),
 ]
 

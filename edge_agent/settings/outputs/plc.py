@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from edge_agent.settings.outputs.common import Loc, OutputSettings
 
-__all__ = ["BACK_WORDS", "BLOCK_WORDS", "PlcSettings"]
+__all__ = ["BACK_WORDS", "BLOCK_WORDS", "NumberedSettings", "PlcSettings"]
 
 BLOCK_WORDS, BACK_WORDS = 8, 5
 _WORD_BITS = 16
@@ -16,8 +16,6 @@ _INPUTS = ("part_present_input", "mode_input", "acknowledge_input", "reject_conf
 
 class PlcSettings(OutputSettings):
     """The block is that of "modbus-registers": a PASS names its part. A PLC has one memory behind all its ports."""
-
-    last_place: ClassVar[int] = 65_535
 
     @property
     def names_parts(self) -> bool:
@@ -33,6 +31,31 @@ class PlcSettings(OutputSettings):
     @abstractmethod
     def plc_place(self) -> str:
         """Where the words begin that the PLC writes, as the PLC names it."""
+
+    @property
+    @abstractmethod
+    def _inputs_at(self) -> tuple[str, str]:
+        """The key that says where the PLC gives its inputs, and what such a place is."""
+
+    def problems(self) -> list[tuple[Loc, str]]:
+        """As ``OutputSettings.problems``."""
+        problems: list[tuple[Loc, str]] = []
+        if self.host is None:
+            problems.append((("output",), "name the address of the PLC, host (got none)"))
+        return problems + super().problems() + self._place_of_inputs()
+
+    def _place_of_inputs(self) -> list[tuple[Loc, str]]:
+        named = next((key for key in _INPUTS if getattr(self, key) is not None), None)
+        key, place = self._inputs_at
+        if named is None or getattr(self, key) is not None:
+            return []
+        return [(("output", named), f"needs output.{key}: the {place} in which the PLC gives the inputs")]
+
+
+class NumberedSettings(PlcSettings):
+    """A PLC whose places have numbers, one behind the other."""
+
+    last_place: ClassVar[int] = 65_535
 
     @property
     @abstractmethod
@@ -69,12 +92,13 @@ class PlcSettings(OutputSettings):
     def _keys(self) -> tuple[str, str, str]:
         """The keys that say where the block lies, where the PLC's words lie, and where inputs."""
 
+    @property
+    def _inputs_at(self) -> tuple[str, str]:
+        return self._keys[2], self._units[0]
+
     def problems(self) -> list[tuple[Loc, str]]:
         """As ``OutputSettings.problems``."""
-        problems: list[tuple[Loc, str]] = []
-        if self.host is None:
-            problems.append((("output",), "name the address of the PLC, host (got none)"))
-        problems += super().problems()
+        problems = super().problems()
         _, units, a_word = self._units
         words = (BLOCK_WORDS, BACK_WORDS, self._input_words())
         taken: list[tuple[str, range]] = []
@@ -92,16 +116,9 @@ class PlcSettings(OutputSettings):
                     message = f"expected a place outside the {len(others)} {units} of {other} (got {place})"
                     problems.append((("output", key), message))
             taken.append((key, here))
-        return problems + self._places_of_inputs()
+        return problems
 
     def _input_words(self) -> int:
         """How many words hold the inputs that line.toml names."""
         wired = [place for key in _INPUTS if (place := getattr(self, key)) is not None]
         return max(wired) // _WORD_BITS + 1 if wired else 0
-
-    def _places_of_inputs(self) -> list[tuple[Loc, str]]:
-        named = next((key for key in _INPUTS if getattr(self, key) is not None), None)
-        if named is None or getattr(self, self._keys[2]) is not None:
-            return []
-        message = f"needs output.{self._keys[2]}: the {self._units[0]} in which the PLC gives the inputs"
-        return [(("output", named), message)]

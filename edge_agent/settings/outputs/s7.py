@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from edge_agent.settings.outputs.plc import PlcSettings
+from edge_agent.settings.outputs.plc import NumberedSettings
 from edge_agent.settings.values import Coil, Port, say
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ __all__ = ["S7Settings"]
 _WORD_BYTES, _DB_WORDS = 2, 0x8000
 
 
-class S7Settings(PlcSettings):
+class S7Settings(NumberedSettings):
     """[output]: words of a data block with standard access, over S7 communication (ISO-on-TCP)."""
 
     kind: Annotated[Literal["s7"], say("a data block of a Siemens S7 controller")]
@@ -54,7 +54,7 @@ class S7Settings(PlcSettings):
 
     @property
     def word_numbers(self) -> tuple[int, int, int | None]:
-        """As ``PlcSettings.word_numbers``: word 20 is DBW40."""
+        """As ``NumberedSettings.word_numbers``: word 20 is DBW40."""
         inputs = None if self.inputs_byte is None else self.inputs_byte // _WORD_BYTES
         return self.first_byte // _WORD_BYTES, self.plc_byte // _WORD_BYTES, inputs
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from edge_agent.settings.outputs.plc import PlcSettings
+from edge_agent.settings.outputs.plc import NumberedSettings
 from edge_agent.settings.values import Coil, Port, say
 
 __all__ = ["HostLinkSettings", "SlmpSettings", "WordSettings"]
 
 
-class WordSettings(PlcSettings):
+class WordSettings(NumberedSettings):
     """The keys of both kinds. The block is that of "modbus-registers": a PASS names its part."""
 
     device_name: ClassVar[str]
@@ -34,7 +34,7 @@ class WordSettings(PlcSettings):
 
     @property
     def word_numbers(self) -> tuple[int, int, int | None]:
-        """As ``PlcSettings.word_numbers``."""
+        """As ``NumberedSettings.word_numbers``."""
         return self.first_register, self.plc_register, self.inputs_register
 
     @property
