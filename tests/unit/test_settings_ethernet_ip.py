@@ -87,6 +87,7 @@ def test_a_tag_is_held_in_its_slot_alone_by_whatever_port_and_letters(tmp_path: 
 
     assert "AgentToPlc of slot 0" in refusal(tmp_path, first, first)
     assert refusal(tmp_path, first, {"kind": "ethernet-ip", "keys": 'tag = "agentTOplc"\nport = 44819'})
+    assert refusal(tmp_path, first, {"kind": "ethernet-ip", "keys": 'tag = "plcToAgent"\nplc_tag = "Other"'})
     assert not refusal(tmp_path, first, {"kind": "ethernet-ip", "keys": "cpu_slot = 1"})
     assert not refusal(tmp_path, first, {"kind": "ethernet-ip", "keys": 'tag = "Line2.AgentToPlc"'})
     assert not refusal(tmp_path, first, {"kind": "slmp"})
