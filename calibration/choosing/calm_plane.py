@@ -117,6 +117,8 @@ def calmest_plane(
         return Plane.ALL, 1.0
     mean = parts.mean(axis=0)
     grey = mean.mean(axis=1, keepdims=True)
+    # A part of its own colour is dark in some plane and looks calm there, because it shows nothing
+    # (docs/decisions/0064).
     is_neutral = (np.abs(mean - grey) <= _NEUTRAL * grey + _SLACK).all(axis=1)
     in_grey = _usual_difference(parts.mean(axis=2))
     if is_neutral.mean() < _NEARLY_ALL or in_grey < _NOTHING:
@@ -132,6 +134,7 @@ def calmest_plane(
 
 def _usual_difference(values: NDArray[np.float32]) -> float:
     """The squared difference of the usual one of parts (n, P) to what most show there, each part's level taken away."""
+    # In the logarithm more or less light adds the same everywhere, and goes away with the level below.
     level = np.log(values + np.float32(_DARK))
     level -= level.mean(axis=1, keepdims=True)
     # By the median of the parts: one that has a speck there does not make the others odd.

@@ -66,6 +66,7 @@ class PartsCurve:
         """What twice as many parts brought, the mean of all steps; None where it was not tried."""
         if not self.told_apart:
             return None
+        # The mean of the steps is the whole way divided by their number: one noisy figure in the middle has no say.
         return (self.told_apart[-1] - self.told_apart[0]) / (len(self.told_apart) - 1)
 
     @property
@@ -202,6 +203,7 @@ class _Memory:
 
 def _sizes(total: int) -> tuple[int, ...]:
     """How many parts are learned from: all that are not set aside, half and a quarter of them."""
+    # Less the largest quarter: every quarter that is set aside leaves at least so many.
     most = total - -(-total // _QUARTERS)
     return most // 4, most // 2, most
 

@@ -103,6 +103,7 @@ def cost_of(
 
     What cannot be found out is told in its words: no calibration fails for it.
     """
+    # Two dozen parts and no more: the answer is coarse whatever it costs (docs/decisions/0085).
     some = only(registered, spread_over(registered.images, _PARTS))
     try:
         defects = clearer_half(
@@ -148,6 +149,7 @@ def _told_apart(
 
     bad = [looked_at(defect) for defect in defects]
     order = np.random.default_rng(seed).permutation(len(good))
+    # Filled turn by turn: each part is set aside exactly once.
     of_good, of_bad = np.empty(len(good)), np.empty(len(bad))
     for turn in range(_TURNS):
         aside = order[turn::_TURNS]

@@ -52,6 +52,7 @@ class Defect:
 
     def passes_at(self, limit: float) -> bool:
         """Whether it would pass if scores from ``limit`` on were rejected. What was stopped otherwise stays stopped."""
+        # What was stopped for how it lies, or for its light, is stopped whatever the limit is.
         return self.reason in (Reason.OK, Reason.SCORE) and self.score is not None and self.score < limit
 
 
@@ -146,6 +147,7 @@ def judge_defective(
 ) -> tuple[Defect, ...]:
     """Each image as the bundle of these files and this manifest judges it: written, loaded and run as on the line."""
     found = []
+    # Not judged by what is in memory: written, proven and loaded, it is what the line will judge by, rounding included.
     with tempfile.TemporaryDirectory(prefix="edge-agent-defective-") as folder:
         write_bundle(Path(folder) / "bundle", *bundle)
         inspector = Inspector(Bundle.load(Path(folder) / "bundle"), threads=threads)

@@ -88,15 +88,21 @@ class Whitening:
         n, places = int(used[self._folds].sum()) * self._each, self._totals.shape[1]
         totals = self._totals[used].sum(axis=0)
         # From sums by fold: one pass over the features, and leaving a fold out is a subtraction.
+        # Sum of squares less the square of the sum: each place's own mean is taken away, so that only what good parts
+        # differ in is left.
         within = (self._products[used].sum(axis=0) - totals.T @ totals / n) / (places * max(1, n - 1))
         if self._nuisance is not None:
             within += _NUISANCE_SHARE * self._nuisance
         deviation = np.sqrt(np.maximum(np.diagonal(within), 0.0))
         floor = max(_LEAST_SHARE * float(np.sqrt((deviation**2).mean())), _LEAST_SCALE)
         scale = 1.0 / np.maximum(deviation, floor)
+        # Each feature by its own spread first: the shrinkage below draws all towards one variance, which would be wrong
+        # for features of different size.
         standardised = within * np.outer(scale, scale)
         usual = float(np.trace(standardised)) / len(scale)
         shrunk = (1.0 - _SHRINKAGE) * standardised + _SHRINKAGE * usual * np.eye(len(scale))
+        # Dividing each direction by the root of its variance is the whitening: a distance then counts in spreads of
+        # good parts, whatever the direction.
         values, vectors = np.linalg.eigh(shrunk)  # ascending
         kept = slice(-self._most, None)
         projection = scale[:, None] * vectors[:, kept] / np.sqrt(np.maximum(values[kept], _LEAST_SCALE**2))

@@ -44,10 +44,13 @@ _STRICTEST = 0.85
 _LEAST_MARGIN = 0.1
 _TAIL = 24.0  # by simulation: half of it refuses below 0.04 % of good parts from 28 on, with long tails 0.3 %
 _TRIED = 6
+# Of the long side: a pose that is wrong by so much should be stopped (docs/decisions/0005, What is judged of it).
 _OFF_SHARE = 0.005
 _LEAST_OFF_PX = 4
 _ELSEWHERE_SHARE = 0.1
+# Enough for a median, and each takes a warp.
 _COMPARED = 12
+# In Fisher's z. Nearer than that, the two laws overlap and a gate between them would be chance.
 _APART = 0.05
 _NEAR_PX = (1, 2, 4, 8, 16, 32)
 _DIRECTIONS = tuple((math.cos(a), math.sin(a)) for a in np.arange(8) * math.pi / 4)
@@ -98,6 +101,7 @@ def unregistered(
 
 
 def _is_far_below(correlation: float, usual: float) -> bool:
+    # Where good images usually have 0.99, below 0.76; where they have 0.8 or less, below 0.3.
     return correlation < 0.3 or 1.0 - correlation > 4 * (1.0 - usual) + 0.2
 
 
@@ -166,6 +170,7 @@ def quality_gate(qualities: Collection[float], wrong: WrongQualities) -> float:
     closer to the worst than 0.1, never above 0.85; no gate at all where good parts reach no more than images that lie
     elsewhere.
     """
+    # Fisher's z: near 1 correlations crowd together, and their spread means something only on this scale.
     z = np.arctanh(np.clip(np.array(list(qualities), np.float64), -0.999, 0.999))
     least, first = np.quantile(z, (0.0, 0.25))
     worst = float(np.tanh(least))
@@ -174,6 +179,8 @@ def quality_gate(qualities: Collection[float], wrong: WrongQualities) -> float:
         return NO_GATE
     tail = _TAIL / math.sqrt(len(z)) * float(first - least)
     usual_gate, closest = (float(np.tanh(least - share * tail)) for share in (1.0, 0.5))
+    # The usual margin, or a narrower one as far as it stops a pose that is wrong, and then the two bounds that hold for
+    # all sets.
     return min(max(usual_gate, min(wrong.off, closest)), worst - _LEAST_MARGIN, _STRICTEST)
 
 

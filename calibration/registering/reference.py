@@ -23,6 +23,7 @@ __all__ = ["Box", "check_in_view", "clip_to_valid", "explicit_crop", "medoid", "
 Box = tuple[int, int, int, int]
 """x, y, width, height in px."""
 
+# All shares of the picture, so that they hold at any size; contrasts are of full scale.
 _BORDER = 0.02
 _UNIFORM = 0.02
 _CONTRAST = 0.08
@@ -33,9 +34,11 @@ _LEAST_PX = 32
 
 def medoid(images: Sequence[GoodImage]) -> int:
     """Index of the image most like all the others, at thumbnail size."""
+    # In double precision: |a|² + |b|² - 2ab below takes small differences of large numbers.
     flat = np.stack([image.thumbnail.ravel() for image in images]).astype(np.float64)
     squares = (flat**2).sum(axis=1)
     distances = np.sqrt(np.maximum(squares[:, None] + squares[None] - 2 * flat @ flat.T, 0.0))
+    # A real image and not the mean of all: a mean is blurred, and has no sharp edges to register by.
     return int(distances.sum(axis=1).argmin())
 
 
@@ -66,6 +69,7 @@ def _background(mean: NDArray[np.float32]) -> NDArray[np.float32] | None:
     rim = max(1, round(_BORDER * max(height, width)))
     border = np.ones((height, width), bool)
     border[rim:-rim, rim:-rim] = False
+    # The median: a part that reaches over the border in places has no say.
     background = np.median(mean[border], axis=0)
     differs = np.abs(mean - background).max(axis=2)
     return None if np.percentile(differs[border], 95) > _UNIFORM else np.asarray(background, np.float32)
@@ -92,6 +96,7 @@ def clip_to_valid(box: Box, valid: dict[str, tuple[int, int, int, int]]) -> Box:
     top = max(y, *(v[1] for v in valid.values()))
     right = min(x + width, *(v[2] for v in valid.values()))
     bottom = min(y + height, *(v[3] for v in valid.values()))
+    # One image that lies far out would cut the inspected area down for all parts.
     if right - left < max(_LEAST_PX, _LEAST_SHARE * width) or bottom - top < max(_LEAST_PX, _LEAST_SHARE * height):
         worst = min(valid, key=lambda name: _area(valid[name]))
         raise CalibrationRefused(

@@ -79,4 +79,5 @@ def scale_beside(mean: NDArray[np.float64], own: NDArray[np.float64], *, handica
 
 def _tail(scores: NDArray[np.float64]) -> tuple[float, float]:
     base, excess = top_excess(scores)
+    # A view in which good parts are all alike would otherwise call any new one far out.
     return base, max(excess, _LEAST_SHARE * max(abs(base), _LEAST_BASE))

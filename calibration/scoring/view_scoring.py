@@ -85,6 +85,7 @@ def score_by_views(
     views = views_for(*registered.native, voices, registered.plane)
     n = len(registered.images)
     steps = n * (2 + len(views))
+    # Looking at every image a second time would cost some seconds of every calibration (docs/decisions/0081).
     known = seen_before if seen_before is not None and seen_before.fits(registered) else None
     features = {view: known.features[view] for view in views if view in known.features} if known else {}
     places = {view: known.places[view] for view in features} if known else {}

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Oddity", "oddity_of", "see"]
 
+# A quartile, as for a channel's scale: the oddest parts of a few dozen say more about themselves (docs/decisions/0028).
 _UPPER = 0.75
 _LEAST_SPREAD = 0.02
 _HANDICAP = 4.0
@@ -150,6 +151,7 @@ def _distances(
     n = len(features)
     bank = PlaceBank.of(features[kept], places, Whitening(features, folds_of(n)).projection())
     nearest, beyond = (np.empty((n, int(places.sum())), np.float32) for _ in range(2))
+    # As many as may be odd together are passed over, the part itself not counted: the next one is of another kind.
     number = min(most, len(kept) - 1) - 1
     stored, around_them = np.array(kept), around(places)
 
@@ -157,6 +159,7 @@ def _distances(
         whole = np.zeros((*places.shape, features.shape[2]), np.float32)
         whole[around_them] = features[part]
         distances = bank.to_each(whole)
+        # A part is not its own nearest.
         distances[:, stored == part] = np.inf
         nearest[part] = distances.min(axis=1)
         beyond[part] = np.partition(distances, number, axis=1)[:, number]
