@@ -37,6 +37,7 @@ __all__ = [
 
 OVERVIEW_PX: Final = 384
 """Long side of a part that is seen whole. Smaller crops keep their size."""
+# Up to 480 px a crop seen whole and one seen at full size are hardly two pictures.
 _LARGE_FROM: Final = 1.25
 _MIB: Final = 1 << 20
 

@@ -119,6 +119,7 @@ def _varint(message: memoryview, at: int) -> tuple[int, int]:
     while at < len(message) and shift < 70:
         byte = message[at]
         at += 1
+        # As protocol buffers have it: seven bits in each byte, the lowest first; the eighth says that more follow.
         value |= (byte & 0x7F) << shift
         shift += 7
         if not byte & 0x80:

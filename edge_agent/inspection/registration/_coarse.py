@@ -61,6 +61,8 @@ def build_bank(
 ) -> Bank:
     """Turn the (H, W) reference of one pyramid level through the search range, scale it too, and keep the spectra."""
     height, width = image.shape
+    # Towards 0 at the border: a Fourier transform takes the picture for one that repeats, and the jump at its edges for
+    # structure.
     window = np.outer(np.hanning(height + 2)[1:-1], np.hanning(width + 2)[1:-1]).astype(np.float32)
     # A hard edge of the mask would be the strongest structure of the picture.
     weight = np.ones_like(window) if mask is None else cv2.GaussianBlur(mask.astype(np.float32), (0, 0), 2.0)
@@ -135,6 +137,7 @@ def _product(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> float:
 
 def candidates(bank: Bank, image: npt.NDArray[np.uint8]) -> tuple[list[Pose], Pose]:
     """The most likely poses of the (H, W) image, the likeliest first, never none; and the likeliest unturned one."""
+    # The image has no mask: nobody knows yet where the part lies in it.
     centred = image.astype(np.float32) - float(image.mean())
     spectrum = _low(_whiten(centred * bank.window), bank.shape)
     surfaces = np.fft.irfft2(bank.spectra * spectrum, s=bank.shape)[:, bank.rows[:, None], bank.columns]
@@ -219,6 +222,7 @@ def _low_pass(height: int, width: int) -> npt.NDArray[np.float32]:
 
 
 def _reach(length: int, fraction: float) -> npt.NDArray[np.intp]:
+    # Shifts to the other side stand at the end of the surface, as negative frequencies do.
     furthest = min(int(length * fraction), (length - 1) // 2)
     return np.concatenate([np.arange(furthest + 1), np.arange(length - furthest, length)]).astype(np.intp)
 

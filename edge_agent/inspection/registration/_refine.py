@@ -178,8 +178,10 @@ def refine(
         step = _solve(level, _cauchy(residual, inside), residual, gain, damping=level.angle_damping * damped)
         if step is None:
             break
+        # The step was found in the reference's frame, so its inverse is put before the pose: inverse-compositional.
         pose = _compose(pose, step, level)
         gain = min(max(gain + float(step[-2]), _GAIN_RANGE[0]), _GAIN_RANGE[1])
+        # A bound that no light reaches: it keeps numbers finite where nothing fits.
         offset = min(max(offset + float(step[-1]), -1e4), 1e4)
         values, inside = _sample(level, image, pose)
         # Only where the part lies has to stand still; gain and offset need not.
@@ -195,6 +197,7 @@ def _sample(
     height, width = image.shape
     cos = np.float32(pose.scale * math.cos(pose.angle_rad))
     sin = np.float32(pose.scale * math.sin(pose.angle_rad))
+    # Sampled by hand: OpenCV's ``remap`` rounds places to a 32nd of a pixel.
     x = cos * level.dx + sin * level.dy + np.float32(level.centre_px[0] + pose.x_px / level.scale)
     y = cos * level.dy - sin * level.dx + np.float32(level.centre_px[1] + pose.y_px / level.scale)
     inside = (x >= 0.0) & (x < width - 1) & (y >= 0.0) & (y < height - 1)
@@ -313,6 +316,7 @@ def _with_flanks(
     good part with glints of its own has no gain to fit and no correlation to show.
     """
     length = np.hypot(gx[ys, xs], gy[ys, xs])
+    # One side each in turn, not both: the number of pixels is what takes the time.
     side = np.where(np.arange(ys.size) % 2, _FLANK_PX, -_FLANK_PX)
     beside_y = ys + np.rint(side * gy[ys, xs] / length).astype(np.int64)
     beside_x = xs + np.rint(side * gx[ys, xs] / length).astype(np.int64)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Registration", "RegistrationSettings"]
 
+# Small enough for a bank of dozens of turns, large enough that a part's outline still tells one from another.
 _COARSE_SIDE_PX: Final = 200
 _MIN_SIDE_PX: Final = 32
 _MIN_PIXELS: Final = 64
@@ -34,7 +35,9 @@ _ANOTHER_WAY: Final = math.radians(20.0)
 _CLEARLY: Final = 0.1  # in Fisher's z: of near equals the one that moves the part least
 _GRID: Final = np.linspace(0.0, 1.0, 64)
 _EDGE_PX: Final = 0.5
+# However little lacks to 1, a larger motion has to be better by so much.
 _LEAST_MARGIN: Final = 0.01
+# Of what the smaller motion lacks to 1: where it fits nearly, a small step is a large one (docs/decisions/0005).
 _GAP_SHARE: Final = 1 / 3
 _WORTH_A_TURN: Final = 0.95  # of what lacks to 1; noise alone makes up a thousandth of it
 _SPARSE: Final = 1.5
@@ -249,6 +252,8 @@ class Registration:
         left, top, width, height = box
         x, y = np.meshgrid(left + _GRID * (width - 1), top + _GRID * (height - 1))
         matrix = self._matrix(alignment)
+        # By a grid of points: for a turned rectangle inside another there is a formula, and it has more cases than this
+        # has lines.
         at_x, at_y = (row[0] * x + row[1] * y + row[2] for row in matrix)
         seen_x = (at_x > -_EDGE_PX) & (at_x < self._shape[1] - 1 + _EDGE_PX)
         seen_y = (at_y > -_EDGE_PX) & (at_y < self._shape[0] - 1 + _EDGE_PX)
@@ -260,6 +265,8 @@ class Registration:
             fit = refine(self._levels[0], pyramid[0], fit, iterations=8, stop_px=0.04, damped=False)
         for level, pixels in zip(self._levels[1:], pyramid[1:], strict=True):
             is_full = level is self._levels[-1]
+            # Coarser levels only have to come near enough for the next one; a hundredth of a pixel at full size is
+            # below what parts of one design agree in (docs/decisions/0005, Measured).
             most, stop_px = (4, 0.01) if is_full else (5, 0.04)
             fit = refine(level, pixels, fit, iterations=most, stop_px=stop_px, damped=damped)
         return fit
@@ -312,6 +319,8 @@ class Registration:
         best, most = fits[0], -math.inf
         for fit in fits:
             alike = self._whole.alike(image, fit.pose)
+            # Fisher's z of each, added: a step from 0.8 to 0.9 then counts as much as one from 0.0 to 0.3, which is how
+            # sure the two are.
             found = math.atanh(np.clip(fit.quality, -_ALIKE, _ALIKE)) + math.atanh(np.clip(alike, -_ALIKE, _ALIKE))
             if found > most + _CLEARLY:
                 best, most = fit, found
@@ -325,6 +334,7 @@ class Registration:
 
     def _pyramid(self, image: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.uint8]]:
         """The image's luma at the levels' scales, coarsest first. ``pyrDown`` keeps pixel 2 i over pixel i."""
+        # One plane of brightness instead of three colours: a third of the work.
         grey = image if image.ndim == 2 else cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY)
         grey = np.ascontiguousarray(grey)
         # Half a pixel of blur: bilinear sampling then costs no accuracy, and noise less.

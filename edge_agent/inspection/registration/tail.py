@@ -53,6 +53,7 @@ class DarkGround:
         would hold a dozen stray pixels by their share. 0 where zeros are another colour than black.
         """
         end = image.pixels[0] if image.zero_tail.is_at_top else image.pixels[-1]
+        # With a palette zeros may be another colour: only black is believed.
         if not image.zero_tail.rows or end[-1].any():
             return 0
         laid = registration.warp_back(self.shown.astype(np.float32), alignment, repeat_border=True)

@@ -178,6 +178,8 @@ def _sharpness(grey: NDArray[np.float32], part: NDArray[np.bool_]) -> float:
     fine, middle, coarse = (cv2.GaussianBlur(grey, (0, 0), px) for px in (_FINE_PX, _MIDDLE_PX, _COARSE_PX))
     height, width = grey.shape
     cells = max(1, round(height / _CELL_PX)), max(1, round(width / _CELL_PX))
+    # A difference of two blurs keeps the structure between their sizes; squared, averaged over a cell and rooted it is
+    # how much of it there is.
     strong, weak = (
         np.sqrt(cv2.resize(np.square(band), cells[::-1], interpolation=cv2.INTER_AREA))
         for band in (fine - coarse, fine - middle)

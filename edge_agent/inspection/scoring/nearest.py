@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PlaceBank", "around"]
 
+# One cell to each side: what registration leaves over moves a feature by less than a place of 16 px.
 _OFFSETS = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
 _ITSELF = _OFFSETS.index((0, 0))
 _AT_ONCE = 64 * 112
