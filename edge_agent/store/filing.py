@@ -64,6 +64,7 @@ class Filing:
             suffix = ".bin"
         folder = self._root / today()
         self._fs.make_folder(folder)
+        # Part, camera and time tell images apart; the hash ties the file to its row, also where it was moved elsewhere.
         hash_begin = image.sha256[:8].lower()
         return folder / f"part_{image.part_seq:012d}_CAM{image.camera}_{image.became}_{hash_begin}{suffix}"
 

@@ -217,6 +217,8 @@ class JournalWriter:
             )
             refused = said_why(self._path, refused)
             if refused.exit_code != NotPermitted.exit_code:  # space is no help against a closed door
+                # A full disk: what was held for it is given back, so that the row of the part that is open can still be
+                # written.
                 self._reserve.release()
             raise refused from err
         except BaseException:
