@@ -30,11 +30,13 @@ __all__ = ["PLANES", "calmest_plane", "settle_plane"]
 PLANES = ("auto", *map(str, Plane))
 """What the filtered view looks at: the good parts say, nothing of its own, or one plane."""
 _CALM: Final = 0.8
-"""Of the square of a difference in grey: what good parts differ in has paled clearly."""
+"""Good parts have to differ at most so much as in grey, in squares: then what they differ in has paled clearly."""
 _DARK: Final = 0.1
 """Of full scale, added before the logarithm: what is darker is noise."""
 _NEUTRAL, _NEARLY_ALL, _SLACK = 0.1, 0.9, 0.02
-"""At so many of the part's places each plane is so near to grey, of its brightness; and a little of full scale more."""
+"""A part is about neutral where, at nine of ten of its places, no plane differs from grey by more than a tenth of the
+place's brightness and a fiftieth of full scale.
+"""
 _CLIPPED, _MOST_CLIPPED = 250 / 255, 0.01
 """A plane that is saturated is calm because it shows nothing."""
 _NOTHING: Final = 1e-5

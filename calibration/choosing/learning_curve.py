@@ -41,7 +41,7 @@ _LEAST_SIDE_PX = 64
 _QUARTERS = 4
 _DEFECTS = 120
 _WORTH = 0.01
-"""Of all pairs of a defect and a good part: what twice as many parts have to bring."""
+"""The share of pairs of a defect and a good part that twice as many parts have to put right (docs/decisions/0059)."""
 _SURFACE_PARTS = 400
 """Good images that are wanted where a place of a part is compared with all places."""
 

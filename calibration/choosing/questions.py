@@ -76,7 +76,7 @@ PLANE = Question(
 
 
 def leaves_room(default: float) -> bool:
-    """Whether any answer could be clearly ahead of a default with this figure: of defects no more than all are told."""
+    """Whether any answer could be clearly ahead of a default with this figure: an AUC is never above 1."""
     return default + CLEARLY < 1.0
 
 

@@ -38,7 +38,7 @@ _PARTS: Final = 24
 _DEFECTS: Final = 48
 """Of which the clearer half counts."""
 _SAYS_NOTHING: Final = 4
-"""Of 100 comparisons: as many as hang on a single one of 24 defects."""
+"""A difference of so many of 100 comparisons may come from a single one of 24 defects."""
 _TURNS: Final = 3
 """A third of the parts is new to what the others teach, each third in turn."""
 

@@ -21,7 +21,9 @@ _SHRINKAGE = 0.1
 _LEAST_SHARE = 0.1
 _LEAST_SCALE = 1e-6
 _NOTHING = 1 / 12
-"""Of the root of what eleven disturbances add together: a quarter of what one of them does."""
+"""The share of the root of all that the disturbances add up to that counts as no distance at all. There are up to
+eleven of them, and the root of eleven is about three: so it is a quarter of what a single one adds.
+"""
 _NUISANCE_SHARE = 0.3
 """Of what disturbances add, beside how good parts differ: docs/decisions/0057."""
 
@@ -64,7 +66,7 @@ class Whitening:
             self._products[fold] += values.T @ values
 
     def least_spread(self, projection: NDArray[np.float32]) -> float:
-        """A distance that is nothing, about one grey value's: a share of what the disturbances add, in that projection.
+        """The distance, in that projection, that means nothing: a share of what disturbances add, about one grey value.
 
         None of them is less than two grey values. 1e-6 where nothing was disturbed.
         """

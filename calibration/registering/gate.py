@@ -36,13 +36,17 @@ __all__ = [
 ]
 
 RELIABLE = 0.5
-"""Good images whose usual quality is below this differ more in what they show than in where they show it."""
+"""Where the usual quality of good images is below this, they differ in what they show, and not only in where it lies:
+then no single image can be called unregistered for its quality.
+"""
 
 NO_GATE = -1.0
 """No quality is below it."""
 _STRICTEST = 0.85
 _LEAST_MARGIN = 0.1
-_TAIL = 24.0  # by simulation: half of it refuses below 0.04 % of good parts from 28 on, with long tails 0.3 %
+# In Fisher's z, over the root of the number of parts. By simulation half of it refuses below 0.04 % of good parts from
+# 28 on, with long tails 0.3 % (docs/decisions/0005).
+_TAIL = 24.0
 _TRIED = 6
 # Of the long side: a pose that is wrong by so much should be stopped (docs/decisions/0005, What is judged of it).
 _OFF_SHARE = 0.005

@@ -68,7 +68,7 @@ _NOT_JUDGED: tuple[str, ...] = ("no part is rejected for where it lies: the scor
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Whole:
+class LikenessGate:
     """How like the reference, as a whole, a part must be: ``least``, over ``part`` (h, w) of the working crop.
 
     None is all of it. ``words`` say what good parts have.
@@ -104,7 +104,7 @@ class RegisteredSet:
     notes: tuple[str, ...]
     mask: NDArray[np.uint8] | None
     dark: DarkGround
-    whole: Whole
+    whole: LikenessGate
     part: NDArray[np.bool_] | None
     native: tuple[int, int]
     is_tied: bool = True
@@ -207,7 +207,7 @@ def register_all(
         raise CalibrationRefused(str(err), hint=f"{err.hint}; or calibrate with --registration off") from err
     gate, gate_notes = NO_GATE, _NOT_JUDGED
     warnings: tuple[str, ...] = ()
-    whole = Whole()
+    whole = LikenessGate()
     crops = _working_crops(kept_images, found.registration, alignments, box, threads)
     part = part_mask(np.mean(crops, axis=0), (np.min(crops, axis=0), np.max(crops, axis=0)) if is_off else None)
     if not is_off:
@@ -269,7 +269,7 @@ def _whole(
     part: NDArray[np.bool_] | None,
     box: Box,
     trusted: tuple[int, NDArray[np.uint8] | None],
-) -> Whole:
+) -> LikenessGate:
     """The gate on likeness, from working images as they are and moved elsewhere; ``trusted``: reference and mask."""
     reference, mask = trusted
     grid = grid_for(box[3], box[2])
@@ -282,7 +282,7 @@ def _whole(
     good = [likeness(crop) for index, crop in enumerate(crops) if index != reference]
     moved = [likeness(other) for index in evenly(len(crops), _MOVED) for other in moved_elsewhere(crops[index])]
     least = likeness_gate(good, moved)
-    return Whole(least, part, likeness_words(least, good, moved))
+    return LikenessGate(least, part, likeness_words(least, good, moved))
 
 
 def _dark_ground(

@@ -109,7 +109,7 @@ def wishes_from(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Registered:
-    """All good images by one registration, and what they show in its frame, at reduced size, in [0, 1].
+    """All good images by one registration, and what they show in the reference's frame, at reduced size, in [0, 1].
 
     ``mean`` (h, w, C) is their mean, ``least`` and ``most`` the darkest and lightest value of each pixel. ``closer`` is
     the usual difference to the reference after registration, as a share of that before.

@@ -25,11 +25,13 @@ __all__ = ["allowed_from", "condition_limits", "condition_words"]
 _DISTURBED: Final = 6
 """Good images that are disturbed: what a disturbance does hangs on the part type, little on the single part."""
 _SLACK: Final = 1.1
-"""Of what the disturbances do to those six: other parts may be moved a little further."""
+"""What the disturbances did to those six is made larger by this: other parts may be moved a little further."""
 _TAILS: Final = 20.0
-"""By simulation: below 0.06 % of good parts refused by one quantity with long tails, from 20 good images on."""
+"""The factor of ``tail_margin``. By simulation one quantity with long tails then refuses below 0.06 % of good parts,
+from 20 good images on (docs/decisions/0057).
+"""
 _TAILS_DISTURBED: Final = 12.0
-"""The same for good parts in a light that has to be tolerated: below 0.3 %."""
+"""The same factor for good parts in a light that has to be tolerated: below 0.3 % are refused."""
 _LEAST_ROOM: Final = {
     Quantity.BRIGHTNESS: 2.0,
     Quantity.CONTRAST: 1.0,

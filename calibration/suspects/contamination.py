@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 __all__ = ["LEVEL", "far_out", "most_suspects"]
 
 LEVEL = 0.02
-"""Of clean sets whose oddities fall off exponentially so many are stopped; of sets that fall off faster, fewer."""
+"""The share of clean sets that are stopped by mistake, where oddities fall off exponentially; fewer, where faster."""
 _LEVEL_UP_TO = 40
-"""Parts. Of more of them fewer sets are stopped: the more there are, the further out lies what no law foresees."""
+"""In sets of more parts than this the level is lowered in proportion: the more parts there are, the further out the
+oddest clean one may lie, in ways that no exponential law foresees.
+"""
 _SHARE = 8
 _FEWEST, _MOST = 2, 10
 # Of fewer, six make the upper half: no law is to be seen in them.

@@ -45,7 +45,7 @@ __all__ = ["Oddity", "oddity_of", "see"]
 _UPPER = 0.75
 _LEAST_SPREAD = 0.02
 _HANDICAP = 4.0
-"""Of views beside the mean: twice a bundle's, for here they stop a whole calibration."""
+"""That of ``scale_beside``, twice as large as for a bundle: here a view beside the mean stops a whole calibration."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,7 +59,7 @@ class ViewOddity:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Oddity:
-    """``scores`` (n) float64: 0 is the usual good part, 1 one that three in four are less odd than, in each view.
+    """``scores`` (n) float64: in each view 0 is the median part, and 1 the upper quartile of all parts.
 
     ``views`` are those of the mean, ``beside`` those that stand beside it, as in a bundle (docs/decisions/0060).
     """

@@ -223,7 +223,7 @@ class Session(ControllerCommands):
             self._reply.set_result(kind)
             self._note_reply(at_mono_s)
         else:
-            self._on_result(kind.fields, self._left_mono_s(at_mono_s, is_waiting=waiting))
+            self._on_result(kind.fields, self._sent_at_earliest_mono_s(at_mono_s, is_waiting=waiting))
             self._stirred.set()
 
     def _note_reply(self, at_mono_s: float) -> None:
@@ -232,7 +232,7 @@ class Session(ControllerCommands):
         if took_s > _PROMPT_S:
             self._overdue_sent_mono_s, self._overdue_seen_mono_s = self._sent_mono_s, at_mono_s
 
-    def _left_mono_s(self, at_mono_s: float, *, is_waiting: bool) -> float:
+    def _sent_at_earliest_mono_s(self, at_mono_s: float, *, is_waiting: bool) -> float:
         """When a result that is seen now may have been sent."""
         # Right behind an overdue reply: both were held up together, and left at some time after that command was sent.
         # The earliest is taken, so that its part is rather called late than passed late.

@@ -80,7 +80,7 @@ class BlockOutput(DeviceOutput[BlockState]):
         self._reason = 0
         self._bundle = 0
         self._beats = 0
-        self._is_said = False
+        self._is_ack_owed = False
         self.untaken = 0
         """Verdicts that the PLC had not acknowledged when the next one came."""
 
@@ -170,7 +170,7 @@ class BlockOutput(DeviceOutput[BlockState]):
         """What stands at the gate when the connection is new is nobody's: the count goes on behind it."""
         # Long ago: the heartbeat has to change on this connection before the PLC counts as alive.
         self._plc_beat_mono_s = 0.0
-        self._is_said = False
+        self._is_ack_owed = False
         self._sensed_seq = None
         self._reason = self._bundle = 0  # what they said was about a part of the connection before
         self._plc = await self._read(link)
@@ -184,12 +184,12 @@ class BlockOutput(DeviceOutput[BlockState]):
         # Read once more, right before the verdict: the number has to stand now, not only at the part's first sign.
         before = self._seq
         self._take(await self._read(link))
-        if self._is_said and self._plc.ack_seq != before:
+        if self._is_ack_owed and self._plc.ack_seq != before:
             # Counted, and no error: the gate was closed for that part (docs/decisions/0032).
             self.untaken += 1
             _log.warning("plc_did_not_take", seq=before, ack_seq=self._plc.ack_seq, untaken=self.untaken)
         # What is written while FAULT no PLC takes, so it owes no acknowledgement for it.
-        self._is_said = self._was_ready
+        self._is_ack_owed = self._was_ready
         reason, bundle = about
         self._reason = 0 if reason is None else REASON_CODES[reason]
         self._bundle = bundle & 0xFFFF

@@ -19,12 +19,14 @@ from edge_agent.inspection.registration._refine import Pose
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["Bank", "Whole", "build_bank", "candidates"]
+__all__ = ["Bank", "WholeReference", "build_bank", "candidates"]
 
 _HALF_STEP_PX: Final = 2.0  # how far a corner may be off between two turns of the bank
 _CUT_OFF: Final = 0.2  # cycles a pixel: above it phases are noise
 _MAX_CANDIDATES: Final = 4
-_NEAR_EQUAL: Final = 0.9  # half a step off costs a peak 5 %; a part that looks alike at every angle loses less
+# Peaks this near to the highest count as equal: half a step beside the right turn costs a peak 5 %, and on a part that
+# looks alike at every angle the heights say even less.
+_NEAR_EQUAL: Final = 0.9
 _WORTH_A_LOOK: Final = 0.6
 _NOTHING: Final = 1e-9
 """Of a grey value squared: what rounding leaves of a flat picture."""
@@ -89,7 +91,7 @@ def build_bank(
     )
 
 
-class Whole:
+class WholeReference:
     """The (H, W) reference of one pyramid level as a picture: how like it is an image that lies in a given pose?"""
 
     def __init__(

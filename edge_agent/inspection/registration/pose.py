@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ["PoseLimits", "Span", "tail_margin"]
 
-_TAILS: Final = 45.0  # by simulation: below 0.2 % of good parts refused, seven quantities with long tails together
+# The factor of ``tail_margin``. By simulation below 0.2 % of good parts are refused by seven quantities with long tails
+# together (docs/decisions/0005).
+_TAILS: Final = 45.0
 _LEAST_SHIFT: Final = 0.005  # of the image's long side
 _LEAST_SHIFT_PX: Final = 2.0
 # What a fixture does by itself, whatever a few dozen parts happened to show (docs/decisions/0005, What is judged of

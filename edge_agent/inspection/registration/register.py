@@ -16,7 +16,7 @@ import numpy as np
 
 from edge_agent.domain import Alignment
 from edge_agent.errors import DataError
-from edge_agent.inspection.registration._coarse import Whole, build_bank, candidates
+from edge_agent.inspection.registration._coarse import WholeReference, build_bank, candidates
 from edge_agent.inspection.registration._refine import Fit, Pose, build_level, refine, start
 
 if TYPE_CHECKING:
@@ -30,16 +30,16 @@ _MIN_SIDE_PX: Final = 32
 _MIN_PIXELS: Final = 64
 _CERTAIN: Final = 0.9  # a coarse correlation above this needs no other candidate
 _DOUBTFUL: Final = 0.7  # one below this earns a second look
-_ALIKE: Final = 0.99  # of two correlations above this neither says more
+_ALIKE: Final = 0.99  # correlations above this all say the same, and Fisher's z of 1 would be infinite
 _ANOTHER_WAY: Final = math.radians(20.0)
-_CLEARLY: Final = 0.1  # in Fisher's z: of near equals the one that moves the part least
+_CLEARLY: Final = 0.1  # in Fisher's z: a larger motion has to be more alike by so much, or the smaller one is taken
 _GRID: Final = np.linspace(0.0, 1.0, 64)
 _EDGE_PX: Final = 0.5
 # However little lacks to 1, a larger motion has to be better by so much.
 _LEAST_MARGIN: Final = 0.01
 # Of what the smaller motion lacks to 1: where it fits nearly, a small step is a large one (docs/decisions/0005).
 _GAP_SHARE: Final = 1 / 3
-_WORTH_A_TURN: Final = 0.95  # of what lacks to 1; noise alone makes up a thousandth of it
+_WORTH_A_TURN: Final = 0.95  # a turn has to leave less than so much of what lacked to 1; noise makes up a thousandth
 _SPARSE: Final = 1.5
 """Px between two samples: a line of one px between them shows by a quarter in either, as in an average over both."""
 _UNMOVED: Final = Alignment(quality=1.0, shift_x_px=0.0, shift_y_px=0.0, angle_deg=0.0, gain=1.0, offset=0.0)
@@ -109,7 +109,7 @@ class Registration:
                 "the reference image has too little structure to register to",
                 hint="take a sharp, well-lit reference image, and let the mask leave edges of the part in view",
             )
-        self._whole = Whole(pyramid[0], 1 << self._depths[0], self._centre_at(self._depths[0]), masks[0])
+        self._whole = WholeReference(pyramid[0], 1 << self._depths[0], self._centre_at(self._depths[0]), masks[0])
         self._bank = build_bank(
             pyramid[0],
             1 << self._depths[0],

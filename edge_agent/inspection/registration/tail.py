@@ -25,7 +25,7 @@ __all__ = ["DarkGround", "shown_in", "stray_share"]
 _GROUP_PX: Final = 4
 _EDGE_SHARE: Final = 0.005
 _EDGE_PX: Final = 2
-# If so many pixels that are not zero are expected, then not one of them within e to the power of minus 12.
+# Where twelve stray pixels are to be expected, the chance that there is not a single one is e to the power of -12.
 _STRAYS_EXPECTED: Final = 12.0
 
 

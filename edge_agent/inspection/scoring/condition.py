@@ -27,9 +27,11 @@ __all__ = ["Allowed", "ConditionFault", "ConditionLimits", "measure_condition", 
 _WORKING_PX: Final = 512
 _CELL_PX: Final = 16
 _TRIM: Final = 0.1
-"""Of the pixels of a part at either end: a defect or a glint that covers less has no say in how bright the part is."""
+"""The share of a part's pixels that is cut off at the dark and at the light end: a defect or a glint that covers less
+has no say in how bright the part is.
+"""
 _LEAST_GREY: Final = 1.0
-"""What divides: one grey value, for on black there is no colour and in flat grey no sharpness."""
+"""Nothing is divided by less than one grey value: black has no colour, and flat grey no sharpness."""
 _FULL_SCALE: Final = 255.0
 # Blurs, whose differences are bands of structure: a lens out of focus takes the finest one first.
 _FINE_PX, _MIDDLE_PX, _COARSE_PX = 0.8, 1.6, 4.0

@@ -22,9 +22,8 @@ _TOP_PLACES = 9
 """What a point-like defect covers once features are averaged 3 x 3: fewer would hang on one noisy place."""
 _SOME = 8
 _TO_SOME, _TO_ALL, _TO_ALL_AROUND = range(3)
-"""How far a place's distance is known: to some good parts, to all at its place, to all within one cell.
-
-Also the reach in cells of the search that takes it from there to the next."""
+"""How well a place's distance is known so far: to some good parts, to all of them at its place, to all of them within
+one cell. The number is also the reach, in cells, of the search that leads on to the next of these."""
 # Further out one odd part of a few dozen would say what is odd (docs/decisions/0028).
 _ODD = 0.75
 _LEAST_SPREAD = 0.1
@@ -129,7 +128,7 @@ class LocalBank:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """What a channel's scores (``LocalBank.score``) mean: 0 is the usual good part, 1 one that is a little ``odd``.
+    """What a channel's scores (``LocalBank.score``) mean: 0 is the median good part, 1 one that is a little ``odd``.
 
     Channels on this scale are fused by their maximum: a channel in which good parts differ much cannot blunt one in
     which they do not.

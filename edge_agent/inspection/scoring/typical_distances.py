@@ -16,7 +16,7 @@ TOP_PLACES = 9
 """What a point-like defect covers once features are averaged 3 x 3: fewer would hang on one noisy place."""
 # On ten part types a place's own figures gained from 100 good images on, and lost with 31 to 48 (docs/decisions/0055).
 _PRIOR = 30.0
-"""How many good parts the common spread stands for, where a place has a spread of its own."""
+"""The common spread counts as much as that of so many good parts, beside the spread that a place has of its own."""
 # Of the common spread. Chosen on good parts and synthetic defects, where 0.5 and 1 did not differ
 # (docs/decisions/0055).
 _FLOOR = 0.5
