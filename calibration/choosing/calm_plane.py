@@ -122,6 +122,7 @@ def calmest_plane(
     # A part of its own colour is dark in some plane and looks calm there, because it shows nothing
     # (docs/decisions/0064).
     is_neutral = (np.abs(mean - grey) <= _NEUTRAL * grey + _SLACK).all(axis=1)
+    # Grey, the mean of the planes, is the yardstick: one plane has to be clearly calmer than that.
     in_grey = _usual_difference(parts.mean(axis=2))
     if is_neutral.mean() < _NEARLY_ALL or in_grey < _NOTHING:
         return Plane.ALL, 1.0

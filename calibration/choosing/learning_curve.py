@@ -144,6 +144,8 @@ class _Trial:
         self._good, self._places = features[View.OVERVIEW], places[View.OVERVIEW]
         self._seen = seen_places(self._places, is_tied=self.is_tied)
         extractors = [extractor.looking_at({View.OVERVIEW: self._seen}) for extractor in extractors]
+        # All of them and not the clearer half: it is the faint ones that more parts help with (docs/decisions/0059,
+        # Tried).
         self.defects = make_defects([picture.copy for picture in pictures], _DEFECTS, seed=seed, threads=threads)
 
         def look(extractor: Extractor[View], defect: SyntheticDefect) -> NDArray[np.float16]:

@@ -80,6 +80,7 @@ def place_all(
         as_they_come = replace(wishes, registration="off", max_scale=0.0)
         unmoved = register_all(images, as_they_come, crop, progress, threads=threads)
         figures["off"] = _by_place(rehearsal.told_apart(unmoved, progress))
+    # Of each way the better of tied and free: the place is asked second, and must not decide the first question.
     answer = ask(REGISTRATION, {way: max(told[name] for name in allowed) for way, told in figures.items()})
     if answer.answer == "off" and unmoved is not None:
         registered = unmoved

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Rehearsal", "Told"]
 
+# Bounds that keep a way of looking to some ten seconds (docs/decisions/0058, Rehearsal and Measured).
 _MOST_PARTS = 40
 _DEFECTS = 120
 _MOST_KNOWN = 60

@@ -48,6 +48,7 @@ __all__ = ["inspection_ms", "measured", "only", "spread_over"]
 
 _REMEMBERED: Final = 4
 """Good parts that stand for all in a trial's memory: what it compares with, not how well, takes the time."""
+# The median of seven: one that another program held up has no say (docs/decisions/0085).
 _TIMED: Final = 7
 _SHOWN: Final = 12
 """Good images that the finished bundle is timed with."""
@@ -147,6 +148,7 @@ class _Trial:
         is_tied = self._registered.is_tied
         few, count, depth = features.shape
         parts = min(len(self._registered.images), most_kept(count, depth, view, is_tied=is_tied))
+        # How many are compared takes the time, not whether they differ.
         memory = ViewMemory(features, places, [number % few for number in range(parts)], is_tied=is_tied)
         held_out = ViewMemory(features, places, range(few), is_tied=is_tied).held_out()
         return ViewBank(memory.bank(), held_out.usual, Scale(0.0, 1.0))

@@ -110,6 +110,7 @@ def cost_of(
             make_defects([image.pixels for image in some.images], _DEFECTS, seed=seed, threads=threads)
         )
         told = []
+        # The same defects at both sizes: only how they are looked at differs.
         for tried in (sized.chosen, sized.largest):
             at_size = replace(some, native=tried.native)
             told.append(_told_apart(at_size, defects, backbone, seed=seed, threads=threads))

@@ -156,6 +156,7 @@ def wrong_qualities(
                 for x, y in _DIRECTIONS
             ]
             found.extend(registration.quality_at(pixels, pose) for pose in moved)
+        # Both axes the other way round is half a turn, and costs no resampling.
         turned.append(registration.register(np.ascontiguousarray(pixels[::-1, ::-1])).quality)
     highest = {px: float(np.quantile(found, 0.9)) for px, found in by_px.items()}
     return WrongQualities(
@@ -179,6 +180,7 @@ def quality_gate(qualities: Collection[float], wrong: WrongQualities) -> float:
     least, first = np.quantile(z, (0.0, 0.25))
     worst = float(np.tanh(least))
     usual = float(np.tanh(np.median(z)))
+    # Good parts register no better than pictures that lie elsewhere: what a gate stopped would be chance.
     if usual < wrong.elsewhere + _LEAST_MARGIN:
         return NO_GATE
     tail = _TAIL / math.sqrt(len(z)) * float(first - least)

@@ -80,6 +80,7 @@ def _box_of(differs: NDArray[np.float32], scale: float) -> Box | None:
     rows, columns = np.flatnonzero((differs > _CONTRAST).any(axis=1)), np.flatnonzero((differs > _CONTRAST).any(axis=0))
     if not rows.size or not columns.size:
         return None
+    # Room for parts that lie a little further out than the mean of all.
     margin = _MARGIN * max(height, width)
     left, top = max(0.0, columns[0] - margin), max(0.0, rows[0] - margin)
     right, bottom = min(float(width), columns[-1] + 1 + margin), min(float(height), rows[-1] + 1 + margin)

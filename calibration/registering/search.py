@@ -240,6 +240,7 @@ def _lie_turned(
     images: Sequence[GoodImage], reference: int, found: Registered, mask: NDArray[np.uint8] | None, *, threads: int
 ) -> bool:
     """Whether the images that registered worst do so far better somewhere on the full circle."""
+    # Only the worst: on the full circle each takes about twice the time (docs/decisions/0005, Measured).
     worst = sorted((a.quality, i) for i, a in enumerate(found.alignments) if i != reference)[:_TRIED]
     worst = [(quality, i) for quality, i in worst if quality < _CERTAIN]
     if not worst:

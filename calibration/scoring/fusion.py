@@ -65,6 +65,7 @@ class Fusion:
 
 def _by_others(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     """Each score on the scale that the other parts make."""
+    # As a new part is judged: by a scale that has not seen it (docs/decisions/0028).
     return np.array([Scale.to_upper_tenth(np.delete(scores, i))(score) for i, score in enumerate(scores)])
 
 

@@ -155,4 +155,6 @@ def _features(
 
 def _on_scale_of_others(scores: NDArray[np.float64], weight: float) -> NDArray[np.float64]:
     """Each score on the scale that the other parts make."""
+    # As a new part is: it has no say in the scale that it is judged on, so that both follow one law
+    # (docs/decisions/0028).
     return np.array([Scale.of(np.delete(scores, i), weight)(score) for i, score in enumerate(scores)])

@@ -256,6 +256,7 @@ class _Control(OwnDescriptor, FTPHandler):  # type: ignore[misc]
 
     def lose_data_connection(self) -> None:
         """It was dead on arrival: for the STOR that waits for it, and for one that comes now."""
+        # A listener that is kept would make the next STOR wait for a connection that nobody makes.
         self._dtp_acceptor = None
         self.abandon_transfer("426 The data connection broke.")
 

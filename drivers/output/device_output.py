@@ -127,13 +127,15 @@ class DeviceOutput(DeviceQuestions[S]):
                 await self._wait_until(due_mono_s)
                 if self._link is not None and self._link.is_up:
                     is_steady = monotonic_s() - self._up_mono_s >= _RECONNECT_CAP_S
+                    # A connection that is dropped as soon as it is made must not reset the pauses.
                     if is_steady:
                         backoff.reset()
                 elif is_steady:
                     is_steady = False  # it is made anew at once
                 elif not self._pass_may_stand:
                     # Lost as soon as it was there: a device that refuses every question is not asked on a new
-                    # connection fifty times a second. It has only so many.
+                    # connection fifty times a second. It has only so many. Where a PASS may still stand nothing is
+                    # waited for: REJECT has to be proven.
                     await backoff.sleep()
         finally:
             self._is_running = False

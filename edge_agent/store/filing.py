@@ -120,6 +120,7 @@ class Filing:
         stump = target.with_name(target.name + STUMP)
         try:
             self._fs.unlink(stump)
+            # Under another name first: a copy that a power cut ended must not look like an image.
             self._fs.copy(spooled, stump)
             self._fs.replace(stump, target)
         except OSError:

@@ -22,6 +22,7 @@ __all__ = ["Beside", "Found", "JournalSearch", "PartQuery", "Totals"]
 _LOOKED_AT_MOST = 1_000_000
 _NEAR_MOST = 100_000
 _TALLIED_AT_MOST = 1_000_000
+# The largest whole number of SQLite.
 _LAST_SEQ = 2**63 - 1
 
 

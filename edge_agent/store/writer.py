@@ -65,6 +65,7 @@ SELECT min(before) + 1 FROM (
 WHERE part_seq > before + 1
 """
 """A number that was given and never written: its part was open when the agent died, though later ones were decided."""
+# Above every number of a part: then no part is left out.
 _NO_NUMBER = 2**62
 _COUNTS_BEYOND = """
 SELECT controller_count FROM part WHERE controller_count > :last AND simulated = :simulated AND (

@@ -142,6 +142,8 @@ def candidates(bank: Bank, image: npt.NDArray[np.uint8]) -> tuple[list[Pose], Po
     # The image has no mask: nobody knows yet where the part lies in it.
     centred = image.astype(np.float32) - float(image.mean())
     spectrum = _low(_whiten(centred * bank.window), bank.shape)
+    # One surface a turn: how well the part fits at each shift, all shifts at once. That is why this is done in
+    # frequencies.
     surfaces = np.fft.irfft2(bank.spectra * spectrum, s=bank.shape)[:, bank.rows[:, None], bank.columns]
     flat = surfaces.reshape(len(bank.moves), -1)
     peaks = flat.argmax(axis=1)

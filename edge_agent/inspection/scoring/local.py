@@ -60,6 +60,7 @@ class LocalBank:
         if not np.isfinite(own).all():
             return float("nan")
         bounds = (self._to_some(projected, without) + own).ravel()
+        # The heap holds only places that were looked at: thousands that never come into question stay in this list.
         untouched = iter(np.argsort(-bounds, kind="stable").tolist())
         following = next(untouched)
         tried: list[tuple[float, int, int]] = []  # a heap of (-bound, how far it is known, place)
