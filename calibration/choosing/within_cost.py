@@ -150,7 +150,6 @@ def _told_apart(
 
     bad = [looked_at(defect) for defect in defects]
     order = np.random.default_rng(seed).permutation(len(good))
-    # Filled turn by turn: each part is set aside exactly once.
     of_good, of_bad = np.empty(len(good)), np.empty(len(bad))
     for turn in range(_TURNS):
         aside = order[turn::_TURNS]

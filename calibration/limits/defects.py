@@ -52,7 +52,6 @@ class Defect:
 
     def passes_at(self, limit: float) -> bool:
         """Whether it would pass if scores from ``limit`` on were rejected. What was stopped otherwise stays stopped."""
-        # What was stopped for how it lies, or for its light, is stopped whatever the limit is.
         return self.reason in (Reason.OK, Reason.SCORE) and self.score is not None and self.score < limit
 
 

@@ -173,7 +173,6 @@ def leave_one_out_scores(
 ) -> NDArray[np.float64]:
     """Score ``queries[i]`` against the bank without its row i, standardised without it; (n, d) both, n > k."""
     n = len(bank)
-    # Row i is true everywhere but at i: it picks all other parts.
     keep = ~np.eye(n, dtype=bool)
     return np.array([Bank.of(bank[keep[i]], k, depths).score(queries[i]) for i in range(n)])
 

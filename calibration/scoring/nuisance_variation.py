@@ -65,7 +65,6 @@ def nuisance_covariance(
         for view, before in plain.items():
             for after in moved:
                 added = (after[view] - before).astype(np.float64)
-                # Not centred: the shift that all places share is what has to be forgiven as well.
                 found[view] = found.get(view, 0.0) + added.T @ added / (len(added) * len(chosen))
         progress(done, len(chosen))
     return found

@@ -23,7 +23,7 @@ oddest clean one may lie, in ways that no exponential law foresees.
 """
 _SHARE = 8
 _FEWEST, _MOST = 2, 10
-# Of fewer, six make the upper half: no law is to be seen in them.
+# With fewer not even six make the upper half: no law is to be seen in them.
 _FEWEST_PARTS = 12
 _DRAWS = 20_000
 

@@ -151,7 +151,8 @@ def _distances(
     n = len(features)
     bank = PlaceBank.of(features[kept], places, Whitening(features, folds_of(n)).projection())
     nearest, beyond = (np.empty((n, int(places.sum())), np.float32) for _ in range(2))
-    # As many as may be odd together are passed over, the part itself not counted: the next one is of another kind.
+    # So many may be odd in the same way, this part among them: all but one are passed over, and the next is of another
+    # kind.
     number = min(most, len(kept) - 1) - 1
     stored, around_them = np.array(kept), around(places)
 

@@ -175,7 +175,7 @@ class _Control(OwnDescriptor, FTPHandler):  # type: ignore[misc]
 
     def ftp_STOR(self, file: str, mode: str = "w") -> None:  # noqa: N802
         """Open an Upload, or say why not; a refused image surfaces as well."""
-        # The peer's own mistakes before the state of our disk: an answer that asks for another command costs no room.
+        # The peer's own mistakes first: whoever has to send another command needs no room on the disk for it.
         reason, refusal = Reason.IMAGE_BROKEN, self._refusal(file, is_append="a" in mode)
         if not refusal:
             reason, refusal = Reason.DISK, self._why_no_room()

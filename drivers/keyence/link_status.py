@@ -26,7 +26,7 @@ _log = structlog.get_logger()
 SETUP_MODE = "setup mode"
 STEADY_S = 5.0
 """A connection that was lost sooner may be one of two clients that throw each other out: it is not hurried after."""
-# Hours of parts, or minutes of a controller gone mad: the engine takes an event as soon as it comes.
+# Some minutes of a fast line. The engine takes an event as soon as it comes: so many mean that nobody takes any.
 _EVENTS_MAX = 1024
 _FOUGHT_OVER = "it was up for a moment only, and the controller ended it: does another program connect to it?"
 _LOOSE = "it was up for a moment only: look at the plugs, the cable and the power"

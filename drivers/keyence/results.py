@@ -66,7 +66,6 @@ class ResultParser:
                 if read is not None:
                     found[name] = read(text.strip(" "))
         except ValueError:
-            # All of it or nothing: see the class.
             return ControllerResult(None, None, None, fields, at_mono_s)
         count, program, judgement = (found.pop(name, None) for name in _OF_THE_LINE)
         return ControllerResult(

@@ -44,8 +44,7 @@ _SEQ_MAX = 0xFFFF
 _PROGRAM_SHIFT, _PROGRAM_MASK = 6, 0x3FF
 
 REASON_CODES: dict[Reason, int] = {reason: code for code, reason in enumerate(Reason, start=1)}
-"""The reason word: the place of the reason in ``Reason``, from 1 on, so a new reason goes to its end. 0 says
-nothing."""
+"""The reason word: the place of the reason in ``Reason``, so that a new reason goes to its end. 0 says nothing."""
 
 
 class Status(IntFlag):

@@ -34,11 +34,10 @@ class BlockOutput(DeviceOutput[BlockState]):
     """Seven words under one check and a heartbeat, always written together (FC16); five words of the PLC are read.
 
     The PLC counts the parts at its gate, and the block repeats the PLC's number, which is read at the part's first
-    sign.
-    A PASS leaves only if two things hold. That number is exactly one higher than at the verdict before: PLC and agent
-    have seen the same one new part. And it is still the same now: that part is still at the gate. Otherwise this part
-    does not pass, and both go on from the PLC's number (docs/decisions/0017). With ``is_counted`` off the PLC gives no
-    numbers and takes ours, 1 + part_seq mod 65535. ``is_confirmed`` wants the PLC's heartbeat to change within
+    sign. A PASS leaves only if two things hold. That number is exactly one higher than at the verdict before: PLC and
+    agent have seen the same one new part. And it is still the same now: that part is still at the gate. Otherwise this
+    part does not pass, and both go on from the PLC's number (docs/decisions/0017). With ``is_counted`` off the PLC
+    gives no numbers and takes ours, 1 + part_seq mod 65535. ``is_confirmed`` wants the PLC's heartbeat to change within
     ``plc_timeout_s``; ``plc_place`` tells a person where it is looked for.
     """
 

@@ -102,7 +102,6 @@ class Exchange(asyncio.Protocol):
             raise NotConnected(f"{self.peer} is not connected")
         if self._waiting is not None:
             raise RuntimeError("one request at a time")
-        # Before the first byte leaves: a device on the same PC may answer within the write.
         self._size_of = size_of
         waiting: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._waiting = waiting

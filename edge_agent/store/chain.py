@@ -63,7 +63,7 @@ _QUERIES: dict[Kind, tuple[_Asked, ...]] = {
     "publication": (_Asked("part_seq, published, at_mono_s, detail", "publication"),),
     "event": (_Asked("event_id, kind, detail, at_mono_s, at_utc", "event", key="event_id"),),
 }
-# SQLite takes some thousand question marks in a query; so many rows are in memory at a time.
+# Below the number of question marks that any SQLite takes in one query (999).
 _AT_ONCE = 500
 _as_json = json.JSONEncoder(separators=(",", ":")).encode
 """JSON writes a float by the shortest digits that read back as the same bits."""

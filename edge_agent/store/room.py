@@ -56,6 +56,7 @@ def archive_reserve_bytes(total_bytes: int, least_bytes: int) -> int:
 
 def existing(path: Path) -> Path:
     """The folder, or the nearest above it that is there already."""
+    # Asked before the folder is made: the disk is that of the nearest folder above.
     while not path.exists():
         path = path.parent
     return path

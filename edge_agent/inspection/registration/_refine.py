@@ -235,7 +235,6 @@ def _solve(
     count = len(level.columns)
     pairs, diagonal = _pairs(count)
     normal = np.empty((count, count))
-    # Symmetric: one triangle is summed, and mirrored.
     normal[pairs] = np.einsum("kn,n->k", level.products, weights)
     normal.T[pairs] = normal[pairs]
     right = np.einsum("kn,n->k", level.columns, weights * residual)

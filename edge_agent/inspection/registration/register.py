@@ -319,8 +319,8 @@ class Registration:
         best, most = fits[0], -math.inf
         for fit in fits:
             alike = self._whole.alike(image, fit.pose)
-            # Fisher's z of each, added: a step from 0.8 to 0.9 then counts as much as one from 0.0 to 0.3, which is how
-            # sure the two are.
+            # Fisher's z of each, added: a step from 0.8 to 0.9 then counts about as much as one from 0 to 0.36: that
+            # is how sure the two are.
             found = math.atanh(np.clip(fit.quality, -_ALIKE, _ALIKE)) + math.atanh(np.clip(alike, -_ALIKE, _ALIKE))
             if found > most + _CLEARLY:
                 best, most = fit, found
