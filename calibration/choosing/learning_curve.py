@@ -38,6 +38,7 @@ MOST_PARTS = 160
 """With more good parts it is not tried: the time grows faster than their number."""
 _LEAST_SIDE_PX = 64
 """Of the picture at the size at which it is looked at: on a narrower one no defect fits."""
+# Three quarters are learned from, and each part is new once.
 _QUARTERS = 4
 _DEFECTS = 120
 _WORTH = 0.01

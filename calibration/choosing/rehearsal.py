@@ -44,6 +44,7 @@ _MOST_PARTS = 40
 _DEFECTS = 120
 _MOST_KNOWN = 60
 """As many as there are synthetic ones."""
+# Coarse questions need no full resolution (docs/decisions/0058).
 _LONG_SIDE_PX = 512
 _Image = TypeVar("_Image")
 

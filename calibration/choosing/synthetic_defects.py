@@ -27,6 +27,7 @@ __all__ = ["DefectKind", "SyntheticDefect", "clearer_half", "make_defects", "tol
 
 _RADIUS = (0.02, 0.12)
 """Of the part's length."""
+# Smaller ones would be noise to any way of looking.
 _LEAST_RADIUS_PX = 3.0
 # Its length to its width, at most.
 _LONGEST = 3.0

@@ -22,6 +22,7 @@ _TOP_SHARE = 0.25
 _MOST_FITTED = 50
 # Fewer excesses hardly tell their mean: from 20 good parts on there are five.
 _FEWEST_FITTED = 5
+# Enough for the digits of the interval that a person is shown.
 _DRAWS = 100_000
 # The chance that the largest of a clean set is called odd (docs/decisions/0055).
 _ODD = 0.05

@@ -17,6 +17,8 @@ MOST_FEATURES = 128
 """In which distances are taken: what a place of the bank takes in memory."""
 MOST_ANYWHERE = 64
 """The same for a bank that is free of the place: each of its features is compared with every place."""
+# Of few parts a covariance has no inverse: drawn towards the identity it has one. A rarely excited feature must not
+# drown all others (docs/decisions/0003).
 _SHRINKAGE = 0.1
 _LEAST_SHARE = 0.1
 _LEAST_SCALE = 1e-6

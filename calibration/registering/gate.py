@@ -42,6 +42,8 @@ then no single image can be called unregistered for its quality.
 
 NO_GATE = -1.0
 """No quality is below it."""
+# The gate never lies above the first, and never nearer to the worst good part than the second (docs/decisions/0005,
+# What is judged of it).
 _STRICTEST = 0.85
 _LEAST_MARGIN = 0.1
 # In Fisher's z, over the root of the number of parts. By simulation half of it refuses below 0.04 % of good parts from
@@ -51,11 +53,13 @@ _TRIED = 6
 # Of the long side: a pose that is wrong by so much should be stopped (docs/decisions/0005, What is judged of it).
 _OFF_SHARE = 0.005
 _LEAST_OFF_PX = 4
+# A tenth of the picture away edges meet other edges by chance alone.
 _ELSEWHERE_SHARE = 0.1
 # Enough for a median, and each takes a warp.
 _COMPARED = 12
 # In Fisher's z. Nearer than that, the two laws overlap and a gate between them would be chance.
 _APART = 0.05
+# Doubling, for the words to a person: which error does the gate stop?
 _NEAR_PX = (1, 2, 4, 8, 16, 32)
 _DIRECTIONS = tuple((math.cos(a), math.sin(a)) for a in np.arange(8) * math.pi / 4)
 

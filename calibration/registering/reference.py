@@ -25,9 +25,11 @@ Box = tuple[int, int, int, int]
 
 # All shares of the picture, so that they hold at any size; contrasts are of full scale.
 _BORDER = 0.02
+# Nineteen in twenty pixels of the border may differ so much from its median, and no more: else it shows several things.
 _UNIFORM = 0.02
 _CONTRAST = 0.08
 _MARGIN = 0.04
+# Of the part: with less in view another area would be inspected than was meant.
 _LEAST_SHARE = 0.6
 _LEAST_PX = 32
 

@@ -64,6 +64,7 @@ _TURNED_DEG = 20.0
 _MOST_UNSEEN = 0.4
 # Beyond what the good part that is furthest out hides of the crop.
 _UNSEEN_SLACK = 0.02
+# Good images that are moved elsewhere, eight ways each: enough for the quantile that the gate wants.
 _MOVED = 6
 _HALF = 0.5
 _NOT_JUDGED: tuple[str, ...] = ("no part is rejected for where it lies: the score alone judges it",)

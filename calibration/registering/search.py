@@ -47,6 +47,7 @@ _MOST_SCALE = 0.3
 _OVERVIEW_PX = 256
 # The worst six: if parts lie turned, most of these do.
 _TRIED = 6
+# An image that registers so well has nothing to gain on the full circle.
 _CERTAIN = 0.9
 # By a third of what lacks to 1, but by 0.05 at least and by 0.12 where much lacks (docs/decisions/0005).
 _LEAST_GAIN = 0.05

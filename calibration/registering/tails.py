@@ -23,6 +23,7 @@ __all__ = ["dark_ground", "filled_with_zeros"]
 
 # One image alone must not decide: a speck of dust on it would end the black for all parts (docs/decisions/0052).
 _SOME, _MOST = 0.25, 0.75
+# Of less black ground a share of stray pixels says nothing.
 _LEAST_GROUND_PX = 1000
 
 

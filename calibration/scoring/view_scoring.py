@@ -56,6 +56,7 @@ __all__ = [
 
 MEMORIES = {Projection.WHITENED_WITH_NUISANCE: ViewMemory}
 DEFAULT_VOICES = (Voice.IMAGE, Voice.TONE)
+# Bytes of a value in the memory of the line's PC; the file has half as many.
 _FLOAT = 4
 _FEWEST_OF_A_PART = 8
 """Features of each part in a bank that is free of the place."""

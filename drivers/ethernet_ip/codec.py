@@ -52,6 +52,7 @@ _READ, _WRITE, _REPLY = 0x4C, 0x4D, 0x80
 _SYMBOL, _ELEMENT_8, _ELEMENT_16 = 0x91, 0x28, 0x29
 # An array of BOOL is kept in words of 32 bits, and is read as such.
 _DINT, _BITS_OF_DINT = 0xC4, 0xD3
+# The port of a module that leads into its chassis.
 _BACKPLANE = 0x01
 _SIZE = 4
 _STATUS = 4

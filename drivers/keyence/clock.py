@@ -20,6 +20,7 @@ _WHOLE_S = 1.0
 """Two times in whole seconds may differ by this much more than the time that really went by between them."""
 # Less cannot be told from a clock of whole seconds; more is a gap in which parts may have left (docs/decisions/0047).
 _STANDSTILL_S = 1.0
+# PROTOCOL.md, "Bringing the link up". Each question costs a turn on a wire that has nothing else to do then.
 _POLL_S = 0.05
 # A clock that runs shows another second within one; the rest is for the answer on its way.
 _ANOTHER_SECOND_TIMEOUT_S = 1.5

@@ -37,6 +37,7 @@ _log = structlog.get_logger()
 
 # Data connections included. A new one takes the place of the one that was silent longest (docs/decisions/0048).
 _SOCKETS_MAX = 16
+# PROTOCOL.md, "Image output over FTP": a controller uses one, and leaves dead ones behind when its cable is pulled.
 _CONNECTIONS_PER_PEER_MAX = 4
 # Who takes a place without a login gives it back soon.
 _LOGIN_TIMEOUT_S = 30

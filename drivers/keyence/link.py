@@ -56,6 +56,7 @@ _RUN_MODE_TIMEOUT_S = 10.0
 _QUIET_S = 0.05
 _INSTANT_S = 1e-6
 """Shorter waits end at once, on a clock that has not moved."""
+# A controller that sends on for so long does not do what OE,0 asks: the link stays down rather than believe it.
 _DRAIN_TIMEOUT_S = 2.0
 # One refusal is usual while a program is changed at the controller's screen, three in a row are not.
 _REFUSALS_MAX = 3

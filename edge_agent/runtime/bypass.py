@@ -33,6 +33,7 @@ log = structlog.get_logger(__name__)
 LONGEST_S = 15 * 60.0
 _WAITS = 0.75
 """The share of a part's time that is waited for its inspection: the rest is for its row and its PASS."""
+# Whoever looks at the log in these minutes has to see it (docs/decisions/0031).
 _SAY_EVERY_S = 60.0
 _TEXT_MAX = 200
 

@@ -27,6 +27,7 @@ _CHECK_AT_MOST_S = 2.0
 """Enough for some hundred thousand parts; ``JournalReader.problems`` looks at everything."""
 # Of SQLite's virtual machine, between two looks at the clock.
 _CHECK_STEPS = 10_000
+# The next start, the page and the receivers ask for these first (docs/decisions/0010).
 _NEWEST_PARTS = 1000
 _DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 

@@ -46,6 +46,7 @@ _CHECKPOINT_AT_LAST = 4 * _CHECKPOINT_EVERY
 _MOST_OWED_ROWS = 10_000
 _OF_THE_ROW = (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError, sqlite3.InterfaceError)
 """Errors that the row is to blame for. Any other is the file's (a damaged page is a bare DatabaseError)."""
+# Texts come from peers and libraries: no row may grow without end.
 _LONGEST_TEXT = 2000
 _LONGEST_DETAIL = 1 << 22
 """Of an event: all values of a line.toml, which has 1 MiB at most."""

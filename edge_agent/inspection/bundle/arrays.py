@@ -25,6 +25,7 @@ __all__ = ["MOST_MEMBERS", "names_of", "read_arrays"]
 
 _END: Final = 22
 """Bytes of a ZIP file's last record, where no comment follows it: numpy writes none."""
+# Bytes of the locator that ZIP64 puts in front of that record.
 _LARGE_END: Final = 20
 MOST_MEMBERS: Final = 32
 """Five views with five arrays each are 25."""

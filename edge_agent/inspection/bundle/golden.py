@@ -45,6 +45,7 @@ FEATURES_SHARE = 1e-4
 SCORE_SHARE = 0.01
 """The score, as a share of itself. Other processors' kernels differ by 3e-6; no verdict hangs on a hundredth."""
 
+# A window of the features is enough to notice another kernel, and keeps the file small.
 _WINDOW_PX = (128, 160)
 _MARK_SHARE = 0.125
 _HINT = (

@@ -17,6 +17,7 @@ __all__ = ["Bmp", "bmp_pixels", "bmp_zero_tail_rows", "read_bmp"]
 
 _FILE_HEADER: Final = 14
 _INFO_HEADER: Final = 40
+# Older than Windows' own, with sizes of two bytes: told by its length alone.
 _OS2_HEADER: Final = 12
 _BI_RGB: Final = 0
 _BI_BITFIELDS: Final = 3

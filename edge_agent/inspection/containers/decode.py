@@ -69,6 +69,7 @@ _FOREIGN: Final = (
 )
 # Bits in turn, and the other way round: no Huffman code reads the same in both.
 _FILLERS: Final = (b"\x55", b"\xaa")
+# More than a decoder reads ahead for one block of pixels.
 _FILLER_BYTES: Final = 512
 
 

@@ -23,6 +23,7 @@ __all__ = ["Bank", "WholeReference", "build_bank", "candidates"]
 
 _HALF_STEP_PX: Final = 2.0  # how far a corner may be off between two turns of the bank
 _CUT_OFF: Final = 0.2  # cycles a pixel: above it phases are noise
+# Each candidate costs a refinement; peaks far below the highest are noise.
 _MAX_CANDIDATES: Final = 4
 # Peaks this near to the highest count as equal: half a step beside the right turn costs a peak 5 %, and on a part that
 # looks alike at every angle the heights say even less.

@@ -23,19 +23,24 @@ if TYPE_CHECKING:
 __all__ = ["Fit", "Level", "Pose", "build_level", "refine", "start"]
 
 _CAUCHY: Final = 2.385  # 95 % efficiency on Gaussian noise
+# The usual absolute deviation of a normal law, times this, is its standard deviation: outliers do not move it.
 _MAD_TO_SIGMA: Final = 1.4826
 _SIGMA_FLOOR: Final = 0.5  # grey values: below the rounding of the images themselves nothing is an outlier
 _BORDER_PX: Final = 3
 _STRUCTURE_FLOOR: Final = 0.5  # grey values a pixel: weaker gradients are noise
 _CELLS: Final = 24  # along the long side
 _CELL_SHARE: Final = 3  # a cell may hold this many times its fair share of the pixels
+# So far beside an edge its bright and its dark side show, and no longer its slope.
 _FLANK_PX: Final = 3.0
 _MAX_STEP_PX: Final = 3.0
+# Of what the edges' lever arms could tell, and the share of a turn's effect from which damping decides instead of the
+# picture (docs/decisions/0005).
 _ANGLE_DAMPING: Final = 0.02
 _ROUND: Final = 0.2
 _GAIN_RANGE: Final = (0.25, 4.0)  # what light and exposure can do to a part that still is the same
 _FULL_VIEW: Final = 0.75
 _FLAT: Final = 1e-3
+# Of fewer pixels neither a fit nor a correlation says anything.
 _MIN_INSIDE: Final = 16
 _MIN_IN_CELL: Final = 6
 _CONTRAST_FLOOR: Final = 4.0  # grey values squared: less contrast in a cell is none

@@ -26,6 +26,7 @@ __all__ = ["Registration", "RegistrationSettings"]
 
 # Small enough for a bank of dozens of turns, large enough that a part's outline still tells one from another.
 _COARSE_SIDE_PX: Final = 200
+# Smaller pictures have no structure for three levels, nor enough strong edges at the coarse one.
 _MIN_SIDE_PX: Final = 32
 _MIN_PIXELS: Final = 64
 _CERTAIN: Final = 0.9  # a coarse correlation above this needs no other candidate

@@ -23,6 +23,7 @@ __all__ = ["DarkGround", "shown_in", "stray_share"]
 
 # Fewer pixels together are noise of the sensor, not something of the part.
 _GROUP_PX: Final = 4
+# A soft edge is not black at once: half a per cent of the height is let through as well (docs/decisions/0052).
 _EDGE_SHARE: Final = 0.005
 _EDGE_PX: Final = 2
 # Where twelve stray pixels are to be expected, the chance that there is not a single one is e to the power of -12.

@@ -36,6 +36,7 @@ _FULL_SCALE: Final = 255.0
 # Blurs, whose differences are bands of structure: a lens out of focus takes the finest one first.
 _FINE_PX, _MIDDLE_PX, _COARSE_PX = 0.8, 1.6, 4.0
 _HALF: Final = 0.5
+# Of fewer pixels every one is taken: every fourth would leave too few for a tenth at either end.
 _FEW: Final = 1000
 
 

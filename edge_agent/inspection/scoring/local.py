@@ -20,12 +20,14 @@ __all__ = ["LocalBank", "Scale"]
 
 _TOP_PLACES = 9
 """What a point-like defect covers once features are averaged 3 x 3: fewer would hang on one noisy place."""
+# Good parts that are asked first, for an upper bound: few enough to be quick, enough for the bound to be near.
 _SOME = 8
 _TO_SOME, _TO_ALL, _TO_ALL_AROUND = range(3)
 """How well a place's distance is known so far: to some good parts, to all of them at its place, to all of them within
 one cell. The number is also the reach, in cells, of the search that leads on to the next of these."""
 # Further out one odd part of a few dozen would say what is odd (docs/decisions/0028).
 _ODD = 0.75
+# Good parts that happen to be alike must not make an outlier of any other one: see ``Scale``.
 _LEAST_SPREAD = 0.1
 _UPPER_TENTH = 0.9
 _LEAST_TENTH = 0.02
