@@ -30,11 +30,13 @@ __all__ = ["PLANES", "calmest_plane", "settle_plane"]
 PLANES = ("auto", *map(str, Plane))
 """What the filtered view looks at: the good parts say, nothing of its own, or one plane."""
 _CALM: Final = 0.8
-"""Of the square of a difference in grey: what good parts differ in has paled clearly."""
+"""Good parts have to differ at most so much as in grey, in squares: then what they differ in has paled clearly."""
 _DARK: Final = 0.1
 """Of full scale, added before the logarithm: what is darker is noise."""
 _NEUTRAL, _NEARLY_ALL, _SLACK = 0.1, 0.9, 0.02
-"""At so many of the part's places each plane is so near to grey, of its brightness; and a little of full scale more."""
+"""A part is about neutral where, at nine of ten of its places, no plane differs from grey by more than a tenth of the
+place's brightness and a fiftieth of full scale.
+"""
 _CLIPPED, _MOST_CLIPPED = 250 / 255, 0.01
 """A plane that is saturated is calm because it shows nothing."""
 _NOTHING: Final = 1e-5
@@ -117,7 +119,10 @@ def calmest_plane(
         return Plane.ALL, 1.0
     mean = parts.mean(axis=0)
     grey = mean.mean(axis=1, keepdims=True)
+    # A part of its own colour is dark in some plane and looks calm there, because it shows nothing
+    # (docs/decisions/0064).
     is_neutral = (np.abs(mean - grey) <= _NEUTRAL * grey + _SLACK).all(axis=1)
+    # Grey, the mean of the planes, is the yardstick: one plane has to be clearly calmer than that.
     in_grey = _usual_difference(parts.mean(axis=2))
     if is_neutral.mean() < _NEARLY_ALL or in_grey < _NOTHING:
         return Plane.ALL, 1.0
@@ -132,6 +137,7 @@ def calmest_plane(
 
 def _usual_difference(values: NDArray[np.float32]) -> float:
     """The squared difference of the usual one of parts (n, P) to what most show there, each part's level taken away."""
+    # In the logarithm more or less light adds the same everywhere, and goes away with the level below.
     level = np.log(values + np.float32(_DARK))
     level -= level.mean(axis=1, keepdims=True)
     # By the median of the parts: one that has a speck there does not make the others odd.

@@ -38,10 +38,11 @@ MOST_PARTS = 160
 """With more good parts it is not tried: the time grows faster than their number."""
 _LEAST_SIDE_PX = 64
 """Of the picture at the size at which it is looked at: on a narrower one no defect fits."""
+# Three quarters are learned from, and each part is new once.
 _QUARTERS = 4
 _DEFECTS = 120
 _WORTH = 0.01
-"""Of all pairs of a defect and a good part: what twice as many parts have to bring."""
+"""The share of pairs of a defect and a good part that twice as many parts have to put right (docs/decisions/0059)."""
 _SURFACE_PARTS = 400
 """Good images that are wanted where a place of a part is compared with all places."""
 
@@ -66,6 +67,7 @@ class PartsCurve:
         """What twice as many parts brought, the mean of all steps; None where it was not tried."""
         if not self.told_apart:
             return None
+        # The mean of the steps is the whole way divided by their number: one noisy figure in the middle has no say.
         return (self.told_apart[-1] - self.told_apart[0]) / (len(self.told_apart) - 1)
 
     @property
@@ -143,6 +145,8 @@ class _Trial:
         self._good, self._places = features[View.OVERVIEW], places[View.OVERVIEW]
         self._seen = seen_places(self._places, is_tied=self.is_tied)
         extractors = [extractor.looking_at({View.OVERVIEW: self._seen}) for extractor in extractors]
+        # All of them and not the clearer half: it is the faint ones that more parts help with (docs/decisions/0059,
+        # Tried).
         self.defects = make_defects([picture.copy for picture in pictures], _DEFECTS, seed=seed, threads=threads)
 
         def look(extractor: Extractor[View], defect: SyntheticDefect) -> NDArray[np.float16]:
@@ -202,6 +206,7 @@ class _Memory:
 
 def _sizes(total: int) -> tuple[int, ...]:
     """How many parts are learned from: all that are not set aside, half and a quarter of them."""
+    # Less the largest quarter: every quarter that is set aside leaves at least so many.
     most = total - -(-total // _QUARTERS)
     return most // 4, most // 2, most
 

@@ -66,6 +66,7 @@ def place_all(
         return _with_place(registered, _registration(registered, registered.notes[0]), place, rehearse, progress)
     worst = min(alignment.quality for alignment in registered.alignments)
     left_out = len(images) - len(registered.images)
+    # Both ways would show the networks the same: half a minute of rehearsal could not change the answer.
     if not left_out and worst >= _CERTAIN:
         why = f"every good image registers at {worst:.2f} or better"
         answers = (answered(REGISTRATION, "on", why), answered(PLACE, *(_said(place) or ("tied", why))))
@@ -75,9 +76,11 @@ def place_all(
     allowed = PLACES[1:] if place == "auto" else (place,)
     # Where defects are told apart nearly always, the other way cannot be clearly better and is not tried.
     if leaves_room(max(figures["on"][name] for name in allowed)):
+        # Without the scale: a range to search and no registration contradict each other, and would be refused.
         as_they_come = replace(wishes, registration="off", max_scale=0.0)
         unmoved = register_all(images, as_they_come, crop, progress, threads=threads)
         figures["off"] = _by_place(rehearsal.told_apart(unmoved, progress))
+    # Of each way the better of tied and free: the place is asked second, and must not decide the first question.
     answer = ask(REGISTRATION, {way: max(told[name] for name in allowed) for way, told in figures.items()})
     if answer.answer == "off" and unmoved is not None:
         registered = unmoved

@@ -76,7 +76,7 @@ PLANE = Question(
 
 
 def leaves_room(default: float) -> bool:
-    """Whether any answer could be clearly ahead of a default with this figure: of defects no more than all are told."""
+    """Whether any answer could be clearly ahead of a default with this figure: an AUC is never above 1."""
     return default + CLEARLY < 1.0
 
 
@@ -91,6 +91,7 @@ def ask(question: Question, figures: Mapping[str, float]) -> Answer:
         return Answer(question, question.default, why, figures)
     other = figures[question.other]
     of_each = f"{question.default} {default:.3f}, {question.other} {other:.3f}"
+    # Not simply the larger figure: on synthetic defects two ways that both fit differ by chance (docs/decisions/0058).
     if other > default + CLEARLY:
         return Answer(question, question.other, f"defects are told apart better (AUC {of_each})", figures)
     why = f"nothing speaks clearly for the other way (AUC of defects: {of_each})"

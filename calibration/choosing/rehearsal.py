@@ -39,10 +39,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Rehearsal", "Told"]
 
+# Bounds that keep a way of looking to some ten seconds (docs/decisions/0058, Rehearsal and Measured).
 _MOST_PARTS = 40
 _DEFECTS = 120
 _MOST_KNOWN = 60
 """As many as there are synthetic ones."""
+# Coarse questions need no full resolution (docs/decisions/0058).
 _LONG_SIDE_PX = 512
 _Image = TypeVar("_Image")
 
@@ -71,8 +73,10 @@ class Rehearsal:
         defects: int = _DEFECTS,
         known: Sequence[KnownImage] = (),
     ) -> None:
+        # Evenly over all: images of one hour lie beside each other in a folder.
         self._images = _spread(images, _MOST_PARTS)
         self._known = _spread(known, _MOST_KNOWN)
+        # One network with one thread for each worker: several images at once are quicker than several threads on one.
         self._grids = [FeatureGrid(network, threads=1) for _ in range(threads)]
         pictures = [image.pixels for image in self._images]
         # Faint and tiny ones mislead where two ways of looking are told apart (docs/decisions/0058).
@@ -146,6 +150,7 @@ def _features(grid: FeatureGrid, crop: NDArray[np.float32]) -> NDArray[np.float1
 def _inspected(registered: RegisteredSet, likeness: Likeness, pixels: NDArray[np.uint8]) -> NDArray[np.float32] | None:
     """The crop of an image that is new to the set; None where it would be rejected for how it lies."""
     found = registered.registration.register(pixels)
+    # The same gates as on the line: a way of looking that throws defects out for how they lie has found them, too.
     if found.quality < registered.quality_min or registered.pose.judge(found):
         return None
     if registered.registration.unseen_fraction(found, registered.crop) > registered.unseen_max:
@@ -186,6 +191,7 @@ class _Trial:
         self._banks = {fold: memory.bank(fold) for fold in sorted({memory.fold_of(i) for i in range(len(good))})}
         self.to_good = np.stack([self._to_each(features, part) for part, features in enumerate(good)])
         for part in range(len(good)):
+            # Infinitely far from itself: so it is never its own nearest part.
             self.to_good[part, :, part] = np.inf
 
     def score(

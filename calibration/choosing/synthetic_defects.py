@@ -27,7 +27,9 @@ __all__ = ["DefectKind", "SyntheticDefect", "clearer_half", "make_defects", "tol
 
 _RADIUS = (0.02, 0.12)
 """Of the part's length."""
+# Smaller ones would be noise to any way of looking.
 _LEAST_RADIUS_PX = 3.0
+# Its length to its width, at most.
 _LONGEST = 3.0
 _OVERVIEW_PX = 256
 _RIM_PX = 3
@@ -102,6 +104,7 @@ def told_apart(good: NDArray[np.float64], bad: NDArray[np.float64]) -> float:
 
     Of two that score the same each is above in half of the cases.
     """
+    # Every defect with every good part: a few thousand pairs need no sorting.
     above = (bad[:, None] > good).mean(dtype=np.float64)
     level = (bad[:, None] == good).mean(dtype=np.float64)
     return float(above + level / 2)
@@ -156,6 +159,7 @@ def _radius(part: NDArray[np.bool_] | None, shape: tuple[int, ...], rng: np.rand
 
 def _shape(radius: float, rng: np.random.Generator) -> NDArray[np.float32]:
     """How much of each pixel of a square is covered: by a spot with a wavy outline, long or round, and a bare rim."""
+    # The root, because one axis is made longer by it and the other one shorter: the area stays.
     stretch = float(np.sqrt(rng.uniform(1.0, _LONGEST)))
     half = int(np.ceil(radius * stretch * 1.5)) + _RIM_PX
     y, x = np.mgrid[-half : half + 1, -half : half + 1].astype(np.float32)
@@ -168,6 +172,7 @@ def _shape(radius: float, rng: np.random.Generator) -> NDArray[np.float32]:
     outline = 1.0 + np.clip(sum(waves), -0.4, 0.4)
     distance = np.hypot(along / (radius * stretch), across / (radius / stretch)) / outline
     cover = np.clip(0.5 + (1.0 - distance) * radius / stretch, 0.0, 1.0)
+    # Poisson's blend takes the values at the border of the patch as given: it needs a rim that is not covered.
     cover[:_RIM_PX], cover[-_RIM_PX:], cover[:, :_RIM_PX], cover[:, -_RIM_PX:] = 0.0, 0.0, 0.0, 0.0
     return np.asarray(cover, np.float32)
 

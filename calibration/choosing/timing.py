@@ -48,6 +48,7 @@ __all__ = ["inspection_ms", "measured", "only", "spread_over"]
 
 _REMEMBERED: Final = 4
 """Good parts that stand for all in a trial's memory: what it compares with, not how well, takes the time."""
+# The median of seven: one that another program held up has no say (docs/decisions/0085).
 _TIMED: Final = 7
 _SHOWN: Final = 12
 """Good images that the finished bundle is timed with."""
@@ -131,6 +132,7 @@ class _Trial:
     def inspect(self, data: bytes) -> tuple[float, float]:
         """Ms that an image file takes, and how many of them before any network is asked."""
         begin = time.perf_counter()
+        # An inspection takes the hash of its image too: it is part of the time.
         hashlib.sha256(data)
         pixels = read_image(data).pixels
         seen = self._registered.seen(pixels, self._registered.registration.register(pixels))
@@ -146,6 +148,7 @@ class _Trial:
         is_tied = self._registered.is_tied
         few, count, depth = features.shape
         parts = min(len(self._registered.images), most_kept(count, depth, view, is_tied=is_tied))
+        # How many are compared takes the time, not whether they differ.
         memory = ViewMemory(features, places, [number % few for number in range(parts)], is_tied=is_tied)
         held_out = ViewMemory(features, places, range(few), is_tied=is_tied).held_out()
         return ViewBank(memory.bank(), held_out.usual, Scale(0.0, 1.0))

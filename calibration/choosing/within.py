@@ -121,6 +121,7 @@ def choose(wish: TimeWish, size_of: Callable[[int], Size], took: Callable[[Size]
         if tried and native == tried[-1].native:  # a small part is seen whole with all of them
             continue
         tried.append(Tried(pixels, native, *took(native)))
+        # From the largest down, and the first that fits: the menu is short, and a trial takes seconds.
         if tried[-1].took_ms * (1.0 + MARGIN) <= wish.ms:
             return Sized(wish, tried[-1], tried[0])
     smallest = tried[-1]

@@ -38,7 +38,7 @@ _PARTS: Final = 24
 _DEFECTS: Final = 48
 """Of which the clearer half counts."""
 _SAYS_NOTHING: Final = 4
-"""Of 100 comparisons: as many as hang on a single one of 24 defects."""
+"""A difference of so many of 100 comparisons may come from a single one of 24 defects."""
 _TURNS: Final = 3
 """A third of the parts is new to what the others teach, each third in turn."""
 
@@ -103,12 +103,14 @@ def cost_of(
 
     What cannot be found out is told in its words: no calibration fails for it.
     """
+    # Two dozen parts and no more: the answer is coarse whatever it costs (docs/decisions/0085).
     some = only(registered, spread_over(registered.images, _PARTS))
     try:
         defects = clearer_half(
             make_defects([image.pixels for image in some.images], _DEFECTS, seed=seed, threads=threads)
         )
         told = []
+        # The same defects at both sizes: only how they are looked at differs.
         for tried in (sized.chosen, sized.largest):
             at_size = replace(some, native=tried.native)
             told.append(_told_apart(at_size, defects, backbone, seed=seed, threads=threads))

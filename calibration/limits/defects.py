@@ -146,6 +146,7 @@ def judge_defective(
 ) -> tuple[Defect, ...]:
     """Each image as the bundle of these files and this manifest judges it: written, loaded and run as on the line."""
     found = []
+    # Not judged by what is in memory: written, proven and loaded, it is what the line will judge by, rounding included.
     with tempfile.TemporaryDirectory(prefix="edge-agent-defective-") as folder:
         write_bundle(Path(folder) / "bundle", *bundle)
         inspector = Inspector(Bundle.load(Path(folder) / "bundle"), threads=threads)

@@ -99,6 +99,7 @@ def disturbance_tolerance_of(
     judge, usual = bundle.judge(threads=threads), float(np.median(scores))
     if not isinstance(judge, ViewsJudge):
         raise TypeError("only the mean of views judges without a part")
+    # To where REVIEW begins: on the line it is a reject (docs/decisions/0015).
     room = bundle.review_from - usual
     if room < _LEAST_ROOM:
         return None
@@ -107,6 +108,7 @@ def disturbance_tolerance_of(
         reconstructor = Reconstructor(bundle.cpcae_onnx, bundle.grid, bundle.channels, threads=threads)
 
     def laid(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        # Anew and not as it lay before: a disturbance may move what registration finds, too.
         found = registered.registration.register(image)
         return registered.seen(image, found)
 
@@ -119,6 +121,8 @@ def disturbance_tolerance_of(
     for done, index in enumerate(chosen, start=1):
         pixels = registered.images[index].pixels()
         plain = seen(laid(pixels))
+        # The bundle knows these parts: compared with itself a part would be at distance 0, and only the disturbance
+        # would count.
         others = judge.without(plain)
         before = others.score(plain).score
         crops = at_once(lambda one: laid(one.apply(pixels)), disturbances, threads=threads)  # noqa: B023 - used at once

@@ -45,6 +45,7 @@ __all__ = [
 
 # From here on the second largest score costs 5 % of good parts at most, 2 / (n + 1) (docs/decisions/0015).
 _SECOND_FROM = 39
+# From 149 parts on this is the third largest score or further in (docs/decisions/0015).
 _QUANTILE = 0.02
 _OFFERED = (0.01, 0.02, 0.03, 0.05, 0.10)
 # Of what n parts carry by themselves, 1 / (n + 1): further down a model speaks of nothing (docs/decisions/0015).
@@ -232,10 +233,12 @@ def choose_limit(scores: NDArray[np.float64], wishes: LimitWishes = LimitWishes(
             hint="look for images that are all black, all white or of something else",
         )
     n = len(scores)
+    # A share that a person asked for goes by rank: a promise without a model (docs/decisions/0015).
     if by_tail and wishes.false_rejects is None and tells_of_tail(scores):
         return _limit_by_tail(scores, wishes)
     rank, review_rank = plan_ranks(n, wishes)
     tail = extrapolate(scores, wishes.false_rejects) if rank == 0 and wishes.false_rejects is not None else None
+    # Rank 0 is beyond all scores: what holds without the model is what holds for the largest of them.
     limit = at_rank(scores, max(rank, 1))
     # Where no score was seen a model may speak; below one that was seen it has nothing to say.
     value = limit.value if tail is None else max(limit.value, tail.value)
@@ -261,6 +264,7 @@ def _limit_by_tail(scores: NDArray[np.float64], wishes: LimitWishes) -> Limit:
     target = _tail_target(n)
     # The rank behind the target's own: the promise rests on this, not on the model (docs/decisions/0055).
     floor = at_rank(scores, parts_in(target, n) + 1)
+    # One odd part must not carry the limit away: without it the others say where the tail lies (docs/decisions/0055).
     tail = (without_largest if largest_is_odd(scores) else extrapolate)(scores, target)
     rank, review_rank = plan_ranks(n, wishes)
     band = None
@@ -277,11 +281,17 @@ def _tail_target(n: int) -> float:
     less than what one of n + 1 is.
     """
     falling = min(_TAIL_TARGET_OF_FEW, _PARTS_IN_TAIL / (n + 1))
+    # One of n + 1 is what the largest of n scores stands for: n parts cannot speak of less.
     return max(_TAIL_TARGET, falling, 1 / (n + 1))
 
 
 def at_rank(scores: NDArray[np.float64], rank: int) -> Limit:
-    """The limit just above the rank-th largest of scores (n,), where 1 is the largest, and what it promises."""
+    """The limit just above the rank-th largest of scores (n,), where 1 is the largest, and what it promises.
+
+    A new good part is as likely to fall into any of the n + 1 gaps between and beside n scores of good parts, whatever
+    the law of the scores. So rank / (n + 1) of new good parts are expected above it, and the share that is really
+    rejected follows Beta(rank, n + 1 - rank) (docs/decisions/0004, 0015).
+    """
     n = len(scores)
     # One step above the score itself: "at or above the limit" is then "above that part", also where scores tie.
     value = float(np.nextafter(np.sort(scores)[n - rank], np.inf))

@@ -87,6 +87,7 @@ def new_limit(manifest: Mapping[str, Any], to: float) -> NewLimit:
     if to == before:
         raise UsageError(f"{before:.6g} is the limit already", hint="name another one")
     scores = _scores(manifest)
+    # A band is kept as a share: with the limit the boundary of PASS moves as it was asked (docs/decisions/0073).
     share = float(manifest["limit"]["review_from"]) / before
     limit = _limit_at(scores, to, to if share == 1.0 else to * share)
     above = int((scores >= limit.review_from).sum())

@@ -30,6 +30,8 @@ def false_reject_bound(n: int, rank: int = 1) -> float:
 
     It is the bound of a rate of which rank - 1 in n were seen: the parts above that score.
     """
+    # Clopper and Pearson's bound for rank - 1 of n is the same quantile of Beta(rank, n + 1 - rank): one function
+    # serves both.
     return rate_upper_bound(rank - 1, n)
 
 
@@ -49,6 +51,7 @@ def share_for(rank: int, n: int) -> str:
     """The shortest target to ask for, as a person writes it, that puts the limit above the rank-th largest of n."""
     digits = 1
     while True:
+        # Rounded up: a share that is a little too small would lead to the rank before.
         written = math.ceil(rank / (n + 1) * 100 * 10**digits - ROUNDING) / 10**digits
         if parts_in(written / 100, n) == rank:
             return f"{written:.{digits}f}%"
@@ -80,6 +83,7 @@ def share_of(name: str, text: str | None) -> float | None:
 
 def parts_in(share: float, n: int) -> int:
     """How many of the n held-out parts a limit may lie below so that the expected share is not exceeded."""
+    # The largest r with r / (n + 1) <= share. ROUNDING, because 0.29 of 100, say, is a little less than 29 in binary.
     return math.floor(share * (n + 1) + ROUNDING)
 
 

@@ -18,9 +18,13 @@ __all__ = ["Tail", "extrapolate", "largest_is_odd", "tells_of_tail", "top_excess
 
 # The largest scores tell of the tail, and of one parameter: a shape would follow the oddest (docs/decisions/0015).
 _TOP_SHARE = 0.25
+# More scores would reach into the body of the law, which is not exponential.
 _MOST_FITTED = 50
+# Fewer excesses hardly tell their mean: from 20 good parts on there are five.
 _FEWEST_FITTED = 5
+# Enough for the digits of the interval that a person is shown.
 _DRAWS = 100_000
+# The chance that the largest of a clean set is called odd (docs/decisions/0055).
 _ODD = 0.05
 
 
@@ -61,12 +65,14 @@ def largest_is_odd(scores: NDArray[np.float64]) -> bool:
 
     By the exponential tail of the others the largest of n reaches as far in one of twenty calibrations.
     """
+    # A share of 0.05 / n: one of n parts is beyond it in about one of twenty sets.
     return bool(scores.max() > without_largest(scores, _ODD / len(scores)).value)
 
 
 def tells_of_tail(scores: NDArray[np.float64]) -> bool:
     """Whether the scores (n,) have a tail to go by, with the largest of them and without it."""
     fitted = _fitted(len(scores))
+    # Scores that are all alike at the top have no excess: the tail would be a step.
     return fitted >= _FEWEST_FITTED and min(_excess(scores, fitted)[1], _excess(_others(scores), fitted)[1]) > 0.0
 
 
@@ -77,6 +83,7 @@ def top_excess(scores: NDArray[np.float64]) -> tuple[float, float]:
     """
     if tells_of_tail(scores) and largest_is_odd(scores):
         return _excess(_others(scores), _fitted(len(scores)))
+    # Here a rough answer is better than none: a scale is needed also from few parts.
     return _excess(scores, max(1, _fitted(len(scores))))
 
 

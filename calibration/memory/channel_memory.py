@@ -92,6 +92,7 @@ def most_different(features: NDArray[np.float16], most: int) -> list[int]:
     nearest = np.full(n, np.inf)
     while len(chosen) < most:
         nearest = np.minimum(nearest, ((summary - summary[chosen[-1]]) ** 2).sum(axis=1))
+        # Parts that are alike teach the same; the ones that differ widen what counts as good.
         chosen.append(int(nearest.argmax()))
     return sorted(chosen)
 

@@ -17,11 +17,15 @@ MOST_FEATURES = 128
 """In which distances are taken: what a place of the bank takes in memory."""
 MOST_ANYWHERE = 64
 """The same for a bank that is free of the place: each of its features is compared with every place."""
+# Of few parts a covariance has no inverse: drawn towards the identity it has one. A rarely excited feature must not
+# drown all others (docs/decisions/0003).
 _SHRINKAGE = 0.1
 _LEAST_SHARE = 0.1
 _LEAST_SCALE = 1e-6
 _NOTHING = 1 / 12
-"""Of the root of what eleven disturbances add together: a quarter of what one of them does."""
+"""The share of the root of all that the disturbances add up to that counts as no distance at all. There are up to
+eleven of them, and the root of eleven is about three: so it is a quarter of what a single one adds.
+"""
 _NUISANCE_SHARE = 0.3
 """Of what disturbances add, beside how good parts differ: docs/decisions/0057."""
 
@@ -64,7 +68,7 @@ class Whitening:
             self._products[fold] += values.T @ values
 
     def least_spread(self, projection: NDArray[np.float32]) -> float:
-        """A distance that is nothing, about one grey value's: a share of what the disturbances add, in that projection.
+        """The distance, in that projection, that means nothing: a share of what disturbances add, about one grey value.
 
         None of them is less than two grey values. 1e-6 where nothing was disturbed.
         """
@@ -88,15 +92,21 @@ class Whitening:
         n, places = int(used[self._folds].sum()) * self._each, self._totals.shape[1]
         totals = self._totals[used].sum(axis=0)
         # From sums by fold: one pass over the features, and leaving a fold out is a subtraction.
+        # Sum of squares less the square of the sum: each place's own mean is taken away, so that only what good parts
+        # differ in is left.
         within = (self._products[used].sum(axis=0) - totals.T @ totals / n) / (places * max(1, n - 1))
         if self._nuisance is not None:
             within += _NUISANCE_SHARE * self._nuisance
         deviation = np.sqrt(np.maximum(np.diagonal(within), 0.0))
         floor = max(_LEAST_SHARE * float(np.sqrt((deviation**2).mean())), _LEAST_SCALE)
         scale = 1.0 / np.maximum(deviation, floor)
+        # Each feature by its own spread first: the shrinkage below draws all towards one variance, which would be wrong
+        # for features of different size.
         standardised = within * np.outer(scale, scale)
         usual = float(np.trace(standardised)) / len(scale)
         shrunk = (1.0 - _SHRINKAGE) * standardised + _SHRINKAGE * usual * np.eye(len(scale))
+        # Dividing each direction by the root of its variance is the whitening: a distance then counts in spreads of
+        # good parts, whatever the direction.
         values, vectors = np.linalg.eigh(shrunk)  # ascending
         kept = slice(-self._most, None)
         projection = scale[:, None] * vectors[:, kept] / np.sqrt(np.maximum(values[kept], _LEAST_SCALE**2))

@@ -36,19 +36,30 @@ __all__ = [
 ]
 
 RELIABLE = 0.5
-"""Good images whose usual quality is below this differ more in what they show than in where they show it."""
+"""Where the usual quality of good images is below this, they differ in what they show, and not only in where it lies:
+then no single image can be called unregistered for its quality.
+"""
 
 NO_GATE = -1.0
 """No quality is below it."""
+# The gate never lies above the first, and never nearer to the worst good part than the second (docs/decisions/0005,
+# What is judged of it).
 _STRICTEST = 0.85
 _LEAST_MARGIN = 0.1
-_TAIL = 24.0  # by simulation: half of it refuses below 0.04 % of good parts from 28 on, with long tails 0.3 %
+# In Fisher's z, over the root of the number of parts. By simulation half of it refuses below 0.04 % of good parts from
+# 28 on, with long tails 0.3 % (docs/decisions/0005).
+_TAIL = 24.0
 _TRIED = 6
+# Of the long side: a pose that is wrong by so much should be stopped (docs/decisions/0005, What is judged of it).
 _OFF_SHARE = 0.005
 _LEAST_OFF_PX = 4
+# A tenth of the picture away edges meet other edges by chance alone.
 _ELSEWHERE_SHARE = 0.1
+# Enough for a median, and each takes a warp.
 _COMPARED = 12
+# In Fisher's z. Nearer than that, the two laws overlap and a gate between them would be chance.
 _APART = 0.05
+# Doubling, for the words to a person: which error does the gate stop?
 _NEAR_PX = (1, 2, 4, 8, 16, 32)
 _DIRECTIONS = tuple((math.cos(a), math.sin(a)) for a in np.arange(8) * math.pi / 4)
 
@@ -98,6 +109,7 @@ def unregistered(
 
 
 def _is_far_below(correlation: float, usual: float) -> bool:
+    # Where good images usually have 0.99, below 0.76; where they have 0.8 or less, below 0.3.
     return correlation < 0.3 or 1.0 - correlation > 4 * (1.0 - usual) + 0.2
 
 
@@ -148,6 +160,7 @@ def wrong_qualities(
                 for x, y in _DIRECTIONS
             ]
             found.extend(registration.quality_at(pixels, pose) for pose in moved)
+        # Both axes the other way round is half a turn, and costs no resampling.
         turned.append(registration.register(np.ascontiguousarray(pixels[::-1, ::-1])).quality)
     highest = {px: float(np.quantile(found, 0.9)) for px, found in by_px.items()}
     return WrongQualities(
@@ -166,14 +179,18 @@ def quality_gate(qualities: Collection[float], wrong: WrongQualities) -> float:
     closer to the worst than 0.1, never above 0.85; no gate at all where good parts reach no more than images that lie
     elsewhere.
     """
+    # Fisher's z: near 1 correlations crowd together, and their spread means something only on this scale.
     z = np.arctanh(np.clip(np.array(list(qualities), np.float64), -0.999, 0.999))
     least, first = np.quantile(z, (0.0, 0.25))
     worst = float(np.tanh(least))
     usual = float(np.tanh(np.median(z)))
+    # Good parts register no better than pictures that lie elsewhere: what a gate stopped would be chance.
     if usual < wrong.elsewhere + _LEAST_MARGIN:
         return NO_GATE
     tail = _TAIL / math.sqrt(len(z)) * float(first - least)
     usual_gate, closest = (float(np.tanh(least - share * tail)) for share in (1.0, 0.5))
+    # The usual margin, or a narrower one as far as it stops a pose that is wrong, and then the two bounds that hold for
+    # all sets.
     return min(max(usual_gate, min(wrong.off, closest)), worst - _LEAST_MARGIN, _STRICTEST)
 
 

@@ -14,7 +14,9 @@ __all__ = ["counting_places", "part_and_rim", "part_mask"]
 
 _CONTRAST = 0.08
 """Least difference between part and background, of full scale: below, a division says something about light alone."""
+# With more of the border on the part, what is called background may be the part.
 _MOST_BORDER = 0.25
+# Of the part's length, so that its own edge counts as well (docs/decisions/0055).
 _WIDER = 0.015
 _HALF = 0.5
 _RIM = 0.05
@@ -35,6 +37,7 @@ def part_mask(
     border = _border(mean.shape[:2])
     background = np.median(mean[border], axis=0)
     least, most = extremes or (mean, mean)
+    # The colour plane that differs most: a red part on grey ground may be as bright as the ground.
     differs = np.maximum(most - background, background - least).max(axis=2)
     grey = np.round(np.minimum(differs, 1.0) * 255.0).astype(np.uint8)
     _, divided = cv2.threshold(grey, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
@@ -78,6 +81,7 @@ def _border(shape: tuple[int, ...]) -> NDArray[np.bool_]:
 
 def _without_holes(part: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The part with every hole in it filled: all that no way outside leads to."""
+    # With a rim of background all around, so that one flood from the corner reaches everything that is outside.
     outside = np.pad((~part).astype(np.uint8), 1, constant_values=1)
     cv2.floodFill(outside, None, (0, 0), 2)
     return np.asarray(outside[1:-1, 1:-1] != 2)

@@ -23,19 +23,24 @@ __all__ = ["Box", "check_in_view", "clip_to_valid", "explicit_crop", "medoid", "
 Box = tuple[int, int, int, int]
 """x, y, width, height in px."""
 
+# All shares of the picture, so that they hold at any size; contrasts are of full scale.
 _BORDER = 0.02
+# Nineteen in twenty pixels of the border may differ so much from its median, and no more: else it shows several things.
 _UNIFORM = 0.02
 _CONTRAST = 0.08
 _MARGIN = 0.04
+# Of the part: with less in view another area would be inspected than was meant.
 _LEAST_SHARE = 0.6
 _LEAST_PX = 32
 
 
 def medoid(images: Sequence[GoodImage]) -> int:
     """Index of the image most like all the others, at thumbnail size."""
+    # In double precision: |a|² + |b|² - 2ab below takes small differences of large numbers.
     flat = np.stack([image.thumbnail.ravel() for image in images]).astype(np.float64)
     squares = (flat**2).sum(axis=1)
     distances = np.sqrt(np.maximum(squares[:, None] + squares[None] - 2 * flat @ flat.T, 0.0))
+    # A real image and not the mean of all: a mean is blurred, and has no sharp edges to register by.
     return int(distances.sum(axis=1).argmin())
 
 
@@ -66,6 +71,7 @@ def _background(mean: NDArray[np.float32]) -> NDArray[np.float32] | None:
     rim = max(1, round(_BORDER * max(height, width)))
     border = np.ones((height, width), bool)
     border[rim:-rim, rim:-rim] = False
+    # The median: a part that reaches over the border in places has no say.
     background = np.median(mean[border], axis=0)
     differs = np.abs(mean - background).max(axis=2)
     return None if np.percentile(differs[border], 95) > _UNIFORM else np.asarray(background, np.float32)
@@ -76,6 +82,7 @@ def _box_of(differs: NDArray[np.float32], scale: float) -> Box | None:
     rows, columns = np.flatnonzero((differs > _CONTRAST).any(axis=1)), np.flatnonzero((differs > _CONTRAST).any(axis=0))
     if not rows.size or not columns.size:
         return None
+    # Room for parts that lie a little further out than the mean of all.
     margin = _MARGIN * max(height, width)
     left, top = max(0.0, columns[0] - margin), max(0.0, rows[0] - margin)
     right, bottom = min(float(width), columns[-1] + 1 + margin), min(float(height), rows[-1] + 1 + margin)
@@ -92,6 +99,7 @@ def clip_to_valid(box: Box, valid: dict[str, tuple[int, int, int, int]]) -> Box:
     top = max(y, *(v[1] for v in valid.values()))
     right = min(x + width, *(v[2] for v in valid.values()))
     bottom = min(y + height, *(v[3] for v in valid.values()))
+    # One image that lies far out would cut the inspected area down for all parts.
     if right - left < max(_LEAST_PX, _LEAST_SHARE * width) or bottom - top < max(_LEAST_PX, _LEAST_SHARE * height):
         worst = min(valid, key=lambda name: _area(valid[name]))
         raise CalibrationRefused(

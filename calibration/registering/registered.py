@@ -59,16 +59,19 @@ __all__ = ["RegisteredSet", "grid_for", "register_all"]
 
 _WORKING_PX = 256
 _THUMBNAIL_PX = 200
+# Turned further, parts have hardly a rectangle in common: then each has to show most of the crop, and not all of it.
 _TURNED_DEG = 20.0
 _MOST_UNSEEN = 0.4
+# Beyond what the good part that is furthest out hides of the crop.
 _UNSEEN_SLACK = 0.02
+# Good images that are moved elsewhere, eight ways each: enough for the quantile that the gate wants.
 _MOVED = 6
 _HALF = 0.5
 _NOT_JUDGED: tuple[str, ...] = ("no part is rejected for where it lies: the score alone judges it",)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Whole:
+class LikenessGate:
     """How like the reference, as a whole, a part must be: ``least``, over ``part`` (h, w) of the working crop.
 
     None is all of it. ``words`` say what good parts have.
@@ -104,7 +107,7 @@ class RegisteredSet:
     notes: tuple[str, ...]
     mask: NDArray[np.uint8] | None
     dark: DarkGround
-    whole: Whole
+    whole: LikenessGate
     part: NDArray[np.bool_] | None
     native: tuple[int, int]
     is_tied: bool = True
@@ -191,15 +194,19 @@ def register_all(
     mask = None if wishes.mask is None else read_mask(wishes.mask, images[reference].shape)
     found, words = search(images, reference, wishes, mask, progress, threads=threads)
     qualities = {i.path.name: a.quality for i, a in zip(images, found.alignments, strict=True)}
+    # The reference lies on itself exactly, which says nothing of the others.
     del qualities[images[reference].path.name]
     is_off = found.registration.settings.off
     odd = () if is_off else unregistered(qualities, wishes.left_out_share, _likeness_of(images, found))
     kept = [i for i, image in enumerate(images) if image.path.name not in odd]
     kept_images, alignments = [images[i] for i in kept], [found.alignments[i] for i in kept]
+    # Before anything is made of the images: one that lost its end is no good part, and would be one more kind of
+    # normal.
     dark = _dark_ground(kept_images, found.registration, alignments, threads)
     try:
         box = _settle_crop(crop, found, dict(zip((i.path.name for i in kept_images), alignments, strict=True)))
     except CalibrationRefused as err:
+        # Out of view by a registration that fits badly anyhow: the image was moved by chance (docs/decisions/0058).
         if wishes.registration == "auto" and found.usual_quality(reference) < RELIABLE:
             return register_all(
                 images, replace(wishes, registration="off", max_scale=0.0), crop, progress, threads=threads
@@ -207,7 +214,7 @@ def register_all(
         raise CalibrationRefused(str(err), hint=f"{err.hint}; or calibrate with --registration off") from err
     gate, gate_notes = NO_GATE, _NOT_JUDGED
     warnings: tuple[str, ...] = ()
-    whole = Whole()
+    whole = LikenessGate()
     crops = _working_crops(kept_images, found.registration, alignments, box, threads)
     part = part_mask(np.mean(crops, axis=0), (np.min(crops, axis=0), np.max(crops, axis=0)) if is_off else None)
     if not is_off:
@@ -239,6 +246,7 @@ def register_all(
 
 def _likeness_of(images: Sequence[GoodImage], found: Registered) -> Callable[[str], float]:
     """How like the mean of all an image is, by its name."""
+    # The mean and not the reference: one part has glints and marks of its own.
     likeness = Likeness(found.mean, part_and_rim(part_mask(found.mean)))
     by_name = {image.path.name: (image, a) for image, a in zip(images, found.alignments, strict=True)}
 
@@ -269,7 +277,7 @@ def _whole(
     part: NDArray[np.bool_] | None,
     box: Box,
     trusted: tuple[int, NDArray[np.uint8] | None],
-) -> Whole:
+) -> LikenessGate:
     """The gate on likeness, from working images as they are and moved elsewhere; ``trusted``: reference and mask."""
     reference, mask = trusted
     grid = grid_for(box[3], box[2])
@@ -277,12 +285,13 @@ def _whole(
     if mask is not None:
         white = to_working(crop_of((mask > 0).astype(np.float32), box), grid)[..., 0] > _HALF
         inside = white if part is None else white & part
+        # A mask that is painted beside the part must not leave nothing to compare.
         part = inside if inside.any() else part
     likeness = Likeness(crops[reference], part)
     good = [likeness(crop) for index, crop in enumerate(crops) if index != reference]
     moved = [likeness(other) for index in evenly(len(crops), _MOVED) for other in moved_elsewhere(crops[index])]
     least = likeness_gate(good, moved)
-    return Whole(least, part, likeness_words(least, good, moved))
+    return LikenessGate(least, part, likeness_words(least, good, moved))
 
 
 def _dark_ground(
@@ -305,6 +314,7 @@ def grid_for(height: int, width: int) -> PatchGrid:
     """
     long_side, short_side = max(height, width), min(height, width)
     scale = _WORKING_PX / long_side if long_side > _THUMBNAIL_PX else 0.5
+    # The short side has to hold a patch of 32 px with a little room, and nothing is made larger than it came.
     scale = min(1.0, max(scale, 40 / short_side))
     h, w = max(32, round(height * scale)), max(32, round(width * scale))
     patch = 64 if min(h, w) >= 96 else 32

@@ -40,15 +40,22 @@ REGISTRATION = ("auto", "on", "off")
 """Whether parts are registered: the good images decide, always, never."""
 _UNMOVED = "images are compared as they come, without registration"
 
+# Tried first: a wider search costs time on every part, and offers more wrong poses to parts that look nearly alike
+# from several sides (docs/decisions/0005).
 _SMALL_DEG = 10.0
 _MOST_SCALE = 0.3
 _OVERVIEW_PX = 256
+# The worst six: if parts lie turned, most of these do.
 _TRIED = 6
+# An image that registers so well has nothing to gain on the full circle.
 _CERTAIN = 0.9
+# By a third of what lacks to 1, but by 0.05 at least and by 0.12 where much lacks (docs/decisions/0005).
 _LEAST_GAIN = 0.05
 _CLEAR_GAIN = 0.12
 _GAP_SHARE = 1 / 3
+# Five per cent nearer is the least that motion has to bring; a surface is not nearer anywhere (docs/decisions/0005).
 _HELPS = 0.95
+# Further out of view an image was moved by chance and not by what it shows.
 _MOST_UNSEEN = 0.4
 
 
@@ -103,7 +110,7 @@ def wishes_from(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Registered:
-    """All good images by one registration, and what they show in its frame, at reduced size, in [0, 1].
+    """All good images by one registration, and what they show in the reference's frame, at reduced size, in [0, 1].
 
     ``mean`` (h, w, C) is their mean, ``least`` and ``most`` the darkest and lightest value of each pixel. ``closer`` is
     the usual difference to the reference after registration, as a share of that before.
@@ -171,6 +178,7 @@ def _search(
         words = "the good parts lie turned at any angle: the full circle is searched"
     elif found.usual_quality(reference) < RELIABLE:
         words = f"parts are searched within {settings.max_angle_deg:g} degrees: a wider search serves them no better"
+    # A person who says "on" has a reason that the images do not show.
     is_open = wishes.registration == "auto"
     if is_open and found.usual_quality(reference) < RELIABLE and not _helps(found):
         words = f"registration lays no good image onto another: {_UNMOVED}"
@@ -223,6 +231,7 @@ def register_by_range(
         before.append(apart)
         after.append(_rms(small, still))
         progress(number, len(images))
+    # Without the reference: it lies on itself exactly.
     closer = float(np.median(np.delete(after, reference)) / max(np.median(np.delete(before, reference)), 1e-6))
     mean = (total / len(images)).astype(np.float32)
     return Registered(registration, tuple(alignments), mean, least, most, closer)
@@ -232,6 +241,7 @@ def _lie_turned(
     images: Sequence[GoodImage], reference: int, found: Registered, mask: NDArray[np.uint8] | None, *, threads: int
 ) -> bool:
     """Whether the images that registered worst do so far better somewhere on the full circle."""
+    # Only the worst: on the full circle each takes about twice the time (docs/decisions/0005, Measured).
     worst = sorted((a.quality, i) for i, a in enumerate(found.alignments) if i != reference)[:_TRIED]
     worst = [(quality, i) for quality, i in worst if quality < _CERTAIN]
     if not worst:
@@ -243,6 +253,7 @@ def _lie_turned(
         quality > q + min(_CLEAR_GAIN, max(_LEAST_GAIN, (1.0 - q) * _GAP_SHARE))
         for quality, (q, _) in zip(turned, worst, strict=True)
     ]
+    # Half of six, also where fewer than six registered badly: then most of them have to gain.
     return 2 * sum(better) >= _TRIED
 
 

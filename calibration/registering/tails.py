@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["dark_ground", "filled_with_zeros"]
 
+# One image alone must not decide: a speck of dust on it would end the black for all parts (docs/decisions/0052).
 _SOME, _MOST = 0.25, 0.75
+# Of less black ground a share of stray pixels says nothing.
 _LEAST_GROUND_PX = 1000
 
 
@@ -40,6 +42,7 @@ def dark_ground(
         return _in_frame(registration, shown_in(pixels), alignment), _strays(pixels, image)
 
     votes = np.zeros(registration.shape[:2], np.int32)
+    # With no image at all every pixel may be a stray one: no run of zeros is believed.
     strays = [1.0]
     for shown, share in at_once(look, zip(images, alignments, strict=True), threads=threads):
         votes += shown
@@ -67,6 +70,7 @@ def filled_with_zeros(
 def _in_frame(registration: Registration, shown: NDArray[np.uint8], alignment: Alignment) -> NDArray[np.bool_]:
     """What an image shows (H, W), in the reference's frame."""
     alike = shown if len(registration.shape) == 2 else np.repeat(shown[..., None], registration.shape[2], axis=2)
+    # Resampled, an edge is spread over two pixels: a quarter of it is still no picture, as in ``DarkGround.most_rows``.
     laid = registration.warp(alike, alignment) > np.float32(0.25)
     return laid if laid.ndim == 2 else laid[..., 0]
 

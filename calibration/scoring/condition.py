@@ -25,11 +25,13 @@ __all__ = ["allowed_from", "condition_limits", "condition_words"]
 _DISTURBED: Final = 6
 """Good images that are disturbed: what a disturbance does hangs on the part type, little on the single part."""
 _SLACK: Final = 1.1
-"""Of what the disturbances do to those six: other parts may be moved a little further."""
+"""What the disturbances did to those six is made larger by this: other parts may be moved a little further."""
 _TAILS: Final = 20.0
-"""By simulation: below 0.06 % of good parts refused by one quantity with long tails, from 20 good images on."""
+"""The factor of ``tail_margin``. By simulation one quantity with long tails then refuses below 0.06 % of good parts,
+from 20 good images on (docs/decisions/0057).
+"""
 _TAILS_DISTURBED: Final = 12.0
-"""The same for good parts in a light that has to be tolerated: below 0.3 %."""
+"""The same factor for good parts in a light that has to be tolerated: below 0.3 % are refused."""
 _LEAST_ROOM: Final = {
     Quantity.BRIGHTNESS: 2.0,
     Quantity.CONTRAST: 1.0,
@@ -66,12 +68,15 @@ def allowed_from(quantity: Quantity, good: Sequence[float], moved: Sequence[floa
     """
     values = np.array(good, np.float64)
     low, high = float(values.min()), float(values.max())
+    # Two margins: a wide one for parts in the usual light, a narrower one on top of what a disturbance does, because
+    # both at once are rarer than either.
     margin = max(tail_margin(values, _TAILS), _LEAST_ROOM[quantity])
     beside = tail_margin(values, _TAILS_DISTURBED)
     # What has to be tolerated lies inside by construction: no tolerance is a number that somebody chose
     # (docs/decisions/0057).
     down = max(margin, beside - _SLACK * min(moved, default=0.0))
     up = max(margin, beside + _SLACK * max(moved, default=0.0))
+    # Sharper is never wrong (docs/decisions/0057).
     most = None if quantity in _UNBOUNDED else high + up
     return Allowed(float(np.median(values)), low, high, low - down, most)
 
@@ -88,6 +93,7 @@ def condition_words(
     said = [f"an image is rejected as LIGHT or FOCUS outside {', '.join(words)}"]
     for quantity, values in good.items():
         for index in sorted({int(np.argmin(values)), int(np.argmax(values))}):
+            # Judged by the range of the others: together with them it would hide within a range that it made itself.
             others = np.delete(np.array(values, np.float64), index)
             room = max(tail_margin(others, _TAILS), _LEAST_ROOM[quantity])
             if not others.min() - room <= values[index] <= others.max() + room:

@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 __all__ = ["Fusion", "beside_the_mean", "scale_beside"]
 
 _HANDICAP: Final = 2.0
-"""In mean excesses: of good parts that the mean lets reach its limit, a view beside it has exp(-2), 14 in a hundred."""
+"""How much further out than the mean a view beside it has to be, in mean excesses of its own tail.
+
+If the tail is exponential, the view then rejects exp(-2) times as many good parts as the mean does: one in seven of
+them (docs/decisions/0060).
+"""
 _LEAST_SHARE, _LEAST_BASE = 0.02, 0.02
 """A tail is at least such a share of what it begins at, and that counts as so much at least."""
 
@@ -61,14 +65,16 @@ class Fusion:
 
 def _by_others(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     """Each score on the scale that the other parts make."""
+    # As a new part is judged: by a scale that has not seen it (docs/decisions/0028).
     return np.array([Scale.to_upper_tenth(np.delete(scores, i))(score) for i, score in enumerate(scores)])
 
 
 def scale_beside(mean: NDArray[np.float64], own: NDArray[np.float64], *, handicap: float = _HANDICAP) -> Scale:
-    """The scale on which a view says as much as the ``mean`` (n,) does where its ``own`` scores (n,) are rarer.
+    """The scale on which a view, by its ``own`` scores (n,), may be compared with the ``mean`` (n,) of the others.
 
-    Both by the exponential tail of their top quarter: so many mean excesses over its base one score is out, so many
-    less the handicap the other says. The mean's own scale is kept.
+    How rare a score is tells how many mean excesses it lies above the base of its tail, the top quarter, which is taken
+    for exponential. A score of the view counts as much as the score of the mean that is ``handicap`` mean excesses
+    less far out. The mean's own scale stays as it is.
     """
     (base, excess), (own_base, own_excess) = (_tail(scores) for scores in (mean, own))
     one = own_excess / excess  # what 1 of the mean is worth in the view
@@ -79,4 +85,5 @@ def scale_beside(mean: NDArray[np.float64], own: NDArray[np.float64], *, handica
 
 def _tail(scores: NDArray[np.float64]) -> tuple[float, float]:
     base, excess = top_excess(scores)
+    # A view in which good parts are all alike would otherwise call any new one far out.
     return base, max(excess, _LEAST_SHARE * max(abs(base), _LEAST_BASE))

@@ -57,6 +57,7 @@ def nuisance_covariance(
     for done, index in enumerate(chosen, start=1):
         pixels = registered.images[index].pixels()
         shown = ((index, way, pixels) for way in ways)
+        # The first way is the image as it is: what the others add is the difference to it.
         plain, *moved = (
             {view: features[seen[view]] for view, features in looked.items()}
             for looked in each_with(_Looking.at, shown, tools)

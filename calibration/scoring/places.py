@@ -34,6 +34,7 @@ __all__ = ["NEIGHBOURS", "check_channels", "score_locally", "score_pooled"]
 NEIGHBOURS = 3
 """The paper says 15 of its baseline and nothing of its own score: docs/decisions/0062."""
 _MAP = "L2 distance over channels"
+# The local score compares every place with every part that is kept: more of them cost time on the line.
 _MOST_PARTS = 96
 
 
@@ -58,6 +59,7 @@ def score_pooled(
     model = backbone.depths_onnx()
     embedder, n = Embedder(model, threads=threads), len(learned.fold_of)
     found = []
+    # The bank first, then the held-out maps: ``found`` is cut in two below.
     for views in (views_seen, views_unseen):
         for view in views(registered, learned, threads=threads):
             found.append(embedder.embed(view.differences))
@@ -153,4 +155,6 @@ def _features(
 
 def _on_scale_of_others(scores: NDArray[np.float64], weight: float) -> NDArray[np.float64]:
     """Each score on the scale that the other parts make."""
+    # As a new part is: it has no say in the scale that it is judged on, so that both follow one law
+    # (docs/decisions/0028).
     return np.array([Scale.of(np.delete(scores, i), weight)(score) for i, score in enumerate(scores)])

@@ -31,4 +31,5 @@ class Seen:
 
     def fits(self, registered: RegisteredSet) -> bool:
         """Whether a bundle of these parts would look at the same: free of the place it looks at fewer places."""
+        # The size may have been settled since the images were looked at: features of another size are of other places.
         return registered.is_tied and registered.seen_area == self.area

@@ -56,6 +56,7 @@ __all__ = [
 
 MEMORIES = {Projection.WHITENED_WITH_NUISANCE: ViewMemory}
 DEFAULT_VOICES = (Voice.IMAGE, Voice.TONE)
+# Bytes of a value in the memory of the line's PC; the file has half as many.
 _FLOAT = 4
 _FEWEST_OF_A_PART = 8
 """Features of each part in a bank that is free of the place."""
@@ -84,7 +85,9 @@ def score_by_views(
         raise CalibrationRefused(learned.doubt, hint=LEARN)
     views = views_for(*registered.native, voices, registered.plane)
     n = len(registered.images)
+    # For the progress alone: one for looking, one for the disturbances, one for the memory of each view.
     steps = n * (2 + len(views))
+    # Looking at every image a second time would cost some seconds of every calibration (docs/decisions/0081).
     known = seen_before if seen_before is not None and seen_before.fits(registered) else None
     features = {view: known.features[view] for view in views if view in known.features} if known else {}
     places = {view: known.places[view] for view in features} if known else {}
@@ -116,6 +119,7 @@ def score_by_views(
     stored = {str(view): (memory, held_out.usual) for view, (memory, held_out) in banks.items()}
     network, at_full_size = _networks_for(backbone, registered)
     files = {"backbone.onnx": network, "bank.npz": view_bank_bytes(stored)}
+    # A network of a person's own looks at both sizes: it is in the bundle once.
     if at_full_size != network:
         files["fine.onnx"] = at_full_size
     facts = {str(view): _facts(*banks[view], fused.scales[view], is_beside=view in beside) for view in views}

@@ -41,10 +41,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Oddity", "oddity_of", "see"]
 
+# A quartile, as for a channel's scale: the oddest parts of a few dozen say more about themselves (docs/decisions/0028).
 _UPPER = 0.75
 _LEAST_SPREAD = 0.02
 _HANDICAP = 4.0
-"""Of views beside the mean: twice a bundle's, for here they stop a whole calibration."""
+"""That of ``scale_beside``, twice as large as for a bundle: here a view beside the mean stops a whole calibration."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,7 +59,7 @@ class ViewOddity:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Oddity:
-    """``scores`` (n) float64: 0 is the usual good part, 1 one that three in four are less odd than, in each view.
+    """``scores`` (n) float64: in each view 0 is the median part, and 1 the upper quartile of all parts.
 
     ``views`` are those of the mean, ``beside`` those that stand beside it, as in a bundle (docs/decisions/0060).
     """
@@ -150,6 +151,8 @@ def _distances(
     n = len(features)
     bank = PlaceBank.of(features[kept], places, Whitening(features, folds_of(n)).projection())
     nearest, beyond = (np.empty((n, int(places.sum())), np.float32) for _ in range(2))
+    # So many may be odd in the same way, this part among them: all but one are passed over, and the next is of another
+    # kind.
     number = min(most, len(kept) - 1) - 1
     stored, around_them = np.array(kept), around(places)
 
@@ -157,6 +160,7 @@ def _distances(
         whole = np.zeros((*places.shape, features.shape[2]), np.float32)
         whole[around_them] = features[part]
         distances = bank.to_each(whole)
+        # A part is not its own nearest.
         distances[:, stored == part] = np.inf
         nearest[part] = distances.min(axis=1)
         beyond[part] = np.partition(distances, number, axis=1)[:, number]

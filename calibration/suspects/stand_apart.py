@@ -132,6 +132,7 @@ def find_suspects(
     kept = _indices(registered, keep)
     n = len(registered.images)
     oddity = oddity_of(seen.features, seen.places, most_suspects(n), progress, threads=threads)
+    # A confirmed part stays odd: tested with the others it would make a second one look usual beside it.
     tested = [part for part in range(n) if part not in kept]
     found = far_out(oddity.scores[tested])
     return Suspicion(registered, oddity, tuple(tested[place] for place in found), kept)

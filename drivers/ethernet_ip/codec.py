@@ -30,24 +30,34 @@ __all__ = [
 MOST_ELEMENTS = 64
 """In one request: it and its answer are then well below the 500 bytes that go unconnected."""
 LAST_SLOT = 16
+# 40 characters of letters, digits and underscores, the first no digit, never two underscores in a row nor one at the
+# end. What the controller would refuse is refused here, at the start and with words.
 _NAME_OF_TAG = r"[A-Za-z_](?!\w*__)\w{0,39}(?<!_)"
 TAG = re.compile(rf"(?=.{{1,128}}$)(?:Program:{_NAME_OF_TAG}\.)?{_NAME_OF_TAG}(?:\.{_NAME_OF_TAG})*", re.ASCII)
 """A tag of the controller, or of one of its programs, or a member of a structure; names as IEC 61131-3 has them."""
 
+# The encapsulation: command, length behind these 24 bytes, session, status, sender context, options. All numbers of
+# this protocol are little-endian (PROTOCOL.md, "Frames").
 _HEAD = struct.Struct("<HHII8sI")
+# PROTOCOL.md, "How sure this is", says where each of the codes from here on is known from.
 _REGISTER, _SEND = 0x65, 0x6F
 _VERSION = struct.pack("<HH", 1, 0)
 _ITEMS = struct.Struct("<IHHHHHH")
 """Interface, time, two items: an empty address, and unconnected data of this length."""
 _NO_ADDRESS, _UNCONNECTED = 0x0000, 0x00B2
+# The path to class 6, instance 1: the object that hands a request on to another module.
 _SEND_ON, _CONNECTION_MANAGER = 0x52, bytes.fromhex("20062401")
+# An answer names the service that was asked, with its highest bit set.
 _READ, _WRITE, _REPLY = 0x4C, 0x4D, 0x80
 _SYMBOL, _ELEMENT_8, _ELEMENT_16 = 0x91, 0x28, 0x29
+# An array of BOOL is kept in words of 32 bits, and is read as such.
 _DINT, _BITS_OF_DINT = 0xC4, 0xD3
+# The port of a module that leads into its chassis.
 _BACKPLANE = 0x01
 _SIZE = 4
 _STATUS = 4
 """The answer of a service before its data: which one, a reserved byte, its status, how many words are behind that."""
+# Bytes, five words: no answer that is known has more. A length beyond that is no answer's.
 _MOST_BEHIND_STATUS = 10
 _MOST_TICKS, _MOST_TICK = 255, 15
 
@@ -71,6 +81,7 @@ def tag_path(tag: str) -> bytes:
     """A tag as requests name it. Raises ValueError for what is no tag's name."""
     if TAG.fullmatch(tag) is None:
         raise ValueError(f"{tag!r} is no name of a tag")
+    # A member of a structure is a path of its own, and each name begins at an even byte.
     return b"".join(_padded(bytes((_SYMBOL, len(name))) + name.encode()) for name in tag.split("."))
 
 
@@ -93,6 +104,8 @@ def write_request(number: int, way: Way, tag: bytes, values: tuple[int, ...]) ->
 def _time_to_wait(timeout_s: float) -> bytes:
     """A tick as a power of two of ms, and how many of them."""
     wait_ms = max(1, round(timeout_s * 1000))
+    # The finest tick that fits: the time that the CPU is told is as near as can be to ``write_timeout_ms``, and rounded
+    # up.
     for tick in range(_MOST_TICK + 1):
         if (ticks := -(-wait_ms >> tick)) <= _MOST_TICKS:
             return bytes((tick, ticks))
@@ -102,6 +115,7 @@ def _time_to_wait(timeout_s: float) -> bytes:
 def _service(service: int, tag: bytes, first: int, elements: int) -> bytes:
     if not (0 <= first <= 0xFFFF and 1 <= elements <= MOST_ELEMENTS):
         raise ValueError(f"{elements} elements from {first} on: {MOST_ELEMENTS} at most, the first up to 65535")
+    # Both forms are allowed. cm-ethernetip takes the short one where the number fits, and so do we, byte for byte.
     at = struct.pack("<BB", _ELEMENT_8, first) if first <= 0xFF else struct.pack("<BxH", _ELEMENT_16, first)
     return bytes((service, len(tag + at) // 2)) + tag + at
 
@@ -131,11 +145,13 @@ def reply_size(buffer: bytes, elements: int | None) -> int | None:
     if elements is None:
         command, most = _REGISTER, len(_VERSION)
     head = struct.pack("<H", command)
+    # Of as many bytes as are here: a wrong first byte ends the wait at once, instead of at the time-out.
     if buffer[: len(head)] != head[: len(buffer)]:
         raise ValueError(f"this is no answer of EtherNet/IP to this request, which begins {head.hex(' ')}")
     if len(buffer) < _HEAD.size:
         return None
     length = int.from_bytes(buffer[2:4], "little")
+    # Without this bound a wrong length would be waited for until the time-out, or fill the memory.
     if length > most:
         raise ValueError(f"it says that {length} bytes follow, {most} at most fit the request")
     return _HEAD.size + length
@@ -146,6 +162,7 @@ def parse_session(reply: bytes, number: int) -> int | Refused:
     session, data = _parts(reply, _REGISTER, number)
     if isinstance(data, Refused):
         return data
+    # Session 0 is what a request says that has none.
     if data != _VERSION or not session:
         raise ValueError("it opens no session of version 1")
     return session
@@ -173,6 +190,7 @@ def parse_elements(
         return data
     kinds = (_DINT, _BITS_OF_DINT) if may_be_bits else (_DINT,)
     kind = int.from_bytes(data[:2], "little")
+    # Before the length: with a tag of another type both are wrong, and the type is what a person can mend.
     if len(data) >= 2 and kind not in kinds:
         what = "DINT or BOOL" if may_be_bits else "DINT"
         return Refused(f"a tag of type {kind:04X}", f"it has to be an array of {what}")
@@ -186,6 +204,8 @@ def _parts(reply: bytes, command: int, number: int) -> tuple[int, bytes | Refuse
     its, length, session, status, context, options = _HEAD.unpack_from(reply)
     if its != command or options or length != len(reply) - _HEAD.size:
         raise ValueError("its head is not that of an answer to this request")
+    # Each request has a number of its own beside "one at a time": two proofs that an answer is not late
+    # (docs/decisions/0091).
     if context != struct.pack("<Q", number):
         raise ValueError(f"it is the answer to request {int.from_bytes(context, 'little')}, not to {number}")
     if status:
@@ -207,6 +227,7 @@ def _answered(reply: bytes, number: int, session: int, service: int) -> bytes | 
     if interface or items != [2, _NO_ADDRESS, 0, _UNCONNECTED] or size != len(data) - _ITEMS.size:
         raise ValueError("it is not one piece of unconnected data")
     said, reserved, status, behind = data[_ITEMS.size : _ITEMS.size + _STATUS]
+    # A module that could not hand the request on answers by itself, in the name of "send on"; then it has to say why.
     if reserved or said not in (service | _REPLY, _SEND_ON | _REPLY) or (said == _SEND_ON | _REPLY and not status):
         raise ValueError(f"it is the answer of service {said:02X}, not of {service | _REPLY:02X}")
     rest = data[_ITEMS.size + _STATUS :]

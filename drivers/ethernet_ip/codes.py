@@ -17,6 +17,7 @@ ENCAPSULATION = {
 }
 """The status in the head of a frame."""
 
+# Each number is one of CIP; the words are ours, and name the key of line.toml that a person can change.
 GENERAL = {
     0x01: "the way to the CPU fails: look at output.cpu_slot",
     0x02: "the controller has no room for the request at the moment",
@@ -41,6 +42,7 @@ EXTENDED = {
     (0x01, 0x0311): "there is no such way on: is this a controller with a backplane?",
     (0x01, 0x0312): "there is no CPU in this place of the chassis: look at output.cpu_slot",
     (0x01, 0x0318): "the place of the chassis is that of the module itself: look at output.cpu_slot",
+    # Two codes of Logix for an access beyond the end of a tag (1756-PM020).
     (0xFF, 0x2104): _TOO_FEW,
     (0xFF, 0x2105): _TOO_FEW,
     (0xFF, 0x2107): "the tag is of another type: it has to be an array of DINT",

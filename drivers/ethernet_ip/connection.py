@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["EthernetIpConnection", "Tags"]
 
 _DROPPED = ": all its connections may be taken, or output.port is not that of EtherNet/IP"
+# The field has eight bytes; 32 bits are far more than a connection lives to ask for.
 _NUMBERS = 0x1_0000_0000
 _ELEMENT_BITS = 32
 _WORD = 0xFFFF
@@ -47,6 +48,7 @@ class Tags:
         named = [tag for tag in (self.agent, self.plc, self.inputs) if tag is not None]
         for tag in named:
             tag_path(tag)
+        # One tag for both sides would be overwritten by both.
         if len({tag.casefold() for tag in named}) < len(named):
             raise ValueError(f"each has a tag of its own (got {self})")
 
@@ -74,6 +76,7 @@ class EthernetIpConnection(PlcConnection):
     ) -> None:
         super().__init__(host, port, timeout_s=timeout_s, on_lost=on_lost, admit=admit, dropped_hint=_DROPPED)
         self._tags = tags
+        # Made here and not with the first request: a wrong slot or time is told when the output is made.
         self._way = Way.to(slot, timeout_s)
         self._number = 0
 
@@ -99,6 +102,8 @@ class EthernetIpConnection(PlcConnection):
     async def read_plc_words(self) -> tuple[int, ...]:
         """As ``BlockWire.read_plc_words``. What only counts may count on beyond a word: its low half is what counts."""
         found = PlcWords(*await self._read(self._tags.plc, 0, PLC_WORDS))
+        # Who counts in a DINT does not think of 16 bits. A part's number above a word is refused below: cut off, it
+        # would name another part (docs/decisions/0091).
         words = found._replace(heartbeat=found.heartbeat & _WORD, reject_confirm=found.reject_confirm & _WORD)
         for at, word in enumerate(words):
             if word > _WORD:

@@ -19,7 +19,9 @@ __all__ = ["Arrivals"]
 
 _log = structlog.get_logger()
 
+# The promise of PROTOCOL.md, "Image output over FTP". More waiting images than that no line judges in time.
 _LIMIT = 64
+# Each refused image is a part with a row of its own, but the memory must have an end.
 _REFUSED_LIMIT = 1024
 
 
@@ -52,6 +54,7 @@ class Arrivals:
         """Append; never blocks, never raises."""
         if self.room == 0:
             capture = self._overrun(capture)
+        # The newest place is used again and again: those before it wait for their rows already.
         if len(self._waiting) >= self._limit + _REFUSED_LIMIT:
             self._merged += 1
             capture = replace(capture, detail=f"{capture.detail}; {self._merged} before it were not even listed")
@@ -80,6 +83,7 @@ class Arrivals:
     def _overrun(self, capture: Capture) -> Capture:
         if self._overruns.is_worth_saying():
             _log.error("images_overrun", times=self._overruns.count, waiting=len(self._waiting), image=capture.name)
+        # What is wrong with the image itself comes before the haste here: it tells a person what to look at.
         if capture.broken is not None:
             return capture
         return replace(capture, broken=Reason.OVERRUN, detail=f"{self._limit} images were already waiting")

@@ -17,9 +17,12 @@ if TYPE_CHECKING:
 __all__ = ["ClockWitness", "SessionClock"]
 
 _WHOLE_S = 1.0
-"""What is told in whole seconds may be this much more than what went by."""
+"""Two times in whole seconds may differ by this much more than the time that really went by between them."""
+# Less cannot be told from a clock of whole seconds; more is a gap in which parts may have left (docs/decisions/0047).
 _STANDSTILL_S = 1.0
+# PROTOCOL.md, "Bringing the link up". Each question costs a turn on a wire that has nothing else to do then.
 _POLL_S = 0.05
+# A clock that runs shows another second within one; the rest is for the answer on its way.
 _ANOTHER_SECOND_TIMEOUT_S = 1.5
 
 
@@ -35,12 +38,14 @@ class ClockWitness:
     _asked_mono_s: float = 0.0
 
     def stood_still_s(self, clock: datetime | None, asked_mono_s: float, answered_mono_s: float) -> float:
-        """How long ours stood still at least since the answer before; 0.0 where nothing says that it did.
+        """For how long at least this machine's clock stood still since the answer before; 0.0 where nothing says so.
 
         ``clock`` is the controller's, None where it does not tell; the times are seconds of
         ``drivers.timing.monotonic_s`` when it was asked and when the answer came.
         """
         before, began_mono_s = self._told, self._asked_mono_s
+        # From when the question was sent and not from the answer: so a slow answer makes our time longer, and never
+        # looks like a standstill.
         self._told, self._asked_mono_s = clock, asked_mono_s
         if before is None or clock is None:
             return 0.0
@@ -62,6 +67,7 @@ class SessionClock:
         Raises NotConnected, and drops the session, where it went on by over a second more than ours. Raises as
         ``Session.command`` does.
         """
+        # Before the question leaves: see ``stood_still_s``.
         asked_mono_s = monotonic_s()
         clock = await read_clock(self._session, self._peer)
         still_s = self._witness.stood_still_s(clock, asked_mono_s, monotonic_s())

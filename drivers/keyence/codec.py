@@ -27,6 +27,7 @@ __all__ = [
 
 LINE_MAX_BYTES = 64 * 1024
 """A line that is longer is no line: it is dropped up to the next delimiter."""
+# More than any command of PROTOCOL.md needs: what is longer is a mistake of the caller, and is told at once.
 _COMMAND_MAX_BYTES = 1024
 _SHOWN_MAX_CHARS = 120
 _DELIMITER = re.compile(rb"[\r\n]")
@@ -96,6 +97,7 @@ class Splitter:
             if self._dropped_bytes:
                 found.append(Overlong(self._dropped_bytes))
             elif self._held:
+                # Never an exception for a stray byte: the line fits nothing then and is shown to a person as it came.
                 found.append(self._held.decode("ascii", "backslashreplace"))
             self._dropped_bytes = 0
             self._held.clear()
@@ -120,6 +122,7 @@ def classify(line: str, outstanding: str | None) -> Line:
     fields = tuple(line.split(","))
     if outstanding is None:
         return ResultLine(fields)
+    # Exactly this form: a result whose first field is a text "ER" is no refusal.
     if fields[0] == "ER" and len(fields) == 3 and _CODE.fullmatch(fields[2]):
         return Refusal(fields[1], fields[2])
     if fields[0] == outstanding:

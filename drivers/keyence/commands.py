@@ -79,6 +79,8 @@ class Command:
         if self.reply is Reply.ANYTHING or (self.reply is Reply.ECHO and received == arguments):
             return received
         fields = self.fields
+        # The line was split at every comma before it was known whose reply it is: a text that may hold some is put
+        # together again.
         if fields and getattr(fields[-1], "may_hold_commas", False) and len(received) > len(fields):
             received = (*received[: len(fields) - 1], ",".join(received[len(fields) - 1 :]))
         if len(received) != len(fields):
@@ -117,6 +119,7 @@ def _open_ended(name: str, meaning: str, *, changes: bool = True) -> Command:
     return Command(name, meaning, (_ANY,), reply, counts=counts, changes=changes, sureness=Sureness.ASSUMED)
 
 
+# No source says how many these commands take; the controller has the last word (22, wrong parameter).
 _MOST_PARAMETERS = 32
 _MOST_IMAGES = 8
 _MOST_LIGHTS = 16
@@ -138,6 +141,7 @@ _CLOCK: tuple[Field, ...] = (
     *(Whole("year", 2000, 2099, digits=4), Whole("month", 1, 12, digits=2), Whole("day", 1, 31, digits=2)),
     *(Whole("hour", 0, 23, digits=2), Whole("minute", 0, 59, digits=2), Whole("second", 0, 59, digits=2)),
 )
+# The camera, and a value for each image of a capture.
 _ONE_OR_MORE = tuple(range(2, 2 + _MOST_IMAGES))
 
 _ROWS = (
@@ -157,6 +161,7 @@ _ROWS = (
     Command("CE", "clear the error", in_setup_mode=True),
     # programs
     Command("PW", "switch the program", (_CARD, _PROGRAM), within_s=20.0, sureness=Sureness.TWO),
+    # 9999 and not 999: a reply is taken with whatever number it has; one that has no bundle is FAULT anyway.
     _read("PR", "read the program", _CARD, Whole("program", 0, 9999), sureness=Sureness.TWO),
     Command("EXW", "set the execute condition", (_CONDITION,), sureness=Sureness.TWO),
     _read("EXR", "read the execute condition", _CONDITION, sureness=Sureness.TWO),

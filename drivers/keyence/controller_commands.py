@@ -55,6 +55,7 @@ class ControllerCommands(ABC):
         does.
         """
         row = COMMANDS[name]
+        # Before anything is sent: a refusal by the controller would look like one for another reason.
         arguments = row.arguments(values)
         received = await self.command(name, *arguments, by=by)
         try:

@@ -45,6 +45,7 @@ class Whole:
     def write(self, value: object) -> str:
         """As ``Field.write``: raises ValueError outside ``least`` to ``most``."""
         text = str(value)
+        # True is an int in Python, and a caller who passes it means something else than 1.
         if isinstance(value, bool) or not _WHOLE.fullmatch(text) or not self.least <= int(text) <= self.most:
             raise ValueError(f"{self.name} is a whole number from {self.least} to {self.most} (got {value!r})")
         return f"{int(text):0{self.digits}d}"

@@ -36,17 +36,22 @@ __all__ = ["WatchedFolder"]
 
 _log = structlog.get_logger()
 
+# A file that never gets whole has to surface as well: there was a part (docs/decisions/0006).
 _BROKEN_AFTER_SETTLES = 5
 _BATCH_S = 0.02
 """So long are images gathered that are made durable together."""
 _CROWD = 500
-"""No line has so many parts between two looks: files that come in a crowd are of a time when nobody looked."""
+"""No line has so many parts between two looks: files that come in such numbers are of a time when nobody looked.
+
+See docs/decisions/0033.
+"""
 _WAITING = 256
 """So many captures wait to be taken: a backlog is handed over in few steps, each of which costs a change of threads."""
 _PAUSE_MAX_S = 1.0
 """A look that comes so much later than it should: this process, or the whole PC, stood still."""
 _ZEROS = 512
 """So many zeros at the end of a BMP may be what its writer has still to write: it set the size first."""
+# So many images speak for how much black this line's images end in (docs/decisions/0048, point 5).
 _RECENT = 8
 _UNWATCHED = "it lay in the folder before the agent watched it"
 
@@ -130,6 +135,8 @@ class WatchedFolder:
         try:
             while True:
                 try:
+                    # In every round: a disk that could not be written at the start may be there by now. Once it worked
+                    # it does nothing.
                     self._spool.prepare()
                     self._spool_identity = _identity_of(self._spool.root)
                     await self._turn()
@@ -147,9 +154,12 @@ class WatchedFolder:
 
     async def _turn(self) -> None:
         """One look through the folder."""
+        # By device and inode and not by name: a folder that was deleted and made anew, or a share that was mounted over
+        # it, is another one, and what lies in it came while nobody watched.
         identity = _identity_of(self._path)
         is_new = identity != self._identity
         stale = self._why_stale(is_new=is_new)
+        # Hints before the look: a file that comes between the two is seen by one of them.
         if is_new or (not self._hints.is_alive and not self._is_crowded):
             await asyncio.to_thread(self._hints.restart, asyncio.get_running_loop())
         elif stale:
@@ -190,11 +200,13 @@ class WatchedFolder:
         def deliver(captures: list[Capture]) -> None:
             loop.call_soon_threadsafe(self._put, captures)
 
+        # A thread, because a share that does not answer would hold the loop and with it the output's refresh.
         work = loop.run_in_executor(None, partial(what, *args, deliver))
         try:
             await asyncio.shield(work)
         except asyncio.CancelledError:
             self._is_stopping = True
+            # Half a move must not be left behind: the file would be in neither of the two folders for who looks next.
             await asyncio.wait([work])
             self._is_stopping = False
             raise
@@ -235,6 +247,7 @@ class WatchedFolder:
         if not stale and crowd > _CROWD:
             stale = f"one of {crowd} files that came at once"
         for path, state in seen.items():
+            # It was rejected once with its reason. A file that changed since then is another one and is tried again.
             if self._stuck.get(path) == state:
                 continue
             look = self._looks.get(path)
@@ -246,6 +259,7 @@ class WatchedFolder:
             elif path in closed:
                 look.is_closed = True
         self._looked_mono_s = now
+        # The path decides between files of one moment, so that the order does not hang on how the folder lists them.
         self._order = deque(sorted(self._looks, key=lambda path: (self._looks[path].state.mtime_ns, path)))
         self._take_some(room, deliver)
 
@@ -296,6 +310,7 @@ class WatchedFolder:
     def _try(self, path: str, look: _Look, now: float) -> Capture | None:
         """Take the file if it is complete, or broken for too long; None: look again later."""
         same_s = now - look.same_since_mono_s
+        # Before it is complete: waiting would only make it larger.
         if look.state.size_bytes > self._spool.max_bytes:
             return self._take(path, look, b"")
         if not look.is_closed and same_s < self._settle_s:
@@ -303,6 +318,7 @@ class WatchedFolder:
         if look.stale:
             return self._take(path, look, b"")
         is_last = same_s >= _BROKEN_AFTER_SETTLES * self._settle_s
+        # A proof decodes the whole image: once in this time is enough.
         if not is_last and now - look.proved_at_mono_s < self._settle_s:
             return None
         try:
@@ -329,6 +345,7 @@ class WatchedFolder:
         """Move the file into the spool, prove what was moved if it is not ``proven``, and only then let it surface."""
         virtual_path = path.removeprefix(str(self._path)).lstrip(os.sep).replace(os.sep, "/")
         blank = capture_of(virtual_path, self._names, look.first_seen_mono_s)
+        # A name of our own: nothing that a peer writes ever becomes a path.
         target = self._spool.new_ready(blank.name)
         try:
             self._move(path, target)
@@ -346,6 +363,7 @@ class WatchedFolder:
         try:
             os.replace(path, target)  # noqa: PTH105
         except OSError as err:
+            # Only "another file system" has another way; everything else is an error of this file.
             if err.errno != errno.EXDEV:
                 raise
         else:

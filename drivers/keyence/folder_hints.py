@@ -47,8 +47,11 @@ _NETWORK_TYPES = (
     "fuse.sshfs",
     "fuse.rclone",
 )
+# A bound on memory alone: a name that is not kept costs its file the wait for ``settle_s``.
 _CLOSED_MAX = 4096
+# Where inotify's limits are reached they are reached for a while; looking goes on meanwhile.
 _RETRY_S = 10.0
+# A thread that does not end is left behind: it is a daemon, and only hints are lost.
 _JOIN_TIMEOUT_S = 5.0
 # What the operating system is asked for. Opening, reading and taking files away is what we do ourselves.
 _ASKED_FOR: list[type[FileSystemEvent]] = [
@@ -73,7 +76,9 @@ def network_filesystem(folder: Path, mounts: Path = _MOUNTS) -> str:
         fields, kind = before.split(" "), behind.split(" ", 1)[0]
         if len(fields) < 5:
             continue
+        # The kernel writes blanks and backslashes in a mount point as three octal digits.
         point = Path(re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), fields[4]))
+        # The deepest mount point is the one that counts; of two at one place the later line lies on top.
         if len(point.parts) >= depth and path.is_relative_to(point):
             found, depth = kind, len(point.parts)
     return found if found.startswith(_NETWORK_TYPES) else ""

@@ -42,6 +42,7 @@ class DataChannel(OwnDescriptor, DTPHandler):  # type: ignore[misc]
     """The data connection. Bytes are stored as they come, whatever TYPE was asked for."""
 
     stall_timeout_s: ClassVar[float]
+    # Few reads for an image of megabytes: each costs a turn of the FTP thread.
     ac_in_buffer_size: ClassVar[int] = 256 * 1024
     file_obj: Any
     _resp: tuple[Any, ...]
@@ -78,6 +79,8 @@ class DataChannel(OwnDescriptor, DTPHandler):  # type: ignore[misc]
     def handle_read(self) -> None:
         """Store what came. A reset is no end of file, unlike in pyftpdlib."""
         try:
+            # pyftpdlib's own reading takes a reset for the end of the file, and an upload that was cut for a whole one
+            # (docs/decisions/0006).
             chunk = self.socket.recv(self.ac_in_buffer_size)
         except (BlockingIOError, InterruptedError):
             return
@@ -101,6 +104,7 @@ class DataChannel(OwnDescriptor, DTPHandler):  # type: ignore[misc]
     def handle_close(self) -> None:
         """The peer closed; an error on the socket is no end of file."""
         if not self._closed and self.receive:
+            # A broken connection may be told as a close; the error is still there to be asked for.
             code = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if code:
                 self._cut(f"the data connection broke ({os.strerror(code)})")
@@ -127,6 +131,7 @@ class PassiveListener(OwnDescriptor, FTPHandler.passive_dtp):  # type: ignore[mi
     def handle_accepted(self, sock: socket.socket, addr: tuple[Any, ...]) -> None:
         """A connection that was reset before it was accepted is dropped by pyftpdlib without a word."""
         super().handle_accepted(sock, addr)
+        # Without a word the controller would wait for an answer to its STOR until its own time-out.
         if self._closed and self.cmd_channel.data_channel is None:
             self.cmd_channel.lose_data_connection()
 

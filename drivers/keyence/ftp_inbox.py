@@ -30,9 +30,12 @@ __all__ = ["FtpInbox"]
 
 _log = structlog.get_logger()
 
+# So long the FTP thread may sleep before it looks whether it is to stop.
 _TURN_S = 0.05
 _STOP_TIMEOUT_S = 10.0
+# As many as sockets are allowed in all.
 _BACKLOG = 16
+# As many as store/room.py of the agent asks the disk for before the line may be READY (docs/decisions/0067).
 _MIN_FREE_IMAGES = 2
 
 
@@ -111,6 +114,7 @@ class FtpInbox:
         A port in use, a spool that cannot be written and a peer whose name nobody knows are said once and retried.
         """
         self._loop = asyncio.get_running_loop()
+        # Not in the FTP thread: asking for a name may take seconds, and no image would be received meanwhile.
         following = asyncio.create_task(self._rules.allowed_peers.follow())
         try:
             await self._listen_on()
@@ -174,6 +178,7 @@ class FtpInbox:
                 thread.join(_STOP_TIMEOUT_S)
 
     def _turn(self, listener: socket.socket, stop: threading.Event) -> None:
+        # In the thread and before the server: pyftpdlib sets up logging to stderr when it finds none.
         adopt_library_log("pyftpdlib")
         with IOLoop() as ioloop:
             server = make_server(listener, self._rules, ioloop)

@@ -43,6 +43,7 @@ class AllowedPeers:
 
     def admits(self, address: str) -> bool:
         """Whether a peer with this address may push images."""
+        # A socket that listens on IPv6 gives an IPv4 peer in this longer form.
         peer = ip_address(address.removeprefix(_MAPPED))
         return not self._peers or any(peer in network for network in (*self._networks, *self._found))
 
@@ -71,6 +72,7 @@ async def _addresses(name: str) -> list[IPv4Network | IPv6Network]:
         found = await asyncio.get_running_loop().getaddrinfo(name, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as err:
         raise OSError(f"no address is known for {shown(name)}, whose images are to be taken: {err}") from err
+    # Without the name of the network card that stands behind a link-local address.
     addresses = sorted({str(address[0]).split("%")[0] for *_, address in found})
     return [ip_network(address) for address in addresses]
 

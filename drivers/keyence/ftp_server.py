@@ -35,24 +35,32 @@ __all__ = ["FtpRules", "Server", "make_server"]
 
 _log = structlog.get_logger()
 
+# Data connections included. A new one takes the place of the one that was silent longest (docs/decisions/0048).
 _SOCKETS_MAX = 16
+# PROTOCOL.md, "Image output over FTP": a controller uses one, and leaves dead ones behind when its cable is pulled.
 _CONNECTIONS_PER_PEER_MAX = 4
+# Who takes a place without a login gives it back soon.
 _LOGIN_TIMEOUT_S = 30
+# A peer that asks and never reads would fill the memory with answers.
 _UNREAD_ANSWERS_MAX = 100
 _LINGER_S = 5.0
 """So long a peer may take to fetch its last answer."""
+# 20 s of silence and three questions five seconds apart: a dead peer is given up after 35 s (docs/decisions/0048).
 _KEEP_ALIVE = {"TCP_KEEPIDLE": 20, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
 _GIVE_UP_MS = 35_000
 """Keep-alive does not look while an answer is on its way: it would be sent again for a quarter of an hour."""
+# No path of a controller is near it; a name is kept in memory and in the log.
 _PATH_MAX_CHARS = 1024
 # Enter, list, make folders, store, append. No r (retrieve), d (delete), f (rename), M, T.
 _PERMISSIONS = "elmwa"
+# Commands that resume, rename by themselves or look at files: an image is sent whole and is gone from here at once.
 _REMOVED = frozenset({"REST", "REIN", "STOU", "MLSD", "MLST", "SIZE", "MDTM", "MFMT"})
 
 
 class _OneUser(DummyAuthorizer):  # type: ignore[misc]
     def validate_authentication(self, username: str, password: str, handler: Any) -> None:  # noqa: ARG002
         known = self.user_table.get(username, {}).get("pwd", "")
+        # In constant time, so that how long a refusal takes tells nothing of the password.
         if not hmac.compare_digest(known.encode(), password.encode("utf-8", "replace")) or not known:
             raise AuthenticationFailed("Authentication failed.")
 
@@ -168,6 +176,7 @@ class _Control(OwnDescriptor, FTPHandler):  # type: ignore[misc]
 
     def ftp_STOR(self, file: str, mode: str = "w") -> None:  # noqa: N802
         """Open an Upload, or say why not; a refused image surfaces as well."""
+        # The peer's own mistakes first: whoever has to send another command needs no room on the disk for it.
         reason, refusal = Reason.IMAGE_BROKEN, self._refusal(file, is_append="a" in mode)
         if not refusal:
             reason, refusal = Reason.DISK, self._why_no_room()
@@ -185,6 +194,8 @@ class _Control(OwnDescriptor, FTPHandler):  # type: ignore[misc]
         elif self.data_channel is not None:
             self.respond("125 Data connection already open. Transfer starting.")
             self.data_channel.file_obj = upload
+            # "i" is binary, whatever TYPE the peer asked for: in ASCII mode bytes would be dropped
+            # (docs/decisions/0006).
             self.data_channel.enable_receiving("i", "STOR")
         else:
             self.respond("150 File status okay. About to open data connection.")
@@ -246,6 +257,7 @@ class _Control(OwnDescriptor, FTPHandler):  # type: ignore[misc]
 
     def lose_data_connection(self) -> None:
         """It was dead on arrival: for the STOR that waits for it, and for one that comes now."""
+        # A listener that is kept would make the next STOR wait for a connection that nobody makes.
         self._dtp_acceptor = None
         self.abandon_transfer("426 The data connection broke.")
 
@@ -269,6 +281,8 @@ class Server(OwnDescriptor, FTPServer):  # type: ignore[misc]
     def handle_accepted(self, sock: socket.socket, addr: tuple[Any, ...]) -> Any:
         """Accept, or close without a word. Who is new gets the place of who was silent longest."""
         rules: FtpRules = self.handler.rules
+        # The address is all that tells whose images these are (docs/decisions/0048). The peer hears nothing: who has to
+        # correct the list reads this log.
         if not rules.allowed_peers.admits(str(addr[0])):
             sock.close()
             if rules.refused_peers.is_worth_saying():
@@ -304,6 +318,7 @@ class Server(OwnDescriptor, FTPServer):  # type: ignore[misc]
         ]
         if not idle:
             return
+        # False sorts before True: without a login first, and among equals the one that spoke longest ago.
         longest = min(idle, key=lambda it: (it.authenticated, it.last_word_mono_s))
         longest.respond("421 Another connection takes this place. Log in again.")
         longest.close()
@@ -336,6 +351,7 @@ def make_server(listener: socket.socket, rules: FtpRules, ioloop: IOLoop) -> Ser
         "dtp_handler": type(
             "DataChannel",
             (DataChannel,),
+            # Asked four times within the stall time-out, so that a stall is noticed a quarter late at most.
             {"stall_timeout_s": rules.stall_timeout_s, "timeout": rules.stall_timeout_s / 4},
         ),
         "passive_dtp": type("PassiveListener", (PassiveListener,), {"timeout": rules.stall_timeout_s}),

@@ -34,5 +34,6 @@ def adopt_library_log(name: str, said_at: int | None = None) -> None:
     logger = logging.getLogger(name)
     if not any(isinstance(handler, _Adopted) for handler in logger.handlers):
         logger.addHandler(_Adopted(said_at))
+        # Below it these libraries log every command of every peer.
         logger.setLevel(logging.WARNING)
         logger.propagate = False

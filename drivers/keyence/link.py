@@ -38,20 +38,31 @@ __all__ = ["CvxLink", "LinkStatus"]
 _log = structlog.get_logger()
 
 _POLL_S = 0.1
-"""A result that waits on its way is noticed by a reply that waits with it: the more often one is due, the sooner."""
+"""Replies and results come in one stream, so a network that holds up a result holds up the reply behind it as well.
+
+Such a hold-up is only seen while a reply is due: the more often one is, the sooner (PROTOCOL.md, "Timing").
+"""
 _SPARING_POLL_S = 0.33
 """On a serial line, and between the polls of a slow controller: results and triggers wait behind each of them."""
 _POLLS_SHARE = 0.1
-"""Of the time, at most, a poll waits for its reply: a trigger seldom comes meanwhile and has to wait behind it."""
+"""The share of the time, at most, in which a poll waits for its reply: only one command may be out, so that a trigger
+that comes meanwhile has to wait behind it.
+"""
 _RUN_MODE_POLL_S = 0.1
+# A sibling takes half a second at most (PROTOCOL.md, "Timing"); more than ten mean that somebody keeps it in setup
+# mode.
 _RUN_MODE_TIMEOUT_S = 10.0
+# What was on the wire when OE,0 was answered comes at once behind it: PROTOCOL.md, "Bringing the link up".
 _QUIET_S = 0.05
 _INSTANT_S = 1e-6
 """Shorter waits end at once, on a clock that has not moved."""
+# A controller that sends on for so long does not do what OE,0 asks: the link stays down rather than believe it.
 _DRAIN_TIMEOUT_S = 2.0
+# One refusal is usual while a program is changed at the controller's screen, three in a row are not.
 _REFUSALS_MAX = 3
 _STANDSTILL_S = 1.0
 """After a longer gap nothing that was queued may pass a part."""
+# After these the count begins again, so that what came before them names other parts (docs/decisions/0018).
 _STARTS_ANEW = frozenset({"PW", "RS"})
 _TRIGGERS = frozenset({"T1", "T2", "T3", "T4", "TA"})
 
@@ -116,6 +127,7 @@ class CvxLink(ControllerCommands):
                     flaps = self._status.up_at_mono_s > begun_mono_s and up_s < STEADY_S
                     self._status.go_down(str(err), flaps=flaps)
                 spent_s = monotonic_s() - begun_mono_s
+                # A connection that stood for a while is worth an attempt at once; one that falls at once is not.
                 if spent_s > STEADY_S:
                     backoff.reset()
                     self._status.flaps = Tally()
@@ -158,6 +170,7 @@ class CvxLink(ControllerCommands):
             raise NotConnected(f"{self._peer} is not connected: {self._status.why_down or 'not yet'}")
         if name in _TRIGGERS:
             return await self._send_trigger(session, name, *args, by=by)
+        # While the link is down a resynchronisation is to come anyway.
         if name not in _STARTS_ANEW or not self._status.is_live:
             return await session.command(name, *args, by=by)
         self._status.go_down(f"{name} was sent")
@@ -175,6 +188,7 @@ class CvxLink(ControllerCommands):
     async def _send_trigger(
         self, session: Session, name: str, *args: str, by: Deadline | None = None
     ) -> tuple[str, ...]:
+        # Counted before it is sent: whether the controller took a trigger whose reply was lost nobody knows.
         self._triggers_out += 1
         try:
             return await session.command(name, *args, by=by)
@@ -212,6 +226,7 @@ class CvxLink(ControllerCommands):
             reply_timeout_s=self._reply_timeout_s,
             delimiter=self._delimiter,
         )
+        # Not ``_session`` yet: no command may be sent from outside before the link was resynchronised.
         self._connection, self._stale_lines = session, 0
         try:
             if self._is_serial:
@@ -244,6 +259,8 @@ class CvxLink(ControllerCommands):
         return True
 
     async def _pause_before_poll(self, session: Session) -> None:
+        # With a slow controller longer pauses, up to a third of a second; the share of waiting stays the same till
+        # then.
         sparing_s = min(session.quickest_reply_s * (1 - _POLLS_SHARE) / _POLLS_SHARE, _SPARING_POLL_S)
         by = Deadline.after(max(self._poll_s, sparing_s))
         while await self._pause_unless_result(session, by):
@@ -252,6 +269,8 @@ class CvxLink(ControllerCommands):
 
     async def _follow_clock(self, session: Session) -> None:
         """A clock that was set back makes every image look older than the link: begin anew with what it says now."""
+        # Noted before the question: the answer proves the time of those results only that had come by then
+        # (docs/decisions/0047).
         results = self._results
         clock = await session.clock.read()
         follows_results = results == self._results
@@ -278,13 +297,18 @@ class CvxLink(ControllerCommands):
 
     async def _resynchronise(self, session: Session) -> None:
         """Clear what the controller still had to output, then open the outputs and say Up."""
+        # This clears what the controller had queued while nobody listened: it would look as if it was of now
+        # (docs/decisions/0011).
         await session.enable_output(on=False)
         await self._drain(session)
         await session.enable_output(on=True)
         with suppress(CommandUnknown):  # what cannot block triggers does not
             await session.enable_triggers(on=True)
+        # The image of an unanswered trigger may still come, and would be taken for that of the next one
+        # (docs/decisions/0045).
         if self._triggers_out or self._is_begun_anew:
             await session.clock.wait_another_second()
+        # The clock is read last of all, as near as can be to the moment in which the link is up (docs/decisions/0036).
         program = await read_program_number(session)
         version = await read_version(session, self._peer)
         self._clock, self._is_clock_owed = await session.clock.read(), False
@@ -337,8 +361,11 @@ class CvxLink(ControllerCommands):
             self._connection.drop(NotConnected(f"{self._peer}: this process stood still for {still_s:.1f} s"))
 
     def _on_result(self, fields: tuple[str, ...], at_mono_s: float) -> None:
+        # Before the line is taken for live: the timer of the standstill may get its turn behind it
+        # (docs/decisions/0035).
         self._standstill.look()
         self._last_line_mono_s = monotonic_s()
+        # A copy: whoever listens may stop to do so from within the call.
         for on_line in tuple(self._ears.values()):
             on_line(fields)
         if not self._status.is_live:
@@ -350,6 +377,7 @@ class CvxLink(ControllerCommands):
         if result.count is not None:
             self._count_result()
         self._results += 1
+        # A controller that never told its clock is not asked for it behind each part.
         self._is_clock_owed = self._clock is not None
         self._status.emit(result)
 

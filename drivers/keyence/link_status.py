@@ -26,6 +26,7 @@ _log = structlog.get_logger()
 SETUP_MODE = "setup mode"
 STEADY_S = 5.0
 """A connection that was lost sooner may be one of two clients that throw each other out: it is not hurried after."""
+# Some minutes of a fast line. The engine takes an event as soon as it comes: so many mean that nobody takes any.
 _EVENTS_MAX = 1024
 _FOUGHT_OVER = "it was up for a moment only, and the controller ended it: does another program connect to it?"
 _LOOSE = "it was up for a moment only: look at the plugs, the cable and the power"
@@ -93,6 +94,7 @@ class LinkRecord:
 
     def tell_clock(self, clock: ControllerClock) -> None:
         """The controller's clock, in the place of one that nobody took yet and that nothing came behind."""
+        # Only the last one: an older clock with a result behind it is what proves the time of the results before it.
         if self.events and isinstance(self.events[-1], ControllerClock):
             self.events.pop()
         self.emit(clock)
@@ -134,6 +136,7 @@ class LinkRecord:
             if not self.is_said and monotonic_s() - self._down_since_mono_s > STEADY_S:  # no flap: it stays away
                 self.is_said = True
                 _log.warning("link_lost", peer=self._peer, why=why, times=self.flaps.count)
+            # Another reason of the same outage is no event: it would only repeat that everything is stale.
             if (why == SETUP_MODE) == (self.why_down == SETUP_MODE):
                 self.why_down = why
                 return

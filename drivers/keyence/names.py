@@ -32,6 +32,7 @@ _TAIL_CHARS = 8
 _COUNT_DIGITS = 18
 """What the journal can hold; the controller's own has 10."""
 _CLOCK = re.compile(r"(?:20)?([0-9]{6}_[0-9]{6})")
+# Above the highest program number, 999.
 _SECOND_CARD = 1000
 _CV_X = re.compile(PATTERNS["cv-x"])
 
@@ -76,6 +77,7 @@ def program_number(card: int, number: int) -> int:
 def place_of(virtual_path: str) -> Place:
     """Read ``.../SD1_022/<session>/CAM1/<file>``; the folder nearest to the file wins."""
     program, session, camera = None, "", None
+    # Read from the top: a later folder of the same kind overwrites an earlier one, and is nearer to the file.
     for folder in virtual_path.split("/")[:-1]:
         if match := _SETTINGS_FOLDER.fullmatch(folder):
             program = program_number(int(match[1]), int(match[2]))
@@ -92,12 +94,15 @@ def parse_image_path(virtual_path: str, pattern: re.Pattern[str] | None = None) 
     A file whose name and folder disagree about the camera is another: nothing says which of the two lies.
     """
     name = virtual_path.rsplit("/", 1)[-1]
+    # Cut off before the pattern sees it: a person's own pattern may take very long on a long name.
     match = (pattern or _CV_X).fullmatch(name) if len(name) <= _NAME_MAX_CHARS else None
     if match is None:
         return None
     place, found = place_of(virtual_path), match.groupdict()
+    # With one camera, names and folders need not tell it.
     camera = int(found.get("camera") or place.camera or 1)
     kind = (found.get("kind") or "").upper()
+    # A kind "OK" is a judgement that the pattern took for one, in a name of another rule.
     if place.camera not in (None, camera) or kind in ("OK", "NG") or len(found["count"]) > _COUNT_DIGITS:
         return None
     judgement = found.get("judgement")
@@ -154,6 +159,7 @@ class NameRule:
 
 def printable(text: str, limit: int = _NAME_MAX_CHARS) -> str:
     """A peer's text made harmless for logs, journal and report: everything unprintable escaped, the middle cut out."""
+    # A backslash is escaped too: otherwise nobody could tell an escape of ours from the peer's own text.
     if len(text) <= limit and text.isprintable() and "\\" not in text:
         return text
     safe = "".join(

@@ -42,10 +42,13 @@ async def read_version(session: Session, peer: str) -> str:
 async def read_clock(session: Session, peer: str) -> datetime | None:
     """The controller's clock, as it writes it into names of images; None if it tells no time. Raises as above."""
     try:
+        # The plain command and not the checked ``call``: a clock that tells nonsense is a clock that is not told, and
+        # no reason to drop the link.
         year, *rest = map(int, await session.command("TR"))
     except (CommandRefused, ValueError) as err:
         _log.debug("clock_not_told", peer=peer, why=str(err))
         return None
     if len(rest) != _CLOCK_FIELDS - 1:
         return None
+    # Two digits of the year, as in the names of images: PROTOCOL.md has replies with two and with four.
     return controller_time("{:02d}{:02d}{:02d}_{:02d}{:02d}{:02d}".format(year % 100, *rest))

@@ -27,8 +27,10 @@ _WHOLE = re.compile(r"\+?([0-9]{1,12})(?:\.0*)?")
 _NUMBER = re.compile(r"[+-]?[0-9]{1,15}(?:\.[0-9]{0,9})?")
 _NOT_MEASURED = re.compile(r"-9{3,}(?:\.9+)?")
 """What a sibling sends where a tool found nothing to measure: -9999.999, -999999.999."""
+# The other way round than in most programs: 0 is good (PROTOCOL.md, "Result lines").
 _JUDGEMENTS = {"0": Judgement.OK, "1": Judgement.NG}
 _PROGRAM_MAX = 999
+# What goes into every row of the journal has a bound; the longest string of the controller has 64 characters.
 _TEXT_MAX_CHARS = 128
 
 Value = float | str | None
@@ -137,6 +139,8 @@ def _value_of(item: re.Match[str]) -> Callable[[str], float | None]:
         form = re.compile(rf"{sign}[0-9]{{1,15}}" + (rf"\.[0-9]{{{decimals}}}" if int(decimals) else ""))
 
     def read(text: str) -> float | None:
+        # "0" is a measurement only where the item says neither sign nor decimals; else the controller pads it to its
+        # width.
         is_bare_zero = text == "0" and (is_signed or decimals not in (None, "0"))
         if not text or is_bare_zero or _NOT_MEASURED.fullmatch(text):
             return None

@@ -23,7 +23,9 @@ __all__ = ["Session", "open_session"]
 
 _PROMPT_S = 0.1
 """A reply that takes longer was held up on its way, or else the controller is slow: nothing here tells which."""
+# Of about a second: the quickest of them is the controller's own time.
 _RECENT_REPLIES = 8
+# A cable that was pulled times out instead: only a peer that is there closes or resets.
 _ENDED = (ConnectionResetError, ConnectionAbortedError, BrokenPipeError)
 
 
@@ -59,6 +61,7 @@ class Session(ControllerCommands):
         self._reply: asyncio.Future[Reply | Refusal] | None = None
         self._sent_mono_s = 0.0
         self._overdue_sent_mono_s = 0.0
+        # No reply was overdue yet: the comparison with any time says so.
         self._overdue_seen_mono_s = float("-inf")
         self._replies_s: deque[float] = deque(maxlen=_RECENT_REPLIES)
         self._error: DriverError | None = None
@@ -135,6 +138,7 @@ class Session(ControllerCommands):
         What half a command of an earlier program left in the controller is ended by the delimiter in front. A
         controller without ``EC`` refuses it, which is an answer as well.
         """
+        # Random, so that the echo of an earlier start of this program is not taken for that of now.
         self._nonce = f"edge-agent {secrets.token_hex(4)}"
         data = self._delimiter + encode("EC", self._nonce, delimiter=self._delimiter)
         async with self._in_flight:
@@ -151,6 +155,7 @@ class Session(ControllerCommands):
         if by.has_passed:
             raise DeadlineMissed(f"{self._peer}: {name} was not sent: its deadline had passed")
         reply: asyncio.Future[Reply | Refusal] = asyncio.get_running_loop().create_future()
+        # Stamped before the write: a result is never taken for younger than it may be.
         self._outstanding, self._reply, self._sent_mono_s = name, reply, monotonic_s()
         self._stream.write(data)
         try:
@@ -218,7 +223,7 @@ class Session(ControllerCommands):
             self._reply.set_result(kind)
             self._note_reply(at_mono_s)
         else:
-            self._on_result(kind.fields, self._left_mono_s(at_mono_s, is_waiting=waiting))
+            self._on_result(kind.fields, self._sent_at_earliest_mono_s(at_mono_s, is_waiting=waiting))
             self._stirred.set()
 
     def _note_reply(self, at_mono_s: float) -> None:
@@ -227,8 +232,10 @@ class Session(ControllerCommands):
         if took_s > _PROMPT_S:
             self._overdue_sent_mono_s, self._overdue_seen_mono_s = self._sent_mono_s, at_mono_s
 
-    def _left_mono_s(self, at_mono_s: float, *, is_waiting: bool) -> float:
+    def _sent_at_earliest_mono_s(self, at_mono_s: float, *, is_waiting: bool) -> float:
         """When a result that is seen now may have been sent."""
+        # Right behind an overdue reply: both were held up together, and left at some time after that command was sent.
+        # The earliest is taken, so that its part is rather called late than passed late.
         if at_mono_s - self._overdue_seen_mono_s <= _PROMPT_S:
             return self._overdue_sent_mono_s
         if is_waiting and at_mono_s - self._sent_mono_s > _PROMPT_S:

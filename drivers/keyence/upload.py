@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DataChannel", "FtpRules", "TooLarge", "Upload"]
 
+# Enough for every signature that ``is_image`` knows.
 _HEAD_BYTES = 16
 _DONE = "226 Transfer complete."
 
@@ -89,6 +90,8 @@ class Upload:
         self._is_beside = rules.names.is_beside(virtual_path)
         self._blank = capture_of(virtual_path, rules.names, monotonic_s())
         self._file = rules.spool.new_incoming()
+        # Without a buffer of Python's: a full disk then fails in the write that it belongs to, while the sender still
+        # sends, and not in ``close`` (docs/decisions/0006).
         self._fd = os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         self._head = b""
         self._size_bytes = 0
@@ -120,6 +123,8 @@ class Upload:
         except OSError as err:  # some disks say only here that they have no room
             cut, by = f"could not be stored: {err.strerror}", Reason.DISK
         if is_image(self._blank.name, self._head) and not self._is_beside:
+            # In the loop's next turn, when pyftpdlib has sent its reply; the proof takes longer than this controller
+            # waits.
             if channel is not None and not cut and not self._rules.replies_when_proven:
                 channel.cmd_channel.ioloop.call_later(0, self._settle_image, "", by)
                 reply = _DONE
@@ -139,6 +144,7 @@ class Upload:
             reply = "552" if self._size_bytes > spool.max_bytes else "426"
         else:
             capture = spool.place(self._file, replace(self._blank, sha256=self._sha256.hexdigest()))
+            # Told before it is durable: the inspection begins while the disk still works (docs/decisions/0082).
             if capture.broken is None and self._rules.announce is not None:
                 deliver = self._rules.announce(capture)
             (capture,) = spool.secure([capture])

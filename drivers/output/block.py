@@ -29,16 +29,22 @@ __all__ = [
     "next_seq",
 ]
 
+# Each number here is a promise to the PLC's program, which is written once by somebody else: see the table "Registers"
+# of modbus/PROTOCOL.md. A change breaks gates that are in use.
 BLOCK_WORDS = 8
 """Seven words under one check, and the heartbeat behind them."""
 PLC_WORDS = 5
+# Whole words, not 0 and 1: one bit that is stuck, and a register of all zeros or all ones, must not be PASS
+# (modbus/PROTOCOL.md, "Registers").
 _PASS, _REJECT = 0x005A, 0x00C3
+# The CRC that every frame of Modbus RTU has: a PLC's programmer knows it.
 _CRC_START, _CRC_POLYNOMIAL = 0xFFFF, 0xA001
 _SEQ_MAX = 0xFFFF
+# Bits 4 and 5 of the status word are not used yet. A program plus 1 is at most 1000: ten bits hold it.
 _PROGRAM_SHIFT, _PROGRAM_MASK = 6, 0x3FF
 
 REASON_CODES: dict[Reason, int] = {reason: code for code, reason in enumerate(Reason, start=1)}
-"""The reason word, in the order of ``Reason``; 0 says nothing."""
+"""The reason word: the place of the reason in ``Reason``, so that a new reason goes to its end. 0 says nothing."""
 
 
 class Status(IntFlag):
@@ -92,9 +98,12 @@ class BlockState:
     def words(self) -> tuple[int, ...]:
         """seq, verdict, complement, reason, status, bundle, check, heartbeat. No word of all zeros or ones is PASS."""
         verdict = _PASS if self.verdict is Verdict.PASS else _REJECT
+        # Plus 1, because 0 is a program of the controller and has to be told from "not known" (docs/decisions/0032).
         program = 0 if self.program is None else self.program + 1 & _PROGRAM_MASK
         status = int(self.status) | program << _PROGRAM_SHIFT
+        # Verdict and complement have to agree as well: a PLC without a CRC can look at these two.
         said = (self.seq, verdict, verdict ^ 0xFFFF, self.reason, status, self.bundle)
+        # The heartbeat stands behind the check, not under it: it changes with every write (docs/decisions/0017).
         return (*said, check_word(said), self.heartbeat)
 
 
@@ -140,6 +149,8 @@ class BlockWire(DeviceWire[BlockWords], ABC):
 
     async def read_back(self, expected: BlockWords) -> None:
         """As ``DeviceWire.read_back``."""
+        # From the PLC's own memory: a device was seen to confirm a write with an echo that did not fit
+        # (docs/decisions/0008).
         found = await self.read_words(len(expected.words))
         if found != expected.words:
             self.fail(
@@ -173,5 +184,5 @@ def check_word(words: tuple[int, ...]) -> int:
 
 
 def next_seq(seq: int) -> int:
-    """The number behind this one; 0 is none."""
+    """The number of the next part: 65535 is followed by 1, because 0 means that there is no part."""
     return seq % _SEQ_MAX + 1

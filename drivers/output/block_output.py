@@ -21,19 +21,24 @@ __all__ = ["BlockOutput"]
 _log = structlog.get_logger(__name__)
 
 _AT_ONCE_S = 0.1
-"""From a part's first sign to the PLC's number for it: less than two parts are ever apart, and enough for RS-485."""
+"""The longest time from a part's first sign to the answer with the PLC's number for it.
+
+It is shorter than the time between two parts of any line, so that the number cannot be that of the next part, and
+long enough for a read over RS-485.
+"""
+# Trigger number 0 says the least: no part is at the gate.
 _UNKNOWN = PlcWords(0, 0, 0, 0, 0)
 
 
 class BlockOutput(DeviceOutput[BlockState]):
     """Seven words under one check and a heartbeat, always written together (FC16); five words of the PLC are read.
 
-    The part is named by the PLC's own number for the part at its gate, read at the part's first sign. A PASS leaves
-    only if that number went on by exactly one since the verdict before (PLC and agent have seen the same one new part)
-    and still stands (that part is still at the gate). After any other step both start again from the PLC's number, at
-    the price of that part. With ``is_counted`` off the PLC gives no numbers and
-    takes ours, 1 + part_seq mod 65535. ``is_confirmed`` wants the PLC's heartbeat to change within ``plc_timeout_s``;
-    ``plc_place`` says where it is looked for.
+    The PLC counts the parts at its gate, and the block repeats the PLC's number, which is read at the part's first
+    sign. A PASS leaves only if two things hold. That number is exactly one higher than at the verdict before: PLC and
+    agent have seen the same one new part. And it is still the same now: that part is still at the gate. Otherwise this
+    part does not pass, and both go on from the PLC's number (docs/decisions/0017). With ``is_counted`` off the PLC
+    gives no numbers and takes ours, 1 + part_seq mod 65535. ``is_confirmed`` wants the PLC's heartbeat to change within
+    ``plc_timeout_s``; ``plc_place`` tells a person where it is looked for.
     """
 
     def __init__(
@@ -74,7 +79,7 @@ class BlockOutput(DeviceOutput[BlockState]):
         self._reason = 0
         self._bundle = 0
         self._beats = 0
-        self._is_said = False
+        self._is_ack_owed = False
         self.untaken = 0
         """Verdicts that the PLC had not acknowledged when the next one came."""
 
@@ -96,6 +101,7 @@ class BlockOutput(DeviceOutput[BlockState]):
     @property
     def problem(self) -> str:
         """As ``DeviceOutput.problem``."""
+        # Only where the wire is in order: while that is down, its own reason is the one to mend.
         if super().is_confirmed and not self._is_plc_alive:
             return f"the PLC's heartbeat stands still: is its program running, and is {self._plc_place} its register?"
         return super().problem
@@ -113,6 +119,7 @@ class BlockOutput(DeviceOutput[BlockState]):
             return await super().read_part_present()
         plc = await self._alone(self._read)
         self._take(plc)
+        # The first number that is read on a connection is no part: nobody knows since when it stands there.
         before, self._sensed_seq = self._sensed_seq, plc.trigger_seq
         return before is not None and plc.trigger_seq not in (
             0,
@@ -131,6 +138,7 @@ class BlockOutput(DeviceOutput[BlockState]):
             _log.debug("part_not_named", part_seq=part_seq, why=str(err))
             return
         self._take(plc)
+        # Measured behind the answer: the PLC may have counted on until then.
         late_s = monotonic_s() - first_sign_mono_s
         if late_s > _AT_ONCE_S:
             _log.warning("part_named_too_late", part_seq=part_seq, late_ms=round(late_s * 1000, 1))
@@ -139,6 +147,8 @@ class BlockOutput(DeviceOutput[BlockState]):
 
     def _state(self, *, is_pass: bool) -> BlockState:
         is_ready, line = self._was_ready or is_pass, self._line()
+        # Another heartbeat with every write: so a PLC tells a new block from one that only still stands there. In FAULT
+        # it stands still, which a PLC sees even if it looks at nothing else (docs/decisions/0032).
         self._beats = (self._beats + 1) % 0x10000 if is_ready else self._beats
         status = Status.READY if is_ready else Status.FAULT
         status |= Status.BYPASS if line.is_bypassed else Status.NONE
@@ -146,6 +156,8 @@ class BlockOutput(DeviceOutput[BlockState]):
         return BlockState(
             seq=self._seq,
             verdict=Verdict.PASS if is_pass else Verdict.REJECT,
+            # While FAULT the word is about the line and no longer about a part: numbers from 100 on
+            # (docs/decisions/0032).
             reason=self._reason if is_ready else line.error or self._reason,
             status=status,
             bundle=self._bundle,
@@ -155,10 +167,11 @@ class BlockOutput(DeviceOutput[BlockState]):
 
     async def _meet(self, link: DeviceWire[BlockState]) -> None:
         """What stands at the gate when the connection is new is nobody's: the count goes on behind it."""
+        # Long ago: the heartbeat has to change on this connection before the PLC counts as alive.
         self._plc_beat_mono_s = 0.0
-        self._is_said = False
+        self._is_ack_owed = False
         self._sensed_seq = None
-        self._reason = self._bundle = 0  # those were of another part
+        self._reason = self._bundle = 0  # what they said was about a part of the connection before
         self._plc = await self._read(link)
         # Numbers of our own go on: a PASS that is carried out late is of a number that stands there as REJECT already.
         self._seq = self._plc.trigger_seq if self._is_counted else self._seq
@@ -167,12 +180,15 @@ class BlockOutput(DeviceOutput[BlockState]):
         self._take(await self._read(link))
 
     async def _name_part(self, link: DeviceWire[BlockState], part_seq: int, about: tuple[Reason | None, int]) -> bool:
+        # Read once more, right before the verdict: the number has to stand now, not only at the part's first sign.
         before = self._seq
         self._take(await self._read(link))
-        if self._is_said and self._plc.ack_seq != before:
+        if self._is_ack_owed and self._plc.ack_seq != before:
+            # Counted, and no error: the gate was closed for that part (docs/decisions/0032).
             self.untaken += 1
             _log.warning("plc_did_not_take", seq=before, ack_seq=self._plc.ack_seq, untaken=self.untaken)
-        self._is_said = self._was_ready
+        # What is written while FAULT no PLC takes, so it owes no acknowledgement for it.
+        self._is_ack_owed = self._was_ready
         reason, bundle = about
         self._reason = 0 if reason is None else REASON_CODES[reason]
         self._bundle = bundle & 0xFFFF

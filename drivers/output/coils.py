@@ -45,6 +45,7 @@ class CoilLevels(Protocol):
 def as_wired(bits: tuple[bool, bool, bool, bool], inverted: frozenset[str]) -> tuple[bool, bool, bool, bool]:
     """The levels on the wire of what four coils say, where some of them are inverted."""
     is_pass, reject, ready, heartbeat = bits
+    # ``!=`` of two booleans is "exactly one of them": it turns the level round where its name is inverted.
     return is_pass, reject != ("REJECT" in inverted), ready != ("READY" in inverted), heartbeat
 
 
@@ -112,6 +113,8 @@ class CoilWire(DeviceWire[CoilLevels], ABC):
         found = await self.read_levels()
         if found != expected.bits:
             shown = " ".join(f"{name}={bit:d}" for name, bit in zip(COIL_NAMES, found, strict=False))
+            # Not simply written again: something works against us, and what counts next is a REJECT that is proven on a
+            # new connection (docs/decisions/0008).
             self.fail(
                 ProtocolViolation(
                     f"{self.peer} reads back {shown} after {expected} was written: "

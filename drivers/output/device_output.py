@@ -24,16 +24,22 @@ if TYPE_CHECKING:
 __all__ = ["DeviceOutput"]
 
 _log = structlog.get_logger(__name__)
+# A line waits for nobody: a device that returns is noticed within a second. A connection that stood for as long is
+# called steady.
 _RECONNECT_CAP_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class _Claim:
-    """What a PASS that is asked for rests on: looked at again before and after every step of its write."""
+    """What a PASS that is asked for rests on, looked at again before and after every step of its write.
+
+    Each step waits for the device: a newer part or a fault may come meanwhile.
+    """
 
     part_seq: int
     by: Deadline
     withdrawals: int
+    """How often ``withdraw`` had been called when the PASS was asked for: one call more, and the claim is void."""
     may_pass: Callable[[], bool]
 
 
@@ -110,6 +116,8 @@ class DeviceOutput(DeviceQuestions[S]):
         backoff, is_steady = Backoff(cap_s=_RECONNECT_CAP_S), False
         try:
             while True:
+                # Counted from before the refresh: the device's watchdog is fed at the same pace, however slow the
+                # answer is.
                 due_mono_s = monotonic_s() + self._refresh_s
                 async with self._lock:
                     is_up = await self._refresh()
@@ -119,16 +127,19 @@ class DeviceOutput(DeviceQuestions[S]):
                 await self._wait_until(due_mono_s)
                 if self._link is not None and self._link.is_up:
                     is_steady = monotonic_s() - self._up_mono_s >= _RECONNECT_CAP_S
+                    # A connection that is dropped as soon as it is made must not reset the pauses.
                     if is_steady:
                         backoff.reset()
                 elif is_steady:
                     is_steady = False  # it is made anew at once
                 elif not self._pass_may_stand:
                     # Lost as soon as it was there: a device that refuses every question is not asked on a new
-                    # connection fifty times a second. It has only so many.
+                    # connection fifty times a second. It has only so many. Where a PASS may still stand nothing is
+                    # waited for: REJECT has to be proven.
                     await backoff.sleep()
         finally:
             self._is_running = False
+            # However this ends, also when it is cancelled in the middle of a request: REJECT is the last word.
             self._end_window("stopped")
             await self._leave_reject()
 
@@ -153,6 +164,7 @@ class DeviceOutput(DeviceQuestions[S]):
     async def begin_part(self, part_seq: int, first_sign_mono_s: float) -> None:
         """As ``VerdictOutput.begin_part``; coils have no names."""
         del first_sign_mono_s
+        # Before anything is waited for: a PASS of an older part that looks meanwhile has to find the newer number.
         self._newest_seq = max(self._newest_seq, part_seq)
         await self.withdraw()
 
@@ -162,10 +174,13 @@ class DeviceOutput(DeviceQuestions[S]):
         REJECT is written even where no PASS of ours is known to stand: a device may carry out late what it was told on
         a connection that was given up, and another client may write. Not where a PASS names its part.
         """
+        # Counted first, written second: a PASS that waits for the lock, or is on the wire, finds the higher count and
+        # takes itself back (docs/decisions/0008, "withdraw overtakes").
         self._withdrawals += 1
         self._end_window("withdrawn")
         if self._may_withdraw:
             async with self._lock:
+                # Asked again behind the wait: whoever had the lock may have written REJECT, or lost the connection.
                 if self._may_withdraw:
                     await self._make_reject()
 
@@ -186,7 +201,7 @@ class DeviceOutput(DeviceQuestions[S]):
                 raise
 
     def _new_link(self) -> DeviceWire[S]:
-        """A connection that was not opened yet."""
+        """A connection that was not opened yet. Its loss wakes ``run`` before the next refresh is due."""
         return self._new_wire(on_lost=self._wake.set)
 
     @abstractmethod
@@ -200,26 +215,33 @@ class DeviceOutput(DeviceQuestions[S]):
         """After each refresh. Raises DriverError."""
 
     async def _name_part(self, link: DeviceWire[S], part_seq: int, about: tuple[Reason | None, int]) -> bool:
-        """Make the next state be of this part; false if the peer has another one in mind. Raises DriverError."""
+        """Let the next state name this part; false if the device has another part at its gate. Raises DriverError."""
         del link, part_seq, about
         return True
 
     async def _publish(self, verdict: Verdict, claim: _Claim, about: tuple[Reason | None, int]) -> Published:
         part_seq = claim.part_seq
+        # Where an earlier PASS may still stand, a connection that is down is no reason to give up: REJECT is worth a
+        # new one.
         if not self.is_confirmed and not (self._pass_may_stand and self._may_dial):
             return Published.FAILED
         async with self._lock:
+            # For a REJECT as well: the block says of which part it is, and why.
             is_named = await self._named(part_seq, about)
             if verdict is not Verdict.PASS:
                 return await self._publish_reject(claim.by)
             spoiled = self._why_not(claim)
             if spoiled is not None:
                 return spoiled
+            # The part itself may pass, but the PLC has another one at its gate, and would open for that
+            # (docs/decisions/0017).
             if not is_named:
                 return Published.WITHHELD if await self._make_reject() else Published.FAILED
             spoiled = await self._write_pass(claim)
             if spoiled is None:
                 self._newest_seq = part_seq
+                # Only now, when PASS is proven. An answer that took long makes the window end later; the settings count
+                # it (docs/decisions/0008).
                 self._window_ends_mono_s = monotonic_s() + self._pass_hold_s
                 self._wake.set()
                 return Published.PUBLISHED
@@ -252,7 +274,9 @@ class DeviceOutput(DeviceQuestions[S]):
         link = self._link
         if link is None:
             return Published.FAILED
+        # Kept for both requests: the read-back has to compare with what was written, heartbeat included.
         state = self._state(is_pass=True)
+        # Before the write: from the first byte on nobody can say that no PASS stands.
         self._pass_may_stand = True
         try:
             await link.write(state)
@@ -269,6 +293,7 @@ class DeviceOutput(DeviceQuestions[S]):
         """Why PASS must not stand for this part, None if it may."""
         if not self.is_confirmed:
             return Published.FAILED
+        # The cheap facts first; ``may_pass`` asks the engine to decide the part once more.
         if claim.withdrawals != self._withdrawals or claim.part_seq < self._newest_seq or not self._is_ready():
             return Published.WITHHELD
         if claim.by.has_passed:
@@ -286,12 +311,15 @@ class DeviceOutput(DeviceQuestions[S]):
             self._end_window("held")
         if self._was_ready:
             self._heartbeat = not self._heartbeat
+        # REJECT is written at every refresh, also where nothing changed: it overwrites a PASS that a device carried out
+        # late (docs/decisions/0008), and feeds the device's watchdog.
         if self._window_ends_mono_s is None and not await self._make_reject():
             return False
         link = self._link
         try:
             if self._window_ends_mono_s is not None:
                 await link.write_proven(self._state(is_pass=True))
+            # ``_make_reject`` above may have taken a new connection: then the old one is not asked.
             if link.is_up:
                 await self._watch(link)
         except DriverError as err:
@@ -334,6 +362,8 @@ class DeviceOutput(DeviceQuestions[S]):
         """The last word on the wire. Bounded: one exchange on the old connection, a dial and one on a new."""
         self._was_ready = self._heartbeat = False
         try:
+            # Room for what may come one after the other: a request of somebody else, an exchange on the old connection,
+            # and on a new one the dial, the watchdog, and a write with its read.
             async with asyncio.timeout(8 * self._write_timeout_s), self._lock:
                 is_proven = await self._make_reject()
         except TimeoutError:
@@ -357,6 +387,7 @@ class DeviceOutput(DeviceQuestions[S]):
             left_s = until_mono_s - monotonic_s()
             if left_s <= 0:
                 return
+            # Cleared before the wait and looked at in each round: a wake between the two is not lost.
             self._wake.clear()
             try:
                 async with asyncio.timeout(left_s):

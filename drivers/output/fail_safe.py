@@ -13,7 +13,7 @@ S = TypeVar("S")
 
 
 def _ignore() -> None:
-    """Nobody waits for this connection but the request in flight."""
+    """Nothing has to be woken when this connection is lost: the request that is out raises by itself."""
 
 
 async def write_resting(new_wire: NewWire[DeviceWire[S]], resting: S) -> None:
@@ -23,6 +23,7 @@ async def write_resting(new_wire: NewWire[DeviceWire[S]], resting: S) -> None:
     """
     wire = new_wire(on_lost=_ignore)
     try:
+        # Without ``prepare``: a module whose watchdog cannot be armed has to be told REJECT all the same.
         await wire.open()
         await wire.write_proven(resting)
     finally:

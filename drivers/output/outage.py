@@ -49,6 +49,7 @@ class Outage:
     def ends(self, peer: str) -> None:
         """The peer is confirmed."""
         down_s = 0.0 if self._down_since_mono_s is None else monotonic_s() - self._down_since_mono_s
+        # As loud as the beginning was: an end without a beginning would be a riddle in the log.
         say = _log.info if self._is_said or not self._was_ever_up else _log.debug
         say("output_confirmed", peer=peer, outage_s=round(down_s, 3), tries=self._tries)
         self._down_since_mono_s = None

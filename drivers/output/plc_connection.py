@@ -62,6 +62,8 @@ class PlcConnection(BlockWire):
     async def open(self) -> None:
         """As ``DeviceWire.open``: the dial, then ``greet``, both together in ``timeout_s``."""
         try:
+            # One limit for all of it: a withdrawal waits for this, and must not wait longer for a protocol that needs
+            # several exchanges before its first write (docs/decisions/0090).
             async with asyncio.timeout(self._timeout_s):
                 await self._wire.open()
                 await self.greet()
@@ -69,6 +71,7 @@ class PlcConnection(BlockWire):
             raise
         except TimeoutError:
             self.fail(NotConnected(f"no connection to {self.peer} within {self._timeout_s:g} s: {_LOOK_AT}"))
+        # Whatever went wrong: nothing was written on this connection, so it counts as one that was never there.
         except DriverError as err:
             self.fail(NotConnected(str(err)))
         self._is_greeted = True
@@ -82,6 +85,8 @@ class PlcConnection(BlockWire):
         Raises CommandRefused, ProtocolViolation.
         """
         try:
+            # What does not fit ends the connection: where answers have no number, it may be the answer to another
+            # request (docs/decisions/0088).
             found = parse(reply)
         except ValueError as err:
             self.fail(ProtocolViolation(f"{self.peer} answered {name} with {reply[:40]!r}: {err}"))

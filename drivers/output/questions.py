@@ -42,6 +42,7 @@ class DeviceQuestions(ABC, Generic[S]):
 
     async def read_inputs(self, addresses: tuple[int, ...]) -> tuple[bool, ...]:
         """Discrete inputs in one request, in the order asked; they lie within 64 addresses. Raises DriverError."""
+        # One request, so that all levels are of the same moment; what lies between the addresses is thrown away.
         first = min(addresses)
         found = await self._alone(lambda link: link.read_inputs(first, max(addresses) - first + 1))
         return tuple(found[address - first] for address in addresses)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["BlockWalker", "Fall", "LevelWalker", "Step", "StepDone", "Walk", "Walker"]
 
 _REFRESH_MOST_S = 0.1
+# The fall of PASS is measured to this, a fiftieth of a usual watchdog.
 _READ_EVERY_S = 0.01
 _WAIT_TIMES = 4
 """So much longer than it may stand a PASS that does not fall is watched, before REJECT is written."""
@@ -147,6 +148,7 @@ class Walker(ABC, Generic[W]):
             if share.has_passed or self.stop.is_set():
                 break
             try:
+                # 0.1 s at most, as the agent's own refresh is by default (docs/decisions/0030).
                 async with asyncio.timeout(min(self.refresh_s, _REFRESH_MOST_S, share.left_s())):
                     await self.stop.wait()
             except TimeoutError:
@@ -156,6 +158,7 @@ class Walker(ABC, Generic[W]):
 
     async def _leave_reject(self, link: W) -> bool:
         """REJECT on the connection there is, else on a new one, tried twice. Whether it was read back."""
+        # The first time on the connection of the walk, which may be the one that has just failed.
         for at in range(3):
             try:
                 if at:
@@ -253,6 +256,7 @@ class LevelWalker(Walker[CoilWire]):
         """How long PASS stood behind the last write, in ms, and what is wrong with that."""
         allowed_ms = self.watchdog_ms + self.write_timeout_s * 1000
         while not self.stop.is_set():
+            # The first level is PASS, in the order of ``COIL_NAMES``. It is never inverted.
             is_pass = (await link.read_levels())[0]
             stood_ms = (monotonic_s() - written_mono_s) * 1000
             if not is_pass:

@@ -50,6 +50,8 @@ class _Spoiled:
     @property
     def words(self) -> tuple[int, ...]:
         said = self.block.words
+        # One bit of the check is wrong and everything else is right: the gate may open only where the check is looked
+        # at.
         return (*said[:6], check_word(said[:6]) ^ 1, said[7])
 
 
@@ -90,9 +92,11 @@ def register_steps(plc: PlcWords, stood_seq: int, *, is_counted: bool) -> tuple[
     ``stood_seq`` is the number in the block as it stands. A part that the PLC has decided already is decided: then
     nothing is asked of ``ack_seq``.
     """
+    # Where the PLC does not count it opens for any number that is new: so the one behind what stands there.
     seq = plc.trigger_seq if is_counted else next_seq(stood_seq)
     is_open = not is_counted or plc.trigger_seq not in (0, plc.ack_seq)
     passing = BlockState(seq, Verdict.PASS, _OK, Status.READY)
+    # With its old number: a new one would be a part to a PLC that takes ours.
     resting = BlockState(seq=0 if is_counted else stood_seq)
 
     def beating(block: BlockState) -> Callable[[int], BlockState]:
@@ -128,6 +132,7 @@ def unlike(step: Step, seen: list[PlcWords], state: Any) -> str:
     """
     if not seen:
         return ""
+    # Of two reads within one scan of the PLC both may show the same.
     if len({plc.heartbeat for plc in seen}) == 1 and len(seen) > 2:
         return "the PLC's heartbeat stands still: is its program running?"
     ack, said = seen[-1].ack_seq, state.block.seq if isinstance(state, _Spoiled) else state.seq

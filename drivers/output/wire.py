@@ -20,7 +20,9 @@ OnLost: TypeAlias = Callable[[], None]
 
 
 class DeviceWire(Protocol[S_contra]):
-    """One connection to a device that is told states. It is used once, by one task at a time, one request in flight.
+    """One connection to a device that is told states. It is used once: who has lost it makes another one.
+
+    It is used by one task at a time, with one request in flight.
 
     Any failure, and any request that is cancelled while it is out, ends the connection: what it still carries is thrown
     away where that is possible, so that a write that was given up is not delivered behind a later one. Every method

@@ -35,6 +35,7 @@ class WordPlaces:
     def __post_init__(self) -> None:
         if min(self.first, self.plc, self.inputs or 0) < 0:
             raise ValueError(f"words are counted from 0 on (got {self})")
+        # Over each other the agent would write the PLC's trigger number itself, and read its own words as the PLC's.
         if self.first - PLC_WORDS < self.plc < self.first + BLOCK_WORDS:
             raise ValueError(f"the block at {self.first} and the PLC's words at {self.plc} lie over each other")
 
@@ -95,5 +96,5 @@ class WordConnection(PlcConnection):
         return tuple(self.bits(words)[first % WORD_BITS :][:count])
 
     def bits(self, words: tuple[int, ...]) -> list[bool]:
-        """The inputs that such words are, in their order."""
+        """The inputs in these words, in their order. A protocol that counts its inputs otherwise says so here."""
         return [bool(word >> bit & 1) for word in words for bit in range(WORD_BITS)]

@@ -20,6 +20,8 @@ SizeOf: TypeAlias = Callable[[bytes], int | None]
 """How many bytes the answer has, by its first bytes; None while that is not known yet. Raises ValueError for bytes that
 can be no answer: also for what would never end."""
 
+# SO_LINGER, on with 0 seconds: the socket ends by RST, and what still waits in its send buffer, a PASS perhaps, is
+# thrown away. An orderly close would deliver it (docs/decisions/0008, 0088).
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
@@ -68,6 +70,7 @@ class Exchange(asyncio.Protocol):
         """Connect, and ask ``admit``. Raises NotConnected."""
         try:
             async with asyncio.timeout(self._timeout_s):
+                # This very object, because it is one connection and is never opened again.
                 await asyncio.get_running_loop().create_connection(lambda: self, self._host, self._port)
         except TimeoutError:
             self.fail(NotConnected(f"no connection to {self.peer} within {self._timeout_s:g} s: {_LOOK_AT}"))
@@ -80,6 +83,8 @@ class Exchange(asyncio.Protocol):
         if self._broken is not None or sock is None:
             self.fail(self._broken or NotConnected(f"{self.peer} closed the connection"))
         try:
+            # The address that answered and not the name that was asked for: two names may lead to one device
+            # (docs/decisions/0049).
             address, port = sock.getpeername()[:2]
         except OSError as err:
             self.fail(NotConnected(f"{self.peer} closed the connection: {err}"))
@@ -161,10 +166,13 @@ class Exchange(asyncio.Protocol):
             self._break(ProtocolViolation(f"{self.peer} sent {self._received[:40]!r}, which nobody had asked for"))
             return
         try:
+            # Looked at with every piece, and not only with a whole answer: bytes that can be no answer end the wait at
+            # once.
             size = self._size_of(self._received)
         except ValueError as err:
             self._break(ProtocolViolation(f"{self.peer} answered {self._received[:40]!r}: {err}"))
             return
+        # More than one answer, though one request is out: one of the two is of another time.
         if size is not None and len(self._received) > size:
             behind = self._received[size:][:40]
             self._break(ProtocolViolation(f"{self.peer} sent {behind!r} behind its answer"))
@@ -175,6 +183,7 @@ class Exchange(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """As ``asyncio.Protocol``."""
         why = "" if exc is None else f" ({exc})"
+        # A device whose connections are all taken mostly accepts one more and drops it.
         hint = "" if self._was_answered else self._dropped_hint
         self._end(NotConnected(f"{self.peer} closed the connection{why}{hint}"))
         self._on_lost()

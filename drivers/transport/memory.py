@@ -34,6 +34,8 @@ class MemoryStream:
     def write(self, data: bytes) -> None:
         """As ``ByteStream.write``."""
         if self._is_open and data and self._other is not None:
+            # On the next turn of the loop, as with a socket: a listener that is called within ``write`` would hide
+            # mistakes. A copy, because the writer may use its buffer again.
             asyncio.get_running_loop().call_soon(self._other._hear, bytes(data))  # noqa: SLF001 - the other end
 
     def abort(self) -> None:

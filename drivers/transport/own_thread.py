@@ -41,5 +41,6 @@ def in_own_thread(call: Callable[[], T], name: str) -> asyncio.Future[T]:
         with suppress(RuntimeError):  # the loop was closed under us: nobody waits
             loop.call_soon_threadsafe(settle, result, failed)
 
+    # A daemon: a call that never returns must not keep the process from ending.
     threading.Thread(target=work, name=name, daemon=True).start()
     return future

@@ -28,10 +28,13 @@ __all__ = ["SerialOptions", "open_serial"]
 
 _TURN_S = 0.1
 """How long a read may sit before it looks whether the stream was given up."""
+# Where the peer holds the line up for longer, the port raises, and the stream is given up.
 _WRITE_TIMEOUT_S = 1.0
+# A link has one command in flight: so many mean that the line stands still (docs/decisions/0019).
 _WAITING_WRITES_MAX = 64
 _FAILURES = (OSError, serial.SerialException, termios_error, ValueError, TypeError, AttributeError)
 """All the ways in which pyserial's handlers fall over a port that vanishes under them."""
+# What Linux says of a port that another program has opened for itself alone.
 _HELD = (errno.EAGAIN, errno.EBUSY)
 _PARITIES = {"none": serial.PARITY_NONE, "even": serial.PARITY_EVEN, "odd": serial.PARITY_ODD}
 
@@ -132,6 +135,7 @@ async def open_serial(url: str, options: SerialOptions, listener: StreamListener
     opening = in_own_thread(partial(_open_port, url, options), "serial-open")
     try:
         async with asyncio.timeout(timeout_s):
+            # Shielded: an opening cannot be called back. It goes on, and what it opens in the end is closed.
             port = await asyncio.shield(opening)
     except TimeoutError:
         opening.add_done_callback(_close_unwanted)
@@ -157,6 +161,7 @@ def _open_port(url: str, options: SerialOptions) -> Any:
         timeout=_TURN_S,
         write_timeout=_WRITE_TIMEOUT_S,
     )
+    # Only a port of this machine can be held; pyserial's URLs know no such thing.
     if "://" not in url:
         port.exclusive = True
     try:
@@ -165,6 +170,7 @@ def _open_port(url: str, options: SerialOptions) -> Any:
         _close(port)
         raise
     with suppress(*_FAILURES):
+        # What lies there was sent to the program before us.
         port.reset_input_buffer()
     return port
 

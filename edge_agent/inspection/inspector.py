@@ -146,6 +146,8 @@ class Inspector:
     def prepare(self, data: bytes) -> Prepared:
         """The first half: decode the file, and find the part in it. Never raises for a bad image."""
         stages = _Stages()
+        # Of the very bytes that are decoded below: whoever compares it knows that what was judged is what was proven
+        # (docs/decisions/0006).
         digest = hashlib.sha256(data).hexdigest()
         try:
             file = read_image(data)

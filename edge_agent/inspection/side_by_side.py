@@ -71,6 +71,7 @@ def arranged(inspectors: Mapping[tuple[int, int], Inspector], cores: int | None 
         one.warm_up()
     after_ms = _part_ms([one for key, one in inspectors.items() if key[0] == program], workers=1)
     beside_ms = _part_ms([one for key, one in others.items() if key[0] == program], workers=count)
+    # One after the other where the difference is small: two images at once take twice the memory, and the caches.
     if beside_ms > after_ms * (1.0 - _WORTH):
         return Arranged(inspectors, 1, after_ms, beside_ms)
     return Arranged({**inspectors, **others}, count, after_ms, beside_ms)

@@ -56,6 +56,7 @@ def tuned(bundle: Bundle, cores: int | None = None) -> tuple[Inspector, Tuned]:
     for threads in range(1, min(cores or os.cpu_count() or 1, _MOST) + 1):
         inspector = Inspector(bundle, threads=threads)
         inspector.warm_up()
+        # The median: another program that has its turn in between makes one run slow, not three of five.
         times_ms[threads] = median(sum(inspector.inspect(reference).timings_ms.values()) for _ in range(_RUNS))
         inspectors[threads] = inspector
     threads = fewest_of_the_quickest(times_ms)

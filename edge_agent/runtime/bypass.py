@@ -29,9 +29,11 @@ __all__ = ["LONGEST_S", "Bypass", "BypassRefused", "decide_in_bypass"]
 
 log = structlog.get_logger(__name__)
 
+# Long enough to change a lamp, too short to be forgotten until Monday (docs/decisions/0031).
 LONGEST_S = 15 * 60.0
 _WAITS = 0.75
 """The share of a part's time that is waited for its inspection: the rest is for its row and its PASS."""
+# Whoever looks at the log in these minutes has to see it (docs/decisions/0031).
 _SAY_EVERY_S = 60.0
 _TEXT_MAX = 200
 

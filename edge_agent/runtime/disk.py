@@ -34,6 +34,8 @@ T = TypeVar("T")
 
 DISK = "disk"
 """The condition's name."""
+# An image that cannot be stored says so at once by itself; this look is for the end of it, and for a disk that gets
+# full slowly (docs/decisions/0067).
 _LOOK_EVERY_S = 1.0
 _ANSWERS_WITHIN_S = 5.0
 _ENDS_AT = 1.5

@@ -81,6 +81,7 @@ def is_bound(name: str) -> bool:
         return False
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as asking:
         try:
+            # Connecting a datagram socket sends nothing: whoever holds the name does not notice.
             asking.connect(f"\0{name}")
         except ConnectionRefusedError:
             return False

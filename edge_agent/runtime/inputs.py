@@ -92,6 +92,7 @@ class LineInputs:
                 self.health.fails("mode", f"the mode switch cannot be read: {err}")
             return
         now = dict(zip(addresses, levels, strict=True))
+        # Compared with itself nothing rises: what was up when the reading began is nobody's signal.
         before = now if self._before is None else dict(zip(addresses, self._before, strict=True))
         self._before = levels
         if self.plan.mode is not None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 __all__ = ["boot_id", "keep_for_good", "keep_memory", "stand_back", "stop_on_signal", "take_turns_sooner"]
 
+# Python's own is five milliseconds; what that cost a part was measured (docs/decisions/0082).
 _TURN_S = 0.0005
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
 _KEPT = {_MMAP_THRESHOLD: 32 << 20, _TRIM_THRESHOLD: 256 << 20, _TOP_PAD: 16 << 20}

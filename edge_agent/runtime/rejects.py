@@ -23,6 +23,7 @@ __all__ = ["RejectWatch"]
 log = structlog.get_logger(__name__)
 
 CONDITION = "rejects"
+# The counter is one word of the PLC, and begins again behind it.
 _WORD = 0x10000
 _MOST_AT_ONCE = 100
 """More at once than this is a counter that began anew, not parts."""
@@ -79,6 +80,7 @@ class RejectWatch:
         """Once a moment: who is overdue. Those behind a missed one keep their own time."""
         while self._awaited and self.clock() >= self._awaited[0][1]:
             part_seq, _ = self._awaited.popleft()
+            # The first one stays named: a person has to look for that, and finds those behind it on the way.
             self.missed, self.missed_after = (
                 (part_seq, 0) if self.missed is None else (self.missed, 1 + self.missed_after)
             )

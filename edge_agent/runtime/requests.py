@@ -44,6 +44,7 @@ class ProgramRequests:
     _said: str = ""
 
     def __post_init__(self) -> None:
+        # Not healthy until it was seen: a program word that was never written is 0, which is a program too.
         self.health.fails(CONDITION, "the PLC has not asked for a program yet")
 
     async def run(self) -> None:

@@ -87,4 +87,5 @@ def _badness(inspection: Inspection) -> float:
     """How far an inspection is above its limit; what has no score comes first."""
     if not (math.isfinite(inspection.score) and inspection.limit > 0):
         return math.inf
+    # By the share and not by the difference: two cameras' bundles have scales of their own.
     return inspection.score / inspection.limit

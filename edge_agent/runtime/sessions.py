@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Found", "Sessions"]
 
+# A bound. Images of a session that is older than so many are not on their way any more.
 _REMEMBERED = 64
 
 

@@ -32,7 +32,9 @@ CONDITIONS = ("controller", "program", "output", "images", "journal", "inference
 
 # A first sign that comes four of these after the last tick has waited for the loop (docs/decisions/0035).
 _TICK_S = 0.05
+# Four pings within WatchdogSec: one or two that are late cost no restart.
 _NOTIFY_EVERY_S = 0.5
+# A disk that was freed is found within a second; a proof costs a sync each time.
 _JOURNAL_RETRY_S = 1.0
 _INPUT_POLL_S = 0.01
 _REFRESH_OVERDUE_S = 0.1

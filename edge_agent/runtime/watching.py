@@ -53,6 +53,7 @@ async def watching(
     watched = Watched()
     tasks = [asyncio.create_task(link.run()), asyncio.create_task(_follow(link, watched))]
     if output is not None:
+        # Never ready: the output is there for its input alone, and stands at REJECT.
         tasks.append(asyncio.create_task(output.run(lambda: False)))
     if plan.source != "wired":
         tasks.append(asyncio.create_task(_trigger(link, output, plan, number, deadline_s)))

@@ -68,6 +68,7 @@ class Worker(Executor):
     def _work(self) -> None:
         thread = threading.get_ident()
         while (call := self._calls.get()) is not None:
+            # Around the call alone: an idle worker keeps no interpreter from ending.
             _at_work.add(thread)
             call()
             _at_work.discard(thread)

@@ -168,6 +168,7 @@ class Archive:
             if not self._is_scanned:
                 self._scan()
             if self._fs.is_same_disk(self._root, folder):
+                # A few and no more: a quota tells nothing of how much is missing, and the next look comes in a second.
                 for _ in range(_AT_ONCE):
                     self._prune_for_room()
 
@@ -195,6 +196,7 @@ class Archive:
     def _is_to_be_kept(self, part_seq: int, verdict: Verdict) -> bool:
         if verdict is not Verdict.PASS:
             return self._keep != "none"
+        # By the number and not by a counter: a restart keeps the same ones, and a replay can tell which.
         return self._keep == "all" and part_seq % self._pass_every == 0
 
     def _no_stock(self) -> tuple[Stock, Stock]:

@@ -22,6 +22,7 @@ __all__ = ["archived_image", "read_archived"]
 def archived_image(archive: Path, row: PartRow, camera: CameraRow) -> Path:
     """Where the image lies, found by what the journal says of it. Raises DataError if it is not kept."""
     stem = f"part_{row.part_seq:012d}_CAM{camera.camera}_"
+    # As it came, or smaller: the journal does not say which, for the archive decides that after the row is written.
     suffixes = {PurePath(camera.image_name).suffix.lower(), SHRUNK_SUFFIX}
     likely = [
         f"{stem}{became}_{camera.image_sha256[:8]}{suffix}" for became in (row.verdict, BYPASS) for suffix in suffixes

@@ -98,6 +98,7 @@ def read_aside(path: Path) -> tuple[list[SetAside], int]:
         except (ValueError, KeyError, TypeError, RecursionError):
             unreadable += bool(line.strip())
             continue
+        # The last line of each counts: a record that was refused again has its newest reason.
         found[one.kind, one.origin, one.link] = one
     return list(found.values()), unreadable
 
@@ -119,6 +120,7 @@ def number_aside(journal: Path, receiver: str) -> int:
 def ask_again(journal: Path, receiver: str) -> int:
     """Have everything that is set aside sent again; how many that is. Raises UsageError, DataError, OSError."""
     path, again = aside_file(journal, receiver), again_file(journal, receiver)
+    # A rename over it would lose what still waits there.
     if again.exists():
         raise UsageError(
             f"{receiver}: what was to be sent again before is not sent yet",

@@ -63,9 +63,11 @@ _QUERIES: dict[Kind, tuple[_Asked, ...]] = {
     "publication": (_Asked("part_seq, published, at_mono_s, detail", "publication"),),
     "event": (_Asked("event_id, kind, detail, at_mono_s, at_utc", "event", key="event_id"),),
 }
+# Below the number of question marks that any SQLite takes in one query (999).
 _AT_ONCE = 500
 _as_json = json.JSONEncoder(separators=(",", ":")).encode
 """JSON writes a float by the shortest digits that read back as the same bits."""
+# Where so much is wrong the file was exchanged or written anew, and a longer list says no more.
 _MOST_PROBLEMS = 100
 _PROGRESS_EVERY = 1000
 
@@ -100,12 +102,15 @@ def head_of(connection: sqlite3.Connection) -> Head:
 def seal(connection: sqlite3.Connection, kind: Kind, row_id: int) -> None:
     """Add the link of a row that this transaction wrote."""
     head = head_of(connection)
+    # Read back from the table and not taken from memory: what is sealed is what SQLite stored, and an audit reads the
+    # same.
     link = _hash(connection, head.sha256, kind, row_id, _since_then(connection))
     connection.execute("INSERT INTO chain VALUES (?, ?, ?, ?)", (head.link + 1, kind, row_id, link))
 
 
 def seal_all(connection: sqlite3.Connection) -> None:
     """Add the links of rows that are older than the chain."""
+    # By kind, for the order of writing was not kept: this proves the rows from today on (docs/decisions/0020).
     for kind, table, key in _TABLES:
         for (row_id,) in connection.execute(f"SELECT {key} FROM {table} ORDER BY {key}").fetchall():  # noqa: S608
             seal(connection, kind, row_id)

@@ -97,6 +97,7 @@ def changes_between(journal: Path, since_utc: str | None = None, until_utc: str 
     A few thousand events a year are read, whatever the time: what is new is new beside what was before.
     """
     files, missing = _files(journal)
+    # One for all files: what a line judged by goes on behind a rotation.
     known = _Known()
     found = [change for path in files for change in _of_file(path, known)]
     begin, end = since_utc or "", until_utc or _LAST_UTC
@@ -111,6 +112,7 @@ def _files(journal: Path) -> tuple[list[Path], str]:
         with JournalReader.open(files[0]) as reader:
             before = reader.origin()[1]
         path = journal.with_name(before) if before else None
+        # A file that names itself, or one of those behind it, as the one before would be followed for ever.
         if path is None or path in files:
             return files, missing
         if not path.is_file():

@@ -94,6 +94,7 @@ class Selection:
         name = self._image_name()
         if not name or _ARCHIVED.fullmatch(name):
             return None
+        # In GLOB these letters stand for others; in brackets each stands for itself. A person's ``*`` stays what it is.
         return "*/" + "".join(f"[{letter}]" if letter in "?[" else letter for letter in name)
 
     def _image_name(self) -> str:

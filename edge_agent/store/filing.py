@@ -64,6 +64,7 @@ class Filing:
             suffix = ".bin"
         folder = self._root / today()
         self._fs.make_folder(folder)
+        # Part, camera and time tell images apart; the hash ties the file to its row, also where it was moved elsewhere.
         hash_begin = image.sha256[:8].lower()
         return folder / f"part_{image.part_seq:012d}_CAM{image.camera}_{image.became}_{hash_begin}{suffix}"
 
@@ -119,6 +120,7 @@ class Filing:
         stump = target.with_name(target.name + STUMP)
         try:
             self._fs.unlink(stump)
+            # Under another name first: a copy that a power cut ended must not look like an image.
             self._fs.copy(spooled, stump)
             self._fs.replace(stump, target)
         except OSError:

@@ -59,6 +59,7 @@ class FileSystem:
         """Make a file whose space is taken; nothing where the system cannot do that without writing it all."""
         if hasattr(os, "posix_fallocate"):
             with path.open("wb") as file:
+                # The blocks themselves: a file that is only long would be a hole, and hold nothing back.
                 os.posix_fallocate(file.fileno(), 0, size_bytes)
 
     def copy(self, source: Path, target: Path) -> None:

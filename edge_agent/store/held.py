@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Held", "HeldKind", "Reach", "held_in", "reach_of", "span_words"]
 
 _HOUR_S, _DAY_S = 3600.0, 86_400.0
+# "30 hours" says more to a shift than "1 day".
 _HOURS_UNTIL_S = 2 * _DAY_S
 
 

@@ -90,6 +90,7 @@ class Journal:
     async def append(self, row: PartRow) -> None:
         """Return when the row is on the disk; raises JournalError if it is not. It goes before all else that waits."""
         await self._done(lambda: self._turns.row(row))
+        # The larger one: rows may come in another order than their numbers.
         self._next_part_seq = max(self._next_part_seq, row.part_seq + 1)
 
     async def missed(self, detail: str, rows: Sequence[PartRow], at_mono_s: float) -> None:

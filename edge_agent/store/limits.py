@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BINS", "Doubtful", "JudgedBundle", "LimitSearch", "MovedLimit"]
 
+# Bounds for who waits at the page: an answer about the newest parts now is worth more than one about all of them later.
 _LOOKED_AT_MOST = 100_000
 _TALLIED_AT_MOST = 1_000_000
 _BUNDLES_MOST = 50
@@ -86,6 +87,7 @@ class LimitSearch(JournalSearch):
         )
         found, *_ = self._all(query, limit, limit, first, bundle_id)
         number, to_reject, to_pass, least, highest = found
+        # A query of its own, of a few rows: the numbers above need every row, and this would make each of them longer.
         newest = (
             "SELECT part_seq FROM part WHERE part_seq BETWEEN ? AND ? AND bundle_id = ? AND verdict = 'PASS' "  # noqa: S608
             f"AND score >= ? AND {_BY_SCORE} ORDER BY part_seq DESC LIMIT ?"

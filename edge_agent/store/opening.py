@@ -19,12 +19,15 @@ __all__ = ["JournalError", "damaged", "identity", "open_database", "said_why", "
 
 log = structlog.get_logger(__name__)
 
+# Only a reader's moment has to be waited for: a second writer is kept out by the lock.
 _BUSY_TIMEOUT_S = 1.0
 _SAFETY_CHECKPOINT_PAGES = 16_000
 """64 MiB of log: reached only if nobody ever calls ``publication``."""
 _CHECK_AT_MOST_S = 2.0
 """Enough for some hundred thousand parts; ``JournalReader.problems`` looks at everything."""
+# Of SQLite's virtual machine, between two looks at the clock.
 _CHECK_STEPS = 10_000
+# The next start, the page and the receivers ask for these first (docs/decisions/0010).
 _NEWEST_PARTS = 1000
 _DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
@@ -139,6 +142,7 @@ def take_lock(path: Path) -> sqlite3.Connection:
 def _is_damage(err: sqlite3.Error) -> bool:
     code = getattr(err, "sqlite_errorcode", None)
     # Without a code it is Python that cannot read what SQLite found: text that is no UTF-8.
+    # The lowest byte is the kind of error; the bytes above tell it more finely.
     return code is None or (code & 0xFF) in _DAMAGE
 
 

@@ -92,6 +92,7 @@ def files_since(journal: Path, origin: str) -> tuple[list[Path], str]:
 
 def fits(reader: JournalReader, position: Position) -> bool:
     """Whether the position is one of this very journal, and not of another that had its name."""
+    # A file that has fewer links than were delivered is another one, whatever its name.
     if position.link > reader.newest_link():
         return False
     return not position.sha256 or reader.link_sha256(position.link) == position.sha256

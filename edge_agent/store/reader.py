@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["JournalReader", "NoJournalYet"]
 
+# Parts whose images and measurements are asked for together.
 _AT_ONCE = 250
 
 

@@ -15,6 +15,7 @@ __all__ = ["Reserve"]
 
 log = structlog.get_logger(__name__)
 
+# At 0.7 kB a part this is room for tens of thousands of rows: hours of a line, to free the disk.
 _BYTES = 64 * 2**20
 # A reserve must not be what makes the disk full.
 _ONLY_WITH_FREE_BYTES = 4 * _BYTES

@@ -18,6 +18,7 @@ _JOURNAL_BYTES = 16 * 2**20
 """Some thousand rows, and the log of a checkpoint."""
 _AMPLE = 2
 """The archive begins to give way at so many times what is needed: long before anything has to stand still."""
+# For the journal, which must still be written when the archive has filled its share (docs/decisions/0010).
 _RESERVE_MOST_BYTES = 2 * 2**30
 _RESERVE_SHARE = 0.05
 
@@ -56,6 +57,7 @@ def archive_reserve_bytes(total_bytes: int, least_bytes: int) -> int:
 
 def existing(path: Path) -> Path:
     """The folder, or the nearest above it that is there already."""
+    # Asked before the folder is made: the disk is that of the nearest folder above.
     while not path.exists():
         path = path.parent
     return path

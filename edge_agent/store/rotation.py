@@ -35,6 +35,7 @@ def rotate(path: Path, fs: FileSystem | None = None, *, by: str = "") -> Path:
     fs = fs or FileSystem()
     if not fs.exists(path):
         raise DataError(f"there is no journal {path}", hint="name the file that store.journal in line.toml names")
+    # Held to the end: an agent that starts in between would write into the file that is being closed.
     with closing(take_lock(path)):
         first, last, head, values = _close(path)
         kept = path.with_name(f"{path.stem}-{first:012d}-{last:012d}{path.suffix}")
@@ -66,6 +67,7 @@ def _close(path: Path) -> tuple[int, int, Head, Values | None]:
             mode = connection.execute("PRAGMA journal_mode = DELETE").fetchone()[0]
         except sqlite3.Error as err:
             raise unusable(path, err) from err
+    # A reader holds the file in WAL. It would find its file closed and another one under the name.
     if mode != "delete":
         raise JournalError(f"{path} is being read", hint="end what reads the journal, then rotate again")
     return first, last, head, values

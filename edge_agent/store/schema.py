@@ -130,6 +130,7 @@ _ONLY_OK_PASSES, _OK_OR_BYPASS_PASSES = "OR reason = 'OK')", "OR reason IN ('OK'
 
 def _let_bypass_pass(connection: sqlite3.Connection) -> None:
     """SQLite's own way of loosening a CHECK: it changes no row, so it takes no longer on a large journal."""
+    # Raised by one below: other connections then read the schema again (https://www.sqlite.org/lang_altertable.html).
     number = connection.execute("PRAGMA schema_version").fetchone()[0]
     connection.execute("PRAGMA writable_schema = ON")
     connection.execute(
@@ -187,6 +188,7 @@ def migrate(connection: sqlite3.Connection, version: int) -> None:
     """Bring the journal from ``version`` to SCHEMA_VERSION; each step happens wholly or not at all."""
     for number in range(version, SCHEMA_VERSION):
         tables, rows = _MIGRATIONS[number]
+        # Within the script: it would end a transaction that was begun before it.
         connection.executescript(f"BEGIN IMMEDIATE;{tables}")
         rows(connection)
         for statement in (f"PRAGMA user_version={number + 1}", f"PRAGMA application_id={APPLICATION_ID}", "COMMIT"):

@@ -180,6 +180,7 @@ def reviews_of(path: Path) -> Reviews:
             older.append(journal.reviews())
             name = journal.origin()[1]
         found.journals.append(file)
+    # The oldest journal first, so that the last word stands.
     for told in reversed(older):
         found.said.update(told)
     return found
@@ -201,6 +202,7 @@ def _stops(
     """Whether another camera would stop a part that it judged then. An image that was not judged proves nothing."""
     if judging is None or outcome is None:
         return False
+    # How the part lay, or its light, is judged by no limit: it would be stopped for that today as well.
     if outcome != "OK" and reason != "SCORE":
         return True
     return score is not None and bundle_id in judging.bundles and score >= judging.passes_below

@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Beside", "Found", "JournalSearch", "PartQuery", "Totals"]
 
+# So that each answer is quick however long the journal is; who wants more asks on from where it ended.
 _LOOKED_AT_MOST = 1_000_000
 _NEAR_MOST = 100_000
 _TALLIED_AT_MOST = 1_000_000
+# The largest whole number of SQLite.
 _LAST_SEQ = 2**63 - 1
 
 
@@ -71,6 +73,7 @@ class JournalSearch(JournalReader):
 
         Parts are numbered as they come, so the label rises with the number but for a clock that someone set.
         """
+        # By halving, since no index stands on the time: part numbers rise with it.
         low, high = 1, self.newest_seq() + 1
         while low < high:
             middle = (low + high) // 2
@@ -90,6 +93,7 @@ class JournalSearch(JournalReader):
         if query.after_seq is not None:
             until = min(last, first + _LOOKED_AT_MOST - 1)
             newer = self._fitting(words, values, (first, until), "ASC", query.most)[::-1]
+            # A full page ends at its last part; one that is not full was looked at to its end, fitting or not.
             above = newer[0].part_seq if len(newer) == query.most else until
             return Found(newer, newer[-1].part_seq if newer else first, above if above < last else None)
         looked_from = max(first, last - _LOOKED_AT_MOST + 1)

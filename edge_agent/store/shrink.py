@@ -69,6 +69,7 @@ def shrunk(data: bytes) -> bytes | None:
     if not is_made:
         return None
     facts = _FACTS.pack(_VERSION, layout.is_top_down, layout.begin, layout.padding)
+    # The padding too: it is mostly zeros, but the bytes that came have to come back.
     beside = zlib.compress(facts + data[: layout.begin] + rows[:, row:].tobytes() + data[end:], 6)
     made: bytes = png.tobytes()
     # In front of the last chunk, IEND: readers pass over whatever comes behind that.
@@ -101,6 +102,7 @@ def _layout_of(data: bytes) -> _Layout | None:
         return None
     if width * abs(height) > _MOST_PIXELS or not 14 + header <= begin <= _MOST_BESIDE:
         return None
+    # Rows of a BMP end at a multiple of four bytes.
     padding = -(width * channels) % 4
     behind = len(data) - begin - abs(height) * (width * channels + padding)
     if not 0 <= behind <= _MOST_BESIDE or (channels == 1 and not _is_grey(data[14 + header : begin])):

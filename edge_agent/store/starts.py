@@ -92,6 +92,7 @@ class Started:
             "is_first": self.is_first,
             "changed": changed,
         }
+        # Only where something differs: a line.toml has hundreds of values, and an agent may start many times a day.
         if self.last != self.values:
             found["values"] = self.values
         return json.dumps(found, ensure_ascii=False)
@@ -118,6 +119,7 @@ def values_of(settings: Settings, versions: Mapping[str, str], run: Mapping[str,
 
 def changed_values(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[ChangedValue]:
     """What differs, in the order of the new ones; what is gone comes last."""
+    # A dict and no set: it keeps the order, and names each key once.
     keys = dict.fromkeys((*new, *old))
     return [ChangedValue(key, old.get(key), new.get(key)) for key in keys if old.get(key) != new.get(key)]
 

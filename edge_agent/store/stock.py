@@ -99,6 +99,7 @@ class Stock:
     def add(self, image: Image) -> None:
         """Count an image that lies in its folder."""
         self.total_bytes += image.size_bytes
+        # Older than one that is known to be among the oldest: a clock or the numbers were set back.
         if self._oldest and image < self._oldest[-1]:
             insort(self._oldest, image)
             if len(self._oldest) > 2 * _AT_ONCE:  # part numbers that began anew, at 1

@@ -40,6 +40,7 @@ class Spread:
         ordered = sorted(times_ms)
 
         def at(share: float) -> float:
+            # A time that some part really took, and none in between two of them.
             return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
         return cls(at(0.5), at(0.9), at(0.99), ordered[-1])

@@ -103,6 +103,7 @@ class Turns:
 
     def _take_turn(self) -> None:
         """Each call that was put is one turn; whose it is, is decided now."""
+        # Never empty here: as many turns are submitted as calls are put, and only this thread takes any.
         (self._rows or self._others).popleft()()
         # After the row is acknowledged: what follows delays nobody's PASS but one whose row is there already.
         try:

@@ -64,6 +64,7 @@ class PartQuery:
             ("(reason = 'BYPASS') = ?", self.is_bypassed),
             (_DECIDED_BY, self.camera),
             (_HAS_IMAGE, None if self.image is None else _pattern(self.image)),
+            # A list of any length as one value: the number of question marks in a query is limited.
             ("part_seq IN (SELECT value FROM json_each(?))", None if self.among is None else _numbers(self.among)),
             ("part_seq NOT IN (SELECT value FROM json_each(?))", _numbers(self.without) if self.without else None),
         ]

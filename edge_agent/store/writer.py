@@ -46,6 +46,7 @@ _CHECKPOINT_AT_LAST = 4 * _CHECKPOINT_EVERY
 _MOST_OWED_ROWS = 10_000
 _OF_THE_ROW = (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError, sqlite3.InterfaceError)
 """Errors that the row is to blame for. Any other is the file's (a damaged page is a bare DatabaseError)."""
+# Texts come from peers and libraries: no row may grow without end.
 _LONGEST_TEXT = 2000
 _LONGEST_DETAIL = 1 << 22
 """Of an event: all values of a line.toml, which has 1 MiB at most."""
@@ -65,6 +66,7 @@ SELECT min(before) + 1 FROM (
 WHERE part_seq > before + 1
 """
 """A number that was given and never written: its part was open when the agent died, though later ones were decided."""
+# Above every number of a part: then no part is left out.
 _NO_NUMBER = 2**62
 _COUNTS_BEYOND = """
 SELECT controller_count FROM part WHERE controller_count > :last AND simulated = :simulated AND (
@@ -217,6 +219,8 @@ class JournalWriter:
             )
             refused = said_why(self._path, refused)
             if refused.exit_code != NotPermitted.exit_code:  # space is no help against a closed door
+                # A full disk: what was held for it is given back, so that the row of the part that is open can still be
+                # written.
                 self._reserve.release()
             raise refused from err
         except BaseException:

@@ -43,8 +43,10 @@ def write_xlsx(records: Iterable[dict[str, Any]], to: IO[bytes], about: Mapping[
             hint="pip install 'edge-agent[xlsx]'; or a name with .csv and --for excel, which Excel opens too",
         ) from err
     options = {
+        # Each row goes to the disk as it comes; then no cell may be written to a row before.
         "constant_memory": True,
         "tmpdir": str(scratch),
+        # Texts come from the wire: none of them may become a formula, a number or a link.
         "strings_to_formulas": False,
         "strings_to_numbers": False,
         "strings_to_urls": False,

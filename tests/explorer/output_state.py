@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["state_of"]
 
-_FOR_THE_LOG_ALONE = {"_outage", "untaken", "_is_said", "_beats"}
+_FOR_THE_LOG_ALONE = {"_outage", "untaken", "_is_ack_owed", "_beats"}
 _LONG_AGO = -10
 
 

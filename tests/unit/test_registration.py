@@ -19,7 +19,7 @@ import pytest
 from edge_agent.domain import Alignment
 from edge_agent.errors import DataError
 from edge_agent.inspection.containers.decode import decode
-from edge_agent.inspection.registration._coarse import Whole
+from edge_agent.inspection.registration._coarse import WholeReference
 from edge_agent.inspection.registration._refine import Pose
 from edge_agent.inspection.registration.register import Registration, RegistrationSettings
 
@@ -466,7 +466,7 @@ def test_a_lamp_from_one_side_does_not_hold_a_part_that_glitters_where_it_is() -
 
 def test_a_pose_that_is_no_place_is_like_nothing() -> None:
     image = _glittering(0, 0.0)
-    whole = Whole(image, 1, (119.5, 119.5), None)
+    whole = WholeReference(image, 1, (119.5, 119.5), None)
 
     assert whole.alike(image, Pose(0.0, 0.0, 0.0)) == pytest.approx(1.0)
     assert whole.alike(image, Pose(math.pi, 0.0, 0.0)) < 0.95

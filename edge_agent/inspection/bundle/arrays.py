@@ -25,6 +25,7 @@ __all__ = ["MOST_MEMBERS", "names_of", "read_arrays"]
 
 _END: Final = 22
 """Bytes of a ZIP file's last record, where no comment follows it: numpy writes none."""
+# Bytes of the locator that ZIP64 puts in front of that record.
 _LARGE_END: Final = 20
 MOST_MEMBERS: Final = 32
 """Five views with five arrays each are 25."""
@@ -74,6 +75,7 @@ def _check_end(data: bytes) -> None:
     if at < 0 or data[at : at + 4] != b"PK\x05\x06":
         raise ValueError("it is not a file of arrays (.npz), or its end is missing")
     entries, size = int.from_bytes(data[at + 10 : at + 12], "little"), int.from_bytes(data[at + 12 : at + 16], "little")
+    # The locator of a ZIP64 record, in which all sizes may be others than those that were just looked at.
     is_large = at >= _LARGE_END and data[at - _LARGE_END :][:4] == b"PK\x06\x07"
     if entries > MOST_MEMBERS or size > _MOST_DIRECTORY or is_large:
         raise ValueError(f"its table of contents has {entries} entries in {size} bytes: more than a bundle's arrays")

@@ -75,6 +75,7 @@ def _view_bank(data: bytes, view: View, facts: Section) -> ViewBank:
     features, places, projection = _arrays(data, *names)
     _check_amount(features, places, projection)
     counts = _counting(places, view)
+    # Half precision is what calibration writes: anything else was made by somebody else.
     if features.ndim != 3 or features.dtype != np.float16:
         raise BundleRejected(f"bank.npz: {view}: features {features.shape} {features.dtype}", hint=_REMAKE)
     if projection.ndim != 2 or len(projection) != features.shape[2] or projection.shape[1] > len(projection):
@@ -140,6 +141,7 @@ def _check_tied(features: NDArray[Any], counts: NDArray[np.bool_], view: View) -
 
 def _scale(name: str, facts: Section) -> Scale:
     scale = Scale(facts.number("usual"), facts.number("odd"))
+    # ``not >=`` and not ``<``: a NaN is refused as well.
     if not scale.odd - scale.usual >= _LEAST_SPREAD:
         raise BundleRejected(f"{name}: no scale from {scale}", hint=_REMAKE)
     return scale

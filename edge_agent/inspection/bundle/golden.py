@@ -45,6 +45,7 @@ FEATURES_SHARE = 1e-4
 SCORE_SHARE = 0.01
 """The score, as a share of itself. Other processors' kernels differ by 3e-6; no verdict hangs on a hundredth."""
 
+# A window of the features is enough to notice another kernel, and keeps the file small.
 _WINDOW_PX = (128, 160)
 _MARK_SHARE = 0.125
 _HINT = (
@@ -99,6 +100,7 @@ def golden_of(bundle: Bundle, inspect: Callable[[bytes], Inspection]) -> Golden:
     marked = _marked(bundle.reference, bundle.crop)
     x, y, width, height = bundle.crop
     crop = marked[y : y + height, x : x + width].reshape(height, width, -1).astype(np.float32) / np.float32(255.0)
+    # With one thread, as when it was calibrated: what is compared is the arithmetic of the machine and nothing else.
     reconstructor = Reconstructor(bundle.cpcae_onnx, bundle.grid, bundle.channels, threads=1)
     ok, png = cv2.imencode(".png", marked if marked.ndim == 2 else np.ascontiguousarray(marked[..., ::-1]))
     inspection = inspect(png.tobytes()) if ok else None

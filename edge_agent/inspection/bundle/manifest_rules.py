@@ -24,6 +24,7 @@ _RATIO: Final = "a channel over another, or fine over coarse structure, each at 
 _MS: Final = "an inspection takes no quarter of an hour"
 _TEXT: Final = 4000
 _LONGEST_KEY: Final = 200
+# Whole numbers up to there are exact in double precision, which is what other programs read JSON as.
 _MOST_FIGURE: Final = 1e15
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
@@ -57,6 +58,7 @@ class Rule:
 
 
 _IS: Final[Mapping[str, Any]] = {
+    # ``type`` and not ``isinstance``: in Python True is an int, in a manifest it is none.
     "whole": lambda value: type(value) is int,
     "number": lambda value: type(value) in (int, float),
     "text": lambda value: isinstance(value, str),

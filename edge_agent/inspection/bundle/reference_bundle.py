@@ -218,6 +218,7 @@ class Bundle:
 
 
 def _proven_files(folder: Path, hashes: Section) -> dict[str, bytes]:
+    # Exactly these: a file that nobody names would be copied with the bundle, and proven by nobody.
     if set(hashes.content) - OPTIONAL_FILES != set(FILES):
         raise BundleRejected(f"{folder}: files are {sorted(hashes.content)}, expected {sorted(FILES)}", hint=_REMAKE)
     files = {}
@@ -288,6 +289,7 @@ def _limit(section: Section) -> tuple[float, float]:
     value, review_from = section.number("value"), section.number("review_from")
     if value <= 0.0:
         raise BundleRejected(f"the limit is {value}: nothing could be judged by it", hint=_REMAKE)
+    # Written so that a NaN is refused, too.
     if not 0.0 < review_from <= value:
         raise BundleRejected(f"the review band from {review_from} does not end at the limit {value}", hint=_REMAKE)
     return value, review_from

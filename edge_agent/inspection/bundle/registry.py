@@ -113,6 +113,7 @@ def activate(
     ``registry`` becomes a registry's first one. Raises UsageError if it is in use already, or if the bundle in use has
     another id than ``instead_of``: somebody switched meanwhile.
     """
+    # Before anything is touched: what cannot be loaded leaves the registry as it was.
     prove(folder)
     registry.parent.mkdir(parents=True, exist_ok=True)
     with _held(registry):
@@ -145,6 +146,8 @@ def rollback(registry: Path, *, by: str, why: str, prove: Callable[[Path], str])
         history = switches(registry)
         stack: list[Switch] = []
         for switch in history:
+            # A rollback takes the last activation back, so that a second one leads to the bundle before that and not
+            # forward again.
             stack = stack[:-1] if switch.what == "rollback" else [*stack, switch]
         if len(stack) < 2:
             raise UsageError(f"{registry}: there is no bundle to go back to", hint="edge-agent bundle list shows all")
@@ -233,6 +236,8 @@ def _brought_in(registry: Path, folder: Path) -> Path:
         _bring_signature(folder, part)
         part.chmod(0o755)
         _sync(part)
+        # Copied under a name that starts with a point, which ``bundles_in`` passes over: a crash in between leaves no
+        # half bundle to be chosen.
         part.rename(place)
         _sync(registry)
     finally:

@@ -58,6 +58,7 @@ class Signature:
 def signed_bytes(bundle_id: str, created: str, by: str, at_utc: str) -> bytes:
     """What is signed. Its first line keeps it from being a signature of anything else."""
     content = {"bundle_id": bundle_id, "created": created, "by": by, "at_utc": at_utc}
+    # One way of writing, whoever signs: other blanks or another order of keys would be another message.
     return b"edge-agent bundle signature 1\n" + json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
 
 

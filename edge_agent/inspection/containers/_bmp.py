@@ -17,6 +17,7 @@ __all__ = ["Bmp", "bmp_pixels", "bmp_zero_tail_rows", "read_bmp"]
 
 _FILE_HEADER: Final = 14
 _INFO_HEADER: Final = 40
+# Older than Windows' own, with sizes of two bytes: told by its length alone.
 _OS2_HEADER: Final = 12
 _BI_RGB: Final = 0
 _BI_BITFIELDS: Final = 3
@@ -69,6 +70,7 @@ def read_bmp(data: bytes) -> Bmp:
         raise _not_read("a header of OS/2 (12 bytes): save it as a Windows BMP or as PNG")
     header_size, width, height, planes, bits, compression = struct.unpack_from("<IiiHHI", data, _FILE_HEADER)
     (colours,) = struct.unpack_from("<I", data, _FILE_HEADER + 32)
+    # A height below 0 is no mistake: it says that the rows come from the top.
     if header_size < _INFO_HEADER or planes != 1 or width <= 0 or height == 0:
         raise _broken(f"impossible header: size {header_size}, planes {planes}, {width} x {height}")
     _check_format(data, bits, compression)
@@ -91,6 +93,7 @@ def bmp_pixels(data: bytes, bmp: Bmp) -> npt.NDArray[np.uint8]:
     rows = np.frombuffer(data, np.uint8, bmp.pixel_bytes, bmp.pixels_at).reshape(bmp.height, bmp.stride)
     rows = rows[::-1, : bmp.row_bytes] if bmp.is_bottom_up else rows[:, : bmp.row_bytes]
     if bmp.palette is None:
+        # The file has blue first, and a fourth byte that nobody fills.
         return np.ascontiguousarray(rows.reshape(bmp.height, bmp.width, bmp.bits // 8)[..., 2::-1])
     if bmp.palette_used < 256 and int(rows.max()) >= bmp.palette_used:
         raise _broken(f"a pixel names colour {int(rows.max())} of a palette of {bmp.palette_used}")

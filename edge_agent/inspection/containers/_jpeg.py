@@ -114,6 +114,7 @@ def _read_tables(walk: _Walk, body: bytes) -> None:
             raise _broken("a Huffman table is cut off")
         kind, number = body[at] >> 4, body[at] & 0x0F
         first = body[at + 17]  # the symbol whose code is all zeros
+        # 0xF0 is "sixteen zeros and go on", the one symbol of size 0 that does not end the block.
         ends_block = first & 0x0F == 0 and first != 0xF0
         walk.flat[kind, number] = ends_block if kind == _AC else first == 0
         at += 17 + total

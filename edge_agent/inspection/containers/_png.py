@@ -75,6 +75,7 @@ def prove_png_stream(png: Png) -> None:
     expected = png.height * (1 + png.width * png.channels)
     inflate = zlib.decompressobj()
     try:
+        # One byte more than there may be: a stream that does not end there is caught without unpacking a bomb.
         raw = inflate.decompress(png.stream, expected + 1)
         if not inflate.eof:
             raw += inflate.decompress(inflate.unconsumed_tail, 1)

@@ -67,7 +67,9 @@ _FOREIGN: Final = (
     (b"PK\x03\x04", "a ZIP"),
     (b"version https://git-lfs", "a Git LFS pointer, not the picture itself: a text"),
 )
+# Bits in turn, and the other way round: no Huffman code reads the same in both.
 _FILLERS: Final = (b"\x55", b"\xaa")
+# More than a decoder reads ahead for one block of pixels.
 _FILLER_BYTES: Final = 512
 
 

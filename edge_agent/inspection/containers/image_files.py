@@ -51,6 +51,7 @@ _LEFT_BY_PROGRAMS: Final = frozenset({
     "lost+found",
 })
 # fmt: on
+# No format that is read has more than four bytes a pixel; twice that leaves room for what stands beside the picture.
 _MOST_BYTES: Final = 8 * MAX_PIXELS
 _NAMED: Final = 5
 

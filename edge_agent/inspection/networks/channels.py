@@ -37,6 +37,7 @@ __all__ = [
 
 OVERVIEW_PX: Final = 384
 """Long side of a part that is seen whole. Smaller crops keep their size."""
+# Up to 480 px a crop seen whole and one seen at full size are hardly two pictures.
 _LARGE_FROM: Final = 1.25
 _MIB: Final = 1 << 20
 
@@ -107,10 +108,10 @@ class Projection(StrEnum):
 class ChannelSpec:
     """One channel: the ``view`` of the part, who looks at it, and how it is learned and weighed.
 
-    ``weight`` in the local score's maximum: of one half a part has to be twice as far out to count as much. In the mean
-    of views 1.0 is a share like the others', 0.0 none: it stands beside the mean. ``bound``: bytes of its memory at
-    most. ``large_only``: of a small crop it shows nothing that the others do not. Where the view is there that it is
-    ``instead_of``, it takes that one's place in the mean.
+    ``weight`` means two things. The local score takes the maximum of its channels: in one of weight 0.5 a part has to
+    be twice as far out to count as much. In the mean of views 1.0 is a share like that of the others, and 0.0 none:
+    such a view stands beside the mean. ``bound``: bytes of its memory at most. ``large_only``: of a small crop it shows
+    nothing that the others do not. ``instead_of`` names the view whose place in the mean it takes where both are there.
     """
 
     view: Picture

@@ -102,6 +102,7 @@ class Extractor(Generic[_Name]):
         """As ``features``, one by one: what is certain after a cheap one need not wait for the dear ones (0083)."""
         native = views.crop if self._native is None else resized(views.crop, *self._native, cv2.INTER_AREA)
         whole: NDArray[np.float32] | None = None
+        # The cheapest first: a reject that is certain by then need not wait for the dear ones (docs/decisions/0083).
         for channel in sorted(self.channels, key=lambda channel: _CHEAPEST_FIRST.index(CHANNELS[channel].network)):
             spec = CHANNELS[channel]
             if spec.view is Picture.TONE and self._tone is not None:
@@ -133,6 +134,7 @@ class Extractor(Generic[_Name]):
 def overview_size(height: int, width: int) -> tuple[int, int]:
     """The (height, width) at which a crop of this size is seen whole: long side 384 px, never larger than it is."""
     scale = min(1.0, OVERVIEW_PX / max(height, width))
+    # A narrower picture has hardly a place in the networks' grids.
     return max(32, round(height * scale)), max(32, round(width * scale))
 
 

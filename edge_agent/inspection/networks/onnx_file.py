@@ -15,6 +15,7 @@ __all__ = ["check_onnx"]
 
 _MOST_FIELDS: Final = 500_000
 """Fields of one file. The largest network that is known here has 9,000."""
+# The two names of the standard's own operators; those of a runtime's extensions have others.
 _PLAIN_DOMAINS: Final = (b"", b"ai.onnx")
 _MOST_KEY: Final = 1 << 32
 _VARINT, _EIGHT, _BYTES, _FOUR = 0, 1, 2, 5
@@ -119,6 +120,7 @@ def _varint(message: memoryview, at: int) -> tuple[int, int]:
     while at < len(message) and shift < 70:
         byte = message[at]
         at += 1
+        # As protocol buffers have it: seven bits in each byte, the lowest first; the eighth says that more follow.
         value |= (byte & 0x7F) << shift
         shift += 7
         if not byte & 0x80:

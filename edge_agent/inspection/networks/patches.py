@@ -52,6 +52,7 @@ class PatchGrid:
             raise ValueError(
                 f"image of {image.shape[1]} x {image.shape[0]} px on a grid of {self.width} x {self.height}"
             )
+        # Networks take channels first; images have them last everywhere else here.
         planes = np.moveaxis(image, 2, 0)
         size = self.patch
         return np.stack([planes[:, y : y + size, x : x + size] for y, x in self.corners()]).astype(
@@ -66,6 +67,7 @@ class PatchGrid:
         channels = patches.shape[1]
         if patches.shape != (self.count, channels, self.patch, self.patch):
             raise ValueError(f"{patches.shape} is not the shape of {self.count} patches of {self.patch} px")
+        # A smooth hill: where two patches overlap, the one whose middle is nearer says more, and no seam shows.
         ramp = np.sin(np.pi * (np.arange(self.patch) + 0.5) / self.patch) ** 2 + _EDGE_WEIGHT
         window = np.outer(ramp, ramp).astype(np.float32)
         total = np.zeros((channels, self.height, self.width), np.float32)

@@ -27,6 +27,7 @@ class Network:
         _without_blas_threads()
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
+        # Operators one after the other: these networks are chains, and a second pool of threads would only wait.
         options.inter_op_num_threads = 1
         options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
         options.log_severity_level = _ERRORS_ONLY

@@ -19,7 +19,9 @@ __all__ = ["CELL_PX", "Tone", "tone_shape"]
 
 CELL_PX: Final = 16
 """Side of a place: that of the native view's places."""
+# Some pixels of each place first: the blur below then reaches over the border by a part of a place, not by a whole one.
 _PER_CELL: Final = 4
+# A plane has three figures: a few places more than that would be fitted as they are, a stain among them.
 _PLANE_FROM: Final = 12
 """Places."""
 _DARK: Final = 0.1

@@ -19,12 +19,15 @@ from edge_agent.inspection.registration._refine import Pose
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["Bank", "Whole", "build_bank", "candidates"]
+__all__ = ["Bank", "WholeReference", "build_bank", "candidates"]
 
 _HALF_STEP_PX: Final = 2.0  # how far a corner may be off between two turns of the bank
 _CUT_OFF: Final = 0.2  # cycles a pixel: above it phases are noise
+# Each candidate costs a refinement; peaks far below the highest are noise.
 _MAX_CANDIDATES: Final = 4
-_NEAR_EQUAL: Final = 0.9  # half a step off costs a peak 5 %; a part that looks alike at every angle loses less
+# Peaks this near to the highest count as equal: half a step beside the right turn costs a peak 5 %, and on a part that
+# looks alike at every angle the heights say even less.
+_NEAR_EQUAL: Final = 0.9
 _WORTH_A_LOOK: Final = 0.6
 _NOTHING: Final = 1e-9
 """Of a grey value squared: what rounding leaves of a flat picture."""
@@ -61,6 +64,8 @@ def build_bank(
 ) -> Bank:
     """Turn the (H, W) reference of one pyramid level through the search range, scale it too, and keep the spectra."""
     height, width = image.shape
+    # Towards 0 at the border: a Fourier transform takes the picture for one that repeats, and the jump at its edges for
+    # structure.
     window = np.outer(np.hanning(height + 2)[1:-1], np.hanning(width + 2)[1:-1]).astype(np.float32)
     # A hard edge of the mask would be the strongest structure of the picture.
     weight = np.ones_like(window) if mask is None else cv2.GaussianBlur(mask.astype(np.float32), (0, 0), 2.0)
@@ -87,7 +92,7 @@ def build_bank(
     )
 
 
-class Whole:
+class WholeReference:
     """The (H, W) reference of one pyramid level as a picture: how like it is an image that lies in a given pose?"""
 
     def __init__(
@@ -135,8 +140,11 @@ def _product(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> float:
 
 def candidates(bank: Bank, image: npt.NDArray[np.uint8]) -> tuple[list[Pose], Pose]:
     """The most likely poses of the (H, W) image, the likeliest first, never none; and the likeliest unturned one."""
+    # The image has no mask: nobody knows yet where the part lies in it.
     centred = image.astype(np.float32) - float(image.mean())
     spectrum = _low(_whiten(centred * bank.window), bank.shape)
+    # One surface a turn: how well the part fits at each shift, all shifts at once. That is why this is done in
+    # frequencies.
     surfaces = np.fft.irfft2(bank.spectra * spectrum, s=bank.shape)[:, bank.rows[:, None], bank.columns]
     flat = surfaces.reshape(len(bank.moves), -1)
     peaks = flat.argmax(axis=1)
@@ -219,6 +227,7 @@ def _low_pass(height: int, width: int) -> npt.NDArray[np.float32]:
 
 
 def _reach(length: int, fraction: float) -> npt.NDArray[np.intp]:
+    # Shifts to the other side stand at the end of the surface, as negative frequencies do.
     furthest = min(int(length * fraction), (length - 1) // 2)
     return np.concatenate([np.arange(furthest + 1), np.arange(length - furthest, length)]).astype(np.intp)
 

@@ -23,19 +23,24 @@ if TYPE_CHECKING:
 __all__ = ["Fit", "Level", "Pose", "build_level", "refine", "start"]
 
 _CAUCHY: Final = 2.385  # 95 % efficiency on Gaussian noise
+# The usual absolute deviation of a normal law, times this, is its standard deviation: outliers do not move it.
 _MAD_TO_SIGMA: Final = 1.4826
 _SIGMA_FLOOR: Final = 0.5  # grey values: below the rounding of the images themselves nothing is an outlier
 _BORDER_PX: Final = 3
 _STRUCTURE_FLOOR: Final = 0.5  # grey values a pixel: weaker gradients are noise
 _CELLS: Final = 24  # along the long side
 _CELL_SHARE: Final = 3  # a cell may hold this many times its fair share of the pixels
+# So far beside an edge its bright and its dark side show, and no longer its slope.
 _FLANK_PX: Final = 3.0
 _MAX_STEP_PX: Final = 3.0
+# Of what the edges' lever arms could tell, and the share of a turn's effect from which damping decides instead of the
+# picture (docs/decisions/0005).
 _ANGLE_DAMPING: Final = 0.02
 _ROUND: Final = 0.2
 _GAIN_RANGE: Final = (0.25, 4.0)  # what light and exposure can do to a part that still is the same
 _FULL_VIEW: Final = 0.75
 _FLAT: Final = 1e-3
+# Of fewer pixels neither a fit nor a correlation says anything.
 _MIN_INSIDE: Final = 16
 _MIN_IN_CELL: Final = 6
 _CONTRAST_FLOOR: Final = 4.0  # grey values squared: less contrast in a cell is none
@@ -178,8 +183,10 @@ def refine(
         step = _solve(level, _cauchy(residual, inside), residual, gain, damping=level.angle_damping * damped)
         if step is None:
             break
+        # The step was found in the reference's frame, so its inverse is put before the pose: inverse-compositional.
         pose = _compose(pose, step, level)
         gain = min(max(gain + float(step[-2]), _GAIN_RANGE[0]), _GAIN_RANGE[1])
+        # A bound that no light reaches: it keeps numbers finite where nothing fits.
         offset = min(max(offset + float(step[-1]), -1e4), 1e4)
         values, inside = _sample(level, image, pose)
         # Only where the part lies has to stand still; gain and offset need not.
@@ -195,6 +202,7 @@ def _sample(
     height, width = image.shape
     cos = np.float32(pose.scale * math.cos(pose.angle_rad))
     sin = np.float32(pose.scale * math.sin(pose.angle_rad))
+    # Sampled by hand: OpenCV's ``remap`` rounds places to a 32nd of a pixel.
     x = cos * level.dx + sin * level.dy + np.float32(level.centre_px[0] + pose.x_px / level.scale)
     y = cos * level.dy - sin * level.dx + np.float32(level.centre_px[1] + pose.y_px / level.scale)
     inside = (x >= 0.0) & (x < width - 1) & (y >= 0.0) & (y < height - 1)
@@ -313,6 +321,7 @@ def _with_flanks(
     good part with glints of its own has no gain to fit and no correlation to show.
     """
     length = np.hypot(gx[ys, xs], gy[ys, xs])
+    # One side each in turn, not both: the number of pixels is what takes the time.
     side = np.where(np.arange(ys.size) % 2, _FLANK_PX, -_FLANK_PX)
     beside_y = ys + np.rint(side * gy[ys, xs] / length).astype(np.int64)
     beside_x = xs + np.rint(side * gx[ys, xs] / length).astype(np.int64)

@@ -29,6 +29,7 @@ class Likeness:
         """Of an image of the template's shape: 1 is the same but for brightness and contrast, 0 has nothing of it."""
         seen = self._centred(image)
         spread = float(np.sqrt((self._template**2).sum(dtype=np.float64) * (seen**2).sum(dtype=np.float64)))
+        # A flat picture has no spread: its likeness is 0 and no division by nothing.
         return float((self._template * seen).sum(dtype=np.float64)) / max(spread, _LEAST_VARIANCE)
 
     def _centred(self, image: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -18,9 +18,13 @@ if TYPE_CHECKING:
 
 __all__ = ["PoseLimits", "Span", "tail_margin"]
 
-_TAILS: Final = 45.0  # by simulation: below 0.2 % of good parts refused, seven quantities with long tails together
+# The factor of ``tail_margin``. By simulation below 0.2 % of good parts are refused by seven quantities with long tails
+# together (docs/decisions/0005).
+_TAILS: Final = 45.0
 _LEAST_SHIFT: Final = 0.005  # of the image's long side
 _LEAST_SHIFT_PX: Final = 2.0
+# What a fixture does by itself, whatever a few dozen parts happened to show (docs/decisions/0005, What is judged of
+# it).
 _LEAST: Final = {"angle_deg": 0.5, "scale": 0.01, "gain": 0.15, "offset": 15.0}
 _WORDS: Final = {
     "angle_deg": "turned by {} degrees",
@@ -72,6 +76,7 @@ class PoseLimits:
             low, high = float(values.min()), float(values.max())
             # Wide on purpose: what it costs good parts is simulated in docs/decisions/0005.
             margin = factor * max(least[name], tail_margin(values))
+            # Else every angle would be allowed anyhow, and the words would only mislead.
             if name != "angle_deg" or high - low + 2 * margin < 360.0:
                 spans[name] = Span(low, high, low - margin, high + margin)
         return cls(spans)
@@ -116,6 +121,7 @@ def tail_margin(values: np.ndarray[Any, np.dtype[np.float64]], tails: float = _T
     A multiple, falling with the square root of their number, of the mean length of the sample's outer quarters: short
     tails (a fixture's play) give a small margin, long ones a large one.
     """
+    # The outer quarters alone: how far a law's ends reach says little about its middle, and the other way round.
     low, first, third, high = np.quantile(values, (0.0, 0.25, 0.75, 1.0))
     return tails / math.sqrt(len(values)) * float((first - low) + (high - third)) / 2.0
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from edge_agent.domain import Alignment
 from edge_agent.errors import DataError
-from edge_agent.inspection.registration._coarse import Whole, build_bank, candidates
+from edge_agent.inspection.registration._coarse import WholeReference, build_bank, candidates
 from edge_agent.inspection.registration._refine import Fit, Pose, build_level, refine, start
 
 if TYPE_CHECKING:
@@ -24,19 +24,23 @@ if TYPE_CHECKING:
 
 __all__ = ["Registration", "RegistrationSettings"]
 
+# Small enough for a bank of dozens of turns, large enough that a part's outline still tells one from another.
 _COARSE_SIDE_PX: Final = 200
+# Smaller pictures have no structure for three levels, nor enough strong edges at the coarse one.
 _MIN_SIDE_PX: Final = 32
 _MIN_PIXELS: Final = 64
 _CERTAIN: Final = 0.9  # a coarse correlation above this needs no other candidate
 _DOUBTFUL: Final = 0.7  # one below this earns a second look
-_ALIKE: Final = 0.99  # of two correlations above this neither says more
+_ALIKE: Final = 0.99  # correlations above this all say the same, and Fisher's z of 1 would be infinite
 _ANOTHER_WAY: Final = math.radians(20.0)
-_CLEARLY: Final = 0.1  # in Fisher's z: of near equals the one that moves the part least
+_CLEARLY: Final = 0.1  # in Fisher's z: a larger motion has to be more alike by so much, or the smaller one is taken
 _GRID: Final = np.linspace(0.0, 1.0, 64)
 _EDGE_PX: Final = 0.5
+# However little lacks to 1, a larger motion has to be better by so much.
 _LEAST_MARGIN: Final = 0.01
+# Of what the smaller motion lacks to 1: where it fits nearly, a small step is a large one (docs/decisions/0005).
 _GAP_SHARE: Final = 1 / 3
-_WORTH_A_TURN: Final = 0.95  # of what lacks to 1; noise alone makes up a thousandth of it
+_WORTH_A_TURN: Final = 0.95  # a turn has to leave less than so much of what lacked to 1; noise makes up a thousandth
 _SPARSE: Final = 1.5
 """Px between two samples: a line of one px between them shows by a quarter in either, as in an average over both."""
 _UNMOVED: Final = Alignment(quality=1.0, shift_x_px=0.0, shift_y_px=0.0, angle_deg=0.0, gain=1.0, offset=0.0)
@@ -106,7 +110,7 @@ class Registration:
                 "the reference image has too little structure to register to",
                 hint="take a sharp, well-lit reference image, and let the mask leave edges of the part in view",
             )
-        self._whole = Whole(pyramid[0], 1 << self._depths[0], self._centre_at(self._depths[0]), masks[0])
+        self._whole = WholeReference(pyramid[0], 1 << self._depths[0], self._centre_at(self._depths[0]), masks[0])
         self._bank = build_bank(
             pyramid[0],
             1 << self._depths[0],
@@ -249,6 +253,8 @@ class Registration:
         left, top, width, height = box
         x, y = np.meshgrid(left + _GRID * (width - 1), top + _GRID * (height - 1))
         matrix = self._matrix(alignment)
+        # By a grid of points: for a turned rectangle inside another there is a formula, and it has more cases than this
+        # has lines.
         at_x, at_y = (row[0] * x + row[1] * y + row[2] for row in matrix)
         seen_x = (at_x > -_EDGE_PX) & (at_x < self._shape[1] - 1 + _EDGE_PX)
         seen_y = (at_y > -_EDGE_PX) & (at_y < self._shape[0] - 1 + _EDGE_PX)
@@ -260,6 +266,8 @@ class Registration:
             fit = refine(self._levels[0], pyramid[0], fit, iterations=8, stop_px=0.04, damped=False)
         for level, pixels in zip(self._levels[1:], pyramid[1:], strict=True):
             is_full = level is self._levels[-1]
+            # Coarser levels only have to come near enough for the next one; a hundredth of a pixel at full size is
+            # below what parts of one design agree in (docs/decisions/0005, Measured).
             most, stop_px = (4, 0.01) if is_full else (5, 0.04)
             fit = refine(level, pixels, fit, iterations=most, stop_px=stop_px, damped=damped)
         return fit
@@ -312,6 +320,8 @@ class Registration:
         best, most = fits[0], -math.inf
         for fit in fits:
             alike = self._whole.alike(image, fit.pose)
+            # Fisher's z of each, added: a step from 0.8 to 0.9 then counts about as much as one from 0 to 0.36: that
+            # is how sure the two are.
             found = math.atanh(np.clip(fit.quality, -_ALIKE, _ALIKE)) + math.atanh(np.clip(alike, -_ALIKE, _ALIKE))
             if found > most + _CLEARLY:
                 best, most = fit, found
@@ -325,6 +335,7 @@ class Registration:
 
     def _pyramid(self, image: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.uint8]]:
         """The image's luma at the levels' scales, coarsest first. ``pyrDown`` keeps pixel 2 i over pixel i."""
+        # One plane of brightness instead of three colours: a third of the work.
         grey = image if image.ndim == 2 else cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY)
         grey = np.ascontiguousarray(grey)
         # Half a pixel of blur: bilinear sampling then costs no accuracy, and noise less.

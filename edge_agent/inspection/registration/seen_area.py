@@ -36,6 +36,7 @@ class SeenArea:
     def __post_init__(self) -> None:
         _, _, width, height = self.crop
         scales = _scales(self.height, height), _scales(self.width, width)
+        # Two whole numbers of px never give one scale exactly: it is enough that one scale would be rounded to both.
         is_alike = max(low for low, _ in scales) <= min(high for _, high in scales) + _ROUNDED
         if not (1 <= self.height <= height and 1 <= self.width <= width and is_alike):
             raise ValueError(

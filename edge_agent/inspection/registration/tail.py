@@ -23,9 +23,10 @@ __all__ = ["DarkGround", "shown_in", "stray_share"]
 
 # Fewer pixels together are noise of the sensor, not something of the part.
 _GROUP_PX: Final = 4
+# A soft edge is not black at once: half a per cent of the height is let through as well (docs/decisions/0052).
 _EDGE_SHARE: Final = 0.005
 _EDGE_PX: Final = 2
-# If so many pixels that are not zero are expected, then not one of them within e to the power of minus 12.
+# Where twelve stray pixels are to be expected, the chance that there is not a single one is e to the power of -12.
 _STRAYS_EXPECTED: Final = 12.0
 
 
@@ -53,6 +54,7 @@ class DarkGround:
         would hold a dozen stray pixels by their share. 0 where zeros are another colour than black.
         """
         end = image.pixels[0] if image.zero_tail.is_at_top else image.pixels[-1]
+        # With a palette zeros may be another colour: only black is believed.
         if not image.zero_tail.rows or end[-1].any():
             return 0
         laid = registration.warp_back(self.shown.astype(np.float32), alignment, repeat_border=True)

@@ -27,13 +27,16 @@ __all__ = ["Allowed", "ConditionFault", "ConditionLimits", "measure_condition", 
 _WORKING_PX: Final = 512
 _CELL_PX: Final = 16
 _TRIM: Final = 0.1
-"""Of the pixels of a part at either end: a defect or a glint that covers less has no say in how bright the part is."""
+"""The share of a part's pixels that is cut off at the dark and at the light end: a defect or a glint that covers less
+has no say in how bright the part is.
+"""
 _LEAST_GREY: Final = 1.0
-"""What divides: one grey value, for on black there is no colour and in flat grey no sharpness."""
+"""Nothing is divided by less than one grey value: black has no colour, and flat grey no sharpness."""
 _FULL_SCALE: Final = 255.0
 # Blurs, whose differences are bands of structure: a lens out of focus takes the finest one first.
 _FINE_PX, _MIDDLE_PX, _COARSE_PX = 0.8, 1.6, 4.0
 _HALF: Final = 0.5
+# Of fewer pixels every one is taken: every fourth would leave too few for a tenth at either end.
 _FEW: Final = 1000
 
 
@@ -178,6 +181,8 @@ def _sharpness(grey: NDArray[np.float32], part: NDArray[np.bool_]) -> float:
     fine, middle, coarse = (cv2.GaussianBlur(grey, (0, 0), px) for px in (_FINE_PX, _MIDDLE_PX, _COARSE_PX))
     height, width = grey.shape
     cells = max(1, round(height / _CELL_PX)), max(1, round(width / _CELL_PX))
+    # A difference of two blurs keeps the structure between their sizes; squared, averaged over a cell and rooted it is
+    # how much of it there is.
     strong, weak = (
         np.sqrt(cv2.resize(np.square(band), cells[::-1], interpolation=cv2.INTER_AREA))
         for band in (fine - coarse, fine - middle)

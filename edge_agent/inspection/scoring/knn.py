@@ -18,6 +18,7 @@ POOLINGS = 3
 """An embedding is three poolings of the same features, one after the other."""
 # Without a floor one feature that a single good part excites sets the limit for all (docs/decisions/0003).
 _LEAST_SHARE = 0.1
+# Below it a pooling does not vary at all, and what is left is rounding.
 _NOISE = 1e-9
 
 

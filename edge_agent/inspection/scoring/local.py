@@ -20,13 +20,14 @@ __all__ = ["LocalBank", "Scale"]
 
 _TOP_PLACES = 9
 """What a point-like defect covers once features are averaged 3 x 3: fewer would hang on one noisy place."""
+# Good parts that are asked first, for an upper bound: few enough to be quick, enough for the bound to be near.
 _SOME = 8
 _TO_SOME, _TO_ALL, _TO_ALL_AROUND = range(3)
-"""How far a place's distance is known: to some good parts, to all at its place, to all within one cell.
-
-Also the reach in cells of the search that takes it from there to the next."""
+"""How well a place's distance is known so far: to some good parts, to all of them at its place, to all of them within
+one cell. The number is also the reach, in cells, of the search that leads on to the next of these."""
 # Further out one odd part of a few dozen would say what is odd (docs/decisions/0028).
 _ODD = 0.75
+# Good parts that happen to be alike must not make an outlier of any other one: see ``Scale``.
 _LEAST_SPREAD = 0.1
 _UPPER_TENTH = 0.9
 _LEAST_TENTH = 0.02
@@ -61,6 +62,7 @@ class LocalBank:
         if not np.isfinite(own).all():
             return float("nan")
         bounds = (self._to_some(projected, without) + own).ravel()
+        # The heap holds only places that were looked at: thousands that never come into question stay in this list.
         untouched = iter(np.argsort(-bounds, kind="stable").tolist())
         following = next(untouched)
         tried: list[tuple[float, int, int]] = []  # a heap of (-bound, how far it is known, place)
@@ -129,7 +131,7 @@ class LocalBank:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """What a channel's scores (``LocalBank.score``) mean: 0 is the usual good part, 1 one that is a little ``odd``.
+    """What a channel's scores (``LocalBank.score``) mean: 0 is the median good part, 1 one that is a little ``odd``.
 
     Channels on this scale are fused by their maximum: a channel in which good parts differ much cannot blunt one in
     which they do not.

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PlaceBank", "around"]
 
+# One cell to each side: what registration leaves over moves a feature by less than a place of 16 px.
 _OFFSETS = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
 _ITSELF = _OFFSETS.index((0, 0))
 _AT_ONCE = 64 * 112
@@ -66,10 +67,13 @@ class PlaceBank:
             bank[:, index] = part.astype(np.float32) @ projection
         number = np.full(np.add(places.shape, 2), -1, np.intp)  # of each place that counts; a rim that never does
         number[1:-1, 1:-1][places] = np.arange(int(places.sum()))
+        # For each place of the bank, and each of nine steps from it, the number of the place that counts there, or -1.
+        # So the bank is gone through once, in its order in memory, and serves all nine neighbours.
         target = np.stack([number[kept[:, 0] + 1 + dy, kept[:, 1] + 1 + dx] for dy, dx in _OFFSETS], axis=1)
         of_bank = np.full(np.add(places.shape, 2), -1, np.intp)
         of_bank[1:-1, 1:-1][around(places)] = np.arange(len(kept))
         rows, columns = np.nonzero(places)
+        # The other way round, for a search that begins at a place of the part.
         beside = np.stack([of_bank[rows + 1 + dy, columns + 1 + dx] for dy, dx in _OFFSETS], axis=1)
         # Beyond the border there is nothing: the place itself stands there once more.
         beside = np.where(beside < 0, beside[:, _ITSELF, None], beside)

@@ -16,7 +16,9 @@ TOP_PLACES = 9
 """What a point-like defect covers once features are averaged 3 x 3: fewer would hang on one noisy place."""
 # On ten part types a place's own figures gained from 100 good images on, and lost with 31 to 48 (docs/decisions/0055).
 _PRIOR = 30.0
-"""How many good parts the common spread stands for, where a place has a spread of its own."""
+"""The common spread counts as much as that of so many good parts, beside the spread that a place has of its own."""
+# Of the common spread. Chosen on good parts and synthetic defects, where 0.5 and 1 did not differ
+# (docs/decisions/0055).
 _FLOOR = 0.5
 _LEAST_SPREAD = 1e-6
 
@@ -48,10 +50,12 @@ class TypicalDistances:
         n = len(distances)
         usual = distances.mean(axis=0, dtype=np.float64)
         variance = distances.var(axis=0, ddof=min(1, n - 1), dtype=np.float64)
+        # The median over places: the few in which good parts differ much must not make all the others deaf.
         common = float(np.median(variance))
         # A weighted mean of variances, as if 30 more parts had differed by what is common.
         drawn = np.sqrt((variance * (n - 1) + common * _PRIOR) / (n - 1 + _PRIOR))
         spread = np.maximum(drawn + _FLOOR * np.sqrt(common), least)
+        # Over all places two things vary: parts at a place, and places among each other.
         anywhere = max((1.0 + _FLOOR) * float(np.sqrt(common + usual.var())), least)
         # The fewer the parts, the less a place's own mean and spread are worth (docs/decisions/0055).
         share = n / (n + _PRIOR)

@@ -53,7 +53,7 @@ class ViewBank:
 
     @property
     def least(self) -> float:
-        """What no part scores less than: one that is at no place any further from good parts than they could be."""
+        """The least score that any part can have: that of a part which equals a good part at every place."""
         # Distance 0 at every place: a bound by arithmetic, not by what good parts scored (docs/decisions/0083).
         nothing = np.zeros(int(self.bank.places.sum()), np.float32)
         return self.scale(top_mean(self.usual(nothing)))
