@@ -8,13 +8,13 @@ from __future__ import annotations
 import csv
 import json
 import math
-import re
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from typing import IO, TYPE_CHECKING, Any, Literal
 
 from edge_agent.errors import Unavailable
+from edge_agent.store.stock import NAME
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
@@ -51,7 +51,6 @@ _INTEGERS = {"part_seq", "count", "program", "camera"}
 _REALS = {*_PART_NUMBERS, *_CAMERA_NUMBERS, *(f"align_{name}" for name in _POSE)}
 _BATCH = 5000
 _AT_ONCE = 250
-_ARCHIVED = re.compile(r"part_(\d{12})_CAM\d_(?:PASS|REJECT|FAULT)_[0-9a-f]{8}\.\w+")
 _HAS_IMAGE = "part_seq IN (SELECT part_seq FROM camera WHERE '/' || replace(image_name, '\\', '/') GLOB ?)"
 
 
@@ -87,12 +86,12 @@ class Selection:
 
     def _archived_part(self) -> int | None:
         """The part that an archived file's own name tells."""
-        found = _ARCHIVED.fullmatch(self._image_name())
-        return int(found[1]) if found else None
+        found = NAME.fullmatch(self._image_name())
+        return int(found["seq"]) if found else None
 
     def _image_pattern(self) -> str | None:
         name = self._image_name()
-        if not name or _ARCHIVED.fullmatch(name):
+        if not name or NAME.fullmatch(name):
             return None
         # In GLOB these letters stand for others; in brackets each stands for itself. A person's ``*`` stays what it is.
         return "*/" + "".join(f"[{letter}]" if letter in "?[" else letter for letter in name)

@@ -109,6 +109,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["--count", "8"], []),
         (["--image", "part_000000000003_CAM1_PASS_aaaaaaaa.bmp"], [3]),
         (["--image", "/archive/2026-11-23/part_000000000003_CAM1_PASS_aaaaaaaa.bmp"], [3]),
+        (["--image", "part_000000000003_CAM1_BYPASS_aaaaaaaa.bmp"], [3]),
+        (["--image", "part_000000000003_CAM12_FAULT_aaaaaaaa.bmp"], [3]),
         (["--image", "*calc*"], [4]),
         (["--image", "no such"], []),
     ],
