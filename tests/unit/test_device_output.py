@@ -6,13 +6,14 @@ import asyncio
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
+from structlog.testing import capture_logs
 
 from drivers.base import DriverError, NotConnected, ProtocolViolation, Published, Verdict
 from drivers.output import BlockState, BlockWire, CoilWire, LevelOutput
 from drivers.timing import Deadline
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from drivers.output import OnLost
 
@@ -35,6 +36,7 @@ class Wire(CoilWire):
     def __init__(self, wires: Wires, on_lost: OnLost) -> None:
         self.did: list[str] = []
         self.levels: tuple[bool, ...] = (False,) * 4
+        self.inputs_asked: list[tuple[int, int]] = []
         self.is_ended = False
         self.lose = on_lost
         self._wires = wires
@@ -66,7 +68,8 @@ class Wire(CoilWire):
 
     async def read_inputs(self, first: int, count: int) -> tuple[bool, ...]:
         self._do("read inputs")
-        return (True,) * (first + count)
+        self.inputs_asked.append((first, count))
+        return (True,) * count
 
     def fail(self, err: DriverError) -> NoReturn:
         raise err
@@ -194,6 +197,79 @@ async def test_a_wire_that_fails_a_question_is_replaced_at_once(wires: Wires) ->
         await output.read_inputs((1,))
     await until(lambda: len(wires.made) == 2 and output.is_confirmed)
     await ended(task)
+
+
+async def test_no_input_is_asked_for_that_is_not_needed(wires: Wires) -> None:
+    """A device refuses a request that reaches beyond its last input."""
+    output = output_over(wires)
+    task = asyncio.create_task(output.run(lambda: True))
+    await until(lambda: output.is_confirmed)
+    assert await output.read_inputs((7, 5)) == (True, True)
+    assert await output.read_inputs((7,)) == (True,)
+    assert wires.made[0].inputs_asked == [(5, 3), (7, 1)]
+    await ended(task)
+
+
+class Line:
+    """An output at work whose PASS of part 1 stands, and what decides whether it may."""
+
+    def __init__(self, wires: Wires) -> None:
+        self.wires = wires
+        self.is_ready = self.may_pass = True
+        self.output = output_over(wires)
+        self.task = asyncio.create_task(self.output.run(lambda: self.is_ready))
+
+    async def passes(self) -> None:
+        await until(lambda: self.output.is_confirmed)
+        assert await self.output.publish(1, Verdict.PASS, Deadline.after(5)) is Published.PUBLISHED
+
+    async def is_withdrawn(self) -> None:
+        await self.output.withdraw()
+
+    async def is_followed_by_a_reject(self) -> None:
+        await self.output.publish(2, Verdict.REJECT, Deadline.after(5))
+
+    async def is_followed_by_a_part_that_may_not_pass(self) -> None:
+        def falls(what: str) -> bool:
+            self.may_pass = what != "write PASS"
+            return False
+
+        self.wires.fails = falls
+        said = await self.output.publish(2, Verdict.PASS, Deadline.after(5), may_pass=lambda: self.may_pass)
+        assert said is Published.WITHHELD
+
+    async def is_no_longer_ready(self) -> None:
+        self.is_ready = False
+
+    async def is_lost(self) -> None:
+        self.wires.fails = lambda what: what == "read back"
+        await until(lambda: len(self.wires.made) > 1)
+
+    async def is_stopped(self) -> None:
+        await ended(self.task)
+
+
+@pytest.mark.parametrize(
+    ("why", "ends"),
+    [
+        ("withdrawn", Line.is_withdrawn),
+        ("rejected", Line.is_followed_by_a_reject),
+        ("spoiled", Line.is_followed_by_a_part_that_may_not_pass),
+        ("not ready", Line.is_no_longer_ready),
+        ("lost", Line.is_lost),
+        ("stopped", Line.is_stopped),
+    ],
+)
+async def test_the_log_says_why_a_pass_ended(
+    wires: Wires, why: str, ends: Callable[[Line], Coroutine[object, object, None]]
+) -> None:
+    line = Line(wires)
+    await line.passes()
+    with capture_logs() as logs:
+        await ends(line)
+        await until(lambda: any(log["event"] == "output_window_ended" for log in logs))
+    assert [log["why"] for log in logs if log["event"] == "output_window_ended"] == [why]
+    await ended(line.task)
 
 
 class Words(BlockWire):
