@@ -75,7 +75,7 @@ class _Order:
         for item in items:
             if item.nodeid in self._known:
                 # A thread ends the whole process: what a signal raises can end in a task that nobody waits for.
-                item.add_marker(pytest.mark.timeout(5 + 10 * self._known[item.nodeid], method="thread"))
+                item.add_marker(pytest.mark.timeout(3 + 10 * self._known[item.nodeid], method="thread"))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self._took[report.nodeid] = self._took.get(report.nodeid, 0.0) + report.duration

@@ -78,7 +78,7 @@ def main() -> None:
         importlib.import_module(name)
     files = said.files or list(TESTS_OF)
     for tests in dict.fromkeys(TESTS_OF[file] for file in files):
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
             _try_all(Trial(Path(folder), tests), [file for file in files if TESTS_OF[file] == tests], said.jobs)
 
 
