@@ -25,6 +25,7 @@ _TURNED: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.LtE: ast.Lt,
 }
 _BODIES = ("body", "orelse", "finalbody")
+_DROPPED = (ast.Expr, ast.Assign, ast.AugAssign, ast.Return)
 
 
 def mutants_of(source: str) -> list[tuple[str, str]]:
@@ -81,10 +82,17 @@ def _exchange(node: ast.IfExp) -> None:
 def _dropped(node: ast.AST, body: str) -> Iterator[tuple[int, str, Change]]:
     statements = getattr(node, body, None)
     for at, statement in enumerate(statements if isinstance(statements, list) else ()):
-        is_text = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
-        if isinstance(statement, (ast.Expr, ast.Assign, ast.AugAssign, ast.Return)) and not is_text:
+        if isinstance(statement, _DROPPED) and not _does_nothing(node, statement):
             yield (
                 statement.lineno,
                 f"dropped: `{ast.unparse(statement).splitlines()[0][:70]}`",
                 lambda n, at=at: getattr(n, body).__setitem__(at, ast.Pass()),
             )
+
+
+def _does_nothing(node: ast.AST, statement: ast.stmt) -> bool:
+    """Text, and the None that a function ends with anyhow."""
+    is_constant = isinstance(getattr(statement, "value", None), ast.Constant)
+    is_none = isinstance(statement, ast.Return) and is_constant and statement.value.value is None
+    is_end = isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and statement is node.body[-1]
+    return (isinstance(statement, ast.Expr) and is_constant) or (is_none and is_end)
