@@ -199,6 +199,24 @@ async def test_a_wire_that_fails_a_question_is_replaced_at_once(wires: Wires) ->
     await ended(task)
 
 
+async def test_a_device_that_is_away_from_the_start_is_said_once_and_so_is_its_coming(wires: Wires) -> None:
+    wires.fails = lambda what: what == "open"
+    output = output_over(wires)
+    with capture_logs() as logs:
+        task = asyncio.create_task(output.run(lambda: True))
+        await until(lambda: len(wires.made) >= 3)
+        wires.fails = lambda _what: False
+        await until(lambda: output.is_confirmed)
+        await ended(task)
+    loud = [log for log in logs if log["log_level"] != "debug"]
+    assert [(log["event"], log["log_level"]) for log in loud] == [
+        ("output_lost", "warning"),
+        ("output_confirmed", "info"),
+    ]
+    assert loud[0]["problem"] == "open was asked to fail"
+    assert loud[1]["tries"] == len(wires.made) - 1
+
+
 async def test_no_input_is_asked_for_that_is_not_needed(wires: Wires) -> None:
     """A device refuses a request that reaches beyond its last input."""
     output = output_over(wires)
