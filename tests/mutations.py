@@ -63,7 +63,7 @@ def _changes(node: ast.AST) -> Iterator[tuple[int, str, Change]]:
 
 
 def _expression_changes(node: ast.AST) -> Iterator[tuple[str, Change]]:
-    if isinstance(node, ast.Compare) and type(node.ops[0]) in _TURNED:
+    if isinstance(node, ast.Compare) and type(node.ops[0]) in _TURNED and not _are_instants(node):
         yield "turned round", lambda n: n.ops.__setitem__(0, _TURNED[type(n.ops[0])]())
     if isinstance(node, ast.BoolOp):
         yield "and/or", lambda n: setattr(n, "op", ast.And() if isinstance(n.op, ast.Or) else ast.Or())
@@ -73,6 +73,11 @@ def _expression_changes(node: ast.AST) -> Iterator[tuple[str, Change]]:
         yield "turned round", lambda n: setattr(n, "value", not n.value)
     if isinstance(node, ast.IfExp):
         yield "branches exchanged", _exchange
+
+
+def _are_instants(node: ast.Compare) -> bool:
+    """Whether it is asked which came first: two looks at the clock are never the same, so ``<`` and ``<=`` are."""
+    return type(node.ops[0]) in (ast.Lt, ast.LtE, ast.Gt, ast.GtE) and "monotonic_s()" in ast.unparse(node)
 
 
 def _exchange(node: ast.IfExp) -> None:

@@ -64,5 +64,6 @@ def test_words_for_people_and_what_says_how_a_mistake_of_ours_would_be_found_sta
     assert changed('def f():\n    """What it does."""') == []
     assert changed("@dataclass(frozen=True)\nclass A: ...") == []
     assert changed("for a in zip(b, c, strict=True):\n    pass") == []
+    assert changed("a = monotonic_s() >= until_mono_s") == []
     assert changed("def f():\n    return None") == []
     assert changed("def f():\n    if a:\n        return None\n    g()") != []
