@@ -10,7 +10,8 @@ from structlog.testing import capture_logs
 
 from drivers.base import DriverError, NotConnected, ProtocolViolation, Published, Verdict
 from drivers.output import BlockState, BlockWire, CoilWire, LevelOutput
-from drivers.timing import Deadline
+from drivers.output.outage import Outage
+from drivers.timing import Deadline, monotonic_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -215,6 +216,23 @@ async def test_a_device_that_is_away_from_the_start_is_said_once_and_so_is_its_c
     ]
     assert loud[0]["problem"] == "open was asked to fail"
     assert loud[1]["tries"] == len(wires.made) - 1
+
+
+def test_the_length_of_an_outage_is_its_own() -> None:
+    outage = Outage()
+    with capture_logs() as logs:
+        outage.begins()
+        begun_mono_s = monotonic_s()
+        while monotonic_s() - begun_mono_s < 0.05:
+            pass
+        outage.ends("a device")
+        lost_mono_s = monotonic_s()
+        outage.goes_on(NotConnected("gone"), is_loud=True)
+        outage.ends("a device")
+        second_s = monotonic_s() - lost_mono_s
+    first, second = (log["outage_s"] for log in logs if log["event"] == "output_confirmed")
+    assert first >= 0.05
+    assert second <= round(second_s, 3)
 
 
 async def test_no_input_is_asked_for_that_is_not_needed(wires: Wires) -> None:
