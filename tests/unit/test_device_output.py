@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from drivers.base import DriverError, NotConnected, ProtocolViolation, Published, Verdict
 from drivers.output import BlockState, BlockWire, CoilWire, LevelOutput
 from drivers.output.outage import Outage
-from drivers.timing import Deadline, monotonic_s
+from drivers.timing import Backoff, Deadline, monotonic_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -218,21 +218,49 @@ async def test_a_device_that_is_away_from_the_start_is_said_once_and_so_is_its_c
     assert loud[1]["tries"] == len(wires.made) - 1
 
 
-def test_the_length_of_an_outage_is_its_own() -> None:
+def test_the_length_and_the_tries_of_an_outage_are_its_own() -> None:
     outage = Outage()
     with capture_logs() as logs:
         outage.begins()
         begun_mono_s = monotonic_s()
         while monotonic_s() - begun_mono_s < 0.05:
             pass
+        outage.goes_on(NotConnected("not there"), is_loud=True)
         outage.ends("a device")
         lost_mono_s = monotonic_s()
         outage.goes_on(NotConnected("gone"), is_loud=True)
         outage.ends("a device")
         second_s = monotonic_s() - lost_mono_s
-    first, second = (log["outage_s"] for log in logs if log["event"] == "output_confirmed")
-    assert first >= 0.05
-    assert second <= round(second_s, 3)
+    first, second = (log for log in logs if log["event"] == "output_confirmed")
+    assert first["outage_s"] >= 0.05
+    assert second["outage_s"] <= round(second_s, 3)
+    assert (first["tries"], second["tries"]) == (1, 1)
+
+
+class Waits(Backoff):
+    """Waits for nothing, and counts how often the waits were made short again."""
+
+    made_short = 0
+
+    async def sleep(self) -> None:
+        await asyncio.sleep(0)
+
+    def reset(self) -> None:
+        Waits.made_short += 1
+
+
+async def test_a_connection_that_lasted_a_moment_is_no_sign_that_the_device_is_well(
+    wires: Wires, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The waits between two tries stay long: the device may have only so many connections."""
+    monkeypatch.setattr("drivers.output.device_output.Backoff", Waits)
+    monkeypatch.setattr(Waits, "made_short", 0)
+    output = output_over(wires)
+    wires.fails = lambda what: what == "write" and wires.made[-1].did.count("write") > 2
+    task = asyncio.create_task(output.run(lambda: True))
+    await until(lambda: len(wires.made) > 4)
+    assert Waits.made_short == 0
+    await ended(task)
 
 
 async def test_no_input_is_asked_for_that_is_not_needed(wires: Wires) -> None:
