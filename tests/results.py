@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Container, Generator
 
 
 class Figure(Protocol):
@@ -101,19 +101,21 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     _write(rows, {})
 
 
-def write_mutants(file: str, tried: int, survivors: list[str]) -> None:
-    """Write what no test noticed of the changes of one file that were tried."""
+def write_mutants(file: str, tried: int, survivors: list[str], *, kept: Container[str]) -> None:
+    """Write what no test noticed of the changes of one file. What was told of files beyond ``kept`` goes."""
     lines = "".join(f"- `{survivor.replace('`', chr(39))}`\n" for survivor in survivors)
-    _write({}, {file: f"{tried} changes, {len(survivors)} survived, at {commit()}.\n\n{lines}".rstrip()})
+    _write({}, {file: f"{tried} changes, {len(survivors)} survived, at {commit()}.\n\n{lines}".rstrip()}, kept)
 
 
-def _write(rows: dict[str, str], mutants: dict[str, str]) -> None:
+def _write(rows: dict[str, str], mutants: dict[str, str], kept_files: Container[str] | None = None) -> None:
     before, _, after = (PATH.read_text() if PATH.exists() else "").partition(_MUTANTS)
     kept = {found["key"]: line for line in before.splitlines() if (found := _ROW.fullmatch(line))}
     lines = kept | {key: line for key, line in rows.items() if _weight(line) >= _weight(kept.get(key, ""))}
     table = _HEAD + "".join(f"{lines[key]}\n" for key in sorted(lines))
-    blocks = {found["file"]: found["text"].strip() for found in _MUTANTS_OF.finditer(after)} | mutants
-    told = "".join(f"\n### `{file}`\n\n{text}\n" for file, text in sorted(blocks.items()))
+    blocks = {found["file"]: found["text"].strip() for found in _MUTANTS_OF.finditer(after)}
+    if kept_files is not None:
+        blocks = {file: text for file, text in blocks.items() if file in kept_files}
+    told = "".join(f"\n### `{file}`\n\n{text}\n" for file, text in sorted((blocks | mutants).items()))
     PATH.write_text(table + (f"\n{_MUTANTS}\n{told}" if told else ""))
 
 

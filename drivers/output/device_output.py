@@ -329,15 +329,23 @@ class DeviceOutput(DeviceQuestions[S]):
 
     async def _make_reject(self) -> bool:
         """REJECT written and read back: on the connection there is, else on a new one, tried once."""
-        if self._link is not None:
-            try:
-                await self._link.write_proven(self._state(is_pass=False))
-            except DriverError as err:
-                self._lose(err)
-            else:
-                self._pass_may_stand = False
-                return True
-        # Whatever the old connection still carried is void behind a new one that proved REJECT.
+        is_proven = await self._says_reject() or await self._says_reject_anew()
+        if is_proven:
+            self._pass_may_stand = False
+        return is_proven
+
+    async def _says_reject(self) -> bool:
+        if self._link is None:
+            return False
+        try:
+            await self._link.write_proven(self._state(is_pass=False))
+        except DriverError as err:
+            self._lose(err)
+            return False
+        return True
+
+    async def _says_reject_anew(self) -> bool:
+        """Whatever the old connection still carried is void behind a new one that proved REJECT."""
         link = self._new_link()
         self._was_ready = self._heartbeat = False
         try:
@@ -354,7 +362,6 @@ class DeviceOutput(DeviceQuestions[S]):
             raise
         self._link = link
         self._up_mono_s = monotonic_s()
-        self._pass_may_stand = False
         self._outage.ends(self._peer)
         return True
 

@@ -6,13 +6,15 @@ import asyncio
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
+from structlog.testing import capture_logs
 
 from drivers.base import DriverError, NotConnected, ProtocolViolation, Published, Verdict
 from drivers.output import BlockState, BlockWire, CoilWire, LevelOutput
-from drivers.timing import Deadline
+from drivers.output.outage import Outage
+from drivers.timing import Backoff, Deadline, monotonic_s
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from drivers.output import OnLost
 
@@ -35,6 +37,7 @@ class Wire(CoilWire):
     def __init__(self, wires: Wires, on_lost: OnLost) -> None:
         self.did: list[str] = []
         self.levels: tuple[bool, ...] = (False,) * 4
+        self.inputs_asked: list[tuple[int, int]] = []
         self.is_ended = False
         self.lose = on_lost
         self._wires = wires
@@ -66,7 +69,8 @@ class Wire(CoilWire):
 
     async def read_inputs(self, first: int, count: int) -> tuple[bool, ...]:
         self._do("read inputs")
-        return (True,) * (first + count)
+        self.inputs_asked.append((first, count))
+        return (True,) * count
 
     def fail(self, err: DriverError) -> NoReturn:
         raise err
@@ -194,6 +198,142 @@ async def test_a_wire_that_fails_a_question_is_replaced_at_once(wires: Wires) ->
         await output.read_inputs((1,))
     await until(lambda: len(wires.made) == 2 and output.is_confirmed)
     await ended(task)
+
+
+async def test_a_device_that_is_away_from_the_start_is_said_once_and_so_is_its_coming(wires: Wires) -> None:
+    wires.fails = lambda what: what == "open"
+    output = output_over(wires)
+    with capture_logs() as logs:
+        task = asyncio.create_task(output.run(lambda: True))
+        await until(lambda: len(wires.made) >= 3)
+        wires.fails = lambda _what: False
+        await until(lambda: output.is_confirmed)
+        await ended(task)
+    loud = [log for log in logs if log["log_level"] != "debug"]
+    assert [(log["event"], log["log_level"]) for log in loud] == [
+        ("output_lost", "warning"),
+        ("output_confirmed", "info"),
+    ]
+    assert loud[0]["problem"] == "open was asked to fail"
+    assert loud[1]["tries"] == len(wires.made) - 1
+
+
+def test_the_length_and_the_tries_of_an_outage_are_its_own() -> None:
+    outage = Outage()
+    with capture_logs() as logs:
+        outage.begins()
+        begun_mono_s = monotonic_s()
+        while monotonic_s() - begun_mono_s < 0.05:
+            pass
+        outage.goes_on(NotConnected("not there"), is_loud=True)
+        outage.ends("a device")
+        lost_mono_s = monotonic_s()
+        outage.goes_on(NotConnected("gone"), is_loud=True)
+        outage.ends("a device")
+        second_s = monotonic_s() - lost_mono_s
+    first, second = (log for log in logs if log["event"] == "output_confirmed")
+    assert first["outage_s"] >= 0.05
+    assert second["outage_s"] <= round(second_s, 3)
+    assert (first["tries"], second["tries"]) == (1, 1)
+
+
+class Waits(Backoff):
+    """Waits for nothing, and counts how often the waits were made short again."""
+
+    made_short = 0
+
+    async def sleep(self) -> None:
+        await asyncio.sleep(0)
+
+    def reset(self) -> None:
+        Waits.made_short += 1
+
+
+async def test_a_connection_that_lasted_a_moment_is_no_sign_that_the_device_is_well(
+    wires: Wires, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The waits between two tries stay long: the device may have only so many connections."""
+    monkeypatch.setattr("drivers.output.device_output.Backoff", Waits)
+    monkeypatch.setattr(Waits, "made_short", 0)
+    output = output_over(wires)
+    wires.fails = lambda what: what == "write" and wires.made[-1].did.count("write") > 2
+    task = asyncio.create_task(output.run(lambda: True))
+    await until(lambda: len(wires.made) > 4)
+    assert Waits.made_short == 0
+    await ended(task)
+
+
+async def test_no_input_is_asked_for_that_is_not_needed(wires: Wires) -> None:
+    """A device refuses a request that reaches beyond its last input."""
+    output = output_over(wires)
+    task = asyncio.create_task(output.run(lambda: True))
+    await until(lambda: output.is_confirmed)
+    assert await output.read_inputs((7, 5)) == (True, True)
+    assert await output.read_inputs((7,)) == (True,)
+    assert wires.made[0].inputs_asked == [(5, 3), (7, 1)]
+    await ended(task)
+
+
+class Line:
+    """An output at work whose PASS of part 1 stands, and what decides whether it may."""
+
+    def __init__(self, wires: Wires) -> None:
+        self.wires = wires
+        self.is_ready = self.may_pass = True
+        self.output = output_over(wires)
+        self.task = asyncio.create_task(self.output.run(lambda: self.is_ready))
+
+    async def passes(self) -> None:
+        await until(lambda: self.output.is_confirmed)
+        assert await self.output.publish(1, Verdict.PASS, Deadline.after(5)) is Published.PUBLISHED
+
+    async def is_withdrawn(self) -> None:
+        await self.output.withdraw()
+
+    async def is_followed_by_a_reject(self) -> None:
+        await self.output.publish(2, Verdict.REJECT, Deadline.after(5))
+
+    async def is_followed_by_a_part_that_may_not_pass(self) -> None:
+        def falls(what: str) -> bool:
+            self.may_pass = what != "write PASS"
+            return False
+
+        self.wires.fails = falls
+        said = await self.output.publish(2, Verdict.PASS, Deadline.after(5), may_pass=lambda: self.may_pass)
+        assert said is Published.WITHHELD
+
+    async def is_no_longer_ready(self) -> None:
+        self.is_ready = False
+
+    async def is_lost(self) -> None:
+        self.wires.fails = lambda what: what == "read back"
+        await until(lambda: len(self.wires.made) > 1)
+
+    async def is_stopped(self) -> None:
+        await ended(self.task)
+
+
+@pytest.mark.parametrize(
+    ("why", "ends"),
+    [
+        ("withdrawn", Line.is_withdrawn),
+        ("rejected", Line.is_followed_by_a_reject),
+        ("spoiled", Line.is_followed_by_a_part_that_may_not_pass),
+        ("not ready", Line.is_no_longer_ready),
+        ("lost", Line.is_lost),
+        ("stopped", Line.is_stopped),
+    ],
+)
+async def test_the_log_says_why_a_pass_ended(
+    wires: Wires, why: str, ends: Callable[[Line], Coroutine[object, object, None]]
+) -> None:
+    line = Line(wires)
+    await line.passes()
+    with capture_logs() as logs:
+        await ends(line)
+        await until(lambda: any(log["event"] == "output_window_ended" for log in logs))
+    assert [log["why"] for log in logs if log["event"] == "output_window_ended"] == [why]
+    await ended(line.task)
 
 
 class Words(BlockWire):

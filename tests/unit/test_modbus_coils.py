@@ -32,7 +32,8 @@ def test_reject_and_ready_may_be_inverted_and_pass_never() -> None:
 
     assert CoilState(inverted=both).bits == (False, False, True, False)
     assert CoilState(is_pass=True, is_ready=True, heartbeat=True, inverted=both).bits == (True, True, False, True)
-    assert checked_inversion(["READY"]) == frozenset({"READY"})
+    for names in ([], ["READY"], ["REJECT", "READY"]):
+        assert checked_inversion(names) == frozenset(names)
     for wrong in (["PASS"], ["REJECT", "PASS"], ["HEARTBEAT"], ["reject"]):
         with pytest.raises(ValueError, match="never PASS"):
             checked_inversion(wrong)

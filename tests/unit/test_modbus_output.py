@@ -159,7 +159,7 @@ class TestResting:
 
     @pytest.mark.parametrize(
         "options",
-        [{"first_coil": -1}, {"first_coil": 65533}, {"pass_hold_s": 0}, {"refresh_s": 0}, {"write_timeout_s": -1}],
+        [{"first_coil": -1}, {"first_coil": 65533}, {"pass_hold_s": 0}, {"refresh_s": 0}, {"write_timeout_s": 0}],
     )
     async def test_options_that_cannot_be_are_refused(self, options: dict[str, Any]) -> None:
         with pytest.raises(ValueError, match=r"first_coil|above 0"):
@@ -170,17 +170,18 @@ class TestResting:
         peer.fault = gate
         output, task = output_to(peer), None
         with capture_logs() as logs:
-            begun_mono_s = monotonic_s()
             task = asyncio.create_task(output.run(Health()))
             await gate.is_reached.wait()
+            reached_mono_s = monotonic_s()
+            while monotonic_s() - reached_mono_s < 0.005:  # long enough for a log that tells milliseconds
+                await asyncio.sleep(0)
             peer.fault = None
-            held_s = monotonic_s() - begun_mono_s
             gate.opened.set()
             await peer.until(lambda: output.is_confirmed)
             task.cancel()
             await asyncio.wait([task])
         (confirmed,) = [log for log in logs if log["event"] == "output_confirmed"]
-        assert confirmed["outage_s"] >= round(held_s, 3) > 0
+        assert confirmed["outage_s"] >= 0.005
         assert confirmed["tries"] == 0
 
     async def test_a_second_run_is_refused_and_does_no_harm(self, peer: Peer) -> None:
@@ -421,12 +422,11 @@ class TestRaces:
     async def test_the_deadline_passes_while_the_write_is_on_the_wire(self, peer: Peer) -> None:
         output = output_to(peer)
         async with running(output, peer):
-            assert await output.publish(1, Verdict.PASS, soon()) is Published.PUBLISHED
             gate = hold_pass_writes(peer)
-            by = Deadline.after(0.03)
+            by = soon()
             waiting = asyncio.create_task(output.publish(2, Verdict.PASS, by))
             await gate.is_reached.wait()
-            await peer.until(lambda: by.has_passed)
+            object.__setattr__(by, "at_mono_s", monotonic_s())  # now, however long the write took
             gate.opened.set()
             assert await waiting is Published.LATE
             await stays_rejected(peer)

@@ -109,13 +109,16 @@ def test_unnoticed_changes_stay_with_their_file_until_it_is_looked_at_again(
     path = tmp_path / "RESULTS.md"
     monkeypatch.setattr(results, "PATH", path)
     monkeypatch.setattr(results, "commit", lambda: "before")
-    results.write_mutants("b.py", 7, ["3: dropped `return`", "5: and/or"])
-    results.write_mutants("a.py", 2, ["1: turned round"])
+    kept = ("a.py", "b.py")
+    results.write_mutants("gone.py", 3, ["2: and/or"], kept=("gone.py",))
+    results.write_mutants("b.py", 7, ["3: dropped `return`", "5: and/or"], kept=kept)
+    results.write_mutants("a.py", 2, ["1: turned round"], kept=kept)
     monkeypatch.setattr(results, "commit", lambda: "now")
-    results.write_mutants("a.py", 9, [])
+    results.write_mutants("a.py", 9, [], kept=kept)
 
     text = path.read_text()
     assert "### `a.py`\n\n9 changes, 0 survived, at now.\n" in text
     assert "### `b.py`\n\n7 changes, 2 survived, at before.\n\n- `3: dropped 'return'`\n- `5: and/or`\n" in text
     assert text.index("a.py") < text.index("b.py")
     assert "turned round" not in text
+    assert "gone.py" not in text
