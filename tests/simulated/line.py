@@ -121,14 +121,14 @@ class Line:
         async with asyncio.timeout(30):
             return await self.agent.wait()
 
-    async def until(self, what: str, condition: Callable[[], bool], within_s: float = 20.0) -> None:
+    async def until(self, what: str, condition: Callable[[], bool], within_s: float = 60.0) -> None:
         """Wait for a condition, or fail with the agent's last log lines."""
         begin = monotonic_s()
         while not condition():
             assert monotonic_s() - begin < within_s, f"no {what} within {within_s} s:\n{self.log_tail()}"
             await asyncio.sleep(0.02)
 
-    async def until_ready(self, within_s: float = 20.0) -> None:
+    async def until_ready(self, within_s: float = 60.0) -> None:
         """Wait until the READY coil is energised."""
         await self.until("READY", lambda: self.remote_io.coils[READY], within_s)
 
