@@ -30,7 +30,7 @@ __all__ = [
 MOST_ELEMENTS = 64
 """In one request: it and its answer are then well below the 500 bytes that go unconnected."""
 LAST_SLOT = 16
-_NAME_OF_TAG = r"[A-Za-z_](?!\w*__)\w{0,39}(?<!_)"
+_NAME_OF_TAG = r"(?!\w*__)[A-Za-z_]\w{0,39}(?<!_)"
 TAG = re.compile(rf"(?=.{{1,128}}$)(?:Program:{_NAME_OF_TAG}\.)?{_NAME_OF_TAG}(?:\.{_NAME_OF_TAG})*", re.ASCII)
 """A tag of the controller, or of one of its programs, or a member of a structure; names as IEC 61131-3 has them."""
 
