@@ -32,7 +32,7 @@ MOST_ELEMENTS = 64
 LAST_SLOT = 16
 # 40 characters of letters, digits and underscores, the first no digit, never two underscores in a row nor one at the
 # end. What the controller would refuse is refused here, at the start and with words.
-_NAME_OF_TAG = r"[A-Za-z_](?!\w*__)\w{0,39}(?<!_)"
+_NAME_OF_TAG = r"(?!\w*__)[A-Za-z_]\w{0,39}(?<!_)"
 TAG = re.compile(rf"(?=.{{1,128}}$)(?:Program:{_NAME_OF_TAG}\.)?{_NAME_OF_TAG}(?:\.{_NAME_OF_TAG})*", re.ASCII)
 """A tag of the controller, or of one of its programs, or a member of a structure; names as IEC 61131-3 has them."""
 

@@ -93,6 +93,8 @@ class Claim:
             self.hold(_device(address) if self._output.device is not None else _peer(self._output, address, port))
         except AlreadyRunning as err:
             return f"{err}; {err.hint}"
+        except OSError as err:  # so many files are open that none is left to ask with
+            return f"whether another edge-agent drives the output {self._said} cannot be found out: {err}"
         return ""
 
     def hold(self, way: str, *, finds_out_who: bool = False) -> None:
@@ -100,13 +102,14 @@ class Claim:
 
         To find out who that is takes a while: not in a loop.
         """
-        words = self._output.shared_words
+        if way in self._names:  # whoever came since then saw that, and was refused
+            return
         # All of it or nothing: what was taken on the way is given back where a later name is refused.
         with ExitStack() as taken:
             try:
                 if self._output.device is not None:
                     self._take(taken, way)
-                elif words is None:
+                elif (words := self._output.shared_words) is None:
                     self._take_whole(taken, way)
                 else:
                     self._take_words(taken, way, words)
@@ -117,6 +120,7 @@ class Claim:
                     what, hint = f"has words that overlap those of {self._said} ({way}){who}", _OTHER_WORDS
                 raise AlreadyRunning(f"another edge-agent {what}", hint=hint) from None
             self._held.push(taken.pop_all())
+            self._names.add(way)
 
     def close(self) -> None:
         """Give all of it back."""

@@ -55,7 +55,7 @@ RESULT_ITEM_WORDS = (
 )
 """As ``drivers.keyence.results`` reads it; a name of the line's own is no name for a tool's."""
 
-_NAME_OF_TAG = r"[A-Za-z_](?!\w*__)\w{0,39}(?<!_)"
+_NAME_OF_TAG = r"(?!\w*__)[A-Za-z_]\w{0,39}(?<!_)"
 TAG = re.compile(rf"(?=.{{1,128}}$)(?:Program:{_NAME_OF_TAG}\.)?{_NAME_OF_TAG}(?:\.{_NAME_OF_TAG})*", re.ASCII)
 TAG_WORDS = (
     'the name of a tag, as "AgentToPlc", "Program:MainProgram.AgentToPlc" or "Line1.AgentToPlc", without an index'

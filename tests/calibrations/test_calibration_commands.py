@@ -93,6 +93,23 @@ def test_the_bundle_looks_at_the_part_in_the_channels_that_were_asked_for(folder
     ]
 
 
+def test_a_channel_that_the_score_does_not_have_is_not_shown(folder: Path) -> None:
+    """Nothing is judged by it, so nobody knows its name: the manifest of somebody else may say anything there."""
+    manifest = read_manifest(folder / "b").content
+    files = {name: (folder / "b" / name).read_bytes() for name in manifest["files"]}
+    view = {"usual": 0.0, "odd": 1.0, "usual_anywhere": 0.0, "spread_anywhere": 1.0, "place_share": 0.5}
+    method = {**manifest["method"], "views": {"unheard of": view, "native": view}}
+    of_other = {k: v for k, v in manifest.items() if k not in {"id", "files"}} | {"method": method}
+    write_bundle(folder / "more", files, of_other)
+
+    shown = edge_agent("bundle", "show", "more", cwd=folder)
+
+    assert shown.returncode == 0, shown.stderr
+    assert "map (what the autoencoder would repair): weight 0.5" in shown.stdout
+    assert "native (" not in shown.stdout
+    assert provenance(Bundle.load(folder / "more"))["channels"] == provenance(Bundle.load(folder / "b"))["channels"]
+
+
 def test_a_replay_by_a_bundle_judges_nothing_where_this_machine_computes_something_else(folder: Path) -> None:
     manifest = read_manifest(folder / "b").content
     golden = Golden.from_bytes((folder / "b" / "golden.npz").read_bytes())

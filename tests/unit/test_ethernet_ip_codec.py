@@ -173,7 +173,8 @@ def test_a_tag_has_a_segment_for_each_of_its_names(name: str, path: str) -> None
     assert codec.tag_path(name).hex() == path
 
 
-NO_NAMES = ["", "1A", "A-B", "A B", "A[0]", "A.", ".A", "A..B", "A__B", "A_", "Ä", "a" * 41, "Program:", "Program:A"]
+NO_NAMES = ["", "1A", "A-B", "A B", "A[0]", "A.", ".A", "A..B", "A__B", "__A", "A.__B", "A_", "Ä"]
+NO_NAMES += ["a" * 41, "Program:", "Program:A", "Program:__M.A"]
 
 
 @pytest.mark.parametrize("name", [*NO_NAMES, "Task:A.B", "A\n", ".".join(["a" * 40] * 4)])

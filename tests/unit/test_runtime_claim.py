@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import pty
+import resource
 import socket
 import sys
-from contextlib import closing
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -211,6 +212,31 @@ async def test_who_reached_the_output_first_keeps_it_through_a_cut(tmp_path: Pat
         run.cancel()
         await asyncio.gather(run, return_exceptions=True)
         claim.close()
+
+
+@contextmanager
+def no_file_is_left() -> Iterator[None]:
+    """As many files are open as this process may open: the next one is refused."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(512, soft), hard))
+    with ExitStack() as opened:
+        opened.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        with suppress(OSError):
+            while True:
+                opened.callback(os.close, os.dup(0))
+        yield
+
+
+@pytest.mark.parametrize("kind", ["modbus-coils", "modbus-registers", "slmp"])
+def test_a_connection_that_is_made_anew_is_admitted_also_where_no_file_can_be_opened(tmp_path: Path, kind: str) -> None:
+    """What is held is held: nobody who came since can have it. An exception here would end the agent."""
+    of_kind = {} if kind == "modbus-coils" else {"kind": kind}
+    with claimed(settings(tmp_path, **of_kind).output) as claim, no_file_is_left():
+        again, elsewhere = claim.admit("192.0.2.77", 502), claim.admit("192.0.2.78", 502)
+
+    assert again == ""
+    assert "whether another edge-agent drives" in elsewhere
+    assert "Too many open files" in elsewhere
 
 
 @pytest.mark.slow

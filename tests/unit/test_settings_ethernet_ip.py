@@ -47,6 +47,8 @@ def test_it_names_parts_and_needs_no_statement_of_a_watchdog(tmp_path: Path) -> 
         ("cpu_slot = -1", "output.cpu_slot: expected an integer between 0 and 16"),
         ('tag = "1A"', f'output.tag: {NAME}, without an index (got "1A")'),
         ('tag = "A[0]"', f"output.tag: {NAME}"),
+        ('tag = "__A"', f"output.tag: {NAME}"),
+        ('plc_tag = "Program:__M.A"', f"output.plc_tag: {NAME}"),
         ('plc_tag = ""', f"output.plc_tag: {NAME}"),
         ('inputs_tag = "In puts"', f"output.inputs_tag: {NAME}"),
         ("tag = 7", f"output.tag: {NAME}"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import resource
 import sys
 from pathlib import Path
 from typing import Any
@@ -196,3 +197,22 @@ def test_simulated_plcs_of_this_pc_are_told_apart_by_their_ports(tmp_path: Path)
         claimed(loaded(tmp_path, "slmp").output.on_loopback("127.0.0.1", 5001)),
     ):
         pass
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux' abstract namespace")
+def test_of_inputs_far_up_no_more_is_held_than_the_words_with_one(tmp_path: Path) -> None:
+    """An agent that is started by hand may open 1024 files: each word that is held is one."""
+    keys = "part_present_input = 65000\nmode_input = 3\ninputs_register = 40"
+    far, near = {"kind": "slmp", "keys": keys}, {"kind": "slmp", "keys": "first_register = 4000\nplc_register = 8000"}
+    output = loaded(tmp_path, **far).output
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(1024, soft), hard))
+    try:
+        with claimed(output):
+            pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    assert "overlap" in refusal(tmp_path, far, {"kind": "slmp", "keys": "first_register = 4100"})  # 65000 is in 4102
+    assert "overlap" in refusal(tmp_path, far, {"kind": "slmp", "keys": "first_register = 40"})
+    assert not refusal(tmp_path, far, near)

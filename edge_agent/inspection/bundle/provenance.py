@@ -39,11 +39,11 @@ def provenance(bundle: Bundle) -> dict[str, object]:
 
 
 def _channels(method: Mapping[str, Any]) -> list[str]:
-    """Each channel or view: what it looks at, and what it counts."""
-    views = [
-        f"{name} ({CHANNELS[name].view}): {'beside' if facts.get('is_beside', False) else 'in'} the mean"
-        for name, facts in method.get("views", {}).items()
-    ]
-    return views + [
-        f"{name} ({CHANNELS[name].view}): weight {CHANNELS[name].weight:g}" for name in method.get("channels", {})
-    ]
+    """Each channel or view of the score, what it looks at, what it counts. Of others nobody has read the names."""
+    if method["score"] == "views":
+        return [
+            f"{name} ({CHANNELS[name].view}): {'beside' if facts.get('is_beside', False) else 'in'} the mean"
+            for name, facts in method["views"].items()
+        ]
+    of_local = method["channels"] if method["score"] == "local" else {}
+    return [f"{name} ({CHANNELS[name].view}): weight {CHANNELS[name].weight:g}" for name in of_local]

@@ -70,12 +70,13 @@ class NumberedSettings(PlcSettings):
 
     @property
     def answer_words(self) -> list[int]:
-        """As ``OutputSettings.answer_words``, with those that hold the inputs."""
+        """As ``OutputSettings.answer_words``, with those that hold an input which line.toml names."""
         _, back, inputs = self.word_numbers
-        found = [*range(back, back + BACK_WORDS)]
+        found = {*range(back, back + BACK_WORDS)}
         if inputs is not None:
-            found += range(inputs, inputs + self._input_words())
-        return [self._first_word + word for word in found]
+            # Not all from the first one on: each word that is held is an open file, and there are 4096 with inputs.
+            found |= {inputs + place // _WORD_BITS for place in self._wired()}
+        return [self._first_word + word for word in sorted(found)]
 
     @property
     def _first_word(self) -> int:
@@ -119,6 +120,10 @@ class NumberedSettings(PlcSettings):
         return problems
 
     def _input_words(self) -> int:
-        """How many words hold the inputs that line.toml names."""
-        wired = [place for key in _INPUTS if (place := getattr(self, key)) is not None]
+        """How many words it is up to the last one with an input that line.toml names."""
+        wired = self._wired()
         return max(wired) // _WORD_BITS + 1 if wired else 0
+
+    def _wired(self) -> list[int]:
+        """The inputs that line.toml names."""
+        return [place for key in _INPUTS if (place := getattr(self, key)) is not None]
