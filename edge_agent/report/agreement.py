@@ -50,7 +50,7 @@ class Grade(StrEnum):
 
 
 LIMITS = {"effectiveness": (0.90, 0.80), "misses": (0.02, 0.05), "false_alarms": (0.05, 0.10)}
-"""AIAG's limits: for accepted, and for conditional. Effectiveness has to reach them, the others must not exceed them."""
+"""AIAG's limits for accepted and for conditional. Effectiveness has to reach them, the others must not exceed them."""
 _WORST = [Grade.ACCEPTED, Grade.CONDITIONAL, Grade.NOT_ACCEPTED]
 
 
