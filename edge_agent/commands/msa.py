@@ -108,8 +108,9 @@ def msa_line(
     import asyncio
 
     from edge_agent.logs import configure_logs
+    from edge_agent.store.study_asks import asking
     from edge_agent.tools.msa.going_on import going_on, new_plan
-    from edge_agent.tools.msa.line import must_run, over_line, show_parts
+    from edge_agent.tools.msa.line import must_run, show_parts
     from edge_agent.tools.msa.parts import parts_in_list, runs_of
 
     settings = settings_of(config, writes_state=True)
@@ -119,9 +120,9 @@ def msa_line(
     plan = new_plan(
         settings, found, through="line", runs=runs_of(found, runs), by=who(by), entries=settings.bundle, seed=seed
     )
-    with over_line(settings), going_on(study, plan) as file:
+    with asking(settings.store.journal) as ask, going_on(study, plan) as file:
         if _begin(settings, file):
-            asyncio.run(show_parts(settings, file, within_s, lambda words: typer.echo(words, err=True)))
+            asyncio.run(show_parts(settings, file, within_s, lambda words: typer.echo(words, err=True), ask))
         _end(settings, file.study, None, _Report(report, pdf, paper, language), as_json=json_)
 
 
@@ -157,10 +158,12 @@ def _end(settings: Settings, study: Study, folder: Path | None, wanted: _Report,
     import asyncio
     import hashlib
 
+    from edge_agent.errors import Unavailable
     from edge_agent.tools.msa.going_on import note
     from edge_agent.tools.msa.parts import notes_of
     from edge_agent.tools.msa.report import write_study_report
     from edge_agent.tools.msa.result import found_in
+    from edge_agent.tools.shift import print_pdf
 
     found = found_in(study)
     written, digest = [], None
@@ -169,15 +172,19 @@ def _end(settings: Settings, study: Study, folder: Path | None, wanted: _Report,
             write_study_report(wanted.path, found, settings, folder, paper=wanted.paper)
         digest = hashlib.sha256(wanted.path.read_bytes()).hexdigest()
         written.append(wanted.path)
-        if wanted.pdf:
-            from edge_agent.tools.shift import print_pdf
-
-            print_pdf(wanted.path, wanted.path.with_suffix(".pdf"))
-            written.append(wanted.path.with_suffix(".pdf"))
     facts = found.to_json()
     told = {"verdict": facts["verdict"], "rates": found.rates(), "report_sha256": digest}
     via = asyncio.run(note(settings, study, "ended", **told))
+    no_pdf = None
+    if wanted.path is not None and wanted.pdf:
+        try:
+            print_pdf(wanted.path, wanted.path.with_suffix(".pdf"))
+            written.append(wanted.path.with_suffix(".pdf"))
+        except Unavailable as err:  # told after the numbers, which do not depend on a browser
+            no_pdf = err
     facts |= {"recorded_via": via, "report_sha256": digest, "files": [str(path) for path in written]}
     lines = [*notes_of(study.plan), *found.lines(), "recorded in the journal"]
     say(as_json, facts, [*lines, *(f"report: {path}" for path in written)])
+    if no_pdf is not None:
+        raise no_pdf
     raise typer.Exit(0 if facts["ok"] else 1)

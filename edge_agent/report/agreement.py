@@ -116,7 +116,8 @@ class Agreement:
     ``effectiveness`` counts parts that every run judged rightly, ``within`` parts that every run judged alike; misses
     and false alarms count showings. Each kappa is None where it is not defined: there was no difference to agree on.
     ``kappa_reference`` is of each run against the known state, ``kappa_between`` of two runs by their numbers from 0.
-    ``fleiss_reference`` is the mean over the runs of Fleiss' kappa of the run and the known state.
+    ``fleiss_reference`` is the mean over the runs of Fleiss' kappa of the run and the known state. The scores of good
+    and of defective parts spread differently: each kind has its own spread, None where there are no scores.
     """
 
     effectiveness: Rate
@@ -127,7 +128,8 @@ class Agreement:
     kappa_between: tuple[tuple[int, int, float | None], ...]
     fleiss_within: float | None
     fleiss_reference: float | None
-    repeatability: Repeatability | None
+    spread_good: Repeatability | None
+    spread_defective: Repeatability | None
     position: Position
 
     @property
@@ -184,7 +186,8 @@ def agreement(
         kappa_between=tuple((i, j, cohen_kappa(passed[:, i], passed[:, j])) for i, j in combinations(range(runs), 2)),
         fleiss_within=fleiss_kappa(passed),
         fleiss_reference=float(np.mean(known)) if known else None,
-        repeatability=repeatability(scores, limit),
+        spread_good=repeatability(scores, limit, good),
+        spread_defective=repeatability(scores, limit, is_defective),
         position=position_bias(is_right, scores, positions),
     )
 
@@ -218,21 +221,23 @@ def fleiss_kappa_of_counts(counts: NDArray[np.int64]) -> float:
     return (float(by_subject.mean()) - by_chance) / (1 - by_chance)
 
 
-def repeatability(scores: Scores, limit: float | None) -> Repeatability | None:
-    """The spread of the scores (parts, runs) within parts; None where no part has two of them, or there is no limit."""
-    known = np.isfinite(scores)
+def repeatability(scores: Scores, limit: float | None, of: NDArray[np.bool_] | None = None) -> Repeatability | None:
+    """The spread of the scores (parts, runs) within those parts that ``of`` (parts,) marks, None: all.
+
+    None where no part has two scores, or there is no limit.
+    """
+    known = np.isfinite(scores) & (np.ones(len(scores), bool) if of is None else of)[:, None]
     if limit is None or not (known.sum(axis=1) >= 2).any():
         return None
     squares, freedom = 0.0, 0
-    for row, has in zip(scores, known, strict=True):
-        if has.sum() >= 2:
+    distances = np.full(len(scores), np.inf)
+    for part, (row, has) in enumerate(zip(scores, known, strict=True)):
+        if has.any():
             squares += float(((row[has] - row[has].mean()) ** 2).sum())
             freedom += int(has.sum()) - 1
-    distances = [
-        abs(float(row[has].mean()) - limit) if has.any() else math.inf for row, has in zip(scores, known, strict=True)
-    ]
+            distances[part] = abs(float(row[has].mean()) - limit)
     nearest = int(np.argmin(distances))
-    return Repeatability(math.sqrt(squares / freedom), distances[nearest], nearest)
+    return Repeatability(math.sqrt(squares / freedom), float(distances[nearest]), nearest)
 
 
 def position_bias(is_right: Verdicts, scores: Scores, positions: NDArray[np.int64]) -> Position:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from edge_agent.domain import Verdict
 from edge_agent.report.agreement import LIMITS, Grade
-from edge_agent.report.drawing import Chart, add_legend, draw_chart, label_axes, log_axis, mark_line
+from edge_agent.report.drawing import Chart, add_legend, draw_chart, label_axes, mark_line
 from edge_agent.report.html import write_page
 from edge_agent.report.pictures import MapScale, picture_uri, views
 from edge_agent.wording import mark, tr
@@ -33,6 +33,8 @@ GRADE_WORDS: Mapping[Grade, str] = {
     Grade.NOT_ACCEPTED: mark("not accepted"),
 }
 _SMALL_PX = 96
+_MARKS = (-1, 0, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+"""Of a chart that is logarithmic above the limit and even below it."""
 _GRADE_CLASS = {Grade.ACCEPTED: "PASS", Grade.CONDITIONAL: "REJECT", Grade.NOT_ACCEPTED: "FAULT"}
 
 
@@ -125,7 +127,7 @@ def _rates(numbers: Agreement) -> list[dict[str, Any]]:
 def _limits(name: str) -> str:
     if name not in LIMITS:
         return ""
-    accepted, conditional = (f"{limit:.0%}" for limit in LIMITS[name])
+    accepted, conditional = (f"{100 * limit:g} %" for limit in LIMITS[name])
     if name == "effectiveness":
         return tr("at least {accepted}; conditional from {conditional}", accepted=accepted, conditional=conditional)
     return tr("at most {accepted}; conditional up to {conditional}", accepted=accepted, conditional=conditional)
@@ -142,12 +144,12 @@ def _scores(parts: Sequence[MsaPart]) -> Chart:
     finite = [ratio for part in parts for ratio in part.ratios if ratio is not None]
 
     def draw(axes: Any, theme: Theme) -> None:
-        is_log = min(finite) > 0 and max(finite) > 4
-        if is_log:
-            log_axis(axes)
-            axes.set_ylim(min([1.0, *finite]) * 0.7, max(finite) * 1.5)
-        else:
-            axes.set_ylim(min([0.0, *finite]), max([1.2, *finite]) * 1.08)
+        is_wide = max(finite) > 4
+        if is_wide:  # the limit and the good parts below it stay to be seen, however far defective ones lie
+            axes.set_yscale("symlog", linthresh=1.0)
+            axes.yaxis.set_major_locator(FixedLocator([mark for mark in _MARKS if mark <= 2 * max(finite)]))
+            axes.yaxis.set_minor_locator(NullLocator())
+        axes.set_ylim(min([0.0, *finite]) * 1.1, max([1.2, *finite]) * (1.4 if is_wide else 1.08))
         for is_defective, words, marker, colour in (
             (False, tr("good"), "o", theme.good),
             (True, tr("defective"), "^", theme.defective),
@@ -160,7 +162,9 @@ def _scores(parts: Sequence[MsaPart]) -> Chart:
         axes.set_xlim(0.2, len(ordered) + 0.8)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        label_axes(axes, tr("parts, by their mean score"), tr("score / limit (log)") if is_log else tr("score / limit"))
+        label_axes(
+            axes, tr("parts, by their mean score"), tr("score / limit (log)") if is_wide else tr("score / limit")
+        )
         add_legend(axes, theme)
 
     words = tr("Scores of {number} parts in every run, over the limit, which is at 1", number=len(parts))

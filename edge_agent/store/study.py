@@ -34,7 +34,6 @@ __all__ = [
     "StudyBundle",
     "StudyFile",
     "StudyPart",
-    "held",
     "read_study",
     "shuffled",
 ]
@@ -215,23 +214,12 @@ def read_study(path: Path) -> Study:
     return _read(path)[0]
 
 
-@contextmanager
-def held(path: Path, why: str) -> Iterator[None]:
-    """Hold a file that is there, for as long as the block takes. Raises AlreadyRunning with ``why``, OSError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        _hold(descriptor, path, why)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _hold(descriptor: int, path: Path, why: str = "") -> None:
+def _hold(descriptor: int, path: Path) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise AlreadyRunning(
-            why or f"the study {path} goes on in another process", hint="end that one first, or wait for it"
+            f"the study {path} goes on in another process", hint="end that one first, or wait for it"
         ) from None
 
 

@@ -70,7 +70,7 @@ def test_a_study_of_recorded_images(config: Path, tmp_path: Path) -> None:
     assert said["effectiveness"]["bounds_95"] == pytest.approx([0.3976, 1.0], abs=1e-4)
     assert (said["misses"]["of"], said["false_alarms"]["of"]) == (6, 6)
     assert said["kappa_reference"] == [1.0, 1.0, 1.0]
-    assert said["repeatability"]["deviation"] > 0, "three images of one part are not the same image"
+    assert said["spread_good"]["deviation"] > 0, "three images of one part are not the same image"
     begun, ended = told(tmp_path / "j.sqlite3")
     assert (begun["what"], begun["by"], ended["what"], ended["verdict"]) == ("begun", "Ada", "ended", "accepted")
     assert ended["rates"] == {"effectiveness": [4, 4], "misses": [0, 6], "false_alarms": [0, 6]}

@@ -270,6 +270,9 @@ def test_repeatability_is_pooled_over_the_parts_and_measured_by_the_nearest_to_t
     assert found.share == pytest.approx(found.deviation / 0.9)
     assert repeatability(np.full((3, 2), np.nan), 2.0) is None
     assert repeatability(scores, None) is None
+    of_good = repeatability(scores, 2.0, np.array([True, True, False, False]))
+    assert of_good is not None
+    assert (of_good.deviation, of_good.nearest_part) == (pytest.approx(0.1), 0)
     on_it = repeatability(np.array([[2.0, 2.0]]), 2.0)
     assert on_it is not None
     assert on_it.share == float("inf")

@@ -15,10 +15,10 @@ from edge_agent.store.study import (
     StudyBundle,
     StudyFile,
     StudyPart,
-    held,
     read_study,
     shuffled,
 )
+from edge_agent.store.study_asks import Asked, asked_now, asking
 from edge_agent.tools.msa.going_on import going_on
 from edge_agent.tools.msa.parts import parts_in_folder, parts_in_list, runs_of
 from edge_agent.tools.msa.result import found_in
@@ -184,8 +184,31 @@ def test_two_processes_do_not_go_on_with_one_study(tmp_path: Path) -> None:
 
     with going_on(path, plan()), pytest.raises(AlreadyRunning, match="goes on in another process"):
         going_on(path, plan()).__enter__()
-    with held(path, "a line"), pytest.raises(AlreadyRunning, match="a line"):
-        held(path, "a line").__enter__()
+
+
+def test_the_page_knows_what_a_study_asks_for_while_it_runs(tmp_path: Path) -> None:
+    journal = tmp_path / "journal.sqlite3"
+    assert asked_now(journal) is None
+
+    with asking(journal) as ask:
+        assert asked_now(journal) is None, "it asks for nothing yet"
+        ask(Asked("17", 43, 150))
+        assert asked_now(journal) == Asked("17", 43, 150)
+        ask(Asked("2", 43, 150, again=True))
+        assert asked_now(journal) == Asked("2", 43, 150, again=True)
+        with pytest.raises(AlreadyRunning, match="another study goes on over this line"):
+            asking(journal).__enter__()
+
+    assert asked_now(journal) is None
+
+
+def test_what_a_killed_study_asked_for_is_not_shown_any_more(tmp_path: Path) -> None:
+    journal = tmp_path / "journal.sqlite3"
+    (tmp_path / "journal.sqlite3.study").write_text('{"part": "17", "number": 1, "total": 9, "again": false}')
+
+    assert asked_now(journal) is None
+    with asking(journal):
+        assert asked_now(journal) == Asked("17", 1, 9)
 
 
 def test_a_study_that_is_not_whole_has_no_numbers(tmp_path: Path) -> None:

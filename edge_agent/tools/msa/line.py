@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from drivers.timing import monotonic_s
@@ -11,18 +10,19 @@ from edge_agent.desk.client import DeskClient, desk_path
 from edge_agent.domain import Reason, Verdict
 from edge_agent.errors import DataError, Unavailable
 from edge_agent.store.search import JournalSearch
-from edge_agent.store.study import Showing, held
+from edge_agent.store.study import Showing
+from edge_agent.store.study_asks import Asked
 from edge_agent.tools.challenge import was_seen
 from edge_agent.tools.msa.going_on import now_utc
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from edge_agent.settings import Settings
     from edge_agent.store.rows import PartRow
     from edge_agent.store.study import Plan, StudyFile
 
-__all__ = ["must_run", "over_line", "show_parts"]
+__all__ = ["must_run", "show_parts"]
 
 _LOOK_EVERY_S = 0.1
 
@@ -36,17 +36,16 @@ async def must_run(settings: Settings) -> None:
             )
 
 
-@contextmanager
-def over_line(settings: Settings) -> Iterator[None]:
-    """One study at a time over this line, for as long as the block takes. Raises AlreadyRunning, OSError."""
-    # A lock of another kind than the agent's own on the same file: the two do not meet.
-    journal = settings.store.journal.resolve()
-    with held(journal.with_name(journal.name + ".lock"), "another study goes on over this line"):
-        yield
+async def show_parts(
+    settings: Settings,
+    file: StudyFile,
+    within_s: float,
+    say: Callable[[str], None],
+    ask: Callable[[Asked], None],
+) -> None:
+    """Ask for what is left of the study, part by part: ``say`` on the terminal, ``ask`` for the page.
 
-
-async def show_parts(settings: Settings, file: StudyFile, within_s: float, say: Callable[[str], None]) -> None:
-    """Ask for what is left of the study, part by part; each is written down before the next is asked for.
+    Each showing is written down before the next part is asked for.
 
     The next part of the line is the one that was asked for. What nobody looked at is written down with its reason and
     asked for again. Raises Unavailable where a part does not come in time, DataError where another bundle or limit
@@ -57,6 +56,7 @@ async def show_parts(settings: Settings, file: StudyFile, within_s: float, say: 
         while (place := file.study.following()) is not None:
             plan, part = file.study.plan, file.study.plan.parts[place[1]]
             after = search.newest_seq()
+            ask(Asked(part.name, file.study.done + 1, plan.total, again=_is_again(file)))
             say(f"{file.study.done + 1} of {plan.total}: put part {part.name} in, and nothing else")
             row = await _next(search, after, within_s, part.name)
             _refuse_other_bundle(plan, row)
@@ -64,6 +64,10 @@ async def show_parts(settings: Settings, file: StudyFile, within_s: float, say: 
             file.add(showing)
             if not showing.is_seen:
                 say(f"part {part.name}: nobody could look at it ({row.reason} {row.detail}); it is shown once more")
+
+
+def _is_again(file: StudyFile) -> bool:
+    return bool(file.study.showings) and not file.study.showings[-1].is_seen
 
 
 async def _next(search: JournalSearch, after: int, within_s: float, name: str) -> PartRow:

@@ -10,7 +10,7 @@ import numpy as np
 
 from edge_agent.domain import Verdict
 from edge_agent.errors import DataError
-from edge_agent.report.agreement import Agreement, Rate, agreement
+from edge_agent.report.agreement import Agreement, Rate, Repeatability, agreement
 
 if TYPE_CHECKING:
     from edge_agent.store.study import Showing, Study
@@ -44,7 +44,6 @@ class Found:
     def to_json(self) -> dict[str, object]:
         """The ``--json`` object."""
         numbers = self.numbers
-        repeats = numbers.repeatability
         return {
             "schema_version": 1,
             "study": self.study.study_id,
@@ -61,14 +60,8 @@ class Found:
             "kappa_between": [[one + 1, other + 1, kappa] for one, other, kappa in numbers.kappa_between],
             "fleiss_within": numbers.fleiss_within,
             "fleiss_reference": numbers.fleiss_reference,
-            "repeatability": None
-            if repeats is None
-            else {
-                "deviation": repeats.deviation,
-                "nearest": repeats.nearest,
-                "nearest_part": self.study.plan.parts[repeats.nearest_part].name,
-                "share": repeats.share if math.isfinite(repeats.share) else None,
-            },
+            "spread_good": self._spread(numbers.spread_good),
+            "spread_defective": self._spread(numbers.spread_defective),
             "position": {
                 "first": _rate(numbers.position.first),
                 "last": _rate(numbers.position.last),
@@ -77,6 +70,16 @@ class Found:
                 "biased": numbers.position.is_biased,
             },
             "shown_again": len(self.unseen),
+        }
+
+    def _spread(self, spread: Repeatability | None) -> dict[str, object] | None:
+        if spread is None:
+            return None
+        return {
+            "deviation": spread.deviation,
+            "nearest": spread.nearest,
+            "nearest_part": self.study.plan.parts[spread.nearest_part].name,
+            "share": spread.share if math.isfinite(spread.share) else None,
         }
 
     def lines(self) -> list[str]:
@@ -90,11 +93,12 @@ class Found:
         kappas = ", ".join(_kappa(kappa) for kappa in numbers.kappa_reference)
         said.append(f"Cohen's kappa of each run against the known state: {kappas}")
         said.append(f"Fleiss' kappa of the runs: {_kappa(numbers.fleiss_within)}")
-        if numbers.repeatability is not None:
-            said.append(
-                f"a part's score spreads by {numbers.repeatability.deviation:.3g} of the limit, "
-                f"{numbers.repeatability.share:.1%} of the way from the limit to the nearest part"
-            )
+        for kind, spread in (("good", numbers.spread_good), ("defective", numbers.spread_defective)):
+            if spread is not None:
+                said.append(
+                    f"the score of a {kind} part spreads by {spread.deviation:.3g} of the limit, {spread.share:.1%} of "
+                    "the way from the limit to the nearest of them"
+                )
         if numbers.position.is_biased:
             said.append("the first and the last third of the study differ more than by chance")
         said += [f"{len(self.unseen)} showings were made again: nobody had looked"] if self.unseen else []
