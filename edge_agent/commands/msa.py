@@ -108,6 +108,7 @@ def msa_line(
     import asyncio
 
     from edge_agent.logs import configure_logs
+    from edge_agent.store.study import read_study
     from edge_agent.store.study_asks import asking
     from edge_agent.tools.msa.going_on import going_on, new_plan
     from edge_agent.tools.msa.line import must_run, show_parts
@@ -116,7 +117,8 @@ def msa_line(
     settings = settings_of(config, writes_state=True)
     configure_logs("warning", settings.log.format)
     found = parts_in_list(parts)
-    asyncio.run(must_run(settings))
+    if not study.exists() or read_study(study).following() is not None:  # a report anew needs no agent
+        asyncio.run(must_run(settings))
     plan = new_plan(
         settings, found, through="line", runs=runs_of(found, runs), by=who(by), entries=settings.bundle, seed=seed
     )

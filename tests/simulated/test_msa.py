@@ -278,3 +278,18 @@ async def test_a_part_that_nobody_looked_at_is_asked_for_again(tmp_path: Path, t
     assert said["shown_again"] == 1
     assert said["false_alarms"]["seen"] == (0 if first == "17" else 1)
     assert process.returncode == (0 if first == "17" else 1)
+
+
+async def test_a_dry_run_is_no_line_to_study(tmp_path: Path, thumbnail_bundle: Path) -> None:
+    async with line(tmp_path, thumbnail_bundle, start=False) as at:
+        await at.start_agent("--dry-run")
+        await at.until("desk", (tmp_path / "journal.sqlite3.desk").exists)
+        ran = await asyncio.to_thread(
+            edge_agent_here,
+            *("msa", "line", str(parts_csv(tmp_path)), "--study", str(tmp_path / "msa.jsonl")),
+            *("--config", str(at.config)),
+        )
+
+    assert ran.code == 69
+    assert "every PASS is held back" in ran.err
+    assert not (tmp_path / "msa.jsonl").exists()

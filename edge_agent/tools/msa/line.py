@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from drivers.timing import monotonic_s
 from edge_agent.desk.client import DeskClient, desk_path
-from edge_agent.domain import Reason, Verdict
+from edge_agent.domain import Published, Reason, Verdict
 from edge_agent.errors import DataError, Unavailable
 from edge_agent.store.search import JournalSearch
 from edge_agent.store.study import Showing
@@ -28,11 +28,16 @@ _LOOK_EVERY_S = 0.1
 
 
 async def must_run(settings: Settings) -> None:
-    """Raise Unavailable where no agent runs on this line."""
+    """Raise Unavailable where no agent runs on this line, or one that holds every part back."""
     async with DeskClient.open(desk_path(settings.store.journal)) as agent:
         if agent is None:
             raise Unavailable(
                 "no agent runs on this line", hint="start it, or study recorded images: edge-agent msa images FOLDER"
+            )
+        if (await agent.status()).get("dry_run"):
+            raise Unavailable(
+                "the agent is in a dry run: every PASS is held back",
+                hint="start it without --dry-run: a study counts what comes to the gate",
             )
 
 
@@ -55,27 +60,28 @@ async def show_parts(
         _refuse_older(search, file)
         while (place := file.study.following()) is not None:
             plan, part = file.study.plan, file.study.plan.parts[place[1]]
-            after = search.newest_seq()
+            after = search.last_seq()
             ask(Asked(part.name, file.study.done + 1, plan.total, again=_is_again(file)))
             say(f"{file.study.done + 1} of {plan.total}: put part {part.name} in, and nothing else")
-            row = await _next(search, after, within_s, part.name)
+            row, published = await _next(search, after, within_s, part.name)
             _refuse_other_bundle(plan, row)
-            showing = _shown(row, place)
+            showing = _shown(row, published, place)
             file.add(showing)
             if not showing.is_seen:
-                say(f"part {part.name}: nobody could look at it ({row.reason} {row.detail}); it is shown once more")
+                say(f"part {part.name}: {_why_again(row, published)}; it is shown once more")
 
 
 def _is_again(file: StudyFile) -> bool:
     return bool(file.study.showings) and not file.study.showings[-1].is_seen
 
 
-async def _next(search: JournalSearch, after: int, within_s: float, name: str) -> PartRow:
+async def _next(search: JournalSearch, after: int, within_s: float, name: str) -> tuple[PartRow, Published]:
     until_mono_s = monotonic_s() + within_s
     while True:
         row = search.part(after + 1)
-        if row is not None and search.published(row.part_seq) is not None:
-            return row
+        published = None if row is None else search.published(row.part_seq)
+        if row is not None and published is not None:
+            return row, published
         if monotonic_s() > until_mono_s:
             raise Unavailable(
                 f"part {name} did not come within {within_s:.0f} s",
@@ -87,9 +93,9 @@ async def _next(search: JournalSearch, after: int, within_s: float, name: str) -
 def _refuse_older(search: JournalSearch, file: StudyFile) -> None:
     """A journal that has not come as far as the study is not the one that the study was shown to."""
     seen = max((showing.part_seq or 0 for showing in file.study.showings), default=0)
-    if search.newest_seq() < seen:
+    if search.last_seq() < seen:
         raise DataError(
-            f"the study has seen part {seen}, the journal ends at part {search.newest_seq()}",
+            f"the study has seen part {seen}, the journal ends at part {search.last_seq()}",
             hint="this is the journal of another line, or an older copy: go on with the one that the study began with",
         )
 
@@ -113,8 +119,16 @@ def _refuse_other_bundle(plan: Plan, row: PartRow) -> None:
             )
 
 
-def _shown(row: PartRow, place: tuple[int, int]) -> Showing:
-    is_seen = was_seen(row.reason, row.score, row.limit) if row.verdict is Verdict.REJECT else row.reason is Reason.OK
+def _why_again(row: PartRow, published: Published) -> str:
+    if row.verdict is Verdict.PASS and row.reason is Reason.OK:
+        return f"its PASS did not come to the gate ({published})"
+    return f"nobody could look at it ({row.reason} {row.detail})"
+
+
+def _shown(row: PartRow, published: Published, place: tuple[int, int]) -> Showing:
+    is_seen = row.reason is Reason.OK and published is Published.PUBLISHED
+    if row.verdict is Verdict.REJECT:
+        is_seen = was_seen(row.reason, row.score, row.limit)
     return Showing(
         run=place[0],
         part=place[1],
