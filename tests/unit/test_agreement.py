@@ -122,6 +122,13 @@ def test_the_rates_of_the_aiag_example_and_their_bounds(
     assert (found.misses.of, found.false_alarms.of) == (48, 102)
 
 
+def test_fleiss_kappa_of_the_aiag_example(aiag: Example) -> None:
+    """As statsmodels (inter_rater) computes it of the same table, to the last digits."""
+    found = [fleiss_kappa(aiag.by[a]) for a in "ABC"]
+
+    assert found == pytest.approx([0.76, 0.8450733319562077, 0.7029114676173498], abs=1e-14)
+
+
 def test_the_verdicts_of_the_aiag_example(aiag: Example) -> None:
     """The manual finds B's effectiveness acceptable, A's and C's marginal; every appraiser misses too many."""
     grades = {a: aiag.study(a).grades for a in "ABC"}
