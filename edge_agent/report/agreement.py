@@ -229,15 +229,22 @@ def repeatability(scores: Scores, limit: float | None, of: NDArray[np.bool_] | N
     known = np.isfinite(scores) & (np.ones(len(scores), bool) if of is None else of)[:, None]
     if limit is None or not (known.sum(axis=1) >= 2).any():
         return None
-    squares, freedom = 0.0, 0
-    distances = np.full(len(scores), np.inf)
-    for part, (row, has) in enumerate(zip(scores, known, strict=True)):
-        if has.any():
-            squares += float(((row[has] - row[has].mean()) ** 2).sum())
-            freedom += int(has.sum()) - 1
-            distances[part] = abs(float(row[has].mean()) - limit)
+    squares = float((_apart(scores, known)[known] ** 2).sum())
+    freedom = int(known.sum()) - int(known.any(axis=1).sum())
+    distances = np.array(
+        [abs(float(row[has].mean()) - limit) if has.any() else np.inf for row, has in zip(scores, known, strict=True)]
+    )
     nearest = int(np.argmin(distances))
     return Repeatability(math.sqrt(squares / freedom), float(distances[nearest]), nearest)
+
+
+def _apart(scores: Scores, known: NDArray[np.bool_]) -> Scores:
+    """Each score less the mean of its part's, exactly 0 where they are all the same: rounding is no spread."""
+    apart = np.zeros_like(scores)
+    for part, (row, has) in enumerate(zip(scores, known, strict=True)):
+        if has.any() and np.ptp(row[has]) > 0:
+            apart[part, has] = row[has] - row[has].mean()
+    return apart
 
 
 def position_bias(is_right: Verdicts, scores: Scores, positions: NDArray[np.int64]) -> Position:
@@ -249,8 +256,7 @@ def position_bias(is_right: Verdicts, scores: Scores, positions: NDArray[np.int6
     wrong = [Rate(int((~is_right[where]).sum()), third) for where in (first, last)]
     table = [[rate.seen, rate.of - rate.seen] for rate in wrong]
     known = np.isfinite(scores)
-    sums = np.where(known, scores, 0.0).sum(axis=1, keepdims=True)
-    apart = scores - sums / np.maximum(known.sum(axis=1, keepdims=True), 1)
+    apart = _apart(scores, known)
     early, late = apart[first & known], apart[last & known]
     score_chance = None
     if early.size and late.size:

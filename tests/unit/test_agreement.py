@@ -285,6 +285,19 @@ def test_repeatability_is_pooled_over_the_parts_and_measured_by_the_nearest_to_t
     assert on_it.share == float("inf")
 
 
+def test_a_score_that_repeats_to_the_last_bit_has_no_spread_and_no_bias() -> None:
+    """The mean of three equal numbers is not always that number."""
+    scores = np.tile(np.random.default_rng(3).uniform(0.1, 0.9, 50)[:, None], (1, 3))
+    assert (scores.mean(axis=1) != scores[:, 0]).any()
+
+    spread = repeatability(scores, 1.0)
+    bias = position_bias(np.ones((50, 3), bool), scores, shown(50, 3))
+
+    assert spread is not None
+    assert spread.deviation == 0.0
+    assert (bias.score_chance, bias.is_biased) == (1.0, False)
+
+
 def shown(parts: int, runs: int) -> NDArray[np.int64]:
     return np.arange(parts * runs).reshape(runs, parts).T
 
