@@ -23,6 +23,7 @@ from edge_agent.commands.evaluate import evaluation_cli
 from edge_agent.commands.init import commissioning_cli
 from edge_agent.commands.journal import journal_cli
 from edge_agent.commands.line import config_cli, output_cli
+from edge_agent.commands.msa import msa_cli
 from edge_agent.commands.report import report_cli
 from edge_agent.commands.results import results_cli
 from edge_agent.commands.shared import (
@@ -59,6 +60,7 @@ cli = typer.Typer(
 cli.add_typer(calibration_cli)
 cli.add_typer(evaluation_cli)
 cli.add_typer(challenge_cli)
+cli.add_typer(msa_cli, name="msa")
 cli.add_typer(commissioning_cli)
 cli.add_typer(doctor_cli)
 cli.add_typer(status_cli)

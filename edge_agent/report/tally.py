@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from edge_agent.domain import Reason
     from edge_agent.report.facts import PartFact
 
-__all__ = ["Confusion", "Latency", "ReasonCount", "rate_upper_bound", "reason_counts"]
+__all__ = ["Confusion", "Latency", "ReasonCount", "rate_bounds", "rate_upper_bound", "reason_counts"]
 
 _SURE = 0.95
 
@@ -104,14 +104,20 @@ class Latency:
         return cls(len(ordered), at(0.5), at(0.95), ordered[-1])
 
 
-def rate_upper_bound(seen: int, of: int) -> float:
-    """The one-sided 95 % upper bound (Clopper and Pearson) of a rate that was seen ``seen`` times in ``of``."""
+def rate_bounds(seen: int, of: int) -> tuple[float, float]:
+    """The two-sided 95 % bounds (Clopper and Pearson) of a rate that was seen ``seen`` times in ``of``."""
+    each = (1 + _SURE) / 2
+    return 1 - rate_upper_bound(of - seen, of, each), rate_upper_bound(seen, of, each)
+
+
+def rate_upper_bound(seen: int, of: int, sure: float = _SURE) -> float:
+    """The one-sided upper bound (Clopper and Pearson) of a rate that was seen ``seen`` times in ``of``."""
     if seen >= of:
         return 1.0
     low, high = seen / of, 1.0
     while high - low > 1e-9:
         rate = (low + high) / 2
-        if _at_most(seen, of, rate) > 1 - _SURE:
+        if _at_most(seen, of, rate) > 1 - sure:
             low = rate
         else:
             high = rate

@@ -23,6 +23,7 @@ __all__ = [
     "SHARE_WORDS",
     "challenge_words",
     "event_words",
+    "msa_words",
 ]
 
 REASON_WORDS: Mapping[Reason, str] = {
@@ -147,6 +148,7 @@ EVENT_WORDS: Mapping[str, str] = {
     "DISK": mark("disk nearly full"),
     "IMAGE_ALTERED": mark("archived image altered"),
     "LIMIT": mark("limit moved"),
+    "MSA": mark("attribute agreement study"),
     "OUTPUT_TEST": mark("output tested by hand"),
     "REVIEW": mark("part reviewed"),
     "ROTATE": mark("new journal begun"),
@@ -169,6 +171,8 @@ def event_words(kind: str, detail: str) -> tuple[str, str]:
     if not isinstance(told, dict):
         return title, detail
     if kind == "CHALLENGE" and (words := challenge_words(told)):
+        return title, words
+    if kind == "MSA" and (words := msa_words(told)):
         return title, words
     return title, "; ".join(f"{name.replace('_', ' ')} {_plain(value)}" for name, value in told.items())
 
@@ -195,6 +199,50 @@ def challenge_words(told: Mapping[str, Any]) -> str:
     else:
         found = tr("NOT PASSED: {rejected} of {of} reject samples rejected", **counted)
     return "; ".join(filter(None, (found, _done_by(str(told.get("through")), told.get("by")))))
+
+
+def msa_words(told: Mapping[str, Any]) -> str:
+    """The record of an attribute agreement study in one sentence; '' for an object that is none."""
+    parts, runs, shown, rates = (told.get(name) for name in ("parts", "runs", "shown", "rates"))
+    if not isinstance(parts, int) or not isinstance(runs, int):
+        return ""
+    how = _done_by(str(told.get("through")), told.get("by"))
+    counted = {"parts": parts, "runs": runs}
+    if told.get("what") == "begun":
+        return "; ".join(filter(None, (tr("begun: {parts} parts in {runs} runs", **counted), how)))
+    if told.get("what") == "resumed" and isinstance(shown, int):
+        return "; ".join(filter(None, (tr("gone on with after {shown} showings", shown=shown), how)))
+    verdict = _MSA_VERDICTS.get(str(told.get("verdict")))
+    if verdict is None or not isinstance(rates, dict):
+        return ""
+    try:
+        shares = {name: f"{seen / of:.1%}" for name, (seen, of) in rates.items()}
+        found = tr(
+            verdict,
+            effectiveness=shares["effectiveness"],
+            misses=shares["misses"],
+            false_alarms=shares["false_alarms"],
+            **counted,
+        )
+    except (TypeError, ValueError, KeyError, ZeroDivisionError):  # of another version: it is shown as it is
+        return ""
+    return "; ".join(filter(None, (found, how)))
+
+
+_MSA_VERDICTS = {
+    "accepted": mark(
+        "ACCEPTED: effectiveness {effectiveness}, misses {misses}, false alarms {false_alarms}; {parts} parts in "
+        "{runs} runs"
+    ),
+    "conditional": mark(
+        "CONDITIONAL: effectiveness {effectiveness}, misses {misses}, false alarms {false_alarms}; {parts} parts in "
+        "{runs} runs"
+    ),
+    "not accepted": mark(
+        "NOT ACCEPTED: effectiveness {effectiveness}, misses {misses}, false alarms {false_alarms}; {parts} parts in "
+        "{runs} runs"
+    ),
+}
 
 
 def _done_by(through: str, by: object) -> str:

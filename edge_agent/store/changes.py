@@ -30,6 +30,7 @@ CHANGES = (
     "BYPASS",
     "REVIEW",
     "CHALLENGE",
+    "MSA",
     "OUTPUT_TEST",
     "ACKNOWLEDGE",
 )

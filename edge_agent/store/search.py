@@ -64,6 +64,10 @@ class JournalSearch(JournalReader):
         """The highest part_seq, 0 if there is none."""
         return int(self._all("SELECT coalesce(max(part_seq), 0) FROM part")[0][0])
 
+    def last_seq(self) -> int:
+        """As ``newest_seq``; in a journal that was begun anew and has no part yet, the last one of those before."""
+        return max(self.newest_seq(), int(self._all("SELECT last_part_seq FROM origin")[0][0]))
+
     def version(self) -> int:
         """A number that differs after somebody wrote: asking for it is cheap."""
         return int(self._all("PRAGMA data_version")[0][0])

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from edge_agent.settings import Settings
     from edge_agent.store.rows import PartRow
 
-__all__ = ["Challenge", "Sample", "challenge_images", "challenge_line", "record"]
+__all__ = ["Challenge", "Sample", "challenge_images", "challenge_line", "record", "was_seen"]
 
 _SEEN = frozenset({Reason.SCORE, Reason.ALIGN, Reason.CONTROLLER_NG})
 """Reasons that say that somebody looked at the part. In another light only a score that would have rejected it does."""
@@ -66,9 +66,7 @@ class Sample:
         """Whether it was rejected for what it is, or passed if it is a golden one."""
         if not self.must_reject:
             return self.verdict is Verdict.PASS
-        is_above = self.score is not None and self.limit is not None and self.score >= self.limit
-        is_seen = self.reason in _SEEN or (self.reason in _UNLIKE_GOOD_IMAGES and is_above)
-        return self.verdict is Verdict.REJECT and is_seen
+        return self.verdict is Verdict.REJECT and was_seen(self.reason, self.score, self.limit)
 
     def __str__(self) -> str:
         wanted = "must be rejected" if self.must_reject else "must pass"
@@ -184,6 +182,12 @@ async def challenge_line(
                 say(str(samples[-1]))
             await asyncio.sleep(_LOOK_EVERY_S)
     return Challenge("line", by, _now(), tuple(samples))
+
+
+def was_seen(reason: Reason, score: float | None, limit: float | None) -> bool:
+    """Whether a reject for this reason says that somebody looked at the part."""
+    is_above = score is not None and limit is not None and score >= limit
+    return reason in _SEEN or (reason in _UNLIKE_GOOD_IMAGES and is_above)
 
 
 async def record(settings: Settings, challenge: Challenge) -> str:

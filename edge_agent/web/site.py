@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.resources import files
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,6 +21,7 @@ from edge_agent.report.changed import change_json
 from edge_agent.report.heat import scale_png
 from edge_agent.report.phrases import said
 from edge_agent.store.changes import changes_between
+from edge_agent.store.study_asks import asked_now
 from edge_agent.web.asking import checked, utc_text
 from edge_agent.web.guard import Guard
 from edge_agent.web.language import Spoken, shell, words_script
@@ -120,6 +121,7 @@ class Site:
             "dry_run": bool(agent and agent.is_dry_run),
             "degraded": {name: said(why) for name, why in self.measured.degraded().items()},
             "bypass": said(agent.bypass) if agent else "",
+            "study": asdict(asked) if (asked := asked_now(self.settings.store.journal)) else None,
             "conditions": {} if agent is None else {name: _aged(c) for name, c in agent.conditions.items()},
             "not_ready": {name: said(why) for name, why in live.not_ready().items()},
             "counters": live.counters(),

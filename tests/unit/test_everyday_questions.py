@@ -47,6 +47,7 @@ EXPECTED: dict[str, tuple[int, list[str]]] = {
     'journal changes --kind BYPASS --in "this month"': (0, ["by A. Rossi", "lamp replaced"]),
     "journal changes --kind REVIEW": (0, ["by Lin", "part 4711: was a good part", "only dust"]),
     "journal changes --kind CHALLENGE --most 1": (0, ["PASSED: 3 of 3 reject samples rejected"]),
+    "journal changes --kind MSA --most 1": (0, ["ACCEPTED: effectiveness 96.0%", "50 parts in 3 runs"]),
     "status": (1, ["the line is READY", "DEGRADED, challenge: the challenge is overdue", "days of rejects"]),
     "journal verify": (0, ["nothing was altered or removed"]),
     "journal export november.xlsx --in november": (0, ["november.xlsx: ", " records"]),
@@ -103,6 +104,9 @@ async def written(settings: Settings, config: Path) -> None:
         await journal.event("REVIEW", json.dumps(review))
         record = {"ok": True, "rejected": 3, "of": 3, "golden_passed": 0, "golden": 0, "through": "line", "by": "Max"}
         await journal.event("CHALLENGE", json.dumps(record))
+        rates = {"effectiveness": [48, 50], "misses": [0, 60], "false_alarms": [3, 90]}
+        ended = {"what": "ended", "verdict": "accepted", "parts": 50, "runs": 3, "rates": rates, "by": "Ada"}
+        await journal.event("MSA", json.dumps({**ended, "through": "line"}))
     finally:
         journal.close()
 

@@ -52,6 +52,8 @@ archive = "state/archive"
 WRITES = {
     "run": ["--dry-run"],
     "challenge": ["{line}/samples"],
+    "msa images": ["{line}/good", "--study", "{line}/msa.jsonl"],
+    "msa line": ["{line}/parts.csv", "--study", "{line}/msa.jsonl"],
     "output test": ["--yes"],
     "bundle activate": ["{line}/state/new"],
     "bundle rollback": [],

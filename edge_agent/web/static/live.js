@@ -4,6 +4,7 @@ import { $, age, element, pairs, timeOfDay } from "./dom.js";
 import { on, silentFor, state } from "./line.js";
 import { caption, pictures, showSeen, startPictures } from "./seen.js";
 import { newestAge, standing } from "./standing.js";
+import { studyWords } from "./study.js";
 import { tr } from "./tr.js";
 import { showVerdict } from "./verdict.js";
 import { CONDITIONS } from "./words.js";
@@ -51,6 +52,8 @@ function showLine() {
   $("degraded").textContent = `${tr("DEGRADED, still judging")}: ${degraded}`;
   $("bypass").hidden = !state.bypass;
   $("bypass").textContent = state.bypass;
+  $("study").hidden = !state.study;
+  if (state.study) $("study").textContent = studyWords(state.study);
   $("archive").textContent = state.archive;
   const counters = state.counters;
   const share = counters.yield === null ? "–" : `${(100 * counters.yield).toFixed(1)} %`;

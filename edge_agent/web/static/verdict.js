@@ -1,8 +1,9 @@
 // The big panel: the newest verdict while it is of now, else how the line stands and what to do. Never a green of before.
 import { $, age, number, reason, timeOfDay } from "./dom.js";
 import { verdictOf } from "./judged.js";
-import { newest } from "./line.js";
+import { newest, state } from "./line.js";
 import { isPast, newestAge, standing } from "./standing.js";
+import { studyWords } from "./study.js";
 import { tr } from "./tr.js";
 import { PUBLISHED } from "./words.js";
 
@@ -19,7 +20,8 @@ export function showVerdict() {
   const isOfPart = now.kind === "READY" && part;
   if (isOfPart) showPart(part, isOld); else showStanding(now, part);
   if (now.kind === "OPENING") return;
-  say(isOfPart ? `${tr("Part")} ${part.part_seq}: ${verdictOf(part)}. ${why(part)}` : `${now.word}. ${now.why}. ${now.details.join("; ")}`);
+  const heard = isOfPart ? `${tr("Part")} ${part.part_seq}: ${verdictOf(part)}. ${why(part)}` : `${now.word}. ${now.why}. ${now.details.join("; ")}`;
+  say(state?.study ? `${heard} ${studyWords(state.study)}` : heard);
 }
 
 function showPart(part, isOld) {

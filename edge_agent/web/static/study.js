@@ -1,0 +1,7 @@
+// What an attribute agreement study asks the operator for: which part to put in, never what it is known to be.
+import { tr } from "./tr.js";
+
+export function studyWords({ part, number, total, again }) {
+  const asked = tr("Attribute agreement study: put part {part} in, and nothing else ({number} of {total})", { part, number, total });
+  return again ? `${asked}; ${tr("nobody could look at it: put it in once more")}` : asked;
+}
