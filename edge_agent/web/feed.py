@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from edge_agent.feed.state import Line
+from edge_agent.people.roles import Role  # noqa: TC001 - pydantic reads it at run time
 
 __all__ = [
     "Answer",
@@ -34,13 +35,18 @@ class Review(Line):
     """What a person says of a part. It changes no verdict: that one is sent.
 
     Of a REJECT: CONFIRMED (rightly rejected) or OVERTURNED (was a good part). Of a PASS: PASS_CONFIRMED (rightly
-    passed) or ESCAPE (was a defective part).
+    passed) or ESCAPE (was a defective part). ``role`` is that of a user; None where nobody proved the name.
     """
 
     part_seq: Annotated[int, Field(ge=1, le=2**63 - 1)]
     says: Literal["CONFIRMED", "OVERTURNED", "PASS_CONFIRMED", "ESCAPE"]
     by: Name
     note: Note = ""
+    role: Role | None = None
+
+    def detail(self) -> str:
+        """What the journal's event says of it: without a role as ever, so that an older program reads it, too."""
+        return self.model_dump_json(exclude={"role"} if self.role is None else None)
 
 
 class ReviewRequest(Line):

@@ -102,7 +102,7 @@ class _Keeper:
                 self._begin_to_move(request, answer_to)
                 continue
             try:
-                await self._note("REVIEW", request.review.model_dump_json())
+                await self._note("REVIEW", request.review.detail())
                 error = ""
             except JournalError as err:
                 error = str(err)
