@@ -20,7 +20,8 @@ export const known = () => learned ?? learn();
 
 function show() {
   $("who").hidden = !told.has_users;
-  $("who").textContent = told.user ? `${told.user.name} · ${told.user.role_words}` : tr("Sign in");
+  $("who").textContent = told.user?.name ?? tr("Sign in");
+  $("who").title = told.user?.role_words ?? "";
 }
 
 // What stands where a form would, while nobody who may is signed in; null where somebody is.
