@@ -14,7 +14,7 @@ from edge_agent.people.throttle import Throttle
 from edge_agent.people.users import Users, users_path
 from edge_agent.store.journal import Journal
 from tests.security.people_site import ADA, LIN, PASSWORDS, QUINN, Visitor, change, team
-from tests.security.web_site import TOKEN, part_row, reject_row, served, web_settings, written
+from tests.security.web_site import TOKEN, part_row, reject_row, served, web_settings, with_web, written
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -22,12 +22,6 @@ if TYPE_CHECKING:
 
     from edge_agent.settings import Settings
     from tests.security.web_site import Served
-
-
-def with_web(settings: Settings, **keys: Any) -> Settings:
-    """The same settings with other keys of [web]."""
-    assert settings.web is not None
-    return settings.model_copy(update={"web": settings.web.model_copy(update=keys)})
 
 
 @pytest.fixture

@@ -62,6 +62,12 @@ def web_settings(folder: Path, *, port: int = 8480, bundle: str = "bundle", toke
     return load_settings(path)
 
 
+def with_web(settings: Settings, **keys: Any) -> Settings:
+    """The same settings with other keys of [web]."""
+    assert settings.web is not None
+    return settings.model_copy(update={"web": settings.web.model_copy(update=keys)})
+
+
 def part_row(part_seq: int = 1, **changes: Any) -> PartRow:
     """A part that passed, with one camera."""
     camera = CameraRow(
