@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from edge_agent.desk.noted import noted
+from edge_agent.people.records import USERS_EVENT, users_detail
 from edge_agent.people.roles import Action
 from edge_agent.people.signing import sign
 from edge_agent.people.users import changing_users, same_name, users_path
@@ -15,20 +15,19 @@ from edge_agent.people.users import changing_users, same_name, users_path
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from edge_agent.people.records import UserChanged
     from edge_agent.people.signing import Person
     from edge_agent.people.users import User, Users
     from edge_agent.settings import Settings
 
-__all__ = ["USERS_EVENT", "UserChange", "change_users"]
-
-USERS_EVENT = "USERS"
+__all__ = ["UserChange", "change_users"]
 
 
 @dataclass(frozen=True, slots=True)
 class UserChange:
     """What becomes of the user of that name; ``change`` gives the users as they are to be, or raises UsageError."""
 
-    what: Literal["add", "role", "password", "disable", "enable"]
+    what: UserChanged
     name: str
     change: Callable[[Users], Users]
 
@@ -47,9 +46,7 @@ def change_users(settings: Settings, wanted: UserChange, signer: Callable[[Users
             sign(person, Action.USERS)
         users = wanted.change(changing.users)
         user = users.known(wanted.name)
-        role = {} if person.role is None else {"role": person.role}
-        told = {"what": wanted.what, "user": user.name, "user_role": user.role, "by": person.name, **role}
-        detail = json.dumps({"schema_version": 1, **told}, ensure_ascii=False)
+        detail = users_detail(wanted.what, user.name, user.role, person)
         via = asyncio.run(noted(settings, USERS_EVENT, detail))
         changing.write(users)
     return user, via

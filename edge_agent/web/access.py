@@ -21,13 +21,14 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from edge_agent.errors import ConfigError, NotPermitted, UsageError
-from edge_agent.people.passwords import MOST, fits, nobodys
+from edge_agent.people.passwords import LEAST, MOST, check_password, fits, nobodys
 from edge_agent.people.roles import Action, Role, may, roles_for
 from edge_agent.people.signing import Person, Signed, plain_name, sign
 from edge_agent.people.throttle import Throttle
-from edge_agent.people.users import NAME_MAX, UsersFile, same_name
+from edge_agent.people.users import NAME_MAX, UsersFile, changing_users, same_name
 from edge_agent.report.words import role_words
 from edge_agent.web.asking import checked
+from edge_agent.web.feed import OwnPassword
 from edge_agent.web.guard import body_of, check_token, is_token
 from edge_agent.web.pictures import Busy
 from edge_agent.wording import tr
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from edge_agent.people.sessions import Sessions
     from edge_agent.people.users import User, Users
     from edge_agent.settings.models import WebSettings
+    from edge_agent.web.reviews import ReviewDesk
 
 __all__ = ["Access"]
 
@@ -57,6 +59,13 @@ class _SignIn(BaseModel):
     password: Annotated[str, Field(min_length=1, max_length=MOST, repr=False)]
 
 
+class _NewPassword(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    password: Annotated[str, Field(min_length=1, max_length=MOST, repr=False)]
+    new: Annotated[str, Field(min_length=1, max_length=MOST, repr=False)]
+
+
 @dataclass(slots=True)
 class Access:
     """The page's door. ``token`` is None where line.toml names no file with one; ``web`` is None without a page."""
@@ -65,6 +74,7 @@ class Access:
     token: str | None
     users: UsersFile
     sessions: Sessions
+    desk: ReviewDesk
     throttle: Throttle = field(default_factory=Throttle)
     _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="passwords"))
     _waiting: int = 0
@@ -76,6 +86,7 @@ class Access:
             Route("/api/session", self.sign_in, methods=["POST"]),
             # Beside it, so that a browser sends the cookie, and takes another one, at the same path of a proxy.
             Route("/api/signout", self.sign_out, methods=["POST"]),
+            Route("/api/password", self.change_password, methods=["POST"]),
         ]
 
     def close(self) -> None:
@@ -245,6 +256,35 @@ class Access:
         answer = JSONResponse({"schema_version": 1})
         self._set_cookie(request, answer, "", 0)
         return answer
+
+    async def change_password(self, request: Request) -> Response:
+        """A user gets another password, with the one of now. Every other session of that user ends.
+
+        Raises HTTPException: 400 for one that does not do, 401, 409 where the user was changed meanwhile, 429.
+        """
+        user, _ = self._there(request, self._users(), is_use=True)
+        body = await body_of(request)
+        asked = checked(lambda: _NewPassword.model_validate_json(body))
+        await self._check(user.name, user, asked.password)
+        try:
+            check_password(asked.new, user.name)
+        except UsageError as err:
+            words = tr("a password has {least} to {most} characters and is not easily guessed", least=LEAST, most=MOST)
+            raise HTTPException(400, words) from err
+        # The journal first: what it could not be told is not done.
+        await self.desk.tell_password(OwnPassword(user=user.name, role=user.role))
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._write_password, user, asked.new)
+        found = (await run_in_threadpool(self._users)).known(user.name)
+        self.sessions.end(request.cookies.get(self._cookie, ""))
+        answer = JSONResponse({"schema_version": 1})
+        self._set_cookie(request, answer, self.sessions.begin(found), None)
+        return answer
+
+    def _write_password(self, user: User, password: str) -> None:
+        with changing_users(self.users.path) as changing:
+            if changing.users.find(user.name) != user:
+                raise HTTPException(409, tr("somebody changed this user meanwhile: sign in again"))
+            changing.write(changing.users.with_password(user.name, password))
 
     def _facts(self, user: User, *, is_named_by_proxy: bool) -> dict[str, Any]:
         return {

@@ -1,7 +1,8 @@
 """What agent and page say to each other: one JSON object a line, over the pipes of the page's process.
 
 Agent to page: first the settings, then ``{"state": ...}`` when something changed and once a second, and the answer
-to each request. Page to agent: reviews and limits that a person moves, and nothing else.
+to each request. Page to agent: reviews, limits that a person moves, that a user changes the own password, and nothing
+else.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ __all__ = [
     "Answer",
     "LimitRequest",
     "MovedLimit",
+    "OwnPassword",
+    "PasswordRequest",
     "Request",
     "Review",
     "ReviewRequest",
@@ -76,7 +79,21 @@ class LimitRequest(Line):
     limit: MovedLimit
 
 
-Request = ReviewRequest | LimitRequest
+class OwnPassword(Line):
+    """A user who is signed in is about to have another password. The password is not told to anybody."""
+
+    user: Name
+    role: Role
+
+
+class PasswordRequest(Line):
+    """The page asks the agent to write into the journal that a user changes the own password."""
+
+    ask: Annotated[int, Field(ge=1)]
+    password_of: OwnPassword
+
+
+Request = ReviewRequest | LimitRequest | PasswordRequest
 
 
 class Answer(Line):

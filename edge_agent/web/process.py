@@ -81,8 +81,9 @@ def make_site(settings: Settings, send: Callable[[Request], None]) -> Site:
     token = None if web is None or web.token_file is None else read_token(web.token_file)
     thumbnails = Thumbnails(settings.store.archive)
     users = UsersFile(users_path(settings.store.journal))
-    access = Access(web, token, users, Sessions(60.0 * (web.sign_out_after_min if web else 0)))
-    return Site(settings, live, measured, Explainer(settings), thumbnails, ReviewDesk(send), book, access)
+    desk = ReviewDesk(send)
+    access = Access(web, token, users, Sessions(60.0 * (web.sign_out_after_min if web else 0)), desk)
+    return Site(settings, live, measured, Explainer(settings), thumbnails, desk, book, access)
 
 
 def _servers(settings: Settings, site: Site) -> list[tuple[uvicorn.Server, socket.socket]]:

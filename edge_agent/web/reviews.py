@@ -13,14 +13,14 @@ from pydantic import ValidationError
 from edge_agent.domain import Verdict
 from edge_agent.errors import Unavailable
 from edge_agent.report.words import signer_words
-from edge_agent.web.feed import LimitRequest, Review, ReviewRequest
+from edge_agent.web.feed import LimitRequest, PasswordRequest, Review, ReviewRequest
 from edge_agent.web.moving import MOVED_WITHIN_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from edge_agent.store.search import JournalSearch
-    from edge_agent.web.feed import Answer, MovedLimit, Request
+    from edge_agent.web.feed import Answer, MovedLimit, OwnPassword, Request
 
 __all__ = ["FITTING", "ReviewBook", "ReviewDesk", "Reviewed"]
 
@@ -89,6 +89,12 @@ class ReviewDesk:
     async def ask(self, review: Review) -> None:
         """Return when the review is on the disk. Raises Unavailable if it is not."""
         answer = await self._asked(lambda number: ReviewRequest(ask=number, review=review), _ANSWER_WITHIN_S)
+        if answer.error:
+            raise Unavailable(answer.error)
+
+    async def tell_password(self, own: OwnPassword) -> None:
+        """Return when the journal knows that a user changes the own password. Raises Unavailable if it does not."""
+        answer = await self._asked(lambda number: PasswordRequest(ask=number, password_of=own), _ANSWER_WITHIN_S)
         if answer.error:
             raise Unavailable(answer.error)
 

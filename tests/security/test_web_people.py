@@ -397,3 +397,34 @@ async def test_the_first_users_need_no_restart_of_the_agent(tmp_path: Path) -> N
         visitor = Visitor(at)
         assert (await visitor.sign_in(LIN)).status == 200
         assert (await visitor.review()).status == 200
+
+
+async def test_a_user_changes_the_own_password_and_every_other_session_ends(at: Served, line: Settings) -> None:
+    ours, other = Visitor(at), Visitor(at)
+    new = "a password of her own"
+    for visitor in (ours, other):
+        await visitor.sign_in(LIN)
+    before = users_path(line.store.journal).read_bytes()
+    for body, status in (
+        ({"password": PASSWORDS[ADA], "new": new}, 401),
+        ({"password": PASSWORDS[LIN], "new": "short"}, 400),
+        ({"password": PASSWORDS[LIN], "new": "lin lin lin lin"}, 400),
+        ({"password": PASSWORDS[LIN]}, 400),
+        ({"password": PASSWORDS[LIN], "new": new, "user": ADA}, 400),
+    ):
+        assert (await ours.ask("/api/password", body)).status == status, body
+    assert (await Visitor(at).ask("/api/password", {"password": PASSWORDS[LIN], "new": new})).status == 401
+    assert (
+        await Visitor(at, ours.cookie, origin=None).ask("/api/password", {"password": "x", "new": new})
+    ).status == 403
+    at.limit_error = "the journal refused"
+    assert (await ours.ask("/api/password", {"password": PASSWORDS[LIN], "new": new})).status == 503
+    assert users_path(line.store.journal).read_bytes() == before  # what the journal was not told is not done
+    at.limit_error = ""
+    at.passwords.clear()
+    assert (await ours.ask("/api/password", {"password": PASSWORDS[LIN], "new": new})).status == 200
+
+    assert at.passwords == [LIN]
+    assert (await ours.who(), await other.who()) == (LIN, None)
+    assert (await Visitor(at).sign_in(LIN)).status == 401
+    assert (await Visitor(at).sign_in(LIN, new)).status == 200

@@ -14,7 +14,7 @@ from edge_agent.domain import Alignment, Judgement, Outcome, Published, Reason, 
 from edge_agent.feed.state import AgentState, Condition
 from edge_agent.settings import Settings, load_settings
 from edge_agent.store.journal import CameraRow, Journal, PartRow
-from edge_agent.web.feed import Answer, LimitRequest
+from edge_agent.web.feed import Answer, LimitRequest, PasswordRequest
 from edge_agent.web.process import listening_socket, make_site, names_of, server
 from edge_agent.web.site import Site, page
 
@@ -158,6 +158,7 @@ class Served:
     limits: list[MovedLimit] = field(default_factory=list)
     limit_error: str = ""
     write_review: Callable[[str, str], Awaitable[None]] | None = None
+    passwords: list[str] = field(default_factory=list)
     writing: list[asyncio.Task[None]] = field(default_factory=list)
 
     async def _write(self, request: ReviewRequest) -> None:
@@ -225,6 +226,9 @@ async def served(
         if isinstance(request, LimitRequest):
             at.limits.append(request.limit)
             at.site.desk.answered(Answer(answer=request.ask, error=at.limit_error, bundle_id="ab" * 32))
+        elif isinstance(request, PasswordRequest):
+            at.passwords.append(request.password_of.user)
+            at.site.desk.answered(Answer(answer=request.ask, error=at.limit_error))
         elif at.review_error is not None:
             at.reviews.append(request.review)
             if at.write_review is not None:

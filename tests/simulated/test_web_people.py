@@ -150,6 +150,31 @@ async def test_somebody_else_in_another_window_of_this_browser_signs_nothing_of_
         assert at.reviews == []
 
 
+async def test_a_user_changes_the_password_on_the_page(tmp_path: Path) -> None:
+    async with with_users(tmp_path) as (tab, at):
+        await sign_in(tab, LIN)
+        await tab.until("location.hash !== '#signin'")
+        await tab.evaluate("location.hash = '#signin'")
+        await tab.until("document.getElementById('signedin').checkVisibility()")
+        for again, words in (("another one of them", "not the same twice"), ("a password of hers", "is changed")):
+            said = {"password": PASSWORDS[LIN], "new": "a password of hers", "again": again}
+            await tab.evaluate(
+                f"""(() => {{
+                  const fields = document.getElementById('passwordform').elements;
+                  document.querySelector('#signedin details').open = true;
+                  for (const [name, value] of Object.entries({json.dumps(said)})) fields[name].value = value;
+                  fields.go.click();
+                }})()"""
+            )
+            await tab.until(f"document.getElementById('signinsaid').textContent.includes('{words}')")
+        assert at.passwords == [LIN]
+        assert (await Visitor(at).sign_in(LIN, "a password of hers")).status == 200
+        assert (
+            await tab.evaluate("fetch('api/session').then((answer) => answer.json()).then((told) => told.user.name)")
+            == LIN
+        )
+
+
 async def test_axe_finds_nothing_while_a_user_is_signed_in_on_any_screen(tmp_path: Path) -> None:
     script = files("axe_core_python").joinpath("axe.min.js").read_text(encoding="utf-8")
     found: dict[str, Any] = {}

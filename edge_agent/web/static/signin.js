@@ -24,6 +24,16 @@ export function start() {
     password.value = "";
     go.disabled = false;
   });
+  $("passwordform").addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const { password, new: fresh, again } = $("passwordform").elements;
+    if (fresh.value !== again.value) { $("signinsaid").textContent = tr("The new password is not the same twice."); again.focus(); return; }
+    try {
+      await ask("api/password", posted({ password: password.value, new: fresh.value }));
+      $("signinsaid").textContent = tr("The password is changed.");
+    } catch (err) { $("signinsaid").textContent = err.message; }
+    $("passwordform").reset();
+  });
   $("signout").addEventListener("click", async () => {
     try { await ask("api/signout", posted({})); } catch (err) { $("signinsaid").textContent = err.message; return; }
     await learn();
@@ -32,9 +42,11 @@ export function start() {
 }
 
 export async function show() {
+  $("signinsaid").textContent = "";
   await known();
   $("signinform").hidden = Boolean(user());
   $("signedin").hidden = !user();
   $("signout").hidden = !user() || user().is_named_by_proxy;
+  $("passwordform").elements.username.defaultValue = user()?.name ?? "";
   if (user()) $("signedwho").textContent = tr("{name} is signed in here as {role}.", { name: user().name, role: user().role_words });
 }
