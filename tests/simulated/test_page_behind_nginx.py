@@ -132,6 +132,8 @@ async def test_users_sign_for_a_review_and_a_bypass_of_the_real_agent(tmp_path: 
             await tab.evaluate("document.querySelector('#partbody form button[value=ESCAPE]').click()")
             await tab.until("document.querySelector('#partbody form').textContent.includes('In the journal:')")
             cookies = (await tab.call("Network.getAllCookies"))["cookies"]
+            other = {"method": "POST", "body": json.dumps({"password": PASSWORDS[LIN], "new": "a password of hers"})}
+            changed_password = await tab.evaluate(f"fetch('api/password', {json.dumps(other)}).then((a) => a.status)")
         await at.stop_agent()
     verified = await command("journal", "verify")
     changed = changes_between(tmp_path / "journal.sqlite3").found
@@ -144,7 +146,9 @@ async def test_users_sign_for_a_review_and_a_bypass_of_the_real_agent(tmp_path: 
         ("BYPASS", ADA, "engineer"),
         ("BYPASS", LIN, "operator"),
         ("REVIEW", LIN, "operator"),
+        ("USERS", LIN, "operator"),
     ]
+    assert changed_password == 200
     (cookie,) = cookies
     assert (cookie["path"], cookie["secure"], cookie["httpOnly"], cookie["sameSite"]) == (
         "/line7/api",

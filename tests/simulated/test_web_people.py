@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from edge_agent.inspection.bundle.manifest import MANIFEST, encode_manifest, manifest_id
 from edge_agent.people.roles import Role
 from edge_agent.store.journal import Journal
 from tests.security.people_site import ADA, LIN, PASSWORDS, QUINN, Visitor, change, team
@@ -17,6 +18,7 @@ from tests.security.web_site import agent_state, served, web_settings
 from tests.security.web_site import speaking as talking
 from tests.simulated.browser import CHROMIUM, browser
 from tests.simulated.test_web_access import _AXE, _BROKEN_WORDS, _WIDER_THAN_THE_SCREEN, SCREENS, journal_of
+from tests.unit.test_manifest_fuzz import MANIFEST_AS_WRITTEN
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -37,6 +39,8 @@ FORM = "document.querySelector('main:not([hidden]) form.say')"
 async def with_users(folder: Path) -> AsyncIterator[tuple[Browser, Served]]:
     """The page of a line with three users, whose agent writes reviews into the journal."""
     settings = web_settings(folder)
+    (folder / "bundle").mkdir()
+    (folder / "bundle" / MANIFEST).write_bytes(encode_manifest(MANIFEST_AS_WRITTEN))
     await journal_of(settings.store.journal)
     change(settings, team())
     journal = await asyncio.to_thread(Journal.open, settings.store.journal)
@@ -148,6 +152,34 @@ async def test_somebody_else_in_another_window_of_this_browser_signs_nothing_of_
         await said(tab, "OVERTURNED")
         assert await status(tab) == "Ada is signed in here by now: look again"
         assert at.reviews == []
+
+
+async def test_a_limit_is_offered_to_whom_it_is_for_and_wants_the_password(tmp_path: Path) -> None:
+    async with with_users(tmp_path) as (tab, at):
+        for name in (LIN, QUINN):
+            await sign_in(tab, name)
+            await tab.until("location.hash !== '#signin'")
+            await tab.evaluate(f"location.hash = '#whatif/{manifest_id(MANIFEST_AS_WRITTEN)}/2.5'")
+            await tab.until("document.getElementById('offer')")
+            await tab.evaluate("document.getElementById('offer').click()")
+            if name == LIN:
+                await tab.until("document.body.innerText.includes('Lin is operator and may not sign for this.')")
+                assert await tab.evaluate("document.getElementById('relimit') === null")
+                await tab.evaluate("location.hash = '#signin'")
+                await tab.until("document.getElementById('signout').checkVisibility()")
+                await tab.evaluate("document.getElementById('signout').click()")
+        for password, words in (("wrong wrong wrong", "is wrong"), (PASSWORDS[QUINN], "is activated")):
+            await tab.until("document.getElementById('relimit') && !document.querySelector('#relimit button').disabled")
+            await tab.evaluate(
+                f"""(() => {{
+                  const form = document.getElementById('relimit'), fields = form.elements;
+                  fields.why.value = 'dust'; fields.password.value = {json.dumps(password)};
+                  if (fields.although) fields.although.checked = true;
+                  form.querySelector('button').click();
+                }})()"""
+            )
+            await tab.until(f"document.querySelector('#relimit [role=status]').textContent.includes('{words}')")
+        assert [(one.by, one.why) for one in at.limits] == [("Quinn (quality)", "dust")]
 
 
 async def test_a_user_changes_the_password_on_the_page(tmp_path: Path) -> None:

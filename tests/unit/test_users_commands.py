@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from edge_agent.people.roles import Role
 from edge_agent.people.users import read_users, users_path
 from edge_agent.store.changes import changes_between
 from edge_agent.store.journal import Journal, JournalReader
+from edge_agent.tools.doctor import Result, Site
+from edge_agent.tools.doctor.people import users
 from tests.command_line import edge_agent_here
 from tests.security.people_site import ADA, LIN, PASSWORDS, QUINN, change, team
-from tests.security.web_site import web_settings
+from tests.security.web_site import web_settings, with_web
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -211,3 +214,23 @@ async def test_records_say_who_and_in_which_role_and_old_ones_are_read_as_ever(l
     ]
     assert "by A. Weber (engineer)" in run(line, "journal", "changes").out
     assert run(line, "journal", "verify").code == 0
+
+
+def test_the_doctor_says_when_nobody_can_sign_and_when_passwords_can_be_overheard(line: Settings) -> None:
+    def found(settings: Settings = line) -> tuple[Result, str]:
+        finding = users(Site(line.store.journal.with_name("line.toml"), settings))
+        return finding.result, finding.evidence
+
+    assert found() == (Result.OK, "this line has no users: names in its records are not proven")
+    change(line, team())
+    assert found() == (Result.WARN, "Ada is the only engineer: nobody else can add users or give passwords anew")
+    change(line, lambda now: now.with_role(QUINN, Role.ENGINEER))
+    assert found() == (Result.OK, "3 users, 2 of them engineers")
+    change(line, lambda now: now.with_disabled(ADA, is_disabled=True))
+    assert found()[0] is Result.WARN
+    change(line, team())
+    open_to_all = with_web(line, host="192.168.10.1")
+    assert found(open_to_all)[0] is Result.WARN
+    assert "plain HTTP" in found(open_to_all)[1]
+    users_path(line.store.journal).chmod(0o644)
+    assert found()[0] is Result.FAIL
