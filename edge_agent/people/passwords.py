@@ -27,7 +27,7 @@ def check_password(password: str, name: str) -> None:
 
 
 def hashed(password: str) -> str:
-    """What is kept of a password. Takes about a tenth of a second and 64 MiB, as ``fits`` does."""
+    """What is kept of a password. Takes some tenths of a second and 64 MiB, as ``fits`` does."""
     return _HASHER.hash(_same(password))
 
 

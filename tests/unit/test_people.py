@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from argon2 import extract_parameters
@@ -16,9 +17,6 @@ from edge_agent.people.sessions import LONGEST_S, Sessions
 from edge_agent.people.signing import Person, plain_name, role_apart, sign
 from edge_agent.people.throttle import Throttle
 from edge_agent.people.users import Users, UsersFile, changing_users, read_users, users_path
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 PASSWORD = "correct horse battery"  # noqa: S105 - of these tests alone
 
@@ -288,3 +286,11 @@ def test_the_file_names_every_key_that_is_read(tmp_path: Path, users: Users) -> 
 
     assert set(told) == {"schema_version", "users"}
     assert set(told["users"][0]) == {"name", "role", "password", "is_disabled", "stamp"}
+
+
+def test_the_table_for_part_11_names_tests_that_there_are() -> None:
+    root = Path(__file__).parents[2]
+    named = set(re.findall(r"`(test_\w+[.]py)`", (root / "docs/people.md").read_text("utf-8")))
+
+    assert len(named) > 5
+    assert [name for name in sorted(named) if not list((root / "tests").glob(f"*/{name}"))] == []
