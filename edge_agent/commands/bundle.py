@@ -18,9 +18,11 @@ from edge_agent.commands.shared import (
     settings_of,
     who,
 )
+from edge_agent.commands.signing import As, PasswordFile, signed_by
 
 if TYPE_CHECKING:
     from edge_agent.inspection.bundle.registry import Switch
+    from edge_agent.people.signing import Signed
     from edge_agent.settings import BundleSettings, Settings
 
 __all__ = ["bundle_cli"]
@@ -108,7 +110,14 @@ def bundle_compare(
 
 @bundle_cli.command("activate")
 def bundle_activate(
-    folder: Folder, config: Config = DEFAULT_CONFIG, *, by: By = None, why: Why = "", json_: Json = False
+    folder: Folder,
+    config: Config = DEFAULT_CONFIG,
+    *,
+    by: By = None,
+    user: As = None,
+    password_file: PasswordFile = None,
+    why: Why = "",
+    json_: Json = False,
 ) -> None:
     """Put a bundle to use in one step, after proving it on this PC; the one before stays for a rollback.
 
@@ -119,12 +128,14 @@ def bundle_activate(
     from edge_agent.bundles.line_bundles import entry_of, load_bundle, proven
     from edge_agent.files.owners import refuse_root
     from edge_agent.inspection.bundle.registry import activate
+    from edge_agent.people.roles import Action
 
     settings = settings_of(config, writes_state=True)
+    signed = signed_by(settings, Action.ACTIVATE, by=by, user=user, password_file=password_file, why=why)
     bundle = load_bundle(settings, folder)
     entry = entry_of(settings, bundle.program, bundle.camera)
     refuse_root([entry.path])
-    switch = activate(entry.path, bundle.folder, by=who(by), why=why, prove=proven(settings, entry))
+    switch = activate(entry.path, bundle.folder, by=signed.words, why=why, prove=proven(settings, entry))
     _say_chosen(settings, entry, switch, json_)
 
 
@@ -135,6 +146,8 @@ def bundle_rollback(
     program: Annotated[int | None, typer.Option(help="Of which [[bundle]]; needed where there are several.")] = None,
     camera: Annotated[int, typer.Option(min=1, max=4)] = 1,
     by: By = None,
+    user: As = None,
+    password_file: PasswordFile = None,
     why: Why = "",
     json_: Json = False,
 ) -> None:
@@ -145,11 +158,13 @@ def bundle_rollback(
     from edge_agent.bundles.line_bundles import entry_of, proven
     from edge_agent.files.owners import refuse_root
     from edge_agent.inspection.bundle.registry import rollback
+    from edge_agent.people.roles import Action
 
     settings = settings_of(config, writes_state=True)
+    signed = signed_by(settings, Action.ACTIVATE, by=by, user=user, password_file=password_file, why=why)
     entry = entry_of(settings, program, camera)
     refuse_root([entry.path])
-    switch = rollback(entry.path, by=who(by), why=why, prove=proven(settings, entry))
+    switch = rollback(entry.path, by=signed.words, why=why, prove=proven(settings, entry))
     _say_chosen(settings, entry, switch, json_)
 
 
@@ -170,7 +185,12 @@ def bundle_relimit(
     to: Annotated[float, typer.Option("--to", metavar="LIMIT", help="The new limit: scores from it on are rejected.")],
     program: Annotated[int | None, typer.Option(help="Of which [[bundle]]; needed where there are several.")] = None,
     camera: Annotated[int, typer.Option(min=1, max=4)] = 1,
-    by: Annotated[str, typer.Option("--by", metavar="NAME", help="Who signs for it: it stands in the bundle.")],
+    by: Annotated[
+        str | None,
+        typer.Option("--by", metavar="NAME", help="Who signs for it: it stands in the bundle. With users, --as."),
+    ] = None,
+    user: As = None,
+    password_file: PasswordFile = None,
     why: Annotated[str, typer.Option("--why", help="Why, for whoever reads the record later.")],
     since: Annotated[
         str | None, typer.Option(metavar="TIME", help="Look at parts from then on; known defects count all the same.")
@@ -197,23 +217,33 @@ def bundle_relimit(
     """
     import asyncio
     import sys
+    from dataclasses import replace
 
     from drivers.base import DriverError
     from edge_agent.bundles.limits import move_limit
     from edge_agent.bundles.prospect import NEXT_START, LimitWish, foresee
     from edge_agent.commands.shared import utc_of
     from edge_agent.desk.noted import noted
-    from edge_agent.errors import EdgeAgentError
+    from edge_agent.errors import EdgeAgentError, UsageError
     from edge_agent.files.owners import refuse_root
     from edge_agent.inspection.bundle.limit_changes import LIMIT_EVENT
+    from edge_agent.people.roles import Action
 
     settings = settings_of(config, writes_state=True)
     refuse_root([entry.path for entry in settings.bundle])
+    if by is None and user is None:
+        raise UsageError("whoever moves a limit signs for it", hint='--by "YOUR NAME"; with users: --as NAME')
+
+    def sign_for_it() -> Signed:
+        return signed_by(settings, Action.LIMIT, by=by, user=user, password_file=password_file, why=why)
+
+    # Whoever only looks what the limit would do signs nothing.
+    signed = sign_for_it() if yes else None
     wish = LimitWish(
         program,
         camera,
         to,
-        by,
+        by or "",
         why,
         although_known_defects_pass=although_known_defects_pass,
         since_utc=utc_of("--since", since),
@@ -230,6 +260,7 @@ def bundle_relimit(
         raise typer.Exit(1)
     for line in lines:  # before anything is refused: whoever decides sees what it rests on
         typer.echo(line, err=True)
+    wish = replace(wish, by=(signed or sign_for_it()).words)
     signing = None
     if key is not None:
         from edge_agent.bundles.signing import SigningKey

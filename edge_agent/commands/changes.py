@@ -42,6 +42,7 @@ class _Kind(StrEnum):
     OUTPUT_TEST = "OUTPUT_TEST"
     ACKNOWLEDGE = "ACKNOWLEDGE"
     ROTATE = "ROTATE"
+    USERS = "USERS"
 
 
 Kind = Annotated[_Kind | None, typer.Option("--kind", case_sensitive=False, help="Of this kind alone.")]

@@ -153,9 +153,10 @@ def output_acknowledge(
 
     Example: edge-agent output acknowledge --by "A. Rossi"
     """
-    from edge_agent.commands.shared import at_desk
+    from edge_agent.commands.shared import at_desk, who
 
-    status = at_desk(config, lambda desk: desk.acknowledge(by))
+    name = who(by)
+    status = at_desk(config, lambda desk: desk.acknowledge(name))
     part = status["acknowledged_part"]
     words = "no part was missed" if part is None else f"part {part} acknowledged"
     facts = {"schema_version": 1, "acknowledged_part": part, "state": status["state"], "health": status["health"]}

@@ -41,6 +41,7 @@ from edge_agent.commands.shared import (
 )
 from edge_agent.commands.status import status_cli
 from edge_agent.commands.timings import timings_cli
+from edge_agent.commands.users import users_cli
 
 __all__ = ["command_line", "main"]
 
@@ -74,6 +75,7 @@ journal_cli.add_typer(timings_cli)
 cli.add_typer(journal_cli, name="journal")
 cli.add_typer(report_cli, name="report")
 cli.add_typer(results_cli, name="results")
+cli.add_typer(users_cli, name="users")
 
 
 @cli.command()

@@ -152,10 +152,14 @@ def say(as_json: bool, facts: Mapping[str, object], lines: list[str]) -> None:
 
 
 def who(by: str | None) -> str:
-    """The name for the record: as given, else that of the user, also behind sudo."""
-    from edge_agent.files.owners import person
+    """The name for the record: as given, else that of the user, also behind sudo.
 
-    return by or person()
+    Raises UsageError for one that reads as if it were signed with a role.
+    """
+    from edge_agent.files.owners import person
+    from edge_agent.people.signing import plain_name
+
+    return plain_name(by or person())
 
 
 def name_of(by: str | None) -> str:

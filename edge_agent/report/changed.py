@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from edge_agent.local_time import in_local_time
-from edge_agent.report.words import SAID_WORDS, event_words
+from edge_agent.report.words import SAID_WORDS, event_words, signer_words, users_words
 from edge_agent.store.changes import change_of
 from edge_agent.store.starts import ROTATE, START
 from edge_agent.wording import mark, tr
@@ -23,7 +23,7 @@ _NOT_RECORDED = mark("what changed is not recorded by that version")
 _UP = "the agent is up"
 _VERSION, _RUN = "versions.", "run."
 _SHORT_ID = 12
-_OWN_WORDS = frozenset({START, ROTATE, "BUNDLE_CHOSEN"})
+_OWN_WORDS = frozenset({START, ROTATE, "BUNDLE_CHOSEN", "USERS"})
 """Events whose detail is for machines: a person reads these words instead."""
 
 
@@ -66,6 +66,8 @@ def change_words(change: Change) -> str:
         return tr("part {number}: {says}", number=facts["part_seq"], says=said)
     if change.kind == "BYPASS":
         return _bypass_words(change)
+    if change.kind == "USERS" and facts:
+        return users_words(facts)
     return event_words(change.kind, change.detail)[1]
 
 
@@ -74,7 +76,7 @@ def who_words(change: Change) -> str:
     source = change.facts.get("line_toml")
     if change.kind == "START" and not change.by and isinstance(source, dict) and source.get("owner"):
         return tr("{name} (owns line.toml)", name=source["owner"])
-    return change.by
+    return signer_words(change.by, change.role)
 
 
 def value_words(value: ChangedValue) -> tuple[str, str, str]:
@@ -107,6 +109,7 @@ def change_json(change: Change) -> dict[str, Any]:
         "kind": change.kind,
         "title": change_title(change),
         "by": who_words(change),
+        "role": change.role or None,
         "why": change.why,
         "words": change_words(change),
         "values": None

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from edge_agent.domain import Published, Reason
+from edge_agent.people.roles import Role
 from edge_agent.wording import mark, tr
 
 if TYPE_CHECKING:
@@ -19,11 +20,15 @@ __all__ = [
     "PUBLISHED_WORDS",
     "QUANTITY_WORDS",
     "REASON_WORDS",
+    "ROLE_WORDS",
     "SAID_WORDS",
     "SHARE_WORDS",
     "challenge_words",
     "event_words",
     "msa_words",
+    "role_words",
+    "signer_words",
+    "users_words",
 ]
 
 REASON_WORDS: Mapping[Reason, str] = {
@@ -155,6 +160,21 @@ EVENT_WORDS: Mapping[str, str] = {
     "RESULT_ASIDE": mark("result set aside"),
     "START": mark("agent started"),
     "STOP": mark("agent stopped"),
+    "USERS": mark("users changed"),
+}
+
+ROLE_WORDS: Mapping[str, str] = {
+    Role.OPERATOR: mark("operator"),
+    Role.QUALITY: mark("quality assurance"),
+    Role.ENGINEER: mark("engineer"),
+}
+"""What a user is on the line."""
+_USER_WORDS: Mapping[object, str] = {
+    "add": mark("{name} added as {role}"),
+    "role": mark("{name} is {role} from now on"),
+    "password": mark("another password for {name}"),
+    "disable": mark("{name} switched off"),
+    "enable": mark("{name} switched on again"),
 }
 
 
@@ -173,6 +193,8 @@ def event_words(kind: str, detail: str) -> tuple[str, str]:
     if kind == "CHALLENGE" and (words := challenge_words(told)):
         return title, words
     if kind == "MSA" and (words := msa_words(told)):
+        return title, words
+    if kind == "USERS" and (words := users_words(told)):
         return title, words
     return title, "; ".join(f"{name.replace('_', ' ')} {_plain(value)}" for name, value in told.items())
 
@@ -243,6 +265,22 @@ _MSA_VERDICTS = {
         "{runs} runs"
     ),
 }
+
+
+def users_words(told: Mapping[str, Any]) -> str:
+    """What became of which user, in one sentence; '' for an object that says nothing of it."""
+    words = _USER_WORDS.get(told.get("what"))
+    return "" if words is None else tr(words, name=told.get("user"), role=role_words(str(told.get("user_role"))))
+
+
+def role_words(role: str) -> str:
+    """A role in the reader's language."""
+    return tr(ROLE_WORDS[role]) if role in ROLE_WORDS else role
+
+
+def signer_words(name: str, role: str) -> str:
+    """Who signed, with the role of a user; the name alone where nobody proved it."""
+    return f"{name} ({role_words(role)})" if role else name
 
 
 def _done_by(through: str, by: object) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from edge_agent.settings.models import BundleSettings, LineSettings, Settings
+    from edge_agent.settings.models import BundleSettings, LineSettings, Settings, WebSettings
     from edge_agent.settings.outputs import OutputSettings
 
 __all__ = ["Contradiction", "Loc", "bundles", "pages", "places", "sources", "times", "watchdog"]
@@ -170,7 +171,21 @@ def pages(settings: Settings) -> list[tuple[Loc, str]]:
     if web is not None and web.host in ("0.0.0.0", "::") and not web.names:  # noqa: S104 - compared, not bound
         message = f"every address of this PC needs web.names: those that browsers may call it by (got {web.host})"
         problems.append((("web", "host"), message))
+    if web is not None:
+        problems += _proxies(web)
     return problems + _receivers(settings)
+
+
+def _proxies(web: WebSettings) -> list[tuple[Loc, str]]:
+    """A proxy's word on who somebody is, and whose word that is."""
+    if (web.user_header is None) != (not web.trusted_proxies):
+        here, other = ("trusted_proxies", "user_header") if web.trusted_proxies else ("user_header", "trusted_proxies")
+        return [(("web", here), f"web.user_header and web.trusted_proxies go together (got no {other})")]
+    return [
+        (("web", "trusted_proxies", at), f"expected the proxy's own address: by this one anybody is (got {peer})")
+        for at, peer in enumerate(web.trusted_proxies)
+        if ip_network(peer, strict=False).prefixlen == 0
+    ]
 
 
 def _receivers(settings: Settings) -> list[tuple[Loc, str]]:

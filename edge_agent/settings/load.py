@@ -68,11 +68,11 @@ def load_settings(path: Path, *, drives_pass: bool = False) -> Settings:
     return settings.read_from(_source(path, content))
 
 
-def read_password(path: Path) -> str:
+def read_password(path: Path, *, what: str = "the password that is set in the controller") -> str:
     """The first and only line of a secret file, without its end of line. Raises ConfigError."""
     text = _decode(path, _read(path, _MOST_PASSWORD_BYTES))
     password = text.removesuffix("\n").removesuffix("\r")
-    hint = "write the password that is set in the controller into this file, alone on one line"
+    hint = f"write {what} into this file, alone on one line"
     if not password.strip():
         raise ConfigError(f"{path}: the password file is empty", hint=hint)
     if not password.isprintable():

@@ -19,6 +19,7 @@ from edge_agent.settings.outputs import AnyOutput, OutputSettings, RtuSettings, 
 from edge_agent.settings.values import (
     Camera,
     FilePath,
+    HeaderName,
     Host,
     Milliseconds,
     OwnHost,
@@ -290,8 +291,26 @@ class WebSettings(Table):
         tuple[Text, ...], say("names and addresses that browsers may call this PC by, beside host and localhost")
     ] = ()
     token_file: Annotated[
-        FilePath | None, say("a file, mode 0600, whose only line lets a person review parts; without it nobody can")
+        FilePath | None,
+        say("a file, mode 0600, whose only line lets a person review parts; without it, and without users, nobody can"),
     ] = None
+    who_signs: Annotated[
+        Literal["users", "users-or-token"],
+        say("once this line has users (edge-agent users): they alone, or whoever has the token as well"),
+    ] = "users"
+    sign_with: Annotated[
+        Literal["session", "password"],
+        say("a review by a user: being signed in is enough, or the password again; a limit always wants it again"),
+    ] = "session"
+    sign_out_after_min: Annotated[
+        int, integer(1, 720), say("minutes without a signature after which a user has to sign in again")
+    ] = 30
+    user_header: Annotated[
+        HeaderName | None, say("the header in which a proxy that asks for passwords itself names the user")
+    ] = None
+    trusted_proxies: Annotated[
+        tuple[Peer, ...], Field(max_length=16, description="the addresses from which user_header is believed")
+    ] = ()
     shift_starts: Annotated[
         tuple[TimeOfDay, ...],
         Field(min_length=1, max_length=24, description="when shifts begin, in the time zone of this PC"),

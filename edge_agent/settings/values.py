@@ -23,6 +23,7 @@ __all__ = [
     "Camera",
     "Coil",
     "FilePath",
+    "HeaderName",
     "Host",
     "Milliseconds",
     "OwnHost",
@@ -159,6 +160,18 @@ def _peer(text: str) -> str:
     return text
 
 
+_OF_BROWSERS = frozenset({"authorization", "connection", "content-length", "content-type", "cookie", "host", "origin"})
+"""Headers that every browser sends by itself: what stands in them is not a proxy's word."""
+
+
+def _header_name(text: str) -> str:
+    if re.fullmatch(r"[A-Za-z][A-Za-z0-9-]{0,63}", text) is None:
+        raise ValueError("expected the name of a header")
+    if text.lower() in _OF_BROWSERS:
+        raise ValueError("a header that browsers send themselves")
+    return text
+
+
 def _signer_key(text: str) -> str:
     return str(PublicKey.parse(text))
 
@@ -195,6 +208,11 @@ Peer = Annotated[
     str,
     AfterValidator(_peer),
     Field(strict=True, max_length=64, json_schema_extra={"format": "peer"}),
+]
+HeaderName = Annotated[
+    str,
+    AfterValidator(_header_name),
+    Field(strict=True, min_length=1, max_length=64, json_schema_extra={"format": "header-name"}),
 ]
 Port = Annotated[int, integer(1, 65535)]
 ResultItem = Annotated[

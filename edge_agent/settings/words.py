@@ -43,6 +43,7 @@ _FORMATS = {
     "own-host": 'an address of this PC, as "192.168.10.1", or its name, without a port',
     "web-address": 'a web address, as "https://mes.plant.example/edge-agent"',
     "serial-port": 'a serial port, as "/dev/serial/by-id/...", or "rfc2217://ADDRESS:PORT" of a device server',
+    "header-name": 'the name of a header of the proxy\'s own, as "X-Remote-User"',
     "peer": 'an address or a network, such as "192.168.10.10" or "192.168.10.0/24"',
 }
 _SECRET_WORDS = ("password", "passwd", "secret", "token")

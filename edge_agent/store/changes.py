@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from edge_agent.people.signing import role_apart
 from edge_agent.store.reader import JournalReader
 from edge_agent.store.starts import ROTATE, START, ChangedValue, changes_in, told_detail
 
@@ -33,6 +34,7 @@ CHANGES = (
     "MSA",
     "OUTPUT_TEST",
     "ACKNOWLEDGE",
+    "USERS",
 )
 """The kinds of events that are changes. A START that changed nothing, and a BUNDLE that was in use before, are none."""
 _LAST_UTC = "9999"
@@ -70,6 +72,7 @@ _BY_WORDS = {
 class Change:
     """One change. ``by`` and ``why`` are empty where nobody is told, ``detail`` is the event's own text or its JSON.
 
+    ``role`` is that of the user who signed; empty where nobody proved the name.
     ``values`` are what differs from before; None where that was not recorded. ``facts`` are those of the event.
     """
 
@@ -79,6 +82,7 @@ class Change:
     kind: str
     detail: str
     by: str = ""
+    role: str = ""
     why: str = ""
     values: tuple[ChangedValue, ...] | None = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -136,8 +140,8 @@ def change_of(event: EventRow, journal: str = "") -> Change:
     if event.kind == START:
         return _start(change, told)
     if event.kind == "BUNDLE":
-        return _bundle(change)
-    return _worded(change) if told is None else _told(change, told)
+        return _with_role(_bundle(change))
+    return _with_role(_worded(change) if told is None else _told(change, told))
 
 
 def _of_file(path: Path, known: _Known) -> Iterator[Change]:
@@ -202,8 +206,17 @@ def _beside(before: Change | None, now: Change) -> tuple[ChangedValue, ...]:
 
 def _told(change: Change, told: dict[str, Any]) -> Change:
     why = _text(told.get("why")) or _text(told.get("note"))
-    facts = {key: value for key, value in told.items() if key not in ("values", "by", "why", "note", "schema_version")}
-    return replace(change, by=_text(told.get("by")), why=why, facts=facts)
+    not_facts = ("values", "by", "role", "why", "note", "schema_version")
+    facts = {key: value for key, value in told.items() if key not in not_facts}
+    return replace(change, by=_text(told.get("by")), role=_text(told.get("role")), why=why, facts=facts)
+
+
+def _with_role(change: Change) -> Change:
+    """Plain words name a user and the role together."""
+    if change.role:
+        return change
+    by, role = role_apart(change.by)
+    return replace(change, by=by, role=role)
 
 
 def _worded(change: Change) -> Change:

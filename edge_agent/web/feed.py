@@ -1,7 +1,8 @@
 """What agent and page say to each other: one JSON object a line, over the pipes of the page's process.
 
 Agent to page: first the settings, then ``{"state": ...}`` when something changed and once a second, and the answer
-to each request. Page to agent: reviews and limits that a person moves, and nothing else.
+to each request. Page to agent: reviews, limits that a person moves, that a user changes the own password, and nothing
+else.
 """
 
 from __future__ import annotations
@@ -11,11 +12,14 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from edge_agent.feed.state import Line
+from edge_agent.people.roles import Role  # noqa: TC001 - pydantic reads it at run time
 
 __all__ = [
     "Answer",
     "LimitRequest",
     "MovedLimit",
+    "OwnPassword",
+    "PasswordRequest",
     "Request",
     "Review",
     "ReviewRequest",
@@ -34,13 +38,18 @@ class Review(Line):
     """What a person says of a part. It changes no verdict: that one is sent.
 
     Of a REJECT: CONFIRMED (rightly rejected) or OVERTURNED (was a good part). Of a PASS: PASS_CONFIRMED (rightly
-    passed) or ESCAPE (was a defective part).
+    passed) or ESCAPE (was a defective part). ``role`` is that of a user; None where nobody proved the name.
     """
 
     part_seq: Annotated[int, Field(ge=1, le=2**63 - 1)]
     says: Literal["CONFIRMED", "OVERTURNED", "PASS_CONFIRMED", "ESCAPE"]
     by: Name
     note: Note = ""
+    role: Role | None = None
+
+    def detail(self) -> str:
+        """What the journal's event says of it: without a role as ever, so that an older program reads it, too."""
+        return self.model_dump_json(exclude={"role"} if self.role is None else None)
 
 
 class ReviewRequest(Line):
@@ -70,7 +79,21 @@ class LimitRequest(Line):
     limit: MovedLimit
 
 
-Request = ReviewRequest | LimitRequest
+class OwnPassword(Line):
+    """A user who is signed in is about to have another password. The password is not told to anybody."""
+
+    user: Name
+    role: Role
+
+
+class PasswordRequest(Line):
+    """The page asks the agent to write into the journal that a user changes the own password."""
+
+    ask: Annotated[int, Field(ge=1)]
+    password_of: OwnPassword
+
+
+Request = ReviewRequest | LimitRequest | PasswordRequest
 
 
 class Answer(Line):

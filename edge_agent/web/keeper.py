@@ -17,9 +17,11 @@ from pydantic import TypeAdapter
 from drivers.timing import Backoff
 from edge_agent.feed.telling import Teller, say
 from edge_agent.inspection.bundle.limit_changes import LIMIT_EVENT
+from edge_agent.people.records import USERS_EVENT, users_detail
+from edge_agent.people.signing import Person
 from edge_agent.runtime.companion import start_companion
 from edge_agent.store.journal import JournalError
-from edge_agent.web.feed import Answer, LimitRequest, Request
+from edge_agent.web.feed import Answer, LimitRequest, PasswordRequest, Request
 from edge_agent.web.moving import moved_by_process
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
     from edge_agent.feed.telling import Looked
     from edge_agent.settings import Settings
+    from edge_agent.web.feed import ReviewRequest
 
 __all__ = ["keep_page"]
 
@@ -101,12 +104,13 @@ class _Keeper:
             if isinstance(request, LimitRequest):
                 self._begin_to_move(request, answer_to)
                 continue
+            kind, detail = _record_of(request)
             try:
-                await self._note("REVIEW", request.review.model_dump_json())
+                await self._note(kind, detail)
                 error = ""
             except JournalError as err:
                 error = str(err)
-            log.info("part_reviewed", part_seq=request.review.part_seq, says=request.review.says, error=error or None)
+            log.info("page_recorded", kind=kind, **_in_short(request), error=error or None)
             say(answer_to, Answer(answer=request.ask, error=error))
             await asyncio.sleep(_BETWEEN_REVIEWS_S)
 
@@ -128,3 +132,18 @@ class _Keeper:
                 error = f"the bundle with that limit is activated, but the journal does not say so: {err}"
         log.info("limit_moved", to=request.limit.to, by=request.limit.by, bundle_id=done.bundle_id, error=error or None)
         say(answer_to, Answer(answer=request.ask, error=error, bundle_id=done.bundle_id))
+
+
+def _record_of(request: ReviewRequest | PasswordRequest) -> tuple[str, str]:
+    """The event's kind and detail."""
+    if isinstance(request, PasswordRequest):
+        own = request.password_of
+        return USERS_EVENT, users_detail("password", own.user, own.role, Person(own.user, own.role, "password"))
+    return "REVIEW", request.review.detail()
+
+
+def _in_short(request: ReviewRequest | PasswordRequest) -> dict[str, object]:
+    """For the log, which people read who need not know what others said of a part."""
+    if isinstance(request, PasswordRequest):
+        return {"user": request.password_of.user}
+    return {"part_seq": request.review.part_seq, "says": request.review.says}

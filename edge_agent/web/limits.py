@@ -15,15 +15,18 @@ from starlette.routing import Route
 from edge_agent.bundles.prospect import NEXT_START, LimitWish, foresee
 from edge_agent.errors import DataError, UsageError
 from edge_agent.inspection.bundle.registry import find
+from edge_agent.people.passwords import MOST
+from edge_agent.people.roles import Action
 from edge_agent.web.asking import checked, utc_text
 from edge_agent.web.feed import MovedLimit
-from edge_agent.web.guard import body_of, check_token
+from edge_agent.web.guard import body_of
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
     from edge_agent.settings import BundleSettings, Settings
+    from edge_agent.web.access import Access
     from edge_agent.web.reviews import ReviewDesk
 
 __all__ = ["LimitPages"]
@@ -45,19 +48,20 @@ class _Wanted(BaseModel):
 
     bundle: _BundleId
     limit: _Limit
-    by: str
+    by: str = ""
     why: str
     told: str
     although_known_defects_pass: bool = False
+    password: Annotated[str | None, Field(max_length=MOST, repr=False)] = None
 
 
 @dataclass(frozen=True, slots=True)
 class LimitPages:
-    """``token`` is None where nobody may decide anything on this page."""
+    """What these addresses share."""
 
     settings: Settings
     desk: ReviewDesk
-    token: str | None
+    access: Access
 
     def routes(self) -> list[Route]:
         """The addresses of these pages and of what they ask for, with who answers them."""
@@ -74,18 +78,21 @@ class LimitPages:
         wish = LimitWish(entry.program, entry.camera, asked.limit, bundle_id=asked.bundle, since_utc=since_utc)
         try:
             facts = foresee(self.settings, wish).to_json()
-            return JSONResponse({"schema_version": 1, **facts, "can_move": self.token is not None})
+            return JSONResponse({"schema_version": 1, **facts, "can_move": self.access.is_open})
         except UsageError as err:
             raise HTTPException(409, str(err)) from err
 
     async def move(self, request: Request) -> Response:
-        """A person with the token makes it the limit: the agent has a new bundle made and activates it.
+        """A person who may makes it the limit: the agent has a new bundle made and activates it.
 
-        Raises HTTPException: 401 or 403 without the token, 409 with the agent's words where it refuses.
+        Raises HTTPException: 401 or 403 for whoever may not, 409 with the agent's words where it refuses.
         """
-        check_token(request, self.token)
+        self.access.check(request)
         body = await body_of(request)
         wanted = checked(lambda: _Wanted.model_validate_json(body))
+        signed = await self.access.signed(
+            request, Action.LIMIT, by=wanted.by.strip(), why=wanted.why.strip(), password=wanted.password
+        )
         entry = await run_in_threadpool(self._entry, wanted.bundle)
         limit = checked(
             lambda: MovedLimit(
@@ -93,8 +100,8 @@ class LimitPages:
                 camera=entry.camera,
                 bundle_id=wanted.bundle,
                 to=wanted.limit,
-                by=wanted.by.strip(),
-                why=wanted.why.strip(),
+                by=signed.words,
+                why=signed.why,
                 although_known_defects_pass=wanted.although_known_defects_pass,
                 told=wanted.told,
             )

@@ -16,6 +16,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from edge_agent.domain import Reason, Verdict
+from edge_agent.local_time import local_words
+from edge_agent.people.passwords import MOST
+from edge_agent.people.roles import Action
+from edge_agent.report.words import SAID_WORDS
 from edge_agent.store.export import record_of
 from edge_agent.store.limits import LimitSearch
 from edge_agent.store.search import PartQuery
@@ -23,10 +27,11 @@ from edge_agent.web.asking import asked_part, checked, utc_text
 from edge_agent.web.download import ExcelDownload
 from edge_agent.web.feed import Review
 from edge_agent.web.finding import TEXT_MOST, find_text
-from edge_agent.web.guard import body_of, check_token
+from edge_agent.web.guard import body_of
 from edge_agent.web.reviews import FITTING
 from edge_agent.web.rows import camera_json, part_json
 from edge_agent.web.whatif import bundles_json, limit_moved
+from edge_agent.wording import tr
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -36,6 +41,7 @@ if TYPE_CHECKING:
     from edge_agent.settings import Settings
     from edge_agent.store.limits import Doubtful
     from edge_agent.store.rows import CameraRow, PartRow
+    from edge_agent.web.access import Access
     from edge_agent.web.pictures import Explainer
     from edge_agent.web.reviews import ReviewBook, ReviewDesk
     from edge_agent.web.thumbnails import Thumbnails
@@ -112,20 +118,22 @@ class _Said(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     says: str
-    by: str
+    by: str = ""
     note: str = ""
+    password: Annotated[str | None, Field(max_length=MOST, repr=False)] = None
+    seen: Annotated[int | None, Field(ge=0)] = None
 
 
 @dataclass(frozen=True, slots=True)
 class LookingBack:
-    """What these addresses share. ``token`` is None where nobody may review."""
+    """What these addresses share."""
 
     settings: Settings
     explainer: Explainer
     thumbnails: Thumbnails
     desk: ReviewDesk
     book: ReviewBook
-    token: str | None
+    access: Access
 
     def routes(self) -> list[Route]:
         """The addresses of these pages and of what they ask for, with who answers them."""
@@ -208,7 +216,7 @@ class LookingBack:
                 "cameras": [camera_json(camera) for camera in row.cameras],
                 "reviews": [review.to_json() for review in told],
                 "can_say": list(FITTING[row.verdict]),
-                "can_review": self.token is not None,
+                "can_review": self.access.is_open,
                 "beside": asdict(beside),
             }
         )
@@ -244,24 +252,35 @@ class LookingBack:
             why = {one.part_seq: _why(one) for one in doubtful}
             rows = self._listed(journal, [row for seq in why if (row := journal.part(seq)) is not None])
         parts = [row | {"why": why[row["part_seq"]], "can_say": list(FITTING[row["verdict"]])} for row in rows]
-        facts = {"number": number, "near": _NEAR, "can_review": self.token is not None}
+        facts = {"number": number, "near": _NEAR, "can_review": self.access.is_open}
         return JSONResponse({"schema_version": 1, **facts, "parts": parts})
 
     async def review(self, request: Request) -> Response:
-        """A person with the token says whether a verdict was right. The one that was sent stays what it is.
+        """A person who may says whether a verdict was right. The one that was sent stays what it is.
 
-        Raises HTTPException: 401 or 403 without the token, 409 for what cannot be said of this verdict.
+        ``seen`` is how many reviews of the part this person has seen. Raises HTTPException: 401 or 403 for whoever may
+        not, 409 for what cannot be said of this verdict, and where somebody else said something meanwhile.
         """
-        check_token(request, self.token)
+        self.access.check(request)
         body = await body_of(request)
         said = checked(lambda: _Said.model_validate_json(body))
         row = await run_in_threadpool(self._any_row, request)
-        wish = {"part_seq": row.part_seq, "says": said.says, "by": said.by.strip(), "note": said.note}
+        signed = await self.access.signed(
+            request, Action.REVIEW, by=said.by.strip(), why=said.note, password=said.password
+        )
+        person = signed.person
+        wish = {"part_seq": row.part_seq, "says": said.says, "by": person.name, "note": said.note, "role": person.role}
         review = checked(lambda: Review.model_validate(wish))
         if review.says not in FITTING[row.verdict]:
             fitting = " or ".join(FITTING[row.verdict]) or "nothing: only a PASS and a REJECT are reviewed"
             raise HTTPException(409, f"part {row.part_seq} is {row.verdict}: what can be said of it is {fitting}")
-        await self.desk.ask(review)
+        if said.seen is None:
+            await self.desk.ask(review)
+        else:
+            # One after the other: a second person is told what the first one said, also of two at the same moment.
+            async with self.desk.one_review:
+                await run_in_threadpool(self._check_seen, row.part_seq, said.seen)
+                await self.desk.ask(review)
         return JSONResponse({"schema_version": 1, **wish})
 
     def bundles(self, _: Request) -> Response:
@@ -297,6 +316,22 @@ class LookingBack:
                 published = journal.published(row.part_seq)
                 for camera in row.cameras or (None,):
                     yield record_of(row, camera, published)
+
+    def _check_seen(self, part_seq: int, seen: int) -> None:
+        """Raise HTTPException (409) where the part has more reviews than that, with the newest of them."""
+        with self._journal() as journal:
+            told = self.book.of(journal).get(part_seq, [])
+        if len(told) > seen:
+            newest = told[-1]
+            raise HTTPException(
+                409,
+                tr(
+                    "{name} was first, at {at}: {says}. Look again before you say something else.",
+                    name=newest.who,
+                    at=local_words(newest.at_utc),
+                    says=tr(SAID_WORDS[newest.review.says]),
+                ),
+            )
 
     def _any_row(self, request: Request) -> PartRow:
         with self._journal() as journal:

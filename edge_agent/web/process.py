@@ -16,9 +16,12 @@ from edge_agent.errors import Unavailable
 from edge_agent.feed.current import Live
 from edge_agent.feed.state import AgentState
 from edge_agent.logs import configure_logs
+from edge_agent.people.sessions import Sessions
+from edge_agent.people.users import UsersFile, users_path
 from edge_agent.runtime.holders import listener_at
 from edge_agent.runtime.process import stand_back
 from edge_agent.settings import Settings
+from edge_agent.web.access import Access
 from edge_agent.web.feed import Answer, Request
 from edge_agent.web.guard import read_token
 from edge_agent.web.measured import Measured
@@ -63,6 +66,7 @@ async def run_page() -> None:
     finally:
         site.explainer.close()
         site.thumbnails.close()
+        site.access.close()
 
 
 def make_site(settings: Settings, send: Callable[[Request], None]) -> Site:
@@ -76,7 +80,10 @@ def make_site(settings: Settings, send: Callable[[Request], None]) -> Site:
     measured = Measured(settings, live, book)
     token = None if web is None or web.token_file is None else read_token(web.token_file)
     thumbnails = Thumbnails(settings.store.archive)
-    return Site(settings, live, measured, Explainer(settings), thumbnails, ReviewDesk(send), book, token)
+    users = UsersFile(users_path(settings.store.journal))
+    desk = ReviewDesk(send)
+    access = Access(web, token, users, Sessions(60.0 * (web.sign_out_after_min if web else 0)), desk)
+    return Site(settings, live, measured, Explainer(settings), thumbnails, desk, book, access)
 
 
 def _servers(settings: Settings, site: Site) -> list[tuple[uvicorn.Server, socket.socket]]:

@@ -12,14 +12,15 @@ from pydantic import ValidationError
 
 from edge_agent.domain import Verdict
 from edge_agent.errors import Unavailable
-from edge_agent.web.feed import LimitRequest, Review, ReviewRequest
+from edge_agent.report.words import signer_words
+from edge_agent.web.feed import LimitRequest, PasswordRequest, Review, ReviewRequest
 from edge_agent.web.moving import MOVED_WITHIN_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from edge_agent.store.search import JournalSearch
-    from edge_agent.web.feed import Answer, MovedLimit, Request
+    from edge_agent.web.feed import Answer, MovedLimit, OwnPassword, Request
 
 __all__ = ["FITTING", "ReviewBook", "ReviewDesk", "Reviewed"]
 
@@ -42,7 +43,12 @@ class Reviewed:
 
     def to_json(self) -> dict[str, Any]:
         """The object that the page in the browser reads."""
-        return {**self.review.model_dump(), "at_utc": self.at_utc}
+        return {**self.review.model_dump(), "who": self.who, "at_utc": self.at_utc}
+
+    @property
+    def who(self) -> str:
+        """The name, and the role of a user, in the reader's language."""
+        return signer_words(self.review.by, self.review.role or "")
 
 
 @dataclass(slots=True)
@@ -76,12 +82,19 @@ class ReviewDesk:
     """Hands to the agent what people say and decide, and waits until it is done."""
 
     send: Callable[[Request], None]
+    one_review: asyncio.Lock = field(default_factory=asyncio.Lock)
     _numbers: count[int] = field(default_factory=lambda: count(1))
     _waiting: dict[int, asyncio.Future[Answer]] = field(default_factory=dict)
 
     async def ask(self, review: Review) -> None:
         """Return when the review is on the disk. Raises Unavailable if it is not."""
         answer = await self._asked(lambda number: ReviewRequest(ask=number, review=review), _ANSWER_WITHIN_S)
+        if answer.error:
+            raise Unavailable(answer.error)
+
+    async def tell_password(self, own: OwnPassword) -> None:
+        """Return when the journal knows that a user changes the own password. Raises Unavailable if it does not."""
+        answer = await self._asked(lambda number: PasswordRequest(ask=number, password_of=own), _ANSWER_WITHIN_S)
         if answer.error:
             raise Unavailable(answer.error)
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from edge_agent.feed.current import Live
     from edge_agent.settings import Settings
+    from edge_agent.web.access import Access
     from edge_agent.web.measured import Measured
     from edge_agent.web.pictures import Explainer
     from edge_agent.web.reviews import ReviewBook, ReviewDesk
@@ -63,7 +64,7 @@ class _ChangesAsked(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What the addresses share. ``token`` is None where nobody may review."""
+    """What the addresses share."""
 
     settings: Settings
     live: Live
@@ -72,7 +73,7 @@ class Site:
     thumbnails: Thumbnails
     desk: ReviewDesk
     book: ReviewBook
-    token: str | None
+    access: Access
 
     # --- now ------------------------------------------------------------------------------------------
 
@@ -107,7 +108,7 @@ class Site:
             "line": self.settings.line.name,
             "deadline_ms": self.settings.line.deadline_ms,
             "programs": sorted({entry.program for entry in self.settings.bundle}),
-            "can_review": self.token is not None,
+            "can_review": self.access.is_open,
         }
 
     def _state(self) -> dict[str, Any]:
@@ -156,14 +157,15 @@ class Site:
 
 def page(site: Site, names: frozenset[str]) -> ASGIApp:
     """The operator's page with everything on it."""
-    back = LookingBack(site.settings, site.explainer, site.thumbnails, site.desk, site.book, site.token)
+    back = LookingBack(site.settings, site.explainer, site.thumbnails, site.desk, site.book, site.access)
     routes = [
         *_files(),
         Route("/heat-scale.png", _scale),
         Route("/events", site.events),
         *back.routes(),
-        *LimitPages(site.settings, site.desk, site.token).routes(),
+        *LimitPages(site.settings, site.desk, site.access).routes(),
         Route("/api/changes", site.changes),
+        *site.access.routes(),
         *_machines(site),
     ]
     app = Starlette(routes=routes, exception_handlers={EdgeAgentError: _said, HTTPException: _refused})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import subprocess
 from contextlib import asynccontextmanager
@@ -11,7 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.security.web_site import TOKEN, agent_state, part_row, reject_row, served, web_settings, written
+from tests.security.people_site import ADA, LIN, PASSWORDS, change, team
+from tests.security.web_site import (
+    TOKEN,
+    agent_state,
+    part_row,
+    reject_row,
+    served,
+    web_settings,
+    with_web,
+    written,
+)
 from tests.simulated.proxy import NGINX, NO_NGINX, nginx
 
 if TYPE_CHECKING:
@@ -35,10 +46,10 @@ BUFFERED = {
 
 @asynccontextmanager
 async def behind(
-    folder: Path, changes: Mapping[str, str] | None = None, names: tuple[str, ...] = (NAME,)
+    folder: Path, changes: Mapping[str, str] | None = None, names: tuple[str, ...] = (NAME,), **keys: Any
 ) -> AsyncIterator[tuple[Proxy, Served]]:
-    """The page over a journal of three parts, and nginx before it."""
-    settings = web_settings(folder)
+    """The page over a journal of three parts, and nginx before it; ``keys`` are those of [web]."""
+    settings = with_web(web_settings(folder), **keys)
     await written(settings.store.journal, [part_row(1), reject_row(2), part_row(3)])
     async with served(settings, names=names) as site, nginx(folder / "nginx", site.port, changes) as proxy:
         site.site.live.hear(agent_state())
@@ -196,3 +207,44 @@ async def test_with_a_password_everything_but_a_review_asks_for_it(tmp_path: Pat
         assert site.reviews == []
         assert (await review(proxy, origin)).status == 200
         assert len(site.reviews) == 1
+
+
+async def test_a_user_signs_in_below_the_path_and_the_cookie_is_for_tls_alone(tmp_path: Path) -> None:
+    async with behind(tmp_path) as (proxy, site):
+        change(site.site.settings, team())
+        own = {"Origin": f"https://{NAME}:{proxy.port}"}
+        said = json.dumps({"name": LIN, "password": PASSWORDS[LIN]}).encode()
+        signed_in = await proxy.ask("/line7/api/session", method="POST", headers=own, body=said)
+        kept = signed_in.headers["set-cookie"]
+        assert {"secure", "httponly", "samesite=strict"} <= set(kept.lower().split("; "))
+        cookie = {"Cookie": kept.partition(";")[0]}
+        assert (await review(proxy, own)).status == 401  # the token
+        assert (await review(proxy, {**own, **cookie})).status == 409  # in the name of another
+        wish = json.dumps({"says": "OVERTURNED"}).encode()
+        address = "/line7/api/parts/2/review"
+        reply = await proxy.ask(address, method="POST", headers={**own, **cookie}, body=wish)
+        assert (reply.status, [told.by for told in site.reviews]) == (200, [LIN])
+
+
+async def test_nginx_hands_on_whom_it_asked_and_takes_away_what_a_browser_wrote_there(tmp_path: Path) -> None:
+    believed = {"user_header": "X-Remote-User", "trusted_proxies": ("127.0.0.1",)}
+    wish = json.dumps({"says": "OVERTURNED"}).encode()
+    address = "/line7/api/parts/2/review"
+    faked = {"X-Remote-User": ADA, "x-remote-user": ADA}
+    async with behind(tmp_path, **believed) as (proxy, site):
+        change(site.site.settings, team())
+        own = {"Origin": f"https://{NAME}:{proxy.port}"}
+        assert (await proxy.ask(address, method="POST", headers={**own, **faked}, body=wish)).status == 401
+        assert site.reviews == []
+
+    line = (await asyncio.to_thread(_password_line)).replace("operators:", f"{LIN}:")
+    asks = {**WITH_PASSWORD, "$edge_agent_asks;\n": '"edge-agent";\n'}
+    (tmp_path / "second").mkdir()
+    async with behind(tmp_path / "second", asks, **believed) as (proxy, site):
+        (proxy.folder / "htpasswd").write_text(line)
+        change(site.site.settings, team())
+        own = {"Origin": f"https://{NAME}:{proxy.port}", **faked}
+        basic = {"Authorization": f"Basic {base64.b64encode(f'{LIN}:parts-of-line-7'.encode()).decode()}"}
+        assert (await proxy.ask(address, method="POST", headers=own, body=wish)).status == 401
+        reply = await proxy.ask(address, method="POST", headers={**own, **basic}, body=wish)
+        assert (reply.status, [(told.by, told.role) for told in site.reviews]) == (200, [(LIN, "operator")])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from edge_agent.inspection.bundle.manifest import MANIFEST, encode_manifest, manifest_id
+from tests.security.people_site import ADA, PASSWORDS, QUINN, Visitor, change, team
 from tests.security.web_site import TOKEN, part_row, reject_row, served, web_settings, written
 from tests.unit.test_manifest_fuzz import MANIFEST_AS_WRITTEN
 
@@ -125,3 +126,20 @@ async def test_what_the_agent_refuses_is_said_in_its_words(at: Served) -> None:
 
     assert reply.status == 409
     assert b"known defects would pass: part 2" in reply.body
+
+
+async def test_a_user_signs_for_a_limit_with_the_role_and_nobody_else_once_there_are_users(at: Served) -> None:
+    change(at.site.settings, team())
+    visitor = Visitor(at)
+    await visitor.sign_in(QUINN)
+    wish = {"bundle": BUNDLE, "limit": 2.5, "why": "dust", "told": "ab" * 32}
+    assert (await move(at)).status == 401  # the token
+    assert (await visitor.ask("/api/limit", {**wish, "by": ADA, "password": PASSWORDS[QUINN]})).status == 409
+    assert at.limits == []
+    assert (await visitor.ask("/api/limit", {**wish, "by": QUINN, "password": PASSWORDS[QUINN]})).status == 200
+    assert [(one.by, one.why) for one in at.limits] == [("Quinn (quality)", "dust")]
+
+
+async def test_a_name_that_nobody_proved_moves_no_limit_as_if_it_were_signed(at: Served) -> None:
+    assert (await move(at, by="A. Weber (engineer)")).status == 400
+    assert at.limits == []

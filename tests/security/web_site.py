@@ -14,17 +14,17 @@ from edge_agent.domain import Alignment, Judgement, Outcome, Published, Reason, 
 from edge_agent.feed.state import AgentState, Condition
 from edge_agent.settings import Settings, load_settings
 from edge_agent.store.journal import CameraRow, Journal, PartRow
-from edge_agent.web.feed import Answer, LimitRequest
+from edge_agent.web.feed import Answer, LimitRequest, PasswordRequest
 from edge_agent.web.process import listening_socket, make_site, names_of, server
 from edge_agent.web.site import Site, page
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
     from starlette.types import ASGIApp
 
-    from edge_agent.web.feed import MovedLimit, Request, Review
+    from edge_agent.web.feed import MovedLimit, Request, Review, ReviewRequest
 
 TOKEN = "0123456789abcdefghij"  # noqa: S105 - of these tests alone
 
@@ -60,6 +60,12 @@ def web_settings(folder: Path, *, port: int = 8480, bundle: str = "bundle", toke
     path = folder / "line.toml"
     path.write_text(_TOML.format(port=port, bundle=bundle, more='token_file = "web_token"' if token else ""))
     return load_settings(path)
+
+
+def with_web(settings: Settings, **keys: Any) -> Settings:
+    """The same settings with other keys of [web]."""
+    assert settings.web is not None
+    return settings.model_copy(update={"web": settings.web.model_copy(update=keys)})
 
 
 def part_row(part_seq: int = 1, **changes: Any) -> PartRow:
@@ -151,6 +157,15 @@ class Served:
     review_error: str | None = ""
     limits: list[MovedLimit] = field(default_factory=list)
     limit_error: str = ""
+    write_review: Callable[[str, str], Awaitable[None]] | None = None
+    passwords: list[str] = field(default_factory=list)
+    writing: list[asyncio.Task[None]] = field(default_factory=list)
+
+    async def _write(self, request: ReviewRequest) -> None:
+        """As the agent's keeper does: an answer when the row is on the disk."""
+        assert self.write_review is not None
+        await self.write_review("REVIEW", request.review.detail())
+        self.site.desk.answered(Answer(answer=request.ask, error=""))
 
     async def ask(
         self, path: str, *, method: str = "GET", headers: dict[str, str] | None = None, body: bytes | None = None
@@ -211,8 +226,14 @@ async def served(
         if isinstance(request, LimitRequest):
             at.limits.append(request.limit)
             at.site.desk.answered(Answer(answer=request.ask, error=at.limit_error, bundle_id="ab" * 32))
+        elif isinstance(request, PasswordRequest):
+            at.passwords.append(request.password_of.user)
+            at.site.desk.answered(Answer(answer=request.ask, error=at.limit_error))
         elif at.review_error is not None:
             at.reviews.append(request.review)
+            if at.write_review is not None:
+                at.writing.append(asyncio.create_task(at._write(request)))
+                return
             at.site.desk.answered(Answer(answer=request.ask, error=at.review_error))
 
     at = Served(sock.getsockname()[1], make_site(settings, agent))
@@ -230,3 +251,4 @@ async def served(
         await asyncio.gather(serve, follow, return_exceptions=True)
         at.site.explainer.close()
         at.site.thumbnails.close()
+        at.site.access.close()

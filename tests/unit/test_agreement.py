@@ -1,9 +1,9 @@
 """The numbers of an attribute agreement study, value by value against published worked examples, and bad input.
 
 ``tests/data/msa_aiag.csv``: the 450 ratings of table III-C 1 of AIAG's Measurement Systems Analysis, 4th edition. They
-were typed in without the manual at hand. What vouches for them is what others publish of that example: every cell of its
-six cross tables, the counts of parts judged alike (42, 45 and 40 of 50; elsmar.com, thread 46508: 29, 32 and 28 of them
-always good), appraiser A's row and parts (JMP, "Effectiveness Report"), and the rates.
+were typed in without the manual at hand. What vouches for them is what others publish of that example: every cell of
+its six cross tables, the counts of parts judged alike (42, 45 and 40 of 50; elsmar.com, thread 46508: 29, 32 and 28 of
+them always good), appraiser A's row and parts (JMP, "Effectiveness Report"), and the rates.
 
 ``tests/data/msa_bearings.csv``: black spots on 15 plain bearings, out of the tests of jaspQualityControl (JASP), whose
 expected values stand here too. There the positive rating is "good", so its misses are our false alarms.

@@ -63,6 +63,11 @@ WRITES = {
     "journal rotate": [],
     "results again": [],
     "results put-away": ["--receiver", "webhook"],
+    "users add": ["Ada", "--role", "engineer"],
+    "users role": ["Ada", "quality"],
+    "users password": ["Ada"],
+    "users disable": ["Ada"],
+    "users enable": ["Ada"],
 }
 """Every command that writes into the state folder, with what it needs to get that far."""
 READS = {
@@ -72,6 +77,7 @@ READS = {
     "journal verify": [],
     "results list": [],
     "doctor": [],
+    "users list": [],
 }
 """Those that only look into it: root may, and leaves nothing."""
 ELSEWHERE = {

@@ -6,10 +6,12 @@ import * as history from "./history.js";
 import { follow, on } from "./line.js";
 import * as live from "./live.js";
 import * as part from "./part.js";
+import { learn } from "./person.js";
 import * as review from "./review.js";
+import * as signin from "./signin.js";
 import * as whatif from "./whatif.js";
 
-const VIEWS = { live, history, part, review, whatif, changes, find };
+const VIEWS = { live, history, part, review, whatif, changes, find, signin };
 const shown = () => document.querySelector("main:not([hidden])");
 
 function go() {
@@ -37,4 +39,5 @@ for (const main of document.querySelectorAll("main")) main.tabIndex = -1; // to 
 for (const view of Object.values(VIEWS)) view.start?.();
 addEventListener("hashchange", () => { go(); shown().focus({ preventScroll: true }); scrollTo(0, 0); });
 follow();
+learn();
 go();

@@ -41,7 +41,7 @@ async function showPart(seq) {
       $(id).href = `#part/${part.beside[way]}`;
     }
     $("partverdict").replaceChildren(...verdict(part));
-    const review = element("section", [element("h2", tr("Review")), ...said(part), sayForm(part, () => { reviewed(seq); })], { class: "reviewed" });
+    const review = element("section", [element("h2", tr("Review")), ...said(part), sayForm(part, () => { reviewed(seq); }, () => reviewed(seq))], { class: "reviewed" });
     const pictures = element("div");
     body.replaceChildren(element("div", [pictures, element("div", [summary(part), review])], { class: "beside" }));
     // The camera that decided is the first to look at.
@@ -63,14 +63,15 @@ function summary(part) {
   ]));
 }
 
-const said = (part) => part.reviews.map((review) => element("p", `${SAID[review.says] ?? review.says} · ${review.by} · ${clock(review.at_utc)} ${review.note}`));
+const said = (part) => part.reviews.map((review) => element("p", `${SAID[review.says] ?? review.says} · ${review.who} · ${clock(review.at_utc)} ${review.note}`));
 
 // What was said just now, out of the journal: the form stays as it is, so that its word of success does too.
 async function reviewed(seq) {
   const part = await ask(`api/parts/${encodeURIComponent(seq)}`);
-  if (seq !== shownSeq) return;
+  if (seq !== shownSeq) return null;
   document.querySelectorAll("#partbody .reviewed > p").forEach((line) => line.remove());
   document.querySelector("#partbody .reviewed > h2").after(...said(part));
+  return part.reviews.length;
 }
 
 async function cameraOf(part, camera) {

@@ -1,5 +1,6 @@
-// A person with the token makes the limit that was looked at the limit: says first what it rests on, and when it counts.
+// A person who may makes the limit that was looked at the limit: says first what it rests on, and when it counts.
 import { ask, element, facts, number } from "./dom.js";
+import { hasUsers, known, learn, passwordField, signedAs, user, wantsPassword, whyNot } from "./person.js";
 import { tr } from "./tr.js";
 
 const percent = (share) => `${(100 * share).toFixed(1)} %`;
@@ -17,6 +18,7 @@ export function offerLimit(after, asked) {
 
 async function show(shown, asked) {
   let told;
+  await known();
   try { told = await ask(`api/limit?${asked}`); } catch (err) { shown.append(err.message); return; }
   shown.append(element("h2", tr("Make {limit} the limit", { limit: number(told.to) })), facts([
     [tr("Limit now"), number(told.limit)],
@@ -27,7 +29,7 @@ async function show(shown, asked) {
     [tr("Known defects that would pass"), defects(told)],
   ]), ...told.notes.map((note) => element("p", note)));
   shown.append(element("p", tr("Parts are judged by it from the agent's next start on; until then all are judged by the limit of before.")));
-  shown.append(told.can_move ? form(told) : element("p", tr("Nobody can move a limit here: line.toml names no token file.")));
+  shown.append(told.can_move ? (hasUsers() && whyNot("limit")) || form(told) : element("p", tr("Nobody can move a limit here: this line has no users, and line.toml names no token file.")));
 }
 
 function defects(told) {
@@ -37,17 +39,12 @@ function defects(told) {
 }
 
 function form(told) {
-  const kept = (name) => sessionStorage.getItem(name) || "";
-  const by = element("input", [], { required: "", maxlength: "64", autocomplete: "name", name: "by" });
   const why = element("input", [], { required: "", maxlength: "200", name: "why" });
-  const token = element("input", [], { required: "", type: "password", autocomplete: "off", name: "token" });
   const although = element("input", [], { required: "", type: "checkbox", name: "although" });
-  by.value = kept("name"); token.value = kept("token");
   const button = element("button", tr("Make this the limit"));
   const said = element("span", [], { role: "status" });
-  const fields = [
-    element("label", [tr("Your name"), by]), element("label", [tr("Why"), why]), element("label", [tr("Token"), token]),
-  ];
+  const signer = hasUsers() ? userSigns() : tokenSigns();
+  const fields = [...signer.fields, element("label", [tr("Why"), why]), ...signer.proof];
   if (told.refusal) fields.push(element("label", [although, tr("The known defects named above shall pass")]));
   const made = element("form", [...fields, button, said], { class: "row", id: "relimit" });
   made.addEventListener("submit", async (event) => {
@@ -56,18 +53,51 @@ function form(told) {
     said.textContent = tr("The new bundle is made and proven; that takes a while.");
     try {
       const done = await ask("api/limit", {
-        method: "POST", headers: { "Content-Type": "application/json", Authorization: `Bearer ${token.value}` },
+        method: "POST", headers: { "Content-Type": "application/json", ...signer.headers() },
         body: JSON.stringify({
-          bundle: told.bundle_id, limit: told.to, by: by.value, why: why.value, told: told.defects_digest,
+          bundle: told.bundle_id, limit: told.to, why: why.value, told: told.defects_digest, ...signer.body(),
           although_known_defects_pass: Boolean(told.refusal) && although.checked,
         }),
       });
-      sessionStorage.setItem("name", by.value); sessionStorage.setItem("token", token.value);
+      signer.worked();
       said.textContent = tr("Bundle {id} is activated and in the journal. It judges from the agent's next start on.", { id: done.bundle_id.slice(0, 12) });
     } catch (err) {
       said.textContent = err.message;
+      if (err.status === 401) signer.refused(said);
       button.disabled = false;
     }
   });
   return made;
+}
+
+function userSigns() {
+  const name = user().name, [password, label] = passwordField(), isAsked = wantsPassword("limit");
+  return {
+    fields: [element("span", signedAs())],
+    proof: isAsked ? [label] : [],
+    headers: () => ({}),
+    body: () => ({ by: name, ...(isAsked ? { password: password.value } : {}) }),
+    worked: () => { password.value = ""; },
+    refused: async (said) => {
+      password.value = "";
+      await learn();
+      const why = whyNot("limit");
+      if (why) said.append(" ", why);
+    },
+  };
+}
+
+function tokenSigns() {
+  const kept = (name) => sessionStorage.getItem(name) || "";
+  const by = element("input", [], { required: "", maxlength: "64", autocomplete: "name", name: "by" });
+  const token = element("input", [], { required: "", type: "password", autocomplete: "off", name: "token" });
+  by.value = kept("name"); token.value = kept("token");
+  return {
+    fields: [element("label", [tr("Your name"), by])],
+    proof: [element("label", [tr("Token"), token])],
+    headers: () => ({ Authorization: `Bearer ${token.value}` }),
+    body: () => ({ by: by.value }),
+    worked: () => { sessionStorage.setItem("name", by.value); sessionStorage.setItem("token", token.value); },
+    refused: () => { token.focus(); },
+  };
 }

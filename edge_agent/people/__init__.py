@@ -1,0 +1,1 @@
+"""Who may do what: users with roles, passwords that only their owners know, and one way to sign."""

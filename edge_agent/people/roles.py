@@ -1,0 +1,45 @@
+"""The roles that a user can have, and the one table of what each of them may sign for."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import assert_never
+
+__all__ = ["Action", "Role", "may", "roles_for"]
+
+
+class Role(StrEnum):
+    """What a person is on this line. None stands above another: each action names the roles that may do it."""
+
+    OPERATOR = "operator"
+    QUALITY = "quality"
+    ENGINEER = "engineer"
+
+
+class Action(StrEnum):
+    """Everything that wants a signature."""
+
+    REVIEW = "review"
+    BYPASS = "bypass"
+    LIMIT = "limit"
+    ACTIVATE = "activate"
+    STUDY = "study"
+    USERS = "users"
+
+
+def roles_for(action: Action) -> frozenset[Role]:
+    """Who may sign for it."""
+    match action:
+        case Action.REVIEW:
+            return frozenset(Role)
+        case Action.BYPASS | Action.LIMIT | Action.STUDY:
+            return frozenset({Role.QUALITY, Role.ENGINEER})
+        case Action.ACTIVATE | Action.USERS:
+            return frozenset({Role.ENGINEER})
+        case _:
+            assert_never(action)
+
+
+def may(role: Role, action: Action) -> bool:
+    """Whether somebody with that role may sign for it."""
+    return role in roles_for(action)
