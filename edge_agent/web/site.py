@@ -22,6 +22,7 @@ from edge_agent.report.heat import scale_png
 from edge_agent.report.phrases import said
 from edge_agent.store.changes import changes_between
 from edge_agent.web.asking import checked, utc_text
+from edge_agent.web.drift_view import DriftPages
 from edge_agent.web.guard import Guard
 from edge_agent.web.language import Spoken, shell, words_script
 from edge_agent.web.limits import LimitPages
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import ASGIApp
 
+    from edge_agent.drift.from_journal import DriftWatch
     from edge_agent.feed.current import Live
     from edge_agent.settings import Settings
     from edge_agent.web.measured import Measured
@@ -72,6 +74,7 @@ class Site:
     desk: ReviewDesk
     book: ReviewBook
     token: str | None
+    watch: DriftWatch
 
     # --- now ------------------------------------------------------------------------------------------
 
@@ -161,6 +164,7 @@ def page(site: Site, names: frozenset[str]) -> ASGIApp:
         Route("/events", site.events),
         *back.routes(),
         *LimitPages(site.settings, site.desk, site.token).routes(),
+        *DriftPages(site.settings, site.watch).routes(),
         Route("/api/changes", site.changes),
         *_machines(site),
     ]
