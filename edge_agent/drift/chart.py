@@ -16,7 +16,7 @@ from typing import Final
 from edge_agent.drift.change_point import change_point
 from edge_agent.drift.usual import CLIP, Usual
 
-__all__ = ["RULES", "Change", "Chart", "Point", "Rules"]
+__all__ = ["CAUSE_RULES", "RULES", "Change", "Chart", "Point", "Rules"]
 
 _NOW: Final = 25
 _FEWEST_NOW: Final = 5
@@ -37,11 +37,11 @@ class Rules:
     lengthened). A change is over once every EWMA is below ``back`` of its limit, ``settles`` parts after a stop.
     """
 
-    weights: tuple[float, float] = (0.02, 0.1)
+    weights: tuple[float, float] = (0.03, 0.1)
     widths: tuple[float, float] = (4.5, 6.0)
     refines: int = 1000
     unknown_wander: float = 0.6
-    wander_times: float = 2.0
+    wander_times: float = 2.5
     least: float = 1.0
     outside: float = 3.0
     run: tuple[int, int, float] = (10, 10, 2.5)
@@ -59,6 +59,8 @@ class Rules:
 
 
 RULES: Final = Rules()
+CAUSE_RULES: Final = Rules(least=0.75)
+"""For light, focus and pose: what follows from them rejects parts, so they are told a little sooner."""
 
 
 @dataclass(frozen=True, slots=True)

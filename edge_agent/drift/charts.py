@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from edge_agent.drift.chart import Chart
-from edge_agent.drift.quantities import resolution, watched
+from edge_agent.drift.chart import CAUSE_RULES, RULES, Chart
+from edge_agent.drift.quantities import is_cause, resolution, watched
 from edge_agent.drift.usual import Usual
 
 if TYPE_CHECKING:
@@ -86,7 +86,8 @@ class _Camera:
                 values.append(value)
                 return None
             usual = Usual.of(values, least, self.first_utc[name])
-        self.charts[name] = Chart(usual, self.known.floor(name, usual.mean), self.known.most(name), least)
+        rules = CAUSE_RULES if is_cause(name) else RULES
+        self.charts[name] = Chart(usual, self.known.floor(name, usual.mean), self.known.most(name), least, rules)
         return self.charts[name]
 
 

@@ -21,6 +21,7 @@ __all__ = [
     "SCALE",
     "SCORE",
     "SHARE",
+    "is_cause",
     "of_condition",
     "pose_of",
     "resolution",
@@ -81,6 +82,11 @@ def pose_of(alignment: Alignment) -> dict[str, float]:
 def of_condition(name: str) -> Quantity | None:
     """The quantity of light or focus of that name; None for any other."""
     return Quantity(name) if name in set(Quantity) else None
+
+
+def is_cause(name: str) -> bool:
+    """Whether it tells of light, focus or pose, from which the others follow."""
+    return name in POSE or name in set(Quantity)
 
 
 def resolution(name: str) -> float:

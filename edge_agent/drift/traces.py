@@ -28,6 +28,17 @@ MOST_PARTS: Final = 20_000
 _WARMED_BY: Final = 500
 _BINS: Final = 120
 _PERCENT: Final = 100.0
+_DIGITS: Final = {
+    "percent": 1,
+    "grey": 1,
+    "ratio": 3,
+    "room": 0,
+    "px": 2,
+    "degrees": 3,
+    "factor": 4,
+    "correlation": 4,
+    "ms": 0,
+}
 _UNITS: Final = {SCALE: "factor", ANGLE: "degrees", QUALITY: "correlation", LATENCY: "ms"}
 
 
@@ -62,6 +73,11 @@ class Trace:
     now: float | None
     bins: tuple[Bin, ...]
     words: str = ""
+
+    @property
+    def digits(self) -> int:
+        """Digits behind the point that a person wants to see."""
+        return _DIGITS[self.unit]
 
 
 def traces(

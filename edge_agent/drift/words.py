@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from edge_agent.drift.quantities import ANGLE, LATENCY, POSE, QUALITY, SCALE, SCORE, SHARE, of_condition
+from edge_agent.drift.quantities import ANGLE, LATENCY, POSE, QUALITY, SCALE, SCORE, SHARE, is_cause, of_condition
 from edge_agent.inspection.scoring.quantity import look_at, moved_words
 
 if TYPE_CHECKING:
@@ -51,12 +51,12 @@ def since_words(utc: str) -> str:
 def _causes(found: Sequence[Standing]) -> list[Standing]:
     """Light, focus and pose first; the score and what it is made of only where none of those changed at that camera."""
     ordered = sorted(found, key=lambda one: (_rank(one.quantity), -abs(one.sigma)))
-    has_cause = {one.camera for one in ordered if _rank(one.quantity) < _rank(QUALITY)}
+    has_cause = {one.camera for one in ordered if is_cause(one.quantity)}
     is_told = {one.camera for one in ordered if one.quantity == SCORE}
     return [
         one
         for one in ordered
-        if _rank(one.quantity) < _rank(QUALITY)
+        if is_cause(one.quantity)
         or one.quantity == LATENCY
         or (one.camera not in has_cause and not (one.quantity.startswith(SHARE) and one.camera in is_told))
     ]

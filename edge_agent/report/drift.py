@@ -29,8 +29,8 @@ class DriftRow:
     camera: int
     title: str
     unit: str
-    usual: float | None
-    now: float | None
+    usual: str
+    now: str
     sigma: str
     limit: str
     state: str
@@ -93,7 +93,12 @@ def _row(trace: Trace) -> DriftRow:
         state, sigma, limit = tr("what is usual is learned yet"), "", ""
     else:
         state = said(trace.words) if trace.words else tr("as usual")
-        sigma, limit = f"{one.sigma:+.1f}", f"{one.limit:.1f}"
+        sigma, limit = f"{round(one.sigma, 1) + 0.0:+.1f}", f"{one.limit:.1f}"
     title = watched_words(one.quantity)[0]
     unit = tr(UNIT_WORDS[trace.unit])
-    return DriftRow(one.camera, title, unit, trace.usual, trace.now, sigma, limit, state, one.change is not None)
+    usual, now = (_figure(value, trace.digits) for value in (trace.usual, trace.now))
+    return DriftRow(one.camera, title, unit, usual, now, sigma, limit, state, one.change is not None)
+
+
+def _figure(value: float | None, digits: int) -> str:
+    return "" if value is None else f"{round(value, digits) + 0.0:.{digits}f}"  # no -0

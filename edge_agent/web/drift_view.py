@@ -29,17 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["DriftPages"]
 
 _HOURS_MOST: Final = 24 * 31
-_DIGITS: Final = {
-    "percent": 1,
-    "grey": 1,
-    "ratio": 3,
-    "room": 0,
-    "px": 2,
-    "degrees": 3,
-    "factor": 4,
-    "correlation": 4,
-    "ms": 0,
-}
 _WAITS_S: Final = 10.0
 
 
@@ -88,7 +77,7 @@ class DriftPages:
 
 def trace_json(one: Trace) -> dict[str, Any]:
     """One chart. ``learned`` of ``learned_from`` parts are there where what is usual is not known yet."""
-    stands, digits = one.standing, _DIGITS[one.unit]
+    stands, digits = one.standing, one.digits
     title, about = watched_words(stands.quantity)
     change, usual = stands.change, stands.usual
 

@@ -54,7 +54,8 @@ _LATENCY_S: Final = 0.1
 
 def _moved(image: Image, across: float) -> Image:
     height, width = image.shape[:2]
-    motion = np.array([[1, 0, across * width], [0, 1, 0]], np.float32)
+    # By whole pixels: between them a shift is a blur as well, which no fixture does.
+    motion = np.array([[1, 0, round(across * width)], [0, 1, 0]], np.float32)
     return np.asarray(cv2.warpAffine(image, motion, (width, height), borderMode=cv2.BORDER_REPLICATE), np.uint8)
 
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from edge_agent.drift.chart import RULES, Chart
+from edge_agent.drift.chart import CAUSE_RULES, RULES, Chart
 from edge_agent.drift.known import SCORE_MOST
+from edge_agent.drift.quantities import QUALITY, SCORE, is_cause
 from edge_agent.drift.usual import Usual
 
 if TYPE_CHECKING:
@@ -47,13 +48,15 @@ def stream(kind: str, number: int, rng: np.random.Generator) -> NDArray[np.float
     return np.asarray((rng.standard_normal(number) + own * lots) / np.sqrt(1 + own**2))
 
 
-def _chart(kind: str, learned: int, rng: np.random.Generator, *, is_score: bool) -> Chart:
+def _chart(kind: str, learned: int, rng: np.random.Generator, quantity: str) -> Chart:
     usual = Usual.of(stream(kind, learned, rng).tolist(), 1e-9)
-    return Chart(usual, most=SCORE_MOST) if is_score else Chart(usual)
+    if quantity == SCORE:
+        return Chart(usual, most=SCORE_MOST)
+    return Chart(usual, rules=CAUSE_RULES if is_cause(quantity) else RULES)
 
 
 def false_alarms(
-    kind: str, learned: int, *, streams: int, parts: int = 10_000, seed: int = 1, is_score: bool = False
+    kind: str, learned: int, *, streams: int, parts: int = 10_000, seed: int = 1, quantity: str = QUALITY
 ) -> int:
     """In so many independent drift-free streams of so many parts.
 
@@ -61,7 +64,7 @@ def false_alarms(
     """
     rng, alarms = np.random.default_rng((seed, learned)), 0
     for _ in range(streams):
-        chart, stood = _chart(kind, learned, rng, is_score=is_score), None
+        chart, stood = _chart(kind, learned, rng, quantity), None
         for seq, value in enumerate(stream(kind, parts, rng).tolist()):
             chart.add(value, seq, "")
             alarms += chart.change is not None and chart.change is not stood
@@ -83,7 +86,7 @@ def delays(kind: str, jump: float, learned: int, *, streams: int, within: int = 
     """Of so many streams that jump once the chart knows its line. One not told ``within`` so many parts is missed."""
     rng, took, off, missed = np.random.default_rng((seed, learned)), [], [], 0
     for _ in range(streams):
-        chart = _chart(kind, learned, rng, is_score=False)
+        chart = _chart(kind, learned, rng, "brightness")
         values = stream(kind, _KNOWN + within, rng)
         values[_KNOWN:] += jump
         for seq, value in enumerate(values.tolist()):
