@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge_agent.domain import Outcome, Reason
+from edge_agent.drift.chart import CAUSE_RULES, RULES
 from edge_agent.drift.charts import LEARNED_FROM, STOP_S, LineCharts
 from edge_agent.drift.known import Known, known_from
 from edge_agent.drift.quantities import watched
+from edge_agent.drift.usual import Usual
 from edge_agent.drift.words import changes_words, since_words
 from edge_agent.report.phrases import is_known, said
 from edge_agent.wording import LANGUAGES, speaking
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
     from edge_agent.drift.charts import Standing
     from edge_agent.store.rows import PartRow
+
+USUAL = Usual(0.0, 1.0, 40)
 
 
 def taken(rows: Iterable[PartRow], charts: LineCharts | None = None) -> LineCharts:
@@ -132,6 +136,13 @@ def test_each_change_has_its_words_in_every_language(moved: dict[str, float], wo
         with speaking(language):
             assert said(text) != text
             assert "since" not in said(text)
+
+
+def test_what_causes_others_is_told_a_little_sooner_once_the_line_is_known() -> None:
+    limits = {one.quantity: one.limit for one in taken(drifting(RULES.refines + 1)).standing()}
+
+    assert CAUSE_RULES.least <= limits["brightness"] < RULES.limits(USUAL)[0]
+    assert RULES.least <= limits["share_native"]
 
 
 def test_what_causes_a_change_is_told_and_not_what_follows_from_it() -> None:
