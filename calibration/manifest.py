@@ -9,9 +9,13 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
+from edge_agent.drift.known import MANIFEST_SECTION
+from edge_agent.drift.quantities import SCORE, pose_of, resolution
+from edge_agent.drift.usual import FEWEST, Usual
 from edge_agent.inspection.bundle.manifest import SCHEMA_VERSION
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from calibration.gathered import Prepared
@@ -70,7 +74,19 @@ def manifest_of(options: CalibrationOptions, prepared: Prepared, limit: Limit, s
             "own_variance": learned.own_variance,
         },
         "limit": limit.to_json(),
+        MANIFEST_SECTION: _usual(registered, scored),
     }
+
+
+def _usual(registered: RegisteredSet, scored: Scored) -> dict[str, object]:
+    """How the good parts' own quantities lay: a drift on the line is told against that. Empty for too few."""
+    found: dict[str, Sequence[float]] = {SCORE: scored.scores.tolist(), **scored.measured}
+    if not registered.registration.settings.off:
+        laid = [pose_of(alignment) for alignment in registered.alignments]
+        found |= {name: [one[name] for one in laid] for name in laid[0]}
+    if len(registered.images) < FEWEST:
+        return {}
+    return {name: Usual.of(values, resolution(name)).to_json() for name, values in found.items()}
 
 
 def _when_judged(registered: RegisteredSet, scored: Scored) -> dict[str, Any]:

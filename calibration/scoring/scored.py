@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -23,7 +25,7 @@ class Scored:
 
     ``files`` are the score definition's own: backbone.onnx, bank.npz, and fine.onnx where the fine channel is used.
     ``notes`` are for the person who calibrates. ``condition`` is what is allowed of light and focus; None: they are not
-    judged.
+    judged. ``measured`` is what else was measured of each good part, in their order, by the names of ``drift``.
     """
 
     files: dict[str, bytes]
@@ -31,3 +33,4 @@ class Scored:
     method: dict[str, object]
     notes: tuple[str, ...] = ()
     condition: ConditionLimits | None = None
+    measured: Mapping[str, tuple[float, ...]] = field(default_factory=dict)

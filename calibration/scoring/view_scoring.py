@@ -19,6 +19,7 @@ from calibration.scoring.nuisance_variation import nuisance_covariance
 from calibration.scoring.scored import LEARN, Scored
 from calibration.training.crossfit import views_unseen
 from calibration.writer import view_bank_bytes
+from edge_agent.drift.quantities import SHARE
 from edge_agent.errors import CalibrationRefused, UsageError
 from edge_agent.inspection.networks.channels import (
     CHANNELS,
@@ -137,7 +138,14 @@ def score_by_views(
         *_doubt_words(learned.doubt),
         *condition_words(condition, measured, [image.path.name for image in registered.images]),
     )
-    return Scored(files, fused.scores, method, notes=notes, condition=condition)
+    shares = {
+        f"{SHARE}{view}": tuple(fused.scales[view](score) for score in held_out.scores)
+        for view, (_, held_out) in banks.items()
+    }
+    seen = shares | {
+        str(name): tuple(condition.allowed[name].share(value) for value in values) for name, values in measured.items()
+    }
+    return Scored(files, fused.scores, method, notes=notes, condition=condition, measured=seen)
 
 
 def _facts(memory: ViewMemory, held_out: HeldOut, scale: Scale, *, is_beside: bool) -> dict[str, object]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from edge_agent.report.drift import drift_charts, drift_rows
 from edge_agent.report.figures import latency_histogram, score_strip
 from edge_agent.report.html import write_page
 from edge_agent.report.pictures import MapScale, views
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from edge_agent.drift.traces import Trace
     from edge_agent.report.facts import PartFact, PartPictures
     from edge_agent.report.head import Head
     from edge_agent.report.tally import ReasonCount
@@ -61,7 +63,8 @@ class ShiftFacts:
     """All that a shift report says. ``published`` counts the values of Published, and what nothing was told of.
 
     ``by_score`` is how many parts their score rejected; ``worst`` are those of them that are shown. Each event is its
-    time in UTC, what happened, and what was said of it, in words.
+    time in UTC, what happened, and what was said of it, in words. ``drift`` are the control charts
+    at the end of the time.
     """
 
     head: Head
@@ -85,6 +88,7 @@ class ShiftFacts:
     chain_problems: tuple[str, ...]
     chain_head: str
     versions: Mapping[str, str]
+    drift: tuple[Trace, ...] = ()
 
 
 def write_shift_report(path: Path, facts: ShiftFacts) -> None:
@@ -99,4 +103,6 @@ def write_shift_report(path: Path, facts: ShiftFacts) -> None:
         score_chart=score_strip(facts.shown) if any(p.score is not None and p.limit for p in facts.shown) else None,
         worst=views(facts.worst, scale),
         scale=scale,
+        drift=drift_rows(facts.drift),
+        drift_charts=drift_charts(facts.drift),
     )

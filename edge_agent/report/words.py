@@ -23,12 +23,15 @@ __all__ = [
     "ROLE_WORDS",
     "SAID_WORDS",
     "SHARE_WORDS",
+    "UNIT_WORDS",
+    "WATCHED_WORDS",
     "challenge_words",
     "event_words",
     "msa_words",
     "role_words",
     "signer_words",
     "users_words",
+    "watched_words",
 ]
 
 REASON_WORDS: Mapping[Reason, str] = {
@@ -143,6 +146,45 @@ QUANTITY_WORDS: Mapping[str, tuple[str, str]] = {
     "blue": (mark("Share of blue"), mark("The colour of the light: lamp, white balance.")),
 }
 """What is measured of light and focus: a name, and a sentence with what to look at."""
+
+_SHARE = "share_"
+WATCHED_WORDS: Mapping[str, tuple[str, str]] = {
+    "score": (mark("Score"), mark("What the whole inspection says of good parts, in percent of the limit.")),
+    "shift_x_px": (mark("Place, left and right"), mark("Where the part lies, in pixels to the right.")),
+    "shift_y_px": (mark("Place, up and down"), mark("Where the part lies, in pixels down.")),
+    "angle_deg": (mark("Turn"), mark("How the part is turned, in degrees counter-clockwise.")),
+    "scale": (mark("Size"), mark("How large the part looks: 1 is as in the reference image.")),
+    "registration_quality": (
+        mark("Fit on the reference"),
+        mark("How well the image fits the reference: 1 is the same."),
+    ),
+    "latency_ms": (mark("Time to the verdict"), mark("From the first sign of a part to its verdict.")),
+}
+"""What is watched for a change beside light, focus and the views: a name, and a sentence."""
+
+
+UNIT_WORDS: Mapping[str, str] = {
+    "percent": mark("% of the limit"),
+    "grey": mark("grey values"),
+    "ratio": mark("ratio"),
+    "room": mark("% of the room"),
+    "px": mark("px"),
+    "degrees": mark("degrees"),
+    "factor": mark("times the reference"),
+    "correlation": mark("correlation"),
+    "ms": mark("milliseconds"),
+}
+"""What a watched quantity is counted in."""
+
+
+def watched_words(quantity: str) -> tuple[str, str]:
+    """The name of a watched quantity and a sentence, in the reader's language; of one that is not known its code."""
+    if quantity.startswith(_SHARE):
+        name, words = SHARE_WORDS.get(quantity.removeprefix(_SHARE), (quantity.removeprefix(_SHARE), ""))
+    else:
+        name, words = WATCHED_WORDS.get(quantity) or QUANTITY_WORDS.get(quantity) or (quantity, "")
+    return tr(name), tr(words)
+
 
 EVENT_WORDS: Mapping[str, str] = {
     "ACKNOWLEDGE": mark("rejected part acknowledged"),

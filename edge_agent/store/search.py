@@ -175,6 +175,14 @@ class JournalSearch(JournalReader):
         query = f"SELECT part_seq, published, at_mono_s, detail FROM publication WHERE part_seq IN ({marks})"  # noqa: S608 - question marks
         return {s: PublicationRow(s, Published(p), at, detail) for s, p, at, detail in self._all(query, *seqs)}
 
+    def judged_by(self, bundle_id: str, camera: int, first_seq: int, last_seq: int) -> Iterator[PartRow]:
+        """Parts whose image of that camera that bundle judged, in their order."""
+        asked = (
+            "SELECT part.* FROM camera JOIN part ON part.part_seq = camera.part_seq WHERE camera.part_seq BETWEEN ? "
+            "AND ? AND camera.camera = ? AND camera.bundle_id = ? ORDER BY camera.part_seq"
+        )
+        return self._parts(asked, first_seq, last_seq, camera, bundle_id)
+
     def newest_event(self) -> int:
         """The highest event_id, 0 if there is none."""
         return int(self._all("SELECT coalesce(max(event_id), 0) FROM event")[0][0])

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from edge_agent.drift.from_journal import DriftWatch
 from edge_agent.errors import DataError
 from edge_agent.store.held import Held, HeldKind, reach_of
 from edge_agent.store.reader import JournalReader
@@ -70,7 +71,7 @@ def line_status(settings: Settings, told: Mapping[str, Any]) -> LineStatus:
     """Of what the agent told at its desk, with light, focus and receivers as the page has them. Raises nothing."""
     held = Held(**{name: HeldKind(**kind) for name, kind in told.get("archive", {}).items()})
     why = "; ".join(filter(None, (stands.degraded for stands in receiver_statuses(settings))))
-    beside = {"image": _drift(settings), "results": why}
+    beside = {"image": _drift(settings), "drift": _changes(settings), "results": why}
     return LineStatus(
         state=str(told["state"]),
         health=str(told["health"]),
@@ -79,6 +80,15 @@ def line_status(settings: Settings, told: Mapping[str, Any]) -> LineStatus:
         archive=reach_of(held, settings.store.journal).words,
         kinds=tuple(words for name, words in _NOT_REAL.items() if told[name]),
     )
+
+
+def _changes(settings: Settings) -> str:
+    watch = DriftWatch(settings)
+    try:
+        watch.look()
+    except DataError as err:
+        return str(err)
+    return watch.words
 
 
 def _drift(settings: Settings) -> str:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_agent.domain import Published, Reason, Verdict
+from edge_agent.drift.traces import traces
 from edge_agent.errors import BundleRejected, DataError, Unavailable
 from edge_agent.inspection.bundle.reference_bundle import Bundle
 from edge_agent.inspection.bundle.registry import find
@@ -79,6 +80,7 @@ def shift_facts(
             raise DataError(f"the journal has no part between {from_utc} and {to_utc}", hint="another --from and --to?")
         seen = _count(journal, first, last, most_pictures, progress)
         audit = journal.audit(None, lambda done, total: progress("chain of hashes", done, total))
+        drift = tuple(traces(settings, journal, first, last))
         events = [event for event in journal.events() if from_utc <= event.at_utc < to_utc]
     reviews = Counter(_says(event) for event in events if event.kind == "REVIEW")
     bundles = {bundle_id: _load(settings, bundle_id, seen) for bundle_id, _ in seen.bundles.most_common()}
@@ -107,6 +109,7 @@ def shift_facts(
         chain_problems=audit.problems,
         chain_head=str(audit.head),
         versions=versions(),
+        drift=drift,
     )
 
 

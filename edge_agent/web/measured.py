@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from drivers.timing import monotonic_s
+from edge_agent.drift.from_journal import DriftWatch
 from edge_agent.errors import DataError
 from edge_agent.store.held import Held, HeldKind, reach_of
 from edge_agent.store.receivers import receiver_statuses
@@ -40,10 +41,11 @@ _RATIO = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.5, 2.0, 5.0)
 class Measured:
     """The registry of one page. Histograms hold the parts since the page's start, counters of parts the journal's."""
 
-    def __init__(self, settings: Settings, live: Live, book: ReviewBook) -> None:
+    def __init__(self, settings: Settings, live: Live, book: ReviewBook, watch: DriftWatch | None = None) -> None:
         self._settings = settings
         self._live = live
         self._book = book
+        self._watch = watch or DriftWatch(settings)
         self.viewers = 0
         self._seen_standings: list[ReceiverStatus] = []
         self._looked_mono_s = -_LOOK_EVERY_S
@@ -113,6 +115,7 @@ class Measured:
         for one in self._drifts():
             drift.add_metric([str(one.camera), one.quantity], one.share)
         yield drift
+        yield from self._control_charts()
         parts = CounterMetricFamily("edge_agent_parts", "Parts in the journal", labels=["verdict", "reason"])
         for (verdict, reason), number in sorted(live.total.items()):
             parts.add_metric([str(verdict), str(reason)], number)
@@ -137,10 +140,10 @@ class Measured:
         yield from (waiting, aside)
 
     def degraded(self) -> dict[str, str]:
-        """Why a person should look while parts are judged: the agent's reasons, light, focus, receivers."""
+        """Why a person should look while parts are judged: the agent's reasons, light, focus, changes, receivers."""
         agent = self._live.agent
         why = "; ".join(filter(None, (stands.degraded for stands in self._standings())))
-        found = {"image": drift_warnings(self._drifts()), "results": why}
+        found = {"image": drift_warnings(self._drifts()), "drift": self._watch.words, "results": why}
         return {**(agent.degraded if agent else {}), **{name: words for name, words in found.items() if words}}
 
     def reach(self) -> Reach | None:
@@ -180,6 +183,20 @@ class Measured:
 
     def _drifts(self) -> list[Drift]:
         return drifts(part.row for _, part in sorted(self._live.parts.items()))
+
+    def _control_charts(self) -> Iterator[Metric]:
+        words = "The moving mean of a watched quantity, in standard deviations from what is usual of good parts"
+        sigma = GaugeMetricFamily("edge_agent_drift_sigma", words, labels=["camera", "quantity"])
+        words = "How far that mean may be from usual before a person is told, in the same unit"
+        limit = GaugeMetricFamily("edge_agent_drift_limit_sigma", words, labels=["camera", "quantity"])
+        alarm = GaugeMetricFamily("edge_agent_drift_alarm", "1 while a change stands", labels=["camera", "quantity"])
+        for one in self._watch.standing:
+            if one.usual is not None:  # what is usual is learned yet: nothing to say
+                labels = [str(one.camera), one.quantity]
+                sigma.add_metric(labels, one.sigma)
+                limit.add_metric(labels, one.limit)
+                alarm.add_metric(labels, one.change is not None)
+        yield from (sigma, limit, alarm)
 
     def _standings(self) -> list[ReceiverStatus]:
         """Looked up at most every few seconds: browsers ask each second."""

@@ -9,10 +9,12 @@ import socket
 import sys
 from typing import TYPE_CHECKING
 
+import structlog
 import uvicorn
 from prometheus_client import disable_created_metrics
 
-from edge_agent.errors import Unavailable
+from edge_agent.drift.from_journal import DriftWatch
+from edge_agent.errors import DataError, Unavailable
 from edge_agent.feed.current import Live
 from edge_agent.feed.state import AgentState
 from edge_agent.logs import configure_logs
@@ -42,6 +44,9 @@ _HEADERS_MAX_BYTES = 16 * 1024
 _CONNECTIONS_MAX = 256
 _UNREAD_MAX_MS = 20_000
 _KEEP_ALIVE_S = 5
+_DRIFT_EVERY_S = 2.0
+
+log = structlog.get_logger(__name__)
 
 
 async def run_page() -> None:
@@ -56,7 +61,7 @@ async def run_page() -> None:
     servers = _servers(settings, site)
     try:
         async with asyncio.TaskGroup() as tasks:
-            work = [tasks.create_task(site.live.follow())]
+            work = [tasks.create_task(site.live.follow()), tasks.create_task(follow_drift(site.watch))]
             work += [tasks.create_task(served.serve([sock])) for served, sock in servers]
             await _listen(told, site)
             for served, _ in servers:
@@ -77,13 +82,24 @@ def make_site(settings: Settings, send: Callable[[Request], None]) -> Site:
     web = settings.web
     live = Live(settings.store.journal, web.shift_starts if web else ("00:00",))
     book = ReviewBook()
-    measured = Measured(settings, live, book)
+    watch = DriftWatch(settings)
+    measured = Measured(settings, live, book, watch)
     token = None if web is None or web.token_file is None else read_token(web.token_file)
     thumbnails = Thumbnails(settings.store.archive)
     users = UsersFile(users_path(settings.store.journal))
     desk = ReviewDesk(send)
     access = Access(web, token, users, Sessions(60.0 * (web.sign_out_after_min if web else 0)), desk)
-    return Site(settings, live, measured, Explainer(settings), thumbnails, desk, book, access)
+    return Site(settings, live, measured, Explainer(settings), thumbnails, desk, book, access, watch)
+
+
+async def follow_drift(watch: DriftWatch) -> None:
+    """Look for changes every few seconds until cancelled: beside the parts' way, in a thread of this process."""
+    while True:
+        try:
+            await asyncio.to_thread(watch.look)
+        except DataError as err:  # the parts are followed all the same, and say so where the journal is gone
+            log.warning("drift_not_seen", why=str(err))
+        await asyncio.sleep(_DRIFT_EVERY_S)
 
 
 def _servers(settings: Settings, site: Site) -> list[tuple[uvicorn.Server, socket.socket]]:

@@ -23,6 +23,7 @@ from edge_agent.report.phrases import said
 from edge_agent.store.changes import changes_between
 from edge_agent.store.study_asks import asked_now
 from edge_agent.web.asking import checked, utc_text
+from edge_agent.web.drift_view import DriftPages
 from edge_agent.web.guard import Guard
 from edge_agent.web.language import Spoken, shell, words_script
 from edge_agent.web.limits import LimitPages
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import ASGIApp
 
+    from edge_agent.drift.from_journal import DriftWatch
     from edge_agent.feed.current import Live
     from edge_agent.settings import Settings
     from edge_agent.web.access import Access
@@ -74,6 +76,7 @@ class Site:
     desk: ReviewDesk
     book: ReviewBook
     access: Access
+    watch: DriftWatch
 
     # --- now ------------------------------------------------------------------------------------------
 
@@ -164,6 +167,7 @@ def page(site: Site, names: frozenset[str]) -> ASGIApp:
         Route("/events", site.events),
         *back.routes(),
         *LimitPages(site.settings, site.desk, site.access).routes(),
+        *DriftPages(site.settings, site.watch).routes(),
         Route("/api/changes", site.changes),
         *site.access.routes(),
         *_machines(site),

@@ -15,7 +15,7 @@ from edge_agent.feed.state import AgentState, Condition
 from edge_agent.settings import Settings, load_settings
 from edge_agent.store.journal import CameraRow, Journal, PartRow
 from edge_agent.web.feed import Answer, LimitRequest, PasswordRequest
-from edge_agent.web.process import listening_socket, make_site, names_of, server
+from edge_agent.web.process import follow_drift, listening_socket, make_site, names_of, server
 from edge_agent.web.site import Site, page
 
 if TYPE_CHECKING:
@@ -238,7 +238,7 @@ async def served(
 
     at = Served(sock.getsockname()[1], make_site(settings, agent))
     serving = server(kind(at.site, names_of("127.0.0.1", names)))
-    follow = asyncio.create_task(at.site.live.follow())
+    follow = asyncio.gather(at.site.live.follow(), follow_drift(at.site.watch))
     serve = asyncio.create_task(serving.serve([sock]))
     try:
         async with asyncio.timeout(10):

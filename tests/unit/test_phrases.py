@@ -32,6 +32,12 @@ from drivers.keyence.spool import Spool
 from drivers.transport.tcp import open_tcp
 from edge_agent import wording
 from edge_agent.domain import Alignment, Capture, ControllerResult, Inspection, Judgement, Outcome, Reason
+from edge_agent.drift.chart import Change
+from edge_agent.drift.charts import Standing
+from edge_agent.drift.known import Known
+from edge_agent.drift.quantities import LATENCY, POSE, QUALITY, SCORE, SHARE
+from edge_agent.drift.usual import Usual
+from edge_agent.drift.words import change_words
 from edge_agent.inspection.containers.decode import decode, prove_complete
 from edge_agent.inspection.networks.channels import CHANNELS, View
 from edge_agent.inspection.registration.pose import PoseLimits, Span
@@ -149,6 +155,20 @@ SCANNED: dict[str, tuple[str, ...]] = {
         "not ready = not ready",
     ),
     "edge_agent/web/drift.py": (),
+    "edge_agent/drift/words.py": (
+        ": not ready",
+        "a verdict takes not ready ms, usual is not ready ms,",
+        "camera not ready: not ready since not readynot ready",
+        "good parts have a score of not ready% of the limit, usual is not ready%,",
+        "good parts have not ready% of the limit in the view not ready, usual is not ready%,",
+        "not ready% ",
+        "not ready, not ready%",
+        "the images are not readynot ready",
+        "the images fit the reference not ready (not ready, usual is not ready)",
+        "the part lies not ready px further not ready",
+        "the part lies turned by not ready degrees not ready",
+        "the part looks not ready% not ready",
+    ),
     "edge_agent/web/pictures.py": (),
     "edge_agent/web/reviews.py": (),
     "drivers/keyence/link_status.py": (
@@ -341,6 +361,7 @@ def refusal(data: bytes) -> str:
 def beside() -> Iterator[str]:
     for quantity, share in product(Quantity, (-0.9, 0.8)):
         yield Drift(2, quantity, share, 20).words
+    yield from changes()
     for passes, others in product((HeldKind(), HeldKind(2**31, 5)), repeat=2):
         for age in (None, 9000.0, 900_000.0):
             yield Reach(Held(passes, others), age, age).words
@@ -361,6 +382,21 @@ def beside() -> Iterator[str]:
         yield health.reasons["request"]
         requests.look()
         yield health.reasons["request"]
+
+
+def changes() -> Iterator[str]:
+    """Of every watched quantity, to both sides, at the one camera or beside another change."""
+    known = Known(raw={"brightness": (120.0, 80.0, 160.0)})
+    usual = Usual(0.9, 0.1, 40)
+    change = Change("2026-11-24T10:00:00+00:00", 7, True, "EWMA", "2026-11-24T10:01:00+00:00", 9)
+    names = (*Quantity, *POSE, QUALITY, SCORE, f"{SHARE}native", LATENCY)
+    for name, now in product(names, (0.2, 1.7)):
+        yield change_words(Standing(2, "b", name, usual, 0, now, 3.0, 2.5, change), known)
+    for day in range(23, 30):
+        later = replace(change, since_utc=f"2026-11-{day}T10:00:00+00:00")
+        yield change_words(Standing(2, "b", "red", usual, 0, 0.2, 3.0, 2.5, later), known)
+    told = "camera 2: a verdict takes 2 ms, usual is 1 ms, since Monday, 2026-11-23 11:00"
+    yield f"{told}; and 3 more: see the drift view"
 
 
 def _same(value: int | None) -> int | None:

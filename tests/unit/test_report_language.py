@@ -12,6 +12,10 @@ import pytest
 
 from edge_agent import wording
 from edge_agent.domain import Reason, Verdict
+from edge_agent.drift.chart import Change
+from edge_agent.drift.charts import Standing
+from edge_agent.drift.traces import Bin, Trace
+from edge_agent.drift.usual import Usual
 from edge_agent.report.collected import CollectedFacts, CollectedPart, write_collected
 from edge_agent.report.doubts import DoubtFacts, write_doubts
 from edge_agent.report.facts import AnswerRow, LeftOutPart, LightAndLens, LimitOffer, MoreParts, PartPictures
@@ -138,6 +142,23 @@ def test_nothing_of_a_calibration_stays_english(tmp_path: Path) -> None:
         assert left == [text for text in left if "known-defective parts would pass: dent.bmp." in text]
 
 
+def charts() -> tuple[Trace, ...]:
+    """One that has changed, one that has not, one that is not known yet."""
+    usual = Usual(50.0, 5.0, 40)
+    change = Change("2026-11-24T06:00:00+00:00", 7, True, "EWMA", "2026-11-24T06:10:00+00:00", 9)
+    bins = tuple(Bin(f"2026-11-24T0{hour}:00:00+00:00", 40.0, 60.0, 50.0, 0) for hour in range(5, 9))
+    lamp = "look at the lamp, the exposure and the lens"
+    told = f"camera 2: the images are 6.1% darker since Tuesday, 2026-11-24 07:00: {lamp}"
+    changed = Standing(2, "b", "brightness", usual, 0, 40.0, -3.0, 2.0, change)
+    calm = [Standing(2, "b", name, usual, 0, 50.0, 0.1, 2.0, None) for name in ("score", "share_native", "angle_deg")]
+    learned = Standing(2, "b", "latency_ms", None, 30, None, 0.0, 0.0, None)
+    return (
+        Trace(changed, "grey", 50.0, 40.0, 60.0, 39.0, bins, told),
+        *(Trace(one, "percent", 50.0, 40.0, 60.0, 50.0, bins) for one in calm),
+        Trace(learned, "ms", None, None, None, None, ()),
+    )
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("marks")
 def test_nothing_of_a_shift_stays_english(tmp_path: Path) -> None:
@@ -176,6 +197,7 @@ def test_nothing_of_a_shift_stays_english(tmp_path: Path) -> None:
         chain_problems=("part 4 is gone, its images are not",),
         chain_head="12:ab",
         versions={"edge-agent": "0.1.0"},
+        drift=charts(),
     )
     bare = replace(facts, worst=(), chain_problems=(), bundles=(), latencies_ms=(), events=())
     for changed in (facts, bare, replace(bare, by_score=0)):

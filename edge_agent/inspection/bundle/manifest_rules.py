@@ -227,6 +227,12 @@ RULES: Final[Mapping[str, Rule]] = {
     "time.cpu": _text(1, 200),
     "time.threads": _whole(1, 64, "threads of one inspection"),
     "time.cost": Rule("object", may_lack=True),
+    "usual": Rule("object", may_lack=True),
+    "usual.*": Rule("object"),
+    "usual.*.mean": _number(-1e9, 1e9, _SCORE),
+    "usual.*.spread": _number(1e-9, 1e9, _SCORE),
+    "usual.*.wander": _number(0.0, 10.0, "spreads that a mean moves about by itself"),
+    "usual.*.parts": _whole(10, 1_000_000, "good parts, and fewer do not say what is usual"),
     "files": Rule("object"),
     "files.*": Rule("sha256"),
 }
@@ -239,6 +245,7 @@ _CLOSED: Final = (
     "align.pose",
     "condition",
     "method.views.*",
+    "usual.*",
     "limit_changes[]",
     *(p for p, r in RULES.items() if r is _SPAN),
 )

@@ -118,6 +118,32 @@ _CONDITIONS: Final = (
     mark("the journal {path} cannot be opened: {error}"),
     mark("the journal {path} was moved or replaced while the agent writes to it"),
 )
+_CHANGES: Final = (
+    mark("the images are {percent}% {moved_words} since {since_words}: {look_words}"),
+    mark("the images are {moved_words} since {since_words}: {look_words}"),
+    mark("the part lies {pixels} px further left since {since_words}: {look_words}"),
+    mark("the part lies {pixels} px further right since {since_words}: {look_words}"),
+    mark("the part lies {pixels} px further up since {since_words}: {look_words}"),
+    mark("the part lies {pixels} px further down since {since_words}: {look_words}"),
+    mark("the part lies turned by {degrees} degrees clockwise since {since_words}: {look_words}"),
+    mark("the part lies turned by {degrees} degrees counter-clockwise since {since_words}: {look_words}"),
+    mark("the part looks {percent}% larger since {since_words}: {look_words}"),
+    mark("the part looks {percent}% smaller since {since_words}: {look_words}"),
+    mark("the images fit the reference better ({now}, usual is {usual}) since {since_words}"),
+    mark("the images fit the reference less well ({now}, usual is {usual}) since {since_words}"),
+    mark("a verdict takes {now} ms, usual is {usual} ms, since {since_words}"),
+    mark("good parts have a score of {now}% of the limit, usual is {usual}%, since {since_words}"),
+    mark("good parts have {now}% of the limit in the view {name}, usual is {usual}%, since {since_words}"),
+    mark("look at the stop, the fixture and the camera's mount"),
+    mark("and {number} more: see the drift view"),
+    mark("Monday, {time}"),
+    mark("Tuesday, {time}"),
+    mark("Wednesday, {time}"),
+    mark("Thursday, {time}"),
+    mark("Friday, {time}"),
+    mark("Saturday, {time}"),
+    mark("Sunday, {time}"),
+)
 _BESIDE: Final = (
     mark("no challenge was passed yet: edge-agent challenge"),
     mark("the challenge is overdue since {time}"),
@@ -137,6 +163,7 @@ _BESIDE: Final = (
     mark("{number} hours of rejects"),
     mark("{number} days of passes"),
     mark("{number} days of rejects"),
+    *_CHANGES,
     mark(
         "camera {camera}: the images have become {moved_words}, {share}% of the way to where every part is rejected "
         "({reason}): {look_words}"

@@ -1,6 +1,7 @@
 // Which view is shown, by the address behind the #. A view is a file: start() once, show(rest) whenever it comes up.
 import * as changes from "./changes.js";
 import { $ } from "./dom.js";
+import * as drift from "./drift.js";
 import * as find from "./find.js";
 import * as history from "./history.js";
 import { follow, on } from "./line.js";
@@ -11,7 +12,7 @@ import * as review from "./review.js";
 import * as signin from "./signin.js";
 import * as whatif from "./whatif.js";
 
-const VIEWS = { live, history, part, review, whatif, changes, find, signin };
+const VIEWS = { live, history, part, review, whatif, drift, changes, find, signin };
 const shown = () => document.querySelector("main:not([hidden])");
 
 function go() {

@@ -1,0 +1,1 @@
+"""How often the control charts cry without cause, and how soon they tell a change."""
