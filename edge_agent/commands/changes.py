@@ -41,6 +41,7 @@ class _Kind(StrEnum):
     OUTPUT_TEST = "OUTPUT_TEST"
     ACKNOWLEDGE = "ACKNOWLEDGE"
     ROTATE = "ROTATE"
+    RESTORED = "RESTORED"
 
 
 Kind = Annotated[_Kind | None, typer.Option("--kind", case_sensitive=False, help="Of this kind alone.")]

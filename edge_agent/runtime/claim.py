@@ -37,6 +37,7 @@ __all__ = [
     "claimed_limits",
     "claimed_line",
     "claimed_ports",
+    "claimed_state",
     "is_own",
     "journal_holder",
 ]
@@ -219,6 +220,13 @@ def claimed_line(settings: Settings, *, is_simulated: bool = False) -> Iterator[
     if is_simulated:
         ports = [port for port in ports if port.key != "images.ftp.port"]
     with _claimed_journal(settings.store.journal), claimed_folders(settings.folders), claimed_ports(ports):
+        yield
+
+
+@contextmanager
+def claimed_state(settings: Settings) -> Iterator[None]:
+    """Hold a line's journal and folders, and not its ports: nobody runs there meanwhile. Raises AlreadyRunning."""
+    with _claimed_journal(settings.store.journal), claimed_folders(settings.folders):
         yield
 
 

@@ -32,6 +32,7 @@ CHANGES = (
     "CHALLENGE",
     "OUTPUT_TEST",
     "ACKNOWLEDGE",
+    "RESTORED",
 )
 """The kinds of events that are changes. A START that changed nothing, and a BUNDLE that was in use before, are none."""
 _LAST_UTC = "9999"
