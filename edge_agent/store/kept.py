@@ -9,15 +9,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["KEPT", "closed_journals", "is_closed_journal", "is_kept", "kept_files"]
+__all__ = ["KEPT", "closed_journals", "is_closed_journal", "is_kept", "kept_files", "mode_of"]
 
-KEPT = (
-    "{journal}.*.position",  # how far each receiver of results has got
-    "{journal}.*.aside",  # what a receiver refused
-    "{journal}.*.again",  # what shall be sent again
-    "users.json",  # named users, with the hashes of their passwords
-)
-"""Names beside the journal; ``{journal}`` is the journal's own name, ``*`` one word. A new file is one line."""
+KEPT = {
+    "{journal}.*.position": 0o640,  # how far each receiver of results has got
+    "{journal}.*.aside": 0o640,  # what a receiver refused
+    "{journal}.*.again": 0o640,  # what shall be sent again
+    "{journal}.study": 0o640,  # the study that is under way
+    "{journal}.users": 0o600,  # named users, with the hashes of their passwords
+}
+"""Names beside the journal, and the mode of each; ``*`` is one word. A new file is one line."""
 
 
 def kept_files(journal: Path) -> list[Path]:
@@ -32,7 +33,12 @@ def closed_journals(journal: Path) -> list[Path]:
 
 def is_kept(name: str, journal_name: str) -> bool:
     """Whether a file of this name beside that journal is on the list."""
-    return any(re.fullmatch(_pattern(kept, journal_name), name) for kept in KEPT)
+    return mode_of(name, journal_name) is not None
+
+
+def mode_of(name: str, journal_name: str) -> int | None:
+    """The mode that a file on the list has; None for one that is not on it."""
+    return next((mode for kept, mode in KEPT.items() if re.fullmatch(_pattern(kept, journal_name), name)), None)
 
 
 def is_closed_journal(name: str, journal: Path) -> bool:

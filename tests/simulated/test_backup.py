@@ -301,9 +301,20 @@ def test_the_list_of_kept_files_is_one(old: Path) -> None:
 
     found = {path.name for path in kept_files(state / "journal.sqlite3")}
 
-    assert "users.json" in found
+    assert "journal.sqlite3.users" in found
     assert "something-else.json" not in found
     assert len(found) == len(KEPT) + 1  # the position of two receivers
+
+
+def test_what_users_are_kept_by_comes_back_for_its_owner_alone(old: Path, tmp_path: Path) -> None:
+    users = old.parent / "state/journal.sqlite3.users"
+    users.write_text("hashes")
+    users.chmod(0o600)
+
+    bring_back(backed_up(old, tmp_path / "line.backup.tar").file, tmp_path / "new" / "line.toml")
+
+    back = tmp_path / "new/state/journal.sqlite3.users"
+    assert (back.read_text(), back.stat().st_mode & 0o777) == ("hashes", 0o600)
 
 
 def test_the_journal_is_copied_to_one_moment_while_it_is_written(old: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge_agent.errors import DataError
-from edge_agent.store.kept import closed_journals, is_closed_journal, is_kept, kept_files
+from edge_agent.store.kept import closed_journals, is_closed_journal, kept_files, mode_of
 from edge_agent.tools.backup.contents import CURRENT_JOURNAL, LINE_TOML
 
 if TYPE_CHECKING:
@@ -26,9 +26,10 @@ _STATE_MODE, _BUNDLE_MODE = 0o640, 0o644
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A file or folder that gets its name in one step. ``staged`` lies beside it until then."""
+    """A file or folder that gets its name in one step; ``mode`` is that of its files."""
 
     target: Path
+    mode: int = _STATE_MODE
     is_bundle: bool = False
     is_settings: bool = False
 
@@ -50,7 +51,8 @@ def places_of(
     """For each member its place and its path below it (empty for a file). Raises DataError for one without a place."""
     journal = settings.store.journal
     bundles = {
-        f"{entry.program}-{entry.camera}": Place(under(root, entry.path), is_bundle=True) for entry in settings.bundle
+        f"{entry.program}-{entry.camera}": Place(under(root, entry.path), _BUNDLE_MODE, is_bundle=True)
+        for entry in settings.bundle
     }
     found: dict[str, tuple[Place, str]] = {}
     for name in names:
@@ -64,8 +66,8 @@ def places_of(
             found[name] = bundles[at], inner
         elif kind == "journal" and is_closed_journal(inner, journal):
             found[name] = Place(under(root, journal.with_name(inner))), ""
-        elif kind == "state" and is_kept(rest, journal.name):
-            found[name] = Place(under(root, journal.with_name(rest))), ""
+        elif kind == "state" and (mode := mode_of(rest, journal.name)) is not None:
+            found[name] = Place(under(root, journal.with_name(rest)), mode), ""
         else:
             raise DataError(f"the backup's {name} has no place in its line.toml", hint="take another backup")
     return found
@@ -89,14 +91,22 @@ def own(place: Place, made: Collection[Path]) -> None:
     uid, gid = _whose(stood)
     if place.is_settings and stood.stat().st_uid == 0 and uid >= 0:
         uid = 0  # read by the agent, written by root alone
+    # The lowest folder is the agent's; those above it too, in a folder that is not root's.
     for folder in new if stood.stat().st_uid else new[:1]:
-        os.chown(folder, uid, gid)
-    if new:
-        new[0].chmod(_FOLDER_MODE)
+        _give(folder, _FOLDER_MODE if folder == new[0] else _BUNDLE_FOLDER_MODE, uid, gid)
     for path in (place.staged, *place.staged.rglob("*")):
-        mode = _BUNDLE_MODE if place.is_bundle else _STATE_MODE
-        path.chmod(_BUNDLE_FOLDER_MODE if path.is_dir() else mode)
-        os.chown(path, uid, gid)
+        _give(path, _BUNDLE_FOLDER_MODE if path.is_dir() else place.mode, uid, gid)
+
+
+def _give(path: Path, mode: int, uid: int, gid: int) -> None:
+    # Not by name: in a folder of the service's user a link may stand there by now, and root would give away what it
+    # leads to.
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        os.fchmod(descriptor, mode)
+        os.fchown(descriptor, uid, gid)
+    finally:
+        os.close(descriptor)
 
 
 def _whose(folder: Path) -> tuple[int, int]:
