@@ -19,6 +19,7 @@ from dataclasses import replace
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -560,6 +561,31 @@ def test_a_restore_that_is_killed_leaves_the_old_line_or_the_new_one_and_never_h
         assert edge_agent_here("bundle", "list", "--config", str(config)).code == 0
 
     assert states >= {"old", "finished"}
+
+
+@pytest.mark.parametrize("note", [b"", b"{}", b'{"renames_2": []}', b'{"renames_1": [{"source": 7}]}', b"[[[["])
+def test_a_note_that_cannot_be_read_is_said_and_nothing_is_renamed(old: Path, saved: Path, note: bytes) -> None:
+    unfinished_note(old).write_bytes(note)
+    before = tree(old.parent)
+
+    with pytest.raises(DataError, match="cannot be read"):
+        bring_back(saved, old, over=True)
+
+    assert tree(old.parent) == before
+
+
+def test_a_disk_without_room_is_said_before_anything_is_written(
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(total=10, used=9, free=1))
+
+    with pytest.raises(OSError, match="MiB"):
+        bring_back(saved, tmp_path / "new" / "line.toml")
+    with pytest.raises(OSError, match="TMPDIR"):
+        verify(saved)
+
+    assert not (tmp_path / "new" / "state").exists()
+    assert not (tmp_path / "new" / "line.toml").exists()
 
 
 def test_a_second_backup_of_the_same_file_waits_outside(old: Path, saved: Path) -> None:
