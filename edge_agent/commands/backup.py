@@ -145,7 +145,7 @@ def _restored_words(restored: Restored) -> list[str]:
     lines.append("still to do by hand:")
     lines += [
         f"  {printable(key)}: write {printable(path)} (owner root, group edge-agent, mode 0640)"
-        for key, path in contents.left_out.items()
+        for key, path in restored.by_hand.items()
     ]
     lines += [
         "  /opt/edge-agent/setup/install.sh writes this line's peers into the unit",

@@ -224,9 +224,18 @@ def claimed_line(settings: Settings, *, is_simulated: bool = False) -> Iterator[
 
 
 @contextmanager
-def claimed_state(settings: Settings) -> Iterator[None]:
-    """Hold a line's journal and folders, and not its ports: nobody runs there meanwhile. Raises AlreadyRunning."""
-    with _claimed_journal(settings.store.journal), claimed_folders(settings.folders):
+def claimed_state(lines: Iterable[Settings]) -> Iterator[None]:
+    """Hold journals and folders of lines, and not their ports: nobody runs there meanwhile. Raises AlreadyRunning.
+
+    Two of these lines may share them: one of them is to take the other's place.
+    """
+    found = list(lines)
+    with ExitStack() as held:
+        for journal in dict.fromkeys(line.store.journal.resolve() for line in found):
+            held.enter_context(_claimed_journal(journal))
+        held.enter_context(
+            claimed_folders(dict.fromkeys(folder.resolve() for line in found for folder in line.folders))
+        )
         yield
 
 

@@ -256,6 +256,21 @@ def test_what_is_there_is_put_away_with_the_time_and_can_still_be_read(old: Path
         assert [row.part_seq for row in reader.rows()] == [1, 2, 3]
 
 
+def test_a_line_whose_journal_has_another_name_makes_way_as_well(old: Path, saved: Path) -> None:
+    write_parts(old.parent / "state/other.sqlite3", 1, 1)
+    old.write_text(old.read_text().replace("journal.sqlite3", "other.sqlite3"))
+    running = Journal.open(old.parent / "state/other.sqlite3")
+    try:
+        with pytest.raises(AlreadyRunning):
+            bring_back(saved, old, over=True)
+    finally:
+        running.close()
+
+    bring_back(saved, old, over=True)
+
+    assert load_settings(old).store.journal.name == "journal.sqlite3"
+
+
 def test_a_restore_waits_for_no_agent_and_takes_nothing_from_one_that_runs(old: Path, saved: Path) -> None:
     running = Journal.open(old.parent / "state/journal.sqlite3")
     try:
@@ -411,6 +426,7 @@ def test_another_root_takes_every_path(saved: Path, tmp_path: Path) -> None:
     restored = restore(saved, config, root=root, over=False, by="Ada")
 
     assert restored.config == root / "etc/edge-agent/line.toml"
+    assert restored.by_hand == {"images.ftp.password_file": str(root / "etc/edge-agent/ftp.password")}
     assert (root / "etc/edge-agent/state/journal.sqlite3").is_file()
 
 

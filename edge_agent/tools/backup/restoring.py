@@ -21,6 +21,7 @@ from edge_agent.store.fs import FileSystem
 from edge_agent.store.opening import open_database, take_lock
 from edge_agent.store.writer import insert_event
 from edge_agent.tools.backup.contents import CURRENT_JOURNAL, LINE_TOML, Contents, Member
+from edge_agent.tools.backup.gathered import left_out
 from edge_agent.tools.backup.placing import Place, own, places_of, standing_at, under
 from edge_agent.tools.backup.proving import opened, prove_bundles, prove_journals
 from edge_agent.tools.backup.sealed import digest_of, read_contents, unpack
@@ -41,13 +42,13 @@ _ANOTHER = "take another backup; edge-agent backup --verify FILE says which are 
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What was brought back: where line.toml lies, what was put away for it, and what the backup said of itself."""
+    """What was brought back: where line.toml lies, what was put away for it, and which secrets have to be written."""
 
     config: Path
     contents: Contents
     sha256: str
     put_away: tuple[Path, ...]
-    root: Path | None = None
+    by_hand: dict[str, str]
 
     def to_json(self) -> dict[str, Any]:
         """The object that ``--json`` prints."""
@@ -59,7 +60,7 @@ class Restored:
             "sha256": self.sha256,
             "last_part_seq": self.contents.last_part_seq,
             "put_away": [str(path) for path in self.put_away],
-            "by_hand": {**self.contents.left_out, "store.archive": self.contents.archive},
+            "by_hand": self.by_hand,
         }
 
 
@@ -99,7 +100,8 @@ def restore(file: Path, config: Path, *, root: Path | None, over: bool, by: str)
                 _tidy(staged, made)
                 raise
             put_away = _switch(goes_to, staged, standing)
-    return Restored(goes_to, contents, sha256, put_away, root)
+    by_hand = {key: str(under(root, Path(path))) for key, path in left_out(settings).items()}
+    return Restored(goes_to, contents, sha256, put_away, by_hand)
 
 
 def _proven_whole(stream: IO[bytes], file: Path) -> tuple[Contents, str]:
@@ -135,15 +137,13 @@ def _hold(held: ExitStack, settings: Settings, config: Path, root: Path | None) 
         # The line that stands there may have another journal. One whose line.toml is broken has no agent by it.
         with suppress(ConfigError):
             here.append(load_settings(config))
-    folders: set[Path] = set()
-    for one in here:
-        rooted = _rooted(one, root)
-        if rooted.store.journal not in folders:
-            folders.add(rooted.store.journal)
-            held.enter_context(claimed_state(rooted))
-            if rooted.store.journal.exists():
-                # Also against an agent in a container of its own, which this PC's names do not reach.
-                held.enter_context(closing(take_lock(rooted.store.journal)))
+    rooted = [_rooted(one, root) for one in here]
+    held.enter_context(claimed_state(rooted))
+    for journal in {one.store.journal.resolve() for one in rooted}:
+        # Also against an agent in a container of its own, which this PC's names do not reach. Not where there is none
+        # yet: no agent has run there, and root's own file would keep the first one out.
+        if journal.with_name(journal.name + ".lock").exists():
+            held.enter_context(closing(take_lock(journal)))
 
 
 def _rooted(settings: Settings, root: Path | None) -> Settings:
