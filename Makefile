@@ -193,7 +193,7 @@ ifneq ($(CALIBRATION),)
 	cd $(OFFLINE)/calibration && rm -f edge_agent-*.whl && for wheel in *.whl; do [ ! -e ../wheels/"$$wheel" ] || rm "$$wheel"; done
 	cd $(OFFLINE)/calibration && $(LIST_WHEELS)
 endif
-	cp deploy/install.sh deploy/uninstall.sh deploy/state_of_line.py deploy/edge-agent.* $(OFFLINE)/
+	cp deploy/install.sh deploy/uninstall.sh deploy/state_of_line.py deploy/edge-agent.* deploy/edge-agent-backup.* $(OFFLINE)/
 	$(MAKE) --no-print-directory offline-documents docs
 	cp -R dist/docs $(OFFLINE)/doc/site
 

@@ -43,6 +43,7 @@ class _Kind(StrEnum):
     ACKNOWLEDGE = "ACKNOWLEDGE"
     ROTATE = "ROTATE"
     USERS = "USERS"
+    RESTORED = "RESTORED"
 
 
 Kind = Annotated[_Kind | None, typer.Option("--kind", case_sensitive=False, help="Of this kind alone.")]

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 
+from edge_agent.commands.backup import backup_cli
 from edge_agent.commands.bundle import bundle_cli
 from edge_agent.commands.bypass import bypass_cli
 from edge_agent.commands.calibrate import calibration_cli
@@ -65,6 +66,7 @@ cli.add_typer(msa_cli, name="msa")
 cli.add_typer(commissioning_cli)
 cli.add_typer(doctor_cli)
 cli.add_typer(status_cli)
+cli.add_typer(backup_cli)
 cli.add_typer(output_cli, name="output")
 cli.add_typer(config_cli, name="config")
 cli.add_typer(bundle_cli, name="bundle")

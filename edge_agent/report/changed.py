@@ -23,7 +23,7 @@ _NOT_RECORDED = mark("what changed is not recorded by that version")
 _UP = "the agent is up"
 _VERSION, _RUN = "versions.", "run."
 _SHORT_ID = 12
-_OWN_WORDS = frozenset({START, ROTATE, "BUNDLE_CHOSEN", "USERS"})
+_OWN_WORDS = frozenset({START, ROTATE, "BUNDLE_CHOSEN", "RESTORED", "USERS"})
 """Events whose detail is for machines: a person reads these words instead."""
 
 
@@ -49,6 +49,8 @@ def change_words(change: Change) -> str:
     facts = change.facts
     if change.kind == "ROTATE":
         return tr("the one before is {name}", name=facts.get("closed"))
+    if change.kind == "RESTORED":
+        return tr("{file}, as it was {at}", file=facts.get("file"), at=in_local_time(str(facts.get("made_utc"))))
     if change.kind == "BUNDLE_CHOSEN":
         bundle_id = str(facts.get("bundle_id"))[:_SHORT_ID]
         what = tr("gone back to") if facts.get("what") == "rollback" else tr("activated")

@@ -199,6 +199,7 @@ EVENT_WORDS: Mapping[str, str] = {
     "OUTPUT_TEST": mark("output tested by hand"),
     "REVIEW": mark("part reviewed"),
     "ROTATE": mark("new journal begun"),
+    "RESTORED": mark("line restored from a backup"),
     "RESULT_ASIDE": mark("result set aside"),
     "START": mark("agent started"),
     "STOP": mark("agent stopped"),

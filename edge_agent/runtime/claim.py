@@ -37,6 +37,7 @@ __all__ = [
     "claimed_limits",
     "claimed_line",
     "claimed_ports",
+    "claimed_state",
     "is_own",
     "journal_holder",
 ]
@@ -223,6 +224,22 @@ def claimed_line(settings: Settings, *, is_simulated: bool = False) -> Iterator[
     if is_simulated:
         ports = [port for port in ports if port.key != "images.ftp.port"]
     with _claimed_journal(settings.store.journal), claimed_folders(settings.folders), claimed_ports(ports):
+        yield
+
+
+@contextmanager
+def claimed_state(lines: Iterable[Settings]) -> Iterator[None]:
+    """Hold journals and folders of lines, and not their ports: nobody runs there meanwhile. Raises AlreadyRunning.
+
+    Two of these lines may share them: one of them is to take the other's place.
+    """
+    found = list(lines)
+    with ExitStack() as held:
+        for journal in dict.fromkeys(line.store.journal.resolve() for line in found):
+            held.enter_context(_claimed_journal(journal))
+        held.enter_context(
+            claimed_folders(dict.fromkeys(folder.resolve() for line in found for folder in line.folders))
+        )
         yield
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edge_agent.settings.edit import put_keys
-from edge_agent.settings.load import load_settings, read_password, settings_json_schema
+from edge_agent.settings.load import load_settings, read_password, settings_json_schema, unfinished_note
 from edge_agent.settings.models import (
     BundleSettings,
     ControllerSettings,
@@ -72,4 +72,5 @@ __all__ = [
     "put_keys",
     "read_password",
     "settings_json_schema",
+    "unfinished_note",
 ]

@@ -26,7 +26,7 @@ from edge_agent.settings.words import hint_of, key_of
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["load_settings", "read_password", "settings_json_schema"]
+__all__ = ["load_settings", "read_password", "settings_json_schema", "unfinished_note"]
 
 _MOST_BYTES = 1 << 20
 _MOST_PASSWORD_BYTES = 4096
@@ -39,9 +39,10 @@ _WATCHDOG_HINT = (
 )
 
 
-def load_settings(path: Path, *, drives_pass: bool = False) -> Settings:
+def load_settings(path: Path, *, drives_pass: bool = False, folder: Path | None = None) -> Settings:
     """The settings in ``path``; its relative paths start at the folder the file is in. Raises ConfigError.
 
+    ``folder``: they start there instead, of a file that is not at its place yet.
     ``drives_pass``: PASS will be energised for parts, so it must be known that it falls when this PC is dead.
     """
     content = _read(path, _MOST_BYTES)
@@ -55,7 +56,7 @@ def load_settings(path: Path, *, drives_pass: bool = False) -> Settings:
         )
     document = _parse(path, text)
     try:
-        settings = Settings.model_validate(document, context={"folder": path.absolute().parent})
+        settings = Settings.model_validate(document, context={"folder": folder or path.absolute().parent})
     except ValidationError as err:
         index = LineIndex(text)
         problems = list(problems_of(err, document))
@@ -80,6 +81,11 @@ def read_password(path: Path, *, what: str = "the password that is set in the co
     return password
 
 
+def unfinished_note(path: Path) -> Path:
+    """Where a restore that was broken off has noted what is left to do; line.toml itself is not there meanwhile."""
+    return path.with_name(f".{path.name}.restoring")
+
+
 def settings_json_schema() -> dict[str, Any]:
     """The JSON Schema of line.toml."""
     return Settings.model_json_schema()
@@ -102,6 +108,8 @@ def _read(path: Path, most_bytes: int) -> bytes:
     except FileNotFoundError:
         is_here = os.path.isfile("line.toml")  # noqa: PTH113
         hint = "there is a line.toml in this folder: say --config line.toml" if is_here else _WHICH_FILE
+        if unfinished_note(path).exists():
+            hint = f"a restore was broken off: edge-agent restore --finish --config {path}"
         raise ConfigError(f"{path}: there is no such file", hint=hint) from None
     except (OSError, ValueError) as err:
         raise ConfigError(f"{path}: cannot be opened: {getattr(err, 'strerror', None) or err}") from None

@@ -35,6 +35,7 @@ CHANGES = (
     "OUTPUT_TEST",
     "ACKNOWLEDGE",
     "USERS",
+    "RESTORED",
 )
 """The kinds of events that are changes. A START that changed nothing, and a BUNDLE that was in use before, are none."""
 _LAST_UTC = "9999"

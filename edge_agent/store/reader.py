@@ -82,6 +82,11 @@ class JournalReader:
     ) -> None:
         self.close()
 
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The connection itself, for a copy of the whole file."""
+        return self._connection
+
     def close(self) -> None:
         """Let go of the file."""
         self._connection.close()

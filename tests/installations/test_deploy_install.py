@@ -35,7 +35,7 @@ def offer(folder: Path, version: str, *, config_code: int = 0, calibrates: bool 
     wheels.mkdir(parents=True)
     for name in ("install.sh", "uninstall.sh", "state_of_line.py"):
         shutil.copy(DEPLOY / name, folder)
-    for source in DEPLOY.glob("edge-agent.*"):
+    for source in DEPLOY.glob("edge-agent[.-]*"):
         (folder / source.name).write_text(f"{source.read_text()}# of version {version}\n")
     (folder / "doc").mkdir()
     (folder / "doc" / "README.md").write_text(f"of version {version}\n")

@@ -172,6 +172,7 @@ stat -c %n /etc/edge-agent/line.toml "/opt/images of parts/a.bmp" /var/lib/edge-
         "75",
         "9.2/bin",
         "disable --now edge-agent.service",
+        "disable --now edge-agent-backup.timer",
         "daemon-reload",
         "reset-failed edge-agent.service",
         "/etc/systemd/system/edge-agent.service.d",

@@ -21,6 +21,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 REPOSITORY = Path(__file__).parents[2]
 OF_A_VERSION = (
     "etc/systemd/system/edge-agent.service",
+    "etc/systemd/system/edge-agent-backup.service",
+    "etc/systemd/system/edge-agent-backup.timer",
     "usr/lib/sysusers.d/edge-agent.conf",
     "usr/lib/tmpfiles.d/edge-agent.conf",
     "usr/lib/udev/rules.d/60-edge-agent.rules",

@@ -14,6 +14,7 @@ import pytest
 
 from edge_agent.errors import AlreadyRunning, BundleRejected, ConfigError, UsageError
 from edge_agent.settings import Settings, load_settings, settings_json_schema
+from tests.command_line import edge_agent_here
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -143,6 +144,39 @@ def test_the_unit_verifies_and_its_exposure_stays_low(tmp_path: Path) -> None:
 
     assert (verified.returncode, verified.stderr) == (0, "")
     assert exposure.returncode == 0, exposure.stdout
+
+
+def test_the_nightly_backup_verifies_and_its_exposure_stays_low(tmp_path: Path) -> None:
+    analyze = shutil.which("systemd-analyze")
+    if analyze is None:
+        pytest.skip("systemd-analyze is not installed")
+    for name in ("edge-agent-backup.service", "edge-agent-backup.timer"):
+        text = (DEPLOY / name).read_text().replace("/opt/edge-agent/bin/edge-agent", "/bin/true")
+        (tmp_path / name).write_text(text)
+    service = str(tmp_path / "edge-agent-backup.service")
+
+    verified = subprocess.run(
+        [analyze, "verify", service, str(tmp_path / "edge-agent-backup.timer")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    exposure = subprocess.run(
+        [analyze, "security", "--offline=true", "--threshold=20", service], capture_output=True, text=True, check=False
+    )
+
+    assert (verified.returncode, verified.stderr) == (0, "")
+    assert exposure.returncode == 0, exposure.stdout
+
+
+def test_the_nightly_backup_runs_a_command_that_there_is() -> None:
+    lines = (DEPLOY / "edge-agent-backup.service").read_text().splitlines()
+    (run,) = [line.removeprefix("ExecStart=").split()[1:] for line in lines if line.startswith("ExecStart=")]
+    words = [{"${BACKUP_FOLDER}": "/nowhere", "${BACKUP_KEEP}": "14"}.get(word, word) for word in run]
+
+    said = edge_agent_here(*words)
+
+    assert (said.code, "is no folder" in said.err) == (64, True), said.err
 
 
 def test_the_unit_restarts_without_end_but_not_on_errors_that_a_restart_keeps() -> None:

@@ -85,7 +85,8 @@ ELSEWHERE = {
     *("bypass begin", "bypass end", "bypass status", "output acknowledge", "status"),  # the running agent does it
     *("output fail-safe", "config check", "config schema", "config unit", "version"),
     *("cvx status", "cvx trigger", "cvx program", "cvx send", "cvx listen", "cvx commands"),
-    *("evaluate", "replay", "demo", "simulate", "init", "journal export", "report shift", "report part"),
+    *("evaluate", "replay", "demo", "simulate", "init", "journal export", "backup", "report shift", "report part"),
+    "restore",  # root does it, and gives each file to its user: tests/simulated/test_backup.py
 }
 """Those that write where the person says, or nothing."""
 

@@ -26,9 +26,9 @@ from edge_agent.inspection.bundle.manifest import MANIFEST, Section, read_manife
 from edge_agent.inspection.bundle.signature import SIGNATURE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["POINTER", "Switch", "activate", "bundle_in_use", "bundles_in", "find", "rollback", "switches"]
+__all__ = ["POINTER", "Switch", "activate", "before", "bundle_in_use", "bundles_in", "find", "rollback", "switches"]
 
 POINTER = "active.json"
 _SCHEMA_VERSION = 1
@@ -144,14 +144,9 @@ def rollback(registry: Path, *, by: str, why: str, prove: Callable[[Path], str])
         raise UsageError(f"{registry} is not there", hint="see [[bundle]] path in line.toml")
     with _held(registry):
         history = switches(registry)
-        stack: list[Switch] = []
-        for switch in history:
-            # A rollback takes the last activation back, so that a second one leads to the bundle before that and not
-            # forward again.
-            stack = stack[:-1] if switch.what == "rollback" else [*stack, switch]
-        if len(stack) < 2:
+        target = before(history)
+        if target is None:
             raise UsageError(f"{registry}: there is no bundle to go back to", hint="edge-agent bundle list shows all")
-        target = stack[-2]
         found = prove(registry / target.folder)
         if found != target.bundle_id:
             raise BundleRejected(
@@ -159,6 +154,16 @@ def rollback(registry: Path, *, by: str, why: str, prove: Callable[[Path], str])
                 f"{target.bundle_id[:_ID_DIGITS]} when it was in use"
             )
         return _write(registry, history, Switch("rollback", target.folder, target.bundle_id, *_signed(by, why)))
+
+
+def before(history: Sequence[Switch]) -> Switch | None:
+    """The switch that a rollback would lead back to; None where there is none."""
+    stack: list[Switch] = []
+    for switch in history:
+        # A rollback takes the last activation back, so that a second one leads to the bundle before that and not
+        # forward again.
+        stack = stack[:-1] if switch.what == "rollback" else [*stack, switch]
+    return stack[-2] if len(stack) > 1 else None
 
 
 def _id_in_use(registry: Path) -> str:
