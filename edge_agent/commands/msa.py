@@ -18,8 +18,8 @@ from edge_agent.commands.shared import (
     progress_bars,
     say,
     settings_of,
-    who,
 )
+from edge_agent.commands.signing import As, PasswordFile, signed_by
 
 if TYPE_CHECKING:
     from edge_agent.settings import Settings
@@ -54,6 +54,8 @@ def msa_images(
     program: Annotated[int | None, typer.Option(help="Of which [[bundle]]; needed where there are several.")] = None,
     camera: Annotated[int, typer.Option(min=1, max=4)] = 1,
     by: By = None,
+    user: As = None,
+    password_file: PasswordFile = None,
     report: ReportPath = None,
     pdf: Pdf = False,
     paper: PaperSize = "A4",
@@ -66,23 +68,23 @@ def msa_images(
     """
     from edge_agent.bundles.line_bundles import entry_of, inspector_of
     from edge_agent.logs import configure_logs
+    from edge_agent.people.roles import Action
     from edge_agent.tools.msa.going_on import going_on, new_plan
     from edge_agent.tools.msa.images import show_images
     from edge_agent.tools.msa.parts import parts_in_folder, runs_of
 
     settings = settings_of(config, writes_state=True)
     configure_logs("warning", settings.log.format)
+    signer = signed_by(settings, Action.STUDY, by=by, user=user, password_file=password_file).words
     found = parts_in_folder(folder, parts)
     entry = entry_of(settings, program, camera)
-    plan = new_plan(
-        settings, found, through="images", runs=runs_of(found, runs), by=who(by), entries=[entry], seed=seed
-    )
+    plan = new_plan(settings, found, through="images", runs=runs_of(found, runs), by=signer, entries=[entry], seed=seed)
     with going_on(study, plan) as file:
-        if _begin(settings, file):
+        if _begin(settings, file, signer):
             inspector = inspector_of(settings, entry)
             with progress_bars() as progress:
                 show_images(folder, file, inspector, progress)
-        _end(settings, file.study, folder, _Report(report, pdf, paper, language), as_json=json_)
+        _end(settings, file.study, signer, folder, _Report(report, pdf, paper, language), as_json=json_)
 
 
 @msa_cli.command("line")
@@ -95,6 +97,8 @@ def msa_line(
     seed: Seed = None,
     within_s: Annotated[float, typer.Option(min=1, max=3600, help="How long to wait for each part.")] = 600,
     by: By = None,
+    user: As = None,
+    password_file: PasswordFile = None,
     report: ReportPath = None,
     pdf: Pdf = False,
     paper: PaperSize = "A4",
@@ -108,6 +112,7 @@ def msa_line(
     import asyncio
 
     from edge_agent.logs import configure_logs
+    from edge_agent.people.roles import Action
     from edge_agent.store.study import read_study
     from edge_agent.store.study_asks import asking
     from edge_agent.tools.msa.going_on import going_on, new_plan
@@ -116,16 +121,17 @@ def msa_line(
 
     settings = settings_of(config, writes_state=True)
     configure_logs("warning", settings.log.format)
+    signer = signed_by(settings, Action.STUDY, by=by, user=user, password_file=password_file).words
     found = parts_in_list(parts)
     if not study.exists() or read_study(study).following() is not None:  # a report anew needs no agent
         asyncio.run(must_run(settings))
     plan = new_plan(
-        settings, found, through="line", runs=runs_of(found, runs), by=who(by), entries=settings.bundle, seed=seed
+        settings, found, through="line", runs=runs_of(found, runs), by=signer, entries=settings.bundle, seed=seed
     )
     with asking(settings.store.journal) as ask, going_on(study, plan) as file:
-        if _begin(settings, file):
+        if _begin(settings, file, signer):
             asyncio.run(show_parts(settings, file, within_s, lambda words: typer.echo(words, err=True), ask))
-        _end(settings, file.study, None, _Report(report, pdf, paper, language), as_json=json_)
+        _end(settings, file.study, signer, None, _Report(report, pdf, paper, language), as_json=json_)
 
 
 class _Report(NamedTuple):
@@ -137,7 +143,7 @@ class _Report(NamedTuple):
     language: str | None
 
 
-def _begin(settings: Settings, file: StudyFile) -> bool:
+def _begin(settings: Settings, file: StudyFile, signer: str) -> bool:
     """Say how far the study is and tell the journal that it begins or goes on; False where all was shown."""
     import asyncio
 
@@ -151,11 +157,13 @@ def _begin(settings: Settings, file: StudyFile) -> bool:
         return False
     if file.study.showings:
         typer.echo(f"going on: {done} of {total} showings were made", err=True)
-    asyncio.run(note(settings, file.study, "resumed" if file.study.showings else "begun"))
+    asyncio.run(note(settings, file.study, "resumed" if file.study.showings else "begun", by=signer))
     return True
 
 
-def _end(settings: Settings, study: Study, folder: Path | None, wanted: _Report, *, as_json: bool) -> NoReturn:
+def _end(
+    settings: Settings, study: Study, signer: str, folder: Path | None, wanted: _Report, *, as_json: bool
+) -> NoReturn:
     """Compute, write the report, tell the journal, print. Always ends the command."""
     import asyncio
     import hashlib
@@ -176,7 +184,7 @@ def _end(settings: Settings, study: Study, folder: Path | None, wanted: _Report,
         written.append(wanted.path)
     facts = found.to_json()
     told = {"verdict": facts["verdict"], "rates": found.rates(), "report_sha256": digest}
-    via = asyncio.run(note(settings, study, "ended", **told))
+    via = asyncio.run(note(settings, study, "ended", by=signer, **told))
     no_pdf = None
     if wanted.path is not None and wanted.pdf:
         try:

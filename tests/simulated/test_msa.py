@@ -293,3 +293,26 @@ async def test_a_dry_run_is_no_line_to_study(tmp_path: Path, thumbnail_bundle: P
     assert ran.code == 69
     assert "every PASS is held back" in ran.err
     assert not (tmp_path / "msa.jsonl").exists()
+
+
+def test_once_a_line_has_users_one_of_them_signs_the_study(config: Path, tmp_path: Path) -> None:
+    folder, journal = put(tmp_path / "parts", three_of_each()), tmp_path / "j.sqlite3"
+    password = tmp_path / "password"
+    password.write_text("a long enough password\n")
+    for name, role in (("A. Weber", "engineer"), ("M. Rossi", "operator")):
+        asked = () if name == "A. Weber" else ("--as", "A. Weber", "--password-file", str(password))
+        added = edge_agent_here(
+            *("users", "add", name, "--role", role, "--new-password-file", str(password), "--config", str(config), *asked)
+        )
+        assert added.code == 0, added.err
+
+    said = msa_images(config, folder, "--by", "Ada")
+    operator = msa_images(config, folder, "--as", "M. Rossi", "--password-file", str(password))
+    assert (said.code, operator.code) == (77, 77)
+    assert "engineer or quality" in operator.err
+    assert not (tmp_path / "msa.jsonl").exists()
+
+    signed = msa_images(config, folder, "--as", "A. Weber", "--password-file", str(password))
+
+    assert signed.code == 0, signed.err
+    assert [event["by"] for event in told(journal)] == ["A. Weber (engineer)"] * 2

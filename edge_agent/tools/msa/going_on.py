@@ -75,13 +75,16 @@ def going_on(path: Path, plan: Plan) -> Iterator[StudyFile]:
         yield file
 
 
-async def note(settings: Settings, study: Study, what: str, **facts: Any) -> str:
-    """Write an event of the study into the journal; by which way. Raises EdgeAgentError, DriverError."""
+async def note(settings: Settings, study: Study, what: str, *, by: str, **facts: Any) -> str:
+    """Write an event of the study into the journal, signed by whoever did it; by which way.
+
+    Raises EdgeAgentError, DriverError.
+    """
     told = {
         "schema_version": 1,
         "what": what,
         "study": study.study_id,
-        "by": study.plan.by,
+        "by": by,
         "through": study.plan.through,
         "parts": len(study.plan.parts),
         "runs": study.plan.runs,
