@@ -80,15 +80,13 @@ class DeviceOutput(DeviceQuestions[S]):
         self._link: DeviceWire[S] | None = None
         self._lock = asyncio.Lock()
         self._wake = asyncio.Event()
-        self._is_running = False
-        self._may_dial = False
-        self._is_ready: Callable[[], bool] = lambda: False
-        self._was_ready = False
-        self._heartbeat = False
+        # Two that nobody reads before they are set: by ``run``, and with each connection.
+        self._is_ready: Callable[[], bool]
+        self._up_mono_s: float
+        self._is_running = self._may_dial = False
+        self._was_ready = self._heartbeat = False
         self._window_ends_mono_s: float | None = None
-        self._up_mono_s = 0.0
-        self._pass_may_stand = False
-        self._is_pass_named = False
+        self._pass_may_stand = self._is_pass_named = False
         self._withdrawals = 0
         self._newest_seq = -1
         self._outage = Outage()
@@ -251,13 +249,12 @@ class DeviceOutput(DeviceQuestions[S]):
             return spoiled if is_reject_proven else Published.FAILED
 
     async def _named(self, part_seq: int, about: tuple[Reason | None, int]) -> bool:
-        if self._link is None or not self._link.is_up:
-            return False
-        try:
-            return await self._name_part(self._link, part_seq, about)
-        except DriverError as err:
-            self._lose(err)
-            return False
+        if self._link is not None and self._link.is_up:
+            try:
+                return await self._name_part(self._link, part_seq, about)
+            except DriverError as err:
+                self._lose(err)
+        return False
 
     async def _publish_reject(self, by: Deadline) -> Published:
         self._end_window("rejected")
@@ -272,8 +269,7 @@ class DeviceOutput(DeviceQuestions[S]):
         answer and leaves open whether the device still carries it out.
         """
         link = self._link
-        if link is None:
-            return Published.FAILED
+        assert link is not None  # noqa: S101 - ``_why_not`` has just seen that it is up
         # Kept for both requests: the read-back has to compare with what was written, heartbeat included.
         state = self._state(is_pass=True)
         # Before the write: from the first byte on nobody can say that no PASS stands.
@@ -391,13 +387,10 @@ class DeviceOutput(DeviceQuestions[S]):
         """Sleep until the next refresh is due, the window ends, or the connection is lost."""
         while self._link is not None and self._link.is_up:
             until_mono_s = min(due_mono_s, self._window_ends_mono_s or due_mono_s)
-            left_s = until_mono_s - monotonic_s()
-            if left_s <= 0:
-                return
             # Cleared before the wait and looked at in each round: a wake between the two is not lost.
             self._wake.clear()
             try:
-                async with asyncio.timeout(left_s):
+                async with asyncio.timeout(until_mono_s - monotonic_s()):
                     await self._wake.wait()
             except TimeoutError:
                 return
@@ -405,7 +398,6 @@ class DeviceOutput(DeviceQuestions[S]):
     def _end_window(self, why: str) -> None:
         if self._window_ends_mono_s is not None:
             self._window_ends_mono_s = None
-            self._wake.set()
             _log.debug("output_window_ended", why=why)
 
     def _lose(self, err: DriverError) -> None:
