@@ -35,9 +35,9 @@ TOGETHER := -n auto --dist loadfile
 test: lint
 	$(BIN)/python -m pytest $(TOGETHER) -m "not slow"
 
-# Everything: what continuous integration runs. One more at a time than there are cores, for many tests wait for something.
+# Everything: what continuous integration runs.
 test-all: lint
-	$(BIN)/python -m pytest -n 3 --dist loadfile
+	$(BIN)/python -m pytest $(TOGETHER)
 
 # The documents as a site, into dist/docs: dist/docs/index.html opens in a browser, also without a network. A link or an anchor
 # that leads nowhere fails.

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 import pytest_asyncio
 import structlog
@@ -24,6 +25,10 @@ from tests.results import (  # noqa: F401 - hooks and a fixture: pytest finds th
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+
+# A busy machine is no fault of a test: no example of Hypothesis has a time of its own.
+hypothesis.settings.register_profile("without deadline", deadline=None)
+hypothesis.settings.load_profile("without deadline")
 
 _SLOW = [Path(__file__).parent / name for name in ("fault", "simulated")]
 _LONG = [Path(__file__).parent / name for name in ("calibrations", "installations")]

@@ -302,7 +302,8 @@ def test_once_a_line_has_users_one_of_them_signs_the_study(config: Path, tmp_pat
     for name, role in (("A. Weber", "engineer"), ("M. Rossi", "operator")):
         asked = () if name == "A. Weber" else ("--as", "A. Weber", "--password-file", str(password))
         added = edge_agent_here(
-            *("users", "add", name, "--role", role, "--new-password-file", str(password), "--config", str(config), *asked)
+            *("users", "add", name, "--role", role, "--config", str(config)),
+            *("--new-password-file", str(password), *asked),
         )
         assert added.code == 0, added.err
 

@@ -128,6 +128,11 @@ host = "127.0.0.1"
 port = 8480
 names = ["line7"]
 token_file = "web_token"
+who_signs = "users"
+sign_with = "session"
+sign_out_after_min = 30
+user_header = "X-Remote-User"
+trusted_proxies = ["127.0.0.1"]
 shift_starts = ["06:00", "14:00", "22:00"]
 
 [metrics]

@@ -50,7 +50,7 @@ function drawn(chart) {
 }
 
 function card(chart) {
-  const unit = UNITS[chart.unit] ?? chart.unit, head = element("h3", [chart.title, element("small", tr("camera {camera}", { camera: chart.camera }))]);
+  const unit = UNITS[chart.unit] ?? chart.unit, head = element("h2", [chart.title, element("small", tr("camera {camera}", { camera: chart.camera }))]);
   if (chart.usual === null) return element("section", [head, element("p", tr("What is usual is learned yet: {learned} of {from} parts.", { learned: chart.learned, from: chart.learned_from }))]);
   const now = tr("now {now}, usual {usual} {unit}; {sigma} of {limit} σ", {
     now: fixed(chart.now, chart.digits), usual: fixed(chart.usual, chart.digits), unit, sigma: Math.abs(chart.sigma).toFixed(1), limit: chart.limit_sigma.toFixed(1),
