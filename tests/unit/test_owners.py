@@ -60,6 +60,8 @@ WRITES = {
     "bundle sign": ["{line}/state/new", "--key", "{line}/key"],
     "calibrate-reference": ["{line}/good", "--out", "{line}/state/bundles/new"],
     "bundle relimit": ["--to", "1.8", "--by", "Ada", "--why", "a try"],
+    "shadow begin": ["{line}/state/new"],
+    "shadow end": [],
     "journal rotate": [],
     "results again": [],
     "results put-away": ["--receiver", "webhook"],
@@ -76,6 +78,7 @@ READS = {
     "journal changes": [],
     "journal verify": [],
     "results list": [],
+    "shadow status": [],
     "doctor": [],
     "users list": [],
 }
