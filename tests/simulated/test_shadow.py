@@ -5,15 +5,22 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
+import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
+from edge_agent.bundles import line_bundles
 from edge_agent.domain import Verdict
+from edge_agent.inspection.bundle.reference_bundle import Bundle
 from edge_agent.shadow.comparison import Side, newest_comparison
-from edge_agent.store.journal import JournalReader
-from edge_agent.store.shadow import ShadowFile
+from edge_agent.store.journal import Journal, JournalReader
+from edge_agent.store.shadow import ShadowFile, What
+from tests.command_line import edge_agent_here
 from tests.shadowed import candidate_of
 from tests.simulated.line import bad_image, edge_agent, good_image, line
 
@@ -106,3 +113,175 @@ def results_of(folder: Path) -> list[ShadowResult]:
     assert file is not None
     with file:
         return list(file.results(file.shadows()[0]))
+
+
+async def test_killed_at_random_every_part_is_there_once(tmp_path: Path, thumbnail_bundle: Path, lenient: Path) -> None:
+    async with line(tmp_path, thumbnail_bundle) as at:
+        await begin(at, lenient)
+        for number in range(1, 7):
+            await parts(at, [good_image(number)])
+            if number % 2:
+                await at.until("the candidate's process", lambda: shadow_pid(at) != 0)
+                os.kill(shadow_pid(at), signal.SIGKILL)
+        rows = at.rows()
+        await at.until("results", lambda: len(results(at)) == len(rows))
+        assert at.agent is not None
+        assert at.agent.returncode is None
+
+    assert [one.part_seq for one in results_of(tmp_path)] == [row.part_seq for row in rows]
+    assert {one.what for one in results_of(tmp_path)} == {What.JUDGED}
+    assert {row.verdict for row in rows} == {Verdict.PASS}
+
+
+async def test_no_verdict_and_no_row_knows_of_a_candidate(
+    tmp_path: Path, thumbnail_bundle: Path, lenient: Path
+) -> None:
+    images = [good_image(1), bad_image(1), good_image(2), b"no image", bad_image(2), good_image(3)]
+    told = []
+    for name in ("without", "with"):
+        (tmp_path / name).mkdir()
+        async with line(tmp_path / name, thumbnail_bundle) as at:
+            if name == "with":
+                await begin(at, lenient)
+                await at.until("the candidate's process", lambda at=at: shadow_pid(at) != 0)  # type: ignore[misc]
+            rows = await parts(at, images)
+            if name == "with":
+                await at.until("results", lambda at=at, rows=rows: len(results(at)) == len(rows))  # type: ignore[misc]
+            with JournalReader.open(at.folder / "journal.sqlite3") as journal:
+                published = [journal.published(row.part_seq) for row in rows]
+            told.append(([_but_times(row) for row in rows], published))
+
+    for one, other in zip(told[0][0], told[1][0], strict=True):
+        assert one == other
+    assert told[0][1] == told[1][1]
+    assert Verdict.PASS in {row.verdict for row in told[0][0]}
+
+
+def _but_times(row: PartRow) -> PartRow:
+    """What a part's row says, without clocks and the names of this run."""
+    cameras = tuple(
+        replace(camera, timings_ms={}, image_name=camera.image_name.split("_", 2)[2]) for camera in row.cameras
+    )
+    never = {"first_sign_mono_s": 0.0, "decided_mono_s": 0.0, "deadline_mono_s": 0.0, "decided_utc": ""}
+    return replace(row, session="", cameras=cameras, **never)  # type: ignore[arg-type]
+
+
+async def test_a_candidate_that_is_activated_ends_its_shadow_and_its_numbers_are_said(
+    tmp_path: Path, thumbnail_bundle: Path, lenient: Path
+) -> None:
+    mine = tmp_path / "registry"
+    shutil.copytree(thumbnail_bundle, mine)
+    async with line(tmp_path, mine) as at:
+        await begin(at, lenient)
+        rows = await parts(at, [good_image(1), bad_image(1)])
+        await at.until("results", lambda: len(results(at)) == 2)
+        review = json.dumps({"part_seq": rows[1].part_seq, "says": "CONFIRMED"})
+        await at.stop_agent()
+        journal = Journal.open(tmp_path / "journal.sqlite3")
+        await journal.event("REVIEW", review)
+        journal.close()
+        words = ("bundle", "activate", str(lenient), "--config", str(at.config), "--by", "Ada", "--json")
+        ran = await asyncio.to_thread(edge_agent, *words)
+        await at.start_agent()
+        await at.until_ready()
+        await parts(at, [bad_image(2)])
+        await at.until("the end", lambda: "the line judges by it now" in _events(tmp_path))
+        await at.until("the end of the process", lambda: not shadow_pid(at))
+
+    assert ran.returncode == 0, ran.stderr
+    assert f"KNOWN DEFECTS WOULD PASS by this bundle: part {rows[1].part_seq}" in ran.stderr
+    said = json.loads(ran.stdout)["shadow"]
+    assert (said["parts"], said["to_pass"], said["bad"]["of"], said["bad"]["wrong"]) == (2, 1, 1, 1)
+
+
+def _events(folder: Path) -> str:
+    with JournalReader.open(folder / "journal.sqlite3") as journal:
+        return "\n".join(event.detail for event in journal.newest_events("SHADOW", 5))
+
+
+@pytest.fixture
+def config(tmp_path: Path, thumbnail_bundle: Path) -> Path:
+    """A line.toml of a line where no agent runs, with a journal."""
+    path = tmp_path / "line.toml"
+    path.write_text(
+        'schema_version = 1\n[line]\nname = "caps"\ndeadline_ms = 700\nmin_part_spacing_ms = 1000\n'
+        '[images]\nspool = "spool"\n[images.folder]\npath = "in"\n[output]\nhost = "127.0.0.1"\n'
+        f'[[bundle]]\nprogram = 1\npath = "{thumbnail_bundle}"\n[store]\njournal = "j.sqlite3"\narchive = "a"\n'
+    )
+    Journal.open(tmp_path / "j.sqlite3").close()
+    return path
+
+
+def refused(config: Path, candidate: Path) -> str:
+    ran = edge_agent_here("shadow", "begin", str(candidate), "--config", str(config), "--by", "Ada")
+    assert ran.code != 0
+    file = ShadowFile.open(config.parent / "j.sqlite3")
+    assert file is None or file.active() is None
+    return ran.err
+
+
+def test_a_candidate_of_another_place_is_refused(config: Path, lenient: Path) -> None:
+    config.write_text(config.read_text().replace("program = 1", "program = 2"))
+    assert "program 1, camera 1 has no [[bundle]]" in refused(config, lenient)
+
+
+def test_a_candidate_for_images_of_another_size_is_refused(
+    config: Path, lenient: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Bundle.load
+
+    def other(folder: Path, **trusted: Any) -> Bundle:
+        """The candidate's reference image is twice as wide; its hashes are proven before."""
+        bundle = whole(folder, **trusted)
+        return replace(bundle, reference=np.hstack([bundle.reference] * 2)) if folder == lenient else bundle
+
+    monkeypatch.setattr(line_bundles.Bundle, "load", other)
+    assert "was made of images of 320 x 120, the bundle in use of images of 160 x 120" in refused(config, lenient)
+
+
+def test_a_damaged_candidate_is_refused(config: Path, lenient: Path, tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged"
+    shutil.copytree(lenient, damaged)
+    network = next(damaged.glob("*.onnx"))
+    network.write_bytes(network.read_bytes()[:-1] + b"x")
+    assert network.name in refused(config, damaged)
+
+
+def test_the_bundle_in_use_is_no_candidate(config: Path, thumbnail_bundle: Path) -> None:
+    assert "is the bundle in use" in refused(config, thumbnail_bundle)
+
+
+def test_without_an_archive_there_is_nothing_to_judge(config: Path, lenient: Path) -> None:
+    config.write_text(config.read_text() + 'keep = "none"\n')
+    assert 'store.keep is "none"' in refused(config, lenient)
+
+
+def test_where_not_every_pass_is_kept_that_is_said(config: Path, lenient: Path) -> None:
+    config.write_text(config.read_text() + "keep_pass_every = 10\n")
+    ran = edge_agent_here("shadow", "begin", str(lenient), "--config", str(config), "--by", "Ada")
+    assert ran.code == 0, ran.err
+    assert "does not keep every PASS" in ran.out
+    assert "no agent runs on this line" in ran.out
+
+
+def test_only_whoever_may_begins_one(config: Path, lenient: Path, tmp_path: Path) -> None:
+    secret = tmp_path / "password"
+    secret.write_text("correct horse battery\n")
+    secret.chmod(0o600)
+    add = ("--password-file", str(secret), "--config", str(config))
+    assert (
+        edge_agent_here(
+            "users", "add", "Eva", "--role", "engineer", "--new-password-file", str(secret), "--config", str(config)
+        ).code
+        == 0
+    )
+    ran = edge_agent_here("shadow", "begin", str(lenient), "--config", str(config), "--by", "Ada")
+    assert ran.code == 77
+    signed = edge_agent_here("shadow", "begin", str(lenient), "--as", "Eva", *add)
+    assert signed.code == 0, signed.err
+    assert '"by": "Eva (engineer)"' in _journal(config)
+
+
+def _journal(config: Path) -> str:
+    with JournalReader.open(config.parent / "j.sqlite3") as journal:
+        return "\n".join(event.detail for event in journal.newest_events("SHADOW", 5))
