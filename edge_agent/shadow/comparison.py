@@ -52,7 +52,7 @@ class Known:
 class Comparison:
     """What one shadow has found so far. Part numbers are of the journal.
 
-    ``flips`` and ``scores`` are the newest ones, ``scores`` as shares of each bundle's own limit (active, candidate).
+    ``flips`` and ``scores`` are the newest ones, ``scores`` as shares of each bundle's own limit: active, candidate, side.
     ``active`` names the bundles that judged the line meanwhile. ``left_behind`` results are of a journal before.
     """
 
@@ -60,7 +60,7 @@ class Comparison:
     sides: dict[Side, int]
     whats: dict[What, int]
     flips: tuple[tuple[Side, ShadowResult], ...]
-    scores: tuple[tuple[float, float], ...]
+    scores: tuple[tuple[float, float, Side], ...]
     active: tuple[str, ...]
     good: Known
     bad: Known
@@ -209,7 +209,7 @@ def _compared(journal: Path, file: ShadowFile, shadow: Shadow) -> Comparison:
     said, missing = _reviews(journal)
     sides, whats = Counter[Side](), Counter[What]()
     flips: list[tuple[Side, ShadowResult]] = []
-    scores: list[tuple[float, float]] = []
+    scores: list[tuple[float, float, Side]] = []
     active: dict[str, None] = {}
     took: list[float] = []
     known: list[tuple[Side, int]] = []
@@ -225,7 +225,7 @@ def _compared(journal: Path, file: ShadowFile, shadow: Shadow) -> Comparison:
         if side in (Side.TO_REJECT, Side.TO_PASS):
             flips = [*flips[-_KEPT_FLIPS + 1 :], (side, one)]
         if (pair := _shares(one)) is not None:
-            scores.append(pair)
+            scores.append((*pair, side))
             del scores[: -2 * _KEPT_SCORES]
         if one.took_ms is not None:
             took.append(one.took_ms)

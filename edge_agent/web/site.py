@@ -29,6 +29,7 @@ from edge_agent.web.limits import LimitPages
 from edge_agent.web.looking_back import LookingBack
 from edge_agent.web.pictures import Busy
 from edge_agent.web.rows import part_json
+from edge_agent.web.shadow import ShadowPage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -165,6 +166,7 @@ def page(site: Site, names: frozenset[str]) -> ASGIApp:
         *back.routes(),
         *LimitPages(site.settings, site.desk, site.access).routes(),
         Route("/api/changes", site.changes),
+        *ShadowPage(site.settings).routes(),
         *site.access.routes(),
         *_machines(site),
     ]

@@ -313,7 +313,8 @@ async def test_known_parts_are_what_a_person_decides_by(line: Line) -> None:
     assert (found.bad.of, found.bad.wrong, found.bad.wrong_before) == (2, (2, 5), (5,))
     assert found.warning == "KNOWN DEFECTS WOULD PASS by this bundle: part 2, part 5"
     assert found.to_json()["good"]["bounds_95"] == pytest.approx((0.0084, 0.9057), abs=1e-4)
-    assert found.scores[0] == pytest.approx((0.25 / 1.5, 0.5 / 1.5))
+    assert found.scores[0][:2] == pytest.approx((0.25 / 1.5, 0.5 / 1.5))
+    assert found.scores[0][2] is Side.BOTH_PASS
 
 
 async def test_one_candidate_at_a_time(line: Line) -> None:
