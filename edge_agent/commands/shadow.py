@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_agent.commands.shared import DEFAULT_CONFIG, By, Config, Json, say, settings_of
+from edge_agent.commands.shared import (
+    DEFAULT_CONFIG,
+    By,
+    Config,
+    Json,
+    Language,
+    PaperSize,
+    in_language,
+    say,
+    settings_of,
+)
 from edge_agent.commands.signing import As, PasswordFile, signed_by
 
 if TYPE_CHECKING:
@@ -72,6 +82,43 @@ def shadow_status(config: Config = DEFAULT_CONFIG, *, json_: Json = False) -> No
         return
     say(json_, {"schema_version": 1, **found.to_json()}, found.lines())
     raise typer.Exit(1 if found.warning or found.shadow.problem else 0)
+
+
+@shadow_cli.command("report")
+def shadow_report(
+    config: Config = DEFAULT_CONFIG,
+    *,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The HTML file to write.")] = Path("shadow.html"),
+    pictures: Annotated[int, typer.Option(min=0, max=100, help="Of so many parts that differ, the newest first.")] = 24,
+    pdf: Annotated[bool, typer.Option("--pdf", help="Also as PDF, by this PC's browser.")] = False,
+    paper: PaperSize = "A4",
+    language: Language = None,
+    json_: Json = False,
+) -> None:
+    """Where the candidate and the bundle in use differ, with pictures, to be signed; 1 where a known defect would pass.
+
+    Example: edge-agent shadow report --config line.toml --out shadow.html
+    """
+    from edge_agent.errors import UsageError
+    from edge_agent.shadow.comparison import newest_comparison
+    from edge_agent.tools.collecting import stand_back_beside_agent
+    from edge_agent.tools.shadow_report import write_report
+    from edge_agent.tools.shift import print_pdf
+
+    settings = settings_of(config)
+    found = newest_comparison(settings.store.journal)
+    if found is None:
+        raise UsageError("no candidate was ever watched on this line", hint="edge-agent shadow begin FOLDER")
+    stand_back_beside_agent(settings)
+    with in_language(language, settings):
+        write_report(out, found, settings, pictures, paper=paper)
+    written = [out]
+    if pdf:
+        print_pdf(out, out.with_suffix(".pdf"))
+        written.append(out.with_suffix(".pdf"))
+    facts = {"schema_version": 1, **found.to_json(), "files": [str(path) for path in written]}
+    say(json_, facts, [*found.lines(), *(f"report: {path}" for path in written)])
+    raise typer.Exit(1 if found.warning else 0)
 
 
 @shadow_cli.command("end")

@@ -52,7 +52,7 @@ class Known:
 class Comparison:
     """What one shadow has found so far. Part numbers are of the journal.
 
-    ``flips`` and ``scores`` are the newest ones, ``scores`` as shares of each bundle's own limit: active, candidate, side.
+    ``flips`` and ``scores`` are the newest ones, ``scores`` as shares of the bundles' own limits (active, candidate).
     ``active`` names the bundles that judged the line meanwhile. ``left_behind`` results are of a journal before.
     """
 

@@ -78,8 +78,9 @@ def _follow(file: ShadowFile, follower: Follower, shadow_id: int) -> int:
         except NoJournalYet:  # being begun anew
             wait_s = _LOOK_EVERY_S
         except DataError as err:
+            log.error("shadow_stopped", why=str(err), hint=err.hint)  # noqa: TRY400 - no bug
             file.say_problem(shadow, str(err))
-            raise
+            return _NOT_USABLE
     return 0
 
 

@@ -230,7 +230,8 @@ class ShadowFile:
         with self._transaction():
             for one in results:
                 self._do(
-                    f"INSERT INTO result VALUES ({', '.join('?' * 16)})",  # noqa: S608 - question marks
+                    # A process of before may have written it a moment ago, when its agent was gone: once is enough.
+                    f"INSERT INTO result VALUES ({', '.join('?' * 16)}) ON CONFLICT DO NOTHING",  # noqa: S608
                     shadow.shadow_id,
                     shadow.epoch,
                     one.part_seq,

@@ -92,6 +92,8 @@ async def test_a_candidate_judges_what_the_line_judged_and_says_where_they_diffe
         await at.until("results", lambda: len(results(at)) == 4)
         assert os.sched_getscheduler(shadow_pid(at)) == os.SCHED_IDLE
         found = newest_comparison(tmp_path / "journal.sqlite3")
+        report = tmp_path / "shadow.html"
+        await command(at, "report", "--out", str(report), "--language", "de")
         said = await command(at, "end", "--by", "Ada", "--why", "enough")
         await at.until("the end of the process", lambda: not shadow_pid(at))
 
@@ -99,6 +101,11 @@ async def test_a_candidate_judges_what_the_line_judged_and_says_where_they_diffe
     assert found is not None
     assert found.sides == {Side.BOTH_PASS: 2, Side.BOTH_REJECT: 0, Side.TO_REJECT: 0, Side.TO_PASS: 2}
     assert [one.part_seq for _, one in found.flips] == [rows[3].part_seq, rows[1].part_seq]
+    page = report.read_text()
+    assert "4 Teile verglichen: Beide sagen dasselbe von 2; 0 würden verworfen, 2 kämen durch." in page
+    assert page.count("rejected today") == 0
+    assert page.count("heute verworfen, vom Kandidaten durchgelassen; heute das ") == 2, "each flip with its picture"
+    assert page.count("data:image/jpeg;base64,") >= 6
     assert (said["parts"], said["agreed"], said["to_pass"], said["ended_by"]) == (4, 2, 2, "Ada")
     with JournalReader.open(tmp_path / "journal.sqlite3") as journal:
         ended, begun_event = (json.loads(event.detail) for event in journal.newest_events("SHADOW", 5))
@@ -131,6 +138,47 @@ async def test_killed_at_random_every_part_is_there_once(tmp_path: Path, thumbna
     assert [one.part_seq for one in results_of(tmp_path)] == [row.part_seq for row in rows]
     assert {one.what for one in results_of(tmp_path)} == {What.JUDGED}
     assert {row.verdict for row in rows} == {Verdict.PASS}
+
+
+async def test_a_candidate_that_is_altered_stops_alone_and_the_line_goes_on(
+    tmp_path: Path, thumbnail_bundle: Path, lenient: Path
+) -> None:
+    mine = tmp_path / "candidate"
+    shutil.copytree(lenient, mine)
+    async with line(tmp_path, thumbnail_bundle) as at:
+        await begin(at, mine)
+        await at.until("the candidate's process", lambda: shadow_pid(at) != 0)
+        await parts(at, [good_image(1)])
+        await at.until("results", lambda: len(results(at)) == 1)
+        network = next(mine.glob("*.onnx"))
+        network.write_bytes(network.read_bytes()[:-1] + b"x")
+        os.kill(shadow_pid(at), signal.SIGKILL)
+        await at.until("the problem", lambda: network.name in _problem(tmp_path))
+        rows = await parts(at, [good_image(2), bad_image(2)])
+        shutil.rmtree(mine)
+        shutil.copytree(lenient, mine)
+        await at.until("results", lambda: len(results(at)) == 3, within_s=120)
+
+    assert [row.verdict for row in rows] == [Verdict.PASS, Verdict.PASS, Verdict.REJECT]
+    assert _problem(tmp_path) == "", "it was mended, and went on where it was"
+
+
+async def test_it_ends_with_its_agent_however_that_ends(tmp_path: Path, thumbnail_bundle: Path, lenient: Path) -> None:
+    async with line(tmp_path, thumbnail_bundle) as at:
+        await begin(at, lenient)
+        await at.until("the candidate's process", lambda: shadow_pid(at) != 0)
+        process = Path(f"/proc/{shadow_pid(at)}")
+        assert at.agent is not None
+        at.agent.kill()
+        await at.agent.wait()
+        await at.until("its end", lambda: not process.exists() or "zombie" in (process / "status").read_text())
+
+
+def _problem(folder: Path) -> str:
+    file = ShadowFile.open(folder / "journal.sqlite3")
+    assert file is not None
+    with file:
+        return file.shadows()[0].problem
 
 
 async def test_no_verdict_and_no_row_knows_of_a_candidate(

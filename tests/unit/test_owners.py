@@ -88,7 +88,8 @@ ELSEWHERE = {
     *("bypass begin", "bypass end", "bypass status", "output acknowledge", "status"),  # the running agent does it
     *("output fail-safe", "config check", "config schema", "config unit", "version"),
     *("cvx status", "cvx trigger", "cvx program", "cvx send", "cvx listen", "cvx commands"),
-    *("evaluate", "replay", "demo", "simulate", "init", "journal export", "report shift", "report part"),
+    *("evaluate", "replay", "demo", "simulate", "init", "journal export", "shadow report"),
+    *("report shift", "report part"),
 }
 """Those that write where the person says, or nothing."""
 

@@ -183,6 +183,18 @@ async def test_a_part_that_ends_the_process_again_and_again_is_left_behind(line:
     assert line.asked == [1, 1, 1, 2]
 
 
+async def test_two_processes_for_a_moment_write_a_part_once(line: Line) -> None:
+    shadow = line.begin()
+    await line.part(1)
+    with line.file_of_shadows() as before, line.file_of_shadows() as after:
+        first, second = (Follower(file, line.path, line.archive, line._inspect) for file in (before, after))
+        assert first.step(shadow)
+        assert second.step(shadow), "it read the place before the other one wrote"
+    line.run()
+
+    assert line.whats() == [(1, What.JUDGED)]
+
+
 async def test_slower_than_the_line_it_skips_the_oldest_and_says_so(
     line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
