@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from edge_agent.inspection.bundle.registry import Switch
     from edge_agent.people.signing import Signed
     from edge_agent.settings import BundleSettings, Settings
+    from edge_agent.shadow.comparison import Comparison
 
 __all__ = ["bundle_cli"]
 
@@ -121,7 +122,8 @@ def bundle_activate(
 ) -> None:
     """Put a bundle to use in one step, after proving it on this PC; the one before stays for a rollback.
 
-    Its program and camera say which [[bundle]] of line.toml it is for; there it is copied to.
+    Its program and camera say which [[bundle]] of line.toml it is for; there it is copied to. Where it was watched
+    beside the line (shadow begin), what was found is said, with a warning where known defects would pass.
 
     Example: edge-agent bundle activate new/ --config line.toml --why "new lot of zippers"
     """
@@ -135,8 +137,9 @@ def bundle_activate(
     bundle = load_bundle(settings, folder)
     entry = entry_of(settings, bundle.program, bundle.camera)
     refuse_root([entry.path])
+    shadow = _shadow_of(settings, bundle.id)
     switch = activate(entry.path, bundle.folder, by=signed.words, why=why, prove=proven(settings, entry))
-    _say_chosen(settings, entry, switch, json_)
+    _say_chosen(settings, entry, switch, json_, shadow)
 
 
 @bundle_cli.command("rollback")
@@ -168,13 +171,42 @@ def bundle_rollback(
     _say_chosen(settings, entry, switch, json_)
 
 
-def _say_chosen(settings: Settings, entry: BundleSettings, switch: Switch, json_: bool) -> None:
+def _shadow_of(settings: Settings, bundle_id: str) -> Comparison | None:
+    """What this bundle found beside the line, said at once: whoever activates it reads it before anything else.
+
+    A file of shadows that cannot be read holds nobody up: it is said, and is no comparison.
+    """
+    from edge_agent.errors import DataError
+    from edge_agent.shadow.comparison import newest_comparison
+
+    try:
+        found = newest_comparison(settings.store.journal, bundle_id)
+    except DataError as err:
+        typer.echo(f"what this bundle found beside the line cannot be read: {err}", err=True)
+        return None
+    lines = (
+        ["this bundle was not watched beside the line (edge-agent shadow begin)"] if found is None else found.lines()
+    )
+    for line in lines:
+        typer.echo(line, err=True)
+    return found
+
+
+def _say_chosen(
+    settings: Settings, entry: BundleSettings, switch: Switch, json_: bool, shadow: Comparison | None = None
+) -> None:
     import asyncio
 
     from edge_agent.bundles.line_bundles import chosen
 
     why_not = asyncio.run(chosen(settings, entry, switch))
-    facts = {"schema_version": 1, "folder": str(entry.path / switch.folder), "bundle_id": switch.bundle_id}
+    facts: dict[str, object] = {
+        "schema_version": 1,
+        "folder": str(entry.path / switch.folder),
+        "bundle_id": switch.bundle_id,
+    }
+    if shadow is not None:
+        facts["shadow"] = shadow.to_json()
     say(json_, facts, [str(switch), _AGAIN, *([why_not] if why_not else [])])
 
 

@@ -27,6 +27,7 @@ from edge_agent.commands.line import config_cli, output_cli
 from edge_agent.commands.msa import msa_cli
 from edge_agent.commands.report import report_cli
 from edge_agent.commands.results import results_cli
+from edge_agent.commands.shadow import shadow_cli
 from edge_agent.commands.shared import (
     DEFAULT_CONFIG,
     Config,
@@ -70,6 +71,7 @@ cli.add_typer(backup_cli)
 cli.add_typer(output_cli, name="output")
 cli.add_typer(config_cli, name="config")
 cli.add_typer(bundle_cli, name="bundle")
+cli.add_typer(shadow_cli, name="shadow")
 cli.add_typer(cvx_cli, name="cvx")
 cli.add_typer(bypass_cli, name="bypass")
 journal_cli.add_typer(changes_cli)

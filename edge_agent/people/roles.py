@@ -24,6 +24,7 @@ class Action(StrEnum):
     LIMIT = "limit"
     ACTIVATE = "activate"
     STUDY = "study"
+    SHADOW = "shadow"
     USERS = "users"
 
 
@@ -32,7 +33,7 @@ def roles_for(action: Action) -> frozenset[Role]:
     match action:
         case Action.REVIEW:
             return frozenset(Role)
-        case Action.BYPASS | Action.LIMIT | Action.STUDY:
+        case Action.BYPASS | Action.LIMIT | Action.STUDY | Action.SHADOW:
             return frozenset({Role.QUALITY, Role.ENGINEER})
         case Action.ACTIVATE | Action.USERS:
             return frozenset({Role.ENGINEER})

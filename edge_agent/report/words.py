@@ -196,6 +196,7 @@ EVENT_WORDS: Mapping[str, str] = {
     "IMAGE_ALTERED": mark("archived image altered"),
     "LIMIT": mark("limit moved"),
     "MSA": mark("attribute agreement study"),
+    "SHADOW": mark("candidate bundle beside the line"),
     "OUTPUT_TEST": mark("output tested by hand"),
     "REVIEW": mark("part reviewed"),
     "ROTATE": mark("new journal begun"),
@@ -236,6 +237,8 @@ def event_words(kind: str, detail: str) -> tuple[str, str]:
     if kind == "CHALLENGE" and (words := challenge_words(told)):
         return title, words
     if kind == "MSA" and (words := msa_words(told)):
+        return title, words
+    if kind == "SHADOW" and (words := shadow_words(told)):
         return title, words
     if kind == "USERS" and (words := users_words(told)):
         return title, words
@@ -308,6 +311,24 @@ _MSA_VERDICTS = {
         "{runs} runs"
     ),
 }
+
+
+def shadow_words(told: Mapping[str, Any]) -> str:
+    """The begin or the end of a shadow in one sentence; '' for an object that says nothing of it."""
+    bundle, by = str(told.get("bundle_id"))[:12], told.get("by")
+    who = tr("by {by}", by=by) if by else ""
+    if told.get("what") == "begun":
+        return "; ".join(filter(None, (tr("begun: bundle {bundle} judges beside the line", bundle=bundle), who)))
+    if told.get("what") != "ended":
+        return ""
+    found = tr("ended: bundle {bundle} judges beside the line no longer", bundle=bundle)
+    counts = {name: told.get(name) for name in ("parts", "to_reject", "to_pass")}
+    if all(isinstance(count, int) for count in counts.values()):
+        compared = tr(
+            "{parts} parts compared, {to_reject} of them rejected by it alone, {to_pass} passed by it alone", **counts
+        )
+        return "; ".join(filter(None, (found, compared, who)))
+    return "; ".join(filter(None, (found, who)))
 
 
 def users_words(told: Mapping[str, Any]) -> str:

@@ -32,6 +32,7 @@ CHANGES = (
     "REVIEW",
     "CHALLENGE",
     "MSA",
+    "SHADOW",
     "OUTPUT_TEST",
     "ACKNOWLEDGE",
     "USERS",

@@ -36,6 +36,7 @@ from edge_agent.runtime.rejects import RejectWatch
 from edge_agent.runtime.requests import ProgramRequests
 from edge_agent.runtime.supervisor import CONDITIONS, Supervisor, TriggerPlan
 from edge_agent.runtime.watching import watching
+from edge_agent.shadow.keeper import keep_shadow
 from edge_agent.store.archive import Archive
 from edge_agent.store.journal import Journal
 from edge_agent.store.room import places_of, wanted_bytes
@@ -165,6 +166,7 @@ async def run_agent(
             keep_page(settings, look, journal.event),
             keep_publishing(settings, journal.event),
             keep_opcua(settings, look, _in_use(inspectors)),
+            keep_shadow(settings, journal.event),
             bypass.kept(),
             beside(
                 *_requests(settings, engine, health, link, lambda: output.wanted_program),

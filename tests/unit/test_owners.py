@@ -60,6 +60,8 @@ WRITES = {
     "bundle sign": ["{line}/state/new", "--key", "{line}/key"],
     "calibrate-reference": ["{line}/good", "--out", "{line}/state/bundles/new"],
     "bundle relimit": ["--to", "1.8", "--by", "Ada", "--why", "a try"],
+    "shadow begin": ["{line}/state/new"],
+    "shadow end": [],
     "journal rotate": [],
     "results again": [],
     "results put-away": ["--receiver", "webhook"],
@@ -76,6 +78,7 @@ READS = {
     "journal changes": [],
     "journal verify": [],
     "results list": [],
+    "shadow status": [],
     "doctor": [],
     "users list": [],
 }
@@ -85,7 +88,8 @@ ELSEWHERE = {
     *("bypass begin", "bypass end", "bypass status", "output acknowledge", "status"),  # the running agent does it
     *("output fail-safe", "config check", "config schema", "config unit", "version"),
     *("cvx status", "cvx trigger", "cvx program", "cvx send", "cvx listen", "cvx commands"),
-    *("evaluate", "replay", "demo", "simulate", "init", "journal export", "backup", "report shift", "report part"),
+    *("evaluate", "replay", "demo", "simulate", "init", "journal export", "backup", "shadow report"),
+    *("report shift", "report part"),
     "restore",  # root does it, and gives each file to its user: tests/simulated/test_backup.py
 }
 """Those that write where the person says, or nothing."""

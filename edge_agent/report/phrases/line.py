@@ -27,6 +27,8 @@ _PART: Final = (
     mark("judged after the deadline"),
     mark("the next part came before this verdict"),
     mark("not ready"),
+    mark("the line judges by it now"),
+    mark("{folder} holds another bundle than the one that was begun"),
     mark("nothing proves that the result is of now"),
     mark("AGENT_DOWN: imaged while the agent did not hear it"),
     mark("DRY RUN: the output stays REJECT"),
