@@ -16,10 +16,11 @@ from edge_agent.settings.addresses import addresses
 from edge_agent.settings.fit import Contradiction, bundles, pages, places, sources, times
 from edge_agent.settings.opcua import OpcUaSettings
 from edge_agent.settings.outputs import AnyOutput, OutputSettings, RtuSettings, with_kind, without_kind
+from edge_agent.settings.page import MetricsSettings, WebSettings
+from edge_agent.settings.receivers import MqttSettings, WebhookSettings
 from edge_agent.settings.values import (
     Camera,
     FilePath,
-    HeaderName,
     Host,
     Milliseconds,
     OwnHost,
@@ -31,8 +32,6 @@ from edge_agent.settings.values import (
     SignerKey,
     Table,
     Text,
-    TimeOfDay,
-    WebAddress,
     exact,
     integer,
     name_pattern,
@@ -280,84 +279,6 @@ class LogSettings(Table):
     format: Annotated[
         Literal["auto", "json", "console"], say("auto: console on a terminal, JSON for the system's journal")
     ] = "auto"
-
-
-class WebSettings(Table):
-    """[web]: the operator's page, with /metrics, /healthz and /readyz."""
-
-    host: Annotated[OwnHost, say("the address to listen on")] = "127.0.0.1"
-    port: Annotated[Port, say("its TCP port")] = 8480
-    names: Annotated[
-        tuple[Text, ...], say("names and addresses that browsers may call this PC by, beside host and localhost")
-    ] = ()
-    token_file: Annotated[
-        FilePath | None,
-        say("a file, mode 0600, whose only line lets a person review parts; without it, and without users, nobody can"),
-    ] = None
-    who_signs: Annotated[
-        Literal["users", "users-or-token"],
-        say("once this line has users (edge-agent users): they alone, or whoever has the token as well"),
-    ] = "users"
-    sign_with: Annotated[
-        Literal["session", "password"],
-        say("a review by a user: being signed in is enough, or the password again; a limit always wants it again"),
-    ] = "session"
-    sign_out_after_min: Annotated[
-        int, integer(1, 720), say("minutes without a signature after which a user has to sign in again")
-    ] = 30
-    user_header: Annotated[
-        HeaderName | None, say("the header in which a proxy that asks for passwords itself names the user")
-    ] = None
-    trusted_proxies: Annotated[
-        tuple[Peer, ...], Field(max_length=16, description="the addresses from which user_header is believed")
-    ] = ()
-    shift_starts: Annotated[
-        tuple[TimeOfDay, ...],
-        Field(min_length=1, max_length=24, description="when shifts begin, in the time zone of this PC"),
-    ] = ("06:00", "14:00", "22:00")
-
-
-class MetricsSettings(Table):
-    """[metrics]: /metrics, /healthz and /readyz alone, at an address of their own."""
-
-    host: Annotated[OwnHost, say("the address to listen on")] = "127.0.0.1"
-    port: Annotated[Port, say("its TCP port")] = 9464
-
-
-class MqttSettings(Table):
-    """[mqtt]: results to an MQTT broker."""
-
-    host: Annotated[Host, say("address of the broker")]
-    port: Annotated[Port, say("its TCP port")] = 1883
-    prefix: Annotated[Text, say("first level of every topic")] = "edge-agent"
-    group: Annotated[Text, say("second level of every topic, for instance the plant")] = "line"
-    node: Annotated[Text | None, say("this line's level of every topic; left out, line.name")] = None
-    user: Annotated[Text | None, say("the user name at the broker")] = None
-    password_file: Annotated[FilePath | None, say("a file with the user's password on its only line")] = None
-    version: Annotated[
-        Literal["5", "3.1.1"],
-        say("of MQTT; with 3.1.1 a broker tells nobody that it denies a topic, and such results are lost"),
-    ] = "5"
-    ca_file: Annotated[FilePath | None, say("certificates that the broker is trusted by; with it the link is TLS")] = (
-        None
-    )
-    certificate_file: Annotated[
-        FilePath | None, say("this PC's own certificate for the broker, PEM; with it the link is TLS")
-    ] = None
-    key_file: Annotated[FilePath | None, say("its private key, PEM, not encrypted, mode 0640")] = None
-
-
-class WebhookSettings(Table):
-    """[webhook]: results to an HTTP address."""
-
-    url: Annotated[WebAddress, say("where results are POSTed to")]
-    token_file: Annotated[FilePath | None, say("a file with the bearer token on its only line")] = None
-    most: Annotated[int, integer(1, 1000), say("the most records of one POST")] = 100
-    ca_file: Annotated[
-        FilePath | None, say("certificates that the receiver is trusted by; left out, those of the system")
-    ] = None
-    certificate_file: Annotated[FilePath | None, say("this PC's own certificate for the receiver, PEM")] = None
-    key_file: Annotated[FilePath | None, say("its private key, PEM, not encrypted, mode 0640")] = None
 
 
 class ChallengeSettings(Table):
