@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edge_agent.commands.shared import DEFAULT_CONFIG, By, Config, Json, name_of, say, settings_of
+from edge_agent.commands.signing import As, PasswordFile, signed_by
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,6 +62,8 @@ def output_test(
         bool, typer.Option("--watchdog", help="Only this: does PASS fall by itself when nobody writes any more?")
     ] = False,
     by: By = None,
+    user: As = None,
+    password_file: PasswordFile = None,
     json_: Json = False,
 ) -> None:
     """Walk through the output, step by step, for the person at the gate; ends in REJECT, whatever happens.
@@ -77,6 +80,7 @@ def output_test(
 
     from edge_agent.errors import Unavailable, UsageError
     from edge_agent.logs import configure_logs
+    from edge_agent.people.roles import Action
     from edge_agent.tools.output_walk import plan, walk_output, walk_to_json
 
     settings = settings_of(config, writes_state=not dry_run)
@@ -96,7 +100,9 @@ def output_test(
             "this switches PASS on, and the gate opens", hint="stand at the gate, then say it again with --yes"
         )
     if watchdog:
-        _try_watchdog(settings, config, name_of(by), json_=json_)
+        by = by if user else name_of(by)  # it goes into line.toml, where a name is one line
+        signed = signed_by(settings, Action.WATCHDOG, by=by, user=user, password_file=password_file)
+        _try_watchdog(settings, config, signed.words, json_=json_)
         return
     walk = asyncio.run(walk_output(settings, seconds, tell))
     wrong = [f"{step.name}: {step.problem}" for step in walk.steps if step.problem]
@@ -146,17 +152,21 @@ def _try_watchdog(settings: Settings, config: Path, by: str, *, json_: bool) -> 
 def output_acknowledge(
     config: Config = DEFAULT_CONFIG,
     *,
-    by: Annotated[str, typer.Option("--by", help="Your name: it stands in the journal.")],
+    by: By = None,
+    user: As = None,
+    password_file: PasswordFile = None,
     json_: Json = False,
 ) -> None:
     """You have looked for a rejected part that was not seen leaving: the line may be READY again. 1 if none was missed.
 
     Example: edge-agent output acknowledge --by "A. Rossi"
     """
-    from edge_agent.commands.shared import at_desk, who
+    from edge_agent.commands.shared import at_desk
+    from edge_agent.people.roles import Action
 
-    name = who(by)
-    status = at_desk(config, lambda desk: desk.acknowledge(name))
+    settings = settings_of(config)
+    signed = signed_by(settings, Action.ACKNOWLEDGE, by=by, user=user, password_file=password_file)
+    status = at_desk(config, lambda desk: desk.acknowledge(signed.words))
     part = status["acknowledged_part"]
     words = "no part was missed" if part is None else f"part {part} acknowledged"
     facts = {"schema_version": 1, "acknowledged_part": part, "state": status["state"], "health": status["health"]}

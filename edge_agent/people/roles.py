@@ -20,6 +20,8 @@ class Action(StrEnum):
     """Everything that wants a signature."""
 
     REVIEW = "review"
+    ACKNOWLEDGE = "acknowledge"
+    WATCHDOG = "watchdog"
     BYPASS = "bypass"
     LIMIT = "limit"
     ACTIVATE = "activate"
@@ -31,9 +33,9 @@ class Action(StrEnum):
 def roles_for(action: Action) -> frozenset[Role]:
     """Who may sign for it."""
     match action:
-        case Action.REVIEW:
+        case Action.REVIEW | Action.ACKNOWLEDGE:
             return frozenset(Role)
-        case Action.BYPASS | Action.LIMIT | Action.STUDY | Action.SHADOW:
+        case Action.WATCHDOG | Action.BYPASS | Action.LIMIT | Action.STUDY | Action.SHADOW:
             return frozenset({Role.QUALITY, Role.ENGINEER})
         case Action.ACTIVATE | Action.USERS:
             return frozenset({Role.ENGINEER})

@@ -234,3 +234,17 @@ def test_the_doctor_says_when_nobody_can_sign_and_when_passwords_can_be_overhear
     assert "plain HTTP" in found(open_to_all)[1]
     users_path(line.store.journal).chmod(0o644)
     assert found()[0] is Result.FAIL
+
+
+def test_who_says_what_was_seen_at_the_gate_signs_for_it(line: Settings) -> None:
+    change(line, team())
+    watchdog = ("output", "test", "--watchdog", "--yes")
+    assert run(line, *watchdog).code == 77
+    assert run(line, *watchdog, "--by", ADA).code == 77
+    operator = run(line, *watchdog, user=LIN)
+    assert (operator.code, "engineer or quality" in operator.err) == (77, True)
+    assert run(line, "output", "acknowledge", "--by", LIN).code == 77
+    assert run(line, "output", "acknowledge", user=LIN, password_of=ADA).code == 77
+    # Signed: now it is the agent that is missing.
+    assert run(line, "output", "acknowledge", user=LIN).code == 69
+    assert records(line) == []
