@@ -195,12 +195,13 @@ class Access:
     async def _check(self, name: str, user: User | None, password: str) -> None:
         """Raise HTTPException unless it is the user's: 401, or 429 where it was tried too often. Raises Busy."""
         key = same_name(name)
+        # First: a try that costs no hash must not count, or a flood of other names has this one forgotten for nothing.
+        if self._waiting >= _WAITING_MAX:
+            raise Busy(tr("too many passwords are being checked"), hint="try again in a moment")
         wait_s = self.throttle.take(key)
         if wait_s > 0:
             left = math.ceil(wait_s)
             raise HTTPException(429, tr("too many tries: again in {number} s", number=left), {"retry-after": str(left)})
-        if self._waiting >= _WAITING_MAX:
-            raise Busy(tr("too many passwords are being checked"), hint="try again in a moment")
         is_known = user is not None and not user.is_disabled
         self._waiting += 1
         try:

@@ -270,6 +270,16 @@ async def test_tries_at_once_are_counted_before_they_are_checked(at: Served) -> 
     assert 429 in statuses
 
 
+async def test_a_try_that_costs_no_hash_is_not_counted(at: Served) -> None:
+    access = at.site.access
+    access._waiting = 8  # so many are being checked
+    replies = [await Visitor(at).sign_in(f"name {n}", "wrong wrong wrong") for n in range(8)]
+
+    assert {reply.status for reply in replies} == {503}
+    # Else a flood of names that nobody waited for has the throttle forget a name that has to wait.
+    assert not access.throttle._tried
+
+
 async def test_the_password_of_a_signature_is_tried_as_slowly(at: Served) -> None:
     visitor = Visitor(at)
     await visitor.sign_in(QUINN)
