@@ -131,6 +131,9 @@ class Access:
             if password is None:
                 raise HTTPException(401, tr("this wants your password again"))
             await self._check(user.name, user, password)
+            # Asked once more: what was changed while the password was checked counts.
+            if self._users().find(user.name) != user:
+                raise HTTPException(401, tr("sign in first"))
             signed = sign(Person(user.name, user.role, "password"), action, why)
         return signed
 
