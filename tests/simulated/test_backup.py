@@ -492,6 +492,35 @@ def test_a_nightly_backup_keeps_so_many_of_its_line_and_touches_nothing_else(old
     }
 
 
+def test_a_nightly_backup_stays_where_the_clock_was_ahead_once(old: Path, tmp_path: Path) -> None:
+    share = tmp_path / "share"
+    share.mkdir()
+    for year in ("2025", "2098", "2099"):
+        (share / f"zipper-4-{year}0101T000000Z.backup.tar").write_text("x")
+
+    made = make_nightly(load_settings(old), old, share, 1, lambda *_: None)
+
+    assert made.file.exists()
+    assert [path.name for path in made.removed] == ["zipper-4-20250101T000000Z.backup.tar"]
+
+
+@pytest.mark.parametrize(("one", "other"), [("検査一", "検査二"), ("zipper 4", "zipper-4"), ("Prüfung", "Pr-fung")])
+def test_two_lines_on_one_share_keep_their_own_backups(old: Path, tmp_path: Path, one: str, other: str) -> None:
+    share = tmp_path / "share"
+    share.mkdir()
+    text = old.read_text()
+    old.write_text(text.replace("zipper 4", other), encoding="utf-8")
+    theirs = make_nightly(load_settings(old), old, share, 1, lambda *_: None)
+    before = theirs.file.rename(theirs.file.with_name(theirs.file.name.replace("-20", "-19")))
+    old.write_text(text.replace("zipper 4", one), encoding="utf-8")
+
+    made = [make_nightly(load_settings(old), old, share, 1, lambda *_: None) for _ in range(2)]
+
+    assert before.exists()
+    assert verify(before).contents.line == other
+    assert before not in (*made[0].removed, *made[1].removed)
+
+
 _KILLED = """
 import os, signal, sys
 from pathlib import Path
