@@ -29,6 +29,8 @@ from edge_agent.domain import Reason
 from edge_agent.errors import AlreadyRunning, DataError, UsageError
 from edge_agent.inspection.bundle.manifest import read_manifest
 from edge_agent.inspection.bundle.registry import POINTER
+from edge_agent.people.roles import Role
+from edge_agent.people.users import Users, changing_users, users_path
 from edge_agent.settings import load_settings, unfinished_note
 from edge_agent.store import opening, schema
 from edge_agent.store.journal import Journal, JournalReader
@@ -519,6 +521,20 @@ def test_two_lines_on_one_share_keep_their_own_backups(old: Path, tmp_path: Path
     assert before.exists()
     assert verify(before).contents.line == other
     assert before not in (*made[0].removed, *made[1].removed)
+
+
+def test_what_is_still_to_do_names_this_pcs_places_and_the_users_of_then(old: Path, tmp_path: Path) -> None:
+    journal, new = old.parent / "state/journal.sqlite3", tmp_path / "new/line.toml"
+    new.parent.mkdir()
+    with changing_users(users_path(journal)) as changing:
+        changing.write(Users().with_added("Ada", Role.ENGINEER, "correct horse battery"))
+    saved = backed_up(old, tmp_path / "line.backup.tar").file
+
+    said = edge_agent_here("restore", str(saved), "--config", str(new))
+
+    assert said.code == 0, said.err
+    assert f"rsync -a OLD-PC:{old.parent}/state/archive/ {new.parent}/state/archive/" in said.out
+    assert "users are as they were then" in said.out
 
 
 _KILLED = """
