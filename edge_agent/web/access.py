@@ -120,6 +120,10 @@ class Access:
         users = self._users()
         self.check(request)
         if not users.users or self._is_script(request):
+            if users.find(by) is not None:
+                raise HTTPException(
+                    403, tr("{name} is a user of this line, and the token does not prove that", name=by)
+                )
             return sign(_said(by), action, why)
         user, is_named_by_proxy = self._there(request, users, is_use=True)
         if by and same_name(by) != same_name(user.name):

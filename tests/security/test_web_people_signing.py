@@ -202,3 +202,13 @@ async def test_who_types_a_password_at_a_terminal_keeps_nobody_from_signing_in(a
     assert (reply.status, at.passwords) == (503, []), "and the journal was not told of what was not done"
     assert reply.json["error"] == "somebody else is changing the users of this line"
     assert (await visitor.ask("/api/password", new)).status == 200
+
+
+async def test_a_script_with_the_token_does_not_sign_in_the_name_of_a_user(line: Settings) -> None:
+    async with served(with_web(line, who_signs="users-or-token")) as at:
+        for name in (ADA, "ada", f" {ADA} "):
+            reply = await at.review(by=name)
+            assert reply.status == 403, name
+            assert b"the token does not prove that" in reply.body
+        assert (await at.review(by="the robot")).status == 200
+    assert [one.by for one in at.reviews] == ["the robot"]
