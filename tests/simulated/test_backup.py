@@ -523,6 +523,15 @@ def test_two_lines_on_one_share_keep_their_own_backups(old: Path, tmp_path: Path
     assert before not in (*made[0].removed, *made[1].removed)
 
 
+@pytest.mark.parametrize("content", [b"", b"{", b'{"schema_version": 1, "users": []}'])
+def test_users_that_are_damaged_are_found_before_they_are_needed(old: Path, tmp_path: Path, content: bytes) -> None:
+    (old.parent / "state/journal.sqlite3.users").write_bytes(content)
+
+    proof = verify(backed_up(old, tmp_path / "line.backup.tar").file)
+
+    assert proof.problems == ("state/journal.sqlite3.users: it is damaged: once it is restored nobody can sign",)
+
+
 def test_what_is_still_to_do_names_this_pcs_places_and_the_users_of_then(old: Path, tmp_path: Path) -> None:
     journal, new = old.parent / "state/journal.sqlite3", tmp_path / "new/line.toml"
     new.parent.mkdir()
