@@ -21,6 +21,11 @@ _OLD_PC = (
     "PCs that drive one output cannot see each other."
 )
 
+_USERS = (
+    "  users are as they were then: edge-agent users list; switch off again who has left since, and give another "
+    "password again where one was lost"
+)
+
 
 @backup_cli.command()
 def backup(
@@ -149,8 +154,9 @@ def _restored_words(restored: Restored) -> list[str]:
     ]
     lines += [
         "  /opt/edge-agent/setup/install.sh writes this line's peers into the unit",
+        *([_USERS] if restored.has_users else []),
         "  nginx and the firewall, where the old PC had them; a key that signs bundles stays with its owner",
-        f"  the images, where they are wanted: rsync -a OLD-PC:{archive}/ {archive}/",
+        f"  the images, where they are wanted: rsync -a OLD-PC:{archive}/ {printable(str(restored.archive))}/",
         f"  edge-agent doctor --config {config} proves that this PC computes what the calibrating one did",
         _OLD_PC,
     ]

@@ -116,7 +116,7 @@ def msa_line(
     from edge_agent.store.study import read_study
     from edge_agent.store.study_asks import asking
     from edge_agent.tools.msa.going_on import going_on, new_plan
-    from edge_agent.tools.msa.line import must_run, show_parts
+    from edge_agent.tools.msa.line import must_be_as_the_journal_says, must_run, show_parts
     from edge_agent.tools.msa.parts import parts_in_list, runs_of
 
     settings = settings_of(config, writes_state=True)
@@ -131,6 +131,7 @@ def msa_line(
     with asking(settings.store.journal) as ask, going_on(study, plan) as file:
         if _begin(settings, file, signer):
             asyncio.run(show_parts(settings, file, within_s, lambda words: typer.echo(words, err=True), ask))
+        must_be_as_the_journal_says(settings, file.study)
         _end(settings, file.study, signer, None, _Report(report, pdf, paper, language), as_json=json_)
 
 

@@ -104,6 +104,7 @@ class Chart:
         self._learned_since = ""
         self._sigmas = [0.0] * len(rules.weights)
         self.parts = self._changed_at = 0
+        self._side = 1.0
         self._set_usual(usual)
 
     def _set_usual(self, usual: Usual) -> None:
@@ -138,12 +139,13 @@ class Chart:
     def now(self) -> float:
         """What the newest parts have, in the quantity's unit: the EWMA cuts off what is far out, their median does not.
 
-        Of the parts since a change began, where one stands; as usual before the first part.
+        Of the parts since a change began, where one stands; as usual before the first part. After a stop it is as
+        before it until a part has come.
         """
         newest = list(self._values)
         if self.change is not None:
             newest = newest[-max(_FEWEST_NOW, self.parts - self._changed_at) :]
-        return median(newest) if newest else self.usual.mean
+        return median(newest) if newest else self._before_stop
 
     def add(self, value: float, part_seq: int, at_utc: str) -> Point | None:
         """The next part's value; None where it is no number, which says nothing."""
@@ -168,6 +170,7 @@ class Chart:
 
     def begin_anew(self) -> None:
         """After a stop nothing before it counts; a change that stands goes once the parts after it are as usual."""
+        self._before_stop = self.usual.mean if self.change is None else self.now
         self._sigmas = [0.0] * len(self.rules.weights)
         self.parts = self._changed_at = 0
         for remembered in (self._values, self._newest, self._since):
@@ -176,6 +179,7 @@ class Chart:
     def forget_change(self) -> None:
         """No change stands any more: for parts of long ago that were taken to learn from."""
         self.change = None
+        self._before_stop = self.usual.mean
 
     def _learn(self, value: float, at_utc: str) -> None:
         if self.usual.parts >= self.rules.refines or self.change is not None:
@@ -192,7 +196,11 @@ class Chart:
         if self.change is not None:
             if reached < self.rules.back and self.parts >= self.rules.settles:
                 self.change = None
-            return
+                return
+            # A mean that runs through what is usual to the other side is another change: a lamp that got dark, and a
+            # new one that is too bright.
+            if max(self._side * sigma for sigma in self._sigmas) >= 0:
+                return
         if reached < self.rules.back:
             return
         rule = "EWMA" if reached > 1 else self._run()
@@ -200,6 +208,7 @@ class Chart:
             began = change_point([sigmas for sigmas, _, _ in self._since])
             _, since_seq, since_utc = self._since[began.index]
             self._changed_at = self.parts - (len(self._since) - began.index)
+            self._side = math.copysign(1.0, self._sigmas[-1])
             self.change = Change(since_utc, since_seq, began.is_sudden, rule, at_utc, part_seq)
 
     def _run(self) -> str:

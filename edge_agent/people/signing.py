@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import Literal
 
 from edge_agent.errors import NotPermitted, UsageError
 from edge_agent.people.roles import Action, Role, may, roles_for
+from edge_agent.wording import LANGUAGES, speaking, tr
 
 __all__ = ["Person", "Proof", "Signed", "plain_name", "role_apart", "sign"]
 
 Proof = Literal["password", "session", "proxy", "token", "this PC"]
 """How a person was known. Behind ``token`` and ``this PC`` the name is only said: such a signature has no role."""
 _ROLE_AT_END = re.compile(rf"(?P<name>.*\S) \((?P<role>{'|'.join(Role)})\)", re.DOTALL)
+_BRACKETS_AT_END = re.compile(r"\(([^()]*)\)\W*\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +65,28 @@ def sign(person: Person, action: Action, why: str = "") -> Signed:
 
 
 def plain_name(name: str) -> str:
-    """A name that nobody proved. Raises UsageError where it reads as if it were signed with a role."""
-    if _ROLE_AT_END.fullmatch(name):
+    """A name that nobody proved. Raises UsageError where it reads as if it were signed with a role, in any language."""
+    # To an eye other blanks, brackets and capitals are the same, and a page shows several blanks as one.
+    found = _BRACKETS_AT_END.search(_as_read(name))
+    if found is not None and found[1].strip() in _roles_as_read():
         raise UsageError(
             f"{name!a} reads like a signature with a role, and nobody proved it", hint="give the name without the role"
         )
     return name
+
+
+@cache
+def _roles_as_read() -> frozenset[str]:
+    """Every word that stands in brackets behind the name of a user who signed."""
+    found = set(map(_as_read, Role))
+    for language in LANGUAGES:
+        with speaking(language):
+            found |= {_as_read(tr(word)) for word in (*Role, "quality assurance")}
+    return frozenset(found)
+
+
+def _as_read(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 def role_apart(words: str) -> tuple[str, str]:

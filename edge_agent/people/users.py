@@ -9,6 +9,7 @@ import fcntl
 import os
 import secrets
 import tempfile
+import time
 import unicodedata
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,7 +18,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from edge_agent.errors import ConfigError, UsageError
+from drivers.timing import monotonic_s
+from edge_agent.errors import AlreadyRunning, ConfigError, UsageError
 from edge_agent.files.bounded import read_bounded
 from edge_agent.files.strict_json import strict_json
 from edge_agent.people.passwords import check_password, hashed
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NAME_MAX",
+    "Changing",
     "User",
     "Users",
     "UsersFile",
@@ -41,6 +44,7 @@ __all__ = [
 NAME_MAX = 48
 _MOST_USERS = 500
 _MOST_BYTES = 1 << 20
+_WAITS_S, _LOOK_EVERY_S = 5.0, 0.05
 
 
 class User(BaseModel):
@@ -171,7 +175,7 @@ class UsersFile:
 
 
 @dataclass(slots=True)
-class _Changing:
+class Changing:
     """The users while this process alone may change them."""
 
     path: Path
@@ -199,14 +203,33 @@ class _Changing:
 
 
 @contextmanager
-def changing_users(path: Path) -> Iterator[_Changing]:
-    """The users, for one process at a time: a second one waits. Raises ConfigError, OSError."""
+def changing_users(path: Path) -> Iterator[Changing]:
+    """The users, for one process at a time: others wait some seconds. Raises AlreadyRunning, ConfigError, OSError.
+
+    Whoever types a new password at a terminal holds them meanwhile, however long that takes.
+    """
     descriptor = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield _Changing(path, read_users(path))
+        _hold(descriptor)
+        yield Changing(path, read_users(path))
     finally:
         os.close(descriptor)
+
+
+def _hold(descriptor: int) -> None:
+    until_mono_s = monotonic_s() + _WAITS_S
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if monotonic_s() > until_mono_s:
+                raise AlreadyRunning(
+                    "somebody else is changing the users of this line",
+                    hint="end the edge-agent users command that waits for a password at another terminal, or try again",
+                ) from None
+            time.sleep(_LOOK_EVERY_S)
+        else:
+            return
 
 
 def same_name(name: str) -> str:

@@ -94,8 +94,8 @@ class Repeatability:
 class Position:
     """The first third of the showings against the last third.
 
-    ``chance`` is the p-value of Fisher's exact test of the wrong verdicts; ``score_chance`` that of Mann and Whitney's
-    rank test of the scores, each less its part's mean; None where there are no scores.
+    ``chance`` is the p-value of Fisher's exact test of the wrong verdicts; ``score_chance`` that of Wilcoxon's
+    signed-rank test of how far the scores of each part that was shown in both differ; None where there is none.
     """
 
     first: Rate
@@ -249,17 +249,30 @@ def _apart(scores: Scores, known: NDArray[np.bool_]) -> Scores:
 
 def position_bias(is_right: Verdicts, scores: Scores, positions: NDArray[np.int64]) -> Position:
     """Whether verdicts or scores differ between the first and the last third of the showings, all (parts, runs)."""
-    from scipy.stats import fisher_exact, mannwhitneyu  # noqa: PLC0415 - a second of start-up
+    from scipy.stats import fisher_exact  # noqa: PLC0415 - a second of start-up
 
     third = positions.size // 3
     first, last = positions < third, positions >= positions.size - third
     wrong = [Rate(int((~is_right[where]).sum()), third) for where in (first, last)]
     table = [[rate.seen, rate.of - rate.seen] for rate in wrong]
+    return Position(wrong[0], wrong[1], float(fisher_exact(table)[1]), _score_chance(scores, first, last))
+
+
+def _score_chance(scores: Scores, first: Verdicts, last: Verdicts) -> float | None:
+    """The p-value of the scores' difference, part by part.
+
+    Not all scores of the one third against all of the other: every run shows the same parts, so they are no samples of
+    their own. A test of such samples tells a difference in one study of ten where there is none.
+    """
+    from scipy.stats import wilcoxon  # noqa: PLC0415 - a second of start-up
+
     known = np.isfinite(scores)
     apart = _apart(scores, known)
-    early, late = apart[first & known], apart[last & known]
-    score_chance = None
-    if early.size and late.size:
-        is_flat = np.ptp(np.concatenate([early, late])) == 0
-        score_chance = 1.0 if is_flat else float(mannwhitneyu(early, late).pvalue)
-    return Position(wrong[0], wrong[1], float(fisher_exact(table)[1]), score_chance)
+    pairs = [
+        (float(row[late].mean()) - float(row[early].mean()))
+        for row, early, late in zip(apart, first & known, last & known, strict=True)
+        if early.any() and late.any()
+    ]
+    if not pairs:
+        return None
+    return float(wilcoxon(pairs).pvalue) if any(pairs) else 1.0

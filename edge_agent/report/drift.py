@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from edge_agent.drift.traces import Trace
 
-__all__ = ["DriftRow", "drift_charts", "drift_rows"]
+__all__ = ["DriftRow", "began_in", "drift_charts", "drift_rows"]
 
 _ALWAYS_DRAWN: Final = ("score", "brightness", "sharpness", "shift_x_px", "shift_y_px")
 _DRAWN_MOST: Final = 12
@@ -50,13 +50,19 @@ def drift_charts(traces: Sequence[Trace]) -> tuple[tuple[str, Chart], ...]:
     return tuple((_title(one), control_chart(one)) for one in chosen[:_DRAWN_MOST])
 
 
+def began_in(trace: Trace) -> int | None:
+    """The bin, from 1, in which the change began: the first one where that was before them; None without a change."""
+    change = trace.standing.change
+    if change is None:
+        return None
+    # A bin has the time of its first part, so the change began in the last one that is not later.
+    return max((number for number, one in enumerate(trace.bins, 1) if one.at_utc <= change.since_utc), default=1)
+
+
 def control_chart(trace: Trace) -> Chart:
     """Ranges of the parts one after the other, the EWMA over them, usual and both limits, and where it changed."""
-    bins, change = trace.bins, trace.standing.change
+    bins, began = trace.bins, began_in(trace)
     at = list(range(1, len(bins) + 1))
-    began = (
-        None if change is None else next((i for i, b in zip(at, bins, strict=True) if b.at_utc >= change.since_utc), 1)
-    )
     usual, low, high = trace.usual or 0.0, trace.low or 0.0, trace.high or 0.0
 
     def draw(axes: Any, theme: Theme) -> None:

@@ -68,6 +68,10 @@ class JournalSearch(JournalReader):
         """As ``newest_seq``; in a journal that was begun anew and has no part yet, the last one of those before."""
         return max(self.newest_seq(), int(self._all("SELECT last_part_seq FROM origin")[0][0]))
 
+    def first_possible_seq(self) -> int:
+        """The first part_seq that can stand in this file: those below it are in the journals that were closed."""
+        return int(self._all("SELECT last_part_seq FROM origin")[0][0]) + 1
+
     def version(self) -> int:
         """A number that differs after somebody wrote: asking for it is cheap."""
         return int(self._all("PRAGMA data_version")[0][0])

@@ -159,7 +159,15 @@ class StudyFile:
     @classmethod
     @contextmanager
     def begun(cls, path: Path, plan: Plan) -> Iterator[StudyFile]:
-        """A new study, with its plan written. Raises OSError, DataError where there is a file of that name."""
+        """A new study, with its plan written. Raises OSError, DataError where there is a file of that name.
+
+        DataError also for a plan so long that no one could go on with the study: nothing is written then.
+        """
+        if (size := len(_line(_plan_facts(plan), ""))) > _LINE_MAX_BYTES:
+            raise DataError(
+                f"the plan of the study takes {size / 2**20:.1f} MiB, {_LINE_MAX_BYTES >> 20} at most can be read",
+                hint="take fewer parts, or fewer images of each: those of the runs are enough",
+            )
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644)
         except FileExistsError:

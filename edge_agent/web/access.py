@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import math
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,7 +21,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from edge_agent.errors import ConfigError, NotPermitted, UsageError
+from edge_agent.errors import AlreadyRunning, ConfigError, NotPermitted, UsageError
 from edge_agent.people.passwords import LEAST, MOST, check_password, fits, nobodys
 from edge_agent.people.roles import Action, Role, may, roles_for
 from edge_agent.people.signing import Person, Signed, plain_name, sign
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from edge_agent.people.sessions import Sessions
-    from edge_agent.people.users import User, Users
+    from edge_agent.people.users import Changing, User, Users
     from edge_agent.settings.models import WebSettings
     from edge_agent.web.reviews import ReviewDesk
 
@@ -119,6 +120,10 @@ class Access:
         users = self._users()
         self.check(request)
         if not users.users or self._is_script(request):
+            if users.find(by) is not None:
+                raise HTTPException(
+                    403, tr("{name} is a user of this line, and the token does not prove that", name=by)
+                )
             return sign(_said(by), action, why)
         user, is_named_by_proxy = self._there(request, users, is_use=True)
         if by and same_name(by) != same_name(user.name):
@@ -131,6 +136,9 @@ class Access:
             if password is None:
                 raise HTTPException(401, tr("this wants your password again"))
             await self._check(user.name, user, password)
+            # Asked once more: what was changed while the password was checked counts.
+            if self._users().find(user.name) != user:
+                raise HTTPException(401, tr("sign in first"))
             signed = sign(Person(user.name, user.role, "password"), action, why)
         return signed
 
@@ -195,12 +203,13 @@ class Access:
     async def _check(self, name: str, user: User | None, password: str) -> None:
         """Raise HTTPException unless it is the user's: 401, or 429 where it was tried too often. Raises Busy."""
         key = same_name(name)
+        # First: a try that costs no hash must not count, or a flood of other names has this one forgotten for nothing.
+        if self._waiting >= _WAITING_MAX:
+            raise Busy(tr("too many passwords are being checked"), hint="try again in a moment")
         wait_s = self.throttle.take(key)
         if wait_s > 0:
             left = math.ceil(wait_s)
             raise HTTPException(429, tr("too many tries: again in {number} s", number=left), {"retry-after": str(left)})
-        if self._waiting >= _WAITING_MAX:
-            raise Busy(tr("too many passwords are being checked"), hint="try again in a moment")
         is_known = user is not None and not user.is_disabled
         self._waiting += 1
         try:
@@ -260,7 +269,8 @@ class Access:
     async def change_password(self, request: Request) -> Response:
         """A user gets another password, with the one of now. Every other session of that user ends.
 
-        Raises HTTPException: 400 for one that does not do, 401, 409 where the user was changed meanwhile, 429.
+        Raises HTTPException: 400 for one that does not do, 401, 409 where the user was changed meanwhile, 429; Busy
+        while somebody changes users at a terminal.
         """
         user, _ = self._there(request, self._users(), is_use=True)
         body = await body_of(request)
@@ -271,20 +281,29 @@ class Access:
         except UsageError as err:
             words = tr("a password has {least} to {most} characters and is not easily guessed", least=LEAST, most=MOST)
             raise HTTPException(400, words) from err
-        # The journal first: what it could not be told is not done.
-        await self.desk.tell_password(OwnPassword(user=user.name, role=user.role))
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._write_password, user, asked.new)
+        with ExitStack() as held:
+            # Held before anything is told, and not by the thread that checks passwords: whoever types a new one at a
+            # terminal holds the users as long as that takes, and nobody could sign in meanwhile.
+            changing = await run_in_threadpool(self._held, held)
+            if changing.users.find(user.name) != user:
+                raise HTTPException(409, tr("somebody changed this user meanwhile: sign in again"))
+            # The journal first: what it could not be told is not done.
+            await self.desk.tell_password(OwnPassword(user=user.name, role=user.role))
+            await asyncio.get_running_loop().run_in_executor(
+                self._thread, _write_password, changing, user.name, asked.new
+            )
         found = (await run_in_threadpool(self._users)).known(user.name)
         self.sessions.end(request.cookies.get(self._cookie, ""))
         answer = JSONResponse({"schema_version": 1})
         self._set_cookie(request, answer, self.sessions.begin(found), None)
         return answer
 
-    def _write_password(self, user: User, password: str) -> None:
-        with changing_users(self.users.path) as changing:
-            if changing.users.find(user.name) != user:
-                raise HTTPException(409, tr("somebody changed this user meanwhile: sign in again"))
-            changing.write(changing.users.with_password(user.name, password))
+    def _held(self, held: ExitStack) -> Changing:
+        """The users, until ``held`` ends. Raises Busy where somebody else holds them."""
+        try:
+            return held.enter_context(changing_users(self.users.path))
+        except AlreadyRunning as err:
+            raise Busy(tr("somebody else is changing the users of this line"), hint="try again in a moment") from err
 
     def _facts(self, user: User, *, is_named_by_proxy: bool) -> dict[str, Any]:
         return {
@@ -302,6 +321,10 @@ class Access:
         answer.set_cookie(
             self._cookie, token, max_age=age_s, path=None, httponly=True, samesite="strict", secure=is_tls
         )
+
+
+def _write_password(changing: Changing, name: str, password: str) -> None:
+    changing.write(changing.users.with_password(name, password))
 
 
 def _only_for(user: User, action: Action) -> str:

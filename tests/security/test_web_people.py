@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -268,6 +269,34 @@ async def test_tries_at_once_are_counted_before_they_are_checked(at: Served) -> 
     assert statuses.count(401) <= 5
     assert set(statuses) <= {401, 429, 503}
     assert 429 in statuses
+
+
+async def test_a_try_that_costs_no_hash_is_not_counted(at: Served) -> None:
+    access = at.site.access
+    access._waiting = 8  # so many are being checked
+    replies = [await Visitor(at).sign_in(f"name {n}", "wrong wrong wrong") for n in range(8)]
+
+    assert {reply.status for reply in replies} == {503}
+    # Else a flood of names that nobody waited for has the throttle forget a name that has to wait.
+    assert not access.throttle._tried
+
+
+async def test_a_user_who_is_switched_off_while_the_password_is_checked_signs_nothing(
+    at: Served, line: Settings
+) -> None:
+    visitor = Visitor(at)
+    await visitor.sign_in(QUINN)
+    access, checked = at.site.access, threading.Event()
+    access._thread.submit(checked.wait)  # as if another password were being checked
+    asked = {"bundle": "ab" * 32, "limit": 1.5, "why": "dust", "told": "ab" * 32, "password": PASSWORDS[QUINN]}
+    signing = asyncio.create_task(visitor.ask("/api/limit", asked))
+    while not access._waiting:
+        await asyncio.sleep(0)
+    change(line, lambda users: users.with_role(QUINN, Role.OPERATOR))
+    checked.set()
+    reply = await signing
+
+    assert (reply.status, at.limits) == (401, [])
 
 
 async def test_the_password_of_a_signature_is_tried_as_slowly(at: Served) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from edge_agent.domain import Reason
 from edge_agent.people.roles import Role
-from edge_agent.people.users import users_path
+from edge_agent.people.users import changing_users, users_path
 from edge_agent.store.journal import Journal
 from tests.security.people_site import ADA, LIN, PASSWORDS, Visitor, change, team
 from tests.security.web_site import part_row, reject_row, served, web_settings, with_web, written
@@ -185,3 +185,30 @@ async def test_a_user_changes_the_own_password_and_every_other_session_ends(at: 
     assert (await ours.who(), await other.who()) == (LIN, None)
     assert (await Visitor(at).sign_in(LIN)).status == 401
     assert (await Visitor(at).sign_in(LIN, new)).status == 200
+
+
+async def test_who_types_a_password_at_a_terminal_keeps_nobody_from_signing_in(at: Served, line: Settings) -> None:
+    visitor, path = Visitor(at), users_path(line.store.journal)
+    await visitor.sign_in(LIN)
+    new = {"password": PASSWORDS[LIN], "new": "a password of her own"}
+    with changing_users(path):  # edge-agent users add, which asks for a password
+        changing = asyncio.create_task(visitor.ask("/api/password", new))
+        for is_checked in (False, True):  # the password of now is looked at, then right
+            while bool(at.site.access.throttle._tried) is is_checked:
+                await asyncio.sleep(0)
+        assert (await Visitor(at).sign_in(ADA)).status == 200
+        reply = await changing
+
+    assert (reply.status, at.passwords) == (503, []), "and the journal was not told of what was not done"
+    assert reply.json["error"] == "somebody else is changing the users of this line"
+    assert (await visitor.ask("/api/password", new)).status == 200
+
+
+async def test_a_script_with_the_token_does_not_sign_in_the_name_of_a_user(line: Settings) -> None:
+    async with served(with_web(line, who_signs="users-or-token")) as at:
+        for name in (ADA, "ada", f" {ADA} "):
+            reply = await at.review(by=name)
+            assert reply.status == 403, name
+            assert b"the token does not prove that" in reply.body
+        assert (await at.review(by="the robot")).status == 200
+    assert [one.by for one in at.reviews] == ["the robot"]

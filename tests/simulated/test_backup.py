@@ -29,6 +29,8 @@ from edge_agent.domain import Reason
 from edge_agent.errors import AlreadyRunning, DataError, UsageError
 from edge_agent.inspection.bundle.manifest import read_manifest
 from edge_agent.inspection.bundle.registry import POINTER
+from edge_agent.people.roles import Role
+from edge_agent.people.users import Users, changing_users, users_path
 from edge_agent.settings import load_settings, unfinished_note
 from edge_agent.store import opening, schema
 from edge_agent.store.journal import Journal, JournalReader
@@ -490,6 +492,58 @@ def test_a_nightly_backup_keeps_so_many_of_its_line_and_touches_nothing_else(old
         made.file.name,
         "holiday.jpg",
     }
+
+
+def test_a_nightly_backup_stays_where_the_clock_was_ahead_once(old: Path, tmp_path: Path) -> None:
+    share = tmp_path / "share"
+    share.mkdir()
+    for year in ("2025", "2098", "2099"):
+        (share / f"zipper-4-{year}0101T000000Z.backup.tar").write_text("x")
+
+    made = make_nightly(load_settings(old), old, share, 1, lambda *_: None)
+
+    assert made.file.exists()
+    assert [path.name for path in made.removed] == ["zipper-4-20250101T000000Z.backup.tar"]
+
+
+@pytest.mark.parametrize(("one", "other"), [("検査一", "検査二"), ("zipper 4", "zipper-4"), ("Prüfung", "Pr-fung")])
+def test_two_lines_on_one_share_keep_their_own_backups(old: Path, tmp_path: Path, one: str, other: str) -> None:
+    share = tmp_path / "share"
+    share.mkdir()
+    text = old.read_text()
+    old.write_text(text.replace("zipper 4", other), encoding="utf-8")
+    theirs = make_nightly(load_settings(old), old, share, 1, lambda *_: None)
+    before = theirs.file.rename(theirs.file.with_name(theirs.file.name.replace("-20", "-19")))
+    old.write_text(text.replace("zipper 4", one), encoding="utf-8")
+
+    made = [make_nightly(load_settings(old), old, share, 1, lambda *_: None) for _ in range(2)]
+
+    assert before.exists()
+    assert verify(before).contents.line == other
+    assert before not in (*made[0].removed, *made[1].removed)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b'{"schema_version": 1, "users": []}'])
+def test_users_that_are_damaged_are_found_before_they_are_needed(old: Path, tmp_path: Path, content: bytes) -> None:
+    (old.parent / "state/journal.sqlite3.users").write_bytes(content)
+
+    proof = verify(backed_up(old, tmp_path / "line.backup.tar").file)
+
+    assert proof.problems == ("state/journal.sqlite3.users: it is damaged: once it is restored nobody can sign",)
+
+
+def test_what_is_still_to_do_names_this_pcs_places_and_the_users_of_then(old: Path, tmp_path: Path) -> None:
+    journal, new = old.parent / "state/journal.sqlite3", tmp_path / "new/line.toml"
+    new.parent.mkdir()
+    with changing_users(users_path(journal)) as changing:
+        changing.write(Users().with_added("Ada", Role.ENGINEER, "correct horse battery"))
+    saved = backed_up(old, tmp_path / "line.backup.tar").file
+
+    said = edge_agent_here("restore", str(saved), "--config", str(new))
+
+    assert said.code == 0, said.err
+    assert f"rsync -a OLD-PC:{old.parent}/state/archive/ {new.parent}/state/archive/" in said.out
+    assert "users are as they were then" in said.out
 
 
 _KILLED = """

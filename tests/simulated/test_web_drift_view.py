@@ -48,6 +48,20 @@ async def test_the_change_comes_first_with_its_place_and_every_chart_has_limits(
         assert tab.said == []
 
 
+async def test_a_change_that_began_a_moment_ago_stands_at_the_end_of_the_chart(tmp_path: Path) -> None:
+    settings = web_settings(tmp_path)
+    # Behind the 200 from which is learned what is usual, eleven parts are one bar: those that changed are in the last.
+    await written(settings.store.journal, recent([*drifting(1400), *drifting(10, first=1401, brightness=-1.0)]))
+    async with served(settings) as at, browser(f"http://127.0.0.1:{at.port}/#drift", width=1280) as tab:
+        card = "document.querySelector('#driftcharts .has-changed')"
+        await tab.until(f"{card}?.querySelectorAll('line.parts').length === 110")
+
+        bars = f"[...{card}.querySelectorAll('line.parts')]"
+        assert await tab.evaluate(
+            f"{card}.querySelector('line.change').getAttribute('x1') === {bars}.at(-1).getAttribute('x1')"
+        )
+
+
 async def test_a_line_without_parts_says_so(tmp_path: Path) -> None:
     settings = web_settings(tmp_path)
     await written(settings.store.journal, [])

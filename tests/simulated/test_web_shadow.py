@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib.resources import files
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +15,7 @@ from edge_agent.store.shadow import Candidate, ShadowFile, ShadowResult, What, n
 from tests.security.web_site import served, web_settings
 from tests.simulated.browser import CHROMIUM, browser
 from tests.simulated.looking_back_site import CONFIRMED, ESCAPE, OVERTURNED, looked_back, write_line
+from tests.simulated.test_web_access import _AXE, _WIDER_THAN_THE_SCREEN, SCREENS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,10 +75,15 @@ async def test_the_view_says_where_the_two_differ_and_who_was_right(tmp_path: Pa
         assert all(f'href="#part/{seq}"' in shown for seq in (CONFIRMED, ESCAPE, OVERTURNED))
         assert "2 known defects would pass by the candidate." in text
         assert "defective parts: the candidate passes 2 of 2 (1 today)" in text
-        for width in (1280, 1024, 390):
-            await tab.resize(width, 900)
-            assert await tab.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
-        assert not tab.said
+        await tab.evaluate(f"{files('axe_core_python').joinpath('axe.min.js').read_text(encoding='utf-8')}; undefined")
+        for width, height in SCREENS:
+            await tab.resize(width, height)
+            for dark in (False, True):
+                await tab.look(dark=dark)
+                assert await tab.evaluate(_AXE) == [], f"{width} px, dark: {dark}"
+                assert not await tab.evaluate(_WIDER_THAN_THE_SCREEN)
+        # Images of some of these parts are not in the archive any more.
+        assert [one for one in tab.said if "/thumbnail" not in one] == []
 
 
 async def test_without_a_candidate_it_says_how_to_begin_one(tmp_path: Path) -> None:

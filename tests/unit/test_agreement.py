@@ -33,6 +33,7 @@ from edge_agent.report.agreement import (
     repeatability,
 )
 from edge_agent.report.tally import rate_bounds
+from edge_agent.store.study import shuffled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -316,3 +317,17 @@ def test_bias_by_position_is_found_in_verdicts_and_in_scores() -> None:
     assert wrong.chance == pytest.approx(2 * math.comb(20, 8) / math.comb(40, 8))
     assert wrong.is_biased
     assert position_bias(right, drifting, shown(20, 3)).is_biased
+
+
+@pytest.mark.parametrize(("parts", "runs"), [(50, 3), (50, 2), (12, 3)])
+def test_bias_by_position_is_told_no_more_often_than_is_said_where_there_is_none(parts: int, runs: int) -> None:
+    """Every run shows the same parts: the thirds are no samples of their own."""
+    draw, told, studies = np.random.default_rng(7), 0, 400
+    for seed in range(studies):
+        positions = np.empty((parts, runs), np.int64)
+        for run, order in enumerate(shuffled(parts, runs, seed)):
+            positions[list(order), run] = run * parts + np.arange(parts)
+        scores = draw.normal(0.5, 0.2, (parts, 1)) + draw.normal(0.0, 0.05, (parts, runs))
+        told += position_bias(np.ones((parts, runs), bool), scores, positions).is_biased
+
+    assert told / studies < 0.07

@@ -170,6 +170,42 @@ def test_after_a_stop_nothing_before_it_counts_and_a_change_that_stands_is_asked
         assert chart.change is (told if stays else None)
 
 
+@pytest.mark.parametrize("stops", [False, True])
+@pytest.mark.parametrize("far", [6.0, 10.0, 16.0])
+def test_a_change_to_the_other_side_is_another_change(far: float, stops: bool) -> None:  # noqa: FBT001
+    chart = Chart(USUAL)
+    fed(chart, [*noise(100), *noise(300, 2, -far)])
+    before = chart.change
+    if stops:  # a new lamp, put in overnight
+        chart.begin_anew()
+    after = fed(chart, noise(200, 3, far), first=401)
+
+    assert before is not None
+    assert after is not None
+    assert (before.since_seq, chart.now > 100.0) == (101, True)
+    assert abs(after.since_seq - 401) <= 3
+
+
+def test_a_change_that_goes_on_in_its_direction_stays_the_same_change() -> None:
+    chart = Chart(USUAL)
+    before = fed(chart, [*noise(100), *noise(200, 2, 8.0)])
+
+    assert fed(chart, [*noise(200, 3, 20.0), *noise(200, 4, 6.0)], first=301) is before
+
+
+def test_after_a_stop_a_change_that_stands_is_as_it_was_until_a_part_has_come() -> None:
+    chart = Chart(USUAL)
+    fed(chart, [*noise(100), *noise(100, 2, -10.0)])
+    before = chart.now
+    chart.begin_anew()
+    chart.begin_anew()
+
+    assert chart.change is not None
+    assert chart.now == before == pytest.approx(90.0, abs=2.0)
+    chart.add(85.0, 201, "t201")
+    assert chart.now == 85.0
+
+
 def test_a_move_that_matters_to_nobody_is_not_told_and_the_score_is_not_waited_for() -> None:
     assert fed(Chart(USUAL, floor=20.0), noise(400, by=14.0)) is None
     assert fed(Chart(USUAL), noise(400, by=14.0)) is not None

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from edge_agent.drift import from_journal
-from edge_agent.drift.charts import LEARNED_FROM
+from edge_agent.drift.chart import Change
+from edge_agent.drift.charts import LEARNED_FROM, Standing
 from edge_agent.drift.from_journal import DriftWatch, known_of
-from edge_agent.drift.traces import traces
+from edge_agent.drift.traces import Bin, Trace, traces
+from edge_agent.drift.usual import Usual
 from edge_agent.errors import DataError
 from edge_agent.inspection.bundle.manifest import MANIFEST as MANIFEST_FILE
-from edge_agent.report.drift import drift_charts, drift_rows
+from edge_agent.report.drift import began_in, drift_charts, drift_rows
 from edge_agent.store.search import JournalSearch
 from edge_agent.tools.line_status import line_status
 from tests.security.web_site import served, web_settings, written
@@ -154,6 +156,19 @@ def test_the_charts_of_a_time_have_limits_a_mean_and_the_place_of_the_change(tmp
     rows = drift_rows(list(found.values()))
     assert [row.has_changed for row in rows] == [True, *[False] * (len(rows) - 1)]
     assert drift_charts(list(found.values()))[0][1].light_uri.startswith("data:image/svg+xml")
+
+
+@pytest.mark.parametrize(("utc", "number"), [("09", 1), ("10", 1), ("11", 1), ("12", 2), ("13", 2), ("19", 3)])
+def test_a_change_stands_where_its_part_is_drawn(utc: str, number: int) -> None:
+    def at(hour: str) -> str:
+        return f"2026-11-24T{hour}:00:00.000+00:00"
+
+    change = Change(at(utc), 1, is_sudden=True, rule="EWMA", told_utc=at("20"), told_seq=2)
+    stands = Standing(1, "bundle", "brightness", Usual(0.0, 1.0, 40), 0, 1.0, 3.0, 1.0, change)
+    bins = tuple(Bin(at(hour), 0.0, 1.0, 0.5, 0) for hour in ("10", "12", "14"))
+
+    assert began_in(Trace(stands, "room", 0.0, -1.0, 1.0, 1.0, bins)) == number
+    assert began_in(Trace(replace(stands, change=None), "room", 0.0, -1.0, 1.0, 1.0, bins)) is None
 
 
 async def test_the_page_and_the_metrics_show_it_and_it_goes_when_it_is_back(tmp_path: Path) -> None:

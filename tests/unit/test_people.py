@@ -17,6 +17,8 @@ from edge_agent.people.sessions import LONGEST_S, Sessions
 from edge_agent.people.signing import Person, plain_name, role_apart, sign
 from edge_agent.people.throttle import Throttle
 from edge_agent.people.users import Users, UsersFile, changing_users, read_users, users_path
+from edge_agent.report.words import signer_words
+from edge_agent.wording import LANGUAGES, speaking
 
 PASSWORD = "correct horse battery"  # noqa: S105 - of these tests alone
 
@@ -194,6 +196,31 @@ def test_a_name_that_nobody_proved_has_no_role_and_cannot_look_as_if_it_had() ->
         with pytest.raises(UsageError, match="nobody proved it"):
             plain_name(faked)
     assert plain_name("Ada (night shift)") == "Ada (night shift)"
+
+
+@pytest.mark.parametrize(
+    "faked",
+    [
+        "Ada  (engineer)",
+        "Ada(engineer)",
+        "Ada (Engineer)",
+        "Ada ( engineer )",
+        "Ada \uff08engineer\uff09",
+        "Ada (engineer) ",
+    ],
+)
+def test_a_name_that_nobody_proved_does_not_look_signed_to_an_eye(faked: str) -> None:
+    with pytest.raises(UsageError, match="nobody proved it"):
+        plain_name(faked)
+
+
+@pytest.mark.parametrize("spoken", LANGUAGES)
+def test_a_name_that_nobody_proved_does_not_look_signed_in_any_language(spoken: str) -> None:
+    with speaking(spoken):
+        shown = [signer_words("Ada", role) for role in Role]
+    for faked in shown:
+        with pytest.raises(UsageError, match="nobody proved it"):
+            plain_name(faked)
 
 
 def test_a_session_is_known_by_its_token_alone_and_the_server_keeps_only_its_hash(users: Users) -> None:

@@ -114,6 +114,20 @@ def test_a_line_that_a_power_cut_left_half_written_is_shown_again(tmp_path: Path
     assert [one.part_seq for one in read_study(path).showings] == [1, 2, 9]
 
 
+def test_a_plan_that_could_not_be_read_again_is_refused_before_anybody_shows_a_part(tmp_path: Path) -> None:
+    images = tuple((f"good/{'検' * 60}/{number}.bmp", "ab" * 32) for number in range(10_000))
+    path = tmp_path / "msa.jsonl"
+
+    with (
+        pytest.raises(DataError, match=r"takes 4\.\d MiB, 4 at most") as refused,
+        StudyFile.begun(path, plan(parts=(StudyPart("1", is_defective=False, images=images), *PARTS[1:]))),
+    ):
+        pass
+
+    assert "fewer images" in refused.value.hint
+    assert not path.exists()
+
+
 def without(lines: list[bytes], number: int) -> list[bytes]:
     return lines[:number] + lines[number + 1 :]
 

@@ -11,8 +11,11 @@ import pytest
 from edge_agent.domain import Published, Reason, Verdict
 from edge_agent.errors import DataError, Unavailable
 from edge_agent.store.journal import Journal
+from edge_agent.store.rotation import rotate
 from edge_agent.store.study import Plan, StudyBundle, StudyFile, StudyPart, shuffled
-from edge_agent.tools.msa.line import show_parts
+from edge_agent.tools.msa.going_on import note
+from edge_agent.tools.msa.line import must_be_as_the_journal_says, show_parts
+from edge_agent.tools.msa.result import found_in
 from tests.security.web_site import part_row, reject_row, web_settings
 
 if TYPE_CHECKING:
@@ -159,3 +162,57 @@ async def test_the_journal_of_another_line_is_refused(tmp_path: Path) -> None:
         pytest.raises(DataError, match="the study has seen part 4, the journal ends at part 0"),
     ):
         await show_parts(settings, file, 1.0, lambda _: None, lambda _: None)
+
+
+def missed(folder: Path) -> LineOf:
+    """A line that passes part 2, which is defective, the first time."""
+    ok = (part_row(1), Published.PUBLISHED)
+    order = plan().order[0]
+    return LineOf(folder, *([ok] if order[0] == 1 else [ok, ok]))
+
+
+async def test_a_study_whose_file_was_changed_with_new_hashes_is_not_what_the_journal_says(tmp_path: Path) -> None:
+    at, path = missed(tmp_path), tmp_path / "msa.jsonl"
+    study = await at.study(path)
+    must_be_as_the_journal_says(at.settings, study)
+    assert found_in(study).numbers.misses.seen == 1
+    wrong = next(one for one in study.showings if one.part == 1 and one.verdict is Verdict.PASS)
+    changes: tuple[dict[str, Any], ...] = (
+        {"verdict": Verdict.REJECT, "reason": Reason.SCORE},
+        {"is_seen": False},
+        {"score": 99.0},
+        {"part_seq": 77},
+        {"part_seq": None},
+        {"image_sha256": "ff" * 32},
+    )
+    for number, change in enumerate(changes):
+        with StudyFile.begun(tmp_path / f"{number}.jsonl", plan()) as file:
+            for one in study.showings:
+                file.add(replace(wrong, **change) if one is wrong else one)
+                if one is wrong and change == {"is_seen": False}:
+                    file.add(replace(one, verdict=Verdict.REJECT, reason=Reason.SCORE))
+            with pytest.raises(DataError, match="not what the journal says"):
+                must_be_as_the_journal_says(at.settings, file.study)
+
+
+async def test_a_row_of_the_journal_counts_once(tmp_path: Path) -> None:
+    at = LineOf(tmp_path)
+    study = await at.study(tmp_path / "msa.jsonl")
+    of = {one.part: one for one in study.showings if one.run == 0}
+    with StudyFile.begun(tmp_path / "twice.jsonl", plan()) as file:
+        while (place := file.study.following()) is not None:
+            file.add(replace(of[place[1]], run=place[0]))
+        with pytest.raises(DataError, match="not what the journal says"):
+            must_be_as_the_journal_says(at.settings, file.study)
+
+
+async def test_a_study_whose_parts_are_in_a_journal_that_was_closed_since_can_still_be_reported(tmp_path: Path) -> None:
+    at = LineOf(tmp_path)
+    study = await at.study(tmp_path / "msa.jsonl")
+    rotate(at.settings.store.journal)
+
+    must_be_as_the_journal_says(at.settings, study)
+    # Where the study has begun after the journal was closed, none of its parts can be in that one.
+    await note(at.settings, study, "begun", by="Ada")
+    with pytest.raises(DataError, match="the journal has no part 1"):
+        must_be_as_the_journal_says(at.settings, study)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import os
 import re
 from contextlib import contextmanager
@@ -19,7 +20,8 @@ from edge_agent.store.schema import SCHEMA_VERSION
 from edge_agent.store.snapshot import Snapshot, copy_journal
 from edge_agent.tools.backup.contents import CURRENT_JOURNAL, LINE_TOML, Contents, Member
 from edge_agent.tools.backup.gathered import bundle_files, closed_files, left_out, other_files
-from edge_agent.tools.backup.sealed import digest, write_sealed
+from edge_agent.tools.backup.proving import opened
+from edge_agent.tools.backup.sealed import digest, read_contents, write_sealed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -63,18 +65,38 @@ class Made:
 def make_nightly(
     settings: Settings, config: Path, folder: Path, keep: int, progress: Callable[[str, int, int], None]
 ) -> Made:
-    """A backup in ``folder``, named by line and time; the newest ``keep`` of this line stay. Raises as make_backup."""
-    line = re.sub(r"[^A-Za-z0-9_-]+", "-", settings.line.name).strip("-") or "line"
+    """A backup in ``folder``, named by line and time; the newest ``keep`` of this line stay. Raises as make_backup.
+
+    What says that it is of another line stays, and what has a later time in its name: this PC's clock was wrong then,
+    or is now, and the backup that was just made is never the one that goes.
+    """
+    line = _word_of(settings.line.name)
     now = datetime.now(UTC)
     made = make_backup(settings, config, folder / f"{line}-{now:%Y%m%dT%H%M%SZ}{_SUFFIX}", progress)
     # By name alone: only what this function has named, and the time in it sorts.
     of_line = re.compile(rf"{re.escape(line)}-\d{{8}}T\d{{6}}Z{re.escape(_SUFFIX)}")
-    mine = sorted(path for path in folder.iterdir() if of_line.fullmatch(path.name))
+    named = sorted(path for path in folder.iterdir() if of_line.fullmatch(path.name) and path.name <= made.file.name)
+    mine = [path for path in named if _line_of(path) in (settings.line.name, None)]
     gone = tuple(mine[:-keep])
     for path in gone:
         path.unlink()
     _sweep(folder, of_line)
     return replace(made, removed=gone)
+
+
+def _word_of(name: str) -> str:
+    """A line's name as a word for file names; of letters that do not do there a hash, so that two lines stay two."""
+    word = re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-") or "line"
+    return word if name.isascii() else f"{word}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def _line_of(file: Path) -> str | None:
+    """The line that a backup says it is of; None for one that cannot be read."""
+    try:
+        with opened(file) as stream:
+            return read_contents(stream, str(file)).line
+    except (DataError, OSError):  # cut off, or another program's: its name alone says whose it is
+        return None
 
 
 def make_backup(settings: Settings, config: Path, file: Path, progress: Callable[[str, int, int], None]) -> Made:

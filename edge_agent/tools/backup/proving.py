@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from edge_agent.bundles.line_bundles import check_place, load_bundle
-from edge_agent.errors import DataError
+from edge_agent.errors import ConfigError, DataError
 from edge_agent.inspection.bundle.manifest import MANIFEST
+from edge_agent.people.users import read_users
 from edge_agent.settings import load_settings
 from edge_agent.store.chain import Head
 from edge_agent.store.journal import JournalReader
@@ -85,7 +86,8 @@ def verify(file: Path) -> Proof:
             (entry.program, entry.camera): Path(folder) / f"bundles/{entry.program}-{entry.camera}"
             for entry in settings.bundle
         }
-        problems = [*prove_journals(contents, journals), *prove_bundles(settings, bundles)]
+        users = {name: path for name, path in places.items() if name == f"state/{settings.store.journal.name}.users"}
+        problems = [*prove_journals(contents, journals), *prove_bundles(settings, bundles), *_prove_users(users)]
         return Proof(contents, tuple(problems))
 
 
@@ -126,6 +128,18 @@ def prove_bundles(settings: Settings, places: Mapping[tuple[int, int], Path]) ->
                     check_place(entry, bundle)
             except DataError as err:
                 problems.append(f"bundle of program {entry.program}, camera {entry.camera}: {err}")
+    return problems
+
+
+def _prove_users(files: Mapping[str, Path]) -> list[str]:
+    """Read the users, by the members' names. They hold up no restore: such a line judges, and nobody signs."""
+    problems = []
+    for name, path in files.items():
+        path.chmod(0o600)
+        try:
+            read_users(path)
+        except ConfigError:
+            problems.append(f"{name}: it is damaged: once it is restored nobody can sign")
     return problems
 
 

@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from edge_agent.errors import ConfigError, DataError, UsageError
 from edge_agent.files.owners import existing, person
+from edge_agent.people.users import users_path
 from edge_agent.runtime.claim import claimed_state
 from edge_agent.settings import load_settings
 from edge_agent.store.fs import FileSystem
@@ -42,13 +43,18 @@ _ANOTHER = "take another backup; edge-agent backup --verify FILE says which are 
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What was brought back: where line.toml lies, what was put away for it, and which secrets have to be written."""
+    """What was brought back: where line.toml lies, what was put away for it, and which secrets have to be written.
+
+    ``archive`` is where the images go on this PC. ``has_users``: users are as they were at the backup.
+    """
 
     config: Path
+    archive: Path
     contents: Contents
     sha256: str
     put_away: tuple[Path, ...]
     by_hand: dict[str, str]
+    has_users: bool
 
     def to_json(self) -> dict[str, Any]:
         """The object that ``--json`` prints."""
@@ -101,7 +107,10 @@ def restore(file: Path, config: Path, *, root: Path | None, over: bool, by: str)
                 raise
             put_away = _switch(goes_to, staged, standing)
     by_hand = {key: str(under(root, Path(path))) for key, path in left_out(settings).items()}
-    return Restored(goes_to, contents, sha256, put_away, by_hand)
+    has_users = f"state/{users_path(journal).name}" in {member.name for member in contents.members}
+    return Restored(
+        goes_to, under(root, settings.store.archive), contents, sha256, put_away, by_hand, has_users=has_users
+    )
 
 
 def _proven_whole(stream: IO[bytes], file: Path) -> tuple[Contents, str]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from drivers.timing import monotonic_s
@@ -13,16 +16,16 @@ from edge_agent.store.search import JournalSearch
 from edge_agent.store.study import Showing
 from edge_agent.store.study_asks import Asked
 from edge_agent.tools.challenge import was_seen
-from edge_agent.tools.msa.going_on import now_utc
+from edge_agent.tools.msa.going_on import MSA, now_utc
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edge_agent.settings import Settings
     from edge_agent.store.rows import PartRow
-    from edge_agent.store.study import Plan, StudyFile
+    from edge_agent.store.study import Plan, Study, StudyFile
 
-__all__ = ["must_run", "show_parts"]
+__all__ = ["must_be_as_the_journal_says", "must_run", "show_parts"]
 
 _LOOK_EVERY_S = 0.1
 
@@ -69,6 +72,49 @@ async def show_parts(
             file.add(showing)
             if not showing.is_seen:
                 say(f"part {part.name}: {_why_again(row, published)}; it is shown once more")
+
+
+def must_be_as_the_journal_says(settings: Settings, study: Study) -> None:
+    """Raise DataError where a showing is not what the journal has of that part, or two showings are one part.
+
+    The study's own hashes prove that nothing was changed by accident: whoever changes a line can compute them anew. The
+    journal is sealed. Parts in a journal that was closed since the study began are taken as the study has them.
+    """
+    seqs = [showing.part_seq or 0 for showing in study.showings]
+    if any(later <= earlier for earlier, later in pairwise([0, *seqs])):
+        raise _not_of_the_journal("a showing without a part of the journal, or a part that counts twice")
+    with JournalSearch.open(settings.store.journal) as search:
+        first_here = 1 if _has_begun_in(search, study) else search.first_possible_seq()
+        for one, seq in zip(study.showings, seqs, strict=True):
+            if seq < first_here:
+                continue
+            row, published = search.part(seq), search.published(seq)
+            if row is None or published is None:
+                raise _not_of_the_journal(f"the journal has no part {seq}")
+            said = _shown(row, published, (one.run, one.part))
+            # Whether somebody had looked at a reject may be told otherwise by another version.
+            is_seen = one.is_seen if row.verdict is Verdict.REJECT else said.is_seen
+            if replace(said, at_utc=one.at_utc, is_seen=is_seen) != one:
+                raise _not_of_the_journal(f"part {seq} is {row.verdict} {row.reason} in the journal, and not so here")
+
+
+def _has_begun_in(search: JournalSearch, study: Study) -> bool:
+    return any(_says_begun(event.detail, study.study_id) for event in search.events_of((MSA,)))
+
+
+def _says_begun(detail: str, study_id: str) -> bool:
+    try:
+        said = json.loads(detail)
+    except ValueError:  # a note that somebody else wrote
+        return False
+    return isinstance(said, dict) and (said.get("what"), said.get("study")) == ("begun", study_id)
+
+
+def _not_of_the_journal(why: str) -> DataError:
+    return DataError(
+        f"the study is not what the journal says: {why}",
+        hint="the study's file was changed, or belongs to another line: bring back the last good copy, or begin anew",
+    )
 
 
 def _is_again(file: StudyFile) -> bool:

@@ -39,7 +39,8 @@ function drawn(chart) {
     }),
     shape("polyline", { class: "mean", points: bins.map(([, , , mean], index) => `${x(index)},${y(mean)}`).join(" ") }),
   );
-  const since = chart.change && Date.parse(chart.change.since_utc), began = chart.change ? at.findIndex((time) => time >= since) : -1;
+  // The last of those that are not later: each has the time of its first part. Before all of them: the first one.
+  const since = chart.change && Date.parse(chart.change.since_utc), began = chart.change ? Math.max(0, at.findLastIndex((time) => time <= since)) : -1;
   if (began >= 0) svg.append(shape("line", { class: "change", x1: x(began), x2: x(began), y1: TOP, y2: HEIGHT - BOTTOM }), shape("path", { class: "change", d: `M${x(began) - 5} ${TOP - 8}h10l-5 8z` }));
   if (bins.length > 1) {
     const isLong = at[at.length - 1] - at[0] > 20 * 3600_000;
