@@ -80,9 +80,12 @@ class Follower:
             row = journal.part(row_id) if kind == "part" else None
             camera = None if row is None else _camera_of(row, shadow)
             if row is not None and camera is not None:
-                if camera.bundle_id == shadow.candidate.bundle_id:
-                    raise BecameActive
                 is_behind = is_closed or newest - link > BEHIND_MOST
+                if camera.bundle_id == shadow.candidate.bundle_id:
+                    if is_behind:  # it was in use once, as a journal that is read anew tells: nothing to compare
+                        reached = here
+                        continue
+                    raise BecameActive
                 result = self._result(shadow, row, camera, link, is_behind=is_behind)
                 if result is None:
                     break

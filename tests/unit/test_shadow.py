@@ -226,6 +226,24 @@ async def test_the_candidate_that_becomes_the_active_one_is_compared_no_longer(l
     assert line.whats() == [(1, What.JUDGED)]
 
 
+async def test_a_candidate_that_was_in_use_long_ago_is_still_compared(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where its journal is another one than before, and is read from its beginning."""
+    monkeypatch.setattr(following, "BEHIND_MOST", 4)
+    with line.file_of_shadows() as file:
+        file.begin(CANDIDATE, Position("another", 0))
+    row = part_row(1)
+    await line.journal.append(replace(row, cameras=(replace(row.cameras[0], bundle_id="candidate"),)))
+    for seq in (2, 3, 4):
+        await line.part(seq)
+
+    line.run()
+
+    assert line.whats()[-2:] == [(3, What.JUDGED), (4, What.JUDGED)]
+    assert 1 not in dict(line.whats())
+
+
 async def test_a_journal_that_was_begun_anew_is_followed_from_its_beginning(line: Line) -> None:
     shadow = line.begin()
     for seq in (1, 2, 3):
