@@ -20,6 +20,7 @@ class Action(StrEnum):
     """Everything that wants a signature."""
 
     REVIEW = "review"
+    DECIDE = "decide"
     BYPASS = "bypass"
     LIMIT = "limit"
     ACTIVATE = "activate"
@@ -33,7 +34,7 @@ def roles_for(action: Action) -> frozenset[Role]:
     match action:
         case Action.REVIEW:
             return frozenset(Role)
-        case Action.BYPASS | Action.LIMIT | Action.STUDY | Action.SHADOW:
+        case Action.BYPASS | Action.DECIDE | Action.LIMIT | Action.STUDY | Action.SHADOW:
             return frozenset({Role.QUALITY, Role.ENGINEER})
         case Action.ACTIVATE | Action.USERS:
             return frozenset({Role.ENGINEER})

@@ -13,7 +13,9 @@ from pydantic import ValidationError
 from edge_agent.domain import Verdict
 from edge_agent.errors import Unavailable
 from edge_agent.report.words import signer_words
-from edge_agent.web.feed import LimitRequest, PasswordRequest, Review, ReviewRequest
+from edge_agent.reviews.review import Review
+from edge_agent.reviews.settling import Standing
+from edge_agent.web.feed import LimitRequest, PasswordRequest, ReviewRequest
 from edge_agent.web.moving import MOVED_WITHIN_S
 
 if TYPE_CHECKING:
@@ -43,7 +45,7 @@ class Reviewed:
 
     def to_json(self) -> dict[str, Any]:
         """The object that the page in the browser reads."""
-        return {**self.review.model_dump(), "who": self.who, "at_utc": self.at_utc}
+        return {**self.review.model_dump(mode="json"), "who": self.who, "at_utc": self.at_utc}
 
     @property
     def who(self) -> str:
@@ -53,28 +55,39 @@ class Reviewed:
 
 @dataclass(slots=True)
 class ReviewBook:
-    """All reviews by part, oldest first; the last one stands. Each event is read once. Safe for several threads."""
+    """All reviews by part, oldest first, and how it stands. Each event is read once. Safe for several threads."""
 
     _told: dict[int, list[Reviewed]] = field(default_factory=dict)
+    _standing: dict[int, Standing] = field(default_factory=dict)
     _read_to: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def of(self, journal: JournalSearch) -> dict[int, list[Reviewed]]:
         """The reviews that the journal holds now."""
         with self._lock:
-            newest = journal.newest_event()
-            for event in journal.events_between(self._read_to, newest, "REVIEW"):
-                try:
-                    review = Review.model_validate_json(event.detail)
-                except ValidationError:  # written by another version: shown nowhere, still in the journal
-                    continue
-                self._told.setdefault(review.part_seq, []).append(Reviewed(review, event.at_utc))
-            self._read_to = newest
+            self._read(journal)
             return {seq: list(told) for seq, told in self._told.items()}
 
+    def settled(self, journal: JournalSearch) -> dict[int, Standing]:
+        """How each part stands of which somebody said something."""
+        with self._lock:
+            self._read(journal)
+            return dict(self._standing)
+
     def standing(self, journal: JournalSearch) -> dict[int, str]:
-        """The last word on each part."""
-        return {seq: told[-1].review.says for seq, told in self.of(journal).items()}
+        """The settled word on each part, DISPUTED where people differ."""
+        return {seq: standing.says for seq, standing in self.settled(journal).items()}
+
+    def _read(self, journal: JournalSearch) -> None:
+        newest = journal.newest_event()
+        for event in journal.events_between(self._read_to, newest, "REVIEW"):
+            try:
+                review = Review.model_validate_json(event.detail)
+            except ValidationError:  # written by another version: shown nowhere, still in the journal
+                continue
+            self._told.setdefault(review.part_seq, []).append(Reviewed(review, event.at_utc))
+            self._standing[review.part_seq] = self._standing.get(review.part_seq, Standing()).after(review.word)
+        self._read_to = newest
 
 
 @dataclass(slots=True)

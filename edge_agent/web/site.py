@@ -29,8 +29,10 @@ from edge_agent.web.language import Spoken, shell, words_script
 from edge_agent.web.limits import LimitPages
 from edge_agent.web.looking_back import LookingBack
 from edge_agent.web.pictures import Busy
+from edge_agent.web.reviewing import Reviewing
 from edge_agent.web.rows import part_json
 from edge_agent.web.shadow import ShadowPage
+from edge_agent.web.shown_words import ShownWords
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -161,7 +163,9 @@ class Site:
 
 def page(site: Site, names: frozenset[str]) -> ASGIApp:
     """The operator's page with everything on it."""
-    back = LookingBack(site.settings, site.explainer, site.thumbnails, site.desk, site.book, site.access)
+    shown = ShownWords(site.settings.review.read_twice_percent / 100)
+    reviewing = Reviewing(site.settings, site.desk, site.book, site.access, shown)
+    back = LookingBack(site.settings, site.explainer, site.thumbnails, site.book, reviewing)
     routes = [
         *_files(),
         Route("/heat-scale.png", _scale),

@@ -168,6 +168,7 @@ def test_every_action_has_somebody_and_an_operator_may_only_review() -> None:
     assert all(roles_for(action) for action in Action)
     assert {action for action in Action if Role.OPERATOR in roles_for(action)} == {Action.REVIEW}
     assert roles_for(Action.USERS) == {Role.ENGINEER}
+    assert roles_for(Action.DECIDE) == {Role.QUALITY, Role.ENGINEER}
 
 
 def test_a_role_that_may_not_is_told_who_may() -> None:
