@@ -18,12 +18,14 @@ from edge_agent.errors import DataError
 from edge_agent.local_time import local_words
 from edge_agent.people.passwords import MOST
 from edge_agent.people.roles import Action, Role, roles_for
+from edge_agent.report.reviewers import reviewers
 from edge_agent.report.words import SAID_WORDS, role_words
 from edge_agent.reviews.drawing import Drawing
 from edge_agent.reviews.review import Review, Says
 from edge_agent.reviews.settling import Standing
 from edge_agent.store.archived import read_archived
 from edge_agent.store.limits import LimitSearch
+from edge_agent.store.scored import reviews_of
 from edge_agent.web.asking import asked_part, checked
 from edge_agent.web.guard import REVIEW_MAX_BYTES, body_of
 from edge_agent.web.reviews import FITTING
@@ -85,6 +87,7 @@ class Reviewing:
         return [
             Route("/api/queue", self.queue),
             Route("/api/defects", self.defects),
+            Route("/api/reviewers", self.reviewers),
             Route("/api/parts/{seq}/review", self.review, methods=["POST"]),
         ]
 
@@ -144,6 +147,10 @@ class Reviewing:
         with LimitSearch.open(self.settings.store.journal) as journal:
             names = self._names(self.book.of(journal))
         return JSONResponse({"schema_version": 1, "names": names})
+
+    def reviewers(self, _: Request) -> Response:
+        """How often people agree, by person."""
+        return JSONResponse(reviewers(reviews_of(self.settings.store.journal).words).to_json())
 
     def _waiting(self, settled: dict[int, Standing], viewer: Person | None, which: str) -> dict[int, str]:
         """Parts of which somebody spoke and that wait for another person, the newest first: disputes, then readings."""

@@ -54,7 +54,7 @@ class ShownWords:
         return {
             "reviews": [{"at_utc": one.at_utc, "kept_back": True} if is_kept_back else one.to_json() for one in told],
             "standing": "" if is_kept_back else standing.says,
-            "decided_by": "" if is_kept_back else _decider(standing),
+            "settled_by": "" if is_kept_back else _decider(standing),
             "kept_back": is_kept_back,
             "awaits_second": self.awaits_second(part_seq, standing) and not standing.has_spoken(name),
             "may_decide": standing.may_decide(name, role),

@@ -157,7 +157,7 @@ async def test_two_who_differ_make_a_dispute_that_an_operator_does_not_decide(pe
     assert [one["by"] for one in shown["reviews"]] == [LIN, ADA], "who decides weighs both words"
     assert (await ben.review(says="CONFIRMED", seen=2)).json["standing"] == "CONFIRMED"
     part = (await ada.ask("/api/parts/2")).json
-    assert (part["standing"], part["decided_by"]) == ("CONFIRMED", "Ben")
+    assert (part["standing"], part["settled_by"]) == ("CONFIRMED", "Ben")
     assert (await ada.ask("/api/queue?which=disputed")).json["parts"] == []
 
 
