@@ -56,9 +56,8 @@ def test_kappa_is_that_of_the_study_and_lies_within_its_bounds() -> None:
     rng = np.random.default_rng(7)
     first = rng.random(200) < 0.4
     second = np.where(rng.random(200) < 0.15, ~first, first)
-    words = {
-        i: read(i, BAD if a else GOOD, BAD if b else GOOD) for i, (a, b) in enumerate(zip(first, second, strict=True))
-    }
+    said = [[BAD if one else GOOD for one in reader] for reader in (first, second)]
+    words = {seq: read(seq, one, other) for seq, (one, other) in enumerate(zip(*said, strict=True))}
     found = reviewers(words)
     assert found.kappa == pytest.approx(fleiss_kappa(np.stack([first, second], axis=1)))
     assert found.kappa_bounds is not None
