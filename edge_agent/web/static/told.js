@@ -12,11 +12,11 @@ export function standingOf(part, showAll) {
   }
   if (part.standing === "DISPUTED") {
     const who = part.may_decide ? tr("Your word decides.") : part.has_spoken ? tr("You may change your own word; somebody who has not spoken on it decides.") : "";
-    return [element("p", [element("b", tr("People differ over this part.")), ` ${who}`], { class: "whyhere" })];
+    return [element("p", [element("strong", tr("People differ over this part.")), ` ${who}`], { class: "whyhere" })];
   }
   return part.settled_by ? [element("p", tr("People differed, and {name} decided.", { name: part.settled_by }), { class: "whyhere" })] : [];
 }
 
 export const wordsOn = (part) => part.reviews.filter((review) => !review.kept_back).map((review) => element("p", [
-  `${SAID[review.says] ?? review.says} · ${review.who} · ${clock(review.at_utc)}`, ...(review.defect ? [" · ", element("b", review.defect, { class: "defect" })] : []), ` ${review.note}`,
+  `${SAID[review.says] ?? review.says} · ${review.who} · ${clock(review.at_utc)}`, ...(review.defect ? [" · ", element("strong", review.defect)] : []), ` ${review.note}`,
 ], { class: "saidword" }));
