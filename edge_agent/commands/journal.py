@@ -340,8 +340,8 @@ def _said(path: Path, wanted: Selection) -> dict[str, int]:
     import json
     from collections import Counter
 
+    from edge_agent.store.reviewed import ReviewBook
     from edge_agent.store.search import JournalSearch
-    from edge_agent.web.reviews import ReviewBook
 
     where, values = wanted.where()
     with JournalSearch.open(path) as journal:

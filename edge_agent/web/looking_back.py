@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from edge_agent.settings import Settings
+    from edge_agent.store.reviewed import ReviewBook
     from edge_agent.store.rows import CameraRow, PartRow
     from edge_agent.web.pictures import Explainer
     from edge_agent.web.reviewing import Reviewing
-    from edge_agent.web.reviews import ReviewBook
     from edge_agent.web.thumbnails import Thumbnails
 
 __all__ = ["LookingBack"]
@@ -241,10 +241,11 @@ class LookingBack:
 
     def _records(self, query: PartQuery) -> Iterator[dict[str, Any]]:
         with self._journal() as journal:
+            reviews, standing = self.book.of(journal), self.book.settled(journal)
             for row in journal.fitting(query):
-                published = journal.published(row.part_seq)
+                published = journal.published(seq := row.part_seq)
                 for camera in row.cameras or (None,):
-                    yield record_of(row, camera, published)
+                    yield record_of(row, camera, published, reviews.get(seq, ()), standing.get(seq))
 
     def _any_row(self, request: Request) -> PartRow:
         with self._journal() as journal:

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from edge_agent.settings import Settings
     from edge_agent.store.held import Reach
     from edge_agent.store.receivers import ReceiverStatus
+    from edge_agent.store.reviewed import ReviewBook
     from edge_agent.web.drift import Drift
-    from edge_agent.web.reviews import ReviewBook
 
 __all__ = ["Measured"]
 

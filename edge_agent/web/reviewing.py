@@ -28,7 +28,7 @@ from edge_agent.store.limits import LimitSearch
 from edge_agent.store.scored import reviews_of
 from edge_agent.web.asking import asked_part, checked
 from edge_agent.web.guard import REVIEW_MAX_BYTES, body_of
-from edge_agent.web.reviews import FITTING
+from edge_agent.web.reviews import FITTING, who_of
 from edge_agent.web.rows import part_json
 from edge_agent.wording import tr
 
@@ -41,9 +41,10 @@ if TYPE_CHECKING:
     from edge_agent.people.signing import Person, Signed
     from edge_agent.settings import Settings
     from edge_agent.store.limits import Doubtful
+    from edge_agent.store.reviewed import ReviewBook, Reviewed
     from edge_agent.store.rows import PartRow
     from edge_agent.web.access import Access
-    from edge_agent.web.reviews import ReviewBook, ReviewDesk, Reviewed
+    from edge_agent.web.reviews import ReviewDesk
     from edge_agent.web.shown_words import ShownWords
 
 __all__ = ["Reviewing"]
@@ -258,7 +259,7 @@ class Reviewing:
 def _first_words(newest: Reviewed) -> str:
     return tr(
         "{name} was first, at {at}: {says}. Look again before you say something else.",
-        name=newest.who,
+        name=who_of(newest),
         at=local_words(newest.at_utc),
         says=tr(SAID_WORDS[newest.review.says]),
     )

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 from edge_agent.people.roles import Action, may
 from edge_agent.people.users import same_name
 from edge_agent.reviews.settling import Standing, is_read_twice
+from edge_agent.web.reviews import told_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edge_agent.people.signing import Person
-    from edge_agent.web.reviews import Reviewed
+    from edge_agent.store.reviewed import Reviewed
 
 __all__ = ["ShownWords"]
 
@@ -52,7 +53,7 @@ class ShownWords:
             self.remember(viewer, part_seq)
         name, role = ("", None) if viewer is None else (viewer.name, viewer.role)
         return {
-            "reviews": [{"at_utc": one.at_utc, "kept_back": True} if is_kept_back else one.to_json() for one in told],
+            "reviews": [{"at_utc": one.at_utc, "kept_back": True} if is_kept_back else told_json(one) for one in told],
             "standing": "" if is_kept_back else standing.says,
             "settled_by": "" if is_kept_back else _decider(standing),
             "kept_back": is_kept_back,
@@ -68,7 +69,7 @@ class ShownWords:
         is_kept_back = self._is_kept_back(part_seq, standing, viewer) and self.awaits_second(part_seq, standing)
         if not told or is_kept_back:
             return {"review": None, "standing": "", "kept_back": bool(told)}
-        return {"review": told[-1].to_json(), "standing": standing.says, "kept_back": False}
+        return {"review": told_json(told[-1]), "standing": standing.says, "kept_back": False}
 
     def _is_kept_back(self, part_seq: int, standing: Standing, viewer: Person | None) -> bool:
         """Whoever is to decide a dispute has to weigh the words, and sees them."""

@@ -43,10 +43,11 @@ if TYPE_CHECKING:
     from edge_agent.drift.from_journal import DriftWatch
     from edge_agent.feed.current import Live
     from edge_agent.settings import Settings
+    from edge_agent.store.reviewed import ReviewBook
     from edge_agent.web.access import Access
     from edge_agent.web.measured import Measured
     from edge_agent.web.pictures import Explainer
-    from edge_agent.web.reviews import ReviewBook, ReviewDesk
+    from edge_agent.web.reviews import ReviewDesk
     from edge_agent.web.thumbnails import Thumbnails
 
 __all__ = ["Site", "monitoring", "page"]

@@ -16,10 +16,10 @@ from edge_agent.store import limits, search
 from edge_agent.store.archived import archived_image
 from edge_agent.store.journal import Journal
 from edge_agent.store.limits import BINS, LimitSearch
+from edge_agent.store.reviewed import ReviewBook
 from edge_agent.store.search import JournalSearch, PartQuery
 from edge_agent.tools.shift import shift_facts
 from edge_agent.web.finding import find_text
-from edge_agent.web.reviews import ReviewBook
 from edge_agent.web.whatif import limit_moved
 from tests.security.web_site import part_row, reject_row, web_settings, written
 

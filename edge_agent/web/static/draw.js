@@ -134,7 +134,7 @@ export function drawable(zoomed, pad, camera, size) {
   }
   for (const [name, made] of Object.entries(tools)) made.setAttribute("aria-pressed", String(name === ""));
   pad.on(() => { if (chosen >= shapes().length) chosen = -1; if (over.isConnected) show(); });
-  zoomed.querySelector(".zoombuttons").after(element("div", [element("b", tr("Draw the defect")), ...Object.values(tools), undo, clear], { class: "row drawing", role: "toolbar", "aria-label": tr("Draw the defect") }), said, list);
+  zoomed.querySelector(".zoombuttons").after(element("div", [element("b", tr("Draw")), ...Object.values(tools), undo, clear], { class: "row drawing", role: "toolbar", "aria-label": tr("Draw the defect") }), said, list);
   zoomed.drawing = { take, undo: () => pad.undo(), clear: () => clear.click() };
   show();
 }

@@ -14,6 +14,7 @@ export function start() {
     $("keylist").replaceChildren(...keys.flatMap(([key, words]) => [element("dt", element("kbd", key)), element("dd", words)]));
     $("keyhelp").showModal();
   }
+  addEventListener("hashchange", () => $("keyhelp").close()); // another view has other keys
   $("keyclose").addEventListener("click", () => $("keyhelp").close());
   for (const button of document.querySelectorAll(".keys")) button.addEventListener("click", open);
   addEventListener("keydown", (event) => {
