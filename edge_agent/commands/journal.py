@@ -332,6 +332,7 @@ _SAID = {
     "OVERTURNED": "good and rejected",
     "PASS_CONFIRMED": "rightly passed",
     "ESCAPE": "defective and passed (escapes)",
+    "DISPUTED": "disputed",
 }
 
 
