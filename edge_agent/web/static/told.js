@@ -1,5 +1,6 @@
 // What people said of a part and how it stands among them, above the form in which the next one says something.
 import { clock, element } from "./dom.js";
+import { hasUsers } from "./person.js";
 import { SAID } from "./say.js";
 import { tr } from "./tr.js";
 
@@ -11,7 +12,8 @@ export function standingOf(part, showAll) {
     return [element("p", [tr("Somebody has read this part. You see what was said once you have said yours."), " ", show], { class: "whyhere" })];
   }
   if (part.standing === "DISPUTED") {
-    const who = part.may_decide ? tr("Your word decides.") : part.has_spoken ? tr("You may change your own word; somebody who has not spoken on it decides.") : "";
+    // Without users the page does not know whether it is somebody's second word.
+    const who = part.may_decide && hasUsers() ? tr("Your word decides.") : part.has_spoken || !hasUsers() ? tr("You may change your own word; somebody who has not spoken on it decides.") : "";
     return [element("p", [element("strong", tr("People differ over this part.")), ` ${who}`], { class: "whyhere" })];
   }
   return part.settled_by ? [element("p", tr("People differed, and {name} decided.", { name: part.settled_by }), { class: "whyhere" })] : [];
