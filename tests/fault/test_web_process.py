@@ -185,6 +185,8 @@ async def test_a_review_is_durable_in_the_journal_changes_no_row_and_is_shown(tm
         part = (await agent.ask("/api/parts/2")).json
         listed = (await agent.ask("/api/parts?verdict=REJECT")).json["parts"]
         asked = "bundle=bundle&limit=2.5&since=2026-01-01T00:00:00Z"
+        disputed = (await agent.ask(f"/api/reviewed?{asked}")).json
+        assert (await agent.review(by="ada <B>", says="CONFIRMED", seen=2)).status == 200
         moved = (await agent.ask(f"/api/reviewed?{asked}")).json
 
     assert [(r["by"], r["says"], r["note"]) for r in part["reviews"]] == [
@@ -193,7 +195,9 @@ async def test_a_review_is_durable_in_the_journal_changes_no_row_and_is_shown(tm
     ]
     assert part["verdict"] == "REJECT"
     assert listed[0]["review"]["by"] == "Bob"
-    assert (moved["rejects_to_pass"], moved["of_them_confirmed"], moved["false_rejects"]) == (1, 1, 0)
+    counted = ("rejects_to_pass", "of_them_confirmed", "false_rejects")
+    assert [disputed[name] for name in counted] == [1, 0, 0], "while people differ it is neither"
+    assert [moved[name] for name in counted] == [1, 1, 0], "one of them changed her mind"
 
 
 async def _page_process(settings_line: bytes) -> asyncio.subprocess.Process:

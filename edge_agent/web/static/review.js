@@ -4,7 +4,7 @@ import { drawingIn } from "./draw.js";
 import { DRAWING_KEYS, SAYING_KEYS, tellKeys } from "./keyhelp.js";
 import { thumbnail, verdict } from "./listed.js";
 import { Pad } from "./pad.js";
-import { known } from "./person.js";
+import { known, user } from "./person.js";
 import { onKeys } from "./place.js";
 import { showAgreement } from "./reviewers.js";
 import { sayingKeys } from "./sayingkeys.js";
@@ -84,7 +84,7 @@ async function look() {
   $("queuenext").hidden = !part;
   $("queueback").hidden = at === 0;
   if (!part) {
-    $("queuesaid").textContent = queue.parts.length ? tr("That was the last of them.") : NOTHING[which];
+    $("queuesaid").textContent = queue.parts.length ? tr("That was the last of them.") : NOTHING[which === "mine" && !user() ? "all" : which];
     $("queuepart").replaceChildren();
     return;
   }

@@ -121,7 +121,7 @@ function tokenSigns() {
   const by = element("input", [], { required: "", maxlength: "64", autocomplete: "name", name: "by" });
   const token = element("input", [], { required: "", type: "password", autocomplete: "off", name: "token" });
   by.value = kept("name"); token.value = kept("token");
-  const who = element("span", [element("label", [tr("Your name"), by]), element("label", [tr("Token"), token])], { class: "row" });
+  const who = element("span", [element("label", [tr("Your name"), by]), element("label", [tr("Token"), token])], { class: "row who" });
   const as = element("span"), change = element("button", tr("Somebody else"), { type: "button", class: "quiet" });
   const showWho = (isShown) => {
     who.hidden = !isShown; as.hidden = change.hidden = isShown;
