@@ -169,6 +169,23 @@ async def test_undo_clear_too_many_and_a_good_part_with_a_drawing(tmp_path: Path
         assert at.reviews == []
 
 
+async def test_a_long_line_around_a_place_keeps_its_form_with_few_points(tmp_path: Path) -> None:
+    async with reviewed_line(tmp_path, parts=40) as (tab, _):
+        found = await tab.evaluate(
+            """import('./shapes.js').then(({ outline, boxOf, isPlace, MOST_POINTS }) => {
+              const hand = (n) => [...Array(n).keys()].map((i) => ({
+                x: Math.round(800 + (500 + 20 * Math.sin(i)) * Math.cos(2 * Math.PI * i / n)),
+                y: Math.round(600 + (300 + 20 * Math.cos(i)) * Math.sin(2 * Math.PI * i / n)),
+              }));
+              return [10, 300, 5000].map((n) => {
+                const shape = outline(hand(n)), box = boxOf(shape);
+                return [shape.points.length <= MOST_POINTS, box.width > 900, box.height > 500, isPlace(shape)];
+              });
+            })"""
+        )
+        assert found == [[True] * 4] * 3
+
+
 async def test_a_line_without_users_draws_and_names_too(tmp_path: Path) -> None:
     async with reviewed_line(tmp_path, has_users=False) as (tab, at):
         await open_part(tab, 70)
