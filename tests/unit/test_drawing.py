@@ -6,6 +6,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from edge_agent.people.roles import Role
@@ -28,6 +30,7 @@ def outline(*points: Any) -> dict[str, Any]:
     return {"kind": "outline", "points": list(points)}
 
 
+HUGE = 10**4000
 NO_DRAWING = {
     "right of the image": drawing({"kind": "rectangle", "points": [[10, 20], [321, 60]]}),
     "below the image": drawing(outline([0, 0], [10, 241], [20, 20])),
@@ -35,6 +38,8 @@ NO_DRAWING = {
     "a part of a pixel": drawing(outline([0.5, 0], [10, 40], [20, 20])),
     "no number": drawing(outline([float("nan"), 0], [10, 40], [20, 20])),
     "infinite": drawing(outline([float("inf"), 0], [10, 40], [20, 20])),
+    "a huge number": drawing(outline([HUGE, 0], [10, 40], [20, 20])),
+    "a whole number with a point": drawing(outline([1.0, 0], [10, 40], [20, 20])),
     "text": drawing(outline(["1", 0], [10, 40], [20, 20])),
     "true": drawing(outline([True, 0], [10, 40], [20, 20])),
     "three coordinates": drawing(outline([1, 2, 3], [10, 40], [20, 20])),
@@ -85,6 +90,37 @@ def test_what_is_no_drawing_is_refused(wrong: dict[str, Any]) -> None:
 def test_what_does_not_fit_together_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         Review.model_validate_json(review(**wrong))
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(st.sampled_from(sorted(Review.model_fields)), anything)
+def test_anything_in_a_field_is_a_review_that_holds_or_is_refused(field: str, value: Any) -> None:
+    try:
+        found = Review.model_validate_json(review(**{field: value}))
+    except ValidationError:
+        return
+    assert Review.model_validate_json(found.detail()) == found
+
+
+@given(st.lists(st.tuples(st.integers(-2, 322), st.integers(-2, 242)), min_size=2, max_size=70))
+def test_an_outline_is_kept_just_where_all_of_it_lies_inside_and_has_an_area(points: list[tuple[int, int]]) -> None:
+    xs, ys = {x for x, _ in points}, {y for _, y in points}
+    lies = min(xs) >= 0 and min(ys) >= 0 and max(xs) <= 320 and max(ys) <= 240
+    is_one = len(points) <= MOST_POINTS and len(set(points)) >= 3 and len(xs) > 1 and len(ys) > 1
+    try:
+        found = Review.model_validate_json(review(drawings=[drawing(outline(*points))]))
+    except ValidationError:
+        assert not (lies and is_one)
+        return
+    assert lies
+    assert is_one
+    assert found.drawings[0].shapes[0].points == tuple(points)
 
 
 def test_a_drawing_comes_back_as_it_was() -> None:

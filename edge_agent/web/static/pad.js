@@ -54,7 +54,9 @@ export class Pad {
 
   #set(fields) {
     this.state = { ...this.state, ...fields };
-    if (this.isEmpty()) sessionStorage.removeItem(this.key); else sessionStorage.setItem(this.key, JSON.stringify(this.state));
+    try {
+      if (this.isEmpty()) sessionStorage.removeItem(this.key); else sessionStorage.setItem(this.key, JSON.stringify(this.state));
+    } catch { /* this browser keeps nothing: it stays in this page, as long as that is open */ }
     this.listeners.forEach((listener) => listener());
   }
 }
