@@ -83,14 +83,13 @@ def part_page(settings: Settings, part_seq: int) -> PartPage:
 def _said_words(told: Reviewed) -> str:
     review = told.review
     name = tr("The defect is called: {name}.", name=review.defect) if review.defect else ""
-    said = tr(
+    return tr(
         "{by} said on {at}: {says}. {note}",
         by=who_of(told),
         at=local_words(told.at_utc),
         says=tr(SAID_WORDS[review.says]),
-        note=review.note,
-    )
-    return f"{said.rstrip()} {name}".rstrip()
+        note=" ".join(filter(None, (name, review.note))),
+    ).rstrip()
 
 
 def _standing_words(standing: Standing) -> list[str]:
