@@ -111,6 +111,36 @@ async def test_a_finger_draws_on_a_small_screen_and_two_fingers_zoom(tmp_path: P
         assert near(at.reviews[0].drawings[0].shapes[0].points, [(90, 60), (150, 120)], by=2)
 
 
+async def test_a_hand_that_lies_on_the_screen_beside_the_pen_neither_zooms_nor_ends_the_line(tmp_path: Path) -> None:
+    async with reviewed_line(tmp_path) as (tab, at):
+        await tab.call("Emulation.setTouchEmulationEnabled", enabled=True, maxTouchPoints=2)
+        await sign_in(tab, LIN)
+        await open_part(tab, 70)
+        await take(tab, "rectangle")
+        left, top, scale = await place(tab)
+
+        async def pen(kind: str, x: int, y: int) -> None:
+            where = {"x": left + x * scale, "y": top + y * scale, "button": "left", "pointerType": "pen"}
+            await tab.call("Input.dispatchMouseEvent", type=kind, buttons=1, clickCount=1, **where)
+
+        async def hand(kind: str, *at: tuple[int, int]) -> None:
+            points = [{"x": left + x * scale, "y": top + y * scale} for x, y in at]
+            await tab.call("Input.dispatchTouchEvent", type=kind, touchPoints=points)
+
+        await hand("touchStart", (250, 200))
+        await pen("mousePressed", 90, 60)
+        await hand("touchMove", (255, 205))
+        await pen("mouseMoved", 120, 100)
+        await hand("touchEnd")
+        await hand("touchStart", (260, 200))
+        await pen("mouseMoved", 150, 120)
+        await pen("mouseReleased", 150, 120)
+        await hand("touchEnd")
+        assert await tab.evaluate("document.querySelector('#part .zoom').dataset.scale ?? '1.00'") == "1.00"
+        await say(tab, "CONFIRMED")
+        assert near(at.reviews[0].drawings[0].shapes[0].points, [(90, 60), (150, 120)])
+
+
 async def test_the_keys_alone_lay_down_move_size_and_remove_a_rectangle_and_say_the_word(tmp_path: Path) -> None:
     async with reviewed_line(tmp_path) as (tab, at):
         await sign_in(tab, LIN)

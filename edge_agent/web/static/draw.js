@@ -64,10 +64,12 @@ export function drawable(zoomed, pad, camera, size) {
   // --- mouse, pen, finger ---
   const fingers = new Set();
   frame.addEventListener("pointerdown", (event) => {
-    fingers.add(event.pointerId);
-    if (!tool || event.button !== 0) return;
+    const isPen = event.pointerType === "pen";
+    if (!isPen) fingers.add(event.pointerId);
+    if (!tool || event.button !== 0 || (begun?.isPen && !isPen)) return; // the hand that holds the pen lies on the screen
     // A second finger means to zoom: what the first one began is not meant.
-    begun = fingers.size === 1 ? { kind: tool, id: event.pointerId, points: [at(event)] } : null;
+    begun = isPen || fingers.size === 1 ? { kind: tool, id: event.pointerId, points: [at(event)], isPen } : null;
+    if (isPen) frame.dataset.pen = "draws";
     show();
   });
   frame.addEventListener("pointermove", (event) => {
@@ -78,13 +80,20 @@ export function drawable(zoomed, pad, camera, size) {
   frame.addEventListener("pointerup", (event) => {
     fingers.delete(event.pointerId);
     if (begun?.id !== event.pointerId) return;
+    delete frame.dataset.pen;
     const { kind, points } = begun, shape = kind === "rectangle" ? shapeOf(begun) : outline(points);
     begun = null;
     if (points.length > 1 && isPlace(shape, Math.max(1, LEAST_SCREEN_PX / placed().scale))) add(shape);
     else said.textContent = tr("Hold and draw over the place.");
     show();
   });
-  frame.addEventListener("pointercancel", (event) => { fingers.delete(event.pointerId); begun = null; show(); });
+  frame.addEventListener("pointercancel", (event) => {
+    fingers.delete(event.pointerId);
+    if (begun?.isPen && begun.id !== event.pointerId) return;
+    delete frame.dataset.pen;
+    begun = null;
+    show();
+  });
 
   // --- keys: Enter lays down a rectangle, arrows move it, with Shift they size it ---
   function middle() {
@@ -134,7 +143,7 @@ export function drawable(zoomed, pad, camera, size) {
   }
   for (const [name, made] of Object.entries(tools)) made.setAttribute("aria-pressed", String(name === ""));
   pad.on(() => { if (chosen >= shapes().length) chosen = -1; if (over.isConnected) show(); });
-  zoomed.querySelector(".zoombuttons").after(element("div", [element("b", tr("Draw")), ...Object.values(tools), undo, clear], { class: "row drawing", role: "toolbar", "aria-label": tr("Draw the defect") }), said, list);
+  zoomed.querySelector(".zoombuttons").after(element("div", [element("b", tr("Draw")), ...Object.values(tools), undo, clear], { class: "row drawing", role: "group", "aria-label": tr("Draw the defect") }), said, list);
   zoomed.drawing = { take, undo: () => pad.undo(), clear: () => clear.click() };
   show();
 }

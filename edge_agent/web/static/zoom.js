@@ -34,7 +34,7 @@ export function zoomable(layers, label) {
   for (const name of ["pointerup", "pointercancel"]) frame.addEventListener(name, (event) => fingers.delete(event.pointerId));
   frame.addEventListener("pointermove", (event) => {
     const before = fingers.get(event.pointerId);
-    if (!before) return;
+    if (!before || frame.dataset.pen) return;
     const now = at(event), other = [...fingers].find(([id]) => id !== event.pointerId)?.[1];
     fingers.set(event.pointerId, now);
     if (!other) { if (!frame.dataset.tool) move(x + now.x - before.x, y + now.y - before.y); return; } // one finger draws
