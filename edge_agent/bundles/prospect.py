@@ -214,6 +214,9 @@ def foresee(settings: Settings, wish: LimitWish) -> Prospect:
                 good_passing += len(journal.passing(seen, bundles, camera, below, agent_alone=agent_alone))
         notes = [f"{reviews.missing}, the journal before, is not there: what people said in it is not known here"]
         notes = notes if reviews.missing else []
+        if reviews.disputed:
+            disputed = _parts(tuple(sorted(reviews.disputed)))
+            notes.append(f"people differ over parts, which count as neither good nor defective: {disputed}")
     except NoJournalYet as err:
         notes = [f"{err}: nothing but the calibration tells what this limit would do"]
     if settings.trusted_keys:

@@ -332,6 +332,7 @@ _SAID = {
     "OVERTURNED": "good and rejected",
     "PASS_CONFIRMED": "rightly passed",
     "ESCAPE": "defective and passed (escapes)",
+    "DISPUTED": "disputed",
 }
 
 
@@ -340,8 +341,8 @@ def _said(path: Path, wanted: Selection) -> dict[str, int]:
     import json
     from collections import Counter
 
+    from edge_agent.store.reviewed import ReviewBook
     from edge_agent.store.search import JournalSearch
-    from edge_agent.web.reviews import ReviewBook
 
     where, values = wanted.where()
     with JournalSearch.open(path) as journal:

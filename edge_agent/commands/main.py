@@ -27,6 +27,7 @@ from edge_agent.commands.line import config_cli, output_cli
 from edge_agent.commands.msa import msa_cli
 from edge_agent.commands.report import report_cli
 from edge_agent.commands.results import results_cli
+from edge_agent.commands.reviews import reviews_cli
 from edge_agent.commands.shadow import shadow_cli
 from edge_agent.commands.shared import (
     DEFAULT_CONFIG,
@@ -67,6 +68,7 @@ cli.add_typer(msa_cli, name="msa")
 cli.add_typer(commissioning_cli)
 cli.add_typer(doctor_cli)
 cli.add_typer(status_cli)
+cli.add_typer(reviews_cli)
 cli.add_typer(backup_cli)
 cli.add_typer(output_cli, name="output")
 cli.add_typer(config_cli, name="config")

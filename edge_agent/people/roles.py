@@ -22,6 +22,7 @@ class Action(StrEnum):
     REVIEW = "review"
     ACKNOWLEDGE = "acknowledge"
     WATCHDOG = "watchdog"
+    DECIDE = "decide"
     BYPASS = "bypass"
     LIMIT = "limit"
     ACTIVATE = "activate"
@@ -35,7 +36,7 @@ def roles_for(action: Action) -> frozenset[Role]:
     match action:
         case Action.REVIEW | Action.ACKNOWLEDGE:
             return frozenset(Role)
-        case Action.WATCHDOG | Action.BYPASS | Action.LIMIT | Action.STUDY | Action.SHADOW:
+        case Action.DECIDE | Action.WATCHDOG | Action.BYPASS | Action.LIMIT | Action.STUDY | Action.SHADOW:
             return frozenset({Role.QUALITY, Role.ENGINEER})
         case Action.ACTIVATE | Action.USERS:
             return frozenset({Role.ENGINEER})

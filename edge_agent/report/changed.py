@@ -65,7 +65,8 @@ def change_words(change: Change) -> str:
     if change.kind == "REVIEW" and "part_seq" in facts:
         said = SAID_WORDS.get(str(facts.get("says")))
         said = tr(said) if said else facts.get("says")
-        return tr("part {number}: {says}", number=facts["part_seq"], says=said)
+        words = tr("part {number}: {says}", number=facts["part_seq"], says=said)
+        return f"{words} \u00b7 {facts['defect']}" if isinstance(facts.get("defect"), str) else words
     if change.kind == "BYPASS":
         return _bypass_words(change)
     if change.kind == "USERS" and facts:

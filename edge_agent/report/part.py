@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge_agent.domain import Reason
+    from edge_agent.report.drawn import Drawn
     from edge_agent.report.facts import PartPictures
     from edge_agent.report.head import Head
 
@@ -47,6 +48,7 @@ class PartPage:
     simulated: bool
     facts: tuple[tuple[str, str], ...]
     reviews: tuple[str, ...]
+    drawn: tuple[Drawn, ...]
     pictures: tuple[PartPictures, ...]
     versions: Mapping[str, str]
 

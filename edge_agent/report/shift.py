@@ -89,6 +89,7 @@ class ShiftFacts:
     chain_head: str
     versions: Mapping[str, str]
     drift: tuple[Trace, ...] = ()
+    disputed: int = 0
 
 
 def write_shift_report(path: Path, facts: ShiftFacts) -> None:

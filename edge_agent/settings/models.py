@@ -16,7 +16,7 @@ from edge_agent.settings.addresses import addresses
 from edge_agent.settings.fit import Contradiction, bundles, pages, places, sources, times
 from edge_agent.settings.opcua import OpcUaSettings
 from edge_agent.settings.outputs import AnyOutput, OutputSettings, RtuSettings, with_kind, without_kind
-from edge_agent.settings.page import MetricsSettings, WebSettings
+from edge_agent.settings.page import MetricsSettings, ReviewSettings, WebSettings
 from edge_agent.settings.receivers import MqttSettings, WebhookSettings
 from edge_agent.settings.values import (
     Camera,
@@ -57,6 +57,7 @@ __all__ = [
     "MqttSettings",
     "OpcUaSettings",
     "OutputSettings",
+    "ReviewSettings",
     "RtuSettings",
     "SerialSettings",
     "Settings",
@@ -318,6 +319,7 @@ class Settings(Table):
     log: LogSettings = LogSettings()
     lamp: Annotated[LampSettings | None, say("an andon lamp; left out, there is none")] = None
     web: Annotated[WebSettings | None, say("the operator's page; left out, there is none")] = None
+    review: ReviewSettings = ReviewSettings()
     challenge: Annotated[ChallengeSettings | None, say("how often a challenge is asked for; left out, never")] = None
     mqtt: Annotated[MqttSettings | None, say("results to an MQTT broker")] = None
     webhook: Annotated[WebhookSettings | None, say("results to an HTTP address")] = None

@@ -1,4 +1,4 @@
-"""[web] and [metrics]: the page of the line, who signs there, and the figures for other programs."""
+"""[web], [review] and [metrics]: the page of the line, who signs and reviews there, figures for other programs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import Field
 
 from edge_agent.settings.values import FilePath, HeaderName, OwnHost, Peer, Port, Table, Text, TimeOfDay, integer, say
 
-__all__ = ["MetricsSettings", "WebSettings"]
+__all__ = ["MetricsSettings", "ReviewSettings", "WebSettings"]
 
 
 class WebSettings(Table):
@@ -44,6 +44,20 @@ class WebSettings(Table):
         tuple[TimeOfDay, ...],
         Field(min_length=1, max_length=24, description="when shifts begin, in the time zone of this PC"),
     ] = ("06:00", "14:00", "22:00")
+
+
+class ReviewSettings(Table):
+    """[review]: what people who review parts are asked for."""
+
+    read_twice_percent: Annotated[
+        int,
+        integer(0, 100),
+        say("so many of a hundred reviewed parts go to a second person, who does not see the first one's word"),
+    ] = 0
+    defects: Annotated[
+        tuple[Annotated[Text, Field(max_length=60)], ...],
+        Field(max_length=50, description="names of defects to choose from, beside those used on this line before"),
+    ] = ()
 
 
 class MetricsSettings(Table):

@@ -26,7 +26,7 @@ EXCEL_ROWS = 1_048_575
 LOCAL = "decided_local"
 """The added column, in front of all others but the part's number."""
 _NESTED = ("shares", "timings_ms", "measured", "condition")
-_FLAT = tuple(name for name in COLUMNS if name not in _NESTED)
+_FLAT = tuple(name for name in COLUMNS if name not in (*_NESTED, "drawings"))
 _LOOKED_AT_FOR_WIDTHS = 1000
 
 

@@ -14,13 +14,16 @@ from itertools import islice
 from typing import IO, TYPE_CHECKING, Any, Literal
 
 from edge_agent.errors import Unavailable
+from edge_agent.store.reviewed import ReviewBook, said_record
 from edge_agent.store.stock import NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator
+    from collections.abc import Generator, Iterable, Iterator, Sequence
 
     from drivers.base import Published, Reason, Verdict
+    from edge_agent.reviews.settling import Standing
     from edge_agent.store.reader import JournalReader
+    from edge_agent.store.reviewed import Reviewed
     from edge_agent.store.rows import CameraRow, PartRow
 
 __all__ = ["COLUMNS", "Encoded", "Format", "Selection", "record_of", "records_of", "safe_text", "write_export"]
@@ -44,6 +47,9 @@ COLUMNS = (
     "timings_ms",
     "measured",
     "condition",
+    "review",
+    "defect",
+    "drawings",
 )
 """The columns of every format, in their order: a promise to who reads the files."""
 
@@ -101,11 +107,22 @@ class Selection:
         return (self.image or "").replace("\\", "/").rsplit("/", 1)[-1]
 
 
-def record_of(row: PartRow, camera: CameraRow | None, published: Published | None) -> dict[str, Any]:
-    """One record: what COLUMNS names, None where there is nothing. ``shares``, ``timings_ms`` and so on are JSON."""
+def record_of(
+    row: PartRow,
+    camera: CameraRow | None,
+    published: Published | None,
+    told: Sequence[Reviewed] = (),
+    standing: Standing | None = None,
+) -> dict[str, Any]:
+    """One record: what COLUMNS names, None where there is nothing. ``shares``, ``timings_ms`` and so on are JSON.
+
+    ``told`` are the reviews of the part, and ``standing`` is what they mean together.
+    """
     found: dict[str, Any] = dict.fromkeys(COLUMNS)
     for name in (*_PART, *_PART_NUMBERS, *_PART_MORE):
         found[name] = published if name == "published" else getattr(row, name)
+    said = said_record(told, standing, None if camera is None else camera.camera)
+    found |= said | {"drawings": json.dumps(said["drawings"]) if said["drawings"] else None}
     found["measured"] = json.dumps(dict(row.measured))
     if camera is not None:
         for name in (*_CAMERA, *_CAMERA_NUMBERS):
@@ -122,12 +139,15 @@ def records_of(
 ) -> Generator[dict[str, Any], None, None]:
     """The records of a selection, one an image, in the order of the parts or the newest first. Raises DataError."""
     where, values = wanted.where()
+    book = ReviewBook()
+    reviews, standing = book.of(reader), book.settled(reader)
     with closing(reader.select(where, values, is_newest_first=is_newest_first)) as rows:
         while batch := list(islice(rows, _AT_ONCE)):
             published = reader.published_of([row.part_seq for row in batch])
             for row in batch:
                 for camera in row.cameras or (None,):
-                    yield record_of(row, camera, published.get(row.part_seq))
+                    seq = row.part_seq
+                    yield record_of(row, camera, published.get(seq), reviews.get(seq, ()), standing.get(seq))
 
 
 def write_export(records: Iterable[dict[str, Any]], to: IO[bytes], fmt: Format) -> int:

@@ -152,6 +152,17 @@ class JournalReader:
         except (sqlite3.DatabaseError, ValueError) as err:
             raise damaged(self._path, err) from err
 
+    def newest_event(self) -> int:
+        """The highest event_id, 0 if there is none."""
+        return int(self._all("SELECT coalesce(max(event_id), 0) FROM event")[0][0])
+
+    def events_between(self, after_id: int, last_id: int, kind: str) -> list[EventRow]:
+        """Events of one kind from above ``after_id`` to ``last_id``, in their order."""
+        query = "SELECT event_id, kind, detail, at_mono_s, at_utc FROM event WHERE event_id > ? AND event_id <= ?"
+        return [
+            EventRow(*found) for found in self._all(query + " AND kind = ? ORDER BY event_id", after_id, last_id, kind)
+        ]
+
     def newest_events(self, kind: str, most: int) -> list[EventRow]:
         """The newest events of one kind, the newest first. Looks at every event: some thousand a year."""
         query = (

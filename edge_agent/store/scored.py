@@ -6,10 +6,10 @@ as bad must not be forgotten because a file has become long.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from edge_agent.reviews.settling import BAD, DISPUTED, GOOD, Word, settle, word_of
 from edge_agent.store.search import JournalSearch
 
 if TYPE_CHECKING:
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["BAD", "GOOD", "Judging", "Moved", "ReviewedPart", "Reviews", "ScoredParts", "reviews_of"]
 
-BAD = frozenset({"CONFIRMED", "ESCAPE"})
-"""What people say of a defective part: it was rightly rejected, or it passed and should not have."""
-GOOD = frozenset({"OVERTURNED", "PASS_CONFIRMED"})
 _AT_ONCE = 500
 _TALLIED_AT_MOST = 1_000_000
 _OTHERS_ARE_OK = (
@@ -77,12 +74,16 @@ class ReviewedPart:
 
 @dataclass(slots=True)
 class Reviews:
-    """What people said of parts, by part number; the last word stands. ``missing`` names a journal that is not there.
+    """What people said of parts, by part number. ``missing`` names a journal that is not there.
 
-    ``journals`` are those that were read, the newest first.
+    ``said`` is the settled word; a part that people dispute is in ``disputed`` instead: it counts as neither good nor
+    defective until somebody has decided. ``words`` are all words in their order. ``journals`` are those that were read,
+    the newest first.
     """
 
     said: dict[int, str] = field(default_factory=dict)
+    disputed: frozenset[int] = frozenset()
+    words: dict[int, list[Word]] = field(default_factory=dict)
     journals: list[Path] = field(default_factory=list)
     missing: str = ""
 
@@ -158,13 +159,10 @@ class ScoredParts(JournalSearch):
             found += [one for one in map(tuple, passing) if one[0] not in stopped]
         return [ReviewedPart(seq, score) for seq, score in sorted(found, key=lambda one: (one[1], one[0]))]
 
-    def reviews(self) -> list[tuple[int, str]]:
-        """What people said in this journal, in the order in which they said it: part number and word."""
-        return [
-            said
-            for event in self.events_between(0, self.newest_event(), "REVIEW")
-            if (said := _said(event.detail)) is not None
-        ]
+    def reviews(self) -> list[Word]:
+        """What people said in this journal, in the order in which they said it."""
+        events = self.events_between(0, self.newest_event(), "REVIEW")
+        return [word for event in events if (word := word_of(event.detail)) is not None]
 
 
 def reviews_of(path: Path) -> Reviews:
@@ -180,20 +178,14 @@ def reviews_of(path: Path) -> Reviews:
             older.append(journal.reviews())
             name = journal.origin()[1]
         found.journals.append(file)
-    # The oldest journal first, so that the last word stands.
+    # The oldest journal first: a dispute may begin in one journal and be decided in the next.
     for told in reversed(older):
-        found.said.update(told)
+        for word in told:
+            found.words.setdefault(word.part_seq, []).append(word)
+    standing = {seq: settle(words).says for seq, words in found.words.items()}
+    found.said = {seq: says for seq, says in standing.items() if says != DISPUTED}
+    found.disputed = frozenset(standing) - frozenset(found.said)
     return found
-
-
-def _said(detail: str) -> tuple[int, str] | None:
-    """None for one that another version wrote, which nobody here can read."""
-    try:
-        review = json.loads(detail)
-    except ValueError:
-        return None
-    seq, says = (review.get("part_seq"), review.get("says")) if isinstance(review, dict) else (None, None)
-    return (seq, says) if isinstance(seq, int) and isinstance(says, str) else None
 
 
 def _stops(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from drivers.base import Published, Reason, Verdict
 from edge_agent.store.reader import JournalReader
-from edge_agent.store.rows import EventRow, PartRow, PublicationRow
+from edge_agent.store.rows import PartRow, PublicationRow
 from edge_agent.store.wanted import PartQuery
 
 if TYPE_CHECKING:
@@ -186,14 +186,3 @@ class JournalSearch(JournalReader):
             "AND ? AND camera.camera = ? AND camera.bundle_id = ? ORDER BY camera.part_seq"
         )
         return self._parts(asked, first_seq, last_seq, camera, bundle_id)
-
-    def newest_event(self) -> int:
-        """The highest event_id, 0 if there is none."""
-        return int(self._all("SELECT coalesce(max(event_id), 0) FROM event")[0][0])
-
-    def events_between(self, after_id: int, last_id: int, kind: str) -> list[EventRow]:
-        """Events of one kind from above ``after_id`` to ``last_id``, in their order."""
-        query = "SELECT event_id, kind, detail, at_mono_s, at_utc FROM event WHERE event_id > ? AND event_id <= ?"
-        return [
-            EventRow(*found) for found in self._all(query + " AND kind = ? ORDER BY event_id", after_id, last_id, kind)
-        ]

@@ -5,27 +5,34 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from drivers.base import ImageRefused
 from edge_agent.domain import Verdict
 from edge_agent.errors import BundleRejected, DataError
 from edge_agent.inspection.bundle.reference_bundle import Bundle
 from edge_agent.inspection.bundle.registry import find
+from edge_agent.inspection.containers.decode import decode
 from edge_agent.inspection.inspector import Inspector
 from edge_agent.local_time import local_words
+from edge_agent.report.drawn import Drawn, drawn_uri
 from edge_agent.report.part import PartPage, statement_of
 from edge_agent.report.phrases import said
 from edge_agent.report.seen import archived_part, score_words
 from edge_agent.report.subject import identity, versions
 from edge_agent.report.words import QUANTITY_WORDS, SAID_WORDS, SHARE_WORDS
+from edge_agent.reviews.settling import Standing
+from edge_agent.store.archived import read_archived
+from edge_agent.store.reviewed import ReviewBook, last_words
 from edge_agent.store.search import JournalSearch
-from edge_agent.web.reviews import ReviewBook
+from edge_agent.web.reviews import who_of
 from edge_agent.wording import mark, tr
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from edge_agent.domain import Published
     from edge_agent.report.facts import PartPictures
     from edge_agent.settings import Settings
+    from edge_agent.store.reviewed import Reviewed
     from edge_agent.store.rows import CameraRow, PartRow
 
 __all__ = ["part_page"]
@@ -48,7 +55,9 @@ def part_page(settings: Settings, part_seq: int) -> PartPage:
                 hint="edge-agent journal query --count or --image finds the part's number",
             )
         published = journal.published(part_seq)
-        reviewed = ReviewBook().of(journal).get(part_seq, [])
+        book = ReviewBook()
+        reviewed = book.of(journal).get(part_seq, [])
+        standing = book.settled(journal).get(part_seq, Standing())
     bundles = _bundles(settings, row)
     return PartPage(
         head=replace(
@@ -64,19 +73,46 @@ def part_page(settings: Settings, part_seq: int) -> PartPage:
         published=published,
         simulated=row.simulated,
         facts=tuple(_facts(row, published)),
-        reviews=tuple(
-            tr(
-                "{by} said on {at}: {says}. {note}",
-                by=told.review.by,
-                at=local_words(told.at_utc),
-                says=tr(SAID_WORDS[told.review.says]),
-                note=told.review.note,
-            ).rstrip()
-            for told in reviewed
-        ),
+        reviews=(*map(_said_words, reviewed), *_standing_words(standing)),
+        drawn=tuple(_drawn(settings, row, reviewed)),
         pictures=tuple(_picture(settings, row, camera, bundles) for camera in row.cameras),
         versions=versions(),
     )
+
+
+def _said_words(told: Reviewed) -> str:
+    review = told.review
+    name = tr("The defect is called: {name}.", name=review.defect) if review.defect else ""
+    return tr(
+        "{by} said on {at}: {says}. {note}",
+        by=who_of(told),
+        at=local_words(told.at_utc),
+        says=tr(SAID_WORDS[review.says]),
+        note=" ".join(filter(None, (name, review.note))),
+    ).rstrip()
+
+
+def _standing_words(standing: Standing) -> list[str]:
+    if standing.is_disputed:
+        return [tr("People differ over this part, and nobody has decided: it counts as neither good nor defective.")]
+    if not standing.decided_by:
+        return []
+    name = next(word.by for word in standing.words if word.person == standing.decided_by)
+    return [tr("People differed, and {name} decided.", name=name)]
+
+
+def _drawn(settings: Settings, row: PartRow, reviewed: list[Reviewed]) -> Iterator[Drawn]:
+    """What each person drew last, over the images that the archive still has."""
+    cameras = {camera.camera: camera for camera in row.cameras}
+    for told in last_words(reviewed):
+        for drawing in told.review.drawings:
+            try:
+                picture = decode(read_archived(settings.store.archive, row, cameras[drawing.camera]))
+            except (DataError, ImageRefused, KeyError):  # the other pictures say why the image is not there
+                continue
+            camera = tr("camera {camera}", camera=drawing.camera)
+            words = " \u00b7 ".join(filter(None, (told.review.defect, who_of(told), camera)))
+            yield Drawn(words, drawn_uri(picture, drawing))
 
 
 def _facts(row: PartRow, published: Published | None) -> list[tuple[str, str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -28,6 +27,7 @@ from edge_agent.report.seen import archived_part, score_words
 from edge_agent.report.shift import BundleFact, Period, ShiftFacts
 from edge_agent.report.subject import identity, versions
 from edge_agent.report.tally import ReasonCount
+from edge_agent.reviews.settling import DISPUTED, settle, word_of
 from edge_agent.runtime.dry_run import DRY_RUN
 from edge_agent.store.search import JournalSearch
 from edge_agent.wording import tr, trn
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from edge_agent.report.facts import PartPictures
     from edge_agent.report.head import Head
+    from edge_agent.reviews.settling import Word
     from edge_agent.settings import Settings
     from edge_agent.store.rows import EventRow, PartRow
 
@@ -81,8 +82,9 @@ def shift_facts(
         seen = _count(journal, first, last, most_pictures, progress)
         audit = journal.audit(None, lambda done, total: progress("chain of hashes", done, total))
         drift = tuple(traces(settings, journal, first, last))
-        events = [event for event in journal.events() if from_utc <= event.at_utc < to_utc]
-    reviews = Counter(_says(event) for event in events if event.kind == "REVIEW")
+        all_events = journal.events()
+    events = [event for event in all_events if from_utc <= event.at_utc < to_utc]
+    reviews = _reviewed(all_events, from_utc, to_utc)
     bundles = {bundle_id: _load(settings, bundle_id, seen) for bundle_id, _ in seen.bundles.most_common()}
     return ShiftFacts(
         head=_head(settings, seen, bundles, (from_utc, to_utc), audit.problems),
@@ -106,6 +108,7 @@ def shift_facts(
         overturned=reviews["OVERTURNED"],
         passes_confirmed=reviews["PASS_CONFIRMED"],
         escapes=reviews["ESCAPE"],
+        disputed=reviews[DISPUTED],
         chain_problems=audit.problems,
         chain_head=str(audit.head),
         versions=versions(),
@@ -279,11 +282,17 @@ def _worst(settings: Settings, seen: _Seen, progress: Callable[[str, int, int], 
     return tuple(found)
 
 
-def _says(event: EventRow) -> str:
-    try:
-        return str(json.loads(event.detail)["says"])
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return ""
+def _reviewed(events: Sequence[EventRow], from_utc: str, to_utc: str) -> Counter[str]:
+    """What people say of the parts of which somebody spoke in that time: each part once, as it stands at its end."""
+    words: dict[int, list[Word]] = {}
+    spoken_of = set()
+    for event in events:
+        if event.kind != "REVIEW" or event.at_utc >= to_utc or (word := word_of(event.detail)) is None:
+            continue
+        words.setdefault(word.part_seq, []).append(word)
+        if event.at_utc >= from_utc:
+            spoken_of.add(word.part_seq)
+    return Counter(settle(words[seq]).says for seq in spoken_of)
 
 
 def print_pdf(html: Path, pdf: Path) -> None:

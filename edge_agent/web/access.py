@@ -48,7 +48,7 @@ __all__ = ["Access"]
 log = structlog.get_logger(__name__)
 
 _WAITING_MAX = 8
-_OF_THE_PAGE = (Action.REVIEW, Action.LIMIT)
+_OF_THE_PAGE = (Action.REVIEW, Action.DECIDE, Action.LIMIT)
 _ALWAYS_BY_PASSWORD = frozenset({Action.LIMIT})
 """A session that was stolen, or left open, moves no limit."""
 
@@ -141,6 +141,15 @@ class Access:
                 raise HTTPException(401, tr("sign in first"))
             signed = sign(Person(user.name, user.role, "password"), action, why)
         return signed
+
+    def viewer(self, request: Request) -> Person | None:
+        """The user who looks; None for nobody, and on a line without users."""
+        try:
+            users = self._users()
+            user, is_named_by_proxy = self._there(request, users)
+        except HTTPException:
+            return None
+        return Person(user.name, user.role, "proxy" if is_named_by_proxy else "session")
 
     def check(self, request: Request) -> None:
         """Raise HTTPException for nobody, before the body of a request is looked at."""

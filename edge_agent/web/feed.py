@@ -7,12 +7,13 @@ else.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
 from edge_agent.feed.state import Line
 from edge_agent.people.roles import Role  # noqa: TC001 - pydantic reads it at run time
+from edge_agent.reviews.review import Name, Review  # noqa: TC001 - as well
 
 __all__ = [
     "Answer",
@@ -21,35 +22,12 @@ __all__ = [
     "OwnPassword",
     "PasswordRequest",
     "Request",
-    "Review",
     "ReviewRequest",
 ]
 
-Name = Annotated[
-    str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$")
-]
-Note = Annotated[str, Field(max_length=500)]
 Why = Annotated[
     str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$")
 ]
-
-
-class Review(Line):
-    """What a person says of a part. It changes no verdict: that one is sent.
-
-    Of a REJECT: CONFIRMED (rightly rejected) or OVERTURNED (was a good part). Of a PASS: PASS_CONFIRMED (rightly
-    passed) or ESCAPE (was a defective part). ``role`` is that of a user; None where nobody proved the name.
-    """
-
-    part_seq: Annotated[int, Field(ge=1, le=2**63 - 1)]
-    says: Literal["CONFIRMED", "OVERTURNED", "PASS_CONFIRMED", "ESCAPE"]
-    by: Name
-    note: Note = ""
-    role: Role | None = None
-
-    def detail(self) -> str:
-        """What the journal's event says of it: without a role as ever, so that an older program reads it, too."""
-        return self.model_dump_json(exclude={"role"} if self.role is None else None)
 
 
 class ReviewRequest(Line):

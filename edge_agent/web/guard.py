@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,9 +21,21 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["BODY_MAX_BYTES", "Guard", "body_of", "check_token", "is_token", "read_token", "words_of"]
+__all__ = [
+    "BODY_MAX_BYTES",
+    "REVIEW_MAX_BYTES",
+    "Guard",
+    "body_of",
+    "check_token",
+    "is_token",
+    "read_token",
+    "words_of",
+]
 
 BODY_MAX_BYTES = 4096
+REVIEW_MAX_BYTES = 24 * 1024
+"""A review may have a drawing: as many points as one may have, with room for how a program writes them."""
+_REVIEW = re.compile(r"/api/parts/[0-9]{1,19}/review")
 _TOKEN_LEAST = 16
 _TOKEN_MOST_BYTES = 4096
 _FOREIGN_ORIGIN = (
@@ -78,8 +91,9 @@ class Guard:
         if origin is not None and origin.partition("://")[2] != hosts[0]:
             return PlainTextResponse(_FOREIGN_ORIGIN, 403)
         length = headers.get("content-length", "")
-        if not (length.isdecimal() and len(length) < 8 and int(length) <= BODY_MAX_BYTES):
-            return PlainTextResponse(f"a body has a length, of at most {BODY_MAX_BYTES} bytes\n", 413)
+        most = REVIEW_MAX_BYTES if _REVIEW.fullmatch(scope["path"]) else BODY_MAX_BYTES
+        if not (length.isdecimal() and len(length) < 8 and int(length) <= most):
+            return PlainTextResponse(f"a body has a length, of at most {most} bytes\n", 413)
         return None
 
 
@@ -121,10 +135,10 @@ def check_token(request: Request, token: str | None) -> None:
         raise HTTPException(401, "the token is wrong or missing", {"WWW-Authenticate": "Bearer"})
 
 
-async def body_of(request: Request) -> bytes:
+async def body_of(request: Request, most: int = BODY_MAX_BYTES) -> bytes:
     """A request's body. Raises HTTPException where it is longer than one may be."""
     body = await request.body()
-    if len(body) > BODY_MAX_BYTES:
+    if len(body) > most:
         raise HTTPException(413, "the body is too large")
     return body
 

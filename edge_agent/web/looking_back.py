@@ -1,4 +1,4 @@
-"""The addresses for looking back: history, one part, finding, the queue of review, another limit.
+"""The addresses for looking back: history, one part, finding, another limit.
 
 Every answer comes from the journal and the archive, and looks at a bounded number of rows.
 """
@@ -16,43 +16,32 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from edge_agent.domain import Reason, Verdict
-from edge_agent.local_time import local_words
-from edge_agent.people.passwords import MOST
-from edge_agent.people.roles import Action
-from edge_agent.report.words import SAID_WORDS
 from edge_agent.store.export import record_of
 from edge_agent.store.limits import LimitSearch
 from edge_agent.store.search import PartQuery
 from edge_agent.web.asking import asked_part, checked, utc_text
 from edge_agent.web.download import ExcelDownload
-from edge_agent.web.feed import Review
 from edge_agent.web.finding import TEXT_MOST, find_text
-from edge_agent.web.guard import body_of
 from edge_agent.web.reviews import FITTING
 from edge_agent.web.rows import camera_json, part_json
 from edge_agent.web.whatif import bundles_json, limit_moved
-from edge_agent.wording import tr
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from starlette.requests import Request
 
     from edge_agent.settings import Settings
-    from edge_agent.store.limits import Doubtful
+    from edge_agent.store.reviewed import ReviewBook
     from edge_agent.store.rows import CameraRow, PartRow
-    from edge_agent.web.access import Access
     from edge_agent.web.pictures import Explainer
-    from edge_agent.web.reviews import ReviewBook, ReviewDesk
+    from edge_agent.web.reviewing import Reviewing
     from edge_agent.web.thumbnails import Thumbnails
 
 __all__ = ["LookingBack"]
 
 _PICTURES = ("image", "aligned", "reference", "reconstruction", "map", "heat", "contour")
 _KEPT_A_WHILE = {"cache-control": "private, max-age=300"}
-_QUEUE_MOST = 50
-_NEAR = 0.15
-"""A score this near to the limit, as a share of it, makes a part one to look at."""
 _EXPORTED_AT_MOST = 100_000
 
 
@@ -69,13 +58,13 @@ class _Filter(BaseModel):
     camera: Annotated[int | None, Field(ge=1, le=9)] = None
     score_min: Annotated[float | None, Field(allow_inf_nan=False)] = None
     score_max: Annotated[float | None, Field(allow_inf_nan=False)] = None
-    reviewed: Literal["yes", "no", "CONFIRMED", "OVERTURNED", "PASS_CONFIRMED", "ESCAPE"] | None = None
+    reviewed: Literal["yes", "no", "CONFIRMED", "OVERTURNED", "PASS_CONFIRMED", "ESCAPE", "DISPUTED"] | None = None
     bypassed: Literal["yes", "no"] | None = None
     count: Annotated[int | None, Field(ge=0, le=2**63 - 1)] = None
     image: Annotated[str | None, Field(min_length=1, max_length=TEXT_MOST, pattern=r"^[^\x00]*$")] = None
 
     def query(self, said: dict[int, str]) -> PartQuery:
-        """As the journal is asked; ``said`` is the last word on each reviewed part."""
+        """As the journal is asked; ``said`` is the settled word on each reviewed part."""
         among = None if self.reviewed in {"no", None} else {n for n, w in said.items() if self.reviewed in (w, "yes")}
         return PartQuery(
             since_utc=utc_text(self.since),
@@ -114,16 +103,6 @@ class _Moved(BaseModel):
     since: datetime | None = None
 
 
-class _Said(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    says: str
-    by: str = ""
-    note: str = ""
-    password: Annotated[str | None, Field(max_length=MOST, repr=False)] = None
-    seen: Annotated[int | None, Field(ge=0)] = None
-
-
 @dataclass(frozen=True, slots=True)
 class LookingBack:
     """What these addresses share."""
@@ -131,9 +110,8 @@ class LookingBack:
     settings: Settings
     explainer: Explainer
     thumbnails: Thumbnails
-    desk: ReviewDesk
     book: ReviewBook
-    access: Access
+    reviewing: Reviewing
 
     def routes(self) -> list[Route]:
         """The addresses of these pages and of what they ask for, with who answers them."""
@@ -147,8 +125,7 @@ class LookingBack:
             Route(part + "/cameras/{camera}", self.explained),
             Route(part + "/cameras/{camera}/thumbnail", self.thumbnail),
             Route(part + "/cameras/{camera}/{picture}", self.picture),
-            Route(part + "/review", self.review, methods=["POST"]),
-            Route("/api/queue", self.queue),
+            *self.reviewing.routes(),
             Route("/api/bundles", self.bundles),
             Route("/api/reviewed", self.reviewed),
         ]
@@ -161,7 +138,7 @@ class LookingBack:
         with self._journal() as journal:
             query = asked.query(self.book.standing(journal))
             found = journal.find(replace(query, before_seq=asked.before, after_seq=asked.after, most=asked.most))
-            rows = self._listed(journal, found.parts)
+            rows = self.reviewing.listed_json(journal, found.parts, request)
         return JSONResponse({"schema_version": 1, "parts": rows, "before": found.before_seq, "after": found.after_seq})
 
     def totals(self, request: Request) -> Response:
@@ -195,7 +172,7 @@ class LookingBack:
         asked = checked(lambda: _Text.model_validate(dict(request.query_params)))
         with self._journal() as journal:
             groups = [
-                {**asdict(replace(group, parts=())), "parts": self._listed(journal, group.parts)}
+                {**asdict(replace(group, parts=())), "parts": self.reviewing.listed_json(journal, group.parts, request)}
                 for group in find_text(journal, asked.text, datetime.now(UTC).astimezone())
             ]
         return JSONResponse({"schema_version": 1, "groups": groups})
@@ -207,16 +184,16 @@ class LookingBack:
         with self._journal() as journal:
             row = asked_part(journal, request)
             publication = journal.publications_of([row.part_seq]).get(row.part_seq)
-            told = self.book.of(journal).get(row.part_seq, [])
+            told = self.reviewing.told_json(journal, row, request)
             beside = journal.beside(row.part_seq)
         return JSONResponse(
             {
                 "schema_version": 1,
                 **part_json(row, publication),
                 "cameras": [camera_json(camera) for camera in row.cameras],
-                "reviews": [review.to_json() for review in told],
+                **told,
                 "can_say": list(FITTING[row.verdict]),
-                "can_review": self.access.is_open,
+                "can_review": self.reviewing.access.is_open,
                 "beside": asdict(beside),
             }
         )
@@ -243,45 +220,7 @@ class LookingBack:
         row, camera = await run_in_threadpool(self._camera, request)
         return Response(await self.thumbnails.of(row, camera), media_type="image/jpeg", headers=_KEPT_A_WHILE)
 
-    # --- review ---------------------------------------------------------------------------------------
-
-    def queue(self, _: Request) -> Response:
-        """Parts that a person should look at, the least certain first; ``why`` is BAND, NEAR or REJECT."""
-        with self._journal() as journal:
-            number, doubtful = journal.doubtful(self.book.standing(journal), _NEAR, _QUEUE_MOST)
-            why = {one.part_seq: _why(one) for one in doubtful}
-            rows = self._listed(journal, [row for seq in why if (row := journal.part(seq)) is not None])
-        parts = [row | {"why": why[row["part_seq"]], "can_say": list(FITTING[row["verdict"]])} for row in rows]
-        facts = {"number": number, "near": _NEAR, "can_review": self.access.is_open}
-        return JSONResponse({"schema_version": 1, **facts, "parts": parts})
-
-    async def review(self, request: Request) -> Response:
-        """A person who may says whether a verdict was right. The one that was sent stays what it is.
-
-        ``seen`` is how many reviews of the part this person has seen. Raises HTTPException: 401 or 403 for whoever may
-        not, 409 for what cannot be said of this verdict, and where somebody else said something meanwhile.
-        """
-        self.access.check(request)
-        body = await body_of(request)
-        said = checked(lambda: _Said.model_validate_json(body))
-        row = await run_in_threadpool(self._any_row, request)
-        signed = await self.access.signed(
-            request, Action.REVIEW, by=said.by.strip(), why=said.note, password=said.password
-        )
-        person = signed.person
-        wish = {"part_seq": row.part_seq, "says": said.says, "by": person.name, "note": said.note, "role": person.role}
-        review = checked(lambda: Review.model_validate(wish))
-        if review.says not in FITTING[row.verdict]:
-            fitting = " or ".join(FITTING[row.verdict]) or "nothing: only a PASS and a REJECT are reviewed"
-            raise HTTPException(409, f"part {row.part_seq} is {row.verdict}: what can be said of it is {fitting}")
-        if said.seen is None:
-            await self.desk.ask(review)
-        else:
-            # One after the other: a second person is told what the first one said, also of two at the same moment.
-            async with self.desk.one_review:
-                await run_in_threadpool(self._check_seen, row.part_seq, said.seen)
-                await self.desk.ask(review)
-        return JSONResponse({"schema_version": 1, **wish})
+    # --- another limit --------------------------------------------------------------------------------
 
     def bundles(self, _: Request) -> Response:
         """The bundles that judged the newest parts."""
@@ -300,38 +239,13 @@ class LookingBack:
     def _journal(self) -> LimitSearch:
         return LimitSearch.open(self.settings.store.journal)
 
-    def _listed(self, journal: LimitSearch, rows: Iterable[PartRow]) -> list[dict[str, Any]]:
-        listed = list(rows)
-        published = journal.publications_of([row.part_seq for row in listed])
-        told = self.book.of(journal)
-        return [
-            part_json(row, published.get(row.part_seq))
-            | {"review": told[row.part_seq][-1].to_json() if row.part_seq in told else None}
-            for row in listed
-        ]
-
     def _records(self, query: PartQuery) -> Iterator[dict[str, Any]]:
         with self._journal() as journal:
+            reviews, standing = self.book.of(journal), self.book.settled(journal)
             for row in journal.fitting(query):
-                published = journal.published(row.part_seq)
+                published = journal.published(seq := row.part_seq)
                 for camera in row.cameras or (None,):
-                    yield record_of(row, camera, published)
-
-    def _check_seen(self, part_seq: int, seen: int) -> None:
-        """Raise HTTPException (409) where the part has more reviews than that, with the newest of them."""
-        with self._journal() as journal:
-            told = self.book.of(journal).get(part_seq, [])
-        if len(told) > seen:
-            newest = told[-1]
-            raise HTTPException(
-                409,
-                tr(
-                    "{name} was first, at {at}: {says}. Look again before you say something else.",
-                    name=newest.who,
-                    at=local_words(newest.at_utc),
-                    says=tr(SAID_WORDS[newest.review.says]),
-                ),
-            )
+                    yield record_of(row, camera, published, reviews.get(seq, ()), standing.get(seq))
 
     def _any_row(self, request: Request) -> PartRow:
         with self._journal() as journal:
@@ -343,13 +257,6 @@ class LookingBack:
             if str(camera.camera) == request.path_params["camera"]:
                 return row, camera
         raise HTTPException(404, "this part has no image of that camera")
-
-
-def _why(part: Doubtful) -> str:
-    if part.is_in_band:
-        return "BAND"
-    is_near = part.verdict is Verdict.PASS or (part.off is not None and part.off <= _NEAR)
-    return "NEAR" if is_near else "REJECT"
 
 
 def _given(request: Request) -> dict[str, Any]:

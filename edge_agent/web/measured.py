@@ -12,6 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from drivers.timing import monotonic_s
 from edge_agent.drift.from_journal import DriftWatch
 from edge_agent.errors import DataError
+from edge_agent.reviews.settling import DISPUTED
 from edge_agent.store.held import Held, HeldKind, reach_of
 from edge_agent.store.receivers import receiver_statuses
 from edge_agent.store.search import JournalSearch
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
     from edge_agent.settings import Settings
     from edge_agent.store.held import Reach
     from edge_agent.store.receivers import ReceiverStatus
+    from edge_agent.store.reviewed import ReviewBook
     from edge_agent.web.drift import Drift
-    from edge_agent.web.reviews import ReviewBook
 
 __all__ = ["Measured"]
 
@@ -170,14 +171,14 @@ class Measured:
         yield from (size, age)
 
     def _reviewed(self) -> Metric:
-        words = "Parts of the journal by the last word of a person on them"
+        words = "Parts of the journal by the word of people on them; DISPUTED where they differ"
         reviewed = GaugeMetricFamily("edge_agent_parts_reviewed", words, labels=["says"])
         try:
             with JournalSearch.open(self._settings.store.journal) as journal:
                 said = list(self._book.standing(journal).values())
         except DataError:  # what is not known has no value
             return reviewed
-        for says in (word for words_of in FITTING.values() for word in words_of):
+        for says in (*(word for words_of in FITTING.values() for word in words_of), DISPUTED):
             reviewed.add_metric([says], said.count(says))
         return reviewed
 

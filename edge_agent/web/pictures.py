@@ -45,11 +45,16 @@ class Busy(EdgeAgentError):
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """One camera's image of one part, judged again: pictures by name."""
+    """One camera's image of one part, judged again: pictures by name.
+
+    ``size_px`` is width and height of the image as it was received, which the pictures may be smaller than; None where
+    it could not be judged.
+    """
 
     pictures: dict[str, bytes]
     is_same_score: bool
     problem: str = ""
+    size_px: tuple[int, int] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The object that the page in the browser reads."""
@@ -57,6 +62,7 @@ class Explained:
             "pictures": sorted(self.pictures),
             "is_same_score": self.is_same_score,
             "problem": self.problem,
+            "size_px": self.size_px,
         }
 
 
@@ -101,7 +107,8 @@ class Explainer:
         try:
             inspector = self._inspector(row.program, camera)
         except EdgeAgentError as err:
-            return Explained({"image": _jpeg(_received(data))}, is_same_score=True, problem=str(err))
+            image = _received(data)
+            return Explained({"image": _jpeg(image)}, is_same_score=True, problem=str(err), size_px=_size(image))
         try:
             inspection, seen = inspector.explain(data)
         except Exception as err:  # a bug of the inspection: the agent said FAULT or INTERNAL, the page says it too
@@ -111,8 +118,9 @@ class Explainer:
         pictures = {"reference": _jpeg(inspector.bundle.reference)}
         if seen is None:
             return Explained(pictures, is_same_score=is_same, problem=inspection.detail)
+        image = _received(data)
         pictures |= {
-            "image": _jpeg(_received(data)),
+            "image": _jpeg(image),
             "aligned": _jpeg(seen.input),
             "reconstruction": _jpeg(seen.reconstruction),
             "map": _jpeg(seen.anomaly_map / _MAP_WHITE),
@@ -120,7 +128,7 @@ class Explainer:
         if seen.heat_map is not None:
             pictures["heat"] = _png(heat_colours(peaks(seen.heat_map, _HEAT_PX)))
             pictures["contour"] = _png(outline(seen.heat_map, has_ring=inspection.outcome is not Outcome.OK))
-        return Explained(pictures, is_same_score=is_same)
+        return Explained(pictures, is_same_score=is_same, size_px=_size(image))
 
     def _inspector(self, program: int | None, camera: CameraRow) -> Inspector:
         """The one that judged this image. Raises DataError if it is not in line.toml any more."""
@@ -146,6 +154,10 @@ def _received(data: bytes) -> NDArray[np.uint8]:
     from edge_agent.inspection.containers.decode import decode  # noqa: PLC0415 - the page starts without the inspection
 
     return decode(data)
+
+
+def _size(image: NDArray[np.uint8]) -> tuple[int, int]:
+    return image.shape[1], image.shape[0]
 
 
 def _jpeg(picture: NDArray[Any]) -> bytes:

@@ -23,12 +23,13 @@ from edge_agent.people.users import UsersFile, users_path
 from edge_agent.runtime.holders import listener_at
 from edge_agent.runtime.process import stand_back
 from edge_agent.settings import Settings
+from edge_agent.store.reviewed import ReviewBook
 from edge_agent.web.access import Access
 from edge_agent.web.feed import Answer, Request
 from edge_agent.web.guard import read_token
 from edge_agent.web.measured import Measured
 from edge_agent.web.pictures import Explainer
-from edge_agent.web.reviews import ReviewBook, ReviewDesk
+from edge_agent.web.reviews import ReviewDesk
 from edge_agent.web.site import Site, monitoring, page
 from edge_agent.web.thumbnails import Thumbnails
 

@@ -1,28 +1,26 @@
-"""What people said of parts, and the way of a review into the journal."""
+"""The way of a review into the journal, and a review as the page shows it."""
 
 from __future__ import annotations
 
 import asyncio
-import threading
 from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
 from edge_agent.domain import Verdict
 from edge_agent.errors import Unavailable
 from edge_agent.report.words import signer_words
-from edge_agent.web.feed import LimitRequest, PasswordRequest, Review, ReviewRequest
+from edge_agent.web.feed import LimitRequest, PasswordRequest, ReviewRequest
 from edge_agent.web.moving import MOVED_WITHIN_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from edge_agent.store.search import JournalSearch
+    from edge_agent.reviews.review import Review
+    from edge_agent.store.reviewed import Reviewed
     from edge_agent.web.feed import Answer, MovedLimit, OwnPassword, Request
 
-__all__ = ["FITTING", "ReviewBook", "ReviewDesk", "Reviewed"]
+__all__ = ["FITTING", "ReviewDesk", "told_json", "who_of"]
 
 _ANSWER_WITHIN_S = 5.0
 _WAITING_MAX = 8
@@ -34,47 +32,14 @@ FITTING: Mapping[Verdict, tuple[str, ...]] = {
 """What can be said of a part of that verdict: that it was right, or that it was wrong."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reviewed:
-    """A review as the journal holds it."""
-
-    review: Review
-    at_utc: str
-
-    def to_json(self) -> dict[str, Any]:
-        """The object that the page in the browser reads."""
-        return {**self.review.model_dump(), "who": self.who, "at_utc": self.at_utc}
-
-    @property
-    def who(self) -> str:
-        """The name, and the role of a user, in the reader's language."""
-        return signer_words(self.review.by, self.review.role or "")
+def told_json(told: Reviewed) -> dict[str, Any]:
+    """A review as the page in the browser reads it."""
+    return {**told.review.model_dump(mode="json"), "who": who_of(told), "at_utc": told.at_utc}
 
 
-@dataclass(slots=True)
-class ReviewBook:
-    """All reviews by part, oldest first; the last one stands. Each event is read once. Safe for several threads."""
-
-    _told: dict[int, list[Reviewed]] = field(default_factory=dict)
-    _read_to: int = 0
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def of(self, journal: JournalSearch) -> dict[int, list[Reviewed]]:
-        """The reviews that the journal holds now."""
-        with self._lock:
-            newest = journal.newest_event()
-            for event in journal.events_between(self._read_to, newest, "REVIEW"):
-                try:
-                    review = Review.model_validate_json(event.detail)
-                except ValidationError:  # written by another version: shown nowhere, still in the journal
-                    continue
-                self._told.setdefault(review.part_seq, []).append(Reviewed(review, event.at_utc))
-            self._read_to = newest
-            return {seq: list(told) for seq, told in self._told.items()}
-
-    def standing(self, journal: JournalSearch) -> dict[int, str]:
-        """The last word on each part."""
-        return {seq: told[-1].review.says for seq, told in self.of(journal).items()}
+def who_of(told: Reviewed) -> str:
+    """The name, and the role of a user, in the reader's language."""
+    return signer_words(told.review.by, told.review.role or "")
 
 
 @dataclass(slots=True)

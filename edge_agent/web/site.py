@@ -29,8 +29,10 @@ from edge_agent.web.language import Spoken, shell, words_script
 from edge_agent.web.limits import LimitPages
 from edge_agent.web.looking_back import LookingBack
 from edge_agent.web.pictures import Busy
+from edge_agent.web.reviewing import Reviewing
 from edge_agent.web.rows import part_json
 from edge_agent.web.shadow import ShadowPage
+from edge_agent.web.shown_words import ShownWords
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -41,10 +43,11 @@ if TYPE_CHECKING:
     from edge_agent.drift.from_journal import DriftWatch
     from edge_agent.feed.current import Live
     from edge_agent.settings import Settings
+    from edge_agent.store.reviewed import ReviewBook
     from edge_agent.web.access import Access
     from edge_agent.web.measured import Measured
     from edge_agent.web.pictures import Explainer
-    from edge_agent.web.reviews import ReviewBook, ReviewDesk
+    from edge_agent.web.reviews import ReviewDesk
     from edge_agent.web.thumbnails import Thumbnails
 
 __all__ = ["Site", "monitoring", "page"]
@@ -161,7 +164,9 @@ class Site:
 
 def page(site: Site, names: frozenset[str]) -> ASGIApp:
     """The operator's page with everything on it."""
-    back = LookingBack(site.settings, site.explainer, site.thumbnails, site.desk, site.book, site.access)
+    shown = ShownWords(site.settings.review.read_twice_percent / 100)
+    reviewing = Reviewing(site.settings, site.desk, site.book, site.access, shown)
+    back = LookingBack(site.settings, site.explainer, site.thumbnails, site.book, reviewing)
     routes = [
         *_files(),
         Route("/heat-scale.png", _scale),

@@ -10,7 +10,7 @@ from edge_agent.store.limits import BINS
 
 if TYPE_CHECKING:
     from edge_agent.store.limits import LimitSearch
-    from edge_agent.web.reviews import ReviewBook
+    from edge_agent.store.reviewed import ReviewBook
 
 __all__ = ["bundles_json", "limit_moved"]
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from edge_agent.domain import Published
 from edge_agent.feed.current import Live, SeenPart
+from edge_agent.store.reviewed import ReviewBook
 from edge_agent.store.rows import PublicationRow
 from edge_agent.web.measured import Measured
-from edge_agent.web.reviews import ReviewBook
 from tests.documents.words import code, table, text
 from tests.security.web_site import agent_state, part_row, web_settings
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -16,11 +17,13 @@ from structlog.testing import capture_logs
 
 from drivers.timing import monotonic_s
 from edge_agent.feed.telling import UNREAD_MAX_BYTES, Looked, say
+from edge_agent.reviews.drawing import POINTS_IN_ALL
 from edge_agent.store.journal import Journal, JournalReader
 from edge_agent.web.feed import Answer
 from edge_agent.web.keeper import keep_page
 from edge_agent.wiring.free_ports import free_port
 from tests.security.web_site import Reply, Served, part_row, reject_row, web_settings, written
+from tests.unit.test_drawing import outline
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -185,6 +188,8 @@ async def test_a_review_is_durable_in_the_journal_changes_no_row_and_is_shown(tm
         part = (await agent.ask("/api/parts/2")).json
         listed = (await agent.ask("/api/parts?verdict=REJECT")).json["parts"]
         asked = "bundle=bundle&limit=2.5&since=2026-01-01T00:00:00Z"
+        disputed = (await agent.ask(f"/api/reviewed?{asked}")).json
+        assert (await agent.review(by="ada <B>", says="CONFIRMED", seen=2)).status == 200
         moved = (await agent.ask(f"/api/reviewed?{asked}")).json
 
     assert [(r["by"], r["says"], r["note"]) for r in part["reviews"]] == [
@@ -193,7 +198,25 @@ async def test_a_review_is_durable_in_the_journal_changes_no_row_and_is_shown(tm
     ]
     assert part["verdict"] == "REJECT"
     assert listed[0]["review"]["by"] == "Bob"
-    assert (moved["rejects_to_pass"], moved["of_them_confirmed"], moved["false_rejects"]) == (1, 1, 0)
+    counted = ("rejects_to_pass", "of_them_confirmed", "false_rejects")
+    assert [disputed[name] for name in counted] == [1, 0, 0], "while people differ it is neither"
+    assert [moved[name] for name in counted] == [1, 1, 0], "one of them changed her mind"
+
+
+async def test_the_largest_drawing_goes_from_the_page_over_the_pipe_into_the_journal(tmp_path: Path) -> None:
+    await written(web_settings(tmp_path).store.journal, [reject_row(1), reject_row(2)])
+    agent = Agent(tmp_path)
+    shape = outline(*([10_000 + x, 20_000 + x * x] for x in range(60)))
+    shapes = [shape] * (POINTS_IN_ALL // 60)
+    largest = {"camera": 1, "width": 32_768, "height": 32_768, "shapes": shapes}
+    async with agent.page():
+        reply = await agent.review(says="CONFIRMED", note="\u7f3a" * 500, defect="\u7f3a" * 60, drawings=[largest])
+        assert reply.status == 200, reply.body
+        with JournalReader.open(agent.settings.store.journal) as journal:
+            (event,) = journal.events()
+        told = (await agent.ask("/api/parts/2")).json["reviews"]
+    assert json.loads(event.detail)["drawings"] == [largest]
+    assert told[0]["drawings"] == [largest]
 
 
 async def _page_process(settings_line: bytes) -> asyncio.subprocess.Process:

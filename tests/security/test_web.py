@@ -14,7 +14,7 @@ from edge_agent.domain import Verdict
 from edge_agent.errors import ConfigError
 from edge_agent.feed.state import ArchivedKind
 from edge_agent.store.journal import Journal
-from edge_agent.web.guard import read_token
+from edge_agent.web.guard import REVIEW_MAX_BYTES, read_token
 from edge_agent.web.site import _VIEWERS_MAX, monitoring
 from tests.security.web_site import TOKEN, agent_state, part_row, reject_row, served, web_settings, written
 
@@ -226,7 +226,7 @@ async def test_a_body_that_is_too_large_or_has_no_length_is_not_read(at: Served)
     headers = {"Authorization": f"Bearer {TOKEN}"}
     address = "/api/parts/2/review"
 
-    for length in ("4097", "99999999999999999999", "-1", "x"):
+    for length in (str(REVIEW_MAX_BYTES + 1), "99999999999999999999", "-1", "x"):
         reply = await at.ask(address, method="POST", headers={**headers, "Content-Length": length})
         assert reply.status in (400, 413)
     chunked = await at.ask(address, method="POST", headers={**headers, "Transfer-Encoding": "chunked"}, body=None)

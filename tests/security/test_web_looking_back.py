@@ -12,7 +12,7 @@ import pytest
 from edge_agent.domain import Reason, Verdict
 from edge_agent.store.journal import Journal
 from edge_agent.web import download, looking_back, thumbnails
-from edge_agent.web.guard import BODY_MAX_BYTES
+from edge_agent.web.guard import REVIEW_MAX_BYTES
 from tests.security.web_site import part_row, reject_row, served, web_settings, written
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ async def test_a_word_that_does_not_fit_the_verdict_is_refused(at: Served) -> No
 async def test_an_escape_without_the_token_is_not_written(at: Served) -> None:
     for token in (None, "", "wrong"):
         assert (await at.review("1", token=token, says="ESCAPE")).status == 401
-    too_long = await at.review("1", says="ESCAPE", note="x" * BODY_MAX_BYTES)
+    too_long = await at.review("1", says="ESCAPE", note="x" * REVIEW_MAX_BYTES)
     assert too_long.status == 413
     assert at.reviews == []
 

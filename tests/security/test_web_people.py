@@ -215,7 +215,7 @@ async def test_a_limit_wants_the_password_again(at: Served) -> None:
 async def test_each_review_wants_the_password_where_line_toml_says_so(line: Settings) -> None:
     async with served(with_web(line, sign_with="password")) as at:
         visitor = Visitor(at)
-        assert (await visitor.sign_in(LIN)).json["user"]["password_for"] == ["review", "limit"]
+        assert (await visitor.sign_in(LIN)).json["user"]["password_for"] == ["review", "decide", "limit"]
         assert (await visitor.review()).status == 401
         assert (await visitor.review(password=PASSWORDS[ADA])).status == 401
         assert (await visitor.review(password=PASSWORDS[LIN])).status == 200

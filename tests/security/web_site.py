@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
-    from edge_agent.web.feed import MovedLimit, Request, Review, ReviewRequest
+    from edge_agent.reviews.review import Review
+    from edge_agent.web.feed import MovedLimit, Request, ReviewRequest
 
 TOKEN = "0123456789abcdefghij"  # noqa: S105 - of these tests alone
 

@@ -116,6 +116,24 @@ def test_a_defect_that_came_to_be_known_after_somebody_looked_is_said(config: Pa
     assert Bundle.load(tmp_path / "bundles").id == bundle.id
 
 
+def test_a_defect_over_which_people_differ_is_no_known_one_and_that_is_noted(config: Path, tmp_path: Path) -> None:
+    bundle = Bundle.load(tmp_path / "bundles")
+    rows = [judged(bundle.id, 1, 1.6), judged(bundle.id, 2, 1.7)]
+    journal_of(tmp_path / "j.sqlite3", rows, part_1="CONFIRMED", part_2="CONFIRMED")
+    wish = LimitWish(1, 1, 1.8, "Ada", "a try")
+    assert [part.part_seq for part in foresee(load_settings(config), wish).parts] == [1, 2]
+
+    differs = {"part_seq": 2, "says": "OVERTURNED", "by": "Lin", "note": ""}
+    journal = Journal.open(tmp_path / "j.sqlite3")
+    try:
+        asyncio.run(journal.event("REVIEW", json.dumps(differs)))
+    finally:
+        journal.close()
+    found = foresee(load_settings(config), wish)
+    assert ([part.part_seq for part in found.parts], found.overturned) == ([1], 0), "neither good nor defective"
+    assert "people differ over parts, which count as neither good nor defective: 1 (part 2)" in "\n".join(found.lines())
+
+
 def relimit(config: Path, to: float, *more: str) -> Ran:
     words = ("--by", "A. Weber", "--why", "dust on the fixture")
     return edge_agent_here("bundle", "relimit", "--config", str(config), "--to", str(to), *words, *more)

@@ -177,7 +177,7 @@ async def test_the_queue_asks_for_name_and_token_once_and_goes_on(tmp_path: Path
         await tab.evaluate(f"{form}.elements.token.value = {json.dumps(TOKEN)}")
         await tab.evaluate(f"{form}.querySelector('[value=OVERTURNED]').click()")
         await tab.until(f"{title} !== {json.dumps(first)}")
-        asked_again = await tab.evaluate(f"!{form}.querySelector('.row').hidden")
+        asked_again = await tab.evaluate(f"!{form}.querySelector('.who').hidden")
         await tab.until(f"{title}.includes('PASS') || (document.getElementById('queuenext').click(), false)")
         words = await tab.evaluate(f"[...{form}.querySelectorAll('button[value]')].map((b) => b.textContent)")
         passed = await tab.evaluate(title)

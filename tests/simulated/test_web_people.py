@@ -92,7 +92,7 @@ async def test_a_user_signs_in_reviews_with_the_role_and_signs_out(tmp_path: Pat
         await said(tab, "OVERTURNED")
 
         assert await status(tab) == "In the journal: was a good part."
-        await tab.until("document.querySelector('.reviewed > p')?.textContent.includes('Lin (operator)')")
+        await tab.until("document.querySelector('.reviewed .saidword')?.textContent.includes('Lin (operator)')")
         assert [(one.by, one.role) for one in at.reviews] == [(LIN, Role.OPERATOR)]
         assert await tab.evaluate("document.getElementById('who').textContent") == "Lin"
         assert await tab.evaluate("document.cookie.includes('edge_agent')") is False  # no script can read it
@@ -133,7 +133,7 @@ async def test_of_two_people_at_one_part_the_second_sees_who_was_first(tmp_path:
         assert (await other.review(4, says="CONFIRMED", seen=0)).status == 200
         await said(tab, "OVERTURNED")
         assert (await status(tab)).startswith("Quinn (quality assurance) was first, at ")
-        await tab.until("document.querySelector('.reviewed > p')?.textContent.includes('Quinn')")
+        await tab.until("document.querySelector('.reviewed .saidword')?.textContent.includes('Quinn')")
         assert len(at.reviews) == 1
         await tab.until(f"!{FORM}.querySelector('button').disabled")
         await said(tab, "OVERTURNED")  # having looked again

@@ -170,6 +170,37 @@ def test_csv_and_json_lines_tell_the_same(folder: Path, tmp_path: Path) -> None:
     assert [line["published"] for line in lines] == ["PUBLISHED", None, None, None, None]
 
 
+def test_what_people_said_named_and_drew_is_exported(folder: Path, tmp_path: Path) -> None:
+    shapes = [{"kind": "outline", "points": [[0, 0], [9, 0], [9, 9]]}]
+    drawn = {"camera": 1, "width": 20, "height": 10, "shapes": shapes}
+    reviews = [
+        {"part_seq": 1, "says": "ESCAPE", "by": "Lin", "note": "", "defect": "=burr", "drawings": [drawn]},
+        {"part_seq": 1, "says": "ESCAPE", "by": "Ada", "note": "", "defect": "dent"},
+        {"part_seq": 2, "says": "ESCAPE", "by": "Lin", "note": ""},
+        {"part_seq": 2, "says": "PASS_CONFIRMED", "by": "Ada", "note": ""},
+    ]
+
+    async def write(journal: Journal) -> None:
+        for review in reviews:
+            await journal.event("REVIEW", json.dumps(review))
+
+    journal = Journal.open(folder / "journal.db")
+    try:
+        asyncio.run(write(journal))
+    finally:
+        journal.close()
+    for suffix in ("csv", "jsonl"):
+        answer("export", str(tmp_path / f"out.{suffix}"), cwd=folder)
+    lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    with (tmp_path / "out.csv").open(newline="") as file:
+        table = list(csv.DictReader(file))
+
+    assert [line["review"] for line in lines] == ["ESCAPE", "DISPUTED", None, None, None]
+    assert (lines[0]["defect"], json.loads(lines[0]["drawings"])) == ("=burr; dent", [{"by": "Lin", **drawn}])
+    assert table[0]["defect"] == "'=burr; dent", "a spreadsheet must not take a name for a formula"
+    assert lines[1]["drawings"] is None
+
+
 def test_parquet_reads_back_or_says_what_is_missing(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.parquet"
     ran = edge_agent("export", str(out), "--journal", "journal.db", cwd=folder)

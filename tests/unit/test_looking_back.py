@@ -16,10 +16,10 @@ from edge_agent.store import limits, search
 from edge_agent.store.archived import archived_image
 from edge_agent.store.journal import Journal
 from edge_agent.store.limits import BINS, LimitSearch
+from edge_agent.store.reviewed import ReviewBook
 from edge_agent.store.search import JournalSearch, PartQuery
 from edge_agent.tools.shift import shift_facts
 from edge_agent.web.finding import find_text
-from edge_agent.web.reviews import ReviewBook
 from edge_agent.web.whatif import limit_moved
 from tests.security.web_site import part_row, reject_row, web_settings, written
 
@@ -277,14 +277,25 @@ def test_an_image_is_found_by_its_name_or_by_looking(tmp_path: Path, suffix: str
 
 async def test_the_shift_report_counts_escapes(tmp_path: Path) -> None:
     settings = web_settings(tmp_path)
-    await written(settings.store.journal, [part_row(1), part_row(2), reject_row(3)])
+    await written(settings.store.journal, [part_row(1), part_row(2), reject_row(3), reject_row(4), reject_row(5)])
     journal = Journal.open(settings.store.journal)
-    for seq, says in ((1, "ESCAPE"), (2, "PASS_CONFIRMED"), (3, "CONFIRMED")):
-        await journal.event("REVIEW", json.dumps({"part_seq": seq, "says": says, "by": "Ada", "note": ""}))
+    for seq, says, by in (
+        (1, "ESCAPE", "Ada"),
+        (2, "PASS_CONFIRMED", "Ada"),
+        (3, "CONFIRMED", "Ada"),
+        (3, "CONFIRMED", "Lin"),  # one part, however many people say so
+        (4, "CONFIRMED", "Ada"),
+        (4, "OVERTURNED", "Lin"),
+        (5, "OVERTURNED", "Lin"),
+        (5, "CONFIRMED", "Lin"),
+    ):
+        await journal.event("REVIEW", json.dumps({"part_seq": seq, "says": says, "by": by, "note": ""}))
     journal.close()
 
     facts = shift_facts(settings, "2026", "9999", 0, lambda *_: None)
     write_shift_report(tmp_path / "shift.html", facts)
 
-    assert (facts.escapes, facts.passes_confirmed, facts.confirmed, facts.overturned) == (1, 1, 1, 0)
+    assert (facts.escapes, facts.passes_confirmed, facts.confirmed, facts.overturned) == (1, 1, 2, 0)
+    assert facts.disputed == 1
+    assert "People differ over 1 part, and nobody has decided." in (tmp_path / "shift.html").read_text()
     assert "1 part passed that a person found defective: an escape." in (tmp_path / "shift.html").read_text()

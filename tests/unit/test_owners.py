@@ -78,6 +78,7 @@ READS = {
     "journal changes": [],
     "journal verify": [],
     "results list": [],
+    "reviews": [],
     "shadow status": [],
     "doctor": [],
     "users list": [],

@@ -170,6 +170,7 @@ def test_every_action_has_somebody_and_an_operator_may_say_only_what_was_seen() 
     assert all(roles_for(action) for action in Action)
     assert {action for action in Action if Role.OPERATOR in roles_for(action)} == {Action.REVIEW, Action.ACKNOWLEDGE}
     assert roles_for(Action.USERS) == {Role.ENGINEER}
+    assert roles_for(Action.DECIDE) == {Role.QUALITY, Role.ENGINEER}
 
 
 def test_a_role_that_may_not_is_told_who_may() -> None:

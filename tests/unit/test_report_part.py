@@ -96,6 +96,33 @@ def test_a_part_has_its_verdict_in_words_its_facts_and_its_picture(folder: Path)
     assert "http://" not in text.replace("http://www.w3.org", "")
 
 
+def test_what_people_drew_is_shown_over_the_picture_and_a_dispute_is_told(folder: Path) -> None:
+    square = {"kind": "rectangle", "points": [[2, 2], [40, 30]]}
+    drawn = {"camera": 1, "width": 64, "height": 48, "shapes": [square]}
+    asyncio.run(
+        reviewed(
+            folder,
+            {"part_seq": 1, "says": "OVERTURNED", "by": "Eve", "note": "", "role": "engineer"},
+            {"part_seq": 1, "says": "CONFIRMED", "by": "Lin", "note": "", "defect": HOSTILE, "drawings": [drawn]},
+            {"part_seq": 1, "says": "CONFIRMED", "by": "Lin", "note": "", "defect": "burr", "drawings": [drawn]},
+        )
+    )
+    _, text = page(folder, 1)
+    assert text.count("What people drew") == 1
+    assert text.count("<figcaption>burr \u00b7 Lin \u00b7 camera 1</figcaption>") == 1, "the last word of a person"
+    assert "The defect is called: burr." in text
+    assert "Eve (engineer) said on" in text
+    assert "People differ over this part, and nobody has decided" in text
+    assert "<img src=x" not in text
+
+
+async def reviewed(folder: Path, *reviews: dict[str, object]) -> None:
+    journal = Journal.open(folder / "j.sqlite3")
+    for review in reviews:
+        await journal.event("REVIEW", json.dumps(review))
+    journal.close()
+
+
 def test_a_part_without_an_image_has_a_page_too(folder: Path) -> None:
     said, text = page(folder, 2)
 

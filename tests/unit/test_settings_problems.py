@@ -135,6 +135,10 @@ user_header = "X-Remote-User"
 trusted_proxies = ["127.0.0.1"]
 shift_starts = ["06:00", "14:00", "22:00"]
 
+[review]
+read_twice_percent = 5
+defects = ["scratch"]
+
 [metrics]
 host = "127.0.0.1"
 port = 9464

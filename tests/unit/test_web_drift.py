@@ -9,9 +9,9 @@ import pytest
 
 from edge_agent.domain import Reason
 from edge_agent.feed.current import Live, SeenPart
+from edge_agent.store.reviewed import ReviewBook
 from edge_agent.web.drift import drift_warnings, drifts
 from edge_agent.web.measured import Measured
-from edge_agent.web.reviews import ReviewBook
 from edge_agent.web.rows import camera_json, part_json
 from tests.security.web_site import agent_state, part_row, web_settings
 

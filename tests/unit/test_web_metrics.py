@@ -16,9 +16,9 @@ from edge_agent.feed.current import Live, SeenPart
 from edge_agent.settings import WebhookSettings
 from edge_agent.store.aside import SetAside, aside_file, set_aside
 from edge_agent.store.position import Position, position_file, write_position
+from edge_agent.store.reviewed import ReviewBook
 from edge_agent.store.rows import PublicationRow
 from edge_agent.web.measured import Measured
-from edge_agent.web.reviews import ReviewBook
 from tests.security.web_site import agent_state, part_row, reject_row, web_settings, written
 
 if TYPE_CHECKING:

@@ -18,10 +18,15 @@ function row(part) {
   const cells = [
     element("a", thumbnail(part), { href: address, tabindex: "-1", "aria-hidden": "true" }), element("a", String(part.part_seq), { href: address }), clock(part.decided_utc),
     verdict(part), reason(part), number(part.score), number(part.limit), String(part.count ?? "–"), String(part.program ?? "–"),
-    String(part.decided_by ?? "–"), part.review ? `${SAID[part.review.says] ?? part.review.says} (${part.review.by})` : "",
+    String(part.decided_by ?? "–"), reviewed(part),
   ];
   return element("tr", cells.map((cell, index) => element("td", cell, { "data-name": COLUMNS[index] })));
 }
+
+const reviewed = ({ review, standing, kept_back: isKeptBack }) => {
+  if (standing === "DISPUTED") return SAID.DISPUTED;
+  return review ? `${SAID[review.says] ?? review.says} (${review.by})` : isKeptBack ? tr("read by one person") : "";
+};
 
 // A PASS that did not reach the output in time was a REJECT for the gate.
 export function verdict(part) {

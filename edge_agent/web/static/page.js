@@ -4,6 +4,7 @@ import { $ } from "./dom.js";
 import * as drift from "./drift.js";
 import * as find from "./find.js";
 import * as history from "./history.js";
+import * as keyhelp from "./keyhelp.js";
 import { follow, on } from "./line.js";
 import * as live from "./live.js";
 import * as part from "./part.js";
@@ -38,7 +39,7 @@ $("language").addEventListener("change", () => {
 // The address behind the # is the view's, so that a skip link cannot be one of those.
 $("skip").addEventListener("click", (event) => { event.preventDefault(); shown().focus(); });
 for (const main of document.querySelectorAll("main")) main.tabIndex = -1; // to be focused when it comes up
-for (const view of Object.values(VIEWS)) view.start?.();
+for (const view of [...Object.values(VIEWS), keyhelp]) view.start?.();
 addEventListener("hashchange", () => { go(); shown().focus({ preventScroll: true }); scrollTo(0, 0); });
 follow();
 learn();

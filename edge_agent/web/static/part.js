@@ -1,10 +1,16 @@
 // One part with all that the journal holds of it, its pictures, and the way to the parts beside it.
 import { $, ask, clock, element, exact, facts, number, reason } from "./dom.js";
+import { drawingIn } from "./draw.js";
 import { showImageCondition, showShares } from "./judged.js";
+import { DRAWING_KEYS, SAYING_KEYS, tellKeys } from "./keyhelp.js";
 import { verdict } from "./listed.js";
+import { Pad } from "./pad.js";
+import { known } from "./person.js";
 import { onKeys } from "./place.js";
-import { SAID, sayForm } from "./say.js";
+import { sayForm } from "./say.js";
+import { sayingKeys } from "./sayingkeys.js";
 import { seenPictures } from "./seenpart.js";
+import { standingOf, wordsOn } from "./told.js";
 import { tr } from "./tr.js";
 import { PUBLISHED } from "./words.js";
 
@@ -14,8 +20,9 @@ let shownSeq = "";
 export function start() {
   const follow = (id) => () => { if (!$(id).hidden) location.hash = $(id).hash; };
   onKeys("part", {
-    ArrowLeft: follow("partprevious"), ArrowRight: follow("partnext"), k: follow("rejectprevious"), j: follow("rejectnext"),
+    ArrowLeft: follow("partprevious"), ArrowRight: follow("partnext"), k: follow("rejectprevious"), j: follow("rejectnext"), ...sayingKeys("part", () => drawingIn("part")),
   });
+  tellKeys("part", [["← →", tr("part before, part after")], ["k j", tr("reject before, reject after")], ...SAYING_KEYS, ...DRAWING_KEYS, ["?", tr("this help")]]);
   $("copypart").addEventListener("click", copy);
   $("printpart").addEventListener("click", () => print());
 }
@@ -24,7 +31,7 @@ export function show(seq) {
   showPart(seq || "");
 }
 
-async function showPart(seq) {
+async function showPart(seq, query = "") {
   shownSeq = seq;
   $("parttitle").textContent = `${tr("Part")} ${seq}`;
   $("copied").textContent = "";
@@ -34,20 +41,21 @@ async function showPart(seq) {
   Object.values(WAYS).forEach((id) => { $(id).hidden = true; });
   if (!/^\d+$/.test(seq)) { body.replaceChildren(element("p", tr("A part has a number from 1 on: the field Find knows it by its count, image or time."))); return; }
   try {
-    const part = await ask(`api/parts/${encodeURIComponent(seq)}`);
+    const [part] = await Promise.all([ask(`api/parts/${encodeURIComponent(seq)}${query}`), known()]);
     if (seq !== shownSeq) return;
     for (const [way, id] of Object.entries(WAYS)) {
       $(id).hidden = part.beside[way] === null;
       $(id).href = `#part/${part.beside[way]}`;
     }
     $("partverdict").replaceChildren(...verdict(part));
-    const review = element("section", [element("h2", tr("Review")), ...said(part), sayForm(part, () => { reviewed(seq); }, () => reviewed(seq))], { class: "reviewed" });
+    const pad = new Pad(part.part_seq), standing = element("div", standingAndWords(part), { class: "standing" });
+    const review = element("section", [element("h2", tr("Review")), standing, sayForm(part, pad, () => { reviewed(seq); }, () => reviewed(seq))], { class: "reviewed" });
     const pictures = element("div");
     body.replaceChildren(element("div", [pictures, element("div", [summary(part), review])], { class: "beside" }));
     // The camera that decided is the first to look at.
     const cameras = [...part.cameras].sort((a, b) => (b.camera === part.decided_by) - (a.camera === part.decided_by));
     for (const camera of cameras) {
-      const shown = await cameraOf(part, camera);
+      const shown = await cameraOf(part, camera, part.can_say.length && part.can_review ? pad : null);
       if (seq !== shownSeq) return;
       pictures.append(shown);
     }
@@ -63,24 +71,24 @@ function summary(part) {
   ]));
 }
 
-const said = (part) => part.reviews.map((review) => element("p", `${SAID[review.says] ?? review.says} · ${review.who} · ${clock(review.at_utc)} ${review.note}`));
+const standingAndWords = (part) => [...standingOf(part, () => showPart(String(part.part_seq), "?shown=yes")), ...wordsOn(part)];
 
 // What was said just now, out of the journal: the form stays as it is, so that its word of success does too.
 async function reviewed(seq) {
   const part = await ask(`api/parts/${encodeURIComponent(seq)}`);
   if (seq !== shownSeq) return null;
-  document.querySelectorAll("#partbody .reviewed > p").forEach((line) => line.remove());
-  document.querySelector("#partbody .reviewed > h2").after(...said(part));
+  document.querySelector("#partbody .standing").replaceChildren(...standingAndWords(part));
+  document.querySelectorAll("#partbody .others").forEach((over) => over.showOthers(part.reviews));
   return part.reviews.length;
 }
 
-async function cameraOf(part, camera) {
+async function cameraOf(part, camera, pad) {
   const lies = camera.alignment, decided = camera.camera === part.decided_by && part.cameras.length > 1 ? ` · ${tr("decided")}` : "";
   const shares = element("dl", [], { class: "shares" }), condition = element("dl", [], { class: "shares condition" });
   showShares(shares, camera.shares, camera.score, camera.limit);
   showImageCondition(condition, camera.condition);
   return element("section", [
-    element("h2", `${tr("Camera")} ${camera.camera}${decided}`), ...(await seenPictures(part, camera.camera)), shares, condition, facts([
+    element("h2", `${tr("Camera")} ${camera.camera}${decided}`), ...(await seenPictures(part, camera.camera, pad)), shares, condition, facts([
       [tr("Score"), exact(camera.score)], [tr("Limit"), exact(camera.limit)], [tr("In words"), camera.detail],
       [tr("Lies"), lies && `x ${number(lies.shift_x_px, 2)} px, y ${number(lies.shift_y_px, 2)} px, ${number(lies.angle_deg, 2)}°, × ${number(lies.scale, 4)}, ${number(lies.quality, 4)}`],
       [tr("Stages"), Object.entries(camera.timings_ms).map(([stage, ms]) => `${stage} ${ms.toFixed(1)} ms`).join(" · ")],

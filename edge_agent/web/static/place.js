@@ -24,7 +24,8 @@ export function note(address) {
 // Keys of a view: not while somebody types, and not those of the browser.
 export function onKeys(view, keys) {
   addEventListener("keydown", (event) => {
-    const isTyping = event.target.closest?.("input, select, textarea, .zoom");
+    const isOfPicture = event.target.closest?.(".zoom") && /^(Arrow.*|[+=0-]|Enter|Delete|Backspace|Escape)$/.test(event.key);
+    const isTyping = isOfPicture || event.target.closest?.("input, select, textarea, dialog");
     if (document.getElementById(view).hidden || isTyping || event.ctrlKey || event.altKey || event.metaKey || !(event.key in keys)) return;
     event.preventDefault();
     keys[event.key]();

@@ -1,5 +1,6 @@
 // The view where a user signs in and out. Afterwards the browser goes back to where it came from.
 import { $, ask } from "./dom.js";
+import { forget } from "./pad.js";
 import { known, learn, user } from "./person.js";
 import { tr } from "./tr.js";
 
@@ -35,7 +36,9 @@ export function start() {
     $("passwordform").reset();
   });
   $("signout").addEventListener("click", async () => {
+    const name = user()?.name ?? "";
     try { await ask("api/signout", posted({})); } catch (err) { $("signinsaid").textContent = err.message; return; }
+    forget(name);
     await learn();
     show();
   });

@@ -19,6 +19,7 @@ export function zoomable(layers, label) {
     x = Math.min(0, Math.max(frame.clientWidth * (1 - scale), toX));
     y = Math.min(0, Math.max(frame.clientHeight * (1 - scale), toY));
     sheet.style.transform = `translate(${x}px, ${y}px) scale(${scale})`;
+    sheet.style.setProperty("--zoom", scale); // what is drawn on it stays as thin
     frame.dataset.scale = scale.toFixed(2);
     frame.classList.toggle("near", scale > 1);
   }
@@ -33,10 +34,10 @@ export function zoomable(layers, label) {
   for (const name of ["pointerup", "pointercancel"]) frame.addEventListener(name, (event) => fingers.delete(event.pointerId));
   frame.addEventListener("pointermove", (event) => {
     const before = fingers.get(event.pointerId);
-    if (!before) return;
+    if (!before || frame.dataset.pen) return;
     const now = at(event), other = [...fingers].find(([id]) => id !== event.pointerId)?.[1];
     fingers.set(event.pointerId, now);
-    if (!other) { move(x + now.x - before.x, y + now.y - before.y); return; }
+    if (!other) { if (!frame.dataset.tool) move(x + now.x - before.x, y + now.y - before.y); return; } // one finger draws
     const distance = (point) => Math.hypot(point.x - other.x, point.y - other.y) || 1;
     set(scale * distance(now) / distance(before), { x: (now.x + other.x) / 2, y: (now.y + other.y) / 2 });
   });
