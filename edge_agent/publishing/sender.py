@@ -34,12 +34,22 @@ class NotDelivered(EdgeAgentError):
     """The receiver did not confirm; the same records are sent again.
 
     ``confirmed`` of them, from the first on, it did. ``at_most``: so many the next time. ``after_s``: not earlier.
+    ``looks_every_s``: the link stands and waits for somebody, so it is looked at so often, however long that takes.
     """
 
     exit_code = 69
 
-    def __init__(self, what: str, *, confirmed: int = 0, at_most: int | None = None, after_s: float = 0.0) -> None:
+    def __init__(
+        self,
+        what: str,
+        *,
+        confirmed: int = 0,
+        at_most: int | None = None,
+        after_s: float = 0.0,
+        looks_every_s: float | None = None,
+    ) -> None:
         super().__init__(what)
+        self.looks_every_s = looks_every_s
         self.confirmed = confirmed
         self.at_most = at_most
         self.after_s = after_s
@@ -157,6 +167,8 @@ class _Sender:
             hint = getattr(err, "hint", "")
             log.warning("results_wait", receiver=self._receiver.name, why=str(err), **({"hint": hint} if hint else {}))
         self._problem = str(err)
+        if isinstance(err, NotDelivered) and err.looks_every_s is not None:
+            return err.looks_every_s
         self._retry_s = min(_RETRY_CAP_S, self._retry_s * 2)
         return wait_s
 

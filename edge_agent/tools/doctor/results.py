@@ -14,7 +14,7 @@ def results_certificates(site: Site) -> Finding:
     """Files of TLS are there, belong together and are valid."""
     ends: list[str] = []
     named = 0
-    for table in (site.settings.mqtt, site.settings.webhook):
+    for table in (site.settings.mqtt, site.settings.sparkplug, site.settings.webhook):
         if table is None:
             continue
         files = TlsFiles(table.ca_file, table.certificate_file, table.key_file)

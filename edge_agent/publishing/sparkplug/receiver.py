@@ -1,0 +1,218 @@
+"""Results to an MQTT broker as a Sparkplug B 3.0 edge node: births first, then history, then what happens.
+
+spBv1.0/<group>/NBIRTH/<node>            how the line stands, the newest event; each with its type
+spBv1.0/<group>/DBIRTH/<node>/<device>   the newest part
+spBv1.0/<group>/NDATA/<node>             an event, or a change of how the line stands
+spBv1.0/<group>/DDATA/<node>/<device>    a part, whole
+spBv1.0/<group>/DDEATH/<node>/<device>   the agent is silent
+spBv1.0/<group>/NDEATH/<node>            the link has ended: the will
+
+Sparkplug demands QoS 0, which nobody acknowledges. What was sent counts as delivered once the broker has answered a
+request that was sent behind it on the same connection: it has read everything before.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from drivers.timing import monotonic_s
+from edge_agent.publishing.mqtt_link import MqttLink, mqtt_library
+from edge_agent.publishing.sender import NotDelivered, Refused
+from edge_agent.publishing.sparkplug.bdseq import next_bdseq
+from edge_agent.publishing.sparkplug.heard import Heard
+from edge_agent.publishing.sparkplug.newest import Newest, newest
+from edge_agent.publishing.sparkplug.payload import payload_library
+from edge_agent.publishing.sparkplug.session import Session
+from edge_agent.publishing.sparkplug.tags import event_metrics, line_metrics, line_values, node_metrics, part_metrics
+from edge_agent.publishing.sparkplug.topics import Topics
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from edge_agent.publishing.mqtt_link import Message
+    from edge_agent.publishing.outbox import Record
+    from edge_agent.publishing.sparkplug.payload import Value
+    from edge_agent.publishing.sparkplug.watch import AgentWatch
+    from edge_agent.settings import SparkplugSettings
+
+__all__ = ["SparkplugReceiver"]
+
+_WITHIN_S = 10.0
+_BYE_WITHIN_S = 1.0
+_LIVES_S = 60.0
+_PAUSE_FIRST_S, _PAUSE_CAP_S = 1.0, 30.0
+_LOOK_FOR_HOST_S = 0.25
+_LINE_EVERY_S = 1.0
+
+
+class SparkplugReceiver:
+    """Delivers results as a Sparkplug B edge node. Every call comes from one thread."""
+
+    name = "sparkplug"
+    most = 50
+
+    def __init__(
+        self, settings: SparkplugSettings, line: str, cameras: Sequence[int], journal: Path, agent: AgentWatch
+    ) -> None:
+        """Raises Unavailable where a library is not installed."""
+        mqtt_library("sparkplug")
+        payload_library()
+        self._settings = settings
+        self._line = line
+        self._cameras = frozenset(cameras)
+        self._journal = journal
+        self._agent = agent
+        self._topics = Topics(settings.group, settings.node or line, settings.device, settings.primary_host)
+        self._link: MqttLink | None = None
+        self._session = Session(self._topics, 0)
+        self._heard = Heard(self._topics)
+        self._is_born = False
+        self._newest = Newest("", 0, None, None)
+        self._device_lives = False
+        self._line_said: dict[str, Value] = {}
+        self._line_mono_s = 0.0
+        self._pause_s = _PAUSE_FIRST_S
+
+    def deliver(self, records: Sequence[Record]) -> None:
+        """Publish, and wait until the broker has read all of it.
+
+        Raises NotDelivered where the broker or the primary host is away, Refused for records that cannot be sent,
+        ConfigError for files that line.toml names, DataError, OSError.
+        """
+        link = self._alive()
+        self._tell_line(link)
+        needed = {camera["camera"] for one in records for camera in one.content.get("cameras", ())}
+        if needed - self._cameras or not self._device_lives:
+            # An older part had other cameras; or a part is the sign that the agent lives.
+            self._cameras |= needed
+            self._send(link, [self._device_birth()])
+        refused: dict[int, str] = {}
+        messages: list[Message] = []
+        for at, record in enumerate(records):
+            try:
+                messages.append(self._message(record))
+            except (ValueError, KeyError, TypeError) as err:
+                refused[at] = f"it does not fit into a Sparkplug payload: {err!r}"
+        if why := next(filter(None, map(link.too_large, messages)), ""):
+            self._session.take_back(len(messages))
+            raise Refused(why)  # nothing was sent: the batch is halved until that one is alone
+        self._send(link, messages)
+        if refused:
+            raise Refused(next(iter(refused.values())), refused)
+
+    def keep(self) -> None:
+        """Hold the link, answer a host that asks for a birth, and say how the line stands. Raises as ``deliver``."""
+        link = self._alive()
+        if self._device_lives and self._agent.is_silent:
+            self._send(link, [self._session.device_death()])
+            self._device_lives = False
+        elif not self._device_lives and not self._agent.is_silent:
+            self._send(link, [self._device_birth()])
+        self._tell_line(link)
+
+    def close(self) -> None:
+        """Say that the edge node is dead, and let go of the connection."""
+        link, self._link = self._link, None
+        if link is None:
+            return
+        if link.ended:
+            link.drop()
+            return
+        self._die(link)
+
+    def _alive(self) -> MqttLink:
+        """A link on which the births were sent, anew where that is due. Raises NotDelivered, with the reason."""
+        link = self._connected()
+        if self._topics.state is not None and not self._heard.host_is_online:
+            why = f"the primary host {self._settings.primary_host!r} is not online at {link.where}"
+            if self._is_born:
+                self._leave(link)
+            raise NotDelivered(why, looks_every_s=_LOOK_FOR_HOST_S)
+        if self._heard.wants_birth() or not self._is_born:
+            self._give_birth(link)
+        return link
+
+    def _connected(self) -> MqttLink:
+        if self._link is not None and not self._link.ended:
+            return self._link
+        if (lost := self._link) is not None:
+            raise NotDelivered(f"{lost.where}: {lost.ended}", after_s=self._after_loss(lost))
+        self._session = Session(self._topics, next_bdseq(self._journal))
+        self._heard = Heard(self._topics, self._heard.newest_ms)
+        name = f"edge-agent-sparkplug-{self._topics.group}-{self._topics.node}"
+        link = MqttLink(self._settings, name, self._session.death(), table="sparkplug", hear=self._heard.hear)
+        self._link, self._is_born, self._device_lives = link, False, False
+        link.subscribe(self._topics.heard, _WITHIN_S)
+        return link
+
+    def _after_loss(self, lost: MqttLink) -> float:
+        """Forget the link; how long to stay away, in seconds. Two clients of one name throw each other out."""
+        self._link, self._is_born = None, False
+        lost.drop()
+        has_lived = monotonic_s() - lost.begun_mono_s >= _LIVES_S
+        self._pause_s = _PAUSE_FIRST_S if has_lived else min(_PAUSE_CAP_S, 2 * self._pause_s)
+        return self._pause_s
+
+    def _leave(self, link: MqttLink) -> None:
+        """The primary host has gone: die, and begin again with a new connection."""
+        self._link, self._is_born = None, False
+        self._die(link)
+
+    def _die(self, link: MqttLink) -> None:
+        with suppress(NotDelivered):  # then the will says it
+            link.send([self._session.death()], _BYE_WITHIN_S)
+            link.bye(with_will=True)
+
+    def _give_birth(self, link: MqttLink) -> None:
+        """The births of the edge node and, unless the agent is silent, of its device."""
+        self._newest = newest(self._journal)
+        self._line_said, self._line_mono_s = line_values(self._agent.state), monotonic_s()
+        metrics = node_metrics(self._session.bdseq, self._line, self._line_said, self._newest.event)
+        messages = [self._session.birth(metrics)]
+        self._device_lives = False
+        if not self._agent.is_silent:
+            messages.append(self._device_birth())
+        self._send(link, messages)
+        self._is_born = True
+
+    def _device_birth(self) -> Message:
+        """With the newest part: what is sent of older ones from here on is history."""
+        now = newest(self._journal)
+        self._newest = replace(now, event=self._newest.event)
+        self._cameras |= {camera["camera"] for camera in (now.part or {}).get("cameras", ())}
+        message = self._session.device_birth(part_metrics(now.part, self._cameras, is_historical=False))
+        self._device_lives = True
+        return message
+
+    def _tell_line(self, link: MqttLink) -> None:
+        """What has changed of how the line stands, once a second at most."""
+        values = line_values(self._agent.state)
+        changed = {name: value for name, value in values.items() if self._line_said.get(name) != value}
+        if not changed or monotonic_s() - self._line_mono_s < _LINE_EVERY_S:
+            return
+        self._send(link, [self._session.data(line_metrics(changed))])
+        self._line_said, self._line_mono_s = values, monotonic_s()
+
+    def _message(self, record: Record) -> Message:
+        is_historical = self._newest.is_history(record)
+        if record.kind == "part":
+            return self._session.device_data(part_metrics(record.content, self._cameras, is_historical=is_historical))
+        return self._session.data(event_metrics(record.content, is_historical=is_historical))
+
+    def _send(self, link: MqttLink, messages: Sequence[Message]) -> None:
+        """Send, and wait until the broker has read all of it. Raises NotDelivered; the session is over then."""
+        try:
+            link.send(messages, _WITHIN_S)
+            link.round_trip(_WITHIN_S)
+        except NotDelivered as err:
+            # Sent without an answer is not delivered, whatever the MQTT library says of QoS 0.
+            err.confirmed = 0
+            err.after_s = self._after_loss(link)
+            raise
+        if self._topics.state is not None and not self._heard.host_is_online:
+            self._leave(link)
+            why = f"the primary host {self._settings.primary_host!r} has gone meanwhile"
+            raise NotDelivered(why, looks_every_s=_LOOK_FOR_HOST_S)

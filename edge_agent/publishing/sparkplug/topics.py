@@ -1,0 +1,43 @@
+"""The topics of an edge node with one device: spBv1.0/GROUP/TYPE/NODE, and /DEVICE where it is about the device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Topics"]
+
+_NAMESPACE = "spBv1.0"
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """Whose they are. The names are single levels of a topic, which line.toml has been checked for."""
+
+    group: str
+    node: str
+    device: str
+    primary_host: str | None = None
+
+    @property
+    def ncmd(self) -> str:
+        """Where hosts send commands to the edge node."""
+        return self.of_node("NCMD")
+
+    @property
+    def state(self) -> str | None:
+        """Where the primary host says whether it is there; None where nobody is waited for."""
+        return None if self.primary_host is None else f"{_NAMESPACE}/STATE/{self.primary_host}"
+
+    @property
+    def heard(self) -> list[str]:
+        """All that is subscribed to."""
+        state = [] if self.state is None else [self.state]
+        return [self.ncmd, f"{self.of_node('DCMD')}/+", *state]
+
+    def of_node(self, kind: str) -> str:
+        """NBIRTH, NDATA, NDEATH or NCMD."""
+        return f"{_NAMESPACE}/{self.group}/{kind}/{self.node}"
+
+    def of_device(self, kind: str) -> str:
+        """DBIRTH, DDATA, DDEATH or DCMD."""
+        return f"{self.of_node(kind)}/{self.device}"
