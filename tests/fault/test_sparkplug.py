@@ -1,4 +1,4 @@
-"""Sparkplug B to a real broker: births, deaths, sequence, rebirth, history; read by another library than it was written by."""
+"""Sparkplug B to a real broker: births, deaths, sequence, rebirth, history; read by another library than wrote it."""
 
 from __future__ import annotations
 
