@@ -101,13 +101,10 @@ class MqttLink:
             return ""
         return f"{size} bytes, and {self.where} takes {self._most_bytes} at most"
 
-    def subscribe(self, topics: Sequence[str], within_s: float) -> None:
-        """Ask for what comes to these topics, with QoS 1. Raises NotDelivered, also where the broker denies one."""
+    def subscribe(self, topics: Sequence[str], within_s: float) -> list[str]:
+        """Ask for what comes to these topics, with QoS 1; those that the broker denies. Raises NotDelivered."""
         codes = self._asked(lambda: self._client.subscribe([(topic, 1) for topic in topics]), within_s)
-        for topic, code in zip(topics, codes, strict=False):
-            if code.is_failure:
-                self.drop()
-                raise NotDelivered(f"{self.where} denies the topic {topic!r} to this client ({code}): its access list")
+        return [topic for topic, code in zip(topics, codes, strict=True) if code.is_failure]
 
     def round_trip(self, within_s: float) -> None:
         """Wait until the broker has read everything that was sent so far. Raises NotDelivered; the link is over then.

@@ -1,4 +1,6 @@
-"""What comes in: a host's wish for a birth, and whether the primary host is there. Nothing else has any effect.
+"""What comes in: a host's wish for a birth, whether the primary host is there, and our own messages from the broker.
+
+Nothing else has any effect.
 
 Called in the MQTT library's thread, asked in the receiver's.
 """
@@ -15,6 +17,9 @@ from edge_agent.publishing.sparkplug.payload import decoded
 from edge_agent.publishing.sparkplug.tags import REBIRTH
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edge_agent.publishing.mqtt_link import Message
     from edge_agent.publishing.sparkplug.payload import Read
     from edge_agent.publishing.sparkplug.topics import Topics
 
@@ -32,7 +37,9 @@ class Heard:
     def __init__(self, topics: Topics, newest_ms: int | None = None) -> None:
         """``newest_ms``: the newest time that the host has said over earlier connections; None: it has said none."""
         self._topics = topics
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
+        self._own = frozenset(topics.own)
+        self._came_back: set[tuple[str, bytes]] = set()
         self._wants_birth = False
         self._is_online = False
         self._newest_ms = newest_ms
@@ -55,9 +62,22 @@ class Heard:
             wanted, self._wants_birth = self._wants_birth, False
             return wanted
 
+    def came_back(self, messages: Sequence[Message], within_s: float) -> list[Message]:
+        """Wait until the broker has handed these messages back; those that it has not. What it has is forgotten."""
+        expected = {(message.topic, message.payload) for message in messages}
+        with self._lock:
+            self._lock.wait_for(lambda: expected <= self._came_back, within_s)
+            missing = [one for one in messages if (one.topic, one.payload) not in self._came_back]
+            self._came_back.clear()
+        return missing
+
     def hear(self, topic: str, payload: bytes) -> None:
         """A message. Raises nothing: whatever somebody sends, the line goes on."""
-        if topic == self._topics.state:
+        if topic in self._own:
+            with self._lock:
+                self._came_back.add((topic, payload))
+                self._lock.notify_all()
+        elif topic == self._topics.state:
             self._state(payload)
         else:
             self._command(topic, payload)

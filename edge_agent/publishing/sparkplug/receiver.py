@@ -7,8 +7,9 @@ spBv1.0/<group>/DDATA/<node>/<device>    a part, whole
 spBv1.0/<group>/DDEATH/<node>/<device>   the agent is silent
 spBv1.0/<group>/NDEATH/<node>            the link has ended: the will
 
-Sparkplug demands QoS 0, which nobody acknowledges. What was sent counts as delivered once the broker has answered a
-request that was sent behind it on the same connection: it has read everything before.
+Sparkplug demands QoS 0, which nobody acknowledges, and a broker that denies a topic says nothing. So the edge node
+subscribes to its own topics: a message is delivered once the broker has handed it back. Where the broker lets nobody
+read there, it is delivered once the broker has answered a request that was sent behind it, and the log says so.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
+
+import structlog
 
 from drivers.timing import monotonic_s
 from edge_agent.publishing.mqtt_link import MqttLink, mqtt_library
@@ -40,7 +43,10 @@ if TYPE_CHECKING:
 
 __all__ = ["SparkplugReceiver"]
 
+log = structlog.get_logger(__name__)
+
 _WITHIN_S = 10.0
+_SEEN_WITHIN_S = 2.0
 _BYE_WITHIN_S = 1.0
 _LIVES_S = 60.0
 _PAUSE_FIRST_S, _PAUSE_CAP_S = 1.0, 30.0
@@ -75,6 +81,8 @@ class SparkplugReceiver:
         self._line_said: dict[str, Value] = {}
         self._line_mono_s = 0.0
         self._pause_s = _PAUSE_FIRST_S
+        self._is_proven = False
+        self._was_told = False
 
     def deliver(self, records: Sequence[Record]) -> None:
         """Publish, and wait until the broker has read all of it.
@@ -145,7 +153,10 @@ class SparkplugReceiver:
         name = f"edge-agent-sparkplug-{self._topics.group}-{self._topics.node}"
         link = MqttLink(self._settings, name, self._session.death(), table="sparkplug", hear=self._heard.hear)
         self._link, self._is_born, self._device_lives = link, False, False
-        link.subscribe(self._topics.heard, _WITHIN_S)
+        if denied := link.subscribe(self._topics.heard, _WITHIN_S):
+            self._after_loss(link)
+            raise NotDelivered(f"{link.where} lets this client not read {denied[0]!r}: look at its access list")
+        link.subscribe(self._topics.own, _WITHIN_S)  # one that is denied is seen by what does not come back
         return link
 
     def _after_loss(self, lost: MqttLink) -> float:
@@ -175,7 +186,7 @@ class SparkplugReceiver:
         self._device_lives = False
         if not self._agent.is_silent:
             messages.append(self._device_birth())
-        self._send(link, messages)
+        self._send(link, messages, is_first=not self._is_born)
         self._is_born = True
 
     def _device_birth(self) -> Message:
@@ -202,11 +213,15 @@ class SparkplugReceiver:
             return self._session.device_data(part_metrics(record.content, self._cameras, is_historical=is_historical))
         return self._session.data(event_metrics(record.content, is_historical=is_historical))
 
-    def _send(self, link: MqttLink, messages: Sequence[Message]) -> None:
-        """Send, and wait until the broker has read all of it. Raises NotDelivered; the session is over then."""
+    def _send(self, link: MqttLink, messages: Sequence[Message], *, is_first: bool = False) -> None:
+        """Send, and wait until the broker has all of it. Raises NotDelivered; the session is over then.
+
+        ``is_first``: by these it is seen whether the broker hands our messages back at all.
+        """
         try:
             link.send(messages, _WITHIN_S)
             link.round_trip(_WITHIN_S)
+            self._prove(link, messages, is_first=is_first)
         except NotDelivered as err:
             # Sent without an answer is not delivered, whatever the MQTT library says of QoS 0.
             err.confirmed = 0
@@ -216,3 +231,23 @@ class SparkplugReceiver:
             self._leave(link)
             why = f"the primary host {self._settings.primary_host!r} has gone meanwhile"
             raise NotDelivered(why, looks_every_s=_LOOK_FOR_HOST_S)
+
+    def _prove(self, link: MqttLink, messages: Sequence[Message], *, is_first: bool) -> None:
+        """See whether the broker handed the messages back. Raises NotDelivered where it did before and does not now."""
+        within_s = _WITHIN_S if self._is_proven and not is_first else _SEEN_WITHIN_S if is_first else 0.0
+        missing = self._heard.came_back(messages, within_s)
+        if missing and self._is_proven and not is_first:
+            link.drop()
+            raise NotDelivered(
+                f"{link.where} read {len(messages)} messages and handed {len(missing)} of them to nobody: does its "
+                f"access list deny {missing[0].topic!r} to this client?"
+            )
+        if missing and is_first and not self._was_told:
+            log.warning(
+                "sparkplug_not_proven",
+                topic=missing[0].topic,
+                why="the broker did not hand this message back: it denies the topic to this client, or reading it",
+                what="whether results arrive cannot be told; let this client read its own topics",
+            )
+        self._was_told = bool(missing)
+        self._is_proven = not missing

@@ -30,9 +30,15 @@ class Topics:
 
     @property
     def heard(self) -> list[str]:
-        """All that is subscribed to."""
+        """What has to be subscribed to: commands, and the primary host's state."""
         state = [] if self.state is None else [self.state]
         return [self.ncmd, f"{self.of_node('DCMD')}/+", *state]
+
+    @property
+    def own(self) -> list[str]:
+        """What is published with QoS 0, each by its full name: no message comes back twice."""
+        node, device = ("NBIRTH", "NDATA"), ("DBIRTH", "DDATA", "DDEATH")
+        return [*map(self.of_node, node), *map(self.of_device, device)]
 
     def of_node(self, kind: str) -> str:
         """NBIRTH, NDATA, NDEATH or NCMD."""
