@@ -20,7 +20,6 @@ from edge_agent.publishing.outbox import Outbox
 from edge_agent.publishing.sparkplug.receiver import SparkplugReceiver
 from edge_agent.publishing.sparkplug.watch import AgentWatch
 from edge_agent.settings import SparkplugSettings
-from tests.publishing import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,6 +38,8 @@ class Mosquitto:
     port: int
     folder: Path
     more: str = "allow_anonymous true"
+    keeps: bool = True
+    """Whether retained messages outlive a restart."""
     _process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -46,7 +47,7 @@ class Mosquitto:
         if _MOSQUITTO is None:
             pytest.skip("no mosquitto on this machine (apt-get install mosquitto)")
         config = self.folder / "mosquitto.conf"
-        kept = f"persistence true\npersistence_location {self.folder}/\nuser root\n"
+        kept = f"persistence {str(self.keeps).lower()}\npersistence_location {self.folder}/\nuser root\n"
         config.write_text(f"listener {self.port} 127.0.0.1\n{kept}{self.more}\n")
         self._process = subprocess.Popen([_MOSQUITTO, "-c", str(config)], stderr=subprocess.DEVNULL)
 
@@ -100,6 +101,9 @@ class Host:
 
     port: int
     topic: str = "spBv1.0/+/+/#"
+    user: tuple[str, str] | None = None
+    name: str | None = None
+    """As a primary host: with each connection it says that it is online."""
     messages: list[Heard] = field(default_factory=list)
     _client: Any = None
 
@@ -129,8 +133,16 @@ class Host:
 
         client = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id=f"host-{id(self)}")
         client.on_message = on_message
+        if self.user is not None:
+            client.username_pw_set(*self.user)
+
+        def on_subscribe(*_: Any) -> None:
+            if self.name is not None:
+                client.publish(f"spBv1.0/STATE/{self.name}", _state(online=True), qos=1, retain=True)
+            ready.set()
+
         client.on_connect = lambda c, *_: c.subscribe(self.topic, qos=1)
-        client.on_subscribe = lambda *_: ready.set()
+        client.on_subscribe = on_subscribe
         client.reconnect_delay_set(1, 1)
         begin = monotonic_s()
         while True:
@@ -158,9 +170,12 @@ class Host:
 
     def state(self, name: str, *, online: bool, at_ms: int | None = None) -> None:
         """STATE of Sparkplug 3, as a primary host says it."""
-        now = int(datetime.now(UTC).timestamp() * 1000)
-        said = {"online": online, "timestamp": now if at_ms is None else at_ms}
-        self.say(f"spBv1.0/STATE/{name}", json.dumps(said), retain=True)
+        self.say(f"spBv1.0/STATE/{name}", _state(online=online, at_ms=at_ms), retain=True)
+
+
+def _state(*, online: bool, at_ms: int | None = None) -> str:
+    now = int(datetime.now(UTC).timestamp() * 1000)
+    return json.dumps({"online": online, "timestamp": now if at_ms is None else at_ms})
 
 
 def command(*metrics: tuple[str, object]) -> bytes:
@@ -229,7 +244,3 @@ def in_order(messages: Sequence[Heard]) -> None:
         elif expected is not None:
             assert message.seq == expected, [(one.kind, one.seq) for one in messages]
         expected = (message.seq + 1) % 256
-
-
-def heard_parts(host: Host, last: int) -> None:
-    until(lambda: last in host.parts)

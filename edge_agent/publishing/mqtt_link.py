@@ -201,7 +201,7 @@ class MqttLink:
         with self._told:
             self._answers.clear()
         try:
-            mids = [self._client.publish(m.topic, m.payload, qos=1, retain=m.retain).mid for m in messages]
+            mids = [self._client.publish(m.topic, m.payload, qos=m.qos, retain=m.retain).mid for m in messages]
         except (RuntimeError, ValueError, OSError) as err:
             self.drop()
             raise NotDelivered(f"{self.where}: {err}", confirmed=_taken(before)) from err
