@@ -168,6 +168,7 @@ class MqttLink:
         try:
             self._client.connect(settings.host, settings.port, keepalive=_KEEP_ALIVE_S)
         except (OSError, ValueError) as err:
+            self.drop()
             raise NotDelivered(f"{self.where} cannot be reached: {err}") from err
         self._client.loop_start()
         with self._told:

@@ -81,8 +81,11 @@ class Read:
     metrics: tuple[tuple[str, Value], ...]
 
 
-def encoded(metrics: Sequence[Metric], at_ms: int, seq: int | None, *, with_types: bool) -> bytes:
-    """A payload's bytes. ``with_types`` in births alone; ``seq`` None in a node's death alone.
+def encoded(metrics: Sequence[Metric], at_ms: int, seq: int | None) -> bytes:
+    """A payload's bytes. ``seq`` None in a node's death alone.
+
+    Each metric says its type, also in data, where Sparkplug would rather not have it: the decoder of Eclipse Tahu for
+    JavaScript reads every value without a type as null.
 
     Raises ValueError for a value that its type cannot hold; Unavailable where the protobuf library is not installed.
     """
@@ -92,9 +95,7 @@ def encoded(metrics: Sequence[Metric], at_ms: int, seq: int | None, *, with_type
         payload.seq = seq
     for metric in metrics:
         one = payload.metrics.add()
-        one.name, one.timestamp = metric.name, metric.at_ms
-        if with_types:
-            one.datatype = metric.datatype
+        one.name, one.timestamp, one.datatype = metric.name, metric.at_ms, metric.datatype
         if metric.is_historical:
             one.is_historical = True
         if metric.value is None:

@@ -34,13 +34,13 @@ class Session:
         """The edge node's death: the will of the connection, and its last message where it ends by itself."""
         at_ms = now_ms()
         metrics = [Metric(BDSEQ, DataType.INT64, self.bdseq, at_ms)]
-        payload = encoded(metrics, at_ms, None, with_types=True)
+        payload = encoded(metrics, at_ms, None)
         return Message(self._topics.of_node("NDEATH"), payload, qos=1)
 
     def birth(self, metrics: Sequence[Metric]) -> Message:
         """The edge node's birth, which begins the numbers anew."""
         self._seq = 0
-        return self._numbered(self._topics.of_node("NBIRTH"), metrics, with_types=True)
+        return self._numbered(self._topics.of_node("NBIRTH"), metrics)
 
     def data(self, metrics: Sequence[Metric]) -> Message:
         """Values of the edge node."""
@@ -48,7 +48,7 @@ class Session:
 
     def device_birth(self, metrics: Sequence[Metric]) -> Message:
         """The device's birth."""
-        return self._numbered(self._topics.of_device("DBIRTH"), metrics, with_types=True)
+        return self._numbered(self._topics.of_device("DBIRTH"), metrics)
 
     def device_data(self, metrics: Sequence[Metric]) -> Message:
         """Values of the device."""
@@ -58,8 +58,8 @@ class Session:
         """The device's death, which has a number and no metric."""
         return self._numbered(self._topics.of_device("DDEATH"), [])
 
-    def _numbered(self, topic: str, metrics: Sequence[Metric], *, with_types: bool = False) -> Message:
+    def _numbered(self, topic: str, metrics: Sequence[Metric]) -> Message:
         """Raises ValueError for a value that its type cannot hold; the number is not used up then."""
-        payload = encoded(metrics, now_ms(), self._seq, with_types=with_types)
+        payload = encoded(metrics, now_ms(), self._seq)
         self._seq = (self._seq + 1) % _NUMBERS
         return Message(topic, payload, qos=0)
