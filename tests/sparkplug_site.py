@@ -136,9 +136,9 @@ class Host:
         if self.user is not None:
             client.username_pw_set(*self.user)
 
-        def on_subscribe(*_: Any) -> None:
+        def on_subscribe(c: Any, *_: Any) -> None:
             if self.name is not None:
-                client.publish(f"spBv1.0/STATE/{self.name}", _state(online=True), qos=1, retain=True)
+                c.publish(f"spBv1.0/STATE/{self.name}", _state(online=True), qos=1, retain=True)
             ready.set()
 
         client.on_connect = lambda c, *_: c.subscribe(self.topic, qos=1)
@@ -160,6 +160,8 @@ class Host:
         finally:
             client.disconnect()
             client.loop_stop()
+            # Its own pair of sockets is closed when it goes, and it goes where nothing points back at it.
+            client.on_message = client.on_connect = client.on_subscribe = self._client = None
 
     def say(self, topic: str, payload: bytes | str, *, retain: bool = False) -> None:
         """Publish, and wait until the broker has it."""
