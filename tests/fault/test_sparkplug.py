@@ -443,8 +443,8 @@ def test_the_connection_is_clean_and_has_the_death_as_its_will(written: Written,
     assert "the link is lost" in said
     subscribe = caught[1]  # before anything is published
     assert subscribe[0] == 0x82
-    for topic in (f"spBv1.0/{GROUP}/NCMD/{NODE}", f"spBv1.0/{GROUP}/DCMD/{NODE}/+"):
-        assert subscribe[subscribe.index(topic.encode()) + len(topic)] & 0b11 == 1  # QoS 1
+    ncmd = f"spBv1.0/{GROUP}/NCMD/{NODE}".encode()
+    assert subscribe[subscribe.index(ncmd) + len(ncmd)] & 0b11 == 1  # QoS 1
     packet = caught[0]
     at = packet.index(b"\x00\x04MQTT") + 6
     level, flags = packet[at], packet[at + 1]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from esio_spb_builder.core import sparkplug_b_pb2 as tahu
@@ -16,7 +17,7 @@ from edge_agent.publishing.sparkplug.bdseq import bdseq_file, next_bdseq
 from edge_agent.publishing.sparkplug.heard import Heard
 from edge_agent.publishing.sparkplug.payload import DataType, Metric, decoded, encoded, payload_library
 from edge_agent.publishing.sparkplug.receiver import SparkplugReceiver
-from edge_agent.publishing.sparkplug.tags import line_values, part_metrics
+from edge_agent.publishing.sparkplug.tags import line_values, node_metrics, part_metrics
 from edge_agent.publishing.sparkplug.topics import Topics
 from edge_agent.publishing.sparkplug.watch import AgentWatch
 from edge_agent.settings import SparkplugSettings, load_settings
@@ -24,9 +25,6 @@ from edge_agent.store.kept import is_kept
 from edge_agent.store.receivers import named_receivers
 from tests.security.web_site import part_row, web_settings
 from tests.sparkplug_site import agent_state, command
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 TOPICS = Topics("plant", "line", "inspection", "scada")
 
@@ -211,3 +209,33 @@ def test_a_library_that_is_not_installed_is_said_with_what_to_do(
     finally:
         payload_library.__globals__["_classes"].cache_clear()
     assert "pip install 'edge-agent[sparkplug]'" in caught.value.hint
+
+
+# --- docs/sparkplug.md --------------------------------------------------------------------------------------
+
+ROOT = Path(__file__).parents[2]
+DOCUMENT = (ROOT / "docs/sparkplug.md").read_text()
+
+
+def test_the_document_names_every_metric_with_its_type() -> None:
+    rows = re.findall(r"^\| (`[^|]+) \| (\w+) \|", DOCUMENT, re.MULTILINE)
+    told = {name: kind for names, kind in rows for name in re.findall(r"`([^`]+)`", names)}
+
+    part = part_metrics(None, (1,), is_historical=False)
+    node = node_metrics(0, "line 7", line_values(None), None)
+    assert told == {one.name: one.datatype.words for one in (*node, *part)}
+
+
+def test_every_rule_stands_once_and_names_a_test_that_there_is() -> None:
+    files = ("tests/fault/test_sparkplug.py", "tests/fault/test_sparkplug_process.py", "tests/unit/test_sparkplug.py")
+    code = "".join((ROOT / file).read_text() for file in (*files, "tests/simulated/test_sparkplug_foreign.py"))
+    there = set(re.findall(r"^def (test_\w+)\(", code, re.MULTILINE))
+    table = DOCUMENT.partition("| rules | held by |")[2].partition("\n\n")[0]
+    rows = [line.split(" | ") for line in table.splitlines()[2:]]
+
+    rules = [rule for row in rows for rule in re.findall(r"`([^`]+)`", row[0])]
+    assert len(rules) == len(set(rules)) > 80
+    for row in rows:
+        tests = re.findall(r"`([^`]+)`", row[1])
+        assert tests
+        assert set(tests) <= there

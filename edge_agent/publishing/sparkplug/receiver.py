@@ -156,7 +156,7 @@ class SparkplugReceiver:
         if denied := link.subscribe(self._topics.heard, _WITHIN_S):
             self._after_loss(link)
             raise NotDelivered(f"{link.where} lets this client not read {denied[0]!r}: look at its access list")
-        link.subscribe(self._topics.own, _WITHIN_S)  # one that is denied is seen by what does not come back
+        link.subscribe(self._topics.looked_at, _WITHIN_S)  # one that is denied is seen by what does not come back
         return link
 
     def _after_loss(self, lost: MqttLink) -> float:

@@ -30,9 +30,13 @@ class Topics:
 
     @property
     def heard(self) -> list[str]:
-        """What has to be subscribed to: commands, and the primary host's state."""
-        state = [] if self.state is None else [self.state]
-        return [self.ncmd, f"{self.of_node('DCMD')}/+", *state]
+        """What has to be subscribed to: commands to the edge node, and the primary host's state."""
+        return [self.ncmd] if self.state is None else [self.ncmd, self.state]
+
+    @property
+    def looked_at(self) -> list[str]:
+        """What is subscribed to where the broker lets us: our own messages, and commands to devices, for the log."""
+        return [*self.own, f"{self.of_node('DCMD')}/+"]
 
     @property
     def own(self) -> list[str]:
