@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from edge_agent.publishing.outbox import Outbox, Record
+    from edge_agent.store.position import Position
 
 __all__ = ["NotDelivered", "Receiver", "Refused", "send_until"]
 
@@ -35,6 +36,7 @@ class NotDelivered(EdgeAgentError):
 
     ``confirmed`` of them, from the first on, it did. ``at_most``: so many the next time. ``after_s``: not earlier.
     ``looks_every_s``: the link stands and waits for somebody, so it is looked at so often, however long that takes.
+    ``back_to``: what was delivered after this place may not have arrived after all, and is sent again.
     """
 
     exit_code = 69
@@ -47,8 +49,10 @@ class NotDelivered(EdgeAgentError):
         at_most: int | None = None,
         after_s: float = 0.0,
         looks_every_s: float | None = None,
+        back_to: Position | None = None,
     ) -> None:
         super().__init__(what)
+        self.back_to = back_to
         self.looks_every_s = looks_every_s
         self.confirmed = confirmed
         self.at_most = at_most
@@ -161,6 +165,8 @@ class _Sender:
         if isinstance(err, NotDelivered):
             if err.confirmed:
                 self._outbox.delivered(records[err.confirmed - 1])
+            if err.back_to is not None:
+                self._outbox.back_to(err.back_to)
             self._window = max(1, min(self._window, err.at_most or self._window))
             wait_s = max(wait_s, err.after_s)
         if str(err) != self._problem:

@@ -155,7 +155,7 @@ def test_a_state_that_is_none_changes_nothing(said: bytes) -> None:
     with capture_logs() as logs:
         heard.hear("spBv1.0/STATE/scada", said)
 
-    assert heard.host_is_online
+    assert heard.host_session is not None
     assert [entry["event"] for entry in logs] == ["sparkplug_state_unreadable"]
 
 
@@ -163,12 +163,12 @@ def test_a_state_of_the_past_is_passed_over_also_over_connections() -> None:
     heard = Heard(TOPICS)
     heard.hear("spBv1.0/STATE/scada", b'{"online": true, "timestamp": 10}')
     heard.hear("spBv1.0/STATE/scada", b'{"online": false, "timestamp": 9}')
-    assert heard.host_is_online
+    assert heard.host_session is not None
     again = Heard(TOPICS, heard.newest_ms)
     again.hear("spBv1.0/STATE/scada", b'{"online": true, "timestamp": 9}')
-    assert not again.host_is_online
+    assert again.host_session is None
     again.hear("spBv1.0/STATE/scada", b'{"online": true, "timestamp": 10}')
-    assert again.host_is_online
+    assert again.host_session is not None
 
 
 # --- line.toml ----------------------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ _MOST_NAMES, _MOST_LETTERS = 8, 100
 
 
 class Heard:
-    """One connection's. ``host_is_online`` is False until the primary host has said that it is."""
+    """One connection's."""
 
     def __init__(self, topics: Topics, newest_ms: int | None = None) -> None:
         """``newest_ms``: the newest time that the host has said over earlier connections; None: it has said none."""
@@ -45,10 +45,13 @@ class Heard:
         self._newest_ms = newest_ms
 
     @property
-    def host_is_online(self) -> bool:
-        """Whether the primary host says that it is there."""
+    def host_session(self) -> int | None:
+        """Since when the primary host says that it is online, in its own milliseconds; None: it does not say so.
+
+        A host that has connected anew says a newer time.
+        """
         with self._lock:
-            return self._is_online
+            return self._newest_ms if self._is_online else None
 
     @property
     def newest_ms(self) -> int | None:

@@ -14,6 +14,7 @@ read there, it is delivered once the broker has answered a request that was sent
 
 from __future__ import annotations
 
+from collections import deque
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -30,6 +31,7 @@ from edge_agent.publishing.sparkplug.payload import payload_library
 from edge_agent.publishing.sparkplug.session import Session
 from edge_agent.publishing.sparkplug.tags import event_metrics, line_metrics, line_values, node_metrics, part_metrics
 from edge_agent.publishing.sparkplug.topics import Topics
+from edge_agent.store.position import Position
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,6 +54,9 @@ _LIVES_S = 60.0
 _PAUSE_FIRST_S, _PAUSE_CAP_S = 1.0, 30.0
 _LOOK_FOR_HOST_S = 0.25
 _LINE_EVERY_S = 1.0
+_UNSURE_S = 120.0
+"""A broker notices after one and a half keep-alives that a host is gone; a host's is a minute, more or less."""
+_SENT_BATCHES = 4096
 
 
 class SparkplugReceiver:
@@ -83,6 +88,8 @@ class SparkplugReceiver:
         self._pause_s = _PAUSE_FIRST_S
         self._is_proven = False
         self._was_told = False
+        self._host_session: int | None = None
+        self._sent: deque[tuple[float, Position]] = deque(maxlen=_SENT_BATCHES)
 
     def deliver(self, records: Sequence[Record]) -> None:
         """Publish, and wait until the broker has read all of it.
@@ -107,6 +114,8 @@ class SparkplugReceiver:
         if why := next(filter(None, map(link.too_large, messages)), ""):
             self._session.take_back(len(messages))
             raise Refused(why)  # nothing was sent: the batch is halved until that one is alone
+        if records and not records[0].is_again:
+            self._sent.append((monotonic_s(), Position(records[0].origin, records[0].link - 1)))
         self._send(link, messages)
         if refused:
             raise Refused(next(iter(refused.values())), refused)
@@ -134,14 +143,33 @@ class SparkplugReceiver:
     def _alive(self) -> MqttLink:
         """A link on which the births were sent, anew where that is due. Raises NotDelivered, with the reason."""
         link = self._connected()
-        if self._topics.state is not None and not self._heard.host_is_online:
-            why = f"the primary host {self._settings.primary_host!r} is not online at {link.where}"
-            if self._is_born:
-                self._leave(link)
-            raise NotDelivered(why, looks_every_s=_LOOK_FOR_HOST_S)
+        if self._topics.state is not None:
+            self._look_for_host(link)
         if self._heard.wants_birth() or not self._is_born:
             self._give_birth(link)
         return link
+
+    def _look_for_host(self, link: MqttLink) -> None:
+        """Raises NotDelivered while the primary host is away, and once when it has been away meanwhile."""
+        session = self._heard.host_session
+        if session is None:
+            back_to = self._unsure() if self._is_born else None
+            if self._is_born:
+                self._leave(link)
+            why = f"the primary host {self._settings.primary_host!r} is not online at {link.where}"
+            raise NotDelivered(why, looks_every_s=_LOOK_FOR_HOST_S, back_to=back_to)
+        if session != self._host_session:
+            self._host_session, self._is_born = session, False
+            if back_to := self._unsure():
+                why = f"the primary host {self._settings.primary_host!r} has connected anew"
+                raise NotDelivered(why, looks_every_s=0.0, back_to=back_to)
+
+    def _unsure(self) -> Position | None:
+        """The place before what was sent shortly before a host was seen to be away: the broker notices that late."""
+        since_mono_s = monotonic_s() - _UNSURE_S
+        first = next((place for sent_mono_s, place in self._sent if sent_mono_s >= since_mono_s), None)
+        self._sent.clear()
+        return first
 
     def _connected(self) -> MqttLink:
         if self._link is not None and not self._link.ended:
@@ -227,10 +255,10 @@ class SparkplugReceiver:
             err.confirmed = 0
             err.after_s = self._after_loss(link)
             raise
-        if self._topics.state is not None and not self._heard.host_is_online:
-            self._leave(link)
+        if self._topics.state is not None and self._heard.host_session != self._host_session:
+            # What it means is seen with the next look at it; these messages come again in any case.
             why = f"the primary host {self._settings.primary_host!r} has gone meanwhile"
-            raise NotDelivered(why, looks_every_s=_LOOK_FOR_HOST_S)
+            raise NotDelivered(why, looks_every_s=0.0)
 
     def _prove(self, link: MqttLink, messages: Sequence[Message], *, is_first: bool) -> None:
         """See whether the broker handed the messages back. Raises NotDelivered where it did before and does not now."""
