@@ -23,6 +23,8 @@ from edge_agent.publishing.sparkplug.watch import AgentWatch
 from edge_agent.settings import SparkplugSettings, load_settings
 from edge_agent.store.kept import is_kept
 from edge_agent.store.receivers import named_receivers
+from edge_agent.tools.doctor.finding import Result, Site
+from edge_agent.tools.doctor.results import results_libraries
 from tests.security.web_site import part_row, web_settings
 from tests.sparkplug_site import agent_state, command
 
@@ -209,6 +211,19 @@ def test_a_library_that_is_not_installed_is_said_with_what_to_do(
     finally:
         payload_library.__globals__["_classes"].cache_clear()
     assert "pip install 'edge-agent[sparkplug]'" in caught.value.hint
+
+
+def test_the_doctor_says_that_a_library_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = web_settings(tmp_path)
+    site = Site(tmp_path / "line.toml", settings.model_copy(update={"sparkplug": SparkplugSettings(host="127.0.0.1")}))
+    assert results_libraries(Site(tmp_path / "line.toml", settings)).result is Result.OK
+    assert results_libraries(site).result is Result.OK
+
+    monkeypatch.setitem(sys.modules, "paho.mqtt.client", None)
+    finding = results_libraries(site)
+
+    assert finding.result is Result.FAIL
+    assert "pip install 'edge-agent[sparkplug]'" in finding.fix
 
 
 # --- docs/sparkplug.md --------------------------------------------------------------------------------------
