@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import socket
 import subprocess
@@ -17,6 +18,7 @@ from structlog.testing import capture_logs
 from edge_agent.publishing.outbox import Outbox
 from edge_agent.publishing.sender import NotDelivered
 from edge_agent.publishing.sparkplug.tags import now_ms
+from edge_agent.store.aside import aside_file, read_aside
 from edge_agent.store.reader import JournalReader
 from edge_agent.wiring.free_ports import free_port
 from tests.publishing import Written, drained, sending, until
@@ -313,6 +315,31 @@ def test_a_broker_that_lets_nobody_read_gets_everything_and_the_log_says_that_it
         assert [entry["event"] for entry in logs].count("sparkplug_not_proven") == 1
     finally:
         broker.stop()
+
+
+def test_an_event_that_the_broker_is_too_small_for_is_set_aside_and_no_number_is_missing(
+    written: Written, tmp_path: Path
+) -> None:
+    broker = Mosquitto(free_port(), tmp_path, "allow_anonymous true\nmax_packet_size 3000")
+    broker.start()
+    try:
+        outbox = begun(written.path)
+        written.parts(1, 4)
+        asyncio.run(written.journal.event("BUNDLE", "y" * 5000))
+        host = Host(broker.port)
+        with host.listening(), sending(outbox, to(broker, written.path, version="5")):
+            until(lambda: len(read_aside(aside_file(written.path, "sparkplug"))[0]) == 1)
+            written.parts(5, 6)
+            until(lambda: 6 in host.parts)
+    finally:
+        broker.stop()
+
+    aside, _ = read_aside(aside_file(written.path, "sparkplug"))
+    assert [one.content["kind"] for one in aside] == ["BUNDLE"]
+    assert "3000 at most" in aside[0].why
+    assert host.of("NBIRTH")[0].metric("Event/Id").is_null
+    assert host.parts == [1, 2, 3, 4, 5, 6]
+    in_order(host.messages)
 
 
 # --- the device ---------------------------------------------------------------------------------------------

@@ -103,7 +103,7 @@ class SparkplugReceiver:
         if needed - self._cameras or not self._device_lives:
             # An older part had other cameras; or a part is the sign that the agent lives.
             self._cameras |= needed
-            self._send(link, [self._device_birth()])
+            self._send(link, [self._device_birth(link)])
         refused: dict[int, str] = {}
         messages: list[Message] = []
         for at, record in enumerate(records):
@@ -127,7 +127,7 @@ class SparkplugReceiver:
             self._send(link, [self._session.device_death()])
             self._device_lives = False
         elif not self._device_lives and not self._agent.is_silent:
-            self._send(link, [self._device_birth()])
+            self._send(link, [self._device_birth(link)])
         self._tell_line(link)
 
     def close(self) -> None:
@@ -209,20 +209,31 @@ class SparkplugReceiver:
         """The births of the edge node and, unless the agent is silent, of its device."""
         self._newest = newest(self._journal)
         self._line_said, self._line_mono_s = line_values(self._agent.state), monotonic_s()
-        metrics = node_metrics(self._session.bdseq, self._line, self._line_said, self._newest.event)
-        messages = [self._session.birth(metrics)]
+        message = self._node_birth()
+        if link.too_large(message):  # an event is set aside when its turn comes; a birth has to be taken
+            self._session.take_back(1)
+            self._newest = replace(self._newest, event=None)
+            message = self._node_birth()
+        messages = [message]
         self._device_lives = False
         if not self._agent.is_silent:
-            messages.append(self._device_birth())
+            messages.append(self._device_birth(link))
         self._send(link, messages, is_first=not self._is_born)
         self._is_born = True
 
-    def _device_birth(self) -> Message:
+    def _node_birth(self) -> Message:
+        metrics = node_metrics(self._session.bdseq, self._line, self._line_said, self._newest.event)
+        return self._session.birth(metrics)
+
+    def _device_birth(self, link: MqttLink) -> Message:
         """With the newest part: what is sent of older ones from here on is history."""
         now = newest(self._journal)
         self._newest = replace(now, event=self._newest.event)
         self._cameras |= {camera["camera"] for camera in (now.part or {}).get("cameras", ())}
         message = self._session.device_birth(part_metrics(now.part, self._cameras, is_historical=False))
+        if link.too_large(message):
+            self._session.take_back(1)
+            message = self._session.device_birth(part_metrics(None, self._cameras, is_historical=False))
         self._device_lives = True
         return message
 
