@@ -174,7 +174,7 @@ mistakes: install
 lock: install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate -c constraints.txt \
-	  --custom-compile-command 'make lock' --extra mqtt --extra xlsx -o deploy/requirements.lock pyproject.toml
+	  --custom-compile-command 'make lock' --extra mqtt --extra sparkplug --extra xlsx -o deploy/requirements.lock pyproject.toml
 
 # dist/edge-agent-offline: what a line PC without internet needs (same Python version and processor as this one).
 # CALIBRATION=yes adds the folder calibration/ with torch and onnx, so that the line PC can calibrate by itself. Their wheels

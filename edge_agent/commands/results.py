@@ -21,6 +21,7 @@ results_cli = typer.Typer(no_args_is_help=True, help="Results for other systems:
 
 class _Receiver(StrEnum):
     MQTT = "mqtt"
+    SPARKPLUG = "sparkplug"
     WEBHOOK = "webhook"
 
 
@@ -98,9 +99,9 @@ def results_put_away(
 
 def _named(settings: Settings, receiver: _Receiver | None) -> list[str]:
     """The receivers that are asked about: one, or those of line.toml."""
-    if receiver is not None:
-        return [receiver.value]
-    return [name for name, table in (("mqtt", settings.mqtt), ("webhook", settings.webhook)) if table is not None]
+    from edge_agent.store.receivers import named_receivers
+
+    return named_receivers(settings) if receiver is None else [receiver.value]
 
 
 def _printable(text: str) -> str:

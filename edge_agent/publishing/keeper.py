@@ -1,4 +1,4 @@
-"""The agent's side of publishing: starts its process, and again if it ends. It tells it the settings, nothing more.
+"""The agent's side of publishing: starts its process, and again if it ends. It says settings and how it stands.
 
 What the process says of results that were set aside is written into the journal: the agent alone writes there.
 """
@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING
 import structlog
 
 from drivers.timing import Backoff, monotonic_s
+from edge_agent.feed.telling import Teller
 from edge_agent.publishing.told import ASIDE, Told
 from edge_agent.runtime.companion import start_companion
 from edge_agent.store.journal import JournalError
+from edge_agent.store.receivers import named_receivers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
+    from edge_agent.feed.telling import Looked
     from edge_agent.settings import Settings
 
 __all__ = ["keep_publishing"]
@@ -31,15 +34,18 @@ _BETWEEN_NOTES_S = 0.1
 
 
 @asynccontextmanager
-async def keep_publishing(settings: Settings, note: Callable[[str, str], Awaitable[None]]) -> AsyncIterator[None]:
+async def keep_publishing(
+    settings: Settings, look: Callable[[], Looked], note: Callable[[str, str], Awaitable[None]]
+) -> AsyncIterator[None]:
     """Keep the process running while the block runs, if line.toml names a receiver. Raises nothing.
 
-    ``note(kind, detail)`` writes an event into the journal or raises JournalError.
+    ``look`` says how the agent stands, which Sparkplug alone tells others. ``note(kind, detail)`` writes an event into
+    the journal or raises JournalError.
     """
-    if settings.mqtt is None and settings.webhook is None:
+    if not named_receivers(settings):
         yield
         return
-    keeper = asyncio.create_task(_keep(settings, note))
+    keeper = asyncio.create_task(_keep(settings, look, note))
     try:
         yield
     finally:
@@ -47,12 +53,12 @@ async def keep_publishing(settings: Settings, note: Callable[[str, str], Awaitab
         await asyncio.gather(keeper, return_exceptions=True)
 
 
-async def _keep(settings: Settings, note: Callable[[str, str], Awaitable[None]]) -> None:
+async def _keep(settings: Settings, look: Callable[[], Looked], note: Callable[[str, str], Awaitable[None]]) -> None:
     backoff = Backoff(first_s=_RESTART_FIRST_S, cap_s=_RESTART_CAP_S)
     while True:
         begun_mono_s = monotonic_s()
         try:
-            why = f"it ended with exit code {await _one_life(settings, note)}"
+            why = f"it ended with exit code {await _one_life(settings, look, note)}"
         except OSError as err:
             why = str(err)
         log.warning("publishing_ended", why=why)
@@ -61,13 +67,18 @@ async def _keep(settings: Settings, note: Callable[[str, str], Awaitable[None]])
         await backoff.sleep()
 
 
-async def _one_life(settings: Settings, note: Callable[[str, str], Awaitable[None]]) -> int:
+async def _one_life(settings: Settings, look: Callable[[], Looked], note: Callable[[str, str], Awaitable[None]]) -> int:
     process, tell, says = await start_companion("edge_agent.publishing")
-    hearing = asyncio.create_task(_hear(says, note))
+    hearing, telling = asyncio.create_task(_hear(says, note)), list[asyncio.Task[None]]()
     try:
         tell.write(settings.model_dump_json().encode() + b"\n")
+        if settings.sparkplug is not None:
+            telling.append(asyncio.create_task(Teller(look).tell(tell)))
         return await process.wait()
     finally:
+        for task in telling:
+            task.cancel()
+        await asyncio.gather(*telling, return_exceptions=True)
         # Its input's end tells it to stop; what it did not deliver is still in the journal.
         tell.close()
         try:

@@ -15,11 +15,11 @@ from edge_agent.publishing.tls import TlsFiles, client_context
 from edge_agent.settings import read_password
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import paho.mqtt.client as paho
 
-    from edge_agent.settings import MqttSettings
+    from edge_agent.settings import BrokerSettings
 
 __all__ = ["KeepsNoRetained", "Message", "MqttLink", "mqtt_library"]
 
@@ -37,19 +37,33 @@ class KeepsNoRetained(NotDelivered):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message for the broker, confirmed by it (QoS 1); with ``retain`` it is kept for who subscribes later."""
+    """One message for the broker, with QoS 1 confirmed by it; with ``retain`` it is kept for who subscribes later."""
 
     topic: str
-    payload: str
+    payload: str | bytes
     retain: bool = False
+    qos: int = 1
 
 
 class MqttLink:
     """A connection that was accepted; it never connects again. Used in one thread, with paho's own beside it."""
 
-    def __init__(self, settings: MqttSettings, client_id: str, will: Message) -> None:
-        """Connect. Raises NotDelivered, with what the broker says; ConfigError for files; Unavailable."""
+    def __init__(
+        self,
+        settings: BrokerSettings,
+        client_id: str,
+        will: Message,
+        *,
+        table: str = "mqtt",
+        hear: Callable[[str, bytes], None] | None = None,
+    ) -> None:
+        """Connect. Raises NotDelivered, with what the broker says; ConfigError for files; Unavailable.
+
+        ``table`` is line.toml's, for words. ``hear`` is called in paho's thread with topic and payload of each message.
+        """
         self._settings = settings
+        self._table = table
+        self._hear = hear
         self.client_id = client_id
         self.where = f"MQTT broker {settings.host}:{settings.port}"
         self.ended = ""
@@ -57,6 +71,7 @@ class MqttLink:
         self.begun_mono_s = monotonic_s()
         self._told = threading.Condition()
         self._answers: dict[int, Any] = {}
+        self._codes: dict[int, list[Any]] = {}
         self._accepted: Any = None
         self._at_once = 100
         self._most_bytes: int | None = None
@@ -80,14 +95,34 @@ class MqttLink:
 
     def too_large(self, message: Message) -> str:
         """Why this broker would end the link over the message; empty where it would not."""
-        size = len(message.topic.encode()) + len(message.payload.encode()) + _LENGTHS_AND_MORE_BYTES
+        payload = message.payload.encode() if isinstance(message.payload, str) else message.payload
+        size = len(message.topic.encode()) + len(payload) + _LENGTHS_AND_MORE_BYTES
         if self._most_bytes is None or size <= self._most_bytes:
             return ""
         return f"{size} bytes, and {self.where} takes {self._most_bytes} at most"
 
-    def bye(self) -> None:
-        """Say goodbye, so that the will is not needed; let go within a second or two, whatever the broker does."""
-        self._client.disconnect()
+    def subscribe(self, topics: Sequence[str], within_s: float) -> list[str]:
+        """Ask for what comes to these topics, with QoS 1; those that the broker denies. Raises NotDelivered."""
+        codes = self._asked(lambda: self._client.subscribe([(topic, 1) for topic in topics]), within_s)
+        return [topic for topic, code in zip(topics, codes, strict=True) if code.is_failure]
+
+    def round_trip(self, within_s: float) -> None:
+        """Wait until the broker has read everything that was sent so far. Raises NotDelivered; the link is over then.
+
+        QoS 0 has no acknowledgement. A broker reads a connection in its order and answers each UNSUBSCRIBE, also of
+        a topic that nobody subscribed to.
+        """
+        self._asked(lambda: self._client.unsubscribe(f"{self.client_id}/round-trip"), within_s)
+
+    def bye(self, *, with_will: bool = False) -> None:
+        """Say goodbye, so that the will is not needed; let go within a second or two, whatever the broker does.
+
+        With ``with_will`` the broker is asked to publish it all the same, which MQTT 5 can.
+        """
+        if with_will and self._settings.version == "5":
+            self._client.disconnect(mqtt_reason("Disconnect with will message"))
+        else:
+            self._client.disconnect()
         with self._told:
             self._told.wait_for(lambda: bool(self.ended), _BYE_WITHIN_S)
         self.drop()
@@ -103,6 +138,7 @@ class MqttLink:
         self._client.loop_stop()
         # Its own pair of sockets is closed when it goes, and it goes at once where nothing points back at us.
         self._client.on_connect = self._client.on_disconnect = self._client.on_publish = None
+        self._client.on_subscribe = self._client.on_unsubscribe = self._client.on_message = None
 
     def _made(self, will: Message) -> paho.Client:
         library, settings = mqtt_library(), self._settings
@@ -112,10 +148,13 @@ class MqttLink:
             protocol=library.MQTTv5 if settings.version == "5" else library.MQTTv311,
             reconnect_on_failure=False,
         )
-        client.will_set(will.topic, will.payload, qos=1, retain=will.retain)
+        client.will_set(will.topic, will.payload, qos=will.qos, retain=will.retain)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_publish = self._on_publish
+        client.on_subscribe = client.on_unsubscribe = self._on_asked
+        if self._hear is not None:
+            client.on_message = self._on_message
         if settings.password_file is not None:
             client.username_pw_set(settings.user, read_password(settings.password_file))
         files = TlsFiles(settings.ca_file, settings.certificate_file, settings.key_file)
@@ -129,6 +168,7 @@ class MqttLink:
         try:
             self._client.connect(settings.host, settings.port, keepalive=_KEEP_ALIVE_S)
         except (OSError, ValueError) as err:
+            self.drop()
             raise NotDelivered(f"{self.where} cannot be reached: {err}") from err
         self._client.loop_start()
         with self._told:
@@ -137,7 +177,7 @@ class MqttLink:
             why = self.ended or f"it did not answer within {_CONNECT_WITHIN_S:.0f} s"
             self.drop()
             if settings.version == "5":
-                why += '; a broker that knows no MQTT 5 does that too: then mqtt.version = "3.1.1", see docs/results.md'
+                why += f'; a broker that knows no MQTT 5 does that too: then {self._table}.version = "3.1.1"'
             raise NotDelivered(f"{self.where}: {why}")
         if self._accepted.is_failure and not self._keeps_no_retained:
             self.drop()
@@ -148,6 +188,8 @@ class MqttLink:
         if code == _UNSUPPORTED_VERSION or "protocol version" in said.lower():
             if self._settings.version != "5":
                 return said
+            if self._table != "mqtt":
+                return f'{said}. It speaks no MQTT 5: {self._table}.version = "3.1.1"'
             return (
                 f"{said}. It speaks no MQTT 5, and with an older version nobody is told of a topic that is denied: "
                 'update it, or accept that with mqtt.version = "3.1.1" (docs/results.md)'
@@ -160,7 +202,7 @@ class MqttLink:
         with self._told:
             self._answers.clear()
         try:
-            mids = [self._client.publish(m.topic, m.payload, qos=1, retain=m.retain).mid for m in messages]
+            mids = [self._client.publish(m.topic, m.payload, qos=m.qos, retain=m.retain).mid for m in messages]
         except (RuntimeError, ValueError, OSError) as err:
             self.drop()
             raise NotDelivered(f"{self.where}: {err}", confirmed=_taken(before)) from err
@@ -181,6 +223,24 @@ class MqttLink:
             )
         return answers
 
+    def _asked(self, ask: Callable[[], tuple[Any, int | None]], within_s: float) -> list[Any]:
+        """What the broker answers to a SUBSCRIBE or UNSUBSCRIBE."""
+        with self._told:
+            self._codes.clear()
+        try:
+            _, mid = ask()
+        except (RuntimeError, ValueError, OSError) as err:
+            self.drop()
+            raise NotDelivered(f"{self.where}: {err}") from err
+        with self._told:
+            self._told.wait_for(lambda: bool(self.ended) or mid in self._codes, within_s)
+            codes = None if mid is None else self._codes.get(mid)
+        if codes is None:
+            why = self.ended or f"it did not answer within {within_s:.0f} s"
+            self.drop()
+            raise NotDelivered(f"{self.where}: {why}")
+        return codes
+
     # --- called in paho's thread ----------------------------------------------------------------------------
 
     def _on_connect(self, _client: Any, _data: Any, _flags: Any, code: Any, properties: Any = None) -> None:
@@ -198,8 +258,8 @@ class MqttLink:
                 why += f" ({str(text)[:200]!r})"
             if code.value == _TAKEN_OVER:
                 why += (
-                    f". Another client calls itself {self.client_id!r}: a second agent with the same mqtt.group and "
-                    "node? Give each line its own"
+                    f". Another client calls itself {self.client_id!r}: a second agent with the same "
+                    f"{self._table}.group and node? Give each line its own"
                 )
         else:
             why = f"the link is lost: {code}"
@@ -207,22 +267,39 @@ class MqttLink:
             self.ended = self.ended or why
             self._told.notify_all()
 
+    def _on_asked(self, _client: Any, _data: Any, mid: int, codes: Any, _properties: Any = None) -> None:
+        with self._told:
+            self._codes[mid] = list(codes) if isinstance(codes, list) else [codes]
+            self._told.notify_all()
+
+    def _on_message(self, _client: Any, _data: Any, message: Any) -> None:
+        if self._hear is not None:
+            self._hear(message.topic, message.payload)
+
     def _on_publish(self, _client: Any, _data: Any, mid: int, code: Any, _properties: Any = None) -> None:
         with self._told:
             self._answers[mid] = code
             self._told.notify_all()
 
 
-def mqtt_library() -> Any:
-    """paho-mqtt's client module, an extra. Raises Unavailable where it is not installed."""
+def mqtt_library(table: str = "mqtt") -> Any:
+    """paho-mqtt's client module, an extra. Raises Unavailable where it is not installed, with what to do."""
     try:
         import paho.mqtt.client as library  # noqa: PLC0415 - an extra
     except ImportError as err:
         raise Unavailable(
             "results shall go to MQTT, and the MQTT library is not installed",
-            hint="pip install 'edge-agent[mqtt]', or remove [mqtt] from line.toml",
+            hint=f"pip install 'edge-agent[{table}]', or remove [{table}] from line.toml",
         ) from err
     return library
+
+
+def mqtt_reason(name: str) -> Any:
+    """A reason of MQTT 5 for a DISCONNECT of ours."""
+    from paho.mqtt.packettypes import PacketTypes  # noqa: PLC0415 - an extra
+    from paho.mqtt.reasoncodes import ReasonCode  # noqa: PLC0415
+
+    return ReasonCode(PacketTypes.DISCONNECT, name)
 
 
 def _taken(answers: Sequence[Any]) -> int:

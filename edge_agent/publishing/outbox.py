@@ -104,6 +104,10 @@ class Outbox:
         else:
             self._move(Position(last.origin, last.link, last.sha256))
 
+    def back_to(self, place: Position) -> None:
+        """What came after this place is to be delivered again."""
+        self._move(place)
+
     def set_aside(self, record: Record, why: str) -> None:
         """The receiver will not take this one. Raises OSError if the disk refuses; then it still stands first."""
         one = SetAside(record.kind, record.content, record.origin, record.link, why)

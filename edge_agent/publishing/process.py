@@ -1,5 +1,7 @@
 """The publishing process: its first line of standard input is the settings; it ends when that input ends.
 
+Each further line is how the agent stands.
+
 What it says on standard output is what the agent shall write into the journal: each result that was set aside.
 """
 
@@ -15,10 +17,13 @@ from typing import TYPE_CHECKING
 import structlog
 
 from edge_agent.errors import EdgeAgentError
+from edge_agent.feed.state import AgentState
 from edge_agent.logs import configure_logs
 from edge_agent.publishing.mqtt import MqttReceiver
 from edge_agent.publishing.outbox import Outbox
 from edge_agent.publishing.sender import send_until
+from edge_agent.publishing.sparkplug.receiver import SparkplugReceiver
+from edge_agent.publishing.sparkplug.watch import AgentWatch
 from edge_agent.publishing.told import ASIDE, Told
 from edge_agent.publishing.webhook import WebhookReceiver
 from edge_agent.settings import Settings
@@ -45,25 +50,34 @@ def publish() -> None:
         os.nice(19)
     settings = Settings.model_validate_json(sys.stdin.readline())
     configure_logs(settings.log.level, settings.log.format)
-    stop = threading.Event()
+    stop, agent = threading.Event(), AgentWatch()
     threads = [
         threading.Thread(target=_run, args=(stop, settings.store.journal, name, make), name=name, daemon=True)
-        for name, make in receivers(settings).items()
+        for name, make in receivers(settings, agent).items()
     ]
     for thread in threads:
         thread.start()
-    while sys.stdin.readline():
-        pass
+    while line := sys.stdin.readline():
+        agent.hear(AgentState.model_validate_json(line))
     stop.set()
     for thread in threads:
         thread.join(_STOP_WITHIN_S)
 
 
-def receivers(settings: Settings) -> dict[str, Callable[[], Receiver]]:
+def receivers(settings: Settings, agent: AgentWatch) -> dict[str, Callable[[], Receiver]]:
     """Those that line.toml names, and what makes each. Making one raises Unavailable where a library is missing."""
     found: dict[str, Callable[[], Receiver]] = {}
     if settings.mqtt is not None:
         found[MqttReceiver.name] = partial(MqttReceiver, settings.mqtt, settings.line.name)
+    if settings.sparkplug is not None:
+        found[SparkplugReceiver.name] = partial(
+            SparkplugReceiver,
+            settings.sparkplug,
+            settings.line.name,
+            settings.line.cameras,
+            settings.store.journal,
+            agent,
+        )
     if settings.webhook is not None:
         found[WebhookReceiver.name] = partial(WebhookReceiver, settings.webhook, settings.line.name)
     return found

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from edge_agent.publishing.outbox import Outbox, Record
+    from edge_agent.store.position import Position
 
 __all__ = ["NotDelivered", "Receiver", "Refused", "send_until"]
 
@@ -34,12 +35,25 @@ class NotDelivered(EdgeAgentError):
     """The receiver did not confirm; the same records are sent again.
 
     ``confirmed`` of them, from the first on, it did. ``at_most``: so many the next time. ``after_s``: not earlier.
+    ``looks_every_s``: the link stands and waits for somebody, so it is looked at so often, however long that takes.
+    ``back_to``: what was delivered after this place may not have arrived after all, and is sent again.
     """
 
     exit_code = 69
 
-    def __init__(self, what: str, *, confirmed: int = 0, at_most: int | None = None, after_s: float = 0.0) -> None:
+    def __init__(
+        self,
+        what: str,
+        *,
+        confirmed: int = 0,
+        at_most: int | None = None,
+        after_s: float = 0.0,
+        looks_every_s: float | None = None,
+        back_to: Position | None = None,
+    ) -> None:
         super().__init__(what)
+        self.back_to = back_to
+        self.looks_every_s = looks_every_s
         self.confirmed = confirmed
         self.at_most = at_most
         self.after_s = after_s
@@ -151,12 +165,16 @@ class _Sender:
         if isinstance(err, NotDelivered):
             if err.confirmed:
                 self._outbox.delivered(records[err.confirmed - 1])
+            if err.back_to is not None:
+                self._outbox.back_to(err.back_to)
             self._window = max(1, min(self._window, err.at_most or self._window))
             wait_s = max(wait_s, err.after_s)
         if str(err) != self._problem:
             hint = getattr(err, "hint", "")
             log.warning("results_wait", receiver=self._receiver.name, why=str(err), **({"hint": hint} if hint else {}))
         self._problem = str(err)
+        if isinstance(err, NotDelivered) and err.looks_every_s is not None:
+            return err.looks_every_s
         self._retry_s = min(_RETRY_CAP_S, self._retry_s * 2)
         return wait_s
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from edge_agent.settings.edit import put_keys
 from edge_agent.settings.load import load_settings, read_password, settings_json_schema, unfinished_note
 from edge_agent.settings.models import (
+    BrokerSettings,
     BundleSettings,
     ControllerSettings,
     FolderSettings,
@@ -18,6 +19,7 @@ from edge_agent.settings.models import (
     OpcUaSettings,
     Settings,
     SourceFile,
+    SparkplugSettings,
     StoreSettings,
     TriggerSettings,
     WebhookSettings,
@@ -40,6 +42,7 @@ from edge_agent.settings.outputs import (
 
 __all__ = [
     "AnyOutput",
+    "BrokerSettings",
     "BundleSettings",
     "ControllerSettings",
     "EthernetIpSettings",
@@ -63,6 +66,7 @@ __all__ = [
     "Settings",
     "SlmpSettings",
     "SourceFile",
+    "SparkplugSettings",
     "StoreSettings",
     "TriggerSettings",
     "WebSettings",

@@ -110,9 +110,12 @@ def _ports(settings: Settings) -> list[tuple[Loc, str]]:
         known.append(_Ports(("controller", "port"), controller.host, controller.port, controller.port, is_own=False))
     if output.host is not None and output.device is None:
         known.append(_Ports(("output", "port"), output.host, output.port, output.port, is_own=False))
-    if settings.mqtt is not None:
-        broker = settings.mqtt
-        known.append(_Ports(("mqtt", "port"), broker.host, broker.port, broker.port, is_own=False))
+    brokers = [
+        (name, at) for name, at in (("mqtt", settings.mqtt), ("sparkplug", settings.sparkplug)) if at is not None
+    ]
+    ports = [_Ports((name, "port"), at.host, at.port, at.port, is_own=False) for name, at in brokers]
+    # JSON and Sparkplug may go to one broker.
+    known += ports[:1] if len({(at.host.casefold(), at.port) for _, at in brokers}) == 1 else ports
     return [(two.loc, _one_port(one, two)) for one, two in combinations(known, 2) if one.meets(two)]
 
 

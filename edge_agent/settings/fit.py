@@ -5,6 +5,8 @@ from __future__ import annotations
 from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
+from edge_agent.settings.values import is_sparkplug_name
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -190,11 +192,15 @@ def _proxies(web: WebSettings) -> list[tuple[Loc, str]]:
 
 def _receivers(settings: Settings) -> list[tuple[Loc, str]]:
     problems: list[tuple[Loc, str]] = []
-    mqtt, webhook = settings.mqtt, settings.webhook
-    if mqtt is not None and (mqtt.user is None) != (mqtt.password_file is None):
-        key = "user" if mqtt.user is None else "password_file"
-        problems.append((("mqtt",), f"mqtt.user and mqtt.password_file go together (got no {key})"))
-    for name, table in (("mqtt", mqtt), ("webhook", webhook)):
+    mqtt, sparkplug, webhook = settings.mqtt, settings.sparkplug, settings.webhook
+    for name, broker in (("mqtt", mqtt), ("sparkplug", sparkplug)):
+        if broker is not None and (broker.user is None) != (broker.password_file is None):
+            key = "user" if broker.user is None else "password_file"
+            problems.append(((name,), f"{name}.user and {name}.password_file go together (got no {key})"))
+    if sparkplug is not None and sparkplug.node is None and not is_sparkplug_name(settings.line.name):
+        message = f'needs a name without "+", "#" and "/", and not "STATE" (got line.name, {settings.line.name!r})'
+        problems.append((("sparkplug", "node"), message))
+    for name, table in (("mqtt", mqtt), ("sparkplug", sparkplug), ("webhook", webhook)):
         if table is not None and (table.certificate_file is None) != (table.key_file is None):
             key = "certificate_file" if table.certificate_file is None else "key_file"
             problems.append(((name,), f"{name}.certificate_file and {name}.key_file go together (got no {key})"))

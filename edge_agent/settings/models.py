@@ -17,7 +17,7 @@ from edge_agent.settings.fit import Contradiction, bundles, pages, places, sourc
 from edge_agent.settings.opcua import OpcUaSettings
 from edge_agent.settings.outputs import AnyOutput, OutputSettings, RtuSettings, with_kind, without_kind
 from edge_agent.settings.page import MetricsSettings, ReviewSettings, WebSettings
-from edge_agent.settings.receivers import MqttSettings, WebhookSettings
+from edge_agent.settings.receivers import BrokerSettings, MqttSettings, SparkplugSettings, WebhookSettings
 from edge_agent.settings.values import (
     Camera,
     FilePath,
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = [
+    "BrokerSettings",
     "BundleSettings",
     "ChallengeSettings",
     "Contradiction",
@@ -63,6 +64,7 @@ __all__ = [
     "Settings",
     "SignaturesSettings",
     "SourceFile",
+    "SparkplugSettings",
     "StoreSettings",
     "TriggerSettings",
     "WebSettings",
@@ -322,6 +324,7 @@ class Settings(Table):
     review: ReviewSettings = ReviewSettings()
     challenge: Annotated[ChallengeSettings | None, say("how often a challenge is asked for; left out, never")] = None
     mqtt: Annotated[MqttSettings | None, say("results to an MQTT broker")] = None
+    sparkplug: Annotated[SparkplugSettings | None, say("results to an MQTT broker as Sparkplug B")] = None
     webhook: Annotated[WebhookSettings | None, say("results to an HTTP address")] = None
     opcua: Annotated[OpcUaSettings | None, say("status and results for OPC UA clients")] = None
     metrics: Annotated[MetricsSettings | None, say("measured values at an address of their own")] = None

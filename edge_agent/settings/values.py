@@ -33,6 +33,7 @@ __all__ = [
     "ResultItem",
     "SerialPort",
     "SignerKey",
+    "SparkplugName",
     "Table",
     "Tag",
     "Text",
@@ -40,6 +41,7 @@ __all__ = [
     "WebAddress",
     "exact",
     "integer",
+    "is_sparkplug_name",
     "name_pattern",
     "plain_date",
     "say",
@@ -172,6 +174,17 @@ def _header_name(text: str) -> str:
     return text
 
 
+def is_sparkplug_name(text: str) -> bool:
+    """Whether a text can be a group, an edge node, a device or a host of Sparkplug: one level of a topic."""
+    return bool(text.strip()) and not set(text) & set("+#/") and text != "STATE"
+
+
+def _sparkplug_name(text: str) -> str:
+    if not is_sparkplug_name(text):
+        raise ValueError("a name of Sparkplug is one level of a topic")
+    return text
+
+
 def _signer_key(text: str) -> str:
     return str(PublicKey.parse(text))
 
@@ -240,6 +253,11 @@ TimeOfDay = Annotated[
         pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$",
         json_schema_extra={"format": "time"},
     ),
+]
+SparkplugName = Annotated[
+    Text,
+    AfterValidator(_sparkplug_name),
+    Field(json_schema_extra={"format": "sparkplug-name", "pattern": "^(?!STATE$)[^+#/]+$"}),
 ]
 SignerKey = Annotated[
     str,

@@ -44,6 +44,7 @@ _FORMATS = {
     "web-address": 'a web address, as "https://mes.plant.example/edge-agent"',
     "serial-port": 'a serial port, as "/dev/serial/by-id/...", or "rfc2217://ADDRESS:PORT" of a device server',
     "header-name": 'the name of a header of the proxy\'s own, as "X-Remote-User"',
+    "sparkplug-name": 'a name of one level of a topic, without "+", "#" and "/", and not "STATE"',
     "peer": 'an address or a network, such as "192.168.10.10" or "192.168.10.0/24"',
 }
 _SECRET_WORDS = ("password", "passwd", "secret", "token")

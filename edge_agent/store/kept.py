@@ -13,6 +13,7 @@ __all__ = ["KEPT", "closed_journals", "is_closed_journal", "is_kept", "kept_file
 
 KEPT = {
     "{journal}.*.position": 0o640,  # how far each receiver of results has got
+    "{journal}.*.bdseq": 0o640,  # the number of the last Sparkplug session
     "{journal}.*.aside": 0o640,  # what a receiver refused
     "{journal}.*.again": 0o640,  # what shall be sent again
     "{journal}.study": 0o640,  # the study that is under way

@@ -175,6 +175,11 @@ class JournalReader:
         query = "SELECT event_id, kind, detail, at_mono_s, at_utc FROM event WHERE event_id = ?"
         return [EventRow(*found) for found in self._all(query, event_id)]
 
+    def last_event(self) -> EventRow | None:
+        """The newest event; None where there is none."""
+        query = "SELECT event_id, kind, detail, at_mono_s, at_utc FROM event ORDER BY event_id DESC LIMIT 1"
+        return next((EventRow(*found) for found in self._all(query)), None)
+
     def origin(self) -> tuple[str, str]:
         """What this file began with: the hash that its chain goes on from, and the name of the file before ('': none).
 

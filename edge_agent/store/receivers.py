@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from edge_agent.settings import Settings
 
-__all__ = ["ReceiverStatus", "receiver_status", "receiver_statuses"]
+__all__ = ["ReceiverStatus", "named_receivers", "receiver_status", "receiver_statuses"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +44,13 @@ class ReceiverStatus:
 
 def receiver_statuses(settings: Settings) -> list[ReceiverStatus]:
     """Every receiver that line.toml names. Raises nothing."""
-    tables = (("mqtt", settings.mqtt), ("webhook", settings.webhook))
-    return [receiver_status(settings.store.journal, name) for name, table in tables if table is not None]
+    return [receiver_status(settings.store.journal, name) for name in named_receivers(settings)]
+
+
+def named_receivers(settings: Settings) -> list[str]:
+    """The receivers that line.toml names, in the order in which people are told of them."""
+    tables = {"mqtt": settings.mqtt, "sparkplug": settings.sparkplug, "webhook": settings.webhook}
+    return [name for name, table in tables.items() if table is not None]
 
 
 def receiver_status(journal: Path, receiver: str) -> ReceiverStatus:

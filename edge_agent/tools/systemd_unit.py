@@ -69,6 +69,8 @@ def _named(settings: Settings) -> list[tuple[str, str]]:
         named.append(("output.host", settings.output.host))
     if settings.mqtt is not None:
         named.append(("mqtt.host", settings.mqtt.host))
+    if settings.sparkplug is not None:
+        named.append(("sparkplug.host", settings.sparkplug.host))
     if settings.webhook is not None:
         named.append(("webhook.url", urlsplit(settings.webhook.url).hostname or ""))
     return named

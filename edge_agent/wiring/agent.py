@@ -164,7 +164,7 @@ async def run_agent(
         async with (
             serve_desk(desk_path(settings.store.journal), desk),
             keep_page(settings, look, journal.event),
-            keep_publishing(settings, journal.event),
+            keep_publishing(settings, look, journal.event),
             keep_opcua(settings, look, _in_use(inspectors)),
             keep_shadow(settings, journal.event),
             bypass.kept(),

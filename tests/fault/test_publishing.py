@@ -25,6 +25,7 @@ from edge_agent.settings import MqttSettings, WebhookSettings
 from edge_agent.store.journal import Journal
 from edge_agent.store.rotation import rotate
 from edge_agent.wiring.free_ports import free_port
+from tests.opcua_site import ready
 from tests.publishing import Hook, Written, drained, sending, seqs, until
 from tests.security.web_site import part_row, web_settings
 
@@ -319,7 +320,7 @@ async def test_the_process_delivers_and_ends_with_the_agent(tmp_path: Path, hook
     Outbox(settings.store.journal, "webhook").next(1)
     hook.start()
     try:
-        async with keep_publishing(settings, journal.event):
+        async with keep_publishing(settings, ready, journal.event):
             for seq in (1, 2, 3):
                 await journal.append(part_row(seq))
                 await journal.publication(seq, Published.PUBLISHED, 100.6)

@@ -27,6 +27,7 @@ from edge_agent.store.journal import Journal, JournalReader
 from edge_agent.store.receivers import receiver_status
 from edge_agent.store.rotation import rotate
 from edge_agent.wiring.free_ports import free_port
+from tests.opcua_site import ready
 from tests.publishing import Hook, Written, drained, sending, seqs, until
 from tests.security.web_site import part_row, web_settings
 
@@ -380,7 +381,7 @@ async def test_the_journal_says_what_was_set_aside_and_of_that_event_nothing_mor
     journal = Journal.open(settings.store.journal)
     Outbox(settings.store.journal, "webhook").next(1)
     try:
-        async with keep_publishing(settings, journal.event):
+        async with keep_publishing(settings, ready, journal.event):
             for seq in (1, 2, 3):
                 await journal.append(part_row(seq))
                 await journal.publication(seq, Published.PUBLISHED, 100.6)
@@ -532,7 +533,7 @@ def test_a_damaged_position_of_one_receiver_does_not_stop_the_other(tmp_path: Pa
         journal = Journal.open(settings.store.journal)
         Outbox(settings.store.journal, "webhook").next(1)
         try:
-            async with keep_publishing(settings, journal.event):
+            async with keep_publishing(settings, ready, journal.event):
                 await _write(journal, part_row(1))
                 async with asyncio.timeout(60):
                     while hook.parts != [1]:

@@ -21,7 +21,9 @@ def wanted() -> list[Requirement]:
     """What pyproject.toml asks for on a line PC, with results to a broker and workbooks for Excel."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    return [Requirement(text) for text in (*project["dependencies"], *extras["mqtt"], *extras["xlsx"])]
+    return [
+        Requirement(text) for text in (*project["dependencies"], *extras["mqtt"], *extras["sparkplug"], *extras["xlsx"])
+    ]
 
 
 def linux(python: str) -> dict[str, str]:

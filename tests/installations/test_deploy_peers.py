@@ -33,10 +33,11 @@ def allowed(drop_in: str) -> list[str]:
 
 def test_only_the_peers_of_line_toml_are_allowed(tmp_path: Path) -> None:
     more = '\n[mqtt]\nhost = "192.168.30.30"\n[webhook]\nurl = "https://192.168.40.40:8443/in"\n'
+    more += '[sparkplug]\nhost = "192.168.30.31"\n'
 
     drop_in = unit_drop_in(settings(tmp_path, more=more))
 
-    assert allowed(drop_in) == ["", "localhost 192.168.10.10 192.168.20.20 192.168.30.30 192.168.40.40"]
+    assert allowed(drop_in) == ["", "localhost 192.168.10.10 192.168.20.20 192.168.30.30 192.168.30.31 192.168.40.40"]
     assert "DeviceAllow" not in drop_in
     assert "CAP_NET_BIND_SERVICE" not in drop_in
 

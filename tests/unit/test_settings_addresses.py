@@ -18,6 +18,7 @@ HOSTS = {
     "web.host": ("[web]", 'host = "127.0.0.1"'),
     "metrics.host": ("[metrics]", 'host = "127.0.0.1"'),
     "mqtt.host": ("[mqtt]", 'host = "192.168.30.30"'),
+    "sparkplug.host": ("[sparkplug]", 'host = "192.168.30.31"'),
 }
 LISTENS = {"images.ftp.host", "web.host", "metrics.host"}
 
@@ -168,6 +169,10 @@ WRONG: dict[str, tuple[list[tuple[str, str]], list[str]]] = {
         [("mqtt.host", '"192.168.20.20"'), ("mqtt.port", "502")],
         ["mqtt.port: expected a port of its own (got 502, which is output.port)"],
     ),
+    "the broker of Sparkplug where the remote I/O is": (
+        [("sparkplug.host", '"192.168.20.20"'), ("sparkplug.port", "502")],
+        ["sparkplug.port: expected a port of its own (got 502, which is output.port)"],
+    ),
     "nobody takes the controller's images": (
         [("images.ftp.allowed_peers", '["192.168.11.0/24", "192.168.10.11"]')],
         ["images.ftp.allowed_peers: expected controller.host (192.168.10.10) among them, or this key left out"],
@@ -207,6 +212,7 @@ RIGHT: dict[str, list[tuple[str, str]]] = {
     ],
     "the controller's network": [("images.ftp.allowed_peers", '["192.168.10.0/24"]')],
     "two remote devices at the port of ours": [("mqtt.host", '"192.168.20.21"'), ("mqtt.port", "2121")],
+    "JSON and Sparkplug to one broker": [("mqtt.host", '"192.168.30.30"'), ("sparkplug.host", '"192.168.30.30"')],
     "a WAGO's flags": [("output.first_coil", "12288"), ("output.mode_input", "12290")],
     "registers that lie high": [("output.first_register", "40001"), ("output.plc_register", "40100")],
     "two serial ports": [("output.serial.device", '"/dev/ttyS1"'), ("lamp.device", '"/dev/ttyS2"')],

@@ -162,6 +162,20 @@ certificate_file = "mqtt.pem"
 key_file = "mqtt.key"
 version = "5"
 
+[sparkplug]
+host = "192.168.30.31"
+port = 1883
+group = "Plant 1"
+node = "line-3"
+device = "inspection"
+primary_host = "scada"
+user = "edge-agent"
+password_file = "sparkplug_password"
+ca_file = "ca.pem"
+certificate_file = "sparkplug.pem"
+key_file = "sparkplug.key"
+version = "3.1.1"
+
 [webhook]
 url = "https://mes.plant.example/edge-agent"
 token_file = "webhook_token"
@@ -546,7 +560,7 @@ def test_several_contradictions_are_all_said(tmp_path: Path) -> None:
     assert len(problems(tmp_path, document)) == 2
 
 
-@pytest.mark.parametrize("table", ["mqtt", "webhook"])
+@pytest.mark.parametrize("table", ["mqtt", "sparkplug", "webhook"])
 def test_a_certificate_without_its_key_is_said(tmp_path: Path, table: str) -> None:
     document = EVERY_KEY.replace(f'key_file = "{table}.key"\n', "")
 

@@ -52,6 +52,7 @@ CHECKS: tuple[Check, ...] = (
     Check("archive_reach", "how far back images are there", room.archive_reach),
     Check("disk_speed", "a durable write is fast", places.disk_speed),
     Check("file_system", "the disks are in this PC", places.file_system, gates=True),
+    Check("results_libraries", "what receivers of results need is installed", results.results_libraries),
     Check("results_certificates", "certificates for receivers of results", results.results_certificates),
     Check("results_delivered", "receivers get every result", results.results_delivered),
     Check("opcua_server", "the OPC UA server can start, and clients are trusted", opcua.opcua_server),

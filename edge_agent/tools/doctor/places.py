@@ -70,6 +70,8 @@ def secrets_of(settings: Settings) -> list[Path]:
         named.append(settings.images.ftp.password_file)
     if settings.mqtt is not None:
         named += [settings.mqtt.password_file, settings.mqtt.key_file]
+    if settings.sparkplug is not None:
+        named += [settings.sparkplug.password_file, settings.sparkplug.key_file]
     if settings.webhook is not None:
         named += [settings.webhook.token_file, settings.webhook.key_file]
     if settings.opcua is not None:

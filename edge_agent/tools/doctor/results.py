@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from edge_agent.errors import ConfigError
+from edge_agent.errors import ConfigError, Unavailable
+from edge_agent.publishing.mqtt_link import mqtt_library
+from edge_agent.publishing.sparkplug.payload import payload_library
 from edge_agent.publishing.tls import TlsFiles, client_context, expires_soon
 from edge_agent.store.receivers import receiver_statuses
 from edge_agent.tools.doctor.finding import Finding, Site, fail, ok, warn
 
-__all__ = ["results_certificates", "results_delivered"]
+__all__ = ["results_certificates", "results_delivered", "results_libraries"]
 
 
 def results_certificates(site: Site) -> Finding:
     """Files of TLS are there, belong together and are valid."""
     ends: list[str] = []
     named = 0
-    for table in (site.settings.mqtt, site.settings.webhook):
+    for table in (site.settings.mqtt, site.settings.sparkplug, site.settings.webhook):
         if table is None:
             continue
         files = TlsFiles(table.ca_file, table.certificate_file, table.key_file)
@@ -27,6 +29,19 @@ def results_certificates(site: Site) -> Finding:
     if ends:
         return warn("; ".join(ends), "have it renewed: from then on no result is delivered")
     return ok("certificates and keys are valid and belong together" if named else "no certificate is named")
+
+
+def results_libraries(site: Site) -> Finding:
+    """The extras that receivers need are installed."""
+    named = {name for name, table in (("mqtt", site.settings.mqtt), ("sparkplug", site.settings.sparkplug)) if table}
+    try:
+        for name in sorted(named):
+            mqtt_library(name)
+        if "sparkplug" in named:
+            payload_library()
+    except Unavailable as err:
+        return fail(str(err), err.hint)
+    return ok("what receivers of results need is installed" if named else "no receiver needs a library")
 
 
 def results_delivered(site: Site) -> Finding:
