@@ -57,6 +57,7 @@ REASON_WORDS: Mapping[Reason, str] = {
     Reason.JOURNAL: mark("The journal could not be written"),
     Reason.INTERNAL: mark("The inspection failed: see the log"),
     Reason.DISK: mark("The image could not be stored: the disk is full, or refuses"),
+    Reason.LOCKED: mark("The line is locked: its samples were not shown"),
     Reason.BYPASS: mark("A person answered for this part, not the inspection"),
 }
 """In English; ``tr`` says them in the language that is spoken."""

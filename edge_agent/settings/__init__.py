@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edge_agent.settings.challenge import ChallengeSettings, SampleSettings
 from edge_agent.settings.edit import put_keys
 from edge_agent.settings.load import load_settings, read_password, settings_json_schema, unfinished_note
 from edge_agent.settings.models import (
@@ -41,6 +42,7 @@ from edge_agent.settings.outputs import (
 __all__ = [
     "AnyOutput",
     "BundleSettings",
+    "ChallengeSettings",
     "ControllerSettings",
     "EthernetIpSettings",
     "FolderSettings",
@@ -60,6 +62,7 @@ __all__ = [
     "OutputSettings",
     "PlcSettings",
     "S7Settings",
+    "SampleSettings",
     "Settings",
     "SlmpSettings",
     "SourceFile",

@@ -276,6 +276,7 @@ PROVEN = Evidence(
     unproven="",
     deadline_passed=False,
     next_part_is_here=False,
+    locked="",
 )
 
 
@@ -309,6 +310,7 @@ def decisions() -> Iterator[Decision]:
         {"unproven": Evidence((1,), "agent").unproven},
         {"deadline_passed": True},
         {"next_part_is_here": True},
+        {"locked": Evidence((1,), "agent").locked},
         {"not_ready": str(Health.waiting_for(*CONDITIONS))},
         {"not_ready": str(Health({"output": "the remote I/O is not there or not read back"}))},
         {"program_problem": Programs(frozenset(), (1,), 4).problem()},

@@ -27,6 +27,7 @@ PROVEN = Evidence(
     unproven="",
     deadline_passed=False,
     next_part_is_here=False,
+    locked="",
 )
 
 
@@ -58,6 +59,9 @@ def test_a_part_with_every_proof_passes() -> None:
         ({"captures": {1: replace(CAPTURE, storing=Future())}}, Verdict.REJECT, Reason.LATE),
         ({"deadline_passed": True}, Verdict.REJECT, Reason.LATE),
         ({"next_part_is_here": True}, Verdict.REJECT, Reason.OVERRUN),
+        ({"locked": "no challenge was passed yet"}, Verdict.REJECT, Reason.LOCKED),
+        ({"locked": "x", "inspections": {1: NG}}, Verdict.REJECT, Reason.SCORE),
+        ({"locked": "x", "deadline_passed": True}, Verdict.REJECT, Reason.LATE),
         ({"cameras": (1, 2)}, Verdict.REJECT, Reason.NO_IMAGE),
     ],
 )
