@@ -70,19 +70,23 @@ class KnownSamples:
 def odd_words(one: SampleSettings, score: float, control: Control, odd: Odd, like: str = "") -> str:
     """What a person is told of it, by name."""
     usual = f"its first {control.times} times {control.least:.4g} to {control.most:.4g}"
-    now = f"{_who(one)} scored {score:.4g} now; {usual}"
-    if odd.is_creep:
-        way = "down" if odd is Odd.CREEP_LOW else "up"
-        return f"{now}: it has been coming {way} for its last times, which is how a sample wears or gets dirty"
+    return f"{_who(one)} scored {score:.4g} now; {usual}: {_why(one, odd, like)}"
+
+
+def _why(one: SampleSettings, odd: Odd, like: str) -> str:
+    if odd is Odd.CREEP_LOW:
+        return "it has been coming down for its last times, which is how a sample wears or gets dirty"
+    if odd is Odd.CREEP_HIGH:
+        return "it has been coming up for its last times, which is how a sample wears or gets dirty"
     if like:
-        return f"{now}: it scores as {like} does, and may have been swapped with it"
+        return f"it scores as {like} does, and may have been swapped with it"
     if odd is Odd.LOW and one.kind == "reject":
-        return f"{now}: it may be worn, or may have been swapped with another"
-    return f"{now}: it may have been swapped with another"
+        return "it may be worn, or may have been swapped with another"
+    return "it may have been swapped with another"
 
 
 def _who(one: SampleSettings) -> str:
-    return f"{'reject' if one.kind == 'reject' else 'golden'} sample {one.name}"
+    return f"reject sample {one.name}" if one.kind == "reject" else f"golden sample {one.name}"
 
 
 def _by_sample(found: Iterable[Challenged], *, with_simulated: bool) -> dict[tuple[str, str], tuple[Shown, ...]]:

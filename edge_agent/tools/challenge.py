@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from edge_agent.people.signing import Signed
     from edge_agent.settings import Settings
 
-__all__ = ["Challenge", "Sample", "challenge_images", "now_utc", "record", "was_seen"]
+__all__ = ["Challenge", "Sample", "challenge_images", "is_doubtful", "now_utc", "record", "was_seen"]
 
 _SEEN = frozenset({Reason.SCORE, Reason.ALIGN, Reason.CONTROLLER_NG})
 """Reasons that say that somebody looked at the part. In another light only a score that would have rejected it does."""

@@ -30,6 +30,7 @@ from edge_agent.report.subject import identity, versions
 from edge_agent.report.tally import ReasonCount
 from edge_agent.runtime.dry_run import DRY_RUN
 from edge_agent.store.search import JournalSearch
+from edge_agent.tools.challenge_history import sample_history
 from edge_agent.wording import tr, trn
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ def shift_facts(
         audit = journal.audit(None, lambda done, total: progress("chain of hashes", done, total))
         drift = tuple(traces(settings, journal, first, last))
         events = [event for event in journal.events() if from_utc <= event.at_utc < to_utc]
+    samples = sample_history(settings)
     reviews = Counter(_says(event) for event in events if event.kind == "REVIEW")
     bundles = {bundle_id: _load(settings, bundle_id, seen) for bundle_id, _ in seen.bundles.most_common()}
     return ShiftFacts(
@@ -110,6 +112,8 @@ def shift_facts(
         chain_head=str(audit.head),
         versions=versions(),
         drift=drift,
+        samples=samples.series,
+        samples_due=samples.standing.words,
     )
 
 

@@ -30,6 +30,7 @@ from edge_agent.web.limits import LimitPages
 from edge_agent.web.looking_back import LookingBack
 from edge_agent.web.pictures import Busy
 from edge_agent.web.rows import part_json
+from edge_agent.web.samples import SamplesPage
 from edge_agent.web.shadow import ShadowPage
 
 if TYPE_CHECKING:
@@ -173,6 +174,7 @@ def page(site: Site, names: frozenset[str]) -> ASGIApp:
         *LimitPages(site.settings, site.desk, site.access).routes(),
         *DriftPages(site.settings, site.watch).routes(),
         Route("/api/changes", site.changes),
+        *SamplesPage(site.settings).routes(),
         *ShadowPage(site.settings).routes(),
         *site.access.routes(),
         *_machines(site),

@@ -1,4 +1,4 @@
-"""The real agent under [challenge] lock_out: no gate opens until its samples were shown, and none after one went wrong."""
+"""The real agent under lock_out: no gate opens until its samples were shown, and none after one of them went wrong."""
 
 from __future__ import annotations
 
