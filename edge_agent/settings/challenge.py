@@ -83,7 +83,7 @@ def challenges(settings: Settings) -> list[tuple[Loc, str]]:
     if asked is None:
         return []
     problems: list[tuple[Loc, str]] = []
-    if not asked.has_schedule and not asked.sample:
+    if not asked.has_schedule and not asked.sample and not asked.lock_out:
         message = "say when samples are to be shown: every_shift = true, every_h or every_parts (got none of them)"
         problems.append((("challenge",), message))
     if asked.every_shift and settings.web is None:

@@ -111,7 +111,10 @@ class AgentDesk:
         return await self.link.command(name, *args, by=by)
 
     async def bypass(self, *, begins: bool, by: str, why: str, for_s: float) -> Mapping[str, object]:
-        """Let a person answer for the parts, or end that; gives the status. Raises EdgeAgentError."""
+        """Let a person answer for the parts, or end that; gives the status.
+
+        Raises BypassRefused, also while the line is locked, JournalError.
+        """
         if begins and (why_locked := self.engine.why_locked):
             raise BypassRefused(
                 f"a bypass opens nothing now: {why_locked}", hint="show the samples: edge-agent challenge --samples all"

@@ -164,9 +164,9 @@ def test_two_who_change_users_at_once_lose_nothing(tmp_path: Path, users: Users)
     assert [user.name for user in read_users(path).users] == ["Ada", "Lin", "Max", "Zoe"]
 
 
-def test_every_action_has_somebody_and_an_operator_may_only_review() -> None:
+def test_every_action_has_somebody_and_an_operator_may_review_and_show_samples() -> None:
     assert all(roles_for(action) for action in Action)
-    assert {action for action in Action if Role.OPERATOR in roles_for(action)} == {Action.REVIEW}
+    assert {action for action in Action if Role.OPERATOR in roles_for(action)} == {Action.REVIEW, Action.CHALLENGE}
     assert roles_for(Action.USERS) == {Role.ENGINEER}
 
 
