@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CHALLENGE",
+    "MOST_HANDED_ON",
     "Challenged",
     "ShownSample",
     "all_challenges",
@@ -33,7 +34,7 @@ __all__ = [
 CHALLENGE = "CHALLENGE"
 """The kind of a challenge's event in the journal; its detail is a JSON object with ``ok``."""
 _HANDED_ON = "challenges"
-_MOST_HANDED_ON = 40
+MOST_HANDED_ON = 40
 _READ_MOST = 2000
 
 Kind = Literal["reject", "good"]
@@ -122,7 +123,7 @@ def handed_on(reader: JournalReader) -> dict[str, object]:
     for one in newest_challenges(reader):
         shown = tuple(sorted((sample.name, sample.kind, sample.is_right) for sample in one.samples))
         kept.setdefault((one.is_passed, one.through, one.programs, one.is_simulated, shown), one)
-    newest = list(kept.values())[:_MOST_HANDED_ON]
+    newest = list(kept.values())[:MOST_HANDED_ON]
     return {_HANDED_ON: [_to_json(one) for one in newest]} if newest else {}
 
 

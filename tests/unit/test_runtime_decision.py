@@ -143,6 +143,7 @@ inspections = st.sampled_from([OK, NG, replace(OK, outcome=Outcome.REVIEW), repl
         repeats_count=st.booleans(),
         deadline_passed=st.booleans(),
         next_part_is_here=st.booleans(),
+        locked=st.sampled_from(["", "x"]),
     )
 )
 def test_pass_implies_every_proof(evidence: Evidence) -> None:
@@ -150,7 +151,7 @@ def test_pass_implies_every_proof(evidence: Evidence) -> None:
         return
 
     assert not any((evidence.not_ready, evidence.program_problem, evidence.stale))
-    assert not any((evidence.deadline_passed, evidence.next_part_is_here))
+    assert not any((evidence.deadline_passed, evidence.next_part_is_here, evidence.locked))
     assert evidence.result is not None
     for camera in evidence.cameras:
         assert evidence.captures[camera].broken is None
