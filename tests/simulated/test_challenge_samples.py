@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from drivers.simulated.faults import Fault
 from edge_agent.desk.client import DeskClient, desk_path
 from edge_agent.domain import Reason
 from edge_agent.store.challenges import all_challenges
@@ -125,10 +126,9 @@ async def test_a_restart_in_the_middle_ends_it(at: Line) -> None:
 async def test_a_sample_without_an_image_proves_nothing(at: Line) -> None:
     running = await begun(at, "--json")
     count = len(at.rows()) + 1
-    at.controller.image_to = None  # the result comes, the image does not
+    at.controller.faults.add(at.controller.triggers + 1, Fault.LOST_IMAGE)
     await at.controller.wire_trigger(bad_image(1))
     row = (await at.until_rows(count))[-1]
-    at.controller.image_to = "ftp"
     await asked(running)
     await put_in(at, good_image(1))
     out, _ = await running.communicate()

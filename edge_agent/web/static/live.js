@@ -55,7 +55,7 @@ function showLine() {
   $("locked").textContent = state.locked;
   $("soon").hidden = !state.samples_soon;
   $("soon").textContent = state.samples;
-  $("duebox").hidden = !state.samples;
+  $("duebox").hidden = !state.samples || Boolean(state.locked);
   $("due").textContent = state.samples;
   $("bypass").hidden = !state.bypass;
   $("bypass").textContent = state.bypass;

@@ -40,8 +40,8 @@ function judged() {
   }
   if (["READY", "BUSY"].includes(state.line) && state.locked) {
     return {
-      kind: "LOCKED", word: tr("LOCKED"), why: tr("Nothing passes until the samples were shown"), details: [state.locked], since_s: state.line_for_s + silent,
-      advice: tr("Show the samples in their order: edge-agent challenge --samples all"),
+      kind: "LOCKED", word: tr("LOCKED"), why: tr("Nothing passes until the samples were shown"), details: [], since_s: state.line_for_s + silent,
+      advice: tr("Show the samples in their order: edge-agent challenge"),
     };
   }
   if (["READY", "BUSY"].includes(state.line)) return { kind: "READY", word: tr("READY"), why: tr("Waiting for a part"), details: [], advice: "", since_s: state.line_for_s + silent };
