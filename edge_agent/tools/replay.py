@@ -321,6 +321,7 @@ def _decide_again(row: PartRow, judged: Mapping[str, Inspection]) -> Decision:
             unproven="",
             deadline_passed=False,
             next_part_is_here=False,
+            locked="",
         )
     )
 

@@ -168,6 +168,7 @@ async def test_samples_of_another_program_are_refused(at: Line) -> None:
     assert "sample G1 is of program 2, the controller runs 1" in ran.stderr
 
 
+@pytest.mark.timeout(300)
 async def test_a_swapped_sample_is_told_and_keeps_the_challenge_from_being_passed(at: Line) -> None:
     """Both samples are reject samples of their own score; the sixth time the other one comes for the first."""
     at.config.write_text(at.config.read_text().replace('name = "G1"\nkind = "good"', 'name = "R2"\nkind = "reject"'))

@@ -13,7 +13,10 @@ from drivers.simulated.gate import Gate
 from drivers.timing import monotonic_s
 from edge_agent.desk.client import DeskClient, DeskError, desk_path
 from edge_agent.domain import Reason, Verdict
+from edge_agent.errors import Unavailable
+from edge_agent.settings import load_settings
 from edge_agent.store.journal import JournalReader
+from edge_agent.tools.msa.line import must_run
 from tests.simulated.line import PASS, PROGRAM, REJECT, bad_image, edge_agent, good_image, line
 
 if TYPE_CHECKING:
@@ -73,10 +76,9 @@ async def status(at: Line) -> dict[str, Any]:
         return await desk.status()
 
 
-@pytest.mark.promise("T-97", "a line with lock_out", "0 PASS while locked; good samples count as judged")
-async def test_nothing_passes_until_the_samples_were_shown_nor_after_one_was_wrong(
-    tmp_path: Path, thumbnail_bundle: Path
-) -> None:
+@pytest.mark.timeout(300)
+@pytest.mark.promise("T-29l", "a line with lock_out", "0 PASS while locked; good samples count as judged")
+async def test_nothing_passes_until_the_samples_were_shown(tmp_path: Path, thumbnail_bundle: Path) -> None:
     good, bad = good_image(1), bad_image(1)
     async with line(tmp_path, thumbnail_bundle, start=False) as at:
         at.config.write_text(at.config.read_text() + LOCK)
@@ -110,9 +112,22 @@ async def test_nothing_passes_until_the_samples_were_shown_nor_after_one_was_wro
         await at.until_ready()
         assert (await put_in(at, good))[1]  # a restart forgets nothing that was passed
 
+
+@pytest.mark.timeout(300)
+async def test_a_sample_that_was_wrong_locks_at_once_and_everybody_is_told(
+    tmp_path: Path, thumbnail_bundle: Path
+) -> None:
+    good, bad, page = good_image(1), bad_image(1), tmp_path / "challenge.html"
+    async with line(tmp_path, thumbnail_bundle, start=False) as at:
+        at.config.write_text(at.config.read_text() + LOCK)
+        await at.start_agent()
+        await at.until_ready()
+        assert (await challenged(at, [bad, good]))[0] == 0
+
         # A reject sample that passes: the inspection is blind for it, whatever it was.
-        code, said, opened = await challenged(at, [good, good])
+        code, said, opened = await challenged(at, [good, good], "--samples", "all", "--report", str(page))
         assert (code, said["ok"], opened[1]) == (1, False, True)
+        assert "NOT PASSED: 0 of 1 reject samples rejected, 1 of 1 golden samples passed" in page.read_text()
         failed, is_open = await put_in(at, good)
         assert (failed.reason, is_open) == (Reason.LOCKED, False)
         assert "the last challenge was not passed" in failed.detail
@@ -126,13 +141,22 @@ async def test_nothing_passes_until_the_samples_were_shown_nor_after_one_was_wro
         assert (code, said["ok"]) == (0, True)
         assert (await put_in(at, good))[0].reason is Reason.LOCKED
         told = await asyncio.to_thread(edge_agent, "status", "--config", str(at.config))
+        with pytest.raises(Unavailable, match="nothing passes now"):
+            await must_run(load_settings(at.config))  # a study would ask for its first part for ever
         history = await asyncio.to_thread(edge_agent, "challenge", "history", "--config", str(at.config), "--json")
         with JournalReader.open(tmp_path / "journal.sqlite3") as journal:
             assert journal.audit().problems == ()
 
+    report = edge_agent("report", "shift", "--config", str(at.config), "--out", str(tmp_path / "shift.html"))
+    assert report.returncode == 0, report.stderr
+    shift = (tmp_path / "shift.html").read_text()
+    assert "Golden parts and reject samples" in shift
+    assert "dark residue" in shift
+    assert "the last challenge was not passed: show the samples again" in shift
+    assert "The line is locked: its samples were not shown" in shift
     assert told.returncode == 1
     assert "DEGRADED, challenge: the last challenge was not passed" in told.stdout
     found = json.loads(history.stdout)
     assert history.returncode == 1
-    assert [(one["name"], len(one["points"])) for one in found["samples"]] == [("R1", 4), ("G1", 3)]
+    assert [(one["name"], len(one["points"])) for one in found["samples"]] == [("R1", 3), ("G1", 2)]
     assert "the last challenge was not passed" in found["locked"]

@@ -17,6 +17,8 @@ from edge_agent.store.journal import Journal, JournalReader
 from edge_agent.store.rotation import rotate
 from edge_agent.tools.challenge_history import sample_history
 from edge_agent.tools.challenge_line import chosen_samples, wanted_parts
+from edge_agent.tools.doctor import Result, Site
+from edge_agent.tools.doctor.samples import challenge_age
 from tests.security.web_site import web_settings
 from tests.unit.test_store_journal import part_row
 
@@ -244,3 +246,24 @@ def test_without_a_register_parts_have_no_names(tmp_path: Path) -> None:
     assert wanted_parts(plain, 2, None) == (None, None)
     with pytest.raises(UsageError, match=r"no sample is registered in line\.toml"):
         chosen_samples(plain, "all", None)
+
+
+# --- the doctor --------------------------------------------------------------------------------------------------
+
+
+def test_the_doctor_says_what_is_due_and_which_sample_is_odd(settings: Settings, tmp_path: Path) -> None:
+    site, path = Site(tmp_path / "line.toml", settings), settings.store.journal
+    assert "there is no journal" in challenge_age(site).evidence
+    write(path, record(), parts=(1,))
+    fits = challenge_age(site)
+    write(path, record(1.5).replace('"bundle": "b1"', '"bundle": "b1", "odd": "low"'))
+    odd = challenge_age(site)
+    write(path, record(ok=False))
+    failed = challenge_age(site)
+
+    assert (fits.result, fits.evidence) == (Result.OK, "samples are due in 100 parts or in 8 h")
+    assert (odd.result, odd.evidence) == (Result.WARN, "wrong or odd when last shown: R1, R2, G1")
+    assert (failed.result, failed.evidence) == (
+        Result.WARN,
+        "the last challenge was not passed: show the samples again",
+    )
