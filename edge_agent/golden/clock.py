@@ -87,12 +87,14 @@ class ChallengeClock:
         # A clock that was set back while nobody ran shows it by the journal's own times.
         learnt_at = now() if newest_utc is None else max(now(), newest_utc)
         self._known = [self._known_of(one, learnt_at) for one in challenges]
+        self._newest: dict[int | None, _Known | None] = {}
 
     def note(self, detail: str, part_seq: int) -> None:
         """Take note of a challenge that ends now, after part ``part_seq``, by its event's ``detail``."""
         at = self._now()
         told = read_challenge(detail, at.isoformat())
         if told is not None:
+            self._newest.clear()
             self._known.insert(0, _Known(replace(told, part_seq=part_seq), timedelta(0), self._mono_s()))
 
     def standing(self, program: int | None, part_seq: int) -> Standing:
@@ -112,8 +114,7 @@ class ChallengeClock:
         return {"challenge": stands.overdue} if stands.overdue else {}
 
     def _of(self, program: int | None, part_seq: int) -> Standing:
-        says = (one for one in self._known if self._counts(one.told, program) or self._fails(one.told, program))
-        newest = next(says, None)
+        newest = self._newest_of(program)
         if newest is None:
             return self._late("no challenge was passed yet: edge-agent challenge", None, None)
         if not newest.told.is_passed:
@@ -123,6 +124,13 @@ class ChallengeClock:
         if age is None:
             return self._late("the clock was set back since the last challenge: show the samples again", None, None)
         return self._since(passed.told, age, part_seq)
+
+    def _newest_of(self, program: int | None) -> _Known | None:
+        """The newest challenge that says something of this program; looked for once, since every part asks."""
+        if program not in self._newest:
+            says = (one for one in self._known if self._counts(one.told, program) or self._fails(one.told, program))
+            self._newest[program] = next(says, None)
+        return self._newest[program]
 
     def _since(self, passed: Challenged, age: timedelta, part_seq: int) -> Standing:
         """What the schedule says of a challenge that was passed so long ago."""
@@ -164,8 +172,6 @@ class ChallengeClock:
         if not told.is_passed or (told.is_simulated and not self._is_simulated):
             return False
         if self.plan.lock_out and told.through != "line":
-            return False
-        if self.plan.wanted and program is None:
             return False
         wanted = self.plan.wanted.get(program, frozenset()) if program is not None else frozenset()
         shown = {(one.name, one.kind) for one in told.samples if one.is_right}

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from edge_agent.golden.clock import ChallengeClock
 from edge_agent.golden.plan import Plan
@@ -72,11 +73,17 @@ def test_a_line_without_a_schedule_owes_nothing(clocks: Clocks) -> None:
 def test_by_hours_it_is_told_ahead_and_overdue_after(clocks: Clocks) -> None:
     clock = clock_at(clocks, Plan(every_h=8))
     assert "no challenge was passed yet" in clock.standing(1, 1).overdue
+    assert clock.standing(1, 1).is_asked
 
     clock.note(passed(), 10)
     assert clock.standing(1, 11).words == "samples are due in 8 h"
-    clocks.go(hours=7, minutes=30)
+    clocks.go(hours=7, minutes=11, seconds=59)
+    assert clock.standing(1, 11).is_soon is False  # a tenth of eight hours is 48 minutes
+    clocks.go(seconds=1)
+    assert clock.standing(1, 11).is_soon is True
+    clocks.go(minutes=18)
     assert (clock.standing(1, 11).words, clock.standing(1, 11).is_soon) == ("samples are due in 30 min", True)
+    assert clock.standing(1, 11).is_asked
     clocks.go(minutes=29, seconds=59)
     assert clock.standing(1, 11).overdue == ""
     clocks.go(seconds=1)
@@ -90,6 +97,7 @@ def test_by_parts_exactly_so_many_may_come(clocks: Clocks) -> None:
     assert clock.standing(1, 11).words == "samples are due in 100 parts"
     assert clock.standing(1, 11).is_soon is False
     assert (clock.standing(1, 110).due_parts, clock.standing(1, 110).is_soon) == (1, True)
+    assert [clock.standing(1, seq).is_soon for seq in (100, 101, 102)] == [False, True, True]
     assert clock.standing(1, 110).overdue == ""
     assert clock.standing(1, 111).overdue == "the challenge is overdue since part 111"
     assert clock.standing(1, 150).overdue == "the challenge is overdue since part 111"
@@ -194,8 +202,46 @@ def test_a_challenge_of_the_future_proves_nothing(clocks: Clocks) -> None:
     assert "the clock was set back" in clock.why_locked(1, 11)
 
 
+def test_a_minute_is_what_a_time_server_may_put_back_and_what_is_no_time_proves_nothing(clocks: Clocks) -> None:
+    for ahead_s, is_known in ((0, True), (59, True), (60, False), (61, False)):
+        clock = clock_at(clocks, Plan(every_h=8), record(clocks.wall + timedelta(seconds=ahead_s)))
+        assert (clock.standing(1, 11).overdue == "") is is_known, ahead_s
+    for text in ("", "yesterday", "2026-11-24", "2026-11-24T10:00"):
+        clock = clock_at(clocks, Plan(every_h=8), replace(record(clocks.wall), at_utc=text))
+        assert "the clock was set back" in clock.standing(1, 11).overdue, text
+
+
+def test_of_several_programs_the_one_that_is_due_first_is_told_while_none_is_known(clocks: Clocks) -> None:
+    wanted = {1: frozenset({("R1", "reject")}), 2: frozenset({("R9", "reject")})}
+    nine = replace(R1, name="R9")
+    by_parts = clock_at(clocks, Plan(every_parts=100, programs=(1, 2), wanted=wanted))
+    by_parts.note(passed(), 10)
+    by_parts.note(passed(programs=[2], samples=[nine]), 40)
+    by_hours = clock_at(clocks, Plan(every_h=8, programs=(1, 2), wanted=wanted))
+    by_hours.note(passed(), 10)
+    clocks.go(hours=1)
+    by_hours.note(passed(programs=[2], samples=[nine]), 40)
+
+    assert [by_parts.standing(program, 41).due_parts for program in (1, 2, None)] == [70, 100, 70]
+    assert [by_hours.standing(program, 41).due_s for program in (1, 2, None)] == [7 * 3600, 8 * 3600, 7 * 3600]
+    by_hours.note(passed(programs=[2], ok=False), 40)
+    assert "not passed" in by_hours.standing(None, 41).overdue
+    assert by_hours.standing(1, 41).overdue == ""
+
+
+def test_minutes_up_to_two_hours_then_hours(clocks: Clocks) -> None:
+    clock = clock_at(clocks, Plan(every_h=8))
+    clock.note(passed(), 10)
+    said = []
+    for minutes in (0, 359, 2, 117):
+        clocks.go(minutes=minutes)
+        said.append(clock.standing(1, 11).words.removeprefix("samples are due in "))
+
+    assert said == ["8 h", "2 h", "119 min", "2 min"]
+
+
 def test_a_part_number_of_another_journal_is_not_counted_from(clocks: Clocks) -> None:
-    for part_seq in (None, 500):
+    for part_seq in (None, 500, 11):
         known = replace(record(clocks.wall), part_seq=part_seq)
         assert "not known how many parts" in clock_at(clocks, Plan(every_parts=100), known).standing(1, 11).overdue
 
@@ -267,9 +313,18 @@ def test_a_program_that_has_no_sample_never_opens(clocks: Clocks) -> None:
     assert clock.why_locked(7, 11) != ""
 
 
-def test_a_question_that_cannot_be_answered_locks(caplog: pytest.LogCaptureFixture) -> None:
-    def broken(_program: int | None, _seq: int) -> str:
-        raise ZeroDivisionError
+def test_a_question_that_cannot_be_answered_locks_and_is_logged_once_each_time() -> None:
+    answers: list[str | Exception] = ["", ZeroDivisionError("x"), ZeroDivisionError("x"), "overdue", ValueError("y")]
 
-    assert safely_locked(broken)(1, 1) == UNKNOWN
-    assert safely_locked(lambda _program, _seq: "")(1, 1) == ""
+    def asked(_program: int | None, _seq: int) -> str:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    why = safely_locked(asked)
+    with capture_logs() as logged:
+        said = [why(1, 1) for _ in range(5)]
+
+    assert said == ["", UNKNOWN, UNKNOWN, "overdue", UNKNOWN]
+    assert [entry["error"] for entry in logged] == ["ZeroDivisionError('x')", "ValueError('y')"]
