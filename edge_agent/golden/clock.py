@@ -181,7 +181,10 @@ class ChallengeClock:
         """Whether it was not passed, and says something of this program."""
         if told.is_passed or (told.is_simulated and not self._is_simulated):
             return False
-        return not told.programs or program is None or program in told.programs
+        if program is None or not told.programs or program in told.programs:
+            return True
+        # Its samples, whichever program the controller ran when they were shown.
+        return bool({(one.name, one.kind) for one in told.samples} & self.plan.wanted.get(program, frozenset()))
 
     def _age(self, known: _Known) -> timedelta | None:
         if known.age is None:

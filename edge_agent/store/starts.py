@@ -45,6 +45,7 @@ log = structlog.get_logger(__name__)
 START, ROTATE = "START", "ROTATE"
 _SCHEMA_VERSION = 1
 _NOT_A_SETTING = "schema_version"
+_SAMPLES = "challenge.sample"
 _ADDRESSES = frozenset({"webhook.url"})
 """Of these the host alone: the rest of an address may be what lets its holder in."""
 
@@ -182,6 +183,9 @@ def _flatten(key: str, value: Any, found: Values) -> None:
     if isinstance(value, dict):
         for name, below in value.items():
             _flatten(f"{key}.{name}", below, found)
+    elif key == _SAMPLES:  # by their names, so that one that is added changes nothing else
+        for entry in value:
+            _flatten(f"{key}.{entry['name']}", {name: one for name, one in entry.items() if name != "name"}, found)
     elif value is not None and key != _NOT_A_SETTING:
         found[key] = _host_alone(value) if key in _ADDRESSES else value
 

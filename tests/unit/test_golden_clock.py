@@ -224,7 +224,7 @@ def test_of_several_programs_the_one_that_is_due_first_is_told_while_none_is_kno
 
     assert [by_parts.standing(program, 41).due_parts for program in (1, 2, None)] == [70, 100, 70]
     assert [by_hours.standing(program, 41).due_s for program in (1, 2, None)] == [7 * 3600, 8 * 3600, 7 * 3600]
-    by_hours.note(passed(programs=[2], ok=False), 40)
+    by_hours.note(passed(programs=[2], samples=[nine], ok=False), 40)
     assert "not passed" in by_hours.standing(None, 41).overdue
     assert by_hours.standing(1, 41).overdue == ""
 
@@ -300,8 +300,13 @@ def test_each_program_has_its_own_samples(clocks: Clocks) -> None:
     assert clock.why_locked(1, 11) == ""
     assert clock.why_locked(2, 11) != ""
     assert clock.why_locked(None, 11) != ""
-    clock.note(passed(ok=False, programs=[2]), 12)
+    clock.note(passed(ok=False, programs=[2], samples=[replace(R1, name="R9", is_right=False)]), 12)
     assert clock.why_locked(1, 13) == ""
+    assert clock.why_locked(2, 13) != ""
+    clock.note(passed(), 12)
+    clock.note(passed(ok=False, programs=[2]), 12)  # samples of program 1, while the controller ran the other one
+    assert clock.why_locked(1, 13) != ""
+    clock.note(passed(), 12)
     clock.note(passed(ok=False, programs=[]), 13)
     assert clock.why_locked(1, 14) != ""
 

@@ -15,6 +15,7 @@ from edge_agent.settings import load_settings
 from edge_agent.store.challenges import MOST_HANDED_ON, all_challenges, newest_challenges, read_challenge
 from edge_agent.store.journal import Journal, JournalReader
 from edge_agent.store.rotation import rotate
+from edge_agent.store.starts import changed_values, values_of
 from edge_agent.tools.challenge_history import sample_history
 from edge_agent.tools.challenge_line import chosen_samples, wanted_parts
 from edge_agent.tools.doctor import Result, Site
@@ -246,6 +247,23 @@ def test_without_a_register_parts_have_no_names(tmp_path: Path) -> None:
     assert wanted_parts(plain, 2, None) == (None, None)
     with pytest.raises(UsageError, match=r"no sample is registered in line\.toml"):
         chosen_samples(plain, "all", None)
+
+
+# --- who changed what ---------------------------------------------------------------------------------------------
+
+
+def test_a_sample_that_is_changed_is_named_in_the_journals_start(settings: Settings) -> None:
+    assert settings.challenge is not None
+    first, *rest = settings.challenge.sample
+    other = settings.challenge.model_copy(update={"sample": (first.model_copy(update={"shows": "dent"}), *rest)})
+
+    before = values_of(settings, {}, {})
+    after = values_of(settings.model_copy(update={"challenge": other}), {}, {})
+
+    assert before["challenge.sample.R1.kind"] == "reject"
+    assert [(one.key, one.old, one.new) for one in changed_values(before, after)] == [
+        ("challenge.sample.R1.shows", None, "dent")
+    ]
 
 
 # --- the doctor --------------------------------------------------------------------------------------------------
