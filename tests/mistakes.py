@@ -225,6 +225,16 @@ MISTAKES: tuple[Mistake, ...] = (
            "expected a date without quotes, as 2026-11-29"),
     _wrong("a date in quotes", PROVEN[0][1], 'watchdog_tested = "2026-11-29"', "output.watchdog_tested",
            "expected a date without quotes, as 2026-11-29"),
+    # --- samples
+    _wrong("[challenge] with nothing in it", "#[challenge]", "[challenge]", "challenge",
+           "say when samples are to be shown: every_shift = true, every_h or every_parts", hint=_ONE_HINT),
+    _wrong("a lock that knows no time", "#[challenge]",
+           '[challenge]\nsample = [{name = "R1", kind = "reject", program = 0}]\nlock_out = true', "challenge.lock_out",
+           "lock_out needs to know when"),
+    _wrong("a lock without a reject sample", "#[challenge]", "[challenge]\nevery_h = 24\nlock_out = true",
+           "challenge.lock_out", "program 0 could never pass a part"),
+    _wrong("yes for true", "#[challenge]", '[challenge]\nevery_h = 24\nlock_out = "yes"', "challenge.lock_out",
+           "expected true or false, without quotes"),
     # --- keys and tables
     _wrong("a key without its unit", _DEADLINE, "deadline = 700", "line.deadline", 'did you mean "deadline_ms"?',
            hint="line.deadline_ms: "),

@@ -60,6 +60,8 @@ TESTS_OF = {
     "edge_agent/runtime/engine.py": tuple(
         f"tests/unit/test_runtime_{name}.py" for name in ("engine", "bypass", "supervisor")
     ),
+    "edge_agent/runtime/locking.py": ("tests/unit/test_golden_clock.py",),
+    "edge_agent/golden/clock.py": ("tests/unit/test_golden_clock.py",),
     "drivers/output/device_output.py": _DRIVES,
     "drivers/output/questions.py": _DRIVES,
     "drivers/output/outage.py": _DRIVES,

@@ -19,6 +19,7 @@ from drivers.timing import monotonic_s, shown_time
 from edge_agent.domain import Verdict
 from edge_agent.runtime.engine import Engine, EngineOptions
 from edge_agent.runtime.interlock import Health
+from edge_agent.runtime.locking import never_locked
 from edge_agent.runtime.supervisor import CONDITIONS, Supervisor, TriggerPlan
 from edge_agent.store.archive import Archive
 from edge_agent.store.journal import Journal, JournalReader
@@ -92,8 +93,16 @@ class VirtualLine:
     """
 
     def __init__(
-        self, folder: Path, seed: int, *, is_calm: bool = False, archive_bytes: int = 0, on_part: OnPart = _nothing
+        self,
+        folder: Path,
+        seed: int,
+        *,
+        is_calm: bool = False,
+        archive_bytes: int = 0,
+        on_part: OnPart = _nothing,
+        why_locked: Callable[[int | None, int], str] = never_locked,
     ) -> None:
+        self._why_locked = why_locked
         self._archive_bytes, self._on_part = archive_bytes, on_part
         self._folder, self._draw, self._is_calm = folder, random.Random(seed), is_calm
         self._remote_io = SimulatedRemoteIo(watchdog_s=WATCHDOG_S)
@@ -135,6 +144,7 @@ class VirtualLine:
             ),
             output=output,
             health=health,
+            why_locked=self._why_locked,
         )
         supervisor = Supervisor(
             engine=self.engine,

@@ -74,3 +74,5 @@ class Reason(StrEnum):
     """The image is less sharp than any image of a good part was."""
     DISK = "DISK"
     """The image could not be stored: the disk has no room for it, or refused it. The image itself may be whole."""
+    LOCKED = "LOCKED"
+    """The part would have passed. The line is locked until its golden parts and reject samples were shown."""

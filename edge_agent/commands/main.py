@@ -63,7 +63,7 @@ cli = typer.Typer(
 )
 cli.add_typer(calibration_cli)
 cli.add_typer(evaluation_cli)
-cli.add_typer(challenge_cli)
+cli.add_typer(challenge_cli, name="challenge")
 cli.add_typer(msa_cli, name="msa")
 cli.add_typer(commissioning_cli)
 cli.add_typer(doctor_cli)

@@ -56,8 +56,8 @@ def report_shift(
     from dataclasses import replace
     from datetime import UTC, datetime
 
-    from edge_agent.feed.current import shift_start
     from edge_agent.report.shift import write_shift_report
+    from edge_agent.shifts import shift_start
     from edge_agent.tools.shift import print_pdf, shift_facts
 
     settings = settings_of(config)

@@ -18,7 +18,9 @@ LINE_MAX_BYTES = 64 * 1024
 _WITHIN_MAX_S = 60.0
 _ARGS_MAX = 32
 _NOTES = ("BUNDLE_CHOSEN", "CHALLENGE", "LIMIT", "MSA", "SHADOW", "USERS")
-_NOTE_MAX = 2000  # what the journal holds of a text
+_NOTE_MAX = 2000
+_CHALLENGE_MAX = 24_000
+"""Of fifty samples, with what each scored."""
 _NAME_MAX = 200
 
 
@@ -58,8 +60,9 @@ def _other_request(request: dict[str, Any]) -> dict[str, Any]:
 
 def _check_note(request: dict[str, Any]) -> None:
     detail = request.get("detail")
-    if request.get("kind") not in _NOTES or not isinstance(detail, str) or len(detail) > _NOTE_MAX:
-        raise ValueError(f'a note has a "kind" ({", ".join(_NOTES)}) and a "detail" of at most {_NOTE_MAX}')
+    most = _CHALLENGE_MAX if request.get("kind") == "CHALLENGE" else _NOTE_MAX
+    if request.get("kind") not in _NOTES or not isinstance(detail, str) or len(detail) > most:
+        raise ValueError(f'a note has a "kind" ({", ".join(_NOTES)}) and a "detail" of at most {most}')
 
 
 def _is_name(value: object) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -16,6 +16,7 @@ import structlog
 from drivers.timing import monotonic_s
 from edge_agent.domain import Verdict
 from edge_agent.runtime.process import boot_id
+from edge_agent.shifts import shift_start
 from edge_agent.store.search import JournalSearch
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from edge_agent.feed.state import AgentState
     from edge_agent.store.rows import PartRow, PublicationRow
 
-__all__ = ["REMEMBERED_PARTS", "Live", "SeenPart", "shift_start"]
+__all__ = ["REMEMBERED_PARTS", "Live", "SeenPart"]
 
 log = structlog.get_logger(__name__)
 
@@ -109,7 +110,8 @@ class Live:
         why = {name: found.why_not for name, found in self.agent.conditions.items() if found.why_not}
         if self.agent.state == "FAULT" and not why:
             why["line"] = "FAULT"
-        return why
+        # READY says that parts are judged; whoever asks here wants to know whether one can pass.
+        return {**why, "golden": self.agent.locked} if self.agent.locked else why
 
     def newer_than(self, version: int) -> tuple[int, list[SeenPart]]:
         """Parts that came or changed since that version, oldest first, and the version to ask with next."""
@@ -190,16 +192,3 @@ class Live:
         now = monotonic_s()
         times = [p.row.decided_mono_s for p in self.parts.values() if 0 <= now - p.row.decided_mono_s < _RATE_OVER_S]
         return len(times) / (_RATE_OVER_S / 60)
-
-
-def shift_start(now: datetime, starts: tuple[str, ...]) -> datetime:
-    """The last beginning of a shift at or before ``now`` (in its time zone), as UTC."""
-    begun = [
-        (now - timedelta(days=days)).replace(
-            hour=int(start[:2]), minute=int(start[3:]), second=0, microsecond=0, tzinfo=None
-        )
-        for days in (0, 1)
-        for start in starts
-    ]
-    # Without a zone while comparing with the clock on the wall: where clocks change, the offset is that of the start.
-    return max(start for start in begun if start <= now.replace(tzinfo=None)).astimezone(UTC)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["AgentState", "ArchivedKind", "Condition", "Line"]
+__all__ = ["AgentState", "ArchivedKind", "Condition", "Line", "Samples"]
 
 
 class Line(BaseModel):
@@ -27,6 +27,18 @@ class ArchivedKind(Line):
     oldest_seq: int | None = None
 
 
+class Samples(Line):
+    """How the line stands with the samples that are to be shown.
+
+    ``due_s`` and ``due_parts`` are what is left, None where that is not asked for.
+    """
+
+    words: str
+    is_soon: bool = False
+    due_s: float | None = None
+    due_parts: int | None = None
+
+
 class AgentState(Line):
     """How the agent stands. Times are of this PC's monotonic clock, which both processes share."""
 
@@ -44,3 +56,7 @@ class AgentState(Line):
     """Who answers for the parts at the moment instead of the inspection; empty: nobody."""
     program: int | None = None
     """The controller's program; None while it is not known."""
+    locked: str = ""
+    """Why no part passes though the line is READY: its samples were not shown; empty: it is not locked."""
+    samples: Samples | None = None
+    """None where line.toml asks for none."""

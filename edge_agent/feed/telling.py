@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
+    from edge_agent.feed.state import Samples
     from edge_agent.store.held import HeldKind
 
 __all__ = ["UNREAD_MAX_BYTES", "Looked", "Teller", "say"]
@@ -41,6 +42,8 @@ class Looked:
     bypass: str = ""
     program: int | None = None
     archive_held: Held = field(default_factory=Held)
+    locked: str = ""
+    samples: Samples | None = None
 
 
 class Teller:
@@ -82,6 +85,8 @@ class Teller:
             archive_pruned=looked.archive_pruned,
             bypass=looked.bypass,
             program=looked.program,
+            locked=looked.locked,
+            samples=looked.samples,
             archive_passes=_kind(looked.archive_held.passes),
             archive_others=_kind(looked.archive_held.others),
         )

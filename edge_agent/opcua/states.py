@@ -40,6 +40,8 @@ def vision_state(agent: AgentState | None, *, is_heard: bool) -> VisionState:
         return VisionState("Error", "", why or agent.state)
     if agent.is_dry_run:
         return VisionState("Halted", "", "dry run: parts are judged, and the output stays REJECT")
+    if agent.locked:
+        return VisionState("Halted", "", agent.locked)
     if agent.bypass:
         return VisionState("Halted", "", f"bypass, the inspection does not decide: {agent.bypass}")
     words = "; ".join(f"degraded, {name}: {why}" for name, why in agent.degraded.items())

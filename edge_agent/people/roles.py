@@ -28,13 +28,14 @@ class Action(StrEnum):
     ACTIVATE = "activate"
     STUDY = "study"
     SHADOW = "shadow"
+    CHALLENGE = "challenge"
     USERS = "users"
 
 
 def roles_for(action: Action) -> frozenset[Role]:
     """Who may sign for it."""
     match action:
-        case Action.REVIEW | Action.ACKNOWLEDGE:
+        case Action.REVIEW | Action.ACKNOWLEDGE | Action.CHALLENGE:
             return frozenset(Role)
         case Action.DECIDE | Action.WATCHDOG | Action.BYPASS | Action.LIMIT | Action.STUDY | Action.SHADOW:
             return frozenset({Role.QUALITY, Role.ENGINEER})

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge_agent.drift.traces import Trace
+    from edge_agent.golden.series import Series
     from edge_agent.report.facts import PartFact, PartPictures
     from edge_agent.report.head import Head
     from edge_agent.report.tally import ReasonCount
@@ -64,7 +65,8 @@ class ShiftFacts:
 
     ``by_score`` is how many parts their score rejected; ``worst`` are those of them that are shown. Each event is its
     time in UTC, what happened, and what was said of it, in words. ``drift`` are the control charts
-    at the end of the time.
+    at the end of the time. ``samples`` and ``samples_due`` are the golden parts and reject samples as the journal has
+    them when the report is written, and when they are due.
     """
 
     head: Head
@@ -90,6 +92,8 @@ class ShiftFacts:
     versions: Mapping[str, str]
     drift: tuple[Trace, ...] = ()
     disputed: int = 0
+    samples: tuple[Series, ...] = ()
+    samples_due: str = ""
 
 
 def write_shift_report(path: Path, facts: ShiftFacts) -> None:

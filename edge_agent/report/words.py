@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from edge_agent.domain import Published, Reason
 from edge_agent.people.roles import Role
@@ -57,6 +57,7 @@ REASON_WORDS: Mapping[Reason, str] = {
     Reason.JOURNAL: mark("The journal could not be written"),
     Reason.INTERNAL: mark("The inspection failed: see the log"),
     Reason.DISK: mark("The image could not be stored: the disk is full, or refuses"),
+    Reason.LOCKED: mark("The line is locked: its samples were not shown"),
     Reason.BYPASS: mark("A person answered for this part, not the inspection"),
 }
 """In English; ``tr`` says them in the language that is spoken."""
@@ -266,7 +267,14 @@ def challenge_words(told: Mapping[str, Any]) -> str:
         )
     else:
         found = tr("NOT PASSED: {rejected} of {of} reject samples rejected", **counted)
-    return "; ".join(filter(None, (found, _done_by(str(told.get("through")), told.get("by")))))
+    shown = told.get("shown")
+    odd = [str(one.get("name")) for one in shown if isinstance(one, dict) and one.get("odd")] if _is_list(shown) else []
+    not_usual = tr("not as usual: {names}", names=", ".join(odd)) if odd else ""
+    return "; ".join(filter(None, (found, not_usual, _done_by(str(told.get("through")), told.get("by")))))
+
+
+def _is_list(value: object) -> TypeGuard[list[object]]:
+    return isinstance(value, list)
 
 
 def msa_words(told: Mapping[str, Any]) -> str:

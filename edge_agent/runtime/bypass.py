@@ -209,7 +209,9 @@ def decide_in_bypass(evidence: Evidence, by: str) -> Decision:
     # The same rules decide twice: there is no second way to PASS (docs/decisions/0031).
     usual = decide_verdict(evidence)
     without = f"{usual.verdict} {usual.reason}" + (f": {usual.detail}" if usual.detail else "")
-    if usual.verdict is not Verdict.PASS and usual.reason not in _SET_ASIDE:
+    # Nobody answers for a line whose samples were not shown: its own opinion has to stay to be read, for it is what the
+    # samples are shown for (docs/decisions/0097).
+    if evidence.locked or (usual.verdict is not Verdict.PASS and usual.reason not in _SET_ASIDE):
         return replace(usual, detail=f"BYPASS by {by}, which changes nothing here: {without}")
     decision = decide_verdict(_taken_for_ok(evidence))
     if decision.verdict is not Verdict.PASS:

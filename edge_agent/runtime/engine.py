@@ -30,6 +30,7 @@ from edge_agent.runtime.gaps import MOST_MISSED, CountGaps, write_missed
 from edge_agent.runtime.inference import Inference, Inspects
 from edge_agent.runtime.interlock import Health, LineEvent, LineState
 from edge_agent.runtime.link_health import LinkHealth
+from edge_agent.runtime.locking import never_locked
 from edge_agent.runtime.open_part import EngineOptions, OpenPart
 from edge_agent.runtime.pairing import Pairing
 from edge_agent.runtime.part import Arrival, Part
@@ -39,7 +40,7 @@ from edge_agent.runtime.readiness import Readiness
 from edge_agent.runtime.rows import log_judged
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping
+    from collections.abc import Callable, Coroutine, Mapping
 
     from drivers.base import ControllerLink, VerdictOutput
     from edge_agent.domain import Capture
@@ -65,7 +66,8 @@ class Engine:
     """Takes events of the links, opens parts, and carries each to its end. Lives in one event loop.
 
     ``inspectors`` maps (program, camera) to what judges it; a program that is not there is FAULT, never the
-    bundle of before.
+    bundle of before. ``why_locked`` says of a program and a part's number why nothing may pass until the line's samples
+    were shown; empty where it may.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class Engine:
         bypass: Bypass | None = None,
         rejects: RejectWatch | None = None,
         workers: int = 1,
+        why_locked: Callable[[int | None, int], str] = never_locked,
     ) -> None:
         self._options = options
         self.bypass = bypass or Bypass()
@@ -112,7 +115,9 @@ class Engine:
             output=output,
             bypass=self.bypass,
             early=EarlyWords(options, output=output, bypass=self.bypass, rejected=self._on_rejected, spawn=self._spawn),
+            why_locked=why_locked,
         )
+        self._why_locked = why_locked
         # A bypass ends at the desk, by its time or with the agent; only the engine knows whether its PASS is on the
         # wire.
         self.bypass.take_back = self._take_back_bypass
@@ -145,6 +150,20 @@ class Engine:
     def program(self) -> int | None:
         """What the controller runs, as far as it told."""
         return self._programs.current
+
+    @property
+    def next_seq(self) -> int:
+        """The number that the next part gets."""
+        return self._next_seq
+
+    @property
+    def why_locked(self) -> str:
+        """Why no part that came now would pass, though the line is READY: its samples were not shown; else empty."""
+        return self._why_locked(self.program, self._next_seq)
+
+    async def withdraw(self) -> None:
+        """Take back a PASS that stands on the wire, for the line was locked."""
+        await self._output.withdraw()
 
     @property
     def is_idle(self) -> bool:

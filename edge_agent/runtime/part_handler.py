@@ -18,6 +18,8 @@ from edge_agent.runtime.verdict import Decision, Evidence, decide_verdict
 from edge_agent.store.journal import JournalError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from drivers.base import VerdictOutput
     from edge_agent.runtime.bypass import Bypass
     from edge_agent.runtime.counter import ControllerCounter
@@ -52,6 +54,7 @@ class PartHandler:
         output: VerdictOutput,
         bypass: Bypass,
         early: EarlyWords,
+        why_locked: Callable[[int | None, int], str],
     ) -> None:
         self._options = options
         self._readiness = readiness
@@ -62,6 +65,7 @@ class PartHandler:
         self._output = output
         self._bypass = bypass
         self._early = early
+        self._why_locked = why_locked
         self.bypassed_seq = -1
         """The part that was last let pass by a bypass; -1 before the first."""
 
@@ -121,6 +125,7 @@ class PartHandler:
             deadline_passed=part.deadline.has_passed,
             next_part_is_here=readiness.newest_seq != part.seq or self._counter.is_overtaken(part),
             trigger_problem=open_part.trigger_problem,
+            locked=self._why_locked(self._programs.of(part), part.seq),
         )
 
     async def record(self, open_part: OpenPart, decision: Decision) -> tuple[PartRow, Decision]:

@@ -32,6 +32,8 @@ class Evidence:
     deadline_passed: bool = True
     next_part_is_here: bool = True
     trigger_problem: str = ""
+    locked: str = "nothing says that the samples were shown"
+    """Why the line is locked until its samples were shown; empty where it is not, or is never locked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,21 @@ def _pending(evidence: Evidence) -> Decision | None:
     return None
 
 
+def _held_back(evidence: Evidence) -> Decision | None:
+    """Why a part does not pass that nothing stands against."""
+    # A good part, too: nobody knows where it is by now (docs/decisions/0011).
+    if evidence.deadline_passed:
+        return _reject(Reason.LATE, "judged after the deadline")
+    # The PASS would be taken for the next part's: a coil carries no part number (docs/decisions/0011).
+    if evidence.next_part_is_here:
+        return _reject(Reason.OVERRUN, "the next part came before this verdict")
+    # Last of all, so that this reason says that nothing else stood against the part: so a golden part can be shown to
+    # a locked line (docs/decisions/0097).
+    if evidence.locked:
+        return _reject(Reason.LOCKED, evidence.locked)
+    return None
+
+
 def decide_verdict(evidence: Evidence) -> Decision:
     """The verdict. Every way that is not proven to be PASS ends in REJECT or FAULT, with its reason."""
     # Before every other reason: an image that is kept nowhere proves nothing (docs/decisions/0067).
@@ -136,10 +153,7 @@ def decide_verdict(evidence: Evidence) -> Decision:
     pending = _pending(evidence)
     if pending is not None:
         return pending
-    # A good part, too: nobody knows where it is by now (docs/decisions/0011).
-    if evidence.deadline_passed:
-        return _reject(Reason.LATE, "judged after the deadline")
-    # The PASS would be taken for the next part's: a coil carries no part number (docs/decisions/0011).
-    if evidence.next_part_is_here:
-        return _reject(Reason.OVERRUN, "the next part came before this verdict")
+    held_back = _held_back(evidence)
+    if held_back is not None:
+        return held_back
     return Decision(Verdict.PASS, Reason.OK)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edge_agent.settings.challenge import ChallengeSettings, SampleSettings
 from edge_agent.settings.edit import put_keys
 from edge_agent.settings.load import load_settings, read_password, settings_json_schema, unfinished_note
 from edge_agent.settings.models import (
@@ -44,6 +45,7 @@ __all__ = [
     "AnyOutput",
     "BrokerSettings",
     "BundleSettings",
+    "ChallengeSettings",
     "ControllerSettings",
     "EthernetIpSettings",
     "FolderSettings",
@@ -63,6 +65,7 @@ __all__ = [
     "OutputSettings",
     "PlcSettings",
     "S7Settings",
+    "SampleSettings",
     "Settings",
     "SlmpSettings",
     "SourceFile",

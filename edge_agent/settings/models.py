@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, field_
 
 from edge_agent.files.public_key import PublicKey
 from edge_agent.settings.addresses import addresses
+from edge_agent.settings.challenge import ChallengeSettings, challenges
 from edge_agent.settings.fit import Contradiction, bundles, pages, places, sources, times
 from edge_agent.settings.opcua import OpcUaSettings
 from edge_agent.settings.outputs import AnyOutput, OutputSettings, RtuSettings, with_kind, without_kind
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
 __all__ = [
     "BrokerSettings",
     "BundleSettings",
-    "ChallengeSettings",
     "Contradiction",
     "ControllerSettings",
     "FolderSettings",
@@ -284,12 +284,6 @@ class LogSettings(Table):
     ] = "auto"
 
 
-class ChallengeSettings(Table):
-    """[challenge]: seeded reject samples, each shift or each day."""
-
-    every_h: Annotated[int, integer(1, 8760), say("older than this many hours, and the line says DEGRADED")] = 24
-
-
 @dataclass(frozen=True, slots=True)
 class SourceFile:
     """The file that settings were read from, for the journal: the hash of its bytes, when it was saved, whose it is."""
@@ -322,7 +316,7 @@ class Settings(Table):
     lamp: Annotated[LampSettings | None, say("an andon lamp; left out, there is none")] = None
     web: Annotated[WebSettings | None, say("the operator's page; left out, there is none")] = None
     review: ReviewSettings = ReviewSettings()
-    challenge: Annotated[ChallengeSettings | None, say("how often a challenge is asked for; left out, never")] = None
+    challenge: Annotated[ChallengeSettings | None, say("when samples are to be shown; left out, never")] = None
     mqtt: Annotated[MqttSettings | None, say("results to an MQTT broker")] = None
     sparkplug: Annotated[SparkplugSettings | None, say("results to an MQTT broker as Sparkplug B")] = None
     webhook: Annotated[WebhookSettings | None, say("results to an HTTP address")] = None
@@ -378,6 +372,7 @@ class Settings(Table):
             *places(self),
             *pages(self),
             *addresses(self),
+            *challenges(self),
         ]
         if problems:
             raise Contradiction(problems)

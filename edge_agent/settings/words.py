@@ -37,6 +37,7 @@ _FORMATS = {
     "time": 'a time of day between "00:00" and "23:59"',
     "result-item": RESULT_ITEM_WORDS,
     "tag": TAG_WORDS,
+    "sample-name": "the name that stands on the sample: 1 to 32 characters without a comma, and not all",
     "name-rule": '"cv-x", "xg-x" or a regular expression with a group (?P<count>...)',
     "public-key": PUBLIC_KEY_WORDS,
     "host": 'an address, as "192.168.10.10", or the name of a host, without a port',
@@ -203,6 +204,8 @@ def _described(node: dict[str, Any], name: str) -> str:
     if choices:
         return f"one of {', '.join(map(json.dumps, choices))}"
     kind = node.get("type")
+    if kind == "boolean":
+        return "true or false, without quotes"
     if kind == "integer":
         return f"an integer between {node['minimum']} and {node['maximum']}"
     if kind == "number":

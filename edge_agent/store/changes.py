@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from edge_agent.store.rows import EventRow
 
-__all__ = ["CHANGES", "Change", "Changes", "change_of", "changes_between"]
+__all__ = ["CHANGES", "Change", "Changes", "change_of", "changes_between", "files_beside"]
 
 CHANGES = (
     START,
@@ -103,7 +103,7 @@ def changes_between(journal: Path, since_utc: str | None = None, until_utc: str 
 
     A few thousand events a year are read, whatever the time: what is new is new beside what was before.
     """
-    files, missing = _files(journal)
+    files, missing = files_beside(journal)
     # One for all files: what a line judged by goes on behind a rotation.
     known = _Known()
     found = [change for path in files for change in _of_file(path, known)]
@@ -112,7 +112,7 @@ def changes_between(journal: Path, since_utc: str | None = None, until_utc: str 
     return Changes(asked, missing if found and begin < found[0].at_utc else "")
 
 
-def _files(journal: Path) -> tuple[list[Path], str]:
+def files_beside(journal: Path) -> tuple[list[Path], str]:
     """This journal and the closed ones beside it, oldest first; the name of the one that is not there."""
     files, missing = [journal], ""
     while True:
@@ -208,7 +208,7 @@ def _beside(before: Change | None, now: Change) -> tuple[ChangedValue, ...]:
 
 def _told(change: Change, told: dict[str, Any]) -> Change:
     why = _text(told.get("why")) or _text(told.get("note"))
-    not_facts = ("values", "by", "role", "why", "note", "schema_version")
+    not_facts = ("values", "challenges", "shown", "by", "role", "why", "note", "schema_version")
     facts = {key: value for key, value in told.items() if key not in not_facts}
     return replace(change, by=_text(told.get("by")), role=_text(told.get("role")), why=why, facts=facts)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from edge_agent.errors import DataError
 from edge_agent.files.owners import person
 from edge_agent.store.chain import head_of
+from edge_agent.store.challenges import handed_on
 from edge_agent.store.fs import FileSystem
 from edge_agent.store.opening import JournalError, open_database, take_lock, unusable
 from edge_agent.store.reader import JournalReader
@@ -37,12 +38,12 @@ def rotate(path: Path, fs: FileSystem | None = None, *, by: str = "") -> Path:
         raise DataError(f"there is no journal {path}", hint="name the file that store.journal in line.toml names")
     # Held to the end: an agent that starts in between would write into the file that is being closed.
     with closing(take_lock(path)):
-        first, last, head, values = _close(path)
+        first, last, head, values, more = _close(path)
         kept = path.with_name(f"{path.stem}-{first:012d}-{last:012d}{path.suffix}")
         begun = path.with_name(path.name + ".new")
         try:
             fs.unlink(begun)
-            _begin(begun, kept.name, last, head, rotate_detail(by or person(), kept.name, values))
+            _begin(begun, kept.name, last, head, rotate_detail(by or person(), kept.name, values, more))
             if not fs.exists(kept):  # it does after a power cut between this line and the next
                 kept.hardlink_to(path)
             # The old one has a second name by now: at no moment is there no journal under this one
@@ -54,14 +55,19 @@ def rotate(path: Path, fs: FileSystem | None = None, *, by: str = "") -> Path:
     return kept
 
 
-def _close(path: Path) -> tuple[int, int, Head, Values | None]:
-    """Bring everything into the one file; its first and last part, its chain's head, the values of the last start."""
+def _close(path: Path) -> tuple[int, int, Head, Values | None, dict[str, object]]:
+    """Bring everything into the one file; its first and last part, its chain's head, the values of the last start.
+
+    And what the next one has to know of challenges.
+    """
     with closing(open_database(path)) as connection:
         first, last = connection.execute("SELECT min(part_seq), max(part_seq) FROM part").fetchone()
         if first is None:
             raise DataError(f"{path} holds no part yet", hint="there is nothing to close; rotate when it has grown")
         head = head_of(connection)
-        values, _ = last_values(JournalReader(path, connection))
+        reader = JournalReader(path, connection)
+        values, _ = last_values(reader)
+        more = handed_on(reader)
         try:
             # Leaving WAL moves the log into the file: what goes to long-term storage is one file.
             mode = connection.execute("PRAGMA journal_mode = DELETE").fetchone()[0]
@@ -70,7 +76,7 @@ def _close(path: Path) -> tuple[int, int, Head, Values | None]:
     # A reader holds the file in WAL. It would find its file closed and another one under the name.
     if mode != "delete":
         raise JournalError(f"{path} is being read", hint="end what reads the journal, then rotate again")
-    return first, last, head, values
+    return first, last, head, values, more
 
 
 def _begin(path: Path, predecessor: str, last_part_seq: int, head: Head, detail: str) -> None:

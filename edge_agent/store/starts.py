@@ -45,8 +45,12 @@ log = structlog.get_logger(__name__)
 START, ROTATE = "START", "ROTATE"
 _SCHEMA_VERSION = 1
 _NOT_A_SETTING = "schema_version"
+_SAMPLES = "challenge.sample"
 _ADDRESSES = frozenset({"webhook.url"})
 """Of these the host alone: the rest of an address may be what lets its holder in."""
+
+_NOT_FOR_OTHERS = frozenset({"values", "challenges"})
+"""What a START or ROTATE hands on to the next journal: nobody outside has to read it."""
 
 Values = dict[str, Any]
 """JSON values by their key; the same text in and out."""
@@ -152,9 +156,9 @@ def last_start(path: Path) -> tuple[Values | None, bool]:
         return None, True
 
 
-def rotate_detail(by: str, closed: str, values: Values | None) -> str:
-    """ROTATE's detail: who began this file, which one it follows, and the values of the last start there."""
-    found: dict[str, Any] = {"schema_version": _SCHEMA_VERSION, "by": by, "closed": closed}
+def rotate_detail(by: str, closed: str, values: Values | None, more: Mapping[str, object]) -> str:
+    """ROTATE's detail: who began this file, which one it follows, the values of the last start there, and ``more``."""
+    found: dict[str, Any] = {"schema_version": _SCHEMA_VERSION, "by": by, "closed": closed, **more}
     return json.dumps(found if values is None else {**found, "values": values}, ensure_ascii=False)
 
 
@@ -170,15 +174,18 @@ def told_detail(detail: str) -> dict[str, Any] | None:
 def without_values(kind: str, detail: str) -> str:
     """The detail for somebody outside: what changed, and not the whole of line.toml."""
     told = told_detail(detail) if kind in (START, ROTATE) else None
-    if told is None or "values" not in told:
+    if told is None or not _NOT_FOR_OTHERS & told.keys():
         return detail
-    return json.dumps({key: value for key, value in told.items() if key != "values"}, ensure_ascii=False)
+    return json.dumps({key: value for key, value in told.items() if key not in _NOT_FOR_OTHERS}, ensure_ascii=False)
 
 
 def _flatten(key: str, value: Any, found: Values) -> None:
     if isinstance(value, dict):
         for name, below in value.items():
             _flatten(f"{key}.{name}", below, found)
+    elif key == _SAMPLES:  # by their names, so that one that is added changes nothing else
+        for entry in value:
+            _flatten(f"{key}.{entry['name']}", {name: one for name, one in entry.items() if name != "name"}, found)
     elif value is not None and key != _NOT_A_SETTING:
         found[key] = _host_alone(value) if key in _ADDRESSES else value
 

@@ -1,4 +1,4 @@
-"""What a running study asks for: a small file beside the journal, held by its process for as long as it runs.
+"""What a running study or challenge asks for: a small file beside the journal, held by its process while it runs.
 
 Whoever shows it (the page) learns from the lock whether anybody still asks: gone with the process, however it ends.
 """
@@ -35,11 +35,13 @@ class Asked:
     number: int
     total: int
     again: bool = False
+    what: str = "study"
+    """``study`` or ``challenge``."""
 
 
 @contextmanager
 def asking(journal: Path) -> Iterator[Callable[[Asked], None]]:
-    """One study at a time over the line with this journal; gives what tells the part that is asked for.
+    """One study or challenge at a time over the line with this journal; gives what tells the part that is asked for.
 
     Raises AlreadyRunning, OSError.
     """
@@ -80,7 +82,8 @@ def _hold(descriptor: int) -> None:
         except BlockingIOError:
             if not left:
                 raise AlreadyRunning(
-                    "another study goes on over this line", hint="end that one first, or wait for it"
+                    "another study goes on over this line, or a challenge",
+                    hint="end that one first, or wait for it",
                 ) from None
             time.sleep(_BETWEEN_S)
         else:

@@ -1,13 +1,12 @@
 """Seeded reject samples through the chain, as a metal detector gets its test pieces each shift: all must be rejected.
 
 ``images``: recorded images of such samples, judged by the bundles in use on this PC. It proves bundle and software, not
-camera, light and gate. ``line``: the samples themselves on the running line; what the agent wrote of them counts, and a
-person saw the gate. A reject for want of an image or of time proves nothing and is no success.
+camera, light and gate. ``line``: the samples themselves on the running line (``challenge_line``); what the agent wrote
+of them counts, and a person saw the gate. A reject for want of an image or of time proves nothing and is no success.
 """
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import math
@@ -15,14 +14,14 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
-from drivers.timing import monotonic_s
-from edge_agent.desk.client import DeskClient, desk_path
 from edge_agent.desk.noted import noted
 from edge_agent.domain import Outcome, Published, Reason, Verdict
-from edge_agent.errors import DataError, Unavailable
+from edge_agent.errors import DataError
+from edge_agent.golden.usual import Odd
 from edge_agent.inspection.containers.image_files import every_one, look_into, unreadable
 from edge_agent.report.tally import rate_upper_bound
-from edge_agent.runtime.overdue import CHALLENGE
+from edge_agent.store.challenges import CHALLENGE, ShownSample
+from edge_agent.store.reader import NoJournalYet
 from edge_agent.store.search import JournalSearch
 from edge_agent.store.shrink import received_bytes
 
@@ -31,22 +30,25 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge_agent.inspection.inspector import Inspector
+    from edge_agent.people.signing import Signed
     from edge_agent.settings import Settings
-    from edge_agent.store.rows import PartRow
 
-__all__ = ["Challenge", "Sample", "challenge_images", "challenge_line", "record", "was_seen"]
+__all__ = ["Challenge", "Sample", "challenge_images", "is_doubtful", "now_utc", "record", "was_seen"]
 
 _SEEN = frozenset({Reason.SCORE, Reason.ALIGN, Reason.CONTROLLER_NG})
 """Reasons that say that somebody looked at the part. In another light only a score that would have rejected it does."""
 _UNLIKE_GOOD_IMAGES = frozenset({Reason.LIGHT, Reason.FOCUS})
-_LOOK_EVERY_S = 0.1
+BUNDLE_DIGITS = 16
+"""Of a bundle's id in a sample's record: enough to tell one bundle of a line from another."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
     """One sample and what became of it. ``must_reject`` False: a golden sample, which must pass.
 
-    ``path`` is its file, ``part_seq`` its part on the line: one of the two.
+    ``path`` is its file, ``part_seq`` its part on the line: one of the two. ``name`` is that of a registered sample, or
+    empty. ``odd`` is the code of what is odd about its score, ``odd_words`` say it. ``wrong`` says why it proves
+    nothing, whatever its verdict is.
     """
 
     label: str
@@ -60,38 +62,73 @@ class Sample:
     part_seq: int | None = None
     published: Published | None = None
     path: Path | None = None
+    name: str = ""
+    program: int | None = None
+    odd: str = ""
+    odd_words: str = ""
+    wrong: str = ""
 
     @property
     def is_right(self) -> bool:
-        """Whether it was rejected for what it is, or passed if it is a golden one."""
+        """Whether it was rejected for what it is, or passed if it is a golden one.
+
+        A golden one that the lock alone held back has passed: LOCKED says that nothing else stood against it.
+        """
+        if self.wrong:
+            return False
         if not self.must_reject:
-            return self.verdict is Verdict.PASS
+            is_judged_good = self.verdict is Verdict.PASS and self.reason is Reason.OK
+            return is_judged_good or (self.verdict is Verdict.REJECT and self.reason is Reason.LOCKED)
         return self.verdict is Verdict.REJECT and was_seen(self.reason, self.score, self.limit)
 
     def __str__(self) -> str:
         wanted = "must be rejected" if self.must_reject else "must pass"
         score = "" if self.score is None else f", score {self.score:.4g} of {self.limit:.4g}"
-        return f"{'ok  ' if self.is_right else 'FAIL'}  {self.label}: {wanted}, {self.verdict} {self.reason}{score}"
+        said = f"{self.label}: {wanted}, {self.verdict} {self.reason}{score}"
+        return "; ".join(filter(None, (f"{'ok  ' if self.is_right else 'FAIL'}  {said}", self.wrong, self.odd_words)))
 
     def to_json(self) -> dict[str, object]:
         """The sample's object of ``--json``."""
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "path"}
 
+    def shown(self) -> ShownSample:
+        """What the journal keeps of a registered sample."""
+        return ShownSample(
+            name=self.name,
+            kind="reject" if self.must_reject else "good",
+            is_right=self.is_right,
+            score=None if self.score is None else float(f"{self.score:.6g}"),
+            limit=None if self.limit is None else float(f"{self.limit:.6g}"),
+            bundle=(self.bundle_id or "")[:BUNDLE_DIGITS],
+            part_seq=self.part_seq,
+            odd=self.odd,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """A challenge that was run. ``notes`` say what of the folder was passed over."""
+    """A challenge that was run. ``notes`` say what of the folder was passed over, or why not all samples came.
+
+    ``why_not`` says what keeps it from being passed although every sample that came is right; empty for nothing.
+    ``programs`` are those that judged. ``part_seq`` is the newest part at its end; None: where it is recorded, it is
+    looked up.
+    """
 
     through: Literal["images", "line"]
     by: str
     at_utc: str
     samples: tuple[Sample, ...]
     notes: tuple[str, ...] = ()
+    programs: tuple[int, ...] = ()
+    is_simulated: bool = False
+    why_not: str = ""
+    signed: Signed | None = None
 
     @property
     def is_passed(self) -> bool:
-        """There was a reject sample, and every sample is right."""
-        return any(s.must_reject for s in self.samples) and all(s.is_right for s in self.samples)
+        """There was a reject sample, every sample is right, and none of the reject samples may be another one."""
+        is_right = any(s.must_reject for s in self.samples) and all(s.is_right for s in self.samples)
+        return is_right and not self.why_not and not any(s.must_reject and is_doubtful(s.odd) for s in self.samples)
 
     def to_json(self) -> dict[str, object]:
         """The ``--json`` object; without ``samples`` it is the journal's record."""
@@ -103,7 +140,10 @@ class Challenge:
             "ok": self.is_passed,
             "through": self.through,
             "by": self.by,
+            **({} if self.signed is None else self.signed.to_json()),
             "at_utc": self.at_utc,
+            "programs": list(self.programs),
+            "simulated": self.is_simulated,
             "rejected": sum(s.is_right for s in rejects),
             "of": len(rejects),
             "golden_passed": sum(s.is_right for s in golden),
@@ -111,6 +151,9 @@ class Challenge:
             "bundles": sorted({s.bundle_id for s in self.samples if s.bundle_id}),
             "parts": [s.part_seq for s in self.samples if s.part_seq is not None][:50],
             "samples_sha256": hashlib.sha256(hashes.encode()).hexdigest(),
+            **({"why_not": self.why_not} if self.why_not else {}),
+            **({"odd": odd} if (odd := [s.odd_words for s in self.samples if s.odd_words]) else {}),
+            **({"shown": shown} if (shown := [s.shown().to_json() for s in self.samples if s.name]) else {}),
         }
 
     @property
@@ -128,11 +171,15 @@ class Challenge:
             f"challenge {words}: {len(rejects) - missed} of {len(rejects)} rejected; so many samples say, with 95 % "
             f"confidence, that at most {self.escape_bound:.0%} of parts with such defects would pass"
         )
-        return [*map(str, self.samples), *self.notes, said]
+        return [*map(str, self.samples), *self.notes, *filter(None, [self.why_not]), said]
 
 
 def challenge_images(
-    folder: Path, inspector: Inspector, by: str, progress: Callable[[str, int, int], None]
+    folder: Path,
+    inspector: Inspector,
+    by: str,
+    progress: Callable[[str, int, int], None],
+    program: int | None = None,
 ) -> Challenge:
     """Judge every image in ``folder``, or in its ``reject`` and ``good``. Raises DataError where there is none."""
     if not folder.is_dir():
@@ -155,33 +202,8 @@ def challenge_images(
         samples.append(_judged(path, must_reject, inspector))
     progress("challenge", len(wanted), len(wanted))
     notes = tuple(note for one in lies for note in one.notes)
-    return Challenge("images", by, _now(), tuple(samples), notes)
-
-
-async def challenge_line(
-    settings: Settings, number: int, by: str, within_s: float, say: Callable[[str], None]
-) -> Challenge:
-    """The next parts of the running line are reject samples. Raises Unavailable without an agent, or in time's want."""
-    async with DeskClient.open(desk_path(settings.store.journal)) as agent:
-        if agent is None:
-            raise Unavailable("no agent runs on this line", hint="start it, or challenge with a folder of images")
-    samples: list[Sample] = []
-    until_mono_s = monotonic_s() + within_s
-    with JournalSearch.open(settings.store.journal) as journal:
-        after = journal.newest_seq()
-        say(f"put {number} reject samples through the line, nothing else: the next {number} parts count")
-        while len(samples) < number:
-            if monotonic_s() > until_mono_s:
-                came = f"{len(samples)} of {number} samples came within {within_s:.0f} s"
-                raise Unavailable(came, hint="nothing is recorded: start again, with --within-s for more time")
-            for row in journal.rows(after + len(samples) + 1, after + number):
-                published = journal.published(row.part_seq)
-                if published is None or row.part_seq != after + len(samples) + 1:
-                    break
-                samples.append(_came(row, published))
-                say(str(samples[-1]))
-            await asyncio.sleep(_LOOK_EVERY_S)
-    return Challenge("line", by, _now(), tuple(samples))
+    programs = () if program is None else (program,)
+    return Challenge("images", by, now_utc(), tuple(samples), notes, programs=programs)
 
 
 def was_seen(reason: Reason, score: float | None, limit: float | None) -> bool:
@@ -192,7 +214,19 @@ def was_seen(reason: Reason, score: float | None, limit: float | None) -> bool:
 
 async def record(settings: Settings, challenge: Challenge) -> str:
     """Write it into the journal, by way of the running agent or directly; by which way. Raises EdgeAgentError."""
-    return await noted(settings, CHALLENGE, json.dumps(challenge.to_json()))
+    newest: int | None = None
+    try:
+        with JournalSearch.open(settings.store.journal) as journal:
+            newest = journal.last_seq()
+    except NoJournalYet:  # it is begun with this record, and no part has come
+        newest = 0
+    detail = json.dumps({**challenge.to_json(), "part_seq": newest}, ensure_ascii=False)
+    return await noted(settings, CHALLENGE, detail)
+
+
+def is_doubtful(odd: str) -> bool:
+    """Whether a score says that this may not be the sample that it is said to be: a jump is that, a creep is wear."""
+    return bool(odd) and not Odd(odd).is_creep
 
 
 def _judged(path: Path, must_reject: bool, inspector: Inspector) -> Sample:  # noqa: FBT001 - a fact, not a switch
@@ -211,20 +245,6 @@ def _judged(path: Path, must_reject: bool, inspector: Inspector) -> Sample:  # n
     )
 
 
-def _came(row: PartRow, published: Published) -> Sample:
-    return Sample(
-        label=f"part {row.part_seq}",
-        must_reject=True,
-        verdict=row.verdict,
-        reason=row.reason,
-        score=row.score,
-        limit=row.limit,
-        bundle_id=row.bundle_id,
-        image_sha256="".join(camera.image_sha256 for camera in row.cameras),
-        part_seq=row.part_seq,
-        published=published,
-    )
-
-
-def _now() -> str:
+def now_utc() -> str:
+    """Now, as a record says it."""
     return datetime.now(UTC).isoformat(timespec="seconds")

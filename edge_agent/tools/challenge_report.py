@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edge_agent.bundles.line_bundles import load_bundle
+from edge_agent.domain import Reason
 from edge_agent.errors import BundleRejected, DataError
 from edge_agent.inspection.bundle.registry import find
 from edge_agent.inspection.inspector import Inspector
@@ -18,6 +19,7 @@ from edge_agent.report.subject import identity, versions
 from edge_agent.report.words import challenge_words
 from edge_agent.store.search import JournalSearch
 from edge_agent.store.shrink import received_bytes
+from edge_agent.tools.challenge import is_doubtful
 from edge_agent.wording import mark, tr
 
 if TYPE_CHECKING:
@@ -37,7 +39,7 @@ def write_challenge_report(path: Path, challenge: Challenge, settings: Settings,
     """One HTML file to sign. Raises OSError, and DataError where a sample's file is not what was judged any more."""
     inspectors, rows = _inspectors(challenge, settings), _rows(challenge, settings)
     # What went wrong first: these are the samples that a person has to see.
-    shown = sorted(challenge.samples, key=lambda sample: sample.is_right)[:_SHOWN]
+    shown = sorted(challenge.samples, key=lambda sample: not _is_wrong(sample))[:_SHOWN]
     write_run_report(
         path,
         facts=RunFacts(
@@ -51,13 +53,13 @@ def write_challenge_report(path: Path, challenge: Challenge, settings: Settings,
                 else _of_line(rows[sample.part_seq], sample, settings, inspectors)
                 for sample in shown
             ),
-            notes=tuple(map(said, challenge.notes)),
+            notes=tuple(said(note) for note in (*challenge.notes, challenge.why_not) if note),
         ),
     )
 
 
 def _head(challenge: Challenge, settings: Settings, inspectors: dict[str, Inspector]) -> Head:
-    wrong = [sample for sample in challenge.samples if not sample.is_right]
+    wrong = [sample for sample in challenge.samples if _is_wrong(sample)]
     result = challenge_words(challenge.to_json())
     head = replace(
         identity(settings, (inspector.bundle for inspector in inspectors.values())),
@@ -99,16 +101,23 @@ _PASSED = {
 }
 
 
+def _is_wrong(sample: Sample) -> bool:
+    """Not judged as it must be, or a reject sample that may be another one."""
+    return not sample.is_right or (sample.must_reject and is_doubtful(sample.odd))
+
+
 def _fact(sample: Sample) -> PartFact:
     wrong = tr("WRONG: this sample must pass, for what it looks like")
     if sample.must_reject:
         wrong = tr("WRONG: this sample must be rejected, for what it looks like")
+    held = tr("judged good; the lock alone held it back") if sample.reason is Reason.LOCKED else ""
+    told = (held if sample.is_right else wrong, said(sample.wrong), said(sample.odd_words))
     return PartFact(
         part_seq=sample.part_seq,
         verdict=sample.verdict,
         reason=sample.reason,
         label=sample.label,
-        detail="" if sample.is_right else wrong,
+        detail="; ".join(filter(None, told)),
         score=sample.score,
         limit=sample.limit,
         is_defective=sample.must_reject,

@@ -37,6 +37,8 @@ class LineStatus:
     bypass: Mapping[str, Any] | None
     archive: str
     kinds: tuple[str, ...] = ()
+    samples: str = ""
+    """When samples are due, or since when they are; empty where none are asked for."""
 
     @property
     def is_well(self) -> bool:
@@ -51,6 +53,7 @@ class LineStatus:
         if self.bypass is not None:
             minutes = float(self.bypass["left_s"]) / 60
             said.append(f"BYPASS by {self.bypass['by']}, {minutes:.1f} min left: {self.bypass['why']}")
+        said += [self.samples] if self.samples and "challenge" not in self.degraded else []
         return [*said, f"the archive {self.archive}"]
 
     def to_json(self) -> dict[str, object]:
@@ -63,6 +66,7 @@ class LineStatus:
             "degraded": dict(self.degraded),
             "bypass": None if self.bypass is None else dict(self.bypass),
             "kinds": list(self.kinds),
+            "samples": self.samples,
             "archive": self.archive,
         }
 
@@ -79,6 +83,7 @@ def line_status(settings: Settings, told: Mapping[str, Any]) -> LineStatus:
         bypass=told["bypass"],
         archive=reach_of(held, settings.store.journal).words,
         kinds=tuple(words for name, words in _NOT_REAL.items() if told[name]),
+        samples=str(told.get("samples", "")),
     )
 
 

@@ -45,6 +45,7 @@ _OF_THE_LINE = frozenset(
         Reason.JOURNAL,
         Reason.DISK,
         Reason.BYPASS,
+        Reason.LOCKED,
     }
 )
 """Reasons that no image can tell: such a verdict is taken from the record, the image's score is still compared."""
@@ -320,6 +321,7 @@ def _decide_again(row: PartRow, judged: Mapping[str, Inspection]) -> Decision:
             unproven="",
             deadline_passed=False,
             next_part_is_here=False,
+            locked="",
         )
     )
 

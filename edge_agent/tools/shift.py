@@ -30,6 +30,7 @@ from edge_agent.report.tally import ReasonCount
 from edge_agent.reviews.settling import DISPUTED, settle, word_of
 from edge_agent.runtime.dry_run import DRY_RUN
 from edge_agent.store.search import JournalSearch
+from edge_agent.tools.challenge_history import sample_history
 from edge_agent.wording import tr, trn
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ def shift_facts(
         all_events = journal.events()
     events = [event for event in all_events if from_utc <= event.at_utc < to_utc]
     reviews = _reviewed(all_events, from_utc, to_utc)
+    samples = sample_history(settings)
     bundles = {bundle_id: _load(settings, bundle_id, seen) for bundle_id, _ in seen.bundles.most_common()}
     return ShiftFacts(
         head=_head(settings, seen, bundles, (from_utc, to_utc), audit.problems),
@@ -113,6 +115,8 @@ def shift_facts(
         chain_head=str(audit.head),
         versions=versions(),
         drift=drift,
+        samples=samples.series,
+        samples_due=samples.standing.words,
     )
 
 

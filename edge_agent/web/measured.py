@@ -110,6 +110,7 @@ class Measured:
         for reason in sorted(self.degraded()):
             degraded.add_metric([reason], 1)
         yield degraded
+        yield from self._samples()
         yield from self._results()
         words = "How far light and focus of the newest images are from usual: at -1 and 1 parts are rejected"
         drift = GaugeMetricFamily("edge_agent_image_drift_ratio", words, labels=["camera", "quantity"])
@@ -127,6 +128,22 @@ class Measured:
         yield from self._disk()
         yield from self._archive()
         yield GaugeMetricFamily("edge_agent_page_viewers", "Browsers that follow the page now", value=self.viewers)
+
+    def _samples(self) -> Iterator[Metric]:
+        agent = self._live.agent
+        yield GaugeMetricFamily(
+            "edge_agent_locked", "1 while nothing passes until samples were shown", value=bool(agent and agent.locked)
+        )
+        due_s = GaugeMetricFamily(
+            "edge_agent_challenge_due_seconds", "Until known samples are due; below 0 since they are", unit="seconds"
+        )
+        due_parts = GaugeMetricFamily("edge_agent_challenge_due_parts", "Parts until known samples are due")
+        if agent is not None and agent.samples is not None:  # what is not asked for has no value
+            if agent.samples.due_s is not None:
+                due_s.add_metric([], agent.samples.due_s)
+            if agent.samples.due_parts is not None:
+                due_parts.add_metric([], agent.samples.due_parts)
+        yield from (due_s, due_parts)
 
     def _results(self) -> Iterator[Metric]:
         words = "Rows of the journal that a receiver of results has not got yet"

@@ -31,6 +31,7 @@ from edge_agent.web.looking_back import LookingBack
 from edge_agent.web.pictures import Busy
 from edge_agent.web.reviewing import Reviewing
 from edge_agent.web.rows import part_json
+from edge_agent.web.samples import SamplesPage
 from edge_agent.web.shadow import ShadowPage
 from edge_agent.web.shown_words import ShownWords
 
@@ -129,6 +130,9 @@ class Site:
             "dry_run": bool(agent and agent.is_dry_run),
             "degraded": {name: said(why) for name, why in self.measured.degraded().items()},
             "bypass": said(agent.bypass) if agent else "",
+            "locked": said(agent.locked) if agent else "",
+            "samples": said(agent.samples.words) if agent and agent.samples else "",
+            "samples_soon": bool(agent and agent.samples and agent.samples.is_soon),
             "study": asdict(asked) if (asked := asked_now(self.settings.store.journal)) else None,
             "conditions": {} if agent is None else {name: _aged(c) for name, c in agent.conditions.items()},
             "not_ready": {name: said(why) for name, why in live.not_ready().items()},
@@ -175,6 +179,7 @@ def page(site: Site, names: frozenset[str]) -> ASGIApp:
         *LimitPages(site.settings, site.desk, site.access).routes(),
         *DriftPages(site.settings, site.watch).routes(),
         Route("/api/changes", site.changes),
+        *SamplesPage(site.settings).routes(),
         *ShadowPage(site.settings).routes(),
         *site.access.routes(),
         *_machines(site),

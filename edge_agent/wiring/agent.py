@@ -18,6 +18,7 @@ from edge_agent.desk.client import DeskClient, desk_path
 from edge_agent.desk.desk import serve_desk
 from edge_agent.errors import AlreadyRunning, Unavailable
 from edge_agent.files.owners import person
+from edge_agent.golden.clock import clock_of
 from edge_agent.opcua.hello import BundleInUse
 from edge_agent.opcua.keeper import keep_opcua
 from edge_agent.publishing.keeper import keep_publishing
@@ -31,6 +32,7 @@ from edge_agent.runtime.engine import Engine, EngineOptions
 from edge_agent.runtime.handshake import line_now
 from edge_agent.runtime.inputs import InputPlan, LineInputs
 from edge_agent.runtime.interlock import Health
+from edge_agent.runtime.locking import safely_locked
 from edge_agent.runtime.process import boot_id, keep_for_good, keep_memory, stop_on_signal, take_turns_sooner
 from edge_agent.runtime.rejects import RejectWatch
 from edge_agent.runtime.requests import ProgramRequests
@@ -42,7 +44,7 @@ from edge_agent.store.journal import Journal
 from edge_agent.store.room import places_of, wanted_bytes
 from edge_agent.store.starts import Started, last_start, values_of
 from edge_agent.web.keeper import keep_page
-from edge_agent.wiring.agent_state import AgentDesk, challenge_clock, look_at
+from edge_agent.wiring.agent_state import AgentDesk, look_at
 from edge_agent.wiring.controller import link_of
 from edge_agent.wiring.images import images_of, open_images
 from edge_agent.wiring.output import make_output
@@ -108,6 +110,7 @@ async def run_agent(
         disk = DiskWatch(places_of(settings), archive, health, journal.event)
         within_ms = settings.output.reject_confirm_ms
         rejects = None if within_ms is None else RejectWatch(within_ms / 1000, health)
+        clock, _ = clock_of(settings, is_simulated=is_simulated)
         engine = Engine(
             EngineOptions(
                 cameras=settings.line.cameras,
@@ -128,9 +131,9 @@ async def run_agent(
             bypass=bypass,
             rejects=rejects,
             workers=workers,
+            why_locked=safely_locked(clock.why_locked),
         )
         link = link_of(settings.controller)
-        clock = challenge_clock(settings)
         inputs = LineInputs(
             InputPlan(
                 settings.output.mode_input, settings.output.acknowledge_input, settings.output.reject_confirm_input
@@ -144,7 +147,7 @@ async def run_agent(
         source = settings.trigger.source
 
         def degraded() -> dict[str, str]:
-            return {**clock.degraded(), **disk.degraded()}
+            return {**clock.degraded(engine.program, engine.next_seq), **disk.degraded()}
 
         supervisor = Supervisor(
             engine=engine,
@@ -158,7 +161,7 @@ async def run_agent(
             refresh_s=settings.output.refresh_ms / 1000,
             started=_started(written or settings, is_simulated=is_simulated, is_dry_run=is_dry_run).detail,
         )
-        look = partial(look_at, engine, health, archive, degraded)
+        look = partial(look_at, engine, health, archive, clock, degraded)
         desk = AgentDesk(link, engine, health, inputs, journal, clock, degraded, lambda: archive.held)
         keep_for_good()
         async with (
@@ -201,7 +204,7 @@ def _lamp(settings: Settings, engine: Engine) -> list[Callable[[], Coroutine[Non
     if settings.lamp is None:
         return []
     lit: dict[str, Callable[[], bool]] = {
-        "fault": lambda: not engine.is_ready(),
+        "fault": lambda: not engine.is_ready() or bool(engine.why_locked),
         "bypass": lambda: engine.bypass.is_active,
         "off": lambda: False,
     }

@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from drivers.base import DriverError
+from edge_agent.feed.state import Samples
 from edge_agent.feed.telling import Looked
+from edge_agent.runtime.bypass import BypassRefused
 from edge_agent.runtime.disk import DISK
-from edge_agent.runtime.overdue import CHALLENGE, ChallengeClock
 from edge_agent.runtime.supervisor import CONDITIONS
+from edge_agent.store.challenges import CHALLENGE, read_challenge
 from edge_agent.store.held import Held
-from edge_agent.store.journal import Journal, JournalError, JournalReader
+from edge_agent.store.journal import Journal, JournalError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from drivers.timing import Deadline
+    from edge_agent.golden.clock import ChallengeClock
     from edge_agent.runtime.engine import Engine
     from edge_agent.runtime.inputs import LineInputs
     from edge_agent.runtime.interlock import Health
-    from edge_agent.settings import Settings
     from edge_agent.store.archive import Archive
 
-__all__ = ["AgentDesk", "AskedLink", "challenge_clock", "look_at"]
+__all__ = ["AgentDesk", "AskedLink", "look_at"]
 
 
 class AskedLink(Protocol):
@@ -43,16 +44,15 @@ class AskedLink(Protocol):
         ...
 
 
-def challenge_clock(settings: Settings) -> ChallengeClock:
-    """What the journal knows of challenges, where line.toml asks for them."""
-    if settings.challenge is None:
-        return ChallengeClock(None)
-    with JournalReader.open(settings.store.journal) as reader:
-        return ChallengeClock(settings.challenge.every_h, reader.newest_events(CHALLENGE, 1000))
-
-
-def look_at(engine: Engine, health: Health, archive: Archive, degraded: Callable[[], Mapping[str, str]]) -> Looked:
+def look_at(
+    engine: Engine,
+    health: Health,
+    archive: Archive,
+    clock: ChallengeClock,
+    degraded: Callable[[], Mapping[str, str]],
+) -> Looked:
     """What the processes beside the agent are told."""
+    stands = clock.standing(engine.program, engine.next_seq)
     return Looked(
         state=str(engine.state),
         conditions={**dict.fromkeys((*CONDITIONS, DISK), ""), **health.reasons},
@@ -64,6 +64,15 @@ def look_at(engine: Engine, health: Health, archive: Archive, degraded: Callable
         archive_lost=archive.lost,
         archive_pruned=archive.pruned,
         archive_held=archive.held,
+        locked=engine.why_locked,
+        samples=Samples(
+            words=stands.words,
+            is_soon=stands.is_soon,
+            due_s=None if stands.due_s is None else float(round(stands.due_s)),
+            due_parts=stands.due_parts,
+        )
+        if stands.is_asked
+        else None,
     )
 
 
@@ -90,6 +99,9 @@ class AgentDesk:
             "simulated": self.engine.is_simulated,
             "dry_run": self.engine.is_dry_run,
             "degraded": dict(self.degraded()),
+            "program": self.engine.program,
+            "locked": self.engine.why_locked,
+            "samples": self.clock.standing(self.engine.program, self.engine.next_seq).words,
             "archive": asdict(self.held()),
             "link": asdict(self.link.status()),
         }
@@ -99,7 +111,14 @@ class AgentDesk:
         return await self.link.command(name, *args, by=by)
 
     async def bypass(self, *, begins: bool, by: str, why: str, for_s: float) -> Mapping[str, object]:
-        """Let a person answer for the parts, or end that; gives the status. Raises EdgeAgentError."""
+        """Let a person answer for the parts, or end that; gives the status.
+
+        Raises BypassRefused, also while the line is locked, JournalError.
+        """
+        if begins and (why_locked := self.engine.why_locked):
+            raise BypassRefused(
+                f"a bypass opens nothing now: {why_locked}", hint="show the samples: edge-agent challenge --samples all"
+            )
         if begins:
             await self.engine.bypass.begin(by, why, for_s)
         else:
@@ -112,12 +131,18 @@ class AgentDesk:
 
     async def note(self, kind: str, detail: str) -> None:
         """An event for the journal. Raises DriverError where the disk refuses it."""
+        told = read_challenge(detail, "") if kind == CHALLENGE else None
+        # One that was not passed closes the lock before its record is on the disk, one that was passed opens it after.
+        if told is not None and not told.is_passed:
+            self.clock.note(detail, self.engine.next_seq - 1)
+            if self.engine.why_locked:
+                await self.engine.withdraw()
         try:
             await self.journal.event(kind, detail)
         except JournalError as err:
             raise DriverError(str(err)) from err
-        if kind == CHALLENGE:
-            self.clock.note(detail, datetime.now(UTC))
+        if told is not None and told.is_passed:
+            self.clock.note(detail, self.engine.next_seq - 1)
 
     def listen(self, on_line: Callable[[tuple[str, ...]], object]) -> Callable[[], None]:
         """Hear every result line from now on; gives what ends it."""

@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from edge_agent.desk.client import DeskClient, desk_path
-from edge_agent.runtime.overdue import ChallengeClock
-from edge_agent.store.journal import EventRow, JournalReader
+from edge_agent.store.journal import JournalReader
 from tests.command_line import edge_agent_here
 from tests.simulated.line import bad_image, good_image, line
 
@@ -126,18 +124,3 @@ async def test_samples_on_the_running_line_and_a_line_that_was_degraded(tmp_path
     page = (tmp_path / "report.html").read_text()
     assert "PASSED: 2 of 2 reject samples rejected; on the running line" in page
     assert "SIMULATED." not in page
-
-
-def event(at: datetime, detail: str) -> EventRow:
-    return EventRow(1, "CHALLENGE", detail, 0.0, at.isoformat())
-
-
-def test_overdue_counts_from_the_newest_passed_one() -> None:
-    now = datetime.now(UTC)
-    passed, failed = json.dumps({"ok": True}), json.dumps({"ok": False})
-
-    assert ChallengeClock(None).degraded() == {}
-    assert ChallengeClock(8, [event(now - timedelta(hours=7), passed)]).degraded() == {}
-    assert "overdue since" in ChallengeClock(8, [event(now - timedelta(hours=9), passed)]).overdue()
-    assert ChallengeClock(8, [event(now, failed)]).overdue()
-    assert ChallengeClock(8, [event(now, text) for text in ("", "[]", "7", "null", '{"ok": 1}')]).overdue()

@@ -45,7 +45,10 @@ async def test_settings_and_bundles_that_changed_between_two_starts(thumbnail_bu
     newest, in_use, back, chosen, first, first_in_use = found
     assert newest["title"] == "agent started with other settings, another mode"
     assert [(value["name"], value["was"], value["is"]) for value in newest["values"]] == [
+        ("challenge.every_shift", "not set", "no"),
+        ("challenge.shift_grace_min", "not set", "30"),
         ("challenge.every_h", "not set", "8"),
+        ("challenge.lock_out", "not set", "no"),
         ("dry run", "no", "yes"),
     ]
     assert newest["facts"]["line_toml"]["path"] == str(at.config)

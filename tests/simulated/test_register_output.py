@@ -131,7 +131,7 @@ def test_the_reason_words_are_pinned() -> None:
         "OK": 1, "SCORE": 2, "ALIGN": 3, "NOT_FINITE": 4, "CONTROLLER_NG": 5, "IMAGE_BROKEN": 6, "IMAGE_SIZE": 7,
         "NO_IMAGE": 8, "NO_RESULT": 9, "NO_ANSWER": 10, "LATE": 11, "OVERRUN": 12, "STALE": 13, "DUPLICATE": 14,
         "PROGRAM": 15, "NOT_READY": 16, "OUTPUT": 17, "JOURNAL": 18, "INTERNAL": 19, "BYPASS": 20,
-        "LIGHT": 21, "FOCUS": 22, "DISK": 23,
+        "LIGHT": 21, "FOCUS": 22, "DISK": 23, "LOCKED": 24,
     }  # fmt: skip
 
 

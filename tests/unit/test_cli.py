@@ -28,6 +28,7 @@ COMMANDS = [
     ["bundle", "show"],
     ["bundle", "list"],
     ["challenge"],
+    ["challenge", "history"],
     ["report", "shift"],
     ["bundle", "compare"],
     ["bundle", "activate"],

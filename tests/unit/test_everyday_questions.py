@@ -47,6 +47,7 @@ EXPECTED: dict[str, tuple[int, list[str]]] = {
     'journal changes --kind BYPASS --in "this month"': (0, ["by A. Rossi", "lamp replaced"]),
     "journal changes --kind REVIEW": (0, ["by Lin", "part 4711: was a good part", "only dust"]),
     "journal changes --kind CHALLENGE --most 1": (0, ["PASSED: 3 of 3 reject samples rejected"]),
+    "challenge history": (0, ["no schedule asks for samples", "no sample is registered"]),
     "journal changes --kind MSA --most 1": (0, ["ACCEPTED: effectiveness 96.0%", "50 parts in 3 runs"]),
     "status": (1, ["the line is READY", "DEGRADED, challenge: the challenge is overdue", "days of rejects"]),
     "journal verify": (0, ["nothing was altered or removed"]),

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
 from edge_agent.desk.requests import request_of as _request
 from edge_agent.errors import BundleRejected, ConfigError, DataError
+from edge_agent.golden.clock import ChallengeClock
+from edge_agent.golden.plan import Plan
 from edge_agent.inspection.bundle.registry import POINTER, bundle_in_use, switches
-from edge_agent.runtime.overdue import ChallengeClock
 from edge_agent.store.position import Position, read_position, write_position
 from edge_agent.store.rows import EventRow
 from edge_agent.tools.shift import _says
@@ -95,11 +95,11 @@ def test_a_request_that_cannot_be_is_refused_in_words(line: bytes) -> None:
 
 @pytest.mark.parametrize("detail", ["[" * 100_000, "", "NaN", '{"ok": [true]}', "null", "7"])
 def test_a_challenge_that_cannot_be_read_proves_nothing(detail: str) -> None:
-    clock = ChallengeClock(24)
+    clock = ChallengeClock(Plan(every_h=24))
 
-    clock.note(detail, datetime.now(UTC))
+    clock.note(detail, 7)
 
-    assert "no challenge was passed yet" in clock.overdue()
+    assert "no challenge was passed yet" in clock.standing(1, 8).overdue
 
 
 @pytest.mark.parametrize("detail", ["[" * 100_000, "", "NaN", "null"])

@@ -43,6 +43,8 @@ def test_operational_means_that_the_inspection_decides_and_its_pass_reaches_the_
     assert state(state="READY", is_dry_run=True).state == "Halted"
     assert state(state="BUSY", bypass="Ada, until 10:15").state == "Halted"
     assert "Ada" in state(state="BUSY", bypass="Ada, until 10:15").words
+    assert state(state="READY", locked="the line is locked: overdue").state == "Halted"
+    assert state(state="READY", locked="the line is locked: overdue").words == "the line is locked: overdue"
 
 
 @pytest.mark.parametrize("word", ["FAULT", "", "SOMETHING NEW"])

@@ -168,7 +168,11 @@ def test_two_who_change_users_at_once_lose_nothing(tmp_path: Path, users: Users)
 
 def test_every_action_has_somebody_and_an_operator_may_say_only_what_was_seen() -> None:
     assert all(roles_for(action) for action in Action)
-    assert {action for action in Action if Role.OPERATOR in roles_for(action)} == {Action.REVIEW, Action.ACKNOWLEDGE}
+    assert {action for action in Action if Role.OPERATOR in roles_for(action)} == {
+        Action.REVIEW,
+        Action.ACKNOWLEDGE,
+        Action.CHALLENGE,
+    }
     assert roles_for(Action.USERS) == {Role.ENGINEER}
     assert roles_for(Action.DECIDE) == {Role.QUALITY, Role.ENGINEER}
 

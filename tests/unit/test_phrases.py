@@ -38,6 +38,9 @@ from edge_agent.drift.known import Known
 from edge_agent.drift.quantities import LATENCY, POSE, QUALITY, SCORE, SHARE
 from edge_agent.drift.usual import Usual
 from edge_agent.drift.words import change_words
+from edge_agent.golden.clock import Standing as Due
+from edge_agent.golden.known import KnownSamples, odd_words
+from edge_agent.golden.usual import Odd, control_of
 from edge_agent.inspection.containers.decode import decode, prove_complete
 from edge_agent.inspection.networks.channels import CHANNELS, View
 from edge_agent.inspection.registration.pose import PoseLimits, Span
@@ -53,6 +56,7 @@ from edge_agent.runtime.rejects import RejectWatch
 from edge_agent.runtime.requests import ProgramRequests
 from edge_agent.runtime.supervisor import CONDITIONS
 from edge_agent.runtime.verdict import Evidence, decide_verdict
+from edge_agent.settings import SampleSettings
 from edge_agent.store.held import Held, HeldKind, Reach
 from edge_agent.store.receivers import ReceiverStatus
 from edge_agent.web.drift import Drift
@@ -80,7 +84,20 @@ SCANNED: dict[str, tuple[str, ...]] = {
         ", nor not ready after it",
         "part not ready was rejected and not seen leavingnot ready: look for it, then acknowledge",
     ),
-    "edge_agent/runtime/overdue.py": (),
+    "edge_agent/golden/clock.py": (
+        "in not ready parts",
+        "in not ready",
+        "not ready min",
+        "not ready h",
+        "samples are due not ready",
+    ),
+    "edge_agent/golden/known.py": (
+        "its first not ready times not ready to not ready",
+        "not ready scored not ready; line.toml expects not ready to not ready",
+        "reject sample not ready",
+        "golden sample not ready",
+    ),
+    "edge_agent/runtime/locking.py": (),
     "edge_agent/runtime/dry_run.py": (),
     "edge_agent/runtime/gaps.py": ("; before them counts not ready to not ready, which have no rows of their own",),
     "edge_agent/runtime/inputs.py": ("the button",),
@@ -276,6 +293,7 @@ PROVEN = Evidence(
     unproven="",
     deadline_passed=False,
     next_part_is_here=False,
+    locked="",
 )
 
 
@@ -309,6 +327,7 @@ def decisions() -> Iterator[Decision]:
         {"unproven": Evidence((1,), "agent").unproven},
         {"deadline_passed": True},
         {"next_part_is_here": True},
+        {"locked": Evidence((1,), "agent").locked},
         {"not_ready": str(Health.waiting_for(*CONDITIONS))},
         {"not_ready": str(Health({"output": "the remote I/O is not there or not read back"}))},
         {"program_problem": Programs(frozenset(), (1,), 4).problem()},
@@ -399,6 +418,19 @@ def changes() -> Iterator[str]:
     yield f"{told}; and 3 more: see the drift view"
 
 
+def samples() -> Iterator[str]:
+    """When they are due, and everything that can be odd about one of either kind."""
+    for due_s, due_parts in product((None, 60.0, 9e4), (None, 20)):
+        if due_s is not None or due_parts is not None:
+            yield Due(is_asked=True, due_s=due_s, due_parts=due_parts).words
+    control = control_of([3.0, 3.1, 3.2, 3.3, 3.4], 1.0)
+    assert control is not None
+    for kind, odd, like in product(("reject", "good"), Odd, ("", "R3")):
+        one = SampleSettings(name="R2", kind=kind, program=1, score=(3.0, 3.5))
+        yield odd_words(one, 1.9, control, odd, like)
+        yield KnownSamples((one,), {}).odd(one, 1.9, 1.0, "b")[1]
+
+
 def _same(value: int | None) -> int | None:
     return value
 
@@ -452,7 +484,7 @@ def _problem(told: tuple[float, ...]) -> str:
 
 def made_texts() -> list[str]:
     texts = [decision.detail for decision in decisions()]
-    texts += [*poses(), *conditions(), *broken_files(), *beside(), *calibrated()]
+    texts += [*poses(), *conditions(), *broken_files(), *beside(), *samples(), *calibrated()]
     return sorted({text for text in texts if text})
 
 

@@ -79,6 +79,7 @@ def replayed(
         (Verdict.REJECT, Reason.OVERRUN, Judgement.OK),
         (Verdict.REJECT, Reason.NO_RESULT, None),
         (Verdict.REJECT, Reason.STALE, None),
+        (Verdict.REJECT, Reason.LOCKED, Judgement.OK),
         (Verdict.FAULT, Reason.NOT_READY, Judgement.OK),
         (Verdict.FAULT, Reason.JOURNAL, Judgement.OK),
     ],

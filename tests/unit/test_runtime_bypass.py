@@ -112,6 +112,7 @@ inspections = st.sampled_from([OK, NG, replace(OK, outcome=Outcome.REVIEW)])
         repeats_count=st.booleans(),
         deadline_passed=st.booleans(),
         next_part_is_here=st.booleans(),
+        locked=st.sampled_from(["", "x"]),
     )
 )
 def test_a_pass_in_bypass_implies_every_proof_but_the_inspections(evidence: Evidence) -> None:
@@ -123,7 +124,7 @@ def test_a_pass_in_bypass_implies_every_proof_but_the_inspections(evidence: Evid
         return
     assert decision.reason is Reason.BYPASS
     assert not any((evidence.not_ready, evidence.program_problem, evidence.stale))
-    assert not any((evidence.deadline_passed, evidence.next_part_is_here))
+    assert not any((evidence.deadline_passed, evidence.next_part_is_here, evidence.locked))
     assert not (evidence.repeats_count and not evidence.captures)
     assert evidence.result is not None
     if evidence.judgement_policy == "both":

@@ -27,6 +27,7 @@ PROVEN = Evidence(
     unproven="",
     deadline_passed=False,
     next_part_is_here=False,
+    locked="",
 )
 
 
@@ -58,6 +59,9 @@ def test_a_part_with_every_proof_passes() -> None:
         ({"captures": {1: replace(CAPTURE, storing=Future())}}, Verdict.REJECT, Reason.LATE),
         ({"deadline_passed": True}, Verdict.REJECT, Reason.LATE),
         ({"next_part_is_here": True}, Verdict.REJECT, Reason.OVERRUN),
+        ({"locked": "no challenge was passed yet"}, Verdict.REJECT, Reason.LOCKED),
+        ({"locked": "x", "inspections": {1: NG}}, Verdict.REJECT, Reason.SCORE),
+        ({"locked": "x", "deadline_passed": True}, Verdict.REJECT, Reason.LATE),
         ({"cameras": (1, 2)}, Verdict.REJECT, Reason.NO_IMAGE),
     ],
 )
@@ -139,6 +143,7 @@ inspections = st.sampled_from([OK, NG, replace(OK, outcome=Outcome.REVIEW), repl
         repeats_count=st.booleans(),
         deadline_passed=st.booleans(),
         next_part_is_here=st.booleans(),
+        locked=st.sampled_from(["", "x"]),
     )
 )
 def test_pass_implies_every_proof(evidence: Evidence) -> None:
@@ -146,7 +151,7 @@ def test_pass_implies_every_proof(evidence: Evidence) -> None:
         return
 
     assert not any((evidence.not_ready, evidence.program_problem, evidence.stale))
-    assert not any((evidence.deadline_passed, evidence.next_part_is_here))
+    assert not any((evidence.deadline_passed, evidence.next_part_is_here, evidence.locked))
     assert evidence.result is not None
     for camera in evidence.cameras:
         assert evidence.captures[camera].broken is None

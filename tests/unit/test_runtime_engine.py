@@ -36,6 +36,7 @@ from edge_agent.runtime import archiving
 from edge_agent.runtime.bypass import Bypass
 from edge_agent.runtime.engine import Engine, EngineOptions
 from edge_agent.runtime.interlock import Health, LineState
+from edge_agent.runtime.locking import never_locked
 from edge_agent.store.archive import Archive
 from edge_agent.store.journal import Journal, JournalError, JournalReader
 from tests.two_steps import AtOnce
@@ -187,6 +188,7 @@ async def line(
     output: Any = None,
     rejects: RejectWatch | None = None,
     is_dry_run: bool = False,
+    why_locked: Callable[[int | None, int], str] = never_locked,
 ) -> AsyncIterator[Line]:
     journal = Journal.open(tmp_path / "journal.sqlite3")
     health, output = Health(), output or MemoryOutput()
@@ -201,6 +203,7 @@ async def line(
         output=output,
         health=health,
         bypass=Bypass(journal.event),
+        why_locked=why_locked,
     )
     running = asyncio.create_task(engine.run())
     await asyncio.sleep(0)

@@ -235,6 +235,7 @@ class LineMachine(RuleBasedStateMachine):
             repeats_count=part.repeats_count,
             deadline_passed=late,
             next_part_is_here=self.opened[-1] != part.seq,
+            locked="",
         )
 
     def _decide(self, evidence: Evidence) -> Decision:

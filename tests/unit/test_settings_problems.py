@@ -147,7 +147,19 @@ port = 9464
 trusted_keys = ["ed25519:11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo= Ada Lovelace"]
 
 [challenge]
+every_shift = true
+shift_grace_min = 30
 every_h = 24
+every_parts = 5000
+lock_out = false
+
+[[challenge.sample]]
+name = "R1"
+kind = "reject"
+program = 0
+camera = 1
+shows = "scratch of 5 mm"
+score = [3.0, 3.6]
 
 [mqtt]
 host = "192.168.30.30"
@@ -245,6 +257,8 @@ def wrong_values(node: dict[str, Any]) -> list[str]:
                 str(10**30),
                 "[1]",
             ]
+        case "boolean":
+            return [*wrong, '"true"', '"yes"', "1", "0", "1.0", "nan", "[true]", "[]"]
         case "number":
             return [*wrong, '"1"', "true", "0", "-1.0", "nan", "inf", "-inf", "1e300", "[1]"]
         case "string" if node.get("format") == "date":
@@ -277,6 +291,13 @@ def problems(tmp_path: Path, document: str) -> list[str]:
     return [line.removeprefix(f"{tmp_path}/") for line in str(caught.value).split("\n")]
 
 
+def numbered(name: str) -> str:
+    """A key as the errors name it: of the first table where there may be several."""
+    for table in ("bundle", "user", "sample"):
+        name = name.replace(f"{table}.", f"{table}[1].")
+    return name.lstrip(".")
+
+
 def document_with(table: str) -> str:
     return WITH_FOLDER if table == "images.folder" else EVERY_KEY
 
@@ -297,7 +318,12 @@ def test_the_document_of_these_tests_is_right_and_has_every_key(tmp_path: Path) 
 def test_a_wrong_value_is_refused_on_its_line_with_what_was_expected(
     tmp_path: Path, table: str, key: str, node: dict[str, Any]
 ) -> None:
-    name = f"{table}.{key}".lstrip(".").replace("bundle.", "bundle[1].").replace("user.", "user[1].")
+    name = (
+        f"{table}.{key}".lstrip(".")
+        .replace("bundle.", "bundle[1].")
+        .replace("user.", "user[1].")
+        .replace("sample.", "sample[1].")
+    )
     for value in wrong_values(node):
         document, line = replaced(document_with(table), table, key, value)
 
@@ -316,7 +342,12 @@ def test_a_key_with_a_typo_is_refused_and_the_right_one_named(tmp_path: Path, ta
 
     found = problems(tmp_path, "\n".join(lines) + "\n")
 
-    name = f"{table}.{key}x".lstrip(".").replace("bundle.", "bundle[1].").replace("user.", "user[1].")
+    name = (
+        f"{table}.{key}x".lstrip(".")
+        .replace("bundle.", "bundle[1].")
+        .replace("user.", "user[1].")
+        .replace("sample.", "sample[1].")
+    )
     unknown = [problem for problem in found if "unknown key" in problem]
     assert unknown == [problem for problem in found if problem.startswith(f"line.toml:{line}: {name}: ")]
     assert len(unknown) == 1
@@ -333,6 +364,7 @@ def required_keys() -> list[tuple[str, str]]:
         ("images.folder", "FolderSettings"),
         ("output", "ModbusCoilsSettings"),
         ("bundle", "BundleSettings"),
+        ("challenge.sample", "SampleSettings"),
         ("store", "StoreSettings"),
     ]:
         tables[table] = schema["$defs"][title]
@@ -349,7 +381,12 @@ def test_a_missing_key_is_said_on_the_line_of_its_table(tmp_path: Path, table: s
 
     found = problems(tmp_path, "\n".join(lines) + "\n")
 
-    name = f"{table}.{key}".lstrip(".").replace("bundle.", "bundle[1].").replace("user.", "user[1].")
+    name = (
+        f"{table}.{key}".lstrip(".")
+        .replace("bundle.", "bundle[1].")
+        .replace("user.", "user[1].")
+        .replace("sample.", "sample[1].")
+    )
     assert len(found) == 1
     assert found[0].startswith(f"line.toml:{header}: {name}: missing; expected ")
 

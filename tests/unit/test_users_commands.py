@@ -173,6 +173,18 @@ def test_whoever_ends_a_bypass_needs_no_role(line: Settings) -> None:
     assert run(line, "bypass", "end").code == 64
 
 
+def test_a_challenge_is_signed_by_any_user_and_by_nobody_else(line: Settings) -> None:
+    samples = line.store.journal.parent / "samples"
+    samples.mkdir()
+    (samples / "dent.bmp").write_bytes(b"")
+    change(line, team())
+    assert run(line, "challenge", str(samples)).code == 77
+    assert run(line, "challenge", str(samples), "--by", LIN).code == 77
+    assert run(line, "challenge", str(samples), user=LIN, password_of=ADA).code == 77
+    for name in (LIN, QUINN, ADA):  # signed for: and here is no bundle
+        assert run(line, "challenge", str(samples), user=name).code in (64, 65)
+
+
 def test_without_users_a_name_is_enough_but_not_one_that_looks_signed(line: Settings) -> None:
     for words in (["bundle", "activate", "new"], ["bypass", "begin", "--why", "lamp", "--yes"], ["bypass", "end"]):
         faked = run(line, *words, "--by", "Eve (engineer)")

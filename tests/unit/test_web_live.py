@@ -18,9 +18,10 @@ from drivers.timing import monotonic_s
 from edge_agent.domain import Published, Reason, Verdict
 from edge_agent.errors import DataError
 from edge_agent.feed import current as live_module
-from edge_agent.feed.current import Live, shift_start
+from edge_agent.feed.current import Live
 from edge_agent.report.heat import heat_colours
 from edge_agent.runtime.process import boot_id
+from edge_agent.shifts import shift_start
 from edge_agent.store.archived import archived_image
 from edge_agent.store.journal import Journal
 from edge_agent.web.pictures import Busy, Explainer

@@ -147,8 +147,6 @@ _CHANGES: Final = (
     mark("Sunday, {time}"),
 )
 _BESIDE: Final = (
-    mark("no challenge was passed yet: edge-agent challenge"),
-    mark("the challenge is overdue since {time}"),
     mark(
         "the archive's disk is nearly full: its oldest images go before it has reached its limit (free space there, or "
         "lower store.archive_max_gib)"

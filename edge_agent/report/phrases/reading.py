@@ -14,6 +14,7 @@ from string import Formatter
 from typing import Final
 
 from edge_agent.report.phrases.calibrated import CALIBRATED
+from edge_agent.report.phrases.golden import GOLDEN
 from edge_agent.report.phrases.image import IMAGE
 from edge_agent.report.phrases.line import LINE, WRAPPERS
 from edge_agent.report.words import CONDITION_WORDS
@@ -91,7 +92,7 @@ class _Read:
 
 
 _PHRASES: Final = sorted(
-    (_Phrase.of(template) for template in dict.fromkeys((*LINE, *IMAGE, *CALIBRATED))),
+    (_Phrase.of(template) for template in dict.fromkeys((*LINE, *GOLDEN, *IMAGE, *CALIBRATED))),
     key=lambda phrase: -sum(map(len, phrase.literals)),
 )
 """Those that say most by themselves first."""

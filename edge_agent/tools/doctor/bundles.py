@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from edge_agent.bundles.line_bundles import check_place, load_bundle, signed_words
-from edge_agent.errors import BundleRejected, DataError
+from edge_agent.errors import BundleRejected
 from edge_agent.inspection.bundle.promise import Promise
 from edge_agent.inspection.inspector import Inspector
 from edge_agent.inspection.side_by_side import arranged
 from edge_agent.inspection.tuning import tuned
-from edge_agent.runtime.overdue import CHALLENGE, ChallengeClock
-from edge_agent.store.journal import JournalReader
 from edge_agent.tools.doctor.finding import Finding, Site, fail, ok, warn
 
-__all__ = ["bundle_verified", "bundle_warm", "challenge_age", "inference_time"]
+__all__ = ["bundle_verified", "bundle_warm", "inference_time"]
 
 _RUNS = 3
 _BUDGET_SHARE = 0.8
@@ -81,17 +79,3 @@ def inference_time(site: Site) -> Finding:
             said, "a fifth of the deadline should be left for transfer, disk and output: calibrate with --within"
         )
     return ok(said)
-
-
-def challenge_age(site: Site) -> Finding:
-    """When seeded reject samples were last all rejected."""
-    asked = site.settings.challenge
-    if asked is None:
-        return ok("none is asked for: line.toml has no [challenge]")
-    try:
-        with JournalReader.open(site.settings.store.journal) as journal:
-            clock = ChallengeClock(asked.every_h, journal.newest_events(CHALLENGE, 1000))
-    except DataError as err:
-        return warn(str(err), err.hint)
-    why = clock.overdue()
-    return warn(why, "edge-agent challenge, with the line's reject samples") if why else ok(f"within {asked.every_h} h")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edge_agent.tools.doctor import bundles, machine, opcua, owners, peers, people, places, results, room
+from edge_agent.tools.doctor import bundles, machine, opcua, owners, peers, people, places, results, room, samples
 from edge_agent.tools.doctor.addresses import addresses
 from edge_agent.tools.doctor.finding import Check, Finding, Result, Site, ok
 
@@ -29,7 +29,7 @@ CHECKS: tuple[Check, ...] = (
     Check("bundle_verified", "every bundle is whole and for its place", bundles.bundle_verified, gates=True),
     Check("bundle_warm", "this PC computes what the calibrating one did", bundles.bundle_warm, gates=True),
     Check("inference_time", "an image is judged by the deadline", bundles.inference_time, gates=True),
-    Check("challenge_age", "seeded reject samples were rejected", bundles.challenge_age),
+    Check("challenge_age", "seeded reject samples were rejected", samples.challenge_age),
     Check("libraries", "the libraries of the calibration", machine.libraries),
     Check("addresses", "controller and output are other devices", addresses, gates=True),
     Check("controller", "the controller answers", peers.controller, gates=True),

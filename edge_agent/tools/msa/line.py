@@ -37,7 +37,13 @@ async def must_run(settings: Settings) -> None:
             raise Unavailable(
                 "no agent runs on this line", hint="start it, or study recorded images: edge-agent msa images FOLDER"
             )
-        if (await agent.status()).get("dry_run"):
+        told = await agent.status()
+        if told.get("locked"):
+            raise Unavailable(
+                f"nothing passes now: {told['locked']}",
+                hint="show the samples first: edge-agent challenge --samples all",
+            )
+        if told.get("dry_run"):
             raise Unavailable(
                 "the agent is in a dry run: every PASS is held back",
                 hint="start it without --dry-run: a study counts what comes to the gate",

@@ -38,7 +38,7 @@ function showAge() {
   $("lost").hidden = !isUnknown;
   if (isUnknown) $("lost").textContent = `${why}. ${tr("What stands here is old.")}`;
   $("state").textContent = kind === "FAULT" ? tr("FAULT: nothing passes") : word;
-  $("state").className = `pill ${{ READY: "ready", FAULT: "bad" }[kind] ?? "none"}`;
+  $("state").className = `pill ${{ READY: "ready", FAULT: "bad", LOCKED: "bad" }[kind] ?? "none"}`;
   if (!state) return;
   const at = timeOfDay(state.utc);
   $("clock").textContent = isUnknown ? tr("as of {time}", { time: at }) : at;
@@ -47,9 +47,16 @@ function showAge() {
 function showLine() {
   $("simulated").hidden = !state.simulated;
   $("dryrun").hidden = !state.dry_run;
-  const degraded = Object.values(state.degraded).join("; ");
+  // A line that is locked has its own banner, and does not go on as before.
+  const degraded = Object.entries(state.degraded).filter(([name]) => !(state.locked && name === "challenge")).map(([, why]) => why).join("; ");
   $("degraded").hidden = !degraded;
   $("degraded").textContent = `${tr("DEGRADED, still judging")}: ${degraded}`;
+  $("locked").hidden = !state.locked;
+  $("locked").textContent = state.locked;
+  $("soon").hidden = !state.samples_soon;
+  $("soon").textContent = state.samples;
+  $("duebox").hidden = !state.samples || Boolean(state.locked);
+  $("due").textContent = state.samples;
   $("bypass").hidden = !state.bypass;
   $("bypass").textContent = state.bypass;
   $("study").hidden = !state.study;

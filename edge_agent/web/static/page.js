@@ -10,11 +10,12 @@ import * as live from "./live.js";
 import * as part from "./part.js";
 import { learn } from "./person.js";
 import * as review from "./review.js";
+import * as samples from "./samples.js";
 import * as shadow from "./shadow.js";
 import * as signin from "./signin.js";
 import * as whatif from "./whatif.js";
 
-const VIEWS = { live, history, part, review, whatif, shadow, drift, changes, find, signin };
+const VIEWS = { live, history, part, review, whatif, shadow, drift, samples, changes, find, signin };
 const shown = () => document.querySelector("main:not([hidden])");
 
 function go() {

@@ -38,6 +38,12 @@ function judged() {
       advice: tr("The line may go on. Look at the line itself; if this stays for a minute, call maintenance."),
     };
   }
+  if (["READY", "BUSY"].includes(state.line) && state.locked) {
+    return {
+      kind: "LOCKED", word: tr("LOCKED"), why: tr("Nothing passes until the samples were shown"), details: [], since_s: state.line_for_s + silent,
+      advice: tr("Show the samples in their order: edge-agent challenge"),
+    };
+  }
   if (["READY", "BUSY"].includes(state.line)) return { kind: "READY", word: tr("READY"), why: tr("Waiting for a part"), details: [], advice: "", since_s: state.line_for_s + silent };
   const missing = Object.entries(state.conditions).filter(([, condition]) => condition.why_not);
   return {

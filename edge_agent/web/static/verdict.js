@@ -40,7 +40,7 @@ function showPart(part, isOld) {
 function showStanding(now, part) {
   panel(now.kind, now.word, now.why, now.details.slice(0, 3).join("\n"));
   fill("advice", now.advice);
-  fill("which", ["READY", "OPENING"].includes(now.kind) ? "" : since(now.since_s));
+  fill("which", ["READY", "OPENING", "LOCKED"].includes(now.kind) ? "" : since(now.since_s));
   $("gauge").hidden = true;
   fill("scored", "");
   if (!part) return fill("last", "");
@@ -55,7 +55,7 @@ function since(seconds) {
 
 function panel(kind, word, why, detail) {
   $("verdict").className = `verdict ${kind}`;
-  const shape = { PASS: "pass", REJECT: "reject", FAULT: "fault", READY: "ready" }[kind.split(" ")[0]] ?? "silent";
+  const shape = { PASS: "pass", REJECT: "reject", FAULT: "fault", LOCKED: "reject", READY: "ready" }[kind.split(" ")[0]] ?? "silent";
   $("shape").firstElementChild.setAttribute("href", `#shape-${shape}`);
   $("word").style.setProperty("--letters", Math.max(4, width(word)));
   fill("word", word);

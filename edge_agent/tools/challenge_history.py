@@ -1,0 +1,69 @@
+"""What ``edge-agent challenge history`` says: when samples are due, and how each of them scored each time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from edge_agent.golden.clock import Standing, clock_of
+from edge_agent.golden.known import KnownSamples
+from edge_agent.golden.series import Series, series_of
+from edge_agent.local_time import in_local_time
+
+if TYPE_CHECKING:
+    from edge_agent.settings import Settings
+
+__all__ = ["SampleHistory", "sample_history"]
+
+
+@dataclass(frozen=True, slots=True)
+class SampleHistory:
+    """The registered samples' showings, and how the line stands with its schedule."""
+
+    standing: Standing
+    series: tuple[Series, ...]
+    missing: str
+
+    @property
+    def is_well(self) -> bool:
+        """Nothing is overdue, and no sample's newest showing was wrong or odd."""
+        return not self.standing.overdue and not any(one.is_wrong for one in self.series)
+
+    def to_json(self) -> dict[str, Any]:
+        """The object that the command prints with ``--json``."""
+        stands = self.standing
+        return {
+            "schema_version": 1,
+            "ok": self.is_well,
+            "overdue": stands.overdue,
+            "locked": stands.locked,
+            "due_s": None if stands.due_s is None else round(stands.due_s),
+            "due_parts": stands.due_parts,
+            "samples": [one.to_json() for one in self.series],
+            "missing": self.missing or None,
+        }
+
+    def lines(self) -> list[str]:
+        """The same as lines of text."""
+        said = [self.standing.words or "no schedule asks for samples: [challenge] of line.toml"]
+        if not self.series:
+            said.append("no sample is registered: [[challenge.sample]] of line.toml")
+        for one in self.series:
+            said.append(f"{one.title}: {one.words}")
+            said += [
+                f"  {in_local_time(point.at_utc)}  {_score(point.score)} of {_score(point.limit)}  "
+                f"{'ok' if point.is_right else 'WRONG'}  bundle {point.bundle[:8]}  {point.odd}".rstrip()
+                for point in one.points
+            ]
+        return [*said, *([f"older ones are in {self.missing}, which is not here"] if self.missing else [])]
+
+
+def sample_history(settings: Settings) -> SampleHistory:
+    """Of this line's journals. Raises DataError."""
+    clock, newest = clock_of(settings)
+    known = KnownSamples.of(settings)
+    return SampleHistory(clock.standing(None, newest + 1), series_of(known), known.missing)
+
+
+def _score(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
