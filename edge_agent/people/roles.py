@@ -25,6 +25,7 @@ class Action(StrEnum):
     ACTIVATE = "activate"
     STUDY = "study"
     SHADOW = "shadow"
+    LEARN = "learn"
     USERS = "users"
 
 
@@ -33,7 +34,7 @@ def roles_for(action: Action) -> frozenset[Role]:
     match action:
         case Action.REVIEW:
             return frozenset(Role)
-        case Action.BYPASS | Action.LIMIT | Action.STUDY | Action.SHADOW:
+        case Action.BYPASS | Action.LIMIT | Action.STUDY | Action.SHADOW | Action.LEARN:
             return frozenset({Role.QUALITY, Role.ENGINEER})
         case Action.ACTIVATE | Action.USERS:
             return frozenset({Role.ENGINEER})
