@@ -195,7 +195,8 @@ def _reason_of(bundle: Bundle, entry: BundleSettings, why: str) -> str:
         return why
     for one in loosened:
         typer.echo(f"worse than before: {one}", err=True)
-    return f"{why[:_LONGEST_REASON]} (although {len(loosened)} worse: {'; '.join(loosened)})"
+    names = "; ".join(one.partition(":")[0] for one in loosened)
+    return f"{why.strip()[:_LONGEST_REASON]} (although {len(loosened)} worse: {names})"
 
 
 def _shadow_of(settings: Settings, bundle_id: str) -> Comparison | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,6 +25,8 @@ from edge_agent.commands.shared import (
 from edge_agent.commands.signing import As, PasswordFile, signed_by
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from edge_agent.report.head import Paper
     from edge_agent.settings import Settings
     from edge_agent.tools.learn.found import Found
@@ -127,13 +130,15 @@ def learn_run(
         watch = making_way(settings, progress)
         with tempfile.TemporaryDirectory(prefix=SPOOL, dir=out) as spool:
             proposal = _proposal(settings, program, camera, most_share, Path(spool))
-        with told_of(settings, proposal, wish) as tell:
+        with told_of(settings, proposal, wish) as tell, _doubts_shown(out, settings, paper, language):
             found = learn(settings, proposal, workshop, wish, watch)
             tell(found)
     files = _reported(out, found, settings, pdf=pdf, paper=paper, language=language)
     lines = [*found.lines(), *(f"report: {path}" for path in files)]
     if found.bundle_id:
-        lines.append(f"offered: {workshop.bundle} {found.bundle_id[:12]}")
+        lines.append(
+            f"offered: {workshop.bundle} {found.bundle_id[:12]}; good parts for the next time: {workshop.good}"
+        )
         lines.append(
             f"then: edge-agent bundle activate {workshop.bundle} --config {config}" + ' --why "..."' * bool(found.worse)
         )
@@ -169,6 +174,22 @@ def _proposal(settings: Settings, program: int | None, camera: int, most_share: 
     from edge_agent.tools.learn.proposal import propose
 
     return propose(settings, program, camera, spool, most_share=most_share)
+
+
+@contextmanager
+def _doubts_shown(out: Path, settings: Settings, paper: Paper, language: str | None) -> Iterator[None]:
+    """Where a person has to look at some of the images first: write the report that shows them, and name it."""
+    from calibration.report_pages import write_doubt_report
+    from calibration.suspects.stand_apart import PartsInDoubt
+
+    try:
+        yield
+    except PartsInDoubt as err:
+        report = out / "doubts.html"
+        with in_language(language, settings):
+            write_doubt_report(report, err.suspicion, out / "good", paper=paper)
+        err.hint = err.hint.replace("look at them,", f"look at them in {report},")
+        raise
 
 
 def _reported(

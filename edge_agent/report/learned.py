@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge_agent.report.html import write_page
+from edge_agent.report.phrases import said
 from edge_agent.report.pictures import MapScale, views
 
 if TYPE_CHECKING:
@@ -71,6 +72,16 @@ class LearnedFacts:
     hours: float
     pictures: tuple[PartPictures, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def worse(self) -> tuple[FigureRow, ...]:
+        """Those figures that are worse than today."""
+        return tuple(one for one in self.figures if one.is_worse)
+
+    @property
+    def said_notes(self) -> tuple[str, ...]:
+        """The notes in the reader's language."""
+        return tuple(map(said, self.notes))
 
 
 def write_learned_report(path: Path, facts: LearnedFacts) -> None:

@@ -60,6 +60,7 @@ WRITES = {
     "bundle sign": ["{line}/state/new", "--key", "{line}/key"],
     "calibrate-reference": ["{line}/good", "--out", "{line}/state/bundles/new"],
     "bundle relimit": ["--to", "1.8", "--by", "Ada", "--why", "a try"],
+    "learn run": ["--good", "{line}/good", "--out", "{line}/state/learned"],
     "shadow begin": ["{line}/state/new"],
     "shadow end": [],
     "journal rotate": [],
@@ -79,6 +80,7 @@ READS = {
     "journal verify": [],
     "results list": [],
     "shadow status": [],
+    "learn propose": [],
     "doctor": [],
     "users list": [],
 }
@@ -88,7 +90,7 @@ ELSEWHERE = {
     *("bypass begin", "bypass end", "bypass status", "output acknowledge", "status"),  # the running agent does it
     *("output fail-safe", "config check", "config schema", "config unit", "version"),
     *("cvx status", "cvx trigger", "cvx program", "cvx send", "cvx listen", "cvx commands"),
-    *("evaluate", "replay", "demo", "simulate", "init", "journal export", "backup", "shadow report"),
+    *("evaluate", "replay", "demo", "simulate", "init", "journal export", "backup", "shadow report", "learn report"),
     *("report shift", "report part"),
     "restore",  # root does it, and gives each file to its user: tests/simulated/test_backup.py
 }

@@ -102,10 +102,7 @@ def _load(folder: Path | None) -> Bundle | None:
 
 
 def _head(found: Found, settings: Settings, bundles: _Bundles) -> Head:
-    worse = tuple(
-        tr("{name} is worse: {before} before, {after} after.", name=tr(one.name), before=one.before, after=one.after)
-        for one in found.worse
-    )
+    worse = len(found.worse)
     lost = tuple(
         tr("Part {part} is a known defect, is found today and would pass by the new bundle.", part=seq)
         for seq in found.lost
@@ -119,7 +116,7 @@ def _head(found: Found, settings: Settings, bundles: _Bundles) -> Head:
         result = tr("The new bundle is not offered: a known defect would pass.")
         to_do = (tr("Look at the lost defects and at the parts that were added: is one of those defective?"),)
     elif worse:
-        result = tr("The new bundle is offered, and {number} figures are worse.", number=len(worse))
+        result = tr("The new bundle is offered, and {number} figures are worse.", number=worse)
         to_do = (tr("Whoever activates it says why each of these may be so: bundle activate --why."),)
     else:
         result = tr("The new bundle is offered, and no figure is worse.")
@@ -131,7 +128,7 @@ def _head(found: Found, settings: Settings, bundles: _Bundles) -> Head:
         result=f"{result} {added}",
         tone="bad" if found.lost else "note" if worse else "good",
         to_do=to_do,
-        warnings=(*lost, *worse),
+        warnings=lost,
     )
 
 

@@ -13,6 +13,7 @@ from edge_agent.domain import Outcome, Reason
 from edge_agent.errors import DataError
 from edge_agent.inspection.bundle.learned import LearnedPart
 from edge_agent.inspection.containers.decode import check_shape, decode
+from edge_agent.inspection.inspector import Inspector
 from edge_agent.store.archived import read_archived
 from edge_agent.store.scored import BAD, GOOD, reviews_of
 from edge_agent.store.search import JournalSearch
@@ -50,6 +51,7 @@ class Why(StrEnum):
     LEFT_OUT_BEFORE = "a person took this very image out when the bundle was calibrated"
     SAME_PICTURE = "it shows the same picture as another part that is added"
     LIKE_A_DEFECT = "it shows the same picture as a known defect"
+    PASSES_BY_NOW = "the bundle in use lets it pass by now"
     TOO_MANY = "more parts than may be added at once"
 
 
@@ -197,6 +199,7 @@ class _Looking:
         self._words = words_by_part(reviews.journals)
         self._alike = Alike(spool)
         self._left_out: list[LeftOut] = []
+        self._inspector: Inspector | None = None
 
     def proposal(self, most_share: float) -> Proposal:
         self._say_disputed()
@@ -283,8 +286,18 @@ class _Looking:
             why = Why.LIKE_A_DEFECT if other_kind == "defect" else Why.SAME_PICTURE
             self._leave_out(part.part_seq, why, f"part {other}")
             return False
+        if kind == "good" and part.camera.bundle_id != self._parent.id and self._passes(data):
+            self._leave_out(part.part_seq, Why.PASSES_BY_NOW)
+            return False
         self._alike.add(part.file, data, (kind, part.part_seq))
         return True
+
+    def _passes(self, data: bytes) -> bool:
+        """Whether the bundle in use would let it pass: another one judged it then."""
+        if self._inspector is None:
+            self._inspector = Inspector(self._parent, threads=1)
+            self._inspector.warm_up()
+        return self._inspector.inspect(data).outcome is Outcome.OK
 
     def _leave_out(self, seq: int, why: Why, detail: str = "") -> None:
         says = self._reviews.said.get(seq) or (self._words[seq][-1].says if self._words.get(seq) else "")

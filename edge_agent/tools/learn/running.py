@@ -1,11 +1,10 @@
-"""One learning from its images to the bundle that is offered, beside the line and at idle priority.
+"""One learning from its images to the bundle that is offered: beside a running line at idle priority.
 
 Nothing here touches the running agent, its bundles or its output: whoever activates what is offered does that.
 """
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import shutil
@@ -18,12 +17,12 @@ from calibration.calibrate import calibrate
 from calibration.choosing.within import wish_of_line
 from calibration.limits.relimit import write_relimited
 from calibration.stages import unseen
-from edge_agent.desk.client import agent_pid
+from drivers.timing import monotonic_s
 from edge_agent.errors import UsageError
 from edge_agent.inspection.bundle.learned import LEARNED, Learned, Worse, learned_of
 from edge_agent.inspection.bundle.reference_bundle import Bundle
-from edge_agent.runtime.process import stand_back
 from edge_agent.store.fs import write_durably
+from edge_agent.tools.collecting import stand_back_beside_agent
 from edge_agent.tools.learn.comparing import compared
 from edge_agent.tools.learn.workshop import collect_good, without_copies
 
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["learn", "making_way"]
 
 _LONGEST = 200
+_LOOK_EVERY_S = 2.0
 _NOTHING = "edge-agent learn propose says what was left out, and why"
 
 
@@ -64,16 +64,20 @@ def learn(settings: Settings, proposal: Proposal, workshop: Workshop, wish: Wish
 
 
 def making_way(settings: Settings, progress: Progress = unseen) -> Progress:
-    """Make this process the last in line for the processor, and again at each stage: the line may start meanwhile."""
-    seen: list[str] = []
+    """Make this process the last in line for the processor where an agent runs on this line, or once one starts.
+
+    That is looked for now, and every few seconds while what this gives is told of progress.
+    """
+    stands_back = stand_back_beside_agent(settings)
+    looked_s = monotonic_s()
 
     def watched(stage: str, done: int, total: int) -> None:
-        if stage not in seen:
-            seen.append(stage)
-            _stand_back(settings)
+        nonlocal stands_back, looked_s
+        if not stands_back and monotonic_s() - looked_s > _LOOK_EVERY_S:
+            stands_back = stand_back_beside_agent(settings)
+            looked_s = monotonic_s()
         progress(stage, done, total)
 
-    _stand_back(settings)
     return watched
 
 
@@ -173,7 +177,3 @@ def _offer(calibrated: Bundle, workshop: Workshop, found: Found) -> str:
     if workshop.bundle.exists():
         shutil.rmtree(workshop.bundle)
     return write_relimited(calibrated.folder, workshop.bundle, manifest)
-
-
-def _stand_back(settings: Settings) -> None:
-    stand_back(asyncio.run(agent_pid(settings.store.journal)) or None)
