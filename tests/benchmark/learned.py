@@ -1,11 +1,11 @@
 """What learning from overturned rejects is worth on real images: false rejects and detection, before and after.
 
-Run: ``python -m tests.benchmark.learned FOLDER [--sets bottle,...] [--good 24] [--keep FOLDER]``. FOLDER holds data sets
-in MVTec's layout. Of each the first good parts in the order of their names are calibrated with the defaults. The rest of
-``train/good`` are the new parts of a line, one after the other into two halves: what is rejected of the first half a
-person overturns, the second half, with ``test/good``, was never seen by anything and is what false rejects are counted
-on. Of the defects every second one is known and has to be found, the others are what detection is counted on. Nothing is
-tuned, and no image is kept. Parts that stand apart are kept, as a person does who knows them to be good.
+Run: ``python -m tests.benchmark.learned FOLDER [--sets bottle,...] [--good 24] [--keep FOLDER]``. FOLDER holds data
+sets in MVTec's layout. Of each the first good parts in the order of their names are calibrated with the defaults. The
+rest of ``train/good`` are the new parts of a line, one after the other into two halves: what is rejected of the first
+half a person overturns; the second half, with ``test/good``, was never seen by anything and is what false rejects are
+counted on. Of the defects every second one is known and has to be found, the others are what detection is counted on.
+Nothing is tuned, and no image is kept. Parts that stand apart are kept, as a person does who knows them to be good.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _IMAGES = ("*.png", "*.bmp", "*.jpg")
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Unseen parts by one bundle: rejected good parts, good parts, found defects, defects, and the AUC of the scores."""
+    """Unseen parts by one bundle: rejected good parts and all, found defects and all, and the AUC of the scores."""
 
     rejected: int
     good: int
@@ -99,15 +99,19 @@ def tried(data: Path, work: Path, good: int) -> None:
     new = [*train[good + 1 :: 2], *_images(data / "test" / "good")]
     made = work / "learned" / ("bundle" if found.bundle_id else "calibrated")
     for which, bundle in (("before", work / "before"), ("after", made)):
-        print(f"| {data.name} | {which} | {_measured(bundle, new, bad[1::2]).words} |", flush=True)
-    print(
-        f"  {len(rows)} new parts, {len(overturned)} rejected and overturned, {len(found.added)} added ({kept} kept although "
-        f"they stand apart); by a score that had not learned them {found.own_good[0]} of {found.own_good[1]} pass; "
-        f"{'offered' if found.bundle_id else f'REFUSED, lost {found.lost}'}",
+        _say(f"| {data.name} | {which} | {_measured(bundle, new, bad[1::2]).words} |")
+    passing, of = found.own_good
+    _say(
+        f"  {len(rows)} new parts, {len(overturned)} rejected and overturned, {len(found.added)} added, {kept} kept "
+        f"although they stand apart; by a score that had not learned them {passing} of {of} pass; "
+        + ("offered" if found.bundle_id else f"REFUSED, lost {found.lost}"),
         *(f"    {one.name}: {one.before} -> {one.after}{'  WORSE' if one.is_worse else ''}" for one in found.figures),
-        sep="\n",
-        flush=True,
     )
+
+
+def _say(*lines: str) -> None:
+    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.flush()
 
 
 def _calibrated(images: Sequence[Path], work: Path) -> None:
@@ -129,7 +133,7 @@ def _learned(line: LearnLine, work: Path) -> tuple[Found, int]:
         kept = len(keep)
         with opened(work / "learned") as workshop, tempfile.TemporaryDirectory() as spool:
             proposal = propose(settings, 1, 1, Path(spool))
-            print("  " + proposal.headline, *proposal.notes, sep="\n  ", flush=True)
+            _say(f"  {proposal.headline}", *(f"  {note}" for note in proposal.notes))
             return learn(settings, proposal, workshop, replace(wish, keep=keep))
 
     return _although_apart(run), kept
@@ -142,7 +146,7 @@ def _although_apart(run: Callable[[tuple[str, ...]], _Made]) -> _Made:
         try:
             return run(keep)
         except PartsInDoubt as err:
-            print(f"  {err.suspicion.statement}", flush=True)
+            _say(f"  {err.suspicion.statement}")
             keep = (*keep, *(err.suspicion.image(part).path.name for part in err.suspicion.suspects))
 
 

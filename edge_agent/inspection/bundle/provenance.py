@@ -19,7 +19,7 @@ __all__ = ["provenance"]
 
 
 def provenance(bundle: Bundle) -> dict[str, object]:
-    """Its channels, the limit's promise in words, who set it, what it learned, who was left out or kept; what defects said.
+    """Its channels, the limit's promise in words, who set it, what it learned, whom people took out, what defects said.
 
     Raises BundleRejected where the manifest lacks them.
     """
