@@ -61,8 +61,6 @@ async def test_a_line_learns_beside_its_work_what_people_confirmed(tmp_path: Pat
         await at.stop_agent()
         await said(at, marked, "OVERTURNED", by="Ada")
         await said(at, bad, "CONFIRMED", by="Bo")
-        await at.start_agent()
-        await at.until_ready()
 
         with (tmp_path / "learn.log").open("wb") as log:
             learning = await asyncio.create_subprocess_exec(
@@ -73,7 +71,10 @@ async def test_a_line_learns_beside_its_work_what_people_confirmed(tmp_path: Pat
                 start_new_session=True,
             )
         await at.until("a plan", (tmp_path / "learned" / "plan.json").exists)
-        idle = scheduled(learning.pid)
+        alone = scheduled(learning.pid)
+        await at.start_agent()  # while it learns
+        await at.until("it makes way", lambda: scheduled(learning.pid) == {os.SCHED_IDLE})
+        await at.until_ready()
         meanwhile = await parts(at, [good_image(number) for number in range(1, 6)])
         out, _ = await learning.communicate()
         assert at.agent is not None
@@ -94,7 +95,7 @@ async def test_a_line_learns_beside_its_work_what_people_confirmed(tmp_path: Pat
         as_ever = await parts(at, [good_image(number) for number in range(11, 14)])
         await at.stop_agent()
 
-    assert idle == {os.SCHED_IDLE}
+    assert os.SCHED_IDLE not in alone
     assert [row.reason for row in meanwhile if row.reason in ("LATE", "OVERRUN", "INTERNAL")] == []
     assert still[0].verdict is Verdict.REJECT, "nothing counts before the agent's next start"
     assert [row.verdict for row in new].count(Verdict.PASS) >= 4

@@ -13,6 +13,10 @@ LEARNED: Final = (
         "the bundle is of a version that did not keep what was asked of its calibration: the defaults are taken, and "
         "the share of false rejects that its limit was set for"
     ),
+    mark(
+        "the limit of the bundle in use was set by hand, by {by}: {why}; that of the new bundle is found by its "
+        "calibration"
+    ),
     mark("the journal {name} is not there: what people said in it is not known here"),
     mark("of {known} known defects the newest {looked} are looked at"),
     mark("{number} of the parts to add rest on the word of {by} alone: have somebody else look"),

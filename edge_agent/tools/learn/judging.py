@@ -123,6 +123,7 @@ def replayed(
                 continue
             before = _recorded(camera, both.before) or _judged(both.before, data)
             parts.append(ReplayedPart(row.part_seq, before, _judged(both.after, data), _known(row, reviews.said)))
+    progress(looked, looked)
     is_cut = looked >= wish.parts
     return Replay(wish.hours, tuple(parts), counts["learned"], counts["no_image"], counts["not_judged"], is_cut=is_cut)
 
@@ -130,12 +131,12 @@ def replayed(
 def _newest(journals: Sequence[Path], since_utc: str, program: int, most: int) -> Iterator[PartRow]:
     left = most
     for path in journals:
+        if left <= 0:
+            return
         with JournalSearch.open(path) as search:
             found = search.find(PartQuery(since_utc=since_utc, program=program, most=left)).parts
         yield from found
         left -= len(found)
-        if left <= 0:
-            return
 
 
 def _recorded(camera: CameraRow, before: Inspector) -> Judged | None:

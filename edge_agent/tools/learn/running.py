@@ -20,6 +20,7 @@ from calibration.stages import unseen
 from drivers.timing import monotonic_s
 from edge_agent.errors import UsageError
 from edge_agent.inspection.bundle.learned import LEARNED, Learned, Worse, learned_of
+from edge_agent.inspection.bundle.limit_changes import limit_changes
 from edge_agent.inspection.bundle.reference_bundle import Bundle
 from edge_agent.store.fs import write_durably
 from edge_agent.tools.collecting import stand_back_beside_agent
@@ -58,7 +59,7 @@ def learn(settings: Settings, proposal: Proposal, workshop: Workshop, wish: Wish
     )
     found = replace(found, notes=(*task.notes, *proposal.notes))
     if not found.lost:
-        found = replace(found, bundle_id=_offer(calibrated, workshop, found))
+        found = replace(found, bundle_id=_offer(calibrated, task.proposal, workshop, found))
     write_durably(workshop.result, json.dumps(found.to_json(), ensure_ascii=True, allow_nan=False).encode())
     return found
 
@@ -102,6 +103,7 @@ class _Task:
         proposal = without_copies(proposal, originals, workshop.folder, settings.store.archive)
         _check_something(proposal)
         options, notes = options_again(proposal.parent.manifest, proposal.parent.folder)
+        notes = (*notes, *_by_hand(proposal.parent))
         by_line = wish_of_line(deadline_ms=settings.line.deadline_ms, cameras=len(settings.line.cameras))
         kept = {image["sha256"] for image in proposal.parent.manifest.get("kept_images", ())}
         names = [name for sha256, (name, _) in originals.items() if sha256 in kept]
@@ -149,6 +151,15 @@ def _check_something(proposal: Proposal) -> None:
         raise UsageError("there is no confirmed false reject to learn from", hint=_NOTHING)
 
 
+def _by_hand(parent: Bundle) -> tuple[str, ...]:
+    """That a person had moved the limit: the calibration finds it anew, and knows nothing of that reason."""
+    return tuple(
+        f"the limit of the bundle in use was set by hand, by {change.by}: {change.why}; that of the new bundle is "
+        "found by its calibration"
+        for change in limit_changes(parent.manifest)[-1:]
+    )
+
+
 def _lineage(proposal: Proposal, wish: Wish) -> Learned:
     return Learned(
         proposal.parent.id,
@@ -165,15 +176,27 @@ def _in_plan(part: Material) -> list[Any]:
     return [part.part_seq, part.sha256, part.says, words]
 
 
-def _offer(calibrated: Bundle, workshop: Workshop, found: Found) -> str:
+def _offer(calibrated: Bundle, proposal: Proposal, workshop: Workshop, found: Found) -> str:
     """Write the bundle that may be activated, with what is worse in it; its id."""
     worse = tuple(Worse(one.name[:_LONGEST], one.before[:_LONGEST], one.after[:_LONGEST]) for one in found.worse)
     begun = learned_of(calibrated.manifest)
     assert begun is not None  # noqa: S101 - the options gave it
     made_of = {image["sha256"] for image in calibrated.manifest["training_images"]}
     added = tuple(part for part in begun.added if part.sha256 in made_of)
-    learned = replace(begun, added=added, worse=worse, is_compared=True).to_json()
-    manifest = {key: value for key, value in calibrated.manifest.items() if key != "id"} | {LEARNED: learned}
+    manifest = {key: value for key, value in calibrated.manifest.items() if key != "id"}
+    manifest[LEARNED] = replace(begun, added=added, worse=worse, is_compared=True).to_json()
+    manifest["left_out_images"] = _left_out(calibrated, proposal)
     if workshop.bundle.exists():
         shutil.rmtree(workshop.bundle)
     return write_relimited(calibrated.folder, workshop.bundle, manifest)
+
+
+def _left_out(calibrated: Bundle, proposal: Proposal) -> list[dict[str, str]]:
+    """What people took out, now or when the bundle before was made: nobody is to add it as a good part again."""
+    before = {image["sha256"]: image["name"] for image in proposal.parent.manifest["training_images"]}
+    images = [
+        *proposal.parent.manifest.get("left_out_images", ()),
+        *({"name": before[part.sha256], "sha256": part.sha256} for part in proposal.taken_out),
+        *calibrated.manifest.get("left_out_images", ()),
+    ]
+    return list({image["sha256"]: image for image in images}.values())
