@@ -13,12 +13,17 @@ from edge_agent.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["LEARNED", "LEARN_EVENT", "Learned", "LearnedPart", "Word", "Worse", "check_reason", "learned_of"]
+__all__ = ["LEARNED", "LEARN_EVENT", "Learned", "LearnedPart", "Word", "Worse", "check_reason", "learned_of", "plain"]
 
 LEARNED = "learned"
 LEARN_EVENT = "LEARN"
 """The journal's event: somebody has a bundle learn from confirmed parts, and what came of it."""
-_ID_DIGITS = 12
+_ID_DIGITS, _LONGEST = 12, 200
+
+
+def plain(text: str) -> str:
+    """A text as a manifest can hold it: what no screen shows is written out, and the end of a long one is cut."""
+    return (text if text.isprintable() else ascii(text)[1:-1])[:_LONGEST]
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from calibration.limits.relimit import write_relimited
 from calibration.stages import unseen
 from drivers.timing import monotonic_s
 from edge_agent.errors import UsageError
-from edge_agent.inspection.bundle.learned import LEARNED, Learned, Worse, learned_of
+from edge_agent.inspection.bundle.learned import LEARNED, Learned, Worse, learned_of, plain
 from edge_agent.inspection.bundle.limit_changes import limit_changes
 from edge_agent.inspection.bundle.reference_bundle import Bundle
 from edge_agent.store.fs import write_durably
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 
 __all__ = ["learn", "making_way"]
 
-_LONGEST = 200
 _LOOK_EVERY_S = 2.0
 _NOTHING = "edge-agent learn propose says what was left out, and why"
 
@@ -163,9 +162,9 @@ def _by_hand(parent: Bundle) -> tuple[str, ...]:
 def _lineage(proposal: Proposal, wish: Wish) -> Learned:
     return Learned(
         proposal.parent.id,
-        wish.by[:_LONGEST],
+        plain(wish.by),
         datetime.now(UTC).isoformat(timespec="seconds"),
-        wish.why[:_LONGEST],
+        plain(wish.why),
         tuple(part.learned() for part in proposal.added),
         tuple(part.learned() for part in proposal.defects),
     )
@@ -178,7 +177,7 @@ def _in_plan(part: Material) -> list[Any]:
 
 def _offer(calibrated: Bundle, proposal: Proposal, workshop: Workshop, found: Found) -> str:
     """Write the bundle that may be activated, with what is worse in it; its id."""
-    worse = tuple(Worse(one.name[:_LONGEST], one.before[:_LONGEST], one.after[:_LONGEST]) for one in found.worse)
+    worse = tuple(Worse(plain(one.name), plain(one.before), plain(one.after)) for one in found.worse)
     begun = learned_of(calibrated.manifest)
     assert begun is not None  # noqa: S101 - the options gave it
     made_of = {image["sha256"] for image in calibrated.manifest["training_images"]}

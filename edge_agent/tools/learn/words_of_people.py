@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from edge_agent.inspection.bundle.learned import Word
+from edge_agent.inspection.bundle.learned import Word, plain
 from edge_agent.store.search import JournalSearch
 
 if TYPE_CHECKING:
@@ -28,7 +28,9 @@ def words_by_part(journals: Iterable[Path]) -> dict[int, tuple[Word, ...]]:
                 told = _told(event.detail)
                 if told is not None:
                     part_seq, by, says = told
-                    found.setdefault(part_seq, []).append(Word(origin[:200], event.event_id, by[:200], says[:64]))
+                    found.setdefault(part_seq, []).append(
+                        Word(plain(origin), event.event_id, plain(by), plain(says)[:64])
+                    )
     return {part_seq: tuple(words) for part_seq, words in found.items()}
 
 

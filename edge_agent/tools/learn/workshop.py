@@ -138,8 +138,9 @@ def opened(folder: Path) -> Iterator[Workshop]:
         raise UsageError(f"{folder.absolute().parent} is not a folder", hint="make it first: mkdir -p")
     with held_target(folder):
         folder.mkdir(exist_ok=True)
-        for left_behind in folder.glob(f"{SPOOL}*"):  # by one that was killed
-            shutil.rmtree(left_behind, ignore_errors=True)
+        for pattern in (f"{SPOOL}*", ".bundle.*", ".calibrated.*"):  # left behind by one that was killed
+            for path in folder.glob(pattern):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
         yield Workshop(folder)
 
 
