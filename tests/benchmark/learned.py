@@ -89,14 +89,18 @@ def tried(data: Path, work: Path, good: int) -> None:
     _calibrated(train[:good], work)
     line = LearnLine(_fresh(work / "line"), work / "before")
     rows = line.parts([path.read_bytes() for path in train[good::2]])
+    new = [*train[good + 1 :: 2], *_images(data / "test" / "good")]
     overturned = [row for row in rows if row.verdict == "REJECT"]
     for row in overturned:
         line.say(row.part_seq, "OVERTURNED")
+    if not overturned:
+        _say(f"| {data.name} | before | {_measured(work / 'before', new, bad[1::2]).words} |")
+        _say(f"  {len(rows)} new parts, none rejected: there is nothing to learn")
+        return
     known = line.parts([path.read_bytes() for path in bad[::2]])
     for row in known:
         line.say(row.part_seq, "CONFIRMED" if row.verdict == "REJECT" else "ESCAPE")
     found, kept = _learned(line, work)
-    new = [*train[good + 1 :: 2], *_images(data / "test" / "good")]
     made = work / "learned" / ("bundle" if found.bundle_id else "calibrated")
     for which, bundle in (("before", work / "before"), ("after", made)):
         _say(f"| {data.name} | {which} | {_measured(bundle, new, bad[1::2]).words} |")
