@@ -248,8 +248,12 @@ def test_the_changed_lot_passes_defects_do_not_and_nothing_is_loosened_silently(
     german = edge_agent_here("learn", "report", str(bundle.parent), "--config", str(line.config), "--language", "de")
     assert german.code == 0, german.err
     assert "Schlechter als heute:" in (bundle.parent / "report.html").read_text()
-    next_time = edge_agent("learn", "run", "--config", str(line.config), "--good", str(bundle.parent / "good"))
+    next_time = edge_agent(
+        *("learn", "run", "--config", str(line.config), "--good", str(bundle.parent / "good")),
+        *("--out", str(line.folder / "again"), "--by", "Quinn"),
+    )
     assert next_time.returncode == 64, "what it knows by now it does not learn once more"
+    assert not (line.folder / "again").exists()
 
 
 def test_a_learned_bundle_that_was_altered_is_refused(line: LearnLine) -> None:

@@ -141,7 +141,11 @@ def opened(folder: Path) -> Iterator[Workshop]:
         for pattern in (f"{SPOOL}*", ".bundle.*", ".calibrated.*"):  # left behind by one that was killed
             for path in folder.glob(pattern):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
-        yield Workshop(folder)
+        try:
+            yield Workshop(folder)
+        finally:
+            if not any(folder.iterdir()):  # nothing was begun
+                folder.rmdir()
 
 
 def read_result(folder: Path) -> Found:
