@@ -80,7 +80,6 @@ READS = {
     "journal verify": [],
     "results list": [],
     "shadow status": [],
-    "learn propose": [],
     "doctor": [],
     "users list": [],
 }
@@ -90,7 +89,18 @@ ELSEWHERE = {
     *("bypass begin", "bypass end", "bypass status", "output acknowledge", "status"),  # the running agent does it
     *("output fail-safe", "config check", "config schema", "config unit", "version"),
     *("cvx status", "cvx trigger", "cvx program", "cvx send", "cvx listen", "cvx commands"),
-    *("evaluate", "replay", "demo", "simulate", "init", "journal export", "backup", "shadow report", "learn report"),
+    *(
+        "evaluate",
+        "replay",
+        "demo",
+        "simulate",
+        "init",
+        "journal export",
+        "backup",
+        "shadow report",
+        "learn report",
+        "learn propose",
+    ),
     *("report shift", "report part"),
     "restore",  # root does it, and gives each file to its user: tests/simulated/test_backup.py
 }
