@@ -9,9 +9,11 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
+from calibration.asked import asked_of
 from edge_agent.drift.known import MANIFEST_SECTION
 from edge_agent.drift.quantities import SCORE, pose_of, resolution
 from edge_agent.drift.usual import FEWEST, Usual
+from edge_agent.inspection.bundle.learned import LEARNED
 from edge_agent.inspection.bundle.manifest import SCHEMA_VERSION
 
 if TYPE_CHECKING:
@@ -56,6 +58,8 @@ def manifest_of(options: CalibrationOptions, prepared: Prepared, limit: Limit, s
         ],
         "left_out_images": [{"name": _name(i.path), "sha256": i.sha256} for i in prepared.gathered.left_out],
         "kept_images": [{"name": _name(i.path), "sha256": i.sha256} for i in prepared.gathered.kept],
+        "asked": asked_of(options),
+        **({} if options.learned is None else {LEARNED: dict(options.learned)}),
         "registration": asdict(registered.registration.settings),
         "questions": {answer.question.name: answer.to_json() for answer in prepared.gathered.answers},
         **_when_judged(registered, scored),

@@ -14,6 +14,7 @@ from edge_agent.inspection.networks.channels import Voice
 from edge_agent.inspection.networks.extractor import NATIVE_PIXELS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from calibration.choosing.within import TimeWish
@@ -32,7 +33,7 @@ class CalibrationOptions:
     the colour that the filtered view looks at. ``leave_out`` are file names of parts that a person found not
     good, ``keep`` of parts that stand apart and are good; ``defective`` is a folder of defective parts; ``pixels`` of
     a part at full size are shown to the network, at most: as many as an inspection can be done with ``within`` a time,
-    where there is one.
+    where there is one. ``learned`` is what the manifest says of confirmed parts of a line among the good ones.
     """
 
     part: str = "part"
@@ -55,6 +56,7 @@ class CalibrationOptions:
     within: TimeWish | None = None
     threads: int = 2
     overwrite: bool = False
+    learned: Mapping[str, object] | None = None
 
 
 def check_options(options: CalibrationOptions) -> None:

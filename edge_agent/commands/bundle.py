@@ -21,6 +21,7 @@ from edge_agent.commands.shared import (
 from edge_agent.commands.signing import As, PasswordFile, signed_by
 
 if TYPE_CHECKING:
+    from edge_agent.inspection.bundle.reference_bundle import Bundle
     from edge_agent.inspection.bundle.registry import Switch
     from edge_agent.people.signing import Signed
     from edge_agent.settings import BundleSettings, Settings
@@ -32,6 +33,8 @@ bundle_cli = typer.Typer(no_args_is_help=True, help="Reference bundles: what goo
 
 Folder = Annotated[Path, typer.Argument(help="The folder that calibrate-reference wrote.")]
 Why = Annotated[str, typer.Option("--why", help="Why, for whoever reads the record later.")]
+_LONGEST_REASON = 120
+"""Of the 200 characters that the record of a switch holds: the rest names what is loosened."""
 _AGAIN = "it judges from the agent's next start on: systemctl restart edge-agent"
 
 
@@ -123,7 +126,8 @@ def bundle_activate(
     """Put a bundle to use in one step, after proving it on this PC; the one before stays for a rollback.
 
     Its program and camera say which [[bundle]] of line.toml it is for; there it is copied to. Where it was watched
-    beside the line (shadow begin), what was found is said, with a warning where known defects would pass.
+    beside the line (shadow begin), what was found is said, with a warning where known defects would pass. A bundle
+    that learned from the line (learn run) says what it does worse than the one before, and wants --why for it.
 
     Example: edge-agent bundle activate new/ --config line.toml --why "new lot of zippers"
     """
@@ -138,7 +142,8 @@ def bundle_activate(
     entry = entry_of(settings, bundle.program, bundle.camera)
     refuse_root([entry.path])
     shadow = _shadow_of(settings, bundle.id)
-    switch = activate(entry.path, bundle.folder, by=signed.words, why=why, prove=proven(settings, entry))
+    because = _reason_of(bundle, entry, why)
+    switch = activate(entry.path, bundle.folder, by=signed.words, why=because, prove=proven(settings, entry))
     _say_chosen(settings, entry, switch, json_, shadow)
 
 
@@ -169,6 +174,29 @@ def bundle_rollback(
     refuse_root([entry.path])
     switch = rollback(entry.path, by=signed.words, why=why, prove=proven(settings, entry))
     _say_chosen(settings, entry, switch, json_)
+
+
+def _reason_of(bundle: Bundle, entry: BundleSettings, why: str) -> str:
+    """The reason as the record keeps it, with what is loosened by a bundle that learned; that is said as well.
+
+    Raises UsageError where something is, and nobody says why it may be.
+    """
+    from edge_agent.errors import BundleRejected
+    from edge_agent.inspection.bundle.learned import check_reason
+    from edge_agent.inspection.bundle.manifest import read_manifest
+    from edge_agent.inspection.bundle.registry import bundle_in_use
+
+    try:
+        in_use = read_manifest(bundle_in_use(entry.path)[0]).text("id")
+    except BundleRejected:  # none judges, or a damaged one: there is nothing that could be loosened
+        in_use = None
+    loosened = check_reason(bundle.manifest, in_use, why)
+    if not loosened:
+        return why
+    for one in loosened:
+        typer.echo(f"worse than before: {one}", err=True)
+    names = "; ".join(one.partition(":")[0] for one in loosened)
+    return f"{why.strip()[:_LONGEST_REASON]} (although {len(loosened)} worse: {names})"
 
 
 def _shadow_of(settings: Settings, bundle_id: str) -> Comparison | None:

@@ -40,6 +40,7 @@ class _Kind(StrEnum):
     CHALLENGE = "CHALLENGE"
     MSA = "MSA"
     SHADOW = "SHADOW"
+    LEARN = "LEARN"
     OUTPUT_TEST = "OUTPUT_TEST"
     ACKNOWLEDGE = "ACKNOWLEDGE"
     ROTATE = "ROTATE"

@@ -23,6 +23,7 @@ from edge_agent.commands.doctor import doctor_cli
 from edge_agent.commands.evaluate import evaluation_cli
 from edge_agent.commands.init import commissioning_cli
 from edge_agent.commands.journal import journal_cli
+from edge_agent.commands.learn import learn_cli
 from edge_agent.commands.line import config_cli, output_cli
 from edge_agent.commands.msa import msa_cli
 from edge_agent.commands.report import report_cli
@@ -74,6 +75,7 @@ cli.add_typer(output_cli, name="output")
 cli.add_typer(config_cli, name="config")
 cli.add_typer(bundle_cli, name="bundle")
 cli.add_typer(shadow_cli, name="shadow")
+cli.add_typer(learn_cli, name="learn")
 cli.add_typer(cvx_cli, name="cvx")
 cli.add_typer(bypass_cli, name="bypass")
 journal_cli.add_typer(changes_cli)

@@ -17,8 +17,8 @@ VERSION = 1
 LINE_MAX_BYTES = 64 * 1024
 _WITHIN_MAX_S = 60.0
 _ARGS_MAX = 32
-_NOTES = ("BUNDLE_CHOSEN", "CHALLENGE", "LIMIT", "MSA", "SHADOW", "USERS")
-_NOTE_MAX = 2000
+_NOTES = ("BUNDLE_CHOSEN", "CHALLENGE", "LEARN", "LIMIT", "MSA", "SHADOW", "USERS")
+_NOTE_MAX = 2000  # what the journal holds of a text
 _CHALLENGE_MAX = 24_000
 """Of fifty samples, with what each scored."""
 _NAME_MAX = 200

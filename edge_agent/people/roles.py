@@ -29,6 +29,7 @@ class Action(StrEnum):
     STUDY = "study"
     SHADOW = "shadow"
     CHALLENGE = "challenge"
+    LEARN = "learn"
     USERS = "users"
 
 
@@ -37,10 +38,12 @@ def roles_for(action: Action) -> frozenset[Role]:
     match action:
         case Action.REVIEW | Action.ACKNOWLEDGE | Action.CHALLENGE:
             return frozenset(Role)
-        case Action.DECIDE | Action.WATCHDOG | Action.BYPASS | Action.LIMIT | Action.STUDY | Action.SHADOW:
-            return frozenset({Role.QUALITY, Role.ENGINEER})
         case Action.ACTIVATE | Action.USERS:
             return frozenset({Role.ENGINEER})
+        case (
+            Action.DECIDE | Action.WATCHDOG | Action.BYPASS | Action.LIMIT | Action.STUDY | Action.SHADOW | Action.LEARN
+        ):
+            return frozenset({Role.QUALITY, Role.ENGINEER})
         case _:
             assert_never(action)
 

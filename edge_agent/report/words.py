@@ -27,6 +27,7 @@ __all__ = [
     "WATCHED_WORDS",
     "challenge_words",
     "event_words",
+    "learn_words",
     "msa_words",
     "role_words",
     "signer_words",
@@ -195,6 +196,7 @@ EVENT_WORDS: Mapping[str, str] = {
     "CHALLENGE": mark("challenge"),
     "DISK": mark("disk nearly full"),
     "IMAGE_ALTERED": mark("archived image altered"),
+    "LEARN": mark("bundle learned from the line"),
     "LIMIT": mark("limit moved"),
     "MSA": mark("attribute agreement study"),
     "SHADOW": mark("candidate bundle beside the line"),
@@ -240,6 +242,8 @@ def event_words(kind: str, detail: str) -> tuple[str, str]:
     if kind == "MSA" and (words := msa_words(told)):
         return title, words
     if kind == "SHADOW" and (words := shadow_words(told)):
+        return title, words
+    if kind == "LEARN" and (words := learn_words(told)):
         return title, words
     if kind == "USERS" and (words := users_words(told)):
         return title, words
@@ -337,6 +341,31 @@ def shadow_words(told: Mapping[str, Any]) -> str:
         )
         return "; ".join(filter(None, (found, compared, who)))
     return "; ".join(filter(None, (found, who)))
+
+
+def learn_words(told: Mapping[str, Any]) -> str:
+    """The begin or the end of a learning in one sentence; '' for an object that says nothing of it."""
+    what, worse, lost = told.get("what"), told.get("worse"), told.get("lost")
+    bundle, parent = (str(told.get(key))[:12] for key in ("bundle_id", "parent"))
+    found = ""
+    if what == "begun":
+        found = tr(
+            "begun from bundle {parent}: {added} good parts to add, {defects} known defects",
+            parent=parent,
+            added=told.get("added"),
+            defects=told.get("defects"),
+        )
+    elif what == "offered" and isinstance(worse, list):
+        found = tr("bundle {bundle} is offered, {number} figures are worse", bundle=bundle, number=len(worse))
+    elif what == "refused" and isinstance(lost, list):
+        listed = ", ".join(map(str, lost))
+        found = tr("nothing is offered: known defects would pass, parts {parts}", parts=listed)
+    elif what == "broken off":
+        found = tr("broken off: {why}", why=told.get("problem"))
+    if not found:
+        return ""
+    by = told.get("by")
+    return "; ".join(filter(None, (found, tr("by {by}", by=by) if by else "")))
 
 
 def users_words(told: Mapping[str, Any]) -> str:

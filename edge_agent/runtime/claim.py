@@ -34,6 +34,7 @@ __all__ = [
     "address_to_listen_at",
     "claimed",
     "claimed_folders",
+    "claimed_learning",
     "claimed_limits",
     "claimed_line",
     "claimed_ports",
@@ -292,6 +293,22 @@ def claimed_limits(journal: Path) -> Iterator[None]:
         except _Taken as err:
             raise AlreadyRunning(
                 f"another limit of this line is being moved{err.who}", hint="try again in a moment, and look again"
+            ) from None
+        yield
+
+
+@contextmanager
+def claimed_learning(journal: Path) -> Iterator[None]:
+    """Hold the right to let a bundle learn from the line with this journal. Raises AlreadyRunning.
+
+    Two at once would take twice the time that the line leaves over, and neither would know what the other one offers.
+    """
+    with ExitStack() as held:
+        try:
+            held.enter_context(_bound(f"learning of {journal.resolve()}"))
+        except _Taken as err:
+            raise AlreadyRunning(
+                f"another learning of this line is going on{err.who}", hint="wait until it has ended"
             ) from None
         yield
 

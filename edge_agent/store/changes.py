@@ -33,6 +33,7 @@ CHANGES = (
     "CHALLENGE",
     "MSA",
     "SHADOW",
+    "LEARN",
     "OUTPUT_TEST",
     "ACKNOWLEDGE",
     "USERS",

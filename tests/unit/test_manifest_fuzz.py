@@ -85,6 +85,23 @@ MANIFEST_AS_WRITTEN: dict[str, Any] = {
             "known_defects": ["part 17"],
         }
     ],
+    "asked": {"crop": "auto", "max_angle_deg": None},
+    "learned": {
+        "parent": HASH,
+        "by": "A. Weber",
+        "at_utc": "2026-11-30T05:00:00+00:00",
+        "why": "a new lot",
+        "added": [
+            {
+                "part": "17",
+                "sha256": HASH,
+                "words": [{"journal": "a journal", "event": 4, "by": "B. Roth", "says": "OVERTURNED"}],
+            }
+        ],
+        "defects": [],
+        "worse": [{"what": "limit", "before": "1.5", "after": "1.6"}],
+        "is_compared": True,
+    },
     "defective": {"statement": "all were found"},
     "parity": {"cpcae": 6e-08},
     "files": {"bank.npz": HASH},

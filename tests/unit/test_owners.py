@@ -51,7 +51,7 @@ archive = "state/archive"
 
 WRITES = {
     "run": ["--dry-run"],
-    "challenge": ["{line}/samples"],
+    "challenge show": ["{line}/samples"],
     "msa images": ["{line}/good", "--study", "{line}/msa.jsonl"],
     "msa line": ["{line}/parts.csv", "--study", "{line}/msa.jsonl"],
     "output test": ["--yes"],
@@ -60,6 +60,7 @@ WRITES = {
     "bundle sign": ["{line}/state/new", "--key", "{line}/key"],
     "calibrate-reference": ["{line}/good", "--out", "{line}/state/bundles/new"],
     "bundle relimit": ["--to", "1.8", "--by", "Ada", "--why", "a try"],
+    "learn run": ["--good", "{line}/good", "--out", "{line}/state/learned"],
     "shadow begin": ["{line}/state/new"],
     "shadow end": [],
     "journal rotate": [],
@@ -80,6 +81,7 @@ READS = {
     "results list": [],
     "reviews": [],
     "shadow status": [],
+    "challenge history": [],
     "doctor": [],
     "users list": [],
 }
@@ -89,7 +91,18 @@ ELSEWHERE = {
     *("bypass begin", "bypass end", "bypass status", "output acknowledge", "status"),  # the running agent does it
     *("output fail-safe", "config check", "config schema", "config unit", "version"),
     *("cvx status", "cvx trigger", "cvx program", "cvx send", "cvx listen", "cvx commands"),
-    *("evaluate", "replay", "demo", "simulate", "init", "journal export", "backup", "shadow report"),
+    *(
+        "evaluate",
+        "replay",
+        "demo",
+        "simulate",
+        "init",
+        "journal export",
+        "backup",
+        "shadow report",
+        "learn report",
+        "learn propose",
+    ),
     *("report shift", "report part"),
     "restore",  # root does it, and gives each file to its user: tests/simulated/test_backup.py
 }

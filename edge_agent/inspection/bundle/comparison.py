@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edge_agent.inspection.bundle.learned import learned_of
 from edge_agent.inspection.bundle.limit_changes import limit_changes
 from edge_agent.inspection.bundle.promise import Promise
 
@@ -104,8 +105,12 @@ def _limit(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[Difference]:
 
 
 def _changed(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """By whom the limit was set since the calibration, and of which bundle this one was made."""
-    return {"limit set by hand": [str(change) for change in limit_changes(manifest)]}
+    """By whom the limit was set since the calibration, and of which bundle this one was made, or learned."""
+    learned = learned_of(manifest)
+    return {
+        "limit set by hand": [str(change) for change in limit_changes(manifest)],
+        "learned from its line": None if learned is None else str(learned),
+    }
 
 
 def _score(method: Mapping[str, Any]) -> dict[str, Any]:

@@ -217,6 +217,34 @@ RULES: Final[Mapping[str, Rule]] = {
     "limit_changes[].why": _text(1, 200),
     "limit_changes[].known_defects": Rule("list", may_lack=True),
     "limit_changes[].known_defects[]": _text(),
+    "asked": Rule("object", may_lack=True),
+    "learned": Rule("object", may_lack=True),
+    "learned.parent": Rule("sha256"),
+    "learned.by": _text(1, 200),
+    "learned.at_utc": _text(1, 64),
+    "learned.why": _text(0, 200),
+    "learned.is_compared": Rule("flag"),
+    **{
+        f"learned.{which}{end}": rule
+        for which in ("added", "defects")
+        for end, rule in {
+            "": Rule("list"),
+            "[]": Rule("object"),
+            "[].part": _text(1, 64),
+            "[].sha256": Rule("sha256"),
+            "[].words": Rule("list"),
+            "[].words[]": Rule("object"),
+            "[].words[].journal": _text(0, 200),
+            "[].words[].event": _whole(0, 2**63 - 1, "the number of a journal's event"),
+            "[].words[].by": _text(0, 200),
+            "[].words[].says": _text(1, 64),
+        }.items()
+    },
+    "learned.worse": Rule("list"),
+    "learned.worse[]": Rule("object"),
+    "learned.worse[].what": _text(1, 200),
+    "learned.worse[].before": _text(1, 200),
+    "learned.worse[].after": _text(1, 200),
     "defective": Rule("object", may_lack=True),
     "defective.statement": _text(),
     "time": Rule("object", may_lack=True),
@@ -247,6 +275,10 @@ _CLOSED: Final = (
     "method.views.*",
     "usual.*",
     "limit_changes[]",
+    "learned",
+    "learned.added[]",
+    "learned.defects[]",
+    "learned.worse[]",
     *(p for p, r in RULES.items() if r is _SPAN),
 )
 """Objects whose every value decides something: a key that is not known here would be overlooked."""

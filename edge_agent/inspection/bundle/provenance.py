@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from edge_agent.inspection.bundle.learned import learned_of
 from edge_agent.inspection.bundle.limit_changes import limit_changes
 from edge_agent.inspection.bundle.manifest import Section
 from edge_agent.inspection.bundle.promise import Promise
@@ -18,7 +19,7 @@ __all__ = ["provenance"]
 
 
 def provenance(bundle: Bundle) -> dict[str, object]:
-    """Its channels, the limit's promise in words, who set it, who was left out, who was kept, and what defects said.
+    """Its channels, the limit's promise in words, who set it, what it learned, whom people took out, what defects said.
 
     Raises BundleRejected where the manifest lacks them.
     """
@@ -26,11 +27,13 @@ def provenance(bundle: Bundle) -> dict[str, object]:
     left_out, kept = (
         [Section(row, key) for row in bundle.manifest.get(key, [])] for key in ("left_out_images", "kept_images")
     )
-    promise = Promise.of(bundle.manifest)
+    promise, learned = Promise.of(bundle.manifest), learned_of(bundle.manifest)
     return {
         "channels": _channels(bundle.manifest["method"]),
         "limit_statement": manifest.section("limit").text("statement"),
         "limit_changes": [str(change) for change in limit_changes(bundle.manifest)],
+        "learned": None if learned is None else str(learned),
+        "worse_than_before": [] if learned is None else [str(one) for one in learned.worse],
         "left_out": [f"{row.text('name')} {row.text('sha256')}" for row in left_out],
         "kept": [f"{row.text('name')} {row.text('sha256')}" for row in kept],
         "defective": manifest.section("defective").text("statement") if "defective" in bundle.manifest else None,

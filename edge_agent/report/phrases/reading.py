@@ -16,6 +16,7 @@ from typing import Final
 from edge_agent.report.phrases.calibrated import CALIBRATED
 from edge_agent.report.phrases.golden import GOLDEN
 from edge_agent.report.phrases.image import IMAGE
+from edge_agent.report.phrases.learned import LEARNED
 from edge_agent.report.phrases.line import LINE, WRAPPERS
 from edge_agent.report.words import CONDITION_WORDS
 from edge_agent.wording import language, mark, tr
@@ -92,7 +93,7 @@ class _Read:
 
 
 _PHRASES: Final = sorted(
-    (_Phrase.of(template) for template in dict.fromkeys((*LINE, *GOLDEN, *IMAGE, *CALIBRATED))),
+    (_Phrase.of(template) for template in dict.fromkeys((*LINE, *GOLDEN, *IMAGE, *CALIBRATED, *LEARNED))),
     key=lambda phrase: -sum(map(len, phrase.literals)),
 )
 """Those that say most by themselves first."""
