@@ -16,7 +16,7 @@ from edge_agent.warehouse.targets import Objects, target_of
 from edge_agent.warehouse.views import REVIEWS, SETTLED_REVIEWS, empty_view, view_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from edge_agent.warehouse.questions import Question
     from edge_agent.warehouse.targets import Target
@@ -51,11 +51,11 @@ class Answer:
     """The columns of an answer, and its rows in blocks."""
 
     columns: tuple[str, ...]
-    result: Any
+    fetch: Callable[[int], list[tuple[Any, ...]]]
 
     def rows(self) -> Iterator[tuple[Any, ...]]:
-        """Every row; values as Python has them."""
-        while block := self.result.fetchmany(1000):
+        """Every row; values as Python has them. Raises as ``Store.ask``: most of the work may be done here."""
+        while block := self.fetch(1000):
             yield from block
 
 
@@ -135,7 +135,7 @@ class Store:
             done = self._run(
                 f"COPY ({sql}\n) TO {_quoted(_whole_path(out))} (FORMAT parquet, USE_TMP_FILE false)", asked.values
             )
-            return int(done.result.fetchone()[0])
+            return int(done.fetch(1)[0][0])
         except BaseException:
             out.unlink(missing_ok=True)  # half an answer looks like a whole one
             raise
@@ -152,19 +152,31 @@ class Store:
         return str(statements[0].query).strip().removesuffix(";")
 
     def _run(self, sql: str, values: Mapping[str, Any]) -> Answer:
+        result = self._said_clearly(lambda: self._connection.execute(sql, dict(values) or None))
+        names = tuple(column[0] for column in result.description or ())
+        return Answer(names, lambda most: self._said_clearly(lambda: result.fetchmany(most)))
+
+    def _said_clearly(self, work: Callable[[], Any]) -> Any:
         duckdb = self._library
         try:
-            result = self._connection.execute(sql, dict(values) or None)
+            return work()
         except duckdb.OutOfMemoryException as err:
             raise Unavailable(
                 f"the answer needs more memory than it may take: {_first_line(err)}",
                 hint="--memory with more megabytes, or ask for less: --line, --from",
             ) from err
-        except (duckdb.PermissionException, duckdb.ProgrammingError) as err:
+        except (
+            duckdb.PermissionException,
+            duckdb.ParserException,
+            duckdb.BinderException,
+            duckdb.CatalogException,
+        ) as err:
             raise UsageError(f"the store does not answer that: {_first_line(err)}", hint=_COLUMNS) from err
         except duckdb.Error as err:
-            raise DataError(f"the store does not answer: {_first_line(err)}") from err
-        return Answer(tuple(column[0] for column in result.description or ()), result)
+            raise DataError(
+                f"the store does not answer: {_first_line(err)}",
+                hint="an export may just have replaced a file: ask again; else a file is damaged",
+            ) from err
 
 
 @contextmanager
@@ -236,12 +248,12 @@ def _bound(connection: Any, bounds: Bounds, spill: str) -> None:
 def _root(target: Target, text: str, connection: Any) -> str:
     if isinstance(target, Objects):
         connection.register_filesystem(target.fs)
-        return text.rstrip("/")
+        return target.root
     return str(Path(text).resolve())
 
 
 def _make_view(connection: Any, dataset: str, root: str, duckdb: Any) -> None:
-    glob = f"{root}/{dataset}/line=*/day=*/part-*.parquet"
+    glob = f"{_as_pattern(root)}/{dataset}/line=*/day=*/part-*.parquet"
     try:
         connection.execute(view_of(dataset, glob))
     except duckdb.IOException as err:
@@ -252,11 +264,18 @@ def _make_view(connection: Any, dataset: str, root: str, duckdb: Any) -> None:
 
 def _close_doors(connection: Any, root: str, out: Path | None) -> None:
     """From here on: the store is read, the answer's file is written, nothing else is opened, and no setting changes."""
-    connection.execute(f"SET allowed_directories = [{_quoted(root + '/')}]")
+    # The pattern is looked up under its own name first: that of a folder with an asterisk is not the folder's.
+    folders = ", ".join(_quoted(one + "/") for one in (root, _as_pattern(root)))
+    connection.execute(f"SET allowed_directories = [{folders}]")
     if out is not None:
         connection.execute(f"SET allowed_paths = [{_quoted(_whole_path(out))}]")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
+
+
+def _as_pattern(root: str) -> str:
+    """In a pattern these letters stand for others; in brackets each stands for itself."""
+    return "".join(f"[{one}]" if one in "*?[" else one for one in root)
 
 
 def _whole_path(path: Path) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from edge_agent.warehouse.columns import DATASETS
 from edge_agent.warehouse.layout import begin_store, file_path, files_of, line_folder, prove_store
 from edge_agent.warehouse.local import LocalTimes
 from edge_agent.warehouse.reading import Block, ExportReader, Named
-from edge_agent.warehouse.stretches import Stretch, stretches_of
+from edge_agent.warehouse.stretches import Stretch, Stretches, stretches_of
 from edge_agent.warehouse.tables import Foot, as_bytes, foot_of, joined, library, rows_of, table_of
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def export(
         prove_store(target)
         found = stretches_of(line.journal)
         tails = {name: _tails(target, name, line.name) for name in DATASETS}
-        if found.missing and not _has_all_before(tails["parts"], found.parts_before):
+        if found.missing and not _is_known(tails["parts"], found):
             done.problems.append(
                 f"the journal {found.missing} is not beside {line.journal.name}: what it held and was not exported "
                 "is not in the store"
@@ -94,20 +95,20 @@ def export(
     return done
 
 
-def _has_all_before(tails: dict[str, _Tail], last_part_seq: int) -> bool:
-    return any(tail.foot.last_part_seq >= last_part_seq for tail in tails.values())
+def _is_known(tails: dict[str, _Tail], found: Stretches) -> bool:
+    """Whether the store has what came before the oldest journal that is there, or this was said when that one began."""
+    was_said = any(stretch.history in tails for stretch in found.found[:1])
+    return was_said or any(tail.foot.last_part_seq >= found.parts_before for tail in tails.values())
 
 
 def _tails(target: Target, dataset: str, line: str) -> dict[str, _Tail]:
     """The newest file of each stretch that the store has of a line."""
     target.sweep(line_folder(dataset, line))
     newest = {file.history: file for file in files_of(target, dataset, line)}
-    found = {}
-    for history, file in newest.items():
-        data = target.read(file.path)
-        if data is not None:
-            found[history] = _Tail(file, foot_of(f"{target.name}/{file.path}", data))
-    return found
+    return {
+        history: _Tail(file, foot_of(f"{target.name}/{file.path}", partial(target.end_of, file.path)))
+        for history, file in newest.items()
+    }
 
 
 class _Copy:

@@ -14,6 +14,7 @@ NO_DAY = "0001-01-01"
 """The day of a row whose time cannot be read."""
 _MOST_MINUTES = 100_000
 _MINUTE = len("2026-11-23T10:00")
+_MINUTE_MS = 60_000
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - the clock on the wall has no zone
 
 
@@ -43,13 +44,13 @@ class LocalTimes:
         try:
             if known is None:
                 known = self._minute(minute)
-            seconds = datetime.fromisoformat(utc)
+            # By its digits: of a million labels the parsing would take longer than all else.
+            within_ms = 1000 * int(utc[17:19]) + int(utc[20:23])
         except (ValueError, OverflowError):
             return _UNREADABLE
-        if seconds.utcoffset() is None or seconds.utcoffset():  # not of the journal's own writing
+        if utc[23:] != "+00:00" or not 0 <= within_ms < _MINUTE_MS:  # not of the journal's own writing
             return _UNREADABLE
         utc_ms, local_ms, day, shift = known
-        within_ms = seconds.second * 1000 + seconds.microsecond // 1000
         return LocalTime(utc_ms + within_ms, local_ms + within_ms, day, shift)
 
     def _minute(self, minute: str) -> tuple[int, int, date | None, str | None]:

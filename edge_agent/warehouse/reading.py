@@ -183,16 +183,16 @@ def _parts(
         "score_limit": limit,
         "bundle_id": bundle,
         "cameras": cameras,
-        "lot": [_item(one, named.lot) for one in said],
-        "serial": [_item(one, named.serial) for one in said],
+        "lot": [one and _item(one, named.lot) for one in said],
+        "serial": [one and _item(one, named.serial) for one in said],
         "controller_count": count,
         "session": session,
         "decided_ms": _milliseconds(sign_s, decided_s),
         "published_ms": _milliseconds(decided_s, told_s),
         "spare_ms": _milliseconds(decided_s, deadline_s),
         "simulated": [bool(one) for one in simulated],
-        "measured": [_of_type(one, (float, type(None))) for one in said],
-        "measured_text": [_of_type(one, (str,)) for one in said],
+        "measured": [one and _of_type(one, (float, type(None))) for one in said],
+        "measured_text": [one and _of_type(one, (str,)) for one in said],
     }
     return Block(columns, link, sha256, _days(utc, local), to_link, problems)
 
@@ -267,17 +267,16 @@ def _milliseconds(begin: Sequence[float], end: Sequence[float | None]) -> list[f
     return [None if to is None else (to - at) * 1000 for at, to in zip(begin, end, strict=True)]
 
 
-def _item(said: dict[str, float | str | None] | None, wanted: str) -> str | None:
+def _item(said: dict[str, float | str | None], wanted: str) -> str | None:
     """What the item of that name said, as text; a number without a fraction as a person writes it."""
-    for name, value in (said or {}).items():
+    for name, value in said.items():
         if name.casefold() == wanted.casefold() and value is not None:
             return f"{value:.0f}" if isinstance(value, float) and value.is_integer() else str(value)
     return None
 
 
-def _of_type(said: dict[str, float | str | None] | None, kinds: tuple[type, ...]) -> list[tuple[str, Any]] | None:
-    found = [(name, value) for name, value in (said or {}).items() if isinstance(value, kinds)]
-    return found or None
+def _of_type(said: dict[str, float | str | None], kinds: tuple[type, ...]) -> list[tuple[str, Any]] | None:
+    return [(name, value) for name, value in said.items() if isinstance(value, kinds)] or None
 
 
 def _object(text: str) -> dict[str, Any]:

@@ -12,12 +12,15 @@ from edge_agent.errors import DataError, Unavailable
 from edge_agent.warehouse.columns import CONDITIONS, DATASETS, POSES, SCHEMA_VERSION, SHARES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from edge_agent.warehouse.reading import Block
 
 __all__ = ["Foot", "as_bytes", "foot_of", "joined", "library", "rows_of", "table_of"]
 
 _KEY = b"edge_agent"
 _GROUP_ROWS = 100_000
+_FOOT_BYTES = 1 << 17
 _MANY_VALUES = frozenset(
     [
         *("part_seq", "decided_utc", "decided_local", "score", "serial", "controller_count", "decided_ms"),
@@ -96,10 +99,17 @@ def as_bytes(table: Any, foot: Foot) -> bytes:
         return bytes(to.getvalue())
 
 
-def foot_of(path: str, data: bytes) -> Foot:
-    """What a file of the store says of itself. Raises DataError for another file, or one of a newer version."""
+def foot_of(name: str, end_of: Callable[[int], bytes]) -> Foot:
+    """What a file of the store says of itself, read from its end alone: ``end_of`` gives its last so many bytes.
+
+    Raises DataError for another file, or one of a newer version.
+    """
     pa = library()
     try:
+        data = end_of(_FOOT_BYTES)
+        length = int.from_bytes(data[-8:-4], "little") + 8
+        if length > len(data):
+            data = end_of(length)
         told = json.loads(pa.parquet.read_metadata(BytesIO(data)).metadata[_KEY])
         schema = told["schema_version"]
         if schema == SCHEMA_VERSION:
@@ -107,11 +117,11 @@ def foot_of(path: str, data: bytes) -> Foot:
             return Foot(**{name: told[name] for name in Foot.__slots__})
     except (pa.ArrowException, KeyError, TypeError, ValueError) as err:
         raise DataError(
-            f"{path} is no file of this store, or is damaged: {err}",
+            f"{name} is no file of this store, or is damaged: {err}",
             hint="move it away; what it held is exported again",
         ) from err
     raise DataError(
-        f"{path} has the columns of version {schema}, this edge-agent writes version {SCHEMA_VERSION}",
+        f"{name} has the columns of version {schema}, this edge-agent writes version {SCHEMA_VERSION}",
         hint="export with the version that wrote it, or a newer one",
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -28,6 +29,9 @@ class Target(Protocol):
 
     def read(self, path: str) -> bytes | None:
         """The bytes of a file; None where there is none."""
+
+    def end_of(self, path: str, most: int) -> bytes:
+        """The last ``most`` bytes of a file, or all of it where it is shorter."""
 
     def put(self, path: str, data: bytes) -> None:
         """Write a file, or replace it, at once."""
@@ -67,6 +71,12 @@ class Folder:
         except FileNotFoundError:
             return None
 
+    def end_of(self, path: str, most: int) -> bytes:
+        """As in ``Target``."""
+        with (self._root / path).open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - most))
+            return file.read()
+
     def put(self, path: str, data: bytes) -> None:
         """As in ``Target``: written beside, brought to the disk, and renamed."""
         write_durably(self._root / path, data)
@@ -90,6 +100,11 @@ class Objects:
         return self._address
 
     @property
+    def root(self) -> str:
+        """The address as the file system itself writes it."""
+        return str(self._fs.unstrip_protocol(self._root))
+
+    @property
     def fs(self) -> Any:
         """The file system of fsspec."""
         return self._fs
@@ -111,6 +126,13 @@ class Objects:
             found: bytes = self._asked(lambda: self._fs.cat_file(f"{self._root}/{path}"))
         except FileNotFoundError:
             return None
+        return found
+
+    def end_of(self, path: str, most: int) -> bytes:
+        """As in ``Target``."""
+        whole = f"{self._root}/{path}"
+        size: int = self._asked(lambda: self._fs.size(whole))
+        found: bytes = self._asked(lambda: self._fs.cat_file(whole, start=max(0, size - most)))
         return found
 
     def put(self, path: str, data: bytes) -> None:

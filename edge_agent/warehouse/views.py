@@ -44,7 +44,7 @@ QUALIFY row_number() OVER (PARTITION BY line, history, part_seq ORDER BY at_utc 
 
 
 def view_of(dataset: str, glob: str) -> str:
-    """The view over the files of a data set; ``glob`` is of our own making, without a quotation mark."""
+    """The view over the files that a pattern names."""
     return (
         f"CREATE VIEW {dataset} AS SELECT * FROM read_parquet({_quoted(glob)}, hive_partitioning = true, "  # noqa: S608
         "hive_types = {'line': VARCHAR, 'day': DATE})"
