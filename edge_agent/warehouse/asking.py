@@ -241,6 +241,7 @@ def _bound(connection: Any, bounds: Bounds, spill: str) -> None:
         "SET autoinstall_known_extensions = false",
         "SET autoload_known_extensions = false",
         "SET parquet_metadata_cache = true",
+        "SET enable_progress_bar = false",  # it would go to stdout, into the answer
     ):
         connection.execute(setting)
 

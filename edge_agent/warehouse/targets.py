@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from edge_agent.errors import DataError, Unavailable, UsageError
-from edge_agent.store.fs import write_durably
+from edge_agent.store.fs import FileSystem
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,13 +79,29 @@ class Folder:
 
     def put(self, path: str, data: bytes) -> None:
         """As in ``Target``: written beside, brought to the disk, and renamed."""
-        write_durably(self._root / path, data)
+        whole, fs = self._root / path, FileSystem()
+        # Readers of such folders leave out names that begin with a full stop.
+        stump = whole.with_name(f".{whole.name}{_STUMP}")
+        fs.make_folder(whole.parent)
+        try:
+            fs.write(stump, data)
+            fs.replace(stump, whole)
+        except OSError:
+            self._drop(stump)
+            raise
 
     def sweep(self, below: str) -> None:
         """As in ``Target``."""
         for path in self.files(below):
             if path.endswith(_STUMP):
                 (self._root / path).unlink(missing_ok=True)
+
+    @staticmethod
+    def _drop(stump: Path) -> None:
+        try:
+            stump.unlink(missing_ok=True)
+        except OSError:  # the disk that refused the file refuses this too; the next export sweeps
+            return
 
 
 class Objects:

@@ -6,9 +6,9 @@ from typing import Final
 
 from edge_agent.warehouse.columns import DATASETS
 
-__all__ = ["SETTLED_REVIEWS", "empty_view", "view_of"]
+__all__ = ["REVIEWS", "SETTLED_REVIEWS", "SQL_TYPES", "empty_view", "view_of"]
 
-_TYPES: Final = {
+SQL_TYPES: Final = {
     "int64": "BIGINT",
     "int32": "INTEGER",
     "bool": "BOOLEAN",
@@ -53,7 +53,7 @@ def view_of(dataset: str, glob: str) -> str:
 
 def empty_view(dataset: str) -> str:
     """The view where a store has no file of a data set yet."""
-    columns = [f'NULL::{_TYPES[column.kind]} AS "{column.name}"' for column in DATASETS[dataset].columns]
+    columns = [f'NULL::{SQL_TYPES[column.kind]} AS "{column.name}"' for column in DATASETS[dataset].columns]
     return f"CREATE VIEW {dataset} AS SELECT {', '.join(columns)}, NULL::DATE AS day, NULL::VARCHAR AS line WHERE false"
 
 

@@ -42,7 +42,7 @@ def killed(name):
         os.kill(os.getpid(), signal.SIGKILL)
     setattr(FileSystem, name, step)
 
-for name in ("make_folder", "unlink", "write", "replace"):
+for name in ("make_folder", "write", "replace"):
     killed(name)
 exporting.export(exporting.Line("L", journal), target_of(store), begin=True)
 """
@@ -73,9 +73,9 @@ def test_an_export_killed_at_any_step_loses_and_doubles_nothing(
         if kills % 4 == 0:
             grown(journal, range(last + 1, last + 3), day=24)
             last += 2
-        assert kills < 60, "it never comes to its end"
+        assert kills < 90, "it never comes to its end"
 
     export(Line("L", journal), target_of(str(store)))
     assert kills >= 6
     assert seqs(store) == seqs(store, "cameras") == list(range(1, last + 1))
-    assert len(list(store.glob("**/*.part"))) == 0
+    assert len(list(store.glob("**/.*.part"))) == 0

@@ -63,6 +63,7 @@ WRITES = {
     "shadow begin": ["{line}/state/new"],
     "shadow end": [],
     "journal rotate": [],
+    "journal export": ["{line}/store", "--format", "store"],
     "results again": [],
     "results put-away": ["--receiver", "webhook"],
     "users add": ["Ada", "--role", "engineer"],
@@ -88,7 +89,7 @@ ELSEWHERE = {
     *("bypass begin", "bypass end", "bypass status", "output acknowledge", "status"),  # the running agent does it
     *("output fail-safe", "config check", "config schema", "config unit", "version"),
     *("cvx status", "cvx trigger", "cvx program", "cvx send", "cvx listen", "cvx commands"),
-    *("evaluate", "replay", "demo", "simulate", "init", "journal export", "backup", "shadow report"),
+    *("evaluate", "replay", "demo", "simulate", "init", "ask", "backup", "shadow report"),
     *("report shift", "report part"),
     "restore",  # root does it, and gives each file to its user: tests/simulated/test_backup.py
 }

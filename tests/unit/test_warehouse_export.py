@@ -390,8 +390,9 @@ def test_a_full_disk_leaves_what_was_there_and_the_next_export_goes_on(
 def test_what_a_killed_export_left_half_written_is_swept_and_never_read(store: Path, journal: Path) -> None:
     into(store, journal)
     (file,) = store.glob("parts/**/*.parquet")
-    stump = file.with_name(file.name + ".part")
+    stump = file.with_name(f".{file.name}.part")
     stump.write_bytes(b"half")
+    assert seqs(store) == list(range(1, 11))
 
     into(store, journal)
 
