@@ -126,7 +126,10 @@ class Store:
         return self._run(self._proven(asked), asked.values)
 
     def write_parquet(self, asked: Asked, out: Path) -> int:
-        """Write the answer into the file that was named when the store was opened; how many rows. It must be new."""
+        """Write the answer into the file that was named when the store was opened; how many rows.
+
+        Raises as ``ask``, and UsageError where the file is there already.
+        """
         sql = self._proven(asked)
         if out.exists():
             raise UsageError(f"{out} exists already", hint="name another file, or move this one away")

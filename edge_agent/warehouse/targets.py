@@ -177,7 +177,11 @@ def is_address(text: str) -> bool:
 
 
 def target_of(text: str) -> Target:
-    """The place that a person names. Raises Unavailable where it, or the package for it, is not there; UsageError."""
+    """The place that a person names.
+
+    Raises Unavailable where it, or the package for it, is not there, DataError for an address that nobody knows,
+    UsageError for none.
+    """
     if not text:
         raise UsageError("a store is a folder, or an address as s3://bucket/folder")
     if not is_address(text):

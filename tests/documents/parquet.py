@@ -14,7 +14,11 @@ def columns(dataset: str) -> list[str]:
     """Each column with its type in SQL and its meaning."""
     rows = [(code(one.name), code(SQL_TYPES[one.kind]), one.meaning) for one in DATASETS[dataset].columns]
     folders = [
-        (code("day"), code("DATE"), "the day of `decided_utc` or `at_utc`, in UTC: a part of the path, not of the file"),
+        (
+            code("day"),
+            code("DATE"),
+            "the day of `decided_utc` or `at_utc`, in UTC: a part of the path, not of the file",
+        ),
         (code("line"), code("VARCHAR"), "the line's name: a part of the path, not of the file"),
     ]
     return table(("column", "type", "what it is"), [*rows, *folders])

@@ -49,9 +49,7 @@ exporting.export(exporting.Line("L", journal), target_of(store), begin=True)
 
 
 @pytest.mark.parametrize("how", ["before", "half", "after"])
-def test_an_export_killed_at_any_step_loses_and_doubles_nothing(
-    tmp_path: Path, how: str
-) -> None:
+def test_an_export_killed_at_any_step_loses_and_doubles_nothing(tmp_path: Path, how: str) -> None:
     store, journal = tmp_path / "store", tmp_path / "journal.db"
     store.mkdir()
     grown(journal, range(1, 7))

@@ -168,7 +168,9 @@ def test_the_answers_file_is_the_only_one_that_is_written_and_must_be_new(plant:
         with pytest.raises(UsageError):
             free(store, f"COPY (SELECT 1) TO '{other}'")
     assert sorted(tmp_path.iterdir()) == [out]
-    assert duckdb.sql(f"SELECT sum(n) FROM read_parquet('{str(out).replace(chr(39), chr(39) * 2)}')").fetchall() == [(8,)]
+    assert duckdb.sql(f"SELECT sum(n) FROM read_parquet('{str(out).replace(chr(39), chr(39) * 2)}')").fetchall() == [  # noqa: S608 - a test
+        (8,)
+    ]
 
 
 def test_a_question_that_fails_leaves_no_half_answer(plant: Path, tmp_path: Path) -> None:
@@ -224,7 +226,10 @@ def test_a_channel_that_moves_leaves_its_limits_and_one_that_stays_does_not(tmp_
     store.mkdir()
     for name, jump in (("moves", 0.6), ("stays", 0.0)):
         told = [
-            {"score": 0.5 + 0.01 * (day % 2) + (jump if day == 14 else 0), "utc": f"2026-11-{day:02d}T10:00:00.000+00:00"}
+            {
+                "score": 0.5 + 0.01 * (day % 2) + (jump if day == 14 else 0),
+                "utc": f"2026-11-{day:02d}T10:00:00.000+00:00",
+            }
             for day in range(1, 16)
             for _ in range(3)
         ]
@@ -283,7 +288,7 @@ def test_a_store_without_any_file_answers_with_nothing(tmp_path: Path) -> None:
     begin_store(Folder(tmp_path))
     with open_store(str(tmp_path), SMALL) as opened:
         for name, dataset in DATASETS.items():
-            found = opened.ask(asked_freely(f"SELECT * FROM {name}"))
+            found = opened.ask(asked_freely(f"SELECT * FROM {name}"))  # noqa: S608 - our own names
             assert set(found.columns) == {column.name for column in dataset.columns} | {"day", "line"}
             assert list(found.rows()) == []
         for name, question in QUESTIONS.items():

@@ -9,7 +9,6 @@ import shutil
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import fsspec
@@ -37,6 +36,7 @@ from tests.unit.test_store_journal import part_row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 DAY = "2026-11-{:02d}T10:00:00.{:03d}+00:00"
 
@@ -315,7 +315,8 @@ def test_two_exports_at_once_are_one_that_works_and_one_that_says_so(store: Path
 
 
 @pytest.mark.parametrize(
-    "name", ["../../etc", "..", "/", "a/b\\c", "line=x", "day=2026-01-01", "100%", "%2e%2e", "Prüflinie 1", "検査", "'; --"]
+    "name",
+    ["../../etc", "..", "/", "a/b\\c", "line=x", "day=2026-01-01", "100%", "%2e%2e", "Prüflinie 1", "検査", "'; --"],
 )
 def test_no_name_of_a_line_leads_out_of_its_folder_and_each_comes_back_as_it_was(
     store: Path, journal: Path, name: str
@@ -461,15 +462,13 @@ def test_object_storage_that_goes_away_at_any_step_loses_and_doubles_nothing(
 
 
 def test_an_address_that_nobody_knows_says_what_to_install(tmp_path: Path) -> None:
-    with pytest.raises((Unavailable, DataError), match="s3fs|no address"):
+    with pytest.raises((Unavailable, DataError), match=r"s3fs|no address"):
         target_of("s3://bucket/store")
     with pytest.raises(DataError, match="no address"):
         target_of("nothing-of-the-kind://bucket")
 
 
-def test_without_pyarrow_it_says_what_to_install(
-    store: Path, journal: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_pyarrow_it_says_what_to_install(store: Path, journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
     with pytest.raises(Unavailable) as refused:
         into(store, journal)
@@ -534,7 +533,9 @@ def test_shifts_are_those_of_the_line_by_the_clock_on_the_wall(
     assert str(found[3]["decided_local"]) == "2026-10-25 02:30:00", "the second half past two of that night"
 
 
-@pytest.mark.parametrize("label", ["", "yesterday", "2026-11-23", "2026-11-23T10:00:00+02:00", "9999-99-99T00:00:00.000"])
+@pytest.mark.parametrize(
+    "label", ["", "yesterday", "2026-11-23", "2026-11-23T10:00:00+02:00", "9999-99-99T00:00:00.000"]
+)
 def test_a_time_that_nobody_can_read_loses_no_part(store: Path, tmp_path: Path, label: str) -> None:
     journal = grown(tmp_path / "journal.db", range(1, 2))
     open_ = Journal.open(journal)
