@@ -4,30 +4,33 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
 from edge_agent.feed.current import shift_start
 
-__all__ = ["NO_DAY", "LocalTime", "LocalTimes"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["NO_DAY", "LocalTimes", "Times"]
 
 NO_DAY = "0001-01-01"
 """The day of a row whose time cannot be read."""
 _MOST_MINUTES = 100_000
 _MINUTE = len("2026-11-23T10:00")
 _MINUTE_MS = 60_000
+_DAY = len(NO_DAY)
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - the clock on the wall has no zone
 
 
-class LocalTime(NamedTuple):
-    """``utc_ms`` and ``local_ms`` are milliseconds since 1970; all of it None where the time cannot be read."""
+@dataclass(slots=True)
+class Times:
+    """Of each row, in their order: milliseconds since 1970, the shift, the day in UTC. None where it is unreadable."""
 
-    utc_ms: int | None
-    local_ms: int | None
-    shift_day: date | None
-    shift: str | None
-
-
-_UNREADABLE = LocalTime(None, None, None, None)
+    utc_ms: list[int | None] = field(default_factory=list)
+    local_ms: list[int | None] = field(default_factory=list)
+    shift_day: list[date | None] = field(default_factory=list)
+    shift: list[str | None] = field(default_factory=list)
+    day: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -37,21 +40,29 @@ class LocalTimes:
     shift_starts: tuple[str, ...]
     _minutes: dict[str, tuple[int, int, date | None, str | None]] = field(default_factory=dict)
 
-    def of(self, utc: str) -> LocalTime:
-        """The times of a label as the journal writes it, ``2026-11-23T10:00:00.000+00:00``."""
-        minute = utc[:_MINUTE]
-        known = self._minutes.get(minute)
-        try:
-            if known is None:
-                known = self._minute(minute)
-            # By its digits: of a million labels the parsing would take longer than all else.
-            within_ms = 1000 * int(utc[17:19]) + int(utc[20:23])
-        except (ValueError, OverflowError):
-            return _UNREADABLE
-        if utc[23:] != "+00:00" or not 0 <= within_ms < _MINUTE_MS:  # not of the journal's own writing
-            return _UNREADABLE
-        utc_ms, local_ms, day, shift = known
-        return LocalTime(utc_ms + within_ms, local_ms + within_ms, day, shift)
+    def of(self, labels: Sequence[str]) -> Times:
+        """The times of labels as the journal writes them, ``2026-11-23T10:00:00.000+00:00``."""
+        found, minutes = Times(), self._minutes
+        for label in labels:
+            minute = label[:_MINUTE]
+            try:
+                utc_ms, local_ms, day, shift = minutes.get(minute) or self._minute(minute)
+                # By its digits: of a million labels the parsing would take longer than all else.
+                within_ms = 1000 * int(label[17:19]) + int(label[20:23])
+                is_ours = label[23:] == "+00:00" and 0 <= within_ms < _MINUTE_MS
+            except (ValueError, OverflowError):
+                is_ours = False
+            if is_ours:
+                found.utc_ms.append(utc_ms + within_ms)
+                found.local_ms.append(local_ms + within_ms)
+                found.shift_day.append(day)
+                found.shift.append(shift)
+                found.day.append(label[:_DAY])
+            else:
+                for column in (found.utc_ms, found.local_ms, found.shift_day, found.shift):
+                    column.append(None)
+                found.day.append(NO_DAY)
+        return found
 
     def _minute(self, minute: str) -> tuple[int, int, date | None, str | None]:
         at = datetime.fromisoformat(minute).replace(tzinfo=UTC)

@@ -39,7 +39,7 @@ _ASKED = {
     "part": ("--line", "line 07", "--with", "part=1000"),
     "channel-drift": ("--with", "channel=share_map"),
 }
-_CHILD = """
+CHILD = """
 import resource, sys
 from edge_agent.commands.main import main
 try:
@@ -166,7 +166,7 @@ def _ask(store: Path, question: str, runs: int, threads: int) -> dict[str, Any]:
     took_s, used_s, peak_mb, rows = [], [], [], 0
     for _ in range(runs):
         begin = time.perf_counter()
-        command = [sys.executable, "-c", _CHILD, "ask", str(store), question, "--json", "--threads", str(threads)]
+        command = [sys.executable, "-c", CHILD, "ask", str(store), question, "--json", "--threads", str(threads)]
         ran = subprocess.run([*command, *_ASKED.get(question, ())], capture_output=True, text=True, check=True)
         took_s.append(time.perf_counter() - begin)
         peak_kb, seconds = ran.stderr.rsplit("USED", 1)[1].split()
