@@ -85,7 +85,7 @@ SELECT line, program, camera, bundle_id, count(*) AS images,
   round(just_passed / count(*), 5) AS just_passed_share, max(score_limit) AS score_limit,
   max(score) FILTER (score < score_limit) AS highest_passed, min(score) FILTER (score >= score_limit) AS lowest_failed
 FROM chosen_cameras WHERE score IS NOT NULL AND score_limit > 0
-GROUP BY line, program, camera, bundle_id ORDER BY just_passed_share DESC, line, program, camera
+GROUP BY line, program, camera, bundle_id ORDER BY just_passed_share DESC, line, program, camera, bundle_id
 """,
     (Parameter("share", float, 0.9, "from which share of the limit on a score is near it; the same distance above"),),
 )
