@@ -131,7 +131,7 @@ _EVENTS = Dataset(
         Column("at_local", "local", "the same by the clock on the wall, in the time zone of the exporting PC"),
         Column("part_seq", "int64", "of a REVIEW: the part that it is about, the newest of that number by then"),
         Column("says", "text", "of a REVIEW: CONFIRMED, OVERTURNED, PASS_CONFIRMED or ESCAPE"),
-        Column("by", "text", "who, where the event says it"),
+        Column("who", "text", "who did or said it, where the event names somebody"),
         Column("role", "text", "the role of the user who signed, where one did"),
         Column("note", "text", "of a REVIEW: what the person wrote"),
         Column("detail", "text", "the whole event, often JSON; a START without the values of line.toml"),

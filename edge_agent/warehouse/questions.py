@@ -133,7 +133,7 @@ story AS (
     concat_ws(' ', c.outcome, c.reason, c.detail), to_json(c) FROM cameras c SEMI JOIN one
     ON one.line = c.line AND one.history = c.history AND one.part_seq = c.part_seq WHERE c.line IN $lines
   UNION ALL
-  SELECT r.line, r.history, r.part_seq, r.at_utc, 10, 'review', concat_ws(' ', r.says, 'by', r."by", r.note), to_json(r)
+  SELECT r.line, r.history, r.part_seq, r.at_utc, 10, 'review', concat_ws(' ', r.says, 'by', r.who, r.note), to_json(r)
     FROM reviews r SEMI JOIN one ON one.line = r.line AND one.history = r.history AND one.part_seq = r.part_seq
     WHERE r.line IN $lines
   UNION ALL

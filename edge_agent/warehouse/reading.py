@@ -241,7 +241,7 @@ def _events(rows: list[tuple[Any, ...]], times: LocalTimes, to_link: int) -> Blo
         "at_local": at.local_ms,
         "part_seq": [_number(one.get("part_seq")) for one in reviews],
         "says": [_text(one.get("says")) for one in reviews],
-        "by": [_text(one.get("by")) for one in told],
+        "who": [_text(one.get("by")) for one in told],
         "role": [_text(one.get("role")) for one in told],
         "note": [_text(one.get("note")) for one in reviews],
         "detail": [_text(without_values(of, one)) for of, one in zip(kind, detail, strict=True)],

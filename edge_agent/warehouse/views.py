@@ -25,7 +25,7 @@ SQL_TYPES: Final = {
 REVIEWS: Final = """
 CREATE VIEW reviews AS
 SELECT p.line, p.history, p.part_seq, p.day, p.decided_utc, p.program, p.verdict, p.lot, p.serial, p.simulated,
-  e.event_id, e.history AS said_in, e.at_utc, e.says, e."by", e.role, e.note
+  e.event_id, e.history AS said_in, e.at_utc, e.says, e.who, e.role, e.note
 FROM events e JOIN parts p ON p.line = e.line AND p.part_seq = e.part_seq
 WHERE e.kind = 'REVIEW' AND e.says IN ('CONFIRMED', 'OVERTURNED', 'PASS_CONFIRMED', 'ESCAPE')
   AND (p.verdict = 'PASS') = (e.says IN ('PASS_CONFIRMED', 'ESCAPE'))

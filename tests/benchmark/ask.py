@@ -152,7 +152,7 @@ def _events(rejected: Any, line: int, utc_ms: Any, random: np.random.Generator) 
         "at_local": at + 3_600_000,
         "part_seq": rejected,
         "says": says,
-        "by": [f"person {line % 7}"] * number,
+        "who": [f"person {line % 7}"] * number,
         "note": ["seen"] * number,
         "detail": ["{}"] * number,
     }

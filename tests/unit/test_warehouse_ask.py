@@ -284,6 +284,18 @@ def test_after_a_restored_backup_a_review_is_of_the_part_of_its_own_time(tmp_pat
     assert found == [(4, "2026-11-24", "OVERTURNED")]
 
 
+@pytest.mark.parametrize("name", ["007", "2026-01-01", "Linie 1/ä=%", "NULL"])
+def test_a_lines_name_is_a_text_whatever_it_looks_like(tmp_path: Path, name: str) -> None:
+    journal, store = tmp_path / "journal.db", tmp_path / "store"
+    store.mkdir()
+    grown(journal, range(1, 4))
+    export(Line(name, journal), target_of(str(store)), begin=True)
+
+    with open_store(str(store), SMALL) as opened:
+        assert [row["line"] for row in answer(opened, "lines", lines=(name,))] == [name]
+        assert answer(opened, "lines", lines=("another",)) == []
+
+
 def test_a_store_without_any_file_answers_with_nothing(tmp_path: Path) -> None:
     begin_store(Folder(tmp_path))
     with open_store(str(tmp_path), SMALL) as opened:

@@ -204,7 +204,7 @@ def test_a_late_review_of_an_old_part_is_a_row_of_events_and_changes_no_file_of_
     into(store, journal)
 
     (event,) = rows(store, "events")
-    assert (event["part_seq"], event["says"], event["by"], event["role"]) == (2, "ESCAPE", "Lin", "quality")
+    assert (event["part_seq"], event["says"], event["who"], event["role"]) == (2, "ESCAPE", "Lin", "quality")
     assert event["note"] == "half a ?"
     assert {path: path.stat().st_mtime_ns for path in store.glob("parts/**/*.parquet")} == before
 
