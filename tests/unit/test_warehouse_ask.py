@@ -424,6 +424,11 @@ def test_the_export_command_fills_a_store_and_refuses_a_files_options(tmp_path: 
     assert command("ask", str(store), "lines")[0] == 0
 
 
+def test_who_asks_needs_no_pyarrow(plant: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    assert command("ask", str(plant), "lines", "--json")[0] == 0
+
+
 def test_without_duckdb_it_says_what_to_install(plant: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "duckdb", None)
     with pytest.raises(Unavailable) as refused, open_store(str(plant), SMALL):
