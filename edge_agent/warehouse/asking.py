@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Answer", "Asked", "Bounds", "Chosen", "Store", "asked_freely", "asked_ready", "open_store", "values_for"]
 
 _DAY = len("2026-11-23")
+_TRIES = 3
 _COLUMNS = "docs/reference/parquet.md has the columns; the tables are parts, cameras, events and settled_reviews"
 
 
@@ -115,6 +116,10 @@ def _conditions(question: Question, chosen: Chosen) -> tuple[str, dict[str, Any]
     return " AND ".join(words), values
 
 
+class _Torn(DataError):
+    """A file that is no Parquet: it is damaged, or an export replaced it between two looks at it."""
+
+
 class Store:
     """One open store. Use it in one thread."""
 
@@ -155,6 +160,14 @@ class Store:
         return str(statements[0].query).strip().removesuffix(";")
 
     def _run(self, sql: str, values: Mapping[str, Any]) -> Answer:
+        for _ in range(_TRIES - 1):
+            try:
+                return self._once(sql, values)
+            except _Torn:
+                continue
+        return self._once(sql, values)
+
+    def _once(self, sql: str, values: Mapping[str, Any]) -> Answer:
         result = self._said_clearly(lambda: self._connection.execute(sql, dict(values) or None))
         names = tuple(column[0] for column in result.description or ())
         return Answer(names, lambda most: self._said_clearly(lambda: result.fetchmany(most)))
@@ -176,9 +189,11 @@ class Store:
         ) as err:
             raise UsageError(f"the store does not answer that: {_first_line(err)}", hint=_COLUMNS) from err
         except duckdb.Error as err:
-            raise DataError(
+            # What its reader of Parquet throws has no class of its own.
+            is_torn = type(err) is duckdb.Error or isinstance(err, (duckdb.IOException, duckdb.InvalidInputException))
+            raise (_Torn if is_torn else DataError)(
                 f"the store does not answer: {_first_line(err)}",
-                hint="an export may just have replaced a file: ask again; else a file is damaged",
+                hint="a file may be damaged, or exports replaced it each time: ask again" if is_torn else "",
             ) from err
 
 

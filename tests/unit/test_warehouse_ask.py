@@ -183,7 +183,7 @@ def test_a_question_that_fails_leaves_no_half_answer(plant: Path, tmp_path: Path
 def test_more_than_the_memory_goes_to_the_disk_or_is_refused_with_a_way_out(plant: Path) -> None:
     tight = Bounds(memory_mb=64, threads=1, spill_mb=1)
     with open_store(str(plant), tight) as store, pytest.raises(Unavailable) as refused:
-        free(store, "SELECT count(*) FROM (SELECT DISTINCT hash(a.range) FROM range(30000000) a)")
+        free(store, "SELECT count(*) FROM (SELECT DISTINCT hash(a.range) FROM range(5000000) a)")
     assert "--memory" in refused.value.hint
 
 
@@ -322,6 +322,35 @@ def test_a_damaged_file_is_said(plant: Path, tmp_path: Path) -> None:
     next(copy.glob("parts/**/*.parquet")).write_bytes(b"PAR1 no parquet")
     with pytest.raises(DataError, match="does not answer"), open_store(str(copy), SMALL) as store:
         free(store, "SELECT sum(score) FROM parts")
+
+
+class _Replacing:
+    """A connection beside which a file is torn for the first so many questions."""
+
+    def __init__(self, connection: Any, file: Path, times: int) -> None:
+        self._connection, self._file, self._times, self._whole = connection, file, times, file.read_bytes()
+
+    def execute(self, *args: Any) -> Any:
+        self._times -= 1
+        self._file.write_bytes(self._whole if self._times < 0 else self._whole[: len(self._whole) // 2])
+        return self._connection.execute(*args)
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_a_file_that_an_export_replaces_meanwhile_is_read_again_and_one_that_stays_torn_is_said(
+    tmp_path: Path, times: int
+) -> None:
+    journal, store = grown(tmp_path / "journal.db", range(1, 2000)), tmp_path / "store"
+    store.mkdir()
+    export(Line("L", journal), target_of(str(store)), begin=True)
+    (file,) = store.glob("parts/**/*.parquet")
+    with open_store(str(store), SMALL) as opened:
+        opened._connection = _Replacing(opened._connection, file, times)
+        if times < 3:
+            assert free(opened, "SELECT sum(part_seq) FROM parts") == [(1999 * 1000,)]
+        else:
+            with pytest.raises(DataError, match="does not answer"):
+                free(opened, "SELECT sum(part_seq) FROM parts")
 
 
 def test_object_storage_is_asked_as_a_folder_is(plant: Path) -> None:
