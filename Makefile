@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: install demo test test-all lint pictures bench bench-nearest bench-beyond bench-rate bench-paired bench-peers bench-drift bench-shadow bench-learned everyday docs reference figures fuzz results chaos soak kills schedules explore faults cover mutants words mistakes lock offline-bundle offline-documents bare-root clean
+.PHONY: install demo test test-all lint pictures bench bench-nearest bench-beyond bench-rate bench-ask bench-export bench-paired bench-peers bench-drift bench-shadow bench-learned everyday docs reference figures fuzz results chaos soak kills schedules explore faults cover mutants words mistakes lock offline-bundle offline-documents bare-root clean
 
 # Not compiled beforehand: of what is installed a small part is ever imported, and compiled then.
 install: $(STAMP)
@@ -77,6 +77,15 @@ bench-peers: install
 # DATA= a folder of data sets in MVTec's layout adds those; half an hour.
 bench-drift: install
 	$(BIN)/python -m tests.benchmark.drift $(if $(DATA),--sets $(DATA))
+
+# The ready questions on a store of 50 lines and 10^8 rows, which takes some 7 GB and a quarter of an hour to write. KEEP= a folder
+# that keeps it; ASK= further options, for example ASK='--parts 5000000'.
+bench-ask: install
+	$(BIN)/python -m tests.benchmark.ask $(if $(KEEP),--keep $(KEEP)) $(ASK)
+
+# A million parts into a store. EXPORT= further options; EXPORT='--beside BUNDLE' measures what it costs an inspection, in turn.
+bench-export: install
+	$(BIN)/python -m tests.benchmark.export $(EXPORT)
 
 # What a candidate bundle beside the line costs a part. BUNDLE= a bundle of 1600 x 1200 px of the tests' camera.
 bench-shadow: install
@@ -183,8 +192,10 @@ lock: install
 # dist/edge-agent-offline: what a line PC without internet needs (same Python version and processor as this one).
 # CALIBRATION=yes adds the folder calibration/ with torch and onnx, so that the line PC can calibrate by itself. Their wheels
 # are at the versions of constraints.txt, and listed by the sha256 that they have here (docs/decisions/0065).
+# PARQUET=yes adds pyarrow to its wheels, some 50 MB: the line can then export into a store of the plant (docs/ask.md).
 OFFLINE := dist/edge-agent-offline
 CALIBRATION ?=
+PARQUET ?=
 # The list that install.sh gives to pip, and the sums that prove the folder after it was carried.
 LIST_WHEELS = sha256sum *.whl | awk -F '[ -]+' '{print $$2 "==" $$3 " --hash=sha256:" $$1}' > requirements.lock && \
   sha256sum *.whl requirements.lock > SHA256SUMS
@@ -194,6 +205,9 @@ offline-bundle: install
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --require-hashes -r deploy/requirements.lock \
 	  -w $(OFFLINE)/wheels
 	$(BIN)/python -m hatchling build -t wheel -d $(OFFLINE)/wheels
+ifneq ($(PARQUET),)
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check -c constraints.txt -w $(OFFLINE)/wheels pyarrow fsspec
+endif
 	cd $(OFFLINE)/wheels && $(LIST_WHEELS)
 ifneq ($(CALIBRATION),)
 	mkdir -p $(OFFLINE)/calibration
@@ -201,13 +215,13 @@ ifneq ($(CALIBRATION),)
 	cd $(OFFLINE)/calibration && rm -f edge_agent-*.whl && for wheel in *.whl; do [ ! -e ../wheels/"$$wheel" ] || rm "$$wheel"; done
 	cd $(OFFLINE)/calibration && $(LIST_WHEELS)
 endif
-	cp deploy/install.sh deploy/uninstall.sh deploy/state_of_line.py deploy/edge-agent.* deploy/edge-agent-backup.* $(OFFLINE)/
+	cp deploy/install.sh deploy/uninstall.sh deploy/state_of_line.py deploy/edge-agent.* deploy/edge-agent-backup.* deploy/edge-agent-export.* $(OFFLINE)/
 	$(MAKE) --no-print-directory offline-documents docs
 	cp -R dist/docs $(OFFLINE)/doc/site
 
 # The documents of the folder, at their places to each other: install.sh puts them to /usr/share/doc/edge-agent.
 DOCUMENTS := README.md ARCHITECTURE.md CHANGELOG.md LICENSE docs drivers/README.md $(wildcard drivers/*/PROTOCOL.md) \
-  deploy/line.example.toml deploy/alerts.yml deploy/grafana-dashboard.json deploy/edge-agent.nft deploy/nginx-edge-agent.conf \
+  deploy/line.example.toml deploy/alerts.yml deploy/grafana-dashboard.json deploy/grafana-store.json deploy/edge-agent.nft deploy/nginx-edge-agent.conf \
   tests/RESULTS.md
 offline-documents:
 	rm -rf $(OFFLINE)/doc

@@ -33,6 +33,8 @@ action=install
 places='edge-agent.service etc/systemd/system/edge-agent.service
 edge-agent-backup.service etc/systemd/system/edge-agent-backup.service
 edge-agent-backup.timer etc/systemd/system/edge-agent-backup.timer
+edge-agent-export.service etc/systemd/system/edge-agent-export.service
+edge-agent-export.timer etc/systemd/system/edge-agent-export.timer
 edge-agent.sysusers usr/lib/sysusers.d/edge-agent.conf
 edge-agent.tmpfiles usr/lib/tmpfiles.d/edge-agent.conf
 edge-agent.rules usr/lib/udev/rules.d/60-edge-agent.rules'
@@ -166,8 +168,8 @@ may_restart() {
 # What a version puts outside its own folder, kept in it: it comes back with the version.
 keep() {
     do_it mkdir -p "$opt/$1/share/edge-agent"
-    for name in edge-agent.service edge-agent-backup.service edge-agent-backup.timer edge-agent.sysusers \
-        edge-agent.tmpfiles edge-agent.rules edge-agent.nft; do
+    for name in edge-agent.service edge-agent-backup.service edge-agent-backup.timer edge-agent-export.service \
+        edge-agent-export.timer edge-agent.sysusers edge-agent.tmpfiles edge-agent.rules edge-agent.nft; do
         [ ! -e "$here/$name" ] || do_it install -m 0644 "$here/$name" "$opt/$1/share/edge-agent/$name"
     done
     do_it install -m 0644 "$wheels/requirements.lock" "$opt/$1/share/edge-agent/requirements.lock"

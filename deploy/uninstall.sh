@@ -84,12 +84,16 @@ stays=$(left)
 
 if has_systemd && [ -e /etc/systemd/system/edge-agent.service ]; then
     do_it systemctl disable --now edge-agent.service
-    [ ! -e /etc/systemd/system/edge-agent-backup.timer ] || do_it systemctl disable --now edge-agent-backup.timer
+    for timer in edge-agent-backup.timer edge-agent-export.timer; do
+        [ ! -e "/etc/systemd/system/$timer" ] || do_it systemctl disable --now "$timer"
+    done
     [ "$is_dry" = yes ] || ! is_running || die 74 "the service does not stop: systemctl status edge-agent. Nothing was removed"
 fi
 for file in etc/systemd/system/multi-user.target.wants/edge-agent.service etc/systemd/system/edge-agent.service \
     etc/systemd/system/timers.target.wants/edge-agent-backup.timer etc/systemd/system/edge-agent-backup.timer \
-    etc/systemd/system/edge-agent-backup.service etc/systemd/system/edge-agent.service.d/line.conf usr/lib/sysusers.d/edge-agent.conf \
+    etc/systemd/system/edge-agent-backup.service \
+    etc/systemd/system/timers.target.wants/edge-agent-export.timer etc/systemd/system/edge-agent-export.timer \
+    etc/systemd/system/edge-agent-export.service etc/systemd/system/edge-agent.service.d/line.conf usr/lib/sysusers.d/edge-agent.conf \
     usr/lib/tmpfiles.d/edge-agent.conf usr/lib/udev/rules.d/60-edge-agent.rules; do
     if [ -e "$root/$file" ] || [ -L "$root/$file" ]; then do_it rm -f "$root/$file"; fi
 done

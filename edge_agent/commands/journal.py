@@ -1,18 +1,25 @@
-"""``edge-agent journal``: questions, export, audit, rotation. Parse, call, print, exit code."""
+"""``edge-agent journal``: questions, audit, rotation. Parse, call, print, exit code."""
 
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import closing, contextmanager
-from dataclasses import asdict
-from enum import StrEnum
+from contextlib import closing
 from itertools import islice
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from drivers.base import Reason, Verdict
+from edge_agent.commands.journal_options import (
+    OfCount,
+    OfImage,
+    OfPart,
+    OfProgram,
+    OfReason,
+    OfVerdict,
+    reader_of,
+    selection,
+)
 from edge_agent.commands.shared import (
     DEFAULT_CONFIG,
     By,
@@ -28,40 +35,17 @@ from edge_agent.commands.shared import (
     progress_bars,
     say,
     settings_of,
-    span_of,
     who,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from pathlib import Path
 
-    from edge_agent.store.export import Format, Selection
-    from edge_agent.store.journal import JournalReader
+    from edge_agent.store.export import Selection
 
 __all__ = ["journal_cli"]
 
 journal_cli = typer.Typer(no_args_is_help=True, help="The journal: every part once, with its verdict and its reason.")
-
-
-class _Format(StrEnum):
-    CSV = "csv"
-    JSONL = "jsonl"
-    PARQUET = "parquet"
-    XLSX = "xlsx"
-
-
-Out = Annotated[Path, typer.Argument(help="The file to write; it must not exist yet.")]
-OfVerdict = Annotated[Verdict | None, typer.Option("--verdict", case_sensitive=False)]
-OfReason = Annotated[Reason | None, typer.Option("--reason", case_sensitive=False)]
-OfProgram = Annotated[int | None, typer.Option("--program", help="The controller's program.")]
-OfPart = Annotated[int | None, typer.Option("--part", min=1, help="The journal's number of the part.")]
-OfCount = Annotated[int | None, typer.Option("--count", min=0, help="The controller's count; it begins anew at times.")]
-OfImage = Annotated[
-    str | None,
-    typer.Option(
-        "--image", metavar="NAME", help="Name of its image, the controller's or the archive's; * is anything."
-    ),
-]
 
 
 @journal_cli.command("query")
@@ -95,10 +79,10 @@ def journal_query(
 
     if for_ and json_:
         raise UsageError("--for excel and --json are two answers", hint="say one of them")
-    wanted = _selection(
+    wanted = selection(
         since, until, on, verdict=verdict, reason=reason, program=program, part=part, count=count, image=image
     )
-    with _reader(config, journal) as reader:
+    with reader_of(config, journal) as reader:
         with closing(records_of(reader, wanted, is_newest_first=True)) as found:
             records = list(islice(found, most))
         # Where all that fit are here, they need not be looked for a second time.
@@ -117,51 +101,6 @@ def journal_query(
     raise typer.Exit(0 if records else 1)
 
 
-@journal_cli.command("export")
-def journal_export(
-    out: Out,
-    config: Config = DEFAULT_CONFIG,
-    *,
-    journal: JournalFile = None,
-    fmt: Annotated[_Format | None, typer.Option("--format", help="By the name of the file, where left out.")] = None,
-    since: Since = None,
-    until: Until = None,
-    on: On = None,
-    verdict: OfVerdict = None,
-    reason: OfReason = None,
-    program: OfProgram = None,
-    part: OfPart = None,
-    count: OfCount = None,
-    image: OfImage = None,
-    for_: ForExcel = None,
-    json_: Json = False,
-) -> None:
-    """One record an image, oldest first: an Excel workbook, CSV, JSON Lines, or Parquet where pyarrow is installed.
-
-    Example: edge-agent journal export november.xlsx --config line.toml --in november
-
-    Example: edge-agent journal export november.csv --config line.toml --from 2026-11-01 --for excel
-    """
-    from edge_agent.errors import UsageError
-    from edge_agent.store.export import records_of
-
-    chosen = _format_of(out, fmt, is_for_excel=for_ is not None)
-    wanted = _selection(
-        since, until, on, verdict=verdict, reason=reason, program=program, part=part, count=count, image=image
-    )
-    with _reader(config, journal) as reader:
-        try:
-            with out.open("xb") as file, closing(records_of(reader, wanted)) as records:
-                number = _write_table(records, file, out, chosen, wanted, is_for_excel=for_ is not None)
-        except FileExistsError:
-            raise UsageError(f"{out} exists already", hint="name another file, or move this one away") from None
-        except BaseException:
-            out.unlink(missing_ok=True)  # half an export looks like a whole one
-            raise
-    facts = {"schema_version": 1, "file": str(out), "format": str(chosen), "records": number}
-    say(json_, facts, [f"{out}: {number} records"])
-
-
 @journal_cli.command("verify")
 def journal_verify(
     config: Config = DEFAULT_CONFIG,
@@ -177,7 +116,7 @@ def journal_verify(
     Example: edge-agent journal verify --config line.toml --head 4711:9f2c...
     """
     noted = _head(head)
-    with _reader(config, journal) as reader, progress_bars() as progress:
+    with reader_of(config, journal) as reader, progress_bars() as progress:
         damage = reader.problems()
         audit = reader.audit(noted, lambda done, total: progress("links of the chain", done, total))
     problems = [*damage, *audit.problems]
@@ -210,91 +149,6 @@ def journal_rotate(
     refuse_root([path.parent, path])
     kept = rotate(path, by=who(by))
     say(json_, {"schema_version": 1, "closed": str(kept)}, [f"closed: {kept}"])
-
-
-@contextmanager
-def _reader(config: Path, journal: Path | None) -> Iterator[JournalReader]:
-    from edge_agent.store.journal import JournalReader
-
-    with JournalReader.open(journal_of(config, journal)) as reader:
-        yield reader
-
-
-def _selection(
-    since: str | None,
-    until: str | None,
-    on: str | None,
-    *,
-    verdict: Verdict | None,
-    reason: Reason | None,
-    program: int | None,
-    part: int | None,
-    count: int | None,
-    image: str | None,
-) -> Selection:
-    from edge_agent.store.export import Selection
-
-    return Selection(*span_of(since, until, on), verdict, reason, program, part, count, image)
-
-
-def _write_table(
-    records: Iterator[dict[str, Any]],
-    file: IO[bytes],
-    out: Path,
-    chosen: _Format,
-    wanted: Selection,
-    *,
-    is_for_excel: bool,
-) -> int:
-    from edge_agent.store.excel import write_excel
-    from edge_agent.store.export import write_export
-    from edge_agent.store.xlsx import write_xlsx
-
-    if chosen is _Format.XLSX:
-        return write_xlsx(records, file, _about(wanted), out.absolute().parent)
-    if is_for_excel:
-        return write_excel(records, file)
-    return write_export(records, file, cast("Format", chosen.value))
-
-
-def _about(wanted: Selection) -> dict[str, str]:
-    """What the last sheet of a workbook says of the others."""
-    from datetime import UTC, datetime
-    from importlib.metadata import version
-
-    from edge_agent.local_time import local_words
-
-    asked = {name: str(value) for name, value in asdict(wanted).items() if value is not None}
-    span = {name: local_words(asked.pop(name)) for name in ("since_utc", "until_utc") if name in asked}
-    return {
-        "from": span.get("since_utc", "the first part"),
-        "to (not included)": span.get("until_utc", "the last part"),
-        **asked,
-        "decided_local": f"time of this PC, {datetime.now(UTC).astimezone():%Z, UTC%z now}",
-        "decided_utc": "the same in UTC",
-        "a row": "one image of a part, or a part without one",
-        "made": local_words(datetime.now(UTC).isoformat()),
-        "edge-agent": version("edge-agent"),
-    }
-
-
-def _format_of(out: Path, fmt: _Format | None, *, is_for_excel: bool) -> _Format:
-    from edge_agent.errors import UsageError
-
-    if is_for_excel:
-        names = {".csv": _Format.CSV, ".xlsx": _Format.XLSX}
-        found = names.get(out.suffix.lower())
-        if found is None or fmt not in (None, found):
-            hint = "name it .xlsx or .csv: a double click opens it in Excel"
-            raise UsageError(f"{out}: --for excel writes a workbook or CSV", hint=hint)
-        return found
-    suffixes = {f".{known}": known for known in _Format}
-    chosen = fmt or suffixes.get(out.suffix.lower())
-    if chosen is None:
-        raise UsageError(
-            f"{out}: xlsx, csv, jsonl or parquet?", hint="say it with --format; for Excel: a name with .xlsx"
-        )
-    return chosen
 
 
 def _line(record: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 
+from edge_agent.commands.ask import ask_cli
 from edge_agent.commands.backup import backup_cli
 from edge_agent.commands.bundle import bundle_cli
 from edge_agent.commands.bypass import bypass_cli
@@ -21,6 +22,7 @@ from edge_agent.commands.changes import changes_cli
 from edge_agent.commands.cvx import cvx_cli
 from edge_agent.commands.doctor import doctor_cli
 from edge_agent.commands.evaluate import evaluation_cli
+from edge_agent.commands.export import export_cli
 from edge_agent.commands.init import commissioning_cli
 from edge_agent.commands.journal import journal_cli
 from edge_agent.commands.learn import learn_cli
@@ -78,9 +80,11 @@ cli.add_typer(shadow_cli, name="shadow")
 cli.add_typer(learn_cli, name="learn")
 cli.add_typer(cvx_cli, name="cvx")
 cli.add_typer(bypass_cli, name="bypass")
+journal_cli.add_typer(export_cli)
 journal_cli.add_typer(changes_cli)
 journal_cli.add_typer(timings_cli)
 cli.add_typer(journal_cli, name="journal")
+cli.add_typer(ask_cli)
 cli.add_typer(report_cli, name="report")
 cli.add_typer(results_cli, name="results")
 cli.add_typer(users_cli, name="users")

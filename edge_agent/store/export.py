@@ -183,7 +183,7 @@ def _write_parquet(records: Iterable[dict[str, Any]], to: IO[bytes]) -> int:
     except ImportError as err:
         raise Unavailable(
             "Parquet needs the package pyarrow, which is not installed",
-            hint="pip install pyarrow, or take --format csv or jsonl",
+            hint="pip install 'edge-agent[parquet]', or take --format csv or jsonl",
         ) from err
     kinds = {name: pa.int64() for name in _INTEGERS} | {name: pa.float64() for name in _REALS}
     kinds["simulated"] = pa.bool_()

@@ -33,7 +33,7 @@ _EVERY = timedelta(seconds=2.6)
 _AT_ONCE = 2000
 
 
-def _write(path: Path, parts: int) -> None:
+def write_journal(path: Path, parts: int) -> None:
     """As an agent writes them, but not synced one by one."""
     writer = JournalWriter(path)
     connection, begin = writer._connection, datetime.now(UTC) - parts * _EVERY
@@ -103,7 +103,7 @@ def main() -> None:
         folder.mkdir(exist_ok=True)
         settings = web_settings(folder)
         if not settings.store.journal.exists():
-            _write(settings.store.journal, asked.parts)
+            write_journal(settings.store.journal, asked.parts)
         with JournalReader.open(settings.store.journal) as journal:
             is_noted = bool(journal.newest_events("REVIEW", 1))
         if not is_noted:

@@ -65,7 +65,7 @@ async def measure(folder: Path, bundle: Path, blocks: int, parts: int, spacing_s
                 await asyncio.to_thread(begin_shadow, settings, candidate, by="the benchmark", why="")
                 begun = number // 2 + 1
                 await at.until("the candidate", lambda n=begun: at.log_text().count("shadow_judges") == n)
-            rows = await _block(at, images, parts + _SKIPPED, spacing_s)
+            rows = await block(at, images, parts + _SKIPPED, spacing_s)
             for row in rows[_SKIPPED:]:
                 (beside if is_beside else alone).take(row)
             if is_beside:
@@ -78,7 +78,8 @@ async def measure(folder: Path, bundle: Path, blocks: int, parts: int, spacing_s
     return alone, beside, judged
 
 
-async def _block(at: Line, images: Sequence[bytes], parts: int, spacing_s: float) -> list[PartRow]:
+async def block(at: Line, images: Sequence[bytes], parts: int, spacing_s: float) -> list[PartRow]:
+    """The rows of so many parts, one after the other."""
     before, taken = len(at.rows()), 0
     for number in range(parts):
         begun_s = monotonic_s()
@@ -94,9 +95,9 @@ def percentile(values: Sequence[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
-def table(alone: Found, beside: Found) -> list[str]:
-    """Both kinds of blocks as a Markdown table, and their ratio."""
-    lines = ["| | without | with the candidate | ratio |", "|---|---|---|---|"]
+def table(alone: Found, beside: Found, what: str = "the candidate") -> list[str]:
+    """Both kinds of blocks as a Markdown table, and their ratio. ``what`` was beside the line."""
+    lines = [f"| | without | with {what} | ratio |", "|---|---|---|---|"]
     for name in ("inspection", "decision"):
         one, two = getattr(alone, name), getattr(beside, name)
         for words, at in (

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.documents import commands, decisions, metrics, reasons, settings
+from edge_agent.warehouse.columns import DATASETS
+from tests.documents import commands, decisions, metrics, parquet, reasons, settings
 
 __all__ = ["DOCS", "current"]
 
@@ -19,6 +20,11 @@ def current() -> dict[Path, str]:
         DOCS / "reference/commands.md": commands.commands_page(),
         DOCS / "reference/exit-codes.md": commands.exit_codes_page(),
         DOCS / "reference/line-toml.md": settings.page(),
+        DOCS / "reference/parquet.md": with_tables(
+            "reference/parquet.md",
+            **{name: parquet.columns(name) for name in DATASETS},
+            questions=parquet.questions(),
+        ),
         DOCS / "reference/reasons.md": with_tables(
             "reference/reasons.md",
             reasons=reasons.reasons(),

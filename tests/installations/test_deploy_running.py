@@ -173,6 +173,7 @@ stat -c %n /etc/edge-agent/line.toml "/opt/images of parts/a.bmp" /var/lib/edge-
         "9.2/bin",
         "disable --now edge-agent.service",
         "disable --now edge-agent-backup.timer",
+        "disable --now edge-agent-export.timer",
         "daemon-reload",
         "reset-failed edge-agent.service",
         "/etc/systemd/system/edge-agent.service.d",

@@ -23,6 +23,8 @@ OF_A_VERSION = (
     "etc/systemd/system/edge-agent.service",
     "etc/systemd/system/edge-agent-backup.service",
     "etc/systemd/system/edge-agent-backup.timer",
+    "etc/systemd/system/edge-agent-export.service",
+    "etc/systemd/system/edge-agent-export.timer",
     "usr/lib/sysusers.d/edge-agent.conf",
     "usr/lib/tmpfiles.d/edge-agent.conf",
     "usr/lib/udev/rules.d/60-edge-agent.rules",

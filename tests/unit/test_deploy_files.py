@@ -146,17 +146,18 @@ def test_the_unit_verifies_and_its_exposure_stays_low(tmp_path: Path) -> None:
     assert exposure.returncode == 0, exposure.stdout
 
 
-def test_the_nightly_backup_verifies_and_its_exposure_stays_low(tmp_path: Path) -> None:
+@pytest.mark.parametrize("unit_name", ["edge-agent-backup", "edge-agent-export"])
+def test_what_a_timer_starts_verifies_and_its_exposure_stays_low(tmp_path: Path, unit_name: str) -> None:
     analyze = shutil.which("systemd-analyze")
     if analyze is None:
         pytest.skip("systemd-analyze is not installed")
-    for name in ("edge-agent-backup.service", "edge-agent-backup.timer"):
+    for name in (f"{unit_name}.service", f"{unit_name}.timer"):
         text = (DEPLOY / name).read_text().replace("/opt/edge-agent/bin/edge-agent", "/bin/true")
         (tmp_path / name).write_text(text)
-    service = str(tmp_path / "edge-agent-backup.service")
+    service = str(tmp_path / f"{unit_name}.service")
 
     verified = subprocess.run(
-        [analyze, "verify", service, str(tmp_path / "edge-agent-backup.timer")],
+        [analyze, "verify", service, str(tmp_path / f"{unit_name}.timer")],
         capture_output=True,
         text=True,
         check=False,
@@ -177,6 +178,16 @@ def test_the_nightly_backup_runs_a_command_that_there_is() -> None:
     said = edge_agent_here(*words)
 
     assert (said.code, "is no folder" in said.err) == (64, True), said.err
+
+
+def test_the_export_of_a_timer_runs_a_command_that_there_is(tmp_path: Path) -> None:
+    lines = (DEPLOY / "edge-agent-export.service").read_text().splitlines()
+    (run,) = [line.removeprefix("ExecStart=").split()[1:] for line in lines if line.startswith("ExecStart=")]
+    words = [{"${STORE}": "/nowhere", "/etc/edge-agent/line.toml": str(EXAMPLE)}.get(word, word) for word in run]
+
+    said = edge_agent_here(*words)
+
+    assert (said.code, "no folder /nowhere" in said.err) == (69, True), said.err
 
 
 def test_the_unit_restarts_without_end_but_not_on_errors_that_a_restart_keeps() -> None:
