@@ -147,7 +147,7 @@ def replay(
     from edge_agent.bundles.line_bundles import load_replay
     from edge_agent.logs import configure_logs
     from edge_agent.tools.replay import replay_folder
-    from edge_agent.tools.replay_report import write_replay_report
+    from edge_agent.tools.replay.report import write_replay_report
 
     configure_logs("warning", "auto")
     settings = settings_of(config) if config else None

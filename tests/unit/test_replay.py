@@ -17,7 +17,7 @@ from edge_agent.errors import DataError
 from edge_agent.store.shrink import shrunk
 from edge_agent.store.writer import JournalWriter
 from edge_agent.tools.replay import ReplayResult, replay_folder
-from edge_agent.tools.replay_report import write_replay_report
+from edge_agent.tools.replay.report import write_replay_report
 from tests.unit.test_store_journal import part_row
 
 if TYPE_CHECKING:
