@@ -25,6 +25,7 @@ from edge_agent.commands.init import commissioning_cli
 from edge_agent.commands.journal import journal_cli
 from edge_agent.commands.line import config_cli, output_cli
 from edge_agent.commands.msa import msa_cli
+from edge_agent.commands.replay import replay_cli
 from edge_agent.commands.report import report_cli
 from edge_agent.commands.results import results_cli
 from edge_agent.commands.shadow import shadow_cli
@@ -34,7 +35,6 @@ from edge_agent.commands.shared import (
     Json,
     Language,
     PaperSize,
-    Threads,
     in_language,
     progress_bars,
     say,
@@ -62,6 +62,7 @@ cli = typer.Typer(
 )
 cli.add_typer(calibration_cli)
 cli.add_typer(evaluation_cli)
+cli.add_typer(replay_cli)
 cli.add_typer(challenge_cli)
 cli.add_typer(msa_cli, name="msa")
 cli.add_typer(commissioning_cli)
@@ -123,42 +124,6 @@ def run(
             asyncio.run(run_agent(settings, claim=claim, is_dry_run=dry_run))
     if any_at_work():
         _leave(0)
-
-
-@cli.command()
-def replay(
-    folder: Annotated[Path, typer.Argument(help="Recorded images (the archive, or any folder of images).")],
-    config: Annotated[
-        Path | None, typer.Option("--config", "-c", help="Take bundles and journal from here.", metavar="line.toml")
-    ] = None,
-    bundle: Annotated[Path | None, typer.Option("--bundle", "-b", help="Judge with this bundle instead.")] = None,
-    journal: Annotated[Path | None, typer.Option(help="Compare with this journal's verdicts.")] = None,
-    *,
-    report: Annotated[Path | None, typer.Option(help="Write an HTML report.")] = None,
-    paper: PaperSize = "A4",
-    language: Language = None,
-    threads: Threads = 2,
-    json_: Json = False,
-) -> None:
-    """Run recorded images through the production engine; 1 if a verdict differs from the recorded one.
-
-    Example: edge-agent replay /var/lib/edge-agent/archive --config line.toml --report replay.html
-    """
-    from edge_agent.bundles.line_bundles import load_replay
-    from edge_agent.logs import configure_logs
-    from edge_agent.tools.replay import replay_folder
-    from edge_agent.tools.replay.report import write_replay_report
-
-    configure_logs("warning", "auto")
-    settings = settings_of(config) if config else None
-    inspectors, journal_path = load_replay(settings, bundle, journal, threads)
-    with progress_bars() as progress:
-        result = replay_folder(folder, inspectors, journal_path, progress)
-    if report:
-        with in_language(language, settings):
-            write_replay_report(report, result, inspectors, settings, paper=paper)
-    say(json_, result.to_json(), [*result.summary(), *([f"report: {report}"] if report else [])])
-    raise typer.Exit(result.exit_code)
 
 
 @cli.command()

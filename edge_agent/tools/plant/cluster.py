@@ -1,0 +1,115 @@
+"""Dask: a cluster in this machine's processes, or a scheduler of somebody's.
+
+Whoever can speak to a scheduler or a worker of Dask can have it execute anything. A local cluster therefore listens at
+127.0.0.1 alone, and only to who has its keys (TLS, made for this run, in memory); there is no dashboard.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+from contextlib import contextmanager
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from edge_agent.errors import Unavailable, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+__all__ = ["at_scheduler", "local_cluster", "versions"]
+
+_ARITHMETIC = ("edge-agent", "numpy", "onnxruntime", "opencv-python-headless", "pillow", "scipy")
+"""What decides about bits: a worker that has another version of one of them is refused."""
+_DEATHS = 2
+"""Of a worker that a task survives: the third one isolates its images."""
+_WAIT_S = 60
+
+
+def versions() -> dict[str, str]:
+    """Versions of what a verdict hangs on, in this process."""
+    return {name: version(name) for name in _ARITHMETIC}
+
+
+@contextmanager
+def local_cluster(workers: int) -> Iterator[Any]:
+    """A client of a cluster of so many processes of this machine, gone with the context."""
+    import dask  # noqa: PLC0415 - an extra
+    from distributed import Client, LocalCluster  # noqa: PLC0415
+
+    with (
+        tempfile.TemporaryDirectory(prefix="edge-agent-workers-") as folder,
+        dask.config.set(
+            {
+                "distributed.scheduler.allowed-failures": _DEATHS,
+                "distributed.admin.tick.limit": "60s",
+                "distributed.version": 2,
+            }
+        ),
+        LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            host="127.0.0.1",
+            protocol="tls://",
+            security=True,
+            dashboard_address=None,
+            worker_dashboard_address=None,
+            memory_limit=0,
+            local_directory=folder,
+            silence_logs=logging.CRITICAL,
+        ) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        yield client
+
+
+@contextmanager
+def at_scheduler(address: str, *, without_tls: bool = False) -> Iterator[Any]:
+    """A client of the scheduler at that address, such as ``tls://10.0.0.5:8786``.
+
+    Keys and certificates come from Dask's own settings. Raises UsageError for an address that is not encrypted and not
+    of this machine, unless ``without_tls``; Unavailable where nobody answers, no worker is there, or one of them has
+    other versions.
+    """
+    from distributed import Client  # noqa: PLC0415 - an extra
+
+    if not address.startswith("tls://") and not without_tls and not _is_here(address):
+        raise UsageError(
+            f"{address} is not encrypted: whoever reaches such a scheduler can have it execute anything",
+            hint="give it TLS and name it tls://..., or say --without-tls for a network that you trust as this PC",
+        )
+    try:
+        client = Client(address, set_as_default=False, timeout=_WAIT_S)
+    except (OSError, TimeoutError, ValueError, TypeError) as err:
+        raise Unavailable(f"no scheduler answers at {address}: {err}", hint="is it running? dask scheduler") from err
+    with client:
+        try:
+            client.wait_for_workers(1, timeout=_WAIT_S)
+        except TimeoutError as err:
+            raise Unavailable(f"the scheduler at {address} has no worker", hint="start one: dask worker") from err
+        _check_versions(client.run(versions))
+        yield client
+
+
+def _is_here(address: str) -> bool:
+    host = address.rpartition("//")[2].rpartition(":")[0]
+    return host in ("127.0.0.1", "localhost", "[::1]")
+
+
+def _check_versions(theirs: Mapping[str, Mapping[str, str]]) -> None:
+    ours = versions()
+    for worker, found in theirs.items():
+        for name, number in ours.items():
+            if found.get(name) != number:
+                raise Unavailable(
+                    f"the worker {worker} has {name} {found.get(name)}, this machine has {number}: their verdicts may "
+                    "differ",
+                    hint="install the same versions on all machines",
+                )
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
