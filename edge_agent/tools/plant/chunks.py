@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["judged_chunks"]
 
+_DEATHS = 3
+"""Of workers, after which an image is not tried again."""
 _RETRIES = 2
 """Of an image that cannot be read: a share may have been away for a moment."""
 
@@ -30,18 +32,21 @@ _RETRIES = 2
 def judged_chunks(client: Any, chunks: Iterator[Chunk]) -> Iterator[JudgedChunk]:
     """What came of each chunk, as it comes. Raises what a worker raised, and Unavailable where no scheduler is left.
 
-    A chunk that ends three workers is put aside until the others are done, and then halved, one half at a time with
-    nothing beside it, down to the images that do it. Those are told as not judged, and why.
+    A chunk whose worker ends is tried once more: anything may have ended it, also the chunk before it. If that one ends,
+    too, it is put aside until the others are done, and then halved, one half at a time with nothing beside it, down
+    to the images that do it. One that ends three workers is told as not judged, and why.
     """
     from distributed import as_completed  # noqa: PLC0415 - an extra
 
     sent: dict[Any, Chunk] = {}
+    again: deque[Chunk] = deque()
+    tried: set[int] = set()
     aside: list[Chunk] = []
     running = as_completed(loop=client.loop)
 
     def send() -> None:
         while len(sent) <= 2 * max(1, _workers(client)) - 1:
-            chunk = next(chunks, None)
+            chunk = again.popleft() if again else next(chunks, None)
             if chunk is None:
                 return
             future = _submit(client, chunk)
@@ -53,10 +58,13 @@ def judged_chunks(client: Any, chunks: Iterator[Chunk]) -> Iterator[JudgedChunk]
         future = next(running)
         chunk = sent.pop(future)
         found = _result(future, chunk)
-        if found is None:
+        if found is not None:
+            yield found
+        elif chunk.number in tried:
             aside.append(chunk)
         else:
-            yield found
+            tried.add(chunk.number)
+            again.append(chunk)
         send()
     for chunk in aside:
         yield _halved(client, chunk)
@@ -89,19 +97,21 @@ def _result(future: Any, chunk: Chunk) -> JudgedChunk | None:
 
 def _halved(client: Any, chunk: Chunk) -> JudgedChunk:
     """The chunk in pieces, each of which is judged with nothing beside it; in its order."""
-    waiting, rows, proof = deque([chunk.images]), [], ""
+    waiting, rows, proof = deque([(chunk.images, 0)]), [], ""
     while waiting:
-        images = waiting.popleft()
+        images, deaths = waiting.popleft()
         piece = replace(chunk, images=images)
         found = _result(_submit(client, piece), piece)
         if found is not None:
             rows += found.rows
             proof = found.proof
-        elif len(images) == 1:
-            rows.append(_not_judged(images[0][0]))
-        else:
+        elif len(images) > 1:
             middle = len(images) // 2
-            waiting.extendleft((images[middle:], images[:middle]))
+            waiting.extendleft(((images[middle:], 0), (images[:middle], 0)))
+        elif deaths + 1 < _DEATHS:
+            waiting.appendleft((images, deaths + 1))
+        else:
+            rows.append(_not_judged(images[0][0]))
     return JudgedChunk(chunk.number, rows, proof)
 
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import tempfile
 from contextlib import contextmanager
 from importlib.metadata import version
+from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any
 
 from edge_agent.errors import Unavailable, UsageError
@@ -22,8 +24,6 @@ __all__ = ["at_scheduler", "local_cluster", "versions"]
 
 _ARITHMETIC = ("edge-agent", "numpy", "onnxruntime", "opencv-python-headless", "pillow", "scipy")
 """What decides about bits: a worker that has another version of one of them is refused."""
-_DEATHS = 2
-"""Of a worker that a task survives: the third one isolates its images."""
 _WAIT_S = 60
 
 
@@ -36,33 +36,44 @@ def versions() -> dict[str, str]:
 def local_cluster(workers: int) -> Iterator[Any]:
     """A client of a cluster of so many processes of this machine, gone with the context."""
     import dask  # noqa: PLC0415 - an extra
+
+    # Before distributed is imported, which reads it. How many workers a chunk may end is counted in ``chunks``.
+    quiet = dict.fromkeys(("distributed", "distributed.client", "tornado.application"), "critical")
+    dask.config.set({"logging": quiet, "distributed.scheduler.allowed-failures": 0})
     from distributed import Client, LocalCluster  # noqa: PLC0415
 
-    with (
-        tempfile.TemporaryDirectory(prefix="edge-agent-workers-") as folder,
-        dask.config.set(
-            {
-                "distributed.scheduler.allowed-failures": _DEATHS,
-                "distributed.admin.tick.limit": "60s",
-                "distributed.version": 2,
-            }
-        ),
-        LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            processes=True,
-            host="127.0.0.1",
-            protocol="tls://",
-            security=True,
-            dashboard_address=None,
-            worker_dashboard_address=None,
-            memory_limit=0,
-            local_directory=folder,
-            silence_logs=logging.CRITICAL,
-        ) as cluster,
-        Client(cluster, set_as_default=False) as client,
-    ):
-        yield client
+    with tempfile.TemporaryDirectory(prefix="edge-agent-workers-") as folder:
+        with _deaf_to_ctrl_c():
+            cluster = LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                processes=True,
+                host="127.0.0.1",
+                protocol="tls://",
+                security=True,
+                dashboard_address=None,
+                worker_dashboard_address=None,
+                memory_limit=0,
+                local_directory=folder,
+                silence_logs=logging.CRITICAL,
+            )
+        with cluster, Client(cluster, set_as_default=False) as client:
+            yield client
+
+
+@contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """What is begun here, and all that it begins, never gets the Ctrl-C of a terminal: the client alone ends it.
+
+    A thread's mask goes to its threads and to their processes.
+    """
+    # Its first start would take the mask away again, between us and the first worker.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

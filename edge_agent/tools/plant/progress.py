@@ -30,10 +30,14 @@ class Progress:
     _told_s: float = -1e9
     _points: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=_WINDOW))
 
-    def tell(self, done: int, *, is_last: bool = False) -> None:
-        """``done`` of all images are judged, also those of before this command."""
+    def tell(self, done: int, *, is_first: bool = False, is_last: bool = False) -> None:
+        """``done`` of all images are judged, also those of before this command.
+
+        ``is_first``: nothing was judged yet; the time that the workers take to get ready makes no rate.
+        """
         now = self.now_s()
-        self._points.append((now, done))
+        if not is_first:
+            self._points.append((now, done))
         is_terminal = self.to.isatty()
         if not is_last and now - self._told_s < (_ON_A_TERMINAL_S if is_terminal else _EVERY_S):
             return
@@ -45,8 +49,10 @@ class Progress:
 
     def words(self, done: int) -> str:
         """As it is told."""
-        (first_s, first), (last_s, last) = self._points[0], self._points[-1]
         text = f"{done} of {self.total} images ({done / self.total:.1%})"
+        if len(self._points) < 2:
+            return text
+        (first_s, first), (last_s, last) = self._points[0], self._points[-1]
         if last > first and last_s > first_s:
             rate = (last - first) / (last_s - first_s)
             text += f", {rate:.1f} a second, {duration_words((self.total - done) / rate)} left"

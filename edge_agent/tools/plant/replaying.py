@@ -72,7 +72,7 @@ class Replay:
     def _judge(self, plan: Plan, parts: Parts, missing: Sequence[int]) -> None:
         done = plan.images - sum(map(plan.size, missing))
         progress = Progress(plan.images)
-        progress.tell(done)
+        progress.tell(done, is_first=True)
         proofs = _Proofs(parts, plan, missing)
         with Records.open(self.journal) as records, self.cluster() as client:
             for found in judged_chunks(client, self._chunks(plan, frozenset(missing), records)):
