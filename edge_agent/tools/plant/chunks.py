@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import replace
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from edge_agent.domain import Inspection, Outcome, Reason
@@ -25,6 +26,8 @@ __all__ = ["judged_chunks"]
 
 _DEATHS = 3
 """Of workers, after which an image is not tried again."""
+_LOOK_S, _PATIENCE = 10.0, 60
+"""How often it is looked whether any worker is left, and how often there may be none."""
 _RETRIES = 2
 """Of an image that cannot be read: a share may have been away for a moment."""
 
@@ -32,17 +35,15 @@ _RETRIES = 2
 def judged_chunks(client: Any, chunks: Iterator[Chunk]) -> Iterator[JudgedChunk]:
     """What came of each chunk, as it comes. Raises what a worker raised, and Unavailable where no scheduler is left.
 
-    A chunk whose worker ends is tried once more: anything may have ended it, also the chunk before it. If that one ends,
-    too, it is put aside until the others are done, and then halved, one half at a time with nothing beside it, down
-    to the images that do it. One that ends three workers is told as not judged, and why.
+    A chunk whose worker ends is tried once more: anything may have ended it, also the chunk before it. If that one
+    ends, too, it is put aside until the others are done, and then halved, one half at a time with nothing beside
+    it, down to the images that do it. One that ends three workers is told as not judged, and why.
     """
-    from distributed import as_completed  # noqa: PLC0415 - an extra
-
     sent: dict[Any, Chunk] = {}
     again: deque[Chunk] = deque()
     tried: set[int] = set()
     aside: list[Chunk] = []
-    running = as_completed(loop=client.loop)
+    done: SimpleQueue[Any] = SimpleQueue()
 
     def send() -> None:
         while len(sent) <= 2 * max(1, _workers(client)) - 1:
@@ -51,11 +52,11 @@ def judged_chunks(client: Any, chunks: Iterator[Chunk]) -> Iterator[JudgedChunk]
                 return
             future = _submit(client, chunk)
             sent[future] = chunk
-            running.add(future)
+            future.add_done_callback(done.put)
 
     send()
     while sent:
-        future = next(running)
+        future = _next(client, done)
         chunk = sent.pop(future)
         found = _result(future, chunk)
         if found is not None:
@@ -68,6 +69,17 @@ def judged_chunks(client: Any, chunks: Iterator[Chunk]) -> Iterator[JudgedChunk]
         send()
     for chunk in aside:
         yield _halved(client, chunk)
+
+
+def _next(client: Any, done: SimpleQueue[Any]) -> Any:
+    """The next future that is done. Raises Unavailable where no worker was there for ten minutes."""
+    lonely = 0
+    while lonely < _PATIENCE:
+        try:
+            return done.get(timeout=_LOOK_S)
+        except Empty:
+            lonely = 0 if _workers(client) else lonely + 1
+    raise Unavailable("no worker has come back for ten minutes", hint="the same command goes on where it stopped")
 
 
 def _workers(client: Any) -> int:
@@ -97,11 +109,14 @@ def _result(future: Any, chunk: Chunk) -> JudgedChunk | None:
 
 def _halved(client: Any, chunk: Chunk) -> JudgedChunk:
     """The chunk in pieces, each of which is judged with nothing beside it; in its order."""
+    done: SimpleQueue[Any] = SimpleQueue()
     waiting, rows, proof = deque([(chunk.images, 0)]), [], ""
     while waiting:
         images, deaths = waiting.popleft()
         piece = replace(chunk, images=images)
-        found = _result(_submit(client, piece), piece)
+        future = _submit(client, piece)
+        future.add_done_callback(done.put)
+        found = _result(_next(client, done), piece)
         if found is not None:
             rows += found.rows
             proof = found.proof

@@ -25,6 +25,8 @@ __all__ = ["at_scheduler", "local_cluster", "versions"]
 _ARITHMETIC = ("edge-agent", "numpy", "onnxruntime", "opencv-python-headless", "pillow", "scipy")
 """What decides about bits: a worker that has another version of one of them is refused."""
 _WAIT_S = 60
+_FOR_GOOD = {"distributed.deploy.lost-worker-timeout": "3650 days"}
+"""A worker that ended is begun anew by its nanny; Dask would give up one that takes 15 s for it, and begin no other."""
 
 
 def versions() -> dict[str, str]:
@@ -39,7 +41,7 @@ def local_cluster(workers: int) -> Iterator[Any]:
 
     # Before distributed is imported, which reads it. How many workers a chunk may end is counted in ``chunks``.
     quiet = dict.fromkeys(("distributed", "distributed.client", "tornado.application"), "critical")
-    dask.config.set({"logging": quiet, "distributed.scheduler.allowed-failures": 0})
+    dask.config.set({"logging": quiet, "distributed.scheduler.allowed-failures": 0, **_FOR_GOOD})
     from distributed import Client, LocalCluster  # noqa: PLC0415
 
     with tempfile.TemporaryDirectory(prefix="edge-agent-workers-") as folder:
