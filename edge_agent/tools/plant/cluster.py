@@ -7,10 +7,9 @@ Whoever can speak to a scheduler or a worker of Dask can have it execute anythin
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,9 @@ from typing import TYPE_CHECKING, Any
 from edge_agent.errors import Unavailable, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from edge_agent.inspection.bundle.reference_bundle import Bundle
 
 __all__ = ["at_scheduler", "local_cluster", "versions"]
 
@@ -79,8 +80,8 @@ def _deaf_to_ctrl_c() -> Iterator[None]:
 
 
 @contextmanager
-def at_scheduler(address: str, *, without_tls: bool = False) -> Iterator[Any]:
-    """A client of the scheduler at that address, such as ``tls://10.0.0.5:8786``.
+def at_scheduler(address: str, bundles: Iterable[Bundle], *, without_tls: bool = False) -> Iterator[Any]:
+    """A client of the scheduler at that address, such as ``tls://10.0.0.5:8786``; its workers get the bundles' content.
 
     Keys and certificates come from Dask's own settings. Raises UsageError for an address that is not encrypted and not
     of this machine, unless ``without_tls``; Unavailable where nobody answers, no worker is there, or one of them has
@@ -103,7 +104,23 @@ def at_scheduler(address: str, *, without_tls: bool = False) -> Iterator[Any]:
         except TimeoutError as err:
             raise Unavailable(f"the scheduler at {address} has no worker", hint="start one: dask worker") from err
         _check_versions(client.run(versions))
-        yield client
+        with _carried(client, bundles):
+            yield client
+
+
+@contextmanager
+def _carried(client: Any, bundles: Iterable[Bundle]) -> Iterator[None]:
+    from edge_agent.tools.plant.carried import CarriedBundle  # noqa: PLC0415 - needs an extra
+
+    plugins = [CarriedBundle(bundle) for bundle in bundles]
+    try:
+        for plugin in plugins:
+            client.register_plugin(plugin)
+        yield
+    finally:
+        with suppress(OSError, TimeoutError):  # the scheduler has gone: so has what it knew
+            for plugin in plugins:
+                client.unregister_worker_plugin(plugin.name)
 
 
 def _is_here(address: str) -> bool:
@@ -121,8 +138,3 @@ def _check_versions(theirs: Mapping[str, Mapping[str, str]]) -> None:
                     "differ",
                     hint="install the same versions on all machines",
                 )
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

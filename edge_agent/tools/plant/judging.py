@@ -23,8 +23,10 @@ from edge_agent.tools.replay.image import Judged
 if TYPE_CHECKING:
     from edge_agent.tools.plant.sources import Source
 
-__all__ = ["BundleAt", "Chunk", "JudgedChunk", "judge_chunk"]
+__all__ = ["BundleAt", "Chunk", "JudgedChunk", "carried", "judge_chunk"]
 
+carried: dict[str, Path] = {}
+"""Where this process has the bundles that came by their content, by their ids."""
 _source = lru_cache(4)(open_source)
 _one_at_a_time = threading.Lock()
 """A worker that was started with several threads judges one image at a time all the same."""
@@ -32,7 +34,7 @@ _one_at_a_time = threading.Lock()
 
 @dataclass(frozen=True, slots=True)
 class BundleAt:
-    """The bundle of that ``id``, in the first of these ``folders`` that has it."""
+    """The bundle of that ``id``: as it was carried here, else in the first of these ``folders`` that has it."""
 
     id: str
     folders: tuple[str, ...]
@@ -83,7 +85,7 @@ def _inspector(wanted: BundleAt) -> tuple[Inspector, str]:
 
 def _bundle(wanted: BundleAt) -> Bundle:
     said = []
-    for folder in map(Path, wanted.folders):
+    for folder in filter(None, (carried.get(wanted.id), *map(Path, wanted.folders))):
         if not folder.is_dir():
             said.append(f"{folder} is not there")
             continue

@@ -54,7 +54,7 @@ class Order:
         cluster = (
             partial(local_cluster, self.workers or 1)
             if self.scheduler is None
-            else partial(at_scheduler, self.scheduler, without_tls=self.without_tls)
+            else partial(at_scheduler, self.scheduler, bundles.values(), without_tls=self.without_tls)
         )
         found = {place: BundleAt(bundle.id, (str(bundle.folder.absolute()),)) for place, bundle in bundles.items()}
         replay = Replay(source, self.out, found, journal, versions(), cluster, self.per_chunk)

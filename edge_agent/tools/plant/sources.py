@@ -6,6 +6,7 @@ the largest folder. It is told to a worker as its address alone: credentials are
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Protocol
@@ -147,7 +148,9 @@ def _file_system(address: str) -> tuple[Any, str]:
             from fsspec.implementations.arrow import ArrowFSWrapper  # noqa: PLC0415
             from pyarrow import fs  # noqa: PLC0415
 
-            return ArrowFSWrapper(fs.S3FileSystem()), address.removeprefix("s3://")
+            # A storage of one's own, such as MinIO, by the variable that other clients of S3 know.
+            endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+            return ArrowFSWrapper(fs.S3FileSystem(endpoint_override=endpoint)), address.removeprefix("s3://")
         found: tuple[Any, str] = fsspec.core.url_to_fs(address)
     except (ImportError, ValueError) as err:
         raise Unavailable(f"{address} cannot be opened: {err}", hint="install fsspec's package for it") from err
