@@ -6,18 +6,23 @@ import json
 import random
 import shutil
 from collections import Counter
+from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from edge_agent.domain import Reason, Verdict
+from edge_agent.domain import Capture, Outcome, Reason, Verdict
 from edge_agent.inspection.bundle.reference_bundle import Bundle
 from edge_agent.inspection.inspector import Inspector
+from edge_agent.store.rows import CameraRow
+from edge_agent.store.writer import JournalWriter
 from edge_agent.tools.replay import replay_folder
 from tests.plant import Ran, done_chunks, images_below, results, until, verdict_bits
 from tests.shadowed import candidate_of
-from tests.simulated.line import edge_agent, good_image
+from tests.simulated.line import bad_image, edge_agent, good_image
 from tests.simulated.poisoned_replay import POISON
+from tests.unit.test_store_journal import part_row
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -168,6 +173,49 @@ def test_other_images_or_another_bundle_are_refused_with_what_differs(
     assert '3.bmp"' in said["more"].stderr
     assert '2.bmp"' in said["changed"].stderr
     assert str(images) in said["source"].stderr
+
+
+def recorded(folder: Path, journal: Path, bundle: Path, number: int) -> None:
+    """An archive of parts of two cameras, whose images lie far from each other, and what a line recorded of them.
+
+    Of the last part the second image is not here; of the first one the recorded score is not what anybody finds.
+    """
+    inspector = Inspector(Bundle.load(bundle), threads=2)
+    with closing(JournalWriter(journal)) as writer:
+        for seq in range(1, number + 1):
+            cameras = []
+            for camera in (1, 2):
+                data = bad_image(seq) if (seq + camera) % 4 == 0 else good_image(10 * seq + camera)
+                found = inspector.inspect(data)
+                name = f"part_{seq:012d}_CAM{camera}_PASS_{found.image_sha256[:8]}.bmp"
+                (folder / f"cam{camera}").mkdir(parents=True, exist_ok=True)
+                if (seq, camera) != (number, 2):
+                    (folder / f"cam{camera}" / name).write_bytes(data)
+                capture = Capture(seq, camera, "s", name, None, found.image_sha256, 0.0, None)
+                row = CameraRow.of(capture, found)
+                cameras.append(replace(row, score=0.5) if (seq, camera) == (1, 1) else row)
+            bad = next((one for one in cameras if one.outcome is not Outcome.OK), None)
+            verdict, reason = (Verdict.PASS, Reason.OK) if bad is None else (Verdict.REJECT, bad.reason or Reason.SCORE)
+            writer.append(replace(part_row(seq, verdict=verdict, reason=reason), cameras=tuple(cameras), program=1))
+
+
+def test_parts_of_two_cameras_are_decided_from_images_of_different_chunks(
+    tmp_path: Path, thumbnail_bundle: Path
+) -> None:
+    archive, journal, out = tmp_path / "archive", tmp_path / "journal.sqlite3", tmp_path / "out"
+    recorded(archive, journal, thumbnail_bundle, 9)
+    inspector = Inspector(Bundle.load(thumbnail_bundle), threads=2)
+    here = replay_folder(archive, {(1, 1): inspector}, journal, lambda *_: None)
+
+    arguments = (*command(archive, thumbnail_bundle, out, chunk=3, workers=1), "--journal", str(journal), "--json")
+    with Ran(arguments) as ran:
+        code, told, err = ran.end()
+
+    assert code == 1, err
+    assert bits(out) == [verdict_bits(image) for image in here.images]
+    assert json.loads(told) == {**here.facts(), "out": str(out)}
+    assert [image.recorded.part_seq for image in here.differences if image.recorded] == [1]
+    assert here.compared == 17
 
 
 def test_a_second_replay_in_the_same_folder_is_refused(tmp_path: Path, images: Path, thumbnail_bundle: Path) -> None:
