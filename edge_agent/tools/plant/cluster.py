@@ -25,7 +25,7 @@ __all__ = ["at_scheduler", "local_cluster", "versions"]
 
 _ARITHMETIC = ("edge-agent", "numpy", "onnxruntime", "opencv-python-headless", "pillow", "scipy")
 """What decides about bits: a worker that has another version of one of them is refused."""
-_WAIT_S = 60
+_WAIT_S = 30
 _FOR_GOOD = {"distributed.deploy.lost-worker-timeout": "3650 days"}
 """A worker that ended is begun anew by its nanny; Dask would give up one that takes 15 s for it, and begin no other."""
 
