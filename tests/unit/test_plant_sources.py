@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import fsspec
@@ -143,3 +145,15 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPat
     with pytest.raises(Unavailable, match="distributed, which is not installed") as refused:
         need_libraries()
     assert "edge-agent[plant]" in refused.value.hint
+
+
+@pytest.mark.slow
+def test_where_the_extra_is_not_installed_all_that_asks_for_it_still_loads() -> None:
+    code = (
+        "import sys\n"
+        "for name in ('dask', 'distributed', 'fsspec', 'pyarrow'): sys.modules[name] = None\n"
+        "import edge_agent.commands.main, edge_agent.commands.replay, edge_agent.tools.plant.order\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=100)
+
+    assert ran.returncode == 0, ran.stderr
