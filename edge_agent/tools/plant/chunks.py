@@ -100,7 +100,8 @@ def _result(future: Any, chunk: Chunk) -> JudgedChunk | None:
         return None
     except CancelledError as err:
         raise Unavailable(
-            f"the scheduler lost chunk {chunk.number}: {err}", hint="the same command goes on where it stopped"
+            f"the scheduler was lost while chunk {chunk.number} was judged",
+            hint="the same command goes on where it stopped",
         ) from err
     finally:
         future.release()

@@ -40,9 +40,9 @@ def local_cluster(workers: int) -> Iterator[Any]:
     """A client of a cluster of so many processes of this machine, gone with the context."""
     import dask  # noqa: PLC0415 - an extra
 
-    # Before distributed is imported, which reads it. How many workers a chunk may end is counted in ``chunks``.
-    quiet = dict.fromkeys(("distributed", "distributed.client", "tornado.application"), "critical")
-    dask.config.set({"logging": quiet, "distributed.scheduler.allowed-failures": 0, **_FOR_GOOD})
+    _quiet()
+    # How many workers a chunk may end is counted in ``chunks``.
+    dask.config.set({"distributed.scheduler.allowed-failures": 0, **_FOR_GOOD})
     from distributed import Client, LocalCluster  # noqa: PLC0415
 
     with tempfile.TemporaryDirectory(prefix="edge-agent-workers-") as folder:
@@ -62,6 +62,14 @@ def local_cluster(workers: int) -> Iterator[Any]:
             )
         with cluster, Client(cluster, set_as_default=False) as client:
             yield client
+
+
+def _quiet() -> None:
+    """Let Dask log nothing here: what a person has to know we say. To be called before distributed, which reads it, loads."""
+    import dask  # noqa: PLC0415 - an extra
+
+    loggers = ("distributed", "distributed.client", "tornado.application")
+    dask.config.set({"logging": dict.fromkeys(loggers, "critical")})
 
 
 @contextmanager
@@ -87,6 +95,7 @@ def at_scheduler(address: str, bundles: Iterable[Bundle], *, without_tls: bool =
     of this machine, unless ``without_tls``; Unavailable where nobody answers, no worker is there, or one of them has
     other versions.
     """
+    _quiet()
     from distributed import Client  # noqa: PLC0415 - an extra
 
     if not address.startswith("tls://") and not without_tls and not _is_here(address):
