@@ -55,7 +55,7 @@ cli = typer.Typer(
     name="edge-agent",
     help="Inspects every part that a KEYENCE CV-X images and drives a fail-safe pass/reject output.",
     epilog="Exit codes: 0 ok, 1 it ran and the answer is no, 64 usage, 65 data, 69 unavailable, 70 bug, 74 I/O, "
-    "75 already running, 77 not permitted, 78 config, 141 nobody reads on (| head).",
+    "75 already running, 77 not permitted, 78 config, 130 stopped by Ctrl-C, 141 nobody reads on (| head).",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

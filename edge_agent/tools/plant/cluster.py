@@ -65,7 +65,7 @@ def local_cluster(workers: int) -> Iterator[Any]:
 
 
 def _quiet() -> None:
-    """Let Dask log nothing here: what a person has to know we say. To be called before distributed, which reads it, loads."""
+    """Let Dask log nothing here: what a person has to know we say. To be called before distributed is imported."""
     import dask  # noqa: PLC0415 - an extra
 
     loggers = ("distributed", "distributed.client", "tornado.application")
