@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import asdict, dataclass
 from itertools import islice, zip_longest
 from typing import TYPE_CHECKING, Any, Self
@@ -90,6 +91,8 @@ def list_images(source: Source, path: Path) -> tuple[int, str]:
             line = json.dumps([entry.name, entry.size_bytes, entry.stamp], ensure_ascii=False).encode() + b"\n"
             sha256.update(line)
             file.write(line)
+        file.flush()
+        os.fsync(file.fileno())
     return number, sha256.hexdigest()
 
 
@@ -122,8 +125,9 @@ def planned(
             raise UsageError(
                 f"{folder} was begun in chunks of {before.per_chunk} images", hint="leave out --chunk to go on"
             )
+        new.replace(folder / IMAGES)  # the same list, and certainly whole
     finally:
-        new.unlink()
+        new.unlink(missing_ok=True)
     return before, True
 
 
