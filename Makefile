@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: install demo test test-all lint pictures bench bench-nearest bench-beyond bench-rate bench-ask bench-export bench-paired bench-peers bench-drift bench-shadow bench-learned everyday docs reference figures fuzz results chaos soak kills schedules explore faults cover mutants words mistakes lock offline-bundle offline-documents bare-root clean
+.PHONY: install demo test test-all lint pictures bench bench-nearest bench-beyond bench-rate bench-ask bench-export bench-paired bench-peers bench-drift bench-shadow bench-learned bench-plant everyday docs reference figures fuzz results chaos soak kills schedules explore faults cover mutants words mistakes lock offline-bundle offline-documents bare-root clean
 
 # Not compiled beforehand: of what is installed a small part is ever imported, and compiled then.
 install: $(STAMP)
@@ -94,6 +94,11 @@ bench-shadow: install
 # What learning from overturned rejects is worth on real images, before and after. DATA= a folder of data sets in MVTec's layout.
 bench-learned: install
 	$(BIN)/python -m tests.benchmark.learned $(DATA)
+
+# A replay by one and by two workers, in turn: images a second, memory over time, the same bits. PLANT= further options, for
+# example PLANT='--images 10000 --rounds 3'.
+bench-plant: install
+	$(BIN)/python -m tests.benchmark.plant $(PLANT)
 
 # The seconds of docs/everyday-questions.md: each command on a journal of a million parts, which takes minutes to write.
 everyday: install

@@ -36,6 +36,7 @@ __all__ = [
     "check_place",
     "chosen",
     "entry_of",
+    "find_replay",
     "in_use_words",
     "inspector_of",
     "listed",
@@ -159,16 +160,40 @@ def load_replay(
 
     Raises UsageError, BundleRejected: also where this machine computes other values than the one that calibrated.
     """
-    if settings is None and bundle is None:
-        raise UsageError("nothing to judge with", hint="name line.toml with --config, or a bundle with --bundle")
-    if journal is None and settings is not None and settings.store.journal.exists():
-        journal = settings.store.journal
+    journal = _journal_of_replay(settings, bundle, journal)
     if bundle is not None:
-        loaded = Bundle.load(bundle) if settings is None else load_bundle(settings, bundle)
-        inspector = Inspector(loaded, threads=threads)
+        inspector = Inspector(_named_bundle(settings, bundle), threads=threads)
         inspector.warm_up()
         return {(inspector.bundle.program, inspector.bundle.camera): inspector}, journal
     return load_inspectors(cast("Settings", settings)), journal
+
+
+def find_replay(
+    settings: Settings | None, bundle: Path | None, journal: Path | None
+) -> tuple[dict[tuple[int, int], Bundle], Path | None]:
+    """As ``load_replay``, the bundles alone: proven, and nothing is computed with them here. Raises as that does."""
+    journal = _journal_of_replay(settings, bundle, journal)
+    if bundle is not None:
+        loaded = _named_bundle(settings, bundle)
+        return {(loaded.program, loaded.camera): loaded}, journal
+    found = {}
+    for entry in cast("Settings", settings).bundle:
+        loaded = load_bundle(cast("Settings", settings), entry.path)
+        check_place(entry, loaded)
+        found[entry.program, entry.camera] = loaded
+    return found, journal
+
+
+def _journal_of_replay(settings: Settings | None, bundle: Path | None, journal: Path | None) -> Path | None:
+    if settings is None and bundle is None:
+        raise UsageError("nothing to judge with", hint="name line.toml with --config, or a bundle with --bundle")
+    if journal is None and settings is not None and settings.store.journal.exists():
+        return settings.store.journal
+    return journal
+
+
+def _named_bundle(settings: Settings | None, bundle: Path) -> Bundle:
+    return Bundle.load(bundle) if settings is None else load_bundle(settings, bundle)
 
 
 def check_place(entry: BundleSettings, bundle: Bundle) -> None:

@@ -28,6 +28,7 @@ from edge_agent.commands.journal import journal_cli
 from edge_agent.commands.learn import learn_cli
 from edge_agent.commands.line import config_cli, output_cli
 from edge_agent.commands.msa import msa_cli
+from edge_agent.commands.replay import replay_cli
 from edge_agent.commands.report import report_cli
 from edge_agent.commands.results import results_cli
 from edge_agent.commands.reviews import reviews_cli
@@ -38,7 +39,6 @@ from edge_agent.commands.shared import (
     Json,
     Language,
     PaperSize,
-    Threads,
     in_language,
     progress_bars,
     say,
@@ -59,13 +59,14 @@ cli = typer.Typer(
     name="edge-agent",
     help="Inspects every part that a KEYENCE CV-X images and drives a fail-safe pass/reject output.",
     epilog="Exit codes: 0 ok, 1 it ran and the answer is no, 64 usage, 65 data, 69 unavailable, 70 bug, 74 I/O, "
-    "75 already running, 77 not permitted, 78 config, 141 nobody reads on (| head).",
+    "75 already running, 77 not permitted, 78 config, 130 stopped by Ctrl-C, 141 nobody reads on (| head).",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 cli.add_typer(calibration_cli)
 cli.add_typer(evaluation_cli)
+cli.add_typer(replay_cli)
 cli.add_typer(challenge_cli, name="challenge")
 cli.add_typer(msa_cli, name="msa")
 cli.add_typer(commissioning_cli)
@@ -131,42 +132,6 @@ def run(
             asyncio.run(run_agent(settings, claim=claim, is_dry_run=dry_run))
     if any_at_work():
         _leave(0)
-
-
-@cli.command()
-def replay(
-    folder: Annotated[Path, typer.Argument(help="Recorded images (the archive, or any folder of images).")],
-    config: Annotated[
-        Path | None, typer.Option("--config", "-c", help="Take bundles and journal from here.", metavar="line.toml")
-    ] = None,
-    bundle: Annotated[Path | None, typer.Option("--bundle", "-b", help="Judge with this bundle instead.")] = None,
-    journal: Annotated[Path | None, typer.Option(help="Compare with this journal's verdicts.")] = None,
-    *,
-    report: Annotated[Path | None, typer.Option(help="Write an HTML report.")] = None,
-    paper: PaperSize = "A4",
-    language: Language = None,
-    threads: Threads = 2,
-    json_: Json = False,
-) -> None:
-    """Run recorded images through the production engine; 1 if a verdict differs from the recorded one.
-
-    Example: edge-agent replay /var/lib/edge-agent/archive --config line.toml --report replay.html
-    """
-    from edge_agent.bundles.line_bundles import load_replay
-    from edge_agent.logs import configure_logs
-    from edge_agent.tools.replay import replay_folder
-    from edge_agent.tools.replay_report import write_replay_report
-
-    configure_logs("warning", "auto")
-    settings = settings_of(config) if config else None
-    inspectors, journal_path = load_replay(settings, bundle, journal, threads)
-    with progress_bars() as progress:
-        result = replay_folder(folder, inspectors, journal_path, progress)
-    if report:
-        with in_language(language, settings):
-            write_replay_report(report, result, inspectors, settings, paper=paper)
-    say(json_, result.to_json(), [*result.summary(), *([f"report: {report}"] if report else [])])
-    raise typer.Exit(result.exit_code)
 
 
 @cli.command()

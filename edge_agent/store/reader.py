@@ -101,6 +101,25 @@ class JournalReader:
         rows = list(self.rows(part_seq, part_seq))  # to the end: a cursor that is left open outlives the connection
         return rows[0] if rows else None
 
+    def newest_with(self, image_sha256: str) -> tuple[int, int] | None:
+        """Part number and camera of the newest image with these bytes; None where the journal knows none."""
+        query = "SELECT part_seq, camera FROM camera WHERE image_sha256 = ? ORDER BY part_seq DESC, camera DESC LIMIT 1"
+        found = self._all(query, image_sha256)
+        return (int(found[0][0]), int(found[0][1])) if found else None
+
+    def has_several_cameras(self) -> bool:
+        """Whether any part has more than one image. Looks at every image where none has."""
+        return bool(self._all("SELECT 1 FROM camera GROUP BY part_seq HAVING count(*) > 1 LIMIT 1"))
+
+    def parts_between(self, first_seq: int, last_seq: int) -> tuple[int, int]:
+        """How many parts there are from the one to the other, both included, and how many of them have no image."""
+        query = (
+            "SELECT count(*), coalesce(sum(NOT EXISTS (SELECT 1 FROM camera c WHERE c.part_seq = part.part_seq)), 0) "
+            "FROM part WHERE part_seq BETWEEN ? AND ?"
+        )
+        parts, without = self._all(query, first_seq, last_seq)[0]
+        return int(parts), int(without)
+
     def select(
         self, where: str, values: Sequence[str | int], *, is_newest_first: bool = False
     ) -> Generator[PartRow, None, None]:

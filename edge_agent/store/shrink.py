@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["SHRUNK_SUFFIX", "received_bytes", "shrunk"]
+__all__ = ["SHRUNK_SUFFIX", "received_bytes", "received_of", "shrunk"]
 
 SHRUNK_SUFFIX = ".png"
 _PNG, _CHUNK, _END = b"\x89PNG\r\n\x1a\n", b"eaBm", b"IEND"
@@ -84,8 +84,12 @@ def received_bytes(path: Path) -> bytes:
     Which bytes came the file's name tells by their hash. Where they do not come back, the file's own are given: whoever
     compares them with the journal's hash sees that they are others.
     """
-    data = path.read_bytes()
-    name = NAME.fullmatch(path.name)
+    return received_of(path.name, path.read_bytes())
+
+
+def received_of(file_name: str, data: bytes) -> bytes:
+    """As ``received_bytes``, of a file's name and its bytes."""
+    name = NAME.fullmatch(file_name)
     if name is None or not data.startswith(_PNG) or hashlib.sha256(data).hexdigest().startswith(name["sha256"]):
         return data
     restored = _restored(data)

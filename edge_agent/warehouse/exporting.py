@@ -144,7 +144,7 @@ class _Copy:
             for dataset in _ORDER:
                 last = newest if dataset == "events" else settled
                 self._copy(reader, dataset, tails[dataset].get(stretch.history), places[dataset], last)
-            self._done.waiting += reader.parts_between(settled, newest)
+            self._done.waiting += reader.parts_of_links(settled, newest)
 
     def _prove(self, reader: ExportReader, tail: _Tail, newest: int, *, is_last: bool) -> None:
         """The store holds this very history, and not another one of these numbers."""

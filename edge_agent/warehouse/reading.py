@@ -106,7 +106,7 @@ class ExportReader(JournalReader):
         later = "SELECT count(*) FROM (SELECT 1 FROM chain WHERE kind = 'publication' AND link > ? LIMIT ?)"
         return bool(self._all(started, link, START)) or self._all(later, link, _LATER_PARTS)[0][0] == _LATER_PARTS
 
-    def parts_between(self, after_link: int, last_link: int) -> int:
+    def parts_of_links(self, after_link: int, last_link: int) -> int:
         """How many parts have their links there."""
         query = "SELECT count(*) FROM chain WHERE kind = 'part' AND link > ? AND link <= ?"
         return int(self._all(query, after_link, last_link)[0][0])

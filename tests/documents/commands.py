@@ -34,6 +34,7 @@ _WITHOUT_CLASS = {
     1: "The command ran, and the answer is no: a check failed, a verdict differs, nothing was found, a peer refused.",
     70: "The lines above the message are for a report of the fault.",
     74: "A file could not be read or written; the message names it.",
+    130: "Ctrl-C ended it. Of a replay with `--out` what was judged is kept, and the same command goes on.",
     141: "The program that should read the output has ended, as `head` does after its last line.",
 }
 """What the codes mean that no class of error has."""

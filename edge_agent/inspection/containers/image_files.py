@@ -17,7 +17,7 @@ from edge_agent.errors import DataError
 from edge_agent.inspection.containers.decode import MAX_PIXELS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "read_file",
     "readable_images",
     "unreadable",
+    "walk",
 ]
 
 SUFFIXES: Final = frozenset({".png", ".bmp", ".dib", ".jpg", ".jpeg", ".jpe", ".jfif"})
@@ -141,6 +142,27 @@ def readable_images(folder: Path, *, hint: str, what: str = "images") -> FolderO
     if closed := unreadable(found.images):
         raise DataError(every_one(closed, len(found.images)), hint="remove them, or make them readable")
     return found
+
+
+def walk(folder: Path, passed_over: FolderOfImages) -> Iterator[Path]:
+    """The images below a folder as ``look_into`` finds and orders them, without holding all of them together.
+
+    What is no image to be judged is put into ``passed_over``. Raises OSError where the folder itself cannot be read.
+    """
+    found = FolderOfImages(folder)
+    below = set(_sort(found, folder))
+    passed_over.left += sorted(found.left)
+    passed_over.foreign += sorted(found.foreign)
+    passed_over.no_files += sorted(found.no_files)
+    # A folder's images come where its name has its place among the others.
+    for path in sorted([*found.images, *below]):
+        if path not in below:
+            yield path
+            continue
+        try:
+            yield from walk(path, passed_over)
+        except OSError:
+            passed_over.closed.append(path)
 
 
 def _sort(found: FolderOfImages, folder: Path) -> list[Path]:

@@ -252,6 +252,7 @@ _COLLECTED: Final = (
         "passed over in {folder}: {names}, a folder with images in it: images are taken from one folder only",
     ),
     mark("passed over in {folder}: {names}, a folder that cannot be read"),
+    mark("passed over in {address}: {number} objects that are no PNG, BMP or JPEG by their names"),
 )
 
 CALIBRATED: Final = (*_LIMIT, *_DEFECTS, *_LAY, *_ANSWERS, *_LEARNED, *_MORE, *_COLLECTED)

@@ -258,6 +258,7 @@ _RECORD: Final = (
     mark("recorded light and focus {recorded}, now {now}"),
     mark("recorded with bundle {recorded}, now {now}"),
     mark("no recorded verdicts to compare with"),
+    mark("not judged: this image ended three workers, one after the other, with nothing beside it"),
     mark("{number} parts between them never had an image: their verdict is the recorded one"),
     mark(
         "{number} parts between them have no image here (a sample of passes is kept, or they were pruned): these "

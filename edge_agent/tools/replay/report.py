@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections import Counter
+from bisect import insort
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from edge_agent.domain import Verdict
@@ -19,18 +20,21 @@ from edge_agent.store.shrink import received_bytes
 from edge_agent.wording import tr
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from edge_agent.inspection.inspector import Inspector
     from edge_agent.report.facts import PartPictures
     from edge_agent.report.head import Head, Paper
     from edge_agent.settings import Settings
-    from edge_agent.tools.replay import ReplayedImage, ReplayResult
+    from edge_agent.tools.replay.image import ReplayedImage
+    from edge_agent.tools.replay.result import ReplayResult
 
 __all__ = ["write_replay_report"]
 
 _PICTURES_OF_EACH = 6
+_MOST_PARTS = 20_000
+"""Images in the report's tables and figures: some ten MB of memory."""
 
 
 def write_replay_report(
@@ -40,48 +44,74 @@ def write_replay_report(
     settings: Settings | None = None,
     *,
     paper: Paper = "A4",
+    read: Callable[[Path], bytes] = received_bytes,
 ) -> None:
-    """One HTML file: what came out, the scores, and pictures of the parts that tell most. Raises OSError, DataError."""
-    pictures = tuple(_pictures(image, inspectors) for image in _most_telling(result.images))
-    write_run_report(
-        path,
-        facts=RunFacts(
-            head=replace(_head(result, inspectors, settings), paper=paper),
-            simulated=any(image.recorded is not None and image.recorded.simulated for image in result.images),
-            versions=versions(),
-            parts=tuple(_fact(image) for image in result.images),
-            pictures=pictures,
-            latency_words=tr("from the image's bytes to its judgement"),
-            differences=tuple(f"{image.path.name}: {said(image.difference)}" for image in result.differences),
-            notes=tuple(map(said, result.notes)),
-        ),
+    """One HTML file: what came out, the scores, and pictures of the parts that tell most. Raises OSError, DataError.
+
+    ``read`` gives an image's bytes as they were received, by the path that it has in the result.
+    """
+    # First: where a file changed meanwhile, nothing is drawn.
+    pictures = tuple(_pictures(image, inspectors, read) for image in _most_telling(result.images))
+    facts = RunFacts(
+        head=replace(_head(result, inspectors, settings), paper=paper),
+        simulated=result.tally.is_simulated,
+        versions=versions(),
+        parts=tuple(map(_fact, _shown(result))),
+        pictures=pictures,
+        latency_words=tr("from the image's bytes to its judgement"),
+        differences=tuple(f"{image.path.name}: {said(image.difference)}" for image in result.differences),
+        notes=(*map(said, result.notes), *_left_out(result)),
     )
+    write_run_report(path, facts=facts)
+
+
+def _shown(result: ReplayResult) -> Iterator[ReplayedImage]:
+    """All images; of very many, evenly chosen ones: a report of all of them would take the memory of all of them."""
+    step = -(-result.tally.images // _MOST_PARTS)
+    return islice(iter(result.images), 0, None, max(step, 1))
+
+
+def _left_out(result: ReplayResult) -> Iterator[str]:
+    tally = result.tally
+    step = -(-tally.images // _MOST_PARTS)
+    if step > 1:
+        yield tr(
+            "{number} images are too many for one report: its tables and figures show one image of every {step}. The "
+            "counts in the heading are of all images.",
+            number=tally.images,
+            step=step,
+        )
+    if tally.different > len(result.differences):
+        yield tr(
+            "{number} images differ from what was recorded; the first {named} of them are named.",
+            number=tally.different,
+            named=len(result.differences),
+        )
 
 
 def _head(result: ReplayResult, inspectors: Mapping[tuple[int, int], Inspector], settings: Settings | None) -> Head:
-    used = {image.inspection.bundle_id for image in result.images if not image.is_altered}
-    times = sorted(image.recorded.decided_utc for image in result.images if image.recorded)
-    counts = Counter(image.verdict for image in result.images)
-    counted = {"passed": counts[Verdict.PASS], "number": len(result.images), "rejected": counts[Verdict.REJECT]}
+    tally = result.tally
+    counts = tally.verdicts
+    counted = {"passed": counts[Verdict.PASS], "number": tally.images, "rejected": counts[Verdict.REJECT]}
     verdicts = tr("{passed} of {number} images PASS, {rejected} REJECT", **counted)
     if counts[Verdict.FAULT]:
         fault = counts[Verdict.FAULT]
         verdicts = tr("{passed} of {number} images PASS, {rejected} REJECT, {fault} FAULT", fault=fault, **counted)
     head = replace(
-        identity(settings, (i.bundle for i in inspectors.values() if i.bundle.id in used)),
+        identity(settings, (i.bundle for i in inspectors.values() if i.bundle.id in tally.bundles)),
         title=tr("Replay"),
-        from_utc=times[0] if times else "",
-        to_utc=times[-1] if times else "",
+        from_utc=tally.first_utc,
+        to_utc=tally.last_utc,
     )
-    if result.differences:
+    if tally.different:
         return replace(
             head,
             tone="bad",
             result=tr(
                 "DIFFERENT: {different} of {number} images are not judged as they were recorded, or are not the images "
                 "that were archived; {verdicts}",
-                different=len(result.differences),
-                number=len(result.images),
+                different=tally.different,
+                number=tally.images,
                 verdicts=verdicts,
             ),
             to_do=(
@@ -141,21 +171,28 @@ def _fact(image: ReplayedImage) -> PartFact:
     )
 
 
-def _most_telling(images: Sequence[ReplayedImage]) -> list[ReplayedImage]:
+def _most_telling(images: Iterable[ReplayedImage]) -> list[ReplayedImage]:
     """The highest scores above the limit and the highest below it: where a person wants to look."""
-    scored = sorted(
-        (image for image in images if math.isfinite(image.inspection.score)),
-        key=lambda image: image.inspection.score / image.inspection.limit,
-        reverse=True,
-    )
-    above = [image for image in scored if image.inspection.score >= image.inspection.limit]
-    below = [image for image in scored if image.inspection.score < image.inspection.limit]
-    return above[:_PICTURES_OF_EACH] + below[:_PICTURES_OF_EACH]
+    above: list[ReplayedImage] = []
+    below: list[ReplayedImage] = []
+    for image in images:
+        if math.isfinite(image.inspection.score):
+            side = above if image.inspection.score >= image.inspection.limit else below
+            insort(side, image, key=_below_limit)
+            del side[_PICTURES_OF_EACH:]
+    return above + below
 
 
-def _pictures(image: ReplayedImage, inspectors: Mapping[tuple[int, int], Inspector]) -> PartPictures:
+def _below_limit(image: ReplayedImage) -> float:
+    """The less, the further above the limit."""
+    return -image.inspection.score / image.inspection.limit
+
+
+def _pictures(
+    image: ReplayedImage, inspectors: Mapping[tuple[int, int], Inspector], read: Callable[[Path], bytes]
+) -> PartPictures:
     by_id = {inspector.bundle.id: inspector for inspector in inspectors.values()}
-    data = received_bytes(image.path)
+    data = read(image.path)
     if hashlib.sha256(data).hexdigest() != image.inspection.image_sha256:
         raise DataError(f"{image.path} changed while it was replayed", hint="replay a copy that nobody writes to")
     inspection = image.inspection
