@@ -13,7 +13,7 @@ from edge_agent.errors import DataError, Unavailable, UsageError
 from edge_agent.warehouse.columns import DATASETS
 from edge_agent.warehouse.layout import prove_store
 from edge_agent.warehouse.targets import Objects, target_of
-from edge_agent.warehouse.views import REVIEWS, SETTLED_REVIEWS, empty_view, view_of
+from edge_agent.warehouse.views import REVIEWS, SETTLED_REVIEWS, WORDS_TYPE, empty_view, settled_word, view_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -219,6 +219,7 @@ def open_store(text: str, bounds: Bounds, out: Path | None = None) -> Iterator[S
             for dataset in DATASETS:
                 _make_view(connection, dataset, root, duckdb)
             connection.execute(REVIEWS)
+            connection.create_function("settled_word", settled_word, [WORDS_TYPE], "VARCHAR")
             connection.execute(SETTLED_REVIEWS)
             _close_doors(connection, root, out)
             yield Store(connection, duckdb)

@@ -50,10 +50,11 @@ class Question:
 
 _FALSE_REJECTS = Question(
     "false-rejects-by-lot",
-    "How many parts of each lot were rejected, how many of these people looked at, and how many of these were good.",
+    "How many parts of each lot were rejected, how many of these people agree about, and how many of these were good.",
     """
 SELECT p.line, p.lot, count(*) AS parts, count(*) FILTER (p.verdict = 'REJECT') AS rejected,
-  count(r.says) AS reviewed, count(*) FILTER (r.says = 'OVERTURNED') AS false_rejects,
+  count(*) FILTER (r.says <> 'DISPUTED') AS reviewed, count(*) FILTER (r.says = 'DISPUTED') AS disputed,
+  count(*) FILTER (r.says = 'OVERTURNED') AS false_rejects,
   round(false_rejects / nullif(reviewed, 0), 4) AS of_reviewed, round(false_rejects / count(*), 6) AS of_parts,
   min(p.decided_local) AS first_local, max(p.decided_local) AS last_local
 FROM chosen_parts p LEFT JOIN (SELECT line, history, part_seq, says FROM settled_reviews WHERE verdict = 'REJECT') r

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence  # noqa: TC003 - DuckDB reads the types of a function
 from typing import Final
 
+from edge_agent.people.roles import Role
+from edge_agent.reviews.settling import Word, settle
 from edge_agent.warehouse.columns import DATASETS
 
-__all__ = ["REVIEWS", "SETTLED_REVIEWS", "SQL_TYPES", "empty_view", "view_of"]
+__all__ = ["REVIEWS", "SETTLED_REVIEWS", "SQL_TYPES", "WORDS_TYPE", "empty_view", "settled_word", "view_of"]
 
 SQL_TYPES: Final = {
     "int64": "BIGINT",
@@ -35,12 +38,27 @@ QUALIFY row_number() OVER (
 """
 """Each review with its part. Of a number that was given twice, after a backup was restored, the newest part by then."""
 
+WORDS_TYPE: Final = 'STRUCT(says VARCHAR, who VARCHAR, "role" VARCHAR)[]'
 SETTLED_REVIEWS: Final = """
 CREATE VIEW settled_reviews AS
-SELECT * FROM reviews
-QUALIFY row_number() OVER (PARTITION BY line, history, part_seq ORDER BY at_utc DESC, event_id DESC) = 1
+WITH heard AS (
+  SELECT line, history, part_seq, count(DISTINCT says) > 1 AS differ,
+    list({'says': says, 'who': who, 'role': role} ORDER BY at_utc, event_id) AS words
+  FROM reviews GROUP BY line, history, part_seq)
+SELECT r.* REPLACE (CASE WHEN heard.differ THEN settled_word(heard.words) ELSE r.says END AS says)
+FROM reviews r JOIN heard ON heard.line = r.line AND heard.history = r.history AND heard.part_seq = r.part_seq
+QUALIFY row_number() OVER (PARTITION BY r.line, r.history, r.part_seq ORDER BY r.at_utc DESC, r.event_id DESC) = 1
 """
-"""What counts of a part: the last word. The only place that says so; a rule for disputed parts goes here."""
+"""What counts of a part, in ``says``, DISPUTED where people differ; the other columns are those of the last review.
+``settled_word`` is the function below: the rule is the line's own, and stands in one place."""
+
+
+def settled_word(words: Sequence[Mapping[str, str | None]]) -> str:
+    """What the words of several people on one part mean together, in the order in which they were said."""
+    return settle(
+        Word(0, one["says"] or "", one["who"] or "", Role(one["role"]) if one["role"] in tuple(Role) else None)
+        for one in words
+    ).says
 
 
 def view_of(dataset: str, glob: str) -> str:

@@ -88,10 +88,10 @@ def plant(tmp_path_factory: pytest.TempPathFactory) -> Path:
         {"score": 9.0, "measured": lot_b, "utc": "2026-11-24T23:30:00.000+00:00"},
         {"score": 0.2, "simulated": True},
     )
-    review(first, 2, "CONFIRMED")
+    review(first, 2, "CONFIRMED", by="Ada")
     review(first, 2, "OVERTURNED", by="Ada")
     review(first, 4, "OVERTURNED")
-    review(first, 4, "CONFIRMED", by="Ada")
+    review(first, 4, "CONFIRMED")
     review(first, 3, "ESCAPE")
     parts(second, {"score": 0.1, "measured": {"serial": "SN-2"}}, {"score": 0.1, "measured": {"serial": "SN-9"}})
     for name, journal in (("press-1", first), ("press-2", second)):
@@ -187,7 +187,7 @@ def test_more_than_the_memory_goes_to_the_disk_or_is_refused_with_a_way_out(plan
     assert "--memory" in refused.value.hint
 
 
-def test_false_rejects_are_those_that_the_last_word_calls_good(opened: Store) -> None:
+def test_false_rejects_are_those_that_a_persons_last_word_calls_good(opened: Store) -> None:
     lots = {(row["line"], row["lot"]): row for row in answer(opened, "false-rejects-by-lot")}
 
     a, b = lots["press-1", "A"], lots["press-1", "B"]
@@ -258,6 +258,28 @@ def test_one_parts_story_is_its_row_its_image_and_what_people_said(opened: Store
     assert answer(opened, "part", lines=("press-1",)) == [], "no part was named"
     with pytest.raises(UsageError, match="about a line"):
         answer(opened, "part", "part=2")
+
+
+def test_a_part_over_which_people_differ_is_no_false_reject_until_somebody_decides(tmp_path: Path) -> None:
+    journal, store = tmp_path / "journal.db", tmp_path / "store"
+    store.mkdir()
+    grown(journal, range(1, 4))
+    parts(journal, {"seq": 4, "score": 9.0, "utc": "2026-11-24T10:00:00.000+00:00"})
+    review(journal, 4, "OVERTURNED", "Lin")
+    review(journal, 4, "CONFIRMED", "Ada")
+    review(journal, 4, "OVERTURNED", " LIN ")  # the same person once more decides nothing
+    export(Line("L", journal), target_of(str(store)), begin=True)
+    with open_store(str(store), SMALL) as opened:
+        disputed = free(opened, "SELECT part_seq, says FROM settled_reviews")
+        (lot,) = answer(opened, "false-rejects-by-lot")
+    review(journal, 4, "CONFIRMED", "Eva")
+    export(Line("L", journal), target_of(str(store)))
+    with open_store(str(store), SMALL) as opened:
+        decided = free(opened, "SELECT part_seq, says FROM settled_reviews")
+
+    assert disputed == [(4, "DISPUTED")]
+    assert (lot["reviewed"], lot["disputed"], lot["false_rejects"]) == (0, 1, 0)
+    assert decided == [(4, "CONFIRMED")]
 
 
 def test_a_part_that_two_lines_saw_is_found_by_its_number(opened: Store) -> None:
