@@ -21,6 +21,7 @@ from edge_agent.commands.changes import changes_cli
 from edge_agent.commands.cvx import cvx_cli
 from edge_agent.commands.doctor import doctor_cli
 from edge_agent.commands.evaluate import evaluation_cli
+from edge_agent.commands.fleet import fleet_cli
 from edge_agent.commands.init import commissioning_cli
 from edge_agent.commands.journal import journal_cli
 from edge_agent.commands.line import config_cli, output_cli
@@ -80,6 +81,7 @@ cli.add_typer(journal_cli, name="journal")
 cli.add_typer(report_cli, name="report")
 cli.add_typer(results_cli, name="results")
 cli.add_typer(users_cli, name="users")
+cli.add_typer(fleet_cli, name="fleet")
 
 
 @cli.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from edge_agent.settings.edit import put_keys
+from edge_agent.settings.fleet import FleetSettings
 from edge_agent.settings.load import load_settings, read_password, settings_json_schema, unfinished_note
 from edge_agent.settings.models import (
     BundleSettings,
@@ -43,6 +44,7 @@ __all__ = [
     "BundleSettings",
     "ControllerSettings",
     "EthernetIpSettings",
+    "FleetSettings",
     "FolderSettings",
     "FtpSettings",
     "HostLinkSettings",
