@@ -54,7 +54,7 @@ class Fleet:
         assert self.process is not None
         assert self.process.poll() is None, "the server has ended"
         try:
-            with urllib.request.urlopen(f"{self.url}/healthz", timeout=5) as answer:
+            with urllib.request.urlopen(f"{self.url}/healthz", timeout=5) as answer:  # noqa: S310
                 return bool(answer.status == 200)
         except OSError:
             return False
@@ -78,17 +78,17 @@ class Fleet:
         return list(self.asked()["promotions"])
 
     def asked(self) -> dict[str, Any]:
-        request = urllib.request.Request(f"{self.url}/api/lines")
+        request = urllib.request.Request(f"{self.url}/api/lines")  # noqa: S310
         request.add_header("Authorization", f"Bearer {wall_key(self.folder)}")
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
             return dict(json.loads(answer.read()))
 
     def post(self, path: str, body: bytes, secret: str) -> int:
         """The status that this body gets."""
-        request = urllib.request.Request(f"{self.url}{path}", body, method="POST")
+        request = urllib.request.Request(f"{self.url}{path}", body, method="POST")  # noqa: S310
         request.add_header("Authorization", f"Bearer {secret}")
         try:
-            with urllib.request.urlopen(request, timeout=20) as answer:
+            with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310
                 return int(answer.status)
         except urllib.error.HTTPError as err:
             err.close()

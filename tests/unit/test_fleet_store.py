@@ -185,7 +185,7 @@ async def test_work_that_fails_fails_alone_and_what_is_too_much_is_refused(engin
     writer = Writer(engine)
 
     def wrong(connection: Connection) -> None:
-        connection.execute(invitation.insert().values(token_sha256="0", name="n", by="b", until_s=0.0))
+        connection.execute(invitation.insert().values(token_sha256="0", name="n", by="b", until_s=0.0))  # noqa: S106
         raise UsageError("it is not right")
 
     def count(connection: Connection) -> int:
@@ -342,7 +342,7 @@ def test_what_cannot_be_promoted_is_said(engine: Engine) -> None:
         with pytest.raises(UsageError, match="program 2"):
             begin(connection, Wish(NEW, "zipper", 2, 1, "Line 1", True), by="a", why="")
         promoted(connection)
-        with pytest.raises(UsageError, match="promotion 1 .* goes on"):
+        with pytest.raises(UsageError, match=r"promotion 1 .* goes on"):
             promoted(connection)
         stop(connection, 1, by="a", why="")
         tells(connection, one, judging(OLD, follow="none"))
