@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: install demo test test-all lint pictures bench bench-nearest bench-beyond bench-rate bench-paired bench-peers bench-drift bench-shadow everyday docs reference figures fuzz results chaos soak kills schedules explore faults cover mutants words mistakes lock offline-bundle offline-documents bare-root clean
+.PHONY: install demo test test-all lint pictures bench bench-nearest bench-beyond bench-rate bench-paired bench-peers bench-drift bench-shadow bench-fleet everyday docs reference figures fuzz results chaos soak kills schedules explore faults cover mutants words mistakes lock offline-bundle offline-documents bare-root clean
 
 # Not compiled beforehand: of what is installed a small part is ever imported, and compiled then.
 install: $(STAMP)
@@ -81,6 +81,10 @@ bench-drift: install
 # What a candidate bundle beside the line costs a part. BUNDLE= a bundle of 1600 x 1200 px of the tests' camera.
 bench-shadow: install
 	$(BIN)/python -m tests.benchmark.shadow --bundle $(BUNDLE)
+
+# Fifty lines and one fleet on this machine, ten minutes. FLEET= other options, for example FLEET='--lines 10 --minutes 2'.
+bench-fleet: install
+	$(BIN)/python -m tests.benchmark.fleet $(FLEET)
 
 # The seconds of docs/everyday-questions.md: each command on a journal of a million parts, which takes minutes to write.
 everyday: install

@@ -177,6 +177,11 @@ anonymous = "no"
 [[opcua.user]]
 name = "mes"
 password_file = "mes_password"
+
+[fleet]
+url = "https://fleet.plant.example:8490"
+follow = "shadow"
+ca_file = "ca.pem"
 """
 FTP_TABLE = EVERY_KEY[EVERY_KEY.index("[images.ftp]") : EVERY_KEY.index("[output]")]
 WITH_FOLDER = EVERY_KEY.replace(FTP_TABLE, '[images.folder]\npath = "drop"\nrescan_ms = 1000\nsettle_ms = 300\n\n')

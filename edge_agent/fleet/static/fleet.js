@@ -14,13 +14,18 @@ const element = (name, className, ...inside) => {
   return made;
 };
 const number = (value) => value.toLocaleString(LANGUAGE);
-const share = (of, all) => (all ? (of / all).toLocaleString(LANGUAGE, { style: "percent", maximumFractionDigits: 2 }) : "–");
+const share = (of, all) => (all ? (of / all).toLocaleString(LANGUAGE, { style: "percent", maximumFractionDigits: 1 }) : "–");
 const timeOfDay = (utc) => new Date(utc).toLocaleTimeString(LANGUAGE);
 
 function ago(seconds) {
   if (seconds < 90) return trn("{n} s ago", "{n} s ago", Math.round(seconds));
   if (seconds < 5400) return trn("{n} min ago", "{n} min ago", Math.round(seconds / 60));
   return trn("{n} h ago", "{n} h ago", Math.round(seconds / 3600));
+}
+
+function duration(seconds) {
+  if (Math.abs(seconds) < 90) return trn("{n} s", "{n} s", seconds);
+  return Math.abs(seconds) < 5400 ? trn("{n} min", "{n} min", Math.round(seconds / 60)) : trn("{n} h", "{n} h", Math.round(seconds / 3600));
 }
 
 const ALERTS = {
@@ -43,7 +48,7 @@ function kindOf(line) {
 function alertsOf(line) {
   const found = line.alerts.map(({ kind, what }) => [ALERTS[kind]?.() ?? kind, what]);
   if (line.drift) found.push([tr("Drift"), line.drift]);
-  if (line.clock_off_s) found.push([tr("Clock is off"), trn("{n} s", "{n} s", line.clock_off_s)]);
+  if (line.clock_off_s) found.push([tr("Clock is off"), duration(line.clock_off_s)]);
   return found;
 }
 
