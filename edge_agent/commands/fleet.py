@@ -92,18 +92,27 @@ def fleet_invite(
 
 @fleet_cli.command("lines")
 def fleet_lines(folder: Folder = _FOLDER, *, json_: Json = False) -> None:
-    """All lines that have joined, and since when; 1 if there is none.
+    """All lines that have joined, since when, and what they follow; 1 if there is none.
 
     Example: edge-agent fleet lines --folder fleet
     """
 
     def work(connection: Connection) -> list[dict[str, object]]:
         from edge_agent.fleet.lines import lines
+        from edge_agent.fleet.wall import saved_states
 
-        return [one._asdict() for one in lines(connection)]
+        said = saved_states(connection)
+        return [
+            {**one._asdict(), "follows": told.follow if (told := said.get(one.line_id)) else None}
+            for one in lines(connection)
+        ]
 
     found = _in_fleet(folder, work)
-    words = [f"{one['name']}: joined {one['joined_utc']}{', off' if one['is_off'] else ''}" for one in found]
+    words = [
+        f"{one['name']}: joined {one['joined_utc']}, "
+        + ("off" if one["is_off"] else f"follows {one['follows']}" if one["follows"] else "has said nothing yet")
+        for one in found
+    ]
     say(json_, {"schema_version": 1, "lines": found}, words or ["no line has joined"])
     raise typer.Exit(0 if found else 1)
 
@@ -180,7 +189,7 @@ def fleet_advance(
     why: Why = "",
     json_: Json = False,
 ) -> None:
-    """Let a promotion go on to its next stage, once the one before has passed.
+    """Let a promotion go on to its next stage, once the one before has passed; the last stage is ended by it.
 
     Example: edge-agent fleet advance 3 --folder fleet --why "looked at the ten rejects"
     """

@@ -22,6 +22,7 @@ results_cli = typer.Typer(no_args_is_help=True, help="Results for other systems:
 class _Receiver(StrEnum):
     MQTT = "mqtt"
     WEBHOOK = "webhook"
+    FLEET = "fleet"
 
 
 Of = Annotated[_Receiver | None, typer.Option("--receiver", help="This one alone.")]
@@ -100,7 +101,8 @@ def _named(settings: Settings, receiver: _Receiver | None) -> list[str]:
     """The receivers that are asked about: one, or those of line.toml."""
     if receiver is not None:
         return [receiver.value]
-    return [name for name, table in (("mqtt", settings.mqtt), ("webhook", settings.webhook)) if table is not None]
+    tables = (("mqtt", settings.mqtt), ("webhook", settings.webhook), ("fleet", settings.fleet))
+    return [name for name, table in tables if table is not None]
 
 
 def _printable(text: str) -> str:

@@ -103,8 +103,15 @@ def begin(connection: Connection, wish: Wish, *, by: str, why: str) -> int:
 
 
 def advance(connection: Connection, number: int, *, by: str, why: str) -> str:
-    """On to the next stage; which one it is. Raises UsageError where the stage before has not passed."""
+    """On to the next stage; which one it is. Raises UsageError where the stage before has not passed.
+
+    The last stage waits for every line; a person may end it, as where a line stands still for weeks.
+    """
     found = _one(connection, number)
+    if (found.stage, found.status) == (ALL, RUNNING):
+        _set(connection, number, status=DONE)
+        _sign(connection, number, "done", by, why)
+        return DONE
     if found.status != PASSED:
         raise UsageError(f"promotion {number} is {found.status} at stage {found.stage}: {found.words}")
     stage = _NEXT[found.stage]
@@ -122,15 +129,22 @@ def stop(connection: Connection, number: int, *, by: str, why: str) -> None:
     _sign(connection, number, "stop", by, why)
 
 
-def promotions(connection: Connection) -> list[Promoted]:
-    """All of them, the newest first."""
-    return [Promoted(*found) for found in connection.execute(_PROMOTED.order_by(promotion.c.promotion_id.desc()))]
+def promotions(connection: Connection, *, most: int = 1000) -> list[Promoted]:
+    """The newest of them, the newest first."""
+    query = _PROMOTED.order_by(promotion.c.promotion_id.desc()).limit(most)
+    return [Promoted(*found) for found in connection.execute(query)]
 
 
 def offers_for(connection: Connection, line_id: int, said: State) -> tuple[Offer, ...]:
     """What a line is told when it asks. At its first offer the bundle of now is written down."""
-    offers = []
-    for one in promotions(connection):
+    offers: list[Offer] = []
+    newest: set[tuple[int, int]] = set()
+    for one in promotions(connection, most=_OFFERED_MOST):
+        # Of what went to all lines of a place the newest counts: a line that joins later is not led through the others.
+        if one.status != STOPPED and (one.program, one.camera) in newest:
+            continue
+        if one.status != STOPPED:
+            newest.add((one.program, one.camera))
         stage = _stage_for(connection, one, line_id, said)
         if stage is None:
             continue
@@ -147,7 +161,7 @@ def offers_for(connection: Connection, line_id: int, said: State) -> tuple[Offer
                 why=words(one.words if stage == "withdrawn" else one.why),
             )
         )
-    return tuple(offers[:_OFFERED_MOST])
+    return tuple(offers)
 
 
 def examine(connection: Connection) -> bool:

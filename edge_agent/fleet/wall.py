@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from edge_agent.fleet.lines import KnownLine
     from edge_agent.fleet.rows import Added
 
-__all__ = ["STALE_AFTER_S", "Snapshot", "Wall", "saved_state", "snapshot"]
+__all__ = ["STALE_AFTER_S", "Snapshot", "Wall", "saved_state", "saved_states", "snapshot"]
 
 STALE_AFTER_S = 10.0
 _HOURS = 24
@@ -193,6 +193,12 @@ def saved_state(said: str) -> State | None:
         return State.model_validate_json(said)
     except ValidationError:
         return None
+
+
+def saved_states(connection: Connection) -> dict[int, State]:
+    """What each line said last, by its number in the database."""
+    found = {line_id: saved_state(said) for line_id, said in connection.execute(select(state.c.line_id, state.c.said))}
+    return {line_id: said for line_id, said in found.items() if said is not None}
 
 
 def _alerts(said: State | None) -> list[dict[str, str]]:

@@ -43,10 +43,7 @@ class FleetRows:
 
     def deliver(self, records: Sequence[Record]) -> None:
         """POST them. Raises as WebhookReceiver does, and NotDelivered while the journal is being begun anew."""
-        names = {origin: journal_name(self._journal, origin) for origin in {record.origin for record in records}}
-        last = records[-1]
-        if last.sha256 and names[last.origin] == "":
-            raise NotDelivered("the journal is being begun anew")
+        names = {one.origin: journal_name(self._journal, one.origin, one.link, one.sha256) for one in records}
         self._posts.deliver([replace(one, content=one.content | {"journal": names[one.origin]}) for one in records])
 
     def keep(self) -> None:
@@ -56,17 +53,20 @@ class FleetRows:
         """Nothing is held open between two deliveries."""
 
 
-def journal_name(journal: Path, origin: str) -> str:
+def journal_name(journal: Path, origin: str, link: int, link_sha256: str) -> str:
     """What tells a journal's file from every other: of its first link, because two first journals begin alike.
 
-    Empty where the file has no link yet. Raises NotDelivered where the file is not there any more.
+    Raises NotDelivered where the file that has this link, of this hash, is not there any more. An empty hash is of a
+    record that was set aside, and is not compared.
     """
     try:
         files, problem = files_since(journal, origin)
         if problem:
             raise NotDelivered(problem)
         with JournalReader.open(files[0]) as reader:
-            first = reader.link_sha256(1)
+            first, found = reader.link_sha256(1), reader.link_sha256(link)
     except DataError as err:
         raise NotDelivered(str(err)) from err
-    return sha256(f"{origin} {first}".encode()).hexdigest()[:32] if first else ""
+    if not first or (link_sha256 and found != link_sha256):
+        raise NotDelivered("the journal is being begun anew")
+    return sha256(f"{origin} {first}".encode()).hexdigest()[:32]

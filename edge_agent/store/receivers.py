@@ -44,7 +44,7 @@ class ReceiverStatus:
 
 def receiver_statuses(settings: Settings) -> list[ReceiverStatus]:
     """Every receiver that line.toml names. Raises nothing."""
-    tables = (("mqtt", settings.mqtt), ("webhook", settings.webhook))
+    tables = (("mqtt", settings.mqtt), ("webhook", settings.webhook), ("fleet", settings.fleet))
     return [receiver_status(settings.store.journal, name) for name, table in tables if table is not None]
 
 

@@ -335,6 +335,34 @@ def test_where_a_person_decides_a_stage_passes_and_waits(engine: Engine) -> None
             stop(connection, number, by="A. Weber", why="")
 
 
+def test_the_last_stage_waits_for_every_line_until_a_person_ends_it(engine: Engine) -> None:
+    with three_lines(engine) as (connection, (one, two, _)):
+        number = promoted(connection)
+        connection.execute(update(promotion).values(stage="all"))
+        for line_id in (one, two):
+            tells(connection, line_id, judging(OLD))
+        take(connection, one, rows(501, 750, bundle=NEW))
+        examine(connection)
+        assert stage(connection) == ("all", "running")
+        assert promotions(connection)[0].words == "Line 2: it is not in use yet"
+        assert advance(connection, number, by="A. Weber", why="line 2 is being moved") == "done"
+        assert stage(connection) == ("all", "done")
+
+
+def test_a_line_that_comes_later_is_offered_the_newest_bundle_alone(engine: Engine) -> None:
+    newer = "c" * 64
+    with three_lines(engine) as (connection, (_, _, three)):
+        promoted(connection)
+        connection.execute(update(promotion).values(stage="all", status="done"))
+        second = begin(connection, Wish(newer, "zipper", 1, 1, "Line 1", True), by="A. Weber", why="")
+        assert tells(connection, three, judging(OLD)) == (), "a newer one is on its way, and not here yet"
+        connection.execute(update(promotion).values(stage="all", status="done"))
+        assert [offer.bundle_id for offer in tells(connection, three, judging(OLD))] == [newer]
+        stop(connection, second, by="A. Weber", why="")
+        offered = [(offer.bundle_id, offer.stage) for offer in tells(connection, three, judging(OLD))]
+        assert offered == [(newer, "withdrawn"), (NEW, "activate")]
+
+
 def test_what_cannot_be_promoted_is_said(engine: Engine) -> None:
     with three_lines(engine) as (connection, (one, *_)):
         with pytest.raises(UsageError, match="no line"):

@@ -559,5 +559,5 @@ def test_a_certificate_without_its_key_is_said(tmp_path: Path, table: str) -> No
 def test_tls_files_for_an_address_without_tls_are_said(tmp_path: Path) -> None:
     found = problems(tmp_path, EVERY_KEY.replace("https://", "http://"))
 
-    assert len(found) == 2
+    assert len(found) == 3
     assert all("needs a url with https" in problem for problem in found)
