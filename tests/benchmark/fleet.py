@@ -11,6 +11,7 @@ import asyncio
 import http.client
 import json
 import multiprocessing
+import os
 import random
 import shutil
 import sqlite3
@@ -221,10 +222,12 @@ def _run(folder: Path, number: int, rate: float, minutes: float) -> None:
         for worker in workers:
             worker.start()
         until(lambda: len(fleet.lines()) == number, 120)
-        begun = time.monotonic()
+        begun, server = time.monotonic(), fleet.process.pid if fleet.process else 0
+        of_server, of_lines = _cpu_s(server), sum(_cpu_s(worker.pid or 0) for worker in workers)
         promoting = threading.Thread(target=_promote, args=(fleet, number, minutes, said))
         promoting.start()
         time.sleep(60 * minutes)
+        of_server, of_lines = _cpu_s(server) - of_server, sum(_cpu_s(one.pid or 0) for one in workers) - of_lines
         stop.set()
         for worker in workers:
             worker.join(120)
@@ -234,8 +237,15 @@ def _run(folder: Path, number: int, rate: float, minutes: float) -> None:
         watching.join(30)
         size = (fleet.folder / "fleet.sqlite3").stat().st_size
     _tell(folder, fleet, number, seen, took)
-    print(f"server's database: {size / 1e6:.0f} MB")  # noqa: T201
+    cores = f"{of_server / 60 / minutes:.2f} of a core for the server, {of_lines / 60 / minutes:.2f} for all lines"
+    print(f"{cores}; the server's database: {size / 1e6:.0f} MB")  # noqa: T201
     print("\n".join(said))  # noqa: T201
+
+
+def _cpu_s(pid: int) -> float:
+    """The processor's time that a process has had, in seconds."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def fleet_without(fleet: Fleet) -> Fleet:
