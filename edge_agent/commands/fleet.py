@@ -163,7 +163,7 @@ def fleet_promote(
     """
     signer = _signer(folder, by, user, password_file)
     _need_library()
-    from edge_agent.fleet.bundles import bring_in
+    from edge_agent.fleet.bringing import bring_in
 
     held = bring_in(folder, bundle)
 

@@ -6,9 +6,8 @@ Exact tests, at a few numbers of parts and not after each part: whoever looks of
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import exp, lgamma, log
 from typing import Literal
-
-from scipy.stats import binomtest, hypergeom
 
 __all__ = ["FIRST_LOOK", "LEAST_PARTS", "Counts", "Found", "Watched", "in_shadow", "in_use", "next_look"]
 
@@ -108,11 +107,31 @@ def _is_rise(worse: int, better: int) -> bool:
     """Whether so many of the differences go the wrong way that chance does it in fewer than one of a thousand looks."""
     if worse <= better:
         return False
-    return bool(binomtest(worse, worse + better, alternative="greater").pvalue < _BY_CHANCE)
+    of = worse + better
+    # As many or more heads in so many throws of a coin.
+    return sum(exp(_ways(of, heads) - of * log(2)) for heads in range(worse, of + 1)) < _BY_CHANCE
 
 
 def _has_risen(was: int, of_was: int, has: int, of_has: int) -> bool:
     """Fisher's exact test, one-sided: as many or more among the new parts, if old and new were one heap."""
     if not of_was or not of_has or has * of_was <= was * of_has:
         return False
-    return bool(hypergeom.sf(has - 1, of_was + of_has, was + has, of_has) < _BY_CHANCE)
+    return _tail(was + has, of_was + of_has, has, of_has) < _BY_CHANCE
+
+
+def _tail(marked: int, heap: int, least: int, drawn: int) -> float:
+    """The chance that of ``drawn`` parts out of a heap with so many ``marked`` ones at least so many are marked."""
+    tail = 0.0
+    for found in range(least, min(marked, drawn) + 1):
+        ways = _ways(marked, found) + _ways(heap - marked, drawn - found) - _ways(heap, drawn)
+        tail += (chance := exp(ways))
+        if chance < tail * 1e-12:  # beyond what is expected each is smaller than the one before
+            break
+    return tail
+
+
+def _ways(of: int, chosen: int) -> float:
+    """The logarithm of the number of ways to choose; minus infinity where there is none."""
+    if not 0 <= chosen <= of:
+        return float("-inf")
+    return lgamma(of + 1) - lgamma(chosen + 1) - lgamma(of - chosen + 1)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 
 import pytest
-from scipy.stats import fisher_exact
+from scipy.stats import binomtest, fisher_exact, hypergeom
 
-from edge_agent.fleet.rules import FIRST_LOOK, LEAST_PARTS, Counts, Watched, in_shadow, in_use, next_look
+from edge_agent.fleet.rules import FIRST_LOOK, LEAST_PARTS, Counts, Watched, _tail, in_shadow, in_use, next_look
 
 
 def stopped_by(rate: float, before: Counts, seed: int) -> bool:
@@ -44,6 +44,22 @@ def test_the_rise_is_that_of_fishers_exact_test(was: int, of_was: int, has: int,
     p = float(fisher_exact([[has, of_has - has], [was, of_was - was]], alternative="greater").pvalue)
     is_stopped = in_use(Counts(of_was, was), Counts(of_has, has), is_look=True).what == "stop"
     assert is_stopped is (p < 0.001)
+
+
+@pytest.mark.parametrize(
+    "found", [(0, 1, 1, 1), (7, 700, 40, 90), (100, 100, 100, 200), (5, 10**6, 60, 10**6), (0, 30, 5, 25)]
+)
+def test_the_tail_is_that_of_the_hypergeometric_distribution(found: tuple[int, int, int, int]) -> None:
+    was, of_was, has, of_has = found
+    wanted = float(hypergeom.sf(has - 1, of_was + of_has, was + has, of_has))
+    assert _tail(was + has, of_was + of_has, has, of_has) == pytest.approx(wanted, rel=1e-6)
+
+
+@pytest.mark.parametrize(("worse", "better"), [(9, 0), (10, 0), (30, 8), (30, 9), (30, 10), (400, 320)])
+def test_the_sign_test_is_that_of_the_binomial_distribution(worse: int, better: int) -> None:
+    p = float(binomtest(worse, worse + better, alternative="greater").pvalue)
+    found = in_shadow(Watched(1000, worse, better, 0), is_look=True).what
+    assert (found == "stop") is (p < 0.001)
 
 
 def test_one_confirmed_escape_stops_at_once_and_so_does_a_rise_of_overturned_rejects() -> None:
