@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import subprocess
 import sys
 import threading
@@ -40,10 +41,16 @@ class Fleet:
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
     more: tuple[str, ...] = ()
+    ca: Path | None = None
+    """Whom its certificate is of, where it has one."""
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http{'s' if self.ca else ''}://127.0.0.1:{self.port}"
+
+    @property
+    def context(self) -> ssl.SSLContext | None:
+        return ssl.create_default_context(cafile=self.ca) if self.ca else None
 
     def start(self) -> None:
         words = ("fleet", "serve", "--folder", str(self.folder), "--port", str(self.port), *self.more)
@@ -54,7 +61,7 @@ class Fleet:
         assert self.process is not None
         assert self.process.poll() is None, "the server has ended"
         try:
-            with urllib.request.urlopen(f"{self.url}/healthz", timeout=5) as answer:  # noqa: S310
+            with urllib.request.urlopen(f"{self.url}/healthz", timeout=5, context=self.context) as answer:  # noqa: S310
                 return bool(answer.status == 200)
         except OSError:
             return False
@@ -80,7 +87,7 @@ class Fleet:
     def asked(self) -> dict[str, Any]:
         request = urllib.request.Request(f"{self.url}/api/lines")  # noqa: S310
         request.add_header("Authorization", f"Bearer {wall_key(self.folder)}")
-        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=10, context=self.context) as answer:  # noqa: S310
             return dict(json.loads(answer.read()))
 
     def post(self, path: str, body: bytes, secret: str) -> int:
@@ -88,7 +95,7 @@ class Fleet:
         request = urllib.request.Request(f"{self.url}{path}", body, method="POST")  # noqa: S310
         request.add_header("Authorization", f"Bearer {secret}")
         try:
-            with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=20, context=self.context) as answer:  # noqa: S310
                 return int(answer.status)
         except urllib.error.HTTPError as err:
             err.close()
@@ -131,7 +138,8 @@ class AnyLine:
         folder.mkdir(parents=True, exist_ok=True)
         self.fleet, self.name = fleet, name
         plain = web_settings(folder)
-        self.at_fleet = FleetSettings.model_validate({"url": fleet.url, "follow": follow})
+        ca = {"ca_file": fleet.ca} if fleet.ca else {}
+        self.at_fleet = FleetSettings.model_validate({"url": fleet.url, "follow": follow, **ca})
         self.settings: Settings = plain.model_copy(update={"fleet": self.at_fleet})
         self.server = FleetServer(self.at_fleet)
         self.secret = ""

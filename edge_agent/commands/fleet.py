@@ -343,7 +343,11 @@ def _need_library() -> None:
 
     from edge_agent.errors import Unavailable
 
-    if find_spec("sqlalchemy") is None:
+    try:
+        is_there = find_spec("sqlalchemy") is not None
+    except ValueError:
+        is_there = False
+    if not is_there:
         raise Unavailable("the fleet's server needs SQLAlchemy", hint="pip install 'edge-agent[fleet]'")
 
 

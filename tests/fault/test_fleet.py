@@ -16,6 +16,8 @@ from edge_agent.fleet_line.messages import Answer, Enrolled, Enrolment
 from edge_agent.fleet_line.secret import read_secret, secret_file, write_secret
 from edge_agent.fleet_line.server import NotAnswered
 from edge_agent.store.position import position_file
+from edge_agent.wiring.free_ports import free_port
+from tests.certificates import authority
 from tests.command_line import edge_agent_here
 from tests.fleet import AnyLine, Fleet, fleet_command, sending_rows, state_of
 from tests.publishing import until
@@ -201,6 +203,33 @@ def test_the_page_wants_its_key_and_a_server_for_others_a_certificate(fleet: Fle
     assert fleet.asked()["lines"] == []
     ran = edge_agent_here("fleet", "serve", "--folder", str(tmp_path / "other"), "--host", "192.0.2.7")
     assert (ran.code, "certificate" in ran.err) == (64, True)
+
+
+def test_over_tls_a_line_trusts_the_named_authority_alone(tmp_path: Path) -> None:
+    own, other = authority(tmp_path / "own"), authority(tmp_path / "other")
+    certificate, key = own.leaf("fleet")
+    files = ("--certificate", str(certificate), "--key", str(key), "--host", "127.0.0.1")
+    with Fleet(tmp_path / "fleet", more=files, ca=own.ca).running() as fleet:
+        line = AnyLine(tmp_path / "one", fleet, "Line 1")
+        line.join()
+        journal = line.begins()
+        with sending_rows(line):
+            until(lambda: begun(line))
+            journal.parts(1, 3)
+            until(lambda: len(stored(fleet, "Line 1")) == 3)
+        journal.close()
+        assert line.refused() == 0
+        fleet.ca = other.ca
+        stranger = AnyLine(tmp_path / "two", fleet, "Line 2")
+        with pytest.raises(NotAnswered, match="CERTIFICATE_VERIFY_FAILED"):
+            stranger.server.post("/line/enrol", Enrolment(invitation="i" * 32), Enrolled)
+
+
+def test_a_certificate_that_cannot_be_used_is_said(tmp_path: Path) -> None:
+    (tmp_path / "no.pem").write_text("nothing")
+    files = ("--certificate", str(tmp_path / "no.pem"), "--key", str(tmp_path / "no.pem"))
+    ran = edge_agent_here("fleet", "serve", "--folder", str(tmp_path / "fleet"), "--port", str(free_port()), *files)
+    assert (ran.code, "the certificate or its key" in ran.err) == (78, True)
 
 
 def test_a_server_begins_again_with_what_it_knew(fleet: Fleet, tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -223,3 +225,18 @@ def test_a_line_that_has_not_joined_says_what_to_do(tmp_path: Path) -> None:
 def test_long_words_are_cut_and_say_so() -> None:
     assert words("x" * 401) == "x" * 399 + "…"
     assert words("x" * 400) == "x" * 400
+
+
+def test_without_the_extra_a_line_joins_and_a_server_says_what_it_needs(tmp_path: Path) -> None:
+    """``pip install edge-agent`` alone: the line's side imports nothing of the server's."""
+    hide = "import sys; sys.modules['sqlalchemy'] = None; sys.modules['psycopg'] = None; "
+    line = "import edge_agent.fleet_line.process, edge_agent.fleet_line.keeper, edge_agent.wiring.agent"
+    assert subprocess.run([sys.executable, "-c", hide + line], check=False).returncode == 0
+    words = f"sys.argv = ['edge-agent', 'fleet', 'lines', '--folder', {str(tmp_path / 'f')!r}]; "
+    ran = subprocess.run(
+        [sys.executable, "-c", f"{hide}{words}from edge_agent.commands.main import main; main()"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ran.returncode, "edge-agent[fleet]" in ran.stderr) == (69, True)
