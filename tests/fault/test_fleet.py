@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -108,8 +109,9 @@ def test_a_line_that_floods_is_held_up_and_another_is_not(fleet: Fleet, tmp_path
     flooding, other = AnyLine(tmp_path / "one", fleet, "Line 1"), AnyLine(tmp_path / "two", fleet, "Line 2")
     flooding.join()
     other.join()
-    answers = [flooding.refused() for _ in range(120)]
-    assert 429 in answers
+    with ThreadPoolExecutor(8) as many:  # more at a time than one line may ask, however slow the machine is
+        answers = list(many.map(lambda _: flooding.refused(), range(200)))
+    assert {429} < {*answers} <= {0, 429}
     assert other.refused() == 0
 
 
