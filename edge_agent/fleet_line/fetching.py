@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
+from drivers.timing import monotonic_s
 from edge_agent.errors import Unavailable
 from edge_agent.fleet_line.messages import BundleFiles
 
@@ -20,6 +21,8 @@ _LEFT_OVER_BYTES = 2 << 30
 """A bundle must not be what makes the disk of a line full."""
 _WITHIN_S = 1800.0
 _KEPT = 2
+_BETWEEN_S = 20.0
+"""A server that offers another bundle each second does not fill the line's network."""
 
 
 class Fetcher:
@@ -28,12 +31,16 @@ class Fetcher:
     def __init__(self, journal: Path, server: FleetServer) -> None:
         self._folder = journal.with_name(f"{journal.name}.fleet-bundles")
         self._server = server
+        self._next_mono_s = 0.0
 
     def fetch(self, bundle_id: str, secret: str) -> Path:
         """The folder with the files; fetched anew unless all of them are there. Raises NotAnswered, Unavailable."""
         place = self._folder / bundle_id[:16]
         if place.is_dir():
             return place
+        if monotonic_s() < self._next_mono_s:
+            raise Unavailable("another bundle was fetched a moment ago: this one comes later")
+        self._next_mono_s = monotonic_s() + _BETWEEN_S
         where = f"/line/bundles/{bundle_id}"
         files = self._server.get(where, BundleFiles, secret=secret).files
         size = sum(files.values())

@@ -79,6 +79,7 @@ class Following:
         """Do what is to be done about them. Takes as long as a bundle's proof takes: seconds."""
         standing: dict[_Key, Offer] = {(offer.promotion_id, offer.stage): offer for offer in offers}
         taken = {key: found for key, found in self._taken.items() if key in standing}
+        self._again_mono_s = {key: when for key, when in self._again_mono_s.items() if key in standing}
         for key, offer in standing.items():
             is_done = key in taken and taken[key].how == "done"
             if not is_done and monotonic_s() >= self._again_mono_s.get(key, 0.0):
@@ -168,7 +169,11 @@ class Following:
         if not self._settings.trusted_keys:
             raise UsageError("this line trusts nobody's bundles: [signatures] trusted_keys in its line.toml")
         folder = self._fetcher.fetch(offer.bundle_id, secret)
-        bundle = load_bundle(self._settings, folder)
+        try:
+            bundle = load_bundle(self._settings, folder)
+        except BundleRejected:
+            self._fetcher.forget(offer.bundle_id)  # the next time it is fetched anew: it may have been mended there
+            raise
         if bundle.id != offer.bundle_id:
             self._fetcher.forget(offer.bundle_id)
             raise BundleRejected(f"the server offered {offer.bundle_id[:12]} and sent {bundle.id[:12]}")

@@ -172,6 +172,17 @@ def test_a_bundle_is_fetched_whole_or_not_at_all(tmp_path: Path) -> None:
         assert list((other.parent / "journal.fleet-bundles").iterdir()) == []
 
 
+def test_a_server_that_offers_one_bundle_after_the_other_is_not_followed_at_once(tmp_path: Path) -> None:
+    lying = bundle_of(a_npz=(3, b"abc"))
+    with lying.running() as server:
+        fetcher = Fetcher(tmp_path / "journal", server)
+        fetcher.fetch(_ID, "s" * 43)
+        fetcher.fetch(_ID, "s" * 43)
+        with pytest.raises(Exception, match="a moment ago"):
+            fetcher.fetch("d" * 64, "s" * 43)
+    assert len(lying.asked) == 2, "what is there already is not fetched again"
+
+
 @pytest.mark.parametrize("name", ["../x", "/etc/x", ".hidden", "a/b", ""])
 def test_a_name_that_leads_elsewhere_is_refused(tmp_path: Path, name: str) -> None:
     said = json.dumps({"schema_version": 1, "files": {name: 1}}).encode()
