@@ -21,6 +21,7 @@ import time
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +66,7 @@ class _Line:
         draw = random.Random(self.number)
         journal = Journal.open(self.at.settings.store.journal)
         sending_stop = threading.Event()
-        sending = threading.Thread(target=send_rows, args=(sending_stop, self.at.settings, self.at.at_fleet))
+        sending = threading.Thread(target=self._send, args=(sending_stop,))
         telling = threading.Thread(target=self._tell, args=(sending_stop,))
         sending.start()
         telling.start()
@@ -99,11 +100,17 @@ class _Line:
         for thread in threads:
             thread.join(30)
 
+    def _send(self, stop: threading.Event) -> None:
+        """As the line's process does, which is begun again where it ends: as while this Python is installed into."""
+        while not stop.is_set():
+            with suppress(PackageNotFoundError):
+                send_rows(stop, self.at.settings, self.at.at_fleet)
+
     def _tell(self, stop: threading.Event) -> None:
         while not stop.wait(1.0):
             places = (JudgingBundle(program=3, camera=1, bundle_id=self.judging, chosen_id=self.judging),)
             now = datetime.now(UTC).isoformat(timespec="milliseconds")
-            with suppress(EdgeAgentError):  # it is told again in a second
+            with suppress(EdgeAgentError, PackageNotFoundError):  # it is told again in a second
                 self._follow(self.at.tell(at_utc=now, bundles=places, shadow=self._shadow()).offers)
 
     def _shadow(self) -> ShadowCounts | None:
