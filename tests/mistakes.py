@@ -305,6 +305,13 @@ MISTAKES: tuple[Mistake, ...] = (
            'did you mean "users"?'),
     _wrong("a web address without its beginning", "#[webhook]", "[webhook]", "webhook.url", "expected a web address",
            more=('#url = "https://mes.plant.example/edge-agent"', 'url = "mes.plant.example"')),
+    _wrong("a fleet's page in place of its address", "#[fleet]", "[fleet]", "fleet.url",
+           "expected the server's address alone",
+           more=('#url = "https://fleet.plant.example:8490"', 'url = "https://fleet.plant.example:8490/events"'),
+           at='url = "https://fleet.plant.example:8490/events"'),
+    _wrong("bundles of a fleet without a trusted key", "#[fleet]", '[fleet]\nurl = "https://fleet.plant.example:8490"',
+           "fleet.follow", "[signatures] trusted_keys has to say",
+           more=('#follow = "none"', 'follow = "activate"'), at='follow = "activate"'),
     # --- coils, times of the output, bundles
     _wrong("registers without a kind", 'kind = "modbus-coils"', '#kind = "modbus-registers"', "output.kind",
            "missing; first_register is a key of", at="[output]"),

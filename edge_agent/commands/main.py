@@ -23,6 +23,7 @@ from edge_agent.commands.cvx import cvx_cli
 from edge_agent.commands.doctor import doctor_cli
 from edge_agent.commands.evaluate import evaluation_cli
 from edge_agent.commands.export import export_cli
+from edge_agent.commands.fleet import fleet_cli
 from edge_agent.commands.init import commissioning_cli
 from edge_agent.commands.journal import journal_cli
 from edge_agent.commands.learn import learn_cli
@@ -89,6 +90,7 @@ cli.add_typer(ask_cli)
 cli.add_typer(report_cli, name="report")
 cli.add_typer(results_cli, name="results")
 cli.add_typer(users_cli, name="users")
+cli.add_typer(fleet_cli, name="fleet")
 
 
 @cli.command()

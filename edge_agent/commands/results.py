@@ -23,6 +23,7 @@ class _Receiver(StrEnum):
     MQTT = "mqtt"
     SPARKPLUG = "sparkplug"
     WEBHOOK = "webhook"
+    FLEET = "fleet"
 
 
 Of = Annotated[_Receiver | None, typer.Option("--receiver", help="This one alone.")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from edge_agent.settings.challenge import ChallengeSettings, SampleSettings
 from edge_agent.settings.edit import put_keys
+from edge_agent.settings.fleet import FleetSettings
 from edge_agent.settings.load import load_settings, read_password, settings_json_schema, unfinished_note
 from edge_agent.settings.models import (
     BrokerSettings,
@@ -48,6 +49,7 @@ __all__ = [
     "ChallengeSettings",
     "ControllerSettings",
     "EthernetIpSettings",
+    "FleetSettings",
     "FolderSettings",
     "FtpSettings",
     "HostLinkSettings",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ipaddress import ip_network
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from edge_agent.settings.values import is_sparkplug_name
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from edge_agent.settings.models import BundleSettings, LineSettings, Settings, WebSettings
     from edge_agent.settings.outputs import OutputSettings
 
-__all__ = ["Contradiction", "Loc", "bundles", "pages", "places", "sources", "times", "watchdog"]
+__all__ = ["Contradiction", "Loc", "bundles", "fleets", "pages", "places", "sources", "times", "watchdog"]
 
 Loc = tuple[str | int, ...]
 
@@ -176,6 +177,24 @@ def pages(settings: Settings) -> list[tuple[Loc, str]]:
     if web is not None:
         problems += _proxies(web)
     return problems + _receivers(settings)
+
+
+def fleets(settings: Settings) -> list[tuple[Loc, str]]:
+    """A server's bundles are judged by this line's own keys."""
+    fleet = settings.fleet
+    if fleet is None:
+        return []
+    problems: list[tuple[Loc, str]] = []
+    if fleet.follow != "none" and settings.signatures is None:
+        message = (
+            f"[signatures] trusted_keys has to say whose bundles this line takes from the server (got {fleet.follow})"
+        )
+        problems.append((("fleet", "follow"), message))
+    if fleet.ca_file is not None and not fleet.url.startswith("https:"):
+        problems.append((("fleet", "ca_file"), "needs a url with https (got http)"))
+    if not urlsplit(fleet.url).path.strip("/") and not urlsplit(fleet.url).query:
+        return problems
+    return [*problems, (("fleet", "url"), f"expected the server's address alone (got {fleet.url})")]
 
 
 def _proxies(web: WebSettings) -> list[tuple[Loc, str]]:

@@ -14,7 +14,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, field_
 from edge_agent.files.public_key import PublicKey
 from edge_agent.settings.addresses import addresses
 from edge_agent.settings.challenge import ChallengeSettings, challenges
-from edge_agent.settings.fit import Contradiction, bundles, pages, places, sources, times
+from edge_agent.settings.fit import Contradiction, bundles, fleets, pages, places, sources, times
+from edge_agent.settings.fleet import FleetSettings
 from edge_agent.settings.opcua import OpcUaSettings
 from edge_agent.settings.outputs import AnyOutput, OutputSettings, RtuSettings, with_kind, without_kind
 from edge_agent.settings.page import MetricsSettings, ReviewSettings, WebSettings
@@ -47,6 +48,7 @@ __all__ = [
     "BundleSettings",
     "Contradiction",
     "ControllerSettings",
+    "FleetSettings",
     "FolderSettings",
     "FtpSettings",
     "ImagesSettings",
@@ -322,6 +324,7 @@ class Settings(Table):
     webhook: Annotated[WebhookSettings | None, say("results to an HTTP address")] = None
     opcua: Annotated[OpcUaSettings | None, say("status and results for OPC UA clients")] = None
     metrics: Annotated[MetricsSettings | None, say("measured values at an address of their own")] = None
+    fleet: Annotated[FleetSettings | None, say("a server that sees this line beside others")] = None
     _source: SourceFile | None = PrivateAttr(default=None)
 
     @property
@@ -371,6 +374,7 @@ class Settings(Table):
             *bundles(self.bundle, self.line.cameras),
             *places(self),
             *pages(self),
+            *fleets(self),
             *addresses(self),
             *challenges(self),
         ]

@@ -49,7 +49,12 @@ def receiver_statuses(settings: Settings) -> list[ReceiverStatus]:
 
 def named_receivers(settings: Settings) -> list[str]:
     """The receivers that line.toml names, in the order in which people are told of them."""
-    tables = {"mqtt": settings.mqtt, "sparkplug": settings.sparkplug, "webhook": settings.webhook}
+    tables = {
+        "mqtt": settings.mqtt,
+        "sparkplug": settings.sparkplug,
+        "webhook": settings.webhook,
+        "fleet": settings.fleet,
+    }
     return [name for name, table in tables.items() if table is not None]
 
 

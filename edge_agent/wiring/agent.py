@@ -18,6 +18,7 @@ from edge_agent.desk.client import DeskClient, desk_path
 from edge_agent.desk.desk import serve_desk
 from edge_agent.errors import AlreadyRunning, Unavailable
 from edge_agent.files.owners import person
+from edge_agent.fleet_line.keeper import keep_fleet
 from edge_agent.golden.clock import clock_of
 from edge_agent.opcua.hello import BundleInUse
 from edge_agent.opcua.keeper import keep_opcua
@@ -170,6 +171,7 @@ async def run_agent(
             keep_publishing(settings, look, journal.event),
             keep_opcua(settings, look, _in_use(inspectors)),
             keep_shadow(settings, journal.event),
+            keep_fleet(settings, look, _in_use(inspectors)),
             bypass.kept(),
             beside(
                 *_requests(settings, engine, health, link, lambda: output.wanted_program),

@@ -12,9 +12,8 @@ from edge_agent.errors import BundleRejected, ConfigError, DataError
 from edge_agent.golden.clock import ChallengeClock
 from edge_agent.golden.plan import Plan
 from edge_agent.inspection.bundle.registry import POINTER, bundle_in_use, switches
+from edge_agent.reviews.settling import word_of
 from edge_agent.store.position import Position, read_position, write_position
-from edge_agent.store.rows import EventRow
-from edge_agent.tools.shift import _says
 from edge_agent.web.guard import read_token
 
 if TYPE_CHECKING:
@@ -104,7 +103,7 @@ def test_a_challenge_that_cannot_be_read_proves_nothing(detail: str) -> None:
 
 @pytest.mark.parametrize("detail", ["[" * 100_000, "", "NaN", "null"])
 def test_a_review_that_cannot_be_read_says_nothing(detail: str) -> None:
-    assert _says(EventRow(1, "REVIEW", detail, 0.0, "2026-11-29")) == ""
+    assert word_of(detail) is None
 
 
 def test_a_token_is_not_read_out_of_a_pipe_or_a_huge_file(tmp_path: Path) -> None:

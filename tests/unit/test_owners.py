@@ -72,6 +72,7 @@ WRITES = {
     "users password": ["Ada"],
     "users disable": ["Ada"],
     "users enable": ["Ada"],
+    "fleet join": ["{line}-an-invitation"],
 }
 """Every command that writes into the state folder, with what it needs to get that far."""
 READS = {
@@ -105,6 +106,8 @@ ELSEWHERE = {
         "learn propose",
     ),
     *("report shift", "report part"),
+    *("fleet serve", "fleet invite", "fleet lines", "fleet forget", "fleet promote", "fleet advance", "fleet stop"),
+    *("fleet promotions", "fleet user"),  # at the server, where no line is
     "restore",  # root does it, and gives each file to its user: tests/simulated/test_backup.py
 }
 """Those that write where the person says, or nothing."""

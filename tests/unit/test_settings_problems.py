@@ -207,6 +207,11 @@ anonymous = "no"
 [[opcua.user]]
 name = "mes"
 password_file = "mes_password"
+
+[fleet]
+url = "https://fleet.plant.example:8490"
+follow = "shadow"
+ca_file = "ca.pem"
 """
 FTP_TABLE = EVERY_KEY[EVERY_KEY.index("[images.ftp]") : EVERY_KEY.index("[output]")]
 WITH_FOLDER = EVERY_KEY.replace(FTP_TABLE, '[images.folder]\npath = "drop"\nrescan_ms = 1000\nsettle_ms = 300\n\n')
@@ -609,5 +614,5 @@ def test_a_certificate_without_its_key_is_said(tmp_path: Path, table: str) -> No
 def test_tls_files_for_an_address_without_tls_are_said(tmp_path: Path) -> None:
     found = problems(tmp_path, EVERY_KEY.replace("https://", "http://"))
 
-    assert len(found) == 2
+    assert len(found) == 3
     assert all("needs a url with https" in problem for problem in found)

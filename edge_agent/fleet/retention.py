@@ -1,0 +1,34 @@
+"""Rows that are older than a fleet keeps them go, a few at a time; the counts that they made stay."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from sqlalchemy import and_, delete, select
+
+from edge_agent.fleet.database import events, part
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+__all__ = ["forget_old"]
+
+_AT_ONCE = 2000
+
+
+def forget_old(connection: Connection, keep_days: int) -> bool:
+    """Remove some of what is older than so many days; whether there may be more."""
+    before_s, more = time.time() - keep_days * 86_400.0, False
+    for table, number in ((part, part.c.part_seq), (events, events.c.event_id)):
+        oldest = connection.execute(
+            select(table.c.line_id, table.c.journal, number).where(table.c.got_s < before_s).limit(_AT_ONCE)
+        ).all()
+        by_journal: dict[tuple[int, str], list[int]] = {}
+        for line_id, journal, seq in oldest:
+            by_journal.setdefault((line_id, journal), []).append(seq)
+        for (line_id, journal), seqs in by_journal.items():
+            where = and_(table.c.line_id == line_id, table.c.journal == journal, number.in_(seqs))
+            connection.execute(delete(table).where(where))
+        more = more or len(oldest) == _AT_ONCE
+    return more

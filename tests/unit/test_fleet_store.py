@@ -1,0 +1,396 @@
+"""The fleet's database, SQLite and PostgreSQL alike: rows, reviews, invitations, promotions in stages, retention."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import func, select, text, update
+
+from edge_agent.errors import ConfigError, DataError, NotPermitted, Unavailable, UsageError
+from edge_agent.fleet.database import act, invitation, open_database, part, promotion, review, state, tally
+from edge_agent.fleet.lines import enrol, forget, invite, line_of, lines
+from edge_agent.fleet.promoting import Wish, advance, begin, examine, offers_for, promotions, stop
+from edge_agent.fleet.retention import forget_old
+from edge_agent.fleet.rows import Rows, take
+from edge_agent.fleet.writing import Writer
+from edge_agent.fleet_line.messages import KnownParts, ShadowCounts, State
+from tests.databases import POSTGRES, postgres
+from tests.fleet import state_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from sqlalchemy import Connection, Engine
+
+    from edge_agent.fleet_line.messages import Offer
+
+OLD, NEW = "a" * 64, "b" * 64
+JOURNAL = "0" * 32
+
+
+@pytest.fixture(scope="module")
+def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    if POSTGRES is None:
+        pytest.skip("no PostgreSQL on this machine")
+    with postgres(tmp_path_factory.mktemp("postgres")) as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    if request.param == "postgresql":
+        (tmp_path / "database-url").write_text(request.getfixturevalue("postgres_url"))
+        (tmp_path / "database-url").chmod(0o600)
+    made = open_database(tmp_path)
+    assert made.dialect.name == request.param
+    try:
+        yield made
+        if request.param == "postgresql":
+            with made.begin() as connection:
+                connection.execute(text("DROP SCHEMA public CASCADE"))
+                connection.execute(text("CREATE SCHEMA public"))
+    finally:
+        made.dispose()
+
+
+def rows(first: int, last: int, *, rejected: int = 0, bundle: str = OLD, journal: str = JOURNAL, **more: Any) -> Rows:
+    """Parts of which the first ``rejected`` were rejected by the inspection."""
+    parts = [
+        {
+            "journal": journal,
+            "part_seq": seq,
+            "decided_utc": "2026-11-30T10:00:00.000+00:00",
+            "verdict": "REJECT" if seq < first + rejected else "PASS",
+            "reason": "SCORE" if seq < first + rejected else "OK",
+            "bundle_id": bundle,
+            "score": "inf",
+            "limit": 1.5,
+        }
+        for seq in range(first, last + 1)
+    ]
+    return Rows.model_validate({"schema_version": 1, "parts": parts, "events": [], **more})
+
+
+def said(event_id: int, part_seq: int, says: str) -> dict[str, Any]:
+    detail = f'{{"part_seq": {part_seq}, "says": "{says}"}}'
+    return {"journal": JOURNAL, "event_id": event_id, "kind": "REVIEW", "detail": detail, "at_utc": "x"}
+
+
+def join(connection: Connection, name: str) -> int:
+    _, secret = enrol(connection, invite(connection, name, "a test"))
+    found = line_of(connection, secret)
+    assert found is not None
+    return found.line_id
+
+
+def tells(connection: Connection, line_id: int, told: State) -> tuple[Offer, ...]:
+    """As the server keeps what a line says, and answers."""
+    values = {"said": told.model_dump_json(), "got_s": time.time()}
+    if connection.execute(update(state).where(state.c.line_id == line_id).values(**values)).rowcount == 0:
+        connection.execute(state.insert().values(line_id=line_id, **values))
+    return offers_for(connection, line_id, told)
+
+
+def shadow(parts: int, *, to_reject: int = 0, bad_wrong: int = 0, bundle: str = NEW) -> ShadowCounts:
+    known = KnownParts(of=bad_wrong, wrong=bad_wrong, wrong_before=0)
+    none = KnownParts(of=0, wrong=0, wrong_before=0)
+    return ShadowCounts(
+        bundle_id=bundle,
+        program=1,
+        camera=1,
+        parts=parts,
+        to_reject=to_reject,
+        to_pass=0,
+        not_comparable=0,
+        good=none,
+        bad=known,
+    )
+
+
+def judging(bundle: str, **more: Any) -> State:
+    place = state_of().bundles[0].model_copy(update={"bundle_id": bundle, "chosen_id": bundle})
+    return state_of(bundles=(place,), **more)
+
+
+@contextmanager
+def three_lines(engine: Engine) -> Iterator[tuple[Connection, list[int]]]:
+    """Three lines that have judged by the old bundle for a while."""
+    with engine.begin() as connection:
+        found = [join(connection, f"Line {number}") for number in (1, 2, 3)]
+        for line_id in found:
+            take(connection, line_id, rows(1, 500, rejected=5))
+            tells(connection, line_id, judging(OLD))
+        yield connection, found
+
+
+def promoted(connection: Connection, *, by_itself: bool = True) -> int:
+    return begin(connection, Wish(NEW, "zipper", 1, 1, "Line 1", by_itself), by="A. Weber", why="a new lot")
+
+
+def stage(connection: Connection) -> tuple[str, str]:
+    found = promotions(connection)[0]
+    return found.stage, found.status
+
+
+# --- rows -------------------------------------------------------------------------------------------------
+
+
+def test_what_comes_again_is_known_and_counts_once(engine: Engine) -> None:
+    with engine.begin() as connection:
+        line = join(connection, "Line 1")
+        first = take(connection, line, rows(1, 10, rejected=2))
+        again = take(connection, line, rows(5, 12))
+        other = take(connection, line, rows(1, 3, journal="1" * 32))
+    assert (first.kinds, first.known) == ({"reject": 2, "pass": 8}, 0)
+    assert (again.kinds, again.known) == ({"pass": 2}, 6)
+    assert other.kinds == {"pass": 3}
+    with engine.connect() as connection:
+        assert connection.execute(select(func.count()).select_from(part)).scalar() == 15
+        assert connection.execute(select(func.sum(tally.c.number))).scalar() == 15
+
+
+def test_the_same_part_twice_in_one_post_is_one(engine: Engine) -> None:
+    with engine.begin() as connection:
+        line, one = join(connection, "Line 1"), rows(1, 1)
+        doubled = one.model_copy(update={"parts": one.parts * 2})
+        assert take(connection, line, doubled).kinds == {"pass": 1}
+
+
+def test_the_last_word_on_a_part_stands(engine: Engine) -> None:
+    with engine.begin() as connection:
+        line = join(connection, "Line 1")
+        told = [said(1, 1, "OVERTURNED"), said(2, 1, "CONFIRMED"), said(3, 7, "ESCAPE"), said(4, 999, "ESCAPE")]
+        broken = {**said(5, 1, "x"), "detail": "[1"}
+        assert take(connection, line, rows(1, 10, rejected=2, events=[*told, broken])).reviewed
+        found = connection.execute(select(review.c.part_seq, review.c.says, review.c.bundle_id)).all()
+    assert sorted(map(tuple, found)) == [(1, "CONFIRMED", OLD), (7, "ESCAPE", OLD)]
+
+
+def test_rows_go_with_time_and_their_counts_stay(engine: Engine) -> None:
+    with engine.begin() as connection:
+        line = join(connection, "Line 1")
+        take(connection, line, rows(1, 10))
+        connection.execute(update(part).where(part.c.part_seq <= 4).values(got_s=time.time() - 40 * 86_400))
+        assert forget_old(connection, 30) is False
+        kept = connection.execute(select(func.count()).select_from(part)).scalar()
+        assert (kept, connection.execute(select(func.sum(tally.c.number))).scalar()) == (6, 10)
+
+
+async def test_work_that_fails_fails_alone_and_what_is_too_much_is_refused(engine: Engine) -> None:
+    writer = Writer(engine)
+
+    def wrong(connection: Connection) -> None:
+        connection.execute(invitation.insert().values(token_sha256="0", name="n", by="b", until_s=0.0))  # noqa: S106
+        raise UsageError("it is not right")
+
+    def count(connection: Connection) -> int:
+        return int(connection.execute(select(func.count()).select_from(invitation)).scalar_one())
+
+    waiting = [asyncio.create_task(writer.do(work)) for work in (count, wrong, count)]
+    await asyncio.sleep(0)
+    running = asyncio.create_task(writer.run())
+    first, failed, last = await asyncio.gather(*waiting, return_exceptions=True)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert (first, str(failed), last) == (0, "it is not right", 0), "what it had written is gone"
+    many = [asyncio.create_task(writer.do(count)) for _ in range(300)]
+    await asyncio.sleep(0)
+    refused = [task for task in many if task.done() and isinstance(task.exception(), Unavailable)]
+    assert len(refused) == 300 - 256
+    for task in many:
+        task.cancel()
+    await asyncio.gather(*many, return_exceptions=True)
+
+
+# --- who is a line ----------------------------------------------------------------------------------------
+
+
+def test_an_invitation_is_for_one_name_once_and_for_a_day(engine: Engine) -> None:
+    with engine.begin() as connection:
+        token = invite(connection, "Line 1", "a test")
+        assert enrol(connection, token)[0] == "Line 1"
+        for used in (token, "never made", ""):
+            with pytest.raises(NotPermitted):
+                enrol(connection, used)
+        old = invite(connection, "Line 2", "a test")
+        connection.execute(update(invitation).where(invitation.c.name == "Line 2").values(until_s=time.time() - 1))
+        with pytest.raises(NotPermitted):
+            enrol(connection, old)
+        for name in ("", " x", "a\nb", "x" * 65):
+            with pytest.raises(UsageError):
+                invite(connection, name, "a test")
+
+
+def test_a_line_that_joins_again_has_another_secret_and_its_rows(engine: Engine) -> None:
+    with engine.begin() as connection:
+        _, first = enrol(connection, invite(connection, "Line 1", "a test"))
+        _, second = enrol(connection, invite(connection, "Line 1", "a test"))
+        assert line_of(connection, first) is None
+        assert line_of(connection, second) is not None
+        assert len(lines(connection)) == 1
+        forget(connection, "Line 1")
+        assert line_of(connection, second) is None
+        with pytest.raises(UsageError):
+            forget(connection, "Line 9")
+
+
+# --- promotions -------------------------------------------------------------------------------------------
+
+
+def test_a_good_bundle_goes_to_all_lines_in_three_stages(engine: Engine) -> None:
+    with three_lines(engine) as (connection, (one, two, three)):
+        number = promoted(connection)
+        assert [offer.stage for offer in tells(connection, one, judging(OLD))] == ["shadow"]
+        assert tells(connection, two, judging(OLD)) == ()
+        examine(connection)
+        assert stage(connection) == ("shadow", "running")
+        tells(connection, one, judging(OLD, shadow=shadow(250, to_reject=2)))
+        assert examine(connection)
+        assert stage(connection) == ("one", "running")
+        assert [offer.stage for offer in tells(connection, one, judging(OLD))] == ["activate"]
+        assert tells(connection, three, judging(OLD)) == ()
+        take(connection, one, rows(501, 750, rejected=3, bundle=NEW))
+        examine(connection)
+        assert stage(connection) == ("all", "running")
+        for line_id in (one, two, three):
+            assert [offer.stage for offer in tells(connection, line_id, judging(OLD))] == ["activate"]
+        examine(connection)
+        assert stage(connection) == ("all", "running"), "two lines have not judged by it yet"
+        for line_id in (two, three):
+            take(connection, line_id, rows(501, 750, rejected=2, bundle=NEW))
+        examine(connection)
+        assert stage(connection) == ("all", "done")
+        signed = connection.execute(select(act.c.what, act.c.by).where(act.c.promotion_id == number)).all()
+        assert [tuple(one) for one in signed] == [
+            ("begin", "A. Weber"),
+            ("to one", ""),
+            ("to all", ""),
+            ("done", ""),
+        ]
+
+
+def test_one_that_rejects_more_is_stopped_at_the_first_stage_and_withdrawn(engine: Engine) -> None:
+    with three_lines(engine) as (connection, (one, two, _)):
+        promoted(connection)
+        tells(connection, one, judging(OLD, shadow=shadow(100, to_reject=15)))
+        examine(connection)
+        assert stage(connection) == ("shadow", "stopped")
+        assert "it rejects more: of 100 parts 15" in promotions(connection)[0].words
+        (offer,) = tells(connection, one, judging(OLD))
+        assert (offer.stage, "Line 1: it rejects more" in offer.why) == ("withdrawn", True)
+        assert tells(connection, two, judging(OLD)) == (), "who was offered nothing has nothing to go back from"
+
+
+def test_one_by_which_known_defects_pass_is_stopped_at_the_first_stage(engine: Engine) -> None:
+    with three_lines(engine) as (connection, (one, *_)):
+        promoted(connection)
+        tells(connection, one, judging(OLD, shadow=shadow(5, bad_wrong=1)))
+        examine(connection)
+        assert stage(connection) == ("shadow", "stopped")
+
+
+@pytest.mark.parametrize("what", ["rejects", "escape", "overturned"])
+def test_one_that_gets_worse_in_use_is_stopped_and_every_line_goes_back(engine: Engine, what: str) -> None:
+    with three_lines(engine) as (connection, (one, two, three)):
+        promoted(connection)
+        tells(connection, one, judging(OLD, shadow=shadow(250)))
+        examine(connection)
+        tells(connection, one, judging(OLD))
+        take(connection, one, rows(501, 750, bundle=NEW))
+        examine(connection)
+        for line_id in (one, two, three):
+            tells(connection, line_id, judging(OLD))
+        worse = {
+            "rejects": rows(501, 600, rejected=20, bundle=NEW),
+            "escape": rows(501, 520, bundle=NEW, events=[said(1, 510, "ESCAPE")]),
+            "overturned": rows(
+                501, 600, rejected=7, bundle=NEW, events=[said(n, 500 + n, "OVERTURNED") for n in range(1, 8)]
+            ),
+        }
+        take(connection, two, worse[what])
+        examine(connection)
+        assert stage(connection) == ("all", "stopped")
+        assert promotions(connection)[0].words.startswith("Line 2: ")
+        for line_id in (one, two, three):
+            assert [offer.stage for offer in tells(connection, line_id, judging(NEW))] == ["withdrawn"]
+
+
+def test_where_a_person_decides_a_stage_passes_and_waits(engine: Engine) -> None:
+    with three_lines(engine) as (connection, (one, *_)):
+        number = promoted(connection, by_itself=False)
+        with pytest.raises(UsageError, match="running"):
+            advance(connection, number, by="A. Weber", why="")
+        tells(connection, one, judging(OLD, shadow=shadow(250)))
+        examine(connection)
+        assert stage(connection) == ("shadow", "passed")
+        assert advance(connection, number, by="A. Weber", why="looked") == "one"
+        stop(connection, number, by="A. Weber", why="not today")
+        assert stage(connection) == ("one", "stopped")
+        with pytest.raises(UsageError, match="stopped already"):
+            stop(connection, number, by="A. Weber", why="")
+
+
+def test_the_last_stage_waits_for_every_line_until_a_person_ends_it(engine: Engine) -> None:
+    with three_lines(engine) as (connection, (one, two, _)):
+        number = promoted(connection)
+        connection.execute(update(promotion).values(stage="all"))
+        for line_id in (one, two):
+            tells(connection, line_id, judging(OLD))
+        take(connection, one, rows(501, 750, bundle=NEW))
+        examine(connection)
+        assert stage(connection) == ("all", "running")
+        assert promotions(connection)[0].words == "Line 2: it is not in use yet"
+        assert advance(connection, number, by="A. Weber", why="line 2 is being moved") == "done"
+        assert stage(connection) == ("all", "done")
+
+
+def test_a_line_that_comes_later_is_offered_the_newest_bundle_alone(engine: Engine) -> None:
+    newer = "c" * 64
+    with three_lines(engine) as (connection, (_, _, three)):
+        promoted(connection)
+        connection.execute(update(promotion).values(stage="all", status="done"))
+        second = begin(connection, Wish(newer, "zipper", 1, 1, "Line 1", True), by="A. Weber", why="")
+        assert tells(connection, three, judging(OLD)) == (), "a newer one is on its way, and not here yet"
+        connection.execute(update(promotion).values(stage="all", status="done"))
+        assert [offer.bundle_id for offer in tells(connection, three, judging(OLD))] == [newer]
+        stop(connection, second, by="A. Weber", why="")
+        offered = [(offer.bundle_id, offer.stage) for offer in tells(connection, three, judging(OLD))]
+        assert offered == [(newer, "withdrawn"), (NEW, "activate")]
+
+
+def test_what_cannot_be_promoted_is_said(engine: Engine) -> None:
+    with three_lines(engine) as (connection, (one, *_)):
+        with pytest.raises(UsageError, match="no line"):
+            begin(connection, Wish(NEW, "zipper", 1, 1, "Line 9", True), by="a", why="")
+        with pytest.raises(UsageError, match="program 2"):
+            begin(connection, Wish(NEW, "zipper", 2, 1, "Line 1", True), by="a", why="")
+        promoted(connection)
+        with pytest.raises(UsageError, match=r"promotion 1 .* goes on"):
+            promoted(connection)
+        stop(connection, 1, by="a", why="")
+        tells(connection, one, judging(OLD, follow="none"))
+        with pytest.raises(UsageError, match="follows"):
+            promoted(connection)
+        assert connection.execute(select(func.count()).select_from(promotion)).scalar() == 1
+
+
+def test_a_database_of_another_version_and_a_url_that_all_may_read_are_refused(tmp_path: Path) -> None:
+    made = open_database(tmp_path)
+    with made.begin() as connection:
+        connection.execute(text("UPDATE fleet_about SET version = 99"))
+    made.dispose()
+    with pytest.raises(DataError, match="version 99"):
+        open_database(tmp_path)
+    (tmp_path / "database-url").write_text("sqlite:///x")
+    (tmp_path / "database-url").chmod(0o644)
+    with pytest.raises(ConfigError, match="everyone"):
+        open_database(tmp_path)
+    (tmp_path / "database-url").chmod(0o600)
+    (tmp_path / "database-url").write_text("no url")
+    with pytest.raises(ConfigError, match="database-url"):
+        open_database(tmp_path)
