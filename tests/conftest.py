@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,6 +72,20 @@ def _sockets() -> set[str]:
         if target.startswith("socket:"):
             found.add(target)
     return found
+
+
+@pytest.fixture(autouse=True)
+def _no_lower_priority() -> Iterator[None]:
+    """A command that stands back behind an agent does so for its process, which here is that of all later tests.
+
+    They would be the last in line on a busy machine, with the agents that they start.
+    """
+    yield
+    if os.name == "posix" and os.sched_getscheduler(0) == getattr(os, "SCHED_IDLE", None):
+        for thread in Path("/proc/self/task").iterdir():
+            with suppress(PermissionError, ProcessLookupError):  # only root may go back; a thread may have ended
+                os.sched_setscheduler(int(thread.name), os.SCHED_OTHER, os.sched_param(0))
+                os.setpriority(os.PRIO_PROCESS, int(thread.name), 0)
 
 
 @pytest.fixture(autouse=True)
