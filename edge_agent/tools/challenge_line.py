@@ -19,7 +19,7 @@ from edge_agent.golden.known import KnownSamples
 from edge_agent.store.search import JournalSearch
 from edge_agent.store.starts import START
 from edge_agent.store.study_asks import Asked, asking
-from edge_agent.tools.challenge import BUNDLE_DIGITS, Challenge, Sample, now_utc
+from edge_agent.tools.challenge import BUNDLE_DIGITS, Challenge, Sample, is_doubtful, now_utc
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -97,8 +97,8 @@ class LineChallenge:
 
     @property
     def is_failed(self) -> bool:
-        """Whether a sample was wrong already."""
-        return any(not sample.is_right for sample in self.samples)
+        """Whether a sample was wrong already, or a reject sample may be another one: it cannot be passed any more."""
+        return any(not one.is_right or (one.must_reject and is_doubtful(one.odd)) for one in self.samples)
 
     def result(self) -> Challenge:
         """The challenge, as far as it came; one of which samples are missing is not passed."""

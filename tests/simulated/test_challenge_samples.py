@@ -189,6 +189,22 @@ async def test_a_swapped_sample_is_told_and_keeps_the_challenge_from_being_passe
     assert "reject sample R1, program 1 (dark residue): usual is " in history.stdout
 
 
+@pytest.mark.timeout(300)
+async def test_one_that_is_broken_off_behind_a_doubtful_reject_sample_is_recorded(at: Line) -> None:
+    """Else whoever shows the wrong sample ends it with Ctrl+C, and nobody ever hears of it."""
+    at.config.write_text(at.config.read_text().replace('shows = "dark residue"', "score = [900.0, 901.0]", 1))
+    running = await begun(at)
+    await put_in(at, bad_image(1))
+    await asked(running)  # R1 was rejected, with a score that line.toml does not expect; G1 is asked for
+    running.send_signal(signal.SIGINT)
+
+    code, err = await ended(running)
+
+    assert code == 1, err
+    (found,) = kept(at)
+    assert (found.is_passed, [one.odd for one in found.samples]) == (False, ["band"])
+
+
 async def scores(at: Line) -> tuple[bytes, bytes]:
     """Two images of bad parts whose scores lie well apart."""
     images = [bad_image(number) for number in range(1, 5)]
