@@ -174,6 +174,9 @@ class ChallengeClock:
         if self.plan.lock_out and told.through != "line":
             return False
         wanted = self.plan.wanted.get(program, frozenset()) if program is not None else frozenset()
+        # A sample that line.toml gave to another program since then was not shown to that one.
+        if wanted and program not in told.programs:
+            return False
         shown = {(one.name, one.kind) for one in told.samples if one.is_right}
         return wanted <= shown and (not self.plan.lock_out or bool(wanted))
 

@@ -311,6 +311,16 @@ def test_each_program_has_its_own_samples(clocks: Clocks) -> None:
     assert clock.why_locked(1, 14) != ""
 
 
+def test_a_sample_that_is_given_to_another_program_was_not_shown_to_that_one(clocks: Clocks) -> None:
+    """It was shown to program 1; then line.toml says program 2, and the agent is started anew."""
+    moved = replace(LOCK, programs=(1, 2), wanted={1: frozenset({("R5", "reject")}), 2: LOCK.wanted[1]})
+    clock = clock_at(clocks, moved, record(clocks.wall))
+
+    assert "no challenge was passed yet" in clock.why_locked(2, 11)
+    clock.note(passed(programs=[2]), 11)
+    assert clock.why_locked(2, 12) == ""
+
+
 def test_a_program_that_has_no_sample_never_opens(clocks: Clocks) -> None:
     """line.toml is refused so; whatever else comes to it, nothing passes that was proven by nothing."""
     clock = clock_at(clocks, LOCK, record(clocks.wall, programs=[7], samples=()))

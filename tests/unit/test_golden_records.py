@@ -270,11 +270,11 @@ def test_a_sample_that_is_changed_is_named_in_the_journals_start(settings: Setti
 
 
 def test_the_doctor_says_what_is_due_and_which_sample_is_odd(settings: Settings, tmp_path: Path) -> None:
-    site, path = Site(tmp_path / "line.toml", settings), settings.store.journal
+    site, path, programs = Site(tmp_path / "line.toml", settings), settings.store.journal, [settings.bundle[0].program]
     assert "there is no journal" in challenge_age(site).evidence
-    write(path, record(), parts=(1,))
+    write(path, record(programs=programs), parts=(1,))
     fits = challenge_age(site)
-    write(path, record(1.5).replace('"bundle": "b1"', '"bundle": "b1", "odd": "low"'))
+    write(path, record(1.5, programs=programs).replace('"bundle": "b1"', '"bundle": "b1", "odd": "low"'))
     odd = challenge_age(site)
     write(path, record(ok=False))
     failed = challenge_age(site)
