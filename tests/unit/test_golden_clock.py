@@ -246,6 +246,15 @@ def test_a_part_number_of_another_journal_is_not_counted_from(clocks: Clocks) ->
         assert "not known how many parts" in clock_at(clocks, Plan(every_parts=100), known).standing(1, 11).overdue
 
 
+def test_a_part_that_was_under_way_when_the_challenge_ended_is_not_held_back(clocks: Clocks) -> None:
+    """Part 10 has its number and waits for its verdict while the record is written: none has come since then."""
+    clock = clock_at(clocks, replace(LOCK, every_h=None, every_parts=100))
+    clock.note(passed(), 10)
+
+    assert [clock.why_locked(1, seq) for seq in (9, 10, 11)] == ["", "", ""]
+    assert [clock.standing(1, seq).due_parts for seq in (9, 10, 11, 12)] == [100, 100, 100, 99]
+
+
 # --- the lock ------------------------------------------------------------------------------------------------
 
 
