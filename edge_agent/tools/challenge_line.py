@@ -234,7 +234,9 @@ def _of(wanted: SampleSettings, row: PartRow, published: Published) -> Sample:
     if camera is None:
         return replace(sample, score=None, limit=None, wrong=f"camera {wanted.camera} has no image of it")
     sample = replace(sample, score=camera.score, limit=camera.limit, bundle_id=camera.bundle_id)
-    if wanted.kind == "reject" and camera.reason is not None and camera.reason is not sample.reason:
+    if camera.outcome is None or camera.reason is None:
+        return replace(sample, wrong=sample.wrong or f"camera {wanted.camera} did not judge it")
+    if wanted.kind == "reject" and camera.reason is not sample.reason:
         # Another camera's reject says nothing of what this one sees.
         sample = replace(sample, reason=camera.reason)
     return sample

@@ -82,6 +82,17 @@ def test_a_sample_of_a_camera_is_judged_by_that_camera_alone() -> None:
     assert (missing.is_right, missing.score, missing.wrong) == (False, None, "camera 3 has no image of it")
 
 
+def test_a_sample_of_a_camera_that_judged_nothing_is_not_right_by_the_word_of_another_one() -> None:
+    """Camera 1 rejects it; the inspection of camera 2 was not done by the deadline."""
+    one = part_row(7).cameras[0]
+    sees = replace(one, camera=1, outcome=Outcome.NG, reason=Reason.SCORE, score=9.0, limit=1.0, bundle_id="a" * 64)
+    silent = replace(one, camera=2, outcome=None, reason=None, score=None, limit=None, bundle_id=None)
+
+    found = of(REJECT.model_copy(update={"camera": 2}), row(score=9.0, limit=1.0, cameras=(sees, silent)))
+
+    assert (found.is_right, found.score, found.wrong) == (False, None, "camera 2 did not judge it")
+
+
 def test_the_name_of_a_bypass_at_the_terminal_is_not_needed_to_see_one() -> None:
     found = _came(row(detail="BYPASS by x, which changes nothing here: REJECT SCORE"), Published.PUBLISHED)
 
