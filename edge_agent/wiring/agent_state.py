@@ -100,6 +100,7 @@ class AgentDesk:
             "dry_run": self.engine.is_dry_run,
             "degraded": dict(self.degraded()),
             "program": self.engine.program,
+            "newest_part": self.engine.next_seq - 1,
             "locked": self.engine.why_locked,
             "samples": self.clock.standing(self.engine.program, self.engine.next_seq).words,
             "archive": asdict(self.held()),

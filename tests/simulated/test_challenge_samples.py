@@ -6,6 +6,7 @@ import asyncio
 import json
 import signal
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,7 +14,9 @@ import pytest
 from drivers.simulated.faults import Fault
 from edge_agent.desk.client import DeskClient, desk_path
 from edge_agent.domain import Reason
+from edge_agent.settings import load_settings
 from edge_agent.store.challenges import all_challenges
+from edge_agent.tools.challenge_line import LineChallenge, chosen_samples
 from tests.simulated.line import PROGRAM, bad_image, edge_agent, good_image, line
 from tests.simulated.test_lock_out import LOCK, challenged, put_in
 
@@ -136,6 +139,29 @@ async def test_a_sample_without_an_image_proves_nothing(at: Line) -> None:
     said = json.loads(out)
     assert row.reason is Reason.NO_IMAGE
     assert (running.returncode, said["ok"], said["shown"][0]["ok"]) == (1, False, False)
+
+
+async def test_a_part_that_was_under_way_before_is_no_sample(at: Line) -> None:
+    """A defective part of the production waits for its result as the challenge begins: it is not R1, nor R1 then G1."""
+    settings, number, asked_for = load_settings(at.config), len(at.rows()) + 1, asyncio.Event()
+    at.controller.timing = replace(at.controller.timing, late_s=0.7)
+    at.controller.faults.add(at.controller.triggers + 1, Fault.LATE_RESULT)
+    await at.controller.wire_trigger(bad_image(2))
+    async with DeskClient.open(desk_path(at.folder / "journal.sqlite3")) as desk:
+        assert desk is not None
+        while (await desk.status())["state"] != "BUSY":
+            assert len(at.rows()) < number
+
+    shown = LineChallenge(settings, "Ada", chosen_samples(settings, "all", None), lambda _: asked_for.set())
+    running = asyncio.create_task(shown.run(30.0))
+    await asked_for.wait()
+    assert len(at.rows()) < number, "it is still under way"
+    assert (await at.until_rows(number))[-1].reason is Reason.SCORE
+    samples = [(await put_in(at, image))[0].part_seq for image in (bad_image(1), good_image(1))]
+    await running
+
+    assert [sample.part_seq for sample in shown.samples] == samples
+    assert shown.result().is_passed
 
 
 async def test_one_at_a_time_and_not_under_a_bypass(at: Line) -> None:
