@@ -50,7 +50,7 @@ def alone(parts: Iterable[Sequence[Said]]) -> dict[str, int]:
         agree = [word for word in standing.words if word.says == standing.says]
         if len(agree) == 1:
             counts[agree[0].person] += 1
-            names[agree[0].person] = agree[0].by
+            names[agree[0].person] = plain(agree[0].by)
     return {names[person]: number for person, number in sorted(counts.items(), key=lambda one: (-one[1], one[0]))}
 
 
