@@ -19,6 +19,7 @@ from edge_agent.store.archived import read_archived
 from edge_agent.store.scored import BAD, GOOD, reviews_of
 from edge_agent.store.search import JournalSearch
 from edge_agent.tools.learn.alike import Alike
+from edge_agent.tools.learn.since import listed_parts
 from edge_agent.tools.learn.words_of_people import alone, words_by_part
 
 if TYPE_CHECKING:
@@ -335,11 +336,11 @@ class _Looking:
         doubted = self._reviews.doubted
         notes = []
         if gone:
-            notes.append(f"NOT TRIED, known defects without an image that can be judged: {_listed(gone)}")
+            notes.append(f"NOT TRIED, known defects without an image that can be judged: {listed_parts(gone)}")
         if doubted:
             notes.append(
                 "NOT TRIED, parts that somebody calls defective and somebody else good, to be decided first: "
-                f"{_listed(doubted)}"
+                f"{listed_parts(doubted)}"
             )
         return notes
 
@@ -364,11 +365,6 @@ def _said(part: Material) -> str:
 
 def _parts(number: int) -> str:
     return "part" if number == 1 else "parts"
-
-
-def _listed(parts: list[int]) -> str:
-    newest = ", ".join(map(str, sorted(parts, reverse=True)[:_NAMED]))
-    return f"{len(parts)} ({newest}{', ...' * (len(parts) > _NAMED)})"
 
 
 def _more(number: int) -> list[str]:
