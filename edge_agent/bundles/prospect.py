@@ -201,6 +201,7 @@ def foresee(settings: Settings, wish: LimitWish) -> Prospect:
     bundles, camera, below = _kin(entry.path, manifest), entry.camera, new.passes_below
     judging, others = Judging(frozenset(bundles), below), _others(settings, entry)
     moved, reviews, parts, good, good_passing = Moved(0, 0, "", (), ()), Reviews(), [], 0, 0
+    doubted: list[ReviewedPart] = []
     try:
         reviews = reviews_of(settings.store.journal)
         with ScoredParts.open(settings.store.journal) as journal:
@@ -209,6 +210,7 @@ def foresee(settings: Settings, wish: LimitWish) -> Prospect:
         for path in reviews.journals:
             with ScoredParts.open(path) as journal:
                 bad, seen = reviews.of(BAD), reviews.of(GOOD)
+                doubted += journal.defects_passing(reviews.doubted, judging, camera, others, agent_alone=agent_alone)
                 parts += journal.defects_passing(bad, judging, camera, others, agent_alone=agent_alone)
                 good += len(journal.passing(seen, bundles, camera, float("inf"), agent_alone=agent_alone))
                 good_passing += len(journal.passing(seen, bundles, camera, below, agent_alone=agent_alone))
@@ -217,6 +219,9 @@ def foresee(settings: Settings, wish: LimitWish) -> Prospect:
         if reviews.disputed:
             disputed = _parts(tuple(sorted(reviews.disputed)))
             notes.append(f"people differ over parts, which count as neither good nor defective: {disputed}")
+        if doubted:
+            would = _parts(tuple(sorted(one.part_seq for one in doubted)))
+            notes.append(f"of these somebody calls defective what WOULD PASS by this limit; decide them first: {would}")
     except NoJournalYet as err:
         notes = [f"{err}: nothing but the calibration tells what this limit would do"]
     if settings.trusted_keys:

@@ -142,7 +142,7 @@ def bundle_activate(
     entry = entry_of(settings, bundle.program, bundle.camera)
     refuse_root([entry.path])
     shadow = _shadow_of(settings, bundle.id)
-    because = _reason_of(bundle, entry, why)
+    because = _reason_of(settings, bundle, entry, why)
     switch = activate(entry.path, bundle.folder, by=signed.words, why=because, prove=proven(settings, entry))
     _say_chosen(settings, entry, switch, json_, shadow)
 
@@ -176,21 +176,27 @@ def bundle_rollback(
     _say_chosen(settings, entry, switch, json_)
 
 
-def _reason_of(bundle: Bundle, entry: BundleSettings, why: str) -> str:
+def _reason_of(settings: Settings, bundle: Bundle, entry: BundleSettings, why: str) -> str:
     """The reason as the record keeps it, with what is loosened by a bundle that learned; that is said as well.
 
     Raises UsageError where something is, and nobody says why it may be.
     """
     from edge_agent.errors import BundleRejected
-    from edge_agent.inspection.bundle.learned import check_reason
+    from edge_agent.inspection.bundle.learned import check_reason, learned_of
     from edge_agent.inspection.bundle.manifest import read_manifest
     from edge_agent.inspection.bundle.registry import bundle_in_use
+    from edge_agent.tools.learn.since import said_since
 
     try:
         in_use = read_manifest(bundle_in_use(entry.path)[0]).text("id")
     except BundleRejected:  # none judges, or a damaged one: there is nothing that could be loosened
         in_use = None
-    loosened = check_reason(bundle.manifest, in_use, why)
+    learned, since = learned_of(bundle.manifest), []
+    if learned is not None:
+        without = frozenset(image["sha256"] for image in bundle.manifest.get("left_out_images", ()))
+        place = {"program": bundle.program, "camera": bundle.camera}
+        since = said_since(settings.store.journal, learned, **place, without=without)
+    loosened = check_reason(bundle.manifest, in_use, why, since)
     if not loosened:
         return why
     for one in loosened:

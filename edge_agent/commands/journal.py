@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 
 __all__ = ["journal_cli"]
 
+_NAMED = 10
+
 journal_cli = typer.Typer(no_args_is_help=True, help="The journal: every part once, with its verdict and its reason.")
 
 
@@ -136,9 +138,18 @@ def journal_verify(
 
 @journal_cli.command("rotate")
 def journal_rotate(
-    config: Config = DEFAULT_CONFIG, *, journal: JournalFile = None, by: By = None, json_: Json = False
+    config: Config = DEFAULT_CONFIG,
+    *,
+    journal: JournalFile = None,
+    by: By = None,
+    although_disputed: Annotated[
+        bool, typer.Option("--although-disputed", help="Parts over which people differ shall stay undecided.")
+    ] = False,
+    json_: Json = False,
 ) -> None:
     """Close the journal under the name of its parts and begin the next one; 75 while an agent runs.
+
+    Nobody can review a part of a closed journal: 65 where people differ over one, for it could be decided no more.
 
     Example: edge-agent journal rotate --config line.toml
     """
@@ -147,8 +158,28 @@ def journal_rotate(
 
     path = journal or settings_of(config, writes_state=True).store.journal
     refuse_root([path.parent, path])
+    if not although_disputed:
+        _refuse_disputed(path)
     kept = rotate(path, by=who(by))
     say(json_, {"schema_version": 1, "closed": str(kept)}, [f"closed: {kept}"])
+
+
+def _refuse_disputed(path: Path) -> None:
+    """Raise DataError where people differ over parts of this journal: the page decides over no closed one."""
+    from edge_agent.errors import DataError
+    from edge_agent.store.scored import reviews_of
+    from edge_agent.store.search import JournalSearch
+
+    if not path.is_file():  # rotate says so
+        return
+    with JournalSearch.open(path) as journal:
+        open_ = [seq for seq in sorted(reviews_of(path).disputed, reverse=True) if journal.part(seq) is not None]
+    if open_:
+        newest = ", ".join(map(str, open_[:_NAMED])) + ", ..." * (len(open_) > _NAMED)
+        raise DataError(
+            f"people differ over {len(open_)} parts of this journal, which nobody could decide any more: {newest}",
+            hint="decide them on the page (Review, Disputed), or leave them so with --although-disputed",
+        )
 
 
 def _line(record: dict[str, Any]) -> str:

@@ -49,7 +49,7 @@ def _lines(found: Reviewers) -> list[str]:
         for one in told["reviewers"]
     ]
     lines += [
-        f"{two['one']} and {two['other']}: {_words(two['agreed'])}"
+        f"{printable(two['one'])} and {printable(two['other'])}: {_words(two['agreed'])}"
         + ("" if two["kappa"] is None else f", Cohen's kappa {two['kappa']:.2f}")
         for two in told["between"]
     ]

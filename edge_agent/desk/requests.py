@@ -19,8 +19,8 @@ _WITHIN_MAX_S = 60.0
 _ARGS_MAX = 32
 _NOTES = ("BUNDLE_CHOSEN", "CHALLENGE", "LEARN", "LIMIT", "MSA", "SHADOW", "USERS")
 _NOTE_MAX = 2000  # what the journal holds of a text
-_CHALLENGE_MAX = 24_000
-"""Of fifty samples, with what each scored."""
+_CHALLENGE_MAX = 32_000
+"""Of fifty samples with the longest names, each with what is odd about it."""
 _NAME_MAX = 200
 
 

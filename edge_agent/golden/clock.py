@@ -60,11 +60,15 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """A challenge and how old it was when this process learnt of it; None: its date cannot be true."""
+    """A challenge and how old it was when this process learnt of it; None: its date cannot be true.
+
+    ``is_of_now``: it ended while this process ran, so that its part's number is of the journal that is written.
+    """
 
     told: Challenged
     age: timedelta | None
     learnt_mono_s: float
+    is_of_now: bool = False
 
 
 class ChallengeClock:
@@ -95,7 +99,8 @@ class ChallengeClock:
         told = read_challenge(detail, at.isoformat())
         if told is not None:
             self._newest.clear()
-            self._known.insert(0, _Known(replace(told, part_seq=part_seq), timedelta(0), self._mono_s()))
+            told = replace(told, part_seq=part_seq)
+            self._known.insert(0, _Known(told, timedelta(0), self._mono_s(), is_of_now=True))
 
     def standing(self, program: int | None, part_seq: int) -> Standing:
         """How it stands before part ``part_seq`` of this program; of all programs the worst where it is not known."""
@@ -119,11 +124,14 @@ class ChallengeClock:
             return self._late("no challenge was passed yet: edge-agent challenge", None, None)
         if not newest.told.is_passed:
             return self._late("the last challenge was not passed: show the samples again", None, None)
-        passed = newest
-        age = self._age(passed)
+        age = self._age(newest)
         if age is None:
             return self._late("the clock was set back since the last challenge: show the samples again", None, None)
-        return self._since(passed.told, age, part_seq)
+        told = newest.told
+        # A part that was under way when the challenge ended: none has come since then.
+        if newest.is_of_now and told.part_seq is not None:
+            part_seq = max(part_seq, told.part_seq + 1)
+        return self._since(told, age, part_seq)
 
     def _newest_of(self, program: int | None) -> _Known | None:
         """The newest challenge that says something of this program; looked for once, since every part asks."""
@@ -174,6 +182,9 @@ class ChallengeClock:
         if self.plan.lock_out and told.through != "line":
             return False
         wanted = self.plan.wanted.get(program, frozenset()) if program is not None else frozenset()
+        # A sample that line.toml gave to another program since then was not shown to that one.
+        if wanted and program not in told.programs:
+            return False
         shown = {(one.name, one.kind) for one in told.samples if one.is_right}
         return wanted <= shown and (not self.plan.lock_out or bool(wanted))
 

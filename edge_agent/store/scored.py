@@ -91,6 +91,12 @@ class Reviews:
         """The parts of which people say one of these."""
         return [seq for seq, said in self.said.items() if said in says]
 
+    @property
+    def doubted(self) -> list[int]:
+        """The disputed parts that somebody calls defective."""
+        standing = ((seq, settle(self.words[seq]).words) for seq in sorted(self.disputed))
+        return [seq for seq, words in standing if any(word.says in BAD for word in words)]
+
 
 class ScoredParts(JournalSearch):
     """A read-only view of a journal that knows what a score decided."""

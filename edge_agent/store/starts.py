@@ -37,6 +37,7 @@ __all__ = [
     "rotate_detail",
     "told_detail",
     "values_of",
+    "was_simulated",
     "without_values",
 ]
 
@@ -154,6 +155,12 @@ def last_start(path: Path) -> tuple[Values | None, bool]:
     except DataError as err:
         log.warning("last_start_not_read", why=str(err), hint=err.hint)
         return None, True
+
+
+def was_simulated(path: Path) -> bool:
+    """Whether the newest start in a journal was one with simulated peers."""
+    values, _ = last_start(path)
+    return values is not None and values.get("run.simulated") is True
 
 
 def rotate_detail(by: str, closed: str, values: Values | None, more: Mapping[str, object]) -> str:

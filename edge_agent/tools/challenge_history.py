@@ -9,6 +9,7 @@ from edge_agent.golden.clock import Standing, clock_of
 from edge_agent.golden.known import KnownSamples
 from edge_agent.golden.series import Series, series_of
 from edge_agent.local_time import in_local_time
+from edge_agent.store.starts import was_simulated
 
 if TYPE_CHECKING:
     from edge_agent.settings import Settings
@@ -59,9 +60,10 @@ class SampleHistory:
 
 
 def sample_history(settings: Settings) -> SampleHistory:
-    """Of this line's journals. Raises DataError."""
-    clock, newest = clock_of(settings)
-    known = KnownSamples.of(settings)
+    """Of this line's journals; of simulated parts where the line was last started with them. Raises DataError."""
+    is_simulated = was_simulated(settings.store.journal)
+    clock, newest = clock_of(settings, is_simulated=is_simulated)
+    known = KnownSamples.of(settings, with_simulated=is_simulated)
     return SampleHistory(clock.standing(None, newest + 1), series_of(known), known.missing)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from drivers.timing import monotonic_s
 from edge_agent.desk.client import DeskClient, desk_path
@@ -19,7 +19,7 @@ from edge_agent.golden.known import KnownSamples
 from edge_agent.store.search import JournalSearch
 from edge_agent.store.starts import START
 from edge_agent.store.study_asks import Asked, asking
-from edge_agent.tools.challenge import BUNDLE_DIGITS, Challenge, Sample, now_utc
+from edge_agent.tools.challenge import BUNDLE_DIGITS, Challenge, Sample, is_doubtful, now_utc
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -97,8 +97,8 @@ class LineChallenge:
 
     @property
     def is_failed(self) -> bool:
-        """Whether a sample was wrong already."""
-        return any(not sample.is_right for sample in self.samples)
+        """Whether a sample was wrong already, or a reject sample may be another one: it cannot be passed any more."""
+        return any(not one.is_right or (one.must_reject and is_doubtful(one.odd)) for one in self.samples)
 
     def result(self) -> Challenge:
         """The challenge, as far as it came; one of which samples are missing is not passed."""
@@ -125,9 +125,10 @@ class LineChallenge:
         await self._may_begin()
         with asking(self.settings.store.journal) as ask, JournalSearch.open(self.settings.store.journal) as journal:
             known = KnownSamples.of(self.settings, with_simulated=self.is_simulated)
-            after, begun = journal.last_seq(), journal.newest_event()
+            begun = journal.newest_event()
             until_mono_s = monotonic_s() + within_s
             _ends_on_signals()
+            after = max(journal.last_seq(), await self._newest_begun())
             self._announce()
             for number, wanted in enumerate(self.wanted, start=1):
                 name = wanted.name if wanted is not None else str(number)
@@ -153,11 +154,19 @@ class LineChallenge:
         shows = f" ({wanted.shows})" if wanted.shows else ""
         return f"{number} of {len(self.wanted)}: put {what} {wanted.name}{shows} in, and nothing else"
 
-    async def _may_begin(self) -> None:
+    async def _newest_begun(self) -> int:
+        """The part that is under way, or was the last one: it was put in before a sample was asked for."""
+        newest = (await self._status()).get("newest_part")
+        return newest if isinstance(newest, int) else 0
+
+    async def _status(self) -> dict[str, Any]:
         async with DeskClient.open(desk_path(self.settings.store.journal)) as agent:
             if agent is None:
                 raise Unavailable("no agent runs on this line", hint="start it, or challenge with a folder of images")
-            told = await agent.status()
+            return await agent.status()
+
+    async def _may_begin(self) -> None:
+        told = await self._status()
         if told.get("bypass"):
             raise Unavailable(
                 "a person answers for the parts at the moment (bypass): samples would prove nothing",
@@ -234,7 +243,9 @@ def _of(wanted: SampleSettings, row: PartRow, published: Published) -> Sample:
     if camera is None:
         return replace(sample, score=None, limit=None, wrong=f"camera {wanted.camera} has no image of it")
     sample = replace(sample, score=camera.score, limit=camera.limit, bundle_id=camera.bundle_id)
-    if wanted.kind == "reject" and camera.reason is not None and camera.reason is not sample.reason:
+    if camera.outcome is None or camera.reason is None:
+        return replace(sample, wrong=sample.wrong or f"camera {wanted.camera} did not judge it")
+    if wanted.kind == "reject" and camera.reason is not sample.reason:
         # Another camera's reject says nothing of what this one sees.
         sample = replace(sample, reason=camera.reason)
     return sample

@@ -41,16 +41,19 @@ QUALIFY row_number() OVER (
 WORDS_TYPE: Final = 'STRUCT(says VARCHAR, who VARCHAR, "role" VARCHAR)[]'
 SETTLED_REVIEWS: Final = """
 CREATE VIEW settled_reviews AS
-WITH heard AS (
-  SELECT line, history, part_seq, count(DISTINCT says) > 1 AS differ,
-    list({'says': says, 'who': who, 'role': role} ORDER BY at_utc, event_id) AS words
-  FROM reviews GROUP BY line, history, part_seq)
+WITH begun AS (SELECT line, history AS said_in, min(at_utc) AS begun_utc FROM events GROUP BY ALL),
+heard AS (
+  SELECT r.line, r.history, r.part_seq, count(DISTINCT says) > 1 AS differ,
+    list({'says': says, 'who': who, 'role': role} ORDER BY begun_utc, event_id) AS words
+  FROM reviews r JOIN begun USING (line, said_in) GROUP BY r.line, r.history, r.part_seq)
 SELECT r.* REPLACE (CASE WHEN heard.differ THEN settled_word(heard.words) ELSE r.says END AS says)
-FROM reviews r JOIN heard ON heard.line = r.line AND heard.history = r.history AND heard.part_seq = r.part_seq
-QUALIFY row_number() OVER (PARTITION BY r.line, r.history, r.part_seq ORDER BY r.at_utc DESC, r.event_id DESC) = 1
+FROM reviews r JOIN begun USING (line, said_in)
+  JOIN heard ON heard.line = r.line AND heard.history = r.history AND heard.part_seq = r.part_seq
+QUALIFY row_number() OVER (PARTITION BY r.line, r.history, r.part_seq ORDER BY begun_utc DESC, r.event_id DESC) = 1
 """
 """What counts of a part, in ``says``, DISPUTED where people differ; the other columns are those of the last review.
-``settled_word`` is the function below: the rule is the line's own, and stands in one place."""
+``settled_word`` is the function below: the rule is the line's own, and stands in one place. Words go in the order in
+which the journal has them, as on the line: by the time they would be turned round where a clock was set back."""
 
 
 def settled_word(words: Sequence[Mapping[str, str | None]]) -> str:

@@ -12,6 +12,7 @@ from starlette.routing import Route
 from drivers.timing import monotonic_s
 from edge_agent.golden.known import KnownSamples
 from edge_agent.golden.series import series_of
+from edge_agent.store.starts import was_simulated
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -44,7 +45,8 @@ class SamplesPage:
             return JSONResponse(self._found[1])
 
     def _look(self) -> dict[str, Any]:
-        known = KnownSamples.of(self.settings, with_simulated=True)
+        # As the challenge itself compares them: what simulated peers showed is nothing that a real sample is like.
+        known = KnownSamples.of(self.settings, with_simulated=was_simulated(self.settings.store.journal))
         return {
             "schema_version": 1,
             "samples": [one.to_json() for one in series_of(known)],

@@ -100,6 +100,7 @@ class AgentDesk:
             "dry_run": self.engine.is_dry_run,
             "degraded": dict(self.degraded()),
             "program": self.engine.program,
+            "newest_part": self.engine.next_seq - 1,
             "locked": self.engine.why_locked,
             "samples": self.clock.standing(self.engine.program, self.engine.next_seq).words,
             "archive": asdict(self.held()),
@@ -134,15 +135,19 @@ class AgentDesk:
         told = read_challenge(detail, "") if kind == CHALLENGE else None
         # One that was not passed closes the lock before its record is on the disk, one that was passed opens it after.
         if told is not None and not told.is_passed:
-            self.clock.note(detail, self.engine.next_seq - 1)
-            if self.engine.why_locked:
-                await self.engine.withdraw()
+            await self._take_note(detail)
         try:
             await self.journal.event(kind, detail)
         except JournalError as err:
             raise DriverError(str(err)) from err
-        if told is not None and told.is_passed:
-            self.clock.note(detail, self.engine.next_seq - 1)
+        # Of one that was not passed once more: another one that was passed may have come to the disk just before it.
+        if told is not None:
+            await self._take_note(detail)
+
+    async def _take_note(self, detail: str) -> None:
+        self.clock.note(detail, self.engine.next_seq - 1)
+        if self.engine.why_locked:
+            await self.engine.withdraw()
 
     def listen(self, on_line: Callable[[tuple[str, ...]], object]) -> Callable[[], None]:
         """Hear every result line from now on; gives what ends it."""

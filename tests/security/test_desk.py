@@ -95,7 +95,7 @@ async def leave(writer: asyncio.StreamWriter) -> None:
         b'{"v":1,"ask":"note","kind":"START","detail":""}\n',
         b'{"v":1,"ask":"note","kind":["CHALLENGE"],"detail":""}\n',
         b'{"v":1,"ask":"note","kind":"CHALLENGE","detail":7}\n',
-        b'{"v":1,"ask":"note","kind":"CHALLENGE","detail":"' + b"x" * 24001 + b'"}\n',
+        b'{"v":1,"ask":"note","kind":"CHALLENGE","detail":"' + b"x" * 32001 + b'"}\n',
         b'{"v":1,"ask":"note","kind":"MSA","detail":"' + b"x" * 2001 + b'"}\n',
         b'{"v":1,"ask":"command","name":7}\n',
         b'{"v":1,"ask":"command","name":"EC","args":"x"}\n',

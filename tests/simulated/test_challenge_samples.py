@@ -6,6 +6,7 @@ import asyncio
 import json
 import signal
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,7 +14,9 @@ import pytest
 from drivers.simulated.faults import Fault
 from edge_agent.desk.client import DeskClient, desk_path
 from edge_agent.domain import Reason
+from edge_agent.settings import load_settings
 from edge_agent.store.challenges import all_challenges
+from edge_agent.tools.challenge_line import LineChallenge, chosen_samples
 from tests.simulated.line import PROGRAM, bad_image, edge_agent, good_image, line
 from tests.simulated.test_lock_out import LOCK, challenged, put_in
 
@@ -138,6 +141,29 @@ async def test_a_sample_without_an_image_proves_nothing(at: Line) -> None:
     assert (running.returncode, said["ok"], said["shown"][0]["ok"]) == (1, False, False)
 
 
+async def test_a_part_that_was_under_way_before_is_no_sample(at: Line) -> None:
+    """A defective part of the production waits for its result as the challenge begins: it is not R1, nor R1 then G1."""
+    settings, number, asked_for = load_settings(at.config), len(at.rows()) + 1, asyncio.Event()
+    at.controller.timing = replace(at.controller.timing, late_s=0.7)
+    at.controller.faults.add(at.controller.triggers + 1, Fault.LATE_RESULT)
+    await at.controller.wire_trigger(bad_image(2))
+    async with DeskClient.open(desk_path(at.folder / "journal.sqlite3")) as desk:
+        assert desk is not None
+        while (await desk.status())["state"] != "BUSY":
+            assert len(at.rows()) < number
+
+    shown = LineChallenge(settings, "Ada", chosen_samples(settings, "all", None), lambda _: asked_for.set())
+    running = asyncio.create_task(shown.run(30.0))
+    await asked_for.wait()
+    assert len(at.rows()) < number, "it is still under way"
+    assert (await at.until_rows(number))[-1].reason is Reason.SCORE
+    samples = [(await put_in(at, image))[0].part_seq for image in (bad_image(1), good_image(1))]
+    await running
+
+    assert [sample.part_seq for sample in shown.samples] == samples
+    assert shown.result().is_passed
+
+
 async def test_one_at_a_time_and_not_under_a_bypass(at: Line) -> None:
     running = await begun(at)
     second = await asyncio.to_thread(edge_agent, "challenge", "--samples", "all", "--config", str(at.config))
@@ -187,6 +213,22 @@ async def test_a_swapped_sample_is_told_and_keeps_the_challenge_from_being_passe
     assert "it scores as R1 does, and may have been swapped with it" in said["odd"][1]
     assert history.returncode == 1
     assert "reject sample R1, program 1 (dark residue): usual is " in history.stdout
+
+
+@pytest.mark.timeout(300)
+async def test_one_that_is_broken_off_behind_a_doubtful_reject_sample_is_recorded(at: Line) -> None:
+    """Else whoever shows the wrong sample ends it with Ctrl+C, and nobody ever hears of it."""
+    at.config.write_text(at.config.read_text().replace('shows = "dark residue"', "score = [900.0, 901.0]", 1))
+    running = await begun(at)
+    await put_in(at, bad_image(1))
+    await asked(running)  # R1 was rejected, with a score that line.toml does not expect; G1 is asked for
+    running.send_signal(signal.SIGINT)
+
+    code, err = await ended(running)
+
+    assert code == 1, err
+    (found,) = kept(at)
+    assert (found.is_passed, [one.odd for one in found.samples]) == (False, ["band"])
 
 
 async def scores(at: Line) -> tuple[bytes, bytes]:

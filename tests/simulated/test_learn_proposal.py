@@ -189,6 +189,45 @@ def test_a_second_person_who_agrees_is_told_as_well(line: LearnLine) -> None:
     assert not any("alone" in note for note in found.notes)
 
 
+def test_one_person_who_types_the_name_in_two_ways_is_told_as_one(line: LearnLine) -> None:
+    """Else whoever wants no second look says every word twice."""
+    rows = line.parts([marked_image(number) for number in range(1, 7)], "OVERTURNED", by="Ada")
+    for row in rows:
+        line.say(row.part_seq, "OVERTURNED", by="  ADA ")
+
+    found = proposed(line)
+
+    assert list(found.by_person.values()) == [6]
+    assert any("6 of the parts to add rest on the word of" in note for note in found.notes)
+
+
+def test_who_overturned_a_part_is_told_and_not_who_spoke_last(line: LearnLine) -> None:
+    """Ada calls them defective, Bo comes to it and says good, Cy decides for good; Ada repeats her word."""
+    rows = line.parts([marked_image(number) for number in range(1, 7)], "CONFIRMED", by="Ada")
+    for row in rows:
+        for by, says in (("Bo", "OVERTURNED"), ("Cy", "OVERTURNED"), ("Bo", "CONFIRMED"), ("Ada", "CONFIRMED")):
+            line.say(row.part_seq, says, by=by)
+
+    found = proposed(line)
+
+    assert found.by_person == {"Cy": 6}
+    assert any("rest on the word of Cy alone" in note for note in found.notes)
+
+
+def test_a_known_defect_that_is_no_test_any_more_is_told_where_one_signs(line: LearnLine) -> None:
+    gone, doubted = line.parts([bad_image(1), bad_image(2)], "CONFIRMED", by="Ada")
+    line.file_of(gone).unlink()
+    line.say(doubted.part_seq, "OVERTURNED", by="Bo")
+
+    found = proposed(line)
+
+    assert found.defects == ()
+    says = "NOT TRIED, known defects without an image that can be judged"
+    assert f"{says}: 1 ({gone.part_seq})" in found.notes
+    says = "NOT TRIED, parts that somebody calls defective and somebody else good, to be decided first"
+    assert f"{says}: 1 ({doubted.part_seq})" in found.notes
+
+
 def test_a_good_part_of_the_bundle_that_is_a_known_defect_is_taken_out(line: LearnLine) -> None:
     known = min((line.bundle.parent / "good").iterdir())
     (row,) = line.parts([known.read_bytes()], "ESCAPE")

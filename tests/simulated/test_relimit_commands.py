@@ -132,6 +132,9 @@ def test_a_defect_over_which_people_differ_is_no_known_one_and_that_is_noted(con
     found = foresee(load_settings(config), wish)
     assert ([part.part_seq for part in found.parts], found.overturned) == ([1], 0), "neither good nor defective"
     assert "people differ over parts, which count as neither good nor defective: 1 (part 2)" in "\n".join(found.lines())
+    would = "of these somebody calls defective what WOULD PASS by this limit; decide them first: 1 (part 2)"
+    assert would in found.notes
+    assert not any("WOULD PASS" in note for note in foresee(load_settings(config), replace(wish, to=1.65)).notes)
 
 
 def relimit(config: Path, to: float, *more: str) -> Ran:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from edge_agent.desk.requests import LINE_MAX_BYTES, VERSION, request_of
 from edge_agent.domain import Outcome, Published, Reason, Verdict
+from edge_agent.golden.known import odd_words
+from edge_agent.golden.usual import Odd, control_of
 from edge_agent.settings import SampleSettings
+from edge_agent.settings.challenge import MOST_SAMPLES
 from edge_agent.tools.challenge import Challenge, Sample
 from edge_agent.tools.challenge_line import _came, _of
 from tests.unit.test_store_journal import part_row
@@ -82,6 +87,17 @@ def test_a_sample_of_a_camera_is_judged_by_that_camera_alone() -> None:
     assert (missing.is_right, missing.score, missing.wrong) == (False, None, "camera 3 has no image of it")
 
 
+def test_a_sample_of_a_camera_that_judged_nothing_is_not_right_by_the_word_of_another_one() -> None:
+    """Camera 1 rejects it; the inspection of camera 2 was not done by the deadline."""
+    one = part_row(7).cameras[0]
+    sees = replace(one, camera=1, outcome=Outcome.NG, reason=Reason.SCORE, score=9.0, limit=1.0, bundle_id="a" * 64)
+    silent = replace(one, camera=2, outcome=None, reason=None, score=None, limit=None, bundle_id=None)
+
+    found = of(REJECT.model_copy(update={"camera": 2}), row(score=9.0, limit=1.0, cameras=(sees, silent)))
+
+    assert (found.is_right, found.score, found.wrong) == (False, None, "camera 2 did not judge it")
+
+
 def test_the_name_of_a_bypass_at_the_terminal_is_not_needed_to_see_one() -> None:
     found = _came(row(detail="BYPASS by x, which changes nothing here: REJECT SCORE"), Published.PUBLISHED)
 
@@ -120,3 +136,22 @@ def test_samples_that_did_not_come_keep_it_from_being_passed() -> None:
     assert not Challenge("line", "Ada", "t", (right,), why_not="1 of 2 samples came").is_passed
     assert not Challenge("line", "Ada", "t", ()).is_passed
     assert not Challenge("line", "Ada", "t", (of(GOLDEN, row(Verdict.PASS, Reason.OK)),)).is_passed
+
+
+@pytest.mark.parametrize("letter", ["x", "キ", '"'])
+def test_the_desk_takes_the_record_of_as_many_samples_as_there_can_be(letter: str) -> None:
+    """One that it refused would be lost, and with it that the samples were wrong."""
+    usual = control_of([3.12345, 3.23456, 3.34567, 3.4, 3.5] * 3, 1.0)
+    assert usual is not None
+    samples = []
+    for number in range(MOST_SAMPLES):
+        wanted = REJECT.model_copy(update={"name": f"{letter * 30}{number:02d}"})
+        words = odd_words(wanted, 1.23456789, usual, Odd.LOW, f"{letter * 30}99")
+        came = of(wanted, row(part_seq=10**9 + number, score=1.23456789, limit=1.0123456, bundle_id="ab" * 32))
+        samples.append(replace(came, odd="creep-high", odd_words=words))
+    detail = json.dumps(Challenge("line", "N" * 64, "t" * 32, tuple(samples)).to_json(), ensure_ascii=False)
+
+    asked = json.dumps({"v": VERSION, "ask": "note", "kind": "CHALLENGE", "detail": detail}).encode()
+
+    assert len(asked) < LINE_MAX_BYTES
+    assert request_of(asked)["detail"] == detail

@@ -246,6 +246,15 @@ def test_a_part_number_of_another_journal_is_not_counted_from(clocks: Clocks) ->
         assert "not known how many parts" in clock_at(clocks, Plan(every_parts=100), known).standing(1, 11).overdue
 
 
+def test_a_part_that_was_under_way_when_the_challenge_ended_is_not_held_back(clocks: Clocks) -> None:
+    """Part 10 has its number and waits for its verdict while the record is written: none has come since then."""
+    clock = clock_at(clocks, replace(LOCK, every_h=None, every_parts=100))
+    clock.note(passed(), 10)
+
+    assert [clock.why_locked(1, seq) for seq in (9, 10, 11)] == ["", "", ""]
+    assert [clock.standing(1, seq).due_parts for seq in (9, 10, 11, 12)] == [100, 100, 100, 99]
+
+
 # --- the lock ------------------------------------------------------------------------------------------------
 
 
@@ -309,6 +318,16 @@ def test_each_program_has_its_own_samples(clocks: Clocks) -> None:
     clock.note(passed(), 12)
     clock.note(passed(ok=False, programs=[]), 13)
     assert clock.why_locked(1, 14) != ""
+
+
+def test_a_sample_that_is_given_to_another_program_was_not_shown_to_that_one(clocks: Clocks) -> None:
+    """It was shown to program 1; then line.toml says program 2, and the agent is started anew."""
+    moved = replace(LOCK, programs=(1, 2), wanted={1: frozenset({("R5", "reject")}), 2: LOCK.wanted[1]})
+    clock = clock_at(clocks, moved, record(clocks.wall))
+
+    assert "no challenge was passed yet" in clock.why_locked(2, 11)
+    clock.note(passed(programs=[2]), 11)
+    assert clock.why_locked(2, 12) == ""
 
 
 def test_a_program_that_has_no_sample_never_opens(clocks: Clocks) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -16,7 +16,9 @@ from edge_agent.golden.plan import Plan
 from edge_agent.runtime.bypass import decide_in_bypass
 from edge_agent.runtime.locking import UNKNOWN, never_locked, safely_locked
 from edge_agent.runtime.verdict import decide_verdict
+from edge_agent.store.challenges import newest_challenges
 from edge_agent.store.journal import JournalReader
+from edge_agent.wiring.agent_state import AgentDesk
 from tests.unit.test_runtime_bypass import publication
 from tests.unit.test_runtime_decision import NG, PROVEN
 from tests.unit.test_runtime_engine import line
@@ -129,6 +131,21 @@ async def test_a_pass_whose_row_is_being_written_does_not_leave_once_the_line_is
     assert row.verdict is Verdict.PASS, "the row was decided while it was open"
     assert published is Published.WITHHELD
     assert ("PASS", 1) not in at.output.said
+
+
+async def test_of_two_challenges_that_end_at_once_the_journals_last_one_says_whether_it_is_locked(
+    tmp_path: Path,
+) -> None:
+    """One of the line was passed; one of recorded images, noted while that row is being written, was not."""
+    clock = ChallengeClock(PLAN)
+    async with line(tmp_path, why_locked=safely_locked(clock.why_locked)) as at:
+        desk = AgentDesk(cast("Any", None), at.engine, at.health, cast("Any", None), at.journal, clock)
+
+        await asyncio.gather(desk.note("CHALLENGE", record(ok=True)), desk.note("CHALLENGE", record(ok=False)))
+
+        with JournalReader.open(tmp_path / "journal.sqlite3") as reader:
+            assert [one.is_passed for one in newest_challenges(reader)] == [False, True]
+        assert "the last challenge was not passed" in at.engine.why_locked
 
 
 async def test_the_output_asks_at_the_last_moment(tmp_path: Path) -> None:

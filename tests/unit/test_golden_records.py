@@ -20,6 +20,7 @@ from edge_agent.tools.challenge_history import sample_history
 from edge_agent.tools.challenge_line import chosen_samples, wanted_parts
 from edge_agent.tools.doctor import Result, Site
 from edge_agent.tools.doctor.samples import challenge_age
+from edge_agent.web.samples import SamplesPage
 from tests.security.web_site import web_settings
 from tests.unit.test_store_journal import part_row
 
@@ -266,15 +267,39 @@ def test_a_sample_that_is_changed_is_named_in_the_journals_start(settings: Setti
     ]
 
 
+def test_the_history_of_a_simulated_line_is_that_of_its_own_run(settings: Settings) -> None:
+    """The agent's status counts them; the history must not say that none was passed."""
+    path, told = settings.store.journal, {"simulated": True, "programs": [settings.bundle[0].program]}
+    write(path, record(**told), parts=(1,))
+    real = sample_history(settings)
+    page = SamplesPage(settings)._look()
+
+    async def start() -> None:
+        journal = Journal.open(path)
+        try:
+            await journal.event("START", json.dumps({"values": {"run.simulated": True}}))
+        finally:
+            journal.close()
+
+    asyncio.run(start())
+    simulated = sample_history(settings)
+
+    assert "no challenge was passed yet" in real.standing.overdue
+    assert [len(one.points) for one in real.series] == [0, 0, 0]
+    assert [len(one["points"]) for one in page["samples"]] == [0, 0, 0]
+    assert (simulated.standing.overdue, [len(one.points) for one in simulated.series]) == ("", [1, 1, 1])
+    assert [len(one["points"]) for one in SamplesPage(settings)._look()["samples"]] == [1, 1, 1]
+
+
 # --- the doctor --------------------------------------------------------------------------------------------------
 
 
 def test_the_doctor_says_what_is_due_and_which_sample_is_odd(settings: Settings, tmp_path: Path) -> None:
-    site, path = Site(tmp_path / "line.toml", settings), settings.store.journal
+    site, path, programs = Site(tmp_path / "line.toml", settings), settings.store.journal, [settings.bundle[0].program]
     assert "there is no journal" in challenge_age(site).evidence
-    write(path, record(), parts=(1,))
+    write(path, record(programs=programs), parts=(1,))
     fits = challenge_age(site)
-    write(path, record(1.5).replace('"bundle": "b1"', '"bundle": "b1", "odd": "low"'))
+    write(path, record(1.5, programs=programs).replace('"bundle": "b1"', '"bundle": "b1", "odd": "low"'))
     odd = challenge_age(site)
     write(path, record(ok=False))
     failed = challenge_age(site)

@@ -184,13 +184,14 @@ def test_what_people_said_named_and_drew_is_exported(folder: Path, tmp_path: Pat
         for review in reviews:
             await journal.event("REVIEW", json.dumps(review))
 
-    journal = Journal.open(folder / "journal.db")
+    shutil.copy(folder / "journal.db", tmp_path / "journal.db")  # others read the same one
+    journal = Journal.open(tmp_path / "journal.db")
     try:
         asyncio.run(write(journal))
     finally:
         journal.close()
     for suffix in ("csv", "jsonl"):
-        answer("export", str(tmp_path / f"out.{suffix}"), cwd=folder)
+        answer("export", str(tmp_path / f"out.{suffix}"), cwd=tmp_path)
     lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     with (tmp_path / "out.csv").open(newline="") as file:
         table = list(csv.DictReader(file))
@@ -245,6 +246,30 @@ def test_a_rotated_journal_is_begun_anew(folder: Path, tmp_path: Path) -> None:
         assert list(reader.rows()) == []
     with JournalReader.open(tmp_path / closed) as reader:
         assert len(list(reader.rows())) == 5
+
+
+def test_a_journal_with_a_disputed_part_is_not_closed_unasked(folder: Path, tmp_path: Path) -> None:
+    """The page decides over no part of a closed journal: a known defect would stay a doubtful one for ever."""
+    (tmp_path / "journal.db").write_bytes((folder / "journal.db").read_bytes())
+
+    async def say(*words: tuple[str, str]) -> None:
+        journal = Journal.open(tmp_path / "journal.db")
+        try:
+            for by, says in words:
+                review = {"part_seq": 2, "says": says, "by": by, "note": ""}
+                await journal.event("REVIEW", json.dumps(review))
+        finally:
+            journal.close()
+
+    asyncio.run(say(("Ada", "CONFIRMED"), ("Lin", "OVERTURNED")))
+    refused = edge_agent("rotate", "--journal", "journal.db", cwd=tmp_path)
+    assert refused.returncode == 65
+    assert "people differ over 1 parts of this journal, which nobody could decide any more: 2" in refused.stderr
+    assert not list(tmp_path.glob("journal-*")), "nothing was closed"
+
+    closed = answer("rotate", "--although-disputed", cwd=tmp_path)["closed"]
+    asyncio.run(say(("Ada", "CONFIRMED")))
+    assert (tmp_path / closed).is_file()
 
 
 @pytest.mark.parametrize("command", ["query", "verify"])

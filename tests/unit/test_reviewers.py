@@ -109,3 +109,20 @@ async def test_the_command_says_it_and_ends_with_1_while_people_differ(tmp_path:
     told = json.loads(edge_agent_here("reviews", "--journal", str(path), "--json").out)
     assert (told["read_twice"], told["agreed"], told["disputed"]) == (2, 1, [2])
     assert edge_agent_here("reviews", "--journal", str(tmp_path / "none")).code == 65
+
+
+async def test_a_name_with_a_command_to_the_terminal_is_written_out_everywhere(tmp_path: Path) -> None:
+    """0x9b begins one, as ESC and a bracket do, and a name on the page may have it."""
+    path, hostile = tmp_path / "journal.sqlite3", "A\x9b31mda"
+    await written(path, [reject_row(seq) for seq in range(1, LEAST + 1)])
+    journal = Journal.open(path)
+    for seq in range(1, LEAST + 1):
+        for by, more in (("Lin", {}), (hostile, {"blind": True})):
+            says = BAD if seq % 2 else GOOD
+            await journal.event("REVIEW", json.dumps({"part_seq": seq, "says": says, "by": by, "note": "", **more}))
+    journal.close()
+
+    ran = edge_agent_here("reviews", "--journal", str(path))
+
+    assert "Cohen's kappa 1.00" in ran.out
+    assert "\x9b" not in ran.out

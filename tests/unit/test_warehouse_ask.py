@@ -9,6 +9,7 @@ import json
 import sys
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -20,6 +21,7 @@ from edge_agent.commands.main import main
 from edge_agent.domain import Outcome, Published, Reason, Verdict
 from edge_agent.errors import DataError, Unavailable, UsageError
 from edge_agent.store.journal import Journal
+from edge_agent.store.scored import reviews_of
 from edge_agent.warehouse.asking import Asked, Bounds, Chosen, Store, asked_freely, asked_ready, open_store, values_for
 from edge_agent.warehouse.columns import DATASETS
 from edge_agent.warehouse.exporting import Line, export
@@ -31,6 +33,7 @@ from tests.unit.test_warehouse_export import grown, noted, restored, saved
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import tzinfo
     from pathlib import Path
 
 SMALL = Bounds(memory_mb=300, threads=2)
@@ -103,6 +106,33 @@ def plant(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def opened(plant: Path) -> Iterator[Store]:
     with open_store(str(plant), SMALL) as store:
         yield store
+
+
+def test_words_go_in_the_order_in_which_they_were_said_also_where_the_clock_was_set_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cy decides between Ada and Lin; by then the clock of the line shows an hour less."""
+    journal, store, now = tmp_path / "a.db", tmp_path / "store", datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+    store.mkdir()
+    parts(journal, {"score": 9.0})
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:  # noqa: ARG003 - as the real one
+            return now
+
+    monkeypatch.setattr("edge_agent.store.writer.datetime", Clock)
+    review(journal, 1, "CONFIRMED", by="Ada")
+    review(journal, 1, "OVERTURNED", by="Lin")
+    now -= timedelta(hours=1)
+    review(journal, 1, "OVERTURNED", by="Cy")
+    export(Line("press-1", journal), target_of(str(store)), begin=True)
+
+    with open_store(str(store), SMALL) as opened:
+        found = free(opened, "SELECT says, who FROM settled_reviews")
+
+    assert reviews_of(journal).said == {1: "OVERTURNED"}
+    assert found == [("OVERTURNED", "Cy")]
 
 
 def answer(store: Store, name: str, *said: str, **chosen: Any) -> list[dict[str, Any]]:

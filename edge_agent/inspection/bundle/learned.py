@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from edge_agent.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 __all__ = ["LEARNED", "LEARN_EVENT", "Learned", "LearnedPart", "Word", "Worse", "check_reason", "learned_of", "plain"]
 
@@ -101,11 +101,13 @@ def learned_of(manifest: Mapping[str, Any]) -> Learned | None:
     )
 
 
-def check_reason(manifest: Mapping[str, Any], in_use: str | None, why: str) -> tuple[str, ...]:
+def check_reason(
+    manifest: Mapping[str, Any], in_use: str | None, why: str, since: Sequence[str] = ()
+) -> tuple[str, ...]:
     """What is loosened by putting this bundle to use, in words. Raises UsageError where nobody says why it may be.
 
     ``in_use`` is the id of the bundle that judges today, None where none does: what was compared with another one says
-    nothing of that.
+    nothing of that. ``since`` is what people have said against it since it was compared.
     """
     learned = learned_of(manifest)
     if learned is None:
@@ -115,7 +117,7 @@ def check_reason(manifest: Mapping[str, Any], in_use: str | None, why: str) -> t
             "this bundle was not compared with the one that it learned from: its learning was broken off",
             hint="edge-agent learn run goes on with it",
         )
-    loosened = tuple(map(str, learned.worse))
+    loosened = (*map(str, learned.worse), *since)
     if in_use is not None and in_use != learned.parent:
         other = f"it was compared with bundle {learned.parent[:_ID_DIGITS]}, and {in_use[:_ID_DIGITS]} is in use"
         loosened = (*loosened, other)

@@ -40,4 +40,5 @@ GOLDEN: Final = (
     mark("it was judged by an unknown program, not by {wanted}"),
     mark("it was judged by program {program}, not by {wanted}"),
     mark("camera {camera} has no image of it"),
+    mark("camera {camera} did not judge it"),
 )

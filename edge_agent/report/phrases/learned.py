@@ -25,4 +25,6 @@ LEARNED: Final = (
         "out of the new bundle"
     ),
     mark("no known defect of this camera: nothing tells whether the new bundle still finds defects"),
+    mark("NOT TRIED, known defects without an image that can be judged: {parts}"),
+    mark("NOT TRIED, parts that somebody calls defective and somebody else good, to be decided first: {parts}"),
 )

@@ -11,13 +11,15 @@ from drivers.base import ImageRefused
 from edge_agent.bundles.line_bundles import check_place, entry_of, load_bundle
 from edge_agent.domain import Outcome, Reason
 from edge_agent.errors import DataError
-from edge_agent.inspection.bundle.learned import LearnedPart
+from edge_agent.inspection.bundle.learned import LearnedPart, plain
 from edge_agent.inspection.containers.decode import check_shape, decode
 from edge_agent.inspection.inspector import Inspector
+from edge_agent.reviews.settling import settle
 from edge_agent.store.archived import read_archived
 from edge_agent.store.scored import BAD, GOOD, reviews_of
 from edge_agent.store.search import JournalSearch
 from edge_agent.tools.learn.alike import Alike
+from edge_agent.tools.learn.since import listed_parts
 from edge_agent.tools.learn.words_of_people import alone, words_by_part
 
 if TYPE_CHECKING:
@@ -124,8 +126,13 @@ class Proposal:
     @property
     def by_person(self) -> dict[str, int]:
         """How many of the parts to add each person called good."""
-        counts = Counter(by for part in self.added for by in {word.by for word in part.words if word.says == part.says})
-        return dict(counts.most_common())
+        names: dict[str, str] = {}
+        counts: Counter[str] = Counter()
+        for part in self.added:
+            agree = [word for word in settle(self.reviews.words[part.part_seq]).words if word.says == part.says]
+            names |= {word.person: plain(word.by) for word in agree}
+            counts.update(word.person for word in agree)
+        return {names[person]: number for person, number in counts.most_common()}
 
     @property
     def headline(self) -> str:
@@ -311,7 +318,7 @@ class _Looking:
             notes.append(f"of {len(bad)} known defects the newest {_MOST_DEFECTS} are looked at")
         notes += [
             f"{number} of the parts to add rest on the word of {by} alone: have somebody else look"
-            for by, number in alone(part.words for part in added).items()
+            for by, number in alone(self._reviews.words[part.part_seq] for part in added).items()
             if number >= _ALONE_FROM
         ]
         notes += [
@@ -321,6 +328,20 @@ class _Looking:
         ]
         if not bad:
             notes.append("no known defect of this camera: nothing tells whether the new bundle still finds defects")
+        return [*notes, *self._untried()]
+
+    def _untried(self) -> list[str]:
+        """Known defects that are no test any more, and parts that somebody called defective: told where one signs."""
+        gone = [one.part_seq for one in self._left_out if one.says in BAD and one.why in (Why.NO_IMAGE, Why.OTHER_SIZE)]
+        doubted = self._reviews.doubted
+        notes = []
+        if gone:
+            notes.append(f"NOT TRIED, known defects without an image that can be judged: {listed_parts(gone)}")
+        if doubted:
+            notes.append(
+                "NOT TRIED, parts that somebody calls defective and somebody else good, to be decided first: "
+                f"{listed_parts(doubted)}"
+            )
         return notes
 
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from edge_agent.inspection.bundle.learned import Word, plain
+from edge_agent.reviews.settling import settle
 from edge_agent.store.search import JournalSearch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
+
+    from edge_agent.reviews.settling import Word as Said
 
 __all__ = ["alone", "words_by_part"]
 
@@ -34,15 +38,20 @@ def words_by_part(journals: Iterable[Path]) -> dict[int, tuple[Word, ...]]:
     return {part_seq: tuple(words) for part_seq, words in found.items()}
 
 
-def alone(parts: Iterable[tuple[Word, ...]]) -> dict[str, int]:
-    """Of how many of these parts only one person said what stands, by the person, who said most first."""
-    counts: dict[str, int] = {}
+def alone(parts: Iterable[Sequence[Said]]) -> dict[str, int]:
+    """Of how many of these parts only one person says what stands, by the person, who says it of most first.
+
+    Of each part all words, in the order in which they were said.
+    """
+    counts: Counter[str] = Counter()
+    names: dict[str, str] = {}
     for words in parts:
-        standing = {word.by for word in words if word.says == words[-1].says} if words else set()
-        if len(standing) == 1:
-            (by,) = standing
-            counts[by] = counts.get(by, 0) + 1
-    return dict(sorted(counts.items(), key=lambda one: (-one[1], one[0])))
+        standing = settle(words)
+        agree = [word for word in standing.words if word.says == standing.says]
+        if len(agree) == 1:
+            counts[agree[0].person] += 1
+            names[agree[0].person] = plain(agree[0].by)
+    return {names[person]: number for person, number in sorted(counts.items(), key=lambda one: (-one[1], one[0]))}
 
 
 def _told(detail: str) -> tuple[int, str, str] | None:
