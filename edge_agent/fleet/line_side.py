@@ -124,7 +124,7 @@ class LineSide:
         return _json(Answer(offers=offers))
 
     async def files(self, request: Request) -> Response:
-        """Which files a bundle has that is offered to this line."""
+        """Which files a bundle has that is offered to this line. Raises HTTPException: 404 where it is not."""
         async with self._line(request) as line:
             bundle_id = self._offered_to(request, line)
             found = await run_in_threadpool(files_of, self._folder, bundle_id)
@@ -133,7 +133,7 @@ class LineSide:
         return _json(BundleFiles(files=found))
 
     async def file(self, request: Request) -> Response:
-        """One of its files."""
+        """One of its files. Raises HTTPException: 404 where it has no such file, or is not offered."""
         async with self._line(request) as line:
             bundle_id, name = self._offered_to(request, line), request.path_params["name"]
             if name not in await run_in_threadpool(files_of, self._folder, bundle_id):
