@@ -110,6 +110,7 @@ def msa_line(
     Example: edge-agent msa line parts.csv --study msa.jsonl --config line.toml --by "Ada Lovelace" --report msa.html
     """
     import asyncio
+    from functools import partial
 
     from edge_agent.logs import configure_logs
     from edge_agent.people.roles import Action
@@ -122,15 +123,16 @@ def msa_line(
     settings = settings_of(config, writes_state=True)
     configure_logs("warning", settings.log.format)
     signer = signed_by(settings, Action.STUDY, by=by, user=user, password_file=password_file).words
-    found = parts_in_list(parts)
+    found, newest = parts_in_list(parts), 0
     if not study.exists() or read_study(study).following() is not None:  # a report anew needs no agent
-        asyncio.run(must_run(settings))
+        newest = asyncio.run(must_run(settings))
     plan = new_plan(
         settings, found, through="line", runs=runs_of(found, runs), by=signer, entries=settings.bundle, seed=seed
     )
     with asking(settings.store.journal) as ask, going_on(study, plan) as file:
         if _begin(settings, file, signer):
-            asyncio.run(show_parts(settings, file, within_s, lambda words: typer.echo(words, err=True), ask))
+            tell = partial(typer.echo, err=True)
+            asyncio.run(show_parts(settings, file, within_s, tell, ask, after_part=newest))
         must_be_as_the_journal_says(settings, file.study)
         _end(settings, file.study, signer, None, _Report(report, pdf, paper, language), as_json=json_)
 

@@ -53,13 +53,14 @@ class LineOf:
         self.asked: list[str] = []
         self.said: list[str] = []
         self.number = 0
+        self.under_way: tuple[PartRow, Published] | None = None
         self.tasks: list[asyncio.Task[None]] = []
 
-    async def study(self, path: Path, within_s: float = 30.0, **changed: Any) -> Study:
+    async def study(self, path: Path, within_s: float = 30.0, after_part: int = 0, **changed: Any) -> Study:
         self.journal = Journal.open(self.settings.store.journal)
         try:
             with StudyFile.begun(path, plan(**changed)) as file:
-                await show_parts(self.settings, file, within_s, self.said.append, self._ask)
+                await show_parts(self.settings, file, within_s, self.said.append, self._ask, after_part=after_part)
             return file.study
         finally:
             await asyncio.gather(*self.tasks)
@@ -70,10 +71,14 @@ class LineOf:
         self.tasks.append(asyncio.get_running_loop().create_task(self._put_in(asked.part)))
 
     async def _put_in(self, name: str) -> None:
+        if not self.number and self.under_way is not None:
+            await self._write(*self.under_way)
         self.number += 1
         fitting = reject_row(self.number) if name == "2" else part_row(self.number)
         row, published = self.first.pop(0) if self.first else (fitting, Published.PUBLISHED)
-        row = replace(row, part_seq=self.number)
+        await self._write(replace(row, part_seq=self.number + (self.under_way is not None)), published)
+
+    async def _write(self, row: PartRow, published: Published) -> None:
         await self.journal.append(row)
         await self.journal.publication(row.part_seq, published, row.decided_mono_s)
 
@@ -120,6 +125,16 @@ async def test_what_somebody_looked_at_counts(tmp_path: Path, row: PartRow) -> N
 
     assert [one.is_seen for one in study.showings] == [True] * 4
     assert study.showings[0].verdict is row.verdict
+
+
+async def test_a_part_that_was_under_way_before_is_no_part_of_the_study(tmp_path: Path) -> None:
+    at = LineOf(tmp_path)
+    at.under_way = reject_row(1), Published.PUBLISHED
+
+    study = await at.study(tmp_path / "msa.jsonl", after_part=1)
+
+    assert [one.part_seq for one in study.showings] == [2, 3, 4, 5]
+    assert len(at.asked) == 4
 
 
 @pytest.mark.parametrize(

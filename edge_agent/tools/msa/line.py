@@ -30,8 +30,11 @@ __all__ = ["must_be_as_the_journal_says", "must_run", "show_parts"]
 _LOOK_EVERY_S = 0.1
 
 
-async def must_run(settings: Settings) -> None:
-    """Raise Unavailable where no agent runs on this line, or one that holds every part back."""
+async def must_run(settings: Settings) -> int:
+    """The part that the agent has begun last; it may still be under way.
+
+    Raises Unavailable where no agent runs on this line, or one that holds every part back.
+    """
     async with DeskClient.open(desk_path(settings.store.journal)) as agent:
         if agent is None:
             raise Unavailable(
@@ -48,6 +51,8 @@ async def must_run(settings: Settings) -> None:
                 "the agent is in a dry run: every PASS is held back",
                 hint="start it without --dry-run: a study counts what comes to the gate",
             )
+        newest = told.get("newest_part")
+        return newest if isinstance(newest, int) else 0
 
 
 async def show_parts(
@@ -56,20 +61,23 @@ async def show_parts(
     within_s: float,
     say: Callable[[str], None],
     ask: Callable[[Asked], None],
+    *,
+    after_part: int = 0,
 ) -> None:
     """Ask for what is left of the study, part by part: ``say`` on the terminal, ``ask`` for the page.
 
     Each showing is written down before the next part is asked for.
 
-    The next part of the line is the one that was asked for. What nobody looked at is written down with its reason and
-    asked for again. Raises Unavailable where a part does not come in time, DataError where another bundle or limit
-    judged it, or where the journal is not the one that the study was shown to.
+    The next part of the line is the one that was asked for; up to ``after_part`` they were put in before. What nobody
+    looked at is written down with its reason and asked for again. Raises Unavailable where a part does not come in
+    time, DataError where another bundle or limit judged it, or where the journal is not the one that the study was
+    shown to.
     """
     with JournalSearch.open(settings.store.journal) as search:
         _refuse_older(search, file)
         while (place := file.study.following()) is not None:
             plan, part = file.study.plan, file.study.plan.parts[place[1]]
-            after = search.last_seq()
+            after = max(search.last_seq(), after_part)
             ask(Asked(part.name, file.study.done + 1, plan.total, again=_is_again(file)))
             say(f"{file.study.done + 1} of {plan.total}: put part {part.name} in, and nothing else")
             row, published = await _next(search, after, within_s, part.name)
