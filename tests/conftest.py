@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import os
+import signal
 import threading
 import time
 from contextlib import suppress
@@ -31,6 +32,11 @@ if TYPE_CHECKING:
 # A busy machine is no fault of a test: no example of Hypothesis has a time of its own.
 hypothesis.settings.register_profile("without deadline", deadline=None)
 hypothesis.settings.load_profile("without deadline")
+
+# A shell starts what goes on in the background with Ctrl+C ignored, and every command that a test starts would
+# inherit that: those that stop one with Ctrl+C would wait for ever.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _SLOW = [Path(__file__).parent / name for name in ("fault", "simulated")]
 _LONG = [Path(__file__).parent / name for name in ("calibrations", "installations")]
