@@ -5,18 +5,15 @@ Nothing here waits for it, and nothing comes back: it has no way to ask for anyt
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import structlog
 
-from drivers.timing import Backoff, monotonic_s
 from edge_agent.errors import Unavailable
-from edge_agent.feed.telling import Teller
+from edge_agent.feed.told_process import told_process
 from edge_agent.opcua.hello import Hello
 from edge_agent.opcua.library import need_library
-from edge_agent.runtime.companion import start_companion
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
@@ -28,8 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["keep_opcua"]
 
 log = structlog.get_logger(__name__)
-
-_RESTART_FIRST_S, _RESTART_CAP_S = 1.0, 60.0
 
 
 @asynccontextmanager
@@ -56,41 +51,5 @@ async def keep_opcua(
         config_saved_utc="" if source is None else source.saved_utc,
         bundles=tuple(bundles),
     )
-    keeper = asyncio.create_task(_keep(hello, look))
-    try:
+    async with told_process("edge_agent.opcua", hello.model_dump_json(), look, ended="opcua_ended"):
         yield
-    finally:
-        keeper.cancel()
-        await asyncio.gather(keeper, return_exceptions=True)
-
-
-async def _keep(hello: Hello, look: Callable[[], Looked]) -> None:
-    backoff = Backoff(first_s=_RESTART_FIRST_S, cap_s=_RESTART_CAP_S)
-    while True:
-        begun_mono_s = monotonic_s()
-        try:
-            why = f"it ended with exit code {await _one_life(hello, look)}"
-        except OSError as err:
-            why = str(err)
-        log.warning("opcua_ended", why=why)
-        if monotonic_s() - begun_mono_s > _RESTART_CAP_S:
-            backoff.reset()
-        await backoff.sleep()
-
-
-async def _one_life(hello: Hello, look: Callable[[], Looked]) -> int:
-    process, tell, _ = await start_companion("edge_agent.opcua")
-    try:
-        tell.write(hello.model_dump_json().encode() + b"\n")
-        telling = asyncio.create_task(Teller(look).tell(tell))
-        try:
-            return await process.wait()
-        finally:
-            telling.cancel()
-            await asyncio.gather(telling, return_exceptions=True)
-    finally:
-        # It holds nothing that could be lost, and one that hangs must not keep the agent from ending.
-        with suppress(ProcessLookupError):
-            process.kill()
-        tell.close()
-        await process.wait()
