@@ -9,6 +9,7 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 
 from drivers.simulated.faults import Fault
@@ -38,6 +39,10 @@ async def at(tmp_path: Path, thumbnail_bundle: Path) -> AsyncIterator[Line]:
         await found.start_agent()
         await found.until_ready()
         yield found
+        # A test that failed has a challenge waiting for its next part.
+        for left in psutil.Process().children():
+            if "challenge" in left.cmdline():
+                left.kill()
 
 
 async def begun(at: Line, *more: str) -> asyncio.subprocess.Process:

@@ -171,7 +171,8 @@ def made(kind: type[OutputSettings]) -> OutputSettings:
     # A place that has no default, as a data block's number.
     needed = dict.fromkeys((key for key, field in kind.model_fields.items() if field.is_required()), 1)
     adapter: TypeAdapter[OutputSettings] = TypeAdapter(AnyOutput)
-    return adapter.validate_python(needed | {"kind": name, "host": "127.0.0.1"})
+    # Not the default of 150 ms: the peer shares this process and its cores, and nothing here is about its time.
+    return adapter.validate_python(needed | {"kind": name, "host": "127.0.0.1", "write_timeout_ms": 5_000})
 
 
 class Unknown(OutputSettings):
