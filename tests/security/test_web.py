@@ -234,7 +234,6 @@ async def test_a_review_has_to_say_how_many_words_its_speaker_knows_of(at: Serve
         assert (await at.review(seen=wrong)).status == 400, wrong
     assert at.reviews == []
     assert (await at.review(seen=0)).status == 200
-    assert (await at.review(by="Ben", says="CONFIRMED", seen=0)).status == 409
     assert [one.by for one in at.reviews] == ["Ada"]
 
 
