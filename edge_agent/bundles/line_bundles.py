@@ -12,6 +12,7 @@ import structlog
 from drivers.base import DriverError
 from edge_agent.desk.noted import noted
 from edge_agent.errors import BundleRejected, DataError, EdgeAgentError, Unavailable, UsageError
+from edge_agent.inspection.bundle.learned import check_compared
 from edge_agent.inspection.bundle.limit_changes import limit_changes
 from edge_agent.inspection.bundle.manifest import MANIFEST
 from edge_agent.inspection.bundle.promise import Promise
@@ -82,9 +83,15 @@ class BundlePlace:
 def load_bundle(settings: Settings, folder: Path) -> Bundle:
     """A bundle that this line may judge by: proven, and signed by whom line.toml trusts, where it names anybody.
 
-    Raises BundleRejected. Whatever judges parts, or puts a bundle to use, loads it here.
+    Raises BundleRejected, also for one that learned from its line and was never compared with the one before. Whatever
+    judges parts, or puts a bundle to use, loads it here.
     """
-    return Bundle.load(folder, trusted=settings.trusted_keys)
+    bundle = Bundle.load(folder, trusted=settings.trusted_keys)
+    try:
+        check_compared(bundle.manifest)
+    except BundleRejected as err:
+        raise BundleRejected(f"{bundle.folder}: {err}", hint=err.hint) from None
+    return bundle
 
 
 def signed_words(bundle: Bundle, trusted: Iterable[PublicKey] = ()) -> str:

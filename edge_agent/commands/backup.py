@@ -96,6 +96,7 @@ def restore(
     Example: edge-agent restore /mnt/backup/line.backup.tar
     """
     from edge_agent.errors import UsageError
+    from edge_agent.runtime.claim import claimed_restore
     from edge_agent.tools.backup.placing import under
     from edge_agent.tools.backup.restoring import restore as bring_back
     from edge_agent.tools.backup.switching import finish as do_the_rest
@@ -103,7 +104,8 @@ def restore(
     if finish != (file is None):
         raise UsageError("a FILE, or --finish", hint="edge-agent restore FILE; --finish is for one that was broken off")
     if file is None:
-        was_broken_off = do_the_rest(under(root, config))
+        with claimed_restore(under(root, config)):
+            was_broken_off = do_the_rest(under(root, config))
         words = "the restore is finished: see edge-agent doctor" if was_broken_off else "no restore was broken off"
         say(json_, {"schema_version": 1, "was_broken_off": was_broken_off}, [words])
         return

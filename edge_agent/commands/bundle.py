@@ -241,7 +241,13 @@ def _say_chosen(
     }
     if shadow is not None:
         facts["shadow"] = shadow.to_json()
-    say(json_, facts, [str(switch), _AGAIN, *([why_not] if why_not else [])])
+    say(json_, facts, [*filter(None, [str(switch), _AGAIN, _samples_asked(settings), why_not])])
+
+
+def _samples_asked(settings: Settings) -> str:
+    from edge_agent.golden.plan import Plan
+
+    return Plan.of(settings).of_new_bundle
 
 
 @bundle_cli.command("relimit")
@@ -345,7 +351,8 @@ def bundle_relimit(
             f"the limit is moved and bundle {moved.bundle_id[:12]} is activated, but the journal does not say so: {err}"
         )
         raise EdgeAgentError(what, hint="the agent's next start writes it, with who and why") from err
-    say(json_, facts, [f"{moved.folder} {moved.bundle_id[:12]}: {moved.change}", NEXT_START])
+    lines = [f"{moved.folder} {moved.bundle_id[:12]}: {moved.change}", NEXT_START, _samples_asked(settings)]
+    say(json_, facts, [*filter(None, lines)])
 
 
 @bundle_cli.command("keygen")

@@ -22,7 +22,7 @@ async def noted(settings: Settings, kind: str, detail: str) -> str:
             return "agent"
     journal = await asyncio.to_thread(Journal.open, settings.store.journal)
     try:
-        await journal.event(kind, detail)
+        await journal.event(kind, detail, must=True)
     finally:
         await asyncio.to_thread(journal.close)
     return "journal"

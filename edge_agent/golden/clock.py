@@ -19,13 +19,14 @@ from edge_agent.store.challenges import newest_challenges, read_challenge
 from edge_agent.store.search import JournalSearch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from edge_agent.settings import Settings
     from edge_agent.store.challenges import Challenged
 
 __all__ = ["ChallengeClock", "Standing", "clock_of"]
 
+_NEW_BUNDLE: Final = "the bundle is new since the last challenge: show the samples"
 _CLOCKS_DIFFER: Final = timedelta(seconds=60)
 """So much a time server may put a clock back without anything being wrong."""
 _MINUTES_UP_TO: Final = 120
@@ -72,13 +73,17 @@ class _Known:
 
 
 class ChallengeClock:
-    """Knows the newest challenges. ``is_simulated``: of a simulated run, where simulated ones count too."""
+    """Knows the newest challenges. ``is_simulated``: of a simulated run, where simulated ones count too.
+
+    ``bundles`` are the beginnings of the ids of the bundles that judge a program, by program: a challenge proves these.
+    """
 
     def __init__(
         self,
         plan: Plan,
         challenges: Iterable[Challenged] = (),
         *,
+        bundles: Mapping[int, frozenset[str]],
         newest_utc: datetime | None = None,
         is_simulated: bool = False,
         mono_s: Callable[[], float] = monotonic_s,
@@ -87,6 +92,7 @@ class ChallengeClock:
         """``challenges`` are the journal's, the newest first; ``newest_utc`` is the newest time that it holds."""
         self.plan = plan
         self._is_simulated = is_simulated
+        self._bundles = bundles
         self._mono_s, self._now = mono_s, now
         # A clock that was set back while nobody ran shows it by the journal's own times.
         learnt_at = now() if newest_utc is None else max(now(), newest_utc)
@@ -124,6 +130,8 @@ class ChallengeClock:
             return self._late("no challenge was passed yet: edge-agent challenge", None, None)
         if not newest.told.is_passed:
             return self._late("the last challenge was not passed: show the samples again", None, None)
+        if not self._is_of_bundles(newest.told, program):
+            return self._late(_NEW_BUNDLE, None, None)
         age = self._age(newest)
         if age is None:
             return self._late("the clock was set back since the last challenge: show the samples again", None, None)
@@ -188,6 +196,20 @@ class ChallengeClock:
         shown = {(one.name, one.kind) for one in told.samples if one.is_right}
         return wanted <= shown and (not self.plan.lock_out or bool(wanted))
 
+    def _is_of_bundles(self, told: Challenged, program: int | None) -> bool:
+        """Whether the bundles that judge this program now judged the samples.
+
+        Another limit is another bundle: a sample just above the old limit may pass by the new one. Going back to a
+        bundle is a change as well: nothing is looked for behind the newest challenge.
+        """
+        judging = self._bundles.get(program, frozenset()) if program is not None else frozenset()
+        if self.plan.lock_out:  # what is not known to judge was not shown anything
+            return bool(judging) and judging <= told.bundles
+        if not judging or (told.programs and program not in told.programs):
+            return True  # of unnamed samples of another program, which count for all
+        # Recorded images are of one camera, and challenge the bundle of that one alone.
+        return judging <= told.bundles if told.through == "line" else bool(judging & told.bundles)
+
     def _fails(self, told: Challenged, program: int | None) -> bool:
         """Whether it was not passed, and says something of this program."""
         if told.is_passed or (told.is_simulated and not self._is_simulated):
@@ -221,16 +243,25 @@ def _span(seconds: float) -> str:
     return f"{minutes} min" if minutes < _MINUTES_UP_TO else f"{round(minutes / 60)} h"
 
 
-def clock_of(settings: Settings, *, is_simulated: bool = False) -> tuple[ChallengeClock, int]:
-    """What the journal knows of challenges, and the number of its newest part where any is due. Raises DataError."""
+def clock_of(
+    settings: Settings, bundles: Mapping[int, frozenset[str]], *, is_simulated: bool = False
+) -> tuple[ChallengeClock, int]:
+    """What the journal knows of challenges, and the number of its newest part where any is due. Raises DataError.
+
+    ``bundles`` are those that judge each program (``golden.judging``).
+    """
     plan = Plan.of(settings)
     if not plan.has_schedule:
-        return ChallengeClock(plan), 0
+        return ChallengeClock(plan, bundles=bundles), 0
     with JournalSearch.open(settings.store.journal) as reader:
         newest = reader.last_seq()
         times = [reader.decided_utc(newest), *(event.at_utc for event in reader.event(reader.newest_event()))]
         known = [datetime.fromisoformat(text) for text in times if text]
         clock = ChallengeClock(
-            plan, newest_challenges(reader), newest_utc=max(known, default=None), is_simulated=is_simulated
+            plan,
+            newest_challenges(reader),
+            bundles=bundles,
+            newest_utc=max(known, default=None),
+            is_simulated=is_simulated,
         )
     return clock, newest

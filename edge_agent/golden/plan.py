@@ -49,6 +49,13 @@ class Plan:
         )
 
     @property
+    def of_new_bundle(self) -> str:
+        """What is asked of a person who puts a bundle to use, or moves a limit; empty where nothing is."""
+        if self.lock_out:
+            return "nothing passes from that start on until the samples were shown: edge-agent challenge --samples all"
+        return "the samples are due from that start on: edge-agent challenge" if self.has_schedule else ""
+
+    @property
     def has_schedule(self) -> bool:
         """Whether samples are ever asked for."""
         return bool(self.every_h or self.every_parts or self.shift_starts)

@@ -23,6 +23,7 @@ from edge_agent.settings.addresses import own_ports
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from edge_agent.runtime.holders import Holder
@@ -38,6 +39,7 @@ __all__ = [
     "claimed_limits",
     "claimed_line",
     "claimed_ports",
+    "claimed_restore",
     "claimed_state",
     "is_own",
     "journal_holder",
@@ -280,36 +282,41 @@ def claimed_ports(ports: Iterable[OwnPort]) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def claimed_limits(journal: Path) -> Iterator[None]:
-    """Hold the right to move a limit of the line with this journal. Raises AlreadyRunning.
+def claimed_limits(journal: Path) -> AbstractContextManager[None]:
+    """Hold the right to move a limit of the line with this journal. Entering raises AlreadyRunning.
 
     A part passes by the limits of all its cameras: two that are moved at once would each be judged beside the other's
     old one.
     """
-    with ExitStack() as held:
-        try:
-            held.enter_context(_bound(f"limits of {journal.resolve()}"))
-        except _Taken as err:
-            raise AlreadyRunning(
-                f"another limit of this line is being moved{err.who}", hint="try again in a moment, and look again"
-            ) from None
-        yield
+    what, hint = "another limit of this line is being moved", "try again in a moment, and look again"
+    return _claimed_right(f"limits of {journal.resolve()}", what, hint)
 
 
-@contextmanager
-def claimed_learning(journal: Path) -> Iterator[None]:
-    """Hold the right to let a bundle learn from the line with this journal. Raises AlreadyRunning.
+def claimed_learning(journal: Path) -> AbstractContextManager[None]:
+    """Hold the right to let a bundle learn from the line with this journal. Entering raises AlreadyRunning.
 
     Two at once would take twice the time that the line leaves over, and neither would know what the other one offers.
     """
+    what = "another learning of this line is going on"
+    return _claimed_right(f"learning of {journal.resolve()}", what, "wait until it has ended")
+
+
+def claimed_restore(config: Path) -> AbstractContextManager[None]:
+    """Hold the right to bring back the line with this line.toml. Entering raises AlreadyRunning.
+
+    Two at once would each do the other's renames.
+    """
+    what = f"another restore of {config} is going on"
+    return _claimed_right(f"restore of {config.resolve()}", what, "wait until it has ended, and look what it left")
+
+
+@contextmanager
+def _claimed_right(name: str, what: str, hint: str) -> Iterator[None]:
     with ExitStack() as held:
         try:
-            held.enter_context(_bound(f"learning of {journal.resolve()}"))
+            held.enter_context(_bound(name))
         except _Taken as err:
-            raise AlreadyRunning(
-                f"another learning of this line is going on{err.who}", hint="wait until it has ended"
-            ) from None
+            raise AlreadyRunning(f"{what}{err.who}", hint=hint) from None
         yield
 
 

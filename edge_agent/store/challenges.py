@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from edge_agent.store.rows import EventRow
 
 __all__ = [
+    "BUNDLE_DIGITS",
     "CHALLENGE",
     "MOST_HANDED_ON",
     "Challenged",
@@ -33,6 +34,8 @@ __all__ = [
 
 CHALLENGE = "CHALLENGE"
 """The kind of a challenge's event in the journal; its detail is a JSON object with ``ok``."""
+BUNDLE_DIGITS = 16
+"""Of a bundle's id: enough to tell one bundle of a line from another."""
 _HANDED_ON = "challenges"
 MOST_HANDED_ON = 40
 _READ_MOST = 2000
@@ -74,7 +77,8 @@ class ShownSample:
 class Challenged:
     """A challenge of the journal. ``programs`` are those that it is of; none where an older version did not say.
 
-    ``part_seq`` is the newest part at its end, None where an older version did not say.
+    ``part_seq`` is the newest part at its end, None where an older version did not say. ``bundles`` are the beginnings
+    of the ids of all that judged a sample, of every camera.
     """
 
     at_utc: str
@@ -85,6 +89,7 @@ class Challenged:
     part_seq: int | None = None
     is_simulated: bool = False
     samples: tuple[ShownSample, ...] = ()
+    bundles: frozenset[str] = frozenset()
 
 
 def read_challenge(detail: str, at_utc: str) -> Challenged | None:
@@ -139,6 +144,9 @@ def _challenged(told: Mapping[str, Any], at_utc: str) -> Challenged | None:
     parts = told.get("parts")
     seen = [part for part in parts if _is_count(part)] if isinstance(parts, list) else []
     newest = told.get("part_seq")
+    samples = tuple(_samples(told.get("shown")))
+    judged = told.get("bundles")
+    ids = [one for one in judged if isinstance(one, str)] if isinstance(judged, list) else []
     return Challenged(
         at_utc=at_utc,
         is_passed=is_passed,
@@ -148,7 +156,9 @@ def _challenged(told: Mapping[str, Any], at_utc: str) -> Challenged | None:
         part_seq=newest if _is_count(newest) else max(seen, default=None),
         # Older versions did not say. Anything but a plain no is taken for simulated, which proves no real line.
         is_simulated=not (told.get("simulated") is False or told.get("simulated") is None),
-        samples=tuple(_samples(told.get("shown"))),
+        samples=samples,
+        # What an older version handed on names the bundle of each sample alone.
+        bundles=frozenset(one[:BUNDLE_DIGITS] for one in (*ids, *(sample.bundle for sample in samples)) if one),
     )
 
 
@@ -182,6 +192,7 @@ def _to_json(one: Challenged) -> dict[str, object]:
         "programs": list(one.programs),
         "part_seq": one.part_seq,
         "simulated": one.is_simulated,
+        "bundles": sorted(one.bundles),
         "shown": [{key: value for key, value in sample.to_json().items() if value is not None} for sample in bare],
     }
 

@@ -209,7 +209,7 @@ def _beside(before: Change | None, now: Change) -> tuple[ChangedValue, ...]:
 
 def _told(change: Change, told: dict[str, Any]) -> Change:
     why = _text(told.get("why")) or _text(told.get("note"))
-    not_facts = ("values", "challenges", "shown", "by", "role", "why", "note", "schema_version")
+    not_facts = ("values", "challenges", "shown", "figures", "by", "role", "why", "note", "schema_version")
     facts = {key: value for key, value in told.items() if key not in not_facts}
     return replace(change, by=_text(told.get("by")), role=_text(told.get("role")), why=why, facts=facts)
 

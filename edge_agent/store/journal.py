@@ -132,9 +132,12 @@ class Journal:
         with suppress(RuntimeError):  # the thread has ended, and wrote all when it was closed
             self._turns.flush()
 
-    async def event(self, kind: str, detail: str) -> None:
-        """Record durably what happened to the agent: start, stop, READY, FAULT, an operator's action."""
-        await self._in_thread(lambda: self._writer.event(kind, detail))
+    async def event(self, kind: str, detail: str, *, must: bool = False) -> None:
+        """Record durably what happened to the agent: start, stop, READY, FAULT, an operator's action.
+
+        Raises JournalError. ``must``: what the disk refuses is owed then, and written before any part's row.
+        """
+        await self._in_thread(lambda: self._writer.event(kind, detail, must=must))
 
     async def prove_writable(self) -> None:
         """Return if a write reaches the disk; raises JournalError if it does not."""

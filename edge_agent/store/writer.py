@@ -85,6 +85,7 @@ class JournalWriter:
         """
         self._path = path
         self._owed: deque[PartRow] = deque(maxlen=_MOST_OWED_ROWS)
+        self._owed_events: deque[tuple[str, str]] = deque(maxlen=100)
         self._since_checkpoint = 0
         self._reserve = Reserve(path.with_name(path.name + ".reserve"))
         try:
@@ -175,10 +176,19 @@ class JournalWriter:
         with self._transaction():
             return self._insert_fates(fates)
 
-    def event(self, kind: str, detail: str) -> None:
-        """Write an event, with the time of this call."""
-        with self._transaction():
-            insert_event(self._connection, kind, detail)
+    def event(self, kind: str, detail: str, *, must: bool = False) -> None:
+        """Write an event, with the time of this call.
+
+        ``must``: if the disk refuses, it is owed, and tried again in the room that was held back. No row goes before.
+        """
+        try:
+            with self._transaction():
+                insert_event(self._connection, kind, detail)
+        except _DiskRefused:
+            if not must:
+                raise
+            self._owed_events.append((kind, detail))
+            self.prove()
 
     def prove(self) -> None:
         """Write a row durably. What was owed is written with it."""
@@ -187,6 +197,8 @@ class JournalWriter:
 
     def close(self) -> None:
         """Let go of the file. A second call does nothing."""
+        if self._owed_events:
+            self._write_owed_events()
         try:
             self._connection.close()
         except sqlite3.Error as err:  # the final checkpoint: its rows are safe in the log, the next open moves them
@@ -196,6 +208,15 @@ class JournalWriter:
 
     # --- inside -----------------------------------------------------------------------------------------
 
+    def _write_owed_events(self) -> None:
+        """The last chance of events that the disk refused; what it refuses now as well stands in the log alone."""
+        try:
+            self.prove()
+        except JournalError as err:
+            while self._owed_events:
+                kind, detail = self._owed_events.popleft()
+                log.exception("journal_event_lost", kind=kind, detail=detail, error=str(err))
+
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         try:
@@ -203,6 +224,8 @@ class JournalWriter:
             # The write lock from the beginning: in the middle of a transaction SQLite cannot wait for it.
             self._connection.execute("BEGIN IMMEDIATE")
             # What is owed goes with the next commit, so that every part is in the journal once (docs/decisions/0010).
+            for kind, detail in self._owed_events:
+                insert_event(self._connection, kind, detail)
             for row in self._owed:
                 self._insert_part(row, "OR IGNORE")
             yield
@@ -230,6 +253,7 @@ class JournalWriter:
         if self._owed:
             log.info("journal_caught_up", parts=len(self._owed))
             self._owed.clear()
+        self._owed_events.clear()
         self._since_checkpoint += 1
 
     def _refuse_if_gone(self) -> None:

@@ -20,7 +20,7 @@ from edge_agent.errors import DataError
 from edge_agent.golden.usual import Odd
 from edge_agent.inspection.containers.image_files import every_one, look_into, unreadable
 from edge_agent.report.tally import rate_upper_bound
-from edge_agent.store.challenges import CHALLENGE, ShownSample
+from edge_agent.store.challenges import BUNDLE_DIGITS, CHALLENGE, ShownSample
 from edge_agent.store.reader import NoJournalYet
 from edge_agent.store.search import JournalSearch
 from edge_agent.store.shrink import received_bytes
@@ -38,8 +38,6 @@ __all__ = ["Challenge", "Sample", "challenge_images", "is_doubtful", "now_utc", 
 _SEEN = frozenset({Reason.SCORE, Reason.ALIGN, Reason.CONTROLLER_NG})
 """Reasons that say that somebody looked at the part. In another light only a score that would have rejected it does."""
 _UNLIKE_GOOD_IMAGES = frozenset({Reason.LIGHT, Reason.FOCUS})
-BUNDLE_DIGITS = 16
-"""Of a bundle's id in a sample's record: enough to tell one bundle of a line from another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +46,7 @@ class Sample:
 
     ``path`` is its file, ``part_seq`` its part on the line: one of the two. ``name`` is that of a registered sample, or
     empty. ``odd`` is the code of what is odd about its score, ``odd_words`` say it. ``wrong`` says why it proves
-    nothing, whatever its verdict is.
+    nothing, whatever its verdict is. ``judged_by`` are the ids of the bundles of all cameras that judged it.
     """
 
     label: str
@@ -67,6 +65,7 @@ class Sample:
     odd: str = ""
     odd_words: str = ""
     wrong: str = ""
+    judged_by: tuple[str, ...] = ()
 
     @property
     def is_right(self) -> bool:
@@ -148,7 +147,9 @@ class Challenge:
             "of": len(rejects),
             "golden_passed": sum(s.is_right for s in golden),
             "golden": len(golden),
-            "bundles": sorted({s.bundle_id for s in self.samples if s.bundle_id}),
+            "bundles": sorted(
+                {bundle_id for s in self.samples for bundle_id in (s.bundle_id, *s.judged_by) if bundle_id}
+            ),
             "parts": [s.part_seq for s in self.samples if s.part_seq is not None][:50],
             "samples_sha256": hashlib.sha256(hashes.encode()).hexdigest(),
             **({"why_not": self.why_not} if self.why_not else {}),

@@ -16,10 +16,11 @@ from edge_agent.desk.client import DeskClient, desk_path
 from edge_agent.domain import Reason
 from edge_agent.errors import Unavailable, UsageError
 from edge_agent.golden.known import KnownSamples
+from edge_agent.store.challenges import BUNDLE_DIGITS
 from edge_agent.store.search import JournalSearch
 from edge_agent.store.starts import START
 from edge_agent.store.study_asks import Asked, asking
-from edge_agent.tools.challenge import BUNDLE_DIGITS, Challenge, Sample, is_doubtful, now_utc
+from edge_agent.tools.challenge import Challenge, Sample, is_doubtful, now_utc
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -223,6 +224,7 @@ def _came(row: PartRow, published: Published) -> Sample:
         published=published,
         program=row.program,
         wrong="a person answered for it (bypass)" if _is_bypassed(row) else "",
+        judged_by=tuple(camera.bundle_id for camera in row.cameras if camera.bundle_id),
     )
 
 

@@ -116,7 +116,7 @@ def shift_facts(
         versions=versions(),
         drift=drift,
         samples=samples.series,
-        samples_due=samples.standing.words,
+        samples_due=samples.next_start or samples.standing.words,
     )
 
 

@@ -68,7 +68,7 @@ class _Said(BaseModel):
     by: str = ""
     note: str = ""
     password: Annotated[str | None, Field(max_length=MOST, repr=False)] = None
-    seen: Annotated[int | None, Field(ge=0, le=2**31)] = None
+    seen: Annotated[int | None, Field(strict=True, ge=0, le=2**31)] = None
     defect: Annotated[str, Field(max_length=1000)] = ""
     drawings: Annotated[tuple[Drawing, ...], Field(max_length=4)] = ()
 
@@ -182,12 +182,15 @@ class Reviewing:
     async def review(self, request: Request) -> Response:
         """A person who may says whether a verdict was right. The one that was sent stays what it is.
 
-        ``seen`` is how many reviews of the part this person knows of. Raises HTTPException: 401 or 403 for whoever may
-        not, 409 for what cannot be said of this verdict, and where somebody else said something meanwhile.
+        ``seen``, which has to be said, is how many reviews of the part this person knows of. Raises HTTPException: 401
+        or 403 for whoever may not, 400 for a request that is none, 409 for what cannot be said of this verdict, and
+        where somebody else said something meanwhile.
         """
         self.access.check(request)
         body = await body_of(request, REVIEW_MAX_BYTES)
         said = checked(lambda: _Said.model_validate_json(body))
+        if said.seen is None:  # without it, of two people at once the second would overrule the first unread
+            raise HTTPException(400, "seen: say how many reviews of this part you know of; 0 for none")
         row = await run_in_threadpool(self._checked_row, request, said)
         signed = await self._signed(request, row.part_seq, said)
         # One after the other: a second person is told what the first one said, also of two at the same moment.
@@ -230,7 +233,7 @@ class Reviewing:
             standing = self.book.settled(journal).get(part_seq, Standing())
         told = reviews.get(part_seq, [])
         is_blind = self.shown.is_blind(part_seq, standing, person)
-        if said.seen is not None and len(told) > said.seen and not is_blind:
+        if len(told) > (said.seen or 0) and not is_blind:
             self.shown.remember(person, part_seq)
             raise HTTPException(409, _first_words(told[-1]))
         by_fold = {name.casefold(): name for name in self._names(reviews)}

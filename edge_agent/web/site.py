@@ -26,6 +26,7 @@ from edge_agent.web.asking import checked, utc_text
 from edge_agent.web.drift_view import DriftPages
 from edge_agent.web.guard import Guard
 from edge_agent.web.language import Spoken, shell, words_script
+from edge_agent.web.learning import LearningPage
 from edge_agent.web.limits import LimitPages
 from edge_agent.web.looking_back import LookingBack
 from edge_agent.web.pictures import Busy
@@ -181,6 +182,7 @@ def page(site: Site, names: frozenset[str]) -> ASGIApp:
         Route("/api/changes", site.changes),
         *SamplesPage(site.settings).routes(),
         *ShadowPage(site.settings).routes(),
+        *LearningPage(site.settings).routes(),
         *site.access.routes(),
         *_machines(site),
     ]

@@ -20,6 +20,7 @@ from edge_agent.errors import AlreadyRunning, Unavailable
 from edge_agent.files.owners import person
 from edge_agent.fleet_line.keeper import keep_fleet
 from edge_agent.golden.clock import clock_of
+from edge_agent.golden.judging import by_program
 from edge_agent.opcua.hello import BundleInUse
 from edge_agent.opcua.keeper import keep_opcua
 from edge_agent.publishing.keeper import keep_publishing
@@ -111,7 +112,8 @@ async def run_agent(
         disk = DiskWatch(places_of(settings), archive, health, journal.event)
         within_ms = settings.output.reject_confirm_ms
         rejects = None if within_ms is None else RejectWatch(within_ms / 1000, health)
-        clock, _ = clock_of(settings, is_simulated=is_simulated)
+        in_use = ((program, one.bundle.id) for (program, _), one in inspectors.items())
+        clock, _ = clock_of(settings, by_program(in_use), is_simulated=is_simulated)
         engine = Engine(
             EngineOptions(
                 cameras=settings.line.cameras,

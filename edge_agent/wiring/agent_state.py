@@ -131,15 +131,27 @@ class AgentDesk:
         return {**self.status(), "acknowledged_part": await self.inputs.acknowledge(by)}
 
     async def note(self, kind: str, detail: str) -> None:
-        """An event for the journal. Raises DriverError where the disk refuses it."""
+        """An event for the journal. Raises DriverError where the disk refuses it.
+
+        Of a challenge that was not passed nothing is lost by that: no part passes before its record is on the disk.
+        """
         told = read_challenge(detail, "") if kind == CHALLENGE else None
+        is_failed = told is not None and not told.is_passed
         # One that was not passed closes the lock before its record is on the disk, one that was passed opens it after.
-        if told is not None and not told.is_passed:
+        if is_failed:
             await self._take_note(detail)
         try:
-            await self.journal.event(kind, detail)
+            # A lock that stands in memory alone would be open after a restart.
+            await self.journal.event(kind, detail, must=is_failed)
         except JournalError as err:
-            raise DriverError(str(err)) from err
+            if not is_failed:
+                raise DriverError(str(err)) from err
+            self.health.fails(
+                "journal", str(err)
+            )  # it is proven until it takes a write, and that one writes what is owed
+            raise DriverError(
+                f"{err}; the line is locked, and the record is written as soon as the disk takes it"
+            ) from err
         # Of one that was not passed once more: another one that was passed may have come to the disk just before it.
         if told is not None:
             await self._take_note(detail)

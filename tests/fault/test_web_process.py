@@ -28,6 +28,8 @@ from tests.unit.test_drawing import outline
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
+    from edge_agent.reviews.review import Review
+
 
 _WITHIN_S = 60.0
 
@@ -45,6 +47,7 @@ class Agent:
         self.journal = Journal.open(self.settings.store.journal)
         self.ask = Served.ask.__get__(self)
         self.review = Served.review.__get__(self)
+        self.reviews: list[Review] = []  # of a site in this process; here the page has a process of its own
 
     @asynccontextmanager
     async def page(self) -> AsyncIterator[None]:
@@ -181,7 +184,7 @@ async def test_a_review_is_durable_in_the_journal_changes_no_row_and_is_shown(tm
         before = list(journal.rows())
     async with agent.page():
         assert (await agent.review(by="Ada <b>", says="OVERTURNED")).status == 200
-        assert (await agent.review(by="Bob", says="CONFIRMED", note="scratch")).status == 200
+        assert (await agent.review(by="Bob", says="CONFIRMED", note="scratch", seen=1)).status == 200
         with JournalReader.open(agent.settings.store.journal) as journal:
             assert [e.kind for e in journal.events()] == ["REVIEW", "REVIEW"]
             assert list(journal.rows()) == before

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge_agent.people.roles import Role
 from edge_agent.people.users import Users, changing_users, users_path
+from tests.security.web_site import words_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,4 +68,5 @@ class Visitor:
 
     async def review(self, part: int = 2, **body: Any) -> Reply:
         """A part was a good one."""
-        return await self.ask(f"/api/parts/{part}/review", {"says": "OVERTURNED", **body})
+        seen = words_on(self.at, part)
+        return await self.ask(f"/api/parts/{part}/review", {"says": "OVERTURNED", "seen": seen, **body})

@@ -58,7 +58,7 @@ async def behind(
 
 
 async def review(proxy: Proxy, headers: Mapping[str, str]) -> Answer:
-    body = json.dumps({"says": "OVERTURNED", "by": "Ada"}).encode()
+    body = json.dumps({"says": "OVERTURNED", "by": "Ada", "seen": 0}).encode()
     token = {"Authorization": f"Bearer {TOKEN}"}
     return await proxy.ask("/line7/api/parts/2/review", method="POST", headers={**token, **headers}, body=body)
 
@@ -223,7 +223,7 @@ async def test_a_user_signs_in_below_the_path_and_the_cookie_is_for_tls_alone(tm
         cookie = {"Cookie": kept.partition(";")[0]}
         assert (await review(proxy, own)).status == 401  # the token
         assert (await review(proxy, {**own, **cookie})).status == 409  # in the name of another
-        wish = json.dumps({"says": "OVERTURNED"}).encode()
+        wish = json.dumps({"says": "OVERTURNED", "seen": 0}).encode()
         address = "/line7/api/parts/2/review"
         reply = await proxy.ask(address, method="POST", headers={**own, **cookie}, body=wish)
         assert (reply.status, [told.by for told in site.reviews]) == (200, [LIN])
@@ -231,7 +231,7 @@ async def test_a_user_signs_in_below_the_path_and_the_cookie_is_for_tls_alone(tm
 
 async def test_nginx_hands_on_whom_it_asked_and_takes_away_what_a_browser_wrote_there(tmp_path: Path) -> None:
     believed = {"user_header": "X-Remote-User", "trusted_proxies": ("127.0.0.1",)}
-    wish = json.dumps({"says": "OVERTURNED"}).encode()
+    wish = json.dumps({"says": "OVERTURNED", "seen": 0}).encode()
     address = "/line7/api/parts/2/review"
     faked = {"X-Remote-User": ADA, "x-remote-user": ADA}
     async with behind(tmp_path, **believed) as (proxy, site):

@@ -192,6 +192,7 @@ async def test_a_page_without_a_token_file_is_read_only(tmp_path: Path) -> None:
         assert at.reviews == []
 
 
+UNSAID = "seen: say how many reviews of this part you know of; 0 for none"
 NO_REVIEWS = (
     b"",
     b"null",
@@ -199,17 +200,17 @@ NO_REVIEWS = (
     b"{}",
     b"\xff\xfe",
     b"[" * 4000,
-    b'{"says":"PASS","by":"Ada"}',
-    b'{"says":"CONFIRMED"}',
-    b'{"says":"CONFIRMED","by":""}',
-    b'{"says":"CONFIRMED","by":"   "}',
-    b'{"says":"CONFIRMED","by":"a\\nb"}',
-    b'{"says":"CONFIRMED","by":"a\\u0000"}',
-    b'{"says":"CONFIRMED","by":7}',
-    b'{"says":"CONFIRMED","by":"Ada","part_seq":1}',
-    b'{"says":"CONFIRMED","by":"' + b"x" * 65 + b'"}',
-    b'{"says":"CONFIRMED","by":"Ada","note":"' + b"x" * 501 + b'"}',
-    b'{"says":"CONFIRMED","by":"Ada","note":"\\ud800"}',
+    b'{"seen":0,"says":"PASS","by":"Ada"}',
+    b'{"seen":0,"says":"CONFIRMED"}',
+    b'{"seen":0,"says":"CONFIRMED","by":""}',
+    b'{"seen":0,"says":"CONFIRMED","by":"   "}',
+    b'{"seen":0,"says":"CONFIRMED","by":"a\\nb"}',
+    b'{"seen":0,"says":"CONFIRMED","by":"a\\u0000"}',
+    b'{"seen":0,"says":"CONFIRMED","by":7}',
+    b'{"seen":0,"says":"CONFIRMED","by":"Ada","part_seq":1}',
+    b'{"seen":0,"says":"CONFIRMED","by":"' + b"x" * 65 + b'"}',
+    b'{"seen":0,"says":"CONFIRMED","by":"Ada","note":"' + b"x" * 501 + b'"}',
+    b'{"seen":0,"says":"CONFIRMED","by":"Ada","note":"\\ud800"}',
 )
 
 
@@ -220,6 +221,20 @@ async def test_a_review_that_is_none_is_said_and_not_written(at: Served) -> None
 
         assert reply.status == 400, body
     assert at.reviews == []
+
+
+async def test_a_review_has_to_say_how_many_words_its_speaker_knows_of(at: Served) -> None:
+    """Without that, of two people at once the second would overrule the first without having read it."""
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    for unsaid in ({}, {"seen": None}):
+        body = json.dumps({"says": "OVERTURNED", "by": "Ada", **unsaid}).encode()
+        reply = await at.ask("/api/parts/2/review", method="POST", headers=headers, body=body)
+        assert (reply.status, reply.body.decode()) == (400, UNSAID), unsaid
+    for wrong in ("0", 0.5, -1, True, [0], 2**40):
+        assert (await at.review(seen=wrong)).status == 400, wrong
+    assert at.reviews == []
+    assert (await at.review(seen=0)).status == 200
+    assert [one.by for one in at.reviews] == ["Ada"]
 
 
 async def test_a_body_that_is_too_large_or_has_no_length_is_not_read(at: Served) -> None:

@@ -148,6 +148,11 @@ class Reply:
         return json.loads(self.body)
 
 
+def words_on(at: Served, part: int | str) -> int:
+    """How many reviews of a part were sent to the site."""
+    return sum(str(one.part_seq) == str(part) for one in at.reviews)
+
+
 @dataclass
 class Served:
     """The site at its port; ``reviews`` and ``limits`` are what the agent was asked for, and its answers."""
@@ -190,8 +195,8 @@ class Served:
         return await asyncio.to_thread(work)
 
     async def review(self, part: str = "2", token: str | None = TOKEN, **body: Any) -> Reply:
-        """A review as the page sends it."""
-        said = json.dumps({"says": "OVERTURNED", "by": "Ada", **body}).encode()
+        """A review as the page sends it, by somebody who knows of all that were sent before."""
+        said = json.dumps({"says": "OVERTURNED", "by": "Ada", "seen": words_on(self, part), **body}).encode()
         headers = {"Authorization": f"Bearer {token}"} if token is not None else {}
         return await self.ask(f"/api/parts/{part}/review", method="POST", headers=headers, body=said)
 

@@ -14,13 +14,13 @@ import subprocess
 import sys
 import tarfile
 import threading
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -31,11 +31,14 @@ from edge_agent.inspection.bundle.manifest import read_manifest
 from edge_agent.inspection.bundle.registry import POINTER
 from edge_agent.people.roles import Role
 from edge_agent.people.users import Users, changing_users, users_path
+from edge_agent.runtime.claim import claimed_restore
 from edge_agent.settings import load_settings, unfinished_note
 from edge_agent.store import opening, schema
 from edge_agent.store.journal import Journal, JournalReader
 from edge_agent.store.kept import KEPT, kept_files
+from edge_agent.tools.backup import restoring
 from edge_agent.tools.backup.making import make_nightly
+from edge_agent.tools.backup.placing import standing_at
 from edge_agent.tools.backup.proving import verify
 from edge_agent.tools.backup.restoring import RESTORED, Restored, restore
 from edge_agent.tools.backup.switching import finish
@@ -43,6 +46,11 @@ from tests.a_backup import a_line, backed_up, part, tree, write_parts
 from tests.command_line import edge_agent_here
 from tests.other_user import SERVICE, give, owners
 from tests.simulated.line import good_image, line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from edge_agent.tools.backup.placing import Place
 
 pytestmark = pytest.mark.slow
 BLOCK = 512
@@ -283,6 +291,83 @@ def test_a_restore_waits_for_no_agent_and_takes_nothing_from_one_that_runs(old: 
         assert tree(old.parent) == before
     finally:
         running.close()
+
+
+def agent_run(config: Path) -> subprocess.CompletedProcess[str]:
+    """A real start of an agent, which gives up by itself where somebody holds its line."""
+    return subprocess.run(
+        [sys.executable, "-m", "edge_agent", "run", "--config", str(config)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.mark.timeout(180)
+def test_an_agent_that_starts_while_a_restore_looks_is_held_off(
+    old: Path, saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be put away while it writes: the restore holds the line before it looks what is there."""
+    started: list[subprocess.CompletedProcess[str]] = []
+
+    def looked(places: Iterable[Place], journal: Path) -> list[Path]:
+        found = standing_at(places, journal)
+        started.append(agent_run(old))
+        return found
+
+    monkeypatch.setattr(restoring, "standing_at", looked)
+
+    bring_back(saved, old, over=True)
+
+    assert [ran.returncode for ran in started] == [75] * len(started), started[0].stderr
+    assert len(started) >= 2, "before anything is written, and right before it is put away"
+    assert "another edge-agent holds the journal" in started[0].stderr
+
+
+HOLDS_THE_LOCK = """
+import sys
+from pathlib import Path
+from edge_agent.store.opening import take_lock
+held = take_lock(Path(sys.argv[1]))
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.timeout(120)
+def test_an_agent_that_the_names_of_this_pc_do_not_reach_is_seen_before_anything_is_put_away(
+    old: Path, saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a container of its own, on a line without a journal: its lock file is there only once it has started."""
+    journal = old.parent / "state/journal.sqlite3"
+    journal.with_name(journal.name + ".lock").unlink()
+    prove, before = restoring._prove, old.read_bytes()
+    with ExitStack() as running:
+
+        def proved(*known: Any) -> None:
+            prove(*known)
+            command = [sys.executable, "-c", HOLDS_THE_LOCK, str(journal)]
+            agent = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            running.enter_context(agent)
+            assert agent.stdout is not None
+            assert agent.stdout.readline() == "held\n"
+
+        monkeypatch.setattr(restoring, "_prove", proved)
+        with pytest.raises(AlreadyRunning, match="another edge-agent holds the journal"):
+            bring_back(saved, old, over=True)
+
+    assert old.read_bytes() == before
+    assert not list(old.parent.rglob("*.before-*"))
+    assert not list(old.parent.rglob("*restoring-new*"))
+
+
+def test_two_restores_of_one_line_do_not_do_each_others_renames(old: Path, saved: Path) -> None:
+    with claimed_restore(old):
+        with pytest.raises(AlreadyRunning, match="another restore of"):
+            bring_back(saved, old, over=True)
+        rest = edge_agent_here("restore", "--finish", "--config", str(old))
+    assert (rest.code, "another restore of" in rest.err) == (75, True)
 
 
 def test_what_a_backup_holds_and_what_it_does_not(old: Path, tmp_path: Path) -> None:

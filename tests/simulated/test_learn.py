@@ -146,12 +146,17 @@ def test_a_known_defect_that_would_pass_is_named_and_nothing_is_offered(line: Le
     assert not (line.folder / "learned" / "bundle").exists()
     (ended,) = [event for event in line.events("LEARN") if event["what"] == "refused"]
     assert ended["lost"] == [poison.part_seq]
+    assert ended["added"] == len(found["added"]) > 0
+    told_figures = [(one["name"], one["before"], one["after"], one["worse"]) for one in ended["figures"]]
+    figures = [(one["name"], one["before"], one["after"], one["is_worse"]) for one in found["figures"]]
+    assert sorted(told_figures) == sorted(figures)
+    assert [one[3] for one in told_figures] == sorted((one[3] for one in told_figures), reverse=True), "worse first"
     page = (line.folder / "learned" / "report.html").read_text()
     assert f"Part {poison.part_seq} is a known defect, is found today and would pass by the new bundle." in page
     unfinished = edge_agent_here(
         "bundle", "activate", str(line.folder / "learned" / "calibrated"), "--config", str(line.config), "--why", "x"
     )
-    assert unfinished.code == 64, "what was not offered cannot be put to use"
+    assert unfinished.code == 65, "what was not offered cannot be put to use"
     assert "was not compared" in unfinished.err
 
 

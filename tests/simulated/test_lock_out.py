@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +15,11 @@ from drivers.timing import monotonic_s
 from edge_agent.desk.client import DeskClient, DeskError, desk_path
 from edge_agent.domain import Reason, Verdict
 from edge_agent.errors import Unavailable
+from edge_agent.inspection.bundle.manifest import read_manifest
 from edge_agent.settings import load_settings
 from edge_agent.store.journal import JournalReader
 from edge_agent.tools.msa.line import must_run
+from tests.shadowed import candidate_of
 from tests.simulated.line import PASS, PROGRAM, REJECT, bad_image, edge_agent, good_image, line
 
 if TYPE_CHECKING:
@@ -39,6 +42,7 @@ name = "G1"
 kind = "good"
 program = {PROGRAM}
 """
+NEW = "the bundle is new since the last challenge: show the samples"
 
 
 async def put_in(at: Line, image: bytes) -> tuple[PartRow, bool]:
@@ -111,6 +115,59 @@ async def test_nothing_passes_until_the_samples_were_shown(tmp_path: Path, thumb
         await at.start_agent()
         await at.until_ready()
         assert (await put_in(at, good))[1]  # a restart forgets nothing that was passed
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.promise(
+    "T-29m", "a line with lock_out, and a new bundle", "0 PASS before the bundle was shown the samples"
+)
+async def test_a_new_bundle_passes_nothing_until_the_samples_were_shown_to_it(
+    tmp_path: Path, thumbnail_bundle: Path
+) -> None:
+    good, bad, registry = good_image(1), bad_image(1), tmp_path / "registry"
+    shutil.copytree(thumbnail_bundle, registry)  # bundle activate makes a registry of it
+    candidate_of(registry, tmp_path / "new", read_manifest(registry).section("limit").number("value") * 1.01)
+    async with line(tmp_path, registry, start=False) as at:
+        at.config.write_text(at.config.read_text() + LOCK.replace("every_parts = 4", "every_parts = 400"))
+        config = ("--config", str(at.config))
+        await at.start_agent()
+        await at.until_ready()
+        assert (await challenged(at, [bad, good]))[0] == 0
+        assert (await put_in(at, good))[1]
+
+        chosen = await asyncio.to_thread(edge_agent, "bundle", "activate", str(tmp_path / "new"), *config)
+        assert chosen.returncode == 0, chosen.stderr
+        assert "nothing passes from that start on until the samples were shown" in chosen.stdout
+        assert (await put_in(at, good))[1], "the bundle of before judges until the next start"
+        ahead = await asyncio.to_thread(edge_agent, "challenge", "history", *config)
+        assert f"from the agent's next start on: the line is locked, nothing passes: {NEW}" in ahead.stdout
+        assert await at.stop_agent() == 0
+        await at.start_agent()
+        await at.until_ready()
+
+        held = [await put_in(at, good) for _ in range(3)]
+        assert [(row.verdict, row.reason, is_open) for row, is_open in held] == [
+            (Verdict.REJECT, Reason.LOCKED, False)
+        ] * 3
+        assert NEW in held[0][0].detail
+        assert NEW in (await status(at))["locked"]
+        history = await asyncio.to_thread(edge_agent, "challenge", "history", *config, "--json")
+        assert NEW in json.loads(history.stdout)["locked"]
+        report = await asyncio.to_thread(edge_agent, "report", "shift", *config, "--out", str(tmp_path / "shift.html"))
+        assert report.returncode == 0, report.stderr
+        assert NEW in (tmp_path / "shift.html").read_text()
+
+        code, _, opened = await challenged(at, [bad, good])
+        assert (code, opened) == (0, [False, False])
+        assert (await put_in(at, good))[1]
+
+        back = await asyncio.to_thread(edge_agent, "bundle", "rollback", *config)
+        assert back.returncode == 0, back.stderr
+        assert await at.stop_agent() == 0
+        await at.start_agent()
+        await at.until_ready()
+        row, is_open = await put_in(at, good)
+        assert (row.reason, is_open) == (Reason.LOCKED, False), "going back is a change as well"
 
 
 @pytest.mark.timeout(300)

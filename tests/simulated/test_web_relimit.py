@@ -51,7 +51,7 @@ async def test_a_person_moves_the_limit_on_the_page(tmp_path: Path, thumbnail_bu
         await until_it_listens(port)
         await at.controller.wire_trigger(bad_image(1))
         await at.until_rows(1)
-        await asyncio.to_thread(asked, port, "/api/parts/1/review", {"says": "CONFIRMED", "by": "Ada", "note": ""})
+        await asyncio.to_thread(asked, port, "/api/parts/1/review", {"says": "CONFIRMED", "by": "Ada", "seen": 0})
         async with browser(f"http://127.0.0.1:{port}/") as tab:
             await tab.until("document.getElementById('word').textContent === 'REJECT'")
             await tab.evaluate("location.hash = '#whatif'")
@@ -104,7 +104,7 @@ async def test_the_limit_is_moved_beside_the_engine_and_taken_at_the_next_start(
         assert bad.score is not None
         to = bad.score * 2
         reviewed, _ = await asyncio.to_thread(
-            asked, port, "/api/parts/1/review", {"says": "CONFIRMED", "by": "Ada", "note": ""}
+            asked, port, "/api/parts/1/review", {"says": "CONFIRMED", "by": "Ada", "seen": 0}
         )
         status, told = await asyncio.to_thread(asked, port, f"/api/limit?bundle={before.id}&limit={to}")
         seen = json.loads(told)

@@ -56,6 +56,7 @@ def record(at: datetime, **more: Any) -> Challenged:
 
 
 def clock_at(clocks: Clocks, plan: Plan, *known: Challenged, **more: Any) -> ChallengeClock:
+    more.setdefault("bundles", dict.fromkeys(range(1, 10), frozenset({"b"})))
     return ChallengeClock(plan, known, mono_s=lambda: clocks.steady_s, now=lambda: clocks.wall, **more)
 
 
@@ -328,6 +329,88 @@ def test_a_sample_that_is_given_to_another_program_was_not_shown_to_that_one(clo
     assert "no challenge was passed yet" in clock.why_locked(2, 11)
     clock.note(passed(programs=[2]), 11)
     assert clock.why_locked(2, 12) == ""
+
+
+# --- a new bundle ----------------------------------------------------------------------------------------------
+
+NEW = "the bundle is new since the last challenge: show the samples"
+
+
+def judging(*ids: str) -> dict[str, dict[int, frozenset[str]]]:
+    return {"bundles": {1: frozenset(ids)}}
+
+
+def test_a_new_bundle_closes_the_lock_until_it_was_shown_the_samples(clocks: Clocks) -> None:
+    """Another limit is another bundle: its id covers the limit."""
+    known = record(clocks.wall)
+    clock = clock_at(clocks, LOCK, known, **judging("b2"))
+
+    assert clock_at(clocks, LOCK, known, **judging("b")).why_locked(1, 11) == ""
+    assert clock.why_locked(1, 11) == f"the line is locked, nothing passes: {NEW}"
+    assert clock.why_locked(None, 11) != ""
+    assert clock.degraded(1, 11) == {"challenge": NEW}
+    clock.note(passed(samples=(R1,)), 12)
+    assert NEW in clock.why_locked(1, 13), "one of two samples"
+    clock.note(passed(), 14)
+    assert NEW in clock.why_locked(1, 15), "by a bundle that judges no longer"
+    clock.note(passed(samples=[replace(one, bundle="b2") for one in (R1, G1)]), 16)
+    assert clock.why_locked(1, 17) == ""
+
+
+def test_going_back_to_a_bundle_closes_the_lock_as_well(clocks: Clocks) -> None:
+    older = record(clocks.wall - timedelta(hours=1))
+    newer = record(clocks.wall, samples=[replace(one, bundle="b2") for one in (R1, G1)])
+
+    assert NEW in clock_at(clocks, LOCK, newer, older, **judging("b")).why_locked(1, 11)
+
+
+def test_a_challenge_that_failed_by_the_bundle_of_before_is_told_as_that(clocks: Clocks) -> None:
+    failed = record(clocks.wall, ok=False)
+
+    assert "was not passed" in clock_at(clocks, LOCK, failed, **judging("b2")).why_locked(1, 11)
+
+
+def test_only_the_program_whose_bundle_is_new_is_locked(clocks: Clocks) -> None:
+    plan = replace(LOCK, programs=(1, 2), wanted={**LOCK.wanted, 2: frozenset({("R9", "reject")})})
+    known = [record(clocks.wall), record(clocks.wall, programs=[2], samples=[replace(R1, name="R9")])]
+    clock = clock_at(clocks, plan, *known, bundles={1: frozenset({"b"}), 2: frozenset({"b2"})})
+
+    assert clock.why_locked(1, 11) == ""
+    assert NEW in clock.why_locked(2, 11)
+    assert NEW in clock.why_locked(None, 11)
+
+
+def test_the_bundle_of_every_camera_has_to_have_judged(clocks: Clocks) -> None:
+    both = judging("b", "c")
+
+    assert NEW in clock_at(clocks, LOCK, record(clocks.wall), **both).why_locked(1, 11)
+    assert NEW in clock_at(clocks, LOCK, record(clocks.wall, bundles=["b", "c0"]), **both).why_locked(1, 11)
+    assert clock_at(clocks, LOCK, record(clocks.wall, bundles=["b", "c"]), **both).why_locked(1, 11) == ""
+
+
+@pytest.mark.parametrize("bundles", [{}, {1: frozenset()}, {2: frozenset({"b"})}])
+def test_a_lock_without_a_known_bundle_stays_closed(clocks: Clocks, bundles: dict[int, frozenset[str]]) -> None:
+    assert NEW in clock_at(clocks, LOCK, record(clocks.wall), bundles=bundles).why_locked(1, 11)
+
+
+def test_without_a_lock_a_new_bundle_is_told_as_due_and_holds_nothing_back(clocks: Clocks) -> None:
+    clock = clock_at(clocks, replace(LOCK, lock_out=False), record(clocks.wall), **judging("b2"))
+
+    assert (clock.standing(1, 11).overdue, clock.standing(1, 11).locked) == (NEW, "")
+    assert clock.why_locked(1, 11) == ""
+
+
+def test_unnamed_samples_and_recorded_images_prove_the_bundle_that_judged_them(clocks: Clocks) -> None:
+    """Images are of one camera: of two cameras' bundles one is enough, where nothing hangs on it."""
+    plan = Plan(every_h=8, programs=(1, 2))
+    images = record(clocks.wall, through="images", samples=(), bundles=["b"])
+    line = replace(images, through="line")
+    both = {"bundles": {1: frozenset({"b", "c"}), 2: frozenset({"d"})}}
+
+    assert clock_at(clocks, plan, images, **both).standing(1, 11).overdue == ""
+    assert clock_at(clocks, plan, line, **both).standing(1, 11).overdue == NEW
+    assert clock_at(clocks, plan, images, bundles={1: frozenset({"c"})}).standing(1, 11).overdue == NEW
+    assert clock_at(clocks, plan, images, **both).standing(2, 11).overdue == "", "they are of program 1"
 
 
 def test_a_program_that_has_no_sample_never_opens(clocks: Clocks) -> None:

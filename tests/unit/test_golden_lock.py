@@ -32,10 +32,11 @@ if TYPE_CHECKING:
     from edge_agent.store.journal import PartRow
 
 PLAN = Plan(every_parts=60, lock_out=True, programs=(1,), wanted={1: frozenset({("R1", "reject")})})
+JUDGING = {1: frozenset({"b"})}
 
 
 def record(*, ok: bool) -> str:
-    shown = [{"name": "R1", "kind": "reject", "ok": ok}]
+    shown = [{"name": "R1", "kind": "reject", "ok": ok, "bundle": "b"}]
     return json.dumps({"ok": ok, "through": "line", "programs": [1], "simulated": False, "shown": shown})
 
 
@@ -137,7 +138,7 @@ async def test_of_two_challenges_that_end_at_once_the_journals_last_one_says_whe
     tmp_path: Path,
 ) -> None:
     """One of the line was passed; one of recorded images, noted while that row is being written, was not."""
-    clock = ChallengeClock(PLAN)
+    clock = ChallengeClock(PLAN, bundles=JUDGING)
     async with line(tmp_path, why_locked=safely_locked(clock.why_locked)) as at:
         desk = AgentDesk(cast("Any", None), at.engine, at.health, cast("Any", None), at.journal, clock)
 
@@ -170,7 +171,7 @@ def run(folder: Path, *, is_held: bool = True) -> tuple[VirtualLine, list[float]
     closed: list[float] = [0.0]
 
     async def main() -> VirtualLine:
-        clock = ChallengeClock(PLAN, mono_s=monotonic_s)
+        clock = ChallengeClock(PLAN, bundles=JUDGING, mono_s=monotonic_s)
 
         def something(number: int) -> None:
             if number in (40, 120):

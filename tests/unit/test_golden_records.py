@@ -11,6 +11,7 @@ import pytest
 from edge_agent.errors import UsageError
 from edge_agent.golden.clock import clock_of
 from edge_agent.golden.known import KnownSamples
+from edge_agent.inspection.bundle.registry import POINTER
 from edge_agent.settings import load_settings
 from edge_agent.store.challenges import MOST_HANDED_ON, all_challenges, newest_challenges, read_challenge
 from edge_agent.store.journal import Journal, JournalReader
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
     from edge_agent.settings import Settings
 
+B1 = frozenset({"b1"})
+NEW = "the bundle is new since the last challenge: show the samples"
 SAMPLES = """
 [challenge]
 every_parts = 100
@@ -58,14 +61,14 @@ def record(score: float = 3.1, *, ok: bool = True, part_seq: int = 1, **more: An
     return json.dumps({**told, **more})
 
 
-def write(path: Path, *details: str, parts: tuple[int, ...] = ()) -> None:
+def write(path: Path, *records: str, parts: tuple[int, ...] = (), kind: str = "CHALLENGE") -> None:
     async def main() -> None:
         journal = Journal.open(path)
         try:
             for seq in parts:
                 await journal.append(part_row(seq, count=seq))
-            for detail in details:
-                await journal.event("CHALLENGE", detail)
+            for detail in records:
+                await journal.event(kind, detail)
         finally:
             journal.close()
 
@@ -79,7 +82,24 @@ def settings(tmp_path: Path) -> Settings:
     path = tmp_path / "line.toml"
     text = path.read_text()
     path.write_text(text + SAMPLES.replace("program = 1", f"program = {load_settings(path).bundle[0].program}"))
-    return load_settings(path)
+    settings = load_settings(path)
+    choose(settings, "b1")
+    return settings
+
+
+def choose(settings: Settings, bundle_id: str) -> None:
+    """The bundle that the line's next start judges by, as ``bundle activate`` leaves it."""
+    registry = settings.bundle[0].path
+    registry.mkdir(exist_ok=True)
+    chosen = {"what": "activate", "folder": "x", "bundle_id": bundle_id, "by": "Ada", "at_utc": "", "why": ""}
+    (registry / POINTER).write_text(json.dumps({"schema_version": 1, "switches": [chosen]}))
+
+
+def start_with(settings: Settings, bundle_id: str) -> None:
+    """What the agent's start writes of the bundle that it judges by."""
+    place = f"program {settings.bundle[0].program}, camera 1"
+    told = f"{place}: {bundle_id} limit 1 {settings.bundle[0].path}"
+    write(settings.store.journal, told, kind="BUNDLE")
 
 
 # --- reading -------------------------------------------------------------------------------------------------
@@ -147,10 +167,10 @@ def test_a_record_of_an_older_version_is_known_to_be_real_and_through_the_line()
 def test_a_closed_journal_hands_on_when_samples_were_shown(settings: Settings) -> None:
     path = settings.store.journal
     write(path, record(part_seq=2), parts=(1, 2, 3))
-    before = clock_of(settings)[0].standing(1, 4)
+    before = clock_of(settings, {settings.bundle[0].program: B1})[0].standing(1, 4)
     rotate(path)
 
-    after, newest = clock_of(settings)
+    after, newest = clock_of(settings, {settings.bundle[0].program: B1})
 
     assert newest == 3
     assert (before.due_parts, after.standing(1, 4).due_parts) == (99, 99)
@@ -169,7 +189,7 @@ def test_one_that_was_not_passed_is_handed_on_twice(settings: Settings) -> None:
     write(path, parts=(2,))
     rotate(path)
 
-    standing = clock_of(settings)[0].standing(1, 3)
+    standing = clock_of(settings, {settings.bundle[0].program: B1})[0].standing(1, 3)
 
     assert "the last challenge was not passed" in standing.overdue
 
@@ -289,6 +309,59 @@ def test_the_history_of_a_simulated_line_is_that_of_its_own_run(settings: Settin
     assert [len(one["points"]) for one in page["samples"]] == [0, 0, 0]
     assert (simulated.standing.overdue, [len(one.points) for one in simulated.series]) == ("", [1, 1, 1])
     assert [len(one["points"]) for one in SamplesPage(settings)._look()["samples"]] == [1, 1, 1]
+
+
+# --- a new bundle ------------------------------------------------------------------------------------------------
+
+
+def test_a_bundle_that_was_chosen_and_does_not_judge_yet_is_told_of_the_next_start(
+    settings: Settings, tmp_path: Path
+) -> None:
+    site, path, programs = Site(tmp_path / "line.toml", settings), settings.store.journal, [settings.bundle[0].program]
+    start_with(settings, "b1")
+    write(path, record(programs=programs), parts=(1,))
+    before = sample_history(settings)
+    choose(settings, "b2")
+    chosen = sample_history(settings)
+    doctor = challenge_age(site)
+    start_with(settings, "b2")
+    started = sample_history(settings)
+    choose(settings, "b1")  # a rollback, before the agent's next start
+    rolled_back = sample_history(settings)
+
+    assert (before.standing.overdue, before.next_start) == ("", "")
+    assert chosen.standing.words == "samples are due in 100 parts or in 8 h"
+    assert chosen.next_start == f"from the agent's next start on: {NEW}"
+    assert chosen.next_start in chosen.lines()
+    assert (doctor.result, doctor.evidence) == (Result.WARN, chosen.next_start)
+    assert (started.standing.overdue, started.next_start) == (NEW, "")
+    assert (rolled_back.standing.overdue, rolled_back.next_start) == (NEW, "")
+
+
+def test_a_bundle_that_cannot_be_read_was_shown_nothing(settings: Settings) -> None:
+    write(settings.store.journal, record(programs=[settings.bundle[0].program]), parts=(1,))
+    (settings.bundle[0].path / POINTER).write_text("{")
+
+    assert sample_history(settings).standing.overdue == NEW
+
+
+def test_the_bundles_of_all_cameras_are_handed_on_by_a_closed_journal(settings: Settings) -> None:
+    path, long = settings.store.journal, "c" * 64
+    write(path, record(programs=[settings.bundle[0].program], bundles=[long]), parts=(1,))
+    rotate(path)
+
+    with JournalReader.open(path) as reader:
+        (handed,) = newest_challenges(reader)
+    assert handed.bundles == {"b1", long[:16]}
+    assert sample_history(settings).standing.overdue == ""
+
+
+@pytest.mark.parametrize("bundles", [None, "b1", 7, {"b1": 1}, [7, None, ["b1"]]])
+def test_bundles_that_are_none_name_none(bundles: object) -> None:
+    found = read_challenge(record(bundles=bundles, shown=[]), "")
+
+    assert found is not None
+    assert found.bundles == frozenset()
 
 
 # --- the doctor --------------------------------------------------------------------------------------------------

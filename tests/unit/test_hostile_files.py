@@ -94,7 +94,7 @@ def test_a_request_that_cannot_be_is_refused_in_words(line: bytes) -> None:
 
 @pytest.mark.parametrize("detail", ["[" * 100_000, "", "NaN", '{"ok": [true]}', "null", "7"])
 def test_a_challenge_that_cannot_be_read_proves_nothing(detail: str) -> None:
-    clock = ChallengeClock(Plan(every_h=24))
+    clock = ChallengeClock(Plan(every_h=24), bundles={})
 
     clock.note(detail, 7)
 

@@ -55,7 +55,7 @@ def asked_in_manifest(options: CalibrationOptions, **changes: Any) -> dict[str, 
 
 
 def test_a_bundle_that_was_not_compared_is_not_put_to_use() -> None:
-    with pytest.raises(UsageError, match="not compared"):
+    with pytest.raises(BundleRejected, match="not compared"):
         check_reason(manifest_of(replace(LEARNED, is_compared=False)), PARENT, "I want it")
 
 

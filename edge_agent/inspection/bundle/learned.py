@@ -8,12 +8,23 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from edge_agent.errors import UsageError
+from edge_agent.errors import BundleRejected, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["LEARNED", "LEARN_EVENT", "Learned", "LearnedPart", "Word", "Worse", "check_reason", "learned_of", "plain"]
+__all__ = [
+    "LEARNED",
+    "LEARN_EVENT",
+    "Learned",
+    "LearnedPart",
+    "Word",
+    "Worse",
+    "check_compared",
+    "check_reason",
+    "learned_of",
+    "plain",
+]
 
 LEARNED = "learned"
 LEARN_EVENT = "LEARN"
@@ -101,22 +112,30 @@ def learned_of(manifest: Mapping[str, Any]) -> Learned | None:
     )
 
 
+def check_compared(manifest: Mapping[str, Any]) -> None:
+    """Raise BundleRejected for a bundle that learned and was not compared: nobody knows what it loosens."""
+    learned = learned_of(manifest)
+    if learned is not None and not learned.is_compared:
+        raise BundleRejected(
+            "this bundle was not compared with the one that it learned from: its learning was broken off, or refused",
+            hint="edge-agent learn run goes on with it; what it offers lies in the folder bundle beside it, and is put "
+            "to use by edge-agent bundle activate FOLDER --config line.toml",
+        )
+
+
 def check_reason(
     manifest: Mapping[str, Any], in_use: str | None, why: str, since: Sequence[str] = ()
 ) -> tuple[str, ...]:
     """What is loosened by putting this bundle to use, in words. Raises UsageError where nobody says why it may be.
 
-    ``in_use`` is the id of the bundle that judges today, None where none does: what was compared with another one says
-    nothing of that. ``since`` is what people have said against it since it was compared.
+    Raises BundleRejected for one that was not compared. ``in_use`` is the id of the bundle that judges today, None
+    where none does: what was compared with another one says nothing of that. ``since`` is what people have said against
+    it since it was compared.
     """
     learned = learned_of(manifest)
     if learned is None:
         return ()
-    if not learned.is_compared:
-        raise UsageError(
-            "this bundle was not compared with the one that it learned from: its learning was broken off",
-            hint="edge-agent learn run goes on with it",
-        )
+    check_compared(manifest)
     loosened = (*map(str, learned.worse), *since)
     if in_use is not None and in_use != learned.parent:
         other = f"it was compared with bundle {learned.parent[:_ID_DIGITS]}, and {in_use[:_ID_DIGITS]} is in use"

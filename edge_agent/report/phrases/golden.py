@@ -13,6 +13,8 @@ GOLDEN: Final = (
     mark("the challenge is overdue since {time}"),
     mark("the challenge is overdue since part {part}"),
     mark("the last challenge was not passed: show the samples again"),
+    mark("the bundle is new since the last challenge: show the samples"),
+    mark("from the agent's next start on: {words}"),
     mark("the clock was set back since the last challenge: show the samples again"),
     mark("it is not known how many parts came since the last challenge"),
     mark("the line is locked, nothing passes: {words}"),

@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Any
 from edge_agent.errors import ConfigError, DataError, UsageError
 from edge_agent.files.owners import existing, person
 from edge_agent.people.users import users_path
-from edge_agent.runtime.claim import claimed_state
+from edge_agent.runtime.claim import claimed_restore, claimed_state
 from edge_agent.settings import load_settings
 from edge_agent.store.fs import FileSystem
 from edge_agent.store.opening import open_database, take_lock
@@ -79,21 +79,18 @@ def restore(file: Path, config: Path, *, root: Path | None, over: bool, by: str)
     after a kill there, the line has no line.toml until ``finish``.
     """
     goes_to = under(root, config)
-    finish(goes_to)  # one that was broken off before: else its rest would look like a line that is here
-    with opened(file) as stream:
-        contents, sha256 = _proven_whole(stream, file)
-        settings, places = _places(stream, file, contents, config, root)
-        journal = under(root, settings.store.journal)
-        standing = standing_at((place for place, _ in places.values()), journal)
-        if standing and not over:
-            raise UsageError(
-                f"there is something already: {', '.join(map(str, standing))}",
-                hint="--over puts it away beside, under a name with the time, and restores",
-            )
-        with ExitStack() as held:
-            _hold(held, settings, goes_to, root)
-            made: list[Path] = []
+    with ExitStack() as held:
+        held.enter_context(claimed_restore(goes_to))
+        finish(goes_to)  # one that was broken off before: else its rest would look like a line that is here
+        with opened(file) as stream:
+            contents, sha256 = _proven_whole(stream, file)
+            settings, places = _places(stream, file, contents, config, root)
+            journal = under(root, settings.store.journal)
+            # Held first and looked at then: an agent that starts behind the look would be put away while it writes.
+            unlocked = _hold(held, settings, goes_to, root)
             staged = list(dict.fromkeys(place for place, _ in places.values()))
+            _standing(staged, journal, over=over)
+            made: list[Path] = []
             try:
                 _check_room(staged, contents)
                 _stage(stream, file, contents, places, made)
@@ -102,6 +99,8 @@ def restore(file: Path, config: Path, *, root: Path | None, over: bool, by: str)
                 for place in staged:
                     own(place, made)
                     _sync_all(place.staged)
+                _lock(held, unlocked)
+                standing = _standing(staged, journal, over=over)  # also what has come there since
             except BaseException:
                 _tidy(staged, made)
                 raise
@@ -139,8 +138,23 @@ def _places(
     return settings, places_of((one.name for one in contents.members), settings, under(root, config), root)
 
 
-def _hold(held: ExitStack, settings: Settings, config: Path, root: Path | None) -> None:
-    """Nobody runs, or starts, on this state until the end. Raises AlreadyRunning."""
+def _standing(staged: Iterable[Place], journal: Path, *, over: bool) -> list[Path]:
+    """What is there already. Raises UsageError where anything is, and may not be put away."""
+    standing = standing_at(staged, journal)
+    if standing and not over:
+        raise UsageError(
+            f"there is something already: {', '.join(map(str, standing))}",
+            hint="--over puts it away beside, under a name with the time, and restores",
+        )
+    return standing
+
+
+def _hold(held: ExitStack, settings: Settings, config: Path, root: Path | None) -> set[Path]:
+    """Nobody runs, or starts, on this state until the end. Raises AlreadyRunning.
+
+    The journals that have no lock yet, for ``_lock`` once more: this PC's names do not reach an agent in a container of
+    its own, which is held off by that file alone. It is not made here: root's own file would keep the first agent out.
+    """
     here = [settings]
     if config.exists() and root is None:
         # The line that stands there may have another journal. One whose line.toml is broken has no agent by it.
@@ -148,11 +162,15 @@ def _hold(held: ExitStack, settings: Settings, config: Path, root: Path | None) 
             here.append(load_settings(config))
     rooted = [_rooted(one, root) for one in here]
     held.enter_context(claimed_state(rooted))
-    for journal in {one.store.journal.resolve() for one in rooted}:
-        # Also against an agent in a container of its own, which this PC's names do not reach. Not where there is none
-        # yet: no agent has run there, and root's own file would keep the first one out.
-        if journal.with_name(journal.name + ".lock").exists():
-            held.enter_context(closing(take_lock(journal)))
+    return _lock(held, {one.store.journal.resolve() for one in rooted})
+
+
+def _lock(held: ExitStack, journals: set[Path]) -> set[Path]:
+    """Take the locks that there are; the journals without one. Raises AlreadyRunning."""
+    unlocked = {one for one in journals if not one.with_name(one.name + ".lock").exists()}
+    for journal in journals - unlocked:
+        held.enter_context(closing(take_lock(journal)))
+    return unlocked
 
 
 def _rooted(settings: Settings, root: Path | None) -> Settings:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from edge_agent.bundles.line_bundles import check_place, load_bundle, signed_words
 from edge_agent.errors import BundleRejected
+from edge_agent.inspection.bundle.learned import learned_of
+from edge_agent.inspection.bundle.manifest import MANIFEST
 from edge_agent.inspection.bundle.promise import Promise
 from edge_agent.inspection.inspector import Inspector
 from edge_agent.inspection.side_by_side import arranged
@@ -26,8 +28,25 @@ def bundle_verified(site: Site) -> Finding:
         except BundleRejected as err:
             return fail(str(err), err.hint)
         site.bundles.append((entry, bundle))
+    if unasked := _put_to_use_by_hand(site):
+        return warn(
+            unasked, 'edge-agent bundle activate FOLDER --config line.toml --why "..." asks, and keeps the answer'
+        )
     trusted = site.settings.trusted_keys
     return ok(", ".join(f"{b.part} {b.id[:12]} ({signed_words(b, trusted)})" for _, b in site.bundles))
+
+
+def _put_to_use_by_hand(site: Site) -> str:
+    """What is worse by a bundle that learned and that line.toml names itself: only ``bundle activate`` asks for it."""
+    said = []
+    for entry, bundle in site.bundles:
+        learned = learned_of(bundle.manifest)
+        if learned is not None and learned.worse and (entry.path / MANIFEST).exists():
+            worse = "; ".join(map(str, learned.worse))
+            said.append(
+                f"{entry.path} was not put to use by bundle activate, and nobody said why it may be worse: {worse}"
+            )
+    return "; ".join(said)
 
 
 def bundle_warm(site: Site) -> Finding:

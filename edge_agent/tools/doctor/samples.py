@@ -19,6 +19,8 @@ def challenge_age(site: Site) -> Finding:
         return warn(str(err), err.hint)
     if why := found.standing.locked or found.standing.overdue:
         return warn(why, "edge-agent challenge, with the line's samples")
+    if found.next_start:
+        return warn(found.next_start, "edge-agent challenge, with the line's samples, right after that start")
     odd = [one.name for one in found.series if one.is_wrong]
     if odd:
         names = ", ".join(odd)

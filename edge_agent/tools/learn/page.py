@@ -12,7 +12,14 @@ from edge_agent.inspection.bundle.registry import find
 from edge_agent.inspection.inspector import Inspector
 from edge_agent.report.agreement import Rate
 from edge_agent.report.facts import PartPictures
-from edge_agent.report.learned import DefectRow, FigureRow, LearnedFacts, write_learned_report
+from edge_agent.report.learned import (
+    DefectRow,
+    FigureRow,
+    LearnedFacts,
+    lost_words,
+    outcome_words,
+    write_learned_report,
+)
 from edge_agent.report.seen import archived_part
 from edge_agent.report.subject import identity, versions
 from edge_agent.report.words import SAID_WORDS
@@ -102,33 +109,20 @@ def _load(folder: Path | None) -> Bundle | None:
 
 
 def _head(found: Found, settings: Settings, bundles: _Bundles) -> Head:
-    worse = len(found.worse)
-    lost = tuple(
-        tr("Part {part} is a known defect, is found today and would pass by the new bundle.", part=seq)
-        for seq in found.lost
-    )
+    result, to_do = outcome_words(found.lost, len(found.worse))
     added = tr(
         "{added} confirmed good parts added; {defects} known defects tried.",
         added=len(found.added),
         defects=len(found.defects),
     )
-    if found.lost:
-        result = tr("The new bundle is not offered: a known defect would pass.")
-        to_do = (tr("Look at the lost defects and at the parts that were added: is one of those defective?"),)
-    elif worse:
-        result = tr("The new bundle is offered, and {number} figures are worse.", number=worse)
-        to_do = (tr("Whoever activates it says why each of these may be so: bundle activate --why."),)
-    else:
-        result = tr("The new bundle is offered, and no figure is worse.")
-        to_do = (tr("Watch it beside the line before it is activated: edge-agent shadow begin."),)
     made = tuple(bundle for bundle in (bundles.before, bundles.after) if bundle is not None)
     return replace(
         identity(settings, made),
         title=tr("What the line learned"),
         result=f"{result} {added}",
-        tone="bad" if found.lost else "note" if worse else "good",
-        to_do=to_do,
-        warnings=lost,
+        tone="bad" if found.lost else "note" if found.worse else "good",
+        to_do=(to_do,),
+        warnings=lost_words(found.lost),
     )
 
 

@@ -5,6 +5,7 @@ import * as drift from "./drift.js";
 import * as find from "./find.js";
 import * as history from "./history.js";
 import * as keyhelp from "./keyhelp.js";
+import * as learning from "./learning.js";
 import { follow, on } from "./line.js";
 import * as live from "./live.js";
 import * as part from "./part.js";
@@ -15,7 +16,7 @@ import * as shadow from "./shadow.js";
 import * as signin from "./signin.js";
 import * as whatif from "./whatif.js";
 
-const VIEWS = { live, history, part, review, whatif, shadow, drift, samples, changes, find, signin };
+const VIEWS = { live, history, part, review, whatif, shadow, learning, drift, samples, changes, find, signin };
 const shown = () => document.querySelector("main:not([hidden])");
 
 function go() {
