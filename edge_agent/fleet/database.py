@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 __all__ = [
+    "SQLITE_FILE",
+    "URL_FILE",
     "act",
     "events",
     "invitation",
@@ -43,6 +45,8 @@ __all__ = [
     "tally",
 ]
 
+SQLITE_FILE, URL_FILE = "fleet.sqlite3", "database-url"
+"""In a fleet's folder: the database, or where it is."""
 _VERSION = 1
 _BUSY_MS = 10_000
 _MOST_URL_BYTES = 4096
@@ -169,12 +173,12 @@ def open_database(folder: Path) -> Engine:
     Raises ConfigError for a url that is none, DataError where the database cannot be used or is of another version.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o750)
-    url = _url_in(folder / "database-url") or f"sqlite:///{(folder / 'fleet.sqlite3').resolve()}"
+    url = _url_in(folder / URL_FILE) or f"sqlite:///{(folder / SQLITE_FILE).resolve()}"
     try:
         engine = create_engine(url, pool_pre_ping=True)
     except (SQLAlchemyError, ImportError, ValueError) as err:
         raise ConfigError(
-            f"{folder / 'database-url'}: {err}", hint="postgresql+psycopg://USER:PASSWORD@HOST/NAME on its only line"
+            f"{folder / URL_FILE}: {err}", hint="postgresql+psycopg://USER:PASSWORD@HOST/NAME on its only line"
         ) from err
     if engine.dialect.name == "sqlite":
         _durable(engine)

@@ -22,6 +22,7 @@ from edge_agent.fleet.retention import forget_old
 from edge_agent.fleet.site import FleetSite, fleet_app
 from edge_agent.fleet.wall import Wall, snapshot
 from edge_agent.fleet.writing import Writer
+from edge_agent.runtime.notify import notify
 from edge_agent.runtime.process import stop_on_signal
 from edge_agent.web.guard import read_token
 
@@ -81,8 +82,10 @@ async def serve_fleet(options: FleetOptions, *, sock: socket.socket | None = Non
                 tasks.create_task(_forget(writer, options.keep_days)),
             ]
             serving = tasks.create_task(served.serve([listening]))
+            notify("READY=1")
             log.info("fleet_serves", at=f"{options.host}:{options.port}", database=engine.dialect.name)
             await stopping.wait()
+            notify("STOPPING=1")
             served.should_exit = served.force_exit = True
             await serving
             for task in (*beside, writing):
@@ -151,6 +154,8 @@ async def _examine(writer: Writer, wall: Wall) -> None:
                 since_reload_s = 0.0
         except EdgeAgentError as err:
             log.warning("fleet_not_examined", why=str(err))
+        # Also of a database that answers with an error: what a restart may mend is one that does not answer.
+        notify("WATCHDOG=1")
 
 
 async def _look(wall: Wall) -> None:
