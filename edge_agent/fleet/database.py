@@ -10,6 +10,7 @@ from sqlalchemy import (
     Column,
     Float,
     ForeignKey,
+    Index,
     Integer,
     MetaData,
     String,
@@ -165,6 +166,10 @@ act = Table(
     Column("why", String(400), nullable=False),
     Column("at_utc", String(32), nullable=False),
 )
+_indexes = (
+    Index("tally_of_bundle", tally.c.line_id, tally.c.bundle_id, tally.c.hour),
+    Index("review_of_bundle", review.c.line_id, review.c.bundle_id, review.c.hour),
+)
 
 
 def open_database(folder: Path) -> Engine:
@@ -185,6 +190,8 @@ def open_database(folder: Path) -> Engine:
     try:
         with engine.begin() as connection:
             _tables.create_all(connection)
+            for index in _indexes:  # a database of before has the tables without them
+                index.create(connection, checkfirst=True)
             found = connection.execute(select(_about.c.version)).scalar()
             if found is None:
                 connection.execute(_about.insert().values(version=_VERSION))
