@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 from edge_agent.fleet.serving import wall_key
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from edge_agent.settings import Settings
 
-__all__ = ["AnyLine", "Fleet", "fleet_command", "sending_rows", "state_of"]
+__all__ = ["AnyLine", "Fleet", "Lying", "fleet_command", "sending_rows", "state_of"]
 
 
 @dataclass
@@ -167,6 +168,46 @@ class AnyLine:
     def begins(self) -> Written:
         """The journal, begun and known to the queue: what is written from now on is delivered."""
         return Written(self.settings.store.journal)
+
+
+@dataclass
+class Lying:
+    """A server that answers each path with those bytes and that status."""
+
+    answers: dict[str, tuple[int, bytes, dict[str, str]]] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+    port: int = 0
+
+    @contextmanager
+    def running(self) -> Iterator[FleetServer]:
+        lying = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def _answer(self) -> None:
+                self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                lying.asked.append(self.path)
+                code, body, headers = lying.answers.get(self.path, (404, b"", {}))
+                self.send_response(code)
+                for name, value in {"Content-Length": str(len(body)), **headers}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(body)
+
+            do_GET = do_POST = _answer  # noqa: N815
+
+            def log_message(self, *_: object) -> None:
+                return
+
+        found = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.port = found.server_address[1]
+        thread = threading.Thread(target=found.serve_forever, args=(0.02,))
+        thread.start()
+        try:
+            yield FleetServer(FleetSettings.model_validate({"url": f"http://127.0.0.1:{self.port}"}))
+        finally:
+            found.shutdown()
+            found.server_close()
+            thread.join()
 
 
 @contextmanager

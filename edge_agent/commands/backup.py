@@ -25,6 +25,10 @@ _USERS = (
     "  users are as they were then: edge-agent users list; switch off again who has left since, and give another "
     "password again where one was lost"
 )
+_FLEET = (
+    "  the fleet {url} is told nothing before this line joins it again, under its name: there edge-agent fleet invite "
+    "LINE, here edge-agent fleet join INVITATION --config {config}. From then on the old PC is refused there"
+)
 
 
 @backup_cli.command()
@@ -157,6 +161,7 @@ def _restored_words(restored: Restored) -> list[str]:
     lines += [
         "  /opt/edge-agent/setup/install.sh writes this line's peers into the unit",
         *([_USERS] if restored.has_users else []),
+        *([_FLEET.format(config=config, url=printable(restored.joins))] if restored.joins else []),
         "  nginx and the firewall, where the old PC had them; a key that signs bundles stays with its owner",
         f"  the images, where they are wanted: rsync -a OLD-PC:{archive}/ {printable(str(restored.archive))}/",
         f"  edge-agent doctor --config {config} proves that this PC computes what the calibrating one did",

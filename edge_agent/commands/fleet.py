@@ -54,7 +54,7 @@ def fleet_serve(
 
     from edge_agent.logs import configure_logs
 
-    _need_library()
+    _at_server(folder)
     from edge_agent.fleet.serving import FleetOptions, serve_fleet
 
     configure_logs("info", "auto")
@@ -162,7 +162,7 @@ def fleet_promote(
     Example: edge-agent fleet promote new/ --folder fleet --first "Line 7" --why "new lot of zippers"
     """
     signer = _signer(folder, by, user, password_file)
-    _need_library()
+    _at_server(folder)
     from edge_agent.fleet.bringing import bring_in
 
     held = bring_in(folder, bundle)
@@ -268,9 +268,11 @@ def fleet_user(
 
     Example: edge-agent fleet user "A. Weber" --folder fleet
     """
+    from edge_agent.files.owners import refuse_root
     from edge_agent.people.roles import Role
     from edge_agent.people.users import changing_users
 
+    refuse_root([folder])
     folder.mkdir(parents=True, exist_ok=True, mode=0o750)
     with changing_users(_users_file(folder)) as changing:
         if changing.users.users:
@@ -283,6 +285,33 @@ def fleet_user(
             else changing.users.with_password(name, password)
         )
     say(json_, {"schema_version": 1, "user": name}, [f"{name} signs for this fleet's promotions"])
+
+
+@fleet_cli.command("backup")
+def fleet_backup(
+    file: Annotated[
+        Path, typer.Argument(help="The file to write; with --keep the folder, whose file is named by time.")
+    ],
+    folder: Folder = _FOLDER,
+    *,
+    keep: Annotated[
+        int | None, typer.Option(min=1, max=10_000, help="Write into a folder, and keep the newest N there.")
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """Copy the fleet into one file while it serves: database, bundles, users, keys. It is a tar for an empty folder.
+
+    Example: edge-agent fleet backup /mnt/backup --keep 14 --folder fleet
+    """
+    _at_server(folder)
+    from edge_agent.fleet.backup import back_up, back_up_nightly
+
+    made = back_up(folder, file) if keep is None else back_up_nightly(folder, file, keep)
+    lines = [f"{made.file}: {made.size / (1 << 20):.1f} MiB", *(f"removed: {one}" for one in made.removed)]
+    if not made.has_database:
+        lines.append("not in it: the database, which PostgreSQL holds: pg_dump")
+    facts = {"schema_version": 1, "file": str(made.file), "bytes": made.size, "has_database": made.has_database}
+    say(json_, facts | {"removed": [str(one) for one in made.removed]}, lines)
 
 
 @fleet_cli.command("join")
@@ -337,11 +366,12 @@ def _signer(folder: Path, by: str | None, user: str | None, password_file: Path 
     return who(by)
 
 
-def _need_library() -> None:
-    """Raises Unavailable without the extra."""
+def _at_server(folder: Path) -> None:
+    """Raises Unavailable without the extra, NotPermitted for root in the folder of the service's user."""
     from importlib.util import find_spec
 
     from edge_agent.errors import Unavailable
+    from edge_agent.files.owners import refuse_root
 
     try:
         is_there = find_spec("sqlalchemy") is not None
@@ -349,11 +379,12 @@ def _need_library() -> None:
         is_there = False
     if not is_there:
         raise Unavailable("the fleet's server needs SQLAlchemy", hint="pip install 'edge-agent[fleet]'")
+    refuse_root([folder])
 
 
 def _in_fleet(folder: Path, work: Callable[[Connection], _DoneT]) -> _DoneT:
-    """Do it within one transaction of the fleet's database. Raises Unavailable, ConfigError, DataError."""
-    _need_library()
+    """Do it in one transaction of the fleet's database. Raises Unavailable, ConfigError, DataError, NotPermitted."""
+    _at_server(folder)
     from edge_agent.fleet.database import open_database
 
     engine = open_database(folder)

@@ -48,7 +48,7 @@ def refuse_root(paths: Iterable[Path], *, of_people: bool = True) -> None:
         owner = there.lstat().st_uid
         if owner != 0 and (of_people or owner < _FIRST_PERSON):
             raise NotPermitted(
-                f"{there} belongs to the user {user_name(owner)}, and root would leave files there that the agent "
+                f"{there} belongs to the user {user_name(owner)}, and root would leave files there that it "
                 "cannot write",
                 hint=f"type: {as_user(owner, this_command())}\n"
                 "that user has to be able to read the files that the command names",

@@ -10,6 +10,7 @@ from sqlalchemy import (
     Column,
     Float,
     ForeignKey,
+    Index,
     Integer,
     MetaData,
     String,
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 __all__ = [
+    "SQLITE_FILE",
+    "URL_FILE",
     "act",
     "events",
     "invitation",
@@ -43,6 +46,8 @@ __all__ = [
     "tally",
 ]
 
+SQLITE_FILE, URL_FILE = "fleet.sqlite3", "database-url"
+"""In a fleet's folder: the database, or where it is."""
 _VERSION = 1
 _BUSY_MS = 10_000
 _MOST_URL_BYTES = 4096
@@ -161,6 +166,10 @@ act = Table(
     Column("why", String(400), nullable=False),
     Column("at_utc", String(32), nullable=False),
 )
+_indexes = (
+    Index("tally_of_bundle", tally.c.line_id, tally.c.bundle_id, tally.c.hour),
+    Index("review_of_bundle", review.c.line_id, review.c.bundle_id, review.c.hour),
+)
 
 
 def open_database(folder: Path) -> Engine:
@@ -169,18 +178,20 @@ def open_database(folder: Path) -> Engine:
     Raises ConfigError for a url that is none, DataError where the database cannot be used or is of another version.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o750)
-    url = _url_in(folder / "database-url") or f"sqlite:///{(folder / 'fleet.sqlite3').resolve()}"
+    url = _url_in(folder / URL_FILE) or f"sqlite:///{(folder / SQLITE_FILE).resolve()}"
     try:
         engine = create_engine(url, pool_pre_ping=True)
     except (SQLAlchemyError, ImportError, ValueError) as err:
         raise ConfigError(
-            f"{folder / 'database-url'}: {err}", hint="postgresql+psycopg://USER:PASSWORD@HOST/NAME on its only line"
+            f"{folder / URL_FILE}: {err}", hint="postgresql+psycopg://USER:PASSWORD@HOST/NAME on its only line"
         ) from err
     if engine.dialect.name == "sqlite":
         _durable(engine)
     try:
         with engine.begin() as connection:
             _tables.create_all(connection)
+            for index in _indexes:  # a database of before has the tables without them
+                index.create(connection, checkfirst=True)
             found = connection.execute(select(_about.c.version)).scalar()
             if found is None:
                 connection.execute(_about.insert().values(version=_VERSION))

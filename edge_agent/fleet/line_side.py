@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -27,7 +28,7 @@ from edge_agent.fleet.database import state
 from edge_agent.fleet.lines import enrol, line_of
 from edge_agent.fleet.promoting import offers_for
 from edge_agent.fleet.rows import Rows, take
-from edge_agent.fleet_line.messages import BODY_MAX_BYTES, Answer, BundleFiles, Enrolled, Enrolment, State
+from edge_agent.fleet_line.messages import BODY_MAX_BYTES, Answer, BundleFiles, Enrolled, Enrolment, Known, State
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -92,6 +93,7 @@ class LineSide:
         routes = [
             Route("/line/enrol", self._guarded(self.enrol), methods=["POST"]),
             Route("/line/rows", self._guarded(self.rows), methods=["POST"]),
+            Route("/line/known", self._guarded(self.whom)),
             Route("/line/state", self._guarded(self.state), methods=["POST"]),
             Route("/line/bundles/{bundle_id}", self._guarded(self.files)),
             Route("/line/bundles/{bundle_id}/{name}", self._guarded(self.file)),
@@ -122,6 +124,11 @@ class LineSide:
             self._wall.hear(line.line_id, line.name, said)
             self._offered[line.line_id] = offers
         return _json(Answer(offers=offers))
+
+    async def whom(self, request: Request) -> Response:
+        """Who asks, and the server's time: a line's doctor asks it, and nothing changes by it."""
+        async with self._line(request) as line:
+            return _json(Known(line=line.name, at_utc=datetime.now(UTC).isoformat(timespec="milliseconds")))
 
     async def files(self, request: Request) -> Response:
         """Which files a bundle has that is offered to this line. Raises HTTPException: 404 where it is not."""

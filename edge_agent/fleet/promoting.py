@@ -8,23 +8,35 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import and_, func, select, update
+from sqlalchemy import and_, select, update
 
 from edge_agent.errors import UsageError
-from edge_agent.fleet.database import act, line, promotion, promotion_line, review, state, tally
-from edge_agent.fleet.rows import OVERTURNED, SAID_ESCAPE
-from edge_agent.fleet.rules import FIRST_LOOK, Counts, Found, Watched, in_shadow, in_use, next_look
+from edge_agent.fleet.counting import counts_of
+from edge_agent.fleet.database import act, line, promotion, promotion_line, state
+from edge_agent.fleet.rules import FIRST_LOOK, Found, Watched, in_shadow, in_use, next_look
 from edge_agent.fleet.wall import saved_state
 from edge_agent.fleet_line.messages import Offer, words
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from sqlalchemy import Connection
 
     from edge_agent.fleet_line.messages import State
 
-__all__ = ["Promoted", "advance", "begin", "examine", "offers_for", "promotions", "stop"]
+__all__ = [
+    "ALL",
+    "DONE",
+    "STOPPED",
+    "Promoted",
+    "Wish",
+    "advance",
+    "begin",
+    "examine",
+    "offers_for",
+    "promotions",
+    "set_promotion",
+    "sign_act",
+    "stop",
+]
 
 SHADOW, ONE, ALL = "shadow", "one", "all"
 RUNNING, PASSED, STOPPED, DONE = "running", "passed", "stopped", "done"
@@ -98,7 +110,7 @@ def begin(connection: Connection, wish: Wish, *, by: str, why: str) -> int:
     }
     made = connection.execute(promotion.insert().values(**values))
     number = int(made.inserted_primary_key[0])  # type: ignore[index]
-    _sign(connection, number, "begin", by, why)
+    sign_act(connection, number, "begin", by, why)
     return number
 
 
@@ -109,14 +121,14 @@ def advance(connection: Connection, number: int, *, by: str, why: str) -> str:
     """
     found = _one(connection, number)
     if (found.stage, found.status) == (ALL, RUNNING):
-        _set(connection, number, status=DONE)
-        _sign(connection, number, "done", by, why)
+        set_promotion(connection, number, status=DONE)
+        sign_act(connection, number, "done", by, why)
         return DONE
     if found.status != PASSED:
         raise UsageError(f"promotion {number} is {found.status} at stage {found.stage}: {found.words}")
     stage = _NEXT[found.stage]
-    _set(connection, number, stage=stage, status=RUNNING, words="")
-    _sign(connection, number, f"to {stage}", by, why)
+    set_promotion(connection, number, stage=stage, status=RUNNING, words="")
+    sign_act(connection, number, f"to {stage}", by, why)
     return stage
 
 
@@ -125,8 +137,8 @@ def stop(connection: Connection, number: int, *, by: str, why: str) -> None:
     found = _one(connection, number)
     if found.status == STOPPED:
         raise UsageError(f"promotion {number} is stopped already: {found.words}")
-    _set(connection, number, status=STOPPED, words=why or f"stopped by {by}")
-    _sign(connection, number, "stop", by, why)
+    set_promotion(connection, number, status=STOPPED, words=why or f"stopped by {by}")
+    sign_act(connection, number, "stop", by, why)
 
 
 def promotions(connection: Connection, *, most: int = 1000) -> list[Promoted]:
@@ -174,18 +186,18 @@ def examine(connection: Connection) -> bool:
         status, stage, told = one.status, one.stage, found.words
         if found.what == "stop":
             status = STOPPED
-            _sign(connection, one.promotion_id, "stop", "", told)
+            sign_act(connection, one.promotion_id, "stop", "", told)
         elif found.what == "go" and one.stage == ALL:
             status = DONE
-            _sign(connection, one.promotion_id, "done", "", told)
+            sign_act(connection, one.promotion_id, "done", "", told)
         elif found.what == "go" and one.by_itself:
             stage = _NEXT[one.stage]
-            _sign(connection, one.promotion_id, f"to {stage}", "", told)
+            sign_act(connection, one.promotion_id, f"to {stage}", "", told)
         elif found.what == "go":
             status = PASSED
-            _sign(connection, one.promotion_id, "passed", "", told)
+            sign_act(connection, one.promotion_id, "passed", "", told)
         if (status, stage, told) != (one.status, one.stage, one.words):
-            _set(connection, one.promotion_id, status=status, stage=stage, words=told)
+            set_promotion(connection, one.promotion_id, status=status, stage=stage, words=told)
             changed = True
     return changed
 
@@ -276,11 +288,11 @@ def _of_line(connection: Connection, one: Promoted, line_id: int, before: str, l
         )
         found = in_shadow(watched, is_look=parts >= look)
     else:
-        now = _counts(connection, line_id, one.bundle_id)
+        now = counts_of(connection, line_id, one.bundle_id)
         parts = now.parts
         if not parts:
             return Found("wait", _not_judging(said, one, refused))
-        found = in_use(_counts(connection, line_id, before), now, is_look=parts >= look)
+        found = in_use(counts_of(connection, line_id, before), now, is_look=parts >= look)
     if parts >= look:
         where = and_(
             promotion_line.c.promotion_id == one.promotion_id,
@@ -299,28 +311,6 @@ def _not_judging(said: State, one: Promoted, refused: list[str]) -> str:
     return "it is not in use yet"
 
 
-def _counts(connection: Connection, line_id: int, bundle_id: str) -> Counts:
-    """What a bundle did on a line. Parts that no bundle is at fault for are in neither number."""
-    kinds: Mapping[str, int] = {
-        str(kind): int(number)
-        for kind, number in connection.execute(
-            select(tally.c.kind, func.sum(tally.c.number))
-            .where(tally.c.line_id == line_id, tally.c.bundle_id == bundle_id)
-            .group_by(tally.c.kind)
-        )
-    }
-    said: Mapping[str, int] = {
-        str(says): int(number)
-        for says, number in connection.execute(
-            select(review.c.says, func.count())
-            .where(review.c.line_id == line_id, review.c.bundle_id == bundle_id)
-            .group_by(review.c.says)
-        )
-    }
-    rejected = kinds.get("reject", 0)
-    return Counts(kinds.get("pass", 0) + rejected, rejected, said.get(OVERTURNED, 0), said.get(SAID_ESCAPE, 0))
-
-
 def _state_of(connection: Connection, line_id: int) -> State | None:
     said = connection.execute(select(state.c.said).where(state.c.line_id == line_id)).scalar()
     return None if said is None else saved_state(said)
@@ -337,11 +327,12 @@ def _one(connection: Connection, number: int) -> Promoted:
     return Promoted(*found)
 
 
-def _set(connection: Connection, number: int, **values: Any) -> None:
+def set_promotion(connection: Connection, number: int, **values: Any) -> None:
+    """Change columns of a promotion."""
     connection.execute(update(promotion).where(promotion.c.promotion_id == number).values(**values))
 
 
-def _sign(connection: Connection, number: int, what: str, by: str, why: str) -> None:
+def sign_act(connection: Connection, number: int, what: str, by: str, why: str) -> None:
     """For the record: who did it, empty where it went by itself."""
     values = {"promotion_id": number, "what": what, "by": by[:120], "why": why[:400], "at_utc": _now()}
     connection.execute(act.insert().values(**values))

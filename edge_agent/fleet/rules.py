@@ -9,13 +9,17 @@ from dataclasses import dataclass
 from math import exp, lgamma, log
 from typing import Literal
 
-__all__ = ["FIRST_LOOK", "LEAST_PARTS", "Counts", "Found", "Watched", "in_shadow", "in_use", "next_look"]
+__all__ = ["FIRST_LOOK", "LEAST_PARTS", "Counts", "Found", "Watched", "after_all", "in_shadow", "in_use", "next_look"]
 
 FIRST_LOOK = 25
 LEAST_PARTS = 200
 """Parts that a stage wants, of each of its lines."""
 _BY_CHANCE = 0.001
 """Of one look. Five of them come before a stage is over."""
+_ESCAPES_BY_CHANCE = 0.01
+"""Of escapes after the last stage: few are ever found, and each of them is worse than a false reject."""
+_WORTH_IT = 1.5
+"""After the last stage there are so many parts that a rise by a hundredth is more than chance, and no fault."""
 _COMPARABLE_LEAST = 0.95
 
 
@@ -53,6 +57,14 @@ class Counts:
     rejected: int
     overturned: int = 0
     escaped: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(
+            self.parts + other.parts,
+            self.rejected + other.rejected,
+            self.overturned + other.overturned,
+            self.escaped + other.escaped,
+        )
 
 
 def next_look(parts: int) -> int:
@@ -95,12 +107,34 @@ def in_use(before: Counts, now: Counts, *, is_look: bool) -> Found:
     ):
         if is_look and _has_risen(was, before.parts, has, now.parts):
             told = "it rejects more" if what == "rejected" else "people overturn more of its rejects"
-            return Found(
-                "stop", f"{told}: {has} of {now.parts} parts, and {was} of {before.parts} under the one before"
-            )
+            return Found("stop", _rise(told, was, has, before, now))
     if now.parts < LEAST_PARTS:
         return Found("wait", f"{now.parts} of {LEAST_PARTS} parts")
     return Found("go", f"{now.rejected} of {now.parts} parts rejected, {before.rejected} of {before.parts} before")
+
+
+def after_all(before: Counts, now: Counts, *, is_look: bool, is_of_all: bool = False) -> Found:
+    """Of a bundle that is in use on all lines: of one line, or (``is_of_all``) of all of them together.
+
+    A rise of what people found wrong stops it. Rejects alone do so of all lines together, and where they are half as
+    many again: on one line they are as well the material, the light, or a lot that is bad.
+    """
+    if _has_risen(before.escaped, before.parts, now.escaped, now.parts, _ESCAPES_BY_CHANCE):
+        return Found(
+            "stop",
+            _rise("more parts that it passed are confirmed as defects", before.escaped, now.escaped, before, now),
+        )
+    if is_look and _is_worth_it(before.overturned, before.parts, now.overturned, now.parts):
+        return Found(
+            "stop", _rise("people overturn more of its rejects", before.overturned, now.overturned, before, now)
+        )
+    if is_look and is_of_all and _is_worth_it(before.rejected, before.parts, now.rejected, now.parts):
+        return Found("stop", _rise("it rejects more", before.rejected, now.rejected, before, now))
+    return Found(
+        "go",
+        f"{now.rejected} of {now.parts} parts rejected, {before.rejected} of {before.parts} before; "
+        f"{now.overturned} of these were overturned, {now.escaped} others were found to be defects",
+    )
 
 
 def _is_rise(worse: int, better: int) -> bool:
@@ -112,11 +146,20 @@ def _is_rise(worse: int, better: int) -> bool:
     return sum(exp(_ways(of, heads) - of * log(2)) for heads in range(worse, of + 1)) < _BY_CHANCE
 
 
-def _has_risen(was: int, of_was: int, has: int, of_has: int) -> bool:
+def _rise(what: str, was: int, has: int, before: Counts, now: Counts) -> str:
+    return f"{what}: {has} of {now.parts} parts, and {was} of {before.parts} under the one before"
+
+
+def _is_worth_it(was: int, of_was: int, has: int, of_has: int) -> bool:
+    """Whether the share has risen, and by half of what it was."""
+    return has * of_was >= _WORTH_IT * was * of_has and _has_risen(was, of_was, has, of_has)
+
+
+def _has_risen(was: int, of_was: int, has: int, of_has: int, by_chance: float = _BY_CHANCE) -> bool:
     """Fisher's exact test, one-sided: as many or more among the new parts, if old and new were one heap."""
     if not of_was or not of_has or has * of_was <= was * of_has:
         return False
-    return _tail(was + has, of_was + of_has, has, of_has) < _BY_CHANCE
+    return _tail(was + has, of_was + of_has, has, of_has) < by_chance
 
 
 def _tail(marked: int, heap: int, least: int, drawn: int) -> float:
@@ -125,7 +168,7 @@ def _tail(marked: int, heap: int, least: int, drawn: int) -> float:
     for found in range(least, min(marked, drawn) + 1):
         ways = _ways(marked, found) + _ways(heap - marked, drawn - found) - _ways(heap, drawn)
         tail += (chance := exp(ways))
-        if chance < tail * 1e-12:  # beyond what is expected each is smaller than the one before
+        if chance <= tail * 1e-12:  # beyond what is expected each is smaller than the one before
             break
     return tail
 

@@ -9,12 +9,14 @@ import socket
 import ssl
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import structlog
 import uvicorn
 
 from edge_agent.errors import ConfigError, EdgeAgentError, Unavailable, UsageError
+from edge_agent.fleet.afterwards import watch
 from edge_agent.fleet.database import open_database
 from edge_agent.fleet.line_side import LineSide
 from edge_agent.fleet.promoting import examine
@@ -22,6 +24,7 @@ from edge_agent.fleet.retention import forget_old
 from edge_agent.fleet.site import FleetSite, fleet_app
 from edge_agent.fleet.wall import Wall, snapshot
 from edge_agent.fleet.writing import Writer
+from edge_agent.runtime.notify import notify
 from edge_agent.runtime.process import stop_on_signal
 from edge_agent.web.guard import read_token
 
@@ -36,6 +39,7 @@ log = structlog.get_logger(__name__)
 
 _EXAMINE_EVERY_S = 1.0
 _RELOAD_EVERY_S = 60.0
+_WATCH_EVERY_S = 30.0
 _LOOK_EVERY_S = 1.0
 _FORGET_EVERY_S = 600.0
 _CONNECTIONS_MAX = 512
@@ -77,12 +81,15 @@ async def serve_fleet(options: FleetOptions, *, sock: socket.socket | None = Non
             await _reload(writer, wall)
             beside = [
                 tasks.create_task(_examine(writer, wall)),
+                tasks.create_task(_watch(writer, wall)),
                 tasks.create_task(_look(wall)),
                 tasks.create_task(_forget(writer, options.keep_days)),
             ]
             serving = tasks.create_task(served.serve([listening]))
+            notify("READY=1")
             log.info("fleet_serves", at=f"{options.host}:{options.port}", database=engine.dialect.name)
             await stopping.wait()
+            notify("STOPPING=1")
             served.should_exit = served.force_exit = True
             await serving
             for task in (*beside, writing):
@@ -151,6 +158,18 @@ async def _examine(writer: Writer, wall: Wall) -> None:
                 since_reload_s = 0.0
         except EdgeAgentError as err:
             log.warning("fleet_not_examined", why=str(err))
+        # Also of a database that answers with an error: what a restart may mend is one that does not answer.
+        notify("WATCHDOG=1")
+
+
+async def _watch(writer: Writer, wall: Wall) -> None:
+    while True:
+        try:
+            if await writer.do(lambda connection: watch(connection, datetime.now(UTC))):
+                await _reload(writer, wall)
+        except EdgeAgentError as err:
+            log.warning("fleet_not_watched", why=str(err))
+        await asyncio.sleep(_WATCH_EVERY_S)
 
 
 async def _look(wall: Wall) -> None:

@@ -1,6 +1,6 @@
 """What a line and its fleet say to each other, within bounds on both sides. A key that is not known is an error.
 
-Nothing here is a command, a setting or a verdict: what the server says names bundles alone.
+Nothing here is a command, a setting or a verdict: what the server says names bundles, and whoever asks.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ __all__ = [
     "Enrolled",
     "Enrolment",
     "JudgingBundle",
+    "Known",
     "KnownParts",
     "Offer",
     "OfferTaken",
@@ -58,6 +59,14 @@ class Enrolled(_Said):
     schema_version: Literal[1] = 1
     line: Annotated[str, Field(pattern=NAME_PATTERN)]
     secret: Annotated[str, Field(min_length=32, max_length=200, repr=False)]
+
+
+class Known(_Said):
+    """The name that the server knows a line by, and the server's clock."""
+
+    schema_version: Literal[1] = 1
+    line: Annotated[str, Field(pattern=NAME_PATTERN)]
+    at_utc: _Short
 
 
 class JudgingBundle(_Said):

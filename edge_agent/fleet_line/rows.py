@@ -54,19 +54,21 @@ class FleetRows:
 
 
 def journal_name(journal: Path, origin: str, link: int, link_sha256: str) -> str:
-    """What tells a journal's file from every other: of its first link, because two first journals begin alike.
+    """What tells a stretch of a journal from every other, out of the hash of its first link: two journals begin alike.
 
-    Raises NotDelivered where the file that has this link, of this hash, is not there any more. An empty hash is of a
-    record that was set aside, and is not compared.
+    A stretch ends where a backup was restored: from there on parts have numbers that the line had given before, and the
+    server would take them for known. Raises NotDelivered where the file that has this link, of this hash, is not there
+    any more. An empty hash is of a record that was set aside, and is not compared.
     """
     try:
         files, problem = files_since(journal, origin)
         if problem:
             raise NotDelivered(problem)
         with JournalReader.open(files[0]) as reader:
-            first, found = reader.link_sha256(1), reader.link_sha256(link)
+            starts, found = reader.starts(), reader.link_sha256(link)
     except DataError as err:
         raise NotDelivered(str(err)) from err
-    if not first or (link_sha256 and found != link_sha256):
+    first = max((one for one in starts if one[0] <= max(link, 1)), default=None)
+    if first is None or (link_sha256 and found != link_sha256):
         raise NotDelivered("the journal is being begun anew")
-    return sha256(f"{origin} {first}".encode()).hexdigest()[:32]
+    return sha256(f"{origin} {first[1]}".encode()).hexdigest()[:32]

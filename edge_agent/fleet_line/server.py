@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import http.client
+import socket
+import ssl
 import urllib.error
 import urllib.request
 from importlib.metadata import version
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
     from edge_agent.settings import FleetSettings
 
-__all__ = ["FleetServer", "NotAnswered"]
+__all__ = ["FleetServer", "NotAnswered", "NotTrusted"]
 
 _WITHIN_S = 10.0
 _ANSWER_MOST_BYTES = 64 * 1024
@@ -39,6 +41,10 @@ class NotAnswered(EdgeAgentError):
     def __init__(self, what: str, *, code: int = 0, hint: str = "") -> None:
         super().__init__(what, hint=hint)
         self.code = code
+
+
+class NotTrusted(NotAnswered):
+    """The server does not prove that it is the one that line.toml names."""
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -76,6 +82,24 @@ class FleetServer:
                 yield piece
         if got < size:
             raise NotAnswered(f"{self.url}: the file ended after {got} of {size} bytes")
+
+    def certificate(self) -> bytes | None:
+        """The certificate that the server shows, DER, proven; None without https. Raises NotTrusted as well."""
+        parts = urlsplit(self.url)
+        if parts.scheme != "https":
+            return None
+        context = client_context(TlsFiles(self._settings.ca_file, None, None))
+        host = parts.hostname or ""
+        try:
+            with (
+                socket.create_connection((host, parts.port or 443), _WITHIN_S) as plain,
+                context.wrap_socket(plain, server_hostname=host) as wrapped,
+            ):
+                return wrapped.getpeercert(binary_form=True)
+        except ssl.SSLCertVerificationError as err:
+            raise NotTrusted(f"{self.url}: its certificate is not trusted: {err.verify_message}") from err
+        except OSError as err:
+            raise NotAnswered(f"{self.url} cannot be reached: {err}") from err
 
     def _asked(self, path: str, body: bytes | None, answer: type[_SaidT], secret: str) -> _SaidT:
         ends_mono_s, content = monotonic_s() + _WITHIN_S, b""

@@ -216,6 +216,18 @@ class JournalReader:
         found = self._all("SELECT sha256 FROM chain WHERE link = ?", link) if link else [self.origin()]
         return str(found[0][0]) if found else ""
 
+    def starts(self) -> list[tuple[int, str]]:
+        """The links, with their hashes, from which numbers of links and parts belong together: the first, and RESTORED.
+
+        A backup that is restored gives numbers again that the line had given after it.
+        """
+        found = [
+            (int(link), str(sha)) for link, sha in self._all("SELECT link, sha256 FROM chain ORDER BY link LIMIT 1")
+        ]
+        for (event_id,) in self._all("SELECT event_id FROM event WHERE kind = 'RESTORED' ORDER BY event_id"):
+            found += self._all("SELECT link, sha256 FROM chain WHERE kind = 'event' AND row_id = ?", event_id)
+        return sorted(set(found))
+
     def links_after(self, link: int, most: int) -> list[tuple[int, str, int, str]]:
         """What was written after a link, in the order of writing: link, kind, the row's key, the link's hash."""
         query = "SELECT link, kind, row_id, sha256 FROM chain WHERE link > ? ORDER BY link LIMIT ?"

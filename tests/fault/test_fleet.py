@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sqlite3
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -20,6 +22,7 @@ from edge_agent.store.position import position_file
 from edge_agent.wiring.free_ports import free_port
 from tests.certificates import authority
 from tests.command_line import edge_agent_here
+from tests.databases import POSTGRES, postgres
 from tests.fleet import AnyLine, Fleet, fleet_command, sending_rows, state_of
 from tests.publishing import until
 
@@ -173,6 +176,73 @@ def test_a_journal_that_was_begun_anew_counts_from_1_and_nothing_is_taken_for_kn
         until(lambda: len(stored(fleet, "Line 1")) == 8)
     again.close()
     assert len({journal for journal, _ in stored(fleet, "Line 1")}) == 2
+
+
+def test_a_line_out_of_a_backup_gives_numbers_again_and_no_part_is_taken_for_known(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    line = AnyLine(tmp_path / "one", fleet, "Line 1")
+    line.join()
+    path, journal = line.settings.store.journal, line.begins()
+    position, kept = position_file(path, "fleet"), tmp_path / "kept"
+    with sending_rows(line):
+        until(lambda: begun(line))
+        journal.parts(1, 5)
+        until(lambda: len(stored(fleet, "Line 1")) == 5)
+    journal.close()
+    kept.mkdir()
+    for one in (path, position):
+        shutil.copy(one, kept)
+    journal = line.begins()
+    with sending_rows(line):
+        journal.parts(6, 8)
+        until(lambda: len(stored(fleet, "Line 1")) == 8)
+    journal.close()
+    old_secret = line.secret
+    for one in (path, position):
+        shutil.copy(kept / one.name, one)
+    line.join()
+    assert fleet.post("/line/rows", b"{}", old_secret) == 401, "the old PC, should it still run, is no second line"
+    again = line.begins()
+    again.event("RESTORED")
+    with sending_rows(line):
+        again.parts(6, 9)
+        until(lambda: len(stored(fleet, "Line 1")) == 12)
+    again.close()
+    by_journal = Counter(journal for journal, _ in stored(fleet, "Line 1"))
+    assert sorted(by_journal.values()) == [4, 8]
+    until(lambda: fleet.lines()["Line 1"]["passed"] == 12)
+
+
+@pytest.mark.skipif(POSTGRES is None, reason="no PostgreSQL on this machine")
+def test_over_postgresql_rows_arrive_once_and_a_server_begins_again_with_what_it_knew(tmp_path: Path) -> None:
+    with postgres(tmp_path / "postgres") as url:
+        fleet = Fleet(tmp_path / "fleet")
+        fleet.folder.mkdir()
+        (fleet.folder / "database-url").write_text(url)
+        (fleet.folder / "database-url").chmod(0o600)
+        with fleet.running():
+            line = AnyLine(tmp_path / "one", fleet, "Line 1")
+            line.join()
+            line.tell(state="FAULT")
+            journal = line.begins()
+            with sending_rows(line):
+                until(lambda: begun(line))
+                journal.parts(1, 30)
+                until(lambda: fleet.lines()["Line 1"]["passed"] == 30)
+                before = position_file(line.settings.store.journal, "fleet").read_bytes()
+                fleet.kill()
+                journal.parts(31, 40)
+                fleet.start()
+                until(lambda: fleet.lines()["Line 1"]["passed"] == 40)
+            position_file(line.settings.store.journal, "fleet").write_bytes(before)
+            with sending_rows(line):
+                journal.parts(41, 41)
+                until(lambda: fleet.lines()["Line 1"]["passed"] == 41)
+            journal.close()
+            assert fleet.lines()["Line 1"]["state"] == "FAULT"
+            assert fleet.stop() == 0
+        assert not (fleet.folder / "fleet.sqlite3").exists()
 
 
 def test_a_clock_that_is_off_is_said_and_orders_nothing(fleet: Fleet, tmp_path: Path) -> None:

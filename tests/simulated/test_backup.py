@@ -27,6 +27,7 @@ import pytest
 from drivers.timing import monotonic_s
 from edge_agent.domain import Reason
 from edge_agent.errors import AlreadyRunning, DataError, UsageError
+from edge_agent.fleet_line.secret import read_secret, secret_file, write_secret
 from edge_agent.inspection.bundle.manifest import read_manifest
 from edge_agent.inspection.bundle.registry import POINTER
 from edge_agent.people.roles import Role
@@ -629,6 +630,24 @@ def test_what_is_still_to_do_names_this_pcs_places_and_the_users_of_then(old: Pa
     assert said.code == 0, said.err
     assert f"rsync -a OLD-PC:{old.parent}/state/archive/ {new.parent}/state/archive/" in said.out
     assert "users are as they were then" in said.out
+
+
+def test_a_line_of_a_fleet_joins_it_again_on_a_new_pc_and_not_where_its_secret_is(old: Path, tmp_path: Path) -> None:
+    new = tmp_path / "new/line.toml"
+    new.parent.mkdir()
+    old.write_text(old.read_text() + '[fleet]\nurl = "https://fleet.plant.example:8490"\n')
+    secret = secret_file(load_settings(old))
+    write_secret(secret, "s" * 43)
+    saved = backed_up(old, tmp_path / "line.backup.tar").file
+    assert b"s" * 43 not in saved.read_bytes()
+
+    said = edge_agent_here("restore", str(saved), "--config", str(new))
+    again = edge_agent_here("restore", str(saved), "--over", "--config", str(old))
+
+    assert (said.code, again.code) == (0, 0), said.err + again.err
+    assert "https://fleet.plant.example:8490 is told nothing before this line joins it again" in said.out
+    assert "joins it again" not in again.out
+    assert read_secret(secret) == "s" * 43
 
 
 _KILLED = """

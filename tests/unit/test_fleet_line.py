@@ -5,10 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import threading
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,61 +16,20 @@ from edge_agent.fleet_line.messages import Answer, Offer, words
 from edge_agent.fleet_line.offers import Following, signer_words
 from edge_agent.fleet_line.rows import journal_name
 from edge_agent.fleet_line.secret import NotJoined, read_secret, secret_file
-from edge_agent.fleet_line.server import FleetServer, NotAnswered
+from edge_agent.fleet_line.server import NotAnswered
 from edge_agent.people.signing import role_apart
 from edge_agent.publishing.sender import NotDelivered
 from edge_agent.settings import FleetSettings
-from tests.fleet import state_of
+from tests.fleet import Lying, state_of
 from tests.publishing import Written
 from tests.security.web_site import web_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from edge_agent.settings import Settings
 
 _ID = "c" * 64
-
-
-@dataclass
-class Lying:
-    """A server that answers each path with those bytes and that status."""
-
-    answers: dict[str, tuple[int, bytes, dict[str, str]]] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
-    port: int = 0
-
-    @contextmanager
-    def running(self) -> Iterator[FleetServer]:
-        lying = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def _answer(self) -> None:
-                self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                lying.asked.append(self.path)
-                code, body, headers = lying.answers.get(self.path, (404, b"", {}))
-                self.send_response(code)
-                for name, value in {"Content-Length": str(len(body)), **headers}.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(body)
-
-            do_GET = do_POST = _answer  # noqa: N815
-
-            def log_message(self, *_: object) -> None:
-                return
-
-        found = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.port = found.server_address[1]
-        thread = threading.Thread(target=found.serve_forever, args=(0.02,))
-        thread.start()
-        try:
-            yield FleetServer(FleetSettings.model_validate({"url": f"http://127.0.0.1:{self.port}"}))
-        finally:
-            found.shutdown()
-            found.server_close()
-            thread.join()
 
 
 def offer(stage: str = "shadow", **changes: Any) -> Offer:

@@ -7,7 +7,17 @@ import random
 import pytest
 from scipy.stats import binomtest, fisher_exact, hypergeom
 
-from edge_agent.fleet.rules import FIRST_LOOK, LEAST_PARTS, Counts, Watched, _tail, in_shadow, in_use, next_look
+from edge_agent.fleet.rules import (
+    FIRST_LOOK,
+    LEAST_PARTS,
+    Counts,
+    Watched,
+    _tail,
+    after_all,
+    in_shadow,
+    in_use,
+    next_look,
+)
 
 
 def stopped_by(rate: float, before: Counts, seed: int) -> bool:
@@ -90,3 +100,34 @@ def test_what_could_not_be_compared_is_no_proof() -> None:
     assert in_shadow(Watched(300, 0, 0, 10), is_look=True).what == "go"
     found = in_shadow(Watched(300, 0, 0, 0, problem="the folder holds another bundle"), is_look=True)
     assert (found.what, "another bundle" in found.words) == ("wait", True)
+
+
+def test_after_the_last_stage_an_escape_counts_against_those_of_the_bundle_before() -> None:
+    def stops(before: Counts, now: Counts) -> bool:
+        return after_all(before, now, is_look=False).what == "stop"
+
+    never, some = Counts(1_000_000, 0), Counts(1_000_000, 0, escaped=10)
+    assert stops(never, Counts(9_000, 0, escaped=1)), "the first one ever, in a hundredth of the parts"
+    assert not stops(never, Counts(20_000, 0, escaped=1))
+    assert stops(never, Counts(100_000, 0, escaped=2))
+    assert not stops(some, Counts(9_000, 0, escaped=1)), "1 of 100,000 before: one of 9000 comes about by chance"
+    assert not stops(some, Counts(1_000_000, 0, escaped=12))
+    assert stops(some, Counts(1_000_000, 0, escaped=30))
+    assert not stops(Counts(0, 0), Counts(1000, 0, escaped=3)), "there is nothing to compare with"
+
+
+def test_after_the_last_stage_a_rise_has_to_be_worth_it_and_rejects_have_to_rise_everywhere() -> None:
+    before, more = Counts(1_000_000, 10_000, overturned=1000), Counts(1_000_000, 20_000, overturned=1000)
+    assert after_all(before, more, is_look=True, is_of_all=True).what == "stop"
+    assert after_all(before, more, is_look=True).what == "go", "of one line alone it may be the light or the lot"
+    assert after_all(before, more, is_look=False, is_of_all=True).what == "go", "between two looks nothing is tested"
+    little = Counts(1_000_000, 11_000, overturned=1100)
+    assert after_all(before, little, is_look=True, is_of_all=True).what == "go", "more than chance, and no fault"
+    overturned = Counts(10_000, 100, overturned=30)
+    assert after_all(before, overturned, is_look=True).what == "stop"
+    assert after_all(before, Counts(10_000, 100, overturned=14), is_look=True).what == "go", "as chance does"
+
+
+def test_a_rise_beyond_all_numbers_takes_no_time() -> None:
+    """The chance is smaller than the smallest number there is, and is not added up term by term."""
+    assert _tail(2_000_000, 4_000_000, 1_900_000, 2_000_000) == 0.0

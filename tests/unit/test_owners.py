@@ -107,7 +107,7 @@ ELSEWHERE = {
     ),
     *("report shift", "report part"),
     *("fleet serve", "fleet invite", "fleet lines", "fleet forget", "fleet promote", "fleet advance", "fleet stop"),
-    *("fleet promotions", "fleet user"),  # at the server, where no line is
+    *("fleet promotions", "fleet user", "fleet backup"),  # at the server, where no line is
     "restore",  # root does it, and gives each file to its user: tests/simulated/test_backup.py
 }
 """Those that write where the person says, or nothing."""

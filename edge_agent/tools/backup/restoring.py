@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from edge_agent.errors import ConfigError, DataError, UsageError
 from edge_agent.files.owners import existing, person
+from edge_agent.fleet_line.secret import secret_file
 from edge_agent.people.users import users_path
 from edge_agent.runtime.claim import claimed_restore, claimed_state
 from edge_agent.settings import load_settings
@@ -45,7 +46,8 @@ _ANOTHER = "take another backup; edge-agent backup --verify FILE says which are 
 class Restored:
     """What was brought back: where line.toml lies, what was put away for it, and which secrets have to be written.
 
-    ``archive`` is where the images go on this PC. ``has_users``: users are as they were at the backup.
+    ``archive`` is where the images go on this PC. ``has_users``: users are as they were at the backup. ``joins`` is the
+    fleet that this line has to join again, empty where there is none or its secret is here still.
     """
 
     config: Path
@@ -55,6 +57,7 @@ class Restored:
     put_away: tuple[Path, ...]
     by_hand: dict[str, str]
     has_users: bool
+    joins: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The object that ``--json`` prints."""
@@ -67,6 +70,7 @@ class Restored:
             "last_part_seq": self.contents.last_part_seq,
             "put_away": [str(path) for path in self.put_away],
             "by_hand": self.by_hand,
+            "fleet_to_join": self.joins,
         }
 
 
@@ -107,8 +111,17 @@ def restore(file: Path, config: Path, *, root: Path | None, over: bool, by: str)
             put_away = _switch(goes_to, staged, standing)
     by_hand = {key: str(under(root, Path(path))) for key, path in left_out(settings).items()}
     has_users = f"state/{users_path(journal).name}" in {member.name for member in contents.members}
+    fleet = settings.fleet
+    joins = "" if fleet is None or under(root, secret_file(settings)).exists() else fleet.url
     return Restored(
-        goes_to, under(root, settings.store.archive), contents, sha256, put_away, by_hand, has_users=has_users
+        goes_to,
+        under(root, settings.store.archive),
+        contents,
+        sha256,
+        put_away,
+        by_hand,
+        has_users=has_users,
+        joins=joins,
     )
 
 

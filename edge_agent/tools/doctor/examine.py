@@ -5,7 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edge_agent.tools.doctor import bundles, machine, opcua, owners, peers, people, places, results, room, samples
+from edge_agent.tools.doctor import (
+    bundles,
+    fleet,
+    machine,
+    opcua,
+    owners,
+    peers,
+    people,
+    places,
+    results,
+    room,
+    samples,
+)
 from edge_agent.tools.doctor.addresses import addresses
 from edge_agent.tools.doctor.finding import Check, Finding, Result, Site, ok
 
@@ -56,6 +68,7 @@ CHECKS: tuple[Check, ...] = (
     Check("results_certificates", "certificates for receivers of results", results.results_certificates),
     Check("results_delivered", "receivers get every result", results.results_delivered),
     Check("opcua_server", "the OPC UA server can start, and clients are trusted", opcua.opcua_server),
+    Check("fleet_server", "the fleet's server is reached, and knows this line", fleet.fleet_server),
     Check("users", "the users can sign, and nobody overhears them", people.users),
     Check("inotify", "limits of folder notifications", machine.inotify),
     Check("memory", "memory is free", machine.memory, gates=True),
