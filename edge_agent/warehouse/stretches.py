@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Stretch", "Stretches", "stretches_of"]
 
-_RESTORED = "RESTORED"
 _NO_SUCH_ORIGIN = "-"
 
 
@@ -48,14 +47,6 @@ class Stretches:
 
 
 class _Chain(JournalReader):
-    def starts(self) -> list[tuple[int, str]]:
-        """The links that begin a stretch, with their hashes."""
-        first = self._all("SELECT link, sha256 FROM chain ORDER BY link LIMIT 1")
-        found = [(int(link), str(sha256)) for link, sha256 in first]
-        for (event_id,) in self._all("SELECT event_id FROM event WHERE kind = ? ORDER BY event_id", _RESTORED):
-            found += self._all("SELECT link, sha256 FROM chain WHERE kind = 'event' AND row_id = ?", event_id)
-        return sorted(set(found))
-
     def before(self) -> tuple[str, int]:
         """The name of the journal before this one, and the last part that it and those before it held."""
         found = self._all("SELECT predecessor, last_part_seq FROM origin")[0]
@@ -69,7 +60,7 @@ def stretches_of(journal: Path) -> Stretches:
     found: list[Stretch] = []
     for path in files:
         with _Chain.open(path) as chain:
-            starts = chain.starts()
+            starts = chain.stretch_starts()
             if path == files[0]:
                 missing, parts_before = chain.before()
         ends: list[int | None] = [*(link - 1 for link, _ in starts[1:]), None]

@@ -24,6 +24,7 @@ from edge_agent.fleet_line.server import FleetServer, NotAnswered
 from edge_agent.people.signing import role_apart
 from edge_agent.publishing.sender import NotDelivered
 from edge_agent.settings import FleetSettings
+from edge_agent.store.reader import JournalReader
 from tests.fleet import state_of
 from tests.publishing import Written
 from tests.security.web_site import web_settings
@@ -220,6 +221,22 @@ def test_two_journals_that_begin_alike_have_two_names(tmp_path: Path) -> None:
     for origin, of_another in (("f" * 64, ""), ("", "e" * 64)):
         with pytest.raises(NotDelivered):
             journal_name(tmp_path / "1" / "journal.sqlite3", origin, 1, of_another)
+
+
+def test_parts_whose_numbers_a_restored_backup_gave_again_are_others(tmp_path: Path) -> None:
+    """As the server knows a part by its journal and its number, one of them has to be another one."""
+    written = Written(tmp_path / "journal.sqlite3")
+    written.parts(1, 3)
+    with JournalReader.open(written.path) as reader:
+        newest = reader.newest_link()
+    before = journal_name(written.path, "", newest, "")
+    written.event("RESTORED")
+    written.parts(4, 5)
+    written.close()
+    restored = journal_name(written.path, "", newest + 1, "")
+    assert journal_name(written.path, "", newest, "") == before, "what was made before keeps its name"
+    assert restored != before
+    assert journal_name(written.path, "", newest + 3, "") == restored
 
 
 def test_a_line_that_has_not_joined_says_what_to_do(tmp_path: Path) -> None:
