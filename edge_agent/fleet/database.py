@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "act",
     "events",
+    "forgotten",
     "invitation",
     "line",
     "open_database",
@@ -96,6 +97,16 @@ events = Table(
     Column("got_s", Float, nullable=False, index=True),
     sqlite_with_rowid=False,
 )
+forgotten = Table(
+    "forgotten",
+    _tables,
+    Column("line_id", ForeignKey("line.line_id"), primary_key=True),
+    Column("journal", String(32), primary_key=True),
+    Column("what", String(8), primary_key=True),
+    Column("to_number", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Up to which number of a journal rows were had and went with time: one that comes again is known all the same."""
 tally = Table(
     "tally",
     _tables,

@@ -11,7 +11,7 @@ from sqlalchemy import and_, select, update
 
 from edge_agent.errors import DataError
 from edge_agent.files.strict_json import strict_json
-from edge_agent.fleet.database import events, part, review, tally
+from edge_agent.fleet.database import events, forgotten, part, review, tally
 from edge_agent.fleet_line.messages import BODY_MAX_BYTES
 
 if TYPE_CHECKING:
@@ -125,6 +125,9 @@ def _known(
         numbers = [one for of, one in said if of == journal]
         query = select(number).where(and_(table.c.line_id == line_id, table.c.journal == journal, number.in_(numbers)))
         found |= {(journal, one) for (one,) in connection.execute(query)}
+        where = and_(forgotten.c.line_id == line_id, forgotten.c.journal == journal, forgotten.c.what == table.name)
+        gone_to = connection.execute(select(forgotten.c.to_number).where(where)).scalar() or 0
+        found |= {(journal, one) for one in numbers if one <= gone_to}
     return found
 
 
@@ -134,7 +137,8 @@ def _refuse_others(connection: Connection, line_id: int, again: list[PartSaid]) 
         query = select(part.c.decided_utc, part.c.verdict).where(
             part.c.line_id == line_id, part.c.journal == one.journal, part.c.part_seq == one.part_seq
         )
-        if tuple(connection.execute(query).one()) != (one.decided_utc, one.verdict):
+        found = connection.execute(query).first()  # none: it went with time
+        if found is not None and tuple(found) != (one.decided_utc, one.verdict):
             raise DataError(
                 f"part {one.part_seq} was told before, and otherwise: was an older copy of the journal put in place, "
                 "or does another PC speak as this line?"

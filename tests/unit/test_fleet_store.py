@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import func, select, text, update
 
 from edge_agent.errors import ConfigError, DataError, NotPermitted, Unavailable, UsageError
-from edge_agent.fleet.database import act, invitation, open_database, part, promotion, review, state, tally
+from edge_agent.fleet.database import act, events, invitation, open_database, part, promotion, review, state, tally
 from edge_agent.fleet.lines import enrol, forget, invite, line_of, lines
 from edge_agent.fleet.promoting import Wish, advance, begin, examine, offers_for, promotions, stop
 from edge_agent.fleet.retention import forget_old
@@ -204,6 +204,22 @@ def test_rows_go_with_time_and_their_counts_stay(engine: Engine) -> None:
         assert forget_old(connection, 30) is False
         kept = connection.execute(select(func.count()).select_from(part)).scalar()
         assert (kept, connection.execute(select(func.sum(tally.c.number))).scalar()) == (6, 10)
+
+
+def test_what_went_with_time_counts_no_second_time_when_a_journal_comes_again(engine: Engine) -> None:
+    """As after a restored backup: the line has lost its place, and sends its journal from the beginning."""
+    with engine.begin() as connection:
+        line_id = join(connection, "Line 1")
+        take(connection, line_id, rows(1, 20, events=[said(7, 3, "OVERTURNED")]))
+        for table in (part, events):
+            connection.execute(update(table).values(got_s=time.time() - 40 * 86_400))
+        forget_old(connection, 30)
+        again = take(connection, line_id, rows(1, 25, events=[said(7, 3, "OVERTURNED"), said(8, 22, "OVERTURNED")]))
+        assert (again.kinds, again.known) == ({"pass": 5}, 20)
+        assert connection.execute(select(func.sum(tally.c.number))).scalar() == 25
+        assert connection.execute(select(events.c.event_id)).all() == [(8,)]
+        other = take(connection, line_id, rows(1, 2, journal="1" * 32))
+        assert other.kinds == {"pass": 2}, "another journal's numbers are others"
 
 
 async def test_work_that_fails_fails_alone_and_what_is_too_much_is_refused(engine: Engine) -> None:
