@@ -178,6 +178,35 @@ def test_a_journal_that_was_begun_anew_counts_from_1_and_nothing_is_taken_for_kn
     assert len({journal for journal, _ in stored(fleet, "Line 1")}) == 2
 
 
+def test_parts_whose_numbers_a_restored_backup_gave_again_are_counted_beside_those_of_before(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    line = AnyLine(tmp_path / "one", fleet, "Line 1")
+    line.join()
+    path, backup = line.settings.store.journal, tmp_path / "backup.sqlite3"
+    journal = line.begins()
+    with sending_rows(line):
+        until(lambda: begun(line))
+        journal.parts(1, 3)
+        until(lambda: len(stored(fleet, "Line 1")) == 3)
+    journal.close()
+    shutil.copyfile(path, backup)
+    journal = line.begins()
+    with sending_rows(line):
+        journal.parts(4, 5)
+        until(lambda: len(stored(fleet, "Line 1")) == 5)
+    journal.close()
+    shutil.copyfile(backup, path)
+    journal = line.begins()
+    journal.event("RESTORED")
+    with sending_rows(line):
+        journal.parts(4, 6)
+        until(lambda: len(stored(fleet, "Line 1")) == 8)
+    journal.close()
+    assert sorted(seq for _, seq in stored(fleet, "Line 1")) == [1, 2, 3, 4, 4, 5, 5, 6]
+    until(lambda: fleet.lines()["Line 1"]["passed"] == 8)
+
+
 def test_a_clock_that_is_off_is_said_and_orders_nothing(fleet: Fleet, tmp_path: Path) -> None:
     line = AnyLine(tmp_path / "one", fleet, "Line 1")
     line.join()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from edge_agent.errors import ConfigError
+from edge_agent.fleet_line import fetching
 from edge_agent.fleet_line import server as server_module
 from edge_agent.fleet_line.fetching import Fetcher
 from edge_agent.fleet_line.messages import Answer, Offer, words
@@ -182,6 +183,22 @@ def test_a_server_that_offers_one_bundle_after_the_other_is_not_followed_at_once
         with pytest.raises(Exception, match="a moment ago"):
             fetcher.fetch("d" * 64, "s" * 43)
     assert len(lying.asked) == 2, "what is there already is not fetched again"
+
+
+def test_a_candidate_that_judges_makes_no_room_for_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bundles of several places are offered at a time; the oldest that was fetched may be the one that judges."""
+    monkeypatch.setattr(fetching, "_BETWEEN_S", 0.0)
+    ids = [letter * 64 for letter in "abcde"]
+    lying = Lying()
+    for one in ids:
+        files = json.dumps({"schema_version": 1, "files": {"a.npz": 3}}).encode()
+        lying.answers |= {f"/line/bundles/{one}": (200, files, {}), f"/line/bundles/{one}/a.npz": (200, b"abc", {})}
+    with lying.running() as server:
+        fetcher = Fetcher(tmp_path / "journal", server)
+        judging = fetcher.fetch(ids[0], "s" * 43)
+        fetched = [fetcher.fetch(one, "s" * 43, in_use=judging.resolve()) for one in ids[1:]]
+    assert (judging / "a.npz").read_bytes() == b"abc"
+    assert [one.is_dir() for one in fetched] == [False, False, True, True]
 
 
 @pytest.mark.parametrize("name", ["../x", "/etc/x", ".hidden", "a/b", ""])
