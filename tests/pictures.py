@@ -1,10 +1,10 @@
-"""The pictures of the operator's page in docs/pictures: the real page of the real agent, on the simulated line.
+"""The pictures in docs/pictures: the operator's page of the real agent on the simulated line, and the fleet's page.
 
-    python -m tests.pictures [--keep FOLDER] [--out docs/pictures]
+    python -m tests.pictures [--keep FOLDER] [--out docs/pictures] [--fleet-alone]
 
 Sets the line up as a newcomer does (init, collect, calibrate: some minutes), looks at it with Chromium in daylight and
 in the dark: live, history, one reject, the banners of a dry run and of a bypass. A line that --keep already holds is
-used again.
+used again. The fleet's server is the real one; its twelve lines are made up.
 """
 
 from __future__ import annotations
@@ -20,8 +20,11 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
+from edge_agent.fleet.serving import wall_key
 from edge_agent.wiring.free_ports import free_port
+from tests.fleet import Fleet
 from tests.simulated.browser import CHROMIUM, browser
+from tests.simulated.test_web_fleet import filled, tell
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -158,11 +161,25 @@ async def _make(folder: Path, out: Path) -> None:
     await _dry(config, port, out)
 
 
+async def _fleet(folder: Path, out: Path) -> None:
+    fleet = Fleet(folder / "fleet")
+    await asyncio.to_thread(fleet.start)
+    try:
+        lines = await asyncio.to_thread(filled, folder, fleet, 12)
+        async with browser(f"{fleet.url}/?key={wall_key(fleet.folder)}", width=1600, height=1000) as tab:
+            await asyncio.to_thread(tell, lines)
+            await tab.until("document.body.innerText.includes('10 ready')")
+            await _both(tab, out, "fleet")
+    finally:
+        fleet.kill()
+
+
 def main() -> None:
     """Set up, look, say what was written."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--keep", type=Path, help="the line's folder; a temporary one by default")
     parser.add_argument("--out", type=Path, default=Path("docs/pictures"))
+    parser.add_argument("--fleet-alone", action="store_true", help="only the fleet's page, which takes seconds")
     asked = parser.parse_args()
     if CHROMIUM is None:
         raise SystemExit("no Chromium on this machine: apt-get install chromium")
@@ -170,8 +187,12 @@ def main() -> None:
         folder = asked.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         asked.out.mkdir(parents=True, exist_ok=True)
-        asyncio.run(_make(folder.absolute(), asked.out.absolute()))
-    for path in asked.out.glob("*.png"):  # a third of the bytes, and nobody sees it
+        asyncio.run(_fleet(Path(temporary), asked.out.absolute()))
+        if not asked.fleet_alone:
+            asyncio.run(_make(folder.absolute(), asked.out.absolute()))
+    for path in asked.out.glob(
+        "fleet*.png" if asked.fleet_alone else "*.png"
+    ):  # a third of the bytes, and nobody sees it
         with Image.open(path) as picture:
             small = picture.convert("RGB").quantize(256)
         small.save(path, optimize=True)

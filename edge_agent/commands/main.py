@@ -9,6 +9,7 @@ import sys
 import traceback
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
+from unicodedata import category
 
 import typer
 
@@ -256,6 +257,13 @@ def _leave(code: int) -> NoReturn:
     os._exit(code)
 
 
+def _harmless(told: object) -> str:
+    """What is told, without control bytes: a file's name or a peer's words must not work a person's terminal."""
+    return "".join(
+        letter if letter in "\n\t" or category(letter) != "Cc" else f"\\x{ord(letter):02x}" for letter in str(told)
+    )
+
+
 def command_line() -> Any:
     """Every command, as typer makes them of their functions; their help shows square brackets as they are written."""
     root = typer.main.get_command(cli)
@@ -271,9 +279,9 @@ def main() -> None:
     try:
         command_line()()
     except EdgeAgentError as err:
-        typer.echo(f"error: {err}", err=True)
+        typer.echo(f"error: {_harmless(err)}", err=True)
         if err.hint:
-            typer.echo(f"hint: {err.hint}", err=True)
+            typer.echo(f"hint: {_harmless(err.hint)}", err=True)
         if err.leaves_thread:
             _leave(err.exit_code)
         sys.exit(err.exit_code)
@@ -284,12 +292,12 @@ def main() -> None:
             sys.exit(_READER_GONE)
         sys.exit(_EX_USAGE if err.code == _TYPER_USAGE else err.code)
     except PermissionError as err:
-        typer.echo(f"error: {err}", err=True)
+        typer.echo(f"error: {_harmless(err)}", err=True)
         if isinstance(err.filename, str):
             typer.echo(f"hint: {whose_words(Path(err.filename))}", err=True)
         sys.exit(NotPermitted.exit_code)
     except OSError as err:
-        typer.echo(f"error: {err}", err=True)
+        typer.echo(f"error: {_harmless(err)}", err=True)
         sys.exit(_EX_IOERR)
     except Exception:  # noqa: BLE001 - the last line of defence: said in full, exit code 70
         traceback.print_exc()

@@ -35,6 +35,7 @@ __all__ = [
     "URL_FILE",
     "act",
     "events",
+    "forgotten",
     "invitation",
     "line",
     "open_database",
@@ -101,6 +102,16 @@ events = Table(
     Column("got_s", Float, nullable=False, index=True),
     sqlite_with_rowid=False,
 )
+forgotten = Table(
+    "forgotten",
+    _tables,
+    Column("line_id", ForeignKey("line.line_id"), primary_key=True),
+    Column("journal", String(32), primary_key=True),
+    Column("what", String(8), primary_key=True),
+    Column("to_number", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Up to which number of a journal rows were had and went with time: one that comes again is known all the same."""
 tally = Table(
     "tally",
     _tables,

@@ -7,11 +7,14 @@ floods holds up itself.
 from __future__ import annotations
 
 import asyncio
+import logging
+import shutil
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
+import structlog
 from pydantic import BaseModel, ValidationError
 from sqlalchemy import update
 from starlette.applications import Starlette
@@ -29,6 +32,7 @@ from edge_agent.fleet.lines import enrol, line_of
 from edge_agent.fleet.promoting import offers_for
 from edge_agent.fleet.rows import Rows, take
 from edge_agent.fleet_line.messages import BODY_MAX_BYTES, Answer, BundleFiles, Enrolled, Enrolment, Known, State
+from edge_agent.store.room import archive_reserve_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -36,6 +40,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine
     from starlette.requests import Request
+    from starlette.types import Receive, Scope, Send
 
     from edge_agent.fleet.lines import KnownLine
     from edge_agent.fleet.wall import Wall
@@ -43,6 +48,8 @@ if TYPE_CHECKING:
     from edge_agent.fleet_line.messages import Offer
 
 __all__ = ["LineSide"]
+
+log = structlog.get_logger(__name__)
 
 _STATE_MAX_BYTES = 128 * 1024
 _ENROLMENT_MAX_BYTES = 1024
@@ -87,6 +94,7 @@ class LineSide:
         self._rates: dict[int, _Rate] = {}
         self._enrolments = _Rate(_ENROLMENTS_A_SECOND, _ENROLMENTS_AT_ONCE, _ENROLMENTS_AT_ONCE)
         self._offered: dict[int, tuple[Offer, ...]] = {}
+        self._is_full = False
 
     def app(self) -> Starlette:
         """The addresses."""
@@ -112,6 +120,7 @@ class LineSide:
         """Rows, confirmed when they are on the disk."""
         async with self._line(request) as line:
             said = await _message(request, Rows, BODY_MAX_BYTES)
+            self._need_room()
             added = await self._writer.do(lambda connection: take(connection, line.line_id, said))
             self._wall.count(line.line_id, line.name, added)
         return Response(status_code=204)
@@ -145,7 +154,19 @@ class LineSide:
             bundle_id, name = self._offered_to(request, line), request.path_params["name"]
             if name not in await run_in_threadpool(files_of, self._folder, bundle_id):
                 raise HTTPException(404, "the bundle has no such file")
-        return FileResponse(folder_of(self._folder, bundle_id) / name)
+        return _CountedFile(self.rate(line), folder_of(self._folder, bundle_id) / name)
+
+    def _need_room(self) -> None:
+        """Raise Unavailable where rows would fill the disk: the lines keep them, and can still tell how they stand."""
+        if self._engine.dialect.name != "sqlite":
+            return
+        disk = shutil.disk_usage(self._folder)
+        is_full = disk.free < archive_reserve_bytes(disk.total, 0)
+        if is_full != self._is_full:
+            log.log(logging.ERROR if is_full else logging.INFO, "fleet_disk", is_full=is_full, free_mib=disk.free >> 20)
+        self._is_full = is_full
+        if is_full:
+            raise Unavailable("the disk of the fleet is nearly full: rows wait on the lines")
 
     def _offered_to(self, request: Request, line: KnownLine) -> str:
         bundle_id = str(request.path_params["bundle_id"])
@@ -206,6 +227,22 @@ class _OneLine:
     async def __aexit__(self, *_: object) -> None:
         if self.rate is not None:
             self.rate.open -= 1
+
+
+class _CountedFile(FileResponse):
+    """A file on its way counts among the requests that its line has open, or a line could hold every connection."""
+
+    def __init__(self, rate: _Rate, path: Path) -> None:
+        super().__init__(path)
+        self._rate = rate
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """As Starlette calls it."""
+        self._rate.open += 1
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._rate.open -= 1
 
 
 def _heard(connection: Connection, line_id: int, said: State) -> tuple[Offer, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import and_, select, update
+from sqlalchemy import and_, func, or_, select, update
 
 from edge_agent.errors import UsageError
 from edge_agent.fleet.counting import counts_of
@@ -119,6 +119,7 @@ def advance(connection: Connection, number: int, *, by: str, why: str) -> str:
 
     The last stage waits for every line; a person may end it, as where a line stands still for weeks.
     """
+    examine(connection)  # what has come since the last look counts, too
     found = _one(connection, number)
     if (found.stage, found.status) == (ALL, RUNNING):
         set_promotion(connection, number, status=DONE)
@@ -150,16 +151,12 @@ def promotions(connection: Connection, *, most: int = 1000) -> list[Promoted]:
 def offers_for(connection: Connection, line_id: int, said: State) -> tuple[Offer, ...]:
     """What a line is told when it asks. At its first offer the bundle of now is written down."""
     offers: list[Offer] = []
-    newest: set[tuple[int, int]] = set()
-    for one in promotions(connection, most=_OFFERED_MOST):
-        # Of what went to all lines of a place the newest counts: a line that joins later is not led through the others.
-        if one.status != STOPPED and (one.program, one.camera) in newest:
-            continue
-        if one.status != STOPPED:
-            newest.add((one.program, one.camera))
+    for one in _of_line_and_places(connection, line_id, said):
         stage = _stage_for(connection, one, line_id, said)
         if stage is None:
             continue
+        if len(offers) == _OFFERED_MOST:
+            break
         if stage != "withdrawn":
             _note_before(connection, one, line_id, said)
         offers.append(
@@ -176,13 +173,50 @@ def offers_for(connection: Connection, line_id: int, said: State) -> tuple[Offer
     return tuple(offers)
 
 
+def _of_line_and_places(connection: Connection, line_id: int, said: State) -> list[Promoted]:
+    """The promotions that matter to a line, however many there were since of others: the most urgent first.
+
+    Those that it was offered and that were stopped since, and of each of its places the newest of the others: a line
+    that joins later is not led through the ones before. A line that was away for weeks still goes back from what was
+    stopped meanwhile.
+    """
+    was_offered = select(promotion_line.c.promotion_id).where(promotion_line.c.line_id == line_id)
+    stopped = _PROMOTED.where(promotion.c.status == STOPPED, promotion.c.promotion_id.in_(was_offered))
+    of_places = or_(
+        *(
+            and_(promotion.c.program == program, promotion.c.camera == camera)
+            for program, camera in sorted({(place.program, place.camera) for place in said.bundles})
+        )
+    )
+    newest = (
+        select(func.max(promotion.c.promotion_id))
+        .where(promotion.c.status != STOPPED, of_places)
+        .group_by(promotion.c.program, promotion.c.camera)
+    )
+    others = _PROMOTED.where(promotion.c.promotion_id.in_(newest)) if said.bundles else None
+    found = [Promoted(*one) for query in (stopped, others) if query is not None for one in connection.execute(query)]
+    chosen = {(place.program, place.camera): place.chosen_id for place in said.bundles}
+
+    def urgency(one: Promoted) -> tuple[int, int]:
+        has_it = chosen.get((one.program, one.camera)) == one.bundle_id
+        # What goes on has to be heard of; then what is to be left; what is done and has arrived can wait.
+        kind = {RUNNING: 0, PASSED: 0, STOPPED: 1}.get(one.status, 3 if has_it else 2)
+        return kind, -one.promotion_id
+
+    return sorted(found, key=urgency)
+
+
 def examine(connection: Connection) -> bool:
-    """Look at every promotion that runs: stop it, let it pass, or wait; whether anything has changed."""
+    """Look at every promotion that goes on: stop it, let it pass, or wait; whether anything has changed.
+
+    One that has passed and waits for a person is in use meanwhile: it is still stopped where it turns out to be worse.
+    """
     changed = False
-    for one in promotions(connection):
-        if one.status != RUNNING:
-            continue
+    going_on = _PROMOTED.where(promotion.c.status.in_((RUNNING, PASSED))).order_by(promotion.c.promotion_id.desc())
+    for one in [Promoted(*found) for found in connection.execute(going_on)]:
         found = _examined(connection, one)
+        if one.status == PASSED and found.what != "stop":
+            continue
         status, stage, told = one.status, one.stage, found.words
         if found.what == "stop":
             status = STOPPED

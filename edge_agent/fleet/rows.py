@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sqlalchemy import and_, select, update
 
+from edge_agent.errors import DataError
 from edge_agent.files.strict_json import strict_json
-from edge_agent.fleet.database import events, part, review, tally
+from edge_agent.fleet.database import events, forgotten, part, review, tally
+from edge_agent.fleet_line.messages import BODY_MAX_BYTES
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Table
@@ -22,6 +24,7 @@ OVERTURNED, SAID_ESCAPE = "OVERTURNED", "ESCAPE"
 _BY_INSPECTION = frozenset({"SCORE", "ALIGN", "NOT_FINITE", "LIGHT", "FOCUS"})
 """Reasons that a bundle can be at fault for. A cable, the clock or the controller are none of them."""
 _DETAIL_MOST = 4000
+"""Of an event, as it is kept."""
 _Journal = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 _Number = Annotated[int, Field(ge=1, lt=2**62)]
 _NO_NUL = r"^[^\x00]*$"
@@ -86,10 +89,15 @@ def kind_of(verdict: str, reason: str) -> str:
 
 
 def take(connection: Connection, line_id: int, rows: Rows) -> Added:
-    """Write what is new of them, within the transaction of ``connection``."""
+    """Write what is new of them, within the transaction of ``connection``.
+
+    Raises DataError, and writes nothing, for a part that is another one than the same number of this journal was: an
+    older copy of the journal was put in place by hand, or two PCs speak as one line. Not counting it would be silent.
+    """
     now = time.time()
     parts = {(one.journal, one.part_seq): one for one in rows.parts}
     known = _known(connection, part, part.c.part_seq, line_id, parts)
+    _refuse_others(connection, line_id, [parts[key] for key in known])
     new = [one for key, one in parts.items() if key not in known]
     if new:
         connection.execute(part.insert(), [_part(line_id, one, now) for one in new])
@@ -117,7 +125,24 @@ def _known(
         numbers = [one for of, one in said if of == journal]
         query = select(number).where(and_(table.c.line_id == line_id, table.c.journal == journal, number.in_(numbers)))
         found |= {(journal, one) for (one,) in connection.execute(query)}
+        where = and_(forgotten.c.line_id == line_id, forgotten.c.journal == journal, forgotten.c.what == table.name)
+        gone_to = connection.execute(select(forgotten.c.to_number).where(where)).scalar() or 0
+        found |= {(journal, one) for one in numbers if one <= gone_to}
     return found
+
+
+def _refuse_others(connection: Connection, line_id: int, again: list[PartSaid]) -> None:
+    """Raise DataError for a part that comes again and is not what it was."""
+    for one in again:
+        query = select(part.c.decided_utc, part.c.verdict).where(
+            part.c.line_id == line_id, part.c.journal == one.journal, part.c.part_seq == one.part_seq
+        )
+        found = connection.execute(query).first()  # none: it went with time
+        if found is not None and tuple(found) != (one.decided_utc, one.verdict):
+            raise DataError(
+                f"part {one.part_seq} was told before, and otherwise: was an older copy of the journal put in place, "
+                "or does another PC speak as this line?"
+            )
 
 
 def _part(line_id: int, one: PartSaid, now: float) -> dict[str, Any]:
@@ -174,7 +199,8 @@ def _reviewed(connection: Connection, line_id: int, told: EventSaid, now: float)
     False for words that nobody here can read, or of a part that is not known here.
     """
     try:
-        said = _Review.model_validate(strict_json(told.detail, most_bytes=_DETAIL_MOST))
+        # Whole, not as it is kept: a review with a drawing of the defect is longer.
+        said = _Review.model_validate(strict_json(told.detail, most_bytes=BODY_MAX_BYTES))
     except (ValueError, ValidationError):
         return False
     of_line = select(part.c.journal, part.c.bundle_id).where(

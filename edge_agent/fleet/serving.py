@@ -18,6 +18,7 @@ import uvicorn
 from edge_agent.errors import ConfigError, EdgeAgentError, Unavailable, UsageError
 from edge_agent.fleet.afterwards import watch
 from edge_agent.fleet.database import open_database
+from edge_agent.fleet.hurried import Hurried
 from edge_agent.fleet.line_side import LineSide
 from edge_agent.fleet.promoting import examine
 from edge_agent.fleet.retention import forget_old
@@ -44,6 +45,7 @@ _LOOK_EVERY_S = 1.0
 _FORGET_EVERY_S = 600.0
 _CONNECTIONS_MAX = 512
 _HEADERS_MAX_BYTES = 16 * 1024
+_UNREAD_MAX_MS = 20_000
 _OF_THIS_PC = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -112,18 +114,21 @@ def wall_key(folder: Path) -> str:
 def _listening(host: str, port: int) -> socket.socket:
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family, backlog=128)
+        sock = socket.create_server((host, port), family=family, backlog=128)
     except OSError as err:
         raise Unavailable(
             f"{host}:{port} cannot be listened on: {err.strerror}",
             hint="another program has that port, or this PC has not that address: see --host and --port",
         ) from err
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # a client that takes nothing of an answer is dropped by the kernel
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNREAD_MAX_MS)
+    return sock
 
 
 def _config(app: ASGIApp, options: FleetOptions) -> uvicorn.Config:
     config = uvicorn.Config(
         app,
-        http="h11",
+        http=Hurried,
         ws="none",
         lifespan="off",
         log_config=None,

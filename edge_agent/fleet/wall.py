@@ -49,6 +49,13 @@ class _Shown:
     was_stale: bool = True
     version: int = 0
 
+    def forget_old(self) -> bool:
+        """Leave out what came more than a minute ago; whether there was any."""
+        now, before = monotonic_s(), len(self.newest)
+        while self.newest and now - self.newest[0][0] > _RATE_OVER_S:
+            self.newest.popleft()
+        return len(self.newest) < before
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
@@ -92,7 +99,9 @@ class Wall:
             if shown.said is None and one.line_id in read.states:
                 said, got_s = read.states[one.line_id]
                 shown.said = saved_state(said)
-                shown.heard_mono_s = monotonic_s() - max(0.0, time.time() - got_s)
+                # By the server's own clock, which may have been set back meanwhile: then nobody knows when it was.
+                ago_s = time.time() - got_s
+                shown.heard_mono_s = monotonic_s() - ago_s if ago_s >= 0 else None
             counts = read.counts.get(one.line_id, Counter())
             if (shown.name, shown.counts) != (one.name, counts) or not shown.version:
                 shown.name, shown.counts = one.name, Counter(counts)
@@ -111,8 +120,9 @@ class Wall:
         except (ValueError, TypeError, OverflowError):
             off_s = 0.0
         is_news = shown.said is None or said.model_copy(update={"at_utc": shown.said.at_utc}) != shown.said
-        shown.said, shown.heard_mono_s, shown.clock_off_s = said, monotonic_s(), off_s
-        if is_news or shown.was_stale:
+        was_off_s, shown.clock_off_s = shown.clock_off_s, off_s
+        shown.said, shown.heard_mono_s = said, monotonic_s()
+        if is_news or shown.was_stale or _is_other_clock(was_off_s, off_s):
             shown.was_stale = False
             self._touch(shown)
 
@@ -131,10 +141,10 @@ class Wall:
         return None if shown is None else shown.said
 
     def look(self) -> None:
-        """Notice lines that have fallen silent."""
+        """Notice lines that have fallen silent, and those whose parts of the last minute have become fewer."""
         for shown in self._lines.values():
-            is_stale = self._is_stale(shown)
-            if is_stale != shown.was_stale:
+            is_stale, has_fewer = self._is_stale(shown), shown.forget_old()
+            if is_stale != shown.was_stale or has_fewer:
                 shown.was_stale = is_stale
                 self._touch(shown)
 
@@ -158,8 +168,7 @@ class Wall:
 
     def _tile(self, line_id: int, shown: _Shown) -> dict[str, Any]:
         said, counts, now = shown.said, shown.counts, monotonic_s()
-        while shown.newest and now - shown.newest[0][0] > _RATE_OVER_S:
-            shown.newest.popleft()
+        shown.forget_old()
         parts = counts["pass"] + counts["reject"] + counts["other"]
         return {
             "line": shown.name,
@@ -182,9 +191,19 @@ class Wall:
             "drift": said.drift if said else "",
             "shadow": said.shadow.model_dump() if said and said.shadow and not said.shadow.ended else None,
             "behind": said.behind if said else 0,
-            "clock_off_s": round(shown.clock_off_s) if abs(shown.clock_off_s) > _CLOCK_OFF_S else 0,
+            "clock_off_s": _clock_off(shown.clock_off_s),
             "alerts": _alerts(said),
         }
+
+
+def _clock_off(off_s: float) -> int:
+    """By how many seconds a line's clock is off, as the page shows it; 0 where it is near enough."""
+    return round(off_s) if abs(off_s) > _CLOCK_OFF_S else 0
+
+
+def _is_other_clock(was_off_s: float, off_s: float) -> bool:
+    """Whether that is news: that it is off or not, or by another time than a slow network makes of it."""
+    return bool(_clock_off(was_off_s)) != bool(_clock_off(off_s)) or abs(was_off_s - off_s) > _CLOCK_OFF_S
 
 
 def saved_state(said: str) -> State | None:

@@ -33,8 +33,11 @@ class Fetcher:
         self._server = server
         self._next_mono_s = 0.0
 
-    def fetch(self, bundle_id: str, secret: str) -> Path:
-        """The folder with the files; fetched anew unless all of them are there. Raises NotAnswered, Unavailable."""
+    def fetch(self, bundle_id: str, secret: str, *, in_use: Path | None = None) -> Path:
+        """The folder with the files; fetched anew unless all of them are there. Raises NotAnswered, Unavailable.
+
+        ``in_use`` is a folder that somebody judges from: it never makes room for another one.
+        """
         place = self._folder / bundle_id[:16]
         if place.is_dir():
             return place
@@ -48,7 +51,7 @@ class Fetcher:
         free = shutil.disk_usage(self._folder).free
         if size > _MOST_BYTES or free < size + _LEFT_OVER_BYTES:
             raise Unavailable(f"the bundle has {size >> 20} MiB, and the disk has {free >> 20} MiB free: not fetched")
-        self._make_room()
+        self._make_room(in_use)
         part = self._folder / f".{bundle_id[:16]}"
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir()
@@ -66,7 +69,8 @@ class Fetcher:
         """Remove what was fetched."""
         shutil.rmtree(self._folder / bundle_id[:16], ignore_errors=True)
 
-    def _make_room(self) -> None:
-        found = sorted((one for one in self._folder.iterdir() if one.is_dir()), key=lambda one: one.stat().st_mtime)
+    def _make_room(self, in_use: Path | None) -> None:
+        old_ones = (one for one in self._folder.iterdir() if one.is_dir() and one.resolve() != in_use)
+        found = sorted(old_ones, key=lambda one: one.stat().st_mtime)
         for old in found[: max(0, len(found) - _KEPT + 1)]:
             shutil.rmtree(old, ignore_errors=True)

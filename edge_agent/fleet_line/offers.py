@@ -6,6 +6,7 @@ Whoever offers it proves nothing: the bundle's id, its signature, its place and 
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
@@ -17,14 +18,13 @@ from edge_agent.errors import BundleRejected, EdgeAgentError, UsageError
 from edge_agent.fleet_line.fetching import Fetcher
 from edge_agent.fleet_line.messages import OfferTaken, words
 from edge_agent.fleet_line.server import NotAnswered
-from edge_agent.inspection.bundle.registry import activate, bundle_in_use, rollback, switches
+from edge_agent.inspection.bundle.registry import activate, brought, bundle_in_use, rollback, switches
 from edge_agent.shadow.orders import begin_shadow, end_shadow, told_journal
 from edge_agent.store.shadow import ShadowFile
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Iterable
-    from pathlib import Path
 
     from edge_agent.fleet_line.messages import Offer
     from edge_agent.fleet_line.server import FleetServer
@@ -35,6 +35,7 @@ __all__ = ["Following", "signer_words"]
 log = structlog.get_logger(__name__)
 
 _LOOK_EVERY_S = 0.5
+_FLEET = "fleet: "
 _AGAIN_AFTER_S = 30.0
 _REFUSED_AGAIN_AFTER_S = 3600.0
 """What a bundle is does not change: it is looked at again only because line.toml's keys or this PC may have."""
@@ -43,7 +44,7 @@ _REFUSED_AGAIN_AFTER_S = 3600.0
 def signer_words(offer: Offer) -> str:
     """Who stands in this line's records for what was offered. No role: nobody proved the name on this line."""
     name = "".join(letter if letter.isprintable() else " " for letter in offer.by).strip() or "nobody"
-    return f"fleet: {name}, promotion {offer.promotion_id}"
+    return f"{_FLEET}{name}, promotion {offer.promotion_id}"
 
 
 _Key = tuple[int, str]
@@ -77,13 +78,19 @@ class Following:
 
     def step(self, offers: Iterable[Offer], secret: str) -> None:
         """Do what is to be done about them. Takes as long as a bundle's proof takes: seconds."""
-        standing: dict[_Key, Offer] = {(offer.promotion_id, offer.stage): offer for offer in offers}
+        # What is to be left comes first, the newest first, whatever the server's order: a new bundle on top of a
+        # withdrawn one would lead back to it.
+        ordered = sorted(offers, key=lambda one: (one.stage != "withdrawn", -one.promotion_id))
+        standing: dict[_Key, Offer] = {(offer.promotion_id, offer.stage): offer for offer in ordered}
         taken = {key: found for key, found in self._taken.items() if key in standing}
         self._again_mono_s = {key: when for key, when in self._again_mono_s.items() if key in standing}
+        has_left = False
         for key, offer in standing.items():
-            is_done = key in taken and taken[key].how == "done"
-            if not is_done and monotonic_s() >= self._again_mono_s.get(key, 0.0):
+            is_done, is_withdrawn = key in taken and taken[key].how == "done", offer.stage == "withdrawn"
+            # Whoever has gone back may stand on a bundle that was withdrawn as well.
+            if (has_left and is_withdrawn) or (not is_done and monotonic_s() >= self._again_mono_s.get(key, 0.0)):
                 taken[key] = self._tried(offer, secret)
+                has_left = has_left or (is_withdrawn and taken[key].how == "done" and bool(taken[key].why))
             # Replaced as a whole: another thread reads it.
             self._taken = dict(taken)
         self._taken = taken
@@ -158,17 +165,28 @@ class Following:
                 told.append("the shadow has ended")
         entry = entry_of(self._settings, offer.program, offer.camera)
         history = switches(entry.path) if entry.path.is_dir() else []
-        newest = history[-1] if history else None
-        if newest is not None and (newest.what, newest.bundle_id, newest.by) == ("activate", offer.bundle_id, by):
+        in_use = brought(history)
+        # A person who went back to this bundle chose it; a fleet that did may not have known of it yet.
+        is_fleets = bool(history) and (history[-1] == in_use or history[-1].by.startswith(_FLEET))
+        if in_use is not None and is_fleets and (in_use.bundle_id, in_use.by) == (offer.bundle_id, by):
             switch = rollback(entry.path, by=by, why=offer.why, prove=proven(self._settings, entry))
             told.append(asyncio.run(chosen(self._settings, entry, switch)) or "gone back to the bundle before")
         return "; ".join(told)
+
+    def _shadowed(self) -> Path | None:
+        """The folder that a candidate judges from now."""
+        file = ShadowFile.open(self._settings.store.journal)
+        if file is None:
+            return None
+        with file:
+            shadow = file.active()
+        return None if shadow is None else Path(shadow.candidate.folder)
 
     def _fetched(self, offer: Offer, secret: str) -> Path:
         """The bundle in a folder of this PC, signed by whom this line trusts. Raises EdgeAgentError, OSError."""
         if not self._settings.trusted_keys:
             raise UsageError("this line trusts nobody's bundles: [signatures] trusted_keys in its line.toml")
-        folder = self._fetcher.fetch(offer.bundle_id, secret)
+        folder = self._fetcher.fetch(offer.bundle_id, secret, in_use=self._shadowed())
         try:
             bundle = load_bundle(self._settings, folder)
         except BundleRejected:

@@ -43,8 +43,11 @@ class FleetRows:
 
     def deliver(self, records: Sequence[Record]) -> None:
         """POST them. Raises as WebhookReceiver does, and NotDelivered while the journal is being begun anew."""
-        names = {one.origin: journal_name(self._journal, one.origin, one.link, one.sha256) for one in records}
-        self._posts.deliver([replace(one, content=one.content | {"journal": names[one.origin]}) for one in records])
+        # The last of a file: its hash covers all before it.
+        newest = {one.origin: one for one in records}
+        starts = {of: _starts(self._journal, of, one.link, one.sha256) for of, one in newest.items()}
+        named = [(one, _name(one.origin, starts[one.origin], one.link)) for one in records]
+        self._posts.deliver([replace(one, content=one.content | {"journal": name}) for one, name in named])
 
     def keep(self) -> None:
         """Nothing is held open between two deliveries."""
@@ -54,21 +57,30 @@ class FleetRows:
 
 
 def journal_name(journal: Path, origin: str, link: int, link_sha256: str) -> str:
-    """What tells a stretch of a journal from every other, out of the hash of its first link: two journals begin alike.
+    """What tells the parts at this link from all others of the same numbers.
 
-    A stretch ends where a backup was restored: from there on parts have numbers that the line had given before, and the
-    server would take them for known. Raises NotDelivered where the file that has this link, of this hash, is not there
-    any more. An empty hash is of a record that was set aside, and is not compared.
+    It is made of the file's first link, because two first journals begin alike; and of the row that a restored backup
+    wrote, because numbers are given again behind it. Raises NotDelivered where the file that has this link, of this
+    hash, is not there any more. An empty hash is of a record that was set aside, and is not compared.
     """
+    return _name(origin, _starts(journal, origin, link, link_sha256), link)
+
+
+def _starts(journal: Path, origin: str, link: int, link_sha256: str) -> list[tuple[int, str]]:
     try:
         files, problem = files_since(journal, origin)
         if problem:
             raise NotDelivered(problem)
         with JournalReader.open(files[0]) as reader:
-            starts, found = reader.starts(), reader.link_sha256(link)
+            starts, found = reader.stretch_starts(), reader.link_sha256(link)
     except DataError as err:
         raise NotDelivered(str(err)) from err
-    first = max((one for one in starts if one[0] <= max(link, 1)), default=None)
-    if first is None or (link_sha256 and found != link_sha256):
+    if not starts or (link_sha256 and found != link_sha256):
         raise NotDelivered("the journal is being begun anew")
-    return sha256(f"{origin} {first[1]}".encode()).hexdigest()[:32]
+    return starts
+
+
+def _name(origin: str, starts: list[tuple[int, str]], link: int) -> str:
+    of_stretch = [sha256 for begins, sha256 in starts if begins <= link] or [starts[0][1]]
+    told = [origin, starts[0][1], *of_stretch[1:][-1:]]
+    return sha256(" ".join(told).encode()).hexdigest()[:32]

@@ -27,6 +27,8 @@ __all__ = ["JournalReader", "NoJournalYet"]
 
 # Parts whose images and measurements are asked for together.
 _AT_ONCE = 250
+_RESTORED = "RESTORED"
+"""The event that stands where a backup was restored (edge_agent.tools.backup)."""
 
 
 class NoJournalYet(DataError):
@@ -216,17 +218,15 @@ class JournalReader:
         found = self._all("SELECT sha256 FROM chain WHERE link = ?", link) if link else [self.origin()]
         return str(found[0][0]) if found else ""
 
-    def starts(self) -> list[tuple[int, str]]:
-        """The links, with their hashes, from which numbers of links and parts belong together: the first, and RESTORED.
+    def stretch_starts(self) -> list[tuple[int, str]]:
+        """The links that begin a stretch, with their hashes: the first one, and that of each restored backup.
 
-        A backup that is restored gives numbers again that the line had given after it.
+        Ascending. Within a stretch each number of a part is given once; a restored backup gives numbers again.
         """
-        found = [
-            (int(link), str(sha)) for link, sha in self._all("SELECT link, sha256 FROM chain ORDER BY link LIMIT 1")
-        ]
-        for (event_id,) in self._all("SELECT event_id FROM event WHERE kind = 'RESTORED' ORDER BY event_id"):
+        found = self._all("SELECT link, sha256 FROM chain ORDER BY link LIMIT 1")
+        for (event_id,) in self._all("SELECT event_id FROM event WHERE kind = ? ORDER BY event_id", _RESTORED):
             found += self._all("SELECT link, sha256 FROM chain WHERE kind = 'event' AND row_id = ?", event_id)
-        return sorted(set(found))
+        return sorted({(int(link), str(sha256)) for link, sha256 in found})
 
     def links_after(self, link: int, most: int) -> list[tuple[int, str, int, str]]:
         """What was written after a link, in the order of writing: link, kind, the row's key, the link's hash."""

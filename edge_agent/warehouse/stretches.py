@@ -60,7 +60,7 @@ def stretches_of(journal: Path) -> Stretches:
     found: list[Stretch] = []
     for path in files:
         with _Chain.open(path) as chain:
-            starts = chain.starts()
+            starts = chain.stretch_starts()
             if path == files[0]:
                 missing, parts_before = chain.before()
         ends: list[int | None] = [*(link - 1 for link, _ in starts[1:]), None]

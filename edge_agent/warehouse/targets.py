@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlsplit
 
 from edge_agent.errors import DataError, Unavailable, UsageError
 from edge_agent.store.fs import FileSystem
@@ -186,6 +187,11 @@ def target_of(text: str) -> Target:
         raise UsageError("a store is a folder, or an address as s3://bucket/folder")
     if not is_address(text):
         return Folder(Path(text))
+    if "@" in (told := urlsplit(text).netloc) and ":" in told.rpartition("@")[0]:
+        raise UsageError(
+            "the address has a password in it, and would stand in every message and log",
+            hint="take it out, and give it by the environment or the settings of fsspec",
+        )
     try:
         from fsspec.core import url_to_fs  # noqa: PLC0415 - an extra
     except ImportError as err:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import sqlite3
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ from tests.command_line import edge_agent_here
 from tests.databases import POSTGRES, postgres
 from tests.fleet import AnyLine, Fleet, fleet_command, sending_rows, state_of
 from tests.publishing import until
+from tests.small_disk import small_disk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -339,3 +341,62 @@ def test_what_a_server_answers_is_read_within_bounds(tmp_path: Path, fleet: Flee
     """A key that is not known, as a command would be, is an error and nothing else."""
     with pytest.raises(ValueError, match="command"):
         Answer.model_validate_json('{"schema_version": 1, "offers": [], "command": "acknowledge"}')
+
+
+def test_whoever_opens_connections_and_says_nothing_keeps_no_line_out(fleet: Fleet, tmp_path: Path) -> None:
+    """Idle ones, and ones whose request never ends: without any secret."""
+    line = AnyLine(tmp_path / "one", fleet, "Line 1")
+    line.join()
+    with ExitStack() as opened:
+        for number in range(600):
+            one = opened.enter_context(socket.create_connection(("127.0.0.1", fleet.port), timeout=20))
+            if number % 2:
+                one.sendall(b"POST /line/state HTTP/1.1\r\nHost: x\r\n")
+        until(lambda: line.refused() == 0)
+
+
+def test_a_line_that_reads_its_bundle_slowly_holds_few_connections(fleet: Fleet, tmp_path: Path) -> None:
+    line = AnyLine(tmp_path / "one", fleet, "Line 1")
+    line.join()
+    bundle = fleet.folder / "bundles" / ("b" * 64)
+    bundle.mkdir(parents=True)
+    with (bundle / "large").open("wb") as file:
+        file.truncate(64 << 20)
+    with closing(sqlite3.connect(fleet.folder / "fleet.sqlite3")) as database, database:
+        database.execute(
+            "INSERT INTO promotion "
+            "SELECT 1, ?, 'zipper', 1, 1, line_id, 'shadow', 'running', '', 0, 'a', 'w', 'x' FROM line",
+            ("b" * 64,),
+        )
+    assert [offer.stage for offer in line.tell().offers] == ["shadow"]
+    codes = []
+    with ExitStack() as opened:
+        for _ in range(8):
+            one = opened.enter_context(socket.create_connection(("127.0.0.1", fleet.port), timeout=20))
+            asked = (
+                f"GET /line/bundles/{'b' * 64}/large HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {line.secret}\r\n\r\n"
+            )
+            one.sendall(asked.encode())
+            codes.append(int(one.recv(16).split()[1]))
+    assert codes == [200] * 4 + [429] * 4
+    until(lambda: line.refused() == 0)
+
+
+def test_rows_wait_on_the_lines_before_they_fill_the_disk_and_the_page_goes_on(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", mib=40) as disk, Fleet(disk / "fleet").running() as fleet:
+        line = AnyLine(tmp_path / "one", fleet, "Line 1")
+        line.join()
+        row = {"journal": "0" * 32, "decided_utc": "x", "verdict": "PASS", "reason": "OK"}
+
+        def send(seq: int) -> int:
+            body = {"schema_version": 1, "parts": [row | {"part_seq": seq}], "events": []}
+            return fleet.post("/line/rows", json.dumps(body).encode(), line.secret)
+
+        assert send(1) == 204
+        with (disk / "something-else").open("wb") as file:
+            file.write(bytes(shutil.disk_usage(disk).free - (1 << 20)))
+        assert send(2) == 503
+        assert line.refused() == 0
+        assert fleet.lines()["Line 1"]["stale"] is False
+        (disk / "something-else").unlink()
+        assert send(2) == 204

@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import threading
+import time
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -177,6 +178,25 @@ def test_births_that_are_asked_for_without_end_hold_up_no_part(written: Written,
         until(lambda: 40 in host.parts)
 
     assert host.parts == list(range(1, 41))
+    in_order(host.messages)
+
+
+def test_a_flood_of_wishes_for_a_birth_gets_one_a_second(written: Written, broker: Mosquitto) -> None:
+    outbox = begun(written.path)
+    host = Host(broker.port)
+    with host.listening(), sending(outbox, to(broker, written.path)):
+        until(lambda: "DBIRTH" in host.kinds)
+        begin_s = time.monotonic()
+        for seq in range(1, 31):
+            for _ in range(20):
+                host.ask_for_birth()
+            written.parts(seq, seq)
+        until(lambda: 30 in host.parts)
+        until(lambda: len(host.of("NBIRTH")) > 1)
+        took_s = time.monotonic() - begin_s
+
+    assert host.parts == list(range(1, 31))
+    assert len(host.of("NBIRTH")) <= 2 + took_s
     in_order(host.messages)
 
 

@@ -11,15 +11,24 @@ import sqlite3
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
+from edge_agent.bundles.line_bundles import proven
 from edge_agent.bundles.signing import SigningKey, make_key, public_key_file, sign_bundle
 from edge_agent.domain import Verdict
-from edge_agent.inspection.bundle.registry import bundle_in_use, switches
+from edge_agent.fleet.bringing import bring_in
+from edge_agent.fleet.bundles import folder_of
+from edge_agent.fleet_line.messages import Offer
+from edge_agent.fleet_line.offers import Following, signer_words
+from edge_agent.fleet_line.server import FleetServer
+from edge_agent.inspection.bundle.manifest import read_manifest
+from edge_agent.inspection.bundle.registry import activate, bundle_in_use, rollback, switches
+from edge_agent.settings import load_settings
 from edge_agent.store.journal import JournalReader
 from tests.fleet import Fleet, fleet_command
+from tests.security.web_site import web_settings
 from tests.shadowed import candidate_of
 from tests.simulated.line import bad_image, edge_agent, good_image, line
 
@@ -201,3 +210,100 @@ async def test_a_line_that_loses_its_fleet_goes_on_and_nothing_is_lost(tmp_path:
         assert (tile["passed"], tile["rejected"]) == (3, 1)
         assert both.at.agent is not None
         assert both.at.agent.returncode is None
+
+
+class ARegistry:
+    """A line's bundles without an agent, and what its fleet would have brought there."""
+
+    def __init__(self, folder: Path, bundle: Path) -> None:
+        make_key(folder / "ada.key", "Ada", None)
+        key = SigningKey.read(folder / "ada.key", lambda: b"")
+        self.folder, self.place = folder, folder / "bundle"
+        shutil.copytree(bundle, self.place)
+        sign_bundle(self.place, key, "Ada")
+        self.first_id = str(read_manifest(self.place).content["id"])
+        self.candidates = {}
+        for number in (1, 2):
+            candidate = folder / f"candidate-{number}"
+            self.candidates[number] = candidate_of(bundle, candidate, 1000.0 * number)
+            sign_bundle(candidate, key, "Ada")
+        web_settings(folder)
+        trusted = folder / "line.toml"
+        trusted.write_text(
+            trusted.read_text().replace("program = 3", "program = 1")
+            + f'[signatures]\ntrusted_keys = ["{public_key_file(folder / "ada.key").read_text().strip()}"]\n'
+            + '[fleet]\nurl = "http://127.0.0.1:1"\nfollow = "activate"\n'
+        )
+        self.settings = load_settings(trusted)
+        assert self.settings.fleet is not None
+        self.following = Following(self.settings, FleetServer(self.settings.fleet))
+
+    def offer(self, number: int, stage: Literal["shadow", "activate", "withdrawn"]) -> Offer:
+        entry = self.settings.bundle[0]
+        return Offer(
+            promotion_id=number,
+            stage=stage,
+            bundle_id=self.candidates[number],
+            program=entry.program,
+            camera=entry.camera,
+            by="Grace",
+        )
+
+    def takes(self, number: int) -> None:
+        """As the offer of that promotion is taken, after the bundle was fetched."""
+        by = signer_words(self.offer(number, "activate"))
+        prove = proven(self.settings, self.settings.bundle[0])
+        activate(self.place, self.folder / f"candidate-{number}", by=by, why="", prove=prove)
+
+    @property
+    def in_use(self) -> str:
+        return switches(self.place)[-1].bundle_id
+
+
+def test_a_bundle_that_the_servers_disk_damaged_is_mended_by_promoting_it_again(
+    tmp_path: Path, thumbnail_bundle: Path
+) -> None:
+    """Lines refuse a damaged one, and ask for it again only after an hour."""
+    at, fleet = ARegistry(tmp_path, thumbnail_bundle), tmp_path / "fleet"
+    candidate = tmp_path / "candidate-1"
+    place = folder_of(fleet, bring_in(fleet, candidate).id)
+    for name in ("bank.npz", "manifest.json"):
+        (place / name).write_bytes((place / name).read_bytes()[:-100])
+        assert bring_in(fleet, candidate).id == at.candidates[1]
+        assert (place / name).read_bytes() == (candidate / name).read_bytes()
+    assert bring_in(fleet, place).id == at.candidates[1], "also by its own folder"
+    assert [one.name for one in place.parent.iterdir()] == [place.name]
+
+
+def test_behind_one_that_is_left_no_bundle_stands_that_was_withdrawn_as_well(
+    tmp_path: Path, thumbnail_bundle: Path
+) -> None:
+    at = ARegistry(tmp_path, thumbnail_bundle)
+    at.takes(1)
+    at.takes(2)
+    at.following.step([at.offer(2, "activate"), at.offer(1, "withdrawn")], "s" * 43)
+    assert at.in_use == at.candidates[2], "the newer one is as good as before"
+    at.following.step([at.offer(1, "withdrawn"), at.offer(2, "withdrawn")], "s" * 43)
+    assert at.in_use == at.first_id
+    assert {(one.promotion_id, one.how) for one in at.following.taken} == {(2, "done"), (1, "done")}
+
+
+def test_a_line_that_was_away_leaves_what_was_withdrawn_before_it_takes_what_is_new(
+    tmp_path: Path, thumbnail_bundle: Path
+) -> None:
+    at = ARegistry(tmp_path, thumbnail_bundle)
+    at.takes(1)
+    at.following.step([at.offer(2, "activate"), at.offer(1, "withdrawn")], "s" * 43)
+    assert at.in_use == at.first_id, "the new one cannot be fetched here; the withdrawn one is left all the same"
+    at.takes(2)
+    at.following.step([at.offer(2, "withdrawn"), at.offer(1, "withdrawn")], "s" * 43)
+    assert at.in_use == at.first_id
+
+
+def test_a_withdrawn_bundle_that_a_person_went_back_to_stays(tmp_path: Path, thumbnail_bundle: Path) -> None:
+    at = ARegistry(tmp_path, thumbnail_bundle)
+    at.takes(1)
+    at.takes(2)
+    rollback(at.place, by="Ada", why="I know better", prove=proven(at.settings, at.settings.bundle[0]))
+    at.following.step([at.offer(1, "withdrawn")], "s" * 43)
+    assert at.in_use == at.candidates[1]

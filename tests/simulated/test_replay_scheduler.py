@@ -18,7 +18,7 @@ from edge_agent.inspection.bundle.reference_bundle import Bundle
 from edge_agent.inspection.inspector import Inspector
 from edge_agent.tools.plant import judging
 from edge_agent.tools.plant.carried import CarriedBundle
-from edge_agent.tools.plant.cluster import _check_versions, versions
+from edge_agent.tools.plant.versions import check_versions, versions
 from edge_agent.tools.replay import replay_folder
 from edge_agent.wiring.free_ports import free_port
 from tests.certificates import authority
@@ -147,8 +147,15 @@ def test_a_bundle_that_was_carried_is_judged_by_and_another_one_is_refused(
 
 def test_a_worker_with_another_version_is_refused() -> None:
     ours = versions()
-    _check_versions({"tls://10.0.0.5:1": ours})
+    check_versions("the worker tls://10.0.0.5:1", ours, ours)
 
     with pytest.raises(Unavailable, match=r"numpy 1\.0") as refused:
-        _check_versions({"tls://10.0.0.5:1": ours, "tls://10.0.0.6:1": {**ours, "numpy": "1.0"}})
+        check_versions("the worker tls://10.0.0.6:1", {**ours, "numpy": "1.0"}, ours)
     assert "10.0.0.6" in str(refused.value)
+
+
+def test_a_worker_that_comes_later_and_has_another_version_judges_nothing(tmp_path: Path) -> None:
+    """Only those that are there at the beginning are asked for theirs: each says it again with its first chunk."""
+    chunk = judging.Chunk(0, str(tmp_path), (), (), {**versions(), "edge-agent": "0.0.9"})
+    with pytest.raises(Unavailable, match=r"this machine has 0\.0\.9"):
+        judging.judge_chunk(chunk)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from edge_agent.errors import ConfigError
+from edge_agent.fleet_line import fetching
 from edge_agent.fleet_line import server as server_module
 from edge_agent.fleet_line.fetching import Fetcher
 from edge_agent.fleet_line.messages import Answer, Offer, words
@@ -20,6 +21,7 @@ from edge_agent.fleet_line.server import NotAnswered
 from edge_agent.people.signing import role_apart
 from edge_agent.publishing.sender import NotDelivered
 from edge_agent.settings import FleetSettings
+from edge_agent.store.reader import JournalReader
 from tests.fleet import Lying, state_of
 from tests.publishing import Written
 from tests.security.web_site import web_settings
@@ -138,6 +140,22 @@ def test_a_server_that_offers_one_bundle_after_the_other_is_not_followed_at_once
     assert len(lying.asked) == 2, "what is there already is not fetched again"
 
 
+def test_a_candidate_that_judges_makes_no_room_for_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bundles of several places are offered at a time; the oldest that was fetched may be the one that judges."""
+    monkeypatch.setattr(fetching, "_BETWEEN_S", 0.0)
+    ids = [letter * 64 for letter in "abcde"]
+    lying = Lying()
+    for one in ids:
+        files = json.dumps({"schema_version": 1, "files": {"a.npz": 3}}).encode()
+        lying.answers |= {f"/line/bundles/{one}": (200, files, {}), f"/line/bundles/{one}/a.npz": (200, b"abc", {})}
+    with lying.running() as server:
+        fetcher = Fetcher(tmp_path / "journal", server)
+        judging = fetcher.fetch(ids[0], "s" * 43)
+        fetched = [fetcher.fetch(one, "s" * 43, in_use=judging.resolve()) for one in ids[1:]]
+    assert (judging / "a.npz").read_bytes() == b"abc"
+    assert [one.is_dir() for one in fetched] == [False, False, True, True]
+
+
 @pytest.mark.parametrize("name", ["../x", "/etc/x", ".hidden", "a/b", ""])
 def test_a_name_that_leads_elsewhere_is_refused(tmp_path: Path, name: str) -> None:
     said = json.dumps({"schema_version": 1, "files": {name: 1}}).encode()
@@ -175,6 +193,22 @@ def test_two_journals_that_begin_alike_have_two_names(tmp_path: Path) -> None:
     for origin, of_another in (("f" * 64, ""), ("", "e" * 64)):
         with pytest.raises(NotDelivered):
             journal_name(tmp_path / "1" / "journal.sqlite3", origin, 1, of_another)
+
+
+def test_parts_whose_numbers_a_restored_backup_gave_again_are_others(tmp_path: Path) -> None:
+    """As the server knows a part by its journal and its number, one of them has to be another one."""
+    written = Written(tmp_path / "journal.sqlite3")
+    written.parts(1, 3)
+    with JournalReader.open(written.path) as reader:
+        newest = reader.newest_link()
+    before = journal_name(written.path, "", newest, "")
+    written.event("RESTORED")
+    written.parts(4, 5)
+    written.close()
+    restored = journal_name(written.path, "", newest + 1, "")
+    assert journal_name(written.path, "", newest, "") == before, "what was made before keeps its name"
+    assert restored != before
+    assert journal_name(written.path, "", newest + 3, "") == restored
 
 
 def test_a_line_that_has_not_joined_says_what_to_do(tmp_path: Path) -> None:

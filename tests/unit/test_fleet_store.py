@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from typing import TYPE_CHECKING
 
@@ -10,13 +11,15 @@ import pytest
 from sqlalchemy import func, select, text, update
 
 from edge_agent.errors import ConfigError, DataError, NotPermitted, Unavailable, UsageError
-from edge_agent.fleet.database import act, invitation, open_database, part, promotion, review, tally
+from edge_agent.fleet.database import act, events, invitation, open_database, part, promotion, review, tally
 from edge_agent.fleet.lines import enrol, forget, invite, line_of, lines
 from edge_agent.fleet.promoting import Wish, advance, begin, examine, promotions, stop
 from edge_agent.fleet.retention import forget_old
 from edge_agent.fleet.rows import take
 from edge_agent.fleet.writing import Writer
+from tests.fleet import state_of
 from tests.fleet_database import (
+    JOURNAL,
     NEW,
     OLD,
     join,
@@ -60,6 +63,30 @@ def test_the_same_part_twice_in_one_post_is_one(engine: Engine) -> None:
         assert take(connection, line, doubled).kinds == {"pass": 1}
 
 
+def test_a_part_that_is_another_one_under_a_known_number_is_refused_and_not_passed_over(engine: Engine) -> None:
+    """An older copy of a journal that was put in place by hand gives numbers again; so does a PC that was cloned."""
+    with engine.begin() as connection:
+        line_id = join(connection, "Line 1")
+        take(connection, line_id, rows(1, 5))
+        for other in (rows(5, 6, rejected=1), rows(5, 6)):
+            changed = other.parts[0].model_copy(update={"decided_utc": "2026-11-30T11:00:00.000+00:00"})
+            told = other if other.parts[0].verdict == "REJECT" else other.model_copy(update={"parts": (changed,)})
+            with pytest.raises(DataError, match="part 5 was told before, and otherwise"):
+                take(connection, line_id, told)
+        assert connection.execute(select(func.count()).select_from(part)).scalar() == 5
+        assert take(connection, line_id, rows(5, 6)).kinds == {"pass": 1}, "what is the same is known"
+
+
+def test_a_review_with_a_long_note_and_drawings_counts_as_any_other(engine: Engine) -> None:
+    """One that is cut counts for nothing, and a bundle that let a defect pass would go on."""
+    words = json.dumps({"part_seq": 2, "says": "ESCAPE", "note": "ü" * 500, "drawings": [[1234, 1234]] * 600})
+    long = {"journal": JOURNAL, "event_id": 1, "kind": "REVIEW", "detail": words, "at_utc": "x"}
+    with engine.begin() as connection:
+        line_id = join(connection, "Line 1")
+        assert take(connection, line_id, rows(1, 3, events=[long])).reviewed
+        assert connection.execute(select(review.c.part_seq, review.c.says)).all() == [(2, "ESCAPE")]
+
+
 def test_the_last_word_on_a_part_stands(engine: Engine) -> None:
     with engine.begin() as connection:
         line = join(connection, "Line 1")
@@ -78,6 +105,22 @@ def test_rows_go_with_time_and_their_counts_stay(engine: Engine) -> None:
         assert forget_old(connection, 30) is False
         kept = connection.execute(select(func.count()).select_from(part)).scalar()
         assert (kept, connection.execute(select(func.sum(tally.c.number))).scalar()) == (6, 10)
+
+
+def test_what_went_with_time_counts_no_second_time_when_a_journal_comes_again(engine: Engine) -> None:
+    """As after a restored backup: the line has lost its place, and sends its journal from the beginning."""
+    with engine.begin() as connection:
+        line_id = join(connection, "Line 1")
+        take(connection, line_id, rows(1, 20, events=[said(7, 3, "OVERTURNED")]))
+        for table in (part, events):
+            connection.execute(update(table).values(got_s=time.time() - 40 * 86_400))
+        forget_old(connection, 30)
+        again = take(connection, line_id, rows(1, 25, events=[said(7, 3, "OVERTURNED"), said(8, 22, "OVERTURNED")]))
+        assert (again.kinds, again.known) == ({"pass": 5}, 20)
+        assert connection.execute(select(func.sum(tally.c.number))).scalar() == 25
+        assert connection.execute(select(events.c.event_id)).all() == [(8,)]
+        other = take(connection, line_id, rows(1, 2, journal="1" * 32))
+        assert other.kinds == {"pass": 2}, "another journal's numbers are others"
 
 
 async def test_work_that_fails_fails_alone_and_what_is_too_much_is_refused(engine: Engine) -> None:
@@ -260,6 +303,63 @@ def test_a_line_that_comes_later_is_offered_the_newest_bundle_alone(engine: Engi
         stop(connection, second, by="A. Weber", why="")
         offered = [(offer.bundle_id, offer.stage) for offer in tells(connection, three, judging(OLD))]
         assert offered == [(newer, "withdrawn"), (NEW, "activate")]
+
+
+@pytest.mark.parametrize("how", ["looked at", "asked to go on"])
+def test_one_that_has_passed_and_waits_for_a_person_is_stopped_where_it_turns_out_worse(
+    engine: Engine, how: str
+) -> None:
+    """It is in use on its first line meanwhile, for days perhaps."""
+    with three_lines(engine) as (connection, (one, two, _)):
+        number = promoted(connection, by_itself=False)
+        connection.execute(update(promotion).values(stage="one"))
+        tells(connection, one, judging(OLD))
+        take(connection, one, rows(501, 750, bundle=NEW))
+        examine(connection)
+        assert stage(connection) == ("one", "passed")
+        assert not examine(connection), "nothing has changed"
+        take(connection, one, rows(751, 760, bundle=NEW, events=[said(1, 755, "ESCAPE")]))
+        if how == "looked at":
+            assert examine(connection)
+        else:
+            with pytest.raises(UsageError, match="stopped"):
+                advance(connection, number, by="A. Weber", why="")
+        assert stage(connection) == ("one", "stopped")
+        assert [offer.stage for offer in tells(connection, one, judging(NEW))] == ["withdrawn"]
+        assert tells(connection, two, judging(OLD)) == ()
+
+
+def test_a_line_that_was_away_hears_of_a_stop_after_however_many_other_promotions(engine: Engine) -> None:
+    with three_lines(engine) as (connection, (one, *_)):
+        number = promoted(connection)
+        connection.execute(update(promotion).values(stage="one"))
+        assert [offer.stage for offer in tells(connection, one, judging(OLD))] == ["activate"]
+        stop(connection, number, by="A. Weber", why="it lets a defect pass")
+        other = [state_of().bundles[0].model_copy(update={"program": 100 + at}) for at in range(30)]
+        tells(connection, one, judging(NEW).model_copy(update={"bundles": tuple(other)}))
+        for place in other:
+            begin(connection, Wish("c" * 64, "cap", place.program, 1, "Line 1", True), by="a", why="")
+        # The line comes back with its own places.
+        assert [offer.stage for offer in tells(connection, one, judging(NEW))] == ["withdrawn"]
+
+
+def test_a_line_with_many_places_is_offered_what_goes_on_first(engine: Engine) -> None:
+    with three_lines(engine) as (connection, (one, *_)):
+        places = tuple(state_of().bundles[0].model_copy(update={"program": 100 + at}) for at in range(30))
+        tells(connection, one, state_of(bundles=places))
+        for place in places:
+            begin(connection, Wish(NEW, "cap", place.program, 1, "Line 1", True), by="a", why="")
+        connection.execute(update(promotion).values(stage="all", status="done"))
+        first = begin(connection, Wish("c" * 64, "cap", 100, 1, "Line 1", True), by="a", why="")
+        offers = tells(connection, one, state_of(bundles=places))
+        assert (len(offers), offers[0].promotion_id, offers[0].stage) == (20, first, "shadow")
+        have = {offer.program for offer in offers if offer.stage == "activate"}
+        taken = tuple(
+            place.model_copy(update={"chosen_id": NEW}) if place.program in have else place for place in places
+        )
+        assert {offer.program for offer in tells(connection, one, state_of(bundles=taken))} >= {
+            place.program for place in places if place.program not in have
+        }
 
 
 def test_what_cannot_be_promoted_is_said(engine: Engine) -> None:

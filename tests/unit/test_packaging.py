@@ -80,6 +80,42 @@ def test_the_line_side_never_imports_torch() -> None:
     assert ran.returncode == 0, ran.stderr
 
 
+OF_EXTRAS = {
+    "asyncua",
+    "dask",
+    "distributed",
+    "duckdb",
+    "fsspec",
+    "paho",
+    "psycopg",
+    "pyarrow",
+    "sqlalchemy",
+    "xlsxwriter",
+}
+
+
+def test_what_a_plant_needs_is_no_part_of_a_line_pcs_installation() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    names = {re.split(r"[^A-Za-z0-9._-]", text)[0].lower() for text in project["dependencies"]}
+    assert names & {*OF_EXTRAS, "paho-mqtt", "protobuf"} == set()
+
+
+@pytest.mark.parametrize(
+    "started",
+    [
+        "edge_agent.wiring.agent",
+        "edge_agent.web.process",
+        "edge_agent.publishing.process",
+        "edge_agent.fleet_line.process",
+        "edge_agent.commands.main",
+    ],
+)
+def test_what_the_service_starts_imports_nothing_of_an_extra(started: str) -> None:
+    code = f"import sys, {started}; sys.exit(' '.join({OF_EXTRAS!r} & set(sys.modules)) or 0)"
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stderr) == (0, ""), "imported"
+
+
 def test_every_package_that_is_asked_for_has_one_version() -> None:
     """Else two machines may test two things, and a release of somebody else may break a green tree."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

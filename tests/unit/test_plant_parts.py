@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 
 import pytest
 
 from edge_agent.domain import Alignment, Inspection, Outcome, Reason, Verdict
+from edge_agent.errors import DataError
 from edge_agent.tools.plant.manifest import Plan
 from edge_agent.tools.plant.parts import Parts, Results
 from edge_agent.tools.replay.image import Judged, Recorded, ReplayedImage
@@ -70,8 +72,28 @@ def test_half_a_part_is_none_and_a_part_of_another_replay_neither(tmp_path: Path
     assert parts.proof(1) == "proof"
 
 
+@pytest.mark.parametrize("how", ["torn", "empty", "bent", "text", "fewer"])
+def test_a_part_that_was_damaged_is_named_with_what_to_do(tmp_path: Path, how: str) -> None:
+    parts = Parts(tmp_path, plan(images=3, per_chunk=3))
+    parts.write(0, [one.to_row() for one in judged()], "proof")
+    path, data = parts.path(0), parts.path(0).read_bytes()
+    if how == "fewer":
+        parts.write(0, [one.to_row() for one in judged()[:2]], "proof")
+    else:
+        bent = {"torn": data[:-40], "empty": b"", "bent": data[:200] + bytes(400) + data[600:], "text": b"no" * 99}
+        path.write_bytes(bent[how])
+    with pytest.raises(DataError, match=re.escape(path.name)) as raised:
+        list(parts.judged(0))
+    assert "remove this one file" in raised.value.hint
+    if how in ("torn", "empty", "text"):
+        with pytest.raises(DataError, match=re.escape(path.name)):
+            parts.proof(0)
+    path.unlink()
+    assert parts.missing() == [0]
+
+
 def test_what_was_judged_comes_back_to_the_last_bit(tmp_path: Path) -> None:
-    parts = Parts(tmp_path, plan())
+    parts = Parts(tmp_path, plan(per_chunk=3))
     parts.write(0, [one.to_row() for one in judged()], "")
     spool = Spool()
     for one in judged():

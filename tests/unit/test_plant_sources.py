@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING
 import fsspec
 import pytest
 
-from edge_agent.errors import DataError, Unavailable
+from edge_agent.errors import DataError, Unavailable, UsageError
 from edge_agent.inspection.containers.image_files import look_into
 from edge_agent.tools.plant import library
 from edge_agent.tools.plant.library import need_libraries
 from edge_agent.tools.plant.manifest import HEAD, IMAGES, Plan, chunk_entries, planned
 from edge_agent.tools.plant.progress import Progress, duration_words
 from edge_agent.tools.plant.sources import open_source
+from edge_agent.warehouse.targets import target_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 NAMES = ("b.bmp", "b/2.png", "b/10.png", "a.png", "a/c/1.BMP", "a-b/1.jpg", "a b.bmp")
@@ -52,6 +54,15 @@ def test_a_folder_that_is_not_there_an_empty_one_and_a_link_to_nowhere_are_refus
         plan_of(tmp_path, tmp_path / "out")
     with pytest.raises(Unavailable, match="cannot be opened"):
         open_source("nobody-knows-this://x")
+
+
+@pytest.mark.parametrize("open_it", [open_source, target_of])
+def test_an_address_with_a_password_is_refused_and_not_repeated(open_it: Callable[[str], object]) -> None:
+    """It would stand in replay.json, in every report and in the log."""
+    for address in ("ftp://ada:s3cret@127.0.0.1:1/images", "s3://KEY:s3cret@bucket/images", "sftp://a:s3cret@h@x/"):
+        with pytest.raises(UsageError) as raised:
+            open_it(address)
+        assert "s3cret" not in f"{raised.value} {raised.value.hint}"
 
 
 def test_a_listing_has_the_order_of_a_replay_in_one_process_and_its_notes(tmp_path: Path) -> None:

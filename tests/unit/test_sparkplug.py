@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,8 @@ from edge_agent.publishing.sparkplug.bdseq import bdseq_file, next_bdseq
 from edge_agent.publishing.sparkplug.heard import Heard
 from edge_agent.publishing.sparkplug.payload import DataType, Metric, decoded, encoded, payload_library
 from edge_agent.publishing.sparkplug.receiver import SparkplugReceiver
-from edge_agent.publishing.sparkplug.tags import line_values, node_metrics, part_metrics
+from edge_agent.publishing.sparkplug.session import Session
+from edge_agent.publishing.sparkplug.tags import line_values, node_metrics, now_ms, part_metrics
 from edge_agent.publishing.sparkplug.topics import Topics
 from edge_agent.publishing.sparkplug.watch import AgentWatch
 from edge_agent.settings import SparkplugSettings, load_settings
@@ -171,6 +173,40 @@ def test_a_state_of_the_past_is_passed_over_also_over_connections() -> None:
     assert again.host_session is None
     again.hear("spBv1.0/STATE/scada", b'{"online": true, "timestamp": 10}')
     assert again.host_session is not None
+
+
+def test_a_host_whose_clock_ran_ahead_is_heard_again_when_it_was_set_right() -> None:
+    heard = Heard(TOPICS)
+    now, year = now_ms(), 365 * 86_400_000
+    heard.hear("spBv1.0/STATE/scada", b'{"online": false, "timestamp": %d}' % (now + year))
+    assert heard.host_session is None
+    heard.hear("spBv1.0/STATE/scada", b'{"online": true, "timestamp": %d}' % (now_ms() + 1))
+    assert heard.host_session is not None
+    ahead = Heard(TOPICS)
+    ahead.hear("spBv1.0/STATE/scada", b'{"online": true, "timestamp": %d}' % (now + 60_000))
+    first = ahead.host_session
+    ahead.hear("spBv1.0/STATE/scada", b'{"online": true, "timestamp": %d}' % (now + 61_000))
+    assert None not in (first, ahead.host_session)
+    assert first != ahead.host_session, "it has connected anew"
+    ahead.hear("spBv1.0/STATE/scada", b'{"online": false, "timestamp": %d}' % (now - year))
+    assert ahead.host_session is not None
+
+
+def test_what_somebody_else_writes_to_our_own_topics_is_not_kept() -> None:
+    heard = Heard(TOPICS)
+    ours = Session(TOPICS, 0).birth([])
+    heard.expect([ours])
+    tracemalloc.start()
+    try:
+        for number in range(3000):
+            heard.hear(ours.topic, number.to_bytes(4, "big") * 1000)
+        assert tracemalloc.get_traced_memory()[0] < 1_000_000
+    finally:
+        tracemalloc.stop()
+    assert heard.came_back([ours], 0.0) == [ours]
+    heard.expect([ours])
+    heard.hear(ours.topic, bytes(ours.payload))
+    assert heard.came_back([ours], 0.0) == []
 
 
 # --- line.toml ----------------------------------------------------------------------------------------------

@@ -28,7 +28,18 @@ from edge_agent.inspection.bundle.signature import SIGNATURE
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["POINTER", "Switch", "activate", "before", "bundle_in_use", "bundles_in", "find", "rollback", "switches"]
+__all__ = [
+    "POINTER",
+    "Switch",
+    "activate",
+    "before",
+    "brought",
+    "bundle_in_use",
+    "bundles_in",
+    "find",
+    "rollback",
+    "switches",
+]
 
 POINTER = "active.json"
 _SCHEMA_VERSION = 1
@@ -158,12 +169,23 @@ def rollback(registry: Path, *, by: str, why: str, prove: Callable[[Path], str])
 
 def before(history: Sequence[Switch]) -> Switch | None:
     """The switch that a rollback would lead back to; None where there is none."""
+    stack = _standing(history)
+    return stack[-2] if len(stack) > 1 else None
+
+
+def brought(history: Sequence[Switch]) -> Switch | None:
+    """The activation by which the bundle in use is in use, also where a rollback led back to it; None: no switch."""
+    stack = _standing(history)
+    return stack[-1] if stack else None
+
+
+def _standing(history: Sequence[Switch]) -> list[Switch]:
     stack: list[Switch] = []
     for switch in history:
         # A rollback takes the last activation back, so that a second one leads to the bundle before that and not
         # forward again.
         stack = stack[:-1] if switch.what == "rollback" else [*stack, switch]
-    return stack[-2] if len(stack) > 1 else None
+    return stack
 
 
 def _id_in_use(registry: Path) -> str:

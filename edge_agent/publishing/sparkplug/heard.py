@@ -14,7 +14,7 @@ import structlog
 
 from edge_agent.files.strict_json import strict_json
 from edge_agent.publishing.sparkplug.payload import decoded
-from edge_agent.publishing.sparkplug.tags import REBIRTH
+from edge_agent.publishing.sparkplug.tags import REBIRTH, now_ms
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,10 +39,12 @@ class Heard:
         self._topics = topics
         self._lock = threading.Condition()
         self._own = frozenset(topics.own)
-        self._came_back: set[tuple[str, bytes]] = set()
+        self._expected: frozenset[tuple[str, str | bytes]] = frozenset()
+        self._came_back: set[tuple[str, str | bytes]] = set()
         self._wants_birth = False
         self._is_online = False
         self._newest_ms = newest_ms
+        self._online_ms = 0
 
     @property
     def host_session(self) -> int | None:
@@ -51,11 +53,11 @@ class Heard:
         A host that has connected anew says a newer time.
         """
         with self._lock:
-            return self._newest_ms if self._is_online else None
+            return self._online_ms if self._is_online else None
 
     @property
     def newest_ms(self) -> int | None:
-        """The newest time that the primary host has said; None: it has said none."""
+        """The newest time that the primary host has said, no later than this PC's own; None: it has said none."""
         with self._lock:
             return self._newest_ms
 
@@ -65,12 +67,18 @@ class Heard:
             wanted, self._wants_birth = self._wants_birth, False
             return wanted
 
-    def came_back(self, messages: Sequence[Message], within_s: float) -> list[Message]:
-        """Wait until the broker has handed these messages back; those that it has not. What it has is forgotten."""
-        expected = {(message.topic, message.payload) for message in messages}
+    def expect(self, messages: Sequence[Message]) -> None:
+        """These are sent now. Of what comes on our own topics nothing else is kept: anybody may write there."""
         with self._lock:
-            self._lock.wait_for(lambda: expected <= self._came_back, within_s)
+            self._expected = frozenset((message.topic, message.payload) for message in messages)
+            self._came_back.clear()
+
+    def came_back(self, messages: Sequence[Message], within_s: float) -> list[Message]:
+        """Wait until the broker has handed back these messages, which were expected; those that it has not."""
+        with self._lock:
+            self._lock.wait_for(lambda: self._expected <= self._came_back, within_s)
             missing = [one for one in messages if (one.topic, one.payload) not in self._came_back]
+            self._expected = frozenset()
             self._came_back.clear()
         return missing
 
@@ -78,8 +86,9 @@ class Heard:
         """A message. Raises nothing: whatever somebody sends, the line goes on."""
         if topic in self._own:
             with self._lock:
-                self._came_back.add((topic, payload))
-                self._lock.notify_all()
+                if (topic, payload) in self._expected:
+                    self._came_back.add((topic, payload))
+                    self._lock.notify_all()
         elif topic == self._topics.state:
             self._state(payload)
         else:
@@ -106,7 +115,10 @@ class Heard:
         return topic == self._topics.ncmd
 
     def _state(self, payload: bytes) -> None:
-        """STATE of Sparkplug 3: JSON with ``online`` and ``timestamp``. One older than the newest is passed over."""
+        """STATE of Sparkplug 3: JSON with ``online`` and ``timestamp``. One older than the newest is passed over.
+
+        A time of the future counts as now: a host whose clock ran a year ahead for once would not be heard for a year.
+        """
         try:
             is_online, at_ms = _said(payload)
         except (ValueError, KeyError, TypeError) as err:
@@ -115,7 +127,8 @@ class Heard:
         with self._lock:
             if self._newest_ms is not None and at_ms < self._newest_ms:
                 return
-            self._newest_ms, self._is_online = at_ms, is_online
+            self._newest_ms = max(self._newest_ms or 0, min(at_ms, now_ms()))
+            self._is_online, self._online_ms = is_online, at_ms
         log.info("sparkplug_host", online=is_online)
 
 

@@ -54,6 +54,7 @@ _LIVES_S = 60.0
 _PAUSE_FIRST_S, _PAUSE_CAP_S = 1.0, 30.0
 _LOOK_FOR_HOST_S = 0.25
 _LINE_EVERY_S = 1.0
+_BIRTH_EVERY_S = 1.0
 _UNSURE_S = 120.0
 """A broker notices after one and a half keep-alives that a host is gone; a host's is a minute, more or less."""
 _SENT_BATCHES = 4096
@@ -80,7 +81,7 @@ class SparkplugReceiver:
         self._link: MqttLink | None = None
         self._session = Session(self._topics, 0)
         self._heard = Heard(self._topics)
-        self._is_born = False
+        self._is_born, self._born_mono_s = False, 0.0
         self._newest = Newest("", 0, None, None)
         self._device_lives = False
         self._line_said: dict[str, Value] = {}
@@ -145,7 +146,9 @@ class SparkplugReceiver:
         link = self._connected()
         if self._topics.state is not None:
             self._look_for_host(link)
-        if self._heard.wants_birth() or not self._is_born:
+        # Somebody who asks without end gets one a second, and holds up no part.
+        may_be_born = not self._is_born or monotonic_s() - self._born_mono_s >= _BIRTH_EVERY_S
+        if may_be_born and (self._heard.wants_birth() or not self._is_born):
             self._give_birth(link)
         return link
 
@@ -219,7 +222,7 @@ class SparkplugReceiver:
         if not self._agent.is_silent:
             messages.append(self._device_birth(link))
         self._send(link, messages, is_first=not self._is_born)
-        self._is_born = True
+        self._is_born, self._born_mono_s = True, monotonic_s()
 
     def _node_birth(self) -> Message:
         metrics = node_metrics(self._session.bdseq, self._line, self._line_said, self._newest.event)
@@ -257,6 +260,7 @@ class SparkplugReceiver:
 
         ``is_first``: by these it is seen whether the broker hands our messages back at all.
         """
+        self._heard.expect(messages)
         try:
             link.send(messages, _WITHIN_S)
             link.round_trip(_WITHIN_S)

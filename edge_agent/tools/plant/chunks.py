@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from edge_agent.tools.plant.judging import JudgedChunk, judge_chunk
 from edge_agent.tools.replay.image import Judged
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from edge_agent.tools.plant.judging import Chunk
 
@@ -32,12 +33,14 @@ _RETRIES = 2
 """Of an image that cannot be read: a share may have been away for a moment."""
 
 
-def judged_chunks(client: Any, chunks: Iterator[Chunk]) -> Iterator[JudgedChunk]:
+def judged_chunks(client: Any, chunks: Iterator[Chunk], say: Callable[[str], None]) -> Iterator[JudgedChunk]:
     """What came of each chunk, as it comes. Raises what a worker raised, and Unavailable where no scheduler is left.
 
     A chunk whose worker ends is tried once more: anything may have ended it, also the chunk before it. If that one
     ends, too, it is put aside until the others are done, and then halved, one half at a time with nothing beside
     it, down to the images that do it. One that ends three workers is told as not judged, and why.
+
+    ``say`` is told where nothing comes back for long: an image that holds native code up for ever ends no worker.
     """
     sent: dict[Any, Chunk] = {}
     again: deque[Chunk] = deque()
@@ -56,7 +59,7 @@ def judged_chunks(client: Any, chunks: Iterator[Chunk]) -> Iterator[JudgedChunk]
 
     send()
     while sent:
-        future = _next(client, done)
+        future = _next(client, done, lambda: say(_silent_words(sent.values())))
         chunk = sent.pop(future)
         found = _result(future, chunk)
         if found is not None:
@@ -68,18 +71,32 @@ def judged_chunks(client: Any, chunks: Iterator[Chunk]) -> Iterator[JudgedChunk]
             again.append(chunk)
         send()
     for chunk in aside:
-        yield _halved(client, chunk)
+        yield _halved(client, chunk, say)
 
 
-def _next(client: Any, done: SimpleQueue[Any]) -> Any:
-    """The next future that is done. Raises Unavailable where no worker was there for ten minutes."""
-    lonely = 0
+def _next(client: Any, done: SimpleQueue[Any], tell_silent: Callable[[], None]) -> Any:
+    """The next future that is done; tells where none was for ten minutes. Raises Unavailable where no worker was."""
+    lonely = looks = 0
     while lonely < _PATIENCE:
         try:
             return done.get(timeout=_LOOK_S)
         except Empty:
-            lonely = 0 if _workers(client) else lonely + 1
+            lonely, looks = 0 if _workers(client) else lonely + 1, looks + 1
+            if looks % _PATIENCE == 0:
+                tell_silent()
     raise Unavailable("no worker has come back for ten minutes", hint="the same command goes on where it stopped")
+
+
+def _say_silent(say: Callable[[str], None], piece: Chunk) -> None:
+    say(_silent_words([piece]))
+
+
+def _silent_words(chunks: Iterable[Chunk]) -> str:
+    on_their_way = "; ".join(f"{one.images[0][0]!r} to {one.images[-1][0]!r}" for one in chunks)
+    return (
+        "nothing has come back for ten minutes. If chunks do not take so long here, an image holds a worker up. On "
+        f"their way are {on_their_way}. What was judged is kept: stop, take that image away, and name another --out"
+    )
 
 
 def _workers(client: Any) -> int:
@@ -108,7 +125,7 @@ def _result(future: Any, chunk: Chunk) -> JudgedChunk | None:
     return found
 
 
-def _halved(client: Any, chunk: Chunk) -> JudgedChunk:
+def _halved(client: Any, chunk: Chunk, say: Callable[[str], None]) -> JudgedChunk:
     """The chunk in pieces, each of which is judged with nothing beside it; in its order."""
     done: SimpleQueue[Any] = SimpleQueue()
     waiting, rows, proof = deque([(chunk.images, 0)]), [], ""
@@ -117,7 +134,7 @@ def _halved(client: Any, chunk: Chunk) -> JudgedChunk:
         piece = replace(chunk, images=images)
         future = _submit(client, piece)
         future.add_done_callback(done.put)
-        found = _result(_next(client, done), piece)
+        found = _result(_next(client, done, partial(_say_silent, say, piece)), piece)
         if found is not None:
             rows += found.rows
             proof = found.proof

@@ -10,29 +10,22 @@ import logging
 import signal
 import tempfile
 from contextlib import contextmanager, suppress
-from importlib.metadata import version
 from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any
 
 from edge_agent.errors import Unavailable, UsageError
+from edge_agent.tools.plant.versions import check_versions, versions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
     from edge_agent.inspection.bundle.reference_bundle import Bundle
 
-__all__ = ["at_scheduler", "local_cluster", "versions"]
+__all__ = ["at_scheduler", "local_cluster"]
 
-_ARITHMETIC = ("edge-agent", "numpy", "onnxruntime", "opencv-python-headless", "pillow", "scipy")
-"""What decides about bits: a worker that has another version of one of them is refused."""
 _WAIT_S = 30
 _FOR_GOOD = {"distributed.deploy.lost-worker-timeout": "3650 days"}
 """A worker that ended is begun anew by its nanny; Dask would give up one that takes 15 s for it, and begin no other."""
-
-
-def versions() -> dict[str, str]:
-    """Versions of what a verdict hangs on, in this process."""
-    return {name: version(name) for name in _ARITHMETIC}
 
 
 @contextmanager
@@ -112,7 +105,8 @@ def at_scheduler(address: str, bundles: Iterable[Bundle], *, without_tls: bool =
             client.wait_for_workers(1, timeout=_WAIT_S)
         except TimeoutError as err:
             raise Unavailable(f"the scheduler at {address} has no worker", hint="start one: dask worker") from err
-        _check_versions(client.run(versions))
+        for worker, theirs in client.run(versions).items():
+            check_versions(f"the worker {worker}", theirs, versions())
         with _carried(client, bundles):
             yield client
 
@@ -135,15 +129,3 @@ def _carried(client: Any, bundles: Iterable[Bundle]) -> Iterator[None]:
 def _is_here(address: str) -> bool:
     host = address.rpartition("//")[2].rpartition(":")[0]
     return host in ("127.0.0.1", "localhost", "[::1]")
-
-
-def _check_versions(theirs: Mapping[str, Mapping[str, str]]) -> None:
-    ours = versions()
-    for worker, found in theirs.items():
-        for name, number in ours.items():
-            if found.get(name) != number:
-                raise Unavailable(
-                    f"the worker {worker} has {name} {found.get(name)}, this machine has {number}: their verdicts may "
-                    "differ",
-                    hint="install the same versions on all machines",
-                )

@@ -18,9 +18,12 @@ from edge_agent.inspection.bundle.golden import golden_of
 from edge_agent.inspection.bundle.reference_bundle import Bundle
 from edge_agent.inspection.inspector import Inspector
 from edge_agent.tools.plant.sources import open_source
+from edge_agent.tools.plant.versions import check_versions, versions
 from edge_agent.tools.replay.image import Judged
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from edge_agent.tools.plant.sources import Source
 
 __all__ = ["BundleAt", "Chunk", "JudgedChunk", "carried", "judge_chunk"]
@@ -42,12 +45,16 @@ class BundleAt:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Images of a source by name, each with the number of the bundle that judges it."""
+    """Images of a source by name, each with the number of the bundle that judges it.
+
+    ``versions`` are the client's: a worker that came later was not asked for its own.
+    """
 
     number: int
     source: str
     bundles: tuple[BundleAt, ...]
     images: tuple[tuple[str, int], ...]
+    versions: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +67,12 @@ class JudgedChunk:
 
 
 def judge_chunk(chunk: Chunk) -> JudgedChunk:
-    """Judge the images of a chunk. Raises BundleRejected, DataError, and OSError for an image that cannot be read."""
+    """Judge the images of a chunk.
+
+    Raises Unavailable on a worker of other versions, BundleRejected, DataError, and OSError for an image that cannot be
+    read.
+    """
+    check_versions("a worker", versions(), chunk.versions)
     with _one_at_a_time:
         source = _source(chunk.source)
         loaded = [_inspector(bundle) for bundle in chunk.bundles]

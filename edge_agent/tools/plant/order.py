@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from edge_agent.errors import UsageError
 from edge_agent.tools.collecting import stand_back_beside_agent
-from edge_agent.tools.plant.cluster import at_scheduler, local_cluster, versions
+from edge_agent.tools.plant.cluster import at_scheduler, local_cluster
 from edge_agent.tools.plant.judging import BundleAt
 from edge_agent.tools.plant.library import need_libraries
 from edge_agent.tools.plant.replaying import Replay
 from edge_agent.tools.plant.sources import open_source
+from edge_agent.tools.plant.versions import versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

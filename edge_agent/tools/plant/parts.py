@@ -6,8 +6,10 @@ A part gets its name only once it is whole and on the disk: a part that is there
 from __future__ import annotations
 
 import io
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from edge_agent.errors import DataError
 from edge_agent.store.fs import write_durably
 from edge_agent.tools.replay.image import Judged, ReplayedImage
 
@@ -49,12 +51,19 @@ class Parts:
         """As it was given to ``write``."""
         import pyarrow.parquet as pq  # noqa: PLC0415 - an extra
 
-        metadata = pq.read_schema(self.path(chunk)).metadata or {}
+        with _damage_said(self.path(chunk)):
+            metadata = pq.read_schema(self.path(chunk)).metadata or {}
         return str(metadata.get(b"proof", b"").decode())
 
     def judged(self, chunk: int) -> Iterator[Judged]:
-        """What ``write`` kept, in its order."""
-        for row in _read(self.path(chunk)):
+        """What ``write`` kept, in its order. Raises DataError for a part that is damaged."""
+        rows = _read(self.path(chunk))
+        if len(rows) != self._plan.size(chunk):
+            raise DataError(
+                f"{self.path(chunk)} has {len(rows)} images, and not {self._plan.size(chunk)}",
+                hint="remove this one file: the same command judges its images again",
+            )
+        for row in rows:
             inspection = None if row["outcome"] is None else _nested(row)
             yield Judged.of_row({"file": row["file"], "sha256": row["sha256"], "inspection": inspection})
 
@@ -119,8 +128,25 @@ def _write(path: Path, rows: list[dict[str, Any]], schema: Any, metadata: dict[s
 def _read(path: Path) -> list[dict[str, Any]]:
     import pyarrow.parquet as pq  # noqa: PLC0415 - an extra
 
-    rows: list[dict[str, Any]] = pq.ParquetFile(path).read().to_pylist()
+    with _damage_said(path):
+        rows: list[dict[str, Any]] = pq.ParquetFile(path).read().to_pylist()
     return rows
+
+
+@contextmanager
+def _damage_said(path: Path) -> Iterator[None]:
+    """Raise DataError with the file's name where it is no whole Parquet file: a disk or a person damaged it."""
+    from pyarrow import ArrowException  # noqa: PLC0415 - an extra
+
+    try:
+        yield
+    except (ArrowException, OSError) as err:
+        if isinstance(err, OSError) and err.errno is not None:
+            raise
+        raise DataError(
+            f"{path} is damaged: {str(err).splitlines()[0][:200]}",
+            hint="remove this one file: the same command judges its images again",
+        ) from err
 
 
 def _flat(found: dict[str, Any]) -> dict[str, Any]:

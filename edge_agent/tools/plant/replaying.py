@@ -66,16 +66,16 @@ class Replay:
             if is_going_on:
                 say(f"going on: {plan.chunks - len(missing)} of {plan.chunks} chunks are done")
             if missing:
-                self._judge(plan, parts, missing)
+                self._judge(plan, parts, missing, say)
             return self._compared(plan, parts)
 
-    def _judge(self, plan: Plan, parts: Parts, missing: Sequence[int]) -> None:
+    def _judge(self, plan: Plan, parts: Parts, missing: Sequence[int], say: Callable[[str], None]) -> None:
         done = plan.images - sum(map(plan.size, missing))
         progress = Progress(plan.images)
         progress.tell(done, is_first=True)
         proofs = _Proofs(parts, plan, missing)
         with Records.open(self.journal) as records, self.cluster() as client:
-            for found in judged_chunks(client, self._chunks(plan, frozenset(missing), records)):
+            for found in judged_chunks(client, self._chunks(plan, frozenset(missing), records), say):
                 proofs.check(found.proof, found.number)
                 parts.write(found.number, found.rows, found.proof)
                 done += len(found.rows)
@@ -87,7 +87,7 @@ class Replay:
         for number, entries in chunk_entries(self.folder, plan):
             if number in missing:
                 images = tuple((entry.name, places.index(self._which(entry, records))) for entry in entries)
-                yield Chunk(number, self.source.address, tuple(self.bundles.values()), images)
+                yield Chunk(number, self.source.address, tuple(self.bundles.values()), images, self.versions)
 
     def _which(self, entry: Entry, records: Records) -> tuple[int, int]:
         """Which bundle judges an image: of several, what was recorded of it says so, and its bytes say what was."""

@@ -10,8 +10,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlsplit
 
-from edge_agent.errors import DataError, Unavailable
+from edge_agent.errors import DataError, Unavailable, UsageError
 from edge_agent.inspection.containers.image_files import SUFFIXES, FolderOfImages, walk
 from edge_agent.store.shrink import received_of
 
@@ -55,7 +56,16 @@ def is_address(place: str) -> bool:
 
 
 def open_source(place: str) -> Source:
-    """The source at an address or in a folder. Raises DataError where there is no such folder, Unavailable."""
+    """The source at an address or in a folder.
+
+    Raises DataError where there is no such folder, Unavailable, and UsageError for an address with a password: it would
+    stand in every file and report that names its source.
+    """
+    if is_address(place) and "@" in (told := urlsplit(place).netloc) and ":" in told.rpartition("@")[0]:
+        raise UsageError(
+            "the address has a password in it, and would stand in every report",
+            hint="take it out, and give it by the environment or the settings of fsspec",
+        )
     return _Objects(place) if is_address(place) else _Folder(place)
 
 
