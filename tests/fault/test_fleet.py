@@ -14,8 +14,12 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy import update
 
 from edge_agent.errors import NotPermitted
+from edge_agent.fleet.database import open_database, promotion
+from edge_agent.fleet.promoting import examine
+from edge_agent.fleet.rows import take
 from edge_agent.fleet_line.messages import Answer, Enrolled, Enrolment
 from edge_agent.fleet_line.secret import read_secret, secret_file, write_secret
 from edge_agent.fleet_line.server import NotAnswered
@@ -25,6 +29,7 @@ from tests.certificates import authority
 from tests.command_line import edge_agent_here
 from tests.databases import POSTGRES, postgres
 from tests.fleet import AnyLine, Fleet, fleet_command, sending_rows, state_of
+from tests.fleet_database import NEW, OLD, judging, promoted, rows, stage, tells, three_lines
 from tests.publishing import until
 from tests.small_disk import small_disk
 
@@ -245,6 +250,32 @@ def test_over_postgresql_rows_arrive_once_and_a_server_begins_again_with_what_it
             assert fleet.lines()["Line 1"]["state"] == "FAULT"
             assert fleet.stop() == 0
         assert not (fleet.folder / "fleet.sqlite3").exists()
+
+
+def test_a_server_watches_what_is_on_all_lines_and_offers_the_way_back(tmp_path: Path) -> None:
+    fleet = Fleet(tmp_path / "fleet")
+    engine = open_database(fleet.folder)
+    with three_lines(engine) as (connection, found):
+        promoted(connection)
+        connection.execute(update(promotion).values(stage="all"))
+        for line_id in found:
+            tells(connection, line_id, judging(OLD))
+            take(connection, line_id, rows(501, 750, rejected=2, bundle=NEW))
+        examine(connection)
+        assert stage(connection) == ("all", "done")
+    with fleet.running():
+        until(lambda: "watched until" in fleet.promotions()[0]["words"])
+        assert fleet.stop() == 0
+    with engine.begin() as connection:
+        for line_id in found:
+            take(connection, line_id, rows(751, 1000, rejected=20, bundle=NEW))
+    with fleet.running():
+        until(lambda: fleet.promotions()[0]["status"] == "stopped")
+        line = AnyLine(tmp_path / "two", fleet, "Line 2")
+        line.join()
+        (offer,) = line.tell(bundles=judging(NEW).bundles).offers
+        assert (offer.stage, offer.why[:28]) == ("withdrawn", "all lines: it rejects more: ")
+    engine.dispose()
 
 
 def test_a_clock_that_is_off_is_said_and_orders_nothing(fleet: Fleet, tmp_path: Path) -> None:
