@@ -20,6 +20,7 @@ __all__ = ["ask_cli"]
 
 ask_cli = typer.Typer()
 _WIDEST = 60
+_MOST_ROWS = 200_000
 
 
 class _Ready(StrEnum):
@@ -109,13 +110,27 @@ def _print(answer: Answer, name: str, *, is_csv: bool, is_json: bool) -> int:
     """How many rows there were."""
     if is_csv:
         return _print_csv(answer)
-    rows = [tuple(map(_plain, row)) for row in answer.rows()]
+    rows: list[tuple[Any, ...]] = []
+    for row in answer.rows():
+        if len(rows) == _MOST_ROWS:
+            raise _too_many()
+        rows.append(tuple(map(_plain, row)))
     if is_json:
         facts = {"schema_version": 1, "question": name, "columns": answer.columns, "rows": rows}
         typer.echo(json.dumps(facts, default=str, allow_nan=False))
     else:
         typer.echo("\n".join(_table(answer.columns, rows)))
     return len(rows)
+
+
+def _too_many() -> Exception:
+    """Of a table and of JSON: they are held as a whole, beside what --memory bounds."""
+    from edge_agent.errors import UsageError
+
+    return UsageError(
+        f"the answer has more than {_MOST_ROWS} rows",
+        hint="--csv or --parquet FILE take any number; or LIMIT in the SQL",
+    )
 
 
 def _print_csv(answer: Answer) -> int:
@@ -125,7 +140,7 @@ def _print_csv(answer: Answer) -> int:
     from edge_agent.store.export import safe_text
 
     lines, number = csv.writer(sys.stdout), 0
-    lines.writerow(answer.columns)
+    lines.writerow([safe_text(name) for name in answer.columns])
     for row in answer.rows():
         lines.writerow([safe_text(_plain(value)) for value in row])
         number += 1

@@ -385,11 +385,20 @@ def _at_server(folder: Path) -> None:
 def _in_fleet(folder: Path, work: Callable[[Connection], _DoneT]) -> _DoneT:
     """Do it in one transaction of the fleet's database. Raises Unavailable, ConfigError, DataError, NotPermitted."""
     _at_server(folder)
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from edge_agent.errors import Unavailable
     from edge_agent.fleet.database import open_database
 
     engine = open_database(folder)
     try:
         with engine.begin() as connection:
             return work(connection)
+    except SQLAlchemyError as err:
+        why = str(getattr(err, "orig", None) or err).splitlines()[0]
+        raise Unavailable(
+            f"the fleet's database does not take it now, and nothing was changed: {why}",
+            hint="is its disk full, or the server at work on it? Try again",
+        ) from err
     finally:
         engine.dispose()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import and_, func, or_, select, update
+from sqlalchemy import and_, func, select, update
 
 from edge_agent.errors import UsageError
 from edge_agent.fleet.counting import counts_of
@@ -182,20 +182,15 @@ def _of_line_and_places(connection: Connection, line_id: int, said: State) -> li
     """
     was_offered = select(promotion_line.c.promotion_id).where(promotion_line.c.line_id == line_id)
     stopped = _PROMOTED.where(promotion.c.status == STOPPED, promotion.c.promotion_id.in_(was_offered))
-    of_places = or_(
-        *(
-            and_(promotion.c.program == program, promotion.c.camera == camera)
-            for program, camera in sorted({(place.program, place.camera) for place in said.bundles})
-        )
-    )
     newest = (
         select(func.max(promotion.c.promotion_id))
-        .where(promotion.c.status != STOPPED, of_places)
+        .where(promotion.c.status != STOPPED)
         .group_by(promotion.c.program, promotion.c.camera)
     )
-    others = _PROMOTED.where(promotion.c.promotion_id.in_(newest)) if said.bundles else None
-    found = [Promoted(*one) for query in (stopped, others) if query is not None for one in connection.execute(query)]
+    others = _PROMOTED.where(promotion.c.promotion_id.in_(newest))
     chosen = {(place.program, place.camera): place.chosen_id for place in said.bundles}
+    found = [Promoted(*one) for query in (stopped, others) for one in connection.execute(query)]
+    found = [one for one in found if (one.program, one.camera) in chosen]
 
     def urgency(one: Promoted) -> tuple[int, int]:
         has_it = chosen.get((one.program, one.camera)) == one.bundle_id

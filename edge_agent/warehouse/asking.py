@@ -106,7 +106,9 @@ def _conditions(question: Question, chosen: Chosen) -> tuple[str, dict[str, Any]
         words.append("decided_utc >= $from_utc::TIMESTAMPTZ AND day >= $from_day::DATE")
         values |= {"from_utc": chosen.from_utc, "from_day": chosen.from_utc[:_DAY]}
     elif question.days is not None:
-        words.append(f"day > (SELECT max(day) FROM parts) - {question.days}")  # noqa: S608 - our own number
+        # The newest day of now: a part of a PC whose clock once ran ahead would leave all others out.
+        newest = "SELECT coalesce(max(day) FILTER (day <= current_date + 1), max(day)) FROM parts"
+        words.append(f"day > ({newest}) - {question.days}")
     if chosen.to_utc is not None:
         words.append("decided_utc < $to_utc::TIMESTAMPTZ AND day <= $to_day::DATE")
         values |= {"to_utc": chosen.to_utc, "to_day": chosen.to_utc[:_DAY]}

@@ -87,6 +87,7 @@ def export(
                 f"the journal {found.missing} is not beside {line.journal.name}: what it held and was not exported "
                 "is not in the store"
             )
+        done.problems += _strangers(line.name, tails["parts"], found)
         times = LocalTimes(line.shift_starts)
         for number, stretch in enumerate(found.found):
             following = found.found[number + 1 : number + 2]
@@ -99,6 +100,29 @@ def _is_known(tails: dict[str, _Tail], found: Stretches) -> bool:
     """Whether the store has what came before the oldest journal that is there, or this was said when that one began."""
     was_said = any(stretch.history in tails for stretch in found.found[:1])
     return was_said or any(tail.foot.last_part_seq >= found.parts_before for tail in tails.values())
+
+
+def _strangers(line: str, tails: dict[str, _Tail], found: Stretches) -> list[str]:
+    """What says that another line fills this one's folder: two of one name, as where both kept the name of the start.
+
+    A journal that nobody here knows, and that is as new as this one. Of a restored backup, or one that was put away,
+    the store knows such a journal as well.
+    """
+    known = {stretch.history for stretch in found.found}
+    ours = [tail.file.day for history, tail in tails.items() if history in known]
+    is_restored = len(found.found) > 1 and found.found[-1].journal == found.found[-2].journal
+    if not ours or is_restored:
+        return []
+    others = [
+        history
+        for history, tail in tails.items()
+        if history not in known and tail.file.day >= max(ours) and tail.foot.last_part_seq > found.parts_before
+    ]
+    return [
+        f"the store has rows of another journal ({history}) for the line {line!r}, as new as this one's: do two lines "
+        "have one name? Give each its own name, in [line] of line.toml"
+        for history in others
+    ]
 
 
 def _tails(target: Target, dataset: str, line: str) -> dict[str, _Tail]:

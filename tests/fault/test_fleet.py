@@ -330,6 +330,15 @@ def test_over_tls_a_line_trusts_the_named_authority_alone(tmp_path: Path) -> Non
             stranger.server.post("/line/enrol", Enrolment(invitation="i" * 32), Enrolled)
 
 
+def test_a_database_that_does_not_answer_is_said_and_is_no_bug(tmp_path: Path) -> None:
+    fleet = ("--folder", str(tmp_path / "fleet"))
+    assert edge_agent_here("fleet", "invite", "Line 1", "--by", "a test", *fleet).code == 0
+    with closing(sqlite3.connect(tmp_path / "fleet" / "fleet.sqlite3")) as database, database:
+        database.execute("CREATE TRIGGER full BEFORE INSERT ON invitation BEGIN SELECT RAISE(ABORT, 'disk full'); END")
+    ran = edge_agent_here("fleet", "invite", "Line 2", "--by", "a test", *fleet)
+    assert (ran.code, "nothing was changed: disk full" in ran.err) == (69, True)
+
+
 def test_a_certificate_that_cannot_be_used_is_said(tmp_path: Path) -> None:
     (tmp_path / "no.pem").write_text("nothing")
     files = ("--certificate", str(tmp_path / "no.pem"), "--key", str(tmp_path / "no.pem"))

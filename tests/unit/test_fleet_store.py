@@ -345,6 +345,7 @@ def test_a_line_that_was_away_hears_of_a_stop_after_however_many_other_promotion
 
 def test_a_line_with_many_places_is_offered_what_goes_on_first(engine: Engine) -> None:
     with three_lines(engine) as (connection, (one, *_)):
+        assert tells(connection, one, state_of(bundles=())) == ()
         places = tuple(state_of().bundles[0].model_copy(update={"program": 100 + at}) for at in range(30))
         tells(connection, one, state_of(bundles=places))
         for place in places:

@@ -318,6 +318,21 @@ def test_a_part_that_two_lines_saw_is_found_by_its_number(opened: Store) -> None
     assert sorted(twice["verdicts"]) == ["press-1 REJECT", "press-2 PASS"]
 
 
+def test_a_clock_that_once_ran_ahead_hides_no_part_of_other_days(tmp_path: Path) -> None:
+    store, first, second = tmp_path / "store", tmp_path / "first.db", tmp_path / "second.db"
+    store.mkdir()
+    parts(first, {"score": 0.1, "measured": {"serial": "SN-1"}})
+    parts(
+        second,
+        {"score": 1.6, "measured": {"serial": "SN-1"}},
+        {"score": 0.1, "utc": "2099-01-01T00:00:00.000+00:00"},
+    )
+    for name, journal in (("press-1", first), ("press-2", second)):
+        export(Line(name, journal), target_of(str(store)), begin=True)
+    with open_store(str(store), SMALL) as opened:
+        assert [row["serial"] for row in answer(opened, "same-part-on-two-lines")] == ["SN-1"]
+
+
 def test_after_a_restored_backup_a_review_is_of_the_part_of_its_own_time(tmp_path: Path) -> None:
     journal, store = tmp_path / "journal.db", tmp_path / "store"
     store.mkdir()
@@ -483,12 +498,25 @@ def test_the_command_refuses_what_does_not_go_together(plant: Path) -> None:
     assert command("ask", str(plant), "--sql", "SELECT 1 WHERE false")[0] == 1
 
 
+def test_an_answer_that_fills_the_memory_is_for_csv_and_parquet(plant: Path) -> None:
+    """A table and JSON are held as a whole in this program, beside what --memory bounds."""
+    sql = "SELECT range AS n FROM range(200001)"
+    for form in ((), ("--json",)):
+        code, out, err = command("ask", str(plant), "--sql", sql, *form)
+        assert (code, out) == (64, "")
+        assert "more than 200000 rows" in err
+    code, out, _ = command("ask", str(plant), "--sql", sql, "--csv")
+    assert (code, out.count("\n")) == (0, 200002)
+
+
 def test_numbers_that_json_does_not_have_and_formulas_are_harmless(plant: Path) -> None:
     sql = "SELECT 'inf'::DOUBLE AS a, 'nan'::DOUBLE AS b, '=cmd()' AS c, [1.5, 'nan'::DOUBLE] AS d, {'x': 1} AS e"
+    sql += ', 1 AS "=f()"'
     _, out, _ = command("ask", str(plant), "--sql", sql, "--json")
-    assert json.loads(out)["rows"] == [["inf", None, "=cmd()", [1.5, None], {"x": 1}]]
+    assert json.loads(out)["rows"] == [["inf", None, "=cmd()", [1.5, None], {"x": 1}, 1]]
     _, out, _ = command("ask", str(plant), "--sql", sql, "--csv")
     assert "'=cmd()" in out
+    assert out.splitlines()[0].endswith(",'=f()")
 
 
 def test_the_export_command_fills_a_store_and_refuses_a_files_options(tmp_path: Path) -> None:

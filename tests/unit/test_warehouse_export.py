@@ -237,6 +237,18 @@ def test_a_journal_that_was_put_away_before_it_was_exported_is_said_once(store: 
     assert into(store, journal).problems == []
 
 
+def test_two_lines_of_one_name_are_said(store: Path, journal: Path, tmp_path: Path) -> None:
+    """Their parts would be those of one line in every answer, and none would be missed."""
+    other = grown(tmp_path / "other.db", range(5, 12))
+    assert into(store, journal).problems == []
+    into(store, other)
+    for one in (journal, other):
+        grown(one, range(20, 22))
+        (problem,) = into(store, one).problems
+        assert "do two lines have one name?" in problem
+    assert len(seqs(store)) == 10 + 7 + 4
+
+
 def test_a_journal_that_was_put_away_after_it_was_exported_is_no_problem(store: Path, journal: Path) -> None:
     into(store, journal)
     rotate(journal, by="a test").unlink()
