@@ -24,7 +24,7 @@ from edge_agent.fleet.serving import wall_key
 from edge_agent.wiring.free_ports import free_port
 from tests.fleet import Fleet
 from tests.simulated.browser import CHROMIUM, browser
-from tests.simulated.test_web_fleet import filled, tell
+from tests.simulated.test_web_fleet import SAYS, filled, tell
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -163,6 +163,7 @@ async def _make(folder: Path, out: Path) -> None:
 
 async def _fleet(folder: Path, out: Path) -> None:
     fleet = Fleet(folder / "fleet")
+    SAYS[2]["why_not"] = {"controller": "no link to 192.168.10.10:8500"}  # the test's words are about HTML
     await asyncio.to_thread(fleet.start)
     try:
         lines = await asyncio.to_thread(filled, folder, fleet, 12)

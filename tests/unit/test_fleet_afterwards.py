@@ -104,7 +104,7 @@ def test_a_rise_after_the_last_stage_stops_it_and_every_line_is_offered_the_way_
 def test_what_a_bundle_is_not_at_fault_for_stops_nothing_after_the_last_stage(engine: Engine, what: str) -> None:
     with three_lines(engine) as (connection, found):
         before = [said(n, n + 100, "ESCAPE") for n in range(1, 4)]
-        take(connection, found[1], rows(1, 500, events=before if what.startswith("as many") else []))
+        take(connection, found[1], rows(1, 500, rejected=5, events=before if what.startswith("as many") else []))
         done = on_all_lines(connection, found)
         if what == "one line rejects more":  # a lot of bad material: the other lines say that it is not the bundle
             take(connection, found[1], rows(751, 850, rejected=8, bundle=NEW))
