@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +17,10 @@ from edge_agent.commands.calibration_options import (
     BackboneTaps,
     BackboneWeights,
     Channels,
+    Scheduler,
     Voices,
+    WithoutTls,
+    Workers,
     channels_of,
     crop_of,
     voices_of,
@@ -51,7 +55,9 @@ if TYPE_CHECKING:
 __all__ = ["calibration_cli"]
 
 calibration_cli = typer.Typer()
-_OF_THIS_PC = frozenset({"folder", "out", "live", "config", "yes", "report", "force", "json_"})
+_OF_THIS_PC = frozenset(
+    {"folder", "out", "live", "config", "yes", "report", "force", "json_", "workers", "scheduler", "without_tls"}
+)
 """Options of calibrate-reference that another PC, to which the images are carried, is not to be given."""
 
 
@@ -150,6 +156,9 @@ def calibrate_reference(
     passphrase_file: PassphraseFile = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing bundle.")] = False,
     threads: Threads = 2,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    without_tls: WithoutTls = False,
     json_: Json = False,
 ) -> None:
     """Learn what good parts look like: good images in, reference bundle and report out.
@@ -165,8 +174,11 @@ def calibrate_reference(
     from calibration.registering.search import wishes_from
     from calibration.writer import check_target
     from edge_agent.files.owners import refuse_root
+    from edge_agent.tools.plant.hiring import Hire
 
     refuse_root([out, folder], of_people=False)
+    hire = Hire(workers, scheduler, without_tls)
+    hire.check()
     time_wish = wish_of(within)
     if live is None:
         _make_way(config)
@@ -213,8 +225,13 @@ def calibrate_reference(
         check_target(out, overwrite=force)  # said now, not after an hour of collecting
         _collect(wishes, config, language, yes=yes, json_=json_)
     report = report or out.with_name(out.name + "-report.html")
-    with _doubts_reported(folder, report, (paper, language), json_=json_), progress_bars() as progress:
-        result = calibrate(folder, out, options, progress)
+    seen = [folder, *([defective] if defective else [])]
+    with _doubts_reported(folder, report, (paper, language), json_=json_), hire.hired(seen) as hired:
+        if hired is not None:  # a worker of another machine has another current folder
+            folder, defective = folder.absolute(), defective and defective.absolute()
+            options = replace(options, defective=defective, hired=hired)
+        with progress_bars() as progress:
+            result = calibrate(folder, out, options, progress)
     signature = None if signing is None else sign_bundle(result.path, signing, who(None))
     with in_language(language, settings_of(config) if wishes else None):
         write_report(report, result, paper=paper)

@@ -147,8 +147,8 @@ def test_a_bundle_that_was_carried_is_judged_by_and_another_one_is_refused(
 
 def test_a_worker_with_another_version_is_refused() -> None:
     ours = versions()
-    _check_versions({"tls://10.0.0.5:1": ours})
+    _check_versions({"tls://10.0.0.5:1": ours}, ours)
 
     with pytest.raises(Unavailable, match=r"numpy 1\.0") as refused:
-        _check_versions({"tls://10.0.0.5:1": ours, "tls://10.0.0.6:1": {**ours, "numpy": "1.0"}})
+        _check_versions({"tls://10.0.0.5:1": ours, "tls://10.0.0.6:1": {**ours, "numpy": "1.0"}}, ours)
     assert "10.0.0.6" in str(refused.value)

@@ -10,7 +10,7 @@ import logging
 import signal
 import tempfile
 from contextlib import contextmanager, suppress
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any
 
@@ -21,18 +21,33 @@ if TYPE_CHECKING:
 
     from edge_agent.inspection.bundle.reference_bundle import Bundle
 
-__all__ = ["at_scheduler", "local_cluster", "versions"]
+__all__ = ["CALIBRATION", "VERDICT", "at_scheduler", "check_one_place", "local_cluster", "versions"]
 
-_ARITHMETIC = ("edge-agent", "numpy", "onnxruntime", "opencv-python-headless", "pillow", "scipy")
-"""What decides about bits: a worker that has another version of one of them is refused."""
+VERDICT = ("edge-agent", "numpy", "onnxruntime", "opencv-python-headless", "pillow", "scipy")
+"""What decides about the bits of a verdict: a worker that has another version of one of them is refused."""
+CALIBRATION = (*VERDICT, "onnx", "torch")
+"""The same of a bundle."""
 _WAIT_S = 30
 _FOR_GOOD = {"distributed.deploy.lost-worker-timeout": "3650 days"}
 """A worker that ended is begun anew by its nanny; Dask would give up one that takes 15 s for it, and begin no other."""
 
 
-def versions() -> dict[str, str]:
-    """Versions of what a verdict hangs on, in this process."""
-    return {name: version(name) for name in _ARITHMETIC}
+def versions(packages: Iterable[str] = VERDICT) -> dict[str, str]:
+    """Versions of what a verdict, or a bundle, hangs on, in this process; "none" of what is not installed."""
+    return {name: _version(name) for name in packages}
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "none"
+
+
+def check_one_place(workers: int | None, scheduler: str | None) -> None:
+    """Raise UsageError for workers of this PC and of a scheduler at once."""
+    if scheduler is not None and workers is not None:
+        raise UsageError("--workers is for this PC, --scheduler for others", hint="leave one of them out")
 
 
 @contextmanager
@@ -88,12 +103,14 @@ def _deaf_to_ctrl_c() -> Iterator[None]:
 
 
 @contextmanager
-def at_scheduler(address: str, bundles: Iterable[Bundle], *, without_tls: bool = False) -> Iterator[Any]:
+def at_scheduler(
+    address: str, bundles: Iterable[Bundle] = (), *, packages: Iterable[str] = VERDICT, without_tls: bool = False
+) -> Iterator[Any]:
     """A client of the scheduler at that address, such as ``tls://10.0.0.5:8786``; its workers get the bundles' content.
 
     Keys and certificates come from Dask's own settings. Raises UsageError for an address that is not encrypted and not
     of this machine, unless ``without_tls``; Unavailable where nobody answers, no worker is there, or one of them has
-    other versions.
+    other versions of these ``packages``.
     """
     _quiet()
     from distributed import Client  # noqa: PLC0415 - an extra
@@ -112,7 +129,8 @@ def at_scheduler(address: str, bundles: Iterable[Bundle], *, without_tls: bool =
             client.wait_for_workers(1, timeout=_WAIT_S)
         except TimeoutError as err:
             raise Unavailable(f"the scheduler at {address} has no worker", hint="start one: dask worker") from err
-        _check_versions(client.run(versions))
+        wanted = tuple(packages)
+        _check_versions(client.run(versions, wanted, on_error="return"), versions(wanted))
         with _carried(client, bundles):
             yield client
 
@@ -137,13 +155,17 @@ def _is_here(address: str) -> bool:
     return host in ("127.0.0.1", "localhost", "[::1]")
 
 
-def _check_versions(theirs: Mapping[str, Mapping[str, str]]) -> None:
-    ours = versions()
+def _check_versions(theirs: Mapping[str, Mapping[str, str] | Exception], ours: Mapping[str, str]) -> None:
     for worker, found in theirs.items():
+        if isinstance(found, Exception):
+            raise Unavailable(
+                f"the worker {worker} cannot work for edge-agent: {found}",
+                hint="install edge-agent with the same extras and versions on all machines",
+            )
         for name, number in ours.items():
             if found.get(name) != number:
                 raise Unavailable(
-                    f"the worker {worker} has {name} {found.get(name)}, this machine has {number}: their verdicts may "
+                    f"the worker {worker} has {name} {found.get(name)}, this machine has {number}: what they find may "
                     "differ",
-                    hint="install the same versions on all machines",
+                    hint="install the same versions on all machines, for a calibration with the extra calibrate",
                 )
