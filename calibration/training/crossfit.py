@@ -11,7 +11,7 @@ import numpy as np
 
 from calibration.training.export import cpcae_onnx, worst_difference
 from calibration.training.parity import GOLDEN_IMAGES
-from calibration.training.side_by_side import run_all
+from calibration.training.side_by_side import one_torch_thread, run_all
 from calibration.training.train import CurvePoint, Recipe, Training
 from calibration.workers import Work
 from edge_agent.inspection.networks.anomaly_map import Reconstructor, anomaly_map, to_working, upsize
@@ -97,16 +97,19 @@ def learn(
     else:
         _run_elsewhere(trainings, parted, Work(_looks, (working, grid, recipe)), hired, progress)
     training, everything = trainings[:folds], trainings[folds:]
-    trained = [fold.result() for fold in training]
+    with one_torch_thread():
+        trained = [fold.result() for fold in training]
+        full = trained[0]
+        if is_heard:
+            full = everything[0].result(float(np.median([fold.best_share for fold in trained])))
+        model = cpcae_onnx(full)
+        parity = worst_difference(full, model, [grid.cut(image) for image in working[:GOLDEN_IMAGES]])
+        folds_onnx = tuple(cpcae_onnx(fold) for fold in trained)
     own_variance = float(np.mean([image.var(axis=(0, 1)).mean() for image in working]))
-    full = trained[0]
-    if is_heard:
-        full = everything[0].result(float(np.median([fold.best_share for fold in trained])))
-    model = cpcae_onnx(full)
     return Learned(
         full=model,
-        parity=worst_difference(full, model, [grid.cut(image) for image in working[:GOLDEN_IMAGES]]),
-        folds=tuple(cpcae_onnx(fold) for fold in trained),
+        parity=parity,
+        folds=folds_onnx,
         fold_of=tuple(int(f) for f in fold_of),
         curve=trained[0].curve,
         heldout_error=float(np.mean([fold.heldout_error for fold in trained])),

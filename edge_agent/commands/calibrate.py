@@ -49,12 +49,15 @@ if TYPE_CHECKING:
     from calibration.evaluation import Evaluation, LearningCurve
     from edge_agent.errors import Unavailable
     from edge_agent.report.head import Paper
+    from edge_agent.tools.plant.hiring import Hire
 
     Found = Evaluation | LearningCurve
 
 __all__ = ["calibration_cli"]
 
 calibration_cli = typer.Typer()
+_STOPPED = 130
+"""What a shell says of a program that Ctrl-C ended: 128 + 2."""
 _OF_THIS_PC = frozenset(
     {"folder", "out", "live", "config", "yes", "report", "force", "json_", "workers", "scheduler", "without_tls"}
 )
@@ -225,8 +228,14 @@ def calibrate_reference(
         check_target(out, overwrite=force)  # said now, not after an hour of collecting
         _collect(wishes, config, language, yes=yes, json_=json_)
     report = report or out.with_name(out.name + "-report.html")
+    if hire.is_wanted:
+        check_target(out, overwrite=force)  # said now, not when all workers have begun
     seen = [folder, *([defective] if defective else [])]
-    with _doubts_reported(folder, report, (paper, language), json_=json_), hire.hired(seen) as hired:
+    with (
+        _doubts_reported(folder, report, (paper, language), json_=json_),
+        _told_what_is_kept(hire, out),
+        hire.hired(seen, out) as hired,
+    ):
         if hired is not None:  # a worker of another machine has another current folder
             folder, defective = folder.absolute(), defective and defective.absolute()
             options = replace(options, defective=defective, hired=hired)
@@ -238,6 +247,21 @@ def calibrate_reference(
     facts = {**calibration_json(result), "report": str(report), "signed": str(signature) if signature else None}
     lines = [*calibration_lines(result), *([str(signature)] if signature else []), f"report: {report}"]
     say(json_, facts, lines)
+
+
+@contextmanager
+def _told_what_is_kept(hire: Hire, out: Path) -> Iterator[None]:
+    """Where somebody stops a calibration by several processes: say that it goes on."""
+    from edge_agent.tools.plant.hiring import unfinished
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not hire.is_wanted:
+            raise
+        kept = unfinished(out)
+        typer.echo(f"\nstopped: what was worked out is kept in {kept}; the same command goes on", err=True)
+        raise typer.Exit(_STOPPED) from None
 
 
 def _make_way(config: Path) -> None:

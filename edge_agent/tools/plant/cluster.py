@@ -44,10 +44,20 @@ def _version(package: str) -> str:
         return "none"
 
 
-def check_one_place(workers: int | None, scheduler: str | None) -> None:
-    """Raise UsageError for workers of this PC and of a scheduler at once."""
+def check_one_place(workers: int | None, scheduler: str | None, *, without_tls: bool) -> None:
+    """Raise UsageError for workers of this PC and of a scheduler at once, and as ``at_scheduler`` for an address."""
     if scheduler is not None and workers is not None:
         raise UsageError("--workers is for this PC, --scheduler for others", hint="leave one of them out")
+    if scheduler is not None:
+        _check_address(scheduler, without_tls=without_tls)
+
+
+def _check_address(address: str, *, without_tls: bool) -> None:
+    if not address.startswith("tls://") and not without_tls and not _is_here(address):
+        raise UsageError(
+            f"{address} is not encrypted: whoever reaches such a scheduler can have it execute anything",
+            hint="give it TLS and name it tls://..., or say --without-tls for a network that you trust as this PC",
+        )
 
 
 @contextmanager
@@ -85,6 +95,8 @@ def _quiet() -> None:
 
     loggers = ("distributed", "distributed.client", "tornado.application")
     dask.config.set({"logging": dict.fromkeys(loggers, "critical")})
+    # A calibration's good parts are tens of MB, and Dask would call that a mistake.
+    dask.config.set({"distributed.admin.large-graph-warning-threshold": "100GB"})
 
 
 @contextmanager
@@ -115,11 +127,7 @@ def at_scheduler(
     _quiet()
     from distributed import Client  # noqa: PLC0415 - an extra
 
-    if not address.startswith("tls://") and not without_tls and not _is_here(address):
-        raise UsageError(
-            f"{address} is not encrypted: whoever reaches such a scheduler can have it execute anything",
-            hint="give it TLS and name it tls://..., or say --without-tls for a network that you trust as this PC",
-        )
+    _check_address(address, without_tls=without_tls)
     try:
         client = Client(address, set_as_default=False, timeout=_WAIT_S)
     except (OSError, TimeoutError, ValueError, TypeError) as err:

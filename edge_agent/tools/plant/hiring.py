@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from calibration.workers import Workers
 
-__all__ = ["Hire"]
+__all__ = ["Hire", "unfinished"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,29 +34,38 @@ class Hire:
 
     def check(self) -> None:
         """Raise UsageError, or Unavailable where a library is missing: before anything is begun."""
-        check_one_place(self.workers, self.scheduler)
+        check_one_place(self.workers, self.scheduler, without_tls=self.without_tls)
         if self.is_wanted:
             need_libraries("calibration")
 
     @contextmanager
-    def hired(self, folders: Sequence[Path]) -> Iterator[Workers | None]:
+    def hired(self, folders: Sequence[Path], out: Path) -> Iterator[Workers | None]:
         """The workers, who all see the images in these ``folders``; None where nobody is hired.
 
-        Raises UsageError, Unavailable, DataError where a worker sees other images, or computes other bits.
+        What they find is kept beside the bundle folder ``out``, until no error leaves the context. Raises UsageError,
+        Unavailable, DataError where a worker sees other images, or computes other bits.
         """
         self.check()
         if not self.is_wanted:
             yield None
             return
         from edge_agent.tools.plant.crew import Crew  # noqa: PLC0415 - needs an extra
+        from edge_agent.tools.plant.kept import Kept  # noqa: PLC0415 - needs an extra
 
+        kept = Kept(unfinished(out))
         if self.scheduler is None:
             with local_cluster(self.workers or 1) as client:
-                yield Crew(client)
-            return
-        with at_scheduler(self.scheduler, packages=CALIBRATION, without_tls=self.without_tls) as client:
-            _check_workers(client, tuple(str(folder.absolute()) for folder in folders))
-            yield Crew(client)
+                yield Crew(client, kept)
+        else:
+            with at_scheduler(self.scheduler, packages=CALIBRATION, without_tls=self.without_tls) as client:
+                _check_workers(client, tuple(str(folder.absolute()) for folder in folders))
+                yield Crew(client, kept)
+        kept.remove()
+
+
+def unfinished(out: Path) -> Path:
+    """Where what was worked out for the bundle folder ``out`` is kept until it is written."""
+    return out.with_name(f"{out.name}.unfinished")
 
 
 def _check_workers(client: Any, folders: tuple[str, ...]) -> None:
@@ -73,6 +82,6 @@ def _check_workers(client: Any, folders: tuple[str, ...]) -> None:
     for worker, proof in client.run(arithmetic).items():
         if proof != ours:
             raise DataError(
-                f"the worker {worker} computes other bits than this machine: its bundle would not be that of one process",
+                f"the worker {worker} computes other bits than this machine: the bundle would be another one",
                 hint="take workers with processors of this machine's kind",
             )

@@ -44,7 +44,7 @@ class Order:
         say: Callable[[str], None],
     ) -> tuple[ReplayResult, Source]:
         """What came of it, and where its images are. Raises as ``Replay.run`` does, and UsageError."""
-        check_one_place(self.workers, self.scheduler)
+        check_one_place(self.workers, self.scheduler, without_tls=self.without_tls)
         need_libraries()
         source = open_source(self.place)
         if self.scheduler is None and settings is not None and stand_back_beside_agent(settings):

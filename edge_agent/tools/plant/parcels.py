@@ -1,6 +1,6 @@
 """What a worker does of a calibration: one item of a ``Work`` that came as a parcel, which it opens once.
 
-One thread computes: the processes are as many as the cores, and a second calibration's worth of threads would only wait.
+One thread computes: the processes are as many as the cores, and more threads than cores would only wait.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def packed(work: Work[Any]) -> Parcel:
 
 
 def do_item(parcel: Parcel, item: Any) -> tuple[str, Any]:
-    """What this process computes of fixed numbers, as a hash, and what came of the item. Raises what the work raises."""
+    """What this process computes of fixed numbers, as a hash, and what came of the item. Raises as the work does."""
     with _one_at_a_time:
         return arithmetic(), _opened(parcel)(item)
 
