@@ -205,7 +205,8 @@ def register_all(
         box = _settle_crop(crop, found, dict(zip((i.path.name for i in kept_images), alignments, strict=True)))
     except CalibrationRefused as err:
         # Out of view by a registration that fits badly anyhow: the image was moved by chance (docs/decisions/0058).
-        if wishes.registration == "auto" and found.usual_quality(reference) < RELIABLE:
+        is_open = wishes.registration == "auto" and wishes.max_angle_deg is None
+        if is_open and found.usual_quality(reference) < RELIABLE:
             return register_all(
                 images, replace(wishes, registration="off", max_scale=0.0), crop, progress, workers=workers
             )

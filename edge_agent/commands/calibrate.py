@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from calibration.choosing.within import TimeWish
     from calibration.collecting.from_line import LiveWishes
     from calibration.evaluation import Evaluation, LearningCurve
+    from calibration.options import CalibrationOptions
     from edge_agent.errors import Unavailable
     from edge_agent.report.head import Paper
     from edge_agent.tools.plant.hiring import Hire
@@ -228,19 +229,12 @@ def calibrate_reference(
         check_target(out, overwrite=force)  # said now, not after an hour of collecting
         _collect(wishes, config, language, yes=yes, json_=json_)
     report = report or out.with_name(out.name + "-report.html")
-    if hire.is_wanted:
-        check_target(out, overwrite=force)  # said now, not when all workers have begun
-    seen = [folder, *([defective] if defective else [])]
     with (
         _doubts_reported(folder, report, (paper, language), json_=json_),
-        _told_what_is_kept(hire, out),
-        hire.hired(seen, out) as hired,
+        _by_workers(hire, folder, out, options) as (images, options_),
+        progress_bars() as progress,
     ):
-        if hired is not None:  # a worker of another machine has another current folder
-            folder, defective = folder.absolute(), defective and defective.absolute()
-            options = replace(options, defective=defective, hired=hired)
-        with progress_bars() as progress:
-            result = calibrate(folder, out, options, progress)
+        result = calibrate(images, out, options_, progress)
     signature = None if signing is None else sign_bundle(result.path, signing, who(None))
     with in_language(language, settings_of(config) if wishes else None):
         write_report(report, result, paper=paper)
@@ -250,15 +244,23 @@ def calibrate_reference(
 
 
 @contextmanager
-def _told_what_is_kept(hire: Hire, out: Path) -> Iterator[None]:
-    """Where somebody stops a calibration by several processes: say that it goes on."""
+def _by_workers(
+    hire: Hire, folder: Path, out: Path, options: CalibrationOptions
+) -> Iterator[tuple[Path, CalibrationOptions]]:
+    """The images and the options for whoever is hired; where somebody stops them: say that it goes on."""
+    from calibration.writer import check_target
     from edge_agent.tools.plant.hiring import unfinished
 
+    if not hire.is_wanted:
+        yield folder, options
+        return
+    check_target(out, overwrite=options.overwrite)  # said now, not when all workers have begun
+    # Absolute: a worker of another machine has another current folder.
+    folder, defective = folder.absolute(), options.defective and options.defective.absolute()
     try:
-        yield
+        with hire.hired([folder, *([defective] if defective else [])], out) as hired:
+            yield folder, replace(options, defective=defective, hired=hired)
     except KeyboardInterrupt:
-        if not hire.is_wanted:
-            raise
         kept = unfinished(out)
         typer.echo(f"\nstopped: what was worked out is kept in {kept}; the same command goes on", err=True)
         raise typer.Exit(_STOPPED) from None

@@ -1,8 +1,8 @@
 """One calibration by one process, by one worker and by two, in turn: how long each takes, and that all bundles are one.
 
 Run: ``python -m tests.benchmark.hired [--images 60] [--rounds 3] [--width 1600] [--threads 2]``. The images are good
-parts of the simulated camera. Wall time is that of the command, with the start of its workers in it; the stages' is what
-the command tells. ``--threads`` are those of the client, which trains the autoencoder and does what no worker can.
+parts of the simulated camera. Wall time is that of the command, with the start of its workers in it; the stages' is
+what the command tells. ``--threads`` are those of the client, which trains the autoencoder and does what no worker can.
 """
 
 from __future__ import annotations
@@ -85,7 +85,9 @@ def table(found: dict[str, list[Run]]) -> list[str]:
         stages = ", ".join(f"{stage} {took:.1f}" for stage, took in rounds[-1].stages_s.items())
         lines.append(f"\n{name}, seconds by stage: {stages}")
     pairs = list(zip(found["1 worker"], found["2 workers"], strict=True))
-    lines.append(f"\none worker's stages by two workers': {', '.join(f'{a.staged_s / b.staged_s:.2f}' for a, b in pairs)}")
+    lines.append(
+        f"\none worker's stages by two workers': {', '.join(f'{a.staged_s / b.staged_s:.2f}' for a, b in pairs)}"
+    )
     return lines
 
 

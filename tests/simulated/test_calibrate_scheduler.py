@@ -1,4 +1,4 @@
-"""A calibration at a scheduler of its own, as a plant has one: a real `dask scheduler`, real workers, TLS between all."""
+"""A calibration at a scheduler of its own, as a plant has one: a real `dask scheduler`, real workers, and TLS."""
 
 from __future__ import annotations
 
@@ -38,14 +38,16 @@ def test_folds_at_a_scheduler_with_tls_give_the_bundle_of_one_process_while_work
     made = authority(tmp_path / "ca")
     arguments = command(good, out, "--voices", "image,tone,autoencoder")
     (tmp_path / "first").mkdir()
-    with plant(tmp_path / "first", made) as at:
-        with Ran((*arguments, "--scheduler", at.address), environment=at.environment) as ran:
-            until("first images", lambda: len(kept(out)) >= 5)
-            at.judging()[0].kill()
-            before = len(kept(out))
-            until("images behind it", lambda: len(kept(out)) > before)
-            at.scheduler[0].kill()
-            code, _, err = ran.end()
+    with (
+        plant(tmp_path / "first", made) as at,
+        Ran((*arguments, "--scheduler", at.address), environment=at.environment) as ran,
+    ):
+        until("first images", lambda: len(kept(out)) >= 5)
+        at.judging()[0].kill()
+        before = len(kept(out))
+        until("images behind it", lambda: len(kept(out)) > before)
+        at.scheduler[0].kill()
+        code, _, err = ran.end()
     assert code == 69, err
     assert "the scheduler was lost during the calibration" in err
     assert "what was worked out is kept, and the same command goes on" in err
@@ -87,7 +89,7 @@ def test_a_worker_that_sees_other_images_or_computes_other_bits_is_refused(tmp_p
     (good / "1.bmp").write_bytes(good_image(1))
     shutil.copytree(good, other)
     folders, said = (str(good),), dict[str, Any]()
-    client: Any = SimpleNamespace(run=lambda function, *arguments: {"tls://10.0.0.6:1": said[function.__name__]})
+    client: Any = SimpleNamespace(run=lambda function, *_: {"tls://10.0.0.6:1": said[function.__name__]})
 
     said |= {"listed": listed((str(other),)), "arithmetic": arithmetic()}
     _check_workers(client, folders)
