@@ -72,7 +72,7 @@ def plate(seed: int, *, spot: bool = False) -> np.ndarray:
 def surface(seed: int) -> np.ndarray:
     """A coloured texture without any fixed feature."""
     rng = np.random.default_rng(seed)
-    noise = cv2.GaussianBlur(rng.normal(0.0, 1.0, (360, 480)).astype(np.float32), (0, 0), 2.0)
+    noise = cv2.GaussianBlur(rng.normal(0.0, 1.0, (440, 600)).astype(np.float32), (0, 0), 2.0)
     grey = 120.0 + 60.0 * noise / noise.std() / 3.0
     return np.clip(np.dstack([grey, grey + 4.0, grey - 4.0]), 0, 255).astype(np.uint8)
 
