@@ -134,9 +134,12 @@ def test_candidates_of_a_size_are_compared_apart(tmp_path: Path) -> None:
     options = CalibrationOptions(crop="full", within=TimeWish(60_000.0, is_asked=True), hired=carrier)
     gathered = gather(sorted(good.iterdir()), options)
     assert gathered.sized is not None
-    smaller = replace(gathered.sized.largest, native=(240, 320))
+    height, width = gathered.sized.largest.native
+    smaller = replace(gathered.sized.largest, native=(height // 2, width // 2))
     sized = replace(gathered.sized, chosen=smaller)
     here = _cost(gathered.registered, sized, replace(options, hired=None), lambda *_: None)
 
+    assert here is not None
+    assert here.problem == ""
     assert _cost(gathered.registered, sized, options, lambda *_: None) == here
     assert carrier.done["_told_apart"] == 2

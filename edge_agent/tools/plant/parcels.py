@@ -1,4 +1,4 @@
-"""What a worker does of a calibration: one item of a ``Work`` that came as a parcel, which it opens once.
+"""What a worker does of a calibration: some items of a ``Work`` that came as a parcel, which it opens once.
 
 One thread computes: the processes are as many as the cores, and more threads than cores would only wait.
 """
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
     from calibration.workers import Work
 
-__all__ = ["Parcel", "do_item", "listed", "packed"]
+__all__ = ["Parcel", "do_items", "listed", "packed"]
 
 _one_at_a_time = threading.Lock()
-"""A worker that was started with several threads does one item at a time all the same."""
+"""A worker that was started with several threads does one task at a time all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +42,11 @@ def packed(work: Work[Any]) -> Parcel:
     return Parcel(hashlib.sha256(data).hexdigest(), data)
 
 
-def do_item(parcel: Parcel, item: Any) -> tuple[str, Any]:
-    """What this process computes of fixed numbers, as a hash, and what came of the item. Raises as the work does."""
+def do_items(parcel: Parcel, items: list[Any]) -> tuple[str, list[Any]]:
+    """What this process computes of fixed numbers, as a hash, and what came of each item. Raises as the work does."""
     with _one_at_a_time:
-        return arithmetic(), _opened(parcel)(item)
+        do = _opened(parcel)
+        return arithmetic(), [do(item) for item in items]
 
 
 @lru_cache(1)  # as large as all good parts, and the next one comes before a third could be needed
