@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: install demo test test-all lint pictures bench bench-nearest bench-beyond bench-rate bench-ask bench-export bench-paired bench-peers bench-drift bench-shadow bench-learned bench-plant bench-fleet bench-sizes everyday docs reference figures fuzz results chaos soak kills schedules explore faults cover mutants words mistakes lock offline-bundle offline-documents bare-root clean
+.PHONY: install demo test test-all lint pictures bench bench-nearest bench-beyond bench-rate bench-ask bench-export bench-paired bench-peers bench-drift bench-shadow bench-learned bench-plant bench-hired bench-fleet bench-sizes everyday docs reference figures fuzz results chaos soak kills schedules explore faults cover mutants words mistakes lock offline-bundle offline-documents bare-root clean
 
 # Not compiled beforehand: of what is installed a small part is ever imported, and compiled then.
 install: $(STAMP)
@@ -100,6 +100,10 @@ bench-learned: install
 # example PLANT='--images 10000 --rounds 3'.
 bench-plant: install
 	$(BIN)/python -m tests.benchmark.plant $(PLANT)
+
+# A calibration by one process, one worker and two, in turn: how long, and the same bundle. HIRED= further options.
+bench-hired: install
+	$(BIN)/python -m tests.benchmark.hired $(HIRED)
 
 # Fifty lines and one fleet on this machine, ten minutes. FLEET= other options, for example FLEET='--lines 10 --minutes 2'.
 bench-fleet: install

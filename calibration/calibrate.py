@@ -21,6 +21,7 @@ from calibration.result import CalibrationResult, result_of
 from calibration.stages import Progress, StageClock, stage_of, unseen
 from calibration.training.crossfit import FOLDS, learn
 from calibration.training.parity import backbone_difference, golden_bytes
+from calibration.workers import ONE_THREAD
 from calibration.writer import check_target, png_bytes, write_bundle
 from edge_agent.errors import CalibrationRefused
 from edge_agent.inspection.bundle.manifest import Section
@@ -66,13 +67,14 @@ def train(gathered: Gathered, recipe: Recipe, progress: Progress = unseen, *, fo
     """Train on what was gathered: the long part, the same for every method with this recipe."""
     clock = StageClock()
     learned = learn(
-        gathered.registered.working(stage_of(progress, "crop"), threads=gathered.options.threads),
+        gathered.registered.working(stage_of(progress, "crop"), workers=gathered.options.workers),
         gathered.registered.grid,
         recipe,
         seed=gathered.options.seed,
         threads=gathered.options.threads,
         progress=stage_of(progress, "train"),
         folds=folds,
+        hired=gathered.options.hired,
     )
     clock.end("train")
     return Prepared(gathered, learned, clock.timings_s["train"])
@@ -108,6 +110,7 @@ def finish(
         threads=options.threads,
         progress=stage_of(progress, "embed"),
         seen_before=gathered.seen,
+        workers=options.workers,
     )
     clock.end("embed")
     limit = choose_limit(scored.scores, options.limit, by_tail=METHODS[method].limit_by_tail)
@@ -131,7 +134,14 @@ def finish(
     findings = None
     if gathered.defective:
         watch = stage_of(progress, "judge defective")
-        defects = judge_defective((files, manifest), gathered.defective, threads=options.threads, progress=watch)
+        defects = judge_defective(
+            (files, manifest),
+            gathered.defective,
+            # One of them here takes all threads: a second one would hold the bundle's memory a second time.
+            threads=1 if options.hired else options.threads,
+            progress=watch,
+            workers=options.hired or ONE_THREAD,
+        )
         findings = Findings(defects, limit, scored.scores, had_a_say=any(answer.figures for answer in gathered.answers))
         manifest["defective"] = findings.to_json()
     clock.end("limit")
@@ -143,6 +153,7 @@ def finish(
             scored.scores,
             threads=options.threads,
             progress=stage_of(progress, "light and lens"),
+            workers=options.workers,
         )
         clock.end("light and lens")
     promise, cost = None, None
@@ -183,7 +194,7 @@ def _cost(
         sized,
         backbone=options.backbone,
         seed=options.seed,
-        threads=options.threads,
+        workers=options.workers,
         progress=progress,
     )
 

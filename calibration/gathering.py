@@ -87,13 +87,15 @@ def look_for_suspects(gathered: Gathered, progress: Progress = unseen) -> tuple[
     """
     clock, options = StageClock(dict(gathered.timings_s)), gathered.options
     registered, watch = gathered.registered, stage_of(progress, "compare")
-    parts, threads = len(registered.images), options.threads
-    seen = see(registered, options.backbone, threads=threads, progress=lambda done, total: watch(done, 2 * total))
+    parts = len(registered.images)
+    seen = see(
+        registered, options.backbone, workers=options.workers, progress=lambda done, total: watch(done, 2 * total)
+    )
     suspicion = find_suspects(
         registered,
         seen,
         options.keep,
-        threads=threads,
+        workers=options.workers,
         progress=lambda done: watch(parts + done // len(seen.features), 2 * parts),
     )
     clock.end("compare")
@@ -111,8 +113,8 @@ def would_more_pay(gathered: Gathered, progress: Progress = unseen) -> Gathered:
         gathered.registered,
         options.backbone.overview_onnx(),
         seed=options.seed,
-        threads=options.threads,
         progress=stage_of(progress, "learning curve"),
+        workers=options.workers,
     )
     clock.end("learning curve")
     return replace(gathered, timings_s=clock.timings_s, parts_curve=curve)
@@ -137,21 +139,21 @@ def place(
         options.crop,
         stage_of(progress, "register"),
         place=options.place,
-        threads=options.threads,
+        workers=options.workers,
         rehearse=lambda: Rehearsal(
-            good, options.backbone.overview_onnx(), seed=options.seed, threads=options.threads, known=defective
+            good, options.backbone.overview_onnx(), seed=options.seed, known=defective, workers=options.workers
         ),
     )
     voices = options.voices or DEFAULT_VOICES
     registered, answers = settle_plane(
-        placed.registered, options.plane, voices, stage_of(progress, "register"), threads=options.threads
+        placed.registered, options.plane, voices, stage_of(progress, "register"), workers=options.workers
     )
     return Placed(registered, (*placed.answers, *answers))
 
 
 def register(good: Sequence[GoodImage], options: CalibrationOptions, progress: Progress = unseen) -> RegisteredSet:
     """Register these good images as the options say. Raises CalibrationRefused, UsageError."""
-    return register_all(good, options.search, options.crop, stage_of(progress, "register"), threads=options.threads)
+    return register_all(good, options.search, options.crop, stage_of(progress, "register"), workers=options.workers)
 
 
 def seen_by(registered: RegisteredSet, method: Method, voices: Sequence[Voice]) -> RegisteredSet:

@@ -9,6 +9,7 @@ from calibration.backbones import DEFAULT_BACKBONE, Backbone
 from calibration.limits.limit import LimitWishes
 from calibration.method import DEFAULT_METHOD, METHODS
 from calibration.registering.search import SearchWishes
+from calibration.workers import Threads
 from edge_agent.errors import UsageError
 from edge_agent.inspection.networks.channels import Voice
 from edge_agent.inspection.networks.extractor import NATIVE_PIXELS
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from calibration.choosing.within import TimeWish
     from calibration.registering.reference import Box
+    from calibration.workers import Workers
     from edge_agent.inspection.networks.channels import Channel
 
 __all__ = ["CalibrationOptions", "check_belongs", "check_options"]
@@ -34,6 +36,7 @@ class CalibrationOptions:
     good, ``keep`` of parts that stand apart and are good; ``defective`` is a folder of defective parts; ``pixels`` of
     a part at full size are shown to the network, at most: as many as an inspection can be done with ``within`` a time,
     where there is one. ``learned`` is what the manifest says of confirmed parts of a line among the good ones.
+    ``hired`` are others who do what can be done apart, None: the ``threads`` of this process; neither changes a bit.
     """
 
     part: str = "part"
@@ -57,6 +60,12 @@ class CalibrationOptions:
     threads: int = 2
     overwrite: bool = False
     learned: Mapping[str, object] | None = None
+    hired: Workers | None = None
+
+    @property
+    def workers(self) -> Workers:
+        """Who does what can be done apart."""
+        return self.hired or Threads(self.threads)
 
 
 def check_options(options: CalibrationOptions) -> None:

@@ -1,4 +1,4 @@
-"""A replay by several processes as a process of its own: begun, killed, gone on with, and read."""
+"""A command of several processes as a process of its own: begun, killed, gone on with, and what it left read."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def images_below(folder: Path, number: int) -> Path:
 
 @dataclass
 class Ran:
-    """``edge-agent replay`` in a process of its own, or another module's command line."""
+    """``edge-agent`` in a process of its own, or another module's command line."""
 
     arguments: tuple[str, ...]
     module: str = "edge_agent"

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from calibration.at_once import at_once
 from calibration.choosing.questions import PLANE, Answer, answered
+from calibration.workers import ONE_THREAD, Work
 from edge_agent.errors import UsageError
 from edge_agent.inspection.networks.anomaly_map import to_working
 from edge_agent.inspection.networks.channels import Plane, View, Voice, views_for
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from calibration.registering.registered import RegisteredSet
+    from calibration.workers import Workers
 
 __all__ = ["PLANES", "calmest_plane", "settle_plane"]
 
@@ -50,7 +51,7 @@ def settle_plane(
     voices: Sequence[Voice],
     progress: Callable[[int, int], None],
     *,
-    threads: int = 1,
+    workers: Workers = ONE_THREAD,
 ) -> tuple[RegisteredSet, tuple[Answer, ...]]:
     """The good images with the colours that are looked at, and why; no answer where nothing is to be asked.
 
@@ -66,26 +67,20 @@ def settle_plane(
     if wish != "auto":
         plane, why = Plane(wish), "as asked" if wish == Plane.ALL else f"{wish}, as asked"
     else:
-        plane, why = _found(registered, voices, progress, threads)
+        plane, why = _found(registered, voices, progress, workers)
     answer = answered(PLANE, PLANE.default if plane is Plane.ALL else PLANE.other, why)
     return replace(registered, plane=plane), (answer,)
 
 
 def _found(
-    registered: RegisteredSet, voices: Sequence[Voice], progress: Callable[[int, int], None], threads: int
+    registered: RegisteredSet, voices: Sequence[Voice], progress: Callable[[int, int], None], workers: Workers
 ) -> tuple[Plane, str]:
     views = views_for(*registered.native, voices)
     # What one colour hides has to be seen by others in all colours (docs/decisions/0064).
     if View.OVERVIEW not in views or View.TONE not in views:
         return Plane.ALL, "its colours would be seen by too few other views"
-
-    def planes(index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        crop = registered.cropped(index)
-        saturated = (crop >= _CLIPPED).astype(np.float32)
-        return to_working(crop, registered.grid), to_working(saturated, registered.grid)
-
     working, clipped = [], []
-    for parts, saturated in at_once(planes, range(len(registered.images)), threads=threads):
+    for parts, saturated in workers.each(Work(_planes, (registered,)), range(len(registered.images))):
         working.append(parts)
         clipped.append(saturated)
         progress(len(working), len(registered.images))
@@ -93,6 +88,13 @@ def _found(
     if plane is Plane.ALL:
         return plane, "there is no colour in which good parts differ clearly less than in grey"
     return plane, f"{plane}, for there good parts differ {share:.0%} as much as in grey"
+
+
+def _planes(registered: RegisteredSet, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """One part at the grid's size, and the share of saturated pixels there."""
+    crop = registered.cropped(index)
+    saturated = (crop >= _CLIPPED).astype(np.float32)
+    return to_working(crop, registered.grid), to_working(saturated, registered.grid)
 
 
 def _on_part(registered: RegisteredSet) -> NDArray[np.bool_]:

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from calibration.at_once import at_once, each_with
 from calibration.choosing.synthetic_defects import make_defects, told_apart
 from calibration.memory.view_memory import ViewMemory, seen_places
 from calibration.scoring.view_scoring import features_at_places
+from calibration.workers import ONE_THREAD, Work
 from edge_agent.inspection.networks.anomaly_map import resized
 from edge_agent.inspection.networks.channels import View
 from edge_agent.inspection.networks.extractor import Extractor, Views, overview_size
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from calibration.choosing.synthetic_defects import SyntheticDefect
     from calibration.registering.registered import RegisteredSet
+    from calibration.workers import Workers
 
     Progress = Callable[[int, int], None]
 
@@ -103,7 +104,7 @@ class PartsCurve:
 
 
 def parts_curve(
-    registered: RegisteredSet, network: bytes, *, seed: int, threads: int, progress: Progress
+    registered: RegisteredSet, network: bytes, *, seed: int, progress: Progress, workers: Workers = ONE_THREAD
 ) -> PartsCurve:
     """The curve of these good parts, as the overview sees them; the same parts and seed give the same one.
 
@@ -116,7 +117,7 @@ def parts_curve(
     if min(overview_size(height, width)) < _LEAST_SIDE_PX:
         return PartsCurve(total, registered.is_tied, problem="not tried on an inspected area this narrow")
     try:
-        return _Trial(registered, network, seed=seed, threads=threads, progress=progress).curve()
+        return _Trial(registered, network, seed=seed, progress=progress, workers=workers).curve()
     except (cv2.error, ValueError) as err:
         return PartsCurve(total, registered.is_tied, problem=f"it could not be found out: {err}")
 
@@ -125,36 +126,32 @@ class _Trial:
     """Good parts and synthetic defects on them, as the overview sees them."""
 
     def __init__(
-        self, registered: RegisteredSet, network: bytes, *, seed: int, threads: int, progress: Progress
+        self, registered: RegisteredSet, network: bytes, *, seed: int, progress: Progress, workers: Workers
     ) -> None:
-        self._total, self.is_tied, self._threads = len(registered.images), registered.is_tied, threads
+        self._total, self.is_tied, self._workers = len(registered.images), registered.is_tied, workers
         self._steps, self._progress = 2 * self._total + _DEFECTS + _QUARTERS * len(_sizes(self._total)), progress
         pictures: list[NDArray[np.uint8]] = []
-        for picture in at_once(partial(_picture, registered), range(self._total), threads=threads):
+        for picture in workers.each(Work(_picture, (registered,)), range(self._total)):
             pictures.append(picture)
             progress(len(pictures), self._steps)
-        extractors = [Extractor([View.OVERVIEW], network, threads=1) for _ in range(threads)]
+        extractor = partial(Extractor, (View.OVERVIEW,), network, threads=1)
         features, places = features_at_places(
-            (Views.of_image(_as_crop(picture)) for picture in pictures),
+            Work(_view, (pictures,)),
             registered,
-            extractors,
+            extractor,
             registered.part,
             lambda done: progress(self._total + done, self._steps),
             is_tied=self.is_tied,
+            workers=workers,
         )
         self._good, self._places = features[View.OVERVIEW], places[View.OVERVIEW]
         self._seen = seen_places(self._places, is_tied=self.is_tied)
-        extractors = [extractor.looking_at({View.OVERVIEW: self._seen}) for extractor in extractors]
         # All of them and not the clearer half: it is the faint ones that more parts help with (docs/decisions/0059,
         # Tried).
-        self.defects = make_defects([picture.copy for picture in pictures], _DEFECTS, seed=seed, threads=threads)
-
-        def look(extractor: Extractor[View], defect: SyntheticDefect) -> NDArray[np.float16]:
-            picture = _as_crop(defect.onto(pictures[defect.base]))
-            return extractor.features(Views.of_image(picture))[View.OVERVIEW][self._seen].astype(np.float16)
-
+        self.defects = make_defects([picture.copy for picture in pictures], _DEFECTS, seed=seed, workers=workers)
         self._bad: list[NDArray[np.float16]] = []
-        for features_of_defect in each_with(look, self.defects, extractors):
+        look = Work(_look, (pictures, self._seen), partial(_looking, extractor, self._seen))
+        for features_of_defect in workers.each(look, self.defects):
             self._bad.append(features_of_defect)
             progress(2 * self._total + len(self._bad), self._steps)
         self._order = np.random.default_rng(seed).permutation(self._total)
@@ -164,7 +161,7 @@ class _Trial:
         sizes = _sizes(self._total)
         good, bad = np.empty((len(sizes), self._total)), np.empty((len(sizes), len(self.defects)))
         tasks = [(size, quarter) for size in range(len(sizes)) for quarter in range(_QUARTERS)]
-        scores = at_once(lambda task: self._scores(sizes[task[0]], task[1]), tasks, threads=self._threads)
+        scores = self._workers.each(Work(_scores, (self._learned(),)), [(sizes[size], part) for size, part in tasks])
         for done, ((size, _), (of_good, of_bad)) in enumerate(zip(tasks, scores, strict=True), start=1):
             good[size, list(of_good)] = list(of_good.values())
             bad[size, list(of_bad)] = list(of_bad.values())
@@ -172,24 +169,62 @@ class _Trial:
         told = (told_apart(*both) for both in zip(good, bad, strict=True))
         return PartsCurve(self._total, self.is_tied, sizes, tuple(told))
 
-    def _scores(self, size: int, quarter: int) -> tuple[dict[int, float], dict[int, float]]:
+    def _learned(self) -> _Looked:
+        origins = tuple((defect.base, defect.donor) for defect in self.defects)
+        return _Looked(self._good, self._bad, origins, self._order, self._places, self.is_tied)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Looked:
+    """What is seen of good parts (n, K, d) and of defects (m, K, d) at the ``places`` (h, w) that count.
+
+    ``origins`` are the part that a defect is on and the one that its pixels are from; ``order`` (n) is drawn.
+    """
+
+    good: NDArray[np.float16]
+    bad: Sequence[NDArray[np.float16]]
+    origins: tuple[tuple[int, int | None], ...]
+    order: NDArray[np.int64]
+    places: NDArray[np.bool_]
+    is_tied: bool
+
+    def scores(self, size: int, quarter: int) -> tuple[dict[int, float], dict[int, float]]:
         """Of the parts in a quarter, and of the defects on them, by so many of the others."""
-        aside = self._order[quarter::_QUARTERS].tolist()
+        aside = self.order[quarter::_QUARTERS].tolist()
         # The smaller sets lie within the larger ones: only what was learned differs (docs/decisions/0059).
-        known = np.delete(self._order, np.s_[quarter::_QUARTERS])[:size]
-        memory = _Memory(ViewMemory(self._good[known], self._places, range(size), is_tied=self.is_tied), known)
-        good = {part: memory.score(self._whole(self._good[part])) for part in aside}
+        known = np.delete(self.order, np.s_[quarter::_QUARTERS])[:size]
+        memory = _Memory(ViewMemory(self.good[known], self.places, range(size), is_tied=self.is_tied), known)
+        good = {part: memory.score(self._whole(self.good[part])) for part in aside}
         bad = {
-            index: memory.score(self._whole(self._bad[index]), without=defect.donor)
-            for index, defect in enumerate(self.defects)
-            if defect.base in good
+            index: memory.score(self._whole(self.bad[index]), without=donor)
+            for index, (base, donor) in enumerate(self.origins)
+            if base in good
         }
         return good, bad
 
     def _whole(self, features: NDArray[np.float16]) -> NDArray[np.float32]:
-        whole = np.zeros((*self._places.shape, features.shape[1]), np.float32)
-        whole[self._seen] = features
+        whole = np.zeros((*self.places.shape, features.shape[1]), np.float32)
+        whole[seen_places(self.places, is_tied=self.is_tied)] = features
         return whole
+
+
+def _scores(looked: _Looked, task: tuple[int, int]) -> tuple[dict[int, float], dict[int, float]]:
+    return looked.scores(*task)
+
+
+def _looking(extractor: Callable[[], Extractor[View]], seen: NDArray[np.bool_]) -> Extractor[View]:
+    return extractor().looking_at({View.OVERVIEW: seen})
+
+
+def _look(
+    extractor: Extractor[View],
+    pictures: Sequence[NDArray[np.uint8]],
+    seen: NDArray[np.bool_],
+    defect: SyntheticDefect,
+) -> NDArray[np.float16]:
+    """The features (K, d) of a good part with a defect."""
+    picture = _as_crop(defect.onto(pictures[defect.base]))
+    return extractor.features(Views.of_image(picture))[View.OVERVIEW][seen].astype(np.float16)
 
 
 class _Memory:
@@ -217,6 +252,10 @@ def _picture(registered: RegisteredSet, index: int) -> NDArray[np.uint8]:
     small = resized(crop, *overview_size(*crop.shape[:2]), cv2.INTER_AREA)
     picture = np.clip(np.rint(small * np.float32(255.0)), 0, 255).astype(np.uint8)
     return np.asarray(picture[..., 0] if picture.shape[2] == 1 else picture)
+
+
+def _view(pictures: Sequence[NDArray[np.uint8]], index: int) -> Views:
+    return Views.of_image(_as_crop(pictures[index]))
 
 
 def _as_crop(picture: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from calibration.choosing.questions import PLACE, REGISTRATION, Answer, answered, ask, leaves_room
 from calibration.registering.registered import register_all
+from calibration.workers import ONE_THREAD
 from edge_agent.errors import UsageError
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from calibration.registering.reference import Box
     from calibration.registering.registered import RegisteredSet
     from calibration.registering.search import SearchWishes
+    from calibration.workers import Workers
 
     Progress = Callable[[int, int], None]
 
@@ -48,7 +50,7 @@ def place_all(
     *,
     place: str,
     rehearse: Callable[[], Rehearsal],
-    threads: int = 1,
+    workers: Workers = ONE_THREAD,
 ) -> Placed:
     """Settle both questions and register accordingly. ``place`` is one of PLACES; ``rehearse`` makes the rehearsal.
 
@@ -58,10 +60,10 @@ def place_all(
     if place not in PLACES:
         raise UsageError(f"place {place!r}", hint=f"--place {', '.join(PLACES)}")
     if wishes.registration != "auto" or wishes.max_angle_deg is not None:
-        registered = register_all(images, wishes, crop, progress, threads=threads)
+        registered = register_all(images, wishes, crop, progress, workers=workers)
         return _with_place(registered, _registration(registered, _ASKED), place, rehearse, progress)
     # No image is refused yet: whether registration serves this set at all is the question below.
-    registered = register_all(images, replace(wishes, left_out_share=1.0), crop, progress, threads=threads)
+    registered = register_all(images, replace(wishes, left_out_share=1.0), crop, progress, workers=workers)
     if registered.registration.settings.off:
         return _with_place(registered, _registration(registered, registered.notes[0]), place, rehearse, progress)
     worst = min(alignment.quality for alignment in registered.alignments)
@@ -78,14 +80,14 @@ def place_all(
     if leaves_room(max(figures["on"][name] for name in allowed)):
         # Without the scale: a range to search and no registration contradict each other, and would be refused.
         as_they_come = replace(wishes, registration="off", max_scale=0.0)
-        unmoved = register_all(images, as_they_come, crop, progress, threads=threads)
+        unmoved = register_all(images, as_they_come, crop, progress, workers=workers)
         figures["off"] = _by_place(rehearsal.told_apart(unmoved, progress))
     # Of each way the better of tied and free: the place is asked second, and must not decide the first question.
     answer = ask(REGISTRATION, {way: max(told[name] for name in allowed) for way, told in figures.items()})
     if answer.answer == "off" and unmoved is not None:
         registered = unmoved
     elif left_out > wishes.left_out_share * len(images):
-        registered = register_all(images, wishes, crop, progress, threads=threads)  # refuses them, each by its name
+        registered = register_all(images, wishes, crop, progress, workers=workers)  # refuses them, each by its name
     said = _said(place)
     where = answered(PLACE, *said) if said else ask(PLACE, figures[answer.answer])
     return Placed(replace(registered, is_tied=where.answer == "tied"), (answer, where))

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, TypeVar
 import cv2
 import numpy as np
 
-from calibration.at_once import at_once, each_with
 from calibration.choosing.synthetic_defects import clearer_half, make_defects, told_apart
 from calibration.good_parts.spread import evenly
 from calibration.memory.view_memory import ViewMemory, seen_places
 from calibration.registering.part_mask import counting_places
+from calibration.workers import ONE_THREAD, Work
 from edge_agent.inspection.containers.decode import decode
 from edge_agent.inspection.networks.anomaly_map import resized, to_working
 from edge_agent.inspection.networks.embedding import FeatureGrid
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from calibration.good_parts.images import GoodImage
     from calibration.good_parts.known import KnownImage
     from calibration.registering.registered import RegisteredSet
+    from calibration.workers import Workers
     from edge_agent.inspection.registration.likeness import Likeness
 
     Progress = Callable[[int, int], None]
@@ -69,18 +70,18 @@ class Rehearsal:
         network: bytes,
         *,
         seed: int,
-        threads: int,
         defects: int = _DEFECTS,
         known: Sequence[KnownImage] = (),
+        workers: Workers = ONE_THREAD,
     ) -> None:
         # Evenly over all: images of one hour lie beside each other in a folder.
         self._images = _spread(images, _MOST_PARTS)
         self._known = _spread(known, _MOST_KNOWN)
-        # One network with one thread for each worker: several images at once are quicker than several threads on one.
-        self._grids = [FeatureGrid(network, threads=1) for _ in range(threads)]
+        # One thread a network: several images at once are quicker than several threads on one.
+        self._grid, self._workers = partial(FeatureGrid, network, threads=1), workers
         pictures = [image.pixels for image in self._images]
         # Faint and tiny ones mislead where two ways of looking are told apart (docs/decisions/0058).
-        self._defects = clearer_half(make_defects(pictures, defects, seed=seed, threads=threads))
+        self._defects = clearer_half(make_defects(pictures, defects, seed=seed, workers=workers))
 
     def told_apart(self, registered: RegisteredSet, progress: Progress) -> Told:
         """By images that are registered, cropped and masked like this.
@@ -92,40 +93,32 @@ class Rehearsal:
         laid = [
             (number, known[image.path.name]) for number, image in enumerate(self._images) if image.path.name in known
         ]
-        seen = each_with(lambda grid, one: _features(grid, registered.cropped(one[1])), laid, self._grids)
+        seen = self._workers.each(Work(_seen, (registered,), self._grid), [index for _, index in laid])
         good: dict[int, NDArray[np.float16]] = {}
         for (number, _), features in zip(laid, seen, strict=True):
             good[number] = features
             progress(number + 1, total)
         bad: list[_Bad] = []
         likeness, number_of = registered.likeness(), {part: number for number, part in enumerate(good)}
-
-        def look(grid: FeatureGrid, one: _Defective) -> _Bad:
-            crop = _inspected(registered, likeness, one.pixels())
-            own = tuple(number_of[part] for part in one.origins if part in number_of)
-            return _Bad(None if crop is None else _features(grid, crop), own)
-
-        for number, found in enumerate(
-            each_with(look, self._defective(good), self._grids), start=len(self._images) + 1
-        ):
-            bad.append(found)
+        defective = list(self._defective(good))
+        looked = self._workers.each(Work(_look, (registered, likeness), self._grid), defective)
+        for number, (one, found) in enumerate(zip(defective, looked, strict=True), start=len(self._images) + 1):
+            bad.append(_Bad(found, tuple(number_of[part] for part in one.origins if part in number_of)))
             progress(number, total)
         shape = next(iter(good.values())).shape[:2]
         places = counting_places(shape, registered.part, registered.asked)
-        tell = partial(_told, list(good.values()), bad, places, thrown_out=len(self._images) - len(good))
-        tied, free = at_once(lambda is_tied: tell(is_tied=is_tied), (True, False), threads=len(self._grids))
+        tell = Work(_told, (list(good.values()), bad, places, len(self._images) - len(good)))
+        tied, free = self._workers.each(tell, (True, False))
         return Told(tied=tied, free=free)
 
     def _defective(self, good: Collection[int]) -> Iterator[_Defective]:
         """Defective parts. A synthetic defect on a part that is not among the ``good`` says nothing: out anyhow."""
         for defect in self._defects:
             if defect.base in good:
-                yield _Defective(partial(self._with_defect, defect), (defect.base, defect.donor))
+                pixels = partial(_with_defect, self._images[defect.base], defect)
+                yield _Defective(pixels, (defect.base, defect.donor))
         for image in self._known:
             yield _Defective(partial(_read, image), ())
-
-    def _with_defect(self, defect: SyntheticDefect) -> NDArray[np.uint8]:
-        return defect.onto(self._images[defect.base].pixels())
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +127,10 @@ class _Defective:
 
     pixels: Callable[[], NDArray[np.uint8]]
     origins: tuple[int | None, ...]
+
+
+def _with_defect(image: GoodImage, defect: SyntheticDefect) -> NDArray[np.uint8]:
+    return defect.onto(image.pixels())
 
 
 def _read(image: KnownImage) -> NDArray[np.uint8]:
@@ -145,6 +142,18 @@ def _features(grid: FeatureGrid, crop: NDArray[np.float32]) -> NDArray[np.float1
     scale = min(1.0, _LONG_SIDE_PX / max(height, width))
     small = resized(crop, max(1, round(height * scale)), max(1, round(width * scale)), cv2.INTER_AREA)
     return grid.features(small).astype(np.float16)
+
+
+def _seen(grid: FeatureGrid, registered: RegisteredSet, index: int) -> NDArray[np.float16]:
+    return _features(grid, registered.cropped(index))
+
+
+def _look(
+    grid: FeatureGrid, registered: RegisteredSet, likeness: Likeness, one: _Defective
+) -> NDArray[np.float16] | None:
+    """The features (h, w, d) of a defective part; None where it would be rejected for how it lies."""
+    crop = _inspected(registered, likeness, one.pixels())
+    return None if crop is None else _features(grid, crop)
 
 
 def _inspected(registered: RegisteredSet, likeness: Likeness, pixels: NDArray[np.uint8]) -> NDArray[np.float32] | None:
@@ -163,9 +172,8 @@ def _told(
     good: Sequence[NDArray[np.float16]],
     bad: Sequence[_Bad],
     places: NDArray[np.bool_],
-    *,
     thrown_out: int,
-    is_tied: bool,
+    is_tied: bool,  # noqa: FBT001 - the item of a work
 ) -> float:
     seen = seen_places(places, is_tied=is_tied)
     trial = _Trial(ViewMemory(np.stack([part[seen] for part in good]), places, range(len(good)), is_tied=is_tied), good)

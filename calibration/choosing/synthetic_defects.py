@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from calibration.at_once import at_once
 from calibration.registering.part_mask import part_mask
+from calibration.workers import ONE_THREAD, Work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
+
+    from calibration.workers import Workers
 
     Picture = NDArray[np.uint8]
 
@@ -72,25 +74,24 @@ class SyntheticDefect:
 
 
 def make_defects(
-    pictures: Sequence[Callable[[], Picture]], count: int, *, seed: int, threads: int = 1
+    pictures: Sequence[Callable[[], Picture]], count: int, *, seed: int, workers: Workers = ONE_THREAD
 ) -> list[SyntheticDefect]:
     """Make ``count`` defects on these pictures of good parts, of which there are two at least, all of one shape.
 
     The same seed gives the same defects. Each part is a base as often as the others. Radii are 2 to 12 % of the part's
     length, even on a logarithmic scale.
     """
-    kinds = list(DefectKind)
+    return list(workers.each(Work(_make, (tuple(pictures), seed)), range(count)))
 
-    def make(number: int) -> SyntheticDefect:
-        # By its number, not one after the other: threads change no defect.
-        rng = np.random.default_rng((seed, number))
-        base, kind = number % len(pictures), kinds[int(rng.integers(len(kinds)))]
-        donor = None
-        if kind in (DefectKind.BLENDED, DefectKind.PASTED_OTHER):
-            donor = int((base + rng.integers(1, len(pictures))) % len(pictures))
-        return _made(kind, base, donor, pictures, rng)
 
-    return list(at_once(make, range(count), threads=threads))
+def _make(pictures: Sequence[Callable[[], Picture]], seed: int, number: int) -> SyntheticDefect:
+    # By its number, not one after the other: whoever makes it, it is the same defect.
+    kinds, rng = list(DefectKind), np.random.default_rng((seed, number))
+    base, kind = number % len(pictures), kinds[int(rng.integers(len(kinds)))]
+    donor = None
+    if kind in (DefectKind.BLENDED, DefectKind.PASTED_OTHER):
+        donor = int((base + rng.integers(1, len(pictures))) % len(pictures))
+    return _made(kind, base, donor, pictures, rng)
 
 
 def clearer_half(defects: Sequence[SyntheticDefect]) -> list[SyntheticDefect]:

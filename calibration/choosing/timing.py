@@ -15,7 +15,7 @@ from calibration.good_parts.spread import evenly
 from calibration.memory.view_memory import ViewMemory
 from calibration.scoring.view_scoring import (
     DEFAULT_VOICES,
-    extractors_for,
+    extractor_for,
     features_at_places,
     most_kept,
     views_of_images,
@@ -119,13 +119,13 @@ class _Trial:
     ) -> None:
         self._registered, self._likeness = registered, registered.likeness()
         views = views_for(*registered.native, voices, registered.plane)
-        (extractor,) = extractors_for(views, registered, backbone, threads=threads)
+        make = extractor_for(views, registered, backbone, threads=threads)
         some = only(registered, spread_over(registered.images, _REMEMBERED + _TIMED)[:_REMEMBERED])
         features, places = features_at_places(
-            views_of_images(some), some, [extractor], registered.part, lambda _done: None, is_tied=registered.is_tied
+            views_of_images(some), some, make, registered.part, lambda _done: None, is_tied=registered.is_tied
         )
         banks = {view: self._bank(view, features[view], places[view]) for view in views}
-        looking = extractor.looking_at({view: bank.bank.looked_at for view, bank in banks.items()})
+        looking = make().looking_at({view: bank.bank.looked_at for view, bank in banks.items()})
         self._places = places[views[0]]
         self._judge = ViewsJudge(looking, banks)
 

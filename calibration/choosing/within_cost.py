@@ -16,7 +16,8 @@ import numpy as np
 from calibration.choosing.synthetic_defects import clearer_half, make_defects, told_apart
 from calibration.choosing.timing import only, spread_over
 from calibration.memory.view_memory import ViewMemory, seen_places
-from calibration.scoring.view_scoring import extractors_for, features_at_places, views_of_images
+from calibration.scoring.view_scoring import extractor_for, features_at_places, views_of_images
+from calibration.workers import Work
 from edge_agent.inspection.networks.channels import View
 from edge_agent.inspection.networks.extractor import Views
 from edge_agent.inspection.scoring.typical_distances import top_mean
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from calibration.choosing.synthetic_defects import SyntheticDefect
     from calibration.choosing.within import Sized
     from calibration.registering.registered import RegisteredSet
+    from calibration.workers import Workers
+    from edge_agent.inspection.networks.extractor import Extractor
 
 __all__ = ["Cost", "cost_of"]
 
@@ -96,7 +99,7 @@ def cost_of(
     *,
     backbone: Backbone,
     seed: int,
-    threads: int,
+    workers: Workers,
     progress: Callable[[int, int], None],
 ) -> Cost:
     """What the size chosen costs, by some of these good parts; the same parts, seed and sizes give the same figures.
@@ -107,13 +110,14 @@ def cost_of(
     some = only(registered, spread_over(registered.images, _PARTS))
     try:
         defects = clearer_half(
-            make_defects([image.pixels for image in some.images], _DEFECTS, seed=seed, threads=threads)
+            make_defects([image.pixels for image in some.images], _DEFECTS, seed=seed, workers=workers)
         )
         told = []
+        sets = [replace(some, native=tried.native) for tried in (sized.chosen, sized.largest)]
         # The same defects at both sizes: only how they are looked at differs.
-        for tried in (sized.chosen, sized.largest):
-            at_size = replace(some, native=tried.native)
-            told.append(_told_apart(at_size, defects, backbone, seed=seed, threads=threads))
+        sizes = [(at_size, extractor_for([View.NATIVE], at_size, backbone)) for at_size in sets]
+        for share in workers.each(Work(_told_apart, (defects, seed)), sizes):
+            told.append(share)
             progress(len(told), 2)
     except (cv2.error, ValueError) as err:
         return Cost(sized, 0, None, None, str(err))
@@ -121,22 +125,17 @@ def cost_of(
 
 
 def _told_apart(
-    registered: RegisteredSet,
-    defects: Sequence[SyntheticDefect],
-    backbone: Backbone,
-    *,
-    seed: int,
-    threads: int,
+    defects: Sequence[SyntheticDefect], seed: int, at_size: tuple[RegisteredSet, Callable[[], Extractor[View]]]
 ) -> float:
     """By the native view at the set's size."""
+    registered, make = at_size
     is_tied = registered.is_tied
-    (extractor,) = extractors_for([View.NATIVE], registered, backbone, threads=threads)
     found, counting = features_at_places(
-        views_of_images(registered), registered, [extractor], registered.part, lambda _done: None, is_tied=is_tied
+        views_of_images(registered), registered, make, registered.part, lambda _done: None, is_tied=is_tied
     )
     good, places = found[View.NATIVE], counting[View.NATIVE]
     seen = seen_places(places, is_tied=is_tied)
-    extractor = extractor.looking_at({View.NATIVE: seen})
+    extractor = make().looking_at({View.NATIVE: seen})
 
     def whole(features: NDArray[np.float16]) -> NDArray[np.float32]:
         grid = np.zeros((*places.shape, features.shape[1]), np.float32)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import tempfile
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ import numpy as np
 
 from calibration.limits.limit import at_rank
 from calibration.limits.shares import percent, share_for
+from calibration.workers import ONE_THREAD, Work
 from calibration.writer import write_bundle
 from edge_agent.domain import Outcome, Reason
 from edge_agent.inspection.bundle.reference_bundle import Bundle
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
     from calibration.good_parts.known import KnownImage
     from calibration.limits.limit import Limit
+    from calibration.workers import Workers
 
 __all__ = ["Defect", "Findings", "judge_defective"]
 
@@ -143,16 +146,24 @@ def judge_defective(
     *,
     threads: int,
     progress: Callable[[int, int], None],
+    workers: Workers = ONE_THREAD,
 ) -> tuple[Defect, ...]:
     """Each image as the bundle of these files and this manifest judges it: written, loaded and run as on the line."""
     found = []
+    for defect in workers.each(Work(_judged, (), partial(_inspector, bundle, threads)), images):
+        found.append(defect)
+        progress(len(found), len(images))
+    return tuple(found)
+
+
+def _inspector(bundle: tuple[Mapping[str, bytes], Mapping[str, Any]], threads: int) -> Inspector:
     # Not judged by what is in memory: written, proven and loaded, it is what the line will judge by, rounding included.
     with tempfile.TemporaryDirectory(prefix="edge-agent-defective-") as folder:
         write_bundle(Path(folder) / "bundle", *bundle)
-        inspector = Inspector(Bundle.load(Path(folder) / "bundle"), threads=threads)
-    for number, image in enumerate(images, start=1):
-        seen = inspector.inspect(image.read())
-        score = seen.score if math.isfinite(seen.score) else None
-        found.append(Defect(image, seen.outcome, seen.reason, score))
-        progress(number, len(images))
-    return tuple(found)
+        return Inspector(Bundle.load(Path(folder) / "bundle"), threads=threads)
+
+
+def _judged(inspector: Inspector, image: KnownImage) -> Defect:
+    seen = inspector.inspect(image.read())
+    score = seen.score if math.isfinite(seen.score) else None
+    return Defect(image, seen.outcome, seen.reason, score)

@@ -8,15 +8,16 @@ little more noise than usual makes a part more unlike them than any good part is
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from calibration.at_once import at_once
 from calibration.disturbances import disturbances_for
 from calibration.good_parts.spread import evenly
 from calibration.limits.shares import percent
 from calibration.training.crossfit import as_seen
+from calibration.workers import ONE_THREAD, Work
 from edge_agent.inspection.networks.anomaly_map import Reconstructor
 from edge_agent.inspection.networks.extractor import Views
 from edge_agent.inspection.scoring.judge import ViewsJudge
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from calibration.registering.registered import RegisteredSet
+    from calibration.workers import Workers
     from edge_agent.inspection.bundle.reference_bundle import Bundle
     from edge_agent.inspection.scoring.judge import Embedded
 
@@ -89,6 +91,7 @@ def disturbance_tolerance_of(
     *,
     threads: int,
     progress: Callable[[int, int], None],
+    workers: Workers = ONE_THREAD,
 ) -> DisturbanceTolerance | None:
     """What disturbances do to some of the good parts that this ``bundle`` of views was made of.
 
@@ -107,28 +110,32 @@ def disturbance_tolerance_of(
     if judge.hears_autoencoder:
         reconstructor = Reconstructor(bundle.cpcae_onnx, bundle.grid, bundle.channels, threads=threads)
 
-    def laid(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        # Anew and not as it lay before: a disturbance may move what registration finds, too.
-        found = registered.registration.register(image)
-        return registered.seen(image, found)
-
     def seen(crop: NDArray[np.float32]) -> Embedded:
         return judge.embed(as_seen(crop, registered, reconstructor) if reconstructor else Views.of_image(crop))
 
     disturbances = disturbances_for(registered.channels)
     raised: dict[str, list[float]] = {disturbance.title: [] for disturbance in disturbances}
     chosen = evenly(len(registered.images), _TRIED)
-    for done, index in enumerate(chosen, start=1):
-        pixels = registered.images[index].pixels()
-        plain = seen(laid(pixels))
+    shown = [(index, way) for index in chosen for way in (None, *range(len(disturbances)))]
+    crops = workers.each(Work(_laid, (registered,)), shown)
+    for done in range(1, len(chosen) + 1):
+        plain = seen(next(crops))
         # The bundle knows these parts: compared with itself a part would be at distance 0, and only the disturbance
         # would count.
         others = judge.without(plain)
         before = others.score(plain).score
-        crops = at_once(lambda one: laid(one.apply(pixels)), disturbances, threads=threads)  # noqa: B023 - used at once
-        for disturbance, crop in zip(disturbances, crops, strict=True):
+        for disturbance, crop in zip(disturbances, islice(crops, len(disturbances)), strict=True):
             raised[disturbance.title].append(others.score(seen(crop)).score - before)
         del others  # as large as the bundle's own memory, and the next one comes before it is gone
         progress(done, len(chosen))
     rows = [DisturbanceEffect(title, float(np.median(by)) / room) for title, by in raised.items()]
     return DisturbanceTolerance(tuple(sorted(rows, key=lambda row: -row.way_to_limit)))
+
+
+def _laid(registered: RegisteredSet, shown: tuple[int, int | None]) -> NDArray[np.float32]:
+    """What is looked at of a good part in this disturbance, or as it is: registered anew, for it may lie elsewhere."""
+    index, way = shown
+    pixels = registered.images[index].pixels()
+    if way is not None:
+        pixels = disturbances_for(registered.channels)[way].apply(pixels)
+    return registered.seen(pixels, registered.registration.register(pixels))

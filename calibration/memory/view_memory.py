@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from calibration.memory.whitened import Whitening, folds_of
+from calibration.workers import ONE_THREAD, Work
 from edge_agent.inspection.scoring.anywhere import AnywhereBank
 from edge_agent.inspection.scoring.nearest import PlaceBank, around
 from edge_agent.inspection.scoring.typical_distances import TypicalDistances, top_mean
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
+
+    from calibration.workers import Workers
 
 __all__ = ["FEWEST_KEPT", "MOST_ANYWHERE", "HeldOut", "ViewMemory", "seen_places"]
 
@@ -98,9 +101,9 @@ class ViewMemory:
         kind = TypicalDistances.of if self.is_tied else TypicalDistances.anywhere
         return kind(distances, self._least)
 
-    def held_out(self, progress: Callable[[int], None] = lambda _done: None) -> HeldOut:
+    def held_out(self, progress: Callable[[int], None] = lambda _done: None, workers: Workers = ONE_THREAD) -> HeldOut:
         """Every part's held-out score; ``progress(done)`` counts parts."""
-        nearest, second, owner = self._two_nearest(progress)
+        nearest, second, owner = self._two_nearest(progress, workers)
         scores = np.empty(len(nearest))
         for part in range(len(nearest)):
             others = np.arange(len(nearest)) != part
@@ -110,28 +113,42 @@ class ViewMemory:
         return HeldOut(scores, self.usual_of(nearest))
 
     def _two_nearest(
-        self, progress: Callable[[int], None]
+        self, progress: Callable[[int], None], workers: Workers
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
         """Of each part at each place (n, P): distance to the nearest other part and to the second, and the nearest."""
         n, count = len(self._features), int(self.places.sum())
         nearest, second = np.empty((n, count), np.float32), np.empty((n, count), np.float32)
         owner = np.empty((n, count), np.int64)
-        kept = np.array(self._kept)
-        whole = np.zeros((*self.places.shape, self._features.shape[2]), np.float32)
-        done = 0
-        for fold in np.unique(self._folds):
-            bank = self.bank(int(fold))
-            for part in np.flatnonzero(self._folds == fold):
-                whole[seen_places(self.places, is_tied=self.is_tied)] = self._features[part]
-                distances = bank.to_each(whole)
-                # The part itself, where the bank holds it.
-                distances[:, kept == part] = np.inf
-                order = np.argpartition(distances, 1, axis=1)[:, :2]
-                found = np.take_along_axis(distances, order, axis=1)
-                first = found.argmin(axis=1)
-                rows = np.arange(count)
-                nearest[part], second[part] = found[rows, first], found[rows, 1 - first]
-                owner[part] = kept[order[rows, first]]
-                done += 1
-                progress(done)
+        folds, done = [int(fold) for fold in np.unique(self._folds)], 0
+        for fold, found in zip(folds, workers.each(Work(_nearest_in_fold, (self,)), folds), strict=True):
+            parts = np.flatnonzero(self._folds == fold)
+            nearest[parts], second[parts], owner[parts] = found
+            done += len(parts)
+            progress(done)
         return nearest, second, owner
+
+    def nearest_in_fold(self, fold: int) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
+        """Of each part of a fold at each place (m, P), in their order: as in ``_two_nearest``."""
+        parts, count = np.flatnonzero(self._folds == fold), int(self.places.sum())
+        nearest, second = np.empty((len(parts), count), np.float32), np.empty((len(parts), count), np.float32)
+        owner = np.empty((len(parts), count), np.int64)
+        kept, bank, rows = np.array(self._kept), self.bank(fold), np.arange(count)
+        seen = seen_places(self.places, is_tied=self.is_tied)
+        whole = np.zeros((*self.places.shape, self._features.shape[2]), np.float32)
+        for row, part in enumerate(parts):
+            whole[seen] = self._features[part]
+            distances = bank.to_each(whole)
+            # The part itself, where the bank holds it.
+            distances[:, kept == part] = np.inf
+            order = np.argpartition(distances, 1, axis=1)[:, :2]
+            found = np.take_along_axis(distances, order, axis=1)
+            first = found.argmin(axis=1)
+            nearest[row], second[row] = found[rows, first], found[rows, 1 - first]
+            owner[row] = kept[order[rows, first]]
+        return nearest, second, owner
+
+
+def _nearest_in_fold(
+    memory: ViewMemory, fold: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
+    return memory.nearest_in_fold(fold)

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from calibration.good_parts.spread import evenly
+from calibration.workers import ONE_THREAD, Work
 from edge_agent.errors import CalibrationRefused
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from calibration.good_parts.images import GoodImage
+    from calibration.workers import Workers
     from edge_agent.domain import Alignment
     from edge_agent.inspection.registration.register import Registration
 
@@ -144,7 +146,10 @@ def moved_elsewhere(image: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]
 
 
 def wrong_qualities(
-    registration: Registration, images: Sequence[GoodImage], alignments: Sequence[Alignment]
+    registration: Registration,
+    images: Sequence[GoodImage],
+    alignments: Sequence[Alignment],
+    workers: Workers = ONE_THREAD,
 ) -> WrongQualities:
     """Measure them on a few images, spread evenly."""
     chosen = evenly(len(images), _TRIED)
@@ -152,16 +157,11 @@ def wrong_qualities(
     off_px, elsewhere_px = max(_LEAST_OFF_PX, round(_OFF_SHARE * side)), round(_ELSEWHERE_SHARE * side)
     by_px: dict[int, list[float]] = {px: [] for px in (*_NEAR_PX, off_px, elsewhere_px)}
     turned = []
-    for index in chosen:
-        pixels, right = images[index].pixels(), alignments[index]
-        for px, found in by_px.items():
-            moved = [
-                replace(right, shift_x_px=right.shift_x_px + px * x, shift_y_px=right.shift_y_px + px * y)
-                for x, y in _DIRECTIONS
-            ]
-            found.extend(registration.quality_at(pixels, pose) for pose in moved)
-        # Both axes the other way round is half a turn, and costs no resampling.
-        turned.append(registration.register(np.ascontiguousarray(pixels[::-1, ::-1])).quality)
+    work = Work(_wrong, (registration, tuple(by_px)))
+    for moved, upside_down in workers.each(work, [(images[index], alignments[index]) for index in chosen]):
+        for px, reached in moved.items():
+            by_px[px].extend(reached)
+        turned.append(upside_down)
     highest = {px: float(np.quantile(found, 0.9)) for px, found in by_px.items()}
     return WrongQualities(
         by_px={px: highest[px] for px in _NEAR_PX},
@@ -169,6 +169,25 @@ def wrong_qualities(
         elsewhere=float(np.median(by_px[elsewhere_px])),
         upside_down=float(np.median(turned)),
     )
+
+
+def _wrong(
+    registration: Registration, distances_px: Sequence[int], one: tuple[GoodImage, Alignment]
+) -> tuple[dict[int, list[float]], float]:
+    """What one image reaches moved by each distance, eight ways; and turned by half a circle, registered again."""
+    image, right = one
+    pixels = image.pixels()
+    moved = {
+        px: [
+            registration.quality_at(
+                pixels, replace(right, shift_x_px=right.shift_x_px + px * x, shift_y_px=right.shift_y_px + px * y)
+            )
+            for x, y in _DIRECTIONS
+        ]
+        for px in distances_px
+    }
+    # Both axes the other way round is half a turn, and costs no resampling.
+    return moved, registration.register(np.ascontiguousarray(pixels[::-1, ::-1])).quality
 
 
 def quality_gate(qualities: Collection[float], wrong: WrongQualities) -> float:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from calibration.at_once import at_once
 from calibration.good_parts.spread import evenly
 from calibration.registering.gate import (
     NO_GATE,
@@ -35,6 +34,7 @@ from calibration.registering.reference import (
 )
 from calibration.registering.search import overview, search
 from calibration.registering.tails import dark_ground, filled_with_zeros
+from calibration.workers import ONE_THREAD, Work
 from edge_agent.errors import CalibrationRefused
 from edge_agent.inspection.networks.anomaly_map import to_working
 from edge_agent.inspection.networks.channels import Plane
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 
     from calibration.good_parts.images import GoodImage
     from calibration.registering.search import Registered, SearchWishes
+    from calibration.workers import Workers
     from edge_agent.domain import Alignment
     from edge_agent.inspection.registration.register import Registration
     from edge_agent.inspection.registration.tail import DarkGround
@@ -166,13 +167,10 @@ class RegisteredSet:
         """How like the reference, as a whole, a working image is."""
         return Likeness(to_working(self.cropped(self.reference), self.grid), self.whole.part)
 
-    def working(self, progress: Callable[[int, int], None], *, threads: int = 1) -> NDArray[np.float32]:
+    def working(self, progress: Callable[[int, int], None], *, workers: Workers = ONE_THREAD) -> NDArray[np.float32]:
         """All working images (n, h, w, C)."""
         found = []
-        made = at_once(
-            lambda index: to_working(self.cropped(index), self.grid), range(len(self.images)), threads=threads
-        )
-        for image in made:
+        for image in workers.each(Work(_working, (self,)), range(len(self.images))):
             found.append(image)
             progress(len(found), len(self.images))
         return np.stack(found)
@@ -184,7 +182,7 @@ def register_all(
     crop: str | Box,
     progress: Callable[[int, int], None],
     *,
-    threads: int = 1,
+    workers: Workers = ONE_THREAD,
 ) -> RegisteredSet:
     """Register every image to the most usual one and settle the crop. Raises CalibrationRefused, UsageError.
 
@@ -192,7 +190,7 @@ def register_all(
     """
     reference = medoid(images)
     mask = None if wishes.mask is None else read_mask(wishes.mask, images[reference].shape)
-    found, words = search(images, reference, wishes, mask, progress, threads=threads)
+    found, words = search(images, reference, wishes, mask, progress, workers=workers)
     qualities = {i.path.name: a.quality for i, a in zip(images, found.alignments, strict=True)}
     # The reference lies on itself exactly, which says nothing of the others.
     del qualities[images[reference].path.name]
@@ -202,23 +200,24 @@ def register_all(
     kept_images, alignments = [images[i] for i in kept], [found.alignments[i] for i in kept]
     # Before anything is made of the images: one that lost its end is no good part, and would be one more kind of
     # normal.
-    dark = _dark_ground(kept_images, found.registration, alignments, threads)
+    dark = _dark_ground(kept_images, found.registration, alignments, workers)
     try:
         box = _settle_crop(crop, found, dict(zip((i.path.name for i in kept_images), alignments, strict=True)))
     except CalibrationRefused as err:
         # Out of view by a registration that fits badly anyhow: the image was moved by chance (docs/decisions/0058).
-        if wishes.registration == "auto" and found.usual_quality(reference) < RELIABLE:
+        is_open = wishes.registration == "auto" and wishes.max_angle_deg is None
+        if is_open and found.usual_quality(reference) < RELIABLE:
             return register_all(
-                images, replace(wishes, registration="off", max_scale=0.0), crop, progress, threads=threads
+                images, replace(wishes, registration="off", max_scale=0.0), crop, progress, workers=workers
             )
         raise CalibrationRefused(str(err), hint=f"{err.hint}; or calibrate with --registration off") from err
     gate, gate_notes = NO_GATE, _NOT_JUDGED
     warnings: tuple[str, ...] = ()
     whole = LikenessGate()
-    crops = _working_crops(kept_images, found.registration, alignments, box, threads)
+    crops = _working_crops(kept_images, found.registration, alignments, box, workers)
     part = part_mask(np.mean(crops, axis=0), (np.min(crops, axis=0), np.max(crops, axis=0)) if is_off else None)
     if not is_off:
-        wrong = wrong_qualities(found.registration, kept_images, alignments)
+        wrong = wrong_qualities(found.registration, kept_images, alignments, workers)
         gate = quality_gate([q for name, q in qualities.items() if name not in odd], wrong)
         whole = _whole(crops, part, box, (kept.index(reference), mask))
         gate_notes = (*gate_words(gate, qualities.values(), wrong), whole.words)
@@ -262,14 +261,20 @@ def _working_crops(
     registration: Registration,
     alignments: Sequence[Alignment],
     box: Box,
-    threads: int,
+    workers: Workers,
 ) -> list[NDArray[np.float32]]:
     grid = grid_for(box[3], box[2])
+    return list(workers.each(Work(_working_crop, (registration, box, grid)), zip(images, alignments, strict=True)))
 
-    def crop(one: tuple[GoodImage, Alignment]) -> NDArray[np.float32]:
-        return to_working(crop_of(registration.warp(one[0].pixels(), one[1]), box), grid)
 
-    return list(at_once(crop, zip(images, alignments, strict=True), threads=threads))
+def _working_crop(
+    registration: Registration, box: Box, grid: PatchGrid, one: tuple[GoodImage, Alignment]
+) -> NDArray[np.float32]:
+    return to_working(crop_of(registration.warp(one[0].pixels(), one[1]), box), grid)
+
+
+def _working(registered: RegisteredSet, index: int) -> NDArray[np.float32]:
+    return to_working(registered.cropped(index), registered.grid)
 
 
 def _whole(
@@ -295,10 +300,10 @@ def _whole(
 
 
 def _dark_ground(
-    images: Sequence[GoodImage], registration: Registration, alignments: Sequence[Alignment], threads: int
+    images: Sequence[GoodImage], registration: Registration, alignments: Sequence[Alignment], workers: Workers
 ) -> DarkGround:
     """Where good parts are black. Raises CalibrationRefused, naming every image whose file was cut."""
-    dark, most = dark_ground(images, registration, alignments, threads=threads)
+    dark, most = dark_ground(images, registration, alignments, workers=workers)
     cut = filled_with_zeros(images, registration, alignments, most)
     if cut:
         raise CalibrationRefused(

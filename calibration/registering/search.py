@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from calibration.at_once import at_once
 from calibration.registering.gate import RELIABLE
+from calibration.workers import ONE_THREAD, Work
 from edge_agent.errors import CalibrationRefused, DataError, UsageError
 from edge_agent.inspection.registration.register import Registration, RegistrationSettings
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from calibration.good_parts.images import GoodImage
+    from calibration.workers import Workers
     from edge_agent.domain import Alignment
 
     Progress = Callable[[int, int], None]
@@ -135,7 +136,7 @@ def search(
     mask: NDArray[np.uint8] | None,
     progress: Progress,
     *,
-    threads: int = 1,
+    workers: Workers = ONE_THREAD,
 ) -> tuple[Registered, str]:
     """Register as a person wishes, or as the good parts need it; and what was chosen, in words.
 
@@ -145,9 +146,9 @@ def search(
     Raises CalibrationRefused where a person insists on what cannot be.
     """
     if wishes.registration == "off":
-        return as_they_come(images, reference, mask, progress, threads=threads), _UNMOVED
+        return as_they_come(images, reference, mask, progress, workers=workers), _UNMOVED
     try:
-        return _search(images, reference, wishes, mask, progress, threads=threads)
+        return _search(images, reference, wishes, mask, progress, workers=workers)
     except CalibrationRefused:
         raise
     except DataError as err:  # the reference has nothing to register by
@@ -155,7 +156,7 @@ def search(
             raise CalibrationRefused(
                 f"{images[reference].path.name}: {err}", hint=f"{err.hint}; or calibrate with --registration off"
             ) from err
-        return as_they_come(images, reference, mask, progress, threads=threads), f"{err}: {_UNMOVED}"
+        return as_they_come(images, reference, mask, progress, workers=workers), f"{err}: {_UNMOVED}"
 
 
 def _search(
@@ -165,16 +166,16 @@ def _search(
     mask: NDArray[np.uint8] | None,
     progress: Progress,
     *,
-    threads: int,
+    workers: Workers,
 ) -> tuple[Registered, str]:
     settings = wishes.settings
-    found = register_by_range(images, reference, settings, mask, progress, threads=threads)
+    found = register_by_range(images, reference, settings, mask, progress, workers=workers)
     if wishes.max_angle_deg is not None:
         return found, f"parts are searched within {settings.max_angle_deg:g} degrees, as asked"
     words = f"the good parts lie within {settings.max_angle_deg:g} degrees"
-    if _lie_turned(images, reference, found, mask, threads=threads):
+    if _lie_turned(images, reference, found, mask, workers=workers):
         circle = replace(settings, max_angle_deg=180.0)
-        found = register_by_range(images, reference, circle, mask, progress, threads=threads)
+        found = register_by_range(images, reference, circle, mask, progress, workers=workers)
         words = "the good parts lie turned at any angle: the full circle is searched"
     elif found.usual_quality(reference) < RELIABLE:
         words = f"parts are searched within {settings.max_angle_deg:g} degrees: a wider search serves them no better"
@@ -182,7 +183,7 @@ def _search(
     is_open = wishes.registration == "auto"
     if is_open and found.usual_quality(reference) < RELIABLE and not _helps(found):
         words = f"registration lays no good image onto another: {_UNMOVED}"
-        found = as_they_come(images, reference, mask, progress, threads=threads)
+        found = as_they_come(images, reference, mask, progress, workers=workers)
     return found, words
 
 
@@ -192,10 +193,10 @@ def as_they_come(
     mask: NDArray[np.uint8] | None,
     progress: Progress,
     *,
-    threads: int = 1,
+    workers: Workers = ONE_THREAD,
 ) -> Registered:
     """Every image where it lies; ``mask`` (H, W) as in ``search``. Raises CalibrationRefused for an unreadable file."""
-    return register_by_range(images, reference, RegistrationSettings(off=True), mask, progress, threads=threads)
+    return register_by_range(images, reference, RegistrationSettings(off=True), mask, progress, workers=workers)
 
 
 def register_by_range(
@@ -205,7 +206,7 @@ def register_by_range(
     mask: NDArray[np.uint8] | None,
     progress: Progress,
     *,
-    threads: int = 1,
+    workers: Workers = ONE_THREAD,
 ) -> Registered:
     """Register every image within exactly these settings; ``mask`` (H, W) as in ``search``.
 
@@ -216,14 +217,8 @@ def register_by_range(
     still = overview(pixels * np.float32(1.0 / 255.0))
     alignments, before, after, total = [], [], [], np.zeros(still.shape, np.float64)
     least, most = still.copy(), still.copy()
-
-    def laid(image: GoodImage) -> tuple[Alignment, NDArray[np.float32], float]:
-        current = image.pixels()
-        found = registration.register(current)
-        unmoved = overview(current * np.float32(1.0 / 255.0))
-        return found, overview(registration.warp(current, found)), _rms(unmoved, still)
-
-    for number, (alignment, small, apart) in enumerate(at_once(laid, images, threads=threads), start=1):
+    laid = workers.each(Work(_laid, (registration, still)), images)
+    for number, (alignment, small, apart) in enumerate(laid, start=1):
         alignments.append(alignment)
         total += small
         np.minimum(least, small, out=least)
@@ -237,8 +232,18 @@ def register_by_range(
     return Registered(registration, tuple(alignments), mean, least, most, closer)
 
 
+def _laid(
+    registration: Registration, still: NDArray[np.float32], image: GoodImage
+) -> tuple[Alignment, NDArray[np.float32], float]:
+    """Where an image lies, what it shows there at reduced size, and how far it differs from ``still`` where it lay."""
+    current = image.pixels()
+    found = registration.register(current)
+    unmoved = overview(current * np.float32(1.0 / 255.0))
+    return found, overview(registration.warp(current, found)), _rms(unmoved, still)
+
+
 def _lie_turned(
-    images: Sequence[GoodImage], reference: int, found: Registered, mask: NDArray[np.uint8] | None, *, threads: int
+    images: Sequence[GoodImage], reference: int, found: Registered, mask: NDArray[np.uint8] | None, *, workers: Workers
 ) -> bool:
     """Whether the images that registered worst do so far better somewhere on the full circle."""
     # Only the worst: on the full circle each takes about twice the time (docs/decisions/0005, Measured).
@@ -248,13 +253,17 @@ def _lie_turned(
         return False
     settings = replace(found.registration.settings, max_angle_deg=180.0)
     circle = Registration(images[reference].pixels(), settings, mask)
-    turned = at_once(lambda one: circle.register(images[one[1]].pixels()).quality, worst, threads=threads)
+    turned = workers.each(Work(_quality, (circle,)), [images[i] for _, i in worst])
     better = [
         quality > q + min(_CLEAR_GAIN, max(_LEAST_GAIN, (1.0 - q) * _GAP_SHARE))
         for quality, (q, _) in zip(turned, worst, strict=True)
     ]
     # Half of six, also where fewer than six registered badly: then most of them have to gain.
     return 2 * sum(better) >= _TRIED
+
+
+def _quality(registration: Registration, image: GoodImage) -> float:
+    return registration.register(image.pixels()).quality
 
 
 def _helps(found: Registered) -> bool:

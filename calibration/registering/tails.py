@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from calibration.at_once import at_once
 from calibration.good_parts.images import read_good, read_pixels
+from calibration.workers import ONE_THREAD, Work
 from edge_agent.inspection.registration.tail import DarkGround, shown_in, stray_share
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from calibration.good_parts.images import GoodImage
+    from calibration.workers import Workers
     from edge_agent.domain import Alignment
     from edge_agent.inspection.registration.register import Registration
 
@@ -28,24 +29,23 @@ _LEAST_GROUND_PX = 1000
 
 
 def dark_ground(
-    images: Sequence[GoodImage], registration: Registration, alignments: Sequence[Alignment], *, threads: int = 1
+    images: Sequence[GoodImage],
+    registration: Registration,
+    alignments: Sequence[Alignment],
+    *,
+    workers: Workers = ONE_THREAD,
 ) -> tuple[DarkGround, DarkGround]:
     """Where good parts are black: where three in four show nothing, and where one in four shows nothing.
 
     The first is what a part is judged by: it is black wherever a part may show something. The second is what a good
     image itself is judged by: it takes most of the others to say that something is missing from it.
     """
-
-    def look(one: tuple[GoodImage, Alignment]) -> tuple[NDArray[np.bool_], float]:
-        image, alignment = one
-        pixels = read_pixels(image.path)
-        return _in_frame(registration, shown_in(pixels), alignment), _strays(pixels, image)
-
     votes = np.zeros(registration.shape[:2], np.int32)
     # With no image at all every pixel may be a stray one: no run of zeros is believed.
     strays = [1.0]
-    for shown, share in at_once(look, zip(images, alignments, strict=True), threads=threads):
-        votes += shown
+    looked = workers.each(Work(_look, (registration,)), zip(images, alignments, strict=True))
+    for shown, share in looked:
+        votes += np.unpackbits(shown, count=votes.size).reshape(votes.shape)
         strays.append(share)
     grounds = [np.where(votes > share * len(images), 255, 0).astype(np.uint8) for share in (_SOME, _MOST)]
     return DarkGround(grounds[0], min(strays)), DarkGround(grounds[1], 0.0)
@@ -65,6 +65,14 @@ def filled_with_zeros(
                     "there: its end is lost"
                 )
     return found
+
+
+def _look(registration: Registration, one: tuple[GoodImage, Alignment]) -> tuple[NDArray[np.uint8], float]:
+    """What an image shows in the reference's frame, its H x W bits packed, and its share of stray pixels."""
+    image, alignment = one
+    pixels = read_pixels(image.path)
+    # Packed: an eighth of the bytes, for whoever is sent them from another process.
+    return np.packbits(_in_frame(registration, shown_in(pixels), alignment)), _strays(pixels, image)
 
 
 def _in_frame(registration: Registration, shown: NDArray[np.uint8], alignment: Alignment) -> NDArray[np.bool_]:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from calibration.at_once import at_once
 from calibration.disturbances import disturbances_for
 from calibration.good_parts.spread import evenly
+from calibration.workers import ONE_THREAD, Work
 from edge_agent.inspection.registration.pose import tail_margin
 from edge_agent.inspection.scoring.condition import Allowed, ConditionLimits, measure_condition, quantities_for
 from edge_agent.inspection.scoring.quantity import Quantity
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from calibration.registering.registered import RegisteredSet
+    from calibration.workers import Workers
 
 __all__ = ["allowed_from", "condition_limits", "condition_words"]
 
@@ -46,16 +47,16 @@ Values = dict[Quantity, list[float]]
 
 
 def condition_limits(
-    registered: RegisteredSet, places: NDArray[np.bool_], *, threads: int = 1
+    registered: RegisteredSet, places: NDArray[np.bool_], *, workers: Workers = ONE_THREAD
 ) -> tuple[ConditionLimits, dict[Quantity, tuple[float, ...]]]:
     """The limits, and what each good image measures, in their order. ``places`` (h, w) over the crop are the part's."""
     names = quantities_for(registered.channels)
     plain: Values = {name: [] for name in names}
     indices = range(len(registered.images))
-    for measured in at_once(lambda i: measure_condition(registered.cropped(i), places), indices, threads=threads):
+    for measured in workers.each(Work(_measured, (registered, places)), indices):
         for name, value in measured.items():
             plain[name].append(value)
-    moved = _moved(registered, places, plain, threads)
+    moved = _moved(registered, places, plain, workers)
     limits = {name: allowed_from(name, plain[name], moved[name]) for name in names}
     return ConditionLimits(limits), {name: tuple(values) for name, values in plain.items()}
 
@@ -105,18 +106,23 @@ def condition_words(
     return said
 
 
-def _moved(registered: RegisteredSet, places: NDArray[np.bool_], plain: Values, threads: int) -> Values:
+def _moved(registered: RegisteredSet, places: NDArray[np.bool_], plain: Values, workers: Workers) -> Values:
     """By how much each disturbance moves each quantity of a few good images, spread evenly."""
     chosen = evenly(len(registered.images), _DISTURBED)
-
-    def disturbed(index: int) -> list[dict[Quantity, float]]:
-        pixels, alignment = registered.images[index].pixels(), registered.alignments[index]
-        seen = (registered.seen(one.apply(pixels), alignment) for one in disturbances_for(registered.channels))
-        return [measure_condition(crop, places) for crop in seen]
-
     moved: Values = {name: [] for name in plain}
-    for index, ways in zip(chosen, at_once(disturbed, chosen, threads=threads), strict=True):
+    for index, ways in zip(chosen, workers.each(Work(_disturbed, (registered, places)), chosen), strict=True):
         for measured in ways:
             for name, value in measured.items():
                 moved[name].append(value - plain[name][index])
     return moved
+
+
+def _measured(registered: RegisteredSet, places: NDArray[np.bool_], index: int) -> dict[Quantity, float]:
+    return measure_condition(registered.cropped(index), places)
+
+
+def _disturbed(registered: RegisteredSet, places: NDArray[np.bool_], index: int) -> list[dict[Quantity, float]]:
+    """The same of one image in each disturbance."""
+    pixels, alignment = registered.images[index].pixels(), registered.alignments[index]
+    seen = (registered.seen(one.apply(pixels), alignment) for one in disturbances_for(registered.channels))
+    return [measure_condition(crop, places) for crop in seen]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +12,7 @@ from calibration.limits.limit import leave_one_out_scores
 from calibration.memory.channel_memory import PROJECTIONS, Memory, most_different
 from calibration.scoring.scored import LEARN, Scored
 from calibration.training.crossfit import views_seen, views_unseen
+from calibration.workers import ONE_THREAD, Work
 from calibration.writer import bank_bytes, local_bank_bytes
 from edge_agent.errors import CalibrationRefused, UsageError
 from edge_agent.inspection.networks.channels import CHANNELS, Channel, NetworkFile, channels_for, hears_autoencoder
@@ -27,7 +29,9 @@ if TYPE_CHECKING:
     from calibration.registering.registered import RegisteredSet
     from calibration.scoring.seen import Seen
     from calibration.training.crossfit import Learned
+    from calibration.workers import Workers
     from edge_agent.inspection.networks.channels import Voice
+    from edge_agent.inspection.networks.extractor import Views
 
 __all__ = ["NEIGHBOURS", "check_channels", "score_locally", "score_pooled"]
 
@@ -48,21 +52,23 @@ def score_pooled(
     channels: Sequence[Channel] = (),
     voices: Sequence[Voice] = (),
     seen_before: Seen | None = None,
+    workers: Workers = ONE_THREAD,
 ) -> Scored:
     """The paper's score. The bank holds maps by the network that saw them; held-out scores are of unseen maps.
 
     Raises CalibrationRefused where the autoencoder did not learn: nothing else stands behind this score.
     """
-    del channels, voices, seen_before  # the paper has one, the map
+    del channels, voices, seen_before, threads  # the paper has one, the map
     if learned.doubt:
         raise CalibrationRefused(learned.doubt, hint=LEARN)
     model = backbone.depths_onnx()
-    embedder, n = Embedder(model, threads=threads), len(learned.fold_of)
+    n = len(learned.fold_of)
     found = []
     # The bank first, then the held-out maps: ``found`` is cut in two below.
-    for views in (views_seen, views_unseen):
-        for view in views(registered, learned, threads=threads):
-            found.append(embedder.embed(view.differences))
+    for shown in (views_seen(registered, learned), views_unseen(registered, learned)):
+        embed = Work(_embedded, (), partial(_embedding, model, shown))
+        for embedding in workers.each(embed, range(n)):
+            found.append(embedding)
             progress(len(found), 2 * n)
     # The bank as published; the held-out scores by networks that had not seen the part (docs/decisions/0004).
     seen, unseen = np.stack(found[:n]), np.stack(found[n:])
@@ -81,6 +87,7 @@ def score_locally(
     channels: Sequence[Channel] = (),
     voices: Sequence[Voice] = (),
     seen_before: Seen | None = None,
+    workers: Workers = ONE_THREAD,
 ) -> Scored:
     """The local score, in these channels; none named: in all that fit the crop.
 
@@ -88,12 +95,12 @@ def score_locally(
     keeps the parts that differ most from each other; the others are scored against it. Channels of an autoencoder that
     did not learn are left out, with a note; CalibrationRefused is raised where they were asked for.
     """
-    del voices, seen_before  # those are of the mean of views
+    del voices, seen_before, threads  # those are of the mean of views
     used, notes = _trusted(check_channels(channels, registered.crop), learned.doubt, as_asked=bool(channels))
     overview = backbone.overview_onnx()
     is_fine = any(CHANNELS[channel].network is NetworkFile.FULL_SIZE for channel in used)
     fine = backbone.fine_onnx() if is_fine else None
-    found = _features(registered, learned, Extractor(used, overview, fine, threads=threads), progress)
+    found = _features(registered, learned, partial(Extractor, used, overview, fine, threads=1), progress, workers)
     held_out, banks, facts = [], {}, {}
     for channel in used:
         features, spec = found.pop(channel), CHANNELS[channel]
@@ -138,19 +145,44 @@ def _trusted(
     return kept, (f"{doubt}: the channels {' and '.join(sorted(by_it))} are left out",)
 
 
+def _embedding(model: bytes, shown: Work[Views]) -> tuple[Embedder, Callable[[int], Views]]:
+    return Embedder(model, threads=1), shown.begin()
+
+
+def _embedded(by: tuple[Embedder, Callable[[int], Views]], index: int) -> NDArray[np.float32]:
+    embedder, show = by
+    return embedder.embed(show(index).differences)
+
+
 def _features(
-    registered: RegisteredSet, learned: Learned, extractor: Extractor[Channel], progress: Callable[[int, int], None]
+    registered: RegisteredSet,
+    learned: Learned,
+    extractor: Callable[[], Extractor[Channel]],
+    progress: Callable[[int, int], None],
+    workers: Workers,
 ) -> dict[Channel, NDArray[np.float16]]:
     """(n, h, w, d) by channel, as the bank's file will hold them."""
     n = len(learned.fold_of)
     found: dict[Channel, NDArray[np.float16]] = {}
-    for index, views in enumerate(views_unseen(registered, learned, threads=extractor.threads)):
-        for channel, features in extractor.features(views).items():
+    look = Work(_look, (), partial(_looking, extractor, views_unseen(registered, learned)))
+    for index, looked in enumerate(workers.each(look, range(n))):
+        for channel, features in looked.items():
             if channel not in found:
                 found[channel] = np.empty((n, *features.shape), np.float16)
             found[channel][index] = features
         progress(index + 1, n)
     return found
+
+
+def _looking(
+    extractor: Callable[[], Extractor[Channel]], shown: Work[Views]
+) -> tuple[Extractor[Channel], Callable[[int], Views]]:
+    return extractor(), shown.begin()
+
+
+def _look(by: tuple[Extractor[Channel], Callable[[int], Views]], index: int) -> dict[Channel, NDArray[np.float16]]:
+    extractor, show = by
+    return {channel: found.astype(np.float16) for channel, found in extractor.features(show(index)).items()}
 
 
 def _on_scale_of_others(scores: NDArray[np.float64], weight: float) -> NDArray[np.float64]:

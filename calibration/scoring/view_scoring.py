@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from itertools import chain
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from calibration.at_once import each_with
 from calibration.backbones import DEFAULT_BACKBONE, Backbone
 from calibration.memory.channel_memory import most_different
 from calibration.memory.view_memory import FEWEST_KEPT, MOST_ANYWHERE, HeldOut, ViewMemory, seen_places
@@ -18,6 +17,7 @@ from calibration.scoring.fusion import Fusion, beside_the_mean
 from calibration.scoring.nuisance_variation import nuisance_covariance
 from calibration.scoring.scored import LEARN, Scored
 from calibration.training.crossfit import views_unseen
+from calibration.workers import ONE_THREAD, Work
 from calibration.writer import view_bank_bytes
 from edge_agent.drift.quantities import SHARE
 from edge_agent.errors import CalibrationRefused, UsageError
@@ -34,20 +34,21 @@ from edge_agent.inspection.networks.extractor import Extractor, Views
 from edge_agent.inspection.networks.tone import Tone, tone_shape
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from calibration.registering.registered import RegisteredSet
     from calibration.scoring.seen import Seen
     from calibration.training.crossfit import Learned
+    from calibration.workers import Workers
     from edge_agent.inspection.networks.channels import Channel
     from edge_agent.inspection.scoring.local import Scale
 
 __all__ = [
     "DEFAULT_VOICES",
     "MEMORIES",
-    "extractors_for",
+    "extractor_for",
     "features_at_places",
     "kept_parts",
     "most_kept",
@@ -73,6 +74,7 @@ def score_by_views(
     channels: Sequence[Channel] = (),
     voices: Sequence[Voice] = (),
     seen_before: Seen | None = None,
+    workers: Workers = ONE_THREAD,
 ) -> Scored:
     """What the views say that these voices speak for; no voice named: the image's and its brightness and colour's.
 
@@ -80,7 +82,7 @@ def score_by_views(
     Raises CalibrationRefused where the autoencoder did not learn and its voice was asked for, UsageError where a
     person's mask leaves no place.
     """
-    del channels  # those are the local score's
+    del channels, threads  # those are the local score's
     voices = tuple(voices) or DEFAULT_VOICES
     if learned.doubt and Voice.AUTOENCODER in voices:
         raise CalibrationRefused(learned.doubt, hint=LEARN)
@@ -94,26 +96,31 @@ def score_by_views(
     places = {view: known.places[view] for view in features} if known else {}
     if left := [view for view in views if view not in features]:
         hears = hears_autoencoder(left)
-        shown = views_unseen(registered, learned, threads=threads) if hears else views_of_images(registered)
+        shown = views_unseen(registered, learned) if hears else views_of_images(registered)
         others = features_at_places(
             shown,
             registered,
-            extractors_for(left, registered, backbone, count=threads),
+            extractor_for(left, registered, backbone),
             registered.part,
             _after(0, steps, progress),
             is_tied=registered.is_tied,
+            workers=workers,
         )
         features, places = features | others[0], places | others[1]
-    extractors = extractors_for(views, registered, backbone, count=threads)
     nuisance = nuisance_covariance(
-        registered, learned, extractors, places, lambda done, total: progress(n + n * done // total, steps)
+        registered,
+        learned,
+        extractor_for(views, registered, backbone),
+        places,
+        lambda done, total: progress(n + n * done // total, steps),
+        workers=workers,
     )
     banks = {}
     for number, view in enumerate(views, start=2):
         kept = kept_parts(features[view], view, is_tied=registered.is_tied)
         kind = MEMORIES[CHANNELS[view].projection]
         memory = kind(features[view], places[view], kept, is_tied=registered.is_tied, nuisance=nuisance[view])
-        held_out = memory.held_out(_after(n * number, steps, progress))
+        held_out = memory.held_out(_after(n * number, steps, progress), workers)
         banks[view] = memory, held_out
     beside = beside_the_mean(views)
     fused = Fusion.of({view: held_out.scores for view, (_, held_out) in banks.items()}, beside)
@@ -132,7 +139,7 @@ def score_by_views(
         "voices": [str(v) for v in voices],
         "views": facts,
     }
-    condition, measured = condition_limits(registered, places[views[0]], threads=threads)
+    condition, measured = condition_limits(registered, places[views[0]], workers=workers)
     notes = (
         _where_words(registered.part, is_asked=registered.mask is not None),
         *_doubt_words(learned.doubt),
@@ -162,10 +169,10 @@ def _facts(memory: ViewMemory, held_out: HeldOut, scale: Scale, *, is_beside: bo
     }
 
 
-def extractors_for(
-    views: Sequence[View], registered: RegisteredSet, backbone: Backbone, *, count: int = 1, threads: int = 1
-) -> list[Extractor[View]]:
-    """What looks at these views of the registered parts: so many beside each other, each in so many ``threads``.
+def extractor_for(
+    views: Sequence[View], registered: RegisteredSet, backbone: Backbone, *, threads: int = 1
+) -> Callable[[], Extractor[View]]:
+    """How to make what looks at these views of the registered parts, each in so many ``threads``; can be pickled.
 
     Raises UsageError where a person's mask leaves no place.
     """
@@ -174,10 +181,16 @@ def extractors_for(
     if View.TONE in views:
         places = _some_places(tone_shape(*registered.native), registered.part, registered)
         tone = Tone(places, registered.is_tied)
-    return [
-        Extractor(views, network, at_full_size, threads=threads, tone=tone, plane=plane, native=registered.native)
-        for _ in range(count)
-    ]
+    return partial(
+        Extractor,
+        tuple(views),
+        network,
+        at_full_size,
+        threads=threads,
+        tone=tone,
+        plane=plane,
+        native=registered.native,
+    )
 
 
 def _networks_for(backbone: Backbone, registered: RegisteredSet) -> tuple[bytes, bytes]:
@@ -186,42 +199,60 @@ def _networks_for(backbone: Backbone, registered: RegisteredSet) -> tuple[bytes,
     return backbone.overview_onnx(grey=grey), backbone.native_onnx(grey=grey)
 
 
-def views_of_images(registered: RegisteredSet) -> Iterator[Views]:
-    """Each registered crop, which no autoencoder has seen."""
-    return (Views.of_image(registered.cropped(index)) for index in range(len(registered.images)))
+def views_of_images(registered: RegisteredSet) -> Work[Views]:
+    """Each registered crop by its number, which no autoencoder has seen."""
+    return Work(_view, (registered,))
+
+
+def _view(registered: RegisteredSet, index: int) -> Views:
+    return Views.of_image(registered.cropped(index))
 
 
 def features_at_places(
-    shown: Iterable[Views],
+    shown: Work[Views],
     registered: RegisteredSet,
-    extractors: Sequence[Extractor[View]],
+    extractor: Callable[[], Extractor[View]],
     mask: NDArray[np.bool_] | None,
     progress: Callable[[int], None],
     *,
     is_tied: bool,
+    workers: Workers = ONE_THREAD,
 ) -> tuple[dict[View, NDArray[np.float16]], dict[View, NDArray[np.bool_]]]:
     """Features (n, K, d) by view at the places that a memory needs, and the places (h, w) that count.
 
-    ``shown`` are the registered parts in order, ``mask`` the part's; each extractor looks at a part of its own.
+    ``shown`` gives a registered part by its number, ``extractor`` makes what looks at one; ``mask`` is the part's.
     Raises UsageError as ``score_by_views`` does.
     """
     n = len(registered.images)
     found: dict[View, NDArray[np.float16]] = {}
     places: dict[View, NDArray[np.bool_]] = {}
     seen: dict[View, NDArray[np.bool_]] = {}
-    parts = iter(shown)
-    first = next(parts)
-    for view, features in extractors[0].features(first).items():
+    for view, features in extractor().features(shown.begin()(0)).items():
         places[view] = _some_places(features.shape[:2], mask, registered)
         seen[view] = seen_places(places[view], is_tied=is_tied)
         found[view] = np.empty((n, int(seen[view].sum()), features.shape[2]), np.float16)
     # The first part was looked at whole: only its grids tell how many places there are.
-    looking = [extractor.looking_at(seen) for extractor in extractors]
-    for index, looked in enumerate(each_with(Extractor.features, chain([first], parts), looking)):
-        for view, features in looked.items():
-            found[view][index] = features[seen[view]]
+    look = Work(_look, (seen,), partial(_looking, extractor, shown, seen))
+    for index, looked in enumerate(workers.each(look, range(n))):
+        for view, at_places in looked.items():
+            found[view][index] = at_places
         progress(index + 1)
     return found, places
+
+
+def _looking(
+    extractor: Callable[[], Extractor[View]], shown: Work[Views], seen: Mapping[View, NDArray[np.bool_]]
+) -> tuple[Extractor[View], Callable[[int], Views]]:
+    return extractor().looking_at(seen), shown.begin()
+
+
+def _look(
+    by: tuple[Extractor[View], Callable[[int], Views]], seen: Mapping[View, NDArray[np.bool_]], index: int
+) -> dict[View, NDArray[np.float16]]:
+    """The features (K, d) of a part at the places that are needed."""
+    looking, show = by
+    found = looking.features(show(index))
+    return {view: features[seen[view]].astype(np.float16) for view, features in found.items()}
 
 
 def _some_places(

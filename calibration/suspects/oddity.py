@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from calibration.at_once import at_once
 from calibration.memory.whitened import Whitening, folds_of
 from calibration.scoring.fusion import beside_the_mean, scale_beside
 from calibration.scoring.seen import Seen
 from calibration.scoring.view_scoring import (
     DEFAULT_VOICES,
-    extractors_for,
+    extractor_for,
     features_at_places,
     kept_parts,
     views_of_images,
 )
+from calibration.workers import ONE_THREAD, Work
 from edge_agent.inspection.networks.anomaly_map import resized
 from edge_agent.inspection.networks.channels import views_for
 from edge_agent.inspection.scoring.nearest import PlaceBank, around
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from calibration.backbones import Backbone
     from calibration.registering.registered import RegisteredSet
+    from calibration.workers import Workers
     from edge_agent.inspection.networks.channels import View
 
 __all__ = ["Oddity", "oddity_of", "see"]
@@ -83,21 +84,23 @@ def _heat(views: Sequence[ViewOddity], part: int, height: int, width: int) -> ND
     return total / np.float32(len(views))
 
 
-def see(registered: RegisteredSet, backbone: Backbone, *, threads: int, progress: Callable[[int, int], None]) -> Seen:
+def see(
+    registered: RegisteredSet, backbone: Backbone, *, workers: Workers, progress: Callable[[int, int], None]
+) -> Seen:
     """What the network sees of each registered part, in all colours, whatever the score looks at.
 
     What one colour hides may be what is odd. Raises UsageError where a person's mask leaves no place.
     """
     views = views_for(*registered.native, DEFAULT_VOICES)
-    extractors = extractors_for(views, registered, backbone, count=threads)
     n = len(registered.images)
     features, places = features_at_places(
         views_of_images(registered),
         registered,
-        extractors,
+        extractor_for(views, registered, backbone),
         registered.part,
         lambda done: progress(done, n),
         is_tied=True,
+        workers=workers,
     )
     return Seen(features, places, registered.seen_area)
 
@@ -108,7 +111,7 @@ def oddity_of(
     most: int,
     progress: Callable[[int], None] = lambda _done: None,
     *,
-    threads: int = 1,
+    workers: Workers = ONE_THREAD,
 ) -> Oddity:
     """How odd each part is, where up to ``most`` may be odd in the same way, from what was ``Seen`` of them.
 
@@ -118,7 +121,7 @@ def oddity_of(
     beside, found_by, before = beside_the_mean(features), {}, 0
     for view, found in features.items():
         where, kept = places[view], kept_parts(found, view, is_tied=True)
-        nearest, beyond = _distances(found, where, kept, most, _from(before, progress), threads=threads)
+        nearest, beyond = _distances(found, where, kept, most, _from(before, progress), workers=workers)
         found_by[view] = [_by_others(nearest, where, 0), _by_others(beyond, where, most)]
         before += len(found)
     in_mean = [one for view, both in found_by.items() if view not in beside for one in both]
@@ -142,7 +145,7 @@ def _distances(
     most: int,
     progress: Callable[[int], None],
     *,
-    threads: int,
+    workers: Workers,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Distances (n, P) of each part at each place to the nearest other part, and to the nearest but ``most`` - 1.
 
@@ -154,20 +157,28 @@ def _distances(
     # So many may be odd in the same way, this part among them: all but one are passed over, and the next is of another
     # kind.
     number = min(most, len(kept) - 1) - 1
-    stored, around_them = np.array(kept), around(places)
-
-    def find(part: int) -> None:
-        whole = np.zeros((*places.shape, features.shape[2]), np.float32)
-        whole[around_them] = features[part]
-        distances = bank.to_each(whole)
-        # A part is not its own nearest.
-        distances[:, stored == part] = np.inf
-        nearest[part] = distances.min(axis=1)
-        beyond[part] = np.partition(distances, number, axis=1)[:, number]
-
-    for done, _ in enumerate(at_once(find, range(n), threads=threads), start=1):
-        progress(done)
+    work = Work(_to_others, (bank, around(places), np.array(kept), number))
+    for part, found in enumerate(workers.each(work, enumerate(features))):
+        nearest[part], beyond[part] = found
+        progress(part + 1)
     return nearest, beyond
+
+
+def _to_others(
+    bank: PlaceBank,
+    around_them: NDArray[np.bool_],
+    stored: NDArray[np.int64],
+    number: int,
+    one: tuple[int, NDArray[np.float16]],
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Of one part, as ``_distances``."""
+    part, features = one
+    whole = np.zeros((*around_them.shape, features.shape[1]), np.float32)
+    whole[around_them] = features
+    distances = bank.to_each(whole)
+    # A part is not its own nearest.
+    distances[:, stored == part] = np.inf
+    return distances.min(axis=1), np.partition(distances, number, axis=1)[:, number]
 
 
 def _by_others(distances: NDArray[np.float32], places: NDArray[np.bool_], without: int) -> ViewOddity:

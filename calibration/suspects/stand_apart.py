@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from calibration.registering.registered import RegisteredSet
     from calibration.scoring.seen import Seen
     from calibration.suspects.oddity import Oddity
+    from calibration.workers import Workers
 
 __all__ = ["PartsInDoubt", "Suspicion", "find_suspects"]
 
@@ -122,7 +123,7 @@ def find_suspects(
     seen: Seen,
     keep: Sequence[str],
     *,
-    threads: int,
+    workers: Workers,
     progress: Callable[[int], None],
 ) -> Suspicion:
     """Which registered parts stand apart by what was ``seen`` of them; ``progress(done)`` as in ``oddity_of``.
@@ -131,7 +132,7 @@ def find_suspects(
     """
     kept = _indices(registered, keep)
     n = len(registered.images)
-    oddity = oddity_of(seen.features, seen.places, most_suspects(n), progress, threads=threads)
+    oddity = oddity_of(seen.features, seen.places, most_suspects(n), progress, workers=workers)
     # A confirmed part stays odd: tested with the others it would make a second one look usual beside it.
     tested = [part for part in range(n) if part not in kept]
     found = far_out(oddity.scores[tested])

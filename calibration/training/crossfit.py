@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from calibration.training.export import cpcae_onnx, worst_difference
 from calibration.training.parity import GOLDEN_IMAGES
-from calibration.training.side_by_side import run_all
+from calibration.training.side_by_side import one_torch_thread, run_all
 from calibration.training.train import CurvePoint, Recipe, Training
+from calibration.workers import Work
 from edge_agent.inspection.networks.anomaly_map import Reconstructor, anomaly_map, to_working, upsize
 from edge_agent.inspection.networks.extractor import Views
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
     from calibration.registering.registered import RegisteredSet
+    from calibration.workers import Workers
     from edge_agent.inspection.networks.patches import PatchGrid
 
 __all__ = ["FOLDS", "Learned", "as_seen", "learn", "views_seen", "views_unseen"]
@@ -73,6 +76,7 @@ def learn(
     threads: int,
     progress: Callable[[int, int], None],
     folds: int = FOLDS,
+    hired: Workers | None = None,
 ) -> Learned:
     """Train so many of the folds, then the network of all images for as long as served the folds best.
 
@@ -84,22 +88,28 @@ def learn(
     fold_of = _folds(n, seed)
     is_heard = folds == FOLDS
     recipe = recipe if is_heard else recipe.for_pictures()
-    training = [
-        Training(working, grid, _where(fold_of != f), _where(fold_of == f), recipe, seed=seed + 1 + f)
-        for f in range(folds)
-    ]
-    everything = [Training(working, grid, range(n), (), recipe, seed=seed)] if is_heard else []
-    run_all([*training, *everything], threads=threads, progress=progress)
-    trained = [fold.result() for fold in training]
+    parted = [_Part(_where(fold_of != f), _where(fold_of == f), seed + 1 + f) for f in range(folds)]
+    parted += [_Part(range(n), (), seed)] if is_heard else []
+    trainings = [part.training(working, grid, recipe) for part in parted]
+    # A single one stays here: its batches are shared among the threads.
+    if hired is None or len(trainings) == 1:
+        run_all(trainings, threads=threads, progress=progress)
+    else:
+        _run_elsewhere(trainings, parted, Work(_looks, (working, grid, recipe)), hired, progress)
+    training, everything = trainings[:folds], trainings[folds:]
+    with one_torch_thread():
+        trained = [fold.result() for fold in training]
+        full = trained[0]
+        if is_heard:
+            full = everything[0].result(float(np.median([fold.best_share for fold in trained])))
+        model = cpcae_onnx(full)
+        parity = worst_difference(full, model, [grid.cut(image) for image in working[:GOLDEN_IMAGES]])
+        folds_onnx = tuple(cpcae_onnx(fold) for fold in trained)
     own_variance = float(np.mean([image.var(axis=(0, 1)).mean() for image in working]))
-    full = trained[0]
-    if is_heard:
-        full = everything[0].result(float(np.median([fold.best_share for fold in trained])))
-    model = cpcae_onnx(full)
     return Learned(
         full=model,
-        parity=worst_difference(full, model, [grid.cut(image) for image in working[:GOLDEN_IMAGES]]),
-        folds=tuple(cpcae_onnx(fold) for fold in trained),
+        parity=parity,
+        folds=folds_onnx,
         fold_of=tuple(int(f) for f in fold_of),
         curve=trained[0].curve,
         heldout_error=float(np.mean([fold.heldout_error for fold in trained])),
@@ -108,21 +118,67 @@ def learn(
     )
 
 
-def views_seen(registered: RegisteredSet, learned: Learned, *, threads: int) -> Iterator[Views]:
-    """Every good image as the network that was trained on it repairs it."""
-    full = Reconstructor(learned.full, registered.grid, registered.channels, threads=threads)
-    return _views(registered, [full] * len(learned.fold_of))
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One network to train: the images that it sees, those that it is watched on, and its seed."""
+
+    seen: Sequence[int]
+    heldout: Sequence[int]
+    seed: int
+
+    def training(self, working: NDArray[np.float32], grid: PatchGrid, recipe: Recipe) -> Training:
+        return Training(working, grid, self.seen, self.heldout, recipe, seed=self.seed)
 
 
-def views_unseen(registered: RegisteredSet, learned: Learned, *, threads: int) -> Iterator[Views]:
+def _run_elsewhere(
+    trainings: Sequence[Training],
+    parted: Sequence[_Part],
+    work: Work[Any],
+    hired: Workers,
+    progress: Callable[[int, int], None],
+) -> None:
+    """Run every training to its end, each by whoever is free; here it looks as if it had been run."""
+    total = sum(training.total_steps for training in trainings)
+    done = 0
+    for training, (curve, weights) in zip(trainings, hired.each(work, parted), strict=True):
+        training.take(curve, weights)
+        done += training.total_steps
+        progress(done, total)
+
+
+def _looks(working: NDArray[np.float32], grid: PatchGrid, recipe: Recipe, part: _Part) -> Any:
+    """What one training leaves, run on one torch thread."""
+    import torch
+
+    torch.set_num_threads(1)
+    training = part.training(working, grid, recipe)
+    training.run(lambda _step: None)
+    return training.looks
+
+
+def views_seen(registered: RegisteredSet, learned: Learned, *, threads: int = 1) -> Work[Views]:
+    """Every good image, by its number, as the network that was trained on it repairs it."""
+    return _views(registered, (learned.full,), (0,) * len(learned.fold_of), threads)
+
+
+def views_unseen(registered: RegisteredSet, learned: Learned, *, threads: int = 1) -> Work[Views]:
     """Every good image as the fold that was not trained on it repairs it; all folds have to be there."""
-    folds = [Reconstructor(model, registered.grid, registered.channels, threads=threads) for model in learned.folds]
-    return _views(registered, [folds[fold] for fold in learned.fold_of])
+    return _views(registered, learned.folds, learned.fold_of, threads)
 
 
-def _views(registered: RegisteredSet, reconstructors: Sequence[Reconstructor]) -> Iterator[Views]:
-    for index, reconstructor in enumerate(reconstructors):
-        yield as_seen(registered.cropped(index), registered, reconstructor)
+def _views(registered: RegisteredSet, models: Sequence[bytes], which: Sequence[int], threads: int) -> Work[Views]:
+    tool = partial(_reconstructors, tuple(models), registered.grid, registered.channels, threads)
+    return Work(_view, (registered, which), tool)
+
+
+def _reconstructors(models: Sequence[bytes], grid: PatchGrid, channels: int, threads: int) -> list[Reconstructor]:
+    return [Reconstructor(model, grid, channels, threads=threads) for model in models]
+
+
+def _view(
+    reconstructors: Sequence[Reconstructor], registered: RegisteredSet, which: Sequence[int], index: int
+) -> Views:
+    return as_seen(registered.cropped(index), registered, reconstructors[which[index]])
 
 
 def as_seen(crop: NDArray[np.float32], registered: RegisteredSet, reconstructor: Reconstructor) -> Views:

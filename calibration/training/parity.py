@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from calibration.training.side_by_side import one_torch_thread
 from edge_agent.errors import CalibrationRefused
 from edge_agent.inspection.bundle.golden import FEATURES_SHARE, golden_of, middle_of, run_on_middle
 from edge_agent.inspection.bundle.manifest import Section
@@ -36,7 +37,8 @@ def backbone_difference(backbone: Backbone, model: bytes, registered: Registered
     worst, largest, network = 0.0, 0.0, Network(model, 1)
     for index in range(GOLDEN_IMAGES):
         image = registered.cropped(index)
-        expected = backbone.original(model, as_planes(middle_of(image), 3))
+        with one_torch_thread():
+            expected = backbone.original(model, as_planes(middle_of(image), 3))
         if expected is None:
             return None
         worst = max(worst, float(np.abs(run_on_middle(network, image) - expected).max()))

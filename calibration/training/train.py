@@ -13,7 +13,7 @@ import numpy as np
 from calibration.training.descent import OneCycleAdam
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -162,6 +162,24 @@ class Training:
         error = torch.mean((reconstruction - batch.clean) ** 2)
         wanted = error + recipe.sparsity * latent.abs().mean()
         return float(error.detach()), torch.autograd.grad(wanted, tuple(self._network.parameters()))
+
+    @property
+    def looks(self) -> tuple[tuple[CurvePoint, ...], dict[int, dict[str, NDArray[np.float32]]]]:
+        """What ``run`` left: the curve, on standardised patches, and by step the weights by name. Can be pickled."""
+        weights = {
+            step: {name: value.numpy() for name, value in kept.items()} for step, kept in self._looks.weights.items()
+        }
+        return tuple(self._looks.curve), weights
+
+    def take(self, curve: Sequence[CurvePoint], weights: Mapping[int, Mapping[str, NDArray[np.float32]]]) -> None:
+        """Take over the ``looks`` of the same training that ran elsewhere."""
+        import torch
+
+        self._looks.curve = list(curve)
+        self._looks.weights = {
+            step: {name: torch.from_numpy(value.copy()) for name, value in kept.items()}
+            for step, kept in weights.items()
+        }
 
     def result(self, share: float | None = None) -> Trained:
         """The network at the look with the least held-out error, or at the one nearest to a share of the schedule."""

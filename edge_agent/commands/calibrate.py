@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +17,10 @@ from edge_agent.commands.calibration_options import (
     BackboneTaps,
     BackboneWeights,
     Channels,
+    Scheduler,
     Voices,
+    WithoutTls,
+    Workers,
     channels_of,
     crop_of,
     voices_of,
@@ -43,15 +47,21 @@ if TYPE_CHECKING:
     from calibration.choosing.within import TimeWish
     from calibration.collecting.from_line import LiveWishes
     from calibration.evaluation import Evaluation, LearningCurve
+    from calibration.options import CalibrationOptions
     from edge_agent.errors import Unavailable
     from edge_agent.report.head import Paper
+    from edge_agent.tools.plant.hiring import Hire
 
     Found = Evaluation | LearningCurve
 
 __all__ = ["calibration_cli"]
 
 calibration_cli = typer.Typer()
-_OF_THIS_PC = frozenset({"folder", "out", "live", "config", "yes", "report", "force", "json_"})
+_STOPPED = 130
+"""What a shell says of a program that Ctrl-C ended: 128 + 2."""
+_OF_THIS_PC = frozenset(
+    {"folder", "out", "live", "config", "yes", "report", "force", "json_", "workers", "scheduler", "without_tls"}
+)
 """Options of calibrate-reference that another PC, to which the images are carried, is not to be given."""
 
 
@@ -150,6 +160,9 @@ def calibrate_reference(
     passphrase_file: PassphraseFile = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing bundle.")] = False,
     threads: Threads = 2,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    without_tls: WithoutTls = False,
     json_: Json = False,
 ) -> None:
     """Learn what good parts look like: good images in, reference bundle and report out.
@@ -165,8 +178,11 @@ def calibrate_reference(
     from calibration.registering.search import wishes_from
     from calibration.writer import check_target
     from edge_agent.files.owners import refuse_root
+    from edge_agent.tools.plant.hiring import Hire
 
     refuse_root([out, folder], of_people=False)
+    hire = Hire(workers, scheduler, without_tls)
+    hire.check()
     time_wish = wish_of(within)
     if live is None:
         _make_way(config)
@@ -213,14 +229,41 @@ def calibrate_reference(
         check_target(out, overwrite=force)  # said now, not after an hour of collecting
         _collect(wishes, config, language, yes=yes, json_=json_)
     report = report or out.with_name(out.name + "-report.html")
-    with _doubts_reported(folder, report, (paper, language), json_=json_), progress_bars() as progress:
-        result = calibrate(folder, out, options, progress)
+    with (
+        _doubts_reported(folder, report, (paper, language), json_=json_),
+        _by_workers(hire, folder, out, options) as (images, options_),
+        progress_bars() as progress,
+    ):
+        result = calibrate(images, out, options_, progress)
     signature = None if signing is None else sign_bundle(result.path, signing, who(None))
     with in_language(language, settings_of(config) if wishes else None):
         write_report(report, result, paper=paper)
     facts = {**calibration_json(result), "report": str(report), "signed": str(signature) if signature else None}
     lines = [*calibration_lines(result), *([str(signature)] if signature else []), f"report: {report}"]
     say(json_, facts, lines)
+
+
+@contextmanager
+def _by_workers(
+    hire: Hire, folder: Path, out: Path, options: CalibrationOptions
+) -> Iterator[tuple[Path, CalibrationOptions]]:
+    """The images and the options for whoever is hired; where somebody stops them: say that it goes on."""
+    from calibration.writer import check_target
+    from edge_agent.tools.plant.hiring import unfinished
+
+    if not hire.is_wanted:
+        yield folder, options
+        return
+    check_target(out, overwrite=options.overwrite)  # said now, not when all workers have begun
+    # Absolute: a worker of another machine has another current folder.
+    folder, defective = folder.absolute(), options.defective and options.defective.absolute()
+    try:
+        with hire.hired([folder, *([defective] if defective else [])], out) as hired:
+            yield folder, replace(options, defective=defective, hired=hired)
+    except KeyboardInterrupt:
+        kept = unfinished(out)
+        typer.echo(f"\nstopped: what was worked out is kept in {kept}; the same command goes on", err=True)
+        raise typer.Exit(_STOPPED) from None
 
 
 def _make_way(config: Path) -> None:

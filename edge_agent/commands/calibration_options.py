@@ -15,7 +15,10 @@ __all__ = [
     "BackboneTaps",
     "BackboneWeights",
     "Channels",
+    "Scheduler",
     "Voices",
+    "WithoutTls",
+    "Workers",
     "channels_of",
     "crop_of",
     "voices_of",
@@ -38,6 +41,17 @@ Voices = Annotated[
 Channels = Annotated[
     str,
     typer.Option(metavar="all|NAME,...", help=f"Look at the part in these of {', '.join(Channel)}; all: all that fit."),
+]
+
+Workers = Annotated[
+    int | None,
+    typer.Option(min=1, max=1024, metavar="N", help="Images, folds and candidates by so many processes of this PC."),
+]
+Scheduler = Annotated[
+    str | None, typer.Option(metavar="ADDRESS", help="The same by the workers of a Dask scheduler, tls://HOST:8786.")
+]
+WithoutTls = Annotated[
+    bool, typer.Option("--without-tls", help="Take a scheduler that is not encrypted, tcp://HOST:8786.")
 ]
 
 

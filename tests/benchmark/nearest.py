@@ -25,7 +25,7 @@ from calibration.memory.view_memory import ViewMemory
 from calibration.options import CalibrationOptions
 from calibration.scoring.view_scoring import (
     DEFAULT_VOICES,
-    extractors_for,
+    extractor_for,
     features_at_places,
     kept_parts,
     views_of_images,
@@ -50,9 +50,9 @@ def seen_parts(count: int, folder: Path) -> tuple[dict[View, NDArray[np.float16]
     registered = gather(paths, CalibrationOptions(part="nearest", place="tied", plane="all")).registered
     views = views_for(*registered.native, DEFAULT_VOICES)
     mask = registered.part
-    (extractor,) = extractors_for(views, registered, DEFAULT_BACKBONE, threads=2)
+    extractor = extractor_for(views, registered, DEFAULT_BACKBONE, threads=2)
     return features_at_places(
-        views_of_images(registered), registered, [extractor], mask, lambda _done: None, is_tied=True
+        views_of_images(registered), registered, extractor, mask, lambda _done: None, is_tied=True
     )
 
 

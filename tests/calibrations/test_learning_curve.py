@@ -60,7 +60,7 @@ def registered(folder: Path) -> RegisteredSet:
 def curve(parts: RegisteredSet, steps: list[tuple[int, int]] | None = None, seed: int = 0) -> PartsCurve:
     watch = [] if steps is None else steps
     network = DEFAULT_BACKBONE.overview_onnx()
-    return parts_curve(parts, network, seed=seed, threads=1, progress=lambda done, total: watch.append((done, total)))
+    return parts_curve(parts, network, seed=seed, progress=lambda done, total: watch.append((done, total)))
 
 
 @pytest.fixture(scope="module")

@@ -212,7 +212,7 @@ def test_a_persons_word_is_taken_without_a_rehearsal(tmp_path: Path) -> None:
 
 
 def told(good: list[GoodImage], registration: str, known: tuple[KnownImage, ...] = ()) -> Told:
-    rehearsal = Rehearsal(good, DEFAULT_BACKBONE.overview_onnx(), seed=0, threads=1, defects=30, known=known)
+    rehearsal = Rehearsal(good, DEFAULT_BACKBONE.overview_onnx(), seed=0, defects=30, known=known)
     nothing = lambda _done, _total: None  # noqa: E731
     wishes = SearchWishes(registration=registration, left_out_share=1.0)
     return rehearsal.told_apart(register_all(good, wishes, "auto", nothing), nothing)

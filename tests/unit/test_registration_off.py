@@ -47,6 +47,12 @@ def disc(rng: np.random.Generator) -> Image:
     return np.clip(image + rng.normal(0, 2, image.shape), 0, 255).astype(np.uint8)
 
 
+def surface(rng: np.random.Generator) -> Image:
+    """A texture without any fixed feature: images are laid on each other by chance."""
+    field = cv2.GaussianBlur(rng.normal(0.0, 1.0, (HEIGHT, WIDTH)).astype(np.float32), (0, 0), 2.0)
+    return np.clip(120 + 30 * field / field.std(), 0, 255).astype(np.uint8)
+
+
 def written(folder: Path, draw: Callable[[np.random.Generator], Image], count: int = 22) -> Path:
     rng = np.random.default_rng(3)
     folder.mkdir()
@@ -84,6 +90,18 @@ def test_a_surface_without_an_edge_is_calibrated_without_registration(tmp_path: 
 def test_a_person_who_insists_on_registration_is_told_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(CalibrationRefused, match="too little structure") as caught:
         registered(tmp_path, blanks(), "on")
+
+    assert "--registration off" in caught.value.hint
+
+
+def test_a_person_who_named_an_angle_is_told_what_is_out_of_view_and_not_that_options_do_not_go_together(
+    tmp_path: Path,
+) -> None:
+    grain = written(tmp_path / "good", surface)
+    good = read_good_images(list_images(grain), lambda _done, _total: None)
+
+    with pytest.raises(CalibrationRefused, match="not in view in all images") as caught:
+        register_all(good, SearchWishes(max_angle_deg=5.0), "full", lambda _done, _total: None)
 
     assert "--registration off" in caught.value.hint
 

@@ -14,18 +14,34 @@ from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any
 
 from edge_agent.errors import Unavailable, UsageError
-from edge_agent.tools.plant.versions import check_versions, versions
+from edge_agent.tools.plant.versions import VERDICT, check_versions, versions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from edge_agent.inspection.bundle.reference_bundle import Bundle
 
-__all__ = ["at_scheduler", "local_cluster"]
+__all__ = ["at_scheduler", "check_one_place", "local_cluster"]
 
 _WAIT_S = 30
 _FOR_GOOD = {"distributed.deploy.lost-worker-timeout": "3650 days"}
 """A worker that ended is begun anew by its nanny; Dask would give up one that takes 15 s for it, and begin no other."""
+
+
+def check_one_place(workers: int | None, scheduler: str | None, *, without_tls: bool) -> None:
+    """Raise UsageError for workers of this PC and of a scheduler at once, and as ``at_scheduler`` for an address."""
+    if scheduler is not None and workers is not None:
+        raise UsageError("--workers is for this PC, --scheduler for others", hint="leave one of them out")
+    if scheduler is not None:
+        _check_address(scheduler, without_tls=without_tls)
+
+
+def _check_address(address: str, *, without_tls: bool) -> None:
+    if not address.startswith("tls://") and not without_tls and not _is_here(address):
+        raise UsageError(
+            f"{address} is not encrypted: whoever reaches such a scheduler can have it execute anything",
+            hint="give it TLS and name it tls://..., or say --without-tls for a network that you trust as this PC",
+        )
 
 
 @contextmanager
@@ -63,6 +79,8 @@ def _quiet() -> None:
 
     loggers = ("distributed", "distributed.client", "tornado.application")
     dask.config.set({"logging": dict.fromkeys(loggers, "critical")})
+    # A calibration's good parts are tens of MB, and Dask would call that a mistake.
+    dask.config.set({"distributed.admin.large-graph-warning-threshold": "100GB"})
 
 
 @contextmanager
@@ -81,21 +99,19 @@ def _deaf_to_ctrl_c() -> Iterator[None]:
 
 
 @contextmanager
-def at_scheduler(address: str, bundles: Iterable[Bundle], *, without_tls: bool = False) -> Iterator[Any]:
+def at_scheduler(
+    address: str, bundles: Iterable[Bundle] = (), *, packages: Iterable[str] = VERDICT, without_tls: bool = False
+) -> Iterator[Any]:
     """A client of the scheduler at that address, such as ``tls://10.0.0.5:8786``; its workers get the bundles' content.
 
     Keys and certificates come from Dask's own settings. Raises UsageError for an address that is not encrypted and not
     of this machine, unless ``without_tls``; Unavailable where nobody answers, no worker is there, or one of them has
-    other versions.
+    other versions of these ``packages``.
     """
     _quiet()
     from distributed import Client  # noqa: PLC0415 - an extra
 
-    if not address.startswith("tls://") and not without_tls and not _is_here(address):
-        raise UsageError(
-            f"{address} is not encrypted: whoever reaches such a scheduler can have it execute anything",
-            hint="give it TLS and name it tls://..., or say --without-tls for a network that you trust as this PC",
-        )
+    _check_address(address, without_tls=without_tls)
     try:
         client = Client(address, set_as_default=False, timeout=_WAIT_S)
     except (OSError, TimeoutError, ValueError, TypeError) as err:
@@ -105,8 +121,9 @@ def at_scheduler(address: str, bundles: Iterable[Bundle], *, without_tls: bool =
             client.wait_for_workers(1, timeout=_WAIT_S)
         except TimeoutError as err:
             raise Unavailable(f"the scheduler at {address} has no worker", hint="start one: dask worker") from err
-        for worker, theirs in client.run(versions).items():
-            check_versions(f"the worker {worker}", theirs, versions())
+        wanted = tuple(packages)
+        for worker, theirs in client.run(versions, wanted, on_error="return").items():
+            check_versions(f"the worker {worker}", theirs, versions(wanted))
         with _carried(client, bundles):
             yield client
 

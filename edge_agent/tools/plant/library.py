@@ -11,11 +11,11 @@ __all__ = ["need_libraries"]
 _NEEDED = ("dask", "distributed", "fsspec", "pyarrow")
 
 
-def need_libraries() -> None:
+def need_libraries(what: str = "replay") -> None:
     """Raise Unavailable where one of them is not installed. Imports nothing of them."""
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
         raise Unavailable(
-            f"a replay by several processes needs {', '.join(missing)}, which is not installed",
-            hint="pip install 'edge-agent[plant]', or replay without --workers and --scheduler",
+            f"a {what} by several processes needs {', '.join(missing)}, which is not installed",
+            hint="pip install 'edge-agent[plant]', or leave --workers and --scheduler out",
         )

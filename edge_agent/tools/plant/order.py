@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from edge_agent.errors import UsageError
 from edge_agent.tools.collecting import stand_back_beside_agent
-from edge_agent.tools.plant.cluster import at_scheduler, local_cluster
+from edge_agent.tools.plant.cluster import at_scheduler, check_one_place, local_cluster
 from edge_agent.tools.plant.judging import BundleAt
 from edge_agent.tools.plant.library import need_libraries
 from edge_agent.tools.plant.replaying import Replay
@@ -46,8 +45,7 @@ class Order:
         say: Callable[[str], None],
     ) -> tuple[ReplayResult, Source]:
         """What came of it, and where its images are. Raises as ``Replay.run`` does, and UsageError."""
-        if self.scheduler is not None and self.workers is not None:
-            raise UsageError("--workers is for this PC, --scheduler for others", hint="leave one of them out")
+        check_one_place(self.workers, self.scheduler, without_tls=self.without_tls)
         need_libraries()
         source = open_source(self.place)
         if self.scheduler is None and settings is not None and stand_back_beside_agent(settings):

@@ -23,7 +23,7 @@ from calibration.scoring.fusion import Fusion, beside_the_mean
 from calibration.scoring.nuisance_variation import nuisance_covariance
 from calibration.scoring.view_scoring import (
     DEFAULT_VOICES,
-    extractors_for,
+    extractor_for,
     features_at_places,
     kept_parts,
     views_of_images,
@@ -152,11 +152,11 @@ def see(data: DataSet, *, threads: int, progress: Progress) -> SeenParts:
     )
     views = views_for(*registered.native, DEFAULT_VOICES, registered.plane)
     total = len(every.images)
-    (extractor,) = extractors_for(views, registered, options.backbone, threads=threads)
+    make = extractor_for(views, registered, options.backbone, threads=threads)
     features, places = features_at_places(
         views_of_images(every),
         every,
-        [extractor],
+        make,
         registered.part,
         lambda done: progress("see", done, total),
         is_tied=True,
@@ -167,7 +167,7 @@ def see(data: DataSet, *, threads: int, progress: Progress) -> SeenParts:
         good=learn + sum(not test.is_defective for test in tests),
         features=features,
         places=places,
-        nuisance=nuisance_covariance(registered, learned, [extractor], places),
+        nuisance=nuisance_covariance(registered, learned, make, places),
         is_tied=registered.is_tied,
-        extractor=extractor,
+        extractor=make(),
     )
