@@ -35,8 +35,7 @@ TOGETHER := -n auto --dist loadfile
 test: lint
 	$(BIN)/python -m pytest $(TOGETHER) -m "not slow"
 
-# Everything: what continuous integration runs. Most of these tests wait for a peer or a process: more run at a time than there
-# are cores. A few that fail beside others run once more, alone, and are named.
+# Everything: what continuous integration runs. A few tests that fail beside others run once more, alone, and are named.
 test-all: lint
 	$(BIN)/python -m tests.all_tests
 

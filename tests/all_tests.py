@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -20,8 +19,6 @@ from pathlib import Path
 import pytest
 
 MOST_AGAIN = 6
-AT_A_TIME = 2 * (os.cpu_count() or 1)
-"""Most of these tests wait for a peer or a process, and leave their core to others meanwhile."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -30,7 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     Its value is pytest's own exit code: of the second run, where there was one.
     """
     asks = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    asks.add_argument("--at-a-time", default=str(AT_A_TIME), help="tests that run beside each other (as pytest -n)")
+    asks.add_argument("--at-a-time", default="auto", help="tests that run beside each other (as pytest -n)")
     asked, options = asks.parse_known_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
         # A cache of this run alone: what failed some day before is none of its business.

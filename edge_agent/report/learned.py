@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING
 from edge_agent.report.html import write_page
 from edge_agent.report.phrases import said
 from edge_agent.report.pictures import MapScale, views
-from edge_agent.wording import tr
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
     from edge_agent.report.agreement import Rate
     from edge_agent.report.facts import PartPictures
     from edge_agent.report.head import Head
 
-__all__ = ["DefectRow", "FigureRow", "LearnedFacts", "lost_words", "outcome_words", "write_learned_report"]
+__all__ = ["DefectRow", "FigureRow", "LearnedFacts", "write_learned_report"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,31 +82,6 @@ class LearnedFacts:
     def said_notes(self) -> tuple[str, ...]:
         """The notes in the reader's language."""
         return tuple(map(said, self.notes))
-
-
-def outcome_words(lost: Sequence[int], worse: int) -> tuple[str, str]:
-    """What came of a learning and what to do now, in the reader's language; of lost defects and worse figures."""
-    if lost:
-        return (
-            tr("The new bundle is not offered: a known defect would pass."),
-            tr("Look at the lost defects and at the parts that were added: is one of those defective?"),
-        )
-    if worse:
-        return (
-            tr("The new bundle is offered, and {number} figures are worse.", number=worse),
-            tr("Whoever activates it says why each of these may be so: bundle activate --why."),
-        )
-    return (
-        tr("The new bundle is offered, and no figure is worse."),
-        tr("Watch it beside the line before it is activated: edge-agent shadow begin."),
-    )
-
-
-def lost_words(lost: Sequence[int]) -> tuple[str, ...]:
-    """A sentence for each known defect that would pass."""
-    return tuple(
-        tr("Part {part} is a known defect, is found today and would pass by the new bundle.", part=seq) for seq in lost
-    )
 
 
 def write_learned_report(path: Path, facts: LearnedFacts) -> None:

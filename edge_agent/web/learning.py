@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from drivers.timing import monotonic_s
 from edge_agent.inspection.bundle.learned import LEARN_EVENT
-from edge_agent.report.learned import lost_words, outcome_words
+from edge_agent.report.learned_words import lost_words, outcome_words
 from edge_agent.report.words import signer_words
 from edge_agent.store.changes import change_of
 from edge_agent.store.reader import JournalReader

@@ -141,8 +141,6 @@ async def browser(
                 await at.call(f"{domain}.enable")
             await at.resize(width, height)
             await at.call("Page.navigate", url=url)
-            # A page that is still loading drops a location.reload() without a word.
-            await at.until("location.href !== 'about:blank' && document.readyState === 'complete'")
             yield at
         finally:
             at.session = ""

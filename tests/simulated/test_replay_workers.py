@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
+import signal
 from collections import Counter
 from contextlib import closing
 from dataclasses import replace
@@ -223,6 +224,7 @@ def test_a_second_replay_in_the_same_folder_is_refused(tmp_path: Path, images: P
     out = tmp_path / "out"
     with Ran(command(images, thumbnail_bundle, out, chunk=4)) as ran:
         until("list", (out / "replay.json").exists)
+        ran.process.send_signal(signal.SIGSTOP)  # else it may be done before the second one has looked
         second = edge_agent(*command(images, thumbnail_bundle, out, chunk=4))
         ran.kill()
 

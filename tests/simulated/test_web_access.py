@@ -119,6 +119,8 @@ async def test_every_view_fits_every_screen_in_every_language(tmp_path: Path, sp
     await journal_of(settings.store.journal)
     found: dict[str, Any] = {}
     async with served(settings) as at, talking(at, agent_state), browser(f"http://127.0.0.1:{at.port}/") as tab:
+        # A page that is still loading drops a location.reload() without a word.
+        await tab.until("document.readyState === 'complete'")
         await tab.evaluate(f"document.cookie = 'language={spoken}'; location.reload()")
         await tab.until(f"document.documentElement.lang.startsWith('{spoken}') && document.readyState === 'complete'")
         await tab.until("document.getElementById('line').textContent")

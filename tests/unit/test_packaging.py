@@ -70,7 +70,7 @@ def test_a_command_loads_only_what_it_needs(command: list[str]) -> None:
 def test_the_line_side_never_imports_torch() -> None:
     code = (
         "import sys; sys.modules['torch'] = None\n"
-        "import edge_agent.wiring.agent\n"
+        "import edge_agent.wiring.agent, edge_agent.web.process\n"
         "heavy = {'onnx', 'sklearn', 'matplotlib'} & set(sys.modules)\n"
         "import edge_agent.tools.replay\n"
         "sys.exit(f'imported: {heavy}' if heavy else 0)"

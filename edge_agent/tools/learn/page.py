@@ -16,10 +16,9 @@ from edge_agent.report.learned import (
     DefectRow,
     FigureRow,
     LearnedFacts,
-    lost_words,
-    outcome_words,
     write_learned_report,
 )
+from edge_agent.report.learned_words import lost_words, outcome_words
 from edge_agent.report.seen import archived_part
 from edge_agent.report.subject import identity, versions
 from edge_agent.report.words import SAID_WORDS
