@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 _ANSWER_MAX_BYTES = 64 << 20
 _ALWAYS = ("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars")
+_LEFT = "Inspected target navigated or closed"
 _WITH_PIPES = """
 import fcntl, os, sys
 pipes = [fcntl.fcntl(int(pipe), fcntl.F_DUPFD, 10) for pipe in sys.argv[1:3]]
@@ -32,6 +33,10 @@ os.nice(10)
 os.execv(sys.argv[3], sys.argv[3:])
 """
 """Chromium reads its commands from file 3 and answers into file 4."""
+
+
+class PageLeft(AssertionError):
+    """The page was left for another one, or loaded again, while it was asked something."""
 
 
 @dataclass
@@ -57,6 +62,8 @@ class Browser:
                 if answer.get("method") in ("Log.entryAdded", "Runtime.exceptionThrown"):
                     self.said.append(json.dumps(answer["params"])[:400])
                 if answer.get("id") == number:
+                    if answer.get("error", {}).get("message") == _LEFT:
+                        raise PageLeft(method)
                     assert "error" not in answer, answer
                     result: dict[str, Any] = answer["result"]
                     return result
@@ -72,11 +79,17 @@ class Browser:
         begin = monotonic_s()
         # What throws is not true yet: the page may be loading.
         holds = f"(() => {{ try {{ return Boolean({condition}) }} catch {{ return false }} }})()"
-        while not await self.evaluate(holds):
+        while not await self._holds(holds):
             if monotonic_s() - begin > within_s:
                 text = await self.evaluate("document.body.innerText")
                 raise AssertionError(f"not within {within_s} s: {condition}\n{text}\n{self.said}")
             await asyncio.sleep(0.05)
+
+    async def _holds(self, condition: str) -> bool:
+        try:
+            return bool(await self.evaluate(condition))
+        except PageLeft:
+            return False  # the page that comes is asked next
 
     async def screenshot(self, path: Path, *, is_whole: bool = False) -> None:
         """What a person would see, as a PNG; ``is_whole``: also what they would scroll to."""
