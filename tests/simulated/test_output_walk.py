@@ -154,7 +154,7 @@ async def test_a_device_that_fails_on_the_way_ends_the_walk_and_is_brought_to_re
         def spoil(_number: int, _total: int, step: Step) -> None:
             peer.fault = fault if step.name == "PASS off" else None
 
-        walk_on = walker(peer.port, write_timeout_s=0.1, kind=Mended)
+        walk_on = walker(peer.port, write_timeout_s=0.5, kind=Mended)
         walk_on.tell = spoil
         walk = await walk_on.walk(0.4)
 

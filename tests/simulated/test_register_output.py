@@ -34,7 +34,8 @@ async def plc_and_output(
 ) -> AsyncIterator[tuple[SimulatedPlc, RegisterOutput]]:
     peer = SimulatedPlc(**(plc or {}))
     await peer.start()
-    made = RegisterOutput("127.0.0.1", peer.port, **({"pass_hold_s": 5.0, "refresh_s": 0.02} | options))
+    usual = {"pass_hold_s": 5.0, "refresh_s": 0.02, "write_timeout_s": 0.5}
+    made = RegisterOutput("127.0.0.1", peer.port, **(usual | options))
     task = asyncio.create_task(made.run(lambda: is_ready))
     try:
         await until(lambda: made.is_confirmed)

@@ -149,6 +149,8 @@ function take(told) {
 $("promotions").hidden = true;
 $("language").addEventListener("change", (event) => {
   document.cookie = `language=${event.target.value}; path=/; max-age=31536000; samesite=strict`;
+  // To read waits until the browser has written: else the page may be asked for without the new cookie.
+  if (!document.cookie.includes("language=")) console.warn("this browser keeps no cookies");
   location.reload();
 });
 const stream = new EventSource("events");

@@ -36,6 +36,8 @@ on("hello", (line) => {
 // One switch for this browser; the server answers in its language from then on.
 $("language").addEventListener("change", () => {
   document.cookie = `language=${$("language").value}; path=${location.pathname}; max-age=31536000; samesite=strict`;
+  // To read waits until the browser has written: else the page may be asked for without the new cookie.
+  if (!document.cookie.includes("language=")) console.warn("this browser keeps no cookies");
   location.reload();
 });
 // The address behind the # is the view's, so that a skip link cannot be one of those.
