@@ -208,6 +208,8 @@ def _reviewed(connection: Connection, line_id: int, told: EventSaid, now: float)
     )
     found = connection.execute(of_line.where(part.c.journal == told.journal)).first()
     if found is None:  # the journal was rotated between the part and its review
+        # By the server's clock, as nothing else tells which journal came later. Where it was set back between two
+        # journals that both have this number, the review is counted for the bundle of the other one.
         found = connection.execute(of_line.order_by(part.c.got_s.desc())).first()
     if found is None:
         return False
